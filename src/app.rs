@@ -1,0 +1,182 @@
+//! The parts wired together: the only module that knows every other.
+
+use std::{
+    error::Error,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, SystemTime},
+};
+
+use secrecy::ExposeSecret;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::{net::TcpListener, sync::Notify, time::sleep};
+use uuid::Uuid;
+
+use crate::{
+    auth::{Caller, Signer},
+    config::{AdvanceConfig, DatabaseConfig, EventsConfig, ServeConfig, TokenConfig},
+    domain::ApplicationId,
+    http::{self, Broker, Service},
+    lifecycle::Lifecycle,
+    live::Listener,
+    outbox::{BrokerConfig, Publisher},
+    store::{self, Lane, Purpose, Session},
+    sync::Sync,
+    telemetry,
+    timeline::{Timeline, Writer},
+};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// How often a database that is away at start is tried again, and how many times: for about as
+/// long as a PostgreSQL that is started at the same moment may take.
+const CONNECT_PAUSE: Duration = Duration::from_secs(1);
+const CONNECT_ATTEMPTS_MAX: u32 = 30;
+
+/// How often the backlog of the outbox is measured.
+const BACKLOG_PERIOD: Duration = Duration::from_secs(5);
+
+/// Runs the service until it is told to stop.
+pub async fn serve(config: ServeConfig) -> Outcome {
+    let ServeConfig {
+        database,
+        secret,
+        events,
+        listen_addr,
+        cors_origins,
+        write_queue_max,
+        read_queue_max,
+        log_format,
+        log_filter,
+    } = config;
+    telemetry::log(log_format, &log_filter);
+    let metrics = telemetry::metrics()?;
+    let signer = Signer::new(&secret.messages_secret)?;
+    let database_url = database.database_url.expose_secret();
+    migrated(database_url).await?;
+
+    let mut life = Lifecycle::default();
+    let (timeline, commands) = Timeline::new(write_queue_max);
+    let writer = Writer::new(Session::new(database_url, Purpose::Writing)?, Uuid::now_v7());
+    life.spawn("writer", writer.run(commands));
+    let (sync, readers) = Sync::new(read_queue_max);
+    for (name, task) in readers.tasks(database_url)? {
+        life.spawn(name, task);
+    }
+    let pool = store::pool(database_url)?;
+    let stop = life.stop();
+    life.spawn("backlog meter", {
+        let pool = pool.clone();
+        async move { stop.run_until_cancelled(measure_backlog(pool)).await.unwrap_or(()) }
+    });
+    let broker = spawn_publisher(&mut life, database_url, events)?;
+
+    let service = Service::new(timeline, sync, signer, &secret.messages_secret, pool, broker, metrics);
+    let router = http::router(service, &cors_origins)?;
+    let listener = TcpListener::bind(listen_addr).await?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    life.spawn("http server", http::serve(listener, router, life.stop()));
+    Ok(life.run().await?)
+}
+
+/// Starts what publishes events, where a broker is configured.
+fn spawn_publisher(
+    life: &mut Lifecycle,
+    database_url: &str,
+    events: EventsConfig,
+) -> store::Result<Broker> {
+    let EventsConfig { amqp_url, amqp_exchange, amqp_routing_key, amqp_queue, amqp_queue_type } = events;
+    let Some(url) = amqp_url else {
+        tracing::warn!("AMQP_URL is not set: events wait in the database");
+        return Ok(Broker::NotConfigured);
+    };
+    let config = BrokerConfig {
+        url,
+        exchange: amqp_exchange,
+        routing_key: amqp_routing_key.unwrap_or_else(|| amqp_queue.clone()),
+        queue: amqp_queue,
+        queue_type: amqp_queue_type,
+    };
+    let wake = Arc::new(Notify::new());
+    let connected = Arc::new(AtomicBool::new(false));
+    let listener = Listener::new(database_url, Arc::clone(&wake))?;
+    let session = Session::new(database_url, Purpose::Publishing)?;
+    let publisher = Publisher::new(session, config, wake, Arc::clone(&connected));
+    life.spawn("listener", listener.run(life.stop()));
+    life.spawn("publisher", publisher.run(life.stop()));
+    Ok(Broker::Configured { connected })
+}
+
+/// Keeps the metrics of the outbox up to date.
+async fn measure_backlog(pool: store::PgPool) {
+    loop {
+        if let Ok(mut connection) = pool.acquire().await
+            && let Ok(backlog) = store::outbox::backlog(&mut connection).await
+        {
+            let age = backlog.oldest.map_or(0.0, |oldest| (backlog.now - oldest).as_seconds_f64());
+            metrics::gauge!("messages_outbox_events").set(backlog.events as f64);
+            metrics::gauge!("messages_outbox_oldest_seconds").set(age);
+        }
+        sleep(BACKLOG_PERIOD).await;
+    }
+}
+
+/// Brings the schema up to date.
+pub async fn migrate(config: &DatabaseConfig) -> Outcome {
+    migrated(config.database_url.expose_secret()).await?;
+    println!("the schema is up to date");
+    Ok(())
+}
+
+/// Waits for the database, checks it, and runs the migrations under their own lock.
+async fn migrated(database_url: &str) -> Result<PgConnection, Box<dyn Error>> {
+    let mut connection = connected(database_url).await?;
+    let encoding: String =
+        sqlx::query_scalar!(r#"SELECT current_setting('server_encoding') AS "encoding!""#)
+            .fetch_one(&mut connection)
+            .await?;
+    if encoding != "UTF8" {
+        return Err(format!("the database's encoding is {encoding}; it must be UTF8").into());
+    }
+    store::MIGRATIONS.run(&mut connection).await?;
+    store::timeline::forget_writers(&mut connection).await?;
+    Ok(connection)
+}
+
+async fn connected(database_url: &str) -> Result<PgConnection, Box<dyn Error>> {
+    let options = store::connect_options(database_url, Purpose::Administration)?;
+    for _ in 1..CONNECT_ATTEMPTS_MAX {
+        match options.connect().await.map_err(store::Error::from) {
+            Err(error) if error.is_unavailable() => tracing::warn!(%error, "waiting for the database"),
+            outcome => return Ok(outcome?),
+        }
+        sleep(CONNECT_PAUSE).await;
+    }
+    Ok(options.connect().await?)
+}
+
+/// Prints a user's token.
+pub fn print_token(config: &TokenConfig) -> Outcome {
+    let signer = Signer::new(&config.secret.messages_secret)?;
+    let caller = Caller { application: ApplicationId(config.application), user: config.user.clone() };
+    #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+    let now = SystemTime::now();
+    println!("{}", signer.sign(&caller, now, config.expires_in));
+    Ok(())
+}
+
+/// Lifts the sequences above what was given out before a restore.
+pub async fn advance_timeline(config: &AdvanceConfig) -> Outcome {
+    let mut connection = migrated(config.database.database_url.expose_secret()).await?;
+    let mut lane = Lane::enter(&mut connection).await?;
+    let (before, after) = store::timeline::advance(&mut lane, config.by).await?;
+    lane.commit().await?;
+    connection.close().await?;
+    println!("the timeline has advanced from {before} to {after}");
+    Ok(())
+}
+
+/// Prints the OpenAPI document.
+pub fn print_openapi() -> Outcome {
+    println!("{}", http::openapi().to_pretty_json()?);
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! Many callers, few round trips: whoever waits is answered by the same piece of work.
+//!
+//! A caller puts its request into a bounded [`Queue`] and waits. A worker takes everything that
+//! waits, up to a limit, works on it as one batch and answers each caller. While it works, the
+//! next batch fills: there is no timer, so an idle service answers at once and a busy one pays
+//! once for hundreds of callers. One worker gives an order (the writer); several share a queue
+//! where order does not matter (the readers), and a batch that has begun is never joined.
+//!
+//! # What a caller can rely on
+//! A request either *begins* or it never will. Both sides agree on which, whatever happens at the
+//! same moment: the worker begins a request by sending on a channel that the caller may close, and
+//! only one of them comes first. So a caller that has gone, or has waited too long, is dropped
+//! before its batch; and one that was told that nothing was done can trust it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    time::{Instant, timeout},
+};
+
+/// The bounds of a queue and of the batches that are taken from it.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Names the queue in metrics.
+    pub name: &'static str,
+    /// Requests that may wait; one more is refused at once.
+    pub waiting_max: usize,
+    /// Requests in one batch.
+    pub batch_max: usize,
+    /// The sum of the requests' weights in one batch; a single heavier request goes alone.
+    pub weight_max: usize,
+    /// How long a request may wait for its batch to begin.
+    pub wait_max: Duration,
+}
+
+/// Why a request was not worked on. In every case but the last nothing was done, and nothing will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotDone {
+    #[error("too many requests are waiting")]
+    Full,
+    #[error("the request has waited too long")]
+    Overdue,
+    #[error("the service is shutting down")]
+    Closed,
+    /// The worker ended in the middle of the batch.
+    #[error("the work was begun and did not end")]
+    Abandoned,
+}
+
+/// The callers' side. Clones feed the same workers; the last one dropped closes the queue.
+pub struct Queue<Q, A> {
+    sender: mpsc::Sender<Waiting<Q, A>>,
+    limits: Limits,
+}
+
+/// The workers' side. Clones share the queue.
+pub struct Batches<Q, A> {
+    intake: Arc<Mutex<Intake<Q, A>>>,
+}
+
+/// A request that has begun, with the caller who waits for its answer.
+#[derive(Debug)]
+pub struct Begun<Q, A> {
+    pub request: Q,
+    answer: oneshot::Sender<A>,
+}
+
+struct Waiting<Q, A> {
+    request: Q,
+    weight: usize,
+    since: Instant,
+    begin: oneshot::Sender<()>,
+    answer: oneshot::Sender<A>,
+}
+
+struct Intake<Q, A> {
+    receiver: mpsc::Receiver<Waiting<Q, A>>,
+    /// The request that would have made the last batch too heavy.
+    held: Option<Waiting<Q, A>>,
+    limits: Limits,
+}
+
+/// Makes a queue and the side from which its batches are taken.
+pub fn queue<Q, A>(limits: Limits) -> (Queue<Q, A>, Batches<Q, A>) {
+    let (sender, receiver) = mpsc::channel(limits.waiting_max);
+    let intake = Intake { receiver, held: None, limits };
+    let intake = Arc::new(Mutex::new(intake));
+    (Queue { sender, limits }, Batches { intake })
+}
+
+impl<Q, A> Queue<Q, A> {
+    /// Waits for the answer to `request`.
+    ///
+    /// Dropping the future withdraws a request that has not begun; one that has begun is worked on
+    /// to its end all the same.
+    pub async fn ask(&self, request: Q, weight: usize) -> Result<A, NotDone> {
+        let (begin, begun) = oneshot::channel();
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { request, weight, since: Instant::now(), begin, answer };
+        self.sender.try_send(waiting).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NotDone::Full,
+            mpsc::error::TrySendError::Closed(_) => NotDone::Closed,
+        })?;
+        self.until_begun(begun).await?;
+        answered.await.map_err(|_| NotDone::Abandoned)
+    }
+
+    async fn until_begun(&self, mut begun: oneshot::Receiver<()>) -> Result<(), NotDone> {
+        match timeout(self.limits.wait_max, &mut begun).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(NotDone::Closed),
+            Err(_) => {
+                // Closing decides: what the worker sent before counts, what it sends later fails.
+                begun.close();
+                begun.try_recv().map_err(|_| NotDone::Overdue)
+            }
+        }
+    }
+}
+
+impl<Q, A> Clone for Queue<Q, A> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), limits: self.limits }
+    }
+}
+
+impl<Q, A> Batches<Q, A> {
+    /// Waits for a request and takes it with all that wait behind it, within the limits.
+    ///
+    /// `None` once the queue is closed and empty. A batch is never empty.
+    pub async fn next(&self) -> Option<Vec<Begun<Q, A>>> {
+        let mut intake = self.intake.lock().await;
+        loop {
+            let first = match intake.held.take() {
+                Some(held) => held,
+                None => intake.receiver.recv().await?,
+            };
+            let batch = intake.fill(first);
+            if !batch.is_empty() {
+                metrics::histogram!("messages_batch_size", "queue" => intake.limits.name)
+                    .record(batch.len() as f64);
+                return Some(batch);
+            }
+        }
+    }
+}
+
+impl<Q, A> Clone for Batches<Q, A> {
+    fn clone(&self) -> Self {
+        Self { intake: Arc::clone(&self.intake) }
+    }
+}
+
+impl<Q, A> Intake<Q, A> {
+    fn fill(&mut self, first: Waiting<Q, A>) -> Vec<Begun<Q, A>> {
+        let mut weight = first.weight;
+        let mut batch = Vec::new();
+        batch.extend(first.begin(self.limits.name));
+        while batch.len() < self.limits.batch_max {
+            let Ok(next) = self.receiver.try_recv() else {
+                break;
+            };
+            if weight + next.weight > self.limits.weight_max && !batch.is_empty() {
+                self.held = Some(next);
+                break;
+            }
+            weight += next.weight;
+            batch.extend(next.begin(self.limits.name));
+        }
+        batch
+    }
+}
+
+impl<Q, A> Waiting<Q, A> {
+    /// Begins the request, unless its caller has gone.
+    fn begin(self, queue: &'static str) -> Option<Begun<Q, A>> {
+        self.begin.send(()).ok()?;
+        metrics::histogram!("messages_queue_wait_seconds", "queue" => queue)
+            .record(self.since.elapsed().as_secs_f64());
+        Some(Begun { request: self.request, answer: self.answer })
+    }
+}
+
+impl<Q, A> Begun<Q, A> {
+    /// Answers the caller, if it is still there.
+    pub fn answer(self, answer: A) {
+        let _ = self.answer.send(answer);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test spawns its callers")]
+mod tests {
+    use std::future::Future;
+
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        name: "test",
+        waiting_max: 4,
+        batch_max: 3,
+        weight_max: 10,
+        wait_max: Duration::from_secs(5),
+    };
+
+    /// Starts asking and returns once the request is in the queue.
+    async fn ask(
+        queue: &Queue<u32, u32>,
+        request: u32,
+        weight: usize,
+    ) -> JoinHandle<Result<u32, NotDone>> {
+        let before = queue.sender.capacity();
+        let asking = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.ask(request, weight).await }
+        });
+        while queue.sender.capacity() == before {
+            tokio::task::yield_now().await;
+        }
+        asking
+    }
+
+    fn requests(batch: &[Begun<u32, u32>]) -> Vec<u32> {
+        batch.iter().map(|begun| begun.request).collect()
+    }
+
+    fn is_pending(future: impl Future) -> bool {
+        let mut future = std::pin::pin!(future);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        future.as_mut().poll(&mut context).is_pending()
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_everything_that_waits_up_to_the_limit_in_order() {
+        let (queue, batches) = queue(LIMITS);
+        let mut asking = Vec::new();
+        for request in 1..=4 {
+            asking.push(ask(&queue, request, 1).await);
+        }
+        let first = batches.next().await.unwrap();
+        assert_eq!(requests(&first), [1, 2, 3]);
+        let second = batches.next().await.unwrap();
+        assert_eq!(requests(&second), [4]);
+        for begun in first.into_iter().chain(second) {
+            let answer = begun.request * 10;
+            begun.answer(answer);
+        }
+        for (asked, asking) in (1..).zip(asking) {
+            assert_eq!(asking.await.unwrap(), Ok(asked * 10));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_heavy_request_waits_for_the_next_batch_and_goes_alone() {
+        let (queue, batches) = queue(LIMITS);
+        let _asking = [ask(&queue, 1, 6).await, ask(&queue, 2, 50).await, ask(&queue, 3, 1).await];
+        assert_eq!(requests(&batches.next().await.unwrap()), [1]);
+        assert_eq!(requests(&batches.next().await.unwrap()), [2]);
+        assert_eq!(requests(&batches.next().await.unwrap()), [3]);
+    }
+
+    #[tokio::test]
+    async fn one_request_too_many_is_refused_at_once() {
+        let (queue, _batches) = queue::<u32, u32>(LIMITS);
+        for request in 1..=4 {
+            ask(&queue, request, 1).await;
+        }
+        assert_eq!(queue.ask(5, 1).await, Err(NotDone::Full));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_has_gone_is_dropped_before_its_batch() {
+        let (queue, batches) = queue(LIMITS);
+        let gone = ask(&queue, 1, 1).await;
+        let _stays = ask(&queue, 2, 1).await;
+        gone.abort();
+        assert!(gone.await.unwrap_err().is_cancelled());
+        assert_eq!(requests(&batches.next().await.unwrap()), [2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_waits_too_long_is_withdrawn_for_good() {
+        let (queue, batches) = queue(LIMITS);
+        let overdue = ask(&queue, 1, 1).await;
+        assert_eq!(overdue.await.unwrap(), Err(NotDone::Overdue));
+        assert!(is_pending(batches.next()), "the withdrawn request was begun");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_has_begun_is_waited_for_however_long_it_takes() {
+        let (queue, batches) = queue(LIMITS);
+        let asking = ask(&queue, 1, 1).await;
+        let batch = batches.next().await.unwrap();
+        tokio::time::advance(LIMITS.wait_max * 10).await;
+        for begun in batch {
+            begun.answer(7);
+        }
+        assert_eq!(asking.await.unwrap(), Ok(7));
+    }
+
+    #[tokio::test]
+    async fn what_waits_when_the_queue_closes_is_still_worked_on() {
+        let (queue, batches) = queue(LIMITS);
+        let _asking = ask(&queue, 1, 1).await;
+        drop(queue);
+        assert_eq!(requests(&batches.next().await.unwrap()), [1]);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_ends_tells_who_was_begun_from_who_was_not() {
+        let (queue, batches) = queue(LIMITS);
+        let begun = ask(&queue, 1, 20).await;
+        let waits = ask(&queue, 2, 20).await;
+        drop(batches.next().await.unwrap());
+        drop(batches);
+        assert_eq!(begun.await.unwrap(), Err(NotDone::Abandoned));
+        assert_eq!(waits.await.unwrap(), Err(NotDone::Closed));
+    }
+}

@@ -1,0 +1,148 @@
+//! The command line and the environment: everything that can be set, each with its default.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use secrecy::SecretString;
+
+use crate::{domain::UserId, outbox::QueueType, telemetry::LogFormat};
+
+/// A message service: one timeline of changes, and no client ever misses one.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service.
+    Serve(ServeConfig),
+    /// Bring the database's schema up to date (the service does it at start as well).
+    Migrate(DatabaseConfig),
+    /// Print a token for a user.
+    Token(TokenConfig),
+    /// Maintain the timeline.
+    #[command(subcommand)]
+    Timeline(TimelineCommand),
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TimelineCommand {
+    /// After a restore from a backup: lift the sequences above everything that was given out since
+    /// the backup was made, so that clients' cursors are valid and no timestamp is used twice.
+    Advance(AdvanceConfig),
+}
+
+#[derive(Debug, Args)]
+pub struct ServeConfig {
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+    #[command(flatten)]
+    pub secret: SecretConfig,
+    #[command(flatten)]
+    pub events: EventsConfig,
+    /// Where to listen.
+    #[arg(long, env = "LISTEN_ADDR", default_value = "0.0.0.0:8080")]
+    pub listen_addr: SocketAddr,
+    /// Origins whose pages may call the service, separated by commas; * allows all. None by default.
+    #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Vec<String>,
+    /// Changes that may wait to be written; one more is answered with 503.
+    #[arg(long, env = "WRITE_QUEUE_MAX", default_value_t = 4096, value_parser = queue_length)]
+    pub write_queue_max: usize,
+    /// Reads of each kind that may wait to be answered; one more is answered with 503.
+    #[arg(long, env = "READ_QUEUE_MAX", default_value_t = 4096, value_parser = queue_length)]
+    pub read_queue_max: usize,
+    /// How log lines look.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "human")]
+    pub log_format: LogFormat,
+    /// What is logged: a level (error, warn, info, debug: every request) or filter directives.
+    #[arg(long, env = "LOG_FILTER", default_value = "info")]
+    pub log_filter: String,
+}
+
+#[derive(Debug, Args)]
+pub struct DatabaseConfig {
+    /// PostgreSQL, as postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: SecretString,
+}
+
+#[derive(Debug, Args)]
+pub struct SecretConfig {
+    /// Signs user tokens (HS256) and keys the digests of requests: at least 32 bytes.
+    #[arg(long = "secret", env = "MESSAGES_SECRET", hide_env_values = true)]
+    pub messages_secret: SecretString,
+}
+
+#[derive(Debug, Args)]
+pub struct EventsConfig {
+    /// RabbitMQ, as amqp://USER:PASSWORD@HOST:PORT/VHOST (%2f is the default virtual host) or
+    /// amqps://…. Without it, events wait in the database.
+    #[arg(long, env = "AMQP_URL", hide_env_values = true)]
+    pub amqp_url: Option<SecretString>,
+    /// The exchange to publish to; it must exist. The default exchange where empty.
+    #[arg(long, env = "AMQP_EXCHANGE", default_value = "")]
+    pub amqp_exchange: String,
+    /// The routing key of events; the queue's name where it is not set.
+    #[arg(long, env = "AMQP_ROUTING_KEY")]
+    pub amqp_routing_key: Option<String>,
+    /// The durable queue that is declared at start.
+    #[arg(long, env = "AMQP_QUEUE", default_value = "msg.files.statistics")]
+    pub amqp_queue: String,
+    /// How the queue is kept, if it does not exist yet.
+    #[arg(long, env = "AMQP_QUEUE_TYPE", value_enum, default_value = "classic")]
+    pub amqp_queue_type: QueueType,
+}
+
+#[derive(Debug, Args)]
+pub struct TokenConfig {
+    #[command(flatten)]
+    pub secret: SecretConfig,
+    /// The user's id.
+    #[arg(long, value_parser = user_id)]
+    pub user: UserId,
+    /// The application's id.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..))]
+    pub application: i64,
+    /// The token's lifetime in seconds.
+    #[arg(long, default_value = "86400", value_parser = seconds)]
+    pub expires_in: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct AdvanceConfig {
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+    /// By how much: more than all changes since the backup. The sequences end at 2^53 - 1.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1..))]
+    pub by: i64,
+}
+
+/// Why a setting has no sensible value: a queue for nobody, or more waiting than memory is for.
+const QUEUE_LENGTH_MAX: usize = 1_000_000;
+
+fn queue_length(value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(length) if (1..=QUEUE_LENGTH_MAX).contains(&length) => Ok(length),
+        _ => Err(format!("must be 1 to {QUEUE_LENGTH_MAX}")),
+    }
+}
+
+fn user_id(value: &str) -> Result<UserId, String> {
+    UserId::parse(value).map_err(|invalid| invalid.to_string())
+}
+
+/// A year: whoever needs a longer token needs another way to sign in.
+const TOKEN_SECONDS_MAX: u64 = 366 * 86_400;
+
+fn seconds(value: &str) -> Result<Duration, String> {
+    match value.parse() {
+        Ok(seconds) if (1..=TOKEN_SECONDS_MAX).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("must be 1 to {TOKEN_SECONDS_MAX}")),
+    }
+}

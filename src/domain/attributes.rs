@@ -1,0 +1,165 @@
+//! The attributes of a message: the sender's own JSON, carried and never read.
+
+use serde_json::value::RawValue;
+
+use super::Invalid;
+
+/// The largest attributes, in bytes of their JSON text as it came.
+pub const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
+
+/// The deepest nesting of objects and arrays. Common parsers, PostgreSQL's among them, recurse and
+/// give up on deep nesting: what is accepted here must be readable by everybody who receives it.
+pub const ATTRIBUTES_DEPTH_MAX: usize = 100;
+
+/// A JSON object of at most 16 KiB, kept to the letter: order, blanks and numbers as they came.
+#[derive(Debug, Clone)]
+pub struct Attributes(Box<RawValue>);
+
+impl Attributes {
+    /// Checks what PostgreSQL and other readers of JSON could not take, and nothing else.
+    pub fn parse(raw: Box<RawValue>) -> Result<Self, Invalid> {
+        let json = raw.get();
+        if !json.starts_with('{') {
+            return Err(Invalid("must be a JSON object"));
+        }
+        if json.len() > ATTRIBUTES_BYTES_MAX {
+            return Err(Invalid("must be at most 16 KiB of JSON"));
+        }
+        check_readable(json)?;
+        Ok(Self(raw))
+    }
+
+    /// Attributes that were checked before they were stored.
+    pub fn trusted(raw: Box<RawValue>) -> Self {
+        Self(raw)
+    }
+
+    /// The JSON text as it came.
+    pub fn as_json(&self) -> &RawValue {
+        &self.0
+    }
+}
+
+impl PartialEq for Attributes {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+/// Walks over text that is already known to be JSON.
+fn check_readable(json: &str) -> Result<(), Invalid> {
+    let mut depth = 0;
+    let mut rest = json.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        rest = tail;
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            b'"' => rest = check_string(rest)?,
+            _ => {}
+        }
+        if depth > ATTRIBUTES_DEPTH_MAX {
+            return Err(Invalid("must not be nested deeper than 100 levels"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks the escapes of a string and returns what follows its closing quote.
+fn check_string(mut rest: &[u8]) -> Result<&[u8], Invalid> {
+    loop {
+        rest = match rest {
+            [b'"', tail @ ..] => return Ok(tail),
+            [b'\\', b'u', hex @ ..] => check_unicode_escape(hex)?,
+            [b'\\', _, tail @ ..] | [_, tail @ ..] => tail,
+            [] => return Ok(rest),
+        };
+    }
+}
+
+/// Takes the four digits of a `\u` escape, and its second half where it is one of a surrogate pair.
+fn check_unicode_escape(rest: &[u8]) -> Result<&[u8], Invalid> {
+    const UNPAIRED: Invalid = Invalid("must not contain unpaired surrogates");
+    match hex4(rest) {
+        Some((0, _)) => Err(Invalid("must not contain U+0000")),
+        Some((0xD800..=0xDBFF, [b'\\', b'u', low @ ..])) => match hex4(low) {
+            Some((0xDC00..=0xDFFF, tail)) => Ok(tail),
+            _ => Err(UNPAIRED),
+        },
+        Some((0xD800..=0xDFFF, _)) => Err(UNPAIRED),
+        Some((_, tail)) => Ok(tail),
+        None => Ok(&[]),
+    }
+}
+
+fn hex4(bytes: &[u8]) -> Option<(u16, &[u8])> {
+    let (digits, tail) = bytes.split_at_checked(4)?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    Some((u16::from_str_radix(digits, 16).ok()?, tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(json: &str) -> Result<Attributes, Invalid> {
+        Attributes::parse(RawValue::from_string(json.to_owned()).unwrap())
+    }
+
+    #[test]
+    fn attributes_come_back_to_the_letter() {
+        for json in [
+            "{}",
+            r#"{ "b" : 1.50e+400, "a": [ null ] , "a": true }"#,
+            r#"{"emoji":"\ud83d\ude00 \\u0000 \"","path":"C:\\"}"#,
+        ] {
+            assert_eq!(parse(json).unwrap().as_json().get(), json);
+        }
+    }
+
+    #[test]
+    fn only_objects_are_attributes() {
+        for json in ["[]", "1", "\"{}\"", "true"] {
+            assert!(parse(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_others_could_not_read_is_refused() {
+        for json in [
+            r#"{"a":"\u0000"}"#,
+            r#"{"\u0000":1}"#,
+            r#"{"a":{"b":["x\\\u0000"]}}"#,
+            r#"{"a":"\ud800"}"#,
+            r#"{"a":"\ud800\u0041"}"#,
+            r#"{"a":"\udc00"}"#,
+        ] {
+            assert!(parse(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn size_and_depth_end_at_their_limits() {
+        let sized = |bytes: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8));
+        assert!(parse(&sized(ATTRIBUTES_BYTES_MAX)).is_ok());
+        assert!(parse(&sized(ATTRIBUTES_BYTES_MAX + 1)).is_err());
+        let nested = |depth: usize| {
+            let inner = depth - 1;
+            format!("{{\"a\":{}{}}}", "[".repeat(inner), "]".repeat(inner))
+        };
+        assert!(parse(&nested(ATTRIBUTES_DEPTH_MAX)).is_ok());
+        assert!(parse(&nested(ATTRIBUTES_DEPTH_MAX + 1)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_string_without_nul_is_carried_however_it_is_escaped(text in any::<String>()) {
+            let json = serde_json::json!({ "a": text }).to_string();
+            prop_assert_eq!(parse(&json).is_ok(), !text.contains('\0'));
+            let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            prop_assert_eq!(parse(&format!("{{\"a\":\"{escaped}\"}}")).is_ok(), !text.contains('\0'));
+        }
+    }
+}

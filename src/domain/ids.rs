@@ -1,0 +1,162 @@
+//! Who and what is meant: ids of applications, users, messages and files, and idempotency keys.
+
+use std::{fmt, sync::Arc};
+
+use super::{Invalid, timestamp::parse_digits};
+
+/// The longest id of a user or a file, in characters. Long enough for a UUID, an e-mail address of
+/// common length or an OpenID Connect subject with its provider; short enough for every index.
+pub const NAME_CHARS_MAX: usize = 64;
+
+/// The longest idempotency key, in characters: room for a UUID with a prefix.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 64;
+
+/// A tenant. Every user and message belongs to exactly one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ApplicationId(pub i64);
+
+impl ApplicationId {
+    /// The application that exists from the start.
+    pub const DEFAULT: Self = Self(1);
+}
+
+/// The id of a message, given once at its creation and unique in the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageId(pub i64);
+
+impl MessageId {
+    /// Reads decimal digits; `None` for everything that no message can be called by.
+    pub fn parse(value: &str) -> Option<Self> {
+        parse_digits(value).filter(|id| *id > 0).map(Self)
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A user's id: 1 to 64 ASCII letters, digits and `- _ . @ : |`, given by whoever signs people up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// An id that was checked before it was stored.
+    pub fn trusted(value: &str) -> Self {
+        Self(value.into())
+    }
+
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        parse_name(value, "-_.@:|")
+            .map(Self)
+            .ok_or(Invalid("must be 1 to 64 characters of letters, digits and - _ . @ : |"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The id of a file that another service stores: 1 to 64 ASCII letters, digits and `- _ .`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId(Arc<str>);
+
+impl FileId {
+    /// An id that was checked before it was stored.
+    pub fn trusted(value: &str) -> Self {
+        Self(value.into())
+    }
+
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        parse_name(value, "-_.")
+            .map(Self)
+            .ok_or(Invalid("must be 1 to 64 characters of letters, digits and - _ ."))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a sender calls one request, so that repeating it is safe: 1 to 64 visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(Arc<str>);
+
+impl IdempotencyKey {
+    /// A key that was checked before it was stored.
+    pub fn trusted(value: &str) -> Self {
+        Self(value.into())
+    }
+
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        let fits = (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&value.len())
+            && value.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(value.into())).ok_or(Invalid("must be 1 to 64 visible ASCII characters"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A keyed digest of a parsed request: tells a repeated request from another one under the same
+/// key, and tells nothing of the request to whoever reads the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest(pub [u8; 32]);
+
+fn parse_name(value: &str, punctuation: &str) -> Option<Arc<str>> {
+    let fits = (1..=NAME_CHARS_MAX).contains(&value.len())
+        && value.chars().all(|c| c.is_ascii_alphanumeric() || punctuation.contains(c));
+    fits.then(|| value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_user_id_takes_what_identity_providers_give() {
+        for id in ["jane", "auth0|5f7", "jane.doe@example.org", "urn:user:1", "a", &"x".repeat(64)] {
+            assert_eq!(UserId::parse(id).unwrap().as_str(), id);
+        }
+    }
+
+    #[test]
+    fn a_user_id_refuses_what_could_be_mistaken_or_does_not_fit() {
+        for id in ["", " jane", "jane\0", "jané", "a/b", "a b", &"x".repeat(65)] {
+            assert!(UserId::parse(id).is_err(), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_id_is_narrower_than_a_user_id() {
+        assert!(FileId::parse("report-1.2_final.pdf").is_ok());
+        for id in ["a@b", "a:b", "a|b", "a/b", ""] {
+            assert!(FileId::parse(id).is_err(), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn an_idempotency_key_is_visible_ascii() {
+        assert!(IdempotencyKey::parse("\"5f0c\"~!").is_ok());
+        for key in ["", "a b", "\u{e9}", &"k".repeat(65)] {
+            assert!(IdempotencyKey::parse(key).is_err(), "{key:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_message_id_is_read_back_as_it_was_written(id in 1..=i64::MAX) {
+            prop_assert_eq!(MessageId::parse(&MessageId(id).to_string()), Some(MessageId(id)));
+        }
+
+        #[test]
+        fn no_text_but_digits_is_a_message_id(text in "\\PC*") {
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+            prop_assert!(digits || MessageId::parse(&text).is_none());
+        }
+    }
+}

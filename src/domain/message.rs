@@ -1,0 +1,117 @@
+//! A message in its one version: the present one.
+
+use time::OffsetDateTime;
+
+use super::{Attributes, FileId, Invalid, MessageId, Text, Timestamp, UserId};
+
+/// The most files that a message may name. Each becomes an event on its creation and deletion.
+pub const FILES_MAX: usize = 100;
+
+/// A personal message as it is now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    pub id: MessageId,
+    /// The change that made it what it is now; also its entity tag.
+    pub timestamp: Timestamp,
+    pub from: UserId,
+    pub to: UserId,
+    pub created: OffsetDateTime,
+    /// `None` once the message is deleted: its data are cleared for ever.
+    pub content: Option<Content>,
+}
+
+/// What a deletion clears.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Content {
+    pub text: Option<Text>,
+    pub files: Files,
+    pub attributes: Option<Attributes>,
+    pub reply_to: Option<MessageId>,
+    pub edited: Option<OffsetDateTime>,
+    pub read: bool,
+}
+
+impl Message {
+    /// Whether `user` takes part in the conversation, and so may know that the message exists.
+    pub fn concerns(&self, user: &UserId) -> bool {
+        self.from == *user || self.to == *user
+    }
+
+    /// The users who learn of a change: one for a message to oneself, else two.
+    pub fn participants(&self) -> impl Iterator<Item = &UserId> {
+        let other = (self.to != self.from).then_some(&self.to);
+        std::iter::once(&self.from).chain(other)
+    }
+
+    /// Whether both messages belong to the conversation of the same two users.
+    pub fn is_between(&self, one: &UserId, other: &UserId) -> bool {
+        (self.from == *one && self.to == *other) || (self.from == *other && self.to == *one)
+    }
+
+    /// The uses of files that begin or end with this message's creation or deletion.
+    pub fn file_uses(&self, in_use: bool) -> Vec<FileUse> {
+        let files = self.content.iter().flat_map(|content| content.files.iter());
+        files.map(|file| FileUse { file: file.clone(), in_use }).collect()
+    }
+}
+
+/// The files of a message: up to 100, none twice.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Files(Vec<FileId>);
+
+impl Files {
+    pub fn new(files: Vec<FileId>) -> Result<Self, Invalid> {
+        if files.len() > FILES_MAX {
+            return Err(Invalid("must be at most 100 files"));
+        }
+        let mut sorted: Vec<_> = files.iter().collect();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Invalid("must not name a file twice"));
+        }
+        Ok(Self(files))
+    }
+
+    /// Files that were checked before they were stored.
+    pub fn trusted(files: Vec<FileId>) -> Self {
+        Self(files)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &FileId> {
+        self.0.iter()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// One use of a file that began or ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileUse {
+    pub file: FileId,
+    pub in_use: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(id: &str) -> FileId {
+        FileId::parse(id).unwrap()
+    }
+
+    #[test]
+    fn files_keep_their_order_and_are_unique_and_few() {
+        let files = Files::new(vec![file("b"), file("a")]).unwrap();
+        assert_eq!(files.iter().map(FileId::as_str).collect::<Vec<_>>(), ["b", "a"]);
+        assert!(Files::new(vec![file("a"), file("b"), file("a")]).is_err());
+        let many = |count: usize| (0..count).map(|n| file(&n.to_string())).collect();
+        assert!(Files::new(many(FILES_MAX)).is_ok());
+        assert!(Files::new(many(FILES_MAX + 1)).is_err());
+    }
+}

@@ -1,0 +1,21 @@
+//! The words of the product, as values that cannot be wrong.
+//!
+//! Everything here is parsed once, at the edge, and never validated again. Nothing here waits,
+//! reads a clock or knows how it is stored or sent.
+
+mod attributes;
+mod ids;
+mod message;
+mod refusal;
+mod text;
+mod timestamp;
+
+pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
+pub use ids::{
+    ApplicationId, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey, MessageId, NAME_CHARS_MAX,
+    UserId,
+};
+pub use message::{Content, FILES_MAX, FileUse, Files, Message};
+pub use refusal::{Invalid, Refusal};
+pub use text::{TEXT_CHARS_MAX, Text};
+pub use timestamp::{TIMESTAMP_MAX, Timestamp};

@@ -1,0 +1,75 @@
+//! The text of a message.
+
+use super::Invalid;
+
+/// The longest text, in Unicode scalar values after trimming.
+pub const TEXT_CHARS_MAX: usize = 20_000;
+
+/// The text of a message: 1 to 20,000 characters without blanks at its ends and without NUL,
+/// which PostgreSQL cannot store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text(String);
+
+impl Text {
+    /// Trims `value` at both ends and checks what remains.
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        Self::parse_or_empty(value)?.ok_or(Invalid("must hold more than blanks"))
+    }
+
+    /// As [`Text::parse`], but an empty text is `None`: a message of files or attributes has none.
+    pub fn parse_or_empty(value: &str) -> Result<Option<Self>, Invalid> {
+        let trimmed = value.trim();
+        if trimmed.contains('\0') {
+            return Err(Invalid("must not contain U+0000"));
+        }
+        if trimmed.len() > TEXT_CHARS_MAX && trimmed.chars().count() > TEXT_CHARS_MAX {
+            return Err(Invalid("must be at most 20,000 characters"));
+        }
+        Ok((!trimmed.is_empty()).then(|| Self(trimmed.to_owned())))
+    }
+
+    /// A text that was checked before it was stored.
+    pub fn trusted(value: String) -> Self {
+        Self(value)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_limit_counts_characters_and_not_bytes() {
+        assert!(Text::parse(&"日".repeat(TEXT_CHARS_MAX)).is_ok());
+        assert!(Text::parse(&"日".repeat(TEXT_CHARS_MAX + 1)).is_err());
+        assert!(Text::parse(&format!("  {}\n", "a".repeat(TEXT_CHARS_MAX))).is_ok());
+    }
+
+    #[test]
+    fn blanks_alone_are_no_text() {
+        assert!(Text::parse(" \t\u{3000}\n").is_err());
+        assert_eq!(Text::parse_or_empty(" \n"), Ok(None));
+    }
+
+    #[test]
+    fn nul_is_refused_wherever_it_stands() {
+        assert!(Text::parse("a\0b").is_err());
+        assert!(Text::parse("\0").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn trimming_twice_is_trimming_once(raw in "\\PC{0,50}") {
+            if let Ok(text) = Text::parse(&raw) {
+                prop_assert_eq!(Text::parse(text.as_str()), Ok(text.clone()));
+                prop_assert_eq!(text.as_str(), raw.trim());
+            }
+        }
+    }
+}

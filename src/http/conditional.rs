@@ -1,0 +1,150 @@
+//! Conditional requests (RFC 9110, section 13): timestamps as entity tags.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+};
+
+use super::problem::Problem;
+use crate::{domain::Timestamp, timeline::Expected};
+
+/// The entity tag of a message as it is now.
+pub fn entity_tag(timestamp: Timestamp) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{timestamp}\"")).expect("digits in quotes are visible ASCII")
+}
+
+/// `If-Match` as it came: it is judged after the body, as the contract orders the checks.
+pub struct IfMatch(Result<Option<Tags>, Problem>);
+
+/// `If-None-Match`; one that cannot be read matches nothing.
+pub struct IfNoneMatch(Option<Tags>);
+
+#[derive(Debug, PartialEq, Eq)]
+enum Tags {
+    /// `*`
+    Any,
+    /// The tags that are timestamps; no message ever has another.
+    Timestamps(Vec<Timestamp>),
+}
+
+impl IfMatch {
+    /// The timestamps that the caller knows. A missing header or `*` is 428: whoever changes a
+    /// message says which state of it is meant.
+    pub fn required(self) -> Result<Expected, Problem> {
+        match self.0? {
+            Some(Tags::Timestamps(timestamps)) => Ok(Expected(timestamps)),
+            Some(Tags::Any) | None => Err(Problem::precondition_required()),
+        }
+    }
+}
+
+impl IfNoneMatch {
+    /// Whether the caller already has the message as it is at `current`.
+    pub fn matches(&self, current: Timestamp) -> bool {
+        match &self.0 {
+            Some(Tags::Any) => true,
+            Some(Tags::Timestamps(timestamps)) => timestamps.contains(&current),
+            None => false,
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let tags = read(&parts.headers, header::IF_MATCH);
+        Ok(Self(tags.map_err(|()| {
+            Problem::malformed("If-Match must be an entity tag like \"7\", or a list of them")
+        })))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(read(&parts.headers, header::IF_NONE_MATCH).unwrap_or_default()))
+    }
+}
+
+/// Reads a list of entity tags over all lines of a header; `None` where there is no line.
+fn read(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, ()> {
+    let mut timestamps = Vec::new();
+    let mut is_present = false;
+    for line in headers.get_all(name) {
+        is_present = true;
+        for tag in line.to_str().map_err(|_| ())?.split(',').map(str::trim) {
+            match parse(tag)? {
+                Tags::Any => return Ok(Some(Tags::Any)),
+                Tags::Timestamps(tags) => timestamps.extend(tags),
+            }
+        }
+    }
+    Ok(is_present.then_some(Tags::Timestamps(timestamps)))
+}
+
+/// Reads `"7"`, `7` (as people type it) or `W/"7"` (as a compressing proxy makes it).
+fn parse(tag: &str) -> Result<Tags, ()> {
+    if tag == "*" {
+        return Ok(Tags::Any);
+    }
+    let opaque = tag.strip_prefix("W/").unwrap_or(tag);
+    let value = match opaque.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"').ok_or(())?,
+        None => opaque,
+    };
+    if value.contains('"') || (value.is_empty() && opaque.is_empty()) {
+        return Err(());
+    }
+    Ok(Tags::Timestamps(Timestamp::parse(value).into_iter().collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tags(value: &str) -> Result<Option<Tags>, ()> {
+        let value = HeaderValue::from_str(value).unwrap();
+        read(&HeaderMap::from_iter([(header::IF_MATCH, value)]), header::IF_MATCH)
+    }
+
+    fn timestamps(values: &[i64]) -> Result<Option<Tags>, ()> {
+        Ok(Some(Tags::Timestamps(values.iter().copied().map(Timestamp).collect())))
+    }
+
+    #[test]
+    fn a_tag_may_be_quoted_bare_or_weak() {
+        for value in ["\"7\"", "7", "W/\"7\"", " \"7\" "] {
+            assert_eq!(tags(value), timestamps(&[7]), "{value}");
+        }
+        assert_eq!(tags("\"7\", W/\"9\""), timestamps(&[7, 9]));
+        assert_eq!(tags("*"), Ok(Some(Tags::Any)));
+    }
+
+    #[test]
+    fn a_tag_that_no_message_has_is_readable_and_matches_nothing() {
+        for value in ["\"abc\"", "\"\"", "\"-7\"", "abc", "\"99999999999999999999\""] {
+            assert_eq!(tags(value), timestamps(&[]), "{value}");
+        }
+    }
+
+    #[test]
+    fn half_a_tag_is_no_tag() {
+        for value in ["\"7", "7\"", "\"7\"8\"", "", ",", "\"7\","] {
+            assert_eq!(tags(value), Err(()), "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_entity_tag_is_read_back(timestamp in 0..=i64::MAX) {
+            let written = entity_tag(Timestamp(timestamp));
+            prop_assert_eq!(tags(written.to_str().unwrap()), timestamps(&[timestamp]));
+        }
+    }
+}

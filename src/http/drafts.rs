@@ -1,0 +1,287 @@
+//! What callers send: messages to be and edits, checked field by field.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::{
+    body::{FromJson, parse},
+    media,
+    problem::{FieldError, Problem},
+};
+use crate::{
+    domain::{Attributes, FileId, Files, Invalid, MessageId, Text, UserId},
+    timeline::Draft,
+};
+
+/// A personal message to be sent: `to`, and at least one of `text`, `files` and `attributes`.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "to": "john", "text": "Hello, John!" }))]
+pub struct NewPersonalMessage {
+    /// The user who receives it. Sending to oneself is allowed.
+    #[schema(value_type = String, required, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.@:|-]+$")]
+    to: Option<String>,
+    /// 1 to 20,000 characters (Unicode scalar values) after blanks at both ends are removed.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 20000)]
+    text: Option<String>,
+    /// Ids of files that another service stores; none twice.
+    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    files: Option<Vec<String>>,
+    /// Any JSON object of up to 16 KiB and 100 levels, given back as it came.
+    #[schema(value_type = Option<Object>)]
+    attributes: Option<Box<RawValue>>,
+    /// The id of a message in the same conversation.
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    reply_to: Option<i64>,
+}
+
+impl FromJson for NewPersonalMessage {
+    const MEDIA_TYPES: &'static [&'static str] = &[media::NEW_PERSONAL_MESSAGE, media::JSON];
+
+    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
+        parse(json)
+    }
+}
+
+impl NewPersonalMessage {
+    /// Checks every field and adds what is wrong to `errors`.
+    pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<Draft> {
+        let to = match self.to {
+            Some(to) => keep(errors, "to", UserId::parse(&to)),
+            None => keep(errors, "to", Err(Invalid("is required"))),
+        };
+        let is_empty = self.text.is_none()
+            && self.files.as_ref().is_none_or(Vec::is_empty)
+            && self.attributes.is_none();
+        if is_empty {
+            let nothing = Invalid("or files or attributes must be given");
+            keep::<()>(errors, "text", Err(nothing));
+        }
+        let text = self.text.and_then(|text| keep(errors, "text", Text::parse(&text)));
+        let files = keep(errors, "files", parse_files(self.files.unwrap_or_default()));
+        let attributes =
+            self.attributes.and_then(|raw| keep(errors, "attributes", Attributes::parse(raw)));
+        let reply_to = self.reply_to.and_then(|id| keep(errors, "replyTo", parse_message_id(id)));
+        Some(Draft { to: to?, text, files: files?, attributes, reply_to })
+    }
+}
+
+fn parse_files(files: Vec<String>) -> Result<Files, Invalid> {
+    let files = files.iter().map(|file| FileId::parse(file)).collect::<Result<_, _>>()?;
+    Files::new(files)
+}
+
+fn parse_message_id(id: i64) -> Result<MessageId, Invalid> {
+    (id > 0).then_some(MessageId(id)).ok_or(Invalid("must be the id of a message"))
+}
+
+/// The value, or a note of what is wrong with it.
+fn keep<T>(errors: &mut Vec<FieldError>, field: &str, parsed: Result<T, Invalid>) -> Option<T> {
+    parsed
+        .map_err(|invalid| {
+            errors.push(FieldError { field: field.to_owned(), detail: invalid.to_string() });
+        })
+        .ok()
+}
+
+/// A new text for a message of one's own; empty only where files or attributes remain.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "text": "Hello, dear John!" }))]
+pub struct EditedMessageText {
+    #[schema(max_length = 20000)]
+    text: String,
+}
+
+/// Whether one has read a message that one has received.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "read": true }))]
+pub struct MessageReadMark {
+    read: bool,
+}
+
+/// Exactly one of a new text and a read mark, as a JSON merge patch (RFC 7396): `null` removes.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "text": "Hello, dear John!" }))]
+pub struct MessagePatch {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, max_length = 20000)]
+    text: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<bool>)]
+    read: Option<Option<bool>>,
+}
+
+/// Tells a member that is `null` from one that is absent.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+/// What a PATCH asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// `None` empties the text.
+    Text(Option<Text>),
+    Read(bool),
+}
+
+impl FromJson for Edit {
+    const MEDIA_TYPES: &'static [&'static str] =
+        &[media::EDITED_TEXT, media::READ_MARK, media::MERGE_PATCH, media::JSON];
+
+    fn from_json(media_type: &'static str, json: &[u8]) -> Result<Self, Problem> {
+        match media_type {
+            media::EDITED_TEXT => Self::text(&parse::<EditedMessageText>(json)?.text),
+            media::READ_MARK => Ok(Self::Read(parse::<MessageReadMark>(json)?.read)),
+            _ => Self::from_patch(parse(json)?),
+        }
+    }
+}
+
+impl Edit {
+    fn from_patch(patch: MessagePatch) -> Result<Self, Problem> {
+        match (patch.text, patch.read) {
+            (Some(text), None) => Self::text(&text.unwrap_or_default()),
+            (None, Some(read)) => Ok(Self::Read(read.unwrap_or_default())),
+            _ => Err(Problem::invalid_field("body", "must have exactly one of text and read")),
+        }
+    }
+
+    fn text(text: &str) -> Result<Self, Problem> {
+        Text::parse_or_empty(text)
+            .map(Self::Text)
+            .map_err(|invalid| Problem::invalid_field("text", invalid.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The draft, the fields that are not acceptable, or the status of what cannot be read.
+    fn draft(json: &str) -> Result<Draft, (StatusCode, Vec<String>)> {
+        let mut errors = Vec::new();
+        let body = NewPersonalMessage::from_json(media::JSON, json.as_bytes())
+            .map_err(|problem| (problem.status(), problem.fields()))?;
+        let draft = body.checked(&mut errors);
+        if errors.is_empty() {
+            return Ok(draft.expect("a draft without errors is complete"));
+        }
+        let fields = errors.into_iter().map(|error| error.field).collect();
+        Err((StatusCode::UNPROCESSABLE_ENTITY, fields))
+    }
+
+    fn wrong_fields(json: &str) -> Vec<String> {
+        let (status, fields) = draft(json).expect_err(json);
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{json}");
+        fields
+    }
+
+    #[test]
+    fn a_draft_has_a_recipient_and_something_to_say() {
+        for json in [
+            r#"{"to":"john","text":" hello "}"#,
+            r#"{"to":"john","files":["a","b"]}"#,
+            r#"{"to":"john","attributes":{}}"#,
+            r#"{"to":"john","text":"hello","files":[],"attributes":null,"replyTo":null}"#,
+        ] {
+            assert!(draft(json).is_ok(), "{json}");
+        }
+        let text = draft(r#"{"to":"john","text":" hello "}"#).unwrap().text;
+        assert_eq!(text.unwrap().as_str(), "hello");
+    }
+
+    #[test]
+    fn every_field_that_is_not_acceptable_is_named() {
+        assert_eq!(wrong_fields("{}"), ["to", "text"]);
+        assert_eq!(
+            wrong_fields(r#"{"to":"a b","text":" ","files":["x","x"],"attributes":[],"replyTo":0}"#),
+            ["to", "text", "files", "attributes", "replyTo"]
+        );
+        assert_eq!(wrong_fields(r#"{"to":"john","text":"a\u0000b"}"#), ["text"]);
+        assert_eq!(wrong_fields(r#"{"to":"john","files":["a/b"]}"#), ["files"]);
+        assert_eq!(wrong_fields(r#"{"to":"john","text":1}"#), ["text"]);
+        assert_eq!(wrong_fields(r#"{"to":"john","files":["a",2]}"#), ["files[1]"]);
+        assert_eq!(wrong_fields(r#"{"to":"john","text":"x","replyTo":1.5}"#), ["replyTo"]);
+        assert_eq!(wrong_fields(r#"{"to":"john","text":"x","colour":"red"}"#), ["colour"]);
+        assert_eq!(wrong_fields("[]"), ["body"]);
+    }
+
+    #[test]
+    fn what_is_no_json_cannot_be_read() {
+        for json in [
+            "",
+            "{",
+            "{\"to\":\"john\",\"text\":\"x\"} x",
+            "{\"to\":\"john\",\"text\":\"\\ud800\"}",
+            "nonsense",
+        ] {
+            assert_eq!(draft(json).unwrap_err().0, StatusCode::BAD_REQUEST, "{json}");
+        }
+        let invalid_utf8 = b"{\"to\":\"john\",\"text\":\"\xff\"}";
+        let parsed = NewPersonalMessage::from_json(media::JSON, invalid_utf8);
+        assert_eq!(parsed.err().unwrap().status(), StatusCode::BAD_REQUEST);
+    }
+
+    fn edit(media_type: &'static str, json: &str) -> Result<Edit, StatusCode> {
+        Edit::from_json(media_type, json.as_bytes()).map_err(|problem| problem.status())
+    }
+
+    fn text(text: &str) -> Edit {
+        Edit::Text(Text::parse_or_empty(text).unwrap())
+    }
+
+    #[test]
+    fn an_edit_is_what_its_media_type_says() {
+        assert_eq!(edit(media::EDITED_TEXT, r#"{"text":"x"}"#), Ok(text("x")));
+        assert_eq!(edit(media::READ_MARK, r#"{"read":false}"#), Ok(Edit::Read(false)));
+        for media_type in [media::JSON, media::MERGE_PATCH] {
+            assert_eq!(edit(media_type, r#"{"text":" "}"#), Ok(text("")));
+            assert_eq!(edit(media_type, r#"{"text":null}"#), Ok(text("")));
+            assert_eq!(edit(media_type, r#"{"read":true}"#), Ok(Edit::Read(true)));
+            assert_eq!(edit(media_type, r#"{"read":null}"#), Ok(Edit::Read(false)));
+        }
+    }
+
+    #[test]
+    fn an_edit_is_exactly_one_thing() {
+        for (media_type, json) in [
+            (media::EDITED_TEXT, r#"{"read":true}"#),
+            (media::EDITED_TEXT, r#"{"text":null}"#),
+            (media::READ_MARK, r#"{"read":"yes"}"#),
+            (media::READ_MARK, r#"{"read":true,"text":"x"}"#),
+            (media::JSON, "{}"),
+            (media::JSON, r#"{"text":"x","read":true}"#),
+            (media::JSON, r#"{"text":"x","read":null}"#),
+            (media::MERGE_PATCH, r#"{"files":[]}"#),
+        ] {
+            assert_eq!(edit(media_type, json), Err(StatusCode::UNPROCESSABLE_ENTITY), "{json}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = NewPersonalMessage::from_json(media::JSON, &body);
+            let _ = Edit::from_json(media::JSON, &body);
+        }
+
+        #[test]
+        fn every_text_without_nul_arrives_trimmed(text in "\\PC{1,40}") {
+            let json = serde_json::json!({ "to": "john", "text": text }).to_string();
+            match draft(&json) {
+                Ok(draft) => {
+                    let arrived = draft.text.unwrap();
+                    prop_assert_eq!(arrived.as_str(), text.trim());
+                }
+                Err((_, fields)) => prop_assert!(text.trim().is_empty(), "{:?}", fields),
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `Idempotency-Key`: repeating a request is safe.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderName, request::Parts},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use sha2::Sha256;
+
+use super::problem::FieldError;
+use crate::{
+    domain::{Digest, IdempotencyKey, Invalid},
+    timeline::{Draft, Idempotency},
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The header as it came: it is judged together with the body.
+pub struct KeyHeader(Result<Option<IdempotencyKey>, Invalid>);
+
+impl KeyHeader {
+    /// The key, or what is wrong with it, for the list of everything that is.
+    pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<IdempotencyKey> {
+        self.0.unwrap_or_else(|invalid| {
+            errors.push(FieldError { field: "Idempotency-Key".to_owned(), detail: invalid.to_string() });
+            None
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for KeyHeader {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let mut lines = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let key = match (lines.next(), lines.next()) {
+            (None, _) => Ok(None),
+            (Some(line), None) => IdempotencyKey::parse(line.to_str().unwrap_or_default()).map(Some),
+            (Some(_), Some(_)) => Err(Invalid("must be given once")),
+        };
+        Ok(Self(key))
+    }
+}
+
+/// Makes the keyed digests by which a repeated request is told from another one.
+///
+/// The key is derived from the service's secret, so whoever reads the database cannot guess a
+/// deleted text from its digest.
+pub struct Digester {
+    key: Hmac<Sha256>,
+}
+
+/// What makes two requests the same.
+#[derive(Serialize)]
+struct Fingerprint<'a> {
+    to: &'a str,
+    text: Option<&'a str>,
+    files: Vec<&'a str>,
+    attributes: Option<&'a str>,
+    reply_to: Option<i64>,
+}
+
+impl Digester {
+    pub fn new(secret: &SecretString) -> Self {
+        let secret = secret.expose_secret().as_bytes();
+        let derived = keyed(secret).chain_update("messages: digests of requests").finalize();
+        Self { key: keyed(&derived.into_bytes()) }
+    }
+
+    /// The key with the digest of the draft that it stands for.
+    pub fn bind(&self, key: IdempotencyKey, draft: &Draft) -> Idempotency {
+        let fingerprint = Fingerprint {
+            to: draft.to.as_str(),
+            text: draft.text.as_ref().map(|text| text.as_str()),
+            files: draft.files.iter().map(|file| file.as_str()).collect(),
+            attributes: draft.attributes.as_ref().map(|attributes| attributes.as_json().get()),
+            reply_to: draft.reply_to.map(|id| id.0),
+        };
+        let json = serde_json::to_vec(&fingerprint).expect("strings and numbers can be written as JSON");
+        let digest = self.key.clone().chain_update(json).finalize();
+        Idempotency { key, digest: Digest(digest.into_bytes().into()) }
+    }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Files, MessageId, Text, UserId};
+
+    fn draft(text: &str) -> Draft {
+        Draft {
+            to: UserId::parse("john").unwrap(),
+            text: Some(Text::parse(text).unwrap()),
+            files: Files::default(),
+            attributes: None,
+            reply_to: None,
+        }
+    }
+
+    fn digest(secret: &str, draft: &Draft) -> Digest {
+        let key = IdempotencyKey::parse("k").unwrap();
+        Digester::new(&SecretString::from(secret.to_owned())).bind(key, draft).digest
+    }
+
+    #[test]
+    fn the_digest_tells_requests_and_secrets_apart() {
+        let one = draft("hello");
+        assert_eq!(digest("s", &one), digest("s", &one));
+        assert_ne!(digest("s", &one), digest("t", &one));
+        assert_ne!(digest("s", &one), digest("s", &draft("hello!")));
+        let reply = Draft { reply_to: Some(MessageId(1)), ..one.clone() };
+        assert_ne!(digest("s", &one), digest("s", &reply));
+        let other = Draft { to: UserId::parse("jim").unwrap(), ..one.clone() };
+        assert_ne!(digest("s", &one), digest("s", &other));
+    }
+}

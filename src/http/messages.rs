@@ -1,0 +1,241 @@
+//! Messages: send, sync, read, edit, delete.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    Service,
+    body::JsonBody,
+    conditional::{IfMatch, IfNoneMatch, entity_tag},
+    drafts::{Edit, EditedMessageText, MessagePatch, MessageReadMark, NewPersonalMessage},
+    idempotency::KeyHeader,
+    media::{Accept, AnyMessage, PersonalMessage, Updates},
+    openapi::{DeleteProblems, EditProblems, ReadProblems, SendProblems, SyncProblems},
+    params::{MessagePath, SyncParams},
+    problem::Problem,
+    representation::{self, Json, MessageUpdates},
+};
+use crate::{
+    auth::Caller,
+    store::updates::PageRequest,
+    timeline::{Action, Command},
+};
+
+type Answer = Result<Response, Problem>;
+
+/// Sends a message to a user.
+///
+/// The message is stored, and its change is on the timeline of both users, when the answer comes.
+/// Repeating the request with the same `Idempotency-Key` sends nothing again.
+#[utoipa::path(
+    post,
+    path = "/messages",
+    tag = "messages",
+    security(("bearer" = [])),
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 64 visible characters that stand for this request", min_length = 1, max_length = 64),
+        ("Prefer" = Option<String>, Header, description = "`return=minimal`: an answer without a body"),
+    ),
+    request_body(content(
+        (NewPersonalMessage = "application/vnd.newPersonalMessage.v1+json"),
+        (NewPersonalMessage = "application/json"),
+    )),
+    responses(
+        (status = 201, description = "Sent; or the message as it is now, where the key was used for the same request before",
+            content((representation::PersonalMessage = "application/vnd.personalMessage.v1+json"), (representation::PersonalMessage = "application/json")),
+            headers(
+                ("Location" = String, description = "`/messages/{id}`"),
+                ("ETag" = String, description = "The timestamp in quotes, for If-Match"),
+                ("Idempotent-Replayed" = Option<bool>, description = "`true` where nothing was sent again"),
+                ("Preference-Applied" = Option<String>, description = "`return=minimal` where the answer has no body"),
+            )),
+        SendProblems,
+    ),
+)]
+pub async fn send_message(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<PersonalMessage>,
+    key: KeyHeader,
+    headers: HeaderMap,
+    JsonBody(body): JsonBody<NewPersonalMessage>,
+) -> Answer {
+    let mut errors = Vec::new();
+    let draft = body.checked(&mut errors);
+    let key = key.checked(&mut errors);
+    let draft = draft.filter(|_| errors.is_empty()).ok_or_else(|| Problem::invalid(errors))?;
+    let idempotency = key.map(|key| service.digester.bind(key, &draft));
+    let action = Action::Send { draft, idempotency };
+    let done = service.timeline.submit(command(caller, action)).await?;
+    let minimal = prefers_minimal(&headers);
+    Ok(representation::created(accept.media_type, &done.message, done.replayed, minimal))
+}
+
+/// Tells what happened after a point on the timeline.
+///
+/// Repeat it with `after` = `next` of the answer before: you learn of every change that concerns
+/// you, in order, and never miss one.
+#[utoipa::path(
+    get,
+    path = "/messages",
+    tag = "messages",
+    security(("bearer" = [])),
+    params(
+        ("after" = Option<String>, Query, description = "The last timestamp received from this call; `latest`: from now on", pattern = "^([0-9]+|latest)$", example = "0"),
+        ("limit" = Option<i64>, Query, description = "The most entries of the page (default 50)", minimum = 1, maximum = 1000, example = 50),
+        ("include" = Option<IncludeParam>, Query, description = "`message`: with each message's present data, at its newest entry of the page; a page then ends after 1 MiB of data"),
+    ),
+    responses(
+        (status = 200, description = "A page, ascending by timestamp",
+            content((MessageUpdates = "application/vnd.messageUpdates.v1+json"), (MessageUpdates = "application/json"))),
+        SyncProblems,
+    ),
+)]
+pub async fn sync_messages(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<Updates>,
+    params: SyncParams,
+) -> Answer {
+    let request = PageRequest {
+        application: caller.application,
+        user: caller.user,
+        after: params.after,
+        limit: params.limit,
+    };
+    let changes = service.sync.changes_after(request, params.with_messages).await?;
+    Ok(Json(accept.media_type, MessageUpdates::from(&changes)).into_response())
+}
+
+/// What a page can include.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it only describes the parameter")]
+pub enum IncludeParam {
+    Message,
+}
+
+/// Reads a message as it is now; a deleted one as a tombstone.
+#[utoipa::path(
+    get,
+    path = "/messages/{id}",
+    tag = "messages",
+    security(("bearer" = [])),
+    params(
+        ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the message as you know it: 304 if it is still so"),
+    ),
+    responses(
+        (status = 200, description = "The message",
+            content((representation::PersonalMessage = "application/vnd.personalMessage.v1+json"), (representation::PersonalMessage = "application/json")),
+            headers(("ETag" = String, description = "The timestamp in quotes"))),
+        (status = 304, description = "You have it as it is", headers(("ETag" = String, description = "The timestamp in quotes"))),
+        ReadProblems,
+    ),
+)]
+pub async fn get_message(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<AnyMessage>,
+    id: MessagePath,
+    if_none_match: IfNoneMatch,
+) -> Answer {
+    let found = service.sync.message(caller.application, &caller.user, id.known()?).await?;
+    let message = found.ok_or_else(Problem::not_found)?;
+    if if_none_match.matches(message.timestamp) {
+        let etag = [(header::ETAG, entity_tag(message.timestamp))];
+        return Ok((StatusCode::NOT_MODIFIED, etag).into_response());
+    }
+    Ok(representation::message(accept.media_type, &message))
+}
+
+/// Edits the text of one's own message, or marks a received one as read or unread.
+///
+/// What changes nothing is 200 with the present ETag, whatever `If-Match` says: repeating an edit
+/// is safe.
+#[utoipa::path(
+    patch,
+    path = "/messages/{id}",
+    tag = "messages",
+    security(("bearer" = [])),
+    params(
+        ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
+        ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
+    ),
+    request_body(content(
+        (MessagePatch = "application/json"),
+        (MessagePatch = "application/merge-patch+json"),
+        (EditedMessageText = "application/vnd.editedMessageText.v1+json"),
+        (MessageReadMark = "application/vnd.messageReadMark.v1+json"),
+    )),
+    responses(
+        (status = 200, description = "The message as it is now",
+            content((representation::PersonalMessage = "application/vnd.personalMessage.v1+json"), (representation::PersonalMessage = "application/json")),
+            headers(("ETag" = String, description = "The new timestamp in quotes"))),
+        EditProblems,
+    ),
+)]
+pub async fn edit_message(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<AnyMessage>,
+    id: MessagePath,
+    if_match: IfMatch,
+    JsonBody(edit): JsonBody<Edit>,
+) -> Answer {
+    let expected = if_match.required()?;
+    let id = id.known()?;
+    let action = match edit {
+        Edit::Text(text) => Action::EditText { id, text, expected },
+        Edit::Read(read) => Action::MarkRead { id, read, expected },
+    };
+    change(&service, caller, action, accept.media_type).await
+}
+
+/// Deletes a message: its data are cleared for ever, and a tombstone remains.
+#[utoipa::path(
+    delete,
+    path = "/messages/{id}",
+    tag = "messages",
+    security(("bearer" = [])),
+    params(
+        ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
+        ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
+    ),
+    responses(
+        (status = 200, description = "The tombstone",
+            content((representation::PersonalMessage = "application/vnd.personalMessage.v1+json"), (representation::PersonalMessage = "application/json")),
+            headers(("ETag" = String, description = "The new timestamp in quotes"))),
+        DeleteProblems,
+    ),
+)]
+pub async fn delete_message(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<AnyMessage>,
+    id: MessagePath,
+    if_match: IfMatch,
+) -> Answer {
+    let expected = if_match.required()?;
+    let action = Action::Delete { id: id.known()?, expected };
+    change(&service, caller, action, accept.media_type).await
+}
+
+async fn change(service: &Service, caller: Caller, action: Action, media_type: &'static str) -> Answer {
+    let done = service.timeline.submit(command(caller, action)).await?;
+    Ok(representation::message(media_type, &done.message))
+}
+
+fn command(caller: Caller, action: Action) -> Command {
+    Command { application: caller.application, caller: caller.user, action }
+}
+
+/// Whether the caller prefers an answer without a body (RFC 7240, section 4.2).
+fn prefers_minimal(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
+    let mut preferences = lines.flat_map(|line| line.split(','));
+    preferences.any(|preference| preference.trim().eq_ignore_ascii_case("return=minimal"))
+}

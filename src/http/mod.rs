@@ -1,0 +1,218 @@
+//! HTTP: every route on one page, and what all of them share.
+//!
+//! A handler extracts, calls one function and shapes the answer. Whatever goes wrong becomes a
+//! [`Problem`](problem::Problem), in one place. No handler opens a transaction, so a caller who
+//! goes away never leaves one behind.
+//!
+//! # Limits of time
+//! Nothing waits without end: half a request's head [`HEADER_TIME_MAX`], a body
+//! [`body::BODY_TIME_MAX`], a place in a batch 5 s, and a batch or a query as long as their own
+//! limits at the database allow.
+
+mod body;
+mod caller;
+mod conditional;
+mod drafts;
+mod idempotency;
+mod media;
+mod messages;
+mod openapi;
+mod operations;
+mod params;
+mod problem;
+mod representation;
+mod request;
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware,
+};
+use hyper_util::rt::TokioTimer;
+use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::util::option_layer;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::CompressionLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::{auth::Signer, store::PgPool, sync::Sync, timeline::Timeline};
+use idempotency::Digester;
+
+pub use openapi::openapi;
+
+/// How long a request's head may take to arrive, from its first byte or the end of the request
+/// before it: so also how long an idle connection is kept.
+pub const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// How long open requests may take to end at shutdown.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    timeline: Timeline,
+    sync: Sync,
+    signer: Arc<Signer>,
+    digester: Arc<Digester>,
+    pool: PgPool,
+    broker: Broker,
+    metrics: PrometheusHandle,
+}
+
+/// What is known of the broker.
+#[derive(Clone)]
+pub enum Broker {
+    NotConfigured,
+    /// Whether this replica publishes at present; one replica does at a time.
+    Configured {
+        connected: Arc<AtomicBool>,
+    },
+}
+
+impl Service {
+    pub fn new(
+        timeline: Timeline,
+        sync: Sync,
+        signer: Signer,
+        secret: &SecretString,
+        pool: PgPool,
+        broker: Broker,
+        metrics: PrometheusHandle,
+    ) -> Self {
+        Self {
+            timeline,
+            sync,
+            signer: Arc::new(signer),
+            digester: Arc::new(Digester::new(secret)),
+            pool,
+            broker,
+            metrics,
+        }
+    }
+}
+
+impl Broker {
+    fn state(&self) -> operations::BrokerState {
+        match self {
+            Self::NotConfigured => operations::BrokerState::NotConfigured,
+            Self::Configured { connected } if connected.load(Ordering::Relaxed) => {
+                operations::BrokerState::Publishing
+            }
+            Self::Configured { .. } => operations::BrokerState::NotPublishing,
+        }
+    }
+}
+
+/// Every operation, with its documentation.
+fn routes() -> OpenApiRouter<Service> {
+    OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(messages::send_message, messages::sync_messages))
+        .routes(routes!(messages::get_message, messages::edit_message, messages::delete_message))
+        .routes(routes!(operations::get_liveness))
+        .routes(routes!(operations::get_readiness))
+        .routes(routes!(operations::get_metrics))
+}
+
+/// A name in the list of origins is not one.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not an origin")]
+pub struct BadOrigin(String);
+
+/// The whole of what is served. The layers, from the outside: the request's id, its log line and
+/// metrics, and the rendering of problems; CORS; panics; compression; caching.
+pub fn router(service: Service, cors_origins: &[String]) -> Result<Router, BadOrigin> {
+    let (router, _) = routes().split_for_parts();
+    let swagger = SwaggerUi::new("/swagger-ui")
+        .url("/openapi.json", openapi())
+        .config(Config::default().try_it_out_enabled(true).persist_authorization(true));
+    let router = router
+        .with_state(service)
+        .layer(middleware::map_response(request::mark_private))
+        .merge(swagger)
+        .fallback(problem::no_route)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(CompressionLayer::new())
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(option_layer(cors(cors_origins)?));
+    Ok(router.layer(middleware::from_fn(request::frame)))
+}
+
+/// What pages of `origins` may do; `None` where there are none.
+fn cors(origins: &[String]) -> Result<Option<CorsLayer>, BadOrigin> {
+    let mut origins = origins.iter().filter(|origin| !origin.is_empty()).peekable();
+    if origins.peek().is_none() {
+        return Ok(None);
+    }
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::ACCEPT,
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("prefer"),
+            HeaderName::from_static("traceparent"),
+            HeaderName::from_static("x-request-id"),
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            HeaderName::from_static("idempotent-replayed"),
+            HeaderName::from_static("preference-applied"),
+            HeaderName::from_static("x-request-id"),
+        ])
+        .max_age(Duration::from_secs(3600));
+    if origins.clone().any(|origin| origin == "*") {
+        return Ok(Some(layer.allow_origin(AllowOrigin::any())));
+    }
+    let origins =
+        origins.map(|origin| HeaderValue::from_str(origin).map_err(|_| BadOrigin(origin.clone())));
+    Ok(Some(layer.allow_origin(AllowOrigin::list(origins.collect::<Result<Vec<_>, _>>()?))))
+}
+
+/// Serves until `stop`, then lets open requests end.
+pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let handle = axum_server::Handle::new();
+    let mut server =
+        axum_server::Server::<std::net::SocketAddr>::from_listener(listener).handle(handle.clone());
+    server
+        .http_builder()
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME_MAX)
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEADER_TIME_MAX);
+    let serving = server.serve(router.into_make_service());
+    let stopping = async {
+        stop.cancelled().await;
+        handle.graceful_shutdown(Some(DRAIN_TIME_MAX));
+    };
+    let (served, ()) = tokio::join!(serving, stopping);
+    report(served);
+}
+
+fn report(served: io::Result<()>) {
+    if let Err(error) = served {
+        tracing::error!(%error, "the server failed");
+    }
+}

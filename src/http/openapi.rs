@@ -1,0 +1,136 @@
+//! The OpenAPI document: what the operations do not say of themselves.
+
+use std::collections::BTreeMap;
+
+use utoipa::{
+    IntoResponses, Modify, OpenApi, ToSchema,
+    openapi::{
+        ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
+        schema::ObjectBuilder,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::problem::{self, ProblemDocument};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "messages",
+        description = "A message service: it numbers every change on one timeline, and a client that \
+                       repeats `GET /messages?after=<last>` never misses one.",
+    ),
+    tags(
+        (name = "messages", description = "Send, sync, read, edit and delete messages"),
+        (name = "operations", description = "For whoever runs the service"),
+    ),
+    components(schemas(ProblemDocument, problem::FieldError)),
+    modifiers(&Bearer),
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("A user's token: `messages token --user jane` prints one"))
+            .build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// A problem that an operation can end in: its status, what it means there, and the header that
+/// comes with it.
+type Problem = (u16, &'static str, Option<(&'static str, &'static str)>);
+
+const UNAUTHORIZED: Problem = (
+    401,
+    "The token is missing, badly signed or expired",
+    Some(("WWW-Authenticate", "`Bearer`, with the reason")),
+);
+const NOT_ACCEPTABLE: Problem = (406, "No media type of the answer is acceptable", None);
+const BODY_TOO_SLOW: Problem = (408, "The body did not arrive within 10 s", None);
+const BODY_TOO_LARGE: Problem = (413, "The body is larger than 256 KiB", None);
+const MALFORMED: Problem = (400, "The request cannot be read", None);
+const NOT_FOUND: Problem = (404, "There is no such message, or it is not yours", None);
+const FORBIDDEN: Problem = (403, "The message is not yours to edit, or not yours to mark", None);
+const GONE: Problem = (410, "The message is deleted", None);
+const STALE: Problem = (
+    412,
+    "The message has changed: `current` is its timestamp",
+    Some(("ETag", "The present timestamp in quotes")),
+);
+const INVALID: Problem = (422, "Fields are not acceptable: `errors` names each", None);
+const PRECONDITION_REQUIRED: Problem = (428, "If-Match is missing or `*`", None);
+const FAILED: Problem = (500, "The service failed; nothing was changed", None);
+const UNAVAILABLE: Problem = (
+    503,
+    "The service is overloaded, shutting down, or its database is away. Nothing was changed and \
+     nothing will be, with one exception: the problem `outcome-unknown`",
+    Some(("Retry-After", "Seconds until it is worth trying again")),
+);
+
+/// Declares the problems of an operation.
+macro_rules! problems {
+    ($($name:ident = [$($problem:expr),+ $(,)?];)+) => {$(
+        #[doc = concat!("The responses of `", stringify!($name), "` in the document.")]
+        pub struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                [$($problem),+].into_iter().map(response).collect()
+            }
+        }
+    )+};
+}
+
+problems! {
+    SendProblems = [
+        MALFORMED, UNAUTHORIZED, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE,
+        (415, "The body's media type is not supported", Some(("Accept-Post", "What is supported"))),
+        INVALID, FAILED, UNAVAILABLE,
+    ];
+    SyncProblems = [
+        MALFORMED, UNAUTHORIZED, NOT_ACCEPTABLE,
+        (410, "`cursor-ahead`: the cursor lies beyond the timeline, since a backup was restored", None),
+        INVALID, FAILED, UNAVAILABLE,
+    ];
+    ReadProblems = [UNAUTHORIZED, NOT_FOUND, NOT_ACCEPTABLE, FAILED, UNAVAILABLE];
+    EditProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, BODY_TOO_SLOW, GONE, STALE,
+        BODY_TOO_LARGE,
+        (415, "The body's media type is not supported", Some(("Accept-Patch", "What is supported"))),
+        INVALID, PRECONDITION_REQUIRED, FAILED, UNAVAILABLE,
+    ];
+    DeleteProblems = [
+        MALFORMED, UNAUTHORIZED, NOT_FOUND, NOT_ACCEPTABLE, GONE, STALE, PRECONDITION_REQUIRED,
+        FAILED, UNAVAILABLE,
+    ];
+}
+
+fn response((status, description, header): Problem) -> (String, RefOr<Response>) {
+    let schema = Ref::from_schema_name(ProblemDocument::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let mut response =
+        ResponseBuilder::new().description(description).content(problem::MEDIA_TYPE, content);
+    if let Some((name, description)) = header {
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        let header = HeaderBuilder::new().schema(Some(text)).description(Some(description)).build();
+        response = response.header(name, header);
+    }
+    (status.to_string(), response.build().into())
+}
+
+/// What the document says beside the operations.
+pub(super) fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// The whole document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    super::routes().into_openapi()
+}

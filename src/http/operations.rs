@@ -1,0 +1,89 @@
+//! For whoever runs the service: is it alive, is it ready, what does it measure.
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+use super::{Service, media, representation::Json};
+use crate::store;
+
+/// How long the database may take to show that it is there.
+const READINESS_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Whether the service can do its work.
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    status: HealthStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<DatabaseState>,
+    /// Events wait in the database while nobody publishes; so this is reported and not required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<BrokerState>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+enum HealthStatus {
+    Up,
+    Down,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+enum DatabaseState {
+    Available,
+    Unavailable,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum BrokerState {
+    /// `AMQP_URL` is not set: events wait in the database.
+    NotConfigured,
+    /// This replica publishes events.
+    Publishing,
+    /// Another replica does, or the broker is away.
+    NotPublishing,
+}
+
+/// Tells that the process runs and answers.
+#[utoipa::path(get, path = "/health/live", tag = "operations", responses(
+    (status = 200, description = "It does", body = Health, content_type = "application/json"),
+))]
+pub async fn get_liveness() -> Response {
+    let health = Health { status: HealthStatus::Up, database: None, broker: None };
+    Json(media::JSON, health).into_response()
+}
+
+/// Tells whether requests can be served: the database is required, the broker is reported.
+#[utoipa::path(get, path = "/health/ready", tag = "operations", responses(
+    (status = 200, description = "They can", body = Health, content_type = "application/json"),
+    (status = 503, description = "They cannot: the database is away", body = Health, content_type = "application/json"),
+))]
+pub async fn get_readiness(State(service): State<Service>) -> Response {
+    let looking = timeout(READINESS_TIME_MAX, store::is_available(&service.pool));
+    let is_available = looking.await.unwrap_or(false);
+    let (code, status, database) = if is_available {
+        (StatusCode::OK, HealthStatus::Up, DatabaseState::Available)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, HealthStatus::Down, DatabaseState::Unavailable)
+    };
+    let health = Health { status, database: Some(database), broker: Some(service.broker.state()) };
+    (code, Json(media::JSON, health)).into_response()
+}
+
+/// Gives metrics in the text format of Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
+    (status = 200, description = "Counters, gauges and histograms", body = String, content_type = "text/plain"),
+))]
+pub async fn get_metrics(State(service): State<Service>) -> Response {
+    let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (content_type, service.metrics.render()).into_response()
+}

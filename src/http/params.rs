@@ -1,0 +1,146 @@
+//! Parameters of the path and of the query.
+
+use axum::{
+    RequestPartsExt,
+    extract::{FromRequestParts, Path, Query},
+    http::request::Parts,
+};
+use serde::Deserialize;
+
+use super::problem::{FieldError, Problem};
+use crate::domain::{MessageId, Timestamp};
+
+/// The most entries of a page.
+pub const LIMIT_MAX: i64 = 1000;
+
+/// The entries of a page where the caller does not say.
+pub const LIMIT_DEFAULT: i64 = 50;
+
+/// The message that a path names. A path that can name none is as good as one that names none.
+pub struct MessagePath(Option<MessageId>);
+
+impl MessagePath {
+    /// To be asked after everything that needs no state.
+    pub fn known(self) -> Result<MessageId, Problem> {
+        self.0.ok_or_else(Problem::not_found)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for MessagePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // A path that is not UTF-8 names no message either.
+        let id = parts.extract::<Path<String>>().await.ok();
+        Ok(Self(id.and_then(|Path(id)| MessageId::parse(&id))))
+    }
+}
+
+/// Where and how a sync reads on.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SyncParams {
+    /// `None`: from now on.
+    pub after: Option<Timestamp>,
+    pub limit: u16,
+    pub with_messages: bool,
+}
+
+/// The query as it came; parameters that are not known are ignored.
+#[derive(Deserialize)]
+struct SyncQuery {
+    after: Option<String>,
+    limit: Option<String>,
+    include: Option<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for SyncParams {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Query(query) = parts
+            .extract::<Query<SyncQuery>>()
+            .await
+            .map_err(|rejection| Problem::malformed(rejection.body_text()))?;
+        query.parse()
+    }
+}
+
+impl SyncQuery {
+    /// 400 for what cannot be read, then 422 for what can be but is not acceptable.
+    fn parse(self) -> Result<SyncParams, Problem> {
+        let after = match self.after.as_deref() {
+            None => Some(Timestamp(0)),
+            Some("latest") => None,
+            Some(after) => Some(Timestamp::parse(after).ok_or_else(|| {
+                Problem::malformed("after must be a timestamp (digits only, 64 bits) or latest")
+            })?),
+        };
+        let limit = self.limit.map_or(Ok(LIMIT_DEFAULT), |limit| {
+            limit.parse::<i64>().map_err(|_| Problem::malformed("limit must be a whole number"))
+        })?;
+        let mut errors = Vec::new();
+        let mut require = |holds: bool, field: &str, detail: &str| {
+            if !holds {
+                errors.push(FieldError { field: field.to_owned(), detail: detail.to_owned() });
+            }
+        };
+        require((1..=LIMIT_MAX).contains(&limit), "limit", "must be 1 to 1000");
+        let with_messages = self.include.is_some();
+        let is_known = self.include.is_none_or(|include| include == "message");
+        require(is_known, "include", "must be message");
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors));
+        }
+        Ok(SyncParams {
+            after,
+            limit: u16::try_from(limit).expect("the limit was checked"),
+            with_messages,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{Request, StatusCode};
+
+    use super::*;
+
+    async fn params(query: &str) -> Result<SyncParams, StatusCode> {
+        let request = Request::builder().uri(format!("/messages?{query}")).body(()).unwrap();
+        let (mut parts, ()) = request.into_parts();
+        SyncParams::from_request_parts(&mut parts, &()).await.map_err(|problem| problem.status())
+    }
+
+    #[tokio::test]
+    async fn a_sync_begins_at_zero_with_pages_of_fifty() {
+        let expected = SyncParams { after: Some(Timestamp(0)), limit: 50, with_messages: false };
+        assert_eq!(params("").await, Ok(expected));
+        let expected = SyncParams { after: None, limit: 1000, with_messages: true };
+        assert_eq!(params("after=latest&limit=1000&include=message&other=1").await, Ok(expected));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_malformed() {
+        for query in [
+            "after=-1",
+            "after=1.5",
+            "after=+1",
+            "after=",
+            "after=9223372036854775808",
+            "after=now",
+            "limit=ten",
+            "limit=",
+            "after=1&after=2",
+            "include=%FF",
+        ] {
+            assert_eq!(params(query).await, Err(StatusCode::BAD_REQUEST), "{query}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_can_be_read_may_still_be_unacceptable() {
+        for query in ["limit=0", "limit=1001", "limit=-1", "include=text", "include="] {
+            assert_eq!(params(query).await, Err(StatusCode::UNPROCESSABLE_ENTITY), "{query}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The one place where errors become problems.
+
+use axum::http::header;
+
+use super::{Problem, kinds};
+use crate::{auth, batching::NotDone, domain::Refusal, sync, timeline};
+
+/// When a caller that was shed should come back, in seconds: a queue drains within one.
+const RETRY_SHED_SECONDS: u32 = 1;
+
+/// When a caller should come back after the database was away, in seconds.
+const RETRY_AWAY_SECONDS: u32 = 2;
+
+const DATABASE_AWAY: &str = "the database is not available; nothing was changed";
+
+impl From<auth::Error> for Problem {
+    fn from(error: auth::Error) -> Self {
+        // RFC 6750, section 3.1: no error code for a request that does not try to authenticate.
+        let challenge = match error {
+            auth::Error::Missing => "Bearer".to_owned(),
+            auth::Error::NotBearer => "Bearer error=\"invalid_request\"".to_owned(),
+            _ => format!("Bearer error=\"invalid_token\", error_description=\"{error}\""),
+        };
+        Self::new(&kinds::UNAUTHORIZED, error.to_string())
+            .with_header(header::WWW_AUTHENTICATE, &challenge)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::NotFound => Self::not_found(),
+            Refusal::Forbidden(_) => Self::new(&kinds::FORBIDDEN, detail),
+            Refusal::Gone => Self::new(&kinds::DELETED, detail),
+            Refusal::Stale { current } => Self::new(&kinds::STALE, detail)
+                .with_current(current)
+                .with_header(header::ETAG, &format!("\"{current}\"")),
+            Refusal::NothingLeft => {
+                Self::invalid_field("text", "must not be empty without files or attributes")
+            }
+            Refusal::ReplyElsewhere(_) => {
+                Self::invalid_field("replyTo", "must be the id of a message in this conversation")
+            }
+            Refusal::KeyReused => Self::invalid_field("Idempotency-Key", "was used for another request"),
+        }
+    }
+}
+
+impl From<NotDone> for Problem {
+    fn from(not_done: NotDone) -> Self {
+        let detail = format!("{not_done}; nothing was changed");
+        let kind = match not_done {
+            NotDone::Full | NotDone::Overdue => &kinds::OVERLOADED,
+            NotDone::Closed => &kinds::SHUTTING_DOWN,
+            NotDone::Abandoned => return Self::internal(),
+        };
+        Self::new(kind, detail).retry_after(RETRY_SHED_SECONDS)
+    }
+}
+
+impl From<timeline::Error> for Problem {
+    fn from(error: timeline::Error) -> Self {
+        match error {
+            timeline::Error::Refused(refusal) => refusal.into(),
+            timeline::Error::NotDone(not_done) => not_done.into(),
+            timeline::Error::Unavailable => database_unavailable(),
+            timeline::Error::OutcomeUnknown => Self::new(
+                &kinds::OUTCOME_UNKNOWN,
+                "the change may or may not have been made; repeat the request with the same key",
+            )
+            .retry_after(RETRY_AWAY_SECONDS),
+            timeline::Error::Failed => Self::internal(),
+        }
+    }
+}
+
+impl From<sync::Error> for Problem {
+    fn from(error: sync::Error) -> Self {
+        match error {
+            sync::Error::CursorAhead { last } => {
+                let detail = format!("the timeline has only come to {last}: sync again from 0");
+                Self::new(&kinds::CURSOR_AHEAD, detail).with_last(last)
+            }
+            sync::Error::NotDone(not_done) => not_done.into(),
+            sync::Error::Unavailable => database_unavailable(),
+            sync::Error::Failed => Self::internal(),
+        }
+    }
+}
+
+fn database_unavailable() -> Problem {
+    Problem::new(&kinds::DATABASE_UNAVAILABLE, DATABASE_AWAY).retry_after(RETRY_AWAY_SECONDS)
+}

@@ -1,0 +1,211 @@
+//! Problem documents (RFC 9457): what every error looks like.
+
+mod kinds;
+mod mapping;
+
+use std::any::Any;
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::Timestamp;
+use kinds::Kind;
+
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Something that went wrong, on its way to the caller.
+///
+/// It travels as an extension of the response and is written down by
+/// [`frame`](super::request::frame), which knows the request's id.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    kind: &'static Kind,
+    detail: String,
+    errors: Vec<FieldError>,
+    member: Option<Member>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A member that only one kind of problem has.
+#[derive(Debug, Clone, Copy)]
+enum Member {
+    Current(Timestamp),
+    Last(Timestamp),
+}
+
+/// What is wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// The field of the body, or the name of the parameter or header.
+    #[schema(example = "text")]
+    pub field: String,
+    #[schema(example = "must be at most 20,000 characters")]
+    pub detail: String,
+}
+
+/// A problem document (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProblemDocument<'a> {
+    /// Names the kind of problem, relative to the service.
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/invalid")]
+    kind: String,
+    #[schema(example = "The request is not acceptable")]
+    title: &'a str,
+    /// The HTTP status.
+    #[schema(example = 422, minimum = 400, maximum = 599)]
+    status: u16,
+    /// What went wrong this time.
+    #[schema(example = "text must be at most 20,000 characters")]
+    detail: &'a str,
+    /// With 422: every field that is not acceptable.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    /// With 412: the timestamp that the message has now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    current: Option<i64>,
+    /// With 410 `cursor-ahead`: the last timestamp that the service has given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    last: Option<i64>,
+    /// The id under which the service has logged the request.
+    request_id: &'a str,
+}
+
+impl Problem {
+    fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new(), member: None, headers: Vec::new() }
+    }
+
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(&kinds::MALFORMED, detail)
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(&kinds::NOT_FOUND, "there is no such message, or it is not yours")
+    }
+
+    pub fn body_too_slow() -> Self {
+        Self::new(&kinds::BODY_TOO_SLOW, "the body did not arrive in time")
+    }
+
+    pub fn body_too_large(bytes_max: usize) -> Self {
+        Self::new(&kinds::BODY_TOO_LARGE, format!("the body must be at most {bytes_max} bytes"))
+    }
+
+    /// `accepted` are the media types that the operation reads.
+    pub fn unsupported_media_type(method: &Method, accepted: &str) -> Self {
+        let name = if method == Method::PATCH { "accept-patch" } else { "accept-post" };
+        Self::new(&kinds::UNSUPPORTED_MEDIA_TYPE, format!("Content-Type must be one of {accepted}"))
+            .with_header(HeaderName::from_static(name), accepted)
+    }
+
+    pub fn not_acceptable(offered: &str) -> Self {
+        Self::new(&kinds::NOT_ACCEPTABLE, format!("Accept must allow one of {offered}"))
+    }
+
+    /// Every field that is not acceptable; there is at least one.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let sentences: Vec<_> =
+            errors.iter().map(|error| format!("{} {}", error.field, error.detail)).collect();
+        Self { errors, ..Self::new(&kinds::INVALID, sentences.join("; ")) }
+    }
+
+    pub fn invalid_field(field: &str, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError { field: field.to_owned(), detail: detail.into() }])
+    }
+
+    pub fn precondition_required() -> Self {
+        let detail = "send If-Match with the timestamp of the message as you know it";
+        Self::new(&kinds::PRECONDITION_REQUIRED, detail)
+    }
+
+    fn internal() -> Self {
+        let detail = "the service failed; its log has the details under the request's id";
+        Self::new(&kinds::INTERNAL, detail)
+    }
+
+    fn with_current(self, current: Timestamp) -> Self {
+        Self { member: Some(Member::Current(current)), ..self }
+    }
+
+    fn with_last(self, last: Timestamp) -> Self {
+        Self { member: Some(Member::Last(last)), ..self }
+    }
+
+    fn retry_after(self, seconds: u32) -> Self {
+        self.with_header(header::RETRY_AFTER, &seconds.to_string())
+    }
+
+    fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+        let value = HeaderValue::from_str(value).expect("our headers are visible ASCII");
+        self.headers.push((name, value));
+        self
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.kind.status
+    }
+
+    /// The fields that are not acceptable.
+    #[cfg(test)]
+    pub fn fields(&self) -> Vec<String> {
+        self.errors.iter().map(|error| error.field.clone()).collect()
+    }
+
+    /// The document, for the request that is logged under `request_id`.
+    pub fn render(&self, request_id: &str) -> Vec<u8> {
+        let (current, last) = match self.member {
+            Some(Member::Current(timestamp)) => (Some(timestamp.0), None),
+            Some(Member::Last(timestamp)) => (None, Some(timestamp.0)),
+            None => (None, None),
+        };
+        let document = ProblemDocument {
+            kind: format!("/problems/{}", self.kind.name),
+            title: self.kind.title,
+            status: self.kind.status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+            current,
+            last,
+            request_id,
+        };
+        serde_json::to_vec(&document).expect("strings and numbers can be written as JSON")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.kind.status;
+        response.headers_mut().extend(self.headers.iter().cloned());
+        let media_type = HeaderValue::from_static(MEDIA_TYPE);
+        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Answers a path that no route has.
+pub async fn no_route(uri: Uri) -> Problem {
+    let detail = format!("there is no resource at {}", uri.path());
+    Problem::new(&kinds::NO_SUCH_RESOURCE, detail)
+}
+
+/// Answers a method that the route does not have.
+pub async fn method_not_allowed(method: Method) -> Problem {
+    let detail = format!("this resource does not support {method}");
+    Problem::new(&kinds::METHOD_NOT_ALLOWED, detail)
+}
+
+/// Answers a request whose handler panicked. The panic itself is logged by the panic hook.
+pub fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Problem::internal().into_response()
+}

@@ -1,0 +1,234 @@
+//! What callers get: messages and pages as JSON.
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::conditional::entity_tag;
+use crate::{domain::Message, sync::Changes};
+
+/// A personal message as it is now. What is absent is none, empty or false. A deleted message is
+/// `{id, timestamp, deleted: true}` and nothing else.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "id": 17, "timestamp": 42, "from": "jane", "to": "john",
+    "created": "2026-11-20T09:30:00.123456Z", "text": "Hello, John!"
+}))]
+pub struct PersonalMessage<'a> {
+    /// Given once at creation and unique in the service.
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    id: i64,
+    /// The point on the timeline of the change that made the message what it is; its entity tag.
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    timestamp: i64,
+    #[serde(flatten)]
+    content: Option<MessageContent<'a>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(value_type = Option<bool>)]
+    deleted: bool,
+}
+
+/// What a deletion clears.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageContent<'a> {
+    /// The sender.
+    from: &'a str,
+    /// The recipient.
+    to: &'a str,
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(format = DateTime)]
+    created: OffsetDateTime,
+    /// When the text was last edited.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    edited: Option<OffsetDateTime>,
+    /// Whether the recipient has marked it as read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(value_type = Option<bool>)]
+    read: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Option<Vec<String>>)]
+    files: Vec<&'a str>,
+    /// As the sender gave them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    attributes: Option<&'a RawValue>,
+    /// The id of the message that this one answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    reply_to: Option<i64>,
+}
+
+impl<'a> From<&'a Message> for PersonalMessage<'a> {
+    fn from(message: &'a Message) -> Self {
+        let content = message.content.as_ref().map(|content| MessageContent {
+            from: message.from.as_str(),
+            to: message.to.as_str(),
+            created: message.created,
+            edited: content.edited,
+            read: content.read,
+            text: content.text.as_ref().map(|text| text.as_str()),
+            files: content.files.iter().map(|file| file.as_str()).collect(),
+            attributes: content.attributes.as_ref().map(|attributes| attributes.as_json()),
+            reply_to: content.reply_to.map(|id| id.0),
+        });
+        Self { id: message.id.0, timestamp: message.timestamp.0, deleted: content.is_none(), content }
+    }
+}
+
+/// A page of the timeline: the changes that concern the caller, ascending by timestamp.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "total": 2,
+    "messages": [{ "id": 17, "timestamp": 42 }, { "id": 18, "timestamp": 43 }],
+    "next": 43, "latest": 43
+}))]
+pub struct MessageUpdates<'a> {
+    /// The number of entries of this page.
+    #[schema(minimum = 0, maximum = 1000)]
+    total: usize,
+    messages: Vec<MessageUpdate<'a>>,
+    /// The `after` of the next call.
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    next: i64,
+    /// The newest change that concerns the caller; who has `next` ≥ `latest` has caught up.
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    latest: i64,
+}
+
+/// One change of one message.
+#[derive(Serialize, ToSchema)]
+pub struct MessageUpdate<'a> {
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    id: i64,
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    timestamp: i64,
+    /// With `include=message`, at the message's newest entry of the page: the message as it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<PersonalMessage<'a>>,
+}
+
+impl<'a> From<&'a Changes> for MessageUpdates<'a> {
+    fn from(changes: &'a Changes) -> Self {
+        let messages = changes.entries.iter().map(|entry| MessageUpdate {
+            id: entry.id.0,
+            timestamp: entry.timestamp.0,
+            message: entry.message.as_deref().map(PersonalMessage::from),
+        });
+        Self {
+            total: changes.entries.len(),
+            messages: messages.collect(),
+            next: changes.next.0,
+            latest: changes.latest.0,
+        }
+    }
+}
+
+/// JSON under a media type that was agreed with the caller.
+pub struct Json<T>(pub &'static str, pub T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        let json = serde_json::to_vec(&self.1).expect("strings and numbers can be written as JSON");
+        ([(header::CONTENT_TYPE, self.0)], json).into_response()
+    }
+}
+
+/// A message with its entity tag.
+pub fn message(media_type: &'static str, message: &Message) -> Response {
+    let etag = [(header::ETAG, entity_tag(message.timestamp))];
+    (etag, Json(media_type, PersonalMessage::from(message))).into_response()
+}
+
+/// The answer to a sent message: 201 with its place; without it where the caller asked for little.
+pub fn created(media_type: &'static str, sent: &Message, replayed: bool, minimal: bool) -> Response {
+    const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+    const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+    let mut response = if minimal {
+        [(header::ETAG, entity_tag(sent.timestamp))].into_response()
+    } else {
+        message(media_type, sent)
+    };
+    *response.status_mut() = StatusCode::CREATED;
+    let location = HeaderValue::try_from(format!("/messages/{}", sent.id));
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, location.expect("digits are visible ASCII"));
+    if replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    if minimal {
+        headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("return=minimal"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::domain::{Attributes, Content, FileId, Files, MessageId, Text, Timestamp, UserId};
+
+    fn message(content: Option<Content>) -> String {
+        let message = Message {
+            id: MessageId(17),
+            timestamp: Timestamp(42),
+            from: UserId::trusted("jane"),
+            to: UserId::trusted("john"),
+            created: datetime!(2026-11-20 09:30:00.5 UTC),
+            content,
+        };
+        serde_json::to_string(&PersonalMessage::from(&message)).unwrap()
+    }
+
+    #[test]
+    fn what_is_none_empty_or_false_is_absent() {
+        let content = Content {
+            text: Some(Text::trusted("hi".to_owned())),
+            files: Files::default(),
+            attributes: None,
+            reply_to: None,
+            edited: None,
+            read: false,
+        };
+        assert_eq!(
+            message(Some(content)),
+            r#"{"id":17,"timestamp":42,"from":"jane","to":"john","created":"2026-11-20T09:30:00.5Z","text":"hi"}"#
+        );
+    }
+
+    #[test]
+    fn attributes_come_back_to_the_letter() {
+        let raw = RawValue::from_string(r#"{ "a":1.0 }"#.to_owned()).unwrap();
+        let content = Content {
+            text: None,
+            files: Files::trusted(vec![FileId::trusted("f")]),
+            attributes: Some(Attributes::trusted(raw)),
+            reply_to: Some(MessageId(3)),
+            edited: Some(datetime!(2026-11-20 09:31 UTC)),
+            read: true,
+        };
+        assert_eq!(
+            message(Some(content)),
+            concat!(
+                r#"{"id":17,"timestamp":42,"from":"jane","to":"john","created":"2026-11-20T09:30:00.5Z","#,
+                r#""edited":"2026-11-20T09:31:00Z","read":true,"files":["f"],"attributes":{ "a":1.0 },"replyTo":3}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_tombstone_is_bare() {
+        assert_eq!(message(None), r#"{"id":17,"timestamp":42,"deleted":true}"#);
+    }
+}

@@ -1,0 +1,134 @@
+//! What every request goes through: its id, its log line, its metrics, and its problem.
+
+use std::time::Instant;
+
+use axum::{
+    body::Body,
+    extract::{MatchedPath, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::Response,
+};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::problem::{self, Problem};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The longest request id that is taken from the caller, in characters; a UUID has 36.
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// What an answer varies by, for caches between the service and its callers.
+const VARY: &str = "Accept, Authorization, As-User";
+
+/// Gives the request an id and a span, counts it, and writes down the problem it ended in.
+pub async fn frame(request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = request_id(request.headers());
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!(
+        "request",
+        request.id = id.to_str().unwrap_or_default(),
+        trace.id = trace_id(request.headers()),
+        http.method = %method,
+        http.route = route,
+    );
+    let mut response = next.run(request).instrument(span.clone()).await;
+    span.in_scope(|| finish(&mut response, &id, began));
+    metrics::histogram!(
+        "http_request_seconds",
+        "method" => method.to_string(),
+        "route" => route,
+        "status" => response.status().as_u16().to_string(),
+    )
+    .record(began.elapsed().as_secs_f64());
+    response
+}
+
+fn finish(response: &mut Response, id: &HeaderValue, began: Instant) {
+    let status = response.status().as_u16();
+    let duration_ms = began.elapsed().as_secs_f64() * 1000.0;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        if problem.status().is_server_error() {
+            tracing::error!(http.status = status, duration_ms, problem = ?problem, "the request failed");
+        }
+        let document = problem.render(id.to_str().unwrap_or_default());
+        response.headers_mut().insert(header::CONTENT_LENGTH, document.len().into());
+        let media_type = HeaderValue::from_static(problem::MEDIA_TYPE);
+        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        *response.body_mut() = Body::from(document);
+    }
+    tracing::debug!(http.status = status, duration_ms, "answered");
+    response.headers_mut().insert(REQUEST_ID, id.clone());
+}
+
+/// The caller's own id, if it can stand in a log line as it is; else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(REQUEST_ID).filter(|id| {
+        (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    });
+    given.cloned().unwrap_or_else(|| {
+        let id = Uuid::new_v4().to_string();
+        HeaderValue::try_from(id).expect("a UUID is visible ASCII")
+    })
+}
+
+/// The trace that the request belongs to (W3C Trace Context, version 00); empty where there is none.
+fn trace_id(headers: &HeaderMap) -> &str {
+    let traceparent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut fields = traceparent.split('-');
+    let version = fields.next().unwrap_or_default();
+    let trace = fields.next().unwrap_or_default();
+    let is_lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_valid = version.len() == 2
+        && version != "ff"
+        && is_lower_hex(version)
+        && trace.len() == 32
+        && is_lower_hex(trace)
+        && trace.bytes().any(|byte| byte != b'0');
+    if is_valid { trace } else { "" }
+}
+
+/// Keeps answers out of shared caches and makes private ones ask again.
+pub async fn mark_private(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    headers.append(header::VARY, HeaderValue::from_static(VARY));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn a_request_id_is_taken_only_if_it_fits_a_log_line() {
+        assert_eq!(request_id(&headers(REQUEST_ID, "abc-123")), "abc-123");
+        assert_ne!(request_id(&headers(REQUEST_ID, "a b")), "a b");
+        assert_eq!(request_id(&HeaderMap::new()).len(), 36);
+    }
+
+    #[test]
+    fn a_trace_id_is_taken_from_a_valid_traceparent() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let given = headers(TRACEPARENT, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        assert_eq!(trace_id(&given), trace);
+        for bad in [
+            "",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(trace_id(&headers(TRACEPARENT, bad)), "", "{bad}");
+        }
+    }
+}

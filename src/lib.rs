@@ -1,0 +1,39 @@
+//! A message service over PostgreSQL and RabbitMQ: it stores messages, numbers every change on one
+//! timeline, and lets any client catch up by asking "what happened after N?" without ever missing
+//! a change.
+//!
+//! A change goes `http` → [`timeline`] → PostgreSQL: handlers put commands into a bounded queue,
+//! one writer per process takes all that wait and carries them out in one transaction under the
+//! lock of the timeline. A read goes `http` → [`sync`] → PostgreSQL: callers who wait are answered
+//! by one query. Events go PostgreSQL → [`outbox`] → RabbitMQ: they are rows of their change's
+//! transaction, published after it. [`live`] carries the wake-ups between replicas.
+//!
+//! Modules, in reading order; each imports only from those above its own layer (`tests/architecture.rs`
+//! holds the rule):
+
+// The words of the product, as values that cannot be wrong.
+pub mod domain;
+// The write path: commands in, committed changes out, on one timeline.
+pub mod timeline;
+// The read path: pages of changes and single messages, many callers at a time.
+pub mod sync;
+// Bounded queues whose workers answer everybody who waits: the part that both paths share.
+pub mod batching;
+// Events: from the rows of committed changes to RabbitMQ.
+pub mod outbox;
+// Wake-ups between replicas.
+pub mod live;
+// Who is asking.
+pub mod auth;
+// PostgreSQL: the only SQL.
+pub mod store;
+// HTTP: routes, extractors, problem documents, OpenAPI.
+pub mod http;
+// The parts wired together.
+pub mod app;
+// What can be set.
+pub mod config;
+// Tasks, signals and the end of the process.
+pub mod lifecycle;
+// Logs and metrics.
+pub mod telemetry;

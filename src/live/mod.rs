@@ -1,0 +1,5 @@
+//! Wake-ups: what one replica commits, the others hear of.
+
+mod listener;
+
+pub use listener::Listener;

@@ -1,0 +1,27 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use messages::{
+    app,
+    config::{Cli, Command, TimelineCommand},
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(config) => app::serve(config).await,
+        Command::Migrate(config) => app::migrate(&config).await,
+        Command::Token(config) => app::print_token(&config),
+        Command::Timeline(TimelineCommand::Advance(config)) => app::advance_timeline(&config).await,
+        Command::Openapi => app::print_openapi(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("messages: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

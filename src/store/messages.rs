@@ -1,0 +1,275 @@
+//! The table `messages`.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, types::Json};
+use time::OffsetDateTime;
+
+use super::{Lane, Result, columns};
+use crate::domain::{
+    ApplicationId, Attributes, Content, Digest, FileId, Files, IdempotencyKey, Message, MessageId, Text,
+    Timestamp, UserId,
+};
+
+/// A row as it is read. Every query that reads whole messages names these columns.
+pub(super) struct MessageRow {
+    pub application_id: i64,
+    pub id: i64,
+    pub timestamp: i64,
+    pub sender: String,
+    pub recipient: String,
+    pub created: OffsetDateTime,
+    pub edited: Option<OffsetDateTime>,
+    pub read: bool,
+    pub text: Option<String>,
+    pub files: Option<Vec<String>>,
+    pub attributes: Option<Json<Box<RawValue>>>,
+    pub reply_to: Option<i64>,
+    pub deleted: bool,
+}
+
+/// A new message with the idempotency key under which it was sent.
+pub struct NewMessage<'a> {
+    pub application: ApplicationId,
+    pub message: &'a Message,
+    pub key: Option<(&'a IdempotencyKey, Digest)>,
+}
+
+/// What a sender has sent under an idempotency key.
+pub struct Sent {
+    pub application: ApplicationId,
+    pub key: IdempotencyKey,
+    pub digest: Digest,
+    pub message: Arc<Message>,
+}
+
+/// Reads the messages that exist, in any order.
+pub async fn load(
+    connection: &mut PgConnection,
+    ids: impl Iterator<Item = (ApplicationId, MessageId)>,
+) -> Result<Vec<(ApplicationId, Arc<Message>)>> {
+    let (applications, ids) = columns(ids);
+    let rows = sqlx::query_as!(
+        MessageRow,
+        r#"
+        SELECT m.application_id, m.id, m.timestamp, m.sender, m.recipient, m.created, m.edited,
+               m.read, m.text, m.files, m.attributes AS "attributes: _", m.reply_to, m.deleted
+        FROM unnest($1::bigint[], $2::bigint[]) AS wanted (application_id, id)
+        JOIN messages AS m USING (application_id, id)
+        "#,
+        &applications,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(MessageRow::into_message).collect())
+}
+
+/// Reads what was sent under idempotency keys, with the messages as they are now.
+pub async fn load_sent<'a>(
+    lane: &mut Lane<'_>,
+    keys: impl Iterator<Item = (ApplicationId, &'a UserId, &'a IdempotencyKey)>,
+) -> Result<Vec<Sent>> {
+    let (mut applications, mut senders, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    for (application, sender, key) in keys {
+        applications.push(application.0);
+        senders.push(sender.as_str().to_owned());
+        names.push(key.as_str().to_owned());
+    }
+    let rows = sqlx::query!(
+        r#"
+        SELECT m.application_id, m.id, m.timestamp, m.sender, m.recipient, m.created, m.edited,
+               m.read, m.text, m.files, m.attributes AS "attributes: Json<Box<RawValue>>",
+               m.reply_to, m.deleted,
+               m.idempotency_key AS "key!", m.request_digest AS "digest!: [u8; 32]"
+        FROM unnest($1::bigint[], $2::text[], $3::text[])
+                 AS wanted (application_id, sender, idempotency_key)
+        JOIN messages AS m USING (application_id, sender, idempotency_key)
+        WHERE m.idempotency_key IS NOT NULL
+        "#,
+        &applications,
+        &senders,
+        &names,
+    )
+    .map(|row| {
+        let message = MessageRow {
+            application_id: row.application_id,
+            id: row.id,
+            timestamp: row.timestamp,
+            sender: row.sender,
+            recipient: row.recipient,
+            created: row.created,
+            edited: row.edited,
+            read: row.read,
+            text: row.text,
+            files: row.files,
+            attributes: row.attributes,
+            reply_to: row.reply_to,
+            deleted: row.deleted,
+        };
+        let (application, message) = message.into_message();
+        Sent { application, key: IdempotencyKey::trusted(&row.key), digest: Digest(row.digest), message }
+    })
+    .fetch_all(lane.connection())
+    .await?;
+    Ok(rows)
+}
+
+/// Inserts new messages.
+pub async fn insert(lane: &mut Lane<'_>, new: &[NewMessage<'_>]) -> Result<()> {
+    let keys: Vec<Option<&str>> = new.iter().map(|new| Some(new.key.as_ref()?.0.as_str())).collect();
+    let digests: Vec<Option<&[u8]>> = new.iter().map(|new| Some(&new.key.as_ref()?.1.0[..])).collect();
+    let rows = Columns::of(new.iter().map(|new| (new.application, new.message)));
+    sqlx::query!(
+        r#"
+        INSERT INTO messages (
+            application_id, id, timestamp, sender, recipient, created, edited, read, text, files,
+            attributes, reply_to, deleted, idempotency_key, request_digest
+        )
+        SELECT application_id, id, timestamp, sender, recipient, created, edited, read, text,
+               files::text[], attributes, reply_to, deleted, idempotency_key, request_digest
+        FROM unnest(
+            $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[],
+            $7::timestamptz[], $8::boolean[], $9::text[], $10::text[], $11::json[], $12::bigint[],
+            $13::boolean[], $14::text[], $15::bytea[]
+        ) AS new (
+            application_id, id, timestamp, sender, recipient, created, edited, read, text, files,
+            attributes, reply_to, deleted, idempotency_key, request_digest
+        )
+        "#,
+        &rows.applications,
+        &rows.ids,
+        &rows.timestamps,
+        &rows.senders as &[&str],
+        &rows.recipients as &[&str],
+        &rows.created,
+        &rows.edited as &[Option<OffsetDateTime>],
+        &rows.read,
+        &rows.texts as &[Option<&str>],
+        &rows.files as &[Option<String>],
+        &rows.attributes as &[Option<Json<&RawValue>>],
+        &rows.reply_to as &[Option<i64>],
+        &rows.deleted,
+        &keys as &[Option<&str>],
+        &digests as &[Option<&[u8]>],
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// Stores what changes of messages change: a deletion clears the data, an edit leaves the rest.
+pub async fn update<'a>(
+    lane: &mut Lane<'_>,
+    changed: impl Iterator<Item = (ApplicationId, &'a Message)>,
+) -> Result<()> {
+    let rows = Columns::of(changed);
+    sqlx::query!(
+        r#"
+        UPDATE messages AS m
+        SET timestamp  = new.timestamp,
+            edited     = new.edited,
+            read       = new.read,
+            text       = new.text,
+            deleted    = new.deleted,
+            files      = CASE WHEN new.deleted THEN NULL ELSE m.files END,
+            attributes = CASE WHEN new.deleted THEN NULL ELSE m.attributes END,
+            reply_to   = CASE WHEN new.deleted THEN NULL ELSE m.reply_to END
+        FROM unnest(
+            $1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::boolean[], $6::text[],
+            $7::boolean[]
+        ) AS new (application_id, id, timestamp, edited, read, text, deleted)
+        WHERE m.application_id = new.application_id AND m.id = new.id
+        "#,
+        &rows.applications,
+        &rows.ids,
+        &rows.timestamps,
+        &rows.edited as &[Option<OffsetDateTime>],
+        &rows.read,
+        &rows.texts as &[Option<&str>],
+        &rows.deleted,
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// Messages as parallel arrays.
+#[derive(Default)]
+struct Columns<'a> {
+    applications: Vec<i64>,
+    ids: Vec<i64>,
+    timestamps: Vec<i64>,
+    senders: Vec<&'a str>,
+    recipients: Vec<&'a str>,
+    created: Vec<OffsetDateTime>,
+    edited: Vec<Option<OffsetDateTime>>,
+    read: Vec<bool>,
+    texts: Vec<Option<&'a str>>,
+    files: Vec<Option<String>>,
+    attributes: Vec<Option<Json<&'a RawValue>>>,
+    reply_to: Vec<Option<i64>>,
+    deleted: Vec<bool>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(messages: impl Iterator<Item = (ApplicationId, &'a Message)>) -> Self {
+        let mut columns = Self::default();
+        for (application, message) in messages {
+            columns.push(application, message);
+        }
+        columns
+    }
+
+    fn push(&mut self, application: ApplicationId, message: &'a Message) {
+        let content = message.content.as_ref();
+        self.applications.push(application.0);
+        self.ids.push(message.id.0);
+        self.timestamps.push(message.timestamp.0);
+        self.senders.push(message.from.as_str());
+        self.recipients.push(message.to.as_str());
+        self.created.push(message.created);
+        self.edited.push(content.and_then(|content| content.edited));
+        self.read.push(content.is_some_and(|content| content.read));
+        self.texts.push(content.and_then(|content| Some(content.text.as_ref()?.as_str())));
+        self.files.push(content.and_then(|content| array_literal(&content.files)));
+        self.attributes
+            .push(content.and_then(|content| Some(Json(content.attributes.as_ref()?.as_json()))));
+        self.reply_to.push(content.and_then(|content| Some(content.reply_to?.0)));
+        self.deleted.push(content.is_none());
+    }
+}
+
+/// Files as the text of a PostgreSQL array: `unnest` would flatten an array of arrays. The ids
+/// hold nothing that would need escaping within the quotes.
+fn array_literal(files: &Files) -> Option<String> {
+    if files.is_empty() {
+        return None;
+    }
+    let quoted: Vec<_> = files.iter().map(|file| format!("\"{}\"", file.as_str())).collect();
+    Some(format!("{{{}}}", quoted.join(",")))
+}
+
+impl MessageRow {
+    pub(super) fn into_message(self) -> (ApplicationId, Arc<Message>) {
+        let files = self.files.unwrap_or_default();
+        let content = Content {
+            text: self.text.map(Text::trusted),
+            files: Files::trusted(files.iter().map(|file| FileId::trusted(file)).collect()),
+            attributes: self.attributes.map(|Json(raw)| Attributes::trusted(raw)),
+            reply_to: self.reply_to.map(MessageId),
+            edited: self.edited,
+            read: self.read,
+        };
+        let message = Message {
+            id: MessageId(self.id),
+            timestamp: Timestamp(self.timestamp),
+            from: UserId::trusted(&self.sender),
+            to: UserId::trusted(&self.recipient),
+            created: self.created,
+            content: (!self.deleted).then_some(content),
+        };
+        (ApplicationId(self.application_id), Arc::new(message))
+    }
+}

@@ -1,0 +1,32 @@
+//! PostgreSQL: the only SQL of the service, one file per family of tables.
+//!
+//! A function takes a connection, whose owner decides about the transaction. What may only happen
+//! in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held.
+
+mod error;
+mod lane;
+pub mod messages;
+pub mod outbox;
+mod session;
+pub mod timeline;
+pub mod updates;
+
+pub use error::{Error, Result};
+pub use lane::Lane;
+pub use session::{Purpose, Session, connect_options, pool};
+pub use sqlx::{PgConnection, PgPool};
+
+use crate::domain::{ApplicationId, MessageId};
+
+/// The schema, run at start under a lock of its own, so that replicas may start together.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Ids of one family as the parallel arrays that `unnest` takes.
+fn columns(ids: impl Iterator<Item = (ApplicationId, MessageId)>) -> (Vec<i64>, Vec<i64>) {
+    ids.map(|(application, id)| (application.0, id.0)).unzip()
+}
+
+/// Whether the database answers.
+pub async fn is_available(pool: &PgPool) -> bool {
+    sqlx::query_scalar!(r#"SELECT TRUE AS "available!""#).fetch_one(pool).await.unwrap_or(false)
+}

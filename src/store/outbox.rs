@@ -1,0 +1,153 @@
+//! The table `outbox`: events that were committed with their change and wait for the broker.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{Lane, Result};
+use crate::domain::{ApplicationId, FileId, FileUse, Timestamp};
+
+/// Wakes the publisher: something was put into the outbox.
+pub const WAKE_CHANNEL: &str = "outbox";
+
+/// The events of one change.
+pub struct NewEvents<'a> {
+    pub application: ApplicationId,
+    pub timestamp: Timestamp,
+    pub created: OffsetDateTime,
+    pub files: &'a [FileUse],
+}
+
+/// An event as it waits: the `index`th of the change at `timestamp`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub application: ApplicationId,
+    pub timestamp: Timestamp,
+    pub index: i32,
+    pub file: FileId,
+    pub in_use: bool,
+    pub created: OffsetDateTime,
+}
+
+/// How much waits and since when.
+#[derive(Debug, Clone, Copy)]
+pub struct Backlog {
+    /// Counted up to [`BACKLOG_COUNT_MAX`].
+    pub events: i64,
+    pub oldest: Option<OffsetDateTime>,
+    pub now: OffsetDateTime,
+}
+
+/// Where counting the backlog ends: a long one is not read through every few seconds.
+pub const BACKLOG_COUNT_MAX: i64 = 100_000;
+
+/// Inserts the events of a batch and wakes the publisher with its commit.
+pub async fn insert(lane: &mut Lane<'_>, new: impl Iterator<Item = NewEvents<'_>>) -> Result<()> {
+    let (mut applications, mut timestamps, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut files, mut in_use, mut created) = (Vec::new(), Vec::new(), Vec::new());
+    for change in new {
+        for (index, file) in (0..).zip(change.files) {
+            applications.push(change.application.0);
+            timestamps.push(change.timestamp.0);
+            indexes.push(index);
+            files.push(file.file.as_str());
+            in_use.push(file.in_use);
+            created.push(change.created);
+        }
+    }
+    sqlx::query!(
+        r#"
+        WITH added AS (
+            INSERT INTO outbox (application_id, timestamp, index, file_id, in_use, created)
+            SELECT * FROM unnest(
+                $1::bigint[], $2::bigint[], $3::integer[], $4::text[], $5::boolean[], $6::timestamptz[]
+            )
+        )
+        SELECT pg_notify($7, '') AS "woken!: ()"
+        "#,
+        &applications,
+        &timestamps,
+        &indexes,
+        &files as &[&str],
+        &in_use,
+        &created,
+        WAKE_CHANNEL,
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// The oldest events, in the order of the timeline.
+pub async fn oldest(connection: &mut PgConnection, limit: i64) -> Result<Vec<Event>> {
+    let events = sqlx::query!(
+        r#"
+        SELECT application_id, timestamp, index, file_id, in_use, created
+        FROM outbox
+        ORDER BY timestamp, index
+        LIMIT $1
+        "#,
+        limit,
+    )
+    .map(|row| Event {
+        application: ApplicationId(row.application_id),
+        timestamp: Timestamp(row.timestamp),
+        index: row.index,
+        file: FileId::trusted(&row.file_id),
+        in_use: row.in_use,
+        created: row.created,
+    })
+    .fetch_all(connection)
+    .await?;
+    Ok(events)
+}
+
+/// Removes events that the broker has confirmed.
+pub async fn delete<'a>(
+    connection: &mut PgConnection,
+    confirmed: impl Iterator<Item = &'a Event>,
+) -> Result<()> {
+    let (mut applications, mut timestamps, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
+    for event in confirmed {
+        applications.push(event.application.0);
+        timestamps.push(event.timestamp.0);
+        indexes.push(event.index);
+    }
+    sqlx::query!(
+        r#"
+        DELETE FROM outbox AS o
+        USING unnest($1::bigint[], $2::bigint[], $3::integer[]) AS done (application_id, timestamp, index)
+        WHERE o.application_id = done.application_id
+          AND o.timestamp = done.timestamp
+          AND o.index = done.index
+        "#,
+        &applications,
+        &timestamps,
+        &indexes,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Takes the publisher's lock for as long as the connection lives, unless another replica has it.
+pub async fn try_lead(connection: &mut PgConnection) -> Result<bool> {
+    let leads = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(7305808869231650169) AS "leads!""#)
+        .fetch_one(connection)
+        .await?;
+    Ok(leads)
+}
+
+/// Measures what waits.
+pub async fn backlog(connection: &mut PgConnection) -> Result<Backlog> {
+    let measured = sqlx::query!(
+        r#"
+        SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT $1) AS counted) AS "events!",
+               (SELECT created FROM outbox ORDER BY timestamp, index LIMIT 1) AS oldest,
+               clock_timestamp()                                              AS "now!"
+        "#,
+        BACKLOG_COUNT_MAX,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Backlog { events: measured.events, oldest: measured.oldest, now: measured.now })
+}

@@ -1,0 +1,151 @@
+//! Connections, and what is set on each.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions, Connection, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::time::timeout;
+
+use super::{Error, Result};
+
+/// How long a connection may take to come about before the database counts as away.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Connections for what is rare: health, metrics, administration.
+const POOL_CONNECTIONS_MAX: u32 = 4;
+
+/// A pooled connection that has been idle for longer is tried before it is given out: one that the
+/// server has closed meanwhile would fail its first user.
+const POOL_UNTRIED_IDLE_MAX: Duration = Duration::from_secs(1);
+
+/// What a connection is for; it decides about its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Writes the timeline. It holds the lane's lock, so neither a stalled process nor a dead host
+    /// may keep it: idle in a transaction < a statement < waiting for the lock.
+    Writing,
+    /// Answers reads of many callers at once.
+    Reading,
+    /// Publishes the outbox, under a lock of its own.
+    Publishing,
+    /// Everything else.
+    Administration,
+}
+
+/// Seconds; see [`Purpose::Writing`] for their order.
+struct TimeLimits {
+    idle_in_transaction: u32,
+    statement: u32,
+    lock: u32,
+}
+
+impl Purpose {
+    fn time_limits(self) -> TimeLimits {
+        let (idle_in_transaction, statement, lock) = match self {
+            Self::Writing => (5, 10, 15),
+            Self::Reading | Self::Publishing => (5, 10, 10),
+            Self::Administration => (60, 60, 60),
+        };
+        TimeLimits { idle_in_transaction, statement, lock }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Writing => "messages writer",
+            Self::Reading => "messages reader",
+            Self::Publishing => "messages publisher",
+            Self::Administration => "messages",
+        }
+    }
+}
+
+/// Reads `url` and adds what the service relies on, whatever the server's own settings are.
+pub fn connect_options(url: &str, purpose: Purpose) -> Result<PgConnectOptions> {
+    let limits = purpose.time_limits();
+    let seconds = |limit: u32| format!("{limit}s");
+    let options = PgConnectOptions::from_str(url)?
+        .application_name(purpose.name())
+        .log_statements(tracing::log::LevelFilter::Trace)
+        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
+        .options([
+            ("synchronous_commit", "on"),
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+            ("tcp_user_timeout", "20000"),
+            ("timezone", "UTC"),
+        ])
+        .options([
+            ("idle_in_transaction_session_timeout", seconds(limits.idle_in_transaction)),
+            ("statement_timeout", seconds(limits.statement)),
+            ("lock_timeout", seconds(limits.lock)),
+        ]);
+    if purpose == Purpose::Administration {
+        return Ok(options);
+    }
+    // Every statement here looks up a few rows by key. Planning each anew costs more than running
+    // it, and no statistics of a young table may talk the planner into reading all of it.
+    Ok(options.options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("jit", "off"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ]))
+}
+
+/// A small pool for what is rare. It connects when it is first used.
+pub fn pool(url: &str) -> Result<PgPool> {
+    let options = connect_options(url, Purpose::Administration)?;
+    Ok(PgPoolOptions::new()
+        .max_connections(POOL_CONNECTIONS_MAX)
+        .acquire_timeout(CONNECT_TIME_MAX)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > POOL_UNTRIED_IDLE_MAX {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options))
+}
+
+/// One worker's connection: made when it is needed, thrown away when anything on it fails.
+///
+/// Dropping a connection ends its transaction on the server and frees its locks, so a failure
+/// leaves nothing behind that the next attempt could trip over.
+pub struct Session {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+}
+
+impl Session {
+    pub fn new(url: &str, purpose: Purpose) -> Result<Self> {
+        Ok(Self { options: connect_options(url, purpose)?, connection: None })
+    }
+
+    /// The connection, made anew where there is none.
+    pub async fn connection(&mut self) -> Result<&mut PgConnection> {
+        if self.connection.is_none() {
+            let connecting = timeout(CONNECT_TIME_MAX, self.options.connect());
+            let connection =
+                connecting.await.map_err(|_| Error::timed_out("no connection within 3 s"))??;
+            self.connection = Some(connection);
+        }
+        Ok(self.connection.as_mut().expect("it was made above"))
+    }
+
+    /// Throws the connection away.
+    pub fn discard(&mut self) {
+        self.connection = None;
+    }
+
+    /// Whether there is a connection that an earlier use may have left dead.
+    pub fn is_used(&self) -> bool {
+        self.connection.is_some()
+    }
+}

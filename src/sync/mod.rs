@@ -1,0 +1,213 @@
+//! The read path of the timeline: pages of changes and single messages, many callers at a time.
+//!
+//! Callers who wait are answered by one query. Pages of ids, pages with data and single messages
+//! queue apart, and each queue has several readers, so that a heavy first sync stalls nobody who
+//! wants less. A query that has begun is never joined: whoever asks after a change was acknowledged
+//! reads a snapshot that holds it, on every replica. Nothing is cached, so nothing is stale.
+
+mod reader;
+
+use std::{sync::Arc, time::Duration};
+
+use reader::{Messages, Pages, PagesWithMessages, Read, Reader};
+
+use crate::{
+    batching::{self, Batches, Limits, NotDone, Queue},
+    domain::{ApplicationId, Message, MessageId, Timestamp, UserId},
+    store::{
+        self, Session,
+        updates::{Entry, Page, PageRequest},
+    },
+};
+
+/// How long a read may wait for its query to begin.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Callers answered by one query for pages of ids, or for single messages.
+const BATCH_MAX: usize = 256;
+
+/// Callers answered by one query for pages with data: at about 1 MiB each, this bounds the memory
+/// of one query.
+const DATA_BATCH_MAX: usize = 16;
+
+/// Queries in flight for each kind of read, each on a connection of its own.
+const READERS: usize = 2;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The cursor lies beyond everything that the service has given: it stems from before a restore.
+    #[error("the timeline has only come to {last}")]
+    CursorAhead { last: Timestamp },
+    /// The service is overloaded or shutting down.
+    #[error(transparent)]
+    NotDone(NotDone),
+    #[error("the database is not available")]
+    Unavailable,
+    #[error("the database refused the query")]
+    Failed,
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        if error.is_unavailable() { Self::Unavailable } else { Self::Failed }
+    }
+}
+
+/// A page of changes as the caller sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changes {
+    /// Ascending by timestamp.
+    pub entries: Vec<Entry>,
+    /// The cursor of the next call.
+    pub next: Timestamp,
+    /// The caller has caught up when `next` has reached it.
+    pub latest: Timestamp,
+}
+
+/// What one kind of read asks for and gets.
+type Line<R> = Queue<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
+type Intake<R> = Batches<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
+
+/// The way in, for any number of callers.
+#[derive(Clone)]
+pub struct Sync {
+    pages: Line<Pages>,
+    pages_with_messages: Line<PagesWithMessages>,
+    messages: Line<Messages>,
+}
+
+/// The work behind it, to be spawned.
+pub struct Readers {
+    pages: Intake<Pages>,
+    pages_with_messages: Intake<PagesWithMessages>,
+    messages: Intake<Messages>,
+}
+
+impl Sync {
+    /// `waiting_max` callers of each kind may wait.
+    pub fn new(waiting_max: usize) -> (Self, Readers) {
+        let (pages, pages_intake) = queue("pages", waiting_max, BATCH_MAX);
+        let (data, data_intake) = queue("pages_with_messages", waiting_max, DATA_BATCH_MAX);
+        let (messages, messages_intake) = queue("messages", waiting_max, BATCH_MAX);
+        let sync = Self { pages, pages_with_messages: data, messages };
+        let readers =
+            Readers { pages: pages_intake, pages_with_messages: data_intake, messages: messages_intake };
+        (sync, readers)
+    }
+
+    /// The changes that concern a user after a cursor, oldest first; with the messages' present
+    /// data where `with_messages`.
+    ///
+    /// Every change that was committed before the call is on this page or a later one.
+    pub async fn changes_after(
+        &self,
+        request: PageRequest,
+        with_messages: bool,
+    ) -> Result<Changes, Error> {
+        let after = request.after;
+        let answer = if with_messages {
+            self.pages_with_messages.ask(request, 1).await
+        } else {
+            self.pages.ask(request, 1).await
+        };
+        Changes::new(after, answer.map_err(Error::NotDone)??)
+    }
+
+    /// A message of one of the user's conversations; `None` where there is none that the user may
+    /// know of.
+    pub async fn message(
+        &self,
+        application: ApplicationId,
+        user: &UserId,
+        id: MessageId,
+    ) -> Result<Option<Arc<Message>>, Error> {
+        let answer = self.messages.ask((application, id), 1).await;
+        let message = answer.map_err(Error::NotDone)??;
+        Ok(message.filter(|message| message.concerns(user)))
+    }
+}
+
+impl Changes {
+    fn new(after: Option<Timestamp>, page: Page) -> Result<Self, Error> {
+        let after = after.unwrap_or(page.latest);
+        if after > page.last_given {
+            return Err(Error::CursorAhead { last: page.last_given });
+        }
+        Ok(Self {
+            next: page.entries.last().map_or(after, |entry| entry.timestamp),
+            latest: page.latest.max(after),
+            entries: page.entries,
+        })
+    }
+}
+
+impl Readers {
+    /// The tasks of all readers, named. Each ends when its queue is closed and empty.
+    pub fn tasks(self, database_url: &str) -> store::Result<Vec<(&'static str, reader::Task)>> {
+        let mut tasks = Vec::new();
+        for _ in 0..READERS {
+            let session = || Session::new(database_url, store::Purpose::Reading);
+            tasks.push(("page reader", Reader::<Pages>::task(session()?, self.pages.clone())));
+            tasks.push((
+                "data reader",
+                Reader::<PagesWithMessages>::task(session()?, self.pages_with_messages.clone()),
+            ));
+            tasks.push(("message reader", Reader::<Messages>::task(session()?, self.messages.clone())));
+        }
+        Ok(tasks)
+    }
+}
+
+fn queue<Q, A>(
+    name: &'static str,
+    waiting_max: usize,
+    batch_max: usize,
+) -> (Queue<Q, A>, Batches<Q, A>) {
+    batching::queue(Limits { name, waiting_max, batch_max, weight_max: usize::MAX, wait_max: WAIT_MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(timestamps: &[i64], latest: i64, last_given: i64) -> Page {
+        let entry = |timestamp: &i64| Entry {
+            id: MessageId(1),
+            timestamp: Timestamp(*timestamp),
+            message: None,
+        };
+        Page {
+            entries: timestamps.iter().map(entry).collect(),
+            latest: Timestamp(latest),
+            last_given: Timestamp(last_given),
+        }
+    }
+
+    fn changes(after: Option<i64>, page: Page) -> Result<(i64, i64), i64> {
+        match Changes::new(after.map(Timestamp), page) {
+            Ok(changes) => Ok((changes.next.0, changes.latest.0)),
+            Err(Error::CursorAhead { last }) => Err(last.0),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn the_next_cursor_is_the_last_entry_or_stays_where_it_is() {
+        assert_eq!(changes(Some(2), page(&[3, 5], 9, 12)), Ok((5, 9)));
+        assert_eq!(changes(Some(9), page(&[], 9, 12)), Ok((9, 9)));
+        assert_eq!(changes(Some(11), page(&[], 9, 12)), Ok((11, 11)));
+    }
+
+    #[test]
+    fn from_now_on_begins_at_the_latest_change() {
+        assert_eq!(changes(None, page(&[], 9, 12)), Ok((9, 9)));
+        assert_eq!(changes(None, page(&[], 0, 0)), Ok((0, 0)));
+    }
+
+    #[test]
+    fn a_cursor_beyond_the_timeline_is_told_so() {
+        assert_eq!(changes(Some(13), page(&[], 9, 12)), Err(12));
+        assert_eq!(changes(Some(1), page(&[], 0, 0)), Err(0));
+        assert_eq!(changes(Some(12), page(&[], 9, 12)), Ok((12, 12)));
+    }
+}

@@ -1,0 +1,146 @@
+//! A reader: one connection that answers many callers with one query.
+
+use std::{collections::HashMap, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{Error, Intake};
+use crate::{
+    batching::Begun,
+    domain::{ApplicationId, Message, MessageId},
+    store::{
+        self, PgConnection, Session,
+        updates::{Page, PageRequest},
+    },
+};
+
+/// A page with data ends after this much of it, in bytes of text and attributes.
+const PAGE_BYTES_MAX: i64 = 1024 * 1024;
+
+/// The longest that a query may take. The server's own limit is shorter; this one is for a
+/// connection on which nothing arrives any more.
+const READ_TIME_MAX: Duration = Duration::from_secs(15);
+
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A kind of read: one query for the requests of many callers, answered in their order.
+pub trait Read: Send + 'static {
+    type Request: Send + std::marker::Sync + 'static;
+    type Answer: Send + 'static;
+
+    fn read(
+        connection: &mut PgConnection,
+        requests: &[&Self::Request],
+    ) -> impl Future<Output = store::Result<Vec<Self::Answer>>> + Send;
+}
+
+/// The callers who are answered together.
+type Batch<R> = Vec<Begun<<R as Read>::Request, Result<<R as Read>::Answer, Error>>>;
+
+/// Pages of ids and timestamps.
+pub struct Pages;
+
+/// Pages with the messages' present data.
+pub struct PagesWithMessages;
+
+/// Single messages by id.
+pub struct Messages;
+
+impl Read for Pages {
+    type Request = PageRequest;
+    type Answer = Page;
+
+    async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> store::Result<Vec<Page>> {
+        store::updates::pages(connection, requests).await
+    }
+}
+
+impl Read for PagesWithMessages {
+    type Request = PageRequest;
+    type Answer = Page;
+
+    async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> store::Result<Vec<Page>> {
+        store::updates::pages_with_messages(connection, requests, PAGE_BYTES_MAX).await
+    }
+}
+
+impl Read for Messages {
+    type Request = (ApplicationId, MessageId);
+    type Answer = Option<Arc<Message>>;
+
+    async fn read(
+        connection: &mut PgConnection,
+        requests: &[&Self::Request],
+    ) -> store::Result<Vec<Self::Answer>> {
+        let found = store::messages::load(connection, requests.iter().map(|id| **id)).await?;
+        let found: HashMap<_, _> = found
+            .into_iter()
+            .map(|(application, message)| ((application, message.id), message))
+            .collect();
+        Ok(requests.iter().map(|id| found.get(id).cloned()).collect())
+    }
+}
+
+/// Answers one kind of read until its queue is closed and empty.
+pub struct Reader<R> {
+    session: Session,
+    kind: PhantomData<R>,
+}
+
+impl<R: Read> Reader<R> {
+    pub fn task(session: Session, batches: Intake<R>) -> Task {
+        let mut reader = Self { session, kind: PhantomData };
+        Box::pin(async move {
+            while let Some(batch) = batches.next().await {
+                reader.serve(batch).await;
+            }
+        })
+    }
+
+    async fn serve(&mut self, batch: Batch<R>) {
+        let requests: Vec<_> = batch.iter().map(|begun| &begun.request).collect();
+        match self.read(&requests).await {
+            Ok(answers) => {
+                for (begun, answer) in batch.into_iter().zip(answers) {
+                    begun.answer(Ok(answer));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, batch.size = batch.len(), "a query for many callers failed");
+                self.serve_one_by_one(batch).await;
+            }
+        }
+    }
+
+    /// Runs a failed batch again, caller by caller, so that the one it fails for is alone with it.
+    /// Once no connection can be had, everybody who is left is told so at once.
+    async fn serve_one_by_one(&mut self, batch: Batch<R>) {
+        let mut is_away = false;
+        for begun in batch {
+            is_away = is_away || self.session.connection().await.is_err();
+            let answer =
+                if is_away { Err(Error::Unavailable) } else { self.read_one(&begun.request).await };
+            begun.answer(answer);
+        }
+    }
+
+    async fn read_one(&mut self, request: &R::Request) -> Result<R::Answer, Error> {
+        let mut answers = self.read(&[request]).await.inspect_err(|error| {
+            tracing::error!(%error, "a query failed");
+        })?;
+        Ok(answers.pop().expect("a read answers each request"))
+    }
+
+    /// One query; its connection is thrown away where it fails.
+    async fn read(&mut self, requests: &[&R::Request]) -> store::Result<Vec<R::Answer>> {
+        let session = &mut self.session;
+        let reading = async move { R::read(session.connection().await?, requests).await };
+        let result = timeout(READ_TIME_MAX, reading)
+            .await
+            .unwrap_or_else(|_| Err(store::Error::timed_out("no answer from the database")));
+        if result.is_err() {
+            self.session.discard();
+        }
+        result
+    }
+}

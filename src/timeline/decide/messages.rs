@@ -1,0 +1,434 @@
+//! What may become of a personal message.
+//!
+//! The order of the checks is part of the contract: not found, forbidden, gone, nothing to do,
+//! stale, and last what the present state makes unacceptable. "Nothing to do" stands before
+//! "stale", so that a repeated edit does not fail against itself.
+
+use std::sync::Arc;
+
+use super::{Change, Creation, Decision, Draw, State};
+use crate::{
+    domain::{Content, Message, MessageId, Refusal, Text},
+    timeline::command::{Command, Draft, Expected, Idempotency},
+};
+
+pub fn send(
+    state: &State,
+    command: &Command,
+    draft: &Draft,
+    idempotency: Option<&Idempotency>,
+    draw: &Draw,
+) -> Result<Decision, Refusal> {
+    if let Some(earlier) = replay(state, command, idempotency)? {
+        return Ok(Decision::Replay(earlier));
+    }
+    if let Some(id) = draft.reply_to {
+        let target = state.message(command.application, id);
+        target
+            .filter(|target| target.is_between(&command.caller, &draft.to))
+            .ok_or(Refusal::ReplyElsewhere(id))?;
+    }
+    let message = Message {
+        id: draw.id,
+        timestamp: draw.timestamp,
+        from: command.caller.clone(),
+        to: draft.to.clone(),
+        created: draw.now,
+        content: Some(Content {
+            text: draft.text.clone(),
+            files: draft.files.clone(),
+            attributes: draft.attributes.clone(),
+            reply_to: draft.reply_to,
+            edited: None,
+            read: false,
+        }),
+    };
+    Ok(Decision::Change(Change {
+        files: message.file_uses(true),
+        message: Arc::new(message),
+        created: Some(Creation { idempotency: idempotency.cloned() }),
+    }))
+}
+
+/// The message that the same request under the same key has created.
+fn replay(
+    state: &State,
+    command: &Command,
+    idempotency: Option<&Idempotency>,
+) -> Result<Option<Arc<Message>>, Refusal> {
+    let known = idempotency.and_then(|asked| Some((asked, state.key(command, &asked.key)?)));
+    let Some((asked, (id, digest))) = known else {
+        return Ok(None);
+    };
+    if asked.digest != digest {
+        return Err(Refusal::KeyReused);
+    }
+    Ok(state.message(command.application, id).cloned())
+}
+
+pub fn edit_text(
+    state: &State,
+    command: &Command,
+    id: MessageId,
+    text: Option<&Text>,
+    expected: &Expected,
+    draw: &Draw,
+) -> Result<Decision, Refusal> {
+    let (message, content) = editable(state, command, id, Role::Sender)?;
+    if content.text.as_ref() == text {
+        return Ok(Decision::Keep(Arc::clone(message)));
+    }
+    require_current(message, expected)?;
+    if text.is_none() && content.files.is_empty() && content.attributes.is_none() {
+        return Err(Refusal::NothingLeft);
+    }
+    let content = Content { text: text.cloned(), edited: Some(draw.now), ..content.clone() };
+    Ok(modify(message, content, draw))
+}
+
+pub fn mark_read(
+    state: &State,
+    command: &Command,
+    id: MessageId,
+    read: bool,
+    expected: &Expected,
+    draw: &Draw,
+) -> Result<Decision, Refusal> {
+    let (message, content) = editable(state, command, id, Role::Recipient)?;
+    if content.read == read {
+        return Ok(Decision::Keep(Arc::clone(message)));
+    }
+    require_current(message, expected)?;
+    let content = Content { read, ..content.clone() };
+    Ok(modify(message, content, draw))
+}
+
+pub fn delete(
+    state: &State,
+    command: &Command,
+    id: MessageId,
+    expected: &Expected,
+    draw: &Draw,
+) -> Result<Decision, Refusal> {
+    let (message, _) = editable(state, command, id, Role::Participant)?;
+    require_current(message, expected)?;
+    let tombstone = Message { timestamp: draw.timestamp, content: None, ..Message::clone(message) };
+    Ok(Decision::Change(Change {
+        files: message.file_uses(false),
+        message: Arc::new(tombstone),
+        created: None,
+    }))
+}
+
+/// Who may do it.
+enum Role {
+    Sender,
+    Recipient,
+    Participant,
+}
+
+/// The message, if the caller may know of it, may do this to it, and it is not deleted.
+fn editable<'s>(
+    state: &'s State,
+    command: &Command,
+    id: MessageId,
+    role: Role,
+) -> Result<(&'s Arc<Message>, &'s Content), Refusal> {
+    let message = state
+        .message(command.application, id)
+        .filter(|message| message.concerns(&command.caller))
+        .ok_or(Refusal::NotFound)?;
+    match role {
+        Role::Sender if message.from != command.caller => {
+            return Err(Refusal::Forbidden("only the sender may edit the text"));
+        }
+        Role::Recipient if message.to != command.caller => {
+            return Err(Refusal::Forbidden("only the recipient may mark a message as read"));
+        }
+        Role::Sender | Role::Recipient | Role::Participant => {}
+    }
+    let content = message.content.as_ref().ok_or(Refusal::Gone)?;
+    Ok((message, content))
+}
+
+fn require_current(message: &Message, expected: &Expected) -> Result<(), Refusal> {
+    let current = message.timestamp;
+    expected.allows(current).then_some(()).ok_or(Refusal::Stale { current })
+}
+
+fn modify(message: &Message, content: Content, draw: &Draw) -> Decision {
+    let modified = Message { timestamp: draw.timestamp, content: Some(content), ..message.clone() };
+    Decision::Change(Change { message: Arc::new(modified), created: None, files: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::{Duration, OffsetDateTime};
+
+    use super::*;
+    use crate::{
+        domain::{ApplicationId, Digest, FileId, Files, IdempotencyKey, Timestamp, UserId},
+        timeline::{command::Action, decide::decide},
+    };
+
+    const APPLICATION: ApplicationId = ApplicationId::DEFAULT;
+
+    /// A state and the next draw: given what was done, when a command comes, then this follows.
+    #[derive(Default)]
+    struct Story {
+        state: State,
+        drawn: i64,
+    }
+
+    impl Story {
+        fn when(&mut self, caller: &str, action: Action) -> Result<Decision, Refusal> {
+            self.drawn += 1;
+            let draw = Draw {
+                timestamp: Timestamp(self.drawn),
+                id: MessageId(self.drawn + 1000),
+                now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.drawn),
+            };
+            let command = Command { application: APPLICATION, caller: user(caller), action };
+            let decision = decide(&self.state, &command, &draw);
+            if let Ok(Decision::Change(change)) = &decision {
+                self.state.apply(APPLICATION, change);
+            }
+            decision
+        }
+
+        /// As `when`, for what must be a change.
+        fn given(&mut self, caller: &str, action: Action) -> Change {
+            match self.when(caller, action) {
+                Ok(Decision::Change(change)) => change,
+                other => panic!("no change but {other:?}"),
+            }
+        }
+    }
+
+    fn user(id: &str) -> UserId {
+        UserId::parse(id).unwrap()
+    }
+
+    fn text(text: &str) -> Option<Text> {
+        Text::parse_or_empty(text).unwrap()
+    }
+
+    fn draft(to: &str, words: &str) -> Draft {
+        let files = Files::default();
+        Draft { to: user(to), text: text(words), files, attributes: None, reply_to: None }
+    }
+
+    fn send(draft: Draft) -> Action {
+        Action::Send { draft, idempotency: None }
+    }
+
+    fn send_once(draft: Draft, key: &str, digest: u8) -> Action {
+        let key = IdempotencyKey::parse(key).unwrap();
+        Action::Send { draft, idempotency: Some(Idempotency { key, digest: Digest([digest; 32]) }) }
+    }
+
+    fn expect(timestamp: Timestamp) -> Expected {
+        Expected(vec![timestamp])
+    }
+
+    fn edit(message: &Message, words: &str) -> Action {
+        let expected = expect(message.timestamp);
+        Action::EditText { id: message.id, text: text(words), expected }
+    }
+
+    fn mark(message: &Message, read: bool) -> Action {
+        Action::MarkRead { id: message.id, read, expected: expect(message.timestamp) }
+    }
+
+    fn remove(message: &Message) -> Action {
+        Action::Delete { id: message.id, expected: expect(message.timestamp) }
+    }
+
+    fn with_files(to: &str, words: &str, files: &[&str]) -> Draft {
+        let files = Files::new(files.iter().map(|file| FileId::trusted(file)).collect()).unwrap();
+        Draft { files, ..draft(to, words) }
+    }
+
+    #[test]
+    fn a_message_is_sent_with_what_was_drawn_for_it() {
+        let change = Story::default().given("jane", send(with_files("john", "hi", &["a", "b"])));
+        let message = &change.message;
+        assert_eq!((message.id, message.timestamp), (MessageId(1001), Timestamp(1)));
+        assert_eq!(message.created, OffsetDateTime::UNIX_EPOCH + Duration::seconds(1));
+        let uses: Vec<_> = change.files.iter().map(|used| (used.file.as_str(), used.in_use)).collect();
+        assert_eq!(uses, [("a", true), ("b", true)]);
+        assert!(change.created.is_some());
+    }
+
+    #[test]
+    fn a_message_to_oneself_concerns_one_user_once() {
+        let change = Story::default().given("jane", send(draft("jane", "note")));
+        assert_eq!(change.message.participants().collect::<Vec<_>>(), [&user("jane")]);
+    }
+
+    #[test]
+    fn a_reply_stays_in_its_conversation() {
+        let mut story = Story::default();
+        let first = story.given("jane", send(draft("john", "hi"))).message;
+        let reply = |to: &str| send(Draft { reply_to: Some(first.id), ..draft(to, "re") });
+        assert!(story.when("john", reply("jane")).is_ok());
+        assert!(story.when("jane", reply("john")).is_ok());
+        assert_eq!(story.when("jane", reply("jim")), Err(Refusal::ReplyElsewhere(first.id)));
+        assert_eq!(story.when("jim", reply("jane")), Err(Refusal::ReplyElsewhere(first.id)));
+        let unknown = Draft { reply_to: Some(MessageId(7)), ..draft("john", "re") };
+        assert_eq!(story.when("jane", send(unknown)), Err(Refusal::ReplyElsewhere(MessageId(7))));
+    }
+
+    #[test]
+    fn a_repeated_request_gets_the_message_as_it_is_now() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send_once(draft("john", "hi"), "k", 1)).message;
+        let again = story.when("jane", send_once(draft("john", "hi"), "k", 1));
+        assert_eq!(again, Ok(Decision::Replay(Arc::clone(&sent))));
+        let deleted = story.given("jane", remove(&sent)).message;
+        let after_all = story.when("jane", send_once(draft("john", "hi"), "k", 1));
+        assert_eq!(after_all, Ok(Decision::Replay(deleted)));
+    }
+
+    #[test]
+    fn a_repeated_request_is_answered_before_any_other_check_of_state() {
+        let mut story = Story::default();
+        let key = IdempotencyKey::parse("k").unwrap();
+        let known = Idempotency { key, digest: Digest([1; 32]) };
+        let sent = story.given("jane", send(draft("john", "hi"))).message;
+        story.state.add_key(APPLICATION, user("jane"), known, sent.id);
+        let reply_to_nothing = Draft { reply_to: Some(MessageId(7)), ..draft("john", "hi") };
+        let again = story.when("jane", send_once(reply_to_nothing, "k", 1));
+        assert_eq!(again, Ok(Decision::Replay(sent)));
+    }
+
+    #[test]
+    fn a_key_stands_for_one_request_of_one_sender() {
+        let mut story = Story::default();
+        story.given("jane", send_once(draft("john", "hi"), "k", 1));
+        let other = story.when("jane", send_once(draft("john", "ho"), "k", 2));
+        assert_eq!(other, Err(Refusal::KeyReused));
+        story.given("john", send_once(draft("jane", "hi"), "k", 3));
+    }
+
+    #[test]
+    fn a_refused_request_leaves_its_key_free() {
+        let mut story = Story::default();
+        let bad = Draft { reply_to: Some(MessageId(7)), ..draft("john", "hi") };
+        assert!(story.when("jane", send_once(bad, "k", 1)).is_err());
+        story.given("jane", send_once(draft("john", "hi"), "k", 2));
+    }
+
+    #[test]
+    fn only_the_sender_edits_and_only_the_recipient_marks() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send(draft("john", "hi"))).message;
+        assert!(matches!(story.when("john", edit(&sent, "ho")), Err(Refusal::Forbidden(_))));
+        assert!(matches!(story.when("jane", mark(&sent, true)), Err(Refusal::Forbidden(_))));
+        assert_eq!(story.when("jim", edit(&sent, "ho")), Err(Refusal::NotFound));
+        assert_eq!(story.when("jim", mark(&sent, true)), Err(Refusal::NotFound));
+        assert_eq!(story.when("jim", remove(&sent)), Err(Refusal::NotFound));
+        let edited = story.given("jane", edit(&sent, "ho")).message;
+        let content = edited.content.as_ref().unwrap();
+        assert_eq!(content.edited, Some(OffsetDateTime::UNIX_EPOCH + Duration::seconds(story.drawn)));
+        let read = story.given("john", mark(&edited, true)).message;
+        assert!(read.content.as_ref().unwrap().read);
+        assert_eq!(read.content.as_ref().unwrap().edited, content.edited);
+    }
+
+    #[test]
+    fn an_edit_that_changes_nothing_takes_no_timestamp_however_stale() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send(draft("john", "hi"))).message;
+        let edited = story.given("jane", edit(&sent, "ho")).message;
+        assert_eq!(story.when("jane", edit(&sent, "ho")), Ok(Decision::Keep(Arc::clone(&edited))));
+        assert_eq!(story.when("john", mark(&sent, false)), Ok(Decision::Keep(edited)));
+    }
+
+    #[test]
+    fn of_two_edits_of_the_same_state_the_first_wins() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send(draft("john", "hi"))).message;
+        let current = story.given("jane", edit(&sent, "one")).message.timestamp;
+        assert_eq!(story.when("jane", edit(&sent, "two")), Err(Refusal::Stale { current }));
+        assert_eq!(story.when("john", mark(&sent, true)), Err(Refusal::Stale { current }));
+        assert_eq!(story.when("john", remove(&sent)), Err(Refusal::Stale { current }));
+    }
+
+    #[test]
+    fn a_text_is_emptied_only_where_something_remains() {
+        let mut story = Story::default();
+        let bare = story.given("jane", send(draft("john", "hi"))).message;
+        assert_eq!(story.when("jane", edit(&bare, "")), Err(Refusal::NothingLeft));
+        let filed = story.given("jane", send(with_files("john", "hi", &["a"]))).message;
+        let emptied = story.given("jane", edit(&filed, "")).message;
+        assert_eq!(emptied.content.as_ref().unwrap().text, None);
+        story.given("jane", edit(&emptied, "text for a message of files"));
+    }
+
+    #[test]
+    fn a_stale_edit_that_would_leave_nothing_is_stale_first() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send(draft("john", "hi"))).message;
+        story.given("jane", edit(&sent, "ho"));
+        assert!(matches!(story.when("jane", edit(&sent, "")), Err(Refusal::Stale { .. })));
+    }
+
+    #[test]
+    fn either_participant_deletes_and_nothing_comes_after() {
+        for deleter in ["jane", "john"] {
+            let mut story = Story::default();
+            let sent = story.given("jane", send(with_files("john", "hi", &["a"]))).message;
+            let change = story.given(deleter, remove(&sent));
+            assert_eq!(change.message.content, None);
+            assert!(!change.files[0].in_use);
+            assert_eq!(story.when(deleter, remove(&change.message)), Err(Refusal::Gone));
+            assert_eq!(story.when("jane", edit(&change.message, "x")), Err(Refusal::Gone));
+            assert!(matches!(story.when("john", edit(&sent, "x")), Err(Refusal::Forbidden(_))));
+        }
+    }
+
+    /// A step of a random story between two users and a stranger about one message.
+    fn steps() -> impl Strategy<Value = Vec<(u8, u8, bool)>> {
+        proptest::collection::vec((0..3u8, 0..4u8, any::<bool>()), 1..40)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_the_message_keeps_its_laws(steps in steps()) {
+            let mut story = Story::default();
+            let mut present = story.given("jane", send(with_files("john", "hi", &["a"]))).message;
+            let mut uses = 1;
+            for (who, what, is_current) in steps {
+                let caller = ["jane", "john", "jim"][usize::from(who)];
+                let seen = Message {
+                    timestamp: Timestamp(if is_current { present.timestamp.0 } else { 0 }),
+                    ..Message::clone(&present)
+                };
+                let action = match what {
+                    0 => edit(&seen, "one"),
+                    1 => edit(&seen, ""),
+                    2 => mark(&seen, true),
+                    _ => remove(&seen),
+                };
+                let decision = story.when(caller, action);
+                match decision {
+                    Ok(Decision::Change(change)) => {
+                        prop_assert!(caller != "jim", "a stranger changed something");
+                        prop_assert!(is_current, "a stale change was made");
+                        prop_assert!(present.content.is_some(), "a tombstone was changed");
+                        prop_assert!(change.message.timestamp > present.timestamp);
+                        prop_assert!(change.message.content != present.content);
+                        uses += change.files.iter().map(|used| if used.in_use { 1 } else { -1 }).sum::<i32>();
+                        present = change.message;
+                    }
+                    Ok(Decision::Keep(kept)) => prop_assert_eq!(&kept, &present),
+                    Ok(Decision::Replay(_)) => prop_assert!(false, "nothing had a key"),
+                    Err(_) => {}
+                }
+                prop_assert_eq!(uses, i32::from(present.content.is_some()), "uses of the file are counted");
+            }
+        }
+    }
+}

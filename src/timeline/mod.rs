@@ -1,0 +1,106 @@
+//! The write path: commands in, committed changes out, on one timeline.
+//!
+//! # The promise
+//! Whoever reads a timestamp has read, or can read, every smaller one that concerns him: changes
+//! become visible in the order of their timestamps, across all replicas. An acknowledged change is
+//! committed; a refused one has left no trace.
+//!
+//! # How
+//! Commands wait in a bounded queue. One writer per process takes all that wait and carries them
+//! out in one transaction: take the lane's lock → load → decide → store → commit. The number of
+//! round trips does not depend on the number of commands.
+//!
+//! # The races, and how each was decided
+//! - *A timestamp drawn early is committed late.* It is drawn and committed under the lane's lock
+//!   ([`Lane`](crate::store::Lane)), so commits come in the order of timestamps.
+//! - *Two commands of one batch meet at one message.* They are decided in the order of the queue,
+//!   each against the state that the one before it left; the row is stored once, with the last
+//!   state, and each change has its own updates.
+//! - *Two replicas meet at one message.* One of them waits for the lock and then reads what the
+//!   other has committed.
+//! - *The caller goes away.* Before its batch begins: the command is dropped. After that: it is
+//!   carried out; the transaction lives in the writer's task, which no caller can drop.
+//! - *The answer to a COMMIT is lost.* It is not guessed: see [`commit`]. Only where the database
+//!   stays away is the caller told that the outcome is unknown.
+//! - *One command makes its batch fail.* The batch is split until that command is alone.
+//! - *The process is told to stop.* The queue closes when the last handler is done; what waits is
+//!   still carried out and answered.
+
+mod command;
+mod commit;
+mod decide;
+mod writer;
+
+use std::time::Duration;
+
+pub use command::{Action, Command, Done, Draft, Expected, Idempotency};
+pub use writer::Writer;
+
+use crate::{
+    batching::{self, Batches, Limits, NotDone, Queue},
+    domain::Refusal,
+};
+
+/// Commands in one transaction. Larger batches gained nothing with 256 connections.
+const BATCH_MAX: usize = 256;
+
+/// Rows that one transaction writes, so that a few large commands do not hold up everybody.
+const BATCH_ROWS_MAX: usize = 20_000;
+
+/// How long a command may wait for its batch to begin; a service that is further behind sheds load.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Why a command was not carried out, or is not known to have been.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The present state does not allow it. Nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The service is overloaded or shutting down. Nothing was changed, and nothing will be.
+    #[error(transparent)]
+    NotDone(NotDone),
+    /// The database is away. Nothing was changed, and nothing will be.
+    #[error("the database is not available")]
+    Unavailable,
+    /// The database went away while the change was being committed, and stayed away.
+    #[error("it is not known whether the change was committed")]
+    OutcomeUnknown,
+    /// The command cannot be stored. Nothing was changed.
+    #[error("the database refused the change")]
+    Failed,
+}
+
+/// What the writer answers.
+type Answer = Result<Done, Error>;
+
+/// The way in, for any number of callers.
+#[derive(Clone)]
+pub struct Timeline {
+    queue: Queue<Command, Answer>,
+}
+
+impl Timeline {
+    /// The way in and the batches for its [`Writer`]. `waiting_max` commands may wait.
+    pub fn new(waiting_max: usize) -> (Self, Batches<Command, Answer>) {
+        let (queue, batches) = batching::queue(Limits {
+            name: "timeline",
+            waiting_max,
+            batch_max: BATCH_MAX,
+            weight_max: BATCH_ROWS_MAX,
+            wait_max: WAIT_MAX,
+        });
+        (Self { queue }, batches)
+    }
+
+    /// Carries out `command` and returns once the change is committed.
+    ///
+    /// Dropping the future drops only the waiting: a command whose batch has begun is carried out.
+    pub async fn submit(&self, command: Command) -> Answer {
+        let weight = command.weight();
+        match self.queue.ask(command, weight).await {
+            Ok(answer) => answer,
+            Err(NotDone::Abandoned) => Err(Error::OutcomeUnknown),
+            Err(not_done) => Err(Error::NotDone(not_done)),
+        }
+    }
+}

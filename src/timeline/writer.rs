@@ -1,0 +1,142 @@
+//! The writer: one task that carries out batch after batch, and never guesses an outcome.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{
+    Answer, Error,
+    command::Command,
+    commit::{self, Failure, Results},
+};
+use crate::{
+    batching::{Batches, Begun},
+    store::{self, Session},
+};
+
+/// How often a batch is tried that fails for no reason of its own. The second attempt has a new
+/// connection; if that fails as well, the database is away, and the callers are told so.
+const ATTEMPTS_MAX: u32 = 2;
+
+/// How long the writer tries to learn what became of a COMMIT. Long enough for a restart of the
+/// database, short enough for a caller to wait.
+const OUTCOME_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// The pause between two attempts to reach a database that is away.
+const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
+
+/// Carries out the commands of one process, one batch at a time.
+pub struct Writer {
+    session: Session,
+    /// Names this process in the table of writers.
+    id: Uuid,
+    /// The number of the last attempt; each attempt has its own.
+    number: i64,
+}
+
+/// Why a batch has no results.
+enum Setback {
+    /// The database refused it: some command in it cannot be stored.
+    Refused,
+    Unavailable,
+    OutcomeUnknown,
+}
+
+type Begin = Begun<Command, Answer>;
+
+impl Writer {
+    pub fn new(session: Session, id: Uuid) -> Self {
+        Self { session, id, number: 0 }
+    }
+
+    /// Carries out batches until the queue is closed and empty.
+    pub async fn run(mut self, batches: Batches<Command, Answer>) {
+        while let Some(batch) = batches.next().await {
+            let began = Instant::now();
+            self.settle(batch).await;
+            metrics::histogram!("messages_batch_seconds").record(began.elapsed().as_secs_f64());
+        }
+    }
+
+    /// Carries out a batch and answers its callers; splits it where one command spoils it.
+    async fn settle(&mut self, batch: Vec<Begin>) {
+        let mut todo = vec![batch];
+        while let Some(mut batch) = todo.pop() {
+            let commands: Vec<_> = batch.iter().map(|begun| &begun.request).collect();
+            match self.results(&commands).await {
+                Ok(results) => answer(batch, results),
+                Err(Setback::Refused) if batch.len() > 1 => {
+                    let second_half = batch.split_off(batch.len() / 2);
+                    todo.push(second_half);
+                    todo.push(batch);
+                }
+                Err(setback) => batch.into_iter().for_each(|begun| begun.answer(Err(setback.error()))),
+            }
+        }
+    }
+
+    /// The results of a batch that is committed.
+    async fn results(&mut self, commands: &[&Command]) -> Result<Results, Setback> {
+        for attempt in 1..=ATTEMPTS_MAX {
+            match self.attempt(commands).await {
+                Ok(results) => return Ok(results),
+                Err(Failure::BeforeCommit(error @ store::Error::Refused(_))) => {
+                    tracing::error!(%error, batch.size = commands.len(), "the database refused a batch");
+                    return Err(Setback::Refused);
+                }
+                Err(Failure::BeforeCommit(error)) => {
+                    tracing::warn!(%error, attempt, batch.size = commands.len(), "a batch failed");
+                }
+                Err(Failure::AtCommit(results, error)) => {
+                    tracing::warn!(%error, attempt, batch.size = commands.len(), "a commit went unanswered");
+                    if self.was_committed().await? {
+                        return Ok(results);
+                    }
+                }
+            }
+        }
+        Err(Setback::Unavailable)
+    }
+
+    /// One attempt in one transaction. After a failure its connection is gone, and with it whatever
+    /// the transaction held.
+    async fn attempt(&mut self, commands: &[&Command]) -> Result<Results, Failure> {
+        self.number += 1;
+        let result = commit::carry_out(&mut self.session, commands, self.id, self.number).await;
+        if result.is_err() {
+            self.session.discard();
+        }
+        result
+    }
+
+    /// Whether the last attempt was committed, asked until the database answers.
+    async fn was_committed(&mut self) -> Result<bool, Setback> {
+        let deadline = Instant::now() + OUTCOME_TIME_MAX;
+        while Instant::now() < deadline {
+            match commit::was_committed(&mut self.session, self.id, self.number).await {
+                Ok(committed) => return Ok(committed),
+                Err(error) => tracing::warn!(%error, "the outcome of a commit is not known yet"),
+            }
+            self.session.discard();
+            sleep(OUTCOME_PAUSE).await;
+        }
+        Err(Setback::OutcomeUnknown)
+    }
+}
+
+impl Setback {
+    fn error(&self) -> Error {
+        match self {
+            Self::Refused => Error::Failed,
+            Self::Unavailable => Error::Unavailable,
+            Self::OutcomeUnknown => Error::OutcomeUnknown,
+        }
+    }
+}
+
+fn answer(batch: Vec<Begin>, results: Results) {
+    for (begun, result) in batch.into_iter().zip(results) {
+        begun.answer(result.map_err(Error::Refused));
+    }
+}
