@@ -102,6 +102,7 @@ impl<Q, A> Queue<Q, A> {
             mpsc::error::TrySendError::Full(_) => NotDone::Full,
             mpsc::error::TrySendError::Closed(_) => NotDone::Closed,
         })?;
+        metrics::gauge!("messages_queue_waiting", "queue" => self.limits.name).increment(1.0);
         self.until_begun(begun).await?;
         answered.await.map_err(|_| NotDone::Abandoned)
     }
@@ -175,6 +176,7 @@ impl<Q, A> Intake<Q, A> {
 impl<Q, A> Waiting<Q, A> {
     /// Begins the request, unless its caller has gone.
     fn begin(self, queue: &'static str) -> Option<Begun<Q, A>> {
+        metrics::gauge!("messages_queue_waiting", "queue" => queue).decrement(1.0);
         self.begin.send(()).ok()?;
         metrics::histogram!("messages_queue_wait_seconds", "queue" => queue)
             .record(self.since.elapsed().as_secs_f64());

@@ -51,6 +51,7 @@ fn describe() {
         Unit::Seconds,
         "Time before a request's batch began"
     );
+    describe_gauge!("messages_queue_waiting", "Requests that wait for their batch, by queue");
     describe_histogram!("messages_batch_seconds", Unit::Seconds, "Time that a batch of changes took");
     describe_counter!("messages_events_published_total", "Events that the broker has confirmed");
     describe_gauge!("messages_outbox_events", "Events that wait for the broker, counted up to 100,000");

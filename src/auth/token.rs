@@ -43,7 +43,9 @@ impl Signer {
         }
         // The algorithm is ours and never the token's; clocks are ours on both sides, so no leeway.
         let mut validation = Validation::new(Algorithm::HS256);
+        // "On or after" its expiry a token is not accepted (RFC 7519, section 4.1.4).
         validation.leeway = 0;
+        validation.reject_tokens_expiring_in_less_than = 1;
         validation.validate_nbf = true;
         validation.validate_aud = false;
         validation.set_required_spec_claims(&["exp", "sub"]);
@@ -129,8 +131,8 @@ mod tests {
 
     #[test]
     fn a_token_ends() {
-        let token = ours().sign(&jane(), SystemTime::now() - HOUR - Duration::from_secs(2), HOUR);
-        assert_eq!(ours().verify(&token), Err(Error::Expired));
+        let token = ours().sign(&jane(), SystemTime::now() - HOUR, HOUR);
+        assert_eq!(ours().verify(&token), Err(Error::Expired), "on its expiry it is not accepted");
     }
 
     #[test]

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::{Body, Bytes},
     extract::{FromRequest, Request},
-    http::{HeaderMap, header},
 };
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::timeout;
@@ -20,10 +19,6 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// How long a body may take to arrive.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// How much of a body that is too large is read and thrown away. An answer on a connection that is
-/// closed with unread data is often lost; a body beyond this is somebody who does not listen.
-const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What an operation reads.
 pub trait FromJson: Sized {
@@ -44,35 +39,22 @@ impl<T: FromJson, S: Sync> FromRequest<S> for JsonBody<T> {
         let media_type = media::content_type(request.headers(), T::MEDIA_TYPES).ok_or_else(|| {
             Problem::unsupported_media_type(request.method(), &T::MEDIA_TYPES.join(", "))
         })?;
-        let reading = read(request.headers().clone(), request.into_body());
+        let reading = read(request.into_body());
         let json = timeout(BODY_TIME_MAX, reading).await.map_err(|_| Problem::body_too_slow())??;
         Ok(Self(T::from_json(media_type, &json)?))
     }
 }
 
 /// Reads a whole body of at most [`BODY_BYTES_MAX`].
-async fn read(headers: HeaderMap, mut body: Body) -> Result<Bytes, Problem> {
-    let announced = body.size_hint().lower();
-    if announced > BODY_BYTES_MAX as u64 && headers.contains_key(header::EXPECT) {
-        // The caller waits to be told to go on, and is told not to.
-        return Err(Problem::body_too_large(BODY_BYTES_MAX));
-    }
-    let mut collected = Vec::with_capacity(announced.min(BODY_BYTES_MAX as u64) as usize);
-    let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::malformed("the body ended before it was complete"))?;
-        let Ok(data) = frame.into_data() else { continue };
-        length += data.len();
-        if length <= BODY_BYTES_MAX {
-            collected.extend_from_slice(&data);
-        } else if length > DRAINED_BYTES_MAX {
-            break;
+async fn read(body: Body) -> Result<Bytes, Problem> {
+    let collected = Limited::new(body, BODY_BYTES_MAX).collect().await;
+    collected.map(Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Problem::body_too_large(BODY_BYTES_MAX)
+        } else {
+            Problem::malformed("the body ended before it was complete")
         }
-    }
-    if length > BODY_BYTES_MAX {
-        return Err(Problem::body_too_large(BODY_BYTES_MAX));
-    }
-    Ok(collected.into())
+    })
 }
 
 /// Parses JSON: 400 for what is no JSON, 422 for JSON of another shape.

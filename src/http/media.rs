@@ -96,10 +96,23 @@ fn negotiate(headers: &HeaderMap, offers: &'static [Offer]) -> Option<&'static s
     if lines.peek().is_none_or(|line| line.as_bytes() == b"*/*") {
         return Some(offers[0].label);
     }
-    let lines: Vec<_> = lines.map(|line| line.to_str().ok()).collect::<Option<_>>()?;
+    let lines: Vec<_> =
+        lines.map(|line| Some(weighted_ranges(line.to_str().ok()?))).collect::<Option<_>>()?;
     let accept = headers_accept::Accept::from_str(&lines.join(",")).ok()?;
     let best = accept.negotiate(offers.iter().map(|offer| &offer.accepted_as))?;
     offers.iter().find(|offer| offer.accepted_as == *best).map(|offer| offer.label)
+}
+
+/// The media ranges of a line with their weights alone: a parameter such as `charset` would make a
+/// range more specific than anything that is offered.
+fn weighted_ranges(line: &str) -> String {
+    let weighted = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find(|part| part.starts_with("q=") || part.starts_with("Q="));
+        weight.map_or_else(|| name.to_owned(), |weight| format!("{name};{weight}"))
+    };
+    line.split(',').map(weighted).collect::<Vec<_>>().join(",")
 }
 
 /// Which of `accepted` the body is, by its `Content-Type`; parameters (charset) do not count, since

@@ -5,14 +5,14 @@
 //! goes away never leaves one behind.
 //!
 //! # Limits of time
-//! Nothing waits without end: half a request's head [`HEADER_TIME_MAX`], a body
-//! [`body::BODY_TIME_MAX`], a place in a batch 5 s, and a batch or a query as long as their own
+//! Nothing waits without end: half a request's head 10 s, a body 10 s, a place in a batch 5 s, and a batch or a query as long as their own
 //! limits at the database allow.
 
 mod body;
 mod caller;
 mod conditional;
 mod drafts;
+mod drain;
 mod idempotency;
 mod media;
 mod messages;
@@ -22,9 +22,9 @@ mod params;
 mod problem;
 mod representation;
 mod request;
+mod server;
 
 use std::{
-    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -37,11 +37,8 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, header},
     middleware,
 };
-use hyper_util::rt::TokioTimer;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::SecretString;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tower::util::option_layer;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -55,13 +52,7 @@ use crate::{auth::Signer, store::PgPool, sync::Sync, timeline::Timeline};
 use idempotency::Digester;
 
 pub use openapi::openapi;
-
-/// How long a request's head may take to arrive, from its first byte or the end of the request
-/// before it: so also how long an idle connection is kept.
-pub const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
-
-/// How long open requests may take to end at shutdown.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
+pub use server::serve;
 
 /// What handlers work with. Cheap to clone.
 #[derive(Clone)]
@@ -147,6 +138,7 @@ pub fn router(service: Service, cors_origins: &[String]) -> Result<Router, BadOr
         .merge(swagger)
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn(drain::finish_reading))
         .layer(CompressionLayer::new())
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(option_layer(cors(cors_origins)?));
@@ -187,32 +179,4 @@ fn cors(origins: &[String]) -> Result<Option<CorsLayer>, BadOrigin> {
     let origins =
         origins.map(|origin| HeaderValue::from_str(origin).map_err(|_| BadOrigin(origin.clone())));
     Ok(Some(layer.allow_origin(AllowOrigin::list(origins.collect::<Result<Vec<_>, _>>()?))))
-}
-
-/// Serves until `stop`, then lets open requests end.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let handle = axum_server::Handle::new();
-    let mut server =
-        axum_server::Server::<std::net::SocketAddr>::from_listener(listener).handle(handle.clone());
-    server
-        .http_builder()
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME_MAX)
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(HEADER_TIME_MAX);
-    let serving = server.serve(router.into_make_service());
-    let stopping = async {
-        stop.cancelled().await;
-        handle.graceful_shutdown(Some(DRAIN_TIME_MAX));
-    };
-    let (served, ()) = tokio::join!(serving, stopping);
-    report(served);
-}
-
-fn report(served: io::Result<()>) {
-    if let Err(error) = served {
-        tracing::error!(%error, "the server failed");
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use axum::{
     body::Body,
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::Next,
     response::Response,
 };
@@ -53,8 +53,15 @@ fn finish(response: &mut Response, id: &HeaderValue, began: Instant) {
     let status = response.status().as_u16();
     let duration_ms = began.elapsed().as_secs_f64() * 1000.0;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        if problem.status().is_server_error() {
-            tracing::error!(http.status = status, duration_ms, problem = ?problem, "the request failed");
+        match problem.status() {
+            // Shedding load and waiting for the database are states and not faults.
+            StatusCode::SERVICE_UNAVAILABLE => {
+                tracing::warn!(http.status = status, duration_ms, %problem, "the request was not served");
+            }
+            status_code if status_code.is_server_error() => {
+                tracing::error!(http.status = status, duration_ms, %problem, "the request failed");
+            }
+            _ => {}
         }
         let document = problem.render(id.to_str().unwrap_or_default());
         response.headers_mut().insert(header::CONTENT_LENGTH, document.len().into());

@@ -58,7 +58,7 @@ const LEAD_PERIOD: Duration = Duration::from_secs(2);
 
 /// The pauses after failures double from the first to the last of these.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// How long the database may take for one statement of the publisher.
 const STATEMENT_TIME_MAX: Duration = Duration::from_secs(15);

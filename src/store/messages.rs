@@ -128,10 +128,10 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewMessage<'_>]) -> Result<()> {
             attributes, reply_to, deleted, idempotency_key, request_digest
         )
         SELECT application_id, id, timestamp, sender, recipient, created, edited, read, text,
-               files::text[], attributes, reply_to, deleted, idempotency_key, request_digest
+               files::text[], attributes::json, reply_to, deleted, idempotency_key, request_digest
         FROM unnest(
             $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[],
-            $7::timestamptz[], $8::boolean[], $9::text[], $10::text[], $11::json[], $12::bigint[],
+            $7::timestamptz[], $8::boolean[], $9::text[], $10::text[], $11::text[], $12::bigint[],
             $13::boolean[], $14::text[], $15::bytea[]
         ) AS new (
             application_id, id, timestamp, sender, recipient, created, edited, read, text, files,
@@ -148,7 +148,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewMessage<'_>]) -> Result<()> {
         &rows.read,
         &rows.texts as &[Option<&str>],
         &rows.files as &[Option<String>],
-        &rows.attributes as &[Option<Json<&RawValue>>],
+        &rows.attributes as &[Option<&str>],
         &rows.reply_to as &[Option<i64>],
         &rows.deleted,
         &keys as &[Option<&str>],
@@ -208,7 +208,7 @@ struct Columns<'a> {
     read: Vec<bool>,
     texts: Vec<Option<&'a str>>,
     files: Vec<Option<String>>,
-    attributes: Vec<Option<Json<&'a RawValue>>>,
+    attributes: Vec<Option<&'a str>>,
     reply_to: Vec<Option<i64>>,
     deleted: Vec<bool>,
 }
@@ -235,7 +235,7 @@ impl<'a> Columns<'a> {
         self.texts.push(content.and_then(|content| Some(content.text.as_ref()?.as_str())));
         self.files.push(content.and_then(|content| array_literal(&content.files)));
         self.attributes
-            .push(content.and_then(|content| Some(Json(content.attributes.as_ref()?.as_json()))));
+            .push(content.and_then(|content| Some(content.attributes.as_ref()?.as_json().get())));
         self.reply_to.push(content.and_then(|content| Some(content.reply_to?.0)));
         self.deleted.push(content.is_none());
     }

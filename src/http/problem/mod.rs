@@ -3,7 +3,7 @@
 mod kinds;
 mod mapping;
 
-use std::any::Any;
+use std::{any::Any, fmt};
 
 use axum::{
     body::Body,
@@ -178,6 +178,12 @@ impl Problem {
             request_id,
         };
         serde_json::to_vec(&document).expect("strings and numbers can be written as JSON")
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.name, self.detail)
     }
 }
 

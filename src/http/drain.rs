@@ -1,0 +1,88 @@
+//! Reading what the handler did not: an answer that is sent while the caller still sends is often
+//! lost, because closing a connection with unread data resets it.
+//!
+//! The body is lent to the handler, and comes back when the handler drops it. What is left of it
+//! is read and thrown away before the answer goes out, within limits of size and time.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
+    http::header,
+    middleware::Next,
+    response::Response,
+};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::{sync::oneshot, time::timeout};
+
+/// How much is read and thrown away; whoever sends more than this does not listen.
+const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How long that may take.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A body that goes back to its owner when it is dropped.
+struct Lent {
+    body: Body,
+    owner: Option<oneshot::Sender<Body>>,
+}
+
+/// Lets the handler answer whenever it wants, and the caller finish first.
+pub async fn finish_reading(request: Request, next: Next) -> Response {
+    // Without a body there is nothing to read; and who waits to be told to go on sends nothing.
+    if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+        return next.run(request).await;
+    }
+    let (owner, returned) = oneshot::channel();
+    let response = next.run(request.map(|body| Body::new(Lent { body, owner: Some(owner) }))).await;
+    if let Ok(body) = returned.await
+        && !body.is_end_stream()
+    {
+        let _ = timeout(DRAIN_TIME_MAX, drain(body)).await;
+    }
+    response
+}
+
+async fn drain(mut body: Body) {
+    let mut length = 0;
+    while let Some(Ok(frame)) = body.frame().await
+        && length < DRAINED_BYTES_MAX
+    {
+        length += frame.data_ref().map_or(0, Bytes::len);
+    }
+}
+
+impl HttpBody for Lent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(owner) = self.owner.take() {
+            // The owner may have gone with its connection.
+            let _ = owner.send(std::mem::take(&mut self.body));
+        }
+    }
+}

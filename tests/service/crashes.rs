@@ -1,0 +1,120 @@
+//! Replicas that die.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sqlx::Row;
+
+use crate::{
+    events::first_deliveries,
+    support::{Acknowledged, Database, EventQueue, Follower, Replica, eventually, missed, write_until},
+};
+
+/// Every use of a file that the messages of the database stand for, as (file, timestamp) of its
+/// beginning. (The writers name a new file in each message.)
+async fn files_of_committed_messages(database: &Database) -> BTreeSet<String> {
+    let mut connection = database.connect().await;
+    let rows =
+        sqlx::query("SELECT idempotency_key FROM messages").fetch_all(&mut connection).await.unwrap();
+    rows.iter().map(|row| row.get::<String, _>(0)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_replica_loses_nothing_that_was_acknowledged_and_no_event() {
+    let database = Database::fresh().await;
+    let queue = EventQueue::on_shared_broker();
+    let mut victim = Replica::start(&database, queue.settings()).await;
+    let other = Replica::start(&database, queue.settings()).await;
+    let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let acknowledged = Acknowledged::default();
+    let follower = Follower::new(vec![victim.user("john"), other.user("john")]);
+    let follower = tokio::spawn(follower.follow_until(Arc::clone(&written)));
+    let writers: Vec<_> = (0..16)
+        .map(|number| {
+            let replica = if number % 2 == 0 { &victim } else { &other };
+            let client = replica.user(&format!("writer-{number}"));
+            tokio::spawn(write_until(client, "john", Arc::clone(&done), acknowledged.clone()))
+        })
+        .collect();
+    for round in 1..=3 {
+        eventually("something is written", async || (acknowledged.len() >= round * 300).then_some(()))
+            .await;
+        victim.kill();
+        let before = acknowledged.len();
+        eventually("the other replica goes on", async || {
+            (acknowledged.len() >= before + 50).then_some(())
+        })
+        .await;
+        let base = victim.base.clone();
+        victim = Replica::start_again_at(&base, &database, queue.settings()).await;
+    }
+    done.store(true, Ordering::SeqCst);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    written.store(true, Ordering::SeqCst);
+    let seen = follower.await.unwrap().seen;
+    assert_eq!(missed(&acknowledged.all(), &seen), Vec::<i64>::new());
+
+    let files = files_of_committed_messages(&database).await;
+    let deleted = database.count("SELECT count(*) FROM messages WHERE deleted").await;
+    let events = queue
+        .consume_until(|events| {
+            let uses = first_deliveries(events);
+            uses.len() == files.len()
+                && uses.values().flatten().filter(|(_, in_use)| !in_use).count() as i64 == deleted
+        })
+        .await;
+    let uses = first_deliveries(&events);
+    assert_eq!(
+        uses.keys().cloned().collect::<BTreeSet<_>>(),
+        files,
+        "every file was reported, and no other"
+    );
+    assert!(uses.values().all(|uses| uses.is_sorted() && uses[0].1), "a use begins before it ends");
+    eventually("the outbox is empty", async || {
+        (database.count("SELECT count(*) FROM outbox").await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_is_told_to_stop_answers_what_it_has_begun() {
+    let database = Database::fresh().await;
+    let mut replica = Replica::start(&database, Default::default()).await;
+    let jane = replica.user("jane");
+    let lane = database.block_lane().await;
+    let send = |text: String| {
+        let jane = jane.clone();
+        tokio::spawn(async move { jane.send("john", &text).await })
+    };
+    let mut sends = vec![send("a batch of its own".to_owned())];
+    eventually("the writer waits for the lane", async || {
+        (database.writers_that_wait().await == 1).then_some(())
+    })
+    .await;
+    sends.extend((1..20).map(|number| send(number.to_string())));
+    eventually("the others wait", async || {
+        (replica.metric("messages_queue_waiting", "queue=\"timeline\"").await == 19.0).then_some(())
+    })
+    .await;
+    replica.signal_to_stop();
+    eventually("the replica takes no more connections", async || {
+        tokio::net::TcpStream::connect(replica.base.trim_start_matches("http://"))
+            .await
+            .is_err()
+            .then_some(())
+    })
+    .await;
+    crate::support::open_lane(lane).await;
+    for send in sends {
+        send.await.unwrap();
+    }
+    assert!(replica.ended().await.success());
+    assert_eq!(database.count("SELECT count(*) FROM messages").await, 20);
+}

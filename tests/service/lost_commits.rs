@@ -1,0 +1,130 @@
+//! A COMMIT that is lost on the way, or whose answer is.
+
+use serde_json::{Value, json};
+
+use crate::support::{Cut, Database, Proxy, Replica, Reply, Settings, eventually};
+
+/// Sends, edits and deletes whose batches' commits are cut, one after the other: every caller must
+/// get the true result, and nothing may happen twice.
+async fn every_caller_gets_the_true_result(cut: Cut) {
+    let database = Database::fresh().await;
+    let proxy = Proxy::start(&database.url, cut).await;
+    let behind = Database::at(&proxy.url(&database.url));
+    let replica = Replica::start(&behind, Settings::default()).await;
+    let jane = replica.user("jane");
+    jane.send("john", "the writer has a connection").await;
+    for key in [None, Some("with a key".replace(' ', "-"))] {
+        let body = json!({ "to": "john", "text": "once", "files": ["f"] });
+        let request = jane.posting(body);
+        proxy.arm();
+        let request = match &key {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        };
+        let reply = Reply::of(request).await;
+        let sent = reply.expect(201);
+        assert_eq!(reply.header("idempotent-replayed"), "", "it was sent by this very request");
+        proxy.arm();
+        let edited =
+            jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": "twice" })).await.expect(200);
+        proxy.arm();
+        let gone = jane.delete(&sent["id"], &edited["timestamp"]).await.expect(200);
+        let now = jane.get(&format!("/messages/{}", sent["id"])).await.expect(200);
+        assert_eq!(now, gone);
+    }
+    assert_eq!(proxy.cuts(), 6);
+    assert_eq!(database.count("SELECT count(*) FROM messages").await, 3);
+    assert_eq!(database.count("SELECT count(*) FROM updates WHERE user_id = 'jane'").await, 7);
+    assert_eq!(database.count("SELECT count(*) FROM outbox").await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_a_commit_is_found_out() {
+    every_caller_gets_the_true_result(Cut::Answer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_commit_is_made_again() {
+    every_caller_gets_the_true_result(Cut::Commit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_callers_of_a_batch_get_their_own_results() {
+    let database = Database::fresh().await;
+    let proxy = Proxy::start(&database.url, Cut::Answer).await;
+    let behind = Database::at(&proxy.url(&database.url));
+    let replica = Replica::start(&behind, Settings::default()).await;
+    let jane = replica.user("jane");
+    let first = jane.send("john", "first").await;
+    let lane = database.block_lane().await;
+    let begun = tokio::spawn({
+        let jane = jane.clone();
+        async move { jane.send("john", "a batch of its own").await }
+    });
+    eventually("the writer waits for the lane", async || {
+        (database.writers_that_wait().await == 1).then_some(())
+    })
+    .await;
+    let sends: Vec<_> = (0..10)
+        .map(|number| {
+            let jane = jane.clone();
+            tokio::spawn(async move { jane.send("john", &number.to_string()).await })
+        })
+        .collect();
+    let edits = ["one", "two"].map(|text| {
+        let (jane, first) = (jane.clone(), first.clone());
+        tokio::spawn(async move {
+            jane.patch(&first["id"], &first["timestamp"], json!({ "text": text })).await
+        })
+    });
+    eventually("they wait", async || {
+        (replica.metric("messages_queue_waiting", "queue=\"timeline\"").await == 12.0).then_some(())
+    })
+    .await;
+    // The first COMMIT is that of the batch that waits for the lane; the second is that of the rest.
+    proxy.arm_nth(2);
+    crate::support::open_lane(lane).await;
+    begun.await.unwrap();
+    let mut ids = std::collections::HashSet::new();
+    for (number, send) in sends.into_iter().enumerate() {
+        let sent: Value = send.await.unwrap();
+        assert_eq!(sent["text"], number.to_string());
+        assert!(ids.insert(sent["id"].as_i64()));
+    }
+    let mut statuses = Vec::new();
+    for edit in edits {
+        statuses.push(edit.await.unwrap().status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412]);
+    assert_eq!(proxy.cuts(), 1);
+    assert_eq!(database.count("SELECT count(*) FROM messages").await, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_cannot_be_learnt_is_said_to_be_unknown() {
+    let database = Database::fresh().await;
+    let proxy = Proxy::start(&database.url, Cut::Answer).await;
+    let behind = Database::at(&proxy.url(&database.url));
+    let replica = Replica::start(&behind, Settings::default()).await;
+    let jane = replica.user("jane");
+    jane.send("john", "the writer has a connection").await;
+    proxy.close_after_cut();
+    proxy.arm();
+    let request =
+        jane.posting(json!({ "to": "john", "text": "perhaps" })).header("Idempotency-Key", "k");
+    let reply = Reply::of(request).await;
+    reply.expect_problem(503, "outcome-unknown");
+    assert!(!reply.header("retry-after").is_empty());
+    proxy.open();
+    let request =
+        || jane.posting(json!({ "to": "john", "text": "perhaps" })).header("Idempotency-Key", "k");
+    let reply = eventually("the service recovers", async || {
+        let reply = Reply::of(request()).await;
+        (reply.status != 503).then_some(reply)
+    })
+    .await;
+    reply.expect(201);
+    assert_eq!(reply.header("idempotent-replayed"), "true", "it had been sent");
+    assert_eq!(database.count("SELECT count(*) FROM messages").await, 2);
+}

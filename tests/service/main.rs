@@ -1,0 +1,27 @@
+//! The service from outside: the real binary over real PostgreSQL and RabbitMQ.
+//!
+//! Each test has a database and a queue of its own on the shared private servers that
+//! `scripts/services` starts; a test that stops a server starts one for itself.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests spawn, read the environment, write their own SQL, and fail by panicking"
+)]
+
+mod support;
+
+mod callers;
+mod cancelled;
+mod changing;
+mod command_line;
+mod crashes;
+mod edges;
+mod events;
+mod idempotency;
+mod lost_commits;
+mod openapi;
+mod outages;
+mod races;
+mod sending;
+mod syncing;
+mod timeline;

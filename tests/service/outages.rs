@@ -1,0 +1,146 @@
+//! The database or the broker goes away under load and comes back.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use serde_json::json;
+
+use crate::{
+    events::first_deliveries,
+    support::{
+        Acknowledged, Client, Database, EventQueue, Follower, Replica, Servers, eventually, missed,
+        write_until,
+    },
+};
+
+struct Load {
+    done: Arc<AtomicBool>,
+    written: Arc<AtomicBool>,
+    acknowledged: Acknowledged,
+    writers: Vec<tokio::task::JoinHandle<()>>,
+    follower: tokio::task::JoinHandle<Follower>,
+}
+
+impl Load {
+    fn start(replica: &Replica) -> Self {
+        let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let acknowledged = Acknowledged::default();
+        let follower = Follower::new(vec![replica.user("john")]);
+        let write = |number: usize| {
+            let client = replica.user(&format!("writer-{number}"));
+            tokio::spawn(write_until(client, "john", Arc::clone(&done), acknowledged.clone()))
+        };
+        Self {
+            writers: (0..8).map(write).collect(),
+            follower: tokio::spawn(follower.follow_until(Arc::clone(&written))),
+            done,
+            written,
+            acknowledged,
+        }
+    }
+
+    async fn until_more(&self, count: usize) {
+        let target = self.acknowledged.len() + count;
+        eventually("more is acknowledged", async || (self.acknowledged.len() >= target).then_some(()))
+            .await;
+    }
+
+    /// Ends the load; nothing that was acknowledged may be missing.
+    async fn finish(self) {
+        self.done.store(true, Ordering::SeqCst);
+        for writer in self.writers {
+            writer.await.unwrap();
+        }
+        self.written.store(true, Ordering::SeqCst);
+        let seen = self.follower.await.unwrap().seen;
+        assert_eq!(missed(&self.acknowledged.all(), &seen), Vec::<i64>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_crashes_means_503_until_it_is_back() {
+    let servers = tokio::task::spawn_blocking(|| Servers::start("postgres")).await.unwrap();
+    let database = Database::at(&servers.database_url);
+    let replica = Replica::start(&database, Default::default()).await;
+    let load = Load::start(&replica);
+    for _ in 0..2 {
+        load.until_more(200).await;
+        tokio::task::block_in_place(|| servers.crash("postgres"));
+        refuses_everything(&replica.user("jane")).await;
+        assert_eq!(replica.nobody().get("/health/live").await.status, 200);
+        assert_eq!(replica.nobody().get("/health/ready").await.expect(503)["database"], "unavailable");
+        tokio::task::block_in_place(|| servers.start_again("postgres"));
+        load.until_more(200).await;
+        eventually("the service is ready again", async || {
+            (replica.nobody().get("/health/ready").await.status == 200).then_some(())
+        })
+        .await;
+    }
+    load.finish().await;
+    assert_eq!(database.count("SELECT count(*) FROM messages WHERE sender = 'jane'").await, 0);
+}
+
+/// While the database is away, every operation is 503 with the reason and with Retry-After.
+async fn refuses_everything(jane: &Client) {
+    let replies = [
+        jane.post(json!({ "to": "john", "text": "not now" })).await,
+        jane.get("/messages").await,
+        jane.get("/messages?include=message").await,
+        jane.get("/messages/1").await,
+        jane.patch(&json!(1), &json!(1), json!({ "text": "not now" })).await,
+        jane.delete(&json!(1), &json!(1)).await,
+    ];
+    for reply in replies {
+        reply.expect_problem(503, "database-unavailable");
+        assert!(reply.header("retry-after").parse::<u32>().unwrap() > 0);
+        assert!(!reply.text.contains("127.0.0.1"), "no internals: {}", reply.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_stops_holds_up_nothing_and_gets_everything() {
+    let servers = tokio::task::spawn_blocking(|| Servers::start("rabbitmq")).await.unwrap();
+    let database = Database::fresh().await;
+    let queue = EventQueue::at(&servers.amqp_url);
+    let replica = Replica::start(&database, queue.settings()).await;
+    let load = Load::start(&replica);
+    for (round, crash) in [(1, false), (2, true)] {
+        load.until_more(200).await;
+        tokio::task::block_in_place(|| {
+            if crash { servers.crash("rabbitmq") } else { servers.stop("rabbitmq") }
+        });
+        load.until_more(300).await;
+        eventually("the backlog is measured", async || {
+            let events = replica.metric("messages_outbox_events", "").await;
+            (events > 0.0 && replica.metric("messages_outbox_oldest_seconds", "").await > 0.0)
+                .then_some(())
+        })
+        .await;
+        let ready = replica.nobody().get("/health/ready").await.expect(200);
+        assert_eq!(ready["broker"], "notPublishing", "round {round}: reported, not required");
+        tokio::task::block_in_place(|| servers.start_again("rabbitmq"));
+        eventually("the replica publishes again", async || {
+            let ready = replica.nobody().get("/health/ready").await.expect(200);
+            (ready["broker"] == "publishing").then_some(())
+        })
+        .await;
+        load.until_more(200).await;
+    }
+    load.finish().await;
+    eventually("the backlog drains", async || {
+        (database.count("SELECT count(*) FROM outbox").await == 0).then_some(())
+    })
+    .await;
+    let sent = database.count("SELECT count(*) FROM messages").await;
+    let deleted = database.count("SELECT count(*) FROM messages WHERE deleted").await;
+    let events = queue
+        .consume_until(|events| {
+            first_deliveries(events).values().map(Vec::len).sum::<usize>() as i64 == sent + deleted
+        })
+        .await;
+    let uses = first_deliveries(&events);
+    assert_eq!(uses.len() as i64, sent, "every file was reported");
+    assert!(uses.values().all(|uses| uses.is_sorted() && uses[0].1), "in the order of the changes");
+}

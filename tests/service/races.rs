@@ -1,0 +1,150 @@
+//! Two callers, one message.
+
+use serde_json::json;
+
+use crate::support::{Client, Database, Replica, Settings, eventually};
+
+/// Waits until a batch has begun and waits for the lane.
+async fn wait_for_the_writer(database: &Database) {
+    eventually("the writer waits for the lane", async || {
+        (database.writers_that_wait().await == 1).then_some(())
+    })
+    .await;
+}
+
+/// Waits until `count` commands wait behind the batch that has begun: they will make the next.
+async fn wait_for_waiting(replica: &Replica, count: f64) {
+    eventually("the commands wait", async || {
+        let waiting = replica.metric("messages_queue_waiting", "queue=\"timeline\"").await;
+        (waiting == count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_edits_of_the_same_state_exactly_one_wins() {
+    let database = Database::fresh().await;
+    let one = Replica::start(&database, Settings::default()).await;
+    let other = Replica::start(&database, Settings::default()).await;
+    for round in 0..20 {
+        let sent = one.user("jane").send("john", "hi").await;
+        let edit = |client: Client, text: String| {
+            let sent = sent.clone();
+            async move { client.patch(&sent["id"], &sent["timestamp"], json!({ "text": text })).await }
+        };
+        let second = if round % 2 == 0 { &one } else { &other };
+        let (first, second) = tokio::join!(
+            edit(one.user("jane"), format!("first {round}")),
+            edit(second.user("jane"), format!("second {round}")),
+        );
+        let (won, lost) = if first.status == 200 { (first, second) } else { (second, first) };
+        let won = won.expect(200);
+        assert_eq!(lost.expect_problem(412, "stale")["current"], won["timestamp"]);
+        assert_eq!(one.user("john").get(&format!("/messages/{}", sent["id"])).await.expect(200), won);
+    }
+}
+
+#[tokio::test]
+async fn of_two_edits_in_one_batch_exactly_one_wins() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    let jane = replica.user("jane");
+    let sent = jane.send("john", "hi").await;
+    let batches_of_two = async || {
+        let of_two = replica.metric("messages_batch_size_bucket", "queue=\"timeline\",le=\"2\"").await;
+        of_two - replica.metric("messages_batch_size_bucket", "queue=\"timeline\",le=\"1\"").await
+    };
+    assert_eq!(batches_of_two().await, 0.0);
+
+    let lane = database.block_lane().await;
+    let blocked = tokio::spawn({
+        let jane = jane.clone();
+        async move { jane.send("john", "a batch of its own").await }
+    });
+    wait_for_the_writer(&database).await;
+    let edits = ["one", "two"].map(|text| {
+        let (jane, sent) = (jane.clone(), sent.clone());
+        tokio::spawn(async move {
+            jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": text })).await
+        })
+    });
+    wait_for_waiting(&replica, 2.0).await;
+    crate::support::open_lane(lane).await;
+
+    blocked.await.unwrap();
+    let mut statuses = Vec::new();
+    for edit in edits {
+        statuses.push(edit.await.unwrap().status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412]);
+    assert_eq!(batches_of_two().await, 1.0, "both edits were in one batch");
+    assert_eq!(database.count("SELECT count(*) FROM updates WHERE user_id = 'jane'").await, 3);
+}
+
+#[tokio::test]
+async fn one_command_that_cannot_be_stored_does_not_hurt_its_batch() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    database
+        .execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'poison'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW
+             WHEN (NEW.text = 'poison') EXECUTE FUNCTION refuse()",
+        )
+        .await;
+    let jane = replica.user("jane");
+    let lane = database.block_lane().await;
+    let begun = tokio::spawn({
+        let jane = jane.clone();
+        async move { jane.send("john", "a batch of its own").await }
+    });
+    wait_for_the_writer(&database).await;
+    let sends = (0..9).map(|number| {
+        let jane = jane.clone();
+        let text = if number == 4 { "poison".to_owned() } else { number.to_string() };
+        tokio::spawn(async move { jane.post(json!({ "to": "john", "text": text })).await })
+    });
+    let sends: Vec<_> = sends.collect();
+    wait_for_waiting(&replica, 9.0).await;
+    crate::support::open_lane(lane).await;
+    begun.await.unwrap();
+    for (number, send) in sends.into_iter().enumerate() {
+        let reply = send.await.unwrap();
+        if number == 4 {
+            reply.expect_problem(500, "internal");
+        } else {
+            reply.expect(201);
+        }
+    }
+    assert_eq!(jane.sync("").await["total"], 9);
+}
+
+#[tokio::test]
+async fn a_full_queue_sheds_load_and_changes_nothing() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default().with("WRITE_QUEUE_MAX", "2")).await;
+    let jane = replica.user("jane");
+    let lane = database.block_lane().await;
+    let begun = tokio::spawn({
+        let jane = jane.clone();
+        async move { jane.send("john", "begun").await }
+    });
+    wait_for_the_writer(&database).await;
+    let waiting = ["one", "two"].map(|text| {
+        let jane = jane.clone();
+        tokio::spawn(async move { jane.send("john", text).await })
+    });
+    wait_for_waiting(&replica, 2.0).await;
+    let shed = jane.post(json!({ "to": "john", "text": "too many" })).await;
+    shed.expect_problem(503, "overloaded");
+    assert!(shed.header("retry-after").parse::<u32>().unwrap() >= 1);
+    assert_eq!(jane.get("/messages").await.status, 200, "reads go on");
+    crate::support::open_lane(lane).await;
+    begun.await.unwrap();
+    for send in waiting {
+        send.await.unwrap();
+    }
+    assert_eq!(jane.sync("").await["total"], 3);
+}

@@ -1,0 +1,124 @@
+//! A caller of the service.
+
+use std::time::Duration;
+
+use reqwest::{
+    Method, RequestBuilder,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, IF_MATCH},
+};
+use serde_json::{Value, json};
+
+/// A caller with a token, or without one.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: Option<String>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Client {
+    pub fn new(base: &str, token: Option<String>) -> Self {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        Self { http, base: base.to_owned(), token }
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        Reply::of(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, body: Value) -> Reply {
+        Reply::of(self.posting(body)).await
+    }
+
+    /// A POST of a message that can still be changed.
+    pub fn posting(&self, body: Value) -> RequestBuilder {
+        self.request(Method::POST, "/messages").json(&body)
+    }
+
+    /// Sends a text and gives the message.
+    pub async fn send(&self, to: &str, text: &str) -> Value {
+        self.post(json!({ "to": to, "text": text })).await.expect(201)
+    }
+
+    pub async fn patch(&self, id: &Value, if_match: &Value, body: Value) -> Reply {
+        Reply::of(self.patching(id, body).header(IF_MATCH, format!("\"{if_match}\""))).await
+    }
+
+    pub fn patching(&self, id: &Value, body: Value) -> RequestBuilder {
+        self.request(Method::PATCH, &format!("/messages/{id}")).json(&body)
+    }
+
+    pub async fn delete(&self, id: &Value, if_match: &Value) -> Reply {
+        Reply::of(self.deleting(id).header(IF_MATCH, format!("\"{if_match}\""))).await
+    }
+
+    pub fn deleting(&self, id: &Value) -> RequestBuilder {
+        self.request(Method::DELETE, &format!("/messages/{id}"))
+    }
+
+    /// A page of the timeline.
+    pub async fn sync(&self, query: &str) -> Value {
+        self.get(&format!("/messages?{query}")).await.expect(200)
+    }
+}
+
+impl Reply {
+    pub async fn of(request: RequestBuilder) -> Self {
+        Self::try_of(request).await.expect("an answer")
+    }
+
+    /// An answer, or none where the connection broke.
+    pub async fn try_of(request: RequestBuilder) -> Result<Self, reqwest::Error> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Self { status, headers, text: response.text().await? })
+    }
+
+    /// The body, after a look at the status.
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// A problem document of this status and name.
+    pub fn expect_problem(&self, status: u16, name: &str) -> Value {
+        let problem = self.expect(status);
+        assert_eq!(self.header(CONTENT_TYPE.as_str()), "application/problem+json");
+        assert_eq!(problem["type"], format!("/problems/{name}"), "{problem}");
+        assert_eq!(problem["status"], status);
+        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+        assert_eq!(problem["requestId"], self.header("x-request-id"));
+        problem
+    }
+
+    /// The fields that a 422 names.
+    pub fn wrong_fields(&self) -> Vec<String> {
+        let problem = self.expect_problem(422, "invalid");
+        let errors = problem["errors"].as_array().expect("422 names fields").iter();
+        errors.map(|error| error["field"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}

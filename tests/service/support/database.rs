@@ -1,0 +1,87 @@
+//! A fresh database for each test.
+
+use sqlx::{Connection, Executor, PgConnection};
+use uuid::Uuid;
+
+use super::servers;
+
+/// The key of the lane's lock, as `store/lane.rs` has it.
+const LANE: i64 = 7_305_808_869_231_650_168;
+
+/// A database on the shared server, dropped when the test ends.
+pub struct Database {
+    pub url: String,
+    /// Where to drop it from; none for a database on a test's own server.
+    shared: Option<(String, String)>,
+}
+
+impl Database {
+    pub async fn fresh() -> Self {
+        let (server, _) = servers::shared();
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let mut connection = PgConnection::connect(&server).await.expect("the shared server answers");
+        let create = format!("CREATE DATABASE {name}");
+        connection.execute(sqlx::AssertSqlSafe(create)).await.expect("a database can be created");
+        let (base, _) = server.rsplit_once('/').expect("the URL names a database");
+        Self { url: format!("{base}/{name}"), shared: Some((server.clone(), name)) }
+    }
+
+    /// The database of a server that belongs to the test.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), shared: None }
+    }
+
+    pub async fn connect(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.expect("the database answers")
+    }
+
+    pub async fn execute(&self, sql: &str) {
+        let mut connection = self.connect().await;
+        connection.execute(sqlx::AssertSqlSafe(sql.to_owned())).await.expect(sql);
+    }
+
+    pub async fn count(&self, sql: &str) -> i64 {
+        let mut connection = self.connect().await;
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut connection)
+            .await
+            .expect(sql)
+    }
+
+    /// Holds the lane's lock, so that every writer waits, until the connection is dropped or
+    /// [`open_lane`] is called.
+    pub async fn block_lane(&self) -> PgConnection {
+        let mut connection = self.connect().await;
+        sqlx::query("SELECT pg_advisory_lock($1)").bind(LANE).execute(&mut connection).await.unwrap();
+        connection
+    }
+
+    pub async fn writers_that_wait(&self) -> i64 {
+        self.count(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event = 'advisory'",
+        )
+        .await
+    }
+}
+
+/// Gives the lane back.
+pub async fn open_lane(connection: PgConnection) {
+    connection.close().await.expect("the connection closes");
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let Some((server, name)) = self.shared.take() else { return };
+        // Dropping waits for the server, so it has a thread of its own.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut connection = PgConnection::connect(&server).await.unwrap();
+                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+                connection.execute(sqlx::AssertSqlSafe(drop)).await.unwrap();
+            });
+        });
+        let _ = dropping.join();
+    }
+}

@@ -1,0 +1,35 @@
+//! What the tests stand on: databases, replicas, callers, queues, and the load that proves things.
+
+mod client;
+mod database;
+mod load;
+mod proxy;
+mod queue;
+mod replica;
+mod servers;
+
+pub use client::{Client, Reply};
+pub use database::{Database, open_lane};
+pub use load::{Acknowledged, Follower, missed, write_until};
+pub use proxy::{Cut, Proxy};
+pub use queue::{Delivered, EventQueue};
+pub use replica::{Replica, SECRET, Settings, token};
+pub use servers::Servers;
+
+use std::time::Duration;
+
+/// Long enough for anything that happens at all, however busy the machine is.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `condition` gives something, asking again and again.
+pub async fn eventually<T, F: AsyncFnMut() -> Option<T>>(what: &str, mut condition: F) -> T {
+    let waiting = async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("in vain: {what}"))
+}

@@ -1,0 +1,164 @@
+//! A wire between a replica and PostgreSQL that can be cut at the worst moment: around a COMMIT.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    sync::oneshot,
+};
+
+/// What is lost with the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// The COMMIT itself: it never reaches the server.
+    Commit,
+    /// Only its answer: the server commits.
+    Answer,
+}
+
+/// Forwards every connection; an armed one is cut at the writer's next COMMIT.
+pub struct Proxy {
+    port: u16,
+    /// Which COMMIT from now on is cut; zero: none.
+    armed: Arc<AtomicUsize>,
+    cuts: Arc<AtomicUsize>,
+    /// Whether new connections are refused once one was cut.
+    closes: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    /// A proxy before the server of `database_url`.
+    pub async fn start(database_url: &str, cut: Cut) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let target = address(database_url);
+        let proxy = Self { port, armed: Arc::default(), cuts: Arc::default(), closes: Arc::default() };
+        let (armed, cuts) = (Arc::clone(&proxy.armed), Arc::clone(&proxy.cuts));
+        let closes = Arc::clone(&proxy.closes);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if closes.load(Ordering::SeqCst) && cuts.load(Ordering::SeqCst) > 0 {
+                    continue;
+                }
+                let server = TcpStream::connect(&target).await.expect("the server answers");
+                tokio::spawn(carry(client, server, cut, Arc::clone(&armed), Arc::clone(&cuts)));
+            }
+        });
+        proxy
+    }
+
+    /// The database's URL by way of the proxy, without TLS.
+    pub fn url(&self, database_url: &str) -> String {
+        let through = format!("127.0.0.1:{}", self.port);
+        format!("{}?sslmode=disable", database_url.replace(&address(database_url), &through))
+    }
+
+    /// Cuts one connection at its next COMMIT.
+    pub fn arm(&self) {
+        self.arm_nth(1);
+    }
+
+    /// Cuts one connection at the `nth` COMMIT from now.
+    pub fn arm_nth(&self, nth: usize) {
+        self.armed.store(nth, Ordering::SeqCst);
+    }
+
+    /// Refuses new connections once one was cut: the server stays out of reach.
+    pub fn close_after_cut(&self) {
+        self.closes.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets connections through again.
+    pub fn open(&self) {
+        self.closes.store(false, Ordering::SeqCst);
+    }
+
+    /// How often a connection was cut.
+    pub fn cuts(&self) -> usize {
+        self.cuts.load(Ordering::SeqCst)
+    }
+}
+
+fn address(database_url: &str) -> String {
+    let (_, rest) = database_url.split_once('@').expect("the URL has a user");
+    rest.split('/').next().expect("the URL has a host").to_owned()
+}
+
+async fn carry(
+    client: TcpStream,
+    server: TcpStream,
+    cut: Cut,
+    armed: Arc<AtomicUsize>,
+    cuts: Arc<AtomicUsize>,
+) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let (committing, committed) = oneshot::channel();
+    let answers = tokio::spawn(carry_answers(from_server, to_client, committed, cuts.clone()));
+    carry_requests(from_client, to_server, cut, &armed, committing, &cuts).await;
+    if cut == Cut::Commit {
+        answers.abort();
+    }
+}
+
+/// Forwards what the client says. A COMMIT is a simple query of its own, so it begins a packet.
+async fn carry_requests(
+    mut client: OwnedReadHalf,
+    mut server: OwnedWriteHalf,
+    cut: Cut,
+    armed: &AtomicUsize,
+    committing: oneshot::Sender<()>,
+    cuts: &AtomicUsize,
+) {
+    let mut committing = Some(committing);
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = client.read(&mut buffer).await {
+        let packet = &buffer[..length];
+        let is_commit = packet.first() == Some(&b'Q') && packet.ends_with(b"COMMIT\0");
+        if is_commit && is_due(armed) {
+            match cut {
+                Cut::Commit => {
+                    cuts.fetch_add(1, Ordering::SeqCst);
+                    return;
+                }
+                Cut::Answer => drop(committing.take().map(|committing| committing.send(()))),
+            }
+        }
+        if server.write_all(packet).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Counts a COMMIT; whether it is the one to be cut.
+fn is_due(armed: &AtomicUsize) -> bool {
+    let count_down = |left: usize| left.checked_sub(1);
+    armed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down) == Ok(1)
+}
+
+/// Forwards what the server says, until it answers the COMMIT that was to be cut.
+async fn carry_answers(
+    mut server: OwnedReadHalf,
+    mut client: OwnedWriteHalf,
+    mut committed: oneshot::Receiver<()>,
+    cuts: Arc<AtomicUsize>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = server.read(&mut buffer).await {
+        if committed.try_recv().is_ok() {
+            assert!(
+                buffer[..length].windows(6).any(|word| word == b"COMMIT"),
+                "the server has committed"
+            );
+            cuts.fetch_add(1, Ordering::SeqCst);
+            return;
+        }
+        if client.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A replica: the real binary as a process.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    time::{Duration, SystemTime},
+};
+
+use messages::{
+    auth::{Caller, Signer},
+    domain::{ApplicationId, UserId},
+};
+
+use super::{Client, Database, PATIENCE};
+
+pub const SECRET: &str = "a secret for tests that is long enough";
+
+/// What a replica is started with beside its database.
+#[derive(Default, Clone)]
+pub struct Settings {
+    pub environment: Vec<(&'static str, String)>,
+}
+
+impl Settings {
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+}
+
+/// A running process, killed when it is dropped.
+pub struct Replica {
+    process: Child,
+    pub base: String,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Replica {
+    /// Starts a replica and waits until it listens.
+    pub async fn start(database: &Database, settings: Settings) -> Self {
+        let url = database.url.clone();
+        tokio::task::spawn_blocking(move || Self::launch(&url, &settings, "127.0.0.1:0")).await.unwrap()
+    }
+
+    /// Starts a replica where another one was.
+    pub async fn start_again_at(base: &str, database: &Database, settings: Settings) -> Self {
+        let (url, address) = (database.url.clone(), base.trim_start_matches("http://").to_owned());
+        tokio::task::spawn_blocking(move || Self::launch(&url, &settings, &address)).await.unwrap()
+    }
+
+    /// The command that would start a replica, with nothing from the environment of the tests.
+    pub fn command(database_url: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_messages"));
+        command
+            .arg("serve")
+            .env_clear()
+            .env("DATABASE_URL", database_url)
+            .env("MESSAGES_SECRET", SECRET)
+            .env("LISTEN_ADDR", "127.0.0.1:0")
+            .env("LOG_FORMAT", "json");
+        command
+    }
+
+    fn launch(database_url: &str, settings: &Settings, address: &str) -> Self {
+        let mut process = Self::command(database_url)
+            .env("LISTEN_ADDR", address)
+            .envs(settings.environment.iter().map(|(name, value)| (*name, value)))
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let stderr = BufReader::new(process.stderr.take().expect("it was piped"));
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (listening, address) = mpsc::channel();
+        std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || {
+                for line in stderr.lines().map_while(Result::ok) {
+                    if let Some(address) = address_in(&line) {
+                        let _ = listening.send(address);
+                    }
+                    log.lock().unwrap().push(line);
+                }
+            }
+        });
+        let address = address.recv_timeout(PATIENCE);
+        let replica =
+            Self { base: format!("http://{}", address.as_deref().unwrap_or_default()), process, log };
+        assert!(address.is_ok(), "the replica does not listen: {:#?}", replica.log());
+        replica
+    }
+
+    /// A user of application 1 who calls this replica.
+    pub fn user(&self, id: &str) -> Client {
+        self.user_of(1, id)
+    }
+
+    pub fn user_of(&self, application: i64, id: &str) -> Client {
+        Client::new(&self.base, Some(token(application, id, Duration::from_secs(3600))))
+    }
+
+    pub fn nobody(&self) -> Client {
+        Client::new(&self.base, None)
+    }
+
+    pub fn with_token(&self, token: &str) -> Client {
+        Client::new(&self.base, Some(token.to_owned()))
+    }
+
+    /// The log lines so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The value of a metric, the sum over all its labels that hold `label`.
+    pub async fn metric(&self, name: &str, label: &str) -> f64 {
+        let text = self.nobody().get("/metrics").await.text;
+        let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("the process can be killed");
+        self.process.wait().expect("the process ends");
+    }
+
+    /// Waits for the end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        super::eventually("the process ends", async || self.process.try_wait().unwrap()).await
+    }
+
+    /// SIGTERM.
+    pub fn signal_to_stop(&self) {
+        let status = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        assert!(status.expect("kill runs").success());
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail = log.len().saturating_sub(20);
+            eprintln!("--- log of {}:\n{}", self.base, log[tail..].join("\n"));
+        }
+    }
+}
+
+fn address_in(line: &str) -> Option<String> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    (line["message"] == "listening").then(|| line["address"].as_str().map(str::to_owned))?
+}
+
+pub fn token(application: i64, user: &str, lifetime: Duration) -> String {
+    let caller = Caller {
+        application: ApplicationId(application),
+        user: UserId::parse(user).expect("a user id"),
+    };
+    Signer::new(&SECRET.to_owned().into()).unwrap().sign(&caller, SystemTime::now(), lifetime)
+}

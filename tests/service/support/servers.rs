@@ -1,0 +1,61 @@
+//! PostgreSQL and RabbitMQ: the shared ones, or ones that a test may stop.
+
+use std::process::Command;
+
+/// Servers that belong to one test; removed with their data when it ends.
+pub struct Servers {
+    name: String,
+    pub database_url: String,
+    pub amqp_url: String,
+}
+
+/// The URLs of the servers that all tests share.
+pub fn shared() -> (String, String) {
+    let url = |name: &str| {
+        std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`"))
+    };
+    (url("DATABASE_URL"), url("AMQP_URL"))
+}
+
+impl Servers {
+    /// Starts `service`: postgres, rabbitmq or both.
+    pub fn start(service: &str) -> Self {
+        let name = format!("test-{}", uuid::Uuid::new_v4().simple());
+        run("start", &name, service);
+        let path = format!("{}/.local/{name}/env", env!("CARGO_MANIFEST_DIR"));
+        let settings = std::fs::read_to_string(path).expect("the servers have settings");
+        let setting = |key: &str| {
+            let line = settings.lines().find_map(|line| line.strip_prefix(&format!("export {key}=")));
+            line.expect("the setting is there").to_owned()
+        };
+        Self { database_url: setting("DATABASE_URL"), amqp_url: setting("AMQP_URL"), name }
+    }
+
+    pub fn start_again(&self, service: &str) {
+        run("start", &self.name, service);
+    }
+
+    pub fn stop(&self, service: &str) {
+        run("stop", &self.name, service);
+    }
+
+    /// Stops without a chance to tidy up (`pg_ctl stop -m immediate`, SIGKILL for the broker).
+    pub fn crash(&self, service: &str) {
+        run("crash", &self.name, service);
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        run("remove", &self.name, "both");
+    }
+}
+
+fn run(verb: &str, name: &str, service: &str) {
+    let script = format!("{}/scripts/services", env!("CARGO_MANIFEST_DIR"));
+    let status = Command::new(script).args([verb, name, service]).env("FSYNC", "off").status();
+    assert!(
+        status.expect("scripts/services runs").success(),
+        "scripts/services {verb} {name} {service}"
+    );
+}

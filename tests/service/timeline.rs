@@ -1,0 +1,113 @@
+//! The promise: whoever repeats `GET /messages?after=<last>` misses nothing.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sqlx::Connection;
+
+use crate::support::{
+    Acknowledged, Database, Follower, Replica, Settings, eventually, missed, write_until,
+};
+
+const WRITERS: usize = 48;
+const FOLLOWERS: usize = 4;
+
+/// Enough for thousands of meetings at the lane's lock.
+const CHANGES: usize = 6000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_follower_misses_a_change_of_48_writers_over_two_replicas() {
+    let database = Database::fresh().await;
+    let replicas = [
+        Replica::start(&database, Settings::default()).await,
+        Replica::start(&database, Settings::default()).await,
+    ];
+    let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let acknowledged = Acknowledged::default();
+    let followers: Vec<_> = (0..FOLLOWERS)
+        .map(|number| {
+            let mut clients = vec![replicas[0].user("john"), replicas[1].user("john")];
+            clients.rotate_left(number % 2);
+            tokio::spawn(Follower::new(clients).follow_until(Arc::clone(&written)))
+        })
+        .collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|number| {
+            let client = replicas[number % 2].user(&format!("writer-{number}"));
+            tokio::spawn(write_until(client, "john", Arc::clone(&done), acknowledged.clone()))
+        })
+        .collect();
+    eventually("enough is written", async || (acknowledged.len() >= CHANGES).then_some(())).await;
+    done.store(true, Ordering::SeqCst);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    written.store(true, Ordering::SeqCst);
+    let acknowledged = acknowledged.all();
+    for follower in followers {
+        let seen = follower.await.unwrap().seen;
+        assert_eq!(missed(&acknowledged, &seen), Vec::<i64>::new());
+        assert_eq!(seen.len(), acknowledged.len(), "nothing is seen that was not acknowledged");
+    }
+}
+
+/// The same checker, fed by writers that do without the lock, must find what they lose: otherwise
+/// the test above proves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_checker_finds_what_writers_without_the_lock_lose() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let acknowledged = Acknowledged::default();
+    let follower = Follower::new(vec![replica.user("john")]);
+    let follower = tokio::spawn(follower.follow_until(Arc::clone(&written)));
+    let writers: Vec<_> = (0..16)
+        .map(|_| {
+            let (url, done) = (database.url.clone(), Arc::clone(&done));
+            tokio::spawn(write_without_the_lock(url, done, acknowledged.clone()))
+        })
+        .collect();
+    eventually("enough is written", async || (acknowledged.len() >= 1000).then_some(())).await;
+    done.store(true, Ordering::SeqCst);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    written.store(true, Ordering::SeqCst);
+    let seen = follower.await.unwrap().seen;
+    assert!(!seen.is_empty(), "the follower follows");
+    let missed = missed(&acknowledged.all(), &seen);
+    assert!(!missed.is_empty(), "the checker is blind: nothing is missed without the lock");
+}
+
+/// One change a transaction, as almost everybody writes it.
+async fn write_without_the_lock(url: String, done: Arc<AtomicBool>, acknowledged: Acknowledged) {
+    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+    while !done.load(Ordering::SeqCst) {
+        let mut transaction = connection.begin().await.unwrap();
+        let timestamp: i64 = sqlx::query_scalar(
+            "INSERT INTO updates (application_id, user_id, timestamp, message_id)
+             VALUES (1, 'john', nextval('timeline'), nextval('message_ids')) RETURNING timestamp",
+        )
+        .fetch_one(&mut *transaction)
+        .await
+        .unwrap();
+        // The rest of the transaction's work, which takes now less and now more.
+        sqlx::query("SELECT pg_sleep(random() * 0.005)").execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        acknowledged.add(timestamp);
+    }
+}
+
+#[test]
+fn the_checker_refuses_what_does_not_ascend() {
+    let all = BTreeSet::from([1, 2, 3]);
+    assert_eq!(missed(&all, &[1, 3, 5]), [2]);
+    for seen in [[1, 1], [2, 1]] {
+        assert!(std::panic::catch_unwind(|| missed(&all, &seen)).is_err());
+    }
+}
