@@ -49,8 +49,8 @@ type Answer = Result<Response, Problem>;
             headers(
                 ("Location" = String, description = "`/messages/{id}`"),
                 ("ETag" = String, description = "The timestamp in quotes, for If-Match"),
-                ("Idempotent-Replayed" = Option<bool>, description = "`true` where nothing was sent again"),
-                ("Preference-Applied" = Option<String>, description = "`return=minimal` where the answer has no body"),
+                ("Idempotent-Replayed" = bool, description = "`true` where nothing was sent again"),
+                ("Preference-Applied" = String, description = "`return=minimal` where the answer has no body"),
             )),
         SendProblems,
     ),
@@ -86,7 +86,7 @@ pub async fn send_message(
     params(
         ("after" = Option<String>, Query, description = "The last timestamp received from this call; `latest`: from now on", pattern = "^([0-9]+|latest)$", example = "0"),
         ("limit" = Option<i64>, Query, description = "The most entries of the page (default 50)", minimum = 1, maximum = 1000, example = 50),
-        ("include" = Option<IncludeParam>, Query, description = "`message`: with each message's present data, at its newest entry of the page; a page then ends after 1 MiB of data"),
+        ("include" = Option<String>, Query, pattern = "^message$", description = "`message`: with each message's present data, at its newest entry of the page; a page then ends after 1 MiB of data"),
     ),
     responses(
         (status = 200, description = "A page, ascending by timestamp",
@@ -108,14 +108,6 @@ pub async fn sync_messages(
     };
     let changes = service.sync.changes_after(request, params.with_messages).await?;
     Ok(Json(accept.media_type, MessageUpdates::from(&changes)).into_response())
-}
-
-/// What a page can include.
-#[derive(utoipa::ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it only describes the parameter")]
-pub enum IncludeParam {
-    Message,
 }
 
 /// Reads a message as it is now; a deleted one as a tombstone.

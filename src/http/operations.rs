@@ -22,9 +22,11 @@ const READINESS_TIME_MAX: Duration = Duration::from_secs(2);
 pub struct Health {
     status: HealthStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = DatabaseState, required = false)]
     database: Option<DatabaseState>,
     /// Events wait in the database while nobody publishes; so this is reported and not required.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = BrokerState, required = false)]
     broker: Option<BrokerState>,
 }
 

@@ -1,5 +1,7 @@
 //! What callers get: messages and pages as JSON.
 
+use std::ops::Not;
+
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -14,7 +16,7 @@ use crate::{domain::Message, sync::Changes};
 
 /// A personal message as it is now. What is absent is none, empty or false. A deleted message is
 /// `{id, timestamp, deleted: true}` and nothing else.
-#[derive(Serialize, ToSchema)]
+#[derive(Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "id": 17, "timestamp": 42, "from": "jane", "to": "john",
@@ -27,61 +29,64 @@ pub struct PersonalMessage<'a> {
     /// The point on the timeline of the change that made the message what it is; its entity tag.
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
     timestamp: i64,
-    #[serde(flatten)]
-    content: Option<MessageContent<'a>>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    #[schema(value_type = Option<bool>)]
-    deleted: bool,
-}
-
-/// What a deletion clears.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MessageContent<'a> {
     /// The sender.
-    from: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    from: Option<&'a str>,
     /// The recipient.
-    to: &'a str,
-    #[serde(with = "time::serde::rfc3339")]
-    #[schema(format = DateTime)]
-    created: OffsetDateTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    to: Option<&'a str>,
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    created: Option<OffsetDateTime>,
     /// When the text was last edited.
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(value_type = String, format = DateTime, required = false)]
     edited: Option<OffsetDateTime>,
     /// Whether the recipient has marked it as read.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    #[schema(value_type = Option<bool>)]
+    #[serde(skip_serializing_if = "Not::not")]
+    #[schema(required = false)]
     read: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(required = false)]
     files: Vec<&'a str>,
     /// As the sender gave them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     attributes: Option<&'a RawValue>,
     /// The id of the message that this one answers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
     reply_to: Option<i64>,
+    #[serde(skip_serializing_if = "Not::not")]
+    #[schema(required = false)]
+    deleted: bool,
 }
 
 impl<'a> From<&'a Message> for PersonalMessage<'a> {
     fn from(message: &'a Message) -> Self {
-        let content = message.content.as_ref().map(|content| MessageContent {
-            from: message.from.as_str(),
-            to: message.to.as_str(),
-            created: message.created,
+        let (id, timestamp) = (message.id.0, message.timestamp.0);
+        let Some(content) = &message.content else {
+            return Self { id, timestamp, deleted: true, ..Self::default() };
+        };
+        Self {
+            id,
+            timestamp,
+            from: Some(message.from.as_str()),
+            to: Some(message.to.as_str()),
+            created: Some(message.created),
             edited: content.edited,
             read: content.read,
             text: content.text.as_ref().map(|text| text.as_str()),
             files: content.files.iter().map(|file| file.as_str()).collect(),
             attributes: content.attributes.as_ref().map(|attributes| attributes.as_json()),
             reply_to: content.reply_to.map(|id| id.0),
-        });
-        Self { id: message.id.0, timestamp: message.timestamp.0, deleted: content.is_none(), content }
+            deleted: false,
+        }
     }
 }
 
@@ -114,6 +119,7 @@ pub struct MessageUpdate<'a> {
     timestamp: i64,
     /// With `include=message`, at the message's newest entry of the page: the message as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = PersonalMessage, required = false)]
     message: Option<PersonalMessage<'a>>,
 }
 

@@ -57,6 +57,19 @@ fn every_operation_is_named_described_and_complete() {
 }
 
 #[test]
+fn every_reference_leads_somewhere() {
+    let document = document();
+    let text = document.to_string();
+    let references = text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next());
+    let mut count = 0;
+    for reference in references {
+        count += 1;
+        assert!(document.pointer(reference).is_some(), "{reference}");
+    }
+    assert!(count > 20);
+}
+
+#[test]
 fn every_64_bit_number_has_its_maximum() {
     fn look(value: &Value, place: &str) {
         match value {

@@ -69,11 +69,11 @@ pub struct ProblemDocument<'a> {
     errors: &'a [FieldError],
     /// With 412: the timestamp that the message has now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
     current: Option<i64>,
     /// With 410 `cursor-ahead`: the last timestamp that the service has given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    #[schema(value_type = i64, required = false, minimum = 0, maximum = 9007199254740991_i64)]
     last: Option<i64>,
     /// The id under which the service has logged the request.
     request_id: &'a str,
