@@ -13,14 +13,14 @@ use super::{
     drafts::{Edit, EditedMessageText, MessagePatch, MessageReadMark, NewPersonalMessage},
     idempotency::KeyHeader,
     media::{Accept, AnyMessage, PersonalMessage, Updates},
-    openapi::{DeleteProblems, EditProblems, ReadProblems, SendProblems, SyncProblems},
+    openapi::{DeleteProblems, EditProblems, MessageAnswer, ReadProblems, SendProblems, SyncProblems},
     params::{MessagePath, SyncParams},
     problem::Problem,
     representation::{self, Json, MessageUpdates},
 };
 use crate::{
     auth::Caller,
-    store::updates::PageRequest,
+    store::pages::PageRequest,
     timeline::{Action, Command},
 };
 
@@ -121,9 +121,7 @@ pub async fn sync_messages(
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the message as you know it: 304 if it is still so"),
     ),
     responses(
-        (status = 200, description = "The message",
-            content((representation::PersonalMessage = "application/vnd.personalMessage.v1+json"), (representation::PersonalMessage = "application/json")),
-            headers(("ETag" = String, description = "The timestamp in quotes"))),
+        MessageAnswer,
         (status = 304, description = "You have it as it is", headers(("ETag" = String, description = "The timestamp in quotes"))),
         ReadProblems,
     ),
@@ -164,9 +162,7 @@ pub async fn get_message(
         (MessageReadMark = "application/vnd.messageReadMark.v1+json"),
     )),
     responses(
-        (status = 200, description = "The message as it is now",
-            content((representation::PersonalMessage = "application/vnd.personalMessage.v1+json"), (representation::PersonalMessage = "application/json")),
-            headers(("ETag" = String, description = "The new timestamp in quotes"))),
+        MessageAnswer,
         EditProblems,
     ),
 )]
@@ -198,9 +194,7 @@ pub async fn edit_message(
         ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
     ),
     responses(
-        (status = 200, description = "The tombstone",
-            content((representation::PersonalMessage = "application/vnd.personalMessage.v1+json"), (representation::PersonalMessage = "application/json")),
-            headers(("ETag" = String, description = "The new timestamp in quotes"))),
+        MessageAnswer,
         DeleteProblems,
     ),
 )]

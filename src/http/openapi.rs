@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use utoipa::{
     IntoResponses, Modify, OpenApi, ToSchema,
     openapi::{
-        ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
+        Content, ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
         schema::ObjectBuilder,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
-use super::problem::{self, ProblemDocument};
+use super::{
+    media,
+    problem::{self, ProblemDocument},
+    representation::PersonalMessage,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -112,17 +116,39 @@ problems! {
     ];
 }
 
-fn response((status, description, header): Problem) -> (String, RefOr<Response>) {
-    let schema = Ref::from_schema_name(ProblemDocument::name());
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    let mut response =
-        ResponseBuilder::new().description(description).content(problem::MEDIA_TYPE, content);
-    if let Some((name, description)) = header {
-        let text = ObjectBuilder::new().schema_type(Type::String).build();
-        let header = HeaderBuilder::new().schema(Some(text)).description(Some(description)).build();
-        response = response.header(name, header);
+/// The answer of the operations on one message.
+pub struct MessageAnswer;
+
+impl IntoResponses for MessageAnswer {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let description = "The message as it is now; a deleted one as a tombstone";
+        let answer = ResponseBuilder::new()
+            .description(description)
+            .content(media::PERSONAL_MESSAGE, content::<PersonalMessage>())
+            .content(media::JSON, content::<PersonalMessage>())
+            .header("ETag", header("The timestamp in quotes"))
+            .build();
+        BTreeMap::from([("200".to_owned(), answer.into())])
+    }
+}
+
+fn response((status, description, extra): Problem) -> (String, RefOr<Response>) {
+    let mut response = ResponseBuilder::new()
+        .description(description)
+        .content(problem::MEDIA_TYPE, content::<ProblemDocument>());
+    if let Some((name, description)) = extra {
+        response = response.header(name, header(description));
     }
     (status.to_string(), response.build().into())
+}
+
+fn content<T: ToSchema>() -> Content {
+    ContentBuilder::new().schema(Some(Ref::from_schema_name(T::name()))).build()
+}
+
+fn header(description: &str) -> Header {
+    let text = ObjectBuilder::new().schema_type(Type::String).build();
+    HeaderBuilder::new().schema(Some(text)).description(Some(description)).build()
 }
 
 /// What the document says beside the operations.

@@ -7,6 +7,7 @@ mod error;
 mod lane;
 pub mod messages;
 pub mod outbox;
+pub mod pages;
 mod session;
 pub mod timeline;
 pub mod updates;

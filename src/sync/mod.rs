@@ -16,7 +16,7 @@ use crate::{
     domain::{ApplicationId, Message, MessageId, Timestamp, UserId},
     store::{
         self, Session,
-        updates::{Entry, Page, PageRequest},
+        pages::{Entry, Page, PageRequest},
     },
 };
 

@@ -10,7 +10,7 @@ use crate::{
     domain::{ApplicationId, Message, MessageId},
     store::{
         self, PgConnection, Session,
-        updates::{Page, PageRequest},
+        pages::{Page, PageRequest},
     },
 };
 
@@ -51,7 +51,7 @@ impl Read for Pages {
     type Answer = Page;
 
     async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> store::Result<Vec<Page>> {
-        store::updates::pages(connection, requests).await
+        store::pages::read(connection, requests).await
     }
 }
 
@@ -60,7 +60,7 @@ impl Read for PagesWithMessages {
     type Answer = Page;
 
     async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> store::Result<Vec<Page>> {
-        store::updates::pages_with_messages(connection, requests, PAGE_BYTES_MAX).await
+        store::pages::read_with_messages(connection, requests, PAGE_BYTES_MAX).await
     }
 }
 

@@ -1,0 +1,295 @@
+//! Pages of the timeline: what a sync reads, for many callers in one statement.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, types::Json};
+use time::OffsetDateTime;
+
+use super::{Result, messages::MessageRow};
+use crate::domain::{ApplicationId, Message, MessageId, Timestamp, UserId};
+
+/// A page of the timeline, as one caller asks for it.
+#[derive(Debug, Clone)]
+pub struct PageRequest {
+    pub application: ApplicationId,
+    pub user: UserId,
+    /// `None`: from now on.
+    pub after: Option<Timestamp>,
+    pub limit: u16,
+}
+
+/// A page of the timeline, read in one snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    pub entries: Vec<Entry>,
+    /// The newest committed timestamp that concerns the user; zero where there is none.
+    pub latest: Timestamp,
+    /// The last value that the sequence has given to anybody.
+    pub last_given: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub id: MessageId,
+    pub timestamp: Timestamp,
+    /// The message as it is now, at its newest entry of a page that was asked for with data.
+    pub message: Option<Arc<Message>>,
+}
+
+/// The requests as parallel arrays.
+struct Columns<'a> {
+    applications: Vec<i64>,
+    users: Vec<&'a str>,
+    after: Vec<Option<i64>>,
+    limits: Vec<i64>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(requests: &'a [&PageRequest]) -> Self {
+        let requests = requests.iter();
+        Self {
+            applications: requests.clone().map(|request| request.application.0).collect(),
+            users: requests.clone().map(|request| request.user.as_str()).collect(),
+            after: requests.clone().map(|request| Some(request.after?.0)).collect(),
+            limits: requests.map(|request| request.limit.into()).collect(),
+        }
+    }
+}
+
+/// Reads a page for each of many callers, in their order, in one statement and one snapshot.
+///
+/// The newest entry of each user comes first; a user who is up to date costs that one look.
+pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> Result<Vec<Page>> {
+    let columns = Columns::of(requests);
+    let rows = sqlx::query!(
+        r#"
+        SELECT asked.ordinal        AS "ordinal!",
+               newest.timestamp     AS "latest?",
+               CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "last_given!",
+               page.timestamp       AS "timestamp?",
+               page.message_id      AS "id?"
+        FROM timeline
+        CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+            WITH ORDINALITY AS asked (application_id, user_id, after, page_limit, ordinal)
+        LEFT JOIN LATERAL (
+            SELECT u.timestamp
+            FROM updates AS u
+            WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
+            ORDER BY u.timestamp DESC
+            LIMIT 1
+        ) AS newest ON TRUE
+        LEFT JOIN LATERAL (
+            SELECT u.timestamp, u.message_id
+            FROM updates AS u
+            WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
+              AND u.timestamp > asked.after
+              AND newest.timestamp > asked.after
+            ORDER BY u.timestamp
+            LIMIT asked.page_limit
+        ) AS page ON TRUE
+        ORDER BY asked.ordinal, page.timestamp
+        "#,
+        &columns.applications,
+        &columns.users as &[&str],
+        &columns.after as &[Option<i64>],
+        &columns.limits,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut pages = PageBuilder::new(requests.len());
+    for row in rows {
+        let page = pages.at(row.ordinal, row.latest, row.last_given);
+        if let (Some(id), Some(timestamp)) = (row.id, row.timestamp) {
+            page.entries.push(Entry {
+                id: MessageId(id),
+                timestamp: Timestamp(timestamp),
+                message: None,
+            });
+        }
+    }
+    Ok(pages.finish())
+}
+
+/// As [`read`], with the present data of every message, which ends a page after `bytes_max` of
+/// data (the entry that passes the limit is still part of it, so a page always goes on).
+///
+/// A message that is listed more than once is read and counted once, at its first entry: so it is
+/// on the page wherever the page ends. It is handed over with its newest entry of the page.
+pub async fn read_with_messages(
+    connection: &mut PgConnection,
+    requests: &[&PageRequest],
+    bytes_max: i64,
+) -> Result<Vec<Page>> {
+    let columns = Columns::of(requests);
+    let rows = sqlx::query_as!(
+        PageRow,
+        r#"
+        SELECT asked.ordinal          AS "ordinal!",
+               newest.timestamp       AS "latest?",
+               CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "last_given!",
+               page.update_timestamp  AS "update_timestamp?",
+               page.message_id        AS "message_id?",
+               page.application_id    AS "application_id?",
+               page.timestamp         AS "timestamp?",
+               page.sender            AS "sender?",
+               page.recipient         AS "recipient?",
+               page.created           AS "created?",
+               page.edited            AS "edited?",
+               page.read              AS "read?",
+               page.text              AS "text?",
+               page.files             AS "files?",
+               page.attributes        AS "attributes?: _",
+               page.reply_to          AS "reply_to?",
+               page.deleted           AS "deleted?"
+        FROM timeline
+        CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+            WITH ORDINALITY AS asked (application_id, user_id, after, page_limit, ordinal)
+        LEFT JOIN LATERAL (
+            SELECT u.timestamp
+            FROM updates AS u
+            WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
+            ORDER BY u.timestamp DESC
+            LIMIT 1
+        ) AS newest ON TRUE
+        LEFT JOIN LATERAL (
+            SELECT sized.*
+            FROM (
+                SELECT listed.timestamp AS update_timestamp,
+                       listed.message_id,
+                       m.*,
+                       coalesce(sum(
+                           octet_length(coalesce(m.text, '')) + octet_length(coalesce(m.attributes::text, ''))
+                       ) OVER (
+                           ORDER BY listed.timestamp ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                       ), 0) AS bytes_before
+                FROM (
+                    SELECT entry.timestamp,
+                           entry.message_id,
+                           row_number() OVER (
+                               PARTITION BY entry.message_id ORDER BY entry.timestamp
+                           ) = 1 AS is_first
+                    FROM (
+                        SELECT u.timestamp, u.message_id
+                        FROM updates AS u
+                        WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
+                          AND u.timestamp > asked.after
+                          AND newest.timestamp > asked.after
+                        ORDER BY u.timestamp
+                        LIMIT asked.page_limit
+                    ) AS entry
+                ) AS listed
+                LEFT JOIN messages AS m
+                    ON listed.is_first
+                    AND m.application_id = asked.application_id AND m.id = listed.message_id
+            ) AS sized
+            WHERE sized.bytes_before < $5::bigint
+        ) AS page ON TRUE
+        ORDER BY asked.ordinal, page.update_timestamp
+        "#,
+        &columns.applications,
+        &columns.users as &[&str],
+        &columns.after as &[Option<i64>],
+        &columns.limits,
+        bytes_max,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut pages = PageBuilder::new(requests.len());
+    for row in rows {
+        let page = pages.at(row.ordinal, row.latest, row.last_given);
+        page.entries.extend(row.into_entry());
+    }
+    let mut pages = pages.finish();
+    pages.iter_mut().for_each(Page::hand_over_with_newest);
+    Ok(pages)
+}
+
+/// A row of [`read_with_messages`]: all but the first three are absent for a page without entries.
+struct PageRow {
+    ordinal: i64,
+    latest: Option<i64>,
+    last_given: i64,
+    update_timestamp: Option<i64>,
+    message_id: Option<i64>,
+    application_id: Option<i64>,
+    timestamp: Option<i64>,
+    sender: Option<String>,
+    recipient: Option<String>,
+    created: Option<OffsetDateTime>,
+    edited: Option<OffsetDateTime>,
+    read: Option<bool>,
+    text: Option<String>,
+    files: Option<Vec<String>>,
+    attributes: Option<Json<Box<RawValue>>>,
+    reply_to: Option<i64>,
+    deleted: Option<bool>,
+}
+
+impl PageRow {
+    fn into_entry(self) -> Option<Entry> {
+        Some(Entry {
+            id: MessageId(self.message_id?),
+            timestamp: Timestamp(self.update_timestamp?),
+            message: self.into_message(),
+        })
+    }
+
+    /// The message, where this is its first entry of the page.
+    fn into_message(self) -> Option<Arc<Message>> {
+        let row = MessageRow {
+            application_id: self.application_id?,
+            id: self.message_id?,
+            timestamp: self.timestamp?,
+            sender: self.sender?,
+            recipient: self.recipient?,
+            created: self.created?,
+            edited: self.edited,
+            read: self.read?,
+            text: self.text,
+            files: self.files,
+            attributes: self.attributes,
+            reply_to: self.reply_to,
+            deleted: self.deleted?,
+        };
+        Some(row.into_message().1)
+    }
+}
+
+impl Page {
+    /// Moves each message from its first entry to its newest.
+    fn hand_over_with_newest(&mut self) {
+        let newest: HashMap<MessageId, usize> =
+            self.entries.iter().enumerate().map(|(index, entry)| (entry.id, index)).collect();
+        for index in 0..self.entries.len() {
+            let target = newest[&self.entries[index].id];
+            if target != index
+                && let Some(message) = self.entries[index].message.take()
+            {
+                self.entries[target].message = Some(message);
+            }
+        }
+    }
+}
+
+/// Gathers rows into pages by the ordinal of their request.
+struct PageBuilder(Vec<Page>);
+
+impl PageBuilder {
+    fn new(count: usize) -> Self {
+        let empty = Page { entries: Vec::new(), latest: Timestamp(0), last_given: Timestamp(0) };
+        Self(vec![empty; count])
+    }
+
+    fn at(&mut self, ordinal: i64, latest: Option<i64>, last_given: i64) -> &mut Page {
+        let index = usize::try_from(ordinal - 1).expect("ordinals count the requests from 1");
+        let page = &mut self.0[index];
+        page.latest = Timestamp(latest.unwrap_or(0));
+        page.last_given = Timestamp(last_given);
+        page
+    }
+
+    fn finish(self) -> Vec<Page> {
+        self.0
+    }
+}
