@@ -45,6 +45,7 @@ fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
     describe_histogram!("http_request_seconds", Unit::Seconds, "Requests by route, method and status");
+    describe_gauge!("http_connections", "Open connections");
     describe_histogram!("messages_batch_size", Unit::Count, "Requests in one batch, by queue");
     describe_histogram!(
         "messages_queue_wait_seconds",

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{FromRequest, Request},
+    http::{HeaderMap, header},
 };
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::{media, problem::Problem};
@@ -39,14 +40,27 @@ impl<T: FromJson, S: Sync> FromRequest<S> for JsonBody<T> {
         let media_type = media::content_type(request.headers(), T::MEDIA_TYPES).ok_or_else(|| {
             Problem::unsupported_media_type(request.method(), &T::MEDIA_TYPES.join(", "))
         })?;
+        if is_encoded(request.headers()) {
+            return Err(Problem::unsupported_encoding());
+        }
         let reading = read(request.into_body());
         let json = timeout(BODY_TIME_MAX, reading).await.map_err(|_| Problem::body_too_slow())??;
         Ok(Self(T::from_json(media_type, &json)?))
     }
 }
 
+/// Whether the body is compressed or the like, which no operation undoes.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
 /// Reads a whole body of at most [`BODY_BYTES_MAX`].
 async fn read(body: Body) -> Result<Bytes, Problem> {
+    // Who announces too much is told so before anything is read.
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(Problem::body_too_large(BODY_BYTES_MAX));
+    }
     let collected = Limited::new(body, BODY_BYTES_MAX).collect().await;
     collected.map(Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() {
@@ -57,24 +71,20 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
     })
 }
 
-/// Parses JSON: 400 for what is no JSON, 422 for JSON of another shape.
+/// Parses a JSON object: 400 for what is no JSON, and then 422 for JSON of another shape.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
     let json = std::str::from_utf8(json).map_err(|_| Problem::malformed("the body is not UTF-8"))?;
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let value = serde_json::from_str::<&RawValue>(json)
+        .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?
+        .get();
+    // A sequence would be taken for the members in their order.
+    if !value.starts_with('{') {
+        return Err(Problem::invalid_field("body", "must be a JSON object"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_str(value);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let field = error.path().to_string();
         let field = if field == "." { "body" } else { &field };
-        describe(field, error.inner())
-    })?;
-    deserializer.end().map_err(|error| describe("body", &error))?;
-    Ok(value)
-}
-
-fn describe(field: &str, error: &serde_json::Error) -> Problem {
-    match error.classify() {
-        Category::Data => Problem::invalid_field(field, error.to_string()),
-        Category::Syntax | Category::Eof | Category::Io => {
-            Problem::malformed(format!("the body is not JSON: {error}"))
-        }
-    }
+        Problem::invalid_field(field, error.inner().to_string())
+    })
 }

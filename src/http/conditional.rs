@@ -76,30 +76,33 @@ fn read(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, ()> {
     let mut is_present = false;
     for line in headers.get_all(name) {
         is_present = true;
-        for tag in line.to_str().map_err(|_| ())?.split(',').map(str::trim) {
-            match parse(tag)? {
-                Tags::Any => return Ok(Some(Tags::Any)),
-                Tags::Timestamps(tags) => timestamps.extend(tags),
-            }
+        let mut rest = line.to_str().map_err(|_| ())?.trim();
+        if rest == "*" {
+            return Ok(Some(Tags::Any));
+        }
+        while !rest.is_empty() {
+            let (tag, tail) = next_tag(rest)?;
+            timestamps.extend(Timestamp::parse(tag));
+            rest = tail;
         }
     }
     Ok(is_present.then_some(Tags::Timestamps(timestamps)))
 }
 
-/// Reads `"7"`, `7` (as people type it) or `W/"7"` (as a compressing proxy makes it).
-fn parse(tag: &str) -> Result<Tags, ()> {
-    if tag == "*" {
-        return Ok(Tags::Any);
-    }
-    let opaque = tag.strip_prefix("W/").unwrap_or(tag);
-    let value = match opaque.strip_prefix('"') {
-        Some(quoted) => quoted.strip_suffix('"').ok_or(())?,
-        None => opaque,
+/// Takes one element of a list, which may be empty: `"7"`, `7` (as people type it) or `W/"7"` (as a
+/// compressing proxy makes it). Returns what stands within the quotes, and what follows the comma.
+fn next_tag(list: &str) -> Result<(&str, &str), ()> {
+    let opaque = list.strip_prefix("W/").unwrap_or(list);
+    let (tag, tail) = match opaque.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"').ok_or(())?,
+        None => opaque.split_at(opaque.find(',').unwrap_or(opaque.len())),
     };
-    if value.contains('"') || (value.is_empty() && opaque.is_empty()) {
+    let tail = tail.trim_start();
+    let rest = if tail.is_empty() { tail } else { tail.strip_prefix(',').ok_or(())? };
+    if tag.contains('"') {
         return Err(());
     }
-    Ok(Tags::Timestamps(Timestamp::parse(value).into_iter().collect()))
+    Ok((tag.trim(), rest.trim_start()))
 }
 
 #[cfg(test)]
@@ -122,7 +125,11 @@ mod tests {
         for value in ["\"7\"", "7", "W/\"7\"", " \"7\" "] {
             assert_eq!(tags(value), timestamps(&[7]), "{value}");
         }
-        assert_eq!(tags("\"7\", W/\"9\""), timestamps(&[7, 9]));
+        assert_eq!(tags("\"7\", W/\"9\",8"), timestamps(&[7, 9, 8]));
+        assert_eq!(tags("\"a,b\" , \"7\""), timestamps(&[7]));
+        for value in ["\"7\",", ",\"7\"", "\"7\", , "] {
+            assert_eq!(tags(value), timestamps(&[7]), "empty elements do not count: {value}");
+        }
         assert_eq!(tags("*"), Ok(Some(Tags::Any)));
     }
 
@@ -135,7 +142,7 @@ mod tests {
 
     #[test]
     fn half_a_tag_is_no_tag() {
-        for value in ["\"7", "7\"", "\"7\"8\"", "", ",", "\"7\","] {
+        for value in ["\"7", "7\"", "\"7\"8\"", "\"7\" 8", "W/\"7"] {
             assert_eq!(tags(value), Err(()), "{value}");
         }
     }

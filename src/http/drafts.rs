@@ -105,7 +105,7 @@ pub struct MessageReadMark {
 /// Exactly one of a new text and a read mark, as a JSON merge patch (RFC 7396): `null` removes.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "text": "Hello, dear John!" }))]
+#[schema(min_properties = 1, max_properties = 1, example = json!({ "text": "Hello, dear John!" }))]
 pub struct MessagePatch {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 20000)]
@@ -136,7 +136,14 @@ impl FromJson for Edit {
         match media_type {
             media::EDITED_TEXT => Self::text(&parse::<EditedMessageText>(json)?.text),
             media::READ_MARK => Ok(Self::Read(parse::<MessageReadMark>(json)?.read)),
-            _ => Self::from_patch(parse(json)?),
+            media::MERGE_PATCH => Self::from_patch(parse(json)?),
+            _ => {
+                let patch: MessagePatch = parse(json)?;
+                if patch.text == Some(None) || patch.read == Some(None) {
+                    return Err(Problem::invalid_field("body", "must not have null members"));
+                }
+                Self::from_patch(patch)
+            }
         }
     }
 }
@@ -210,16 +217,25 @@ mod tests {
         assert_eq!(wrong_fields(r#"{"to":"john","files":["a",2]}"#), ["files[1]"]);
         assert_eq!(wrong_fields(r#"{"to":"john","text":"x","replyTo":1.5}"#), ["replyTo"]);
         assert_eq!(wrong_fields(r#"{"to":"john","text":"x","colour":"red"}"#), ["colour"]);
-        assert_eq!(wrong_fields("[]"), ["body"]);
+        assert_eq!(wrong_fields(r#"{"to":"john","text":"\ud800"}"#), ["text"]);
+        assert_eq!(
+            wrong_fields(&format!(r#"{{"to":"john","replyTo":{}}}"#, "9".repeat(400))),
+            ["replyTo"]
+        );
+        for json in ["[]", r#"["john","hi",null,null,null]"#, "7", "null"] {
+            assert_eq!(wrong_fields(json), ["body"], "{json}");
+        }
     }
 
     #[test]
-    fn what_is_no_json_cannot_be_read() {
+    fn what_is_no_json_cannot_be_read_whatever_else_is_wrong() {
         for json in [
+            r#"{"to":5,"#,
+            r#"{"to":"a","to":"b" oops"#,
+            r#"[["#,
             "",
             "{",
             "{\"to\":\"john\",\"text\":\"x\"} x",
-            "{\"to\":\"john\",\"text\":\"\\ud800\"}",
             "nonsense",
         ] {
             assert_eq!(draft(json).unwrap_err().0, StatusCode::BAD_REQUEST, "{json}");
@@ -243,10 +259,10 @@ mod tests {
         assert_eq!(edit(media::READ_MARK, r#"{"read":false}"#), Ok(Edit::Read(false)));
         for media_type in [media::JSON, media::MERGE_PATCH] {
             assert_eq!(edit(media_type, r#"{"text":" "}"#), Ok(text("")));
-            assert_eq!(edit(media_type, r#"{"text":null}"#), Ok(text("")));
             assert_eq!(edit(media_type, r#"{"read":true}"#), Ok(Edit::Read(true)));
-            assert_eq!(edit(media_type, r#"{"read":null}"#), Ok(Edit::Read(false)));
         }
+        assert_eq!(edit(media::MERGE_PATCH, r#"{"text":null}"#), Ok(text("")));
+        assert_eq!(edit(media::MERGE_PATCH, r#"{"read":null}"#), Ok(Edit::Read(false)));
     }
 
     #[test]
@@ -259,6 +275,9 @@ mod tests {
             (media::JSON, "{}"),
             (media::JSON, r#"{"text":"x","read":true}"#),
             (media::JSON, r#"{"text":"x","read":null}"#),
+            (media::JSON, r#"{"text":null}"#),
+            (media::JSON, r#"{"read":null}"#),
+            (media::EDITED_TEXT, r#"["x"]"#),
             (media::MERGE_PATCH, r#"{"files":[]}"#),
         ] {
             assert_eq!(edit(media_type, json), Err(StatusCode::UNPROCESSABLE_ENTITY), "{json}");

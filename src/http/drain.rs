@@ -1,8 +1,8 @@
 //! Reading what the handler did not: an answer that is sent while the caller still sends is often
 //! lost, because closing a connection with unread data resets it.
 //!
-//! The body is lent to the handler, and comes back when the handler drops it. What is left of it
-//! is read and thrown away before the answer goes out, within limits of size and time.
+//! The body is lent to the handler, and comes back when the handler drops it. While the answer goes
+//! out, what is left of it is read and thrown away, within limits of size and time.
 
 use std::{
     pin::Pin,
@@ -33,7 +33,7 @@ struct Lent {
     owner: Option<oneshot::Sender<Body>>,
 }
 
-/// Lets the handler answer whenever it wants, and the caller finish first.
+/// Lets the handler answer whenever it wants, and the caller finish what it is sending.
 pub async fn finish_reading(request: Request, next: Next) -> Response {
     // Without a body there is nothing to read; and who waits to be told to go on sends nothing.
     if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
@@ -44,18 +44,22 @@ pub async fn finish_reading(request: Request, next: Next) -> Response {
     if let Ok(body) = returned.await
         && !body.is_end_stream()
     {
-        let _ = timeout(DRAIN_TIME_MAX, drain(body)).await;
+        drain(body);
     }
     response
 }
 
-async fn drain(mut body: Body) {
-    let mut length = 0;
-    while let Some(Ok(frame)) = body.frame().await
-        && length < DRAINED_BYTES_MAX
-    {
-        length += frame.data_ref().map_or(0, Bytes::len);
-    }
+#[expect(clippy::disallowed_methods, reason = "it ends with its connection, at the latest in 10 s")]
+fn drain(mut body: Body) {
+    let draining = async move {
+        let mut length = 0;
+        while let Some(Ok(frame)) = body.frame().await
+            && length < DRAINED_BYTES_MAX
+        {
+            length += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    tokio::spawn(timeout(DRAIN_TIME_MAX, draining));
 }
 
 impl HttpBody for Lent {

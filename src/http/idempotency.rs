@@ -13,7 +13,7 @@ use sha2::Sha256;
 
 use super::problem::FieldError;
 use crate::{
-    domain::{Digest, IdempotencyKey, Invalid},
+    domain::{Attributes, Digest, IdempotencyKey, Invalid},
     timeline::{Draft, Idempotency},
 };
 
@@ -60,7 +60,7 @@ struct Fingerprint<'a> {
     to: &'a str,
     text: Option<&'a str>,
     files: Vec<&'a str>,
-    attributes: Option<&'a str>,
+    attributes: Option<String>,
     reply_to: Option<i64>,
 }
 
@@ -77,13 +77,21 @@ impl Digester {
             to: draft.to.as_str(),
             text: draft.text.as_ref().map(|text| text.as_str()),
             files: draft.files.iter().map(|file| file.as_str()).collect(),
-            attributes: draft.attributes.as_ref().map(|attributes| attributes.as_json().get()),
+            attributes: draft.attributes.as_ref().map(canonical),
             reply_to: draft.reply_to.map(|id| id.0),
         };
         let json = serde_json::to_vec(&fingerprint).expect("strings and numbers can be written as JSON");
         let digest = self.key.clone().chain_update(json).finalize();
         Idempotency { key, digest: Digest(digest.into_bytes().into()) }
     }
+}
+
+/// Attributes without what does not count in JSON: blanks, escapes and the order of members. Where
+/// numbers are out of every common range, the text itself stands for the attributes.
+fn canonical(attributes: &Attributes) -> String {
+    let text = attributes.as_json().get();
+    serde_json::from_str::<serde_json::Value>(text)
+        .map_or_else(|_| text.to_owned(), |value| value.to_string())
 }
 
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
@@ -108,6 +116,18 @@ mod tests {
     fn digest(secret: &str, draft: &Draft) -> Digest {
         let key = IdempotencyKey::parse("k").unwrap();
         Digester::new(&SecretString::from(secret.to_owned())).bind(key, draft).digest
+    }
+
+    #[test]
+    fn attributes_are_the_same_however_they_are_written() {
+        let with = |json: &str| {
+            let raw = serde_json::value::RawValue::from_string(json.to_owned()).unwrap();
+            Draft { attributes: Some(Attributes::parse(raw).unwrap()), ..draft("hello") }
+        };
+        let one = digest("s", &with(r#"{"a":1,"b":"\u0041"}"#));
+        assert_eq!(one, digest("s", &with(r#"{ "b": "A", "a": 1 }"#)));
+        assert_ne!(one, digest("s", &with(r#"{"a":2,"b":"A"}"#)));
+        assert_ne!(digest("s", &with(r#"{"a":1e400}"#)), digest("s", &with(r#"{"a":2e400}"#)));
     }
 
     #[test]

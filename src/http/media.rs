@@ -23,6 +23,8 @@ pub struct Offer {
     accepted_as: MediaType<'static>,
     /// The `Content-Type` of the answer.
     label: &'static str,
+    /// Offered only to whoever asks for it by name.
+    is_alias: bool,
 }
 
 impl Offer {
@@ -30,12 +32,24 @@ impl Offer {
         let application = Name::new_unchecked("application");
         let json = Name::new_unchecked("json");
         let subtype = Name::new_unchecked(subtype);
-        Self { accepted_as: MediaType::from_parts(application, subtype, Some(json), &[]), label }
+        let accepted_as = MediaType::from_parts(application, subtype, Some(json), &[]);
+        Self { accepted_as, label, is_alias: false }
+    }
+
+    /// Another name under which what is labelled `label` is asked for.
+    const fn alias(subtype: &'static str, label: &'static str) -> Self {
+        let mut offer = Self::vendor(subtype, label);
+        offer.is_alias = true;
+        offer
     }
 
     const fn plain_json() -> Self {
         let application = Name::new_unchecked("application");
-        Self { accepted_as: MediaType::new(application, Name::new_unchecked("json")), label: JSON }
+        Self {
+            accepted_as: MediaType::new(application, Name::new_unchecked("json")),
+            label: JSON,
+            is_alias: false,
+        }
     }
 }
 
@@ -61,7 +75,7 @@ impl Answers for PersonalMessage {
 impl Answers for AnyMessage {
     const OFFERS: &'static [Offer] = &[
         Offer::vendor("vnd.personalMessage.v1", PERSONAL_MESSAGE),
-        Offer::vendor("vnd.chatMessage.v1", PERSONAL_MESSAGE),
+        Offer::alias("vnd.chatMessage.v1", PERSONAL_MESSAGE),
         Offer::plain_json(),
     ];
 }
@@ -82,8 +96,8 @@ impl<A: Answers, S: Sync> FromRequestParts<S> for Accept<A> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let media_type = negotiate(&parts.headers, A::OFFERS).ok_or_else(|| {
-            let labels: Vec<_> = A::OFFERS.iter().map(|offer| offer.label).collect();
-            Problem::not_acceptable(&labels.join(", "))
+            let names: Vec<_> = A::OFFERS.iter().map(|offer| offer.accepted_as.to_string()).collect();
+            Problem::not_acceptable(&names.join(", "))
         })?;
         Ok(Self { media_type, answers: PhantomData })
     }
@@ -99,7 +113,10 @@ fn negotiate(headers: &HeaderMap, offers: &'static [Offer]) -> Option<&'static s
     let lines: Vec<_> =
         lines.map(|line| Some(weighted_ranges(line.to_str().ok()?))).collect::<Option<_>>()?;
     let accept = headers_accept::Accept::from_str(&lines.join(",")).ok()?;
-    let best = accept.negotiate(offers.iter().map(|offer| &offer.accepted_as))?;
+    let is_named =
+        |offer: &Offer| accept.media_types().any(|range| range.essence() == offer.accepted_as);
+    let offered = offers.iter().filter(|offer| !offer.is_alias || is_named(offer));
+    let best = accept.negotiate(offered.map(|offer| &offer.accepted_as))?;
     offers.iter().find(|offer| offer.accepted_as == *best).map(|offer| offer.label)
 }
 
@@ -161,6 +178,7 @@ mod tests {
     #[test]
     fn either_kind_of_message_is_accepted_where_the_kind_is_not_known() {
         assert_eq!(agreed("application/vnd.chatMessage.v1+json"), Some(PERSONAL_MESSAGE));
+        assert_eq!(agreed("application/vnd.personalMessage.v1+json;q=0, application/*"), Some(JSON));
     }
 
     #[test]

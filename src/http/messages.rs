@@ -222,6 +222,8 @@ fn command(caller: Caller, action: Action) -> Command {
 /// Whether the caller prefers an answer without a body (RFC 7240, section 4.2).
 fn prefers_minimal(headers: &HeaderMap) -> bool {
     let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
-    let mut preferences = lines.flat_map(|line| line.split(','));
-    preferences.any(|preference| preference.trim().eq_ignore_ascii_case("return=minimal"))
+    let mut preferences = lines.flat_map(|line| line.split(',')).map(str::trim);
+    // Of a preference that is given twice, the first counts (section 2).
+    let wanted = preferences.find(|preference| preference.to_ascii_lowercase().starts_with("return="));
+    wanted.is_some_and(|wanted| wanted[7..].trim_matches('"').eq_ignore_ascii_case("minimal"))
 }

@@ -134,12 +134,13 @@ pub fn router(service: Service, cors_origins: &[String]) -> Result<Router, BadOr
         .config(Config::default().try_it_out_enabled(true).persist_authorization(true));
     let router = router
         .with_state(service)
-        .layer(middleware::map_response(request::mark_private))
         .merge(swagger)
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(middleware::from_fn(drain::finish_reading))
+        .layer(middleware::map_response(request::mark_private))
         .layer(CompressionLayer::new())
+        .layer(middleware::map_request(request::offer_encodings))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .layer(option_layer(cors(cors_origins)?));
     Ok(router.layer(middleware::from_fn(request::frame)))

@@ -5,9 +5,9 @@ use std::time::Instant;
 use axum::{
     body::Body,
     extract::{MatchedPath, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, uri::Authority},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use tracing::Instrument;
 use uuid::Uuid;
@@ -27,21 +27,24 @@ const VARY: &str = "Accept, Authorization, As-User";
 pub async fn frame(request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = request_id(request.headers());
-    let method = request.method().clone();
+    let method = method_name(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!(
         "request",
         request.id = id.to_str().unwrap_or_default(),
         trace.id = trace_id(request.headers()),
-        http.method = %method,
+        http.method = method,
         http.route = route,
     );
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = match check_host(&request) {
+        Ok(()) => next.run(request).instrument(span.clone()).await,
+        Err(problem) => problem.into_response(),
+    };
     span.in_scope(|| finish(&mut response, &id, began));
     metrics::histogram!(
         "http_request_seconds",
-        "method" => method.to_string(),
+        "method" => method,
         "route" => route,
         "status" => response.status().as_u16().to_string(),
     )
@@ -49,7 +52,31 @@ pub async fn frame(request: Request, next: Next) -> Response {
     response
 }
 
+/// The method, if it is one that HTTP defines: whoever invents others must not fill the metrics.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+}
+
+/// A request of HTTP/1.1 names its host exactly once (RFC 9112, section 3.2).
+fn check_host(request: &Request) -> Result<(), Problem> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let is_valid = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.is_empty() || Authority::try_from(host.as_bytes()).is_ok(),
+        (None, _) => request.version() != Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    };
+    is_valid.then_some(()).ok_or_else(|| Problem::malformed("Host must be given once and be a host"))
+}
+
 fn finish(response: &mut Response, id: &HeaderValue, began: Instant) {
+    if response.status() == StatusCode::NOT_FOUND
+        && !response.headers().contains_key(header::CONTENT_TYPE)
+    {
+        // A part that is not ours (Swagger UI's files) found nothing and said nothing.
+        *response = Problem::no_such_resource().into_response();
+    }
     let status = response.status().as_u16();
     let duration_ms = began.elapsed().as_secs_f64() * 1000.0;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -98,6 +125,22 @@ fn trace_id(headers: &HeaderMap) -> &str {
         && is_lower_hex(trace)
         && trace.bytes().any(|byte| byte != b'0');
     if is_valid { trace } else { "" }
+}
+
+/// Leaves of `Accept-Encoding` what the service can do. An encoding that is not there is no reason
+/// to refuse an answer (RFC 9110, section 12.5.3), least of all after a change was made.
+pub async fn offer_encodings(mut request: Request) -> Request {
+    let wanted = request.headers().get_all(header::ACCEPT_ENCODING).iter();
+    let known: Vec<_> = wanted
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(',').map(str::trim))
+        .filter(|coding| coding.starts_with("gzip") || coding.starts_with("br"))
+        .collect();
+    match HeaderValue::try_from(known.join(", ")) {
+        Ok(known) if !known.is_empty() => request.headers_mut().insert(header::ACCEPT_ENCODING, known),
+        _ => request.headers_mut().remove(header::ACCEPT_ENCODING),
+    };
+    request
 }
 
 /// Keeps answers out of shared caches and makes private ones ask again.

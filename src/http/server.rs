@@ -1,11 +1,14 @@
 //! Connections: accepted within a limit, watched, and ended in order.
+//!
+//! HTTP/1.1 alone is spoken: TLS, and HTTP/2 with it, is the business of the proxy in front.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use axum::Router;
+use hyper::server::conn::http1;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{
@@ -13,17 +16,21 @@ use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-/// How long a request's head may take to arrive, from its first byte or the end of the request
-/// before it: so also how long an idle connection is kept.
-const HEADER_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a request's head may take to arrive, counted from the connect or from the end of the
+/// request before it: so also how long an idle connection is kept.
+const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// How long a caller may take nothing of its answer. Until then the answer stays in memory.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long open requests may take to end at shutdown.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Open connections; more wait in the listener's backlog. Each costs some ten kilobytes.
-const CONNECTIONS_MAX: usize = 20_000;
+const CONNECTIONS_MAX: usize = 10_000;
 
 /// The pause after a connection that could not be accepted, which mostly means that the process
 /// has no more file descriptors: it needs a moment in which others are closed.
@@ -48,7 +55,8 @@ async fn accept(
     graceful: &GracefulShutdown,
     aborted: &CancellationToken,
 ) {
-    let builder = builder();
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
@@ -60,37 +68,26 @@ async fn accept(
                 continue;
             }
         };
-        let connection = graceful.watch(connect(&builder, stream, router.clone()));
+        let service = TowerToHyperService::new(router.clone());
+        let connection = graceful.watch(builder.serve_connection(prepare(stream), service));
         let aborted = aborted.clone();
         spawn(async move {
+            let open = metrics::gauge!("http_connections");
+            open.increment(1.0);
             // A connection that breaks is its caller's affair.
             let _ = aborted.run_until_cancelled(connection).await;
+            open.decrement(1.0);
             drop(place);
         });
     }
 }
 
-fn connect(
-    builder: &Builder<TokioExecutor>,
-    stream: TcpStream,
-    router: Router,
-) -> hyper_util::server::conn::auto::UpgradeableConnection<
-    'static,
-    TokioIo<TcpStream>,
-    TowerToHyperService<Router>,
-    TokioExecutor,
-> {
+fn prepare(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
     // Answers are small and written whole: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router);
-    builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned()
-}
-
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_TIME_MAX);
-    builder
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIME_MAX));
+    TokioIo::new(Box::pin(stream))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the server waits for its connections itself")]

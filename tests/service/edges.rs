@@ -19,6 +19,7 @@ async fn what_no_route_has_is_a_problem_like_any_other() {
     let replica = Replica::start(&database, Settings::default()).await;
     let nobody = replica.nobody();
     nobody.get("/nothing").await.expect_problem(404, "no-such-resource");
+    nobody.get("/swagger-ui/nothing").await.expect_problem(404, "no-such-resource");
     nobody.get("/messages/1/2").await.expect_problem(404, "no-such-resource");
     for (method, path, allowed) in [
         (Method::PUT, "/messages", ["GET", "POST"]),
@@ -71,6 +72,39 @@ async fn a_failure_is_logged_under_the_id_that_the_caller_gets() {
 }
 
 #[tokio::test]
+async fn a_silent_connection_is_closed() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    let mut connection = connect(&replica).await;
+    let mut nothing = Vec::new();
+    let closed =
+        tokio::time::timeout(crate::support::PATIENCE, connection.read_to_end(&mut nothing)).await;
+    assert!(closed.is_ok(), "the connection stays open");
+}
+
+#[tokio::test]
+async fn a_caller_who_takes_nothing_of_its_answer_is_cut_off() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    let jane = replica.user("jane");
+    for _ in 0..14 {
+        jane.send("john", &"\u{1f600}".repeat(20_000)).await;
+    }
+    let token = crate::support::token(1, "jane", std::time::Duration::from_secs(600));
+    let mut connection = connect(&replica).await;
+    let request = format!(
+        "GET /messages?include=message HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    connection.write_all(request.repeat(40).as_bytes()).await.unwrap();
+    let open = async || replica.metric("http_connections", "").await;
+    let before = open().await;
+    crate::support::eventually("the connection is closed", async || {
+        (open().await < before).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn half_a_request_head_does_not_keep_its_connection() {
     let database = Database::fresh().await;
     let replica = Replica::start(&database, Settings::default()).await;
@@ -101,10 +135,107 @@ async fn half_a_body_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn an_answer_does_not_wait_for_a_body_that_it_does_not_need() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    let token = crate::support::token(1, "jane", std::time::Duration::from_secs(600));
+    for (head, status) in [
+        ("POST /messages HTTP/1.1\r\nContent-Length: 1000".to_owned(), "401"),
+        ("PUT /messages HTTP/1.1\r\nContent-Length: 1000".to_owned(), "405"),
+        (
+            format!(
+                "POST /messages HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\
+                 Content-Type: application/json\r\nContent-Length: 300000"
+            ),
+            "413",
+        ),
+        (
+            format!(
+                "POST /messages HTTP/1.1\r\nAuthorization: Bearer {token}\r\nExpect: 100-continue\r\n\
+                 Content-Type: application/json\r\nContent-Length: 99999999"
+            ),
+            "413",
+        ),
+    ] {
+        let mut connection = connect(&replica).await;
+        connection.write_all(format!("{head}\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = connection.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{head}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_encoding_that_is_not_there_is_no_reason_to_refuse_an_answer() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    let jane = replica.user("jane");
+    for encodings in ["identity;q=0", "*;q=0", "zstd, *;q=0", "gzip;q=0, identity;q=0", ""] {
+        let request =
+            jane.posting(json!({ "to": "john", "text": "hi" })).header("Accept-Encoding", encodings);
+        let reply = Reply::of(request).await;
+        reply.expect(201);
+        assert_eq!(reply.header("content-encoding"), "", "{encodings}");
+    }
+    assert_eq!(jane.sync("").await["total"], 5);
+}
+
+#[tokio::test]
+async fn an_encoded_body_is_not_supported() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    let jane = replica.user("jane");
+    let request = jane.posting(json!({ "to": "john", "text": "hi" })).header("Content-Encoding", "gzip");
+    let reply = Reply::of(request).await;
+    reply.expect_problem(415, "unsupported-media-type");
+    assert_eq!(reply.header("accept-encoding"), "identity");
+}
+
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    for (hosts, status) in [
+        ("", "400"),
+        ("Host: a\r\nHost: b\r\n", "400"),
+        ("Host: a b\r\n", "400"),
+        ("Host: a:8080\r\n", "200"),
+    ] {
+        let mut connection = connect(&replica).await;
+        let request = format!("GET /health/live HTTP/1.1\r\n{hosts}\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let length = connection.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{hosts:?}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn invented_methods_do_not_fill_the_metrics() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    for number in 0..20 {
+        let method = Method::from_bytes(format!("M{number}").as_bytes()).unwrap();
+        Reply::of(replica.nobody().request(method, "/messages"))
+            .await
+            .expect_problem(405, "method-not-allowed");
+    }
+    let metrics = replica.nobody().get("/metrics").await.text;
+    assert!(metrics.contains("method=\"other\"") && !metrics.contains("M7"), "{metrics}");
+}
+
+#[tokio::test]
 async fn answers_stay_out_of_shared_caches() {
     let database = Database::fresh().await;
     let replica = Replica::start(&database, Settings::default()).await;
-    for reply in [replica.user("jane").get("/messages").await, replica.nobody().get("/messages").await] {
+    let nobody = replica.nobody();
+    for reply in [
+        replica.user("jane").get("/messages").await,
+        nobody.get("/messages").await,
+        nobody.get("/nothing").await,
+    ] {
         assert_eq!(reply.header("cache-control"), "private, no-cache");
         let vary: Vec<_> =
             reply.headers.get_all("vary").iter().map(|line| line.to_str().unwrap()).collect();

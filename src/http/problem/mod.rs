@@ -7,7 +7,7 @@ use std::{any::Any, fmt};
 
 use axum::{
     body::Body,
-    http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -92,6 +92,10 @@ impl Problem {
         Self::new(&kinds::NOT_FOUND, "there is no such message, or it is not yours")
     }
 
+    pub fn no_such_resource() -> Self {
+        Self::new(&kinds::NO_SUCH_RESOURCE, "the service has no resource of this name")
+    }
+
     pub fn body_too_slow() -> Self {
         Self::new(&kinds::BODY_TOO_SLOW, "the body did not arrive in time")
     }
@@ -105,6 +109,11 @@ impl Problem {
         let name = if method == Method::PATCH { "accept-patch" } else { "accept-post" };
         Self::new(&kinds::UNSUPPORTED_MEDIA_TYPE, format!("Content-Type must be one of {accepted}"))
             .with_header(HeaderName::from_static(name), accepted)
+    }
+
+    pub fn unsupported_encoding() -> Self {
+        Self::new(&kinds::UNSUPPORTED_MEDIA_TYPE, "the body must not be encoded: no Content-Encoding")
+            .with_header(header::ACCEPT_ENCODING, "identity")
     }
 
     pub fn not_acceptable(offered: &str) -> Self {
@@ -200,9 +209,8 @@ impl IntoResponse for Problem {
 }
 
 /// Answers a path that no route has.
-pub async fn no_route(uri: Uri) -> Problem {
-    let detail = format!("there is no resource at {}", uri.path());
-    Problem::new(&kinds::NO_SUCH_RESOURCE, detail)
+pub async fn no_route() -> Problem {
+    Problem::no_such_resource()
 }
 
 /// Answers a method that the route does not have.
