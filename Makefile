@@ -23,7 +23,9 @@ stop: ## Stop the service and its servers; their data stay
 	@scripts/services stop test
 	@scripts/services stop bench
 
-clean: stop ## Delete the servers with their data, and everything that was built
+clean: ## Delete the servers with their data, and everything that was built
+	@scripts/run stop
+	@for name in run test bench; do scripts/services remove $$name; done
 	@rm -rf .local target
 
 help: ## Show this list

@@ -6,8 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret;
-use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::{net::TcpListener, sync::Notify, time::sleep};
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use crate::{
     lifecycle::Lifecycle,
     live::Listener,
     outbox::{BrokerConfig, Publisher},
-    store::{self, Lane, Purpose, Session},
+    store::{self, Lane, PgConnection, Purpose, Session},
     sync::Sync,
     telemetry,
     timeline::{Timeline, Writer},
@@ -32,8 +32,8 @@ type Outcome = Result<(), Box<dyn Error>>;
 const CONNECT_PAUSE: Duration = Duration::from_secs(1);
 const CONNECT_ATTEMPTS_MAX: u32 = 30;
 
-/// How often the backlog of the outbox is measured.
-const BACKLOG_PERIOD: Duration = Duration::from_secs(5);
+/// How often what is not counted as it happens is measured.
+const MEASURE_PERIOD: Duration = Duration::from_secs(5);
 
 /// Runs the service until it is told to stop.
 pub async fn serve(config: ServeConfig) -> Outcome {
@@ -63,12 +63,10 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         life.spawn(name, task);
     }
     let pool = store::pool(database_url)?;
-    let stop = life.stop();
-    life.spawn("backlog meter", {
-        let pool = pool.clone();
-        async move { stop.run_until_cancelled(measure_backlog(pool)).await.unwrap_or(()) }
-    });
     let broker = spawn_publisher(&mut life, database_url, events)?;
+    let stop = life.stop();
+    let measuring = measure(pool.clone(), broker.clone(), metrics.clone());
+    life.spawn("meter", async move { stop.run_until_cancelled(measuring).await.unwrap_or(()) });
 
     let service = Service::new(timeline, sync, signer, &secret.messages_secret, pool, broker, metrics);
     let router = http::router(service, &cors_origins)?;
@@ -106,8 +104,9 @@ fn spawn_publisher(
     Ok(Broker::Configured { connected })
 }
 
-/// Keeps the metrics of the outbox up to date.
-async fn measure_backlog(pool: store::PgPool) {
+/// Measures what is not counted as it happens, and lets the recorder fold what it has collected,
+/// which nobody else does where nobody asks for the metrics.
+async fn measure(pool: store::PgPool, broker: Broker, metrics: PrometheusHandle) {
     loop {
         if let Ok(mut connection) = pool.acquire().await
             && let Ok(backlog) = store::outbox::backlog(&mut connection).await
@@ -116,7 +115,9 @@ async fn measure_backlog(pool: store::PgPool) {
             metrics::gauge!("messages_outbox_events").set(backlog.events as f64);
             metrics::gauge!("messages_outbox_oldest_seconds").set(age);
         }
-        sleep(BACKLOG_PERIOD).await;
+        metrics::gauge!("messages_broker_connected").set(f64::from(u8::from(broker.is_publishing())));
+        metrics.run_upkeep();
+        sleep(MEASURE_PERIOD).await;
     }
 }
 
@@ -128,30 +129,28 @@ pub async fn migrate(config: &DatabaseConfig) -> Outcome {
 }
 
 /// Waits for the database, checks it, and runs the migrations under their own lock.
-async fn migrated(database_url: &str) -> Result<PgConnection, Box<dyn Error>> {
-    let mut connection = connected(database_url).await?;
-    let encoding: String =
-        sqlx::query_scalar!(r#"SELECT current_setting('server_encoding') AS "encoding!""#)
-            .fetch_one(&mut connection)
-            .await?;
+async fn migrated(database_url: &str) -> Result<Session, Box<dyn Error>> {
+    let mut session = Session::new(database_url, Purpose::Administration)?;
+    let connection = connected(&mut session).await?;
+    let encoding = store::encoding(connection).await?;
     if encoding != "UTF8" {
         return Err(format!("the database's encoding is {encoding}; it must be UTF8").into());
     }
-    store::MIGRATIONS.run(&mut connection).await?;
-    store::timeline::forget_writers(&mut connection).await?;
-    Ok(connection)
+    store::MIGRATIONS.run(&mut *connection).await?;
+    store::timeline::forget_writers(connection).await?;
+    Ok(session)
 }
 
-async fn connected(database_url: &str) -> Result<PgConnection, Box<dyn Error>> {
-    let options = store::connect_options(database_url, Purpose::Administration)?;
+async fn connected(session: &mut Session) -> store::Result<&mut PgConnection> {
     for _ in 1..CONNECT_ATTEMPTS_MAX {
-        match options.connect().await.map_err(store::Error::from) {
+        match session.connection().await {
+            Ok(_) => break,
             Err(error) if error.is_unavailable() => tracing::warn!(%error, "waiting for the database"),
-            outcome => return Ok(outcome?),
+            Err(error) => return Err(error),
         }
         sleep(CONNECT_PAUSE).await;
     }
-    Ok(options.connect().await?)
+    session.connection().await
 }
 
 /// Prints a user's token.
@@ -166,11 +165,10 @@ pub fn print_token(config: &TokenConfig) -> Outcome {
 
 /// Lifts the sequences above what was given out before a restore.
 pub async fn advance_timeline(config: &AdvanceConfig) -> Outcome {
-    let mut connection = migrated(config.database.database_url.expose_secret()).await?;
-    let mut lane = Lane::enter(&mut connection).await?;
+    let mut session = migrated(config.database.database_url.expose_secret()).await?;
+    let mut lane = Lane::enter(session.connection().await?).await?;
     let (before, after) = store::timeline::advance(&mut lane, config.by).await?;
     lane.commit().await?;
-    connection.close().await?;
     println!("the timeline has advanced from {before} to {after}");
     Ok(())
 }

@@ -123,8 +123,8 @@ pub struct AdvanceConfig {
     pub by: i64,
 }
 
-/// Why a setting has no sensible value: a queue for nobody, or more waiting than memory is for.
-const QUEUE_LENGTH_MAX: usize = 1_000_000;
+/// The longest queue that can be set: at a few kilobytes a command, more waiting than memory is for.
+const QUEUE_LENGTH_MAX: usize = 100_000;
 
 fn queue_length(value: &str) -> Result<usize, String> {
     match value.parse() {

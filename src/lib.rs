@@ -8,8 +8,7 @@
 //! by one query. Events go PostgreSQL → [`outbox`] → RabbitMQ: they are rows of their change's
 //! transaction, published after it. [`live`] carries the wake-ups between replicas.
 //!
-//! Modules, in reading order; each imports only from those above its own layer (`tests/architecture.rs`
-//! holds the rule):
+//! The modules stand below in reading order. Who may import whom is held by `tests/architecture.rs`.
 
 // The words of the product, as values that cannot be wrong.
 pub mod domain;

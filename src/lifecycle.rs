@@ -71,9 +71,13 @@ impl Lifecycle {
     }
 
     async fn until_all_end(&mut self) -> Result<(), Error> {
+        let mut outcome = Ok(());
         while let Some(ended) = self.tasks.join_next().await {
-            tracing::debug!(task = ended?, "ended");
+            match ended {
+                Ok(task) => tracing::debug!(task, "ended"),
+                Err(panic) => outcome = outcome.and(Err(panic.into())),
+            }
         }
-        Ok(())
+        outcome
     }
 }

@@ -27,12 +27,18 @@ pub struct Signer {
     validation: Validation,
 }
 
-#[derive(Serialize, Deserialize)]
+/// What a token says of its caller. `exp` is checked by the library, fractions included.
+#[derive(Deserialize)]
 struct Claims {
     sub: String,
-    exp: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     app: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct NewClaims<'a> {
+    sub: &'a str,
+    exp: u64,
+    app: i64,
 }
 
 impl Signer {
@@ -60,10 +66,10 @@ impl Signer {
     pub fn sign(&self, caller: &Caller, now: SystemTime, lifetime: Duration) -> String {
         let expires = now + lifetime;
         let since_epoch = expires.duration_since(UNIX_EPOCH).expect("the clock stands after 1970");
-        let claims = Claims {
-            sub: caller.user.as_str().to_owned(),
+        let claims = NewClaims {
+            sub: caller.user.as_str(),
             exp: since_epoch.as_secs(),
-            app: Some(caller.application.0),
+            app: caller.application.0,
         };
         encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
             .expect("claims of strings and numbers can be written as JSON")
@@ -127,6 +133,13 @@ mod tests {
     fn a_token_without_app_belongs_to_the_default_application() {
         let token = token(serde_json::json!({ "sub": "jane", "exp": in_an_hour() }), Algorithm::HS256);
         assert_eq!(ours().verify(&token).unwrap().application, ApplicationId::DEFAULT);
+    }
+
+    #[test]
+    fn an_expiry_may_have_a_fraction() {
+        let exp = in_an_hour() as f64 + 0.25;
+        let token = token(serde_json::json!({ "sub": "jane", "exp": exp }), Algorithm::HS256);
+        assert!(ours().verify(&token).is_ok());
     }
 
     #[test]

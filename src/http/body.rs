@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{FromRequest, Request},
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
 };
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use super::{media, problem::Problem};
 
-/// The largest body, in bytes: a text of 20,000 characters however it is escaped, 100 files and
-/// 16 KiB of attributes fit.
+/// The largest body, in bytes: the longest text in UTF-8 (80,000 bytes), 100 files and 16 KiB of
+/// attributes fit twice.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// How long a body may take to arrive.
@@ -30,8 +30,16 @@ pub trait FromJson: Sized {
     fn from_json(media_type: &'static str, json: &[u8]) -> Result<Self, Problem>;
 }
 
-/// A body of the right media type, size and form: else 415, 413, 400 or 422, in this order.
-pub struct JsonBody<T>(pub T);
+/// A body of the right media type and size that is JSON: else 415, 413 or 400, in this order. Its
+/// shape is judged later, together with what else is 422.
+pub struct JsonBody<T>(Result<T, Problem>);
+
+impl<T> JsonBody<T> {
+    /// The body, or 422.
+    pub fn acceptable(self) -> Result<T, Problem> {
+        self.0
+    }
+}
 
 impl<T: FromJson, S: Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
@@ -45,7 +53,10 @@ impl<T: FromJson, S: Sync> FromRequest<S> for JsonBody<T> {
         }
         let reading = read(request.into_body());
         let json = timeout(BODY_TIME_MAX, reading).await.map_err(|_| Problem::body_too_slow())??;
-        Ok(Self(T::from_json(media_type, &json)?))
+        match T::from_json(media_type, &json) {
+            Err(problem) if problem.status() == StatusCode::BAD_REQUEST => Err(problem),
+            parsed => Ok(Self(parsed)),
+        }
     }
 }
 

@@ -18,6 +18,9 @@ pub fn entity_tag(timestamp: Timestamp) -> HeaderValue {
 /// `If-Match` as it came: it is judged after the body, as the contract orders the checks.
 pub struct IfMatch(Result<Option<Tags>, Problem>);
 
+/// An `If-Match` that can be read, if there was one.
+pub struct Condition(Option<Tags>);
+
 /// `If-None-Match`; one that cannot be read matches nothing.
 pub struct IfNoneMatch(Option<Tags>);
 
@@ -30,10 +33,17 @@ enum Tags {
 }
 
 impl IfMatch {
+    /// 400 where it is not well-formed.
+    pub fn readable(self) -> Result<Condition, Problem> {
+        self.0.map(Condition)
+    }
+}
+
+impl Condition {
     /// The timestamps that the caller knows. A missing header or `*` is 428: whoever changes a
     /// message says which state of it is meant.
     pub fn required(self) -> Result<Expected, Problem> {
-        match self.0? {
+        match self.0 {
             Some(Tags::Timestamps(timestamps)) => Ok(Expected(timestamps)),
             Some(Tags::Any) | None => Err(Problem::precondition_required()),
         }

@@ -2,7 +2,7 @@
 //! lost, because closing a connection with unread data resets it.
 //!
 //! The body is lent to the handler, and comes back when the handler drops it. While the answer goes
-//! out, what is left of it is read and thrown away, within limits of size and time.
+//! out, what is left of it is read and thrown away, within a limit of time.
 
 use std::{
     pin::Pin,
@@ -21,10 +21,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::{sync::oneshot, time::timeout};
 
-/// How much is read and thrown away; whoever sends more than this does not listen.
-const DRAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// How long that may take.
+/// How long that may take; whoever sends for longer does not listen.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A body that goes back to its owner when it is dropped.
@@ -51,14 +48,7 @@ pub async fn finish_reading(request: Request, next: Next) -> Response {
 
 #[expect(clippy::disallowed_methods, reason = "it ends with its connection, at the latest in 10 s")]
 fn drain(mut body: Body) {
-    let draining = async move {
-        let mut length = 0;
-        while let Some(Ok(frame)) = body.frame().await
-            && length < DRAINED_BYTES_MAX
-        {
-            length += frame.data_ref().map_or(0, Bytes::len);
-        }
-    };
+    let draining = async move { while let Some(Ok(_)) = body.frame().await {} };
     tokio::spawn(timeout(DRAIN_TIME_MAX, draining));
 }
 

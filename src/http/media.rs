@@ -121,7 +121,8 @@ fn negotiate(headers: &HeaderMap, offers: &'static [Offer]) -> Option<&'static s
 }
 
 /// The media ranges of a line with their weights alone: a parameter such as `charset` would make a
-/// range more specific than anything that is offered.
+/// range more specific than anything that is offered. What is no media range (old clients send `*`)
+/// is left out and spoils nothing.
 fn weighted_ranges(line: &str) -> String {
     let weighted = |range: &str| {
         let mut parts = range.split(';').map(str::trim);
@@ -129,7 +130,8 @@ fn weighted_ranges(line: &str) -> String {
         let weight = parts.find(|part| part.starts_with("q=") || part.starts_with("Q="));
         weight.map_or_else(|| name.to_owned(), |weight| format!("{name};{weight}"))
     };
-    line.split(',').map(weighted).collect::<Vec<_>>().join(",")
+    let is_range = |range: &String| MediaType::parse(range).is_ok();
+    line.split(',').map(weighted).filter(is_range).collect::<Vec<_>>().join(",")
 }
 
 /// Which of `accepted` the body is, by its `Content-Type`; parameters (charset) do not count, since
@@ -179,6 +181,12 @@ mod tests {
     fn either_kind_of_message_is_accepted_where_the_kind_is_not_known() {
         assert_eq!(agreed("application/vnd.chatMessage.v1+json"), Some(PERSONAL_MESSAGE));
         assert_eq!(agreed("application/vnd.personalMessage.v1+json;q=0, application/*"), Some(JSON));
+    }
+
+    #[test]
+    fn what_is_no_media_range_spoils_nothing() {
+        assert_eq!(agreed("text/html, image/gif, *; q=.2, */*; q=.2"), Some(PERSONAL_MESSAGE));
+        assert_eq!(agreed("nonsense, application/json"), Some(JSON));
     }
 
     #[test]

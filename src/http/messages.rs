@@ -61,10 +61,10 @@ pub async fn send_message(
     accept: Accept<PersonalMessage>,
     key: KeyHeader,
     headers: HeaderMap,
-    JsonBody(body): JsonBody<NewPersonalMessage>,
+    body: JsonBody<NewPersonalMessage>,
 ) -> Answer {
     let mut errors = Vec::new();
-    let draft = body.checked(&mut errors);
+    let draft = body.acceptable()?.checked(&mut errors);
     let key = key.checked(&mut errors);
     let draft = draft.filter(|_| errors.is_empty()).ok_or_else(|| Problem::invalid(errors))?;
     let idempotency = key.map(|key| service.digester.bind(key, &draft));
@@ -172,8 +172,10 @@ pub async fn edit_message(
     accept: Accept<AnyMessage>,
     id: MessagePath,
     if_match: IfMatch,
-    JsonBody(edit): JsonBody<Edit>,
+    body: JsonBody<Edit>,
 ) -> Answer {
+    let if_match = if_match.readable()?;
+    let edit = body.acceptable()?;
     let expected = if_match.required()?;
     let id = id.known()?;
     let action = match edit {
@@ -205,7 +207,7 @@ pub async fn delete_message(
     id: MessagePath,
     if_match: IfMatch,
 ) -> Answer {
-    let expected = if_match.required()?;
+    let expected = if_match.readable()?.required()?;
     let action = Action::Delete { id: id.known()?, expected };
     change(&service, caller, action, accept.media_type).await
 }

@@ -5,8 +5,8 @@
 //! goes away never leaves one behind.
 //!
 //! # Limits of time
-//! Nothing waits without end: half a request's head 10 s, a body 10 s, a place in a batch 5 s, and a batch or a query as long as their own
-//! limits at the database allow.
+//! Nothing waits without end: half a request's head 20 s, a body 10 s, an answer that nobody takes
+//! 30 s, a place in a batch 5 s, and a batch or a query as long as their own limits allow.
 
 mod body;
 mod caller;
@@ -99,12 +99,18 @@ impl Service {
 }
 
 impl Broker {
+    /// Whether this replica publishes events at present.
+    pub fn is_publishing(&self) -> bool {
+        match self {
+            Self::NotConfigured => false,
+            Self::Configured { connected } => connected.load(Ordering::Relaxed),
+        }
+    }
+
     fn state(&self) -> operations::BrokerState {
         match self {
             Self::NotConfigured => operations::BrokerState::NotConfigured,
-            Self::Configured { connected } if connected.load(Ordering::Relaxed) => {
-                operations::BrokerState::Publishing
-            }
+            Self::Configured { .. } if self.is_publishing() => operations::BrokerState::Publishing,
             Self::Configured { .. } => operations::BrokerState::NotPublishing,
         }
     }
@@ -126,7 +132,8 @@ fn routes() -> OpenApiRouter<Service> {
 pub struct BadOrigin(String);
 
 /// The whole of what is served. The layers, from the outside: the request's id, its log line and
-/// metrics, and the rendering of problems; CORS; panics; compression; caching.
+/// metrics, and the rendering of problems; CORS; panics; encodings; caching; what a handler left
+/// unread.
 pub fn router(service: Service, cors_origins: &[String]) -> Result<Router, BadOrigin> {
     let (router, _) = routes().split_for_parts();
     let swagger = SwaggerUi::new("/swagger-ui")

@@ -13,7 +13,7 @@ use utoipa::{
 
 use super::{
     media,
-    problem::{self, ProblemDocument},
+    problem::{self, Kind, ProblemDocument, kinds},
     representation::PersonalMessage,
 };
 
@@ -47,32 +47,35 @@ impl Modify for Bearer {
     }
 }
 
-/// A problem that an operation can end in: its status, what it means there, and the header that
+/// A problem that an operation can end in: its kind, what it means there, and the header that
 /// comes with it.
-type Problem = (u16, &'static str, Option<(&'static str, &'static str)>);
+type Problem = (&'static Kind, &'static str, Option<(&'static str, &'static str)>);
 
 const UNAUTHORIZED: Problem = (
-    401,
+    &kinds::UNAUTHORIZED,
     "The token is missing, badly signed or expired",
     Some(("WWW-Authenticate", "`Bearer`, with the reason")),
 );
-const NOT_ACCEPTABLE: Problem = (406, "No media type of the answer is acceptable", None);
-const BODY_TOO_SLOW: Problem = (408, "The body did not arrive within 10 s", None);
-const BODY_TOO_LARGE: Problem = (413, "The body is larger than 256 KiB", None);
-const MALFORMED: Problem = (400, "The request cannot be read", None);
-const NOT_FOUND: Problem = (404, "There is no such message, or it is not yours", None);
-const FORBIDDEN: Problem = (403, "The message is not yours to edit, or not yours to mark", None);
-const GONE: Problem = (410, "The message is deleted", None);
+const NOT_ACCEPTABLE: Problem =
+    (&kinds::NOT_ACCEPTABLE, "No media type of the answer is acceptable", None);
+const BODY_TOO_SLOW: Problem = (&kinds::BODY_TOO_SLOW, "The body did not arrive within 10 s", None);
+const BODY_TOO_LARGE: Problem = (&kinds::BODY_TOO_LARGE, "The body is larger than 256 KiB", None);
+const MALFORMED: Problem = (&kinds::MALFORMED, "The request cannot be read", None);
+const NOT_FOUND: Problem = (&kinds::NOT_FOUND, "There is no such message, or it is not yours", None);
+const FORBIDDEN: Problem =
+    (&kinds::FORBIDDEN, "The message is not yours to edit, or not yours to mark", None);
+const GONE: Problem = (&kinds::DELETED, "The message is deleted", None);
 const STALE: Problem = (
-    412,
+    &kinds::STALE,
     "The message has changed: `current` is its timestamp",
     Some(("ETag", "The present timestamp in quotes")),
 );
-const INVALID: Problem = (422, "Fields are not acceptable: `errors` names each", None);
-const PRECONDITION_REQUIRED: Problem = (428, "If-Match is missing or `*`", None);
-const FAILED: Problem = (500, "The service failed; nothing was changed", None);
+const INVALID: Problem = (&kinds::INVALID, "Fields are not acceptable: `errors` names each", None);
+const PRECONDITION_REQUIRED: Problem =
+    (&kinds::PRECONDITION_REQUIRED, "If-Match is missing or `*`", None);
+const FAILED: Problem = (&kinds::INTERNAL, "The service failed; nothing was changed", None);
 const UNAVAILABLE: Problem = (
-    503,
+    &kinds::OVERLOADED,
     "The service is overloaded, shutting down, or its database is away. Nothing was changed and \
      nothing will be, with one exception: the problem `outcome-unknown`",
     Some(("Retry-After", "Seconds until it is worth trying again")),
@@ -95,19 +98,19 @@ macro_rules! problems {
 problems! {
     SendProblems = [
         MALFORMED, UNAUTHORIZED, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE,
-        (415, "The body's media type is not supported", Some(("Accept-Post", "What is supported"))),
+        (&kinds::UNSUPPORTED_MEDIA_TYPE, "The body's media type is not supported", Some(("Accept-Post", "What is supported"))),
         INVALID, FAILED, UNAVAILABLE,
     ];
     SyncProblems = [
         MALFORMED, UNAUTHORIZED, NOT_ACCEPTABLE,
-        (410, "`cursor-ahead`: the cursor lies beyond the timeline, since a backup was restored", None),
+        (&kinds::CURSOR_AHEAD, "`cursor-ahead`: the cursor lies beyond the timeline, since a backup was restored", None),
         INVALID, FAILED, UNAVAILABLE,
     ];
     ReadProblems = [UNAUTHORIZED, NOT_FOUND, NOT_ACCEPTABLE, FAILED, UNAVAILABLE];
     EditProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, BODY_TOO_SLOW, GONE, STALE,
         BODY_TOO_LARGE,
-        (415, "The body's media type is not supported", Some(("Accept-Patch", "What is supported"))),
+        (&kinds::UNSUPPORTED_MEDIA_TYPE, "The body's media type is not supported", Some(("Accept-Patch", "What is supported"))),
         INVALID, PRECONDITION_REQUIRED, FAILED, UNAVAILABLE,
     ];
     DeleteProblems = [
@@ -132,14 +135,15 @@ impl IntoResponses for MessageAnswer {
     }
 }
 
-fn response((status, description, extra): Problem) -> (String, RefOr<Response>) {
-    let mut response = ResponseBuilder::new()
-        .description(description)
-        .content(problem::MEDIA_TYPE, content::<ProblemDocument>());
+fn response((kind, description, extra): Problem) -> (String, RefOr<Response>) {
+    let mut content = content::<ProblemDocument>();
+    content.example = Some(problem::example(kind, description));
+    let mut response =
+        ResponseBuilder::new().description(description).content(problem::MEDIA_TYPE, content);
     if let Some((name, description)) = extra {
         response = response.header(name, header(description));
     }
-    (status.to_string(), response.build().into())
+    (kind.status.as_u16().to_string(), response.build().into())
 }
 
 fn content<T: ToSchema>() -> Content {
@@ -151,6 +155,29 @@ fn header(description: &str) -> Header {
     HeaderBuilder::new().schema(Some(text)).description(Some(description)).build()
 }
 
+/// Adds to every response the headers that every answer has.
+struct CommonHeaders;
+
+impl Modify for CommonHeaders {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let items = openapi.paths.paths.values_mut();
+        let operations =
+            items.flat_map(|item| [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]);
+        let responses =
+            operations.flatten().flat_map(|operation| operation.responses.responses.values_mut());
+        for response in responses {
+            let RefOr::T(response) = response else { continue };
+            for (name, description) in [
+                ("X-Request-Id", "The request's id, taken or made; its log lines have it"),
+                ("Cache-Control", "`private, no-cache`"),
+                ("Vary", "`Accept, Authorization, As-User`, and what else the answer depends on"),
+            ] {
+                response.headers.insert(name.to_owned(), RefOr::T(header(description)));
+            }
+        }
+    }
+}
+
 /// What the document says beside the operations.
 pub(super) fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
@@ -158,5 +185,7 @@ pub(super) fn document() -> utoipa::openapi::OpenApi {
 
 /// The whole document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    super::routes().into_openapi()
+    let mut openapi = super::routes().into_openapi();
+    CommonHeaders.modify(&mut openapi);
+    openapi
 }

@@ -29,7 +29,8 @@ const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long open requests may take to end at shutdown.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// Open connections; more wait in the listener's backlog. Each costs some ten kilobytes.
+/// Open connections; more wait in the listener's backlog. An idle one costs some ten kilobytes, one
+/// in the middle of a request up to its body (256 KiB) or its answer (1 MiB and a little).
 const CONNECTIONS_MAX: usize = 10_000;
 
 /// The pause after a connection that could not be accepted, which mostly means that the process

@@ -9,7 +9,7 @@ use lapin::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::store::outbox::Event;
 
@@ -53,6 +53,8 @@ pub enum Error {
     NotAccepted,
     #[error("the connection to the broker is lost")]
     Lost,
+    #[error("the broker is blocked by an alarm")]
+    Blocked,
 }
 
 /// The body of an event, as the contract has it.
@@ -105,10 +107,14 @@ impl Channel {
         Ok(())
     }
 
-    /// Fails once the connection or the channel is lost.
+    /// Fails once the connection or the channel is lost, or the broker takes nothing.
     pub fn check(&self) -> Result<(), Error> {
-        let alive = self.connection.status().connected() && self.channel.status().connected();
-        alive.then_some(()).ok_or(Error::Lost)
+        let connection = self.connection.status();
+        if connection.blocked() {
+            return Err(Error::Blocked);
+        }
+        let is_alive = connection.connected() && self.channel.status().connected();
+        is_alive.then_some(()).ok_or(Error::Lost)
     }
 
     /// Publishes all events, then waits for the confirms. Returns those that the broker has taken,
@@ -126,8 +132,9 @@ impl Channel {
             }
         }
         let mut confirmed = Vec::with_capacity(under_way.len());
+        let deadline = Instant::now() + ANSWER_TIME_MAX;
         for (event, confirm) in under_way {
-            match delivered(confirm).await {
+            match delivered(confirm, deadline).await {
                 Ok(()) => confirmed.push(event),
                 Err(error) if outcome.is_ok() => outcome = Err(error),
                 Err(_) => {}
@@ -172,8 +179,8 @@ fn properties(event: &Event) -> BasicProperties {
 
 /// Waits until the broker has taken responsibility. An `Ack` with a message in it is one that was
 /// returned first, because no queue takes it.
-async fn delivered(confirm: PublisherConfirm) -> Result<(), Error> {
-    match in_time(confirm).await? {
+async fn delivered(confirm: PublisherConfirm, deadline: Instant) -> Result<(), Error> {
+    match timeout_at(deadline, confirm).await.map_err(|_| Error::TimedOut)?? {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) => Err(Error::Returned),
         Confirmation::Nack(_) | Confirmation::NotRequested => Err(Error::NotAccepted),

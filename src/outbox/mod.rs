@@ -114,22 +114,22 @@ impl Publisher {
         let channel = Channel::open(Arc::clone(&self.config)).await?;
         tracing::info!(queue = %self.config.queue, "publishing events");
         self.connected.store(true, Ordering::Relaxed);
-        *pause = PAUSE_MIN;
-        let outcome = self.drain(&channel).await;
+        let outcome = self.drain(&channel, pause).await;
         channel.close().await;
         outcome
     }
 
-    async fn drain(&mut self, channel: &Channel) -> Result<(), Error> {
+    async fn drain(&mut self, channel: &Channel, pause: &mut Duration) -> Result<(), Error> {
         loop {
+            channel.check()?;
             let events =
                 in_time(async { outbox::oldest(self.session.connection().await?, WINDOW_EVENTS).await })
                     .await?;
             for round in rounds(&events) {
                 self.publish(channel, &round).await?;
+                *pause = PAUSE_MIN;
             }
             if events.is_empty() {
-                channel.check()?;
                 // Looking anyway after the period needs no other reason.
                 let _ = timeout(LOOK_PERIOD, self.wake.notified()).await;
             }

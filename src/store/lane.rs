@@ -20,10 +20,14 @@ impl<'c> Lane<'c> {
     ///
     /// The lock stands in a statement of its own: each statement has its own snapshot, so what is
     /// read after it sees everything that was committed under it. (A snapshot taken while waiting
-    /// would be older than the wait.)
+    /// would be older than the wait; hence READ COMMITTED, whatever the server's default is.)
     pub async fn enter(connection: &'c mut PgConnection) -> Result<Self> {
-        let transaction =
-            connection.begin_with("BEGIN; SELECT pg_advisory_xact_lock(7305808869231650168)").await?;
+        let transaction = connection
+            .begin_with(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+                 SELECT pg_advisory_xact_lock(7305808869231650168)",
+            )
+            .await?;
         Ok(Self { transaction })
     }
 

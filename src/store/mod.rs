@@ -31,3 +31,9 @@ fn columns(ids: impl Iterator<Item = (ApplicationId, MessageId)>) -> (Vec<i64>, 
 pub async fn is_available(pool: &PgPool) -> bool {
     sqlx::query_scalar!(r#"SELECT TRUE AS "available!""#).fetch_one(pool).await.unwrap_or(false)
 }
+
+/// The encoding of the database's text.
+pub async fn encoding(connection: &mut PgConnection) -> Result<String> {
+    let encoding = sqlx::query_scalar!(r#"SELECT current_setting('server_encoding') AS "encoding!""#);
+    Ok(encoding.fetch_one(connection).await?)
+}

@@ -112,7 +112,7 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
 }
 
 /// As [`read`], with the present data of every message, which ends a page after `bytes_max` of
-/// data (the entry that passes the limit is still part of it, so a page always goes on).
+/// JSON (200 bytes for what every message has; the entry that passes the limit is still part of it, so a page always goes on).
 ///
 /// A message that is listed more than once is read and counted once, at its first entry: so it is
 /// on the page wherever the page ends. It is handed over with its newest entry of the page.
@@ -159,7 +159,10 @@ pub async fn read_with_messages(
                        listed.message_id,
                        m.*,
                        coalesce(sum(
-                           octet_length(coalesce(m.text, '')) + octet_length(coalesce(m.attributes::text, ''))
+                           coalesce(octet_length(to_json(m.text)::text), 0)
+                           + coalesce(octet_length(m.attributes::text), 0)
+                           + coalesce(octet_length(array_to_string(m.files, '","')), 0)
+                           + 200
                        ) OVER (
                            ORDER BY listed.timestamp ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                        ), 0) AS bytes_before

@@ -70,6 +70,7 @@ pub fn connect_options(url: &str, purpose: Purpose) -> Result<PgConnectOptions> 
         .log_statements(tracing::log::LevelFilter::Trace)
         .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
         .options([
+            ("default_transaction_isolation", "read committed"),
             ("synchronous_commit", "on"),
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),

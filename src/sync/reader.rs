@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// A page with data ends after this much of it, in bytes of text and attributes.
+/// A page with data ends after this much of it, in bytes of JSON.
 const PAGE_BYTES_MAX: i64 = 1024 * 1024;
 
 /// The longest that a query may take. The server's own limit is shorter; this one is for a
@@ -113,20 +113,23 @@ impl<R: Read> Reader<R> {
     }
 
     /// Runs a failed batch again, caller by caller, so that the one it fails for is alone with it.
-    /// Once no connection can be had, everybody who is left is told so at once.
+    /// Once the database is found to be away or too slow, everybody who is left is told so at once.
     async fn serve_one_by_one(&mut self, batch: Batch<R>) {
         let mut is_away = false;
         for begun in batch {
-            is_away = is_away || self.session.connection().await.is_err();
             let answer =
                 if is_away { Err(Error::Unavailable) } else { self.read_one(&begun.request).await };
+            is_away = matches!(answer, Err(Error::Unavailable));
             begun.answer(answer);
         }
     }
 
     async fn read_one(&mut self, request: &R::Request) -> Result<R::Answer, Error> {
         let mut answers = self.read(&[request]).await.inspect_err(|error| {
-            tracing::error!(%error, "a query failed");
+            // That the database is away was said for the batch.
+            if !error.is_unavailable() {
+                tracing::error!(%error, "a query failed");
+            }
         })?;
         Ok(answers.pop().expect("a read answers each request"))
     }

@@ -71,7 +71,13 @@ impl Writer {
                     todo.push(second_half);
                     todo.push(batch);
                 }
-                Err(setback) => batch.into_iter().for_each(|begun| begun.answer(Err(setback.error()))),
+                Err(Setback::Refused) => refuse(batch, &Setback::Refused),
+                Err(setback) => {
+                    // The other parts would fare no better, and their callers have waited as long.
+                    refuse(batch, &setback);
+                    let untouched = todo.drain(..).flatten().collect();
+                    refuse(untouched, &Setback::Unavailable);
+                }
             }
         }
     }
@@ -132,6 +138,12 @@ impl Setback {
             Self::Unavailable => Error::Unavailable,
             Self::OutcomeUnknown => Error::OutcomeUnknown,
         }
+    }
+}
+
+fn refuse(batch: Vec<Begin>, setback: &Setback) {
+    for begun in batch {
+        begun.answer(Err(setback.error()));
     }
 }
 

@@ -66,6 +66,25 @@ fn help_explains_every_setting_and_shows_no_secret() {
 }
 
 #[tokio::test]
+async fn log_lines_are_for_people_or_for_machines() {
+    use std::io::{BufRead, BufReader};
+
+    let database = Database::fresh().await;
+    for (format, is_json) in [("human", false), ("json", true)] {
+        let mut command = Replica::command(&database.url);
+        let mut process =
+            command.env("LOG_FORMAT", format).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let line =
+            lines.into_iter().find(|line| line.contains("AMQP_URL is not set")).expect("the line");
+        process.kill().unwrap();
+        process.wait().unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), is_json, "{line}");
+        assert!(!line.contains('\u{1b}'), "no colours where nobody looks: {line}");
+    }
+}
+
+#[tokio::test]
 async fn replicas_that_start_together_on_an_empty_database_agree_on_its_schema() {
     let database = Database::fresh().await;
     let start = || Replica::start(&database, Settings::default());

@@ -62,8 +62,11 @@ async fn a_failure_is_logged_under_the_id_that_the_caller_gets() {
     let problem = reply.expect_problem(500, "internal");
     assert!(!reply.text.contains("updates"), "no internals: {problem}");
     let id = problem["requestId"].as_str().unwrap();
+    let line = crate::support::eventually("a log line has the id", async || {
+        replica.log().into_iter().find(|line| line.contains(id))
+    })
+    .await;
     let lines = replica.log();
-    let line = lines.iter().find(|line| line.contains(id)).expect("a log line with the id");
     assert!(line.contains(trace) && line.contains("\"level\":\"ERROR\""), "{line}");
     assert!(
         lines.iter().any(|line| line.contains("elsewhere") || line.contains("updates")),

@@ -82,6 +82,26 @@ async fn a_key_is_1_to_64_visible_characters_given_once() {
 }
 
 #[tokio::test]
+async fn the_servers_default_isolation_does_not_matter() {
+    let database = Database::fresh().await;
+    database
+        .execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable',
+             current_database()); END $$",
+        )
+        .await;
+    let one = Replica::start(&database, Settings::default()).await;
+    let other = Replica::start(&database, Settings::default()).await;
+    for pair in 0..100 {
+        let (key, body) = (pair.to_string(), json!({ "to": "john", "text": "hi" }));
+        let (first, second) = (one.user("jane"), other.user("jane"));
+        let (first, second) = tokio::join!(post(&first, &key, body.clone()), post(&second, &key, body));
+        assert_eq!(first.expect(201), second.expect(201));
+    }
+    assert_eq!(database.count("SELECT count(*) FROM messages").await, 100);
+}
+
+#[tokio::test]
 async fn many_repetitions_at_once_send_one_message() {
     let database = Database::fresh().await;
     let one = Replica::start(&database, Settings::default()).await;

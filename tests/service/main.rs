@@ -13,6 +13,7 @@ mod support;
 mod callers;
 mod cancelled;
 mod changing;
+mod coalescing;
 mod command_line;
 mod crashes;
 mod edges;

@@ -39,6 +39,11 @@ fn every_operation_is_named_described_and_complete() {
         let what = format!("{method} {path}");
         assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{what}");
         let responses = operation["responses"].as_object().unwrap();
+        for (status, response) in responses {
+            for header in ["X-Request-Id", "Cache-Control", "Vary"] {
+                assert!(response["headers"][header].is_object(), "{what} {status} has no {header}");
+            }
+        }
         if !path.starts_with("/messages") {
             continue;
         }
@@ -50,6 +55,8 @@ fn every_operation_is_named_described_and_complete() {
         for (status, problem) in problems {
             let schema = &problem["content"]["application/problem+json"]["schema"]["$ref"];
             assert_eq!(schema, "#/components/schemas/ProblemDocument", "{what} {status}");
+            let example = &problem["content"]["application/problem+json"]["example"];
+            assert_eq!(example["status"].to_string(), *status, "{what}");
         }
         assert!(responses["503"]["headers"]["Retry-After"].is_object(), "{what}");
         assert!(responses["401"]["headers"]["WWW-Authenticate"].is_object(), "{what}");

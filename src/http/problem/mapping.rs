@@ -67,7 +67,8 @@ impl From<timeline::Error> for Problem {
             timeline::Error::Unavailable => database_unavailable(),
             timeline::Error::OutcomeUnknown => Self::new(
                 &kinds::OUTCOME_UNKNOWN,
-                "the change may or may not have been made; repeat the request with the same key",
+                "the change may or may not have been made; repeating the request is safe with the same \
+                 Idempotency-Key or If-Match",
             )
             .retry_after(RETRY_AWAY_SECONDS),
             timeline::Error::Failed => Self::internal(),

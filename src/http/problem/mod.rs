@@ -1,6 +1,6 @@
 //! Problem documents (RFC 9457): what every error looks like.
 
-mod kinds;
+pub mod kinds;
 mod mapping;
 
 use std::{any::Any, fmt};
@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::Timestamp;
-use kinds::Kind;
+pub use kinds::Kind;
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -206,6 +206,16 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self);
         response
     }
+}
+
+/// A document of this kind, as the OpenAPI document shows it.
+pub fn example(kind: &'static Kind, detail: &str) -> serde_json::Value {
+    let mut problem = Problem::new(kind, detail);
+    if kind.name == kinds::INVALID.name {
+        problem = Problem::invalid_field("text", "must be at most 20,000 characters");
+    }
+    let document = problem.render("5f0c1c1e-9a53-4bd1-9d0f-0d6c3f6f1f2a");
+    serde_json::from_slice(&document).expect("a document is JSON")
 }
 
 /// Answers a path that no route has.

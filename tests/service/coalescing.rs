@@ -1,0 +1,154 @@
+//! Callers who wait are answered by one query.
+
+use reqwest::Method;
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::support::{Client, Database, Replica, Reply, Settings, eventually};
+
+/// Queries of each kind that are under way at a time, as `sync` has it.
+const READERS: usize = 2;
+
+/// Locks a table against every reader until the connection is closed.
+async fn lock(database: &Database, table: &str) -> PgConnection {
+    let mut connection = database.connect().await;
+    connection.execute("BEGIN").await.unwrap();
+    let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+    connection.execute(sqlx::AssertSqlSafe(lock)).await.unwrap();
+    connection
+}
+
+/// Begins a request; `path` is read as `client`.
+fn begin(client: &Client, path: &str) -> tokio::task::JoinHandle<Reply> {
+    let request = client.request(Method::GET, path);
+    tokio::spawn(Reply::of(request))
+}
+
+/// Keeps every reader busy with one caller each, so that whoever comes now waits.
+async fn occupy(
+    database: &Database,
+    client: &Client,
+    path: &str,
+) -> Vec<tokio::task::JoinHandle<Reply>> {
+    let mut busy = Vec::new();
+    for count in 1..=READERS as i64 {
+        busy.push(begin(client, path));
+        eventually("a reader waits for the table", async || {
+            let waiting = database
+                .count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+                .await;
+            (waiting == count).then_some(())
+        })
+        .await;
+    }
+    busy
+}
+
+async fn wait_for_waiting(replica: &Replica, queue: &str, count: f64) {
+    eventually("the callers wait", async || {
+        let waiting = replica.metric("messages_queue_waiting", &format!("queue=\"{queue}\"")).await;
+        (waiting == count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn callers_who_wait_share_one_query_and_each_gets_its_own_page() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    for number in 0..30 {
+        replica.user("jane").send(&format!("user-{number}"), &number.to_string()).await;
+    }
+    let table = lock(&database, "updates").await;
+    let busy = occupy(&database, &replica.user("jane"), "/messages").await;
+    let waiting: Vec<_> = (0..30)
+        .map(|number| begin(&replica.user(&format!("user-{number}")), "/messages?limit=7"))
+        .collect();
+    wait_for_waiting(&replica, "pages", 30.0).await;
+    table.close().await.unwrap();
+    for reply in busy {
+        reply.await.unwrap().expect(200);
+    }
+    for (number, reply) in (1..).zip(waiting) {
+        let page = reply.await.unwrap().expect(200);
+        assert_eq!((page["total"].as_i64(), page["next"].as_i64()), (Some(1), Some(number)));
+    }
+    let queries = replica.metric("messages_batch_size_count", "queue=\"pages\"").await;
+    assert_eq!(queries, READERS as f64 + 1.0, "the thirty were one query");
+}
+
+#[tokio::test]
+async fn a_query_that_fails_for_one_caller_is_run_again_for_the_others() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    let jane = replica.user("jane");
+    let mut paths = Vec::new();
+    for text in ["one", "poison", "three"] {
+        paths.push(format!("/messages/{}", jane.send("john", text).await["id"]));
+    }
+    database
+        .execute(
+            "ALTER TABLE messages RENAME TO stored;
+             CREATE VIEW messages AS
+             SELECT application_id, id, timestamp, sender, recipient, created, edited, read,
+                    CASE WHEN text = 'poison' THEN (1 / (length(text) - 6))::text ELSE text END AS text,
+                    files, attributes, reply_to, deleted, idempotency_key, request_digest
+             FROM stored",
+        )
+        .await;
+    let table = lock(&database, "stored").await;
+    let busy = occupy(&database, &jane, &paths[0]).await;
+    let waiting: Vec<_> = paths.iter().map(|path| begin(&jane, path)).collect();
+    wait_for_waiting(&replica, "messages", 3.0).await;
+    table.close().await.unwrap();
+    for reply in busy {
+        reply.await.unwrap();
+    }
+    let mut statuses = Vec::new();
+    for reply in waiting {
+        statuses.push(reply.await.unwrap().status);
+    }
+    assert_eq!(statuses, [200, 500, 200]);
+}
+
+#[tokio::test]
+async fn a_full_queue_of_reads_sheds_load() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default().with("READ_QUEUE_MAX", "3")).await;
+    let jane = replica.user("jane");
+    let table = lock(&database, "updates").await;
+    let busy = occupy(&database, &jane, "/messages").await;
+    let waiting: Vec<_> = (0..3).map(|_| begin(&jane, "/messages")).collect();
+    wait_for_waiting(&replica, "pages", 3.0).await;
+    let shed = jane.get("/messages").await;
+    shed.expect_problem(503, "overloaded");
+    assert!(!shed.header("retry-after").is_empty());
+    table.close().await.unwrap();
+    for reply in busy.into_iter().chain(waiting) {
+        reply.await.unwrap().expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_is_not_waited_for_without_end() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    let jane = replica.user("jane");
+    // The lock is held until everybody has an answer.
+    let table = lock(&database, "updates").await;
+    let busy = occupy(&database, &jane, "/messages").await;
+    let waiting: Vec<_> = (0..20).map(|_| begin(&jane, "/messages")).collect();
+    let writing = tokio::spawn({
+        let jane = jane.clone();
+        async move { jane.post(serde_json::json!({ "to": "john", "text": "hi" })).await }
+    });
+    for reply in busy.into_iter().chain(waiting).chain([writing]) {
+        let reply = reply.await.unwrap();
+        assert_eq!(reply.status, 503, "{}", reply.text);
+    }
+    table.close().await.unwrap();
+    eventually("the service recovers", async || {
+        (jane.get("/messages").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(jane.sync("").await["total"], 0, "what was answered with 503 was not done");
+}
