@@ -18,4 +18,4 @@ pub use ids::{
 pub use message::{Content, FILES_MAX, FileUse, Files, Message};
 pub use refusal::{Invalid, Refusal};
 pub use text::{TEXT_CHARS_MAX, Text};
-pub use timestamp::{TIMESTAMP_MAX, Timestamp};
+pub use timestamp::Timestamp;

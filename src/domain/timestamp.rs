@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-/// The largest timestamp that the service gives: 2^53 - 1, exact in JavaScript's numbers.
-pub const TIMESTAMP_MAX: i64 = (1 << 53) - 1;
-
 /// A point on the one timeline of the service: a value of the database's sequence `timeline`.
 ///
-/// It orders changes and is not a clock. Zero is the point before every change.
+/// It orders changes and is not a clock. Zero is the point before every change; the sequence ends at
+/// 2^53 - 1, so that every timestamp is exact in JavaScript's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 

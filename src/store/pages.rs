@@ -122,74 +122,9 @@ pub async fn read_with_messages(
     bytes_max: i64,
 ) -> Result<Vec<Page>> {
     let columns = Columns::of(requests);
-    let rows = sqlx::query_as!(
+    let rows = sqlx::query_file_as!(
         PageRow,
-        r#"
-        SELECT asked.ordinal          AS "ordinal!",
-               newest.timestamp       AS "latest?",
-               CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "last_given!",
-               page.update_timestamp  AS "update_timestamp?",
-               page.message_id        AS "message_id?",
-               page.application_id    AS "application_id?",
-               page.timestamp         AS "timestamp?",
-               page.sender            AS "sender?",
-               page.recipient         AS "recipient?",
-               page.created           AS "created?",
-               page.edited            AS "edited?",
-               page.read              AS "read?",
-               page.text              AS "text?",
-               page.files             AS "files?",
-               page.attributes        AS "attributes?: _",
-               page.reply_to          AS "reply_to?",
-               page.deleted           AS "deleted?"
-        FROM timeline
-        CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
-            WITH ORDINALITY AS asked (application_id, user_id, after, page_limit, ordinal)
-        LEFT JOIN LATERAL (
-            SELECT u.timestamp
-            FROM updates AS u
-            WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
-            ORDER BY u.timestamp DESC
-            LIMIT 1
-        ) AS newest ON TRUE
-        LEFT JOIN LATERAL (
-            SELECT sized.*
-            FROM (
-                SELECT listed.timestamp AS update_timestamp,
-                       listed.message_id,
-                       m.*,
-                       coalesce(sum(
-                           coalesce(octet_length(to_json(m.text)::text), 0)
-                           + coalesce(octet_length(m.attributes::text), 0)
-                           + coalesce(octet_length(array_to_string(m.files, '","')), 0)
-                           + 200
-                       ) OVER (
-                           ORDER BY listed.timestamp ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                       ), 0) AS bytes_before
-                FROM (
-                    SELECT entry.timestamp,
-                           entry.message_id,
-                           row_number() OVER (
-                               PARTITION BY entry.message_id ORDER BY entry.timestamp
-                           ) = 1 AS is_first
-                    FROM (
-                        SELECT u.timestamp, u.message_id
-                        FROM updates AS u
-                        WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
-                          AND u.timestamp > asked.after
-                          AND newest.timestamp > asked.after
-                        ORDER BY u.timestamp
-                        LIMIT asked.page_limit
-                    ) AS entry
-                ) AS listed
-                LEFT JOIN messages AS m
-                    ON listed.is_first
-                    AND m.application_id = asked.application_id AND m.id = listed.message_id
-            ) AS sized
-            WHERE sized.bytes_before < $5::bigint
-        ) AS page ON TRUE
-        ORDER BY asked.ordinal, page.update_timestamp
-        "#,
+        "src/store/pages_with_messages.sql",
         &columns.applications,
         &columns.users as &[&str],
         &columns.after as &[Option<i64>],

@@ -144,9 +144,4 @@ impl Session {
     pub fn discard(&mut self) {
         self.connection = None;
     }
-
-    /// Whether there is a connection that an earlier use may have left dead.
-    pub fn is_used(&self) -> bool {
-        self.connection.is_some()
-    }
 }

@@ -9,14 +9,14 @@ use crate::domain::{MessageId, Timestamp};
 
 /// A timestamp and an id that nobody else will get, and the time at which they were drawn.
 #[derive(Debug, Clone, Copy)]
-pub struct Drawn {
+pub struct Draw {
     pub timestamp: Timestamp,
     pub id: MessageId,
     pub now: OffsetDateTime,
 }
 
 /// Draws for `count` changes, in ascending order. What is not used is a gap that nobody sees.
-pub async fn draw(lane: &mut Lane<'_>, count: usize) -> Result<Vec<Drawn>> {
+pub async fn draw(lane: &mut Lane<'_>, count: usize) -> Result<Vec<Draw>> {
     let drawn = sqlx::query!(
         r#"
         SELECT nextval('timeline')    AS "timestamp!",
@@ -26,7 +26,7 @@ pub async fn draw(lane: &mut Lane<'_>, count: usize) -> Result<Vec<Drawn>> {
         "#,
         count as i64,
     )
-    .map(|row| Drawn { timestamp: Timestamp(row.timestamp), id: MessageId(row.id), now: row.now })
+    .map(|row| Draw { timestamp: Timestamp(row.timestamp), id: MessageId(row.id), now: row.now })
     .fetch_all(lane.connection())
     .await?;
     Ok(drawn)

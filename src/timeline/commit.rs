@@ -12,13 +12,12 @@ use uuid::Uuid;
 
 use super::{
     command::{Command, Done, Idempotency},
-    decide::{Change, Creation, Decision, Draw, State, decide},
+    decide::{Change, Creation, Decision, State, decide},
 };
 use crate::{
     domain::{ApplicationId, Message, MessageId, Refusal},
     store::{
-        self, Lane, Session, messages::NewMessage, outbox::NewEvents, timeline::Drawn,
-        updates::NewUpdate,
+        self, Lane, Session, messages::NewMessage, outbox::NewEvents, timeline::Draw, updates::NewUpdate,
     },
 };
 
@@ -64,8 +63,8 @@ async fn prepare<'s>(
 ) -> store::Result<(Lane<'s>, Results)> {
     let mut lane = Lane::enter(session.connection().await?).await?;
     let state = load(&mut lane, commands).await?;
-    let drawn = store::timeline::draw(&mut lane, commands.len()).await?;
-    let (ledger, results) = Ledger::decide(state, commands, &drawn);
+    let draws = store::timeline::draw(&mut lane, commands.len()).await?;
+    let (ledger, results) = Ledger::decide(state, commands, &draws);
     if !ledger.changes.is_empty() {
         ledger.store(&mut lane).await?;
         store::timeline::record_batch(&mut lane, writer, number).await?;
@@ -136,17 +135,16 @@ struct Entry {
 
 impl Ledger {
     /// Decides the commands in order; each sees what the ones before it did.
-    fn decide(mut state: State, commands: &[&Command], drawn: &[Drawn]) -> (Self, Results) {
+    fn decide(mut state: State, commands: &[&Command], draws: &[Draw]) -> (Self, Results) {
         let mut ledger = Self::default();
         let mut results = Vec::with_capacity(commands.len());
-        for (command, drawn) in commands.iter().zip(drawn) {
-            let draw = Draw { timestamp: drawn.timestamp, id: drawn.id, now: drawn.now };
-            let decision = decide(&state, command, &draw);
+        for (command, draw) in commands.iter().zip(draws) {
+            let decision = decide(&state, command, draw);
             results.push(decision.map(|decision| match decision {
                 Decision::Change(change) => {
                     state.apply(command.application, &change);
                     let message = Arc::clone(&change.message);
-                    ledger.add(command.application, change, drawn.now);
+                    ledger.add(command.application, change, draw.now);
                     Done { message, replayed: false }
                 }
                 Decision::Keep(message) => Done { message, replayed: false },

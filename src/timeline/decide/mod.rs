@@ -7,20 +7,11 @@ mod messages;
 
 use std::{collections::HashMap, sync::Arc};
 
-use time::OffsetDateTime;
-
 use super::command::{Action, Command, Idempotency};
-use crate::domain::{
-    ApplicationId, Digest, FileUse, IdempotencyKey, Message, MessageId, Refusal, Timestamp, UserId,
+use crate::{
+    domain::{ApplicationId, Digest, FileUse, IdempotencyKey, Message, MessageId, Refusal, UserId},
+    store::timeline::Draw,
 };
-
-/// What a command would get if it changes something: drawn under the lane's lock.
-#[derive(Debug, Clone, Copy)]
-pub struct Draw {
-    pub timestamp: Timestamp,
-    pub id: MessageId,
-    pub now: OffsetDateTime,
-}
 
 /// What a command comes to.
 #[derive(Debug, Clone, PartialEq)]
