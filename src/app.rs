@@ -130,7 +130,7 @@ pub async fn migrate(config: &DatabaseConfig) -> Outcome {
 
 /// Waits for the database, checks it, and runs the migrations under their own lock.
 async fn migrated(database_url: &str) -> Result<Session, Box<dyn Error>> {
-    let mut session = Session::new(database_url, Purpose::Administration)?;
+    let mut session = Session::new(database_url, Purpose::Migrating)?;
     let connection = connected(&mut session).await?;
     let encoding = store::encoding(connection).await?;
     if encoding != "UTF8" {

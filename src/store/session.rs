@@ -30,11 +30,13 @@ pub enum Purpose {
     Reading,
     /// Publishes the outbox, under a lock of its own.
     Publishing,
+    /// Changes the schema, which takes as long as it takes; others who start wait for it.
+    Migrating,
     /// Everything else.
     Administration,
 }
 
-/// Seconds; see [`Purpose::Writing`] for their order.
+/// Seconds, zero for none; see [`Purpose::Writing`] for their order.
 struct TimeLimits {
     idle_in_transaction: u32,
     statement: u32,
@@ -46,6 +48,7 @@ impl Purpose {
         let (idle_in_transaction, statement, lock) = match self {
             Self::Writing => (5, 10, 15),
             Self::Reading | Self::Publishing => (5, 10, 10),
+            Self::Migrating => (0, 0, 0),
             Self::Administration => (60, 60, 60),
         };
         TimeLimits { idle_in_transaction, statement, lock }
@@ -56,6 +59,7 @@ impl Purpose {
             Self::Writing => "messages writer",
             Self::Reading => "messages reader",
             Self::Publishing => "messages publisher",
+            Self::Migrating => "messages migration",
             Self::Administration => "messages",
         }
     }
@@ -83,7 +87,7 @@ pub fn connect_options(url: &str, purpose: Purpose) -> Result<PgConnectOptions> 
             ("statement_timeout", seconds(limits.statement)),
             ("lock_timeout", seconds(limits.lock)),
         ]);
-    if purpose == Purpose::Administration {
+    if matches!(purpose, Purpose::Migrating | Purpose::Administration) {
         return Ok(options);
     }
     // Every statement here looks up a few rows by key. Planning each anew costs more than running
