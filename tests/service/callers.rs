@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Client, Database, Replica, Reply, Settings, token};
+use crate::support::{Client, Reply, service, token};
 
 /// Every operation that needs a caller, on message `id`.
 async fn every_operation(client: &Client, id: &serde_json::Value) -> Vec<(&'static str, Reply)> {
@@ -20,8 +20,7 @@ async fn every_operation(client: &Client, id: &serde_json::Value) -> Vec<(&'stat
 
 #[tokio::test]
 async fn no_operation_answers_without_a_valid_token() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     let expired = token(1, "jane", Duration::ZERO);
     let tampered = format!("{}x", token(1, "jane", Duration::from_secs(60)));
     let callers = [
@@ -46,8 +45,7 @@ async fn no_operation_answers_without_a_valid_token() {
 
 #[tokio::test]
 async fn a_header_that_is_no_bearer_token_is_told_so() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     for value in ["Basic amFuZTp4", "Bearer", "token"] {
         let request =
             replica.nobody().request(reqwest::Method::GET, "/messages").header("authorization", value);
@@ -63,8 +61,7 @@ async fn a_header_that_is_no_bearer_token_is_told_so() {
 
 #[tokio::test]
 async fn a_strangers_message_does_not_exist() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let sent = replica.user("jane").send("john", "between us").await;
     for stranger in [replica.user("jim"), replica.user_of(2, "jane"), replica.user_of(2, "john")] {
         let replies = every_operation(&stranger, &sent["id"]).await;

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{
-    Acknowledged, Client, Database, PATIENCE, Replica, Reply, Settings, eventually, missed,
-};
+use crate::support::{Acknowledged, Client, PATIENCE, Reply, eventually, missed, service};
 
 /// Requests that are begun, most of them to be cancelled.
 const REQUESTS: u64 = 3000;
@@ -16,8 +14,7 @@ const AT_ONCE: u64 = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_of_cancelled_requests_leave_nothing_behind() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     let acknowledged = Acknowledged::default();
     let mut callers = Vec::new();
     for caller in 0..AT_ONCE {

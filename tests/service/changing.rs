@@ -3,12 +3,11 @@
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::json;
 
-use crate::support::{Database, Replica, Reply, Settings};
+use crate::support::{Reply, service};
 
 #[tokio::test]
 async fn a_message_is_not_sent_again_to_whoever_has_it() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let sent = jane.send("john", "hi").await;
     let get = |tag: String| {
@@ -27,8 +26,7 @@ async fn a_message_is_not_sent_again_to_whoever_has_it() {
 
 #[tokio::test]
 async fn an_edit_changes_the_text_and_only_the_text() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let sent = jane.post(json!({ "to": "john", "text": "hi", "files": ["a"] })).await.expect(201);
     let reply = jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": " ho " })).await;
@@ -43,8 +41,7 @@ async fn an_edit_changes_the_text_and_only_the_text() {
 
 #[tokio::test]
 async fn a_patch_is_what_its_media_type_says() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     let sent = jane.send("john", "hi").await;
     let path = format!("/messages/{}", sent["id"]);
@@ -78,8 +75,7 @@ async fn a_patch_is_what_its_media_type_says() {
 
 #[tokio::test]
 async fn only_the_sender_edits_only_the_recipient_marks_and_both_delete() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     for deleter in [&jane, &john] {
         let sent = jane.send("john", "hi").await;
@@ -92,8 +88,7 @@ async fn only_the_sender_edits_only_the_recipient_marks_and_both_delete() {
 
 #[tokio::test]
 async fn a_deleted_message_is_a_tombstone_for_ever() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     let body = json!({ "to": "john", "text": "secret", "files": ["f"], "attributes": { "a": 1 } });
     let sent = jane.post(body).await.expect(201);
@@ -117,8 +112,7 @@ async fn a_deleted_message_is_a_tombstone_for_ever() {
 
 #[tokio::test]
 async fn a_change_says_which_state_it_means() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let sent = jane.send("john", "hi").await;
     let id = &sent["id"];
@@ -150,8 +144,7 @@ async fn a_change_says_which_state_it_means() {
 
 #[tokio::test]
 async fn what_changes_nothing_is_answered_and_not_listed() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     let sent = jane.send("john", "hi").await;
     let edited = jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": "ho" })).await.expect(200);
@@ -166,8 +159,7 @@ async fn what_changes_nothing_is_answered_and_not_listed() {
 
 #[tokio::test]
 async fn a_text_may_go_only_where_files_or_attributes_remain() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let bare = jane.send("john", "hi").await;
     let reply = jane.patch(&bare["id"], &bare["timestamp"], json!({ "text": " " })).await;
@@ -187,8 +179,7 @@ async fn a_text_may_go_only_where_files_or_attributes_remain() {
 
 #[tokio::test]
 async fn a_path_that_names_no_message_is_not_found() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     for id in ["999999", "0", "-1", "abc", "1.0", "99999999999999999999", "%FF", "%00"] {
         jane.get(&format!("/messages/{id}")).await.expect_problem(404, "not-found");
@@ -199,8 +190,7 @@ async fn a_path_that_names_no_message_is_not_found() {
 
 #[tokio::test]
 async fn either_kind_of_message_may_be_asked_for() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let sent = jane.send("john", "hi").await;
     for (accept, status, label) in [

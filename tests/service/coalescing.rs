@@ -3,7 +3,7 @@
 use reqwest::Method;
 use sqlx::{Connection, Executor, PgConnection};
 
-use crate::support::{Client, Database, Replica, Reply, Settings, eventually};
+use crate::support::{Client, Database, Replica, Reply, Settings, eventually, service};
 
 /// Queries of each kind that are under way at a time, as `sync` has it.
 const READERS: usize = 2;
@@ -53,8 +53,7 @@ async fn wait_for_waiting(replica: &Replica, queue: &str, count: f64) {
 
 #[tokio::test]
 async fn callers_who_wait_share_one_query_and_each_gets_its_own_page() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     for number in 0..30 {
         replica.user("jane").send(&format!("user-{number}"), &number.to_string()).await;
     }
@@ -78,8 +77,7 @@ async fn callers_who_wait_share_one_query_and_each_gets_its_own_page() {
 
 #[tokio::test]
 async fn a_query_that_fails_for_one_caller_is_run_again_for_the_others() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     let jane = replica.user("jane");
     let mut paths = Vec::new();
     for text in ["one", "poison", "three"] {
@@ -130,8 +128,7 @@ async fn a_full_queue_of_reads_sheds_load() {
 
 #[tokio::test]
 async fn a_database_that_hangs_is_not_waited_for_without_end() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     let jane = replica.user("jane");
     // The lock is held until everybody has an answer.
     let table = lock(&database, "updates").await;

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use crate::support::{Database, Replica, SECRET, Settings};
+use crate::support::{Database, Replica, SECRET, Settings, service};
 
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_messages"));
@@ -16,8 +16,7 @@ fn text(output: &[u8]) -> &str {
 
 #[tokio::test]
 async fn a_printed_token_opens_the_service() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let secret = [("MESSAGES_SECRET", SECRET)];
     let output = run(&["token", "--user", "jane", "--expires-in", "60"], &secret);
     assert!(output.status.success());
@@ -98,8 +97,7 @@ async fn replicas_that_start_together_on_an_empty_database_agree_on_its_schema()
 
 #[tokio::test]
 async fn the_timeline_is_lifted_after_a_restore() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     let jane = replica.user("jane");
     let before = jane.send("john", "before the restore").await;
     let held = before["timestamp"].as_i64().unwrap() + 500;

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Database, Replica, Reply, Settings};
+use crate::support::{Database, Replica, Reply, Settings, service};
 
 async fn connect(replica: &Replica) -> TcpStream {
     TcpStream::connect(replica.base.trim_start_matches("http://")).await.unwrap()
@@ -15,8 +15,7 @@ async fn connect(replica: &Replica) -> TcpStream {
 
 #[tokio::test]
 async fn what_no_route_has_is_a_problem_like_any_other() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let nobody = replica.nobody();
     nobody.get("/nothing").await.expect_problem(404, "no-such-resource");
     nobody.get("/swagger-ui/nothing").await.expect_problem(404, "no-such-resource");
@@ -38,8 +37,7 @@ async fn what_no_route_has_is_a_problem_like_any_other() {
 
 #[tokio::test]
 async fn a_request_id_is_taken_or_made_and_returned() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let get = |id: &'static str| {
         Reply::of(replica.user("jane").request(Method::GET, "/messages").header("X-Request-Id", id))
     };
@@ -52,8 +50,7 @@ async fn a_request_id_is_taken_or_made_and_returned() {
 
 #[tokio::test]
 async fn a_failure_is_logged_under_the_id_that_the_caller_gets() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     database.execute("ALTER TABLE updates RENAME TO elsewhere").await;
     let trace = "0af7651916cd43dd8448eb211c80319c";
     let request = replica.user("jane").request(Method::GET, "/messages");
@@ -76,8 +73,7 @@ async fn a_failure_is_logged_under_the_id_that_the_caller_gets() {
 
 #[tokio::test]
 async fn a_silent_connection_is_closed() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let mut connection = connect(&replica).await;
     let mut nothing = Vec::new();
     let closed =
@@ -87,8 +83,7 @@ async fn a_silent_connection_is_closed() {
 
 #[tokio::test]
 async fn a_caller_who_takes_nothing_of_its_answer_is_cut_off() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     for _ in 0..14 {
         jane.send("john", &"\u{1f600}".repeat(20_000)).await;
@@ -109,8 +104,7 @@ async fn a_caller_who_takes_nothing_of_its_answer_is_cut_off() {
 
 #[tokio::test]
 async fn half_a_request_head_does_not_keep_its_connection() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let mut connection = connect(&replica).await;
     connection.write_all(b"GET /messages HTTP/1.1\r\nHost: half").await.unwrap();
     let mut rest = Vec::new();
@@ -120,8 +114,7 @@ async fn half_a_request_head_does_not_keep_its_connection() {
 
 #[tokio::test]
 async fn half_a_body_is_not_waited_for() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let token = crate::support::token(1, "jane", std::time::Duration::from_secs(600));
     let mut connection = connect(&replica).await;
     let head = format!(
@@ -139,8 +132,7 @@ async fn half_a_body_is_not_waited_for() {
 
 #[tokio::test]
 async fn an_answer_does_not_wait_for_a_body_that_it_does_not_need() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let token = crate::support::token(1, "jane", std::time::Duration::from_secs(600));
     for (head, status) in [
         ("POST /messages HTTP/1.1\r\nContent-Length: 1000".to_owned(), "401"),
@@ -171,8 +163,7 @@ async fn an_answer_does_not_wait_for_a_body_that_it_does_not_need() {
 
 #[tokio::test]
 async fn an_encoding_that_is_not_there_is_no_reason_to_refuse_an_answer() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     for encodings in ["identity;q=0", "*;q=0", "zstd, *;q=0", "gzip;q=0, identity;q=0", ""] {
         let request =
@@ -186,8 +177,7 @@ async fn an_encoding_that_is_not_there_is_no_reason_to_refuse_an_answer() {
 
 #[tokio::test]
 async fn an_encoded_body_is_not_supported() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let request = jane.posting(json!({ "to": "john", "text": "hi" })).header("Content-Encoding", "gzip");
     let reply = Reply::of(request).await;
@@ -197,8 +187,7 @@ async fn an_encoded_body_is_not_supported() {
 
 #[tokio::test]
 async fn a_request_names_its_host_once() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     for (hosts, status) in [
         ("", "400"),
         ("Host: a\r\nHost: b\r\n", "400"),
@@ -217,8 +206,7 @@ async fn a_request_names_its_host_once() {
 
 #[tokio::test]
 async fn invented_methods_do_not_fill_the_metrics() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     for number in 0..20 {
         let method = Method::from_bytes(format!("M{number}").as_bytes()).unwrap();
         Reply::of(replica.nobody().request(method, "/messages"))
@@ -231,8 +219,7 @@ async fn invented_methods_do_not_fill_the_metrics() {
 
 #[tokio::test]
 async fn answers_stay_out_of_shared_caches() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let nobody = replica.nobody();
     for reply in [
         replica.user("jane").get("/messages").await,
@@ -248,8 +235,7 @@ async fn answers_stay_out_of_shared_caches() {
 
 #[tokio::test]
 async fn long_answers_are_compressed_for_whoever_accepts_it() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let sent = jane.send("john", &"again and again ".repeat(200)).await;
     let request = jane.request(Method::GET, &format!("/messages/{}", sent["id"]));
@@ -288,8 +274,7 @@ async fn pages_of_configured_origins_may_call() {
 
 #[tokio::test]
 async fn health_and_metrics_need_no_token() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let nobody = replica.nobody();
     assert_eq!(nobody.get("/health/live").await.expect(200), json!({ "status": "up" }));
     let ready = nobody.get("/health/ready").await.expect(200);

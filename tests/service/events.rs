@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::support::{Database, Delivered, EventQueue, Replica, Settings, eventually};
+use crate::support::{Database, Delivered, EventQueue, Replica, eventually, service};
 
 #[tokio::test]
 async fn the_use_of_each_file_begins_and_ends_with_its_message() {
@@ -53,8 +53,7 @@ async fn a_repeated_request_reports_nothing_again() {
 
 #[tokio::test]
 async fn events_wait_where_no_broker_is_configured_and_the_log_says_so_once() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     for _ in 0..3 {
         replica.user("jane").post(json!({ "to": "john", "files": ["a"] })).await.expect(201);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Database, Replica, Reply, Settings};
+use crate::support::{Client, Database, Replica, Reply, Settings, service};
 
 async fn post(client: &Client, key: &str, body: Value) -> Reply {
     Reply::of(client.posting(body).header("Idempotency-Key", key)).await
@@ -10,8 +10,7 @@ async fn post(client: &Client, key: &str, body: Value) -> Reply {
 
 #[tokio::test]
 async fn a_repeated_request_is_answered_with_the_message_as_it_is_now() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     let other = Replica::start(&database, Settings::default()).await;
     let jane = replica.user("jane");
     let body = json!({ "to": "john", "text": "hi", "files": ["f"], "attributes": { "a": 1 } });
@@ -36,8 +35,7 @@ async fn a_repeated_request_is_answered_with_the_message_as_it_is_now() {
 
 #[tokio::test]
 async fn a_key_stands_for_one_request() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     post(&jane, "k", json!({ "to": "john", "text": "hi" })).await.expect(201);
     for other in [
@@ -57,8 +55,7 @@ async fn a_key_stands_for_one_request() {
 
 #[tokio::test]
 async fn keys_of_other_senders_and_applications_are_others() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let body = json!({ "to": "joan", "text": "hi" });
     for caller in [replica.user("jane"), replica.user("john"), replica.user_of(2, "jane")] {
         let reply = post(&caller, "k", body.clone()).await;
@@ -69,8 +66,7 @@ async fn keys_of_other_senders_and_applications_are_others() {
 
 #[tokio::test]
 async fn a_key_is_1_to_64_visible_characters_given_once() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let body = json!({ "to": "john", "text": "hi" });
     for key in ["a b", &"k".repeat(65), ""] {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Database, Replica, Reply, Settings};
+use crate::support::{Reply, service};
 
 fn committed() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.json");
@@ -95,8 +95,7 @@ fn every_64_bit_number_has_its_maximum() {
 
 #[tokio::test]
 async fn the_examples_work_as_they_stand() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let served = replica.nobody().get("/openapi.json").await.expect(200);
     assert_eq!(served, document());
@@ -124,8 +123,7 @@ async fn the_examples_work_as_they_stand() {
 
 #[tokio::test]
 async fn swagger_ui_is_served_from_the_binary() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let page = replica.nobody().get("/swagger-ui").await;
     assert_eq!(page.status, 200);
     assert!(page.text.contains("swagger-ui"));

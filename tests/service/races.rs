@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Client, Database, Replica, Settings, eventually};
+use crate::support::{Client, Database, Replica, Settings, eventually, service};
 
 /// Waits until a batch has begun and waits for the lane.
 async fn wait_for_the_writer(database: &Database) {
@@ -46,8 +46,7 @@ async fn of_two_edits_of_the_same_state_exactly_one_wins() {
 
 #[tokio::test]
 async fn of_two_edits_in_one_batch_exactly_one_wins() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     let jane = replica.user("jane");
     let sent = jane.send("john", "hi").await;
     let batches_of_two = async || {
@@ -84,8 +83,7 @@ async fn of_two_edits_in_one_batch_exactly_one_wins() {
 
 #[tokio::test]
 async fn one_command_that_cannot_be_stored_does_not_hurt_its_batch() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     database
         .execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS

@@ -3,12 +3,11 @@
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::json;
 
-use crate::support::{Database, Replica, Reply, Settings};
+use crate::support::{Reply, service};
 
 #[tokio::test]
 async fn a_sent_message_is_answered_whole_and_found_by_both_users() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     let body = json!({
         "to": "john", "text": "  Hello, 日本 \u{1f600}\n ", "files": ["b", "a"], "attributes": { "z": [1.50, null], "a": {} },
@@ -35,8 +34,7 @@ async fn a_sent_message_is_answered_whole_and_found_by_both_users() {
 
 #[tokio::test]
 async fn attributes_come_back_to_the_letter() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let attributes =
         r#"{ "b" : 1.50e+2, "a":"\u00e9\/",  "a": [ ] , "big": 123456789012345678901234567890 }"#;
@@ -59,8 +57,7 @@ async fn attributes_come_back_to_the_letter() {
 
 #[tokio::test]
 async fn a_message_to_oneself_is_listed_once_per_change() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let sent = jane.send("jane", "note").await;
     let read = jane.patch(&sent["id"], &sent["timestamp"], json!({ "read": true })).await.expect(200);
@@ -70,8 +67,7 @@ async fn a_message_to_oneself_is_listed_once_per_change() {
 
 #[tokio::test]
 async fn a_caller_who_prefers_little_gets_no_body() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let request = replica.user("jane").posting(json!({ "to": "john", "text": "hi" }));
     let reply = Reply::of(request.header("Prefer", "respond-async, return=minimal")).await;
     assert_eq!((reply.status, reply.text.as_str()), (201, ""));
@@ -81,8 +77,7 @@ async fn a_caller_who_prefers_little_gets_no_body() {
 
 #[tokio::test]
 async fn a_reply_names_a_message_of_the_same_conversation() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     let first = jane.send("john", "hi").await;
     let reply =
@@ -100,8 +95,7 @@ async fn a_reply_names_a_message_of_the_same_conversation() {
 
 #[tokio::test]
 async fn what_is_not_acceptable_is_named_and_changes_nothing() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     let jane = replica.user("jane");
     let many: Vec<_> = (0..101).map(|n| n.to_string()).collect();
     let cases = [
@@ -131,8 +125,7 @@ async fn what_is_not_acceptable_is_named_and_changes_nothing() {
 
 #[tokio::test]
 async fn limits_are_inclusive() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let files: Vec<_> = (0..100).map(|n| format!("{n:064}")).collect();
     let body = json!({
         "to": "j".repeat(64), "text": "\u{1f600}".repeat(20_000), "files": files,
@@ -145,8 +138,7 @@ async fn limits_are_inclusive() {
 
 #[tokio::test]
 async fn what_cannot_be_read_is_refused_in_the_order_of_the_contract() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     let jane = replica.user("jane");
     let post = |accept: &str, content_type: &str, body: Vec<u8>| {
         let request = jane.request(Method::POST, "/messages").header("Accept", accept);
@@ -177,8 +169,7 @@ async fn what_cannot_be_read_is_refused_in_the_order_of_the_contract() {
 
 #[tokio::test]
 async fn a_huge_body_is_refused_and_the_connection_stays_usable() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let chunk = bytes(1024 * 1024);
     let stream =
@@ -196,8 +187,7 @@ fn bytes(length: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn the_answer_is_labelled_as_the_caller_asks() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     for (content_type, accept, label) in [
         ("application/json", "application/json", "application/json"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Database, Replica, Settings};
+use crate::support::{Database, Replica, Settings, service};
 
 fn timestamps(page: &Value) -> Vec<i64> {
     let entries = page["messages"].as_array().unwrap().iter();
@@ -11,8 +11,7 @@ fn timestamps(page: &Value) -> Vec<i64> {
 
 #[tokio::test]
 async fn pages_follow_each_other_until_the_client_has_caught_up() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let mut sent = Vec::new();
     for number in 0..5 {
@@ -36,8 +35,7 @@ async fn pages_follow_each_other_until_the_client_has_caught_up() {
 
 #[tokio::test]
 async fn a_page_has_fifty_entries_where_the_client_does_not_say() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     for number in 0..51 {
         jane.send("john", &number.to_string()).await;
@@ -49,8 +47,7 @@ async fn a_page_has_fifty_entries_where_the_client_does_not_say() {
 
 #[tokio::test]
 async fn every_change_is_listed_and_data_come_with_the_newest_entry() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     let first = jane.send("john", "one").await;
     let other = john.send("jane", "other").await;
@@ -80,8 +77,7 @@ async fn every_change_is_listed_and_data_come_with_the_newest_entry() {
 
 #[tokio::test]
 async fn a_page_with_data_ends_after_one_mebibyte_and_reads_on_from_there() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     // 80,000 bytes each: the fourteenth passes the limit.
     let text = "\u{1f600}".repeat(20_000);
@@ -102,8 +98,7 @@ async fn a_page_with_data_ends_after_one_mebibyte_and_reads_on_from_there() {
 
 #[tokio::test]
 async fn a_client_may_begin_with_what_comes_from_now_on() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     assert_eq!(
         jane.sync("after=latest").await,
@@ -119,8 +114,7 @@ async fn a_client_may_begin_with_what_comes_from_now_on() {
 
 #[tokio::test]
 async fn a_cursor_beyond_the_timeline_is_never_an_empty_list() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     jane.get("/messages?after=1").await.expect_problem(410, "cursor-ahead");
     let sent = jane.send("john", "hi").await;
@@ -137,8 +131,7 @@ async fn a_cursor_beyond_the_timeline_is_never_an_empty_list() {
 
 #[tokio::test]
 async fn parameters_are_checked_before_anything_is_read() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let jane = replica.user("jane");
     for query in
         ["after=-1", "after=1.5", "after=9223372036854775808", "after=x", "limit=x", "after=1&after=2"]
@@ -152,8 +145,7 @@ async fn parameters_are_checked_before_anything_is_read() {
 
 #[tokio::test]
 async fn a_page_is_labelled_as_the_caller_asks() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (_database, replica) = service().await;
     let get = |accept: &'static str| {
         let request = replica.user("jane").request(reqwest::Method::GET, "/messages");
         crate::support::Reply::of(request.header("Accept", accept))

@@ -11,7 +11,7 @@ use std::{
 use sqlx::Connection;
 
 use crate::support::{
-    Acknowledged, Database, Follower, Replica, Settings, eventually, missed, write_until,
+    Acknowledged, Database, Follower, Replica, Settings, eventually, missed, service, write_until,
 };
 
 const WRITERS: usize = 48;
@@ -60,8 +60,7 @@ async fn no_follower_misses_a_change_of_48_writers_over_two_replicas() {
 /// the test above proves nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_finds_what_writers_without_the_lock_lose() {
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    let (database, replica) = service().await;
     let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let acknowledged = Acknowledged::default();
     let follower = Follower::new(vec![replica.user("john")]);

@@ -18,6 +18,13 @@ pub use servers::Servers;
 
 use std::time::Duration;
 
+/// A fresh database and one replica on it, without a broker.
+pub async fn service() -> (Database, Replica) {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    (database, replica)
+}
+
 /// Long enough for anything that happens at all, however busy the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
