@@ -108,7 +108,11 @@ impl Publisher {
 
     /// Waits for its turn, connects to the broker and drains the outbox until something fails.
     async fn lead(&mut self, pause: &mut Duration) -> Result<(), Error> {
-        while !in_time(async { outbox::try_lead(self.session.connection().await?).await }).await? {
+        while !store::in_time(STATEMENT_TIME_MAX, async {
+            outbox::try_lead(self.session.connection().await?).await
+        })
+        .await?
+        {
             sleep(LEAD_PERIOD).await;
         }
         let channel = Channel::open(Arc::clone(&self.config)).await?;
@@ -122,9 +126,10 @@ impl Publisher {
     async fn drain(&mut self, channel: &Channel, pause: &mut Duration) -> Result<(), Error> {
         loop {
             channel.check()?;
-            let events =
-                in_time(async { outbox::oldest(self.session.connection().await?, WINDOW_EVENTS).await })
-                    .await?;
+            let events = store::in_time(STATEMENT_TIME_MAX, async {
+                outbox::oldest(self.session.connection().await?, WINDOW_EVENTS).await
+            })
+            .await?;
             for round in rounds(&events) {
                 self.publish(channel, &round).await?;
                 *pause = PAUSE_MIN;
@@ -141,7 +146,7 @@ impl Publisher {
         let (confirmed, outcome) = channel.publish(round).await;
         if !confirmed.is_empty() {
             metrics::counter!("messages_events_published_total").increment(confirmed.len() as u64);
-            in_time(async {
+            store::in_time(STATEMENT_TIME_MAX, async {
                 outbox::delete(self.session.connection().await?, confirmed.into_iter()).await
             })
             .await?;
@@ -163,12 +168,6 @@ fn rounds(events: &[Event]) -> Vec<Vec<&Event>> {
         *count += 1;
     }
     rounds
-}
-
-async fn in_time<T>(statement: impl Future<Output = store::Result<T>>) -> store::Result<T> {
-    timeout(STATEMENT_TIME_MAX, statement)
-        .await
-        .unwrap_or_else(|_| Err(store::Error::timed_out("no answer from the database")))
 }
 
 #[cfg(test)]

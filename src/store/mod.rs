@@ -14,7 +14,7 @@ pub mod updates;
 
 pub use error::{Error, Result};
 pub use lane::Lane;
-pub use session::{Purpose, Session, connect_options, pool};
+pub use session::{Purpose, Session, connect_options, in_time, pool};
 pub use sqlx::{PgConnection, PgPool};
 
 use crate::domain::{ApplicationId, MessageId};

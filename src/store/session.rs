@@ -149,3 +149,9 @@ impl Session {
         self.connection = None;
     }
 }
+
+/// Waits for the database for at most `limit`. The server's own limits are shorter; this one is for a
+/// connection on which nothing arrives any more. After it the connection must be thrown away.
+pub async fn in_time<T>(limit: Duration, step: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(limit, step).await.unwrap_or_else(|_| Err(Error::timed_out("no answer from the database")))
+}

@@ -2,8 +2,6 @@
 
 use std::{collections::HashMap, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
-
 use super::{Error, Intake};
 use crate::{
     batching::Begun,
@@ -138,9 +136,7 @@ impl<R: Read> Reader<R> {
     async fn read(&mut self, requests: &[&R::Request]) -> store::Result<Vec<R::Answer>> {
         let session = &mut self.session;
         let reading = async move { R::read(session.connection().await?, requests).await };
-        let result = timeout(READ_TIME_MAX, reading)
-            .await
-            .unwrap_or_else(|_| Err(store::Error::timed_out("no answer from the database")));
+        let result = store::in_time(READ_TIME_MAX, reading).await;
         if result.is_err() {
             self.session.discard();
         }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use time::OffsetDateTime;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
@@ -47,8 +46,9 @@ pub async fn carry_out(
     writer: Uuid,
     number: i64,
 ) -> Result<Results, Failure> {
-    let (lane, results) = in_time(prepare(session, commands, writer, number)).await?;
-    match in_time(lane.commit()).await {
+    let (lane, results) =
+        store::in_time(STEP_TIME_MAX, prepare(session, commands, writer, number)).await?;
+    match store::in_time(STEP_TIME_MAX, lane.commit()).await {
         Ok(()) => Ok(results),
         Err(error) => Err(Failure::AtCommit(results, error)),
     }
@@ -75,19 +75,13 @@ async fn prepare<'s>(
 /// Whether `writer`'s batch `number` was committed. Taking the lane proves that the transaction
 /// that held it before, on whatever connection, has ended; so the answer is final.
 pub async fn was_committed(session: &mut Session, writer: Uuid, number: i64) -> store::Result<bool> {
-    in_time(async {
+    store::in_time(STEP_TIME_MAX, async {
         let mut lane = Lane::enter(session.connection().await?).await?;
         let last = store::timeline::last_batch(&mut lane, writer).await?;
         lane.commit().await?;
         Ok(last == Some(number))
     })
     .await
-}
-
-async fn in_time<T>(step: impl Future<Output = store::Result<T>>) -> store::Result<T> {
-    timeout(STEP_TIME_MAX, step)
-        .await
-        .unwrap_or_else(|_| Err(store::Error::timed_out("no answer from the database")))
 }
 
 /// Loads the present state of all that the batch names.

@@ -43,14 +43,6 @@ async fn occupy(
     busy
 }
 
-async fn wait_for_waiting(replica: &Replica, queue: &str, count: f64) {
-    eventually("the callers wait", async || {
-        let waiting = replica.metric("messages_queue_waiting", &format!("queue=\"{queue}\"")).await;
-        (waiting == count).then_some(())
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn callers_who_wait_share_one_query_and_each_gets_its_own_page() {
     let (database, replica) = service().await;
@@ -62,7 +54,7 @@ async fn callers_who_wait_share_one_query_and_each_gets_its_own_page() {
     let waiting: Vec<_> = (0..30)
         .map(|number| begin(&replica.user(&format!("user-{number}")), "/messages?limit=7"))
         .collect();
-    wait_for_waiting(&replica, "pages", 30.0).await;
+    replica.until_waiting("pages", 30.0).await;
     table.close().await.unwrap();
     for reply in busy {
         reply.await.unwrap().expect(200);
@@ -96,7 +88,7 @@ async fn a_query_that_fails_for_one_caller_is_run_again_for_the_others() {
     let table = lock(&database, "stored").await;
     let busy = occupy(&database, &jane, &paths[0]).await;
     let waiting: Vec<_> = paths.iter().map(|path| begin(&jane, path)).collect();
-    wait_for_waiting(&replica, "messages", 3.0).await;
+    replica.until_waiting("messages", 3.0).await;
     table.close().await.unwrap();
     for reply in busy {
         reply.await.unwrap();
@@ -116,7 +108,7 @@ async fn a_full_queue_of_reads_sheds_load() {
     let table = lock(&database, "updates").await;
     let busy = occupy(&database, &jane, "/messages").await;
     let waiting: Vec<_> = (0..3).map(|_| begin(&jane, "/messages")).collect();
-    wait_for_waiting(&replica, "pages", 3.0).await;
+    replica.until_waiting("pages", 3.0).await;
     let shed = jane.get("/messages").await;
     shed.expect_problem(503, "overloaded");
     assert!(!shed.header("retry-after").is_empty());

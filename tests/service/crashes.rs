@@ -94,15 +94,9 @@ async fn a_replica_that_is_told_to_stop_answers_what_it_has_begun() {
         tokio::spawn(async move { jane.send("john", &text).await })
     };
     let mut sends = vec![send("a batch of its own".to_owned())];
-    eventually("the writer waits for the lane", async || {
-        (database.writers_that_wait().await == 1).then_some(())
-    })
-    .await;
+    database.until_writer_waits().await;
     sends.extend((1..20).map(|number| send(number.to_string())));
-    eventually("the others wait", async || {
-        (replica.metric("messages_queue_waiting", "queue=\"timeline\"").await == 19.0).then_some(())
-    })
-    .await;
+    replica.until_waiting("timeline", 19.0).await;
     replica.signal_to_stop();
     eventually("the replica takes no more connections", async || {
         tokio::net::TcpStream::connect(replica.base.trim_start_matches("http://"))

@@ -61,10 +61,7 @@ async fn all_callers_of_a_batch_get_their_own_results() {
         let jane = jane.clone();
         async move { jane.send("john", "a batch of its own").await }
     });
-    eventually("the writer waits for the lane", async || {
-        (database.writers_that_wait().await == 1).then_some(())
-    })
-    .await;
+    database.until_writer_waits().await;
     let sends: Vec<_> = (0..10)
         .map(|number| {
             let jane = jane.clone();
@@ -77,10 +74,7 @@ async fn all_callers_of_a_batch_get_their_own_results() {
             jane.patch(&first["id"], &first["timestamp"], json!({ "text": text })).await
         })
     });
-    eventually("they wait", async || {
-        (replica.metric("messages_queue_waiting", "queue=\"timeline\"").await == 12.0).then_some(())
-    })
-    .await;
+    replica.until_waiting("timeline", 12.0).await;
     // The first COMMIT is that of the batch that waits for the lane; the second is that of the rest.
     proxy.arm_nth(2);
     crate::support::open_lane(lane).await;

@@ -2,24 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Client, Database, Replica, Settings, eventually, service};
-
-/// Waits until a batch has begun and waits for the lane.
-async fn wait_for_the_writer(database: &Database) {
-    eventually("the writer waits for the lane", async || {
-        (database.writers_that_wait().await == 1).then_some(())
-    })
-    .await;
-}
-
-/// Waits until `count` commands wait behind the batch that has begun: they will make the next.
-async fn wait_for_waiting(replica: &Replica, count: f64) {
-    eventually("the commands wait", async || {
-        let waiting = replica.metric("messages_queue_waiting", "queue=\"timeline\"").await;
-        (waiting == count).then_some(())
-    })
-    .await;
-}
+use crate::support::{Client, Database, Replica, Settings, service};
 
 #[tokio::test]
 async fn of_two_edits_of_the_same_state_exactly_one_wins() {
@@ -60,14 +43,14 @@ async fn of_two_edits_in_one_batch_exactly_one_wins() {
         let jane = jane.clone();
         async move { jane.send("john", "a batch of its own").await }
     });
-    wait_for_the_writer(&database).await;
+    database.until_writer_waits().await;
     let edits = ["one", "two"].map(|text| {
         let (jane, sent) = (jane.clone(), sent.clone());
         tokio::spawn(async move {
             jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": text })).await
         })
     });
-    wait_for_waiting(&replica, 2.0).await;
+    replica.until_waiting("timeline", 2.0).await;
     crate::support::open_lane(lane).await;
 
     blocked.await.unwrap();
@@ -98,14 +81,14 @@ async fn one_command_that_cannot_be_stored_does_not_hurt_its_batch() {
         let jane = jane.clone();
         async move { jane.send("john", "a batch of its own").await }
     });
-    wait_for_the_writer(&database).await;
+    database.until_writer_waits().await;
     let sends = (0..9).map(|number| {
         let jane = jane.clone();
         let text = if number == 4 { "poison".to_owned() } else { number.to_string() };
         tokio::spawn(async move { jane.post(json!({ "to": "john", "text": text })).await })
     });
     let sends: Vec<_> = sends.collect();
-    wait_for_waiting(&replica, 9.0).await;
+    replica.until_waiting("timeline", 9.0).await;
     crate::support::open_lane(lane).await;
     begun.await.unwrap();
     for (number, send) in sends.into_iter().enumerate() {
@@ -129,12 +112,12 @@ async fn a_full_queue_sheds_load_and_changes_nothing() {
         let jane = jane.clone();
         async move { jane.send("john", "begun").await }
     });
-    wait_for_the_writer(&database).await;
+    database.until_writer_waits().await;
     let waiting = ["one", "two"].map(|text| {
         let jane = jane.clone();
         tokio::spawn(async move { jane.send("john", text).await })
     });
-    wait_for_waiting(&replica, 2.0).await;
+    replica.until_waiting("timeline", 2.0).await;
     let shed = jane.post(json!({ "to": "john", "text": "too many" })).await;
     shed.expect_problem(503, "overloaded");
     assert!(shed.header("retry-after").parse::<u32>().unwrap() >= 1);

@@ -3,7 +3,7 @@
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
 
-use super::servers;
+use super::{eventually, servers};
 
 /// The key of the lane's lock, as `store/lane.rs` has it.
 const LANE: i64 = 7_305_808_869_231_650_168;
@@ -56,12 +56,18 @@ impl Database {
         connection
     }
 
-    pub async fn writers_that_wait(&self) -> i64 {
-        self.count(
-            "SELECT count(*) FROM pg_stat_activity
-             WHERE datname = current_database() AND wait_event = 'advisory'",
-        )
-        .await
+    /// Waits until a batch has begun and waits for the lane.
+    pub async fn until_writer_waits(&self) {
+        eventually("the writer waits for the lane", async || {
+            let waiting = self
+                .count(
+                    "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event = 'advisory'",
+                )
+                .await;
+            (waiting == 1).then_some(())
+        })
+        .await;
     }
 }
 

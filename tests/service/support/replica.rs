@@ -119,6 +119,15 @@ impl Replica {
         lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
+    /// Waits until `count` requests wait in a queue, behind those that have begun.
+    pub async fn until_waiting(&self, queue: &str, count: f64) {
+        let label = format!("queue=\"{queue}\"");
+        super::eventually("the requests wait", async || {
+            (self.metric("messages_queue_waiting", &label).await == count).then_some(())
+        })
+        .await;
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.process.kill().expect("the process can be killed");
