@@ -12,12 +12,12 @@ use tokio::{net::TcpListener, sync::Notify, time::sleep};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Caller, Signer},
+    auth::{Signer, Tickets},
     config::{AdvanceConfig, DatabaseConfig, EventsConfig, ServeConfig, TokenConfig},
     domain::ApplicationId,
-    http::{self, Broker, Service},
+    http::{self, Broker, Digester, Service},
     lifecycle::Lifecycle,
-    live::Listener,
+    live::{Hub, Limits, Listener, Live},
     outbox::{BrokerConfig, Publisher},
     store::{self, Lane, PgConnection, Purpose, Session},
     sync::Sync,
@@ -45,13 +45,17 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         cors_origins,
         write_queue_max,
         read_queue_max,
+        live_connections_max,
+        live_connections_per_user_max,
         log_format,
         log_filter,
     } = config;
     telemetry::log(log_format, &log_filter);
     let metrics = telemetry::metrics()?;
-    let signer = Signer::new(&secret.messages_secret)?;
+    let secret = &secret.messages_secret;
+    let signer = Arc::new(Signer::new(secret)?);
     let database_url = database.database_url.expose_secret();
+    raise_limit_of_descriptors();
     migrated(database_url).await?;
 
     let mut life = Lifecycle::default();
@@ -62,13 +66,29 @@ pub async fn serve(config: ServeConfig) -> Outcome {
     for (name, task) in readers.tasks(database_url)? {
         life.spawn(name, task);
     }
+    let limits = Limits { total_max: live_connections_max, per_user_max: live_connections_per_user_max };
+    let (hub, outbox_wake) = (Arc::new(Hub::new(limits)), Arc::new(Notify::new()));
+    let listener = Listener::new(database_url, Arc::clone(&hub), Arc::clone(&outbox_wake))?;
+    life.spawn("listener", listener.run(life.stop()));
     let pool = store::pool(database_url)?;
-    let broker = spawn_publisher(&mut life, database_url, events)?;
+    let broker = spawn_publisher(&mut life, database_url, events, outbox_wake)?;
     let stop = life.stop();
     let measuring = measure(pool.clone(), broker.clone(), metrics.clone());
     life.spawn("meter", async move { stop.run_until_cancelled(measuring).await.unwrap_or(()) });
 
-    let service = Service::new(timeline, sync, signer, &secret.messages_secret, pool, broker, metrics);
+    let service = Service {
+        timeline,
+        live: Live::new(sync.clone(), hub, now),
+        sync,
+        signer,
+        tickets: Arc::new(Tickets::new(secret, now)),
+        digester: Arc::new(Digester::new(secret)),
+        pool,
+        broker,
+        metrics,
+        clock: now,
+        stop: life.stop(),
+    };
     let router = http::router(service, &cors_origins)?;
     let listener = TcpListener::bind(listen_addr).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
@@ -81,6 +101,7 @@ fn spawn_publisher(
     life: &mut Lifecycle,
     database_url: &str,
     events: EventsConfig,
+    wake: Arc<Notify>,
 ) -> store::Result<Broker> {
     let EventsConfig { amqp_url, amqp_exchange, amqp_routing_key, amqp_queue, amqp_queue_type } = events;
     let Some(url) = amqp_url else {
@@ -94,12 +115,9 @@ fn spawn_publisher(
         queue: amqp_queue,
         queue_type: amqp_queue_type,
     };
-    let wake = Arc::new(Notify::new());
     let connected = Arc::new(AtomicBool::new(false));
-    let listener = Listener::new(database_url, Arc::clone(&wake))?;
     let session = Session::new(database_url, Purpose::Publishing)?;
     let publisher = Publisher::new(session, config, wake, Arc::clone(&connected));
-    life.spawn("listener", listener.run(life.stop()));
     life.spawn("publisher", publisher.run(life.stop()));
     Ok(Broker::Configured { connected })
 }
@@ -156,11 +174,24 @@ async fn connected(session: &mut Session) -> store::Result<&mut PgConnection> {
 /// Prints a user's token.
 pub fn print_token(config: &TokenConfig) -> Outcome {
     let signer = Signer::new(&config.secret.messages_secret)?;
-    let caller = Caller { application: ApplicationId(config.application), user: config.user.clone() };
-    #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
-    let now = SystemTime::now();
-    println!("{}", signer.sign(&caller, now, config.expires_in));
+    let application = ApplicationId(config.application);
+    println!("{}", signer.sign(application, &config.user, now() + config.expires_in));
     Ok(())
+}
+
+/// The service's one look at the wall clock.
+#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Each connection takes a file descriptor, and the usual limit (1,024) is a heritage: it may be
+/// raised to the hard one.
+fn raise_limit_of_descriptors() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "file descriptors"),
+        Err(error) => tracing::warn!(%error, "the limit of file descriptors stays as it is"),
+    }
 }
 
 /// Lifts the sequences above what was given out before a restore.

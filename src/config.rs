@@ -57,6 +57,13 @@ pub struct ServeConfig {
     /// Reads of each kind that may wait to be answered; one more is answered with 503.
     #[arg(long, env = "READ_QUEUE_MAX", default_value_t = 4096, value_parser = queue_length)]
     pub read_queue_max: usize,
+    /// Streams and held answers that may be open on this replica; one more is answered with 503.
+    #[arg(long, env = "LIVE_CONNECTIONS_MAX", default_value_t = 8000)]
+    pub live_connections_max: usize,
+    /// Streams and held answers that one user may have open on this replica; one more is answered
+    /// with 429.
+    #[arg(long, env = "LIVE_CONNECTIONS_PER_USER_MAX", default_value_t = 100)]
+    pub live_connections_per_user_max: usize,
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "human")]
     pub log_format: LogFormat,

@@ -46,6 +46,13 @@ fn describe() {
 
     describe_histogram!("http_request_seconds", Unit::Seconds, "Requests by route, method and status");
     describe_gauge!("http_connections", "Open connections");
+    describe_gauge!("messages_live_connections", "Open streams and held answers, by kind");
+    describe_histogram!(
+        "messages_delivery_seconds",
+        Unit::Seconds,
+        "Time from the writing of a change, just before its commit, to its way out on a live \
+         connection, by the clocks of the database and of this replica"
+    );
     describe_histogram!("messages_batch_size", Unit::Count, "Requests in one batch, by queue");
     describe_histogram!(
         "messages_queue_wait_seconds",

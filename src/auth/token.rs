@@ -1,30 +1,20 @@
 //! User tokens: JSON Web Tokens (RFC 7519) signed with HS256 by the service's own secret.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
-};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, Error};
+use super::{
+    Caller, Error,
+    key::{Key, SECRET_BYTES_MIN, WeakSecret, numeric_date, time_of},
+};
 use crate::domain::{ApplicationId, UserId};
-
-/// The shortest secret: RFC 7518 asks for a key of at least the hash's size (section 3.2).
-pub const SECRET_BYTES_MIN: usize = 32;
-
-/// The secret is too short to sign with.
-#[derive(Debug, thiserror::Error)]
-#[error("the secret must be at least {SECRET_BYTES_MIN} bytes")]
-pub struct WeakSecret;
 
 /// Signs and verifies user tokens with one secret.
 #[derive(Clone)]
 pub struct Signer {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-    validation: Validation,
+    key: Key,
 }
 
 /// What a token says of its caller. `exp` is checked by the library, fractions included.
@@ -32,6 +22,7 @@ pub struct Signer {
 struct Claims {
     sub: String,
     app: Option<i64>,
+    exp: f64,
 }
 
 #[derive(Serialize)]
@@ -47,44 +38,18 @@ impl Signer {
         if secret.len() < SECRET_BYTES_MIN {
             return Err(WeakSecret);
         }
-        // The algorithm is ours and never the token's; clocks are ours on both sides, so no leeway.
-        let mut validation = Validation::new(Algorithm::HS256);
-        // "On or after" its expiry a token is not accepted (RFC 7519, section 4.1.4).
-        validation.leeway = 0;
-        validation.reject_tokens_expiring_in_less_than = 1;
-        validation.validate_nbf = true;
-        validation.validate_aud = false;
-        validation.set_required_spec_claims(&["exp", "sub"]);
-        Ok(Self {
-            encoding: EncodingKey::from_secret(secret),
-            decoding: DecodingKey::from_secret(secret),
-            validation,
-        })
+        Ok(Self { key: Key::new(secret) })
     }
 
-    /// A token for `caller` that ends `lifetime` after `now`, to the second.
-    pub fn sign(&self, caller: &Caller, now: SystemTime, lifetime: Duration) -> String {
-        let expires = now + lifetime;
-        let since_epoch = expires.duration_since(UNIX_EPOCH).expect("the clock stands after 1970");
-        let claims = NewClaims {
-            sub: caller.user.as_str(),
-            exp: since_epoch.as_secs(),
-            app: caller.application.0,
-        };
-        encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
-            .expect("claims of strings and numbers can be written as JSON")
+    /// A token for a user that ends at `expires`, to the second.
+    pub fn sign(&self, application: ApplicationId, user: &UserId, expires: SystemTime) -> String {
+        let claims = NewClaims { sub: user.as_str(), exp: numeric_date(expires), app: application.0 };
+        self.key.sign(&claims)
     }
 
     /// The caller whom a token stands for at present.
     pub fn verify(&self, token: &str) -> Result<Caller, Error> {
-        let claims = decode::<Claims>(token, &self.decoding, &self.validation)
-            .map_err(|error| match error.kind() {
-                ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => Error::BadSignature,
-                ErrorKind::ExpiredSignature => Error::Expired,
-                ErrorKind::ImmatureSignature => Error::NotYetValid,
-                _ => Error::Malformed,
-            })?
-            .claims;
+        let claims = self.key.verify::<Claims>(token)?;
         let application = claims.app.unwrap_or(ApplicationId::DEFAULT.0);
         if application < 1 {
             return Err(Error::BadApplication);
@@ -92,6 +57,7 @@ impl Signer {
         Ok(Caller {
             application: ApplicationId(application),
             user: UserId::parse(&claims.sub).map_err(|_| Error::BadUser)?,
+            expires: time_of(claims.exp),
         })
     }
 }
@@ -99,7 +65,13 @@ impl Signer {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tokens are verified against the real clock")]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+
     use super::*;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -108,15 +80,15 @@ mod tests {
     }
 
     fn ours() -> Signer {
-        signer("0123456789abcdef0123456789abcdef")
+        signer(SECRET)
     }
 
-    fn jane() -> Caller {
-        Caller { application: ApplicationId(7), user: UserId::parse("jane").unwrap() }
+    fn janes_token(signer: &Signer, expires: SystemTime) -> String {
+        signer.sign(ApplicationId(7), &UserId::parse("jane").unwrap(), expires)
     }
 
     fn token(claims: serde_json::Value, algorithm: Algorithm) -> String {
-        encode(&Header::new(algorithm), &claims, &ours().encoding).unwrap()
+        encode(&Header::new(algorithm), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
     }
 
     fn in_an_hour() -> u64 {
@@ -125,8 +97,10 @@ mod tests {
 
     #[test]
     fn a_signed_token_stands_for_its_caller() {
-        let token = ours().sign(&jane(), SystemTime::now(), HOUR);
-        assert_eq!(ours().verify(&token), Ok(jane()));
+        let expires = UNIX_EPOCH + Duration::from_secs(in_an_hour());
+        let token = janes_token(&ours(), expires);
+        let user = UserId::parse("jane").unwrap();
+        assert_eq!(ours().verify(&token), Ok(Caller { application: ApplicationId(7), user, expires }));
     }
 
     #[test]
@@ -139,18 +113,25 @@ mod tests {
     fn an_expiry_may_have_a_fraction() {
         let exp = in_an_hour() as f64 + 0.25;
         let token = token(serde_json::json!({ "sub": "jane", "exp": exp }), Algorithm::HS256);
-        assert!(ours().verify(&token).is_ok());
+        let expires = ours().verify(&token).unwrap().expires;
+        assert_eq!(expires, UNIX_EPOCH + Duration::from_secs_f64(exp));
+    }
+
+    #[test]
+    fn an_expiry_beyond_all_clocks_is_a_very_late_one() {
+        let token = token(serde_json::json!({ "sub": "jane", "exp": 1e18 }), Algorithm::HS256);
+        assert!(ours().verify(&token).unwrap().expires > SystemTime::now() + 1_000_000 * HOUR);
     }
 
     #[test]
     fn a_token_ends() {
-        let token = ours().sign(&jane(), SystemTime::now() - HOUR, HOUR);
+        let token = janes_token(&ours(), SystemTime::now());
         assert_eq!(ours().verify(&token), Err(Error::Expired), "on its expiry it is not accepted");
     }
 
     #[test]
     fn a_token_of_another_secret_or_algorithm_is_refused() {
-        let other = signer("another secret that is long enough").sign(&jane(), SystemTime::now(), HOUR);
+        let other = janes_token(&signer("another secret that is long enough"), SystemTime::now() + HOUR);
         assert_eq!(ours().verify(&other), Err(Error::BadSignature));
         let claims = serde_json::json!({ "sub": "jane", "exp": in_an_hour() });
         assert_eq!(ours().verify(&token(claims, Algorithm::HS512)), Err(Error::BadSignature));

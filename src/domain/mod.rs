@@ -10,6 +10,9 @@ mod refusal;
 mod text;
 mod timestamp;
 
+/// Reads the wall clock. Time is an argument: `app.rs` hands this over.
+pub type Clock = fn() -> std::time::SystemTime;
+
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
 pub use ids::{
     ApplicationId, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey, MessageId, NAME_CHARS_MAX,

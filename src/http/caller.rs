@@ -1,11 +1,13 @@
-//! The caller, from the request's bearer token (RFC 6750, section 2.1).
+//! The caller, from the request's bearer token (RFC 6750, section 2.1) or stream ticket.
 
 use axum::{
-    extract::FromRequestParts,
+    RequestPartsExt,
+    extract::{FromRequestParts, Query},
     http::{HeaderMap, header, request::Parts},
 };
+use serde::Deserialize;
 
-use super::{Service, problem::Problem};
+use super::{Service, media, problem::Problem};
 use crate::auth::{self, Caller};
 
 impl FromRequestParts<Service> for Caller {
@@ -14,6 +16,30 @@ impl FromRequestParts<Service> for Caller {
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
         let token = bearer_token(&parts.headers)?;
         Ok(service.signer.verify(token)?)
+    }
+}
+
+/// The caller of what can also be opened with a ticket. A bearer token counts where both are given.
+pub struct StreamCaller(pub Caller);
+
+#[derive(Deserialize)]
+struct TicketQuery {
+    ticket: Option<String>,
+}
+
+impl FromRequestParts<Service> for StreamCaller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
+        let query = parts.extract::<Query<TicketQuery>>().await;
+        let ticket = query.ok().and_then(|Query(query)| query.ticket);
+        let Some(ticket) = ticket.filter(|_| !parts.headers.contains_key(header::AUTHORIZATION)) else {
+            return Caller::from_request_parts(parts, service).await.map(Self);
+        };
+        if !media::prefers_stream(&parts.headers) {
+            return Err(auth::Error::TicketElsewhere.into());
+        }
+        Ok(Self(service.tickets.take(&ticket)?))
     }
 }
 

@@ -7,12 +7,13 @@ use axum::{
     http::{HeaderName, request::Parts},
 };
 use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Serialize;
 use sha2::Sha256;
 
 use super::problem::FieldError;
 use crate::{
+    auth::derived_key,
     domain::{Attributes, Digest, IdempotencyKey, Invalid},
     timeline::{Draft, Idempotency},
 };
@@ -66,9 +67,8 @@ struct Fingerprint<'a> {
 
 impl Digester {
     pub fn new(secret: &SecretString) -> Self {
-        let secret = secret.expose_secret().as_bytes();
-        let derived = keyed(secret).chain_update("messages: digests of requests").finalize();
-        Self { key: keyed(&derived.into_bytes()) }
+        let key = derived_key(secret, "messages: digests of requests");
+        Self { key: Hmac::new_from_slice(&key).expect("HMAC takes keys of every length") }
     }
 
     /// The key with the digest of the draft that it stands for.
@@ -92,10 +92,6 @@ fn canonical(attributes: &Attributes) -> String {
     let text = attributes.as_json().get();
     serde_json::from_str::<serde_json::Value>(text)
         .map_or_else(|_| text.to_owned(), |value| value.to_string())
-}
-
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
 }
 
 #[cfg(test)]

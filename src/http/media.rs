@@ -16,6 +16,7 @@ pub const PERSONAL_MESSAGE: &str = "application/vnd.personalMessage.v1+json";
 pub const NEW_PERSONAL_MESSAGE: &str = "application/vnd.newPersonalMessage.v1+json";
 pub const EDITED_TEXT: &str = "application/vnd.editedMessageText.v1+json";
 pub const READ_MARK: &str = "application/vnd.messageReadMark.v1+json";
+pub const EVENT_STREAM: &str = "text/event-stream";
 pub const UPDATES: &str = "application/vnd.messageUpdates.v1+json";
 
 /// A media type that an answer can have.
@@ -51,6 +52,11 @@ impl Offer {
             is_alias: false,
         }
     }
+
+    const fn event_stream() -> Self {
+        let (text, event_stream) = (Name::new_unchecked("text"), Name::new_unchecked("event-stream"));
+        Self { accepted_as: MediaType::new(text, event_stream), label: EVENT_STREAM, is_alias: false }
+    }
 }
 
 /// What an operation can answer with, the preferred first.
@@ -64,8 +70,11 @@ pub struct PersonalMessage;
 /// A message of either kind: which one is not known before it is read, so each name is accepted.
 pub struct AnyMessage;
 
-/// A page of the timeline.
+/// A page of the timeline, or a stream of it.
 pub struct Updates;
+
+/// What has no vendor type.
+pub struct PlainJson;
 
 impl Answers for PersonalMessage {
     const OFFERS: &'static [Offer] =
@@ -82,7 +91,11 @@ impl Answers for AnyMessage {
 
 impl Answers for Updates {
     const OFFERS: &'static [Offer] =
-        &[Offer::vendor("vnd.messageUpdates.v1", UPDATES), Offer::plain_json()];
+        &[Offer::vendor("vnd.messageUpdates.v1", UPDATES), Offer::plain_json(), Offer::event_stream()];
+}
+
+impl Answers for PlainJson {
+    const OFFERS: &'static [Offer] = &[Offer::plain_json()];
 }
 
 /// The media type of the answer, agreed before anything else is looked at.
@@ -101,6 +114,11 @@ impl<A: Answers, S: Sync> FromRequestParts<S> for Accept<A> {
         })?;
         Ok(Self { media_type, answers: PhantomData })
     }
+}
+
+/// Whether the caller prefers a stream to a page.
+pub fn prefers_stream(headers: &HeaderMap) -> bool {
+    negotiate(headers, Updates::OFFERS) == Some(EVENT_STREAM)
 }
 
 /// The label of the best offer. Without an `Accept`, everything is accepted; one that cannot be
@@ -181,6 +199,18 @@ mod tests {
     fn either_kind_of_message_is_accepted_where_the_kind_is_not_known() {
         assert_eq!(agreed("application/vnd.chatMessage.v1+json"), Some(PERSONAL_MESSAGE));
         assert_eq!(agreed("application/vnd.personalMessage.v1+json;q=0, application/*"), Some(JSON));
+    }
+
+    #[test]
+    fn a_stream_is_given_to_whoever_asks_for_one() {
+        let prefers = |accept: &'static str| {
+            prefers_stream(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
+        };
+        assert!(prefers("text/event-stream"));
+        assert!(prefers("text/event-stream, */*;q=0.1"));
+        assert!(!prefers("*/*"));
+        assert!(!prefers("application/json, text/event-stream"));
+        assert!(!prefers("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
     }
 
     #[test]

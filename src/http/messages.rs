@@ -1,6 +1,7 @@
 //! Messages: send, sync, read, edit, delete.
 
 use axum::{
+    Extension,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
@@ -9,18 +10,22 @@ use axum::{
 use super::{
     Service,
     body::JsonBody,
+    caller::StreamCaller,
     conditional::{IfMatch, IfNoneMatch, entity_tag},
     drafts::{Edit, EditedMessageText, MessagePatch, MessageReadMark, NewPersonalMessage},
     idempotency::KeyHeader,
-    media::{Accept, AnyMessage, PersonalMessage, Updates},
+    live,
+    media::{self, Accept, AnyMessage, PersonalMessage, Updates},
     openapi::{DeleteProblems, EditProblems, MessageAnswer, ReadProblems, SendProblems, SyncProblems},
-    params::{MessagePath, SyncParams},
+    params::{MessagePath, SyncParams, last_event_id},
     problem::Problem,
     representation::{self, Json, MessageUpdates},
+    request::RequestId,
 };
 use crate::{
     auth::Caller,
-    store::pages::PageRequest,
+    store::pages::{PageRequest, PageSize},
+    sync::PAGE_BYTES_MAX,
     timeline::{Action, Command},
 };
 
@@ -77,37 +82,58 @@ pub async fn send_message(
 /// Tells what happened after a point on the timeline.
 ///
 /// Repeat it with `after` = `next` of the answer before: you learn of every change that concerns
-/// you, in order, and never miss one.
+/// you, in order, and never miss one. With `wait` the answer is held until there is something.
+///
+/// With `Accept: text/event-stream` the answer is a stream of the same: a block with the cursor's
+/// `id` alone, then `event: update` for each change, with its timestamp as `id` and an entry of
+/// `messages` as `data`; `event: current` whenever everything so far was told; `event: reset`, and
+/// the end, for a cursor that would be 410. Comments keep it open. It ends when the token does,
+/// when the service shuts down, or when nothing of it is taken for 60 s; open it again with
+/// `Last-Event-ID`, on any replica, and nothing is lost or repeated.
 #[utoipa::path(
     get,
     path = "/messages",
     tag = "messages",
-    security(("bearer" = [])),
+    security(("bearer" = []), ("ticket" = [])),
     params(
         ("after" = Option<String>, Query, description = "The last timestamp received from this call; `latest`: from now on", pattern = "^([0-9]+|latest)$", example = "0"),
         ("limit" = Option<i64>, Query, description = "The most entries of the page (default 50)", minimum = 1, maximum = 1000, example = 50),
+        ("wait" = Option<i64>, Query, description = "How long to hold the answer while there is nothing, in seconds (default 0)", minimum = 0, maximum = 60),
         ("include" = Option<String>, Query, pattern = "^message$", description = "`message`: with each message's present data, at its newest entry of the page; a page then ends after 1 MiB of data"),
+        ("Last-Event-ID" = Option<String>, Header, description = "For a stream: the id of its last event, which counts before `after`", pattern = "^[0-9]*$"),
     ),
     responses(
         (status = 200, description = "A page, ascending by timestamp",
-            content((MessageUpdates = "application/vnd.messageUpdates.v1+json"), (MessageUpdates = "application/json"))),
+            content(
+                (MessageUpdates = "application/vnd.messageUpdates.v1+json"),
+                (MessageUpdates = "application/json"),
+                (String = "text/event-stream", example = "id: 41\n\nevent: update\nid: 42\ndata: {\"id\":17,\"timestamp\":42}\n\nevent: current\ndata: {\"latest\":42}\n\n"),
+            )),
         SyncProblems,
     ),
 )]
 pub async fn sync_messages(
     State(service): State<Service>,
-    caller: Caller,
+    StreamCaller(caller): StreamCaller,
     accept: Accept<Updates>,
     params: SyncParams,
+    Extension(request_id): Extension<RequestId>,
+    headers: HeaderMap,
 ) -> Answer {
-    let request = PageRequest {
-        application: caller.application,
-        user: caller.user,
-        after: params.after,
-        limit: params.limit,
-    };
-    let changes = service.sync.changes_after(request, params.with_messages).await?;
-    Ok(Json(accept.media_type, MessageUpdates::from(&changes)).into_response())
+    let SyncParams { after, limit, with_messages, wait } = params;
+    let size = PageSize { entries: limit, bytes: PAGE_BYTES_MAX };
+    let (application, user) = (caller.application, caller.user.clone());
+    let mut request = PageRequest { application, user, after, size };
+    if accept.media_type == media::EVENT_STREAM {
+        request.after = last_event_id(&headers)?.or(after);
+        return live::open(&service, &caller, request, with_messages, request_id);
+    }
+    if wait.is_zero() {
+        let changes = service.sync.changes_after(request, with_messages).await?;
+        return Ok(Json(accept.media_type, MessageUpdates::from(&changes)).into_response());
+    }
+    let changes = live::hold(&service, &caller, request, with_messages, wait).await?;
+    Ok(representation::held(accept.media_type, &changes))
 }
 
 /// Reads a message as it is now; a deleted one as a tombstone.

@@ -6,7 +6,8 @@
 //!
 //! # Limits of time
 //! Nothing waits without end: half a request's head 20 s, a body 10 s, an answer that nobody takes
-//! 30 s, a place in a batch 5 s, and a batch or a query as long as their own limits allow.
+//! 60 s, a place in a batch 5 s, and a batch or a query as long as their own limits allow. A held
+//! answer and a stream end with the caller's token, and when the service shuts down.
 
 mod body;
 mod caller;
@@ -14,6 +15,7 @@ mod conditional;
 mod drafts;
 mod drain;
 mod idempotency;
+mod live;
 mod media;
 mod messages;
 mod openapi;
@@ -23,6 +25,8 @@ mod problem;
 mod representation;
 mod request;
 mod server;
+mod sse;
+mod tickets;
 
 use std::{
     sync::{
@@ -38,7 +42,7 @@ use axum::{
     middleware,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 use tower::util::option_layer;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -48,22 +52,34 @@ use tower_http::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::{auth::Signer, store::PgPool, sync::Sync, timeline::Timeline};
-use idempotency::Digester;
+use crate::{
+    auth::{Caller, Signer, Tickets},
+    domain::Clock,
+    live::Live,
+    store::PgPool,
+    sync::Sync,
+    timeline::Timeline,
+};
 
+pub use idempotency::Digester;
 pub use openapi::openapi;
 pub use server::serve;
 
 /// What handlers work with. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
-    timeline: Timeline,
-    sync: Sync,
-    signer: Arc<Signer>,
-    digester: Arc<Digester>,
-    pool: PgPool,
-    broker: Broker,
-    metrics: PrometheusHandle,
+    pub timeline: Timeline,
+    pub sync: Sync,
+    pub live: Live,
+    pub signer: Arc<Signer>,
+    pub tickets: Arc<Tickets>,
+    pub digester: Arc<Digester>,
+    pub pool: PgPool,
+    pub broker: Broker,
+    pub metrics: PrometheusHandle,
+    pub clock: Clock,
+    /// Ends what would go on for ever: held answers and streams.
+    pub stop: CancellationToken,
 }
 
 /// What is known of the broker.
@@ -77,24 +93,9 @@ pub enum Broker {
 }
 
 impl Service {
-    pub fn new(
-        timeline: Timeline,
-        sync: Sync,
-        signer: Signer,
-        secret: &SecretString,
-        pool: PgPool,
-        broker: Broker,
-        metrics: PrometheusHandle,
-    ) -> Self {
-        Self {
-            timeline,
-            sync,
-            signer: Arc::new(signer),
-            digester: Arc::new(Digester::new(secret)),
-            pool,
-            broker,
-            metrics,
-        }
+    /// How long the caller's token is still good.
+    fn remaining(&self, caller: &Caller) -> Duration {
+        caller.expires.duration_since((self.clock)()).unwrap_or_default()
     }
 }
 
@@ -120,6 +121,7 @@ impl Broker {
 fn routes() -> OpenApiRouter<Service> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(messages::send_message, messages::sync_messages))
+        .routes(routes!(tickets::create_ticket))
         .routes(routes!(messages::get_message, messages::edit_message, messages::delete_message))
         .routes(routes!(operations::get_liveness))
         .routes(routes!(operations::get_readiness))
@@ -167,6 +169,7 @@ fn cors(origins: &[String]) -> Result<Option<CorsLayer>, BadOrigin> {
             header::CONTENT_TYPE,
             header::IF_MATCH,
             header::IF_NONE_MATCH,
+            HeaderName::from_static("last-event-id"),
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("prefer"),
             HeaderName::from_static("traceparent"),

@@ -7,7 +7,7 @@ use utoipa::{
     openapi::{
         Content, ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
         schema::ObjectBuilder,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
@@ -25,7 +25,7 @@ use super::{
                        repeats `GET /messages?after=<last>` never misses one.",
     ),
     tags(
-        (name = "messages", description = "Send, sync, read, edit and delete messages"),
+        (name = "messages", description = "Send, sync, follow, read, edit and delete messages"),
         (name = "operations", description = "For whoever runs the service"),
     ),
     components(schemas(ProblemDocument, problem::FieldError)),
@@ -44,6 +44,10 @@ impl Modify for Bearer {
             .build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let ticket = "A ticket of `POST /tickets`, for streams alone";
+        let ticket =
+            SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description("ticket", ticket)));
+        components.add_security_scheme("ticket", ticket);
     }
 }
 
@@ -104,8 +108,11 @@ problems! {
     SyncProblems = [
         MALFORMED, UNAUTHORIZED, NOT_ACCEPTABLE,
         (&kinds::CURSOR_AHEAD, "`cursor-ahead`: the cursor lies beyond the timeline, since a backup was restored", None),
-        INVALID, FAILED, UNAVAILABLE,
+        INVALID,
+        (&kinds::TOO_MANY_CONNECTIONS, "The user has too many streams and held answers open", Some(("Retry-After", "Seconds until it is worth trying again"))),
+        FAILED, UNAVAILABLE,
     ];
+    TicketProblems = [UNAUTHORIZED, NOT_ACCEPTABLE, FAILED, UNAVAILABLE];
     ReadProblems = [UNAUTHORIZED, NOT_FOUND, NOT_ACCEPTABLE, FAILED, UNAVAILABLE];
     EditProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, BODY_TOO_SLOW, GONE, STALE,
@@ -169,7 +176,10 @@ impl Modify for CommonHeaders {
             let RefOr::T(response) = response else { continue };
             for (name, description) in [
                 ("X-Request-Id", "The request's id, taken or made; its log lines have it"),
-                ("Cache-Control", "`private, no-cache`"),
+                (
+                    "Cache-Control",
+                    "`private, no-cache`; `no-store` for tickets, streams and held answers",
+                ),
                 ("Vary", "`Accept, Authorization, As-User`, and what else the answer depends on"),
             ] {
                 response.headers.insert(name.to_owned(), RefOr::T(header(description)));

@@ -1,9 +1,11 @@
 //! Parameters of the path and of the query.
 
+use std::time::Duration;
+
 use axum::{
     RequestPartsExt,
     extract::{FromRequestParts, Path, Query},
-    http::request::Parts,
+    http::{HeaderMap, request::Parts},
 };
 use serde::Deserialize;
 
@@ -15,6 +17,9 @@ pub const LIMIT_MAX: i64 = 1000;
 
 /// The entries of a page where the caller does not say.
 pub const LIMIT_DEFAULT: i64 = 50;
+
+/// The longest that an answer is held, in seconds.
+pub const WAIT_SECONDS_MAX: i64 = 60;
 
 /// The message that a path names. A path that can name none is as good as one that names none.
 pub struct MessagePath(Option<MessageId>);
@@ -43,6 +48,8 @@ pub struct SyncParams {
     pub after: Option<Timestamp>,
     pub limit: u16,
     pub with_messages: bool,
+    /// How long the answer may be held until there is something.
+    pub wait: Duration,
 }
 
 /// The query as it came; parameters that are not known are ignored.
@@ -51,6 +58,7 @@ struct SyncQuery {
     after: Option<String>,
     limit: Option<String>,
     include: Option<String>,
+    wait: Option<String>,
 }
 
 impl<S: Sync> FromRequestParts<S> for SyncParams {
@@ -75,9 +83,8 @@ impl SyncQuery {
                 Problem::malformed("after must be a timestamp (digits only, 64 bits) or latest")
             })?),
         };
-        let limit = self.limit.map_or(Ok(LIMIT_DEFAULT), |limit| {
-            limit.parse::<i64>().map_err(|_| Problem::malformed("limit must be a whole number"))
-        })?;
+        let limit = whole_number("limit", self.limit.as_deref())?.unwrap_or(LIMIT_DEFAULT);
+        let wait = whole_number("wait", self.wait.as_deref())?.unwrap_or(0);
         let mut errors = Vec::new();
         let mut require = |holds: bool, field: &str, detail: &str| {
             if !holds {
@@ -85,6 +92,7 @@ impl SyncQuery {
             }
         };
         require((1..=LIMIT_MAX).contains(&limit), "limit", "must be 1 to 1000");
+        require((0..=WAIT_SECONDS_MAX).contains(&wait), "wait", "must be 0 to 60");
         let with_messages = self.include.is_some();
         let is_known = self.include.is_none_or(|include| include == "message");
         require(is_known, "include", "must be message");
@@ -95,8 +103,31 @@ impl SyncQuery {
             after,
             limit: u16::try_from(limit).expect("the limit was checked"),
             with_messages,
+            wait: Duration::from_secs(wait.unsigned_abs()),
         })
     }
+}
+
+fn whole_number(name: &str, value: Option<&str>) -> Result<Option<i64>, Problem> {
+    let parse = |value: &str| value.parse().map_err(|_| malformed_number(name));
+    value.map(parse).transpose()
+}
+
+fn malformed_number(name: &str) -> Problem {
+    Problem::malformed(format!("{name} must be a whole number"))
+}
+
+/// Where a client that opens a broken stream again goes on; absent or empty for a new stream.
+pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Timestamp>, Problem> {
+    let mut lines = headers.get_all("last-event-id").iter();
+    let id = match (lines.next(), lines.next()) {
+        (None, _) => return Ok(None),
+        (Some(id), None) if id.is_empty() => return Ok(None),
+        (Some(id), None) => id.to_str().ok().and_then(Timestamp::parse),
+        (Some(_), Some(_)) => None,
+    };
+    let malformed = || Problem::malformed("Last-Event-ID must be the id of an event of a stream");
+    id.map(Some).ok_or_else(malformed)
 }
 
 #[cfg(test)]
@@ -113,10 +144,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_sync_begins_at_zero_with_pages_of_fifty() {
-        let expected = SyncParams { after: Some(Timestamp(0)), limit: 50, with_messages: false };
+        let after = Some(Timestamp(0));
+        let expected = SyncParams { after, limit: 50, with_messages: false, wait: Duration::ZERO };
         assert_eq!(params("").await, Ok(expected));
-        let expected = SyncParams { after: None, limit: 1000, with_messages: true };
-        assert_eq!(params("after=latest&limit=1000&include=message&other=1").await, Ok(expected));
+        let wait = Duration::from_secs(60);
+        let expected = SyncParams { after: None, limit: 1000, with_messages: true, wait };
+        let query = "after=latest&limit=1000&include=message&wait=60&other=1";
+        assert_eq!(params(query).await, Ok(expected));
     }
 
     #[tokio::test]
@@ -130,6 +164,8 @@ mod tests {
             "after=now",
             "limit=ten",
             "limit=",
+            "wait=long",
+            "wait=1.5",
             "after=1&after=2",
         ] {
             assert_eq!(params(query).await, Err(StatusCode::BAD_REQUEST), "{query}");
@@ -138,7 +174,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_can_be_read_may_still_be_unacceptable() {
-        for query in ["limit=0", "limit=1001", "limit=-1", "include=text", "include="] {
+        for query in
+            ["limit=0", "limit=1001", "limit=-1", "include=text", "include=", "wait=61", "wait=-1"]
+        {
             assert_eq!(params(query).await, Err(StatusCode::UNPROCESSABLE_ENTITY), "{query}");
         }
     }

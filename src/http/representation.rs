@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::conditional::entity_tag;
-use crate::{domain::Message, sync::Changes};
+use super::{conditional::entity_tag, request::Held};
+use crate::{domain::Message, store::pages::Entry, sync::Changes};
 
 /// A personal message as it is now. What is absent is none, empty or false. A deleted message is
 /// `{id, timestamp, deleted: true}` and nothing else.
@@ -123,16 +123,33 @@ pub struct MessageUpdate<'a> {
     message: Option<PersonalMessage<'a>>,
 }
 
-impl<'a> From<&'a Changes> for MessageUpdates<'a> {
-    fn from(changes: &'a Changes) -> Self {
-        let messages = changes.entries.iter().map(|entry| MessageUpdate {
+impl<'a> From<&'a Entry> for MessageUpdate<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        Self {
             id: entry.id.0,
             timestamp: entry.timestamp.0,
             message: entry.message.as_deref().map(PersonalMessage::from),
-        });
+        }
+    }
+}
+
+/// What a stream tells a client that has caught up.
+#[derive(Serialize)]
+pub struct CaughtUp {
+    latest: i64,
+}
+
+impl From<&Changes> for CaughtUp {
+    fn from(changes: &Changes) -> Self {
+        Self { latest: changes.latest.0 }
+    }
+}
+
+impl<'a> From<&'a Changes> for MessageUpdates<'a> {
+    fn from(changes: &'a Changes) -> Self {
         Self {
             total: changes.entries.len(),
-            messages: messages.collect(),
+            messages: changes.entries.iter().map(MessageUpdate::from).collect(),
             next: changes.next.0,
             latest: changes.latest.0,
         }
@@ -147,6 +164,14 @@ impl<T: Serialize> IntoResponse for Json<T> {
         let json = serde_json::to_vec(&self.1).expect("strings and numbers can be written as JSON");
         ([(header::CONTENT_TYPE, self.0)], json).into_response()
     }
+}
+
+/// A page that was held until there was something: it is of no use to anybody else.
+pub fn held(media_type: &'static str, changes: &Changes) -> Response {
+    let no_store = [(header::CACHE_CONTROL, "no-store")];
+    let mut response = (no_store, Json(media_type, MessageUpdates::from(changes))).into_response();
+    response.extensions_mut().insert(Held);
+    response
 }
 
 /// A message with its entity tag.

@@ -23,8 +23,22 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 /// What an answer varies by, for caches between the service and its callers.
 const VARY: &str = "Accept, Authorization, As-User";
 
+/// The id of a request, among its extensions.
+#[derive(Clone)]
+pub struct RequestId(HeaderValue);
+
+/// Marks an answer that was held or goes on: how long it took tells nothing about the service.
+#[derive(Clone)]
+pub struct Held;
+
+impl RequestId {
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
 /// Gives the request an id and a span, counts it, and writes down the problem it ended in.
-pub async fn frame(request: Request, next: Next) -> Response {
+pub async fn frame(mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = request_id(request.headers());
     let method = method_name(request.method());
@@ -37,18 +51,21 @@ pub async fn frame(request: Request, next: Next) -> Response {
         http.method = method,
         http.route = route,
     );
+    request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = match check_host(&request) {
         Ok(()) => next.run(request).instrument(span.clone()).await,
         Err(problem) => problem.into_response(),
     };
     span.in_scope(|| finish(&mut response, &id, began));
-    metrics::histogram!(
-        "http_request_seconds",
-        "method" => method,
-        "route" => route,
-        "status" => response.status().as_u16().to_string(),
-    )
-    .record(began.elapsed().as_secs_f64());
+    if response.extensions().get::<Held>().is_none() {
+        metrics::histogram!(
+            "http_request_seconds",
+            "method" => method,
+            "route" => route,
+            "status" => response.status().as_u16().to_string(),
+        )
+        .record(began.elapsed().as_secs_f64());
+    }
     response
 }
 

@@ -11,6 +11,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -23,8 +24,16 @@ use tokio_util::sync::CancellationToken;
 /// request before it: so also how long an idle connection is kept.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// How long a caller may take nothing of its answer. Until then the answer stays in memory.
-const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long a caller may take nothing of its answer. Until then the answer stays in memory; a
+/// stream goes on where it was.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What the kernel keeps for a caller that takes its answer slowly, in bytes: a stream must not run
+/// ahead of its reader by megabytes.
+const UNSENT_BYTES_MAX: u32 = 64 * 1024;
+
+/// What a connection reads or writes ahead, in bytes; so also the largest head of a request.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// How long open requests may take to end at shutdown.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
@@ -57,7 +66,7 @@ async fn accept(
     aborted: &CancellationToken,
 ) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX).max_buf_size(BUFFER_BYTES_MAX);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
@@ -84,8 +93,13 @@ async fn accept(
 }
 
 fn prepare(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
-    // Answers are small and written whole: waiting to fill a packet only delays them.
+    // Answers are written whole: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
+    // Both are refinements, without which the service works as well: the second one ends
+    // connections to hosts that are gone.
+    let socket = SockRef::from(&stream);
+    let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+    let _ = socket.set_tcp_user_timeout(Some(WRITE_TIME_MAX));
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIME_MAX));
     TokioIo::new(Box::pin(stream))

@@ -1,35 +1,43 @@
 //! LISTEN, with a reconnect that nobody misses.
 //!
 //! A notification carries no data; it says "look". So whoever listens must look once after every
-//! connect, for what was said while nobody listened, and every now and then anyway.
+//! connect, for what was said while nobody listened.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use sqlx::{PgPool, postgres::PgListener, postgres::PgPoolOptions};
-use tokio::{sync::Notify, time::sleep};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{self, Purpose, connect_options, outbox::WAKE_CHANNEL};
+use super::Hub;
+use crate::store::{
+    self, CONNECT_TIME_MAX, Purpose, connect_options,
+    outbox::WAKE_CHANNEL,
+    wakeups::{self, Wakeup, Who},
+};
 
 /// The pause before the next attempt to listen.
-const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
+
+/// A connection on which nothing was heard for this long is replaced: it may be dead, and asking
+/// it would interrupt the read of a notification.
+const QUIET_MAX: Duration = Duration::from_secs(60);
 
 /// Hears the notifications of all replicas and wakes who waits for them.
 pub struct Listener {
-    pool: PgPool,
+    options: PgConnectOptions,
+    hub: Arc<Hub>,
     outbox: Arc<Notify>,
 }
 
 impl Listener {
     /// `outbox` is notified whenever there may be new events.
-    pub fn new(database_url: &str, outbox: Arc<Notify>) -> store::Result<Self> {
-        let options = connect_options(database_url, Purpose::Administration)?;
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .connect_lazy_with(options);
-        Ok(Self { pool, outbox })
+    pub fn new(database_url: &str, hub: Arc<Hub>, outbox: Arc<Notify>) -> store::Result<Self> {
+        let options = connect_options(database_url, Purpose::Listening)?;
+        Ok(Self { options, hub, outbox })
     }
 
     /// Listens until `stop`.
@@ -42,15 +50,36 @@ impl Listener {
         }
     }
 
-    /// Listens until the connection is lost. A lost one is thrown away: the listener's own
-    /// reconnect would be silent about what it has missed.
+    /// Listens until the connection is lost or has long been quiet. It is thrown away then, with
+    /// its pool: the library's own reconnect would be silent about what it has missed.
     async fn listen(&self) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen(WAKE_CHANNEL).await?;
-        self.outbox.notify_one();
-        while listener.try_recv().await?.is_some() {
-            self.outbox.notify_one();
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(CONNECT_TIME_MAX)
+            .connect_lazy_with(self.options.clone());
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.eager_reconnect(false);
+        listener.listen_all([wakeups::CHANNEL, WAKE_CHANNEL]).await?;
+        self.wake_everybody();
+        while let Ok(heard) = timeout(QUIET_MAX, listener.try_recv()).await {
+            match heard? {
+                Some(notification) => self.hear(&notification),
+                None => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            }
         }
         Ok(())
+    }
+
+    fn hear(&self, notification: &PgNotification) {
+        if notification.channel() == WAKE_CHANNEL {
+            self.outbox.notify_one();
+        } else {
+            self.hub.wake(&Wakeup::parse(notification.payload()));
+        }
+    }
+
+    fn wake_everybody(&self) {
+        self.outbox.notify_one();
+        self.hub.wake(&Wakeup { who: Who::Everybody, written: None });
     }
 }

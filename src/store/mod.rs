@@ -11,10 +11,11 @@ pub mod pages;
 mod session;
 pub mod timeline;
 pub mod updates;
+pub mod wakeups;
 
 pub use error::{Error, Result};
 pub use lane::Lane;
-pub use session::{Purpose, Session, connect_options, in_time, pool};
+pub use session::{CONNECT_TIME_MAX, Purpose, Session, connect_options, in_time, pool};
 pub use sqlx::{PgConnection, PgPool};
 
 use crate::domain::{ApplicationId, MessageId};

@@ -16,7 +16,16 @@ pub struct PageRequest {
     pub user: UserId,
     /// `None`: from now on.
     pub after: Option<Timestamp>,
-    pub limit: u16,
+    pub size: PageSize,
+}
+
+/// Where a page ends at the latest.
+#[derive(Debug, Clone, Copy)]
+pub struct PageSize {
+    pub entries: u16,
+    /// The data of a page that is asked for with data, in bytes of JSON. The entry that passes it
+    /// is still part of the page, so a page always goes on.
+    pub bytes: i64,
 }
 
 /// A page of the timeline, read in one snapshot.
@@ -42,7 +51,8 @@ struct Columns<'a> {
     applications: Vec<i64>,
     users: Vec<&'a str>,
     after: Vec<Option<i64>>,
-    limits: Vec<i64>,
+    entries: Vec<i64>,
+    bytes: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
@@ -52,7 +62,8 @@ impl<'a> Columns<'a> {
             applications: requests.clone().map(|request| request.application.0).collect(),
             users: requests.clone().map(|request| request.user.as_str()).collect(),
             after: requests.clone().map(|request| Some(request.after?.0)).collect(),
-            limits: requests.map(|request| request.limit.into()).collect(),
+            entries: requests.clone().map(|request| request.size.entries.into()).collect(),
+            bytes: requests.map(|request| request.size.bytes).collect(),
         }
     }
 }
@@ -71,7 +82,7 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
                page.message_id      AS "id?"
         FROM timeline
         CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
-            WITH ORDINALITY AS asked (application_id, user_id, after, page_limit, ordinal)
+            WITH ORDINALITY AS asked (application_id, user_id, after, entries_max, ordinal)
         LEFT JOIN LATERAL (
             SELECT u.timestamp
             FROM updates AS u
@@ -86,14 +97,14 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
               AND u.timestamp > asked.after
               AND newest.timestamp > asked.after
             ORDER BY u.timestamp
-            LIMIT asked.page_limit
+            LIMIT asked.entries_max
         ) AS page ON TRUE
         ORDER BY asked.ordinal, page.timestamp
         "#,
         &columns.applications,
         &columns.users as &[&str],
         &columns.after as &[Option<i64>],
-        &columns.limits,
+        &columns.entries,
     )
     .fetch_all(connection)
     .await?;
@@ -111,15 +122,13 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
     Ok(pages.finish())
 }
 
-/// As [`read`], with the present data of every message, which ends a page after `bytes_max` of
-/// JSON (200 bytes for what every message has; the entry that passes the limit is still part of it, so a page always goes on).
+/// As [`read`], with the present data of every message; what every message has counts 200 bytes.
 ///
 /// A message that is listed more than once is read and counted once, at its first entry: so it is
 /// on the page wherever the page ends. It is handed over with its newest entry of the page.
 pub async fn read_with_messages(
     connection: &mut PgConnection,
     requests: &[&PageRequest],
-    bytes_max: i64,
 ) -> Result<Vec<Page>> {
     let columns = Columns::of(requests);
     let rows = sqlx::query_file_as!(
@@ -128,8 +137,8 @@ pub async fn read_with_messages(
         &columns.applications,
         &columns.users as &[&str],
         &columns.after as &[Option<i64>],
-        &columns.limits,
-        bytes_max,
+        &columns.entries,
+        &columns.bytes,
     )
     .fetch_all(connection)
     .await?;

@@ -17,8 +17,8 @@ SELECT asked.ordinal          AS "ordinal!",
        page.reply_to          AS "reply_to?",
        page.deleted           AS "deleted?"
 FROM timeline
-CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
-    WITH ORDINALITY AS asked (application_id, user_id, after, page_limit, ordinal)
+CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+    WITH ORDINALITY AS asked (application_id, user_id, after, entries_max, bytes_max, ordinal)
 LEFT JOIN LATERAL (
     SELECT u.timestamp
     FROM updates AS u
@@ -53,13 +53,13 @@ LEFT JOIN LATERAL (
                   AND u.timestamp > asked.after
                   AND newest.timestamp > asked.after
                 ORDER BY u.timestamp
-                LIMIT asked.page_limit
+                LIMIT asked.entries_max
             ) AS entry
         ) AS listed
         LEFT JOIN messages AS m
             ON listed.is_first
             AND m.application_id = asked.application_id AND m.id = listed.message_id
     ) AS sized
-    WHERE sized.bytes_before < $5::bigint
+    WHERE sized.bytes_before < asked.bytes_max
 ) AS page ON TRUE
 ORDER BY asked.ordinal, page.update_timestamp

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Error, Result};
 
 /// How long a connection may take to come about before the database counts as away.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Connections for what is rare: health, metrics, administration.
 const POOL_CONNECTIONS_MAX: u32 = 4;
@@ -32,6 +32,8 @@ pub enum Purpose {
     Publishing,
     /// Changes the schema, which takes as long as it takes; others who start wait for it.
     Migrating,
+    /// Hears notifications.
+    Listening,
     /// Everything else.
     Administration,
 }
@@ -49,7 +51,7 @@ impl Purpose {
             Self::Writing => (5, 10, 15),
             Self::Reading | Self::Publishing => (5, 10, 10),
             Self::Migrating => (0, 0, 0),
-            Self::Administration => (60, 60, 60),
+            Self::Listening | Self::Administration => (60, 60, 60),
         };
         TimeLimits { idle_in_transaction, statement, lock }
     }
@@ -60,6 +62,7 @@ impl Purpose {
             Self::Reading => "messages reader",
             Self::Publishing => "messages publisher",
             Self::Migrating => "messages migration",
+            Self::Listening => "messages listener",
             Self::Administration => "messages",
         }
     }
@@ -87,7 +90,7 @@ pub fn connect_options(url: &str, purpose: Purpose) -> Result<PgConnectOptions> 
             ("statement_timeout", seconds(limits.statement)),
             ("lock_timeout", seconds(limits.lock)),
         ]);
-    if matches!(purpose, Purpose::Migrating | Purpose::Administration) {
+    if matches!(purpose, Purpose::Migrating | Purpose::Listening | Purpose::Administration) {
         return Ok(options);
     }
     // Every statement here looks up a few rows by key. Planning each anew costs more than running

@@ -33,6 +33,9 @@ const DATA_BATCH_MAX: usize = 16;
 /// Queries in flight for each kind of read, each on a connection of its own.
 const READERS: usize = 2;
 
+/// A page with data ends after this much of it, in bytes of JSON.
+pub const PAGE_BYTES_MAX: i64 = 1024 * 1024;
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The cursor lies beyond everything that the service has given: it stems from before a restore.
@@ -47,6 +50,13 @@ pub enum Error {
     Failed,
 }
 
+impl Error {
+    /// Whether the same read may well succeed in a moment.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable | Self::NotDone(NotDone::Full | NotDone::Overdue))
+    }
+}
+
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         if error.is_unavailable() { Self::Unavailable } else { Self::Failed }
@@ -56,6 +66,8 @@ impl From<store::Error> for Error {
 /// A page of changes as the caller sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changes {
+    /// The cursor that they come after.
+    pub after: Timestamp,
     /// Ascending by timestamp.
     pub entries: Vec<Entry>,
     /// The cursor of the next call.
@@ -128,12 +140,18 @@ impl Sync {
 }
 
 impl Changes {
+    /// Whether the page came to the end of the timeline.
+    pub fn has_caught_up(&self) -> bool {
+        self.next >= self.latest
+    }
+
     fn new(after: Option<Timestamp>, page: Page) -> Result<Self, Error> {
         let after = after.unwrap_or(page.latest);
         if after > page.last_given {
             return Err(Error::CursorAhead { last: page.last_given });
         }
         Ok(Self {
+            after,
             next: page.entries.last().map_or(after, |entry| entry.timestamp),
             latest: page.latest.max(after),
             entries: page.entries,

@@ -12,9 +12,6 @@ use crate::{
     },
 };
 
-/// A page with data ends after this much of it, in bytes of JSON.
-const PAGE_BYTES_MAX: i64 = 1024 * 1024;
-
 /// The longest that a query may take. The server's own limit is shorter; this one is for a
 /// connection on which nothing arrives any more.
 const READ_TIME_MAX: Duration = Duration::from_secs(15);
@@ -58,7 +55,7 @@ impl Read for PagesWithMessages {
     type Answer = Page;
 
     async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> store::Result<Vec<Page>> {
-        store::pages::read_with_messages(connection, requests, PAGE_BYTES_MAX).await
+        store::pages::read_with_messages(connection, requests).await
     }
 }
 

@@ -41,6 +41,11 @@ pub static INVALID: Kind =
     kind(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is not acceptable");
 pub static PRECONDITION_REQUIRED: Kind =
     kind(StatusCode::PRECONDITION_REQUIRED, "precondition-required", "The request must be conditional");
+pub static TOO_MANY_CONNECTIONS: Kind = kind(
+    StatusCode::TOO_MANY_REQUESTS,
+    "too-many-live-connections",
+    "The user has too many live connections",
+);
 pub static INTERNAL: Kind = kind(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed");
 pub static OVERLOADED: Kind =
     kind(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The service is not available");

@@ -3,13 +3,16 @@
 use axum::http::header;
 
 use super::{Problem, kinds};
-use crate::{auth, batching::NotDone, domain::Refusal, sync, timeline};
+use crate::{auth, batching::NotDone, domain::Refusal, live, sync, timeline};
 
 /// When a caller that was shed should come back, in seconds: a queue drains within one.
 const RETRY_SHED_SECONDS: u32 = 1;
 
 /// When a caller should come back after the database was away, in seconds.
 const RETRY_AWAY_SECONDS: u32 = 2;
+
+/// When a caller should come back that found no place for a live connection, in seconds.
+const RETRY_LIVE_SECONDS: u32 = 5;
 
 const DATABASE_AWAY: &str = "the database is not available; nothing was changed";
 
@@ -87,6 +90,16 @@ impl From<sync::Error> for Problem {
             sync::Error::Unavailable => database_unavailable(),
             sync::Error::Failed => Self::internal(),
         }
+    }
+}
+
+impl From<live::Full> for Problem {
+    fn from(full: live::Full) -> Self {
+        let kind = match full {
+            live::Full::Service => &kinds::OVERLOADED,
+            live::Full::User => &kinds::TOO_MANY_CONNECTIONS,
+        };
+        Self::new(kind, full.to_string()).retry_after(RETRY_LIVE_SECONDS)
     }
 }
 

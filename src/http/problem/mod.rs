@@ -169,14 +169,25 @@ impl Problem {
         self.errors.iter().map(|error| error.field.clone()).collect()
     }
 
-    /// The document, for the request that is logged under `request_id`.
+    /// Whether the caller's cursor lies beyond the timeline.
+    pub fn is_cursor_ahead(&self) -> bool {
+        std::ptr::eq(self.kind, &raw const kinds::CURSOR_AHEAD)
+    }
+
+    /// The document as JSON.
     pub fn render(&self, request_id: &str) -> Vec<u8> {
+        serde_json::to_vec(&self.document(request_id))
+            .expect("strings and numbers can be written as JSON")
+    }
+
+    /// The document, for the request that is logged under `request_id`.
+    pub fn document<'a>(&'a self, request_id: &'a str) -> ProblemDocument<'a> {
         let (current, last) = match self.member {
             Some(Member::Current(timestamp)) => (Some(timestamp.0), None),
             Some(Member::Last(timestamp)) => (None, Some(timestamp.0)),
             None => (None, None),
         };
-        let document = ProblemDocument {
+        ProblemDocument {
             kind: format!("/problems/{}", self.kind.name),
             title: self.kind.title,
             status: self.kind.status.as_u16(),
@@ -185,8 +196,7 @@ impl Problem {
             current,
             last,
             request_id,
-        };
-        serde_json::to_vec(&document).expect("strings and numbers can be written as JSON")
+        }
     }
 }
 

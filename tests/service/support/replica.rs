@@ -8,7 +8,7 @@ use std::{
 };
 
 use messages::{
-    auth::{Caller, Signer},
+    auth::Signer,
     domain::{ApplicationId, UserId},
 };
 
@@ -164,9 +164,7 @@ fn address_in(line: &str) -> Option<String> {
 }
 
 pub fn token(application: i64, user: &str, lifetime: Duration) -> String {
-    let caller = Caller {
-        application: ApplicationId(application),
-        user: UserId::parse(user).expect("a user id"),
-    };
-    Signer::new(&SECRET.to_owned().into()).unwrap().sign(&caller, SystemTime::now(), lifetime)
+    let user = UserId::parse(user).expect("a user id");
+    let signer = Signer::new(&SECRET.to_owned().into()).unwrap();
+    signer.sign(ApplicationId(application), &user, SystemTime::now() + lifetime)
 }

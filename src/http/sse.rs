@@ -1,0 +1,89 @@
+//! Server-Sent Events as bytes (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+
+use std::fmt::Display;
+
+use axum::body::Bytes;
+use serde::Serialize;
+
+/// A comment: keeps a connection open and means nothing.
+pub const COMMENT: Bytes = Bytes::from_static(b":\n\n");
+
+/// Blocks of fields, in the order in which they were added.
+#[derive(Default)]
+pub struct Blocks(Vec<u8>);
+
+impl Blocks {
+    /// An id alone: no event, but where the client goes on after a break.
+    pub fn id(&mut self, id: impl Display) {
+        self.field("id", id);
+        self.end();
+    }
+
+    /// How long the client waits before it opens a broken stream again.
+    pub fn retry(&mut self, milliseconds: u64) {
+        self.field("retry", milliseconds);
+        self.end();
+    }
+
+    /// An event; without an `id` the one before it stays. (A browser tells its page of no event
+    /// that has no data.)
+    pub fn event(&mut self, name: &str, id: Option<impl Display>, data: &impl Serialize) {
+        self.field("event", name);
+        if let Some(id) = id {
+            self.field("id", id);
+        }
+        self.0.extend_from_slice(b"data: ");
+        let start = self.0.len();
+        serde_json::to_writer(&mut self.0, data).expect("strings and numbers can be written as JSON");
+        // Where JSON has a line break, it stands between two tokens, as good as a blank: attributes
+        // are given back as they came. Here it would end the field.
+        for byte in &mut self.0[start..] {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
+        self.0.push(b'\n');
+        self.end();
+    }
+
+    /// The bytes; `None` where nothing was added.
+    pub fn finish(self) -> Option<Bytes> {
+        (!self.0.is_empty()).then(|| self.0.into())
+    }
+
+    fn field(&mut self, name: &str, value: impl Display) {
+        self.0.extend_from_slice(format!("{name}: {value}\n").as_bytes());
+    }
+
+    fn end(&mut self) {
+        self.0.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, value::RawValue};
+
+    use super::*;
+
+    #[test]
+    fn blocks_are_written_as_the_standard_has_them() {
+        let mut blocks = Blocks::default();
+        blocks.id(41);
+        blocks.retry(2500);
+        blocks.event("update", Some(42), &json!({ "id": 17 }));
+        blocks.event("current", None::<i64>, &json!({}));
+        let text = "id: 41\n\nretry: 2500\n\n\
+                    event: update\nid: 42\ndata: {\"id\":17}\n\nevent: current\ndata: {}\n\n";
+        assert_eq!(blocks.finish().unwrap(), text);
+        assert_eq!(Blocks::default().finish(), None);
+    }
+
+    #[test]
+    fn a_line_break_in_json_ends_nothing() {
+        let raw = RawValue::from_string("{\r\n \"a\":\r1}".to_owned()).unwrap();
+        let mut blocks = Blocks::default();
+        blocks.event("update", None::<i64>, &raw);
+        assert_eq!(blocks.finish().unwrap(), "event: update\ndata: {   \"a\": 1}\n\n");
+    }
+}
