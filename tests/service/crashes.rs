@@ -1,18 +1,12 @@
 //! Replicas that die.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::collections::BTreeSet;
 
 use sqlx::Row;
 
 use crate::{
     events::first_deliveries,
-    support::{Acknowledged, Database, EventQueue, Follower, Replica, eventually, missed, write_until},
+    support::{Database, EventQueue, Follower, Load, Replica, Way, eventually},
 };
 
 /// Every use of a file that the messages of the database stand for, as (file, timestamp) of its
@@ -25,41 +19,23 @@ async fn files_of_committed_messages(database: &Database) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_replica_loses_nothing_that_was_acknowledged_and_no_event() {
+async fn a_killed_replica_loses_nothing_for_any_follower_and_no_event() {
     let database = Database::fresh().await;
     let queue = EventQueue::on_shared_broker();
     let mut victim = Replica::start(&database, queue.settings()).await;
     let other = Replica::start(&database, queue.settings()).await;
-    let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let acknowledged = Acknowledged::default();
-    let follower = Follower::new(vec![victim.user("john"), other.user("john")]);
-    let follower = tokio::spawn(follower.follow_until(Arc::clone(&written)));
-    let writers: Vec<_> = (0..16)
-        .map(|number| {
-            let replica = if number % 2 == 0 { &victim } else { &other };
-            let client = replica.user(&format!("writer-{number}"));
-            tokio::spawn(write_until(client, "john", Arc::clone(&done), acknowledged.clone()))
-        })
-        .collect();
-    for round in 1..=3 {
-        eventually("something is written", async || (acknowledged.len() >= round * 300).then_some(()))
-            .await;
+    let ways = [Way::Page, Way::Poll, Way::Stream, Way::Stream];
+    let clients = || vec![victim.user("john"), other.user("john")];
+    let mut load = Load::start(ways.map(|way| Follower::new(way, clients())));
+    load.add_writers(16, "john", &[&victim, &other]);
+    for _ in 0..3 {
+        load.until_more(300).await;
         victim.kill();
-        let before = acknowledged.len();
-        eventually("the other replica goes on", async || {
-            (acknowledged.len() >= before + 50).then_some(())
-        })
-        .await;
+        load.until_more(50).await;
         let base = victim.base.clone();
         victim = Replica::start_again_at(&base, &database, queue.settings()).await;
     }
-    done.store(true, Ordering::SeqCst);
-    for writer in writers {
-        writer.await.unwrap();
-    }
-    written.store(true, Ordering::SeqCst);
-    let seen = follower.await.unwrap().seen;
-    assert_eq!(missed(&acknowledged.all(), &seen), Vec::<i64>::new());
+    load.finish().await;
 
     let files = files_of_committed_messages(&database).await;
     let deleted = database.count("SELECT count(*) FROM messages WHERE deleted").await;

@@ -1,62 +1,18 @@
 //! The database or the broker goes away under load and comes back.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-
 use serde_json::json;
 
 use crate::{
     events::first_deliveries,
-    support::{
-        Acknowledged, Client, Database, EventQueue, Follower, Replica, Servers, eventually, missed,
-        write_until,
-    },
+    support::{Client, Database, EventQueue, Follower, Load, Replica, Servers, Way, eventually},
 };
 
-struct Load {
-    done: Arc<AtomicBool>,
-    written: Arc<AtomicBool>,
-    acknowledged: Acknowledged,
-    writers: Vec<tokio::task::JoinHandle<()>>,
-    follower: tokio::task::JoinHandle<Follower>,
-}
-
-impl Load {
-    fn start(replica: &Replica) -> Self {
-        let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let acknowledged = Acknowledged::default();
-        let follower = Follower::new(vec![replica.user("john")]);
-        let write = |number: usize| {
-            let client = replica.user(&format!("writer-{number}"));
-            tokio::spawn(write_until(client, "john", Arc::clone(&done), acknowledged.clone()))
-        };
-        Self {
-            writers: (0..8).map(write).collect(),
-            follower: tokio::spawn(follower.follow_until(Arc::clone(&written))),
-            done,
-            written,
-            acknowledged,
-        }
-    }
-
-    async fn until_more(&self, count: usize) {
-        let target = self.acknowledged.len() + count;
-        eventually("more is acknowledged", async || (self.acknowledged.len() >= target).then_some(()))
-            .await;
-    }
-
-    /// Ends the load; nothing that was acknowledged may be missing.
-    async fn finish(self) {
-        self.done.store(true, Ordering::SeqCst);
-        for writer in self.writers {
-            writer.await.unwrap();
-        }
-        self.written.store(true, Ordering::SeqCst);
-        let seen = self.follower.await.unwrap().seen;
-        assert_eq!(missed(&self.acknowledged.all(), &seen), Vec::<i64>::new());
-    }
+/// Eight writers to john, who follows in every way.
+fn load(replica: &Replica) -> Load {
+    let ways = [Way::Page, Way::Poll, Way::Stream];
+    let mut load = Load::start(ways.map(|way| Follower::new(way, vec![replica.user("john")])));
+    load.add_writers(8, "john", &[replica]);
+    load
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +20,7 @@ async fn a_database_that_crashes_means_503_until_it_is_back() {
     let servers = tokio::task::spawn_blocking(|| Servers::start("postgres")).await.unwrap();
     let database = Database::at(&servers.database_url);
     let replica = Replica::start(&database, Default::default()).await;
-    let load = Load::start(&replica);
+    let load = load(&replica);
     for _ in 0..2 {
         load.until_more(200).await;
         tokio::task::block_in_place(|| servers.crash("postgres"));
@@ -110,7 +66,7 @@ async fn a_broker_that_stops_holds_up_nothing_and_gets_everything() {
     let database = Database::fresh().await;
     let queue = EventQueue::at(&servers.amqp_url);
     let replica = Replica::start(&database, queue.settings()).await;
-    let load = Load::start(&replica);
+    let load = load(&replica);
     for crash in [false, true] {
         load.until_more(200).await;
         tokio::task::block_in_place(|| {

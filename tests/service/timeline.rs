@@ -10,12 +10,10 @@ use std::{
 
 use sqlx::Connection;
 
-use crate::support::{
-    Acknowledged, Database, Follower, Replica, Settings, eventually, missed, service, write_until,
-};
+use crate::support::{Acknowledged, Database, Follower, Load, Replica, Settings, Way, missed, service};
 
 const WRITERS: usize = 48;
-const FOLLOWERS: usize = 4;
+const FOLLOWERS: usize = 6;
 
 /// Enough for thousands of meetings at the lane's lock.
 const CHANGES: usize = 6000;
@@ -27,30 +25,16 @@ async fn no_follower_misses_a_change_of_48_writers_over_two_replicas() {
         Replica::start(&database, Settings::default()).await,
         Replica::start(&database, Settings::default()).await,
     ];
-    let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let acknowledged = Acknowledged::default();
-    let followers: Vec<_> = (0..FOLLOWERS)
-        .map(|number| {
-            let mut clients = vec![replicas[0].user("john"), replicas[1].user("john")];
-            clients.rotate_left(number % 2);
-            tokio::spawn(Follower::new(clients).follow_until(Arc::clone(&written)))
-        })
-        .collect();
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|number| {
-            let client = replicas[number % 2].user(&format!("writer-{number}"));
-            tokio::spawn(write_until(client, "john", Arc::clone(&done), acknowledged.clone()))
-        })
-        .collect();
-    eventually("enough is written", async || (acknowledged.len() >= CHANGES).then_some(())).await;
-    done.store(true, Ordering::SeqCst);
-    for writer in writers {
-        writer.await.unwrap();
-    }
-    written.store(true, Ordering::SeqCst);
-    let acknowledged = acknowledged.all();
-    for follower in followers {
-        let seen = follower.await.unwrap().seen;
+    let follower = |number: usize| {
+        let mut clients = vec![replicas[0].user("john"), replicas[1].user("john")];
+        clients.rotate_left(number % 2);
+        Follower::new([Way::Page, Way::Poll, Way::Stream][number % 3], clients)
+    };
+    let mut load = Load::start((0..FOLLOWERS).map(follower));
+    load.add_writers(WRITERS, "john", &[&replicas[0], &replicas[1]]);
+    load.until_more(CHANGES).await;
+    let (acknowledged, seen) = load.stop().await;
+    for seen in seen {
         assert_eq!(missed(&acknowledged, &seen), Vec::<i64>::new());
         assert_eq!(seen.len(), acknowledged.len(), "nothing is seen that was not acknowledged");
     }
@@ -61,25 +45,16 @@ async fn no_follower_misses_a_change_of_48_writers_over_two_replicas() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_finds_what_writers_without_the_lock_lose() {
     let (database, replica) = service().await;
-    let (done, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let acknowledged = Acknowledged::default();
-    let follower = Follower::new(vec![replica.user("john")]);
-    let follower = tokio::spawn(follower.follow_until(Arc::clone(&written)));
-    let writers: Vec<_> = (0..16)
-        .map(|_| {
-            let (url, done) = (database.url.clone(), Arc::clone(&done));
-            tokio::spawn(write_without_the_lock(url, done, acknowledged.clone()))
-        })
-        .collect();
-    eventually("enough is written", async || (acknowledged.len() >= 1000).then_some(())).await;
-    done.store(true, Ordering::SeqCst);
-    for writer in writers {
-        writer.await.unwrap();
+    let mut load = Load::start([Follower::new(Way::Page, vec![replica.user("john")])]);
+    for _ in 0..16 {
+        let url = database.url.clone();
+        load.add_writer(|done, acknowledged| write_without_the_lock(url, done, acknowledged));
     }
-    written.store(true, Ordering::SeqCst);
-    let seen = follower.await.unwrap().seen;
+    load.until_more(1000).await;
+    let (acknowledged, seen) = load.stop().await;
+    let seen = &seen[0];
     assert!(!seen.is_empty(), "the follower follows");
-    let missed = missed(&acknowledged.all(), &seen);
+    let missed = missed(&acknowledged, seen);
     assert!(!missed.is_empty(), "the checker is blind: nothing is missed without the lock");
 }
 

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use reqwest::{
     Method, RequestBuilder,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, IF_MATCH},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, IF_MATCH},
 };
 use serde_json::{Value, json};
+
+use super::{PATIENCE, Stream};
 
 /// A caller with a token, or without one.
 #[derive(Clone)]
@@ -26,7 +28,7 @@ pub struct Reply {
 
 impl Client {
     pub fn new(base: &str, token: Option<String>) -> Self {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         Self { http, base: base.to_owned(), token }
     }
 
@@ -36,6 +38,16 @@ impl Client {
             Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
             None => request,
         }
+    }
+
+    /// A GET of a stream.
+    pub fn streaming(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path).header(ACCEPT, "text/event-stream").timeout(Duration::MAX)
+    }
+
+    /// A stream of the timeline.
+    pub async fn stream(&self, query: &str) -> Stream {
+        Stream::open(self.streaming(&format!("/messages?{query}"))).await
     }
 
     pub async fn get(&self, path: &str) -> Reply {

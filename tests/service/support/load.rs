@@ -10,9 +10,11 @@ use std::{
     time::Duration,
 };
 
+use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Client, PATIENCE, Reply};
+use super::{Client, PATIENCE, Replica, Reply, Stream, eventually};
 
 /// As a polite client waits where `Retry-After` would be too long for a test.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -35,46 +37,157 @@ impl Acknowledged {
     }
 }
 
-/// A client that repeats `GET /messages?after=<last>` as the README teaches.
+/// How a client follows the timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// It repeats `GET /messages?after=<last>`.
+    Page,
+    /// The same with `wait`.
+    Poll,
+    /// It keeps a stream open.
+    Stream,
+}
+
+/// A client that follows the timeline of one user as the README teaches, over one replica after the
+/// other: it goes on with the next one when an answer is over or does not come.
 pub struct Follower {
+    way: Way,
     clients: Vec<Client>,
     turn: usize,
     cursor: i64,
+    stream: Option<Stream>,
     pub seen: Vec<i64>,
 }
 
 impl Follower {
-    /// Follows one user, over one replica after the other.
-    pub fn new(clients: Vec<Client>) -> Self {
-        Self { clients, turn: 0, cursor: 0, seen: Vec::new() }
+    pub fn new(way: Way, clients: Vec<Client>) -> Self {
+        Self { way, clients, turn: 0, cursor: 0, stream: None, seen: Vec::new() }
     }
 
-    /// Reads one page; an answer that does not come is asked for again from the same cursor.
-    /// Returns whether the page was empty.
-    pub async fn read(&mut self) -> bool {
-        self.turn += 1;
-        let client = &self.clients[self.turn % self.clients.len()];
-        let path = format!("/messages?after={}&limit=100", self.cursor);
-        let request = client.request(reqwest::Method::GET, &path);
-        let Ok(reply) = Reply::try_of(request).await else { return false };
+    /// Follows until the end, once that is known.
+    async fn follow_to(mut self, mut end: watch::Receiver<i64>) -> Self {
+        while self.cursor < *end.borrow_and_update() {
+            tokio::select! {
+                () = self.read() => {}
+                _ = end.changed() => {}
+            }
+        }
+        self
+    }
+
+    async fn read(&mut self) {
+        match self.way {
+            Way::Page => self.read_page("").await,
+            Way::Poll => self.read_page("&wait=30").await,
+            Way::Stream => self.read_block().await,
+        }
+    }
+
+    async fn read_page(&mut self, wait: &str) {
+        let path = format!("/messages?after={}&limit=100{wait}", self.cursor);
+        let request = self.next_client().request(Method::GET, &path);
+        let Ok(reply) = Reply::try_of(request).await else { return };
         if reply.status == 503 {
-            return false;
+            return;
         }
         let page = reply.expect(200);
         let entries = page["messages"].as_array().unwrap();
         self.seen.extend(entries.iter().map(|entry| entry["timestamp"].as_i64().unwrap()));
         self.cursor = page["next"].as_i64().unwrap();
-        entries.is_empty()
     }
 
-    /// Follows until `done`, and then until there is nothing more.
-    pub async fn follow_until(mut self, done: Arc<AtomicBool>) -> Self {
-        loop {
-            let is_over = done.load(Ordering::SeqCst);
-            let is_empty = self.read().await;
-            if is_over && is_empty {
-                return self;
+    async fn read_block(&mut self) {
+        if self.stream.is_none() {
+            let cursor = self.cursor.to_string();
+            let request = self.next_client().streaming("/messages").header("Last-Event-ID", cursor);
+            self.stream = Stream::try_open(request).await;
+        }
+        let Some(stream) = &mut self.stream else { return };
+        match stream.block().await {
+            Some(block) if block.event == "update" => {
+                self.seen.push(block.id.unwrap());
+                self.cursor = block.id.unwrap();
             }
+            Some(_) => {}
+            None => self.stream = None,
+        }
+    }
+
+    fn next_client(&mut self) -> &Client {
+        self.turn += 1;
+        &self.clients[self.turn % self.clients.len()]
+    }
+}
+
+/// Writers and followers at work.
+pub struct Load {
+    done: Arc<AtomicBool>,
+    acknowledged: Acknowledged,
+    end: watch::Sender<i64>,
+    writers: Vec<JoinHandle<()>>,
+    followers: Vec<JoinHandle<Follower>>,
+}
+
+impl Load {
+    pub fn start(followers: impl IntoIterator<Item = Follower>) -> Self {
+        let end = watch::Sender::new(i64::MAX);
+        let follow = |follower: Follower| tokio::spawn(follower.follow_to(end.subscribe()));
+        let followers = followers.into_iter().map(follow).collect();
+        Self {
+            done: Arc::default(),
+            acknowledged: Acknowledged::default(),
+            end,
+            writers: Vec::new(),
+            followers,
+        }
+    }
+
+    /// Adds a writer, which is to write until it is told to stop and to say what was acknowledged.
+    pub fn add_writer<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        write: impl FnOnce(Arc<AtomicBool>, Acknowledged) -> F,
+    ) {
+        let writing = write(Arc::clone(&self.done), self.acknowledged.clone());
+        self.writers.push(tokio::spawn(writing));
+    }
+
+    /// Adds writers to the followed user, who take turns with the replicas.
+    pub fn add_writers(&mut self, count: usize, to: &'static str, replicas: &[&Replica]) {
+        for number in 0..count {
+            let client = replicas[number % replicas.len()].user(&format!("writer-{number}"));
+            self.add_writer(|done, acknowledged| write_until(client, to, done, acknowledged));
+        }
+    }
+
+    /// Waits until `count` more changes are acknowledged.
+    pub async fn until_more(&self, count: usize) {
+        let target = self.acknowledged.len() + count;
+        eventually("more is acknowledged", async || (self.acknowledged.len() >= target).then_some(()))
+            .await;
+    }
+
+    /// Stops the writers, lets the followers come to the last change that was acknowledged, and
+    /// gives what was acknowledged and what each follower has seen.
+    pub async fn stop(self) -> (BTreeSet<i64>, Vec<Vec<i64>>) {
+        self.done.store(true, Ordering::SeqCst);
+        for writer in self.writers {
+            writer.await.unwrap();
+        }
+        let acknowledged = self.acknowledged.all();
+        self.end.send_replace(*acknowledged.last().expect("something was written"));
+        let mut seen = Vec::new();
+        for follower in self.followers {
+            let following = tokio::time::timeout(PATIENCE, follower).await;
+            seen.push(following.expect("the follower comes to the end").unwrap().seen);
+        }
+        (acknowledged, seen)
+    }
+
+    /// Stops the load; nobody may have missed anything that was acknowledged, or seen it twice.
+    pub async fn finish(self) {
+        let (acknowledged, seen) = self.stop().await;
+        for seen in seen {
+            assert_eq!(missed(&acknowledged, &seen), Vec::<i64>::new());
         }
     }
 }
@@ -88,7 +201,7 @@ pub fn missed(acknowledged: &BTreeSet<i64>, seen: &[i64]) -> Vec<i64> {
 
 /// Sends to `to`, edits and deletes over and over until `done`; what was acknowledged is added.
 /// A request without an answer is repeated with its key, and counts once it is answered.
-pub async fn write_until(client: Client, to: &str, done: Arc<AtomicBool>, acknowledged: Acknowledged) {
+async fn write_until(client: Client, to: &str, done: Arc<AtomicBool>, acknowledged: Acknowledged) {
     let mut turn = 0;
     while !done.load(Ordering::SeqCst) {
         turn += 1;

@@ -7,14 +7,16 @@ mod proxy;
 mod queue;
 mod replica;
 mod servers;
+mod stream;
 
 pub use client::{Client, Reply};
 pub use database::{Database, open_lane};
-pub use load::{Acknowledged, Follower, missed, write_until};
+pub use load::{Acknowledged, Follower, Load, Way, missed};
 pub use proxy::{Cut, Proxy};
 pub use queue::{Delivered, EventQueue};
 pub use replica::{Replica, SECRET, Settings, token};
 pub use servers::Servers;
+pub use stream::Stream;
 
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ pub async fn service() -> (Database, Replica) {
 }
 
 /// Long enough for anything that happens at all, however busy the machine is.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Waits until `condition` gives something, asking again and again.
 pub async fn eventually<T, F: AsyncFnMut() -> Option<T>>(what: &str, mut condition: F) -> T {

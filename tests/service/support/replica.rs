@@ -119,6 +119,14 @@ impl Replica {
         lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
+    /// The memory that the process holds at present.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(status).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Waits until `count` requests wait in a queue, behind those that have begun.
     pub async fn until_waiting(&self, queue: &str, count: f64) {
         let label = format!("queue=\"{queue}\"");
