@@ -10,6 +10,7 @@
 
 mod support;
 
+mod browser;
 mod callers;
 mod cancelled;
 mod changing;

@@ -1,5 +1,6 @@
 //! What the tests stand on: databases, replicas, callers, queues, and the load that proves things.
 
+mod browser;
 mod client;
 mod database;
 mod load;
@@ -9,6 +10,7 @@ mod replica;
 mod servers;
 mod stream;
 
+pub use browser::Browser;
 pub use client::{Client, Reply};
 pub use database::{Database, open_lane};
 pub use load::{Acknowledged, Follower, Load, Way, missed};

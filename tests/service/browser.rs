@@ -1,0 +1,70 @@
+//! The stream in a real browser.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Browser, Client, Database, Replica, Settings, token};
+
+/// The lines for a browser, as the README has them.
+fn lines_of_the_readme() -> String {
+    let readme = include_str!("../../README.md");
+    let blocks = readme.split("```js\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.filter(|block| block.contains("new EventSource(")).collect()
+}
+
+/// Opens a page of the service that follows john's timeline and keeps what it was told of.
+async fn open_follower(replica: &Replica) -> Browser {
+    let browser = Browser::open(&format!("{}/health/live", replica.base)).await;
+    let token = token(1, "john", Duration::from_secs(3600));
+    // What the lines leave to the page, and the tickets that they take.
+    let page = format!(
+        "window.shown = []; window.tickets = 0;
+         window.base = ''; window.token = '{token}';
+         window.show = ({{ message }}) => shown.push(message.id);
+         const plain = window.fetch;
+         window.fetch = (...request) => {{ tickets += 1; return plain(...request); }};
+         const script = document.createElement('script');
+         script.textContent = {lines};
+         document.body.append(script);",
+        lines = Value::from(lines_of_the_readme()),
+    );
+    browser.run(&page).await;
+    browser
+}
+
+async fn send(jane: &Client, sent: &mut Vec<Value>) -> String {
+    sent.push(jane.send("john", "hello").await["id"].clone());
+    format!("shown.length >= {}", sent.len())
+}
+
+async fn restart(replica: Replica, database: &Database, while_away: Duration) -> Replica {
+    let base = replica.base.clone();
+    drop(replica);
+    tokio::time::sleep(while_away).await;
+    Replica::start_again_at(&base, database, Settings::default()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_source_outlives_restarts_short_and_long() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    let other = Replica::start(&database, Settings::default()).await;
+    let (jane, mut sent) = (other.user("jane"), Vec::new());
+    send(&jane, &mut sent).await;
+    let browser = open_follower(&replica).await;
+    browser.until("shown.length >= 1").await;
+    browser.until(&send(&jane, &mut sent).await).await;
+
+    let replica = restart(replica, &database, Duration::ZERO).await;
+    let is_shown = send(&jane, &mut sent).await;
+    browser.until(&is_shown).await;
+    assert_eq!(browser.run("return tickets").await, 1, "the browser has reconnected by itself");
+
+    // The ticket is good for 30 s: nothing but time makes it old.
+    let _replica = restart(replica, &database, Duration::from_secs(60)).await;
+    let is_shown = send(&jane, &mut sent).await;
+    browser.until(&is_shown).await;
+    assert!(browser.run("return tickets").await.as_i64() > Some(1), "the page has taken a new ticket");
+    assert_eq!(browser.run("return shown").await, json!(sent), "nothing is lost and nothing repeated");
+}
