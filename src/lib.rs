@@ -6,7 +6,8 @@
 //! one writer per process takes all that wait and carries them out in one transaction under the
 //! lock of the timeline. A read goes `http` → [`sync`] → PostgreSQL: callers who wait are answered
 //! by one query. Events go PostgreSQL → [`outbox`] → RabbitMQ: they are rows of their change's
-//! transaction, published after it. [`live`] carries the wake-ups between replicas.
+//! transaction, published after it. A commit notifies [`live`] on every replica, which wakes who
+//! waits for more: a stream is the same read, again and again.
 //!
 //! The modules stand below in reading order. Who may import whom is held by `tests/architecture.rs`.
 
@@ -20,7 +21,7 @@ pub mod sync;
 pub mod batching;
 // Events: from the rows of committed changes to RabbitMQ.
 pub mod outbox;
-// Wake-ups between replicas.
+// The same read again, woken by commits on every replica: held answers and streams.
 pub mod live;
 // Who is asking.
 pub mod auth;
