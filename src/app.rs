@@ -7,13 +7,19 @@ use std::{
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{net::TcpListener, sync::Notify, time::sleep};
 use uuid::Uuid;
 
 use crate::{
-    auth::{Signer, Tickets},
-    config::{AdvanceConfig, DatabaseConfig, EventsConfig, ServeConfig, TokenConfig},
+    auth::{
+        self, ApplicationToken, Authenticator, IntrospectionConfig, JwksConfig, SECRET_BYTES_MIN,
+        Signer, Tickets,
+    },
+    config::{
+        AdvanceConfig, CallersConfig, CreateApplicationConfig, DatabaseConfig, EventsConfig,
+        ServeConfig, TokenConfig,
+    },
     domain::ApplicationId,
     http::{self, Broker, Digester, Service},
     lifecycle::Lifecycle,
@@ -41,6 +47,7 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         database,
         secret,
         events,
+        callers,
         listen_addr,
         cors_origins,
         write_queue_max,
@@ -53,7 +60,7 @@ pub async fn serve(config: ServeConfig) -> Outcome {
     telemetry::log(log_format, &log_filter);
     let metrics = telemetry::metrics()?;
     let secret = &secret.messages_secret;
-    let signer = Arc::new(Signer::new(secret)?);
+    let signer = Signer::new(secret)?;
     let database_url = database.database_url.expose_secret();
     raise_limit_of_descriptors();
     migrated(database_url).await?;
@@ -76,8 +83,11 @@ pub async fn serve(config: ServeConfig) -> Outcome {
     let measuring = measure(pool.clone(), broker.clone(), metrics.clone());
     life.spawn("meter", async move { stop.run_until_cancelled(measuring).await.unwrap_or(()) });
 
+    let callers = known_callers(callers)?;
+    let authenticator = Authenticator::new(callers, signer.clone(), pool.clone(), now)?;
     let service = Service {
         timeline,
+        authenticator: Arc::new(authenticator),
         live: Live::new(sync.clone(), hub, now),
         sync,
         signer,
@@ -94,6 +104,51 @@ pub async fn serve(config: ServeConfig) -> Outcome {
     tracing::info!(address = %listener.local_addr()?, "listening");
     life.spawn("http server", http::serve(listener, router, life.stop()));
     Ok(life.run().await?)
+}
+
+/// By what callers are known, beside the tokens of the service itself.
+fn known_callers(config: CallersConfig) -> Result<auth::Config, Box<dyn Error>> {
+    let CallersConfig {
+        admin_token,
+        jwks_url,
+        jwks_issuer,
+        jwks_audience,
+        jwks_applications,
+        introspection_url,
+        introspection_client_id,
+        introspection_client_secret,
+        introspection_applications,
+    } = config;
+    let is_short = |token: &SecretString| token.expose_secret().len() < SECRET_BYTES_MIN;
+    if admin_token.as_ref().is_some_and(is_short) {
+        return Err(
+            format!("the administrator's token must be at least {SECRET_BYTES_MIN} bytes").into()
+        );
+    }
+    let jwks = jwks_url.map(|url| JwksConfig {
+        url,
+        issuer: jwks_issuer.unwrap_or_default(),
+        audience: jwks_audience.unwrap_or_default(),
+        applications: jwks_applications.into_iter().map(ApplicationId).collect(),
+    });
+    let introspection = introspection_url.map(|url| IntrospectionConfig {
+        url,
+        client_id: introspection_client_id,
+        client_secret: introspection_client_secret,
+        applications: introspection_applications.into_iter().map(ApplicationId).collect(),
+    });
+    Ok(auth::Config { administrator: admin_token, jwks, introspection })
+}
+
+/// Creates an application, and prints its token, which is shown this once.
+pub async fn create_application(config: &CreateApplicationConfig) -> Outcome {
+    let mut session = migrated(config.database.database_url.expose_secret()).await?;
+    let connection = session.connection().await?;
+    let id = store::applications::next_id(connection).await?;
+    let ApplicationToken { token, hash } = ApplicationToken::generate(id);
+    store::applications::insert(connection, id, &config.name, &hash).await?;
+    println!("application {}\ntoken {token}", id.0);
+    Ok(())
 }
 
 /// Starts what publishes events, where a broker is configured.

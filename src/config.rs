@@ -5,7 +5,11 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use secrecy::SecretString;
 
-use crate::{domain::UserId, outbox::QueueType, telemetry::LogFormat};
+use crate::{
+    domain::{Title, UserId},
+    outbox::QueueType,
+    telemetry::LogFormat,
+};
 
 /// A message service: one timeline of changes, and no client ever misses one.
 #[derive(Debug, Parser)]
@@ -23,11 +27,29 @@ pub enum Command {
     Migrate(DatabaseConfig),
     /// Print a token for a user.
     Token(TokenConfig),
+    /// Manage applications.
+    #[command(subcommand)]
+    Application(ApplicationCommand),
     /// Maintain the timeline.
     #[command(subcommand)]
     Timeline(TimelineCommand),
     /// Print the OpenAPI document.
     Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ApplicationCommand {
+    /// Create an application, and print its id and its token.
+    Create(CreateApplicationConfig),
+}
+
+#[derive(Debug, Args)]
+pub struct CreateApplicationConfig {
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+    /// Its name: 1 to 200 characters.
+    #[arg(value_parser = title)]
+    pub name: Title,
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,6 +67,8 @@ pub struct ServeConfig {
     pub secret: SecretConfig,
     #[command(flatten)]
     pub events: EventsConfig,
+    #[command(flatten)]
+    pub callers: CallersConfig,
     /// Where to listen.
     #[arg(long, env = "LISTEN_ADDR", default_value = "0.0.0.0:8080")]
     pub listen_addr: SocketAddr,
@@ -84,6 +108,48 @@ pub struct SecretConfig {
     /// Signs user tokens (HS256) and keys the digests of requests: at least 32 bytes.
     #[arg(long = "secret", env = "MESSAGES_SECRET", hide_env_values = true)]
     pub messages_secret: SecretString,
+}
+
+/// By what callers are known, beside the tokens that the service signs itself.
+#[derive(Debug, Args)]
+pub struct CallersConfig {
+    /// The administrator's token, at least 32 characters; without it nobody manages applications
+    /// over HTTP.
+    #[arg(long = "admin-token", env = "MESSAGES_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<SecretString>,
+    /// The JWK Set of an issuer of user tokens (RS256, ES256, EdDSA).
+    #[arg(long, env = "MESSAGES_JWKS_URL", requires_all = ["jwks_issuer", "jwks_audience"])]
+    pub jwks_url: Option<String>,
+    /// What `iss` of its tokens must be.
+    #[arg(long, env = "MESSAGES_JWKS_ISSUER")]
+    pub jwks_issuer: Option<String>,
+    /// What `aud` of its tokens must be or name.
+    #[arg(long, env = "MESSAGES_JWKS_AUDIENCE")]
+    pub jwks_audience: Option<String>,
+    /// The ids of the applications that the issuer speaks for, separated by commas.
+    #[arg(long, env = "MESSAGES_JWKS_APPLICATIONS", value_delimiter = ',', default_value = "1")]
+    pub jwks_applications: Vec<i64>,
+    /// An endpoint of RFC 7662 that resolves opaque session keys.
+    #[arg(long, env = "MESSAGES_INTROSPECTION_URL")]
+    pub introspection_url: Option<String>,
+    /// As whom to ask it (HTTP Basic).
+    #[arg(long, env = "MESSAGES_INTROSPECTION_CLIENT_ID", default_value = "messages")]
+    pub introspection_client_id: String,
+    #[arg(
+        long,
+        env = "MESSAGES_INTROSPECTION_CLIENT_SECRET",
+        default_value = "",
+        hide_env_values = true
+    )]
+    pub introspection_client_secret: SecretString,
+    /// The ids of the applications that the endpoint speaks for, separated by commas.
+    #[arg(
+        long,
+        env = "MESSAGES_INTROSPECTION_APPLICATIONS",
+        value_delimiter = ',',
+        default_value = "1"
+    )]
+    pub introspection_applications: Vec<i64>,
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +204,10 @@ fn queue_length(value: &str) -> Result<usize, String> {
         Ok(length) if (1..=QUEUE_LENGTH_MAX).contains(&length) => Ok(length),
         _ => Err(format!("must be 1 to {QUEUE_LENGTH_MAX}")),
     }
+}
+
+fn title(value: &str) -> Result<Title, String> {
+    Title::parse(value).map_err(|invalid| invalid.to_string())
 }
 
 fn user_id(value: &str) -> Result<UserId, String> {

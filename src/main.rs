@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use messages::{
     app,
-    config::{Cli, Command, TimelineCommand},
+    config::{ApplicationCommand, Cli, Command, TimelineCommand},
 };
 
 #[tokio::main]
@@ -14,6 +14,9 @@ async fn main() -> ExitCode {
         Command::Serve(config) => app::serve(config).await,
         Command::Migrate(config) => app::migrate(&config).await,
         Command::Token(config) => app::print_token(&config),
+        Command::Application(ApplicationCommand::Create(config)) => {
+            app::create_application(&config).await
+        }
         Command::Timeline(TimelineCommand::Advance(config)) => app::advance_timeline(&config).await,
         Command::Openapi => app::print_openapi(),
     };

@@ -31,6 +31,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("lapin", &["outbox/"]),
     ("sqlx", &["store/", "live/listener.rs", "app.rs"]),
     ("jsonwebtoken", &["auth/"]),
+    ("reqwest", &["auth/"]),
+    ("moka", &["auth/"]),
     ("clap", &["config.rs", "main.rs", "telemetry.rs", "outbox/"]),
 ];
 

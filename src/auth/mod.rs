@@ -1,20 +1,63 @@
 //! Who is asking: bearer tokens and the callers that they stand for.
+//!
+//! A token is, in this order, the administrator's, an application's, a JSON Web Token of the service
+//! or of the configured issuer, or a session key that the configured endpoint resolves. Which key
+//! and algorithm verify a token is decided by the configuration, and never by the token alone.
 
+mod applications;
+mod introspection;
+mod jwks;
 mod key;
 mod ticket;
 mod token;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::domain::{ApplicationId, UserId};
+use jsonwebtoken::{Algorithm, decode_header};
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::sleep;
 
+use crate::{
+    domain::{ApplicationId, Clock, UserId},
+    store::PgPool,
+};
+use applications::{Applications, TokenHash, is_same_secret};
+use introspection::Introspection;
+use jwks::Jwks;
+
+pub use applications::ApplicationToken;
+pub use introspection::IntrospectionConfig;
+pub use jwks::JwksConfig;
 pub use key::{SECRET_BYTES_MIN, WeakSecret, derived_key};
-pub use ticket::{TICKET_LIFETIME, Ticket, Tickets};
+pub use ticket::{Ticket, Tickets};
 pub use token::Signer;
 
-/// A user of an application, known by a token.
+/// How long another service may take to say who a caller is.
+const ISSUER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether an application's token has been replaced.
+const REVOCATION_PERIOD: Duration = Duration::from_secs(2);
+
+/// Whom a token stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
+pub enum Identity {
+    Administrator,
+    Application(ApplicationId, Validity),
+    User(ApplicationId, UserId, Validity),
+}
+
+/// How long what was opened under a token may stay open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Validity {
+    Until(SystemTime),
+    /// While the application's token is the one with this hash.
+    WhileCurrent(ApplicationId, TokenHash),
+}
+
+/// What an issuer says of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issued {
     pub application: ApplicationId,
     pub user: UserId,
     /// When the token ends, and with it everything that was opened under it.
@@ -36,14 +79,116 @@ pub enum Error {
     Expired,
     #[error("the token is not valid yet")]
     NotYetValid,
+    #[error("the token's issuer or audience is not the expected one")]
+    OtherIssuer,
     #[error("the token's sub is not a user id")]
     BadUser,
-    #[error("the token's app is not an application id")]
+    #[error("the token's app is not an application that its issuer speaks for")]
     BadApplication,
+    #[error("the token's application does not exist")]
+    UnknownApplication,
+    #[error("the token is not known, or no longer")]
+    UnknownToken,
     #[error("a ticket opens streams and nothing else")]
     TicketElsewhere,
     #[error("the ticket is not one of this service")]
     BadTicket,
     #[error("the ticket has expired")]
     TicketExpired,
+    /// It cannot be found out at present who is asking: nobody is let in.
+    #[error("it cannot be found out at present whom the token stands for")]
+    Unavailable,
+}
+
+/// What callers are known by, beside the service's own secret.
+pub struct Config {
+    pub administrator: Option<SecretString>,
+    pub jwks: Option<JwksConfig>,
+    pub introspection: Option<IntrospectionConfig>,
+}
+
+/// Finds out who is asking.
+pub struct Authenticator {
+    signer: Signer,
+    administrator: Option<SecretString>,
+    applications: Applications,
+    jwks: Option<Jwks>,
+    introspection: Option<Introspection>,
+    clock: Clock,
+}
+
+impl Authenticator {
+    pub fn new(
+        config: Config,
+        signer: Signer,
+        pool: PgPool,
+        clock: Clock,
+    ) -> Result<Self, reqwest::Error> {
+        // For the client; where the process has one already, that one serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .timeout(ISSUER_TIME_MAX)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let Config { administrator, jwks, introspection } = config;
+        Ok(Self {
+            signer,
+            administrator,
+            applications: Applications::new(pool),
+            jwks: jwks.map(|config| Jwks::new(config, client.clone())),
+            introspection: introspection.map(|config| Introspection::new(config, client, clock)),
+            clock,
+        })
+    }
+
+    /// Whom a bearer token stands for at present.
+    pub async fn identify(&self, token: &str) -> Result<Identity, Error> {
+        let administrator = self.administrator.as_ref().map(ExposeSecret::expose_secret);
+        if administrator.is_some_and(|secret| is_same_secret(secret, token)) {
+            return Ok(Identity::Administrator);
+        }
+        if let Some(identified) = self.applications.identify(token).await {
+            let (application, hash) = identified?;
+            let validity = Validity::WhileCurrent(application, hash);
+            return Ok(Identity::Application(application, validity));
+        }
+        self.user(self.issued(token).await?).await
+    }
+
+    /// The user whom a token or ticket stands for, if its application exists.
+    pub async fn user(&self, issued: Issued) -> Result<Identity, Error> {
+        let Issued { application, user, expires } = issued;
+        self.applications.require(application).await?;
+        Ok(Identity::User(application, user, Validity::Until(expires)))
+    }
+
+    async fn issued(&self, token: &str) -> Result<Issued, Error> {
+        match (decode_header(token), &self.jwks, &self.introspection) {
+            (Ok(header), Some(jwks), _) if header.alg != Algorithm::HS256 => {
+                jwks.verify(token, &header).await
+            }
+            (Err(_), _, Some(introspection)) => introspection.verify(token).await,
+            _ => self.signer.verify(token),
+        }
+    }
+
+    /// Forgets the token of an application that has just been replaced.
+    pub async fn forget(&self, application: ApplicationId) {
+        self.applications.forget(application).await;
+    }
+
+    /// Waits until what was opened under a token must end.
+    pub async fn until_end(&self, validity: &Validity) {
+        match validity {
+            Validity::Until(expires) => {
+                sleep(expires.duration_since((self.clock)()).unwrap_or_default()).await;
+            }
+            Validity::WhileCurrent(application, hash) => {
+                // While nobody can be asked, what is open stays open.
+                while self.applications.is_current(*application, hash).await != Ok(false) {
+                    sleep(REVOCATION_PERIOD).await;
+                }
+            }
+        }
+    }
 }

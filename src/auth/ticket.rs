@@ -8,7 +8,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Caller, Error,
+    Error, Identity, Validity,
+    applications::TokenHash,
     key::{Key, derived_key, numeric_date, time_of},
 };
 use crate::domain::{ApplicationId, Clock, UserId};
@@ -35,7 +36,11 @@ struct Claims {
     app: i64,
     exp: u64,
     /// When the token ends that the ticket was asked for with.
-    until: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+    /// Or, for the token of the application, its hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<TokenHash>,
 }
 
 impl Tickets {
@@ -43,29 +48,33 @@ impl Tickets {
         Self { key: Key::new(&derived_key(secret, "messages: stream tickets")), clock }
     }
 
-    /// A ticket for `caller`; it ends with the caller's token, if that is sooner.
-    pub fn give(&self, caller: &Caller) -> Ticket {
-        let expires = numeric_date(((self.clock)() + TICKET_LIFETIME).min(caller.expires));
-        let ticket = self.key.sign(&Claims {
-            sub: caller.user.as_str().to_owned(),
-            app: caller.application.0,
-            exp: expires,
-            until: numeric_date(caller.expires),
-        });
-        Ticket { ticket, expires: time_of(expires as f64) }
+    /// A ticket for a user who is known by a token; it ends with the token, if that is sooner.
+    pub fn give(&self, application: ApplicationId, user: &UserId, validity: &Validity) -> Ticket {
+        let soon = (self.clock)() + TICKET_LIFETIME;
+        let (expires, until, hash) = match validity {
+            Validity::Until(until) => (soon.min(*until), Some(numeric_date(*until)), None),
+            Validity::WhileCurrent(_, hash) => (soon, None, Some(*hash)),
+        };
+        let exp = numeric_date(expires);
+        let sub = user.as_str().to_owned();
+        let ticket = self.key.sign(&Claims { sub, app: application.0, exp, until, hash });
+        Ticket { ticket, expires: time_of(exp as f64) }
     }
 
-    /// The caller who asked for the ticket.
-    pub fn take(&self, ticket: &str) -> Result<Caller, Error> {
+    /// The user for whom the ticket was given.
+    pub fn take(&self, ticket: &str) -> Result<Identity, Error> {
         let claims = self.key.verify::<Claims>(ticket).map_err(|error| match error {
             Error::Expired => Error::TicketExpired,
             _ => Error::BadTicket,
         })?;
-        Ok(Caller {
-            application: ApplicationId(claims.app),
-            user: UserId::parse(&claims.sub).map_err(|_| Error::BadTicket)?,
-            expires: time_of(claims.until as f64),
-        })
+        let application = ApplicationId(claims.app);
+        let validity = match (claims.until, claims.hash) {
+            (Some(until), _) => Validity::Until(time_of(until as f64)),
+            (None, Some(hash)) => Validity::WhileCurrent(application, hash),
+            (None, None) => return Err(Error::BadTicket),
+        };
+        let user = UserId::parse(&claims.sub).map_err(|_| Error::BadTicket)?;
+        Ok(Identity::User(application, user, validity))
     }
 }
 
@@ -75,6 +84,7 @@ mod tests {
     use super::{super::Signer, *};
 
     const HOUR: Duration = Duration::from_secs(3600);
+    const APPLICATION: ApplicationId = ApplicationId(7);
 
     fn secret() -> SecretString {
         "0123456789abcdef0123456789abcdef".to_owned().into()
@@ -84,37 +94,42 @@ mod tests {
         Tickets::new(&secret(), SystemTime::now)
     }
 
-    fn jane(expires: SystemTime) -> Caller {
-        let whole_seconds = time_of(numeric_date(expires) as f64);
-        let user = UserId::parse("jane").unwrap();
-        Caller { application: ApplicationId(7), user, expires: whole_seconds }
+    fn jane() -> UserId {
+        UserId::parse("jane").unwrap()
+    }
+
+    fn until(expires: SystemTime) -> Validity {
+        Validity::Until(time_of(numeric_date(expires) as f64))
     }
 
     #[test]
-    fn a_ticket_stands_for_its_caller_until_the_token_ends() {
-        let jane = jane(SystemTime::now() + HOUR);
-        let given = tickets().give(&jane);
-        assert!(given.expires <= SystemTime::now() + TICKET_LIFETIME);
-        assert_eq!(tickets().take(&given.ticket), Ok(jane));
+    fn a_ticket_stands_for_its_user_until_the_token_ends() {
+        let an_hour = until(SystemTime::now() + HOUR);
+        for validity in [an_hour, Validity::WhileCurrent(APPLICATION, [3; 32])] {
+            let given = tickets().give(APPLICATION, &jane(), &validity);
+            assert!(given.expires <= SystemTime::now() + TICKET_LIFETIME);
+            let identity = Identity::User(APPLICATION, jane(), validity);
+            assert_eq!(tickets().take(&given.ticket), Ok(identity));
+        }
     }
 
     #[test]
     fn a_ticket_ends_soon_and_with_its_token() {
         let an_hour_ago = || SystemTime::now() - HOUR;
-        let old = Tickets::new(&secret(), an_hour_ago).give(&jane(SystemTime::now() + HOUR));
+        let validity = until(SystemTime::now() + HOUR);
+        let old = Tickets::new(&secret(), an_hour_ago).give(APPLICATION, &jane(), &validity);
         assert_eq!(tickets().take(&old.ticket), Err(Error::TicketExpired));
         let soon = SystemTime::now() + Duration::from_secs(5);
-        assert!(tickets().give(&jane(soon)).expires <= soon);
+        assert!(tickets().give(APPLICATION, &jane(), &until(soon)).expires <= soon);
     }
 
     #[test]
     fn tickets_and_tokens_do_not_stand_for_each_other() {
         let expires = SystemTime::now() + HOUR;
-        let jane = jane(expires);
         let signer = Signer::new(&secret()).unwrap();
-        let token = signer.sign(jane.application, &jane.user, expires);
+        let token = signer.sign(APPLICATION, &jane(), expires);
         assert_eq!(tickets().take(&token), Err(Error::BadTicket));
-        let given = tickets().give(&jane);
+        let given = tickets().give(APPLICATION, &jane(), &until(expires));
         assert_eq!(signer.verify(&given.ticket), Err(Error::BadSignature));
         let other =
             Tickets::new(&"another secret that is long enough".to_owned().into(), SystemTime::now);

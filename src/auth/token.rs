@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Caller, Error,
+    Error, Issued,
     key::{Key, SECRET_BYTES_MIN, WeakSecret, numeric_date, time_of},
 };
 use crate::domain::{ApplicationId, UserId};
@@ -48,13 +48,13 @@ impl Signer {
     }
 
     /// The caller whom a token stands for at present.
-    pub fn verify(&self, token: &str) -> Result<Caller, Error> {
+    pub fn verify(&self, token: &str) -> Result<Issued, Error> {
         let claims = self.key.verify::<Claims>(token)?;
         let application = claims.app.unwrap_or(ApplicationId::DEFAULT.0);
         if application < 1 {
             return Err(Error::BadApplication);
         }
-        Ok(Caller {
+        Ok(Issued {
             application: ApplicationId(application),
             user: UserId::parse(&claims.sub).map_err(|_| Error::BadUser)?,
             expires: time_of(claims.exp),
@@ -100,7 +100,7 @@ mod tests {
         let expires = UNIX_EPOCH + Duration::from_secs(in_an_hour());
         let token = janes_token(&ours(), expires);
         let user = UserId::parse("jane").unwrap();
-        assert_eq!(ours().verify(&token), Ok(Caller { application: ApplicationId(7), user, expires }));
+        assert_eq!(ours().verify(&token), Ok(Issued { application: ApplicationId(7), user, expires }));
     }
 
     #[test]

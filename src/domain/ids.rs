@@ -37,6 +37,14 @@ impl fmt::Display for MessageId {
     }
 }
 
+/// A chat's number: 1, 2, 3 … within its application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChatNumber(pub i64);
+
+/// A message's number: 1, 2, 3 … within its chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageNumber(pub i64);
+
 /// A user's id: 1 to 64 ASCII letters, digits and `- _ . @ : |`, given by whoever signs people up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(Arc<str>);

@@ -2,22 +2,32 @@
 
 use time::OffsetDateTime;
 
-use super::{Attributes, FileId, Invalid, MessageId, Text, Timestamp, UserId};
+use super::{
+    Attributes, ChatNumber, FileId, Invalid, MessageId, MessageNumber, Text, Timestamp, UserId,
+};
 
 /// The most files that a message may name. Each becomes an event on its creation and deletion.
 pub const FILES_MAX: usize = 100;
 
-/// A personal message as it is now.
+/// A message as it is now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     pub id: MessageId,
     /// The change that made it what it is now; also its entity tag.
     pub timestamp: Timestamp,
-    pub from: UserId,
-    pub to: UserId,
+    /// `None` where the application itself has posted it into a chat.
+    pub from: Option<UserId>,
+    pub to: Recipient,
     pub created: OffsetDateTime,
     /// `None` once the message is deleted: its data are cleared for ever.
     pub content: Option<Content>,
+}
+
+/// Where a message was sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipient {
+    User(UserId),
+    Chat(ChatNumber, MessageNumber),
 }
 
 /// What a deletion clears.
@@ -32,20 +42,30 @@ pub struct Content {
 }
 
 impl Message {
-    /// Whether `user` takes part in the conversation, and so may know that the message exists.
-    pub fn concerns(&self, user: &UserId) -> bool {
-        self.from == *user || self.to == *user
+    /// The chat that it belongs to; `None` for a personal message.
+    pub fn chat(&self) -> Option<ChatNumber> {
+        match self.to {
+            Recipient::Chat(chat, _) => Some(chat),
+            Recipient::User(_) => None,
+        }
     }
 
-    /// The users who learn of a change: one for a message to oneself, else two.
+    /// The users of a personal message: one where it was sent to oneself, else two. Those of a
+    /// message of a chat are not known to it.
     pub fn participants(&self) -> impl Iterator<Item = &UserId> {
-        let other = (self.to != self.from).then_some(&self.to);
-        std::iter::once(&self.from).chain(other)
+        let (from, to) = match (&self.from, &self.to) {
+            (Some(from), Recipient::User(to)) => (Some(from), (to != from).then_some(to)),
+            _ => (None, None),
+        };
+        from.into_iter().chain(to)
     }
 
-    /// Whether both messages belong to the conversation of the same two users.
+    /// Whether it belongs to the conversation of these two users.
     pub fn is_between(&self, one: &UserId, other: &UserId) -> bool {
-        (self.from == *one && self.to == *other) || (self.from == *other && self.to == *one)
+        let is = |from: &UserId, to: &UserId| {
+            self.from.as_ref() == Some(from) && matches!(&self.to, Recipient::User(user) if user == to)
+        };
+        is(one, other) || is(other, one)
     }
 
     /// The uses of files that begin or end with this message's creation or deletion.

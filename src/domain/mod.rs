@@ -4,6 +4,7 @@
 //! reads a clock or knows how it is stored or sent.
 
 mod attributes;
+mod chat;
 mod ids;
 mod message;
 mod refusal;
@@ -14,11 +15,12 @@ mod timestamp;
 pub type Clock = fn() -> std::time::SystemTime;
 
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
+pub use chat::{Chat, MEMBERS_MAX, Title};
 pub use ids::{
-    ApplicationId, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey, MessageId, NAME_CHARS_MAX,
-    UserId,
+    ApplicationId, ChatNumber, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey, MessageId,
+    MessageNumber, NAME_CHARS_MAX, UserId,
 };
-pub use message::{Content, FILES_MAX, FileUse, Files, Message};
+pub use message::{Content, FILES_MAX, FileUse, Files, Message, Recipient};
 pub use refusal::{Invalid, Refusal};
 pub use text::{TEXT_CHARS_MAX, Text};
 pub use timestamp::Timestamp;

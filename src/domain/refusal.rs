@@ -10,17 +10,17 @@ pub struct Invalid(pub &'static str);
 /// The answer to one caller whose command the present state does not allow. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such message, or the caller may not know of it.
-    #[error("there is no such message")]
+    /// There is no such message or chat, or the caller may not know of it.
+    #[error("there is nothing of this name")]
     NotFound,
-    /// The caller may see the message but may not do this to it.
+    /// The caller may see it but may not do this to it.
     #[error("{0}")]
     Forbidden(&'static str),
     /// The message is deleted.
     #[error("the message is deleted")]
     Gone,
-    /// The message has changed since the caller last saw it.
-    #[error("the message has changed: its timestamp is {current}")]
+    /// The message or chat has changed since the caller last saw it.
+    #[error("it has changed: its timestamp is {current}")]
     Stale { current: Timestamp },
     /// The edit would leave nothing of the message.
     #[error("the text of a message without files or attributes must not be empty")]
@@ -28,6 +28,9 @@ pub enum Refusal {
     /// The message that is replied to is not in the same conversation.
     #[error("message {0} is not in this conversation")]
     ReplyElsewhere(MessageId),
+    /// The chat has as many members as a chat may have.
+    #[error("the chat is full")]
+    ChatFull,
     /// The idempotency key stands for another request.
     #[error("this key was used for another request")]
     KeyReused,

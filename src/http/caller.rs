@@ -1,4 +1,5 @@
-//! The caller, from the request's bearer token (RFC 6750, section 2.1) or stream ticket.
+//! The caller, from the request's bearer token (RFC 6750, section 2.1) or stream ticket, and the
+//! user as whom an application acts.
 
 use axum::{
     RequestPartsExt,
@@ -8,14 +9,56 @@ use axum::{
 use serde::Deserialize;
 
 use super::{Service, media, problem::Problem};
-use crate::auth::{self, Caller};
+use crate::{
+    auth::{self, Identity, Validity},
+    domain::{ApplicationId, Invalid, UserId},
+};
+
+const AS_USER: &str = "as-user";
+
+/// A user, or an application, which acts as one of its users or for itself.
+pub struct Caller {
+    pub application: ApplicationId,
+    user: Result<Option<UserId>, Invalid>,
+    pub validity: Validity,
+}
+
+impl Caller {
+    /// The user who calls, or as whom the application does; `None` for the application itself.
+    pub fn actor(&self) -> Result<Option<UserId>, Problem> {
+        self.user.clone().map_err(|invalid| Problem::invalid_field("As-User", invalid.to_string()))
+    }
+
+    /// As [`Caller::actor`], for what needs a user.
+    pub fn user(&self) -> Result<UserId, Problem> {
+        self.actor()?.ok_or_else(|| Problem::invalid_field("As-User", "is required for this"))
+    }
+
+    fn new(identity: Identity, headers: &HeaderMap) -> Result<Self, Problem> {
+        let as_user = as_user(headers);
+        match identity {
+            Identity::Administrator => {
+                Err(Problem::forbidden("the administrator manages applications only"))
+            }
+            Identity::Application(application, validity) => {
+                Ok(Self { application, user: as_user, validity })
+            }
+            Identity::User(application, user, validity) => match as_user {
+                Ok(None) => Ok(Self { application, user: Ok(Some(user)), validity }),
+                Ok(Some(other)) if other == user => {
+                    Ok(Self { application, user: Ok(Some(user)), validity })
+                }
+                _ => Err(Problem::forbidden("a user acts for nobody else: As-User is for applications")),
+            },
+        }
+    }
+}
 
 impl FromRequestParts<Service> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
-        let token = bearer_token(&parts.headers)?;
-        Ok(service.signer.verify(token)?)
+        Self::new(identify(parts, service).await?, &parts.headers)
     }
 }
 
@@ -39,8 +82,40 @@ impl FromRequestParts<Service> for StreamCaller {
         if !media::prefers_stream(&parts.headers) {
             return Err(auth::Error::TicketElsewhere.into());
         }
-        Ok(Self(service.tickets.take(&ticket)?))
+        Caller::new(service.tickets.take(&ticket)?, &parts.headers).map(Self)
     }
+}
+
+/// An application that calls for itself.
+pub struct OwnApplication(pub ApplicationId);
+
+impl FromRequestParts<Service> for OwnApplication {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
+        match identify(parts, service).await? {
+            Identity::Application(application, _) => Ok(Self(application)),
+            _ => Err(Problem::forbidden("this is for the application itself")),
+        }
+    }
+}
+
+/// Whoever has the administrator's token.
+pub struct Administrator;
+
+impl FromRequestParts<Service> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
+        match identify(parts, service).await? {
+            Identity::Administrator => Ok(Self),
+            _ => Err(Problem::forbidden("this is for the administrator")),
+        }
+    }
+}
+
+async fn identify(parts: &Parts, service: &Service) -> Result<Identity, Problem> {
+    Ok(service.authenticator.identify(bearer_token(&parts.headers)?).await?)
 }
 
 fn bearer_token(headers: &HeaderMap) -> Result<&str, auth::Error> {
@@ -55,4 +130,13 @@ fn bearer_token(headers: &HeaderMap) -> Result<&str, auth::Error> {
         return Err(auth::Error::NotBearer);
     }
     Ok(token.trim())
+}
+
+fn as_user(headers: &HeaderMap) -> Result<Option<UserId>, Invalid> {
+    let mut lines = headers.get_all(AS_USER).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(None),
+        (Some(line), None) => UserId::parse(line.to_str().unwrap_or_default()).map(Some),
+        (Some(_), Some(_)) => Err(Invalid("must be given once")),
+    }
 }

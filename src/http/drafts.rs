@@ -1,5 +1,7 @@
 //! What callers send: messages to be and edits, checked field by field.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -10,8 +12,8 @@ use super::{
     problem::{FieldError, Problem},
 };
 use crate::{
-    domain::{Attributes, FileId, Files, Invalid, MessageId, Text, UserId},
-    timeline::Draft,
+    domain::{Attributes, FileId, Files, Invalid, MEMBERS_MAX, MessageId, Text, Title, UserId},
+    timeline::{Action, Draft, Expected, Target},
 };
 
 /// A personal message to be sent: `to`, and at least one of `text`, `files` and `attributes`.
@@ -47,10 +49,43 @@ impl FromJson for NewPersonalMessage {
 impl NewPersonalMessage {
     /// Checks every field and adds what is wrong to `errors`.
     pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<Draft> {
-        let to = match self.to {
-            Some(to) => keep(errors, "to", UserId::parse(&to)),
-            None => keep(errors, "to", Err(Invalid("is required"))),
-        };
+        let to = self.to.ok_or(Invalid("is required")).and_then(|to| UserId::parse(&to));
+        let to = keep(errors, "to", to).map(Target::User);
+        let Self { text, files, attributes, reply_to, .. } = self;
+        NewChatMessage { text, files, attributes, reply_to }.checked(errors, to)
+    }
+}
+
+/// A message to be sent into a chat: at least one of `text`, `files` and `attributes`.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "text": "Hello, everybody!" }))]
+pub struct NewChatMessage {
+    /// 1 to 20,000 characters (Unicode scalar values) after blanks at both ends are removed.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 20000)]
+    text: Option<String>,
+    /// Ids of files that another service stores; none twice.
+    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    files: Option<Vec<String>>,
+    /// Any JSON object of up to 16 KiB and 100 levels, given back as it came.
+    #[schema(value_type = Option<Object>)]
+    attributes: Option<Box<RawValue>>,
+    /// The id of a message in the same chat.
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    reply_to: Option<i64>,
+}
+
+impl FromJson for NewChatMessage {
+    const MEDIA_TYPES: &'static [&'static str] = &[media::NEW_CHAT_MESSAGE, media::JSON];
+
+    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
+        parse(json)
+    }
+}
+
+impl NewChatMessage {
+    /// Checks every field and adds what is wrong to `errors`.
+    pub fn checked(self, errors: &mut Vec<FieldError>, to: Option<Target>) -> Option<Draft> {
         let is_empty = self.text.is_none()
             && self.files.as_ref().is_none_or(Vec::is_empty)
             && self.attributes.is_none();
@@ -67,6 +102,46 @@ impl NewPersonalMessage {
     }
 }
 
+/// A chat to be created.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Team", "members": ["john", "jim"] }))]
+pub struct NewChat {
+    /// 1 to 200 characters after blanks at both ends are removed.
+    #[schema(value_type = String, required, min_length = 1, max_length = 200)]
+    name: Option<String>,
+    /// Its members, beside the user who creates it.
+    #[schema(value_type = Option<Vec<String>>, max_items = 1000)]
+    members: Option<Vec<String>>,
+}
+
+impl FromJson for NewChat {
+    const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
+
+    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
+        parse(json)
+    }
+}
+
+impl NewChat {
+    /// Checks every field and adds what is wrong to `errors`.
+    pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<(Title, Vec<UserId>)> {
+        let name = self.name.ok_or(Invalid("is required")).and_then(|name| Title::parse(&name));
+        let name = keep(errors, "name", name);
+        let members = keep(errors, "members", parse_members(&self.members.unwrap_or_default()));
+        Some((name?, members?))
+    }
+}
+
+/// The members in their order by name, each once.
+fn parse_members(members: &[String]) -> Result<Vec<UserId>, Invalid> {
+    let members = members.iter().map(|user| UserId::parse(user)).collect::<Result<BTreeSet<_>, _>>()?;
+    if members.len() > MEMBERS_MAX {
+        return Err(Invalid("must be at most 1,000 users"));
+    }
+    Ok(members.into_iter().collect())
+}
+
 fn parse_files(files: Vec<String>) -> Result<Files, Invalid> {
     let files = files.iter().map(|file| FileId::parse(file)).collect::<Result<_, _>>()?;
     Files::new(files)
@@ -77,7 +152,7 @@ fn parse_message_id(id: i64) -> Result<MessageId, Invalid> {
 }
 
 /// The value, or a note of what is wrong with it.
-fn keep<T>(errors: &mut Vec<FieldError>, field: &str, parsed: Result<T, Invalid>) -> Option<T> {
+pub fn keep<T>(errors: &mut Vec<FieldError>, field: &str, parsed: Result<T, Invalid>) -> Option<T> {
     parsed
         .map_err(|invalid| {
             errors.push(FieldError { field: field.to_owned(), detail: invalid.to_string() });
@@ -149,6 +224,14 @@ impl FromJson for Edit {
 }
 
 impl Edit {
+    /// The command for a message.
+    pub fn action(self, id: MessageId, expected: Expected) -> Action {
+        match self {
+            Self::Text(text) => Action::EditText { id, text, expected },
+            Self::Read(read) => Action::MarkRead { id, read, expected },
+        }
+    }
+
     fn from_patch(patch: MessagePatch) -> Result<Self, Problem> {
         match (patch.text, patch.read) {
             (Some(text), None) => Self::text(&text.unwrap_or_default()),

@@ -14,8 +14,8 @@ use sha2::Sha256;
 use super::problem::FieldError;
 use crate::{
     auth::derived_key,
-    domain::{Attributes, Digest, IdempotencyKey, Invalid},
-    timeline::{Draft, Idempotency},
+    domain::{Attributes, Digest, IdempotencyKey, Invalid, Title, UserId},
+    timeline::{Draft, Idempotency, Target},
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -58,11 +58,21 @@ pub struct Digester {
 /// What makes two requests the same.
 #[derive(Serialize)]
 struct Fingerprint<'a> {
-    to: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat: Option<i64>,
     text: Option<&'a str>,
     files: Vec<&'a str>,
     attributes: Option<String>,
     reply_to: Option<i64>,
+}
+
+/// What makes two creations of a chat the same; the members by name, each once.
+#[derive(Serialize)]
+struct ChatFingerprint<'a> {
+    name: &'a str,
+    members: Vec<&'a str>,
 }
 
 impl Digester {
@@ -73,14 +83,29 @@ impl Digester {
 
     /// The key with the digest of the draft that it stands for.
     pub fn bind(&self, key: IdempotencyKey, draft: &Draft) -> Idempotency {
+        let (to, chat) = match &draft.to {
+            Target::User(user) => (Some(user.as_str()), None),
+            Target::Chat(chat) => (None, Some(chat.0)),
+        };
         let fingerprint = Fingerprint {
-            to: draft.to.as_str(),
+            to,
+            chat,
             text: draft.text.as_ref().map(|text| text.as_str()),
             files: draft.files.iter().map(|file| file.as_str()).collect(),
             attributes: draft.attributes.as_ref().map(canonical),
             reply_to: draft.reply_to.map(|id| id.0),
         };
-        let json = serde_json::to_vec(&fingerprint).expect("strings and numbers can be written as JSON");
+        self.digest(key, &fingerprint)
+    }
+
+    /// The key with the digest of the chat that it stands for.
+    pub fn bind_chat(&self, key: IdempotencyKey, name: &Title, members: &[UserId]) -> Idempotency {
+        let members = members.iter().map(UserId::as_str).collect();
+        self.digest(key, &ChatFingerprint { name: name.as_str(), members })
+    }
+
+    fn digest(&self, key: IdempotencyKey, fingerprint: &impl Serialize) -> Idempotency {
+        let json = serde_json::to_vec(fingerprint).expect("strings and numbers can be written as JSON");
         let digest = self.key.clone().chain_update(json).finalize();
         Idempotency { key, digest: Digest(digest.into_bytes().into()) }
     }
@@ -97,11 +122,11 @@ fn canonical(attributes: &Attributes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Files, MessageId, Text, UserId};
+    use crate::domain::{Files, MessageId, Text};
 
     fn draft(text: &str) -> Draft {
         Draft {
-            to: UserId::parse("john").unwrap(),
+            to: Target::User(UserId::parse("john").unwrap()),
             text: Some(Text::parse(text).unwrap()),
             files: Files::default(),
             attributes: None,
@@ -134,7 +159,7 @@ mod tests {
         assert_ne!(digest("s", &one), digest("s", &draft("hello!")));
         let reply = Draft { reply_to: Some(MessageId(1)), ..one.clone() };
         assert_ne!(digest("s", &one), digest("s", &reply));
-        let other = Draft { to: UserId::parse("jim").unwrap(), ..one.clone() };
+        let other = Draft { to: Target::User(UserId::parse("jim").unwrap()), ..one.clone() };
         assert_ne!(digest("s", &one), digest("s", &other));
     }
 }

@@ -21,7 +21,7 @@ use super::{
     sse::{Blocks, COMMENT},
 };
 use crate::{
-    auth::Caller,
+    auth::Validity,
     live::{Follower, Kind},
     store::pages::{PageRequest, PageSize},
     sync::Changes,
@@ -44,12 +44,12 @@ const REREAD_MILLISECONDS: Range<u64> = 500..1500;
 /// Answers once there is something after the cursor, or with an empty page when `wait` is over.
 pub async fn hold(
     service: &Service,
-    caller: &Caller,
+    validity: &Validity,
     request: PageRequest,
     with_messages: bool,
     wait: Duration,
 ) -> Result<Changes, Problem> {
-    let deadline = Instant::now() + wait.min(service.remaining(caller));
+    let deadline = Instant::now() + wait;
     let mut follower = service.live.follow(Kind::Poll, request, with_messages)?;
     let mut changes = follower.read().await?;
     let waiting = async {
@@ -58,9 +58,9 @@ pub async fn hold(
         }
         Ok::<_, Problem>(())
     };
-    let waiting = service.stop.run_until_cancelled(waiting);
-    if let Ok(Some(Err(problem))) = timeout_at(deadline, waiting).await {
-        return Err(problem);
+    tokio::select! {
+        waited = timeout_at(deadline, waiting) => waited.unwrap_or(Ok(()))?,
+        () = service.until_end(validity) => {}
     }
     Ok(changes)
 }
@@ -68,7 +68,7 @@ pub async fn hold(
 /// Answers with a stream of everything after the cursor, and of each change as it is committed.
 pub fn open(
     service: &Service,
-    caller: &Caller,
+    validity: Validity,
     request: PageRequest,
     with_messages: bool,
     request_id: RequestId,
@@ -77,8 +77,8 @@ pub fn open(
     let follower = service.live.follow(Kind::Stream, request, with_messages)?;
     let teller = Teller { follower, request_id, state: State::Opening };
     let blocks = stream::unfold(teller, async |mut teller| Some((teller.next().await?, teller)));
-    let (stop, remaining) = (service.stop.clone(), service.remaining(caller));
-    let end = async move { stop.run_until_cancelled(sleep(remaining)).await };
+    let service = service.clone();
+    let end = async move { service.until_end(&validity).await };
     let blocks = stream::iter([COMMENT]).chain(blocks).take_until(end);
     let body = tokio_stream::StreamExt::timeout_repeating(blocks, interval(COMMENT_PERIOD))
         .map(|block| Ok::<_, Infallible>(block.unwrap_or(COMMENT)));

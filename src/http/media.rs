@@ -14,6 +14,8 @@ pub const JSON: &str = "application/json";
 pub const MERGE_PATCH: &str = "application/merge-patch+json";
 pub const PERSONAL_MESSAGE: &str = "application/vnd.personalMessage.v1+json";
 pub const NEW_PERSONAL_MESSAGE: &str = "application/vnd.newPersonalMessage.v1+json";
+pub const CHAT_MESSAGE: &str = "application/vnd.chatMessage.v1+json";
+pub const NEW_CHAT_MESSAGE: &str = "application/vnd.newChatMessage.v1+json";
 pub const EDITED_TEXT: &str = "application/vnd.editedMessageText.v1+json";
 pub const READ_MARK: &str = "application/vnd.messageReadMark.v1+json";
 pub const EVENT_STREAM: &str = "text/event-stream";
@@ -67,7 +69,11 @@ pub trait Answers {
 /// A new personal message.
 pub struct PersonalMessage;
 
-/// A message of either kind: which one is not known before it is read, so each name is accepted.
+/// A new message in a chat.
+pub struct ChatMessage;
+
+/// A message of either kind: which one is not known before it is read, so each name is accepted,
+/// and the answer is labelled by what it is.
 pub struct AnyMessage;
 
 /// A page of the timeline, or a stream of it.
@@ -79,6 +85,11 @@ pub struct PlainJson;
 impl Answers for PersonalMessage {
     const OFFERS: &'static [Offer] =
         &[Offer::vendor("vnd.personalMessage.v1", PERSONAL_MESSAGE), Offer::plain_json()];
+}
+
+impl Answers for ChatMessage {
+    const OFFERS: &'static [Offer] =
+        &[Offer::vendor("vnd.chatMessage.v1", CHAT_MESSAGE), Offer::plain_json()];
 }
 
 impl Answers for AnyMessage {

@@ -4,13 +4,13 @@ use axum::{
     Extension,
     extract::State,
     http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::IntoResponse,
 };
 
 use super::{
-    Service,
+    Answer, Service,
     body::JsonBody,
-    caller::StreamCaller,
+    caller::{Caller, StreamCaller},
     conditional::{IfMatch, IfNoneMatch, entity_tag},
     drafts::{Edit, EditedMessageText, MessagePatch, MessageReadMark, NewPersonalMessage},
     idempotency::KeyHeader,
@@ -23,13 +23,11 @@ use super::{
     request::RequestId,
 };
 use crate::{
-    auth::Caller,
+    domain::MessageId,
     store::pages::{PageRequest, PageSize},
     sync::PAGE_BYTES_MAX,
-    timeline::{Action, Command},
+    timeline::Action,
 };
-
-type Answer = Result<Response, Problem>;
 
 /// Sends a message to a user.
 ///
@@ -40,17 +38,14 @@ type Answer = Result<Response, Problem>;
     path = "/messages",
     tag = "messages",
     security(("bearer" = [])),
-    params(
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 64 visible characters that stand for this request", min_length = 1, max_length = 64),
-        ("Prefer" = Option<String>, Header, description = "`return=minimal`: an answer without a body"),
-    ),
+    params(super::openapi::AsUser, super::openapi::Repeatable),
     request_body(content(
         (NewPersonalMessage = "application/vnd.newPersonalMessage.v1+json"),
         (NewPersonalMessage = "application/json"),
     )),
     responses(
         (status = 201, description = "Sent; or the message as it is now, where the key was used for the same request before",
-            content((representation::PersonalMessage = "application/vnd.personalMessage.v1+json"), (representation::PersonalMessage = "application/json")),
+            content((representation::Message = "application/vnd.personalMessage.v1+json"), (representation::Message = "application/json")),
             headers(
                 ("Location" = String, description = "`/messages/{id}`"),
                 ("ETag" = String, description = "The timestamp in quotes, for If-Match"),
@@ -73,10 +68,9 @@ pub async fn send_message(
     let key = key.checked(&mut errors);
     let draft = draft.filter(|_| errors.is_empty()).ok_or_else(|| Problem::invalid(errors))?;
     let idempotency = key.map(|key| service.digester.bind(key, &draft));
-    let action = Action::Send { draft, idempotency };
-    let done = service.timeline.submit(command(caller, action)).await?;
-    let minimal = prefers_minimal(&headers);
-    Ok(representation::created(accept.media_type, &done.message, done.replayed, minimal))
+    caller.user()?;
+    let done = service.submit(&caller, Action::Send { draft, idempotency }).await?;
+    Ok(representation::created(accept.media_type, &done, prefers_minimal(&headers)))
 }
 
 /// Tells what happened after a point on the timeline.
@@ -96,6 +90,7 @@ pub async fn send_message(
     tag = "messages",
     security(("bearer" = []), ("ticket" = [])),
     params(
+        super::openapi::AsUser,
         ("after" = Option<String>, Query, description = "The last timestamp received from this call; `latest`: from now on", pattern = "^([0-9]+|latest)$", example = "0"),
         ("limit" = Option<i64>, Query, description = "The most entries of the page (default 50)", minimum = 1, maximum = 1000, example = 50),
         ("wait" = Option<i64>, Query, description = "How long to hold the answer while there is nothing, in seconds (default 0)", minimum = 0, maximum = 60),
@@ -122,17 +117,17 @@ pub async fn sync_messages(
 ) -> Answer {
     let SyncParams { after, limit, with_messages, wait } = params;
     let size = PageSize { entries: limit, bytes: PAGE_BYTES_MAX };
-    let (application, user) = (caller.application, caller.user.clone());
+    let (application, user) = (caller.application, caller.user()?);
     let mut request = PageRequest { application, user, after, size };
     if accept.media_type == media::EVENT_STREAM {
         request.after = last_event_id(&headers)?.or(after);
-        return live::open(&service, &caller, request, with_messages, request_id);
+        return live::open(&service, caller.validity, request, with_messages, request_id);
     }
     if wait.is_zero() {
         let changes = service.sync.changes_after(request, with_messages).await?;
         return Ok(Json(accept.media_type, MessageUpdates::from(&changes)).into_response());
     }
-    let changes = live::hold(&service, &caller, request, with_messages, wait).await?;
+    let changes = live::hold(&service, &caller.validity, request, with_messages, wait).await?;
     Ok(representation::held(accept.media_type, &changes))
 }
 
@@ -143,6 +138,7 @@ pub async fn sync_messages(
     tag = "messages",
     security(("bearer" = [])),
     params(
+        super::openapi::AsUser,
         ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the message as you know it: 304 if it is still so"),
     ),
@@ -159,13 +155,24 @@ pub async fn get_message(
     id: MessagePath,
     if_none_match: IfNoneMatch,
 ) -> Answer {
-    let found = service.sync.message(caller.application, &caller.user, id.known()?).await?;
+    read(&service, &caller, id.known()?, accept.media_type, &if_none_match).await
+}
+
+/// Answers with a message as it is now.
+pub async fn read(
+    service: &Service,
+    caller: &Caller,
+    id: MessageId,
+    media_type: &'static str,
+    if_none_match: &IfNoneMatch,
+) -> Answer {
+    let found = service.sync.message(caller.application, caller.actor()?, id).await?;
     let message = found.ok_or_else(Problem::not_found)?;
     if if_none_match.matches(message.timestamp) {
         let etag = [(header::ETAG, entity_tag(message.timestamp))];
         return Ok((StatusCode::NOT_MODIFIED, etag).into_response());
     }
-    Ok(representation::message(accept.media_type, &message))
+    Ok(representation::message(media_type, &message))
 }
 
 /// Edits the text of one's own message, or marks a received one as read or unread.
@@ -178,6 +185,7 @@ pub async fn get_message(
     tag = "messages",
     security(("bearer" = [])),
     params(
+        super::openapi::AsUser,
         ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
         ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
     ),
@@ -203,12 +211,8 @@ pub async fn edit_message(
     let if_match = if_match.readable()?;
     let edit = body.acceptable()?;
     let expected = if_match.required()?;
-    let id = id.known()?;
-    let action = match edit {
-        Edit::Text(text) => Action::EditText { id, text, expected },
-        Edit::Read(read) => Action::MarkRead { id, read, expected },
-    };
-    change(&service, caller, action, accept.media_type).await
+    let done = service.submit(&caller, edit.action(id.known()?, expected)).await?;
+    Ok(representation::message(accept.media_type, done.message()))
 }
 
 /// Deletes a message: its data are cleared for ever, and a tombstone remains.
@@ -218,6 +222,7 @@ pub async fn edit_message(
     tag = "messages",
     security(("bearer" = [])),
     params(
+        super::openapi::AsUser,
         ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
         ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
     ),
@@ -235,20 +240,12 @@ pub async fn delete_message(
 ) -> Answer {
     let expected = if_match.readable()?.required()?;
     let action = Action::Delete { id: id.known()?, expected };
-    change(&service, caller, action, accept.media_type).await
-}
-
-async fn change(service: &Service, caller: Caller, action: Action, media_type: &'static str) -> Answer {
-    let done = service.timeline.submit(command(caller, action)).await?;
-    Ok(representation::message(media_type, &done.message))
-}
-
-fn command(caller: Caller, action: Action) -> Command {
-    Command { application: caller.application, caller: caller.user, action }
+    let done = service.submit(&caller, action).await?;
+    Ok(representation::message(accept.media_type, done.message()))
 }
 
 /// Whether the caller prefers an answer without a body (RFC 7240, section 4.2).
-fn prefers_minimal(headers: &HeaderMap) -> bool {
+pub fn prefers_minimal(headers: &HeaderMap) -> bool {
     let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
     let mut preferences = lines.flat_map(|line| line.split(',')).map(str::trim);
     // Of a preference that is given twice, the first counts (section 2).

@@ -9,11 +9,15 @@
 //! 60 s, a place in a batch 5 s, and a batch or a query as long as their own limits allow. A held
 //! answer and a stream end with the caller's token, and when the service shuts down.
 
+mod applications;
 mod body;
 mod caller;
+mod chat_messages;
+mod chats;
 mod conditional;
 mod drafts;
 mod drain;
+mod history;
 mod idempotency;
 mod live;
 mod media;
@@ -26,7 +30,7 @@ mod representation;
 mod request;
 mod server;
 mod sse;
-mod tickets;
+mod tokens;
 
 use std::{
     sync::{
@@ -40,6 +44,7 @@ use axum::{
     Router,
     http::{HeaderName, HeaderValue, Method, header},
     middleware,
+    response::Response,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -53,13 +58,15 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
-    auth::{Caller, Signer, Tickets},
+    auth::{Authenticator, Signer, Tickets, Validity},
     domain::Clock,
     live::Live,
-    store::PgPool,
+    store::{self, PgPool, PoolConnection},
     sync::Sync,
-    timeline::Timeline,
+    timeline::{Action, Command, Done, Timeline},
 };
+use caller::Caller;
+use problem::Problem;
 
 pub use idempotency::Digester;
 pub use openapi::openapi;
@@ -71,7 +78,8 @@ pub struct Service {
     pub timeline: Timeline,
     pub sync: Sync,
     pub live: Live,
-    pub signer: Arc<Signer>,
+    pub authenticator: Arc<Authenticator>,
+    pub signer: Signer,
     pub tickets: Arc<Tickets>,
     pub digester: Arc<Digester>,
     pub pool: PgPool,
@@ -92,10 +100,24 @@ pub enum Broker {
     },
 }
 
+/// What a handler comes to.
+type Answer = Result<Response, Problem>;
+
 impl Service {
-    /// How long the caller's token is still good.
-    fn remaining(&self, caller: &Caller) -> Duration {
-        caller.expires.duration_since((self.clock)()).unwrap_or_default()
+    /// Carries out what the caller wants to be changed.
+    async fn submit(&self, caller: &Caller, action: Action) -> Result<Done, Problem> {
+        let command = Command { application: caller.application, caller: caller.actor()?, action };
+        Ok(self.timeline.submit(command).await?)
+    }
+
+    /// A connection for a plain read.
+    async fn connection(&self) -> Result<PoolConnection, Problem> {
+        Ok(store::acquire(&self.pool).await?)
+    }
+
+    /// Waits until what was opened under a token must end.
+    async fn until_end(&self, validity: &Validity) {
+        self.stop.run_until_cancelled(self.authenticator.until_end(validity)).await;
     }
 }
 
@@ -121,8 +143,24 @@ impl Broker {
 fn routes() -> OpenApiRouter<Service> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(messages::send_message, messages::sync_messages))
-        .routes(routes!(tickets::create_ticket))
         .routes(routes!(messages::get_message, messages::edit_message, messages::delete_message))
+        .routes(routes!(history::list_personal_messages))
+        .routes(routes!(tokens::create_ticket))
+        .routes(routes!(chats::create_chat, chats::list_chats))
+        .routes(routes!(chats::get_chat, chats::rename_chat))
+        .routes(routes!(chats::list_members))
+        .routes(routes!(chats::add_member, chats::remove_member))
+        .routes(routes!(chat_messages::send_chat_message, history::list_chat_messages))
+        .routes(routes!(
+            chat_messages::get_chat_message,
+            chat_messages::edit_chat_message,
+            chat_messages::delete_chat_message
+        ))
+        .routes(routes!(tokens::create_token))
+        .routes(routes!(applications::create_application, applications::list_applications))
+        .routes(routes!(applications::get_own_application, applications::rename_own_application))
+        .routes(routes!(applications::get_application, applications::rename_application))
+        .routes(routes!(applications::replace_application_token))
         .routes(routes!(operations::get_liveness))
         .routes(routes!(operations::get_readiness))
         .routes(routes!(operations::get_metrics))
@@ -162,7 +200,7 @@ fn cors(origins: &[String]) -> Result<Option<CorsLayer>, BadOrigin> {
         return Ok(None);
     }
     let layer = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::ACCEPT,
             header::AUTHORIZATION,
@@ -170,6 +208,7 @@ fn cors(origins: &[String]) -> Result<Option<CorsLayer>, BadOrigin> {
             header::IF_MATCH,
             header::IF_NONE_MATCH,
             HeaderName::from_static("last-event-id"),
+            HeaderName::from_static("as-user"),
             HeaderName::from_static("idempotency-key"),
             HeaderName::from_static("prefer"),
             HeaderName::from_static("traceparent"),

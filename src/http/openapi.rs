@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use utoipa::{
-    IntoResponses, Modify, OpenApi, ToSchema,
+    IntoParams, IntoResponses, Modify, OpenApi, ToSchema,
     openapi::{
         Content, ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
         schema::ObjectBuilder,
@@ -14,7 +14,7 @@ use utoipa::{
 use super::{
     media,
     problem::{self, Kind, ProblemDocument, kinds},
-    representation::PersonalMessage,
+    representation::{Chat, Message},
 };
 
 #[derive(OpenApi)]
@@ -26,21 +26,23 @@ use super::{
     ),
     tags(
         (name = "messages", description = "Send, sync, follow, read, edit and delete messages"),
+        (name = "chats", description = "Group conversations: members, messages, history"),
+        (name = "applications", description = "Tenants and their tokens"),
         (name = "operations", description = "For whoever runs the service"),
     ),
     components(schemas(ProblemDocument, problem::FieldError)),
-    modifiers(&Bearer),
+    modifiers(&SecuritySchemes),
 )]
 struct Document;
 
-struct Bearer;
+struct SecuritySchemes;
 
-impl Modify for Bearer {
+impl Modify for SecuritySchemes {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
-            .description(Some("A user's token: `messages token --user jane` prints one"))
+            .description(Some("A user's token (`messages token --user jane` prints one), an application's, or the administrator's"))
             .build();
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
@@ -65,14 +67,23 @@ const NOT_ACCEPTABLE: Problem =
 const BODY_TOO_SLOW: Problem = (&kinds::BODY_TOO_SLOW, "The body did not arrive within 10 s", None);
 const BODY_TOO_LARGE: Problem = (&kinds::BODY_TOO_LARGE, "The body is larger than 256 KiB", None);
 const MALFORMED: Problem = (&kinds::MALFORMED, "The request cannot be read", None);
-const NOT_FOUND: Problem = (&kinds::NOT_FOUND, "There is no such message, or it is not yours", None);
-const FORBIDDEN: Problem =
-    (&kinds::FORBIDDEN, "The message is not yours to edit, or not yours to mark", None);
+const NOT_FOUND: Problem = (&kinds::NOT_FOUND, "There is no such thing, or it is not yours", None);
+const FORBIDDEN: Problem = (&kinds::FORBIDDEN, "The caller is known and may not do this", None);
 const GONE: Problem = (&kinds::DELETED, "The message is deleted", None);
 const STALE: Problem = (
     &kinds::STALE,
-    "The message has changed: `current` is its timestamp",
+    "It has changed: `current` is its timestamp",
     Some(("ETag", "The present timestamp in quotes")),
+);
+const UNSUPPORTED: Problem = (
+    &kinds::UNSUPPORTED_MEDIA_TYPE,
+    "The body's media type is not supported",
+    Some(("Accept-Post", "What is supported")),
+);
+const UNSUPPORTED_PATCH: Problem = (
+    &kinds::UNSUPPORTED_MEDIA_TYPE,
+    "The body's media type is not supported",
+    Some(("Accept-Patch", "What is supported")),
 );
 const INVALID: Problem = (&kinds::INVALID, "Fields are not acceptable: `errors` names each", None);
 const PRECONDITION_REQUIRED: Problem =
@@ -84,6 +95,100 @@ const UNAVAILABLE: Problem = (
      nothing will be, with one exception: the problem `outcome-unknown`",
     Some(("Retry-After", "Seconds until it is worth trying again")),
 );
+
+/// As whom an application acts.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes a header")]
+pub struct AsUser {
+    /// For an application: the user as whom it acts
+    #[param(rename = "As-User", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.@:|-]+$")]
+    as_user: Option<String>,
+}
+
+/// What makes a POST safe to repeat, and its answer short.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes headers")]
+pub struct Repeatable {
+    /// 1 to 64 visible characters that stand for this request
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 64)]
+    idempotency_key: Option<String>,
+    /// `return=minimal`: an answer without a body
+    #[param(rename = "Prefer")]
+    prefer: Option<String>,
+}
+
+/// The number of a chat in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes a path")]
+pub struct ChatNumberPath {
+    /// The chat's number
+    #[param(minimum = 1, maximum = 9007199254740991_i64)]
+    number: i64,
+}
+
+/// The number of a message in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes a path")]
+pub struct MessageNumberPath {
+    /// The message's number in the chat
+    #[param(minimum = 1, maximum = 9007199254740991_i64)]
+    n: i64,
+}
+
+/// A user in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes a path")]
+pub struct UserIdPath {
+    /// The user's id
+    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.@:|-]+$")]
+    user: String,
+}
+
+/// Which page of a list by numbers.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct NumberPage {
+    /// The `next` of the page before
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    after: Option<i64>,
+    /// The most items of the page (default 50)
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
+/// Which page of a list by users.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct UserPage {
+    /// The `next` of the page before
+    after: Option<String>,
+    /// The most items of the page (default 50)
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
+/// Which page of a conversation.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct HistoryPage {
+    /// What came before this one, the newest first (the default, from the newest on)
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    before: Option<i64>,
+    /// What came after this one, the oldest first; not together with `before`
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    after: Option<i64>,
+    /// The most items of the page (default 50)
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
 
 /// Declares the problems of an operation.
 macro_rules! problems {
@@ -101,28 +206,64 @@ macro_rules! problems {
 
 problems! {
     SendProblems = [
-        MALFORMED, UNAUTHORIZED, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE,
-        (&kinds::UNSUPPORTED_MEDIA_TYPE, "The body's media type is not supported", Some(("Accept-Post", "What is supported"))),
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE, UNSUPPORTED,
         INVALID, FAILED, UNAVAILABLE,
     ];
     SyncProblems = [
-        MALFORMED, UNAUTHORIZED, NOT_ACCEPTABLE,
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE,
         (&kinds::CURSOR_AHEAD, "`cursor-ahead`: the cursor lies beyond the timeline, since a backup was restored", None),
         INVALID,
         (&kinds::TOO_MANY_CONNECTIONS, "The user has too many streams and held answers open", Some(("Retry-After", "Seconds until it is worth trying again"))),
         FAILED, UNAVAILABLE,
     ];
-    TicketProblems = [UNAUTHORIZED, NOT_ACCEPTABLE, FAILED, UNAVAILABLE];
-    ReadProblems = [UNAUTHORIZED, NOT_FOUND, NOT_ACCEPTABLE, FAILED, UNAVAILABLE];
+    TicketProblems = [UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE];
+    TokenProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE, UNSUPPORTED,
+        INVALID, FAILED, UNAVAILABLE,
+    ];
+    ReadProblems = [UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE];
+    ChatProblems = [UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE];
+    MemberProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE,
+    ];
+    ListProblems = [MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE];
+    PersonalHistoryProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE,
+    ];
+    HistoryProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE,
+    ];
+    NewChatProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE, UNSUPPORTED,
+        INVALID, FAILED, UNAVAILABLE,
+    ];
+    SendIntoChatProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE,
+        UNSUPPORTED, INVALID, FAILED, UNAVAILABLE,
+    ];
+    RenameChatProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, BODY_TOO_SLOW, STALE,
+        BODY_TOO_LARGE, UNSUPPORTED_PATCH, INVALID, PRECONDITION_REQUIRED, FAILED, UNAVAILABLE,
+    ];
+    NewApplicationProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE, UNSUPPORTED,
+        INVALID, FAILED, UNAVAILABLE,
+    ];
+    ListApplicationsProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE,
+    ];
+    ApplicationProblems = [UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, FAILED, UNAVAILABLE];
+    RenameApplicationProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE,
+        UNSUPPORTED_PATCH, INVALID, FAILED, UNAVAILABLE,
+    ];
     EditProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, BODY_TOO_SLOW, GONE, STALE,
-        BODY_TOO_LARGE,
-        (&kinds::UNSUPPORTED_MEDIA_TYPE, "The body's media type is not supported", Some(("Accept-Patch", "What is supported"))),
-        INVALID, PRECONDITION_REQUIRED, FAILED, UNAVAILABLE,
+        BODY_TOO_LARGE, UNSUPPORTED_PATCH, INVALID, PRECONDITION_REQUIRED, FAILED, UNAVAILABLE,
     ];
     DeleteProblems = [
-        MALFORMED, UNAUTHORIZED, NOT_FOUND, NOT_ACCEPTABLE, GONE, STALE, PRECONDITION_REQUIRED,
-        FAILED, UNAVAILABLE,
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, GONE, STALE, INVALID,
+        PRECONDITION_REQUIRED, FAILED, UNAVAILABLE,
     ];
 }
 
@@ -134,8 +275,23 @@ impl IntoResponses for MessageAnswer {
         let description = "The message as it is now; a deleted one as a tombstone";
         let answer = ResponseBuilder::new()
             .description(description)
-            .content(media::PERSONAL_MESSAGE, content::<PersonalMessage>())
-            .content(media::JSON, content::<PersonalMessage>())
+            .content(media::PERSONAL_MESSAGE, content::<Message>())
+            .content(media::CHAT_MESSAGE, content::<Message>())
+            .content(media::JSON, content::<Message>())
+            .header("ETag", header("The timestamp in quotes"))
+            .build();
+        BTreeMap::from([("200".to_owned(), answer.into())])
+    }
+}
+
+/// The answer of the operations on one chat.
+pub struct ChatAnswer;
+
+impl IntoResponses for ChatAnswer {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let answer = ResponseBuilder::new()
+            .description("The chat as it is now")
+            .content(media::JSON, content::<Chat>())
             .header("ETag", header("The timestamp in quotes"))
             .build();
         BTreeMap::from([("200".to_owned(), answer.into())])
@@ -168,8 +324,9 @@ struct CommonHeaders;
 impl Modify for CommonHeaders {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let items = openapi.paths.paths.values_mut();
-        let operations =
-            items.flat_map(|item| [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]);
+        let operations = items.flat_map(|item| {
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+        });
         let responses =
             operations.flatten().flat_map(|operation| operation.responses.responses.values_mut());
         for response in responses {

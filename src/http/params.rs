@@ -1,18 +1,24 @@
 //! Parameters of the path and of the query.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use axum::{
     RequestPartsExt,
     extract::{FromRequestParts, Path, Query},
     http::{HeaderMap, request::Parts},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::problem::{FieldError, Problem};
-use crate::domain::{MessageId, Timestamp};
+use crate::{
+    domain::{ChatNumber, Invalid, MessageId, MessageNumber, Timestamp, UserId},
+    store::history::Span,
+};
 
-/// The most entries of a page.
+/// The most items of a page of a list.
+pub const LIST_LIMIT_MAX: i64 = 100;
+
+/// The most entries of a page of the timeline.
 pub const LIMIT_MAX: i64 = 1000;
 
 /// The entries of a page where the caller does not say.
@@ -41,6 +47,153 @@ impl<S: Sync> FromRequestParts<S> for MessagePath {
     }
 }
 
+/// A positive number of digits alone.
+pub fn positive(value: &str) -> Option<i64> {
+    Timestamp::parse(value).map(|number| number.0).filter(|number| *number > 0)
+}
+
+/// The chat that a path names. A path that can name none is as good as one that names none.
+pub struct ChatPath(Option<ChatNumber>);
+
+impl ChatPath {
+    /// To be asked after everything that needs no state.
+    pub fn known(&self) -> Result<ChatNumber, Problem> {
+        self.0.ok_or_else(Problem::not_found)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ChatPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let number = segment(parts, "number").await;
+        Ok(Self(number.and_then(|number| positive(&number)).map(ChatNumber)))
+    }
+}
+
+/// The message of a chat that a path names by its number.
+pub struct ChatMessagePath(Option<(ChatNumber, MessageNumber)>);
+
+impl ChatMessagePath {
+    /// To be asked after everything that needs no state.
+    pub fn known(&self) -> Result<(ChatNumber, MessageNumber), Problem> {
+        self.0.ok_or_else(Problem::not_found)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ChatMessagePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let ChatPath(chat) = ChatPath::from_request_parts(parts, state).await?;
+        let message = segment(parts, "n").await.and_then(|number| positive(&number));
+        Ok(Self(chat.zip(message.map(MessageNumber))))
+    }
+}
+
+/// The user whom a path names.
+pub struct UserPath(Result<UserId, Invalid>);
+
+impl UserPath {
+    pub fn checked(&self) -> Result<UserId, Problem> {
+        self.0.clone().map_err(|invalid| Problem::invalid_field("user", invalid.to_string()))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for UserPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let user = segment(parts, "user").await.unwrap_or_default();
+        Ok(Self(UserId::parse(&user)))
+    }
+}
+
+/// A segment of the path; `None` where the path is not UTF-8.
+async fn segment(parts: &mut Parts, name: &str) -> Option<String> {
+    let Path(mut segments) = parts.extract::<Path<HashMap<String, String>>>().await.ok()?;
+    segments.remove(name)
+}
+
+/// The query of a list as it came.
+#[derive(Deserialize)]
+struct ListQuery {
+    before: Option<String>,
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+/// What `after` of a list can be.
+pub trait Position: Sized {
+    fn parse(value: String) -> Option<Self>;
+}
+
+impl Position for i64 {
+    fn parse(value: String) -> Option<Self> {
+        Timestamp::parse(&value).map(|number| number.0)
+    }
+}
+
+impl Position for String {
+    fn parse(value: String) -> Option<Self> {
+        Some(value)
+    }
+}
+
+/// Which page of a list.
+pub struct ListParams<P> {
+    pub after: Option<P>,
+    pub limit: i64,
+}
+
+impl<P: Position, S: Sync> FromRequestParts<S> for ListParams<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query: ListQuery = query(parts).await?;
+        let after = query.after.map(|after| P::parse(after).ok_or_else(|| malformed_number("after")));
+        Ok(Self { after: after.transpose()?, limit: list_limit(query.limit.as_deref())? })
+    }
+}
+
+/// Which page of a conversation.
+pub struct HistoryParams {
+    pub span: Span,
+    pub limit: i64,
+}
+
+impl<S: Sync> FromRequestParts<S> for HistoryParams {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let ListQuery { before, after, limit } = query(parts).await?;
+        let position = |name, value: String| i64::parse(value).ok_or_else(|| malformed_number(name));
+        let before = before.map(|before| position("before", before)).transpose()?;
+        let after = after.map(|after| position("after", after)).transpose()?;
+        let limit = list_limit(limit.as_deref())?;
+        let span = match (before, after) {
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid_field("after", "must not be given together with before"));
+            }
+            (Some(before), None) => Span::Before(before),
+            (None, Some(after)) => Span::After(after),
+            (None, None) => Span::NEWEST,
+        };
+        Ok(Self { span, limit })
+    }
+}
+
+fn list_limit(value: Option<&str>) -> Result<i64, Problem> {
+    let limit = whole_number("limit", value)?.unwrap_or(LIMIT_DEFAULT);
+    let fits = (1..=LIST_LIMIT_MAX).contains(&limit);
+    fits.then_some(limit).ok_or_else(|| Problem::invalid_field("limit", "must be 1 to 100"))
+}
+
+async fn query<Q: DeserializeOwned + 'static>(parts: &mut Parts) -> Result<Q, Problem> {
+    let query = parts.extract::<Query<Q>>().await;
+    query.map(|Query(query)| query).map_err(|rejection| Problem::malformed(rejection.body_text()))
+}
+
 /// Where and how a sync reads on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SyncParams {
@@ -65,11 +218,7 @@ impl<S: Sync> FromRequestParts<S> for SyncParams {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Query(query) = parts
-            .extract::<Query<SyncQuery>>()
-            .await
-            .map_err(|rejection| Problem::malformed(rejection.body_text()))?;
-        query.parse()
+        query::<SyncQuery>(parts).await?.parse()
     }
 }
 

@@ -11,32 +11,49 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::{conditional::entity_tag, request::Held};
-use crate::{domain::Message, store::pages::Entry, sync::Changes};
+use super::{conditional::entity_tag, media, request::Held};
+use crate::{
+    domain::{self, Message as Stored, Recipient, UserId},
+    store::{
+        chats::Membership,
+        pages::{Entry, Subject},
+    },
+    sync::Changes,
+    timeline::{self, Done, How},
+};
 
-/// A personal message as it is now. What is absent is none, empty or false. A deleted message is
-/// `{id, timestamp, deleted: true}` and nothing else.
+/// A message as it is now: a personal one has `to`, one of a chat has `chat` and `number`. What is
+/// absent is none, empty or false. A deleted message is `{id, timestamp, deleted: true}`, with
+/// `chat` and `number` in a chat, and nothing else.
 #[derive(Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({
     "id": 17, "timestamp": 42, "from": "jane", "to": "john",
     "created": "2026-11-20T09:30:00.123456Z", "text": "Hello, John!"
 }))]
-pub struct PersonalMessage<'a> {
+pub struct Message<'a> {
     /// Given once at creation and unique in the service.
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
     id: i64,
     /// The point on the timeline of the change that made the message what it is; its entity tag.
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
     timestamp: i64,
-    /// The sender.
+    /// The sender; absent where the application itself has posted into a chat.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     from: Option<&'a str>,
-    /// The recipient.
+    /// The recipient of a personal message.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     to: Option<&'a str>,
+    /// The number of its chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    chat: Option<i64>,
+    /// Its number in the chat: 1, 2, 3 … without gaps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    number: Option<i64>,
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, format = DateTime, required = false)]
     created: Option<OffsetDateTime>,
@@ -67,17 +84,23 @@ pub struct PersonalMessage<'a> {
     deleted: bool,
 }
 
-impl<'a> From<&'a Message> for PersonalMessage<'a> {
-    fn from(message: &'a Message) -> Self {
+impl<'a> From<&'a Stored> for Message<'a> {
+    fn from(message: &'a Stored) -> Self {
         let (id, timestamp) = (message.id.0, message.timestamp.0);
+        let (to, chat, number) = match &message.to {
+            Recipient::User(user) => (Some(user.as_str()), None, None),
+            Recipient::Chat(chat, number) => (None, Some(chat.0), Some(number.0)),
+        };
         let Some(content) = &message.content else {
-            return Self { id, timestamp, deleted: true, ..Self::default() };
+            return Self { id, timestamp, chat, number, deleted: true, ..Self::default() };
         };
         Self {
             id,
             timestamp,
-            from: Some(message.from.as_str()),
-            to: Some(message.to.as_str()),
+            from: message.from.as_ref().map(UserId::as_str),
+            to,
+            chat,
+            number,
             created: Some(message.created),
             edited: content.edited,
             read: content.read,
@@ -110,26 +133,32 @@ pub struct MessageUpdates<'a> {
     latest: i64,
 }
 
-/// One change of one message.
+/// One change of a message or of a chat.
 #[derive(Serialize, ToSchema)]
 pub struct MessageUpdate<'a> {
-    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
-    id: i64,
+    /// The message that has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    id: Option<i64>,
+    /// Or the chat whose name or members have changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    chat: Option<i64>,
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
     timestamp: i64,
     /// With `include=message`, at the message's newest entry of the page: the message as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = PersonalMessage, required = false)]
-    message: Option<PersonalMessage<'a>>,
+    #[schema(value_type = Message, required = false)]
+    message: Option<Message<'a>>,
 }
 
 impl<'a> From<&'a Entry> for MessageUpdate<'a> {
     fn from(entry: &'a Entry) -> Self {
-        Self {
-            id: entry.id.0,
-            timestamp: entry.timestamp.0,
-            message: entry.message.as_deref().map(PersonalMessage::from),
-        }
+        let (id, chat, message) = match &entry.subject {
+            Subject::Message(id, message) => (Some(id.0), None, message.as_deref()),
+            Subject::Chat(number) => (None, Some(number.0), None),
+        };
+        Self { id, chat, timestamp: entry.timestamp.0, message: message.map(Message::from) }
     }
 }
 
@@ -175,26 +204,146 @@ pub fn held(media_type: &'static str, changes: &Changes) -> Response {
 }
 
 /// A message with its entity tag.
-pub fn message(media_type: &'static str, message: &Message) -> Response {
+pub fn message(media_type: &'static str, message: &Stored) -> Response {
     let etag = [(header::ETAG, entity_tag(message.timestamp))];
-    (etag, Json(media_type, PersonalMessage::from(message))).into_response()
+    (etag, Json(label(media_type, message), Message::from(message))).into_response()
 }
 
-/// The answer to a sent message: 201 with its place; without it where the caller asked for little.
-pub fn created(media_type: &'static str, sent: &Message, replayed: bool, minimal: bool) -> Response {
+/// The agreed media type, or where that is a message's own, the one of its kind.
+fn label(media_type: &'static str, message: &Stored) -> &'static str {
+    match message.to {
+        _ if media_type == media::JSON => media::JSON,
+        Recipient::User(_) => media::PERSONAL_MESSAGE,
+        Recipient::Chat(..) => media::CHAT_MESSAGE,
+    }
+}
+
+/// A chat as it is now.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "number": 1, "timestamp": 44, "name": "Team", "owner": "jane",
+    "created": "2026-11-20T09:30:00.123456Z", "messages": 0, "members": 3
+}))]
+pub struct Chat<'a> {
+    /// 1, 2, 3 … within its application.
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    number: i64,
+    /// The point on the timeline of its creation or of the last change of its name or members; its
+    /// entity tag.
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    timestamp: i64,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    owner: Option<&'a str>,
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    created: OffsetDateTime,
+    /// How many messages it has; so also the number of the last one.
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    messages: i64,
+    /// How many members it has.
+    #[schema(minimum = 0, maximum = 1000)]
+    members: i32,
+}
+
+impl<'a> From<&'a domain::Chat> for Chat<'a> {
+    fn from(chat: &'a domain::Chat) -> Self {
+        Self {
+            number: chat.number.0,
+            timestamp: chat.timestamp.0,
+            name: chat.name.as_str(),
+            owner: chat.owner.as_ref().map(UserId::as_str),
+            created: chat.created,
+            messages: chat.messages,
+            members: chat.members,
+        }
+    }
+}
+
+/// A chat with its entity tag.
+pub fn chat(media_type: &'static str, chat: &domain::Chat) -> Response {
+    let etag = [(header::ETAG, entity_tag(chat.timestamp))];
+    (etag, Json(media_type, Chat::from(chat))).into_response()
+}
+
+/// The chats of the caller, by number.
+#[derive(Serialize, ToSchema)]
+pub struct ChatList<'a> {
+    pub chats: Vec<Chat<'a>>,
+    /// The `after` of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    pub next: Option<i64>,
+}
+
+/// A member of a chat.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "user": "jane", "joined": 44 }))]
+pub struct Member {
+    user: String,
+    /// The point on the timeline since which the user is a member.
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    joined: i64,
+}
+
+impl From<&Membership> for Member {
+    fn from(member: &Membership) -> Self {
+        Self { user: member.user.as_str().to_owned(), joined: member.joined.0 }
+    }
+}
+
+/// The present members of a chat, by name.
+#[derive(Serialize, ToSchema)]
+pub struct MemberList {
+    pub members: Vec<Member>,
+    /// The `after` of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub next: Option<String>,
+}
+
+/// A page of a conversation.
+#[derive(Serialize, ToSchema)]
+pub struct MessageList<'a> {
+    pub messages: Vec<Message<'a>>,
+    /// The `before` or `after` of the next page, as it was asked for; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    pub next: Option<i64>,
+}
+
+/// The items of a page, and where the next one begins, if there is one.
+pub struct Page<T, P> {
+    pub items: Vec<T>,
+    pub next: Option<P>,
+}
+
+impl<T, P> Page<T, P> {
+    /// Cuts what was read with one item more than the page has; `position` is that of an item.
+    pub fn cut(mut items: Vec<T>, limit: i64, position: impl Fn(&T) -> P) -> Self {
+        let limit = usize::try_from(limit).expect("a limit was checked");
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| has_more).map(position);
+        Self { items, next }
+    }
+}
+
+/// The answer to a sent message or created chat: 201 with its place; without it where the caller asked for little.
+pub fn created(media_type: &'static str, done: &Done, minimal: bool) -> Response {
     const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
     const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-    let mut response = if minimal {
-        [(header::ETAG, entity_tag(sent.timestamp))].into_response()
-    } else {
-        message(media_type, sent)
+    let mut response = match &done.subject {
+        subject if minimal => [(header::ETAG, entity_tag(subject.timestamp()))].into_response(),
+        timeline::Subject::Message(sent) => message(media_type, sent),
+        timeline::Subject::Chat(created) => chat(media_type, created),
     };
     *response.status_mut() = StatusCode::CREATED;
-    let location = HeaderValue::try_from(format!("/messages/{}", sent.id));
     let headers = response.headers_mut();
-    headers.insert(header::LOCATION, location.expect("digits are visible ASCII"));
-    if replayed {
+    headers.insert(header::LOCATION, location(&done.subject));
+    if done.how == How::Replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     if minimal {
@@ -203,23 +352,31 @@ pub fn created(media_type: &'static str, sent: &Message, replayed: bool, minimal
     response
 }
 
+fn location(subject: &timeline::Subject) -> HeaderValue {
+    let path = match subject {
+        timeline::Subject::Message(message) => format!("/messages/{}", message.id),
+        timeline::Subject::Chat(chat) => format!("/chats/{}", chat.number.0),
+    };
+    HeaderValue::try_from(path).expect("digits are visible ASCII")
+}
+
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::domain::{Attributes, Content, FileId, Files, MessageId, Text, Timestamp, UserId};
+    use crate::domain::{Attributes, Content, FileId, Files, MessageId, Text, Timestamp};
 
     fn message(content: Option<Content>) -> String {
-        let message = Message {
+        let message = Stored {
             id: MessageId(17),
             timestamp: Timestamp(42),
-            from: UserId::trusted("jane"),
-            to: UserId::trusted("john"),
+            from: Some(UserId::trusted("jane")),
+            to: Recipient::User(UserId::trusted("john")),
             created: datetime!(2026-11-20 09:30:00.5 UTC),
             content,
         };
-        serde_json::to_string(&PersonalMessage::from(&message)).unwrap()
+        serde_json::to_string(&Message::from(&message)).unwrap()
     }
 
     #[test]

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::{Lane, Result, columns};
 use crate::domain::{
-    ApplicationId, Attributes, Content, Digest, FileId, Files, IdempotencyKey, Message, MessageId, Text,
-    Timestamp, UserId,
+    ApplicationId, Attributes, ChatNumber, Content, Digest, FileId, Files, IdempotencyKey, Message,
+    MessageId, MessageNumber, Recipient, Text, Timestamp, UserId,
 };
 
 /// A row as it is read. Every query that reads whole messages names these columns.
@@ -17,8 +17,10 @@ pub(super) struct MessageRow {
     pub application_id: i64,
     pub id: i64,
     pub timestamp: i64,
-    pub sender: String,
-    pub recipient: String,
+    pub sender: Option<String>,
+    pub recipient: Option<String>,
+    pub chat_number: Option<i64>,
+    pub number: Option<i64>,
     pub created: OffsetDateTime,
     pub edited: Option<OffsetDateTime>,
     pub read: bool,
@@ -36,14 +38,6 @@ pub struct NewMessage<'a> {
     pub key: Option<(&'a IdempotencyKey, Digest)>,
 }
 
-/// What a sender has sent under an idempotency key.
-pub struct Sent {
-    pub application: ApplicationId,
-    pub key: IdempotencyKey,
-    pub digest: Digest,
-    pub message: Arc<Message>,
-}
-
 /// Reads the messages that exist, in any order.
 pub async fn load(
     connection: &mut PgConnection,
@@ -53,8 +47,9 @@ pub async fn load(
     let rows = sqlx::query_as!(
         MessageRow,
         r#"
-        SELECT m.application_id, m.id, m.timestamp, m.sender, m.recipient, m.created, m.edited,
-               m.read, m.text, m.files, m.attributes AS "attributes: _", m.reply_to, m.deleted
+        SELECT m.application_id, m.id, m.timestamp, m.sender, m.recipient, m.chat_number, m.number,
+               m.created, m.edited, m.read, m.text, m.files, m.attributes AS "attributes: _",
+               m.reply_to, m.deleted
         FROM unnest($1::bigint[], $2::bigint[]) AS wanted (application_id, id)
         JOIN messages AS m USING (application_id, id)
         "#,
@@ -66,31 +61,36 @@ pub async fn load(
     Ok(rows.into_iter().map(MessageRow::into_message).collect())
 }
 
-/// Reads what was sent under idempotency keys, with the messages as they are now.
-pub async fn load_sent<'a>(
-    lane: &mut Lane<'_>,
-    keys: impl Iterator<Item = (ApplicationId, &'a UserId, &'a IdempotencyKey)>,
-) -> Result<Vec<Sent>> {
-    let (mut applications, mut senders, mut names) = (Vec::new(), Vec::new(), Vec::new());
-    for (application, sender, key) in keys {
-        applications.push(application.0);
-        senders.push(sender.as_str().to_owned());
-        names.push(key.as_str().to_owned());
-    }
+/// A message and for whom it is read; `None` is the application itself.
+pub type Asked = (ApplicationId, Option<UserId>, MessageId);
+
+/// Reads messages, each for somebody who may know of it: a participant of its conversation, a
+/// present member of its chat, or the application where it is of a chat. In the order of `asked`.
+pub async fn find(connection: &mut PgConnection, asked: &[&Asked]) -> Result<Vec<Option<Arc<Message>>>> {
+    let applications: Vec<_> = asked.iter().map(|asked| asked.0.0).collect();
+    let users: Vec<_> = asked.iter().map(|asked| asked.1.as_ref().map(UserId::as_str)).collect();
+    let ids: Vec<_> = asked.iter().map(|asked| asked.2.0).collect();
     let rows = sqlx::query!(
         r#"
-        SELECT m.application_id, m.id, m.timestamp, m.sender, m.recipient, m.created, m.edited,
-               m.read, m.text, m.files, m.attributes AS "attributes: Json<Box<RawValue>>",
-               m.reply_to, m.deleted,
-               m.idempotency_key AS "key!", m.request_digest AS "digest!: [u8; 32]"
-        FROM unnest($1::bigint[], $2::text[], $3::text[])
-                 AS wanted (application_id, sender, idempotency_key)
-        JOIN messages AS m USING (application_id, sender, idempotency_key)
-        WHERE m.idempotency_key IS NOT NULL
+        SELECT asked.ordinal AS "ordinal!",
+               m.application_id, m.id, m.timestamp, m.sender, m.recipient, m.chat_number, m.number,
+               m.created, m.edited, m.read, m.text, m.files,
+               m.attributes AS "attributes: Json<Box<RawValue>>", m.reply_to, m.deleted
+        FROM unnest($1::bigint[], $2::text[], $3::bigint[])
+                 WITH ORDINALITY AS asked (application_id, user_id, id, ordinal)
+        JOIN messages AS m USING (application_id, id)
+        WHERE CASE
+            WHEN m.chat_number IS NULL THEN asked.user_id IN (m.sender, m.recipient)
+            ELSE asked.user_id IS NULL OR EXISTS (
+                SELECT FROM chat_members AS c
+                WHERE c.application_id = m.application_id AND c.chat_number = m.chat_number
+                  AND c.user_id = asked.user_id AND c.departed IS NULL
+            )
+        END
         "#,
         &applications,
-        &senders,
-        &names,
+        &users as &[Option<&str>],
+        &ids,
     )
     .map(|row| {
         let message = MessageRow {
@@ -99,6 +99,8 @@ pub async fn load_sent<'a>(
             timestamp: row.timestamp,
             sender: row.sender,
             recipient: row.recipient,
+            chat_number: row.chat_number,
+            number: row.number,
             created: row.created,
             edited: row.edited,
             read: row.read,
@@ -108,12 +110,16 @@ pub async fn load_sent<'a>(
             reply_to: row.reply_to,
             deleted: row.deleted,
         };
-        let (application, message) = message.into_message();
-        Sent { application, key: IdempotencyKey::trusted(&row.key), digest: Digest(row.digest), message }
+        (row.ordinal, message.into_message().1)
     })
-    .fetch_all(lane.connection())
+    .fetch_all(connection)
     .await?;
-    Ok(rows)
+    let mut found = vec![None; asked.len()];
+    for (ordinal, message) in rows {
+        let index = usize::try_from(ordinal - 1).expect("ordinals count what was asked from 1");
+        found[index] = Some(message);
+    }
+    Ok(found)
 }
 
 /// Inserts new messages.
@@ -125,24 +131,25 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewMessage<'_>]) -> Result<()> {
         r#"
         INSERT INTO messages (
             application_id, id, timestamp, sender, recipient, created, edited, read, text, files,
-            attributes, reply_to, deleted, idempotency_key, request_digest
+            attributes, reply_to, deleted, idempotency_key, request_digest, chat_number, number
         )
         SELECT application_id, id, timestamp, sender, recipient, created, edited, read, text,
-               files::text[], attributes::json, reply_to, deleted, idempotency_key, request_digest
+               files::text[], attributes::json, reply_to, deleted, idempotency_key, request_digest,
+               chat_number, number
         FROM unnest(
             $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[],
             $7::timestamptz[], $8::boolean[], $9::text[], $10::text[], $11::text[], $12::bigint[],
-            $13::boolean[], $14::text[], $15::bytea[]
+            $13::boolean[], $14::text[], $15::bytea[], $16::bigint[], $17::bigint[]
         ) AS new (
             application_id, id, timestamp, sender, recipient, created, edited, read, text, files,
-            attributes, reply_to, deleted, idempotency_key, request_digest
+            attributes, reply_to, deleted, idempotency_key, request_digest, chat_number, number
         )
         "#,
         &rows.applications,
         &rows.ids,
         &rows.timestamps,
-        &rows.senders as &[&str],
-        &rows.recipients as &[&str],
+        &rows.senders as &[Option<&str>],
+        &rows.recipients as &[Option<&str>],
         &rows.created,
         &rows.edited as &[Option<OffsetDateTime>],
         &rows.read,
@@ -153,6 +160,8 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewMessage<'_>]) -> Result<()> {
         &rows.deleted,
         &keys as &[Option<&str>],
         &digests as &[Option<&[u8]>],
+        &rows.chats as &[Option<i64>],
+        &rows.numbers as &[Option<i64>],
     )
     .execute(lane.connection())
     .await?;
@@ -201,8 +210,10 @@ struct Columns<'a> {
     applications: Vec<i64>,
     ids: Vec<i64>,
     timestamps: Vec<i64>,
-    senders: Vec<&'a str>,
-    recipients: Vec<&'a str>,
+    senders: Vec<Option<&'a str>>,
+    recipients: Vec<Option<&'a str>>,
+    chats: Vec<Option<i64>>,
+    numbers: Vec<Option<i64>>,
     created: Vec<OffsetDateTime>,
     edited: Vec<Option<OffsetDateTime>>,
     read: Vec<bool>,
@@ -227,8 +238,14 @@ impl<'a> Columns<'a> {
         self.applications.push(application.0);
         self.ids.push(message.id.0);
         self.timestamps.push(message.timestamp.0);
-        self.senders.push(message.from.as_str());
-        self.recipients.push(message.to.as_str());
+        let (recipient, chat, number) = match &message.to {
+            Recipient::User(user) => (Some(user.as_str()), None, None),
+            Recipient::Chat(chat, number) => (None, Some(chat.0), Some(number.0)),
+        };
+        self.senders.push(message.from.as_ref().map(UserId::as_str));
+        self.recipients.push(recipient);
+        self.chats.push(chat);
+        self.numbers.push(number);
         self.created.push(message.created);
         self.edited.push(content.and_then(|content| content.edited));
         self.read.push(content.is_some_and(|content| content.read));
@@ -262,11 +279,15 @@ impl MessageRow {
             edited: self.edited,
             read: self.read,
         };
+        let to = match (self.chat_number, self.number) {
+            (Some(chat), Some(number)) => Recipient::Chat(ChatNumber(chat), MessageNumber(number)),
+            _ => Recipient::User(UserId::trusted(&self.recipient.unwrap_or_default())),
+        };
         let message = Message {
             id: MessageId(self.id),
             timestamp: Timestamp(self.timestamp),
-            from: UserId::trusted(&self.sender),
-            to: UserId::trusted(&self.recipient),
+            from: self.sender.as_deref().map(UserId::trusted),
+            to,
             created: self.created,
             content: (!self.deleted).then_some(content),
         };

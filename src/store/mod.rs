@@ -3,7 +3,11 @@
 //! A function takes a connection, whose owner decides about the transaction. What may only happen
 //! in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held.
 
+pub mod applications;
+pub mod chats;
 mod error;
+pub mod history;
+pub mod keys;
 mod lane;
 pub mod messages;
 pub mod outbox;
@@ -18,6 +22,9 @@ pub use lane::Lane;
 pub use session::{CONNECT_TIME_MAX, Purpose, Session, connect_options, in_time, pool};
 pub use sqlx::{PgConnection, PgPool};
 
+/// A connection of a pool.
+pub type PoolConnection = sqlx::pool::PoolConnection<sqlx::Postgres>;
+
 use crate::domain::{ApplicationId, MessageId};
 
 /// The schema, run at start under a lock of its own, so that replicas may start together.
@@ -26,6 +33,11 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 /// Ids of one family as the parallel arrays that `unnest` takes.
 fn columns(ids: impl Iterator<Item = (ApplicationId, MessageId)>) -> (Vec<i64>, Vec<i64>) {
     ids.map(|(application, id)| (application.0, id.0)).unzip()
+}
+
+/// A connection for a plain read.
+pub async fn acquire(pool: &PgPool) -> Result<PoolConnection> {
+    Ok(pool.acquire().await?)
 }
 
 /// Whether the database answers.

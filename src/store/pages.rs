@@ -7,7 +7,7 @@ use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 
 use super::{Result, messages::MessageRow};
-use crate::domain::{ApplicationId, Message, MessageId, Timestamp, UserId};
+use crate::domain::{ApplicationId, ChatNumber, Message, MessageId, Timestamp, UserId};
 
 /// A page of the timeline, as one caller asks for it.
 #[derive(Debug, Clone)]
@@ -40,10 +40,17 @@ pub struct Page {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    pub id: MessageId,
     pub timestamp: Timestamp,
-    /// The message as it is now, at its newest entry of a page that was asked for with data.
-    pub message: Option<Arc<Message>>,
+    pub subject: Subject,
+}
+
+/// What a change was about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Subject {
+    /// With the message as it is now at its newest entry of a page that was asked for with data,
+    /// if the user may still read it.
+    Message(MessageId, Option<Arc<Message>>),
+    Chat(ChatNumber),
 }
 
 /// The requests as parallel arrays.
@@ -79,7 +86,8 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
                newest.timestamp     AS "latest?",
                CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "last_given!",
                page.timestamp       AS "timestamp?",
-               page.message_id      AS "id?"
+               page.message_id      AS "message_id?",
+               page.chat_number     AS "chat_number?"
         FROM timeline
         CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
             WITH ORDINALITY AS asked (application_id, user_id, after, entries_max, ordinal)
@@ -91,7 +99,7 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
             LIMIT 1
         ) AS newest ON TRUE
         LEFT JOIN LATERAL (
-            SELECT u.timestamp, u.message_id
+            SELECT u.timestamp, u.message_id, u.chat_number
             FROM updates AS u
             WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
               AND u.timestamp > asked.after
@@ -111,13 +119,7 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
     let mut pages = PageBuilder::new(requests.len());
     for row in rows {
         let page = pages.at(row.ordinal, row.latest, row.last_given);
-        if let (Some(id), Some(timestamp)) = (row.id, row.timestamp) {
-            page.entries.push(Entry {
-                id: MessageId(id),
-                timestamp: Timestamp(timestamp),
-                message: None,
-            });
-        }
+        page.entries.extend(Entry::new(row.timestamp, row.message_id, row.chat_number, None));
     }
     Ok(pages.finish())
 }
@@ -159,10 +161,13 @@ struct PageRow {
     last_given: i64,
     update_timestamp: Option<i64>,
     message_id: Option<i64>,
+    chat: Option<i64>,
     application_id: Option<i64>,
     timestamp: Option<i64>,
     sender: Option<String>,
     recipient: Option<String>,
+    chat_number: Option<i64>,
+    number: Option<i64>,
     created: Option<OffsetDateTime>,
     edited: Option<OffsetDateTime>,
     read: Option<bool>,
@@ -175,11 +180,8 @@ struct PageRow {
 
 impl PageRow {
     fn into_entry(self) -> Option<Entry> {
-        Some(Entry {
-            id: MessageId(self.message_id?),
-            timestamp: Timestamp(self.update_timestamp?),
-            message: self.into_message(),
-        })
+        let (timestamp, message, chat) = (self.update_timestamp, self.message_id, self.chat);
+        Entry::new(timestamp, message, chat, self.into_message())
     }
 
     /// The message, where this is its first entry of the page.
@@ -188,8 +190,10 @@ impl PageRow {
             application_id: self.application_id?,
             id: self.message_id?,
             timestamp: self.timestamp?,
-            sender: self.sender?,
-            recipient: self.recipient?,
+            sender: self.sender,
+            recipient: self.recipient,
+            chat_number: self.chat_number,
+            number: self.number,
             created: self.created?,
             edited: self.edited,
             read: self.read?,
@@ -203,17 +207,34 @@ impl PageRow {
     }
 }
 
+impl Entry {
+    /// An entry, unless the row is that of a page without entries.
+    fn new(
+        timestamp: Option<i64>,
+        message: Option<i64>,
+        chat: Option<i64>,
+        data: Option<Arc<Message>>,
+    ) -> Option<Self> {
+        let subject = match message {
+            Some(id) => Subject::Message(MessageId(id), data),
+            None => Subject::Chat(ChatNumber(chat?)),
+        };
+        Some(Self { timestamp: Timestamp(timestamp?), subject })
+    }
+}
+
 impl Page {
     /// Moves each message from its first entry to its newest.
     fn hand_over_with_newest(&mut self) {
-        let newest: HashMap<MessageId, usize> =
-            self.entries.iter().enumerate().map(|(index, entry)| (entry.id, index)).collect();
-        for index in 0..self.entries.len() {
-            let target = newest[&self.entries[index].id];
-            if target != index
-                && let Some(message) = self.entries[index].message.take()
-            {
-                self.entries[target].message = Some(message);
+        let mut first: HashMap<MessageId, Arc<Message>> = HashMap::new();
+        for entry in &mut self.entries {
+            if let Subject::Message(id, message) = &mut entry.subject {
+                first.extend(message.take().map(|message| (*id, message)));
+            }
+        }
+        for entry in self.entries.iter_mut().rev() {
+            if let Subject::Message(id, message) = &mut entry.subject {
+                *message = first.remove(id);
             }
         }
     }

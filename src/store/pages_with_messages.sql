@@ -4,10 +4,13 @@ SELECT asked.ordinal          AS "ordinal!",
        CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "last_given!",
        page.update_timestamp  AS "update_timestamp?",
        page.message_id        AS "message_id?",
+       page.chat              AS "chat?",
        page.application_id    AS "application_id?",
        page.timestamp         AS "timestamp?",
        page.sender            AS "sender?",
        page.recipient         AS "recipient?",
+       page.chat_number       AS "chat_number?",
+       page.number            AS "number?",
        page.created           AS "created?",
        page.edited            AS "edited?",
        page.read              AS "read?",
@@ -31,6 +34,7 @@ LEFT JOIN LATERAL (
     FROM (
         SELECT listed.timestamp AS update_timestamp,
                listed.message_id,
+               listed.chat_number AS chat,
                m.*,
                coalesce(sum(
                    coalesce(octet_length(to_json(m.text)::text), 0)
@@ -43,11 +47,12 @@ LEFT JOIN LATERAL (
         FROM (
             SELECT entry.timestamp,
                    entry.message_id,
+                   entry.chat_number,
                    row_number() OVER (
                        PARTITION BY entry.message_id ORDER BY entry.timestamp
                    ) = 1 AS is_first
             FROM (
-                SELECT u.timestamp, u.message_id
+                SELECT u.timestamp, u.message_id, u.chat_number
                 FROM updates AS u
                 WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
                   AND u.timestamp > asked.after
@@ -59,6 +64,12 @@ LEFT JOIN LATERAL (
         LEFT JOIN messages AS m
             ON listed.is_first
             AND m.application_id = asked.application_id AND m.id = listed.message_id
+            -- Who has left a chat reads nothing of it any more.
+            AND (m.chat_number IS NULL OR EXISTS (
+                SELECT FROM chat_members AS c
+                WHERE c.application_id = m.application_id AND c.chat_number = m.chat_number
+                  AND c.user_id = asked.user_id AND c.departed IS NULL
+            ))
     ) AS sized
     WHERE sized.bytes_before < asked.bytes_max
 ) AS page ON TRUE

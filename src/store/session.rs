@@ -13,8 +13,8 @@ use super::{Error, Result};
 /// How long a connection may take to come about before the database counts as away.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// Connections for what is rare: health, metrics, administration.
-const POOL_CONNECTIONS_MAX: u32 = 4;
+/// Connections for plain reads (history, lists) and for what is rare: health, metrics, administration.
+const POOL_CONNECTIONS_MAX: u32 = 8;
 
 /// A pooled connection that has been idle for longer is tried before it is given out: one that the
 /// server has closed meanwhile would fail its first user.
@@ -34,8 +34,6 @@ pub enum Purpose {
     Migrating,
     /// Hears notifications.
     Listening,
-    /// Everything else.
-    Administration,
 }
 
 /// Seconds, zero for none; see [`Purpose::Writing`] for their order.
@@ -51,7 +49,7 @@ impl Purpose {
             Self::Writing => (5, 10, 15),
             Self::Reading | Self::Publishing => (5, 10, 10),
             Self::Migrating => (0, 0, 0),
-            Self::Listening | Self::Administration => (60, 60, 60),
+            Self::Listening => (60, 60, 60),
         };
         TimeLimits { idle_in_transaction, statement, lock }
     }
@@ -63,7 +61,6 @@ impl Purpose {
             Self::Publishing => "messages publisher",
             Self::Migrating => "messages migration",
             Self::Listening => "messages listener",
-            Self::Administration => "messages",
         }
     }
 }
@@ -90,7 +87,7 @@ pub fn connect_options(url: &str, purpose: Purpose) -> Result<PgConnectOptions> 
             ("statement_timeout", seconds(limits.statement)),
             ("lock_timeout", seconds(limits.lock)),
         ]);
-    if matches!(purpose, Purpose::Migrating | Purpose::Listening | Purpose::Administration) {
+    if matches!(purpose, Purpose::Migrating | Purpose::Listening) {
         return Ok(options);
     }
     // Every statement here looks up a few rows by key. Planning each anew costs more than running
@@ -104,9 +101,9 @@ pub fn connect_options(url: &str, purpose: Purpose) -> Result<PgConnectOptions> 
     ]))
 }
 
-/// A small pool for what is rare. It connects when it is first used.
+/// A pool for plain reads and for what is rare. It connects when it is first used.
 pub fn pool(url: &str) -> Result<PgPool> {
-    let options = connect_options(url, Purpose::Administration)?;
+    let options = connect_options(url, Purpose::Reading)?;
     Ok(PgPoolOptions::new()
         .max_connections(POOL_CONNECTIONS_MAX)
         .acquire_timeout(CONNECT_TIME_MAX)

@@ -4,7 +4,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Lane, Result};
+use super::{
+    Lane, Result,
+    wakeups::{self, WakeKey},
+};
 use crate::domain::{MessageId, Timestamp};
 
 /// A timestamp and an id that nobody else will get, and the time at which they were drawn.
@@ -32,16 +35,31 @@ pub async fn draw(lane: &mut Lane<'_>, count: usize) -> Result<Vec<Draw>> {
     Ok(drawn)
 }
 
-/// Records in the batch's own transaction that `writer` commits its batch number `batch`.
-pub async fn record_batch(lane: &mut Lane<'_>, writer: Uuid, batch: i64) -> Result<()> {
+/// The last statement of a batch: records in its own transaction that `writer` commits its batch
+/// number `batch`, and wakes with the commit whoever waits for one of its changes.
+pub async fn record_batch(
+    lane: &mut Lane<'_>,
+    writer: Uuid,
+    batch: i64,
+    concerned: impl Iterator<Item = WakeKey>,
+) -> Result<()> {
     sqlx::query!(
         r#"
-        INSERT INTO writers (writer, batch, committed)
-        VALUES ($1, $2, clock_timestamp())
-        ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, committed = excluded.committed
+        WITH recorded AS (
+            INSERT INTO writers (writer, batch, committed)
+            VALUES ($1, $2, clock_timestamp())
+            ON CONFLICT (writer)
+                DO UPDATE SET batch = excluded.batch, committed = excluded.committed
+        )
+        SELECT pg_notify(
+            $3, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || ' ' || users
+        ) AS "woken!: ()"
+        FROM unnest($4::text[]) AS users
         "#,
         writer,
         batch,
+        wakeups::CHANNEL,
+        &wakeups::lists(concerned),
     )
     .execute(lane.connection())
     .await?;

@@ -125,17 +125,15 @@ impl Sync {
         Changes::new(after, answer.map_err(Error::NotDone)??)
     }
 
-    /// A message of one of the user's conversations; `None` where there is none that the user may
-    /// know of.
+    /// A message of one of the user's conversations and chats, or for the application itself of any
+    /// of its chats; `None` where there is none that the caller may know of.
     pub async fn message(
         &self,
         application: ApplicationId,
-        user: &UserId,
+        user: Option<UserId>,
         id: MessageId,
     ) -> Result<Option<Arc<Message>>, Error> {
-        let answer = self.messages.ask((application, id), 1).await;
-        let message = answer.map_err(Error::NotDone)??;
-        Ok(message.filter(|message| message.concerns(user)))
+        self.messages.ask((application, user, id), 1).await.map_err(Error::NotDone)?
     }
 }
 
@@ -187,12 +185,12 @@ fn queue<Q, A>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::pages::Subject;
 
     fn page(timestamps: &[i64], latest: i64, last_given: i64) -> Page {
         let entry = |timestamp: &i64| Entry {
-            id: MessageId(1),
             timestamp: Timestamp(*timestamp),
-            message: None,
+            subject: Subject::Message(MessageId(1), None),
         };
         Page {
             entries: timestamps.iter().map(entry).collect(),

@@ -1,13 +1,14 @@
 //! A reader: one connection that answers many callers with one query.
 
-use std::{collections::HashMap, marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
+use std::{marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use super::{Error, Intake};
 use crate::{
     batching::Begun,
-    domain::{ApplicationId, Message, MessageId},
+    domain::Message,
     store::{
         self, PgConnection, Session,
+        messages::Asked,
         pages::{Page, PageRequest},
     },
 };
@@ -60,19 +61,14 @@ impl Read for PagesWithMessages {
 }
 
 impl Read for Messages {
-    type Request = (ApplicationId, MessageId);
+    type Request = Asked;
     type Answer = Option<Arc<Message>>;
 
     async fn read(
         connection: &mut PgConnection,
         requests: &[&Self::Request],
     ) -> store::Result<Vec<Self::Answer>> {
-        let found = store::messages::load(connection, requests.iter().map(|id| **id)).await?;
-        let found: HashMap<_, _> = found
-            .into_iter()
-            .map(|(application, message)| ((application, message.id), message))
-            .collect();
-        Ok(requests.iter().map(|id| found.get(id).cloned()).collect())
+        store::messages::find(connection, requests).await
     }
 }
 

@@ -16,6 +16,10 @@
 //! - *Two commands of one batch meet at one message.* They are decided in the order of the queue,
 //!   each against the state that the one before it left; the row is stored once, with the last
 //!   state, and each change has its own updates.
+//! - *Somebody joins a chat, hears and leaves within one batch.* Memberships go from one point of the
+//!   timeline to another, and are stored before it is read from them whom each change concerns.
+//! - *Two messages want the next number of a chat.* The number is drawn from the chat's row, which is
+//!   loaded under the lock and carried along in memory, and stored with its last value.
 //! - *Two replicas meet at one message.* One of them waits for the lock and then reads what the
 //!   other has committed.
 //! - *The caller goes away.* Before its batch begins: the command is dropped. After that: it is
@@ -29,11 +33,13 @@
 mod command;
 mod commit;
 mod decide;
+mod ledger;
+mod load;
 mod writer;
 
 use std::time::Duration;
 
-pub use command::{Action, Command, Done, Draft, Expected, Idempotency};
+pub use command::{Action, Command, Done, Draft, Expected, How, Idempotency, Subject, Target};
 pub use writer::Writer;
 
 use crate::{

@@ -59,13 +59,18 @@ impl Writer {
         }
     }
 
-    /// Carries out a batch and answers its callers; splits it where one command spoils it.
+    /// Carries out a batch and answers its callers; splits it where one command spoils it, and where
+    /// it is more than one transaction should write.
     async fn settle(&mut self, batch: Vec<Begin>) {
         let mut todo = vec![batch];
         while let Some(mut batch) = todo.pop() {
             let commands: Vec<_> = batch.iter().map(|begun| &begun.request).collect();
             match self.results(&commands).await {
-                Ok(results) => answer(batch, results),
+                Ok(results) => {
+                    let rest = batch.split_off(results.len());
+                    answer(batch, results);
+                    todo.extend((!rest.is_empty()).then_some(rest));
+                }
                 Err(Setback::Refused) if batch.len() > 1 => {
                     let second_half = batch.split_off(batch.len() / 2);
                     todo.push(second_half);

@@ -61,7 +61,8 @@ async fn a_header_that_is_no_bearer_token_is_told_so() {
 
 #[tokio::test]
 async fn a_strangers_message_does_not_exist() {
-    let (_database, replica) = service().await;
+    let (database, replica) = service().await;
+    database.execute("INSERT INTO applications (id, name) VALUES (2, 'other')").await;
     let sent = replica.user("jane").send("john", "between us").await;
     for stranger in [replica.user("jim"), replica.user_of(2, "jane"), replica.user_of(2, "john")] {
         let replies = every_operation(&stranger, &sent["id"]).await;

@@ -55,7 +55,8 @@ async fn a_key_stands_for_one_request() {
 
 #[tokio::test]
 async fn keys_of_other_senders_and_applications_are_others() {
-    let (_database, replica) = service().await;
+    let (database, replica) = service().await;
+    database.execute("INSERT INTO applications (id, name) VALUES (2, 'other')").await;
     let body = json!({ "to": "joan", "text": "hi" });
     for caller in [replica.user("jane"), replica.user("john"), replica.user_of(2, "jane")] {
         let reply = post(&caller, "k", body.clone()).await;

@@ -29,7 +29,7 @@ pub static BODY_TOO_SLOW: Kind =
 pub static DELETED: Kind = kind(StatusCode::GONE, "deleted", "The message is deleted");
 pub static CURSOR_AHEAD: Kind =
     kind(StatusCode::GONE, "cursor-ahead", "The cursor lies beyond the timeline");
-pub static STALE: Kind = kind(StatusCode::PRECONDITION_FAILED, "stale", "The message has changed");
+pub static STALE: Kind = kind(StatusCode::PRECONDITION_FAILED, "stale", "It has changed");
 pub static BODY_TOO_LARGE: Kind =
     kind(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large");
 pub static UNSUPPORTED_MEDIA_TYPE: Kind = kind(
@@ -51,6 +51,8 @@ pub static OVERLOADED: Kind =
     kind(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The service is not available");
 pub static SHUTTING_DOWN: Kind =
     kind(StatusCode::SERVICE_UNAVAILABLE, "shutting-down", "The service is not available");
+pub static ISSUER_UNAVAILABLE: Kind =
+    kind(StatusCode::SERVICE_UNAVAILABLE, "issuer-unavailable", "The service is not available");
 pub static DATABASE_UNAVAILABLE: Kind =
     kind(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", "The service is not available");
 pub static OUTCOME_UNKNOWN: Kind = kind(

@@ -3,7 +3,7 @@
 use axum::http::header;
 
 use super::{Problem, kinds};
-use crate::{auth, batching::NotDone, domain::Refusal, live, sync, timeline};
+use crate::{auth, batching::NotDone, domain::Refusal, live, store, sync, timeline};
 
 /// When a caller that was shed should come back, in seconds: a queue drains within one.
 const RETRY_SHED_SECONDS: u32 = 1;
@@ -21,6 +21,10 @@ impl From<auth::Error> for Problem {
         // RFC 6750, section 3.1: no error code for a request that does not try to authenticate.
         let challenge = match error {
             auth::Error::Missing => "Bearer".to_owned(),
+            auth::Error::Unavailable => {
+                return Self::new(&kinds::ISSUER_UNAVAILABLE, error.to_string())
+                    .retry_after(RETRY_AWAY_SECONDS);
+            }
             auth::Error::NotBearer => "Bearer error=\"invalid_request\"".to_owned(),
             _ => format!("Bearer error=\"invalid_token\", error_description=\"{error}\""),
         };
@@ -45,6 +49,7 @@ impl From<Refusal> for Problem {
             Refusal::ReplyElsewhere(_) => {
                 Self::invalid_field("replyTo", "must be the id of a message in this conversation")
             }
+            Refusal::ChatFull => Self::invalid_field("members", "must be at most 1,000 users"),
             Refusal::KeyReused => Self::invalid_field("Idempotency-Key", "was used for another request"),
         }
     }
@@ -100,6 +105,16 @@ impl From<live::Full> for Problem {
             live::Full::User => &kinds::TOO_MANY_CONNECTIONS,
         };
         Self::new(kind, full.to_string()).retry_after(RETRY_LIVE_SECONDS)
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        if error.is_unavailable() {
+            return database_unavailable();
+        }
+        tracing::error!(%error, "a query failed");
+        Self::internal()
     }
 }
 

@@ -89,7 +89,11 @@ impl Problem {
     }
 
     pub fn not_found() -> Self {
-        Self::new(&kinds::NOT_FOUND, "there is no such message, or it is not yours")
+        Self::new(&kinds::NOT_FOUND, "there is nothing of this name, or it is not yours")
+    }
+
+    pub fn forbidden(detail: &'static str) -> Self {
+        Self::new(&kinds::FORBIDDEN, detail)
     }
 
     pub fn no_such_resource() -> Self {

@@ -1,4 +1,4 @@
-//! What may become of a personal message.
+//! What may become of a message.
 //!
 //! The order of the checks is part of the contract: not found, forbidden, gone, nothing to do,
 //! stale, and last what the present state makes unacceptable. "Nothing to do" stands before
@@ -6,10 +6,13 @@
 
 use std::sync::Arc;
 
-use super::{Change, Creation, Decision, Draw, State};
+use super::{
+    Change, Creation, Decision, Draw, MessageChange, State, is_application_or, replay, require_current,
+    visible_chat,
+};
 use crate::{
-    domain::{Content, Message, MessageId, Refusal, Text},
-    timeline::command::{Command, Draft, Expected, Idempotency},
+    domain::{Chat, Content, Message, MessageId, MessageNumber, Recipient, Refusal, Text, UserId},
+    timeline::command::{Command, Draft, Expected, Idempotency, Subject, Target},
 };
 
 pub fn send(
@@ -22,17 +25,18 @@ pub fn send(
     if let Some(earlier) = replay(state, command, idempotency)? {
         return Ok(Decision::Replay(earlier));
     }
+    let (to, numbered_by) = recipient(state, command, &draft.to)?;
     if let Some(id) = draft.reply_to {
-        let target = state.message(command.application, id);
-        target
-            .filter(|target| target.is_between(&command.caller, &draft.to))
+        let answered = state.message(command.application, id);
+        answered
+            .filter(|answered| is_in_conversation(answered, command.caller.as_ref(), &draft.to))
             .ok_or(Refusal::ReplyElsewhere(id))?;
     }
     let message = Message {
         id: draw.id,
         timestamp: draw.timestamp,
         from: command.caller.clone(),
-        to: draft.to.clone(),
+        to,
         created: draw.now,
         content: Some(Content {
             text: draft.text.clone(),
@@ -43,27 +47,39 @@ pub fn send(
             read: false,
         }),
     };
-    Ok(Decision::Change(Change {
+    let creator = command.caller.clone();
+    Ok(Decision::Change(Change::Message(MessageChange {
         files: message.file_uses(true),
         message: Arc::new(message),
-        created: Some(Creation { idempotency: idempotency.cloned() }),
-    }))
+        created: Some(Creation { creator, idempotency: idempotency.cloned() }),
+        numbered_by,
+    })))
 }
 
-/// The message that the same request under the same key has created.
-fn replay(
+/// Where the message goes; into a chat, with its next number, and the chat that has given it.
+fn recipient(
     state: &State,
     command: &Command,
-    idempotency: Option<&Idempotency>,
-) -> Result<Option<Arc<Message>>, Refusal> {
-    let known = idempotency.and_then(|asked| Some((asked, state.key(command, &asked.key)?)));
-    let Some((asked, (id, digest))) = known else {
-        return Ok(None);
-    };
-    if asked.digest != digest {
-        return Err(Refusal::KeyReused);
+    target: &Target,
+) -> Result<(Recipient, Option<Arc<Chat>>), Refusal> {
+    match target {
+        // What an application sends to a user has a user who sends it.
+        Target::User(_) if command.caller.is_none() => Err(Refusal::NotFound),
+        Target::User(user) => Ok((Recipient::User(user.clone()), None)),
+        Target::Chat(number) => {
+            let chat = visible_chat(state, command, *number)?;
+            let chat = Chat { messages: chat.messages + 1, ..Chat::clone(chat) };
+            let to = Recipient::Chat(*number, MessageNumber(chat.messages));
+            Ok((to, Some(Arc::new(chat))))
+        }
     }
-    Ok(state.message(command.application, id).cloned())
+}
+
+fn is_in_conversation(message: &Message, caller: Option<&UserId>, target: &Target) -> bool {
+    match target {
+        Target::User(user) => caller.is_some_and(|caller| message.is_between(caller, user)),
+        Target::Chat(chat) => message.chat() == Some(*chat),
+    }
 }
 
 pub fn edit_text(
@@ -74,11 +90,11 @@ pub fn edit_text(
     expected: &Expected,
     draw: &Draw,
 ) -> Result<Decision, Refusal> {
-    let (message, content) = editable(state, command, id, Role::Sender)?;
+    let (message, content) = editable(state, command, id, may_edit)?;
     if content.text.as_ref() == text {
-        return Ok(Decision::Keep(Arc::clone(message)));
+        return Ok(Decision::Keep(Subject::Message(Arc::clone(message))));
     }
-    require_current(message, expected)?;
+    require_current(message.timestamp, expected)?;
     if text.is_none() && content.files.is_empty() && content.attributes.is_none() {
         return Err(Refusal::NothingLeft);
     }
@@ -94,11 +110,11 @@ pub fn mark_read(
     expected: &Expected,
     draw: &Draw,
 ) -> Result<Decision, Refusal> {
-    let (message, content) = editable(state, command, id, Role::Recipient)?;
+    let (message, content) = editable(state, command, id, may_mark)?;
     if content.read == read {
-        return Ok(Decision::Keep(Arc::clone(message)));
+        return Ok(Decision::Keep(Subject::Message(Arc::clone(message))));
     }
-    require_current(message, expected)?;
+    require_current(message.timestamp, expected)?;
     let content = Content { read, ..content.clone() };
     Ok(modify(message, content, draw))
 }
@@ -110,21 +126,37 @@ pub fn delete(
     expected: &Expected,
     draw: &Draw,
 ) -> Result<Decision, Refusal> {
-    let (message, _) = editable(state, command, id, Role::Participant)?;
-    require_current(message, expected)?;
+    let (message, _) = editable(state, command, id, may_delete)?;
+    require_current(message.timestamp, expected)?;
     let tombstone = Message { timestamp: draw.timestamp, content: None, ..Message::clone(message) };
-    Ok(Decision::Change(Change {
+    Ok(Decision::Change(Change::Message(MessageChange {
         files: message.file_uses(false),
         message: Arc::new(tombstone),
         created: None,
-    }))
+        numbered_by: None,
+    })))
 }
 
-/// Who may do it.
-enum Role {
-    Sender,
-    Recipient,
-    Participant,
+/// What the caller may not do to a message that it sees. `owner` is that of the message's chat.
+type Permission = fn(&Message, &Command, owner: Option<&UserId>) -> Result<(), Refusal>;
+
+fn may_edit(message: &Message, command: &Command, _: Option<&UserId>) -> Result<(), Refusal> {
+    let may = message.from == command.caller;
+    may.then_some(()).ok_or(Refusal::Forbidden("only the sender may edit the text"))
+}
+
+fn may_mark(message: &Message, command: &Command, _: Option<&UserId>) -> Result<(), Refusal> {
+    let may = matches!(&message.to, Recipient::User(user) if Some(user) == command.caller.as_ref());
+    may.then_some(())
+        .ok_or(Refusal::Forbidden("only the recipient of a personal message may mark it as read"))
+}
+
+fn may_delete(message: &Message, command: &Command, owner: Option<&UserId>) -> Result<(), Refusal> {
+    let may =
+        message.chat().is_none() || message.from == command.caller || is_application_or(command, owner);
+    may.then_some(()).ok_or(Refusal::Forbidden(
+        "only the sender, the owner of the chat or the application may delete the message",
+    ))
 }
 
 /// The message, if the caller may know of it, may do this to it, and it is not deleted.
@@ -132,33 +164,30 @@ fn editable<'s>(
     state: &'s State,
     command: &Command,
     id: MessageId,
-    role: Role,
+    permission: Permission,
 ) -> Result<(&'s Arc<Message>, &'s Content), Refusal> {
-    let message = state
-        .message(command.application, id)
-        .filter(|message| message.concerns(&command.caller))
-        .ok_or(Refusal::NotFound)?;
-    match role {
-        Role::Sender if message.from != command.caller => {
-            return Err(Refusal::Forbidden("only the sender may edit the text"));
+    let message = state.message(command.application, id).ok_or(Refusal::NotFound)?;
+    let owner = match message.chat() {
+        Some(chat) => visible_chat(state, command, chat)?.owner.as_ref(),
+        None => {
+            let is_participant =
+                message.participants().any(|user| command.caller.as_ref() == Some(user));
+            is_participant.then_some(None).ok_or(Refusal::NotFound)?
         }
-        Role::Recipient if message.to != command.caller => {
-            return Err(Refusal::Forbidden("only the recipient may mark a message as read"));
-        }
-        Role::Sender | Role::Recipient | Role::Participant => {}
-    }
+    };
+    permission(message, command, owner)?;
     let content = message.content.as_ref().ok_or(Refusal::Gone)?;
     Ok((message, content))
 }
 
-fn require_current(message: &Message, expected: &Expected) -> Result<(), Refusal> {
-    let current = message.timestamp;
-    expected.allows(current).then_some(()).ok_or(Refusal::Stale { current })
-}
-
 fn modify(message: &Message, content: Content, draw: &Draw) -> Decision {
     let modified = Message { timestamp: draw.timestamp, content: Some(content), ..message.clone() };
-    Decision::Change(Change { message: Arc::new(modified), created: None, files: Vec::new() })
+    Decision::Change(Change::Message(MessageChange {
+        message: Arc::new(modified),
+        created: None,
+        numbered_by: None,
+        files: Vec::new(),
+    }))
 }
 
 #[cfg(test)]
@@ -169,6 +198,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{ApplicationId, Digest, FileId, Files, IdempotencyKey, Timestamp, UserId},
+        store::keys::Named,
         timeline::{command::Action, decide::decide},
     };
 
@@ -189,7 +219,7 @@ mod tests {
                 id: MessageId(self.drawn + 1000),
                 now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.drawn),
             };
-            let command = Command { application: APPLICATION, caller: user(caller), action };
+            let command = Command { application: APPLICATION, caller: Some(user(caller)), action };
             let decision = decide(&self.state, &command, &draw);
             if let Ok(Decision::Change(change)) = &decision {
                 self.state.apply(APPLICATION, change);
@@ -198,9 +228,9 @@ mod tests {
         }
 
         /// As `when`, for what must be a change.
-        fn given(&mut self, caller: &str, action: Action) -> Change {
+        fn given(&mut self, caller: &str, action: Action) -> MessageChange {
             match self.when(caller, action) {
-                Ok(Decision::Change(change)) => change,
+                Ok(Decision::Change(Change::Message(change))) => change,
                 other => panic!("no change but {other:?}"),
             }
         }
@@ -216,7 +246,7 @@ mod tests {
 
     fn draft(to: &str, words: &str) -> Draft {
         let files = Files::default();
-        Draft { to: user(to), text: text(words), files, attributes: None, reply_to: None }
+        Draft { to: Target::User(user(to)), text: text(words), files, attributes: None, reply_to: None }
     }
 
     fn send(draft: Draft) -> Action {
@@ -285,10 +315,10 @@ mod tests {
         let mut story = Story::default();
         let sent = story.given("jane", send_once(draft("john", "hi"), "k", 1)).message;
         let again = story.when("jane", send_once(draft("john", "hi"), "k", 1));
-        assert_eq!(again, Ok(Decision::Replay(Arc::clone(&sent))));
+        assert_eq!(again, Ok(Decision::Replay(Subject::Message(Arc::clone(&sent)))));
         let deleted = story.given("jane", remove(&sent)).message;
         let after_all = story.when("jane", send_once(draft("john", "hi"), "k", 1));
-        assert_eq!(after_all, Ok(Decision::Replay(deleted)));
+        assert_eq!(after_all, Ok(Decision::Replay(Subject::Message(deleted))));
     }
 
     #[test]
@@ -297,10 +327,10 @@ mod tests {
         let key = IdempotencyKey::parse("k").unwrap();
         let known = Idempotency { key, digest: Digest([1; 32]) };
         let sent = story.given("jane", send(draft("john", "hi"))).message;
-        story.state.add_key(APPLICATION, user("jane"), known, sent.id);
+        story.state.add_key(APPLICATION, Some(user("jane")), known, Named::Message(sent.id));
         let reply_to_nothing = Draft { reply_to: Some(MessageId(7)), ..draft("john", "hi") };
         let again = story.when("jane", send_once(reply_to_nothing, "k", 1));
-        assert_eq!(again, Ok(Decision::Replay(sent)));
+        assert_eq!(again, Ok(Decision::Replay(Subject::Message(sent))));
     }
 
     #[test]
@@ -342,8 +372,11 @@ mod tests {
         let mut story = Story::default();
         let sent = story.given("jane", send(draft("john", "hi"))).message;
         let edited = story.given("jane", edit(&sent, "ho")).message;
-        assert_eq!(story.when("jane", edit(&sent, "ho")), Ok(Decision::Keep(Arc::clone(&edited))));
-        assert_eq!(story.when("john", mark(&sent, false)), Ok(Decision::Keep(edited)));
+        assert_eq!(
+            story.when("jane", edit(&sent, "ho")),
+            Ok(Decision::Keep(Subject::Message(Arc::clone(&edited))))
+        );
+        assert_eq!(story.when("john", mark(&sent, false)), Ok(Decision::Keep(Subject::Message(edited))));
     }
 
     #[test]
@@ -414,7 +447,7 @@ mod tests {
                 };
                 let decision = story.when(caller, action);
                 match decision {
-                    Ok(Decision::Change(change)) => {
+                    Ok(Decision::Change(Change::Message(change))) => {
                         prop_assert!(caller != "jim", "a stranger changed something");
                         prop_assert!(is_current, "a stale change was made");
                         prop_assert!(present.content.is_some(), "a tombstone was changed");
@@ -423,8 +456,8 @@ mod tests {
                         uses += change.files.iter().map(|used| if used.in_use { 1 } else { -1 }).sum::<i32>();
                         present = change.message;
                     }
-                    Ok(Decision::Keep(kept)) => prop_assert_eq!(&kept, &present),
-                    Ok(Decision::Replay(_)) => prop_assert!(false, "nothing had a key"),
+                    Ok(Decision::Keep(Subject::Message(kept))) => prop_assert_eq!(&kept, &present),
+                    Ok(other) => prop_assert!(false, "{other:?}"),
                     Err(_) => {}
                 }
                 prop_assert_eq!(uses, i32::from(present.content.is_some()), "uses of the file are counted");

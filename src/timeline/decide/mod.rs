@@ -3,13 +3,17 @@
 //! Commands are decided in the order of the queue, and each sees what the ones before it did: the
 //! [`State`] that was loaded from the database is carried along in memory.
 
+mod chats;
 mod messages;
+mod state;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use super::command::{Action, Command, Idempotency};
+pub use state::State;
+
+use super::command::{Action, Command, Expected, Idempotency, Subject};
 use crate::{
-    domain::{ApplicationId, Digest, FileUse, IdempotencyKey, Message, MessageId, Refusal, UserId},
+    domain::{Chat, ChatNumber, FileUse, Message, Refusal, Timestamp, UserId},
     store::timeline::Draw,
 };
 
@@ -18,36 +22,58 @@ use crate::{
 pub enum Decision {
     Change(Change),
     /// Everything is already as the command wants it: no timestamp is taken.
-    Keep(Arc<Message>),
+    Keep(Subject),
     /// The command was carried out before, under the same idempotency key.
-    Replay(Arc<Message>),
+    Replay(Subject),
 }
 
 /// One change on the timeline.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Change {
+pub enum Change {
+    Message(MessageChange),
+    Chat(ChatChange),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessageChange {
     /// The message as the change leaves it.
     pub message: Arc<Message>,
     /// `Some` for a creation.
     pub created: Option<Creation>,
+    /// The chat whose next number a new message has taken.
+    pub numbered_by: Option<Arc<Chat>>,
     /// The uses of files that begin or end with it.
     pub files: Vec<FileUse>,
 }
 
-/// What only the creation of a message stores.
+/// A change of a chat's name or members, at the chat's new timestamp.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatChange {
+    /// The chat as the change leaves it.
+    pub chat: Arc<Chat>,
+    /// `Some` for a creation.
+    pub created: Option<Creation>,
+    pub joined: Vec<UserId>,
+    /// Who has left, and since when that user was a member.
+    pub departed: Option<(UserId, Timestamp)>,
+}
+
+/// What only the creation of a message or chat stores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Creation {
+    /// Who has created it; `None` for the application itself.
+    pub creator: Option<UserId>,
     pub idempotency: Option<Idempotency>,
 }
 
-/// The present state of all that a batch names.
-#[derive(Debug, Default)]
-pub struct State {
-    messages: HashMap<(ApplicationId, MessageId), Arc<Message>>,
-    keys: HashMap<KeyOwner, (MessageId, Digest)>,
+impl Change {
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Message(change) => Subject::Message(Arc::clone(&change.message)),
+            Self::Chat(change) => Subject::Chat(Arc::clone(&change.chat)),
+        }
+    }
 }
-
-type KeyOwner = (ApplicationId, UserId, IdempotencyKey);
 
 /// Decides one command against the state that the commands before it left.
 pub fn decide(state: &State, command: &Command, draw: &Draw) -> Result<Decision, Refusal> {
@@ -62,40 +88,52 @@ pub fn decide(state: &State, command: &Command, draw: &Draw) -> Result<Decision,
             messages::mark_read(state, command, *id, *read, expected, draw)
         }
         Action::Delete { id, expected } => messages::delete(state, command, *id, expected, draw),
+        Action::CreateChat { name, members, idempotency } => {
+            chats::create(state, command, name, members, idempotency.as_ref(), draw)
+        }
+        Action::RenameChat { chat, name, expected } => {
+            chats::rename(state, command, *chat, name, expected, draw)
+        }
+        Action::AddMember { chat, user } => chats::add_member(state, command, *chat, user, draw),
+        Action::RemoveMember { chat, user } => chats::remove_member(state, command, *chat, user, draw),
     }
 }
 
-impl State {
-    pub fn add_message(&mut self, application: ApplicationId, message: Arc<Message>) {
-        self.messages.insert((application, message.id), message);
+/// What the same request under the same key has created.
+fn replay(
+    state: &State,
+    command: &Command,
+    idempotency: Option<&Idempotency>,
+) -> Result<Option<Subject>, Refusal> {
+    let known = idempotency.and_then(|asked| Some((asked, state.key(command, &asked.key)?)));
+    let Some((asked, (subject, digest))) = known else {
+        return Ok(None);
+    };
+    if asked.digest != digest {
+        return Err(Refusal::KeyReused);
     }
+    Ok(Some(subject))
+}
 
-    pub fn add_key(
-        &mut self,
-        application: ApplicationId,
-        sender: UserId,
-        known: Idempotency,
-        message: MessageId,
-    ) {
-        let owner = (application, sender, known.key);
-        self.keys.insert(owner, (message, known.digest));
-    }
+fn require_current(current: Timestamp, expected: &Expected) -> Result<(), Refusal> {
+    expected.allows(current).then_some(()).ok_or(Refusal::Stale { current })
+}
 
-    pub fn message(&self, application: ApplicationId, id: MessageId) -> Option<&Arc<Message>> {
-        self.messages.get(&(application, id))
-    }
+/// The caller's view of a chat: a chat that the caller may not know of is not there.
+fn visible_chat<'s>(
+    state: &'s State,
+    command: &Command,
+    chat: ChatNumber,
+) -> Result<&'s Arc<Chat>, Refusal> {
+    let chat = state.chat(command.application, chat).ok_or(Refusal::NotFound)?;
+    let is_inside = match &command.caller {
+        None => true,
+        Some(user) => state.member_since(command.application, chat.number, user).is_some(),
+    };
+    is_inside.then_some(chat).ok_or(Refusal::NotFound)
+}
 
-    /// Lets the commands that follow see a change.
-    pub fn apply(&mut self, application: ApplicationId, change: &Change) {
-        let message = &change.message;
-        if let Some(Creation { idempotency: Some(known) }) = &change.created {
-            self.add_key(application, message.from.clone(), known.clone(), message.id);
-        }
-        self.add_message(application, Arc::clone(message));
-    }
-
-    fn key(&self, command: &Command, key: &IdempotencyKey) -> Option<(MessageId, Digest)> {
-        let owner = (command.application, command.caller.clone(), key.clone());
-        self.keys.get(&owner).copied()
-    }
+/// Whether the caller is the application itself or this user.
+fn is_application_or(command: &Command, user: Option<&UserId>) -> bool {
+    command.caller.is_none() || command.caller.as_ref() == user
 }

@@ -1,0 +1,97 @@
+//! Opaque session keys that another service resolves (RFC 7662).
+
+use std::time::Duration;
+
+use moka::future::Cache;
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::{Error, Issued, key::time_of};
+use crate::domain::{ApplicationId, Clock};
+
+/// How long an answer is trusted: so long does a session live on that was ended.
+const ANSWER_LIFETIME: Duration = Duration::from_secs(10);
+
+/// Answers that are kept.
+const ANSWERS_MAX: u64 = 100_000;
+
+/// What was opened under a session key ends after this time at the latest, and may be opened again:
+/// nobody tells when a session is ended.
+const SESSION_TRUST: Duration = Duration::from_secs(300);
+
+/// Where to ask, and as whom.
+#[derive(Debug, Clone)]
+pub struct IntrospectionConfig {
+    pub url: String,
+    pub client_id: String,
+    pub client_secret: SecretString,
+    /// The applications that the endpoint speaks for.
+    pub applications: Vec<ApplicationId>,
+}
+
+/// Resolves session keys. Where the endpoint does not answer, nobody is let in.
+pub struct Introspection {
+    config: IntrospectionConfig,
+    client: Client,
+    clock: Clock,
+    /// By the hash of the key: keys themselves are not kept.
+    answers: Cache<[u8; 32], Answer>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Answer {
+    active: bool,
+    sub: Option<String>,
+    exp: Option<f64>,
+    app: Option<i64>,
+}
+
+impl Introspection {
+    pub fn new(config: IntrospectionConfig, client: Client, clock: Clock) -> Self {
+        let answers = Cache::builder().max_capacity(ANSWERS_MAX).time_to_live(ANSWER_LIFETIME).build();
+        Self { config, client, clock, answers }
+    }
+
+    /// The user whose session the key is.
+    pub async fn verify(&self, key: &str) -> Result<Issued, Error> {
+        let asking = self.answers.try_get_with(Sha256::digest(key).into(), self.ask(key));
+        let answer = asking.await.map_err(|error| {
+            tracing::warn!(error = summary(&error), "the introspection endpoint does not answer");
+            Error::Unavailable
+        })?;
+        let now = (self.clock)();
+        let trusted = now + SESSION_TRUST;
+        let expires = answer.exp.map_or(trusted, time_of).min(trusted);
+        if !answer.active {
+            return Err(Error::UnknownToken);
+        }
+        if expires <= now {
+            return Err(Error::Expired);
+        }
+        let user = answer.sub.ok_or(Error::BadUser)?;
+        Issued::checked(&user, answer.app, expires, &self.config.applications)
+    }
+
+    async fn ask(&self, key: &str) -> Result<Answer, reqwest::Error> {
+        let request = self.client.post(&self.config.url).header("Accept", "application/json");
+        let secret = self.config.client_secret.expose_secret();
+        let request = request.basic_auth(&self.config.client_id, Some(secret));
+        let form = [("token", key), ("token_type_hint", "access_token")];
+        request.form(&form).send().await?.error_for_status()?.json().await
+    }
+}
+
+/// What went wrong, without the URL and what the endpoint has said.
+fn summary(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else if error.is_status() {
+        "an error"
+    } else {
+        "an answer that cannot be read"
+    }
+}

@@ -1,0 +1,197 @@
+//! User tokens that another issuer signs: RS256, ES256 and EdDSA by the keys of a JWK Set (RFC 7517).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey, Header, Validation, decode,
+    errors::ErrorKind,
+    jwk::{AlgorithmParameters, EllipticCurve, JwkSet},
+};
+use reqwest::Client;
+use serde::Deserialize;
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::Instant,
+};
+
+use super::{Error, Issued, key::time_of};
+use crate::domain::{ApplicationId, UserId};
+
+/// The pause between two reads of the set: a key that is not known is asked for at this rate at most.
+const REFETCH_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long keys are used before the set is read again, so that one that was withdrawn ends.
+const KEYS_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Where the keys are, and what their tokens must say.
+#[derive(Debug, Clone)]
+pub struct JwksConfig {
+    pub url: String,
+    pub issuer: String,
+    pub audience: String,
+    /// The applications that the issuer speaks for.
+    pub applications: Vec<ApplicationId>,
+}
+
+/// The keys of an issuer, kept when its endpoint fails.
+pub struct Jwks {
+    config: JwksConfig,
+    client: Client,
+    set: RwLock<Arc<KeySet>>,
+    asked: Mutex<Attempt>,
+}
+
+/// The last attempt to read the set.
+#[derive(Default)]
+struct Attempt {
+    at: Option<Instant>,
+    succeeded: bool,
+}
+
+/// The keys by their ids, and when they were read.
+#[derive(Default)]
+struct KeySet {
+    keys: HashMap<Option<String>, Key>,
+    read: Option<Instant>,
+}
+
+#[derive(Clone)]
+struct Key {
+    /// The key's own: a token does not choose it.
+    algorithm: Algorithm,
+    decoding: DecodingKey,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    exp: f64,
+    app: Option<i64>,
+}
+
+impl Jwks {
+    pub fn new(config: JwksConfig, client: Client) -> Self {
+        Self { config, client, set: RwLock::default(), asked: Mutex::default() }
+    }
+
+    /// The user whom a token stands for at present.
+    pub async fn verify(&self, token: &str, header: &Header) -> Result<Issued, Error> {
+        let key = self.key(header.kid.as_deref()).await?;
+        let mut validation = Validation::new(key.algorithm);
+        validation.leeway = 5;
+        validation.validate_nbf = true;
+        validation.set_issuer(&[&self.config.issuer]);
+        validation.set_audience(&[&self.config.audience]);
+        validation.set_required_spec_claims(&["exp", "sub", "iss", "aud"]);
+        let claims = decode::<Claims>(token, &key.decoding, &validation)
+            .map_err(|error| match error.kind() {
+                ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => Error::BadSignature,
+                ErrorKind::ExpiredSignature => Error::Expired,
+                ErrorKind::ImmatureSignature => Error::NotYetValid,
+                ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => Error::OtherIssuer,
+                _ => Error::Malformed,
+            })?
+            .claims;
+        Issued::checked(&claims.sub, claims.app, time_of(claims.exp), &self.config.applications)
+    }
+
+    /// The key of this id; of a set of one key, that one. The set is read again where the key is
+    /// missing, or the keys are old.
+    async fn key(&self, id: Option<&str>) -> Result<Key, Error> {
+        let set = self.set();
+        match set.find(id) {
+            Some(key) if !set.is_old() => return Ok(key),
+            // One reads the set again; who comes meanwhile uses the keys that there are.
+            Some(_) => {
+                if let Ok(asked) = self.asked.try_lock() {
+                    self.read_again(asked).await;
+                }
+            }
+            None => {
+                let asked = self.asked.lock().await;
+                if self.set().find(id).is_none() && !self.read_again(asked).await {
+                    return Err(Error::Unavailable);
+                }
+            }
+        }
+        self.set().find(id).ok_or(Error::BadSignature)
+    }
+
+    /// Reads the set, unless that was tried a moment ago. Whether the keys that there are come from
+    /// the last attempt.
+    async fn read_again(&self, mut asked: MutexGuard<'_, Attempt>) -> bool {
+        if asked.at.is_some_and(|at| at.elapsed() < REFETCH_PAUSE) {
+            return asked.succeeded;
+        }
+        asked.at = Some(Instant::now());
+        let fetched = self.fetch().await;
+        asked.succeeded = fetched.is_ok();
+        match fetched {
+            Ok(keys) => {
+                let set = KeySet { keys, read: asked.at };
+                *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
+            }
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "the JWK Set cannot be read; known keys are kept");
+            }
+        }
+        asked.succeeded
+    }
+
+    async fn fetch(&self) -> Result<HashMap<Option<String>, Key>, reqwest::Error> {
+        let answer = self.client.get(&self.config.url).send().await?.error_for_status()?;
+        let set: JwkSet = answer.json().await?;
+        let keys = set.keys.iter().filter_map(|jwk| {
+            let algorithm = match &jwk.algorithm {
+                AlgorithmParameters::RSA(_) => Algorithm::RS256,
+                AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => {
+                    Algorithm::ES256
+                }
+                AlgorithmParameters::OctetKeyPair(_) => Algorithm::EdDSA,
+                _ => return None,
+            };
+            let key = Key { algorithm, decoding: DecodingKey::from_jwk(jwk).ok()? };
+            Some((jwk.common.key_id.clone(), key))
+        });
+        Ok(keys.collect())
+    }
+
+    fn set(&self) -> Arc<KeySet> {
+        Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl KeySet {
+    fn find(&self, id: Option<&str>) -> Option<Key> {
+        match id {
+            None if self.keys.len() == 1 => self.keys.values().next().cloned(),
+            id => self.keys.get(&id.map(str::to_owned)).cloned(),
+        }
+    }
+
+    fn is_old(&self) -> bool {
+        self.read.is_none_or(|read| read.elapsed() > KEYS_LIFETIME)
+    }
+}
+
+impl Issued {
+    /// What an issuer says of a user, if it may speak for the application.
+    pub fn checked(
+        user: &str,
+        application: Option<i64>,
+        expires: std::time::SystemTime,
+        allowed: &[ApplicationId],
+    ) -> Result<Self, Error> {
+        let application = ApplicationId(application.unwrap_or(ApplicationId::DEFAULT.0));
+        if !allowed.contains(&application) {
+            return Err(Error::BadApplication);
+        }
+        let user = UserId::parse(user).map_err(|_| Error::BadUser)?;
+        Ok(Self { application, user, expires })
+    }
+}

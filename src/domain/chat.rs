@@ -1,0 +1,69 @@
+//! A group conversation.
+
+use time::OffsetDateTime;
+
+use super::{ChatNumber, Invalid, Timestamp, UserId};
+
+/// The most members of a chat: each of its changes is told to each of them.
+pub const MEMBERS_MAX: usize = 1000;
+
+/// The longest name of a chat or an application, in Unicode scalar values after trimming.
+pub const TITLE_CHARS_MAX: usize = 200;
+
+/// A chat as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chat {
+    pub number: ChatNumber,
+    /// Its creation, or the last change of its name or members; also its entity tag.
+    pub timestamp: Timestamp,
+    pub name: Title,
+    /// `None` where the application has created it, and once it has no members.
+    pub owner: Option<UserId>,
+    pub created: OffsetDateTime,
+    /// How many messages it has, deleted ones included; so also the last number given to one.
+    pub messages: i64,
+    /// How many members it has at present.
+    pub members: i32,
+}
+
+/// The name of a chat or an application: 1 to 200 characters without blanks at its ends and without
+/// NUL, which PostgreSQL cannot store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Title(String);
+
+impl Title {
+    /// Trims `value` at both ends and checks what remains.
+    pub fn parse(value: &str) -> Result<Self, Invalid> {
+        let trimmed = value.trim();
+        if trimmed.is_empty() || trimmed.chars().count() > TITLE_CHARS_MAX {
+            return Err(Invalid("must be 1 to 200 characters"));
+        }
+        if trimmed.contains('\0') {
+            return Err(Invalid("must not contain U+0000"));
+        }
+        Ok(Self(trimmed.to_owned()))
+    }
+
+    /// A name that was checked before it was stored.
+    pub fn trusted(value: String) -> Self {
+        Self(value)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_trimmed_and_short() {
+        assert_eq!(Title::parse(" Team\n").unwrap().as_str(), "Team");
+        assert!(Title::parse(&"日".repeat(TITLE_CHARS_MAX)).is_ok());
+        for bad in ["", " ", "a\0b", &"a".repeat(TITLE_CHARS_MAX + 1)] {
+            assert!(Title::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

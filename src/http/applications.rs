@@ -1,0 +1,290 @@
+//! Applications: the administrator manages them, and each may look at its own.
+
+use axum::{
+    extract::{FromRequestParts, Path, State},
+    http::{HeaderValue, header, request::Parts},
+    response::IntoResponse,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::{
+    Answer, Service,
+    body::{FromJson, JsonBody, parse},
+    caller::{Administrator, OwnApplication},
+    drafts::keep,
+    media::{self, Accept, PlainJson},
+    openapi::{
+        ApplicationProblems, ListApplicationsProblems, NewApplicationProblems, RenameApplicationProblems,
+    },
+    params::{ListParams, positive},
+    problem::Problem,
+    representation::{Json, Page},
+    tokens::secret,
+};
+use crate::{
+    auth::ApplicationToken,
+    domain::{ApplicationId, Invalid, Title},
+    store::{self, applications::Application as Stored},
+};
+
+/// An application: a tenant, whose users, chats and messages nobody else sees.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "id": 2, "name": "shop", "created": "2026-11-20T09:30:00Z", "chats": 0 }))]
+pub struct Application {
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    id: i64,
+    name: String,
+    #[serde(with = "time::serde::rfc3339")]
+    #[schema(value_type = String, format = DateTime)]
+    created: OffsetDateTime,
+    /// The number of its chats.
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    chats: i64,
+    /// The secret token: shown once, where it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    token: Option<String>,
+}
+
+impl Application {
+    fn new(stored: Stored, token: Option<String>) -> Self {
+        let Stored { id, name, created, chats } = stored;
+        Self { id: id.0, name: name.as_str().to_owned(), created, chats, token }
+    }
+}
+
+/// A page of applications, by id.
+#[derive(Serialize, ToSchema)]
+pub struct ApplicationList {
+    applications: Vec<Application>,
+    /// The `after` of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    next: Option<i64>,
+}
+
+/// The name of an application or a chat.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "shop" }))]
+pub struct Name {
+    /// 1 to 200 characters after blanks at both ends are removed.
+    #[schema(value_type = String, required, min_length = 1, max_length = 200)]
+    name: Option<String>,
+}
+
+impl FromJson for Name {
+    const MEDIA_TYPES: &'static [&'static str] = &[media::JSON, media::MERGE_PATCH];
+
+    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
+        parse(json)
+    }
+}
+
+impl Name {
+    pub fn checked(self) -> Result<Title, Problem> {
+        let mut errors = Vec::new();
+        let name = self.name.ok_or(Invalid("is required")).and_then(|name| Title::parse(&name));
+        keep(&mut errors, "name", name).ok_or_else(|| Problem::invalid(errors))
+    }
+}
+
+/// Creates an application. Its token is shown this once and stored only as a hash.
+#[utoipa::path(
+    post,
+    path = "/applications",
+    tag = "applications",
+    security(("bearer" = [])),
+    request_body(content((Name = "application/json"))),
+    responses(
+        (status = 201, description = "Created, with its token", body = Application, content_type = "application/json",
+            headers(("Location" = String, description = "`/applications/{id}`"))),
+        NewApplicationProblems,
+    ),
+)]
+pub async fn create_application(
+    State(service): State<Service>,
+    _: Administrator,
+    accept: Accept<PlainJson>,
+    body: JsonBody<Name>,
+) -> Answer {
+    let name = body.acceptable()?.checked()?;
+    let mut connection = service.connection().await?;
+    let id = store::applications::next_id(&mut connection).await?;
+    let ApplicationToken { token, hash } = ApplicationToken::generate(id);
+    let stored = store::applications::insert(&mut connection, id, &name, &hash).await?;
+    let mut response = secret(accept.media_type, Application::new(stored, Some(token)));
+    let location = HeaderValue::try_from(format!("/applications/{}", id.0));
+    response.headers_mut().insert(header::LOCATION, location.expect("digits are visible ASCII"));
+    Ok(response)
+}
+
+/// Lists all applications, by id.
+#[utoipa::path(
+    get,
+    path = "/applications",
+    tag = "applications",
+    security(("bearer" = [])),
+    params(super::openapi::NumberPage),
+    responses(
+        (status = 200, description = "A page", body = ApplicationList, content_type = "application/json"),
+        ListApplicationsProblems,
+    ),
+)]
+pub async fn list_applications(
+    State(service): State<Service>,
+    _: Administrator,
+    accept: Accept<PlainJson>,
+    params: ListParams<i64>,
+) -> Answer {
+    let mut connection = service.connection().await?;
+    let after = ApplicationId(params.after.unwrap_or(0));
+    let found = store::applications::list(&mut connection, after, params.limit + 1).await?;
+    let page = Page::cut(found, params.limit, |last| last.id.0);
+    let applications = page.items.into_iter().map(|stored| Application::new(stored, None)).collect();
+    Ok(Json(accept.media_type, ApplicationList { applications, next: page.next }).into_response())
+}
+
+/// Reads an application.
+#[utoipa::path(
+    get,
+    path = "/applications/{id}",
+    tag = "applications",
+    security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The application's id", minimum = 1, maximum = 9007199254740991_i64)),
+    responses(
+        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        ApplicationProblems,
+    ),
+)]
+pub async fn get_application(
+    State(service): State<Service>,
+    _: Administrator,
+    accept: Accept<PlainJson>,
+    id: ApplicationPath,
+) -> Answer {
+    let mut connection = service.connection().await?;
+    let found = store::applications::find(&mut connection, id.known()?).await?;
+    answer(accept.media_type, found)
+}
+
+/// Renames an application.
+#[utoipa::path(
+    patch,
+    path = "/applications/{id}",
+    tag = "applications",
+    security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The application's id", minimum = 1, maximum = 9007199254740991_i64)),
+    request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
+    responses(
+        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        RenameApplicationProblems,
+    ),
+)]
+pub async fn rename_application(
+    State(service): State<Service>,
+    _: Administrator,
+    accept: Accept<PlainJson>,
+    id: ApplicationPath,
+    body: JsonBody<Name>,
+) -> Answer {
+    let name = body.acceptable()?.checked()?;
+    let mut connection = service.connection().await?;
+    let renamed = store::applications::rename(&mut connection, id.known()?, &name).await?;
+    answer(accept.media_type, renamed)
+}
+
+/// Makes a new token for an application. The old one ends at once, on other replicas within 5 seconds.
+#[utoipa::path(
+    post,
+    path = "/applications/{id}/token",
+    tag = "applications",
+    security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The application's id", minimum = 1, maximum = 9007199254740991_i64)),
+    responses(
+        (status = 201, description = "The application with its new token", body = Application, content_type = "application/json"),
+        ApplicationProblems,
+    ),
+)]
+pub async fn replace_application_token(
+    State(service): State<Service>,
+    _: Administrator,
+    accept: Accept<PlainJson>,
+    id: ApplicationPath,
+) -> Answer {
+    let id = id.known()?;
+    let ApplicationToken { token, hash } = ApplicationToken::generate(id);
+    let mut connection = service.connection().await?;
+    let replaced = store::applications::replace_token(&mut connection, id, &hash).await?;
+    let stored = replaced.ok_or_else(Problem::not_found)?;
+    service.authenticator.forget(id).await;
+    Ok(secret(accept.media_type, Application::new(stored, Some(token))))
+}
+
+/// Reads the application that calls.
+#[utoipa::path(
+    get,
+    path = "/applications/self",
+    tag = "applications",
+    security(("bearer" = [])),
+    responses(
+        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        ApplicationProblems,
+    ),
+)]
+pub async fn get_own_application(
+    State(service): State<Service>,
+    OwnApplication(id): OwnApplication,
+    accept: Accept<PlainJson>,
+) -> Answer {
+    let mut connection = service.connection().await?;
+    answer(accept.media_type, store::applications::find(&mut connection, id).await?)
+}
+
+/// Renames the application that calls.
+#[utoipa::path(
+    patch,
+    path = "/applications/self",
+    tag = "applications",
+    security(("bearer" = [])),
+    request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
+    responses(
+        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        RenameApplicationProblems,
+    ),
+)]
+pub async fn rename_own_application(
+    State(service): State<Service>,
+    OwnApplication(id): OwnApplication,
+    accept: Accept<PlainJson>,
+    body: JsonBody<Name>,
+) -> Answer {
+    let name = body.acceptable()?.checked()?;
+    let mut connection = service.connection().await?;
+    answer(accept.media_type, store::applications::rename(&mut connection, id, &name).await?)
+}
+
+fn answer(media_type: &'static str, found: Option<Stored>) -> Answer {
+    let stored = found.ok_or_else(Problem::not_found)?;
+    Ok(Json(media_type, Application::new(stored, None)).into_response())
+}
+
+/// The application that a path names.
+pub struct ApplicationPath(Option<ApplicationId>);
+
+impl ApplicationPath {
+    fn known(&self) -> Result<ApplicationId, Problem> {
+        self.0.ok_or_else(Problem::not_found)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ApplicationPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let id = Path::<String>::from_request_parts(parts, &()).await.ok();
+        Ok(Self(id.and_then(|Path(id)| positive(&id)).map(ApplicationId)))
+    }
+}

@@ -1,0 +1,239 @@
+//! Chats and their members.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::IntoResponse,
+};
+
+use super::{
+    Answer, Service,
+    applications::Name,
+    body::JsonBody,
+    caller::Caller,
+    conditional::IfMatch,
+    drafts::NewChat,
+    idempotency::KeyHeader,
+    media::{Accept, PlainJson},
+    messages::prefers_minimal,
+    openapi::{
+        ChatAnswer, ChatProblems, ListProblems, MemberProblems, NewChatProblems, NumberPage,
+        RenameChatProblems, UserPage,
+    },
+    params::{ChatPath, ListParams, UserPath},
+    problem::Problem,
+    representation::{self, ChatList, Json, MemberList, Page},
+};
+use crate::{
+    domain::{self, ChatNumber},
+    store::{self, PgConnection},
+    timeline::{Action, How},
+};
+
+/// Creates a chat. A user who creates it owns it and is a member.
+#[utoipa::path(
+    post,
+    path = "/chats",
+    tag = "chats",
+    security(("bearer" = [])),
+    params(super::openapi::AsUser, super::openapi::Repeatable),
+    request_body(content((NewChat = "application/json"))),
+    responses(
+        (status = 201, description = "Created; or the chat as it is now, where the key was used for the same request before",
+            content((representation::Chat = "application/json")),
+            headers(
+                ("Location" = String, description = "`/chats/{number}`"),
+                ("ETag" = String, description = "The timestamp in quotes, for If-Match"),
+                ("Idempotent-Replayed" = bool, description = "`true` where nothing was created again"),
+                ("Preference-Applied" = String, description = "`return=minimal` where the answer has no body"),
+            )),
+        NewChatProblems,
+    ),
+)]
+pub async fn create_chat(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<PlainJson>,
+    key: KeyHeader,
+    headers: HeaderMap,
+    body: JsonBody<NewChat>,
+) -> Answer {
+    let mut errors = Vec::new();
+    let chat = body.acceptable()?.checked(&mut errors);
+    let key = key.checked(&mut errors);
+    let (name, members) = chat.filter(|_| errors.is_empty()).ok_or_else(|| Problem::invalid(errors))?;
+    let idempotency = key.map(|key| service.digester.bind_chat(key, &name, &members));
+    let action = Action::CreateChat { name, members, idempotency };
+    let done = service.submit(&caller, action).await?;
+    Ok(representation::created(accept.media_type, &done, prefers_minimal(&headers)))
+}
+
+/// Lists the caller's chats, by number; for an application all of them.
+#[utoipa::path(
+    get,
+    path = "/chats",
+    tag = "chats",
+    security(("bearer" = [])),
+    params(super::openapi::AsUser, NumberPage),
+    responses(
+        (status = 200, description = "A page", body = ChatList, content_type = "application/json"),
+        ListProblems,
+    ),
+)]
+pub async fn list_chats(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<PlainJson>,
+    params: ListParams<i64>,
+) -> Answer {
+    let (member, after) = (caller.actor()?, ChatNumber(params.after.unwrap_or(0)));
+    let mut connection = service.connection().await?;
+    let limit = params.limit + 1;
+    let found =
+        store::chats::list(&mut connection, caller.application, member.as_ref(), after, limit).await?;
+    let page = Page::cut(found, params.limit, |last| last.number.0);
+    let chats = page.items.iter().map(representation::Chat::from).collect();
+    Ok(Json(accept.media_type, ChatList { chats, next: page.next }).into_response())
+}
+
+/// Reads a chat.
+#[utoipa::path(
+    get,
+    path = "/chats/{number}",
+    tag = "chats",
+    security(("bearer" = [])),
+    params(super::openapi::AsUser, super::openapi::ChatNumberPath),
+    responses(ChatAnswer, ChatProblems),
+)]
+pub async fn get_chat(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<PlainJson>,
+    number: ChatPath,
+) -> Answer {
+    let chat = visible_chat(&mut *service.connection().await?, &caller, &number).await?;
+    Ok(representation::chat(accept.media_type, &chat))
+}
+
+/// Renames a chat: its owner, or the application.
+#[utoipa::path(
+    patch,
+    path = "/chats/{number}",
+    tag = "chats",
+    security(("bearer" = [])),
+    params(
+        super::openapi::AsUser,
+        super::openapi::ChatNumberPath,
+        ("If-Match" = String, Header, description = "The ETag of the chat as you know it"),
+    ),
+    request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
+    responses(ChatAnswer, RenameChatProblems),
+)]
+pub async fn rename_chat(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<PlainJson>,
+    number: ChatPath,
+    if_match: IfMatch,
+    body: JsonBody<Name>,
+) -> Answer {
+    let if_match = if_match.readable()?;
+    let name = body.acceptable()?.checked()?;
+    let expected = if_match.required()?;
+    let action = Action::RenameChat { chat: number.known()?, name, expected };
+    let done = service.submit(&caller, action).await?;
+    Ok(representation::chat(accept.media_type, done.chat()))
+}
+
+/// Lists the present members of a chat, by name.
+#[utoipa::path(
+    get,
+    path = "/chats/{number}/members",
+    tag = "chats",
+    security(("bearer" = [])),
+    params(super::openapi::AsUser, super::openapi::ChatNumberPath, UserPage),
+    responses(
+        (status = 200, description = "A page", body = MemberList, content_type = "application/json"),
+        MemberProblems,
+    ),
+)]
+pub async fn list_members(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<PlainJson>,
+    number: ChatPath,
+    params: ListParams<String>,
+) -> Answer {
+    let mut connection = service.connection().await?;
+    let chat = visible_chat(&mut connection, &caller, &number).await?;
+    let after = params.after.unwrap_or_default();
+    let limit = params.limit + 1;
+    let found =
+        store::chats::list_members(&mut connection, caller.application, chat.number, &after, limit)
+            .await?;
+    let page = Page::cut(found, params.limit, |last| last.user.as_str().to_owned());
+    let members = page.items.iter().map(Into::into).collect();
+    Ok(Json(accept.media_type, MemberList { members, next: page.next }).into_response())
+}
+
+/// Adds a member: the chat's owner, or the application. Adding one who is a member changes nothing.
+#[utoipa::path(
+    put,
+    path = "/chats/{number}/members/{user}",
+    tag = "chats",
+    security(("bearer" = [])),
+    params(super::openapi::AsUser, super::openapi::ChatNumberPath, super::openapi::UserIdPath),
+    responses(
+        (status = 201, description = "The user has become a member"),
+        (status = 204, description = "The user was a member"),
+        MemberProblems,
+    ),
+)]
+pub async fn add_member(
+    State(service): State<Service>,
+    caller: Caller,
+    _: Accept<PlainJson>,
+    number: ChatPath,
+    user: UserPath,
+) -> Answer {
+    let action = Action::AddMember { user: user.checked()?, chat: number.known()? };
+    let done = service.submit(&caller, action).await?;
+    let is_new = done.how == How::Changed;
+    Ok(if is_new { StatusCode::CREATED } else { StatusCode::NO_CONTENT }.into_response())
+}
+
+/// Removes a member: the chat's owner, the application, or the member itself. An owner who leaves
+/// passes the chat on to the member who has been there longest.
+#[utoipa::path(
+    delete,
+    path = "/chats/{number}/members/{user}",
+    tag = "chats",
+    security(("bearer" = [])),
+    params(super::openapi::AsUser, super::openapi::ChatNumberPath, super::openapi::UserIdPath),
+    responses(
+        (status = 204, description = "The user is not a member"),
+        MemberProblems,
+    ),
+)]
+pub async fn remove_member(
+    State(service): State<Service>,
+    caller: Caller,
+    _: Accept<PlainJson>,
+    number: ChatPath,
+    user: UserPath,
+) -> Answer {
+    let action = Action::RemoveMember { user: user.checked()?, chat: number.known()? };
+    service.submit(&caller, action).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The chat that a path names, if the caller may know of it.
+pub async fn visible_chat(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    number: &ChatPath,
+) -> Result<domain::Chat, Problem> {
+    let (number, member) = (number.known()?, caller.actor()?);
+    let found = store::chats::find(connection, caller.application, member.as_ref(), number).await?;
+    found.ok_or_else(Problem::not_found)
+}

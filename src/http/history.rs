@@ -1,0 +1,89 @@
+//! History: whole messages of a conversation, for clients that keep nothing.
+
+use axum::{extract::State, response::IntoResponse};
+
+use super::{
+    Answer, Service,
+    caller::Caller,
+    chats::visible_chat,
+    media::{Accept, PlainJson},
+    openapi::{HistoryPage, HistoryProblems, PersonalHistoryProblems},
+    params::{ChatPath, HistoryParams, UserPath},
+    representation::{Json, Message, MessageList, Page},
+};
+use crate::{
+    domain::{Message as Stored, Recipient},
+    store,
+};
+
+/// Lists the messages of the caller's conversation with a user, the newest first.
+#[utoipa::path(
+    get,
+    path = "/users/{user}/messages",
+    tag = "messages",
+    security(("bearer" = [])),
+    params(super::openapi::AsUser, super::openapi::UserIdPath, HistoryPage),
+    responses(
+        (status = 200, description = "A page; `before` and `after` are ids of messages", body = MessageList, content_type = "application/json"),
+        PersonalHistoryProblems,
+    ),
+)]
+pub async fn list_personal_messages(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<PlainJson>,
+    other: UserPath,
+    params: HistoryParams,
+) -> Answer {
+    let (user, other) = (caller.user()?, other.checked()?);
+    let HistoryParams { span, limit } = params;
+    let mut connection = service.connection().await?;
+    let found = store::history::of_conversation(
+        &mut connection,
+        caller.application,
+        &user,
+        &other,
+        span,
+        limit + 1,
+    )
+    .await?;
+    let page = Page::cut(found, limit, |last| last.id.0);
+    let messages = page.items.iter().map(|message| Message::from(message.as_ref())).collect();
+    Ok(Json(accept.media_type, MessageList { messages, next: page.next }).into_response())
+}
+
+/// Lists the messages of a chat by their numbers, the newest first.
+#[utoipa::path(
+    get,
+    path = "/chats/{number}/messages",
+    tag = "chats",
+    security(("bearer" = [])),
+    params(super::openapi::AsUser, super::openapi::ChatNumberPath, HistoryPage),
+    responses(
+        (status = 200, description = "A page; `before` and `after` are numbers of messages", body = MessageList, content_type = "application/json"),
+        HistoryProblems,
+    ),
+)]
+pub async fn list_chat_messages(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<PlainJson>,
+    number: ChatPath,
+    params: HistoryParams,
+) -> Answer {
+    let HistoryParams { span, limit } = params;
+    let mut connection = service.connection().await?;
+    let chat = visible_chat(&mut connection, &caller, &number).await?.number;
+    let found =
+        store::history::of_chat(&mut connection, caller.application, chat, span, limit + 1).await?;
+    let page = Page::cut(found, limit, |last| number_of(last));
+    let messages = page.items.iter().map(|message| Message::from(message.as_ref())).collect();
+    Ok(Json(accept.media_type, MessageList { messages, next: page.next }).into_response())
+}
+
+fn number_of(message: &Stored) -> i64 {
+    match message.to {
+        Recipient::Chat(_, number) => number.0,
+        Recipient::User(_) => unreachable!("what is read of a chat is numbered"),
+    }
+}

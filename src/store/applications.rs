@@ -1,0 +1,137 @@
+//! The table `applications`.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::Result;
+use crate::domain::{ApplicationId, Title};
+
+/// An application as it is now.
+#[derive(Debug, Clone)]
+pub struct Application {
+    pub id: ApplicationId,
+    pub name: Title,
+    pub created: OffsetDateTime,
+    /// The number of its chats.
+    pub chats: i64,
+}
+
+struct ApplicationRow {
+    id: i64,
+    name: String,
+    created: OffsetDateTime,
+    chats: i64,
+}
+
+impl ApplicationRow {
+    fn into_application(self) -> Application {
+        Application {
+            id: ApplicationId(self.id),
+            name: Title::trusted(self.name),
+            created: self.created,
+            chats: self.chats,
+        }
+    }
+}
+
+/// Draws the id of a new application, which its token is to name.
+pub async fn next_id(connection: &mut PgConnection) -> Result<ApplicationId> {
+    let id = sqlx::query_scalar!(r#"SELECT nextval('application_ids') AS "id!""#);
+    Ok(ApplicationId(id.fetch_one(connection).await?))
+}
+
+/// Creates an application with the hash of its token.
+pub async fn insert(
+    connection: &mut PgConnection,
+    id: ApplicationId,
+    name: &Title,
+    token_hash: &[u8; 32],
+) -> Result<Application> {
+    let row = sqlx::query_as!(
+        ApplicationRow,
+        "INSERT INTO applications (id, name, token_hash) VALUES ($1, $2, $3)
+         RETURNING id, name, created, chats",
+        id.0,
+        name.as_str(),
+        token_hash,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(row.into_application())
+}
+
+/// A page of applications by id.
+pub async fn list(
+    connection: &mut PgConnection,
+    after: ApplicationId,
+    limit: i64,
+) -> Result<Vec<Application>> {
+    let rows = sqlx::query_as!(
+        ApplicationRow,
+        "SELECT id, name, created, chats FROM applications WHERE id > $1 ORDER BY id LIMIT $2",
+        after.0,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(ApplicationRow::into_application).collect())
+}
+
+pub async fn find(connection: &mut PgConnection, id: ApplicationId) -> Result<Option<Application>> {
+    let row = sqlx::query_as!(
+        ApplicationRow,
+        "SELECT id, name, created, chats FROM applications WHERE id = $1",
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(ApplicationRow::into_application))
+}
+
+pub async fn rename(
+    connection: &mut PgConnection,
+    id: ApplicationId,
+    name: &Title,
+) -> Result<Option<Application>> {
+    let row = sqlx::query_as!(
+        ApplicationRow,
+        "UPDATE applications SET name = $2 WHERE id = $1 RETURNING id, name, created, chats",
+        id.0,
+        name.as_str(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(ApplicationRow::into_application))
+}
+
+/// Replaces the hash of the application's token: the old token ends.
+pub async fn replace_token(
+    connection: &mut PgConnection,
+    id: ApplicationId,
+    token_hash: &[u8; 32],
+) -> Result<Option<Application>> {
+    let row = sqlx::query_as!(
+        ApplicationRow,
+        "UPDATE applications SET token_hash = $2 WHERE id = $1 RETURNING id, name, created, chats",
+        id.0,
+        token_hash,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(ApplicationRow::into_application))
+}
+
+/// The hash of the application's token: `None` for an application that does not exist, and in it
+/// for one that has no token yet.
+pub async fn token_hash(
+    connection: &mut PgConnection,
+    id: ApplicationId,
+) -> Result<Option<Option<[u8; 32]>>> {
+    let hash = sqlx::query_scalar!(
+        r#"SELECT token_hash AS "hash: [u8; 32]" FROM applications WHERE id = $1"#,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(hash)
+}

@@ -1,0 +1,418 @@
+//! The tables `chats` and `chat_members`.
+
+use std::sync::Arc;
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{Lane, Result};
+use crate::domain::{ApplicationId, Chat, ChatNumber, Digest, IdempotencyKey, Timestamp, Title, UserId};
+
+/// A row as it is read.
+pub(super) struct ChatRow {
+    pub application_id: i64,
+    pub number: i64,
+    pub timestamp: i64,
+    pub name: String,
+    pub owner: Option<String>,
+    pub created: OffsetDateTime,
+    pub messages: i64,
+    pub members: i32,
+}
+
+impl ChatRow {
+    pub(super) fn into_chat(self) -> (ApplicationId, Chat) {
+        let chat = Chat {
+            number: ChatNumber(self.number),
+            timestamp: Timestamp(self.timestamp),
+            name: Title::trusted(self.name),
+            owner: self.owner.as_deref().map(UserId::trusted),
+            created: self.created,
+            messages: self.messages,
+            members: self.members,
+        };
+        (ApplicationId(self.application_id), chat)
+    }
+}
+
+/// A user's membership of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    pub application: ApplicationId,
+    pub chat: ChatNumber,
+    pub user: UserId,
+    pub joined: Timestamp,
+}
+
+/// A new chat with its creator and the idempotency key under which it was created.
+pub struct NewChat<'a> {
+    pub application: ApplicationId,
+    pub chat: &'a Chat,
+    pub creator: Option<&'a UserId>,
+    pub key: Option<(&'a IdempotencyKey, Digest)>,
+}
+
+type ChatKey = (ApplicationId, ChatNumber);
+
+fn columns(chats: impl Iterator<Item = ChatKey>) -> (Vec<i64>, Vec<i64>) {
+    chats.map(|(application, chat)| (application.0, chat.0)).unzip()
+}
+
+/// Reads the chats that exist, in any order.
+pub async fn load(
+    lane: &mut Lane<'_>,
+    chats: impl Iterator<Item = ChatKey>,
+) -> Result<Vec<(ApplicationId, Arc<Chat>)>> {
+    let (applications, numbers) = columns(chats);
+    let rows = sqlx::query_as!(
+        ChatRow,
+        r#"
+        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created, c.messages,
+               c.members
+        FROM unnest($1::bigint[], $2::bigint[]) AS wanted (application_id, number)
+        JOIN chats AS c USING (application_id, number)
+        "#,
+        &applications,
+        &numbers,
+    )
+    .fetch_all(lane.connection())
+    .await?;
+    let chats = rows.into_iter().map(ChatRow::into_chat);
+    Ok(chats.map(|(application, chat)| (application, Arc::new(chat))).collect())
+}
+
+/// Reads since when users are members of chats; who is none is left out.
+pub async fn load_members(
+    lane: &mut Lane<'_>,
+    wanted: impl Iterator<Item = (ApplicationId, ChatNumber, &UserId)>,
+) -> Result<Vec<Membership>> {
+    let (mut applications, mut chats, mut users) = (Vec::new(), Vec::new(), Vec::new());
+    for (application, chat, user) in wanted {
+        applications.push(application.0);
+        chats.push(chat.0);
+        users.push(user.as_str().to_owned());
+    }
+    let members = sqlx::query!(
+        r#"
+        SELECT m.application_id, m.chat_number, m.user_id, m.joined
+        FROM unnest($1::bigint[], $2::bigint[], $3::text[])
+                 AS wanted (application_id, chat_number, user_id)
+        JOIN chat_members AS m USING (application_id, chat_number, user_id)
+        WHERE m.departed IS NULL
+        "#,
+        &applications,
+        &chats,
+        &users,
+    )
+    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
+    .fetch_all(lane.connection())
+    .await?;
+    Ok(members)
+}
+
+/// Reads all members of chats.
+pub async fn load_rosters(
+    lane: &mut Lane<'_>,
+    chats: impl Iterator<Item = ChatKey>,
+) -> Result<Vec<Membership>> {
+    let (applications, chats) = columns(chats);
+    let members = sqlx::query!(
+        r#"
+        SELECT m.application_id, m.chat_number, m.user_id, m.joined
+        FROM unnest($1::bigint[], $2::bigint[]) AS wanted (application_id, chat_number)
+        JOIN chat_members AS m USING (application_id, chat_number)
+        WHERE m.departed IS NULL
+        "#,
+        &applications,
+        &chats,
+    )
+    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
+    .fetch_all(lane.connection())
+    .await?;
+    Ok(members)
+}
+
+fn membership(application: i64, chat: i64, user: &str, joined: i64) -> Membership {
+    Membership {
+        application: ApplicationId(application),
+        chat: ChatNumber(chat),
+        user: UserId::trusted(user),
+        joined: Timestamp(joined),
+    }
+}
+
+/// Reads the last number that each application has given to a chat.
+pub async fn load_last(
+    lane: &mut Lane<'_>,
+    applications: impl Iterator<Item = ApplicationId>,
+) -> Result<Vec<(ApplicationId, ChatNumber)>> {
+    let applications: Vec<_> = applications.map(|application| application.0).collect();
+    let last = sqlx::query!("SELECT id, chats FROM applications WHERE id = ANY($1)", &applications)
+        .map(|row| (ApplicationId(row.id), ChatNumber(row.chats)))
+        .fetch_all(lane.connection())
+        .await?;
+    Ok(last)
+}
+
+/// Inserts new chats, and keeps the last number given in their applications.
+pub async fn insert(lane: &mut Lane<'_>, new: &[NewChat<'_>]) -> Result<()> {
+    let rows = Columns::of(new.iter().map(|new| (new.application, new.chat)));
+    let creators: Vec<_> = new.iter().map(|new| new.creator.map(UserId::as_str)).collect();
+    let keys: Vec<_> = new.iter().map(|new| Some(new.key.as_ref()?.0.as_str())).collect();
+    let digests: Vec<_> = new.iter().map(|new| Some(&new.key.as_ref()?.1.0[..])).collect();
+    sqlx::query!(
+        r#"
+        WITH numbered AS (
+            UPDATE applications AS a
+            SET chats = last.number
+            FROM (
+                SELECT application_id, max(number) AS number
+                FROM unnest($1::bigint[], $2::bigint[]) AS new (application_id, number)
+                GROUP BY application_id
+            ) AS last
+            WHERE a.id = last.application_id
+        )
+        INSERT INTO chats (
+            application_id, number, timestamp, name, owner, created, messages, members, creator,
+            idempotency_key, request_digest
+        )
+        SELECT * FROM unnest(
+            $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[],
+            $7::bigint[], $8::integer[], $9::text[], $10::text[], $11::bytea[]
+        )
+        "#,
+        &rows.applications,
+        &rows.numbers,
+        &rows.timestamps,
+        &rows.names as &[&str],
+        &rows.owners as &[Option<&str>],
+        &rows.created,
+        &rows.messages,
+        &rows.members,
+        &creators as &[Option<&str>],
+        &keys as &[Option<&str>],
+        &digests as &[Option<&[u8]>],
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// Stores what changes of chats, and new messages in them, change.
+pub async fn update<'a>(
+    lane: &mut Lane<'_>,
+    changed: impl Iterator<Item = (ApplicationId, &'a Chat)>,
+) -> Result<()> {
+    let rows = Columns::of(changed);
+    sqlx::query!(
+        r#"
+        UPDATE chats AS c
+        SET timestamp = new.timestamp,
+            name      = new.name,
+            owner     = new.owner,
+            messages  = new.messages,
+            members   = new.members
+        FROM unnest(
+            $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
+            $7::integer[]
+        ) AS new (application_id, number, timestamp, name, owner, messages, members)
+        WHERE c.application_id = new.application_id AND c.number = new.number
+        "#,
+        &rows.applications,
+        &rows.numbers,
+        &rows.timestamps,
+        &rows.names as &[&str],
+        &rows.owners as &[Option<&str>],
+        &rows.messages,
+        &rows.members,
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// Inserts new memberships.
+pub async fn insert_members(lane: &mut Lane<'_>, new: &[Membership]) -> Result<()> {
+    let rows = MemberColumns::of(new.iter());
+    sqlx::query!(
+        r#"
+        INSERT INTO chat_members (application_id, chat_number, user_id, joined)
+        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])
+        "#,
+        &rows.applications,
+        &rows.chats,
+        &rows.users as &[&str],
+        &rows.joined,
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// Ends memberships, which may have begun in the same batch.
+pub async fn end_members(lane: &mut Lane<'_>, ended: &[(Membership, Timestamp)]) -> Result<()> {
+    let rows = MemberColumns::of(ended.iter().map(|(membership, _)| membership));
+    let departed: Vec<_> = ended.iter().map(|(_, departed)| departed.0).collect();
+    sqlx::query!(
+        r#"
+        UPDATE chat_members AS m
+        SET departed = ended.departed
+        FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[])
+                 AS ended (application_id, chat_number, user_id, joined, departed)
+        WHERE m.application_id = ended.application_id AND m.chat_number = ended.chat_number
+          AND m.user_id = ended.user_id AND m.joined = ended.joined
+        "#,
+        &rows.applications,
+        &rows.chats,
+        &rows.users as &[&str],
+        &rows.joined,
+        &departed,
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// A page of chats by number, with the last number of the page where there are more: those of a
+/// member, or all of the application.
+pub async fn list(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    member: Option<&UserId>,
+    after: ChatNumber,
+    limit: i64,
+) -> Result<Vec<Chat>> {
+    let member = member.map(UserId::as_str);
+    let rows = sqlx::query_as!(
+        ChatRow,
+        r#"
+        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created, c.messages,
+               c.members
+        FROM chats AS c
+        WHERE c.application_id = $1 AND c.number > $3
+          AND ($2::text IS NULL OR EXISTS (
+              SELECT FROM chat_members AS m
+              WHERE m.application_id = $1 AND m.chat_number = c.number AND m.user_id = $2
+                AND m.departed IS NULL
+          ))
+        ORDER BY c.number
+        LIMIT $4
+        "#,
+        application.0,
+        member as Option<&str>,
+        after.0,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.into_chat().1).collect())
+}
+
+/// A chat as it is now: for one of its members, or for the application.
+pub async fn find(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    member: Option<&UserId>,
+    number: ChatNumber,
+) -> Result<Option<Chat>> {
+    let member = member.map(UserId::as_str);
+    let row = sqlx::query_as!(
+        ChatRow,
+        r#"
+        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created, c.messages,
+               c.members
+        FROM chats AS c
+        WHERE c.application_id = $1 AND c.number = $3
+          AND ($2::text IS NULL OR EXISTS (
+              SELECT FROM chat_members AS m
+              WHERE m.application_id = $1 AND m.chat_number = c.number AND m.user_id = $2
+                AND m.departed IS NULL
+          ))
+        "#,
+        application.0,
+        member as Option<&str>,
+        number.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| row.into_chat().1))
+}
+
+/// A page of a chat's present members, by name.
+pub async fn list_members(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    number: ChatNumber,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Membership>> {
+    let members = sqlx::query!(
+        r#"
+        SELECT application_id, chat_number, user_id, joined
+        FROM chat_members
+        WHERE application_id = $1 AND chat_number = $2 AND user_id > $3 AND departed IS NULL
+        ORDER BY user_id
+        LIMIT $4
+        "#,
+        application.0,
+        number.0,
+        after,
+        limit,
+    )
+    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
+    .fetch_all(connection)
+    .await?;
+    Ok(members)
+}
+
+/// Chats as parallel arrays.
+#[derive(Default)]
+struct Columns<'a> {
+    applications: Vec<i64>,
+    numbers: Vec<i64>,
+    timestamps: Vec<i64>,
+    names: Vec<&'a str>,
+    owners: Vec<Option<&'a str>>,
+    created: Vec<OffsetDateTime>,
+    messages: Vec<i64>,
+    members: Vec<i32>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(chats: impl Iterator<Item = (ApplicationId, &'a Chat)>) -> Self {
+        let mut columns = Self::default();
+        for (application, chat) in chats {
+            columns.applications.push(application.0);
+            columns.numbers.push(chat.number.0);
+            columns.timestamps.push(chat.timestamp.0);
+            columns.names.push(chat.name.as_str());
+            columns.owners.push(chat.owner.as_ref().map(UserId::as_str));
+            columns.created.push(chat.created);
+            columns.messages.push(chat.messages);
+            columns.members.push(chat.members);
+        }
+        columns
+    }
+}
+
+/// Memberships as parallel arrays.
+#[derive(Default)]
+struct MemberColumns<'a> {
+    applications: Vec<i64>,
+    chats: Vec<i64>,
+    users: Vec<&'a str>,
+    joined: Vec<i64>,
+}
+
+impl<'a> MemberColumns<'a> {
+    fn of(members: impl Iterator<Item = &'a Membership>) -> Self {
+        let mut columns = Self::default();
+        for member in members {
+            columns.applications.push(member.application.0);
+            columns.chats.push(member.chat.0);
+            columns.users.push(member.user.as_str());
+            columns.joined.push(member.joined.0);
+        }
+        columns
+    }
+}
