@@ -81,7 +81,8 @@ async fn a_query_that_fails_for_one_caller_is_run_again_for_the_others() {
              CREATE VIEW messages AS
              SELECT application_id, id, timestamp, sender, recipient, created, edited, read,
                     CASE WHEN text = 'poison' THEN (1 / (length(text) - 6))::text ELSE text END AS text,
-                    files, attributes, reply_to, deleted, idempotency_key, request_digest
+                    files, attributes, reply_to, deleted, idempotency_key, request_digest,
+                    chat_number, number
              FROM stored",
         )
         .await;

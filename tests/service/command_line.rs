@@ -16,12 +16,13 @@ fn text(output: &[u8]) -> &str {
 
 #[tokio::test]
 async fn a_printed_token_opens_the_service() {
-    let (_database, replica) = service().await;
+    let (database, replica) = service().await;
     let secret = [("MESSAGES_SECRET", SECRET)];
     let output = run(&["token", "--user", "jane", "--expires-in", "60"], &secret);
     assert!(output.status.success());
     let jane = replica.with_token(text(&output.stdout).trim());
     assert_eq!(jane.send("john", "hi").await["from"], "jane");
+    database.execute("INSERT INTO applications (id, name) VALUES (2, 'other')").await;
     let output = run(&["token", "--user", "jane", "--application", "2"], &secret);
     let other = replica.with_token(text(&output.stdout).trim());
     assert_eq!(other.sync("").await["total"], 0, "another application");

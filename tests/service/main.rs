@@ -10,17 +10,22 @@
 
 mod support;
 
+mod applications;
 mod browser;
 mod callers;
 mod cancelled;
 mod changing;
+mod chats;
 mod coalescing;
 mod command_line;
 mod crashes;
 mod edges;
 mod events;
 mod following;
+mod history;
 mod idempotency;
+mod isolation;
+mod issuers;
 mod lost_commits;
 mod openapi;
 mod outages;

@@ -16,6 +16,7 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
+    as_user: Option<String>,
 }
 
 /// An answer, read to its end.
@@ -31,11 +32,19 @@ impl Client {
         // The client asks for a provider even where it speaks no TLS; one is enough for all.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        Self { http, base: base.to_owned(), token }
+        Self { http, base: base.to_owned(), token, as_user: None }
+    }
+
+    /// The same caller, an application, acting as one of its users.
+    pub fn acting_as(&self, user: &str) -> Self {
+        Self { as_user: Some(user.to_owned()), ..self.clone() }
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.base));
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(user) = &self.as_user {
+            request = request.header("As-User", user);
+        }
         match &self.token {
             Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
             None => request,
@@ -84,6 +93,33 @@ impl Client {
 
     pub fn deleting(&self, id: &Value) -> RequestBuilder {
         self.request(Method::DELETE, &format!("/messages/{id}"))
+    }
+
+    /// A request of any method with a body.
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> Reply {
+        Reply::of(self.request(method, path).json(&body)).await
+    }
+
+    /// A request without a body, but perhaps with a state of what it changes.
+    pub async fn ask(&self, method: Method, path: &str, if_match: Option<&Value>) -> Reply {
+        let request = self.request(method, path);
+        Reply::of(match if_match {
+            Some(tag) => request.header(IF_MATCH, tag.to_string()),
+            None => request,
+        })
+        .await
+    }
+
+    /// Creates a chat with members; gives its number.
+    pub async fn chat(&self, name: &str, members: &[&str]) -> i64 {
+        let body = json!({ "name": name, "members": members });
+        self.call(Method::POST, "/chats", body).await.expect(201)["number"].as_i64().unwrap()
+    }
+
+    /// Sends a text into a chat and gives the message.
+    pub async fn post_into(&self, chat: i64, text: &str) -> Value {
+        let path = format!("/chats/{chat}/messages");
+        self.call(Method::POST, &path, json!({ "text": text })).await.expect(201)
     }
 
     /// A page of the timeline.

@@ -16,7 +16,7 @@ pub use database::{Database, open_lane};
 pub use load::{Acknowledged, Follower, Load, Way, missed};
 pub use proxy::{Cut, Proxy};
 pub use queue::{Delivered, EventQueue};
-pub use replica::{Replica, SECRET, Settings, token};
+pub use replica::{Replica, SECRET, Settings, administered, token};
 pub use servers::Servers;
 pub use stream::Stream;
 

@@ -16,6 +16,14 @@ use super::{Client, Database, PATIENCE};
 
 pub const SECRET: &str = "a secret for tests that is long enough";
 
+/// The administrator's token.
+pub const ADMIN_TOKEN: &str = "the administrator's token, long enough";
+
+/// Settings with an administrator.
+pub fn administered() -> Settings {
+    Settings::default().with("MESSAGES_ADMIN_TOKEN", ADMIN_TOKEN)
+}
+
 /// What a replica is started with beside its database.
 #[derive(Default, Clone)]
 pub struct Settings {
@@ -88,6 +96,11 @@ impl Replica {
             Self { base: format!("http://{}", address.as_deref().unwrap_or_default()), process, log };
         assert!(address.is_ok(), "the replica does not listen: {:#?}", replica.log());
         replica
+    }
+
+    /// Who manages applications, where the replica was started with [`administered`].
+    pub fn administrator(&self) -> Client {
+        self.with_token(ADMIN_TOKEN)
     }
 
     /// A user of application 1 who calls this replica.

@@ -1,0 +1,275 @@
+//! Users whom somebody else signs in: a JWK Set and a token introspection endpoint, both behind a
+//! real HTTP server.
+
+use std::{
+    collections::HashMap,
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Form, Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::{get, post},
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
+use serde_json::{Value, json};
+
+use crate::support::{Client, Database, Replica, Settings, eventually};
+
+const ISSUER: &str = "https://issuer.example";
+
+/// A service that signs people in, which may be away.
+#[derive(Clone, Default)]
+struct Issuer {
+    keys: Arc<Mutex<Vec<Value>>>,
+    /// What is answered for session keys.
+    sessions: Arc<Mutex<HashMap<String, Value>>>,
+    is_away: Arc<std::sync::atomic::AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Issuer {
+    async fn start(&self) -> String {
+        let router = Router::new()
+            .route("/jwks", get(jwks))
+            .route("/introspect", post(introspect))
+            .with_state(self.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        base
+    }
+
+    fn answer(&self, answer: Value) -> Result<Json<Value>, StatusCode> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        Ok(Json(answer))
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn open_session(&self, key: &str, session: Value) {
+        self.sessions.lock().unwrap().insert(key.to_owned(), session);
+    }
+
+    fn go_away(&self) {
+        self.is_away.store(true, Ordering::SeqCst);
+    }
+}
+
+async fn jwks(State(issuer): State<Issuer>) -> Result<Json<Value>, StatusCode> {
+    let keys = issuer.keys.lock().unwrap().clone();
+    issuer.answer(json!({ "keys": keys }))
+}
+
+#[derive(serde::Deserialize)]
+struct Question {
+    token: String,
+}
+
+async fn introspect(
+    State(issuer): State<Issuer>,
+    headers: HeaderMap,
+    Form(question): Form<Question>,
+) -> Result<Json<Value>, StatusCode> {
+    // "messages:secret"
+    if headers["authorization"] != "Basic bWVzc2FnZXM6c2VjcmV0" {
+        return Err(StatusCode::UNAUTHORIZED);
+    }
+    let session = issuer.sessions.lock().unwrap().get(&question.token).cloned();
+    issuer.answer(session.unwrap_or_else(|| json!({ "active": false })))
+}
+
+/// A key pair of the issuer.
+struct Key {
+    id: &'static str,
+    algorithm: Algorithm,
+    encoding: EncodingKey,
+}
+
+impl Key {
+    fn generate(id: &'static str, algorithm: Algorithm) -> Self {
+        let arguments: &[&str] = match algorithm {
+            Algorithm::RS256 => &["-algorithm", "RSA"],
+            Algorithm::ES256 => &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+            _ => &["-algorithm", "ED25519"],
+        };
+        let output = Command::new("openssl").arg("genpkey").args(arguments).output().unwrap();
+        let pem = output.stdout;
+        let encoding = match algorithm {
+            Algorithm::RS256 => EncodingKey::from_rsa_pem(&pem),
+            Algorithm::ES256 => EncodingKey::from_ec_pem(&pem),
+            _ => EncodingKey::from_ed_pem(&pem),
+        };
+        Self { id, algorithm, encoding: encoding.expect("openssl writes keys") }
+    }
+
+    fn public(&self) -> Value {
+        let mut jwk = Jwk::from_encoding_key(&self.encoding, self.algorithm).unwrap();
+        jwk.common.key_id = Some(self.id.to_owned());
+        serde_json::to_value(jwk).unwrap()
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let header = Header { kid: Some(self.id.to_owned()), ..Header::new(self.algorithm) };
+        encode(&header, claims, &self.encoding).unwrap()
+    }
+}
+
+fn claims() -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    json!({ "sub": "jane", "exp": now + 600, "iss": ISSUER, "aud": ["messages", "other"] })
+}
+
+fn with(name: &str, value: impl Into<Value>) -> Value {
+    let mut claims = claims();
+    claims[name] = value.into();
+    claims
+}
+
+async fn start(issuer: &Issuer) -> (Database, Replica) {
+    let base = issuer.start().await;
+    let database = Database::fresh().await;
+    let settings = Settings::default()
+        .with("MESSAGES_JWKS_URL", format!("{base}/jwks"))
+        .with("MESSAGES_JWKS_ISSUER", ISSUER)
+        .with("MESSAGES_JWKS_AUDIENCE", "messages")
+        .with("MESSAGES_INTROSPECTION_URL", format!("{base}/introspect"))
+        .with("MESSAGES_INTROSPECTION_CLIENT_SECRET", "secret");
+    let replica = Replica::start(&database, settings).await;
+    database.execute("INSERT INTO applications (id, name) VALUES (2, 'other')").await;
+    (database, replica)
+}
+
+async fn sync(client: &Client) -> u16 {
+    client.get("/messages").await.status
+}
+
+#[tokio::test]
+async fn an_issuers_tokens_are_verified_by_its_keys() {
+    let issuer = Issuer::default();
+    let keys = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+    let keys =
+        ["rsa", "ec", "ed"].into_iter().zip(keys).map(|(id, algorithm)| Key::generate(id, algorithm));
+    let keys: Vec<_> = keys.collect();
+    *issuer.keys.lock().unwrap() = keys.iter().map(Key::public).collect();
+    let (_database, replica) = start(&issuer).await;
+    for key in &keys {
+        let jane = replica.with_token(&key.sign(&claims()));
+        assert_eq!(jane.send("john", "hi").await["from"], "jane", "{}", key.id);
+    }
+    assert_eq!(issuer.asked(), 1, "the set is read once");
+    for (claims, why) in [
+        (with("iss", "https://other.example"), "issuer or audience"),
+        (with("aud", "other"), "issuer or audience"),
+        (with("exp", 1), "expired"),
+        (with("sub", "a b"), "sub"),
+        (with("app", 2), "application that its issuer speaks for"),
+        (json!({ "sub": "jane", "exp": claims()["exp"] }), "JSON Web Token"),
+    ] {
+        let problem = replica.with_token(&keys[1].sign(&claims)).get("/messages").await;
+        let problem = problem.expect_problem(401, "unauthorized");
+        assert!(problem["detail"].as_str().unwrap().contains(why), "{problem}");
+    }
+    // The service's own tokens go on.
+    assert_eq!(sync(&replica.user("jane")).await, 200);
+}
+
+#[tokio::test]
+async fn the_algorithm_is_the_keys_and_not_the_tokens() {
+    let issuer = Issuer::default();
+    let key = Key::generate("rsa", Algorithm::RS256);
+    let public = key.public();
+    *issuer.keys.lock().unwrap() = vec![public.clone()];
+    let (_database, replica) = start(&issuer).await;
+    let forged = |algorithm: Algorithm| {
+        // The public key as the secret of an HMAC: the classic confusion.
+        let header = Header { kid: Some("rsa".to_owned()), ..Header::new(algorithm) };
+        let secret = EncodingKey::from_secret(public["n"].as_str().unwrap().as_bytes());
+        encode(&header, &claims(), &secret).unwrap()
+    };
+    for algorithm in [Algorithm::HS256, Algorithm::HS384] {
+        assert_eq!(sync(&replica.with_token(&forged(algorithm))).await, 401);
+    }
+    let stranger = Key::generate("rsa", Algorithm::RS256);
+    assert_eq!(sync(&replica.with_token(&stranger.sign(&claims()))).await, 401);
+    let other_kind = Key::generate("rsa", Algorithm::ES256);
+    assert_eq!(sync(&replica.with_token(&other_kind.sign(&claims()))).await, 401);
+}
+
+#[tokio::test]
+async fn a_new_key_is_found_at_a_limited_rate_and_old_ones_outlive_an_outage() {
+    let issuer = Issuer::default();
+    let (old, new) = (Key::generate("old", Algorithm::EdDSA), Key::generate("new", Algorithm::EdDSA));
+    *issuer.keys.lock().unwrap() = vec![old.public()];
+    let (_database, replica) = start(&issuer).await;
+    let (by_old, by_new) =
+        (replica.with_token(&old.sign(&claims())), replica.with_token(&new.sign(&claims())));
+    assert_eq!(sync(&by_old).await, 200);
+    for _ in 0..20 {
+        assert_eq!(sync(&by_new).await, 401);
+    }
+    assert_eq!(issuer.asked(), 1, "an unknown key is no reason to ask again and again");
+    issuer.keys.lock().unwrap().push(new.public());
+    eventually("the new key is found", async || (sync(&by_new).await == 200).then_some(())).await;
+    assert_eq!(issuer.asked(), 2);
+    issuer.go_away();
+    let unknown = replica.with_token(&Key::generate("third", Algorithm::EdDSA).sign(&claims()));
+    eventually("the outage is noticed", async || (sync(&unknown).await == 503).then_some(())).await;
+    assert_eq!((sync(&by_old).await, sync(&by_new).await), (200, 200), "known keys are kept");
+}
+
+#[tokio::test]
+async fn a_session_key_is_resolved_and_an_outage_lets_nobody_in() {
+    let issuer = Issuer::default();
+    issuer.open_session("session-key", json!({ "active": true, "sub": "jane" }));
+    let (_database, replica) = start(&issuer).await;
+    let jane = replica.with_token("session-key");
+    assert_eq!(jane.send("john", "hi").await["from"], "jane");
+    assert_eq!(sync(&jane).await, 200);
+    assert_eq!(issuer.asked(), 1, "the answer is kept for a moment");
+    replica.with_token("another-key").get("/messages").await.expect_problem(401, "unauthorized");
+    issuer.go_away();
+    let unknown = replica.with_token("a-third-key").get("/messages").await;
+    unknown.expect_problem(503, "issuer-unavailable");
+    assert!(!unknown.header("retry-after").is_empty());
+    assert!(!replica.log().iter().any(|line| line.contains("third-key")), "keys are not logged");
+    eventually("the kept answer is forgotten", async || (sync(&jane).await == 503).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_session_ends_and_speaks_for_its_applications_alone() {
+    let issuer = Issuer::default();
+    let (_database, replica) = start(&issuer).await;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    for (session, why) in [
+        (json!({ "active": false, "sub": "jane" }), "not known"),
+        (json!({ "active": true, "sub": "jane", "exp": now - 1 }), "expired"),
+        (json!({ "active": true, "sub": "a b" }), "sub"),
+        (json!({ "active": true }), "sub"),
+        (json!({ "active": true, "sub": "jane", "app": 2 }), "application"),
+    ] {
+        let key = session.to_string().replace(['"', ' '], "-");
+        issuer.open_session(&key, session);
+        let problem = replica.with_token(&key).get("/messages").await;
+        let problem = problem.expect_problem(401, "unauthorized");
+        assert!(problem["detail"].as_str().unwrap().contains(why), "{problem}");
+    }
+    issuer.open_session("short", json!({ "active": true, "sub": "jane", "exp": now + 10 }));
+    let jane = replica.with_token("short");
+    let mut stream = jane.stream("").await;
+    let ended = async { while stream.try_block().await.unwrap().is_some() {} };
+    tokio::time::timeout(Duration::from_secs(120), ended)
+        .await
+        .expect("the stream ends with the session");
+}
