@@ -82,11 +82,11 @@ pub struct ServeConfig {
     #[arg(long, env = "READ_QUEUE_MAX", default_value_t = 4096, value_parser = queue_length)]
     pub read_queue_max: usize,
     /// Streams and held answers that may be open on this replica; one more is answered with 503.
-    #[arg(long, env = "LIVE_CONNECTIONS_MAX", default_value_t = 8000)]
+    #[arg(long, env = "LIVE_CONNECTIONS_MAX", default_value_t = 8000, value_parser = live_connections)]
     pub live_connections_max: usize,
     /// Streams and held answers that one user may have open on this replica; one more is answered
     /// with 429.
-    #[arg(long, env = "LIVE_CONNECTIONS_PER_USER_MAX", default_value_t = 100)]
+    #[arg(long, env = "LIVE_CONNECTIONS_PER_USER_MAX", default_value_t = 100, value_parser = live_connections)]
     pub live_connections_per_user_max: usize,
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "human")]
@@ -105,7 +105,7 @@ pub struct DatabaseConfig {
 
 #[derive(Debug, Args)]
 pub struct SecretConfig {
-    /// Signs user tokens (HS256) and keys the digests of requests: at least 32 bytes.
+    /// Signs user tokens (HS256) and tickets, and keys the digests of requests: at least 32 bytes.
     #[arg(long = "secret", env = "MESSAGES_SECRET", hide_env_values = true)]
     pub messages_secret: SecretString,
 }
@@ -203,6 +203,16 @@ fn queue_length(value: &str) -> Result<usize, String> {
     match value.parse() {
         Ok(length) if (1..=QUEUE_LENGTH_MAX).contains(&length) => Ok(length),
         _ => Err(format!("must be 1 to {QUEUE_LENGTH_MAX}")),
+    }
+}
+
+/// The most live connections that can be set: the others are for those who only ask.
+const LIVE_CONNECTIONS_MAX: usize = 9_000;
+
+fn live_connections(value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(count) if (1..=LIVE_CONNECTIONS_MAX).contains(&count) => Ok(count),
+        _ => Err(format!("must be 1 to {LIVE_CONNECTIONS_MAX}")),
     }
 }
 

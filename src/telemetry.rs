@@ -47,6 +47,9 @@ fn describe() {
     describe_histogram!("http_request_seconds", Unit::Seconds, "Requests by route, method and status");
     describe_gauge!("http_connections", "Open connections");
     describe_gauge!("messages_live_connections", "Open streams and held answers, by kind");
+    describe_counter!("http_held_requests_total", "Streams and held answers, by route");
+    describe_counter!("messages_wakeups_total", "Notifications heard, by whom they wake");
+    describe_counter!("messages_lost_wakeups_total", "Changes that were found without a wake-up");
     describe_histogram!(
         "messages_delivery_seconds",
         Unit::Seconds,

@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sync", &["domain", "store", "batching"]),
     ("outbox", &["domain", "store"]),
     ("auth", &["domain", "store"]),
-    ("live", &["domain", "store", "sync"]),
+    ("live", &["domain", "store", "sync", "batching"]),
     ("config", &["domain", "outbox", "telemetry"]),
     ("http", &["domain", "timeline", "sync", "live", "auth", "store", "batching"]),
 ];

@@ -10,14 +10,15 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{StreamExt, stream};
-use tokio::time::{Instant, interval, sleep, timeout_at};
+use futures_util::{FutureExt, StreamExt, stream};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
 use super::{
     Service, media,
     problem::Problem,
     representation::{CaughtUp, MessageUpdate},
     request::{Held, RequestId},
+    server::Link,
     sse::{Blocks, COMMENT},
 };
 use crate::{
@@ -51,10 +52,10 @@ pub async fn hold(
 ) -> Result<Changes, Problem> {
     let deadline = Instant::now() + wait;
     let mut follower = service.live.follow(Kind::Poll, request, with_messages)?;
-    let mut changes = follower.read().await?;
+    let mut last = None;
     let waiting = async {
-        while changes.entries.is_empty() {
-            changes = follower.read().await?;
+        while last.as_ref().is_none_or(|changes: &Changes| changes.entries.is_empty()) {
+            last = Some(follower.read().await?);
         }
         Ok::<_, Problem>(())
     };
@@ -62,7 +63,11 @@ pub async fn hold(
         waited = timeout_at(deadline, waiting) => waited.unwrap_or(Ok(()))?,
         () = service.until_end(validity) => {}
     }
-    Ok(changes)
+    match last {
+        Some(changes) => Ok(changes),
+        // Not even the first read has come to an end.
+        None => Ok(follower.read().await?),
+    }
 }
 
 /// Answers with a stream of everything after the cursor, and of each change as it is committed.
@@ -72,19 +77,25 @@ pub fn open(
     request: PageRequest,
     with_messages: bool,
     request_id: RequestId,
+    link: &Link,
 ) -> Result<Response, Problem> {
     let request = PageRequest { size: STREAM_PAGE, ..request };
     let follower = service.live.follow(Kind::Stream, request, with_messages)?;
     let teller = Teller { follower, request_id, state: State::Opening };
     let blocks = stream::unfold(teller, async |mut teller| Some((teller.next().await?, teller)));
     let service = service.clone();
-    let end = async move { service.until_end(&validity).await };
+    let end = async move { service.until_end(&validity).await }.shared();
+    link.must_end(end.clone());
     let blocks = stream::iter([COMMENT]).chain(blocks).take_until(end);
-    let body = tokio_stream::StreamExt::timeout_repeating(blocks, interval(COMMENT_PERIOD))
+    let mut pauses = interval(COMMENT_PERIOD);
+    pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let body = tokio_stream::StreamExt::timeout_repeating(blocks, pauses)
         .map(|block| Ok::<_, Infallible>(block.unwrap_or(COMMENT)));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media::EVENT_STREAM)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        // It is the last answer of its connection, which ends with it.
+        (header::CONNECTION, HeaderValue::from_static("close")),
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     let mut response = (headers, Body::from_stream(body)).into_response();

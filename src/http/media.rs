@@ -57,7 +57,7 @@ impl Offer {
 
     const fn event_stream() -> Self {
         let (text, event_stream) = (Name::new_unchecked("text"), Name::new_unchecked("event-stream"));
-        Self { accepted_as: MediaType::new(text, event_stream), label: EVENT_STREAM, is_alias: false }
+        Self { accepted_as: MediaType::new(text, event_stream), label: EVENT_STREAM, is_alias: true }
     }
 }
 
@@ -221,6 +221,7 @@ mod tests {
         assert!(prefers("text/event-stream, */*;q=0.1"));
         assert!(!prefers("*/*"));
         assert!(!prefers("application/json, text/event-stream"));
+        assert!(!prefers("text/html, text/*;q=0.8, */*;q=0.1"));
         assert!(!prefers("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
     }
 

@@ -21,6 +21,7 @@ use super::{
     problem::Problem,
     representation::{self, Json, MessageUpdates},
     request::RequestId,
+    server::Link,
 };
 use crate::{
     domain::MessageId,
@@ -79,11 +80,13 @@ pub async fn send_message(
 /// you, in order, and never miss one. With `wait` the answer is held until there is something.
 ///
 /// With `Accept: text/event-stream` the answer is a stream of the same: a block with the cursor's
-/// `id` alone, then `event: update` for each change, with its timestamp as `id` and an entry of
-/// `messages` as `data`; `event: current` whenever everything so far was told; `event: reset`, and
-/// the end, for a cursor that would be 410. Comments keep it open. It ends when the token does,
-/// when the service shuts down, or when nothing of it is taken for 60 s; open it again with
-/// `Last-Event-ID`, on any replica, and nothing is lost or repeated.
+/// `id` alone, a `retry`, then `event: update` for each change, with its timestamp as `id` and an
+/// entry of `messages` as `data`; `event: current` once everything so far was told, with `latest` as
+/// `data`, and again only after the client has been behind; `event: reset`, and the end, for a
+/// cursor that would be 410, with the problem as `data` and 0 as `id`. Comments keep it open; `limit`
+/// and `wait` do not count. It ends when the token does, when the service shuts down, or when
+/// nothing of it is taken for 60 s; open it again with `Last-Event-ID`, on any replica, and nothing
+/// is lost or repeated.
 #[utoipa::path(
     get,
     path = "/messages",
@@ -98,7 +101,7 @@ pub async fn send_message(
         ("Last-Event-ID" = Option<String>, Header, description = "For a stream: the id of its last event, which counts before `after`", pattern = "^[0-9]*$"),
     ),
     responses(
-        (status = 200, description = "A page, ascending by timestamp",
+        (status = 200, description = "A page, ascending by timestamp; or a stream",
             content(
                 (MessageUpdates = "application/vnd.messageUpdates.v1+json"),
                 (MessageUpdates = "application/json"),
@@ -113,6 +116,7 @@ pub async fn sync_messages(
     accept: Accept<Updates>,
     params: SyncParams,
     Extension(request_id): Extension<RequestId>,
+    Extension(link): Extension<Link>,
     headers: HeaderMap,
 ) -> Answer {
     let SyncParams { after, limit, with_messages, wait } = params;
@@ -121,7 +125,7 @@ pub async fn sync_messages(
     let mut request = PageRequest { application, user, after, size };
     if accept.media_type == media::EVENT_STREAM {
         request.after = last_event_id(&headers)?.or(after);
-        return live::open(&service, caller.validity, request, with_messages, request_id);
+        return live::open(&service, caller.validity, request, with_messages, request_id, &link);
     }
     if wait.is_zero() {
         let changes = service.sync.changes_after(request, with_messages).await?;

@@ -57,7 +57,9 @@ pub async fn frame(mut request: Request, next: Next) -> Response {
         Err(problem) => problem.into_response(),
     };
     span.in_scope(|| finish(&mut response, &id, began));
-    if response.extensions().get::<Held>().is_none() {
+    if response.extensions().get::<Held>().is_some() {
+        metrics::counter!("http_held_requests_total", "route" => route).increment(1);
+    } else {
         metrics::histogram!(
             "http_request_seconds",
             "method" => method,

@@ -2,10 +2,14 @@
 //!
 //! HTTP/1.1 alone is spoken: TLS, and HTTP/2 with it, is the business of the proxy in front.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -14,11 +18,12 @@ use hyper_util::{
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, oneshot},
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 /// How long a request's head may take to arrive, counted from the connect or from the end of the
 /// request before it: so also how long an idle connection is kept.
@@ -45,6 +50,39 @@ const CONNECTIONS_MAX: usize = 10_000;
 /// The pause after a connection that could not be accepted, which mostly means that the process
 /// has no more file descriptors: it needs a moment in which others are closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a stream that has to end may take to be taken by its reader.
+const FLUSH_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// When something has to be over.
+type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Lets an answer say when its connection must end, whether or not its reader takes the rest.
+#[derive(Clone)]
+pub struct Link(Arc<Mutex<Option<oneshot::Sender<End>>>>);
+
+impl Link {
+    fn new() -> (Self, oneshot::Receiver<End>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(Arc::new(Mutex::new(Some(sender)))), receiver)
+    }
+
+    /// The connection is cut a few seconds after `end`. Only the first call counts.
+    pub fn must_end(&self, end: impl Future<Output = ()> + Send + 'static) {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Without a receiver the connection has ended already.
+        let _ = sender.map(|sender| sender.send(Box::pin(end)));
+    }
+}
+
+/// Waits until a connection must be cut.
+async fn overdue(end: oneshot::Receiver<End>) {
+    match end.await {
+        Ok(end) => end.await,
+        Err(_) => std::future::pending().await,
+    }
+    sleep(FLUSH_TIME_MAX).await;
+}
 
 /// Serves until `stop`, then takes no more connections and lets open requests end.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
@@ -78,14 +116,23 @@ async fn accept(
                 continue;
             }
         };
-        let service = TowerToHyperService::new(router.clone());
+        let (link, end) = Link::new();
+        let service = router.clone().map_request(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(link.clone());
+            request
+        });
+        let service = TowerToHyperService::new(service);
         let connection = graceful.watch(builder.serve_connection(prepare(stream), service));
         let aborted = aborted.clone();
         spawn(async move {
             let open = metrics::gauge!("http_connections");
             open.increment(1.0);
             // A connection that breaks is its caller's affair.
-            let _ = aborted.run_until_cancelled(connection).await;
+            tokio::select! {
+                _ = connection => {}
+                () = overdue(end) => {}
+                () = aborted.cancelled() => {}
+            }
             open.decrement(1.0);
             drop(place);
         });

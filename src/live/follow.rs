@@ -1,25 +1,36 @@
 //! Following the timeline: register, read, wait, read again.
 
 use std::{
+    ops::Range,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::{Full, Hub, Kind, hub::Place};
 use crate::{
+    batching::NotDone,
     domain::Clock,
     store::pages::PageRequest,
     sync::{self, Changes, Sync},
 };
 
-/// Whoever waits looks this often without being woken: a lost wake-up costs no more than that.
-const TICK: Duration = Duration::from_secs(5);
+/// Whoever waits looks this often without being woken, in milliseconds: a lost wake-up costs no more
+/// than that. It is spread, so that those who were woken together do not look together ever after.
+const TICK_MILLISECONDS: Range<u64> = 4000..6000;
 
-/// Followers that read at the same time: two full batches. Where everybody is woken at once, the
-/// others wait here, and leave the readers' queue to those who ask for themselves.
-const READING_MAX: usize = 512;
+/// Followers that read at the same time, without and with data: two full batches each. Where
+/// everybody is woken at once, the others wait here, and leave the readers' queues to those who ask
+/// for themselves.
+const READING_MAX: usize = 2 * sync::BATCH_MAX;
+const READING_DATA_MAX: usize = 2 * sync::DATA_BATCH_MAX;
+
+/// How long a follower waits for its turn to read.
+const TURN_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The way in for long polls and streams.
 #[derive(Clone)]
@@ -27,6 +38,7 @@ pub struct Live {
     sync: Sync,
     hub: Arc<Hub>,
     reading: Arc<Semaphore>,
+    reading_data: Arc<Semaphore>,
     clock: Clock,
 }
 
@@ -40,9 +52,18 @@ pub struct Follower {
     has_caught_up: bool,
 }
 
+/// How a wait has ended.
+enum Waited {
+    /// By a wake-up; with the time when the oldest of its changes was written, where it is known.
+    Woken(Option<SystemTime>),
+    InVain,
+}
+
 impl Live {
     pub fn new(sync: Sync, hub: Arc<Hub>, clock: Clock) -> Self {
-        Self { sync, hub, reading: Arc::new(Semaphore::new(READING_MAX)), clock }
+        let reading = Arc::new(Semaphore::new(READING_MAX));
+        let reading_data = Arc::new(Semaphore::new(READING_DATA_MAX));
+        Self { sync, hub, reading, reading_data, clock }
     }
 
     /// Begins to follow where `request` says; nothing is read yet.
@@ -65,26 +86,44 @@ impl Follower {
     /// that a read does not find has raised it since, or will. Dropping the future loses nothing:
     /// the cursor moves with the answer.
     pub async fn read(&mut self) -> Result<Changes, sync::Error> {
-        let mut written = None;
-        if self.has_caught_up {
-            written = timeout(TICK, self.place.woken()).await.ok().flatten();
-        }
+        let waited = if self.has_caught_up { Some(self.wait().await) } else { None };
         // Whatever ends this read, the next one need not wait again.
         self.has_caught_up = false;
-        let reading = self.live.reading.acquire().await;
+        let turn = self.turn().await?;
         let changes = self.live.sync.changes_after(self.request.clone(), self.with_messages).await?;
-        drop(reading);
+        drop(turn);
         self.request.after = Some(changes.next);
         self.has_caught_up = changes.has_caught_up();
-        if let Some(written) = written
-            && !changes.entries.is_empty()
-        {
-            self.record_delivery(written);
+        match waited {
+            Some(waited) if !changes.entries.is_empty() => self.record(waited),
+            _ => {}
         }
         Ok(changes)
     }
 
-    fn record_delivery(&self, written: SystemTime) {
+    async fn wait(&self) -> Waited {
+        let tick = Duration::from_millis(fastrand::u64(TICK_MILLISECONDS));
+        timeout(tick, self.place.woken()).await.map_or(Waited::InVain, Waited::Woken)
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, sync::Error> {
+        let live = &self.live;
+        let reading = if self.with_messages { &live.reading_data } else { &live.reading };
+        let turn = timeout(TURN_TIME_MAX, reading.acquire()).await;
+        let overdue = sync::Error::NotDone(NotDone::Overdue);
+        turn.map_err(|_| overdue)?.map_err(|_| sync::Error::NotDone(NotDone::Closed))
+    }
+
+    /// Measures what has brought a change.
+    fn record(&self, waited: Waited) {
+        let written = match waited {
+            Waited::InVain => {
+                metrics::counter!("messages_lost_wakeups_total").increment(1);
+                return;
+            }
+            Waited::Woken(None) => return,
+            Waited::Woken(Some(written)) => written,
+        };
         // Clocks of two machines may disagree by more than a delivery takes.
         let taken = (self.live.clock)().duration_since(written).unwrap_or_default();
         metrics::histogram!("messages_delivery_seconds").record(taken.as_secs_f64());

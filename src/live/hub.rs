@@ -49,8 +49,9 @@ struct Waiting {
     by_user: HashMap<WakeKey, Vec<Arc<Flag>>>,
 }
 
-#[derive(Default)]
 struct Flag {
+    application: ApplicationId,
+    user: UserId,
     raised: Notify,
     /// When the oldest of what has raised it was written.
     since: Mutex<Option<SystemTime>>,
@@ -77,13 +78,15 @@ impl Hub {
         user: &UserId,
     ) -> Result<Place, Full> {
         let key = WakeKey::of(application, user);
-        let flag = Arc::<Flag>::default();
+        let flag = Arc::new(Flag::new(application, user));
         let mut waiting = self.waiting();
         if waiting.total >= self.limits.total_max {
             return Err(Full::Service);
         }
         let places = waiting.by_user.entry(key).or_default();
-        if places.len() >= self.limits.per_user_max {
+        // Users may share a key, but not a limit.
+        let is_own = |place: &&Arc<Flag>| place.application == application && place.user == *user;
+        if places.iter().filter(is_own).count() >= self.limits.per_user_max {
             return Err(Full::User);
         }
         places.push(Arc::clone(&flag));
@@ -95,6 +98,7 @@ impl Hub {
     /// Raises the flags of those whom the wake-up names.
     pub fn wake(&self, wakeup: &Wakeup) {
         let waiting = self.waiting();
+        metrics::counter!("messages_wakeups_total", "who" => wakeup.who.name()).increment(1);
         match &wakeup.who {
             Who::Users(keys) => {
                 let places = keys.iter().filter_map(|key| waiting.by_user.get(key));
@@ -139,6 +143,10 @@ impl Drop for Place {
 }
 
 impl Flag {
+    fn new(application: ApplicationId, user: &UserId) -> Self {
+        Self { application, user: user.clone(), raised: Notify::new(), since: Mutex::default() }
+    }
+
     fn raise(&self, written: Option<SystemTime>) {
         let mut since = unpoisoned(&self.since);
         *since = since.or(written);

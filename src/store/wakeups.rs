@@ -47,6 +47,16 @@ pub enum Who {
     Everybody,
 }
 
+impl Who {
+    /// The kind, for metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Users(_) => "users",
+            Self::Everybody => "everybody",
+        }
+    }
+}
+
 /// The users of one commit as the lists of its notifications.
 pub fn lists(keys: impl Iterator<Item = WakeKey>) -> Vec<String> {
     let keys: Vec<_> = keys.collect::<BTreeSet<_>>().into_iter().collect();

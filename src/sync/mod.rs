@@ -24,11 +24,11 @@ use crate::{
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Callers answered by one query for pages of ids, or for single messages.
-const BATCH_MAX: usize = 256;
+pub const BATCH_MAX: usize = 256;
 
 /// Callers answered by one query for pages with data: at about 1 MiB each, this bounds the memory
 /// of one query.
-const DATA_BATCH_MAX: usize = 16;
+pub const DATA_BATCH_MAX: usize = 16;
 
 /// Queries in flight for each kind of read, each on a connection of its own.
 const READERS: usize = 2;

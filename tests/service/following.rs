@@ -10,10 +10,14 @@ use tokio::{
 
 use crate::support::{Database, Follower, Load, Replica, Settings, Way, eventually, service, token};
 
-/// How many listeners PostgreSQL has terminated.
+/// Terminates the listeners of both replicas once both are there; gives how many it was.
 async fn terminate_listeners(database: &Database) -> i64 {
-    let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-                     WHERE datname = current_database() AND application_name = 'messages listener'";
+    let terminate = "WITH listeners AS (
+                         SELECT pid FROM pg_stat_activity
+                         WHERE datname = current_database() AND application_name = 'messages listener'
+                     )
+                     SELECT count(pg_terminate_backend(pid)) FROM listeners
+                     WHERE (SELECT count(*) FROM listeners) = 2";
     database.count(terminate).await
 }
 
@@ -26,6 +30,8 @@ async fn a_listener_that_loses_its_connection_loses_nothing_for_its_followers() 
     let clients = || vec![one.user("john"), other.user("john")];
     let mut load = Load::start(ways.map(|way| Follower::new(way, clients())));
     load.add_writers(8, "john", &[&one, &other]);
+    let woken = async || one.metric("messages_wakeups_total", "who=\"everybody\"").await;
+    let before = woken().await;
     for _ in 0..5 {
         load.until_more(100).await;
         eventually("both listeners are terminated", async || {
@@ -34,6 +40,10 @@ async fn a_listener_that_loses_its_connection_loses_nothing_for_its_followers() 
         .await;
     }
     load.finish().await;
+    eventually("everybody was woken after each loss", async || {
+        (woken().await >= before + 5.0).then_some(())
+    })
+    .await;
     // Only what a wake-up has brought is measured: so the listener listens again.
     let deliveries = async || one.metric("messages_delivery_seconds_count", "").await;
     let before = deliveries().await;
@@ -45,6 +55,29 @@ async fn a_listener_that_loses_its_connection_loses_nothing_for_its_followers() 
         (deliveries().await > before).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_change_that_no_wake_up_tells_of_is_found_all_the_same() {
+    let (database, replica) = service().await;
+    let john = replica.user("john");
+    let mut stream = john.stream("").await;
+    stream.begin_current().await;
+    let silently = "INSERT INTO updates (application_id, user_id, timestamp, message_id)
+                    VALUES (1, 'john', nextval('timeline'), nextval('message_ids'))";
+    database.execute(silently).await;
+    let told = stream.event("update").await.id;
+    let polling = tokio::spawn({
+        let john = john.clone();
+        async move { john.sync(&format!("after={}&wait=60", told.unwrap())).await }
+    });
+    eventually("the answer is held", async || {
+        (replica.metric("messages_live_connections", "poll").await > 0.0).then_some(())
+    })
+    .await;
+    database.execute(silently).await;
+    assert_eq!(polling.await.unwrap()["total"], 1);
+    assert!(replica.metric("messages_lost_wakeups_total", "").await >= 2.0, "that is measured");
 }
 
 /// A stream of whole messages over a connection that takes little and is not read.
@@ -117,6 +150,20 @@ async fn a_stream_ends_whose_reader_takes_nothing_for_a_minute() {
     let is_open = async || replica.metric("messages_live_connections", "kind=\"stream\"").await > 0.0;
     eventually("the stream is open", async || is_open().await.then_some(())).await;
     eventually("the stream ends", async || (!is_open().await).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_takes_nothing_does_not_hold_up_the_end_of_the_service() {
+    let (_database, mut replica) = service().await;
+    send_long(&replica, 500).await;
+    let _unread = open_unread(&replica, "john").await;
+    eventually("the stream is open", async || {
+        (replica.metric("messages_live_connections", "stream").await > 0.0).then_some(())
+    })
+    .await;
+    replica.signal_to_stop();
+    assert!(replica.ended().await.success());
+    assert!(!replica.log().iter().any(|line| line.contains("cut off")), "{:?}", replica.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,9 +102,11 @@ async fn an_idle_stream_is_kept_open_by_comments() {
     let (_database, replica) = service().await;
     let mut stream = replica.user("john").stream("").await;
     stream.begin_current().await;
+    let began = std::time::Instant::now();
     for _ in 0..2 {
         assert!(stream.block().await.unwrap().comment);
     }
+    assert!(began.elapsed() > Duration::from_secs(29), "one every 15 s: {:?}", began.elapsed());
     replica.user("jane").send("john", "hello").await;
     stream.event("update").await;
 }
@@ -143,11 +145,13 @@ async fn a_thousand_streams_do_not_hold_up_the_end_of_the_service() {
     }
     let mut open = opening.join_all().await;
     assert_eq!(streams(&replica).await, 1000.0);
+    let began = std::time::Instant::now();
     replica.signal_to_stop();
     for stream in &mut open {
         while stream.try_block().await.expect("the stream ends in order").is_some() {}
     }
     assert!(replica.ended().await.success());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert!(!replica.log().iter().any(|line| line.contains("cut off")), "{:?}", replica.log());
 }
 

@@ -6,6 +6,8 @@ use reqwest::{
 };
 use serde_json::Value;
 
+use super::PATIENCE;
+
 /// A stream of the timeline as it arrives.
 pub struct Stream {
     response: Response,
@@ -53,7 +55,8 @@ impl Stream {
                 self.unread = rest.to_owned();
                 return Ok(Some(block));
             }
-            let Some(chunk) = self.response.chunk().await? else { return Ok(None) };
+            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
+            let Some(chunk) = chunk.expect("the stream tells something")? else { return Ok(None) };
             self.unread.push_str(std::str::from_utf8(&chunk).expect("a page is whole"));
         }
     }
