@@ -11,7 +11,7 @@ use messages::{
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(config) => app::serve(config).await,
+        Command::Serve(config) => app::serve(*config).await,
         Command::Migrate(config) => app::migrate(&config).await,
         Command::Token(config) => app::print_token(&config),
         Command::Application(ApplicationCommand::Create(config)) => {
