@@ -33,6 +33,9 @@ CREATE TABLE chat_members (
     PRIMARY KEY (application_id, chat_number, user_id, joined)
 );
 
+-- The present members of a chat: whom its changes are told, and who is one of them.
+CREATE INDEX chat_members_of_chat ON chat_members (application_id, chat_number, user_id)
+    INCLUDE (joined) WHERE departed IS NULL;
 CREATE INDEX chat_members_of_user ON chat_members (application_id, user_id, chat_number)
     WHERE departed IS NULL;
 

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use moka::future::Cache;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::{Instant, sleep_until};
 
 use super::Error;
 use crate::{
@@ -12,8 +14,13 @@ use crate::{
     store::{self, PgPool},
 };
 
-/// How long a hash is trusted: a token that was replaced ends on every replica within this time.
-const HASH_LIFETIME: Duration = Duration::from_secs(3);
+/// How long a hash is trusted. A token that was replaced ends on every replica within this time and
+/// a read; a stream that it has opened, within a second more.
+const HASH_LIFETIME: Duration = Duration::from_secs(2);
+
+/// A token that is not the known one is a reason to read again, this long after the last read: so
+/// whoever guesses waits.
+const REREAD_PAUSE: Duration = Duration::from_millis(200);
 
 /// Applications whose hashes are kept; more are asked for again.
 const APPLICATIONS_MAX: u64 = 100_000;
@@ -55,41 +62,66 @@ pub fn is_same_secret(one: &str, other: &str) -> bool {
     hash(one).ct_eq(&hash(other)).into()
 }
 
+/// Stands for an application's token where it may be seen: its hash, hashed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    fn of(hash: &TokenHash) -> Self {
+        Self(Sha256::digest(hash).into())
+    }
+}
+
 /// Knows which applications exist, and the hashes of their tokens.
 pub struct Applications {
     pool: PgPool,
-    /// `None` for an application that does not exist; in it, `None` for one without a token.
-    hashes: Cache<ApplicationId, Option<Option<TokenHash>>>,
+    known: Cache<ApplicationId, Known>,
     /// Applications never cease to exist: these need not be asked for again.
     existing: Cache<ApplicationId, ()>,
 }
 
+/// What was read of an application.
+#[derive(Clone)]
+struct Known {
+    exists: bool,
+    token: Option<TokenHash>,
+    read: Instant,
+}
+
 impl Applications {
     pub fn new(pool: PgPool) -> Self {
-        let hashes = Cache::builder().max_capacity(APPLICATIONS_MAX).time_to_live(HASH_LIFETIME).build();
-        Self { pool, hashes, existing: Cache::new(APPLICATIONS_MAX) }
+        let known = Cache::builder().max_capacity(APPLICATIONS_MAX).time_to_live(HASH_LIFETIME).build();
+        Self { pool, known, existing: Cache::new(APPLICATIONS_MAX) }
     }
 
     /// The application that a token stands for, if it looks like one of an application.
-    pub async fn identify(&self, token: &str) -> Option<Result<(ApplicationId, TokenHash), Error>> {
+    pub async fn identify(&self, token: &str) -> Option<Result<(ApplicationId, Fingerprint), Error>> {
         let (id, _) = token.strip_prefix(PREFIX)?.split_once('_')?;
         let application = ApplicationId(id.parse().ok()?);
-        let given = hash(token);
-        Some(match self.is_current(application, &given).await {
-            Ok(true) => Ok((application, given)),
-            Ok(false) => Err(Error::UnknownToken),
-            Err(error) => Err(error),
-        })
+        let verified = self.verify(application, &hash(token)).await;
+        Some(verified.map(|fingerprint| (application, fingerprint)))
     }
 
-    /// Whether a hash is that of the application's present token.
+    async fn verify(&self, application: ApplicationId, given: &TokenHash) -> Result<Fingerprint, Error> {
+        let is_given = |known: &Known| known.token.is_some_and(|token| token.ct_eq(given).into());
+        let mut known = self.known(application).await?;
+        if !is_given(&known) {
+            // The token may be newer than what is known.
+            sleep_until(known.read + REREAD_PAUSE).await;
+            self.forget(application).await;
+            known = self.known(application).await?;
+        }
+        is_given(&known).then(|| Fingerprint::of(given)).ok_or(Error::UnknownToken)
+    }
+
+    /// Whether the application's present token is the one that a fingerprint stands for.
     pub async fn is_current(
         &self,
         application: ApplicationId,
-        given: &TokenHash,
+        given: &Fingerprint,
     ) -> Result<bool, Error> {
-        let known = self.token_hash(application).await?.flatten();
-        Ok(known.is_some_and(|known| known.ct_eq(given).into()))
+        let token = self.known(application).await?.token;
+        Ok(token.is_some_and(|token| Fingerprint::of(&token) == *given))
     }
 
     /// Whether the application exists.
@@ -97,25 +129,34 @@ impl Applications {
         if self.existing.contains_key(&application) {
             return Ok(());
         }
-        self.token_hash(application).await?.ok_or(Error::UnknownApplication)?;
+        if !self.known(application).await?.exists {
+            return Err(Error::UnknownApplication);
+        }
         self.existing.insert(application, ()).await;
         Ok(())
     }
 
     /// Forgets what is known of an application's token.
     pub async fn forget(&self, application: ApplicationId) {
-        self.hashes.invalidate(&application).await;
+        self.known.invalidate(&application).await;
     }
 
-    async fn token_hash(&self, application: ApplicationId) -> Result<Option<Option<TokenHash>>, Error> {
+    async fn known(&self, application: ApplicationId) -> Result<Known, Error> {
+        let known = self.known.try_get_with(application, self.read(application)).await;
+        known.map_err(|error| *error)
+    }
+
+    async fn read(&self, application: ApplicationId) -> Result<Known, Error> {
+        let read = Instant::now();
         let reading = async {
-            let mut connection = self.pool.acquire().await.map_err(store::Error::from)?;
+            let mut connection = store::acquire(&self.pool).await?;
             store::applications::token_hash(&mut connection, application).await
         };
-        self.hashes.try_get_with(application, reading).await.map_err(|error| {
+        let found = reading.await.map_err(|error| {
             tracing::warn!(%error, "the tokens of applications cannot be read");
-            Error::Unavailable
-        })
+            Error::DatabaseUnavailable
+        })?;
+        Ok(Known { exists: found.is_some(), token: found.flatten(), read })
     }
 }
 

@@ -14,6 +14,9 @@ use crate::domain::{ApplicationId, Clock};
 /// How long an answer is trusted: so long does a session live on that was ended.
 const ANSWER_LIFETIME: Duration = Duration::from_secs(10);
 
+/// The longest session key, in characters: nothing longer is carried to the endpoint.
+const KEY_CHARS_MAX: usize = 4096;
+
 /// Answers that are kept.
 const ANSWERS_MAX: u64 = 100_000;
 
@@ -56,11 +59,11 @@ impl Introspection {
 
     /// The user whose session the key is.
     pub async fn verify(&self, key: &str) -> Result<Issued, Error> {
+        if !is_session_key(key) {
+            return Err(Error::UnknownToken);
+        }
         let asking = self.answers.try_get_with(Sha256::digest(key).into(), self.ask(key));
-        let answer = asking.await.map_err(|error| {
-            tracing::warn!(error = summary(&error), "the introspection endpoint does not answer");
-            Error::Unavailable
-        })?;
+        let answer = asking.await.map_err(|error| *error)?;
         let now = (self.clock)();
         let trusted = now + SESSION_TRUST;
         let expires = answer.exp.map_or(trusted, time_of).min(trusted);
@@ -74,13 +77,25 @@ impl Introspection {
         Issued::checked(&user, answer.app, expires, &self.config.applications)
     }
 
-    async fn ask(&self, key: &str) -> Result<Answer, reqwest::Error> {
+    async fn ask(&self, key: &str) -> Result<Answer, Error> {
+        self.request(key).await.map_err(|error| {
+            tracing::warn!(error = summary(&error), "the introspection endpoint does not answer");
+            Error::IssuerUnavailable
+        })
+    }
+
+    async fn request(&self, key: &str) -> Result<Answer, reqwest::Error> {
         let request = self.client.post(&self.config.url).header("Accept", "application/json");
         let secret = self.config.client_secret.expose_secret();
         let request = request.basic_auth(&self.config.client_id, Some(secret));
         let form = [("token", key), ("token_type_hint", "access_token")];
         request.form(&form).send().await?.error_for_status()?.json().await
     }
+}
+
+/// Whether it can be a bearer token of a reasonable length (RFC 6750, section 2.1).
+fn is_session_key(key: &str) -> bool {
+    (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// What went wrong, without the URL and what the endpoint has said.

@@ -9,12 +9,12 @@ use std::{
 use jsonwebtoken::{
     Algorithm, DecodingKey, Header, Validation, decode,
     errors::ErrorKind,
-    jwk::{AlgorithmParameters, EllipticCurve, JwkSet},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
 };
 use reqwest::Client;
 use serde::Deserialize;
 use tokio::{
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, OwnedMutexGuard},
     time::Instant,
 };
 
@@ -42,7 +42,7 @@ pub struct Jwks {
     config: JwksConfig,
     client: Client,
     set: RwLock<Arc<KeySet>>,
-    asked: Mutex<Attempt>,
+    asked: Arc<Mutex<Attempt>>,
 }
 
 /// The last attempt to read the set.
@@ -74,12 +74,12 @@ struct Claims {
 }
 
 impl Jwks {
-    pub fn new(config: JwksConfig, client: Client) -> Self {
-        Self { config, client, set: RwLock::default(), asked: Mutex::default() }
+    pub fn new(config: JwksConfig, client: Client) -> Arc<Self> {
+        Arc::new(Self { config, client, set: RwLock::default(), asked: Arc::default() })
     }
 
     /// The user whom a token stands for at present.
-    pub async fn verify(&self, token: &str, header: &Header) -> Result<Issued, Error> {
+    pub async fn verify(self: &Arc<Self>, token: &str, header: &Header) -> Result<Issued, Error> {
         let key = self.key(header.kid.as_deref()).await?;
         let mut validation = Validation::new(key.algorithm);
         validation.leeway = 5;
@@ -101,20 +101,20 @@ impl Jwks {
 
     /// The key of this id; of a set of one key, that one. The set is read again where the key is
     /// missing, or the keys are old.
-    async fn key(&self, id: Option<&str>) -> Result<Key, Error> {
+    async fn key(self: &Arc<Self>, id: Option<&str>) -> Result<Key, Error> {
         let set = self.set();
         match set.find(id) {
             Some(key) if !set.is_old() => return Ok(key),
             // One reads the set again; who comes meanwhile uses the keys that there are.
             Some(_) => {
-                if let Ok(asked) = self.asked.try_lock() {
+                if let Ok(asked) = Arc::clone(&self.asked).try_lock_owned() {
                     self.read_again(asked).await;
                 }
             }
             None => {
-                let asked = self.asked.lock().await;
+                let asked = Arc::clone(&self.asked).lock_owned().await;
                 if self.set().find(id).is_none() && !self.read_again(asked).await {
-                    return Err(Error::Unavailable);
+                    return Err(Error::IssuerUnavailable);
                 }
             }
         }
@@ -122,11 +122,16 @@ impl Jwks {
     }
 
     /// Reads the set, unless that was tried a moment ago. Whether the keys that there are come from
-    /// the last attempt.
-    async fn read_again(&self, mut asked: MutexGuard<'_, Attempt>) -> bool {
+    /// the last attempt. A caller who goes away does not interrupt it.
+    #[expect(clippy::disallowed_methods, reason = "it ends by itself, at the client's limit of time")]
+    async fn read_again(self: &Arc<Self>, asked: OwnedMutexGuard<Attempt>) -> bool {
         if asked.at.is_some_and(|at| at.elapsed() < REFETCH_PAUSE) {
             return asked.succeeded;
         }
+        tokio::spawn(Arc::clone(self).attempt(asked)).await.unwrap_or(false)
+    }
+
+    async fn attempt(self: Arc<Self>, mut asked: OwnedMutexGuard<Attempt>) -> bool {
         asked.at = Some(Instant::now());
         let fetched = self.fetch().await;
         asked.succeeded = fetched.is_ok();
@@ -146,7 +151,7 @@ impl Jwks {
     async fn fetch(&self) -> Result<HashMap<Option<String>, Key>, reqwest::Error> {
         let answer = self.client.get(&self.config.url).send().await?.error_for_status()?;
         let set: JwkSet = answer.json().await?;
-        let keys = set.keys.iter().filter_map(|jwk| {
+        let keys = set.keys.iter().filter(|jwk| is_for_signatures(jwk)).filter_map(|jwk| {
             let algorithm = match &jwk.algorithm {
                 AlgorithmParameters::RSA(_) => Algorithm::RS256,
                 AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => {
@@ -155,6 +160,10 @@ impl Jwks {
                 AlgorithmParameters::OctetKeyPair(_) => Algorithm::EdDSA,
                 _ => return None,
             };
+            let declared = jwk.common.key_algorithm.map(|declared| declared.to_string());
+            if declared.is_some_and(|declared| declared != format!("{algorithm:?}")) {
+                return None;
+            }
             let key = Key { algorithm, decoding: DecodingKey::from_jwk(jwk).ok()? };
             Some((jwk.common.key_id.clone(), key))
         });
@@ -164,6 +173,10 @@ impl Jwks {
     fn set(&self) -> Arc<KeySet> {
         Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn is_for_signatures(jwk: &Jwk) -> bool {
+    !matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption))
 }
 
 impl KeySet {

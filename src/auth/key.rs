@@ -78,6 +78,7 @@ pub fn numeric_date(time: SystemTime) -> u64 {
 /// The time of a NumericDate, which may have a fraction; one beyond all clocks is a very late one.
 pub fn time_of(numeric_date: f64) -> SystemTime {
     const LATE: Duration = Duration::from_secs(253_402_300_799); // the end of the year 9999
-    let since_epoch = Duration::try_from_secs_f64(numeric_date).unwrap_or(LATE);
+    // What lies before 1970 ended then.
+    let since_epoch = Duration::try_from_secs_f64(numeric_date.max(0.0)).unwrap_or(LATE);
     UNIX_EPOCH + since_epoch.min(LATE)
 }

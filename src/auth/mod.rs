@@ -11,7 +11,10 @@ mod key;
 mod ticket;
 mod token;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use jsonwebtoken::{Algorithm, decode_header};
 use reqwest::Client;
@@ -22,7 +25,7 @@ use crate::{
     domain::{ApplicationId, Clock, UserId},
     store::PgPool,
 };
-use applications::{Applications, TokenHash, is_same_secret};
+use applications::{Applications, Fingerprint, is_same_secret};
 use introspection::Introspection;
 use jwks::Jwks;
 
@@ -37,7 +40,7 @@ pub use token::Signer;
 const ISSUER_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether an application's token has been replaced.
-const REVOCATION_PERIOD: Duration = Duration::from_secs(2);
+const REVOCATION_PERIOD: Duration = Duration::from_secs(1);
 
 /// Whom a token stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +54,8 @@ pub enum Identity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Validity {
     Until(SystemTime),
-    /// While the application's token is the one with this hash.
-    WhileCurrent(ApplicationId, TokenHash),
+    /// While the application's token is the one with this fingerprint.
+    WhileCurrent(ApplicationId, Fingerprint),
 }
 
 /// What an issuer says of a user.
@@ -95,9 +98,11 @@ pub enum Error {
     BadTicket,
     #[error("the ticket has expired")]
     TicketExpired,
-    /// It cannot be found out at present who is asking: nobody is let in.
-    #[error("it cannot be found out at present whom the token stands for")]
-    Unavailable,
+    /// The issuer does not answer: nobody is let in.
+    #[error("its issuer cannot be asked at present whom the token stands for")]
+    IssuerUnavailable,
+    #[error("the database is not available")]
+    DatabaseUnavailable,
 }
 
 /// What callers are known by, beside the service's own secret.
@@ -112,7 +117,7 @@ pub struct Authenticator {
     signer: Signer,
     administrator: Option<SecretString>,
     applications: Applications,
-    jwks: Option<Jwks>,
+    jwks: Option<Arc<Jwks>>,
     introspection: Option<Introspection>,
     clock: Clock,
 }
@@ -148,8 +153,8 @@ impl Authenticator {
             return Ok(Identity::Administrator);
         }
         if let Some(identified) = self.applications.identify(token).await {
-            let (application, hash) = identified?;
-            let validity = Validity::WhileCurrent(application, hash);
+            let (application, fingerprint) = identified?;
+            let validity = Validity::WhileCurrent(application, fingerprint);
             return Ok(Identity::Application(application, validity));
         }
         self.user(self.issued(token).await?).await
@@ -183,9 +188,11 @@ impl Authenticator {
             Validity::Until(expires) => {
                 sleep(expires.duration_since((self.clock)()).unwrap_or_default()).await;
             }
-            Validity::WhileCurrent(application, hash) => {
+            Validity::WhileCurrent(application, fingerprint) => {
+                // It waits in a box: every stream carries the room for the larger of both.
+                let asking = || Box::pin(self.applications.is_current(*application, fingerprint));
                 // While nobody can be asked, what is open stays open.
-                while self.applications.is_current(*application, hash).await != Ok(false) {
+                while asking().await != Ok(false) {
                     sleep(REVOCATION_PERIOD).await;
                 }
             }

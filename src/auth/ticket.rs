@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Identity, Validity,
-    applications::TokenHash,
+    applications::Fingerprint,
     key::{Key, derived_key, numeric_date, time_of},
 };
 use crate::domain::{ApplicationId, Clock, UserId};
@@ -38,9 +38,9 @@ struct Claims {
     /// When the token ends that the ticket was asked for with.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
-    /// Or, for the token of the application, its hash.
+    /// Or, for the token of the application, its fingerprint.
     #[serde(skip_serializing_if = "Option::is_none")]
-    hash: Option<TokenHash>,
+    token: Option<Fingerprint>,
 }
 
 impl Tickets {
@@ -51,13 +51,13 @@ impl Tickets {
     /// A ticket for a user who is known by a token; it ends with the token, if that is sooner.
     pub fn give(&self, application: ApplicationId, user: &UserId, validity: &Validity) -> Ticket {
         let soon = (self.clock)() + TICKET_LIFETIME;
-        let (expires, until, hash) = match validity {
+        let (expires, until, token) = match validity {
             Validity::Until(until) => (soon.min(*until), Some(numeric_date(*until)), None),
-            Validity::WhileCurrent(_, hash) => (soon, None, Some(*hash)),
+            Validity::WhileCurrent(_, token) => (soon, None, Some(*token)),
         };
         let exp = numeric_date(expires);
         let sub = user.as_str().to_owned();
-        let ticket = self.key.sign(&Claims { sub, app: application.0, exp, until, hash });
+        let ticket = self.key.sign(&Claims { sub, app: application.0, exp, until, token });
         Ticket { ticket, expires: time_of(exp as f64) }
     }
 
@@ -68,9 +68,9 @@ impl Tickets {
             _ => Error::BadTicket,
         })?;
         let application = ApplicationId(claims.app);
-        let validity = match (claims.until, claims.hash) {
+        let validity = match (claims.until, claims.token) {
             (Some(until), _) => Validity::Until(time_of(until as f64)),
-            (None, Some(hash)) => Validity::WhileCurrent(application, hash),
+            (None, Some(token)) => Validity::WhileCurrent(application, token),
             (None, None) => return Err(Error::BadTicket),
         };
         let user = UserId::parse(&claims.sub).map_err(|_| Error::BadTicket)?;
@@ -105,7 +105,8 @@ mod tests {
     #[test]
     fn a_ticket_stands_for_its_user_until_the_token_ends() {
         let an_hour = until(SystemTime::now() + HOUR);
-        for validity in [an_hour, Validity::WhileCurrent(APPLICATION, [3; 32])] {
+        let fingerprint = serde_json::from_str(&format!("{:?}", [3; 32])).unwrap();
+        for validity in [an_hour, Validity::WhileCurrent(APPLICATION, fingerprint)] {
             let given = tickets().give(APPLICATION, &jane(), &validity);
             assert!(given.expires <= SystemTime::now() + TICKET_LIFETIME);
             let identity = Identity::User(APPLICATION, jane(), validity);

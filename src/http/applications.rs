@@ -75,6 +75,17 @@ pub struct Name {
     name: Option<String>,
 }
 
+/// The name of an application to be created.
+pub struct NewName(Name);
+
+impl FromJson for NewName {
+    const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
+
+    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
+        parse(json).map(Self)
+    }
+}
+
 impl FromJson for Name {
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON, media::MERGE_PATCH];
 
@@ -108,9 +119,9 @@ pub async fn create_application(
     State(service): State<Service>,
     _: Administrator,
     accept: Accept<PlainJson>,
-    body: JsonBody<Name>,
+    body: JsonBody<NewName>,
 ) -> Answer {
-    let name = body.acceptable()?.checked()?;
+    let name = body.acceptable()?.0.checked()?;
     let mut connection = service.connection().await?;
     let id = store::applications::next_id(&mut connection).await?;
     let ApplicationToken { token, hash } = ApplicationToken::generate(id);

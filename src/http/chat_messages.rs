@@ -63,6 +63,7 @@ pub async fn send_chat_message(
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
+    caller.actor()?;
     target?;
     let draft = draft.ok_or_else(Problem::not_found)?;
     let idempotency = key.map(|key| service.digester.bind(key, &draft));
@@ -168,6 +169,7 @@ async fn id_of(
     caller: &Caller,
     path: &ChatMessagePath,
 ) -> Result<MessageId, Problem> {
+    caller.actor()?;
     let (chat, number) = path.known()?;
     let mut connection = service.connection().await?;
     let id = store::history::id_in_chat(&mut connection, caller.application, chat, number).await?;

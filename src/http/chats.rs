@@ -25,7 +25,7 @@ use super::{
     representation::{self, ChatList, Json, MemberList, Page},
 };
 use crate::{
-    domain::{self, ChatNumber},
+    domain::{self, ChatNumber, UserId},
     store::{self, PgConnection},
     timeline::{Action, How},
 };
@@ -88,9 +88,13 @@ pub async fn list_chats(
 ) -> Answer {
     let (member, after) = (caller.actor()?, ChatNumber(params.after.unwrap_or(0)));
     let mut connection = service.connection().await?;
-    let limit = params.limit + 1;
-    let found =
-        store::chats::list(&mut connection, caller.application, member.as_ref(), after, limit).await?;
+    let (application, limit) = (caller.application, params.limit + 1);
+    let found = match &member {
+        None => store::chats::list(&mut connection, application, after, limit).await?,
+        Some(user) => {
+            store::chats::list_of_member(&mut connection, application, user, after, limit).await?
+        }
+    };
     let page = Page::cut(found, params.limit, |last| last.number.0);
     let chats = page.items.iter().map(representation::Chat::from).collect();
     Ok(Json(accept.media_type, ChatList { chats, next: page.next }).into_response())
@@ -140,6 +144,7 @@ pub async fn rename_chat(
     let if_match = if_match.readable()?;
     let name = body.acceptable()?.checked()?;
     let expected = if_match.required()?;
+    caller.actor()?;
     let action = Action::RenameChat { chat: number.known()?, name, expected };
     let done = service.submit(&caller, action).await?;
     Ok(representation::chat(accept.media_type, done.chat()))
@@ -162,15 +167,13 @@ pub async fn list_members(
     caller: Caller,
     accept: Accept<PlainJson>,
     number: ChatPath,
-    params: ListParams<String>,
+    params: ListParams<UserId>,
 ) -> Answer {
     let mut connection = service.connection().await?;
     let chat = visible_chat(&mut connection, &caller, &number).await?;
-    let after = params.after.unwrap_or_default();
-    let limit = params.limit + 1;
+    let (after, limit) = (params.after.as_ref(), params.limit + 1);
     let found =
-        store::chats::list_members(&mut connection, caller.application, chat.number, &after, limit)
-            .await?;
+        store::members::list(&mut connection, caller.application, chat.number, after, limit).await?;
     let page = Page::cut(found, params.limit, |last| last.user.as_str().to_owned());
     let members = page.items.iter().map(Into::into).collect();
     Ok(Json(accept.media_type, MemberList { members, next: page.next }).into_response())
@@ -196,6 +199,7 @@ pub async fn add_member(
     number: ChatPath,
     user: UserPath,
 ) -> Answer {
+    caller.actor()?;
     let action = Action::AddMember { user: user.checked()?, chat: number.known()? };
     let done = service.submit(&caller, action).await?;
     let is_new = done.how == How::Changed;
@@ -222,6 +226,7 @@ pub async fn remove_member(
     number: ChatPath,
     user: UserPath,
 ) -> Answer {
+    caller.actor()?;
     let action = Action::RemoveMember { user: user.checked()?, chat: number.known()? };
     service.submit(&caller, action).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -233,7 +238,7 @@ pub async fn visible_chat(
     caller: &Caller,
     number: &ChatPath,
 ) -> Result<domain::Chat, Problem> {
-    let (number, member) = (number.known()?, caller.actor()?);
+    let (member, number) = (caller.actor()?, number.known()?);
     let found = store::chats::find(connection, caller.application, member.as_ref(), number).await?;
     found.ok_or_else(Problem::not_found)
 }

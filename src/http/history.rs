@@ -1,5 +1,7 @@
 //! History: whole messages of a conversation, for clients that keep nothing.
 
+use std::sync::Arc;
+
 use axum::{extract::State, response::IntoResponse};
 
 use super::{
@@ -12,7 +14,7 @@ use super::{
     representation::{Json, Message, MessageList, Page},
 };
 use crate::{
-    domain::{Message as Stored, Recipient},
+    domain::{Content, Message as Stored, Recipient},
     store,
 };
 
@@ -47,7 +49,7 @@ pub async fn list_personal_messages(
         limit + 1,
     )
     .await?;
-    let page = Page::cut(found, limit, |last| last.id.0);
+    let page = Page::cut_at(found, limit, size, |last| last.id.0);
     let messages = page.items.iter().map(|message| Message::from(message.as_ref())).collect();
     Ok(Json(accept.media_type, MessageList { messages, next: page.next }).into_response())
 }
@@ -76,9 +78,19 @@ pub async fn list_chat_messages(
     let chat = visible_chat(&mut connection, &caller, &number).await?.number;
     let found =
         store::history::of_chat(&mut connection, caller.application, chat, span, limit + 1).await?;
-    let page = Page::cut(found, limit, |last| number_of(last));
+    let page = Page::cut_at(found, limit, size, |last| number_of(last));
     let messages = page.items.iter().map(|message| Message::from(message.as_ref())).collect();
     Ok(Json(accept.media_type, MessageList { messages, next: page.next }).into_response())
+}
+
+/// About how long a message is as JSON, in bytes.
+fn size(message: &Arc<Stored>) -> usize {
+    let of = |content: &Content| {
+        let text = content.text.as_ref().map_or(0, |text| text.as_str().len());
+        let attributes = content.attributes.as_ref().map_or(0, |raw| raw.as_json().get().len());
+        text + attributes + content.files.iter().map(|file| file.as_str().len() + 3).sum::<usize>()
+    };
+    200 + message.content.as_ref().map_or(0, of)
 }
 
 fn number_of(message: &Stored) -> i64 {

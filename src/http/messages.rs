@@ -159,6 +159,7 @@ pub async fn get_message(
     id: MessagePath,
     if_none_match: IfNoneMatch,
 ) -> Answer {
+    caller.actor()?;
     read(&service, &caller, id.known()?, accept.media_type, &if_none_match).await
 }
 
@@ -215,6 +216,7 @@ pub async fn edit_message(
     let if_match = if_match.readable()?;
     let edit = body.acceptable()?;
     let expected = if_match.required()?;
+    caller.actor()?;
     let done = service.submit(&caller, edit.action(id.known()?, expected)).await?;
     Ok(representation::message(accept.media_type, done.message()))
 }
@@ -243,6 +245,7 @@ pub async fn delete_message(
     if_match: IfMatch,
 ) -> Answer {
     let expected = if_match.readable()?.required()?;
+    caller.actor()?;
     let action = Action::Delete { id: id.known()?, expected };
     let done = service.submit(&caller, action).await?;
     Ok(representation::message(accept.media_type, done.message()))

@@ -335,7 +335,7 @@ impl Modify for CommonHeaders {
                 ("X-Request-Id", "The request's id, taken or made; its log lines have it"),
                 (
                     "Cache-Control",
-                    "`private, no-cache`; `no-store` for tickets, streams and held answers",
+                    "`private, no-cache`; `no-store` for secrets, streams and held answers",
                 ),
                 ("Vary", "`Accept, Authorization, As-User`, and what else the answer depends on"),
             ] {

@@ -134,9 +134,9 @@ impl Position for i64 {
     }
 }
 
-impl Position for String {
+impl Position for UserId {
     fn parse(value: String) -> Option<Self> {
-        Some(value)
+        Self::parse(&value).ok()
     }
 }
 
@@ -151,7 +151,7 @@ impl<P: Position, S: Sync> FromRequestParts<S> for ListParams<P> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query: ListQuery = query(parts).await?;
-        let after = query.after.map(|after| P::parse(after).ok_or_else(|| malformed_number("after")));
+        let after = query.after.map(|after| P::parse(after).ok_or_else(malformed_after));
         Ok(Self { after: after.transpose()?, limit: list_limit(query.limit.as_deref())? })
     }
 }
@@ -181,6 +181,10 @@ impl<S: Sync> FromRequestParts<S> for HistoryParams {
         };
         Ok(Self { span, limit })
     }
+}
+
+fn malformed_after() -> Problem {
+    Problem::malformed("after must be the next of the page before")
 }
 
 fn list_limit(value: Option<&str>) -> Result<i64, Problem> {

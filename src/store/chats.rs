@@ -1,4 +1,4 @@
-//! The tables `chats` and `chat_members`.
+//! The table `chats`.
 
 use std::sync::Arc;
 
@@ -35,15 +35,6 @@ impl ChatRow {
     }
 }
 
-/// A user's membership of a chat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Membership {
-    pub application: ApplicationId,
-    pub chat: ChatNumber,
-    pub user: UserId,
-    pub joined: Timestamp,
-}
-
 /// A new chat with its creator and the idempotency key under which it was created.
 pub struct NewChat<'a> {
     pub application: ApplicationId,
@@ -52,9 +43,9 @@ pub struct NewChat<'a> {
     pub key: Option<(&'a IdempotencyKey, Digest)>,
 }
 
-type ChatKey = (ApplicationId, ChatNumber);
+pub(super) type ChatKey = (ApplicationId, ChatNumber);
 
-fn columns(chats: impl Iterator<Item = ChatKey>) -> (Vec<i64>, Vec<i64>) {
+pub(super) fn columns(chats: impl Iterator<Item = ChatKey>) -> (Vec<i64>, Vec<i64>) {
     chats.map(|(application, chat)| (application.0, chat.0)).unzip()
 }
 
@@ -79,66 +70,6 @@ pub async fn load(
     .await?;
     let chats = rows.into_iter().map(ChatRow::into_chat);
     Ok(chats.map(|(application, chat)| (application, Arc::new(chat))).collect())
-}
-
-/// Reads since when users are members of chats; who is none is left out.
-pub async fn load_members(
-    lane: &mut Lane<'_>,
-    wanted: impl Iterator<Item = (ApplicationId, ChatNumber, &UserId)>,
-) -> Result<Vec<Membership>> {
-    let (mut applications, mut chats, mut users) = (Vec::new(), Vec::new(), Vec::new());
-    for (application, chat, user) in wanted {
-        applications.push(application.0);
-        chats.push(chat.0);
-        users.push(user.as_str().to_owned());
-    }
-    let members = sqlx::query!(
-        r#"
-        SELECT m.application_id, m.chat_number, m.user_id, m.joined
-        FROM unnest($1::bigint[], $2::bigint[], $3::text[])
-                 AS wanted (application_id, chat_number, user_id)
-        JOIN chat_members AS m USING (application_id, chat_number, user_id)
-        WHERE m.departed IS NULL
-        "#,
-        &applications,
-        &chats,
-        &users,
-    )
-    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
-    .fetch_all(lane.connection())
-    .await?;
-    Ok(members)
-}
-
-/// Reads all members of chats.
-pub async fn load_rosters(
-    lane: &mut Lane<'_>,
-    chats: impl Iterator<Item = ChatKey>,
-) -> Result<Vec<Membership>> {
-    let (applications, chats) = columns(chats);
-    let members = sqlx::query!(
-        r#"
-        SELECT m.application_id, m.chat_number, m.user_id, m.joined
-        FROM unnest($1::bigint[], $2::bigint[]) AS wanted (application_id, chat_number)
-        JOIN chat_members AS m USING (application_id, chat_number)
-        WHERE m.departed IS NULL
-        "#,
-        &applications,
-        &chats,
-    )
-    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
-    .fetch_all(lane.connection())
-    .await?;
-    Ok(members)
-}
-
-fn membership(application: i64, chat: i64, user: &str, joined: i64) -> Membership {
-    Membership {
-        application: ApplicationId(application),
-        chat: ChatNumber(chat),
-        user: UserId::trusted(user),
-        joined: Timestamp(joined),
-    }
 }
 
 /// Reads the last number that each application has given to a chat.
@@ -231,75 +162,56 @@ pub async fn update<'a>(
     Ok(())
 }
 
-/// Inserts new memberships.
-pub async fn insert_members(lane: &mut Lane<'_>, new: &[Membership]) -> Result<()> {
-    let rows = MemberColumns::of(new.iter());
-    sqlx::query!(
-        r#"
-        INSERT INTO chat_members (application_id, chat_number, user_id, joined)
-        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])
-        "#,
-        &rows.applications,
-        &rows.chats,
-        &rows.users as &[&str],
-        &rows.joined,
-    )
-    .execute(lane.connection())
-    .await?;
-    Ok(())
-}
-
-/// Ends memberships, which may have begun in the same batch.
-pub async fn end_members(lane: &mut Lane<'_>, ended: &[(Membership, Timestamp)]) -> Result<()> {
-    let rows = MemberColumns::of(ended.iter().map(|(membership, _)| membership));
-    let departed: Vec<_> = ended.iter().map(|(_, departed)| departed.0).collect();
-    sqlx::query!(
-        r#"
-        UPDATE chat_members AS m
-        SET departed = ended.departed
-        FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[])
-                 AS ended (application_id, chat_number, user_id, joined, departed)
-        WHERE m.application_id = ended.application_id AND m.chat_number = ended.chat_number
-          AND m.user_id = ended.user_id AND m.joined = ended.joined
-        "#,
-        &rows.applications,
-        &rows.chats,
-        &rows.users as &[&str],
-        &rows.joined,
-        &departed,
-    )
-    .execute(lane.connection())
-    .await?;
-    Ok(())
-}
-
-/// A page of chats by number, with the last number of the page where there are more: those of a
-/// member, or all of the application.
+/// A page of the chats of an application, by number.
 pub async fn list(
     connection: &mut PgConnection,
     application: ApplicationId,
-    member: Option<&UserId>,
     after: ChatNumber,
     limit: i64,
 ) -> Result<Vec<Chat>> {
-    let member = member.map(UserId::as_str);
+    let rows = sqlx::query_as!(
+        ChatRow,
+        r#"
+        SELECT application_id, number, timestamp, name, owner, created, messages, members
+        FROM chats
+        WHERE application_id = $1 AND number > $2
+        ORDER BY number
+        LIMIT $3
+        "#,
+        application.0,
+        after.0,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.into_chat().1).collect())
+}
+
+/// A page of the chats of a member, by number.
+pub async fn list_of_member(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    member: &UserId,
+    after: ChatNumber,
+    limit: i64,
+) -> Result<Vec<Chat>> {
     let rows = sqlx::query_as!(
         ChatRow,
         r#"
         SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created, c.messages,
                c.members
-        FROM chats AS c
-        WHERE c.application_id = $1 AND c.number > $3
-          AND ($2::text IS NULL OR EXISTS (
-              SELECT FROM chat_members AS m
-              WHERE m.application_id = $1 AND m.chat_number = c.number AND m.user_id = $2
-                AND m.departed IS NULL
-          ))
+        FROM (
+            SELECT chat_number
+            FROM chat_members
+            WHERE application_id = $1 AND user_id = $2 AND chat_number > $3 AND departed IS NULL
+            ORDER BY chat_number
+            LIMIT $4
+        ) AS m
+        JOIN chats AS c ON c.application_id = $1 AND c.number = m.chat_number
         ORDER BY c.number
-        LIMIT $4
         "#,
         application.0,
-        member as Option<&str>,
+        member.as_str(),
         after.0,
         limit,
     )
@@ -338,33 +250,6 @@ pub async fn find(
     Ok(row.map(|row| row.into_chat().1))
 }
 
-/// A page of a chat's present members, by name.
-pub async fn list_members(
-    connection: &mut PgConnection,
-    application: ApplicationId,
-    number: ChatNumber,
-    after: &str,
-    limit: i64,
-) -> Result<Vec<Membership>> {
-    let members = sqlx::query!(
-        r#"
-        SELECT application_id, chat_number, user_id, joined
-        FROM chat_members
-        WHERE application_id = $1 AND chat_number = $2 AND user_id > $3 AND departed IS NULL
-        ORDER BY user_id
-        LIMIT $4
-        "#,
-        application.0,
-        number.0,
-        after,
-        limit,
-    )
-    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
-    .fetch_all(connection)
-    .await?;
-    Ok(members)
-}
-
 /// Chats as parallel arrays.
 #[derive(Default)]
 struct Columns<'a> {
@@ -390,28 +275,6 @@ impl<'a> Columns<'a> {
             columns.created.push(chat.created);
             columns.messages.push(chat.messages);
             columns.members.push(chat.members);
-        }
-        columns
-    }
-}
-
-/// Memberships as parallel arrays.
-#[derive(Default)]
-struct MemberColumns<'a> {
-    applications: Vec<i64>,
-    chats: Vec<i64>,
-    users: Vec<&'a str>,
-    joined: Vec<i64>,
-}
-
-impl<'a> MemberColumns<'a> {
-    fn of(members: impl Iterator<Item = &'a Membership>) -> Self {
-        let mut columns = Self::default();
-        for member in members {
-            columns.applications.push(member.application.0);
-            columns.chats.push(member.chat.0);
-            columns.users.push(member.user.as_str());
-            columns.joined.push(member.joined.0);
         }
         columns
     }

@@ -10,7 +10,7 @@ use super::Result;
 /// The lock is taken before anything is read and is held to the end of the transaction. So a
 /// timestamp is drawn *and* committed under it, the order of commits is the order of timestamps,
 /// and whoever sees one timestamp sees every smaller one. Nothing but the database is awaited
-/// while it is held. It is the only lock that a writer takes; the publisher's is another.
+/// while it is held. The publisher's lock is another.
 pub struct Lane<'c> {
     transaction: Transaction<'c, Postgres>,
 }

@@ -9,6 +9,7 @@ mod error;
 pub mod history;
 pub mod keys;
 mod lane;
+pub mod members;
 pub mod messages;
 pub mod outbox;
 pub mod pages;

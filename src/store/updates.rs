@@ -1,6 +1,10 @@
 //! The table `updates`: which user is concerned by which change.
 
-use super::{Lane, Result, wakeups::WakeKey};
+use super::{
+    Lane, Result,
+    members::{self, Membership},
+    wakeups::WakeKey,
+};
 use crate::domain::{ApplicationId, ChatNumber, MessageId, Timestamp, UserId};
 
 /// One change of a personal message and one user who learns of it.
@@ -43,26 +47,41 @@ pub async fn insert(lane: &mut Lane<'_>, updates: &[NewUpdate<'_>]) -> Result<()
 }
 
 /// Inserts the updates of changes in chats, for everybody who was a member at a change's timestamp,
-/// whatever else the batch has done to the membership: its changes must be stored by now. Who joins
-/// or leaves with the change is told of it. Gives the users concerned.
-pub async fn fan_out(lane: &mut Lane<'_>, updates: &[ChatUpdate]) -> Result<Vec<WakeKey>> {
+/// whatever else the batch has done to the membership: who is a member now, if he had joined by
+/// then, and who has left with the batch, until then. So its memberships must be stored by now, and
+/// `departed` are those that it has ended. Who joins or leaves with the change is told of it. Gives
+/// the users concerned.
+pub async fn fan_out(
+    lane: &mut Lane<'_>,
+    updates: &[ChatUpdate],
+    departed: &[(Membership, Timestamp)],
+) -> Result<Vec<WakeKey>> {
+    let gone = members::Columns::of(departed.iter().map(|(membership, _)| membership));
+    let gone_at: Vec<_> = departed.iter().map(|(_, at)| at.0).collect();
     let applications: Vec<_> = updates.iter().map(|update| update.application.0).collect();
     let chats: Vec<_> = updates.iter().map(|update| update.chat.0).collect();
     let timestamps: Vec<_> = updates.iter().map(|update| update.timestamp.0).collect();
     let messages: Vec<_> = updates.iter().map(|update| Some(update.message?.0)).collect();
     let told = sqlx::query!(
         r#"
-        WITH told AS (
-            INSERT INTO updates (application_id, user_id, timestamp, message_id, chat_number)
-            SELECT change.application_id, m.user_id, change.timestamp, change.message_id,
-                   CASE WHEN change.message_id IS NULL THEN change.chat_number END
+        WITH change AS (
+            SELECT application_id, chat_number, timestamp, message_id,
+                   CASE WHEN message_id IS NULL THEN chat_number END AS chat
             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
                      AS change (application_id, chat_number, timestamp, message_id)
-            JOIN chat_members AS m
-                ON m.application_id = change.application_id
-                AND m.chat_number = change.chat_number
-                AND m.joined <= change.timestamp
-                AND (m.departed IS NULL OR m.departed >= change.timestamp)
+        ), told AS (
+            INSERT INTO updates (application_id, user_id, timestamp, message_id, chat_number)
+            SELECT change.application_id, m.user_id, change.timestamp, message_id, chat
+            FROM change
+            JOIN chat_members AS m USING (application_id, chat_number)
+            WHERE m.departed IS NULL AND m.joined <= change.timestamp
+            UNION ALL
+            SELECT change.application_id, gone.user_id, change.timestamp, message_id, chat
+            FROM change
+            JOIN unnest($5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[])
+                     AS gone (application_id, chat_number, user_id, joined, departed)
+                USING (application_id, chat_number)
+            WHERE change.timestamp BETWEEN gone.joined AND gone.departed
             RETURNING application_id, user_id
         )
         SELECT DISTINCT application_id, user_id FROM told
@@ -71,6 +90,11 @@ pub async fn fan_out(lane: &mut Lane<'_>, updates: &[ChatUpdate]) -> Result<Vec<
         &chats,
         &timestamps,
         &messages as &[Option<i64>],
+        &gone.applications,
+        &gone.chats,
+        &gone.users as &[&str],
+        &gone.joined,
+        &gone_at,
     )
     .map(|row| WakeKey::of(ApplicationId(row.application_id), &UserId::trusted(&row.user_id)))
     .fetch_all(lane.connection())

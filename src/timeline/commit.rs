@@ -5,7 +5,6 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{
-    BATCH_ROWS_MAX,
     command::{Command, Done},
     ledger::Ledger,
     load::load,
@@ -59,7 +58,6 @@ async fn prepare<'s>(
 ) -> store::Result<(Lane<'s>, Results)> {
     let mut lane = Lane::enter(session.connection().await?).await?;
     let state = load(&mut lane, commands).await?;
-    let commands = &commands[..state.fitting(commands, BATCH_ROWS_MAX)];
     let draws = store::timeline::draw(&mut lane, commands.len()).await?;
     let (ledger, results) = Ledger::decide(state, commands, &draws);
     if !ledger.is_empty() {

@@ -8,6 +8,7 @@ use std::{
 use time::OffsetDateTime;
 
 use super::{
+    BATCH_ROWS_MAX,
     command::{Command, Done, How, Subject},
     commit::Results,
     decide::{Change, ChatChange, Creation, Decision, MessageChange, State, decide},
@@ -16,7 +17,8 @@ use crate::{
     domain::{ApplicationId, Chat, ChatNumber, FileUse, Message, MessageId, Timestamp},
     store::{
         self, Lane,
-        chats::{Membership, NewChat},
+        chats::NewChat,
+        members::Membership,
         messages::NewMessage,
         outbox::NewEvents,
         timeline::Draw,
@@ -47,11 +49,16 @@ struct Entry {
 }
 
 impl Ledger {
-    /// Decides the commands in order; each sees what the ones before it did.
+    /// Decides the commands in order; each sees what the ones before it did. It ends, after one at
+    /// least, before the command that would write too many rows.
     pub fn decide(mut state: State, commands: &[&Command], draws: &[Draw]) -> (Self, Results) {
         let mut ledger = Self::default();
-        let mut results = Vec::with_capacity(commands.len());
+        let (mut results, mut rows) = (Vec::with_capacity(commands.len()), 0);
         for (command, draw) in commands.iter().zip(draws) {
+            rows += command.weight() + state.members_told(command);
+            if rows > BATCH_ROWS_MAX && !results.is_empty() {
+                break;
+            }
             let decision = decide(&state, command, draw);
             results.push(decision.map(|decision| match decision {
                 Decision::Change(change) => {
@@ -131,10 +138,10 @@ impl Ledger {
             store::chats::update(lane, changed(&self.chats, &self.new_chats)).await?;
         }
         if !self.joined.is_empty() {
-            store::chats::insert_members(lane, &self.joined).await?;
+            store::members::insert(lane, &self.joined).await?;
         }
         if !self.departed.is_empty() {
-            store::chats::end_members(lane, &self.departed).await?;
+            store::members::end(lane, &self.departed).await?;
         }
         Ok(())
     }
@@ -160,7 +167,7 @@ impl Ledger {
             store::updates::insert(lane, &personal).await?;
         }
         if !in_chats.is_empty() {
-            concerned.extend(store::updates::fan_out(lane, &in_chats).await?);
+            concerned.extend(store::updates::fan_out(lane, &in_chats, &self.departed).await?);
         }
         Ok(concerned)
     }

@@ -89,7 +89,7 @@ async fn chats(
     Ok(())
 }
 
-/// The memberships that decide about rights; and where somebody leaves a chat, those of all.
+/// The memberships that decide about rights; and where an owner leaves a chat, those of all.
 async fn members(lane: &mut Lane<'_>, commands: &[&Command], state: &mut State) -> store::Result<()> {
     let wanted: BTreeSet<_> = commands
         .iter()
@@ -99,13 +99,14 @@ async fn members(lane: &mut Lane<'_>, commands: &[&Command], state: &mut State) 
     if wanted.is_empty() {
         return Ok(());
     }
-    let left: BTreeSet<_> = commands.iter().filter_map(|command| left_chat(command)).collect();
-    let mut members = store::chats::load_members(lane, wanted.into_iter()).await?;
+    let left: BTreeSet<_> =
+        commands.iter().filter_map(|command| left_by_owner(command, state)).collect();
+    let mut members = store::members::load(lane, wanted.into_iter()).await?;
     if !left.is_empty() {
         for (application, chat) in &left {
             state.add_roster(*application, *chat);
         }
-        members.extend(store::chats::load_rosters(lane, left.into_iter()).await?);
+        members.extend(store::members::load_rosters(lane, left.into_iter()).await?);
     }
     for member in members {
         state.add_member(member.application, member.chat, member.user, member.joined);
@@ -130,9 +131,10 @@ fn chat_of(command: &Command, state: &State) -> Option<ChatNumber> {
     command.chat().or_else(touched)
 }
 
-fn left_chat(command: &Command) -> Option<(ApplicationId, ChatNumber)> {
-    match command.action {
-        Action::RemoveMember { chat, .. } => Some((command.application, chat)),
-        _ => None,
-    }
+/// The chat whose present owner leaves it. (Another owner can leave it in the same batch only after
+/// this one.)
+fn left_by_owner(command: &Command, state: &State) -> Option<(ApplicationId, ChatNumber)> {
+    let Action::RemoveMember { chat, user } = &command.action else { return None };
+    let owner = state.chat(command.application, *chat)?.owner.as_ref();
+    (owner == Some(user)).then_some((command.application, *chat))
 }

@@ -93,6 +93,7 @@ async fn what_is_no_chat_is_told_field_by_field() {
         jane.get(path).await.expect_problem(422, "invalid");
     }
     jane.get("/chats?after=x").await.expect_problem(400, "malformed");
+    jane.get("/chats/1/members?after=%00").await.expect_problem(400, "malformed");
 }
 
 #[tokio::test]

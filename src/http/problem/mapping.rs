@@ -21,7 +21,8 @@ impl From<auth::Error> for Problem {
         // RFC 6750, section 3.1: no error code for a request that does not try to authenticate.
         let challenge = match error {
             auth::Error::Missing => "Bearer".to_owned(),
-            auth::Error::Unavailable => {
+            auth::Error::DatabaseUnavailable => return database_unavailable(),
+            auth::Error::IssuerUnavailable => {
                 return Self::new(&kinds::ISSUER_UNAVAILABLE, error.to_string())
                     .retry_after(RETRY_AWAY_SECONDS);
             }

@@ -67,7 +67,7 @@ pub struct ProblemDocument<'a> {
     /// With 422: every field that is not acceptable.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
-    /// With 412: the timestamp that the message has now.
+    /// With 412: the timestamp that the message or chat has now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
     current: Option<i64>,

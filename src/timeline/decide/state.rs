@@ -121,19 +121,8 @@ impl State {
         Some((subject, digest))
     }
 
-    /// How many commands, from the first on, write no more than `rows_max` rows: all, most of the
-    /// time, and at least one.
-    pub fn fitting(&self, commands: &[&Command], rows_max: usize) -> usize {
-        let mut rows = 0;
-        let within = |command: &&&Command| {
-            rows += command.weight() + self.members_told(command);
-            rows <= rows_max
-        };
-        commands.iter().take_while(within).count().max(1)
-    }
-
     /// How many members of a chat are told of the command's change.
-    fn members_told(&self, command: &Command) -> usize {
+    pub fn members_told(&self, command: &Command) -> usize {
         let message = command.touches().and_then(|id| self.message(command.application, id));
         let chat = command.chat().or_else(|| message?.chat());
         let chat = chat.and_then(|chat| self.chat(command.application, chat));

@@ -1,0 +1,169 @@
+//! The table `chat_members`: who is and was a member of which chat, from when to when.
+
+use sqlx::PgConnection;
+
+use super::{
+    Lane, Result,
+    chats::{ChatKey, columns},
+};
+use crate::domain::{ApplicationId, ChatNumber, Timestamp, UserId};
+
+/// A user's membership of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    pub application: ApplicationId,
+    pub chat: ChatNumber,
+    pub user: UserId,
+    pub joined: Timestamp,
+}
+
+/// Reads since when users are members of chats; who is none is left out.
+pub async fn load(
+    lane: &mut Lane<'_>,
+    wanted: impl Iterator<Item = (ApplicationId, ChatNumber, &UserId)>,
+) -> Result<Vec<Membership>> {
+    let (mut applications, mut chats, mut users) = (Vec::new(), Vec::new(), Vec::new());
+    for (application, chat, user) in wanted {
+        applications.push(application.0);
+        chats.push(chat.0);
+        users.push(user.as_str().to_owned());
+    }
+    let members = sqlx::query!(
+        r#"
+        SELECT m.application_id, m.chat_number, m.user_id, m.joined
+        FROM unnest($1::bigint[], $2::bigint[], $3::text[])
+                 AS wanted (application_id, chat_number, user_id)
+        JOIN chat_members AS m USING (application_id, chat_number, user_id)
+        WHERE m.departed IS NULL
+        "#,
+        &applications,
+        &chats,
+        &users,
+    )
+    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
+    .fetch_all(lane.connection())
+    .await?;
+    Ok(members)
+}
+
+/// Reads all members of chats.
+pub async fn load_rosters(
+    lane: &mut Lane<'_>,
+    chats: impl Iterator<Item = ChatKey>,
+) -> Result<Vec<Membership>> {
+    let (applications, chats) = columns(chats);
+    let members = sqlx::query!(
+        r#"
+        SELECT m.application_id, m.chat_number, m.user_id, m.joined
+        FROM unnest($1::bigint[], $2::bigint[]) AS wanted (application_id, chat_number)
+        JOIN chat_members AS m USING (application_id, chat_number)
+        WHERE m.departed IS NULL
+        "#,
+        &applications,
+        &chats,
+    )
+    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
+    .fetch_all(lane.connection())
+    .await?;
+    Ok(members)
+}
+
+fn membership(application: i64, chat: i64, user: &str, joined: i64) -> Membership {
+    Membership {
+        application: ApplicationId(application),
+        chat: ChatNumber(chat),
+        user: UserId::trusted(user),
+        joined: Timestamp(joined),
+    }
+}
+
+/// Inserts new memberships.
+pub async fn insert(lane: &mut Lane<'_>, new: &[Membership]) -> Result<()> {
+    let rows = Columns::of(new.iter());
+    sqlx::query!(
+        r#"
+        INSERT INTO chat_members (application_id, chat_number, user_id, joined)
+        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])
+        "#,
+        &rows.applications,
+        &rows.chats,
+        &rows.users as &[&str],
+        &rows.joined,
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// Ends memberships, which may have begun in the same batch.
+pub async fn end(lane: &mut Lane<'_>, ended: &[(Membership, Timestamp)]) -> Result<()> {
+    let rows = Columns::of(ended.iter().map(|(membership, _)| membership));
+    let departed: Vec<_> = ended.iter().map(|(_, departed)| departed.0).collect();
+    sqlx::query!(
+        r#"
+        UPDATE chat_members AS m
+        SET departed = ended.departed
+        FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[])
+                 AS ended (application_id, chat_number, user_id, joined, departed)
+        WHERE m.application_id = ended.application_id AND m.chat_number = ended.chat_number
+          AND m.user_id = ended.user_id AND m.joined = ended.joined
+        "#,
+        &rows.applications,
+        &rows.chats,
+        &rows.users as &[&str],
+        &rows.joined,
+        &departed,
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// A page of a chat's present members, by name.
+pub async fn list(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    number: ChatNumber,
+    after: Option<&UserId>,
+    limit: i64,
+) -> Result<Vec<Membership>> {
+    let members = sqlx::query!(
+        r#"
+        SELECT application_id, chat_number, user_id, joined
+        FROM chat_members
+        WHERE application_id = $1 AND chat_number = $2 AND user_id > $3 AND departed IS NULL
+        ORDER BY user_id
+        LIMIT $4
+        "#,
+        application.0,
+        number.0,
+        after.map_or("", UserId::as_str),
+        limit,
+    )
+    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
+    .fetch_all(connection)
+    .await?;
+    Ok(members)
+}
+
+/// Memberships as parallel arrays.
+#[derive(Default)]
+pub(super) struct Columns<'a> {
+    pub applications: Vec<i64>,
+    pub chats: Vec<i64>,
+    pub users: Vec<&'a str>,
+    pub joined: Vec<i64>,
+}
+
+impl<'a> Columns<'a> {
+    pub fn of(members: impl Iterator<Item = &'a Membership>) -> Self {
+        let mut columns = Self::default();
+        for member in members {
+            columns.applications.push(member.application.0);
+            columns.chats.push(member.chat.0);
+            columns.users.push(member.user.as_str());
+            columns.joined.push(member.joined.0);
+        }
+        columns
+    }
+}
