@@ -74,9 +74,7 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         life.spawn(name, task);
     }
     let limits = Limits { total_max: live_connections_max, per_user_max: live_connections_per_user_max };
-    let (hub, outbox_wake) = (Arc::new(Hub::new(limits)), Arc::new(Notify::new()));
-    let listener = Listener::new(database_url, Arc::clone(&hub), Arc::clone(&outbox_wake))?;
-    life.spawn("listener", listener.run(life.stop()));
+    let (hub, outbox_wake) = spawn_listener(&mut life, database_url, limits)?;
     let pool = store::pool(database_url)?;
     let broker = spawn_publisher(&mut life, database_url, events, outbox_wake)?;
     let stop = life.stop();
@@ -149,6 +147,18 @@ pub async fn create_application(config: &CreateApplicationConfig) -> Outcome {
     store::applications::insert(connection, id, &config.name, &hash).await?;
     println!("application {}\ntoken {token}", id.0);
     Ok(())
+}
+
+/// Starts what hears the commits of all replicas; gives what it wakes.
+fn spawn_listener(
+    life: &mut Lifecycle,
+    database_url: &str,
+    limits: Limits,
+) -> store::Result<(Arc<Hub>, Arc<Notify>)> {
+    let (hub, outbox_wake) = (Arc::new(Hub::new(limits)), Arc::new(Notify::new()));
+    let listener = Listener::new(database_url, Arc::clone(&hub), Arc::clone(&outbox_wake))?;
+    life.spawn("listener", listener.run(life.stop()));
+    Ok((hub, outbox_wake))
 }
 
 /// Starts what publishes events, where a broker is configured.
