@@ -117,6 +117,8 @@ fn known_callers(config: CallersConfig) -> Result<auth::Config, Box<dyn Error>> 
         introspection_client_secret,
         introspection_applications,
     } = config;
+    // A variable that is empty is as good as one that is not set.
+    let admin_token = admin_token.filter(|token| !token.expose_secret().is_empty());
     let is_short = |token: &SecretString| token.expose_secret().len() < SECRET_BYTES_MIN;
     if admin_token.as_ref().is_some_and(is_short) {
         return Err(

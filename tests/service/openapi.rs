@@ -138,3 +138,24 @@ async fn swagger_ui_is_served_from_the_binary() {
     let start = replica.nobody().get("/swagger-ui/swagger-initializer.js").await;
     assert!(start.text.contains("/openapi.json"));
 }
+
+#[tokio::test]
+async fn every_operation_that_asks_for_a_token_needs_one() {
+    let (_database, replica) = service().await;
+    let document = document();
+    let mut tried = 0;
+    for (method, path, operation) in operations(&document) {
+        if operation["security"].is_null() {
+            continue;
+        }
+        tried += 1;
+        let path = path.replace("{user}", "jane").replace(['{', '}'], "");
+        let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        for caller in [replica.nobody(), replica.with_token("nonsense")] {
+            let reply = Reply::of(caller.request(method.clone(), &path)).await;
+            reply.expect_problem(401, "unauthorized");
+            assert!(reply.header("www-authenticate").starts_with("Bearer"));
+        }
+    }
+    assert!(tried >= 25, "{tried}");
+}
