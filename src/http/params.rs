@@ -262,8 +262,8 @@ impl SyncQuery {
 }
 
 fn whole_number(name: &str, value: Option<&str>) -> Result<Option<i64>, Problem> {
-    let parse = |value: &str| value.parse().map_err(|_| malformed_number(name));
-    value.map(parse).transpose()
+    let parse = |value: &str| value.parse().ok().filter(|_| !value.starts_with('+'));
+    value.map(|value| parse(value).ok_or_else(|| malformed_number(name))).transpose()
 }
 
 fn malformed_number(name: &str) -> Problem {
@@ -319,6 +319,7 @@ mod tests {
             "limit=",
             "wait=long",
             "wait=1.5",
+            "wait=%2B5",
             "after=1&after=2",
         ] {
             assert_eq!(params(query).await, Err(StatusCode::BAD_REQUEST), "{query}");

@@ -33,9 +33,14 @@ const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
 /// stream goes on where it was.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// What the kernel keeps for a caller that takes its answer slowly, in bytes: a stream must not run
-/// ahead of its reader by megabytes.
-const UNSENT_BYTES_MAX: u32 = 64 * 1024;
+/// What the kernel keeps for a caller that takes its answer slowly, in bytes (it allows twice as
+/// much). A stream must not run ahead of its reader by megabytes; and the socket takes more only
+/// once a third of it is free, so a large buffer would make a slow reader look like one that takes
+/// nothing.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// How long a host may acknowledge nothing before it counts as gone.
+const SILENCE_TIME_MAX: Duration = Duration::from_secs(180);
 
 /// What a connection reads or writes ahead, in bytes; so also the largest head of a request.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -145,8 +150,8 @@ fn prepare(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
     // Both are refinements, without which the service works as well: the second one ends
     // connections to hosts that are gone.
     let socket = SockRef::from(&stream);
-    let _ = socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
-    let _ = socket.set_tcp_user_timeout(Some(WRITE_TIME_MAX));
+    let _ = socket.set_send_buffer_size(SEND_BUFFER_BYTES);
+    let _ = socket.set_tcp_user_timeout(Some(SILENCE_TIME_MAX));
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIME_MAX));
     TokioIo::new(Box::pin(stream))

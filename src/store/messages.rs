@@ -81,10 +81,12 @@ pub async fn find(connection: &mut PgConnection, asked: &[&Asked]) -> Result<Vec
         JOIN messages AS m USING (application_id, id)
         WHERE CASE
             WHEN m.chat_number IS NULL THEN asked.user_id IN (m.sender, m.recipient)
-            ELSE asked.user_id IS NULL OR EXISTS (
-                SELECT FROM chat_members AS c
+            ELSE asked.user_id IS NULL OR (
+                SELECT TRUE
+                FROM chat_members AS c
                 WHERE c.application_id = m.application_id AND c.chat_number = m.chat_number
                   AND c.user_id = asked.user_id AND c.departed IS NULL
+                LIMIT 1
             )
         END
         "#,

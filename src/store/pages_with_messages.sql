@@ -61,15 +61,25 @@ LEFT JOIN LATERAL (
                 LIMIT asked.entries_max
             ) AS entry
         ) AS listed
-        LEFT JOIN messages AS m
-            ON listed.is_first
-            AND m.application_id = asked.application_id AND m.id = listed.message_id
-            -- Who has left a chat reads nothing of it any more.
-            AND (m.chat_number IS NULL OR EXISTS (
-                SELECT FROM chat_members AS c
-                WHERE c.application_id = m.application_id AND c.chat_number = m.chat_number
-                  AND c.user_id = asked.user_id AND c.departed IS NULL
-            ))
+        -- The limit makes it a look by key for each entry, whatever the planner believes of a table
+        -- that was never analyzed.
+        LEFT JOIN LATERAL (
+            SELECT found.*
+            FROM messages AS found
+            WHERE listed.is_first
+              AND found.application_id = asked.application_id AND found.id = listed.message_id
+              -- Who has left a chat reads nothing of it any more. (A value and not EXISTS, which the
+              -- planner may turn into a hash of all members.)
+              AND (found.chat_number IS NULL OR (
+                  SELECT TRUE
+                  FROM chat_members AS c
+                  WHERE c.application_id = found.application_id
+                    AND c.chat_number = found.chat_number
+                    AND c.user_id = asked.user_id AND c.departed IS NULL
+                  LIMIT 1
+              ))
+            LIMIT 1
+        ) AS m ON TRUE
     ) AS sized
     WHERE sized.bytes_before < asked.bytes_max
 ) AS page ON TRUE

@@ -1,7 +1,7 @@
 //! Callers who wait are answered by one query.
 
 use reqwest::Method;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection, Row};
 
 use crate::support::{Client, Database, Replica, Reply, Settings, eventually, service};
 
@@ -141,4 +141,36 @@ async fn a_database_that_hangs_is_not_waited_for_without_end() {
     })
     .await;
     assert_eq!(jane.sync("").await["total"], 0, "what was answered with 503 was not done");
+}
+
+#[tokio::test]
+async fn a_page_with_messages_looks_by_key_whatever_the_planner_believes() {
+    let (database, _replica) = service().await;
+    let mut connection = database.connect().await;
+    // The plan is made while the tables are empty, and was never analyzed.
+    let page = include_str!("../../src/store/pages_with_messages.sql");
+    let prepare = format!(
+        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
+         SET enable_hashjoin = off; SET enable_mergejoin = off;
+         ALTER TABLE messages SET (autovacuum_enabled = off);
+         ALTER TABLE updates SET (autovacuum_enabled = off);
+         PREPARE page (bigint[], text[], bigint[], bigint[], bigint[]) AS {page}"
+    );
+    connection.execute(sqlx::AssertSqlSafe(prepare)).await.unwrap();
+    let run = "EXECUTE page ('{1}', '{john}', '{0}', '{1000}', '{1000000000}')";
+    connection.execute(run).await.unwrap();
+    let fill =
+        "INSERT INTO messages (application_id, id, timestamp, sender, recipient, created, read, deleted)
+                SELECT 1, n, n, 'jane', 'john', now(), FALSE, FALSE FROM generate_series(1, 2000) AS n;
+                INSERT INTO updates (application_id, user_id, timestamp, message_id)
+                SELECT 1, 'john', n, n FROM generate_series(1, 2000) AS n";
+    connection.execute(fill).await.unwrap();
+    let explain = format!("EXPLAIN (ANALYZE, TIMING off, COSTS off) {run}");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();
+    let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    assert!(plan.contains("Index Cond: ((application_id = asked.application_id) AND (id = "), "{plan}");
+    assert!(!plan.contains("hashed SubPlan"), "{plan}");
+    assert!(!plan.contains("Rows Removed by Join Filter"), "{plan}");
+    assert!(!plan.contains("Rows Removed by Filter"), "{plan}");
 }
