@@ -167,6 +167,16 @@ impl Authenticator {
         Ok(Identity::User(application, user, Validity::Until(expires)))
     }
 
+    /// Whether the token is still good with which a ticket was asked for.
+    pub async fn require_valid(&self, identity: &Identity) -> Result<(), Error> {
+        if let Identity::User(_, _, Validity::WhileCurrent(application, fingerprint)) = identity
+            && !self.applications.is_current(*application, fingerprint).await?
+        {
+            return Err(Error::UnknownToken);
+        }
+        Ok(())
+    }
+
     async fn issued(&self, token: &str) -> Result<Issued, Error> {
         match (decode_header(token), &self.jwks, &self.introspection) {
             (Ok(header), Some(jwks), _) if header.alg != Algorithm::HS256 => {

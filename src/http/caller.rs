@@ -82,7 +82,9 @@ impl FromRequestParts<Service> for StreamCaller {
         if !media::prefers_stream(&parts.headers) {
             return Err(auth::Error::TicketElsewhere.into());
         }
-        Caller::new(service.tickets.take(&ticket)?, &parts.headers).map(Self)
+        let identity = service.tickets.take(&ticket)?;
+        service.authenticator.require_valid(&identity).await?;
+        Caller::new(identity, &parts.headers).map(Self)
     }
 }
 

@@ -171,6 +171,8 @@ async fn a_replaced_token_ends_on_every_replica_and_with_it_its_streams() {
     while stream.try_block().await.unwrap().is_some() {}
     while by_ticket.try_block().await.unwrap().is_some() {}
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let late = Reply::of(other.nobody().streaming(&format!("/messages?ticket={ticket}"))).await;
+    late.expect_problem(401, "unauthorized");
 }
 
 #[tokio::test]
