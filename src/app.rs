@@ -12,10 +12,7 @@ use tokio::{net::TcpListener, sync::Notify, time::sleep};
 use uuid::Uuid;
 
 use crate::{
-    auth::{
-        self, ApplicationToken, Authenticator, IntrospectionConfig, JwksConfig, SECRET_BYTES_MIN,
-        Signer, Tickets,
-    },
+    auth::{self, Authenticator, IntrospectionConfig, JwksConfig, SECRET_BYTES_MIN, Signer, Tickets},
     config::{
         AdvanceConfig, CallersConfig, CreateApplicationConfig, DatabaseConfig, EventsConfig,
         ServeConfig, TokenConfig,
@@ -144,10 +141,8 @@ fn known_callers(config: CallersConfig) -> Result<auth::Config, Box<dyn Error>> 
 pub async fn create_application(config: &CreateApplicationConfig) -> Outcome {
     let mut session = migrated(config.database.database_url.expose_secret()).await?;
     let connection = session.connection().await?;
-    let id = store::applications::next_id(connection).await?;
-    let ApplicationToken { token, hash } = ApplicationToken::generate(id);
-    store::applications::insert(connection, id, &config.name, &hash).await?;
-    println!("application {}\ntoken {token}", id.0);
+    let (application, token) = auth::create_application(connection, &config.name).await?;
+    println!("application {}\ntoken {}", application.id.0, token.token);
     Ok(())
 }
 

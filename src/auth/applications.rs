@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Error;
 use crate::{
-    domain::ApplicationId,
-    store::{self, PgPool},
+    domain::{ApplicationId, Title},
+    store::{self, PgConnection, PgPool, applications::Application},
 };
 
 /// How long a hash is trusted. A token that was replaced ends on every replica within this time and
@@ -49,6 +49,17 @@ impl ApplicationToken {
         let token = format!("{PREFIX}{}_{secret}", application.0);
         Self { hash: hash(&token), token }
     }
+}
+
+/// Creates an application with a token of its own.
+pub async fn create_application(
+    connection: &mut PgConnection,
+    name: &Title,
+) -> store::Result<(Application, ApplicationToken)> {
+    let id = store::applications::next_id(connection).await?;
+    let token = ApplicationToken::generate(id);
+    let application = store::applications::insert(connection, id, name, &token.hash).await?;
+    Ok((application, token))
 }
 
 /// The hash under which a token is stored. The secret is random, so no salt and no slow hash is

@@ -7,8 +7,7 @@ use std::{
 };
 
 use jsonwebtoken::{
-    Algorithm, DecodingKey, Header, Validation, decode,
-    errors::ErrorKind,
+    Algorithm, DecodingKey, Header, Validation,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
 };
 use reqwest::Client;
@@ -18,8 +17,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Error, Issued, key::time_of};
-use crate::domain::{ApplicationId, UserId};
+use super::{
+    Error, Issued,
+    key::{time_of, verified_claims},
+};
+use crate::domain::ApplicationId;
 
 /// The pause between two reads of the set: a key that is not known is asked for at this rate at most.
 const REFETCH_PAUSE: Duration = Duration::from_secs(10);
@@ -87,15 +89,7 @@ impl Jwks {
         validation.set_issuer(&[&self.config.issuer]);
         validation.set_audience(&[&self.config.audience]);
         validation.set_required_spec_claims(&["exp", "sub", "iss", "aud"]);
-        let claims = decode::<Claims>(token, &key.decoding, &validation)
-            .map_err(|error| match error.kind() {
-                ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => Error::BadSignature,
-                ErrorKind::ExpiredSignature => Error::Expired,
-                ErrorKind::ImmatureSignature => Error::NotYetValid,
-                ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => Error::OtherIssuer,
-                _ => Error::Malformed,
-            })?
-            .claims;
+        let claims: Claims = verified_claims(token, &key.decoding, &validation)?;
         Issued::checked(&claims.sub, claims.app, time_of(claims.exp), &self.config.applications)
     }
 
@@ -189,22 +183,5 @@ impl KeySet {
 
     fn is_old(&self) -> bool {
         self.read.is_none_or(|read| read.elapsed() > KEYS_LIFETIME)
-    }
-}
-
-impl Issued {
-    /// What an issuer says of a user, if it may speak for the application.
-    pub fn checked(
-        user: &str,
-        application: Option<i64>,
-        expires: std::time::SystemTime,
-        allowed: &[ApplicationId],
-    ) -> Result<Self, Error> {
-        let application = ApplicationId(application.unwrap_or(ApplicationId::DEFAULT.0));
-        if !allowed.contains(&application) {
-            return Err(Error::BadApplication);
-        }
-        let user = UserId::parse(user).map_err(|_| Error::BadUser)?;
-        Ok(Self { application, user, expires })
     }
 }

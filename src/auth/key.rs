@@ -1,4 +1,5 @@
-//! JSON Web Tokens (RFC 7519) signed with HS256: what tokens and tickets share.
+//! JSON Web Tokens (RFC 7519): what all tokens share, and the HS256 that tokens and tickets of our own
+//! are signed with.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -60,14 +61,24 @@ impl Key {
 
     /// The claims, if the signature is ours and they hold at present.
     pub fn verify<C: DeserializeOwned>(&self, token: &str) -> Result<C, Error> {
-        let data = decode::<C>(token, &self.decoding, &self.validation);
-        data.map(|data| data.claims).map_err(|error| match error.kind() {
-            ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => Error::BadSignature,
-            ErrorKind::ExpiredSignature => Error::Expired,
-            ErrorKind::ImmatureSignature => Error::NotYetValid,
-            _ => Error::Malformed,
-        })
+        verified_claims(token, &self.decoding, &self.validation)
     }
+}
+
+/// The claims of a token, if its signature is that of the key and they hold at present.
+pub fn verified_claims<C: DeserializeOwned>(
+    token: &str,
+    key: &DecodingKey,
+    validation: &Validation,
+) -> Result<C, Error> {
+    let data = decode::<C>(token, key, validation);
+    data.map(|data| data.claims).map_err(|error| match error.kind() {
+        ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => Error::BadSignature,
+        ErrorKind::ExpiredSignature => Error::Expired,
+        ErrorKind::ImmatureSignature => Error::NotYetValid,
+        ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => Error::OtherIssuer,
+        _ => Error::Malformed,
+    })
 }
 
 /// The whole seconds since 1970 (RFC 7519, NumericDate).

@@ -29,7 +29,7 @@ use applications::{Applications, Fingerprint, is_same_secret};
 use introspection::Introspection;
 use jwks::Jwks;
 
-pub use applications::ApplicationToken;
+pub use applications::{ApplicationToken, create_application};
 pub use introspection::IntrospectionConfig;
 pub use jwks::JwksConfig;
 pub use key::{SECRET_BYTES_MIN, WeakSecret, derived_key};
@@ -65,6 +65,23 @@ pub struct Issued {
     pub user: UserId,
     /// When the token ends, and with it everything that was opened under it.
     pub expires: SystemTime,
+}
+
+impl Issued {
+    /// What an issuer says of a user, if it may speak for the application.
+    fn checked(
+        user: &str,
+        application: Option<i64>,
+        expires: SystemTime,
+        allowed: &[ApplicationId],
+    ) -> Result<Self, Error> {
+        let application = ApplicationId(application.unwrap_or(ApplicationId::DEFAULT.0));
+        if !allowed.contains(&application) {
+            return Err(Error::BadApplication);
+        }
+        let user = UserId::parse(user).map_err(|_| Error::BadUser)?;
+        Ok(Self { application, user, expires })
+    }
 }
 
 /// Why a caller is not known. The text may be shown to whoever asks.
@@ -160,8 +177,8 @@ impl Authenticator {
         self.user(self.issued(token).await?).await
     }
 
-    /// The user whom a token or ticket stands for, if its application exists.
-    pub async fn user(&self, issued: Issued) -> Result<Identity, Error> {
+    /// The user of whom an issuer speaks, if its application exists.
+    async fn user(&self, issued: Issued) -> Result<Identity, Error> {
         let Issued { application, user, expires } = issued;
         self.applications.require(application).await?;
         Ok(Identity::User(application, user, Validity::Until(expires)))

@@ -1,8 +1,8 @@
 //! Applications: the administrator manages them, and each may look at its own.
 
 use axum::{
-    extract::{FromRequestParts, Path, State},
-    http::{HeaderValue, header, request::Parts},
+    extract::State,
+    http::{HeaderValue, header},
     response::IntoResponse,
 };
 use serde::{Deserialize, Serialize};
@@ -18,13 +18,13 @@ use super::{
     openapi::{
         ApplicationProblems, ListApplicationsProblems, NewApplicationProblems, RenameApplicationProblems,
     },
-    params::{ListParams, positive},
+    params::{ApplicationPath, ListParams},
     problem::Problem,
     representation::{Json, Page},
     tokens::secret,
 };
 use crate::{
-    auth::ApplicationToken,
+    auth::{ApplicationToken, create_application as create},
     domain::{ApplicationId, Invalid, Title},
     store::{self, applications::Application as Stored},
 };
@@ -123,9 +123,8 @@ pub async fn create_application(
 ) -> Answer {
     let name = body.acceptable()?.0.checked()?;
     let mut connection = service.connection().await?;
-    let id = store::applications::next_id(&mut connection).await?;
-    let ApplicationToken { token, hash } = ApplicationToken::generate(id);
-    let stored = store::applications::insert(&mut connection, id, &name, &hash).await?;
+    let (stored, ApplicationToken { token, .. }) = create(&mut connection, &name).await?;
+    let id = stored.id;
     let mut response = secret(accept.media_type, Application::new(stored, Some(token)));
     let location = HeaderValue::try_from(format!("/applications/{}", id.0));
     response.headers_mut().insert(header::LOCATION, location.expect("digits are visible ASCII"));
@@ -280,22 +279,4 @@ pub async fn rename_own_application(
 fn answer(media_type: &'static str, found: Option<Stored>) -> Answer {
     let stored = found.ok_or_else(Problem::not_found)?;
     Ok(Json(media_type, Application::new(stored, None)).into_response())
-}
-
-/// The application that a path names.
-pub struct ApplicationPath(Option<ApplicationId>);
-
-impl ApplicationPath {
-    fn known(&self) -> Result<ApplicationId, Problem> {
-        self.0.ok_or_else(Problem::not_found)
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for ApplicationPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let id = Path::<String>::from_request_parts(parts, &()).await.ok();
-        Ok(Self(id.and_then(|Path(id)| positive(&id)).map(ApplicationId)))
-    }
 }

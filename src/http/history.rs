@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, response::IntoResponse};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
 
 use super::{
     Answer, Service,
@@ -49,9 +52,7 @@ pub async fn list_personal_messages(
         limit + 1,
     )
     .await?;
-    let page = Page::cut_at(found, limit, size, |last| last.id.0);
-    let messages = page.items.iter().map(|message| Message::from(message.as_ref())).collect();
-    Ok(Json(accept.media_type, MessageList { messages, next: page.next }).into_response())
+    Ok(answer(accept.media_type, found, limit))
 }
 
 /// Lists the messages of a chat by their numbers, the newest first.
@@ -78,9 +79,13 @@ pub async fn list_chat_messages(
     let chat = visible_chat(&mut connection, &caller, &number).await?.number;
     let found =
         store::history::of_chat(&mut connection, caller.application, chat, span, limit + 1).await?;
-    let page = Page::cut_at(found, limit, size, |last| number_of(last));
+    Ok(answer(accept.media_type, found, limit))
+}
+
+fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Response {
+    let page = Page::cut_at(found, limit, size, position);
     let messages = page.items.iter().map(|message| Message::from(message.as_ref())).collect();
-    Ok(Json(accept.media_type, MessageList { messages, next: page.next }).into_response())
+    Json(media_type, MessageList { messages, next: page.next }).into_response()
 }
 
 /// About how long a message is as JSON, in bytes.
@@ -93,9 +98,10 @@ fn size(message: &Arc<Stored>) -> usize {
     200 + message.content.as_ref().map_or(0, of)
 }
 
-fn number_of(message: &Stored) -> i64 {
+/// Where a message stands in its conversation: by its number in a chat, else by its id.
+fn position(message: &Arc<Stored>) -> i64 {
     match message.to {
         Recipient::Chat(_, number) => number.0,
-        Recipient::User(_) => unreachable!("what is read of a chat is numbered"),
+        Recipient::User(_) => message.id.0,
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::problem::{FieldError, Problem};
 use crate::{
-    domain::{ChatNumber, Invalid, MessageId, MessageNumber, Timestamp, UserId},
+    domain::{ApplicationId, ChatNumber, Invalid, MessageId, MessageNumber, Timestamp, UserId},
     store::history::Span,
 };
 
@@ -41,14 +41,12 @@ impl<S: Sync> FromRequestParts<S> for MessagePath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        // A path that is not UTF-8 names no message either.
-        let id = parts.extract::<Path<String>>().await.ok();
-        Ok(Self(id.and_then(|Path(id)| MessageId::parse(&id))))
+        Ok(Self(segment(parts, "id").await.and_then(|id| MessageId::parse(&id))))
     }
 }
 
 /// A positive number of digits alone.
-pub fn positive(value: &str) -> Option<i64> {
+fn positive(value: &str) -> Option<i64> {
     Timestamp::parse(value).map(|number| number.0).filter(|number| *number > 0)
 }
 
@@ -68,6 +66,25 @@ impl<S: Sync> FromRequestParts<S> for ChatPath {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let number = segment(parts, "number").await;
         Ok(Self(number.and_then(|number| positive(&number)).map(ChatNumber)))
+    }
+}
+
+/// The application that a path names. A path that can name none is as good as one that names none.
+pub struct ApplicationPath(Option<ApplicationId>);
+
+impl ApplicationPath {
+    /// To be asked after everything that needs no state.
+    pub fn known(&self) -> Result<ApplicationId, Problem> {
+        self.0.ok_or_else(Problem::not_found)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ApplicationPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let id = segment(parts, "id").await;
+        Ok(Self(id.and_then(|id| positive(&id)).map(ApplicationId)))
     }
 }
 
