@@ -22,6 +22,7 @@ use crate::{
     lifecycle::Lifecycle,
     live::{Hub, Limits, Listener, Live},
     outbox::{BrokerConfig, Publisher},
+    search::{self, Indexer},
     store::{self, Lane, PgConnection, Purpose, Session},
     sync::Sync,
     telemetry,
@@ -74,6 +75,10 @@ pub async fn serve(config: ServeConfig) -> Outcome {
     let (hub, outbox_wake) = spawn_listener(&mut life, database_url, limits)?;
     let pool = store::pool(database_url)?;
     let broker = spawn_publisher(&mut life, database_url, events, outbox_wake)?;
+    let waiting = timeline.clone();
+    let indexing = Session::new(database_url, Purpose::Indexing)?;
+    let indexer = Indexer::new(indexing, Arc::new(move || waiting.waiting()));
+    life.spawn("indexer", indexer.run(life.stop()));
     let stop = life.stop();
     let measuring = measure(pool.clone(), broker.clone(), metrics.clone());
     life.spawn("meter", async move { stop.run_until_cancelled(measuring).await.unwrap_or(()) });
@@ -89,6 +94,7 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         tickets: Arc::new(Tickets::new(secret, now)),
         digester: Arc::new(Digester::new(secret)),
         pool,
+        search_pool: store::search_pool(database_url)?,
         broker,
         metrics,
         clock: now,
@@ -195,6 +201,11 @@ async fn measure(pool: store::PgPool, broker: Broker, metrics: PrometheusHandle)
             metrics::gauge!("messages_outbox_events").set(backlog.events as f64);
             metrics::gauge!("messages_outbox_oldest_seconds").set(age);
         }
+        if let Ok(mut connection) = pool.acquire().await
+            && let Ok(pending) = store::search::count_pending(&mut connection).await
+        {
+            metrics::gauge!("messages_search_pending").set(pending as f64);
+        }
         metrics::gauge!("messages_broker_connected").set(f64::from(u8::from(broker.is_publishing())));
         metrics.run_upkeep();
         sleep(MEASURE_PERIOD).await;
@@ -263,6 +274,14 @@ pub async fn advance_timeline(config: &AdvanceConfig) -> Outcome {
     let (before, after) = store::timeline::advance(&mut lane, config.by).await?;
     lane.commit().await?;
     println!("the timeline has advanced from {before} to {after}");
+    Ok(())
+}
+
+/// Drops the index of search, which is built anew by the running service.
+pub async fn rebuild_search(config: &DatabaseConfig) -> Outcome {
+    let mut session = migrated(config.database_url.expose_secret()).await?;
+    let messages = search::rebuild(session.connection().await?).await?;
+    println!("{messages} messages are being indexed anew");
     Ok(())
 }
 

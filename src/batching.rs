@@ -107,6 +107,11 @@ impl<Q, A> Queue<Q, A> {
         answered.await.map_err(|_| NotDone::Abandoned)
     }
 
+    /// How many requests wait.
+    pub fn waiting(&self) -> usize {
+        self.sender.max_capacity() - self.sender.capacity()
+    }
+
     async fn until_begun(&self, mut begun: oneshot::Receiver<()>) -> Result<(), NotDone> {
         match timeout(self.limits.wait_max, &mut begun).await {
             Ok(Ok(())) => Ok(()),

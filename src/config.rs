@@ -33,6 +33,9 @@ pub enum Command {
     /// Maintain the timeline.
     #[command(subcommand)]
     Timeline(TimelineCommand),
+    /// Maintain the index of search.
+    #[command(subcommand)]
+    Search(SearchCommand),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -50,6 +53,13 @@ pub struct CreateApplicationConfig {
     /// Its name: 1 to 200 characters.
     #[arg(value_parser = title)]
     pub name: Title,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SearchCommand {
+    /// Drop the index; the running service builds it anew from the messages, and finds everything
+    /// meanwhile, only slower.
+    Rebuild(DatabaseConfig),
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,8 @@
 //! lock of the timeline. A read goes `http` → [`sync`] → PostgreSQL: callers who wait are answered
 //! by one query. Events go PostgreSQL → [`outbox`] → RabbitMQ: they are rows of their change's
 //! transaction, published after it. A commit notifies [`live`] on every replica, which wakes who
-//! waits for more: a stream is the same read, again and again.
+//! waits for more: a stream is the same read, again and again. Texts are indexed by [`search`] after their
+//! commit and found from it on.
 //!
 //! The modules stand below in reading order. Who may import whom is held by `tests/architecture.rs`.
 
@@ -23,6 +24,8 @@ pub mod batching;
 pub mod outbox;
 // The same read again, woken by commits on every replica: held answers and streams.
 pub mod live;
+// What a query means, how the index is asked and kept, and how matches are shown.
+pub mod search;
 // Who is asking.
 pub mod auth;
 // PostgreSQL: the only SQL.

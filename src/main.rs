@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use messages::{
     app,
-    config::{ApplicationCommand, Cli, Command, TimelineCommand},
+    config::{ApplicationCommand, Cli, Command, SearchCommand, TimelineCommand},
 };
 
 #[tokio::main]
@@ -18,6 +18,7 @@ async fn main() -> ExitCode {
             app::create_application(&config).await
         }
         Command::Timeline(TimelineCommand::Advance(config)) => app::advance_timeline(&config).await,
+        Command::Search(SearchCommand::Rebuild(config)) => app::rebuild_search(&config).await,
         Command::Openapi => app::print_openapi(),
     };
     match outcome {

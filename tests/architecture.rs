@@ -17,10 +17,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("timeline", &["domain", "store", "batching"]),
     ("sync", &["domain", "store", "batching"]),
     ("outbox", &["domain", "store"]),
+    ("search", &["domain", "store"]),
     ("auth", &["domain", "store"]),
     ("live", &["domain", "store", "sync", "batching"]),
     ("config", &["domain", "outbox", "telemetry"]),
-    ("http", &["domain", "timeline", "sync", "live", "auth", "store", "batching"]),
+    ("http", &["domain", "timeline", "sync", "live", "auth", "search", "store", "batching"]),
 ];
 
 /// Each library with the places that may name it.

@@ -89,7 +89,7 @@ fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Resp
 }
 
 /// About how long a message is as JSON, in bytes.
-fn size(message: &Arc<Stored>) -> usize {
+pub fn size(message: &Arc<Stored>) -> usize {
     let of = |content: &Content| {
         let text = content.text.as_ref().map_or(0, |text| text.as_str().len());
         let attributes = content.attributes.as_ref().map_or(0, |raw| raw.as_json().get().len());

@@ -28,6 +28,7 @@ mod params;
 mod problem;
 mod representation;
 mod request;
+mod search;
 mod server;
 mod sse;
 mod tokens;
@@ -83,6 +84,7 @@ pub struct Service {
     pub tickets: Arc<Tickets>,
     pub digester: Arc<Digester>,
     pub pool: PgPool,
+    pub search_pool: PgPool,
     pub broker: Broker,
     pub metrics: PrometheusHandle,
     pub clock: Clock,
@@ -143,6 +145,7 @@ impl Broker {
 fn routes() -> OpenApiRouter<Service> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(messages::send_message, messages::sync_messages))
+        .routes(routes!(search::search_messages))
         .routes(routes!(messages::get_message, messages::edit_message, messages::delete_message))
         .routes(routes!(history::list_personal_messages))
         .routes(routes!(tokens::create_ticket))
@@ -151,6 +154,7 @@ fn routes() -> OpenApiRouter<Service> {
         .routes(routes!(chats::list_members))
         .routes(routes!(chats::add_member, chats::remove_member))
         .routes(routes!(chat_messages::send_chat_message, history::list_chat_messages))
+        .routes(routes!(search::search_chat))
         .routes(routes!(
             chat_messages::get_chat_message,
             chat_messages::edit_chat_message,

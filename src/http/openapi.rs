@@ -190,6 +190,23 @@ pub struct HistoryPage {
     limit: Option<i64>,
 }
 
+/// What is searched for, and which page of it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct SearchPage {
+    /// What is searched for: all words must occur, in any order and case; the last one may be the
+    /// beginning of a word; "quoted words" follow each other; text without blanks is found by any part
+    #[param(min_length = 1, max_length = 200)]
+    q: String,
+    /// Messages with smaller ids: the `next` of the page before
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    before: Option<i64>,
+    /// The most hits of the page (default 50)
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
 /// Declares the problems of an operation.
 macro_rules! problems {
     ($($name:ident = [$($problem:expr),+ $(,)?];)+) => {$(
@@ -231,6 +248,9 @@ problems! {
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE,
     ];
     HistoryProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE,
+    ];
+    SearchProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE,
     ];
     NewChatProblems = [

@@ -12,6 +12,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::problem::{FieldError, Problem};
 use crate::{
     domain::{ApplicationId, ChatNumber, Invalid, MessageId, MessageNumber, Timestamp, UserId},
+    search,
     store::history::Span,
 };
 
@@ -197,6 +198,56 @@ impl<S: Sync> FromRequestParts<S> for HistoryParams {
             (None, None) => Span::NEWEST,
         };
         Ok(Self { span, limit })
+    }
+}
+
+/// The query of a search as it came.
+#[derive(Deserialize)]
+struct SearchQuery {
+    q: Option<String>,
+    with: Option<String>,
+    chat: Option<String>,
+    before: Option<String>,
+    limit: Option<String>,
+}
+
+/// What is searched for, where, and which page of it.
+pub struct SearchParams {
+    pub query: search::Query,
+    pub narrowed: Option<Narrowed>,
+    pub before: Option<i64>,
+    pub limit: i64,
+}
+
+/// A search in one conversation.
+pub enum Narrowed {
+    With(UserId),
+    Chat(ChatPath),
+}
+
+impl<S: Sync> FromRequestParts<S> for SearchParams {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let SearchQuery { q, with, chat, before, limit } = query(parts).await?;
+        let position = |name, value: String| i64::parse(value).ok_or_else(|| malformed_number(name));
+        let before = before.map(|before| position("before", before)).transpose()?;
+        let chat = chat.map(|chat| position("chat", chat)).transpose()?;
+        let limit = list_limit(limit.as_deref())?;
+        let query = search::Query::parse(&q.unwrap_or_default())
+            .map_err(|error| Problem::invalid_field("q", error.to_string()))?;
+        let narrowed = match (with, chat) {
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid_field("chat", "must not be given together with `with`"));
+            }
+            (Some(with), None) => {
+                let invalid = |invalid: Invalid| Problem::invalid_field("with", invalid.to_string());
+                Some(Narrowed::With(UserId::parse(&with).map_err(invalid)?))
+            }
+            (None, Some(chat)) => Some(Narrowed::Chat(ChatPath(Some(ChatNumber(chat))))),
+            (None, None) => None,
+        };
+        Ok(Self { query, narrowed, before, limit })
     }
 }
 

@@ -20,6 +20,9 @@ const CLASSES_OF_THE_SERVER: [&str; 8] = ["08", "25", "28", "3D", "40", "53", "5
 /// A lock could not be had in time (class 55 is otherwise about the statement).
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
+/// A statement ran into its limit of time.
+const QUERY_CANCELED: &str = "57014";
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let of_the_statement = match &error {
@@ -45,6 +48,12 @@ impl Error {
     pub fn timed_out(what: &str) -> Self {
         let error = std::io::Error::new(std::io::ErrorKind::TimedOut, what.to_owned());
         Self::Unavailable(sqlx::Error::Io(error))
+    }
+
+    /// Whether a statement was given up because it took too long.
+    pub fn is_overdue(&self) -> bool {
+        let Self::Unavailable(error) = self else { return false };
+        error.as_database_error().and_then(|answer| answer.code()).as_deref() == Some(QUERY_CANCELED)
     }
 
     /// Whether the same statements may succeed on another connection or at another time.

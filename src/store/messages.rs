@@ -38,6 +38,13 @@ pub struct NewMessage<'a> {
     pub key: Option<(&'a IdempotencyKey, Digest)>,
 }
 
+/// A message as a change has left it.
+pub struct ChangedMessage<'a> {
+    pub application: ApplicationId,
+    pub message: &'a Message,
+    pub text_changed: bool,
+}
+
 /// Reads the messages that exist, in any order.
 pub async fn load(
     connection: &mut PgConnection,
@@ -124,13 +131,28 @@ pub async fn find(connection: &mut PgConnection, asked: &[&Asked]) -> Result<Vec
     Ok(found)
 }
 
-/// Inserts new messages.
+/// Inserts new messages, and tells the indexer of their texts.
 pub async fn insert(lane: &mut Lane<'_>, new: &[NewMessage<'_>]) -> Result<()> {
     let keys: Vec<Option<&str>> = new.iter().map(|new| Some(new.key.as_ref()?.0.as_str())).collect();
     let digests: Vec<Option<&[u8]>> = new.iter().map(|new| Some(&new.key.as_ref()?.1.0[..])).collect();
     let rows = Columns::of(new.iter().map(|new| (new.application, new.message)));
     sqlx::query!(
         r#"
+        WITH new AS (
+            SELECT *
+            FROM unnest(
+                $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[],
+                $7::timestamptz[], $8::boolean[], $9::text[], $10::text[], $11::text[], $12::bigint[],
+                $13::boolean[], $14::text[], $15::bytea[], $16::bigint[], $17::bigint[]
+            ) AS new (
+                application_id, id, timestamp, sender, recipient, created, edited, read, text, files,
+                attributes, reply_to, deleted, idempotency_key, request_digest, chat_number, number
+            )
+        ),
+        pending AS (
+            INSERT INTO search_pending (application_id, message_id, sender, recipient, chat_number)
+            SELECT application_id, id, sender, recipient, chat_number FROM new WHERE text IS NOT NULL
+        )
         INSERT INTO messages (
             application_id, id, timestamp, sender, recipient, created, edited, read, text, files,
             attributes, reply_to, deleted, idempotency_key, request_digest, chat_number, number
@@ -138,14 +160,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewMessage<'_>]) -> Result<()> {
         SELECT application_id, id, timestamp, sender, recipient, created, edited, read, text,
                files::text[], attributes::json, reply_to, deleted, idempotency_key, request_digest,
                chat_number, number
-        FROM unnest(
-            $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[],
-            $7::timestamptz[], $8::boolean[], $9::text[], $10::text[], $11::text[], $12::bigint[],
-            $13::boolean[], $14::text[], $15::bytea[], $16::bigint[], $17::bigint[]
-        ) AS new (
-            application_id, id, timestamp, sender, recipient, created, edited, read, text, files,
-            attributes, reply_to, deleted, idempotency_key, request_digest, chat_number, number
-        )
+        FROM new
         "#,
         &rows.applications,
         &rows.ids,
@@ -170,14 +185,27 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewMessage<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Stores what changes of messages change: a deletion clears the data, an edit leaves the rest.
-pub async fn update<'a>(
-    lane: &mut Lane<'_>,
-    changed: impl Iterator<Item = (ApplicationId, &'a Message)>,
-) -> Result<()> {
-    let rows = Columns::of(changed);
+/// Stores what changes of messages change: a deletion clears the data, an edit leaves the rest. Tells
+/// the indexer of the texts.
+pub async fn update(lane: &mut Lane<'_>, changed: &[ChangedMessage<'_>]) -> Result<()> {
+    let rows = Columns::of(changed.iter().map(|changed| (changed.application, changed.message)));
+    let text_changed: Vec<_> = changed.iter().map(|changed| changed.text_changed).collect();
     sqlx::query!(
         r#"
+        WITH new AS (
+            SELECT *
+            FROM unnest(
+                $1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::boolean[], $6::text[],
+                $7::boolean[], $8::boolean[], $9::text[], $10::text[], $11::bigint[]
+            ) AS new (
+                application_id, id, timestamp, edited, read, text, deleted, text_changed, sender,
+                recipient, chat_number
+            )
+        ),
+        pending AS (
+            INSERT INTO search_pending (application_id, message_id, sender, recipient, chat_number)
+            SELECT application_id, id, sender, recipient, chat_number FROM new WHERE text_changed
+        )
         UPDATE messages AS m
         SET timestamp  = new.timestamp,
             edited     = new.edited,
@@ -187,10 +215,7 @@ pub async fn update<'a>(
             files      = CASE WHEN new.deleted THEN NULL ELSE m.files END,
             attributes = CASE WHEN new.deleted THEN NULL ELSE m.attributes END,
             reply_to   = CASE WHEN new.deleted THEN NULL ELSE m.reply_to END
-        FROM unnest(
-            $1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::boolean[], $6::text[],
-            $7::boolean[]
-        ) AS new (application_id, id, timestamp, edited, read, text, deleted)
+        FROM new
         WHERE m.application_id = new.application_id AND m.id = new.id
         "#,
         &rows.applications,
@@ -200,6 +225,10 @@ pub async fn update<'a>(
         &rows.read,
         &rows.texts as &[Option<&str>],
         &rows.deleted,
+        &text_changed,
+        &rows.senders as &[Option<&str>],
+        &rows.recipients as &[Option<&str>],
+        &rows.chats as &[Option<i64>],
     )
     .execute(lane.connection())
     .await?;

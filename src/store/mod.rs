@@ -13,6 +13,7 @@ pub mod members;
 pub mod messages;
 pub mod outbox;
 pub mod pages;
+pub mod search;
 mod session;
 pub mod timeline;
 pub mod updates;
@@ -20,7 +21,7 @@ pub mod wakeups;
 
 pub use error::{Error, Result};
 pub use lane::Lane;
-pub use session::{CONNECT_TIME_MAX, Purpose, Session, connect_options, in_time, pool};
+pub use session::{CONNECT_TIME_MAX, Purpose, Session, connect_options, in_time, pool, search_pool};
 pub use sqlx::{PgConnection, PgPool};
 
 /// A connection of a pool.

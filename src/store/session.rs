@@ -16,6 +16,9 @@ pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 /// Connections for plain reads (history, lists) and for what is rare: health, metrics, administration.
 const POOL_CONNECTIONS_MAX: u32 = 8;
 
+/// Connections for searches, so that expensive ones hold up nothing else.
+const SEARCH_CONNECTIONS_MAX: u32 = 4;
+
 /// A pooled connection that has been idle for longer is tried before it is given out: one that the
 /// server has closed meanwhile would fail its first user.
 const POOL_UNTRIED_IDLE_MAX: Duration = Duration::from_secs(1);
@@ -30,6 +33,11 @@ pub enum Purpose {
     Reading,
     /// Publishes the outbox, under a lock of its own.
     Publishing,
+    /// Answers a search, which reads more than others and has an end all the same.
+    Searching,
+    /// Moves pending changes into the index of search, under a lock of its own. What it has committed
+    /// may be lost in a crash: it is pending again then.
+    Indexing,
     /// Changes the schema, which takes as long as it takes; others who start wait for it.
     Migrating,
     /// Hears notifications.
@@ -48,6 +56,8 @@ impl Purpose {
         let (idle_in_transaction, statement, lock) = match self {
             Self::Writing => (5, 10, 15),
             Self::Reading | Self::Publishing => (5, 10, 10),
+            Self::Searching => (5, 5, 5),
+            Self::Indexing => (30, 30, 30),
             Self::Migrating => (0, 0, 0),
             Self::Listening => (60, 60, 60),
         };
@@ -59,6 +69,8 @@ impl Purpose {
             Self::Writing => "messages writer",
             Self::Reading => "messages reader",
             Self::Publishing => "messages publisher",
+            Self::Searching => "messages search",
+            Self::Indexing => "messages indexer",
             Self::Migrating => "messages migration",
             Self::Listening => "messages listener",
         }
@@ -75,7 +87,7 @@ pub fn connect_options(url: &str, purpose: Purpose) -> Result<PgConnectOptions> 
         .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
         .options([
             ("default_transaction_isolation", "read committed"),
-            ("synchronous_commit", "on"),
+            ("synchronous_commit", if purpose == Purpose::Indexing { "off" } else { "on" }),
             ("tcp_keepalives_idle", "10"),
             ("tcp_keepalives_interval", "5"),
             ("tcp_keepalives_count", "3"),
@@ -103,9 +115,18 @@ pub fn connect_options(url: &str, purpose: Purpose) -> Result<PgConnectOptions> 
 
 /// A pool for plain reads and for what is rare. It connects when it is first used.
 pub fn pool(url: &str) -> Result<PgPool> {
-    let options = connect_options(url, Purpose::Reading)?;
+    pool_of(url, Purpose::Reading, POOL_CONNECTIONS_MAX)
+}
+
+/// A pool for searches.
+pub fn search_pool(url: &str) -> Result<PgPool> {
+    pool_of(url, Purpose::Searching, SEARCH_CONNECTIONS_MAX)
+}
+
+fn pool_of(url: &str, purpose: Purpose, connections_max: u32) -> Result<PgPool> {
+    let options = connect_options(url, purpose)?;
     Ok(PgPoolOptions::new()
-        .max_connections(POOL_CONNECTIONS_MAX)
+        .max_connections(connections_max)
         .acquire_timeout(CONNECT_TIME_MAX)
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {

@@ -19,7 +19,7 @@ use crate::{
         self, Lane,
         chats::NewChat,
         members::Membership,
-        messages::NewMessage,
+        messages::{ChangedMessage, NewMessage},
         outbox::NewEvents,
         timeline::Draw,
         updates::{ChatUpdate, NewUpdate},
@@ -34,6 +34,8 @@ pub struct Ledger {
     changes: Vec<Entry>,
     messages: BTreeMap<(ApplicationId, MessageId), Arc<Message>>,
     new_messages: BTreeMap<(ApplicationId, MessageId), Creation>,
+    /// Messages whose texts have changed.
+    new_texts: BTreeSet<(ApplicationId, MessageId)>,
     chats: BTreeMap<(ApplicationId, ChatNumber), Arc<Chat>>,
     new_chats: BTreeMap<(ApplicationId, ChatNumber), Creation>,
     joined: Vec<Membership>,
@@ -95,6 +97,9 @@ impl Ledger {
         if let Some(creation) = change.created {
             self.new_messages.insert(key, creation);
         }
+        if change.text_changed {
+            self.new_texts.insert(key);
+        }
         if let Some(chat) = change.numbered_by {
             self.chats.insert((application, chat.number), chat);
         }
@@ -135,7 +140,8 @@ impl Ledger {
             store::chats::insert(lane, &new).await?;
         }
         if self.chats.len() > new.len() {
-            store::chats::update(lane, changed(&self.chats, &self.new_chats)).await?;
+            let changed = changed(&self.chats, &self.new_chats);
+            store::chats::update(lane, changed.map(|(key, chat)| (key.0, chat))).await?;
         }
         if !self.joined.is_empty() {
             store::members::insert(lane, &self.joined).await?;
@@ -152,7 +158,8 @@ impl Ledger {
             store::messages::insert(lane, &new).await?;
         }
         if self.messages.len() > new.len() {
-            store::messages::update(lane, changed(&self.messages, &self.new_messages)).await?;
+            let changed: Vec<_> = self.changed_messages().collect();
+            store::messages::update(lane, &changed).await?;
         }
         Ok(())
     }
@@ -177,6 +184,14 @@ impl Ledger {
             application: key.0,
             message: &self.messages[key],
             key: creation.idempotency.as_ref().map(|known| (&known.key, known.digest)),
+        })
+    }
+
+    fn changed_messages(&self) -> impl Iterator<Item = ChangedMessage<'_>> {
+        changed(&self.messages, &self.new_messages).map(|(key, message)| ChangedMessage {
+            application: key.0,
+            message,
+            text_changed: self.new_texts.contains(&key),
         })
     }
 
@@ -233,7 +248,7 @@ impl Ledger {
 fn changed<'a, K: Ord + Copy, T>(
     all: &'a BTreeMap<(ApplicationId, K), Arc<T>>,
     new: &'a BTreeMap<(ApplicationId, K), Creation>,
-) -> impl Iterator<Item = (ApplicationId, &'a T)> {
+) -> impl Iterator<Item = ((ApplicationId, K), &'a T)> {
     let old = all.iter().filter(|(key, _)| !new.contains_key(key));
-    old.map(|(key, value)| (key.0, value.as_ref()))
+    old.map(|(key, value)| (*key, value.as_ref()))
 }

@@ -98,6 +98,11 @@ impl Timeline {
         (Self { queue }, batches)
     }
 
+    /// How many commands wait for a batch.
+    pub fn waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
     /// Carries out `command` and returns once the change is committed.
     ///
     /// Dropping the future drops only the waiting: a command whose batch has begun is carried out.

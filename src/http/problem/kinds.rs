@@ -55,6 +55,8 @@ pub static ISSUER_UNAVAILABLE: Kind =
     kind(StatusCode::SERVICE_UNAVAILABLE, "issuer-unavailable", "The service is not available");
 pub static DATABASE_UNAVAILABLE: Kind =
     kind(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", "The service is not available");
+pub static SEARCH_OVERDUE: Kind =
+    kind(StatusCode::SERVICE_UNAVAILABLE, "search-overdue", "The search took too long");
 pub static OUTCOME_UNKNOWN: Kind = kind(
     StatusCode::SERVICE_UNAVAILABLE,
     "outcome-unknown",

@@ -3,7 +3,7 @@
 use axum::http::header;
 
 use super::{Problem, kinds};
-use crate::{auth, batching::NotDone, domain::Refusal, live, store, sync, timeline};
+use crate::{auth, batching::NotDone, domain::Refusal, live, search, store, sync, timeline};
 
 /// When a caller that was shed should come back, in seconds: a queue drains within one.
 const RETRY_SHED_SECONDS: u32 = 1;
@@ -95,6 +95,18 @@ impl From<sync::Error> for Problem {
             sync::Error::NotDone(not_done) => not_done.into(),
             sync::Error::Unavailable => database_unavailable(),
             sync::Error::Failed => Self::internal(),
+        }
+    }
+}
+
+impl From<search::Error> for Problem {
+    fn from(error: search::Error) -> Self {
+        match error {
+            search::Error::Overdue => {
+                let detail = format!("{error}; a longer word or a single conversation narrows it down");
+                Self::new(&kinds::SEARCH_OVERDUE, detail).retry_after(RETRY_AWAY_SECONDS)
+            }
+            search::Error::Database(error) => error.into(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What callers get: messages and pages as JSON.
 
 mod chats;
+mod hits;
 
 use std::ops::Not;
 
@@ -14,6 +15,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 pub use chats::{Chat, ChatList, MemberList, chat};
+pub use hits::HitList;
 
 use super::{conditional::entity_tag, media, request::Held};
 use crate::{

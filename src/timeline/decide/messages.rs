@@ -50,6 +50,7 @@ pub fn send(
     let creator = command.caller.clone();
     Ok(Decision::Change(Change::Message(MessageChange {
         files: message.file_uses(true),
+        text_changed: draft.text.is_some(),
         message: Arc::new(message),
         created: Some(Creation { creator, idempotency: idempotency.cloned() }),
         numbered_by,
@@ -126,11 +127,12 @@ pub fn delete(
     expected: &Expected,
     draw: &Draw,
 ) -> Result<Decision, Refusal> {
-    let (message, _) = editable(state, command, id, may_delete)?;
+    let (message, content) = editable(state, command, id, may_delete)?;
     require_current(message.timestamp, expected)?;
     let tombstone = Message { timestamp: draw.timestamp, content: None, ..Message::clone(message) };
     Ok(Decision::Change(Change::Message(MessageChange {
         files: message.file_uses(false),
+        text_changed: content.text.is_some(),
         message: Arc::new(tombstone),
         created: None,
         numbered_by: None,
@@ -181,11 +183,14 @@ fn editable<'s>(
 }
 
 fn modify(message: &Message, content: Content, draw: &Draw) -> Decision {
+    let earlier = message.content.as_ref().and_then(|content| content.text.as_ref());
+    let text_changed = content.text.as_ref() != earlier;
     let modified = Message { timestamp: draw.timestamp, content: Some(content), ..message.clone() };
     Decision::Change(Change::Message(MessageChange {
         message: Arc::new(modified),
         created: None,
         numbered_by: None,
+        text_changed,
         files: Vec::new(),
     }))
 }

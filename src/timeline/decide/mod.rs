@@ -42,6 +42,8 @@ pub struct MessageChange {
     pub created: Option<Creation>,
     /// The chat whose next number a new message has taken.
     pub numbered_by: Option<Arc<Chat>>,
+    /// Whether its text has changed, by which it is found.
+    pub text_changed: bool,
     /// The uses of files that begin or end with it.
     pub files: Vec<FileUse>,
 }

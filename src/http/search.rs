@@ -1,0 +1,102 @@
+//! Search: messages by their texts, within what the caller may read.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    Answer, Service,
+    caller::Caller,
+    chats::visible_chat,
+    history::size,
+    media::{Accept, PlainJson},
+    openapi::{SearchPage, SearchProblems},
+    params::{ChatPath, Narrowed, SearchParams},
+    problem::Problem,
+    representation::{HitList, Json, Page},
+};
+use crate::{
+    search::{self, Hit, Place},
+    store,
+};
+
+/// Searches the caller's messages, the newest first.
+#[utoipa::path(
+    get,
+    path = "/messages/search",
+    tag = "messages",
+    security(("bearer" = [])),
+    params(
+        super::openapi::AsUser,
+        SearchPage,
+        ("with" = Option<String>, Query, description = "Only the personal conversation with this user"),
+        ("chat" = Option<i64>, Query, description = "Only this chat", minimum = 1, maximum = 9007199254740991_i64),
+    ),
+    responses(
+        (status = 200, description = "A page of what matches", body = HitList, content_type = "application/json"),
+        SearchProblems,
+    ),
+)]
+pub async fn search_messages(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<PlainJson>,
+    mut params: SearchParams,
+) -> Answer {
+    let place = match params.narrowed.take() {
+        None => Place::Everything(caller.user()?),
+        Some(Narrowed::With(other)) => Place::With(caller.user()?, other),
+        Some(Narrowed::Chat(chat)) => chat_of(&service, &caller, &chat).await?,
+    };
+    found(&service, &caller, accept.media_type, place, params).await
+}
+
+/// Searches the messages of a chat, the newest first.
+#[utoipa::path(
+    get,
+    path = "/chats/{number}/messages/search",
+    tag = "chats",
+    security(("bearer" = [])),
+    params(super::openapi::AsUser, super::openapi::ChatNumberPath, SearchPage),
+    responses(
+        (status = 200, description = "A page of what matches; `before` is the id of a message", body = HitList, content_type = "application/json"),
+        SearchProblems,
+    ),
+)]
+pub async fn search_chat(
+    State(service): State<Service>,
+    caller: Caller,
+    accept: Accept<PlainJson>,
+    number: ChatPath,
+    params: SearchParams,
+) -> Answer {
+    let place = chat_of(&service, &caller, &number).await?;
+    found(&service, &caller, accept.media_type, place, params).await
+}
+
+/// A chat, if the caller may read it.
+async fn chat_of(service: &Service, caller: &Caller, chat: &ChatPath) -> Result<Place, Problem> {
+    let chat = visible_chat(&mut *service.connection().await?, caller, chat).await?;
+    Ok(Place::Chat(chat.number))
+}
+
+async fn found(
+    service: &Service,
+    caller: &Caller,
+    media_type: &'static str,
+    place: Place,
+    params: SearchParams,
+) -> Answer {
+    let SearchParams { query, before, limit, .. } = params;
+    let mut connection = store::acquire(&service.search_pool).await?;
+    let wanted = usize::try_from(limit + 1).expect("a limit was checked");
+    let hits = search::find(&mut connection, caller.application, place, &query, before, wanted).await?;
+    Ok(answer(media_type, hits, limit))
+}
+
+fn answer(media_type: &'static str, hits: Vec<Hit>, limit: i64) -> Response {
+    let size = |hit: &Hit| size(&hit.message) + hit.highlight.len();
+    let page = Page::cut_at(hits, limit, size, |hit| hit.message.id.0);
+    Json(media_type, HitList::from(&page)).into_response()
+}

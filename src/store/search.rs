@@ -1,0 +1,263 @@
+//! The tables of search: `search_entries`, the index, and `search_pending`, the changes of texts that
+//! it does not have yet.
+
+use std::{ops::Range, sync::Arc};
+
+use serde_json::value::RawValue;
+use sqlx::{Connection, PgConnection, types::Json};
+
+use super::{Result, columns, messages::MessageRow};
+use crate::domain::{ApplicationId, ChatNumber, Message, MessageId, UserId};
+
+/// Where counting what is pending ends.
+pub const PENDING_COUNT_MAX: i64 = 100_000;
+
+/// One look into the index and at everything pending.
+pub struct Search<'a> {
+    pub application: ApplicationId,
+    /// Literals of `tsquery`: what is looked up, and what each entry must match.
+    pub index: &'a str,
+    pub entry: &'a str,
+    pub ids: Range<i64>,
+    pub readers: Readers<'a>,
+    pub limit: i64,
+}
+
+/// Whose pending changes count: those of the user's personal messages, all or those with `with`, and
+/// those of these chats.
+pub struct Readers<'a> {
+    pub user: Option<&'a UserId>,
+    pub with: Option<&'a UserId>,
+    pub chats: &'a [ChatNumber],
+}
+
+/// Messages that may match, the newest first, as they are now; and how many entries were looked up.
+pub struct Candidates {
+    pub messages: Vec<Arc<Message>>,
+    pub looked_up: i64,
+}
+
+/// Looks for messages that may match.
+///
+/// Index and pending changes are read in one snapshot: a change is in one of them at least, from its
+/// commit on, since the indexer moves it in one transaction.
+pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Result<Candidates> {
+    let Readers { user, with, chats } = search.readers;
+    let chats: Vec<_> = chats.iter().map(|chat| chat.0).collect();
+    let rows = sqlx::query!(
+        r#"
+        WITH looked_up AS MATERIALIZED (
+            SELECT message_id, terms @@ ($3::text)::tsquery AS matches
+            FROM search_entries
+            WHERE terms @@ ($2::text)::tsquery AND message_id >= $4 AND message_id < $5
+        ),
+        candidates AS MATERIALIZED (
+            SELECT message_id FROM looked_up WHERE matches
+            UNION
+            SELECT message_id
+            FROM search_pending
+            WHERE application_id = $1 AND message_id >= $4 AND message_id < $5
+              AND CASE
+                  WHEN chat_number IS NOT NULL THEN chat_number = ANY($6::bigint[])
+                  ELSE sender = $7 AND recipient = coalesce($8, recipient)
+                    OR recipient = $7 AND sender = coalesce($8, sender)
+              END
+        )
+        SELECT (SELECT count(*) FROM looked_up) AS "looked_up!",
+               m.id AS "id?", m.timestamp AS "timestamp?", m.sender, m.recipient, m.chat_number,
+               m.number, m.created AS "created?", m.edited, m.read AS "read?", m.text, m.files,
+               m.attributes AS "attributes: Json<Box<RawValue>>", m.reply_to, m.deleted AS "deleted?"
+        FROM (VALUES (1)) AS once
+        LEFT JOIN LATERAL (
+            SELECT m.*
+            FROM (SELECT message_id FROM candidates ORDER BY message_id DESC) AS candidate
+            CROSS JOIN LATERAL (
+                -- The limit keeps this a lookup by key.
+                SELECT * FROM messages
+                WHERE application_id = $1 AND id = candidate.message_id
+                LIMIT 1
+            ) AS m
+            ORDER BY candidate.message_id DESC
+            LIMIT $9
+        ) AS m ON TRUE
+        "#,
+        search.application.0,
+        search.index,
+        search.entry,
+        search.ids.start,
+        search.ids.end,
+        &chats,
+        user.map(UserId::as_str),
+        with.map(UserId::as_str),
+        search.limit,
+    )
+    .map(|row| {
+        let message = row.id.map(|id| MessageRow {
+            application_id: search.application.0,
+            id,
+            timestamp: row.timestamp.unwrap_or_default(),
+            sender: row.sender,
+            recipient: row.recipient,
+            chat_number: row.chat_number,
+            number: row.number,
+            created: row.created.unwrap_or(time::OffsetDateTime::UNIX_EPOCH),
+            edited: row.edited,
+            read: row.read.unwrap_or_default(),
+            text: row.text,
+            files: row.files,
+            attributes: row.attributes,
+            reply_to: row.reply_to,
+            deleted: row.deleted.unwrap_or_default(),
+        });
+        (row.looked_up, message.map(|row| row.into_message().1))
+    })
+    .fetch_all(connection)
+    .await?;
+    let looked_up = rows.first().map_or(0, |row| row.0);
+    Ok(Candidates { messages: rows.into_iter().filter_map(|row| row.1).collect(), looked_up })
+}
+
+/// The last id that was given to a message, and the chats of which a user is a member at present.
+pub async fn reach(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    user: Option<&UserId>,
+) -> Result<(MessageId, Vec<ChatNumber>)> {
+    let reach = sqlx::query!(
+        r#"
+        SELECT (SELECT last_value FROM message_ids) AS "last!",
+               ARRAY(
+                   SELECT chat_number FROM chat_members
+                   WHERE application_id = $1 AND user_id = $2 AND departed IS NULL
+               ) AS "chats!"
+        "#,
+        application.0,
+        user.map(UserId::as_str),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((MessageId(reach.last), reach.chats.into_iter().map(ChatNumber).collect()))
+}
+
+/// A message and its terms, a literal of `tsvector`; `None` where nothing finds it any more.
+pub type NewEntry = (ApplicationId, MessageId, Option<String>);
+
+/// Moves up to `limit` pending changes into the index, in one transaction: `terms_of` says what the
+/// present state of a message is to be found by. Gives their number.
+///
+/// The messages are read after the pending rows were deleted, and so as new as each of these or newer.
+/// A change that is committed meanwhile has a row of its own, which stays.
+pub async fn move_pending(
+    connection: &mut PgConnection,
+    limit: i64,
+    terms_of: impl Fn(ApplicationId, &Message) -> Option<String>,
+) -> Result<usize> {
+    let mut transaction = connection.begin().await?;
+    let mut pending = take_pending(&mut transaction, limit).await?;
+    let count = pending.len();
+    pending.sort_unstable();
+    pending.dedup();
+    let messages = super::messages::load(&mut transaction, pending.into_iter()).await?;
+    let entry = |(application, message): &(ApplicationId, Arc<Message>)| {
+        (*application, message.id, terms_of(*application, message))
+    };
+    let entries: Vec<NewEntry> = messages.iter().map(entry).collect();
+    write(&mut transaction, &entries).await?;
+    transaction.commit().await?;
+    Ok(count)
+}
+
+async fn take_pending(
+    connection: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<(ApplicationId, MessageId)>> {
+    let taken = sqlx::query!(
+        "DELETE FROM search_pending
+         WHERE ctid = ANY(ARRAY(SELECT ctid FROM search_pending LIMIT $1))
+         RETURNING application_id, message_id",
+        limit,
+    )
+    .map(|row| (ApplicationId(row.application_id), MessageId(row.message_id)))
+    .fetch_all(connection)
+    .await?;
+    Ok(taken)
+}
+
+async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()> {
+    let found = entries.iter().filter(|entry| entry.2.is_some());
+    let (applications, ids) = columns(found.clone().map(|entry| (entry.0, entry.1)));
+    let terms: Vec<_> = found.filter_map(|entry| entry.2.as_deref()).collect();
+    sqlx::query!(
+        "INSERT INTO search_entries (application_id, message_id, terms)
+         SELECT application_id, message_id, terms::tsvector
+         FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS new (application_id, message_id, terms)
+         ON CONFLICT (application_id, message_id) DO UPDATE SET terms = excluded.terms",
+        &applications,
+        &ids,
+        &terms as &[&str],
+    )
+    .execute(&mut *connection)
+    .await?;
+    let gone = entries.iter().filter(|entry| entry.2.is_none());
+    let (applications, ids) = columns(gone.map(|entry| (entry.0, entry.1)));
+    if !ids.is_empty() {
+        sqlx::query!(
+            "DELETE FROM search_entries AS e
+             USING unnest($1::bigint[], $2::bigint[]) AS gone (application_id, message_id)
+             WHERE e.application_id = gone.application_id AND e.message_id = gone.message_id",
+            &applications,
+            &ids,
+        )
+        .execute(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Frees the room of deleted pending rows, which every search would pass over.
+pub async fn vacuum_pending(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query!("VACUUM search_pending").execute(connection).await?;
+    Ok(())
+}
+
+/// Merges the entries that were added last into the order of the index, where they are found faster.
+pub async fn merge(connection: &mut PgConnection) -> Result<()> {
+    let merging = sqlx::query_scalar!(r#"SELECT gin_clean_pending_list('search_terms') AS "pages!""#);
+    merging.fetch_one(connection).await?;
+    Ok(())
+}
+
+/// Takes the indexer's lock for as long as the connection lives, unless another replica has it.
+pub async fn try_lead(connection: &mut PgConnection) -> Result<bool> {
+    let leads = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(7305808869231650170) AS "leads!""#);
+    Ok(leads.fetch_one(connection).await?)
+}
+
+/// Counts what is pending, up to [`PENDING_COUNT_MAX`].
+pub async fn count_pending(connection: &mut PgConnection) -> Result<i64> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (SELECT FROM search_pending LIMIT $1) AS counted"#,
+        PENDING_COUNT_MAX,
+    );
+    Ok(count.fetch_one(connection).await?)
+}
+
+/// Drops the whole index and makes every message pending. Gives their number.
+///
+/// The lock keeps the indexer out, which has either moved a change before it or moves it after the
+/// commit; searches are kept out only while the index is emptied, at the end.
+pub async fn reset(connection: &mut PgConnection) -> Result<u64> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query!("LOCK TABLE search_entries IN SHARE ROW EXCLUSIVE MODE")
+        .execute(&mut *transaction)
+        .await?;
+    let pending = sqlx::query!(
+        "INSERT INTO search_pending (application_id, message_id, sender, recipient, chat_number)
+         SELECT application_id, id, sender, recipient, chat_number FROM messages WHERE text IS NOT NULL"
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query!("TRUNCATE search_entries").execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(pending.rows_affected())
+}
