@@ -56,7 +56,7 @@ impl Purpose {
         let (idle_in_transaction, statement, lock) = match self {
             Self::Writing => (5, 10, 15),
             Self::Reading | Self::Publishing => (5, 10, 10),
-            Self::Searching => (5, 5, 5),
+            Self::Searching => (5, 5, 0),
             Self::Indexing => (30, 30, 30),
             Self::Migrating => (0, 0, 0),
             Self::Listening => (60, 60, 60),

@@ -32,6 +32,8 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Told, Value)> {
     let text = json!({ "text": "stranger" });
     Some(match operation {
         "get /messages" | "get /chats" | "get /users/{user}/messages" => (Told::OwnThings, Value::Null),
+        "get /messages/search" => (Told::OwnThings, Value::Null),
+        "get /chats/{number}/messages/search" => (Told::NotFound, Value::Null),
         "post /messages" => (Told::OwnThings, json!({ "to": "john", "text": "stranger" })),
         "post /tickets" => (Told::OwnThings, Value::Null),
         "post /chats" => (Told::OwnThings, name),
@@ -68,7 +70,8 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
         .replace("{n}", "1")
         .replace("/messages/{id}", &format!("/messages/{}", objects.message["id"]))
         .replace("{id}", "1")
-        .replace("{user}", "john");
+        .replace("{user}", "john")
+        .replace("/search", &format!("/search?q={SECRET}"));
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
     let request =
         caller.request(method, &path).header("If-Match", objects.message["timestamp"].to_string());
@@ -84,6 +87,7 @@ async fn everything(jane: &Client, objects: &Objects) -> Vec<Value> {
         format!("/chats/{}/members", objects.chat),
         format!("/chats/{}/messages", objects.chat),
         "/users/john/messages".to_owned(),
+        format!("/messages/search?q={SECRET}"),
     ] {
         all.push(jane.get(&path).await.expect(200));
     }

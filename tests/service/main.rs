@@ -31,6 +31,7 @@ mod openapi;
 mod outages;
 mod polling;
 mod races;
+mod searching;
 mod sending;
 mod streaming;
 mod syncing;

@@ -56,6 +56,24 @@ impl Database {
         connection
     }
 
+    /// Keeps the indexer from writing, until the connection is dropped; what it has begun goes on.
+    pub async fn block_indexer(&self) -> PgConnection {
+        let mut connection = self.connect().await;
+        connection
+            .execute("BEGIN; LOCK TABLE search_entries IN SHARE ROW EXCLUSIVE MODE")
+            .await
+            .unwrap();
+        connection
+    }
+
+    /// Waits until every change of a text is in the index of search.
+    pub async fn until_indexed(&self) {
+        eventually("everything is indexed", async || {
+            (self.count("SELECT count(*) FROM search_pending").await == 0).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until a batch has begun and waits for the lane.
     pub async fn until_writer_waits(&self) {
         eventually("the writer waits for the lane", async || {
