@@ -4,9 +4,8 @@
 //! [`Query::find_in`] decides on their present texts. The terms of a message are
 //! - its words, as far as [`WORD_CHARS_MAX`]; its parts two by two, and the last one of each run;
 //! - its readers: the two users of a conversation, or the chat;
-//! - its blocks: which of the newest 2^13, 2^17 and 2^21 ids its own lies among. The index has no
-//!   order, so a search reads block after block backwards, from small ones to large ones, and a
-//!   word that stands in every message costs no more than one that is rare.
+//! - its readers within blocks of ids, small and large. The index has no order, so a search reads the
+//!   newest blocks first, and a word that stands in every message costs no more than a rare one.
 //!
 //! What is no word begins with a colon, which no word holds.
 
@@ -22,9 +21,8 @@ use crate::domain::{ApplicationId, ChatNumber, Message, Recipient, UserId};
 /// takes as a lexeme (2,046 bytes).
 const WORD_CHARS_MAX: usize = 40;
 
-/// Powers of two: the sizes of the blocks of ids, and their names. Each is 16 times the one before,
-/// so a search that has found too little reads at most 32 times as much as it has found.
-const BLOCKS: [(u32, char); 3] = [(13, 'a'), (17, 'b'), (21, 'c')];
+/// The sizes of the blocks of ids, as powers of two, and their names: each 16 times the one before.
+const BLOCKS: [(u32, char); 3] = [(12, 'a'), (16, 'b'), (20, 'c')];
 
 /// Whose messages are searched.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,39 +50,56 @@ pub fn terms_of(application: ApplicationId, message: &Message) -> Option<String>
             message.from.iter().flat_map(|from| pair(application, from, to)).collect()
         }
     };
-    let blocks = BLOCKS.map(|(bits, name)| block_term(name, message.id.0 >> bits));
-    terms.extend(readers.into_iter().chain(blocks));
+    for reader in readers {
+        terms.extend(BLOCKS.map(|(bits, name)| in_block(&reader, name, message.id.0 >> bits)));
+        terms.insert(reader);
+    }
     let quoted: Vec<_> = terms.iter().map(|term| quoted(term)).collect();
     (!units.is_empty()).then(|| quoted.join(" "))
 }
 
-/// Ids that are searched at a time.
+/// Ids that are searched at a time: those of two blocks, or all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
     pub ids: Range<i64>,
-    /// The blocks that cover the ids; none where there is no bound.
-    blocks: Vec<String>,
+    /// Which of the sizes of blocks it has; beyond the last one it has no bound.
+    level: usize,
 }
 
 impl Stage {
-    /// The stages of a search for ids below `before`, the newest first: together they are all ids.
-    pub fn all_before(before: i64) -> impl Iterator<Item = Self> {
-        let mut end = before;
-        let blocks = BLOCKS.into_iter().map(Some).chain([None]);
-        blocks.filter_map(move |block| {
-            let (start, blocks) = match block {
-                None => (0, Vec::new()),
-                Some((bits, name)) => {
-                    // The block of the last id, and a whole one before it.
-                    let last = (end - 1) >> bits;
-                    let first = (last - 1).max(0);
-                    (first << bits, (first..=last).map(|block| block_term(name, block)).collect())
-                }
-            };
-            let ids = start..end;
-            end = start;
-            (!ids.is_empty()).then_some(Self { ids, blocks })
-        })
+    /// The newest few of the ids below `end`.
+    pub fn first(end: i64) -> Self {
+        Self::at(0, end)
+    }
+
+    /// What to search after this stage has had `found` matches: the largest stage for which no more
+    /// than `most` are to be expected, at least one size larger. `None` after the last id.
+    pub fn next(&self, found: usize, most: usize) -> Option<Self> {
+        let next = |level| Self::at(level, self.ids.start);
+        let fits = |stage: &Self| self.expected(found + 1, stage) <= most;
+        let mut larger = (self.level + 2..=BLOCKS.len()).rev().map(next);
+        let stage = larger.find(fits).unwrap_or_else(|| next(self.level + 1));
+        (self.ids.start > 0).then_some(stage)
+    }
+
+    /// How many to expect in another stage where this one has `count`.
+    pub fn expected(&self, count: usize, other: &Self) -> usize {
+        let length = |stage: &Self| (stage.ids.end - stage.ids.start).unsigned_abs() as usize;
+        count.saturating_mul(length(other)) / length(self).max(1)
+    }
+
+    fn at(level: usize, end: i64) -> Self {
+        let Some((bits, _)) = BLOCKS.get(level) else { return Self { ids: 0..end, level } };
+        // The block of the last id, and a whole one before it.
+        let start = (((end - 1) >> bits) - 1).max(0) << bits;
+        Self { ids: start..end, level }
+    }
+
+    /// The terms of a reader in this stage.
+    fn terms(&self, reader: &str) -> Vec<String> {
+        let Some((bits, name)) = BLOCKS.get(self.level) else { return vec![reader.to_owned()] };
+        let blocks = (self.ids.start >> bits)..=((self.ids.end - 1) >> bits);
+        blocks.map(|block| in_block(reader, *name, block)).collect()
     }
 }
 
@@ -112,9 +127,7 @@ pub fn asked(
     for term in query.terms() {
         wanted(term, &mut whole, &mut open);
     }
-    let place = [readers(application, scope), any(stage.blocks.iter().cloned())];
-    let place = place.into_iter().filter(|part| !part.is_empty());
-    let whole: Vec<_> = place.chain(whole).collect();
+    let whole: Vec<_> = [readers(application, scope, stage)].into_iter().chain(whole).collect();
     let entry = whole.iter().cloned().chain(open).collect::<Vec<_>>().join("&");
     Asked { index: if by_entry { whole.join("&") } else { entry.clone() }, entry }
 }
@@ -153,23 +166,23 @@ fn lexeme(unit: &Unit, next: Option<&Unit>) -> String {
     }
 }
 
-fn readers(application: ApplicationId, scope: &Scope) -> String {
+/// Who must be able to read what is found.
+fn readers(application: ApplicationId, scope: &Scope, stage: &Stage) -> String {
+    let any = |readers: Vec<String>| {
+        let terms = readers.iter().flat_map(|reader| stage.terms(reader));
+        let terms: Vec<_> = terms.map(|term| quoted(&term)).collect();
+        format!("({})", terms.join("|"))
+    };
     match scope {
-        Scope::Chat(chat) => any([chat_term(application, *chat)]),
+        Scope::Chat(chat) => any(vec![chat_term(application, *chat)]),
         Scope::User(user, chats) => {
             let chats = chats.iter().map(|chat| chat_term(application, *chat));
-            any([user_term(application, user)].into_iter().chain(chats))
+            any([user_term(application, user)].into_iter().chain(chats).collect())
         }
         Scope::Conversation(one, other) => {
-            let pair: Vec<_> = pair(application, one, other).map(|term| quoted(&term)).into();
-            pair.join("&")
+            pair(application, one, other).map(|reader| any(vec![reader])).join("&")
         }
     }
-}
-
-fn any(terms: impl IntoIterator<Item = String>) -> String {
-    let terms: Vec<_> = terms.into_iter().map(|term| quoted(&term)).collect();
-    if terms.len() > 1 { format!("({})", terms.join("|")) } else { terms.concat() }
 }
 
 /// The terms of a conversation. Who writes to oneself is the first user of it, and nobody the second.
@@ -187,8 +200,8 @@ fn chat_term(application: ApplicationId, chat: ChatNumber) -> String {
     format!(":g{}:{}", application.0, chat.0)
 }
 
-fn block_term(name: char, block: i64) -> String {
-    format!(":{name}{block}")
+fn in_block(reader: &str, name: char, block: i64) -> String {
+    format!("{reader}:{name}{block}")
 }
 
 /// A lexeme as PostgreSQL reads it: whatever it holds, it ends no quotation.
@@ -216,46 +229,49 @@ mod tests {
 
     fn query(text: &str) -> Asked {
         let query = Query::parse(text).unwrap();
-        let stage = Stage { ids: 0..100, blocks: Vec::new() };
+        let stage = Stage::at(BLOCKS.len(), 100);
         asked(APPLICATION, &Scope::Chat(ChatNumber(3)), &query, &stage, true)
     }
 
     #[test]
     fn a_query_becomes_lexemes_and_nothing_of_it_an_operator() {
-        assert_eq!(query("Hello wor").index, "':g7:3'&'hello'");
-        assert_eq!(query("Hello wor").entry, "':g7:3'&'hello'&'wor':*");
-        assert_eq!(query("日本語").entry, "':g7:3'&'日本'&'本語'");
-        assert_eq!(query("日").entry, "':g7:3'&'日':*");
-        assert_eq!(query("a|b:* & !(c)'d\\").entry, "':g7:3'&'a'&'b'&'c'&'d':*");
+        assert_eq!(query("Hello wor").index, "(':g7:3')&'hello'");
+        assert_eq!(query("Hello wor").entry, "(':g7:3')&'hello'&'wor':*");
+        assert_eq!(query("日本語").entry, "(':g7:3')&'日本'&'本語'");
+        assert_eq!(query("日").entry, "(':g7:3')&'日':*");
+        assert_eq!(query("a|b:* & !(c)'d\\").entry, "(':g7:3')&'a'&'b'&'c'&'d':*");
         assert_eq!(quoted("a'\\b"), "'a''\\\\b'");
     }
 
     #[test]
     fn whoever_searches_reads_only_what_is_meant() {
         let (jane, john) = (UserId::trusted("jane"), UserId::trusted("john"));
-        let all = Scope::User(jane.clone(), vec![ChatNumber(1), ChatNumber(2)]);
-        assert_eq!(readers(APPLICATION, &all), "(':u7:jane'|':g7:1'|':g7:2')");
+        let all = Scope::User(jane.clone(), vec![ChatNumber(1)]);
+        let everywhere = Stage::at(BLOCKS.len(), 100);
+        assert_eq!(readers(APPLICATION, &all, &everywhere), "(':u7:jane'|':g7:1')");
         let both = Scope::Conversation(jane.clone(), john);
-        assert_eq!(readers(APPLICATION, &both), "':u7:jane'&':u7:john'");
+        assert_eq!(readers(APPLICATION, &both, &everywhere), "(':u7:jane')&(':u7:john')");
+        let newest = "(':u7:jane:a0'|':u7:jane:a1')&(':m7:a0'|':m7:a1')";
         let alone = Scope::Conversation(jane.clone(), jane);
-        assert_eq!(readers(APPLICATION, &alone), "':u7:jane'&':m7'");
+        assert_eq!(readers(APPLICATION, &alone, &Stage::first(5000)), newest);
     }
 
     proptest! {
         #[test]
-        fn stages_are_all_ids_once_and_their_blocks_cover_them(before in 0..1i64 << 40) {
-            let mut end = before;
-            for stage in Stage::all_before(before) {
-                prop_assert_eq!(stage.ids.end, end);
-                end = stage.ids.start;
-                let (bits, name) = BLOCKS
-                    .into_iter()
-                    .find(|(_, name)| stage.blocks.iter().any(|block| block.contains(*name)))
-                    .unwrap_or((62, '-'));
-                for id in [stage.ids.start, (stage.ids.start + stage.ids.end) / 2, stage.ids.end - 1] {
-                    let own = block_term(name, id >> bits);
-                    prop_assert!(stage.blocks.is_empty() || stage.blocks.contains(&own));
+        fn stages_are_all_ids_once_and_their_blocks_cover_them(
+            end in 0..1i64 << 40, found in 0usize..500,
+        ) {
+            let (mut end, mut stage) = (end, Some(Stage::first(end)));
+            while let Some(now) = stage {
+                prop_assert_eq!(now.ids.end, end);
+                end = now.ids.start;
+                if let Some((bits, name)) = BLOCKS.get(now.level) {
+                    for id in [now.ids.start, (now.ids.start + now.ids.end) / 2, now.ids.end - 1] {
+                        let own = in_block("x", *name, id >> bits);
+                        prop_assert!(now.ids.is_empty() || now.terms("x").contains(&own));
+                    }
                 }
+                stage = now.next(found, 500);
             }
             prop_assert_eq!(end, 0);
         }

@@ -32,15 +32,15 @@ mod indexer;
 mod query;
 mod words;
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use tokio::{task::yield_now, time::Instant};
 
 use crate::{
-    domain::{ApplicationId, ChatNumber, Message, UserId},
+    domain::{ApplicationId, ChatNumber, Message, MessageId, UserId},
     store::{
         self, PgConnection,
-        search::{Readers, Search},
+        search::{Candidates, REST_MAX, Readers, Search},
     },
 };
 use index::{Scope, Stage};
@@ -52,14 +52,15 @@ pub use query::{BadLength, QUERY_CHARS_MAX, Query};
 const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The most messages that are read in one go: each may be 80 KB.
-const CANDIDATES_MAX: i64 = 256;
+const CANDIDATES_MAX: usize = 256;
 
-/// Beginnings of words are checked entry by entry in a stage for which about so many entries are
+/// Beginnings of words are checked entry by entry in a stage for which no more entries than these are
 /// expected, and looked up in the index where there are more.
-const CHECKED_ENTRIES_MAX: i64 = 2_000;
+const CHECKED_ENTRIES_MAX: usize = 1000;
 
-/// How much larger a stage is than the one before.
-const STAGE_GROWTH: i64 = 16;
+/// The next stage is the largest one for which no more matches are expected: what is rare is looked up
+/// at once, and of what is common no more is read than is wanted.
+const MATCHES_MAX: usize = 400;
 
 /// A message that was found.
 #[derive(Debug, Clone)]
@@ -117,6 +118,9 @@ pub async fn find(
         Place::Chat(chat) => Scope::Chat(chat),
     };
     let end = before.map_or(last.0 + 1, |before| before.min(last.0 + 1));
+    if end <= 1 {
+        return Ok(Vec::new());
+    }
     let mut search = Searching {
         connection,
         application,
@@ -126,12 +130,16 @@ pub async fn find(
         hits: Vec::new(),
         until: Instant::now() + SEARCH_TIME_MAX,
     };
-    let mut expected = 0;
-    for stage in Stage::all_before(end) {
-        expected = search.stage(stage, expected <= CHECKED_ENTRIES_MAX).await? * STAGE_GROWTH;
+    let (mut stage, mut by_entry) = (Stage::first(end), true);
+    loop {
+        let before = search.hits.len();
+        let entries = search.stage(&stage, by_entry).await?;
         if search.hits.len() >= limit {
             break;
         }
+        let Some(next) = stage.next(search.hits.len() - before, MATCHES_MAX) else { break };
+        by_entry = by_entry && stage.expected(entries, &next) <= CHECKED_ENTRIES_MAX;
+        stage = next;
     }
     Ok(search.hits)
 }
@@ -168,33 +176,45 @@ struct Searching<'a> {
 
 impl Searching<'_> {
     /// Searches a stage; gives the number of entries that were looked up.
-    async fn stage(&mut self, mut stage: Stage, by_entry: bool) -> Result<i64, Error> {
-        let asked = index::asked(self.application, &self.scope, self.query, &stage, by_entry);
-        // One more than the page tells whether there is a next one; nearly all candidates match.
-        let mut limit = (self.limit as i64 + 8).min(CANDIDATES_MAX);
+    async fn stage(&mut self, stage: &Stage, by_entry: bool) -> Result<usize, Error> {
+        let asked = index::asked(self.application, &self.scope, self.query, stage, by_entry);
+        let mut ids = stage.ids.clone();
         loop {
             let search = Search {
                 application: self.application,
                 index: &asked.index,
                 entry: &asked.entry,
-                ids: stage.ids.clone(),
+                ids: ids.clone(),
                 readers: self.scope.readers(),
-                limit,
+                // Nearly all candidates match.
+                limit: self.limit as i64 + 8,
             };
-            let candidates = store::search::candidates(self.connection, search).await?;
-            let (found, oldest) = (candidates.messages.len(), candidates.messages.last());
-            let oldest = oldest.map(|message| message.id.0);
-            self.keep(candidates.messages).await;
-            let is_all = (found as i64) < limit;
-            match oldest {
-                Some(oldest) if !is_all && self.hits.len() < self.limit => stage.ids.end = oldest,
-                _ => return Ok(candidates.looked_up),
+            let Candidates { messages, rest, looked_up } =
+                store::search::candidates(self.connection, search).await?;
+            self.keep(messages).await;
+            self.check(&rest).await?;
+            match rest.last() {
+                Some(last) if rest.len() == REST_MAX && self.hits.len() < self.limit => ids.end = last.0,
+                _ => return Ok(looked_up),
+            }
+        }
+    }
+
+    /// Reads candidates and keeps those that match, until there are enough.
+    async fn check(&mut self, candidates: &[MessageId]) -> Result<(), Error> {
+        for ids in candidates.chunks(CANDIDATES_MAX) {
+            if self.hits.len() == self.limit {
+                break;
             }
             if Instant::now() > self.until {
                 return Err(Error::Overdue);
             }
-            limit = CANDIDATES_MAX;
+            let ids = ids.iter().map(|id| (self.application, *id));
+            let mut found = store::messages::load(self.connection, ids).await?;
+            found.sort_unstable_by_key(|(_, message)| Reverse(message.id));
+            self.keep(found.into_iter().map(|(_, message)| message).collect()).await;
         }
+        Ok(())
     }
 
     /// Keeps the candidates that match by their present texts.

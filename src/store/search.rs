@@ -31,10 +31,17 @@ pub struct Readers<'a> {
     pub chats: &'a [ChatNumber],
 }
 
-/// Messages that may match, the newest first, as they are now; and how many entries were looked up.
+/// The most candidates of one look whose ids are given beyond those that are read at once.
+pub const REST_MAX: usize = 10_000;
+
+/// What may match, the newest first.
 pub struct Candidates {
+    /// The newest of them, as they are now.
     pub messages: Vec<Arc<Message>>,
-    pub looked_up: i64,
+    /// The ids of the next ones, up to [`REST_MAX`].
+    pub rest: Vec<MessageId>,
+    /// How many entries of the index were looked up.
+    pub looked_up: usize,
 }
 
 /// Looks for messages that may match.
@@ -64,6 +71,9 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
               END
         )
         SELECT (SELECT count(*) FROM looked_up) AS "looked_up!",
+               ARRAY(
+                   SELECT message_id FROM candidates ORDER BY message_id DESC OFFSET $9 LIMIT $10
+               ) AS "rest!",
                m.id AS "id?", m.timestamp AS "timestamp?", m.sender, m.recipient, m.chat_number,
                m.number, m.created AS "created?", m.edited, m.read AS "read?", m.text, m.files,
                m.attributes AS "attributes: Json<Box<RawValue>>", m.reply_to, m.deleted AS "deleted?"
@@ -90,6 +100,7 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
         user.map(UserId::as_str),
         with.map(UserId::as_str),
         search.limit,
+        REST_MAX as i64,
     )
     .map(|row| {
         let message = row.id.map(|id| MessageRow {
@@ -109,12 +120,14 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
             reply_to: row.reply_to,
             deleted: row.deleted.unwrap_or_default(),
         });
-        (row.looked_up, message.map(|row| row.into_message().1))
+        (row.looked_up, row.rest, message.map(|row| row.into_message().1))
     })
     .fetch_all(connection)
     .await?;
-    let looked_up = rows.first().map_or(0, |row| row.0);
-    Ok(Candidates { messages: rows.into_iter().filter_map(|row| row.1).collect(), looked_up })
+    let looked_up = rows.first().and_then(|row| usize::try_from(row.0).ok()).unwrap_or_default();
+    let rest = rows.first().map_or(Vec::new(), |row| row.1.iter().copied().map(MessageId).collect());
+    let messages = rows.into_iter().filter_map(|row| row.2).collect();
+    Ok(Candidates { messages, rest, looked_up })
 }
 
 /// The last id that was given to a message, and the chats of which a user is a member at present.

@@ -228,6 +228,22 @@ async fn pages_lead_from_the_newest_to_the_oldest_whatever_lies_between() {
 }
 
 #[tokio::test]
+async fn a_phrase_is_found_behind_hundreds_of_messages_that_only_have_its_words() {
+    let (database, replica) = service().await;
+    let jane = replica.user("jane");
+    jane.send("john", "alpha beta").await;
+    let others = (0..600).map(|number| {
+        let jane = jane.clone();
+        async move { jane.send("john", &format!("beta {number} alpha")).await }
+    });
+    futures_util::future::join_all(others).await;
+    for _ in ["pending", "indexed"] {
+        assert_eq!(texts(&jane, "\"alpha beta\"").await, ["alpha beta"]);
+        database.until_indexed().await;
+    }
+}
+
+#[tokio::test]
 async fn bad_searches_are_told() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");

@@ -1,16 +1,9 @@
 //! A crowd of streams: how soon a change is told, how many a second, and what a stream costs.
 //!
-//! BASE, SERVICE_PID and MESSAGES_SECRET name the service. Times are taken from `created`, which is
+//! Times are taken from `created`, which is
 //! drawn just before the commit, to the arrival of the event, by the one clock of this machine.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "a benchmark spawns, reads clocks and the environment, and fails by panicking"
-)]
-
 use std::{
     collections::HashMap,
-    fs,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -18,17 +11,14 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use messages::{
-    auth::Signer,
-    domain::{ApplicationId, UserId},
-};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
+    io::{AsyncBufReadExt, AsyncWriteExt},
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
+
+use super::service::{Sent, Service};
 
 const STREAMS: usize = 1000;
 
@@ -40,13 +30,6 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
 
 type Microseconds = i64;
 
-struct Service {
-    address: String,
-    pid: String,
-    signer: Signer,
-    seconds: u64,
-}
-
 /// Which change was told when.
 #[derive(Clone, Default)]
 struct Told {
@@ -54,15 +37,7 @@ struct Told {
     open: Arc<AtomicUsize>,
 }
 
-#[tokio::main]
-async fn main() {
-    let setting = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
-    let service = Arc::new(Service {
-        address: setting("BASE").trim_start_matches("http://").to_owned(),
-        pid: setting("SERVICE_PID"),
-        signer: Signer::new(&setting("MESSAGES_SECRET").into()).unwrap(),
-        seconds: setting("SECONDS_A_ROW").parse().unwrap(),
-    });
+pub async fn measure(service: Arc<Service>) {
     // Everything that is set up once is set up before memory is measured.
     measure_sends(&service, "warm-up", 1, |_| "warm".to_owned(), Told::default(), 200).await;
     let before = service.resident_bytes();
@@ -96,7 +71,7 @@ async fn open_streams(service: &Arc<Service>, crowd: &str) -> (Told, JoinSet<()>
 
 /// Opens a stream and waits until it has caught up.
 async fn open_stream(service: &Arc<Service>, user: &str, told: Told, streams: &mut JoinSet<()>) {
-    let mut connection = BufReader::new(service.connect().await);
+    let mut connection = service.connect().await;
     let request = format!(
         "GET /messages?after=latest HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\
          Authorization: Bearer {}\r\n\r\n",
@@ -138,9 +113,11 @@ async fn measure_sends(
         let pause = Duration::from_secs(1) * u32::try_from(senders).unwrap()
             / u32::try_from(rate.max(1)).unwrap();
         let pause = (rate > 0).then_some(pause);
-        sending.spawn(async move { send(&service, number, senders, to, pause).await });
+        let message = move |turn: usize| (to(turn), format!("{turn:099}x"));
+        sending.spawn(async move { service.send((number, senders), pause, message).await });
     }
-    let sent: HashMap<i64, Microseconds> = sending.join_all().await.into_iter().flatten().collect();
+    let sent = sending.join_all().await;
+    let sent: HashMap<i64, Microseconds> = sent.iter().flatten().map(created).collect();
     let seconds = began.elapsed().as_secs_f64();
     if told.open.load(Ordering::Relaxed) == 0 {
         return;
@@ -169,94 +146,16 @@ async fn measure_sends(
     assert_eq!(taken.len(), sent.len(), "every change is told once");
 }
 
-/// Sends over one connection; gives the timestamp of each message and when it was created.
-async fn send(
-    service: &Service,
-    number: usize,
-    senders: usize,
-    to: impl Fn(usize) -> String,
-    pause: Option<Duration>,
-) -> Vec<(i64, Microseconds)> {
-    let mut connection = BufReader::new(service.connect().await);
-    let token = service.token(&format!("sender-{number}"));
-    let end = Instant::now() + Duration::from_secs(service.seconds);
-    // The senders take turns.
-    let turn_of = |pause: Duration| {
-        Instant::now() + pause * u32::try_from(number).unwrap() / u32::try_from(senders).unwrap()
-    };
-    let mut ticks = pause.map(|pause| interval_at(turn_of(pause), pause));
-    if let Some(ticks) = &mut ticks {
-        // Offered load does not wait for the service.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    }
-    let (mut sent, mut turn) = (Vec::new(), number);
-    while Instant::now() < end {
-        if let Some(ticks) = &mut ticks {
-            ticks.tick().await;
-        }
-        let body = format!(r#"{{"to":"{}","text":"{:100}"}}"#, to(turn), turn.to_string() + "x");
-        turn += senders;
-        let request = format!(
-            "POST /messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        connection.write_all(request.as_bytes()).await.unwrap();
-        sent.push(answer(&mut connection).await);
-    }
-    sent
-}
-
-async fn answer(connection: &mut BufReader<TcpStream>) -> (i64, Microseconds) {
-    let (mut line, mut length) = (String::new(), 0);
-    connection.read_line(&mut line).await.unwrap();
-    assert!(line.contains(" 201 "), "{line}");
-    while line != "\r\n" {
-        line.clear();
-        connection.read_line(&mut line).await.unwrap();
-        if let Some(value) = line.strip_prefix("content-length: ") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    let mut body = vec![0; length];
-    connection.read_exact(&mut body).await.unwrap();
-    let message: serde_json::Value = serde_json::from_slice(&body).unwrap();
-    let created = OffsetDateTime::parse(message["created"].as_str().unwrap(), &Rfc3339).unwrap();
+/// The timestamp of a message, and when it was created.
+fn created(sent: &Sent) -> (i64, Microseconds) {
+    let created = OffsetDateTime::parse(sent.message["created"].as_str().unwrap(), &Rfc3339).unwrap();
     let created = i64::try_from(created.unix_timestamp_nanos() / 1000).unwrap();
-    (message["timestamp"].as_i64().unwrap(), created)
+    (sent.message["timestamp"].as_i64().unwrap(), created)
 }
 
 impl Told {
     fn clear(&self) {
         self.arrivals.lock().unwrap().clear();
-    }
-}
-
-impl Service {
-    async fn connect(&self) -> TcpStream {
-        let connection = TcpStream::connect(&self.address).await.unwrap();
-        connection.set_nodelay(true).unwrap();
-        connection
-    }
-
-    fn token(&self, user: &str) -> String {
-        let expires = SystemTime::now() + Duration::from_secs(3600);
-        self.signer.sign(ApplicationId::DEFAULT, &UserId::parse(user).unwrap(), expires)
-    }
-
-    fn resident_bytes(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    }
-
-    /// The processor time that the service has used, at the usual 100 ticks a second.
-    fn cpu_seconds(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap();
-        let (_, fields) = stat.rsplit_once(") ").unwrap();
-        let ticks: Vec<_> =
-            fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap()).collect();
-        (ticks[0] + ticks[1]) / 100.0
     }
 }
 

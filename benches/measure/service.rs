@@ -1,0 +1,141 @@
+//! The service that is measured: its process, its callers and their sends.
+
+use std::{
+    fs,
+    time::{Duration, SystemTime},
+};
+
+use messages::{
+    auth::Signer,
+    domain::{ApplicationId, UserId},
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+
+/// BASE, SERVICE_PID and MESSAGES_SECRET name the service; SECONDS_A_ROW is how long to measure.
+pub struct Service {
+    address: String,
+    pid: String,
+    signer: Signer,
+    pub seconds: u64,
+}
+
+/// An answered send.
+pub struct Sent {
+    pub message: serde_json::Value,
+    /// From when it was to be sent, or was where that was earlier, to its answer.
+    pub latency: Duration,
+}
+
+impl Service {
+    pub fn from_environment() -> Self {
+        Self {
+            address: setting("BASE").trim_start_matches("http://").to_owned(),
+            pid: setting("SERVICE_PID"),
+            signer: Signer::new(&setting("MESSAGES_SECRET").into()).unwrap(),
+            seconds: setting("SECONDS_A_ROW").parse().unwrap(),
+        }
+    }
+
+    pub async fn connect(&self) -> BufReader<TcpStream> {
+        let connection = TcpStream::connect(&self.address).await.unwrap();
+        connection.set_nodelay(true).unwrap();
+        BufReader::new(connection)
+    }
+
+    pub fn token(&self, user: &str) -> String {
+        let expires = SystemTime::now() + Duration::from_secs(3600);
+        self.signer.sign(ApplicationId::DEFAULT, &UserId::parse(user).unwrap(), expires)
+    }
+
+    pub fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// The processor time that the service has used, at the usual 100 ticks a second.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        let ticks: Vec<_> =
+            fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap()).collect();
+        (ticks[0] + ticks[1]) / 100.0
+    }
+
+    /// Sends over one connection, the `number`th of so many that take turns, for the time of a row:
+    /// one message each `pause`, whether the service keeps up or not; without a pause each as soon as
+    /// the one before is answered. `message` gives the recipient and the text of each turn.
+    pub async fn send(
+        &self,
+        (number, senders): (usize, usize),
+        pause: Option<Duration>,
+        message: impl Fn(usize) -> (String, String),
+    ) -> Vec<Sent> {
+        let mut connection = self.connect().await;
+        let token = self.token(&format!("sender-{number}"));
+        let share =
+            |pause: Duration| pause * u32::try_from(number).unwrap() / u32::try_from(senders).unwrap();
+        let mut ticks = pause.map(|pause| interval_at(Instant::now() + share(pause), pause));
+        if let Some(ticks) = &mut ticks {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        }
+        let end = Instant::now() + Duration::from_secs(self.seconds);
+        let (mut sent, mut turn) = (Vec::new(), number);
+        loop {
+            let due = match &mut ticks {
+                Some(ticks) => ticks.tick().await,
+                None => Instant::now(),
+            };
+            if due >= end {
+                return sent;
+            }
+            let (to, text) = message(turn);
+            turn += senders;
+            let body = format!(r#"{{"to":"{to}","text":"{text}"}}"#);
+            let message = call(&mut connection, "POST", "/messages", &token, &body).await;
+            sent.push(Sent { message, latency: due.elapsed() });
+        }
+    }
+}
+
+pub fn setting(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
+}
+
+/// One request over a connection that is kept.
+pub async fn call(
+    connection: &mut BufReader<TcpStream>,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: &str,
+) -> serde_json::Value {
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let (mut line, mut length) = (String::new(), 0);
+    connection.read_line(&mut line).await.unwrap();
+    assert!(line.starts_with("HTTP/1.1 20"), "{method} {path}: {line}");
+    while line != "\r\n" {
+        line.clear();
+        connection.read_line(&mut line).await.unwrap();
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body).await.unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+/// The value that `share` percent do not exceed, in milliseconds.
+pub fn percentile(sorted: &[Duration], share: usize) -> f64 {
+    sorted[(sorted.len() - 1) * share / 100].as_secs_f64() * 1000.0
+}

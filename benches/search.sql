@@ -1,0 +1,44 @@
+-- Messages to search among, :messages of them: 14 words each of a vocabulary of 20,000, as unevenly
+-- used as words are; a tenth of them Chinese. A tenth is sent by the user `heavy`, one in 500 by
+-- `light`, and one in 20 into a chat. They are put where the batches of the service put them.
+CREATE TABLE bench_words AS
+SELECT rank, substr(translate(md5(rank::text), '0123456789', 'ghijklmnop'), 1, 3 + rank % 6) AS word
+FROM generate_series(0, 19999) AS rank;
+ALTER TABLE bench_words ADD PRIMARY KEY (rank);
+
+INSERT INTO chats (application_id, number, timestamp, name, owner, created, messages, members)
+VALUES (1, 1, nextval('timeline'), 'bench', 'heavy', now(), :messages, 1);
+INSERT INTO chat_members (application_id, chat_number, user_id, joined) VALUES (1, 1, 'heavy', 1);
+UPDATE applications SET chats = 1 WHERE id = 1;
+
+WITH drawn AS (
+    SELECT number, random() AS share FROM generate_series(1, :messages) AS number
+),
+new AS (
+    SELECT nextval('message_ids') AS id, nextval('timeline') AS timestamp, number, share < 0.05 AS in_chat,
+           CASE WHEN share >= 0.05 AND share < 0.15 THEN 'heavy'
+                WHEN share >= 0.15 AND share < 0.152 THEN 'light'
+                ELSE 'user-' || floor(random() * 1000) END AS sender,
+           CASE WHEN number % 10 = 0 THEN (
+               SELECT string_agg(chr(19968 + floor(power(3000, random()))::int), '')
+               FROM generate_series(1, 34) AS turn WHERE turn + number > 0
+           ) ELSE (
+               SELECT string_agg(word, ' ')
+               FROM (
+                   SELECT floor(power(20000, random()))::int AS rank
+                   FROM generate_series(1, 14) AS turn WHERE turn + number > 0
+               ) AS ranks
+               JOIN bench_words USING (rank)
+           ) END AS text
+    FROM drawn
+),
+stored AS (
+    INSERT INTO messages (application_id, id, timestamp, sender, recipient, chat_number, number, created, read, text, deleted)
+    SELECT 1, id, timestamp, sender, CASE WHEN NOT in_chat THEN 'user-' || floor(random() * 1000) END,
+           CASE WHEN in_chat THEN 1 END, CASE WHEN in_chat THEN number END, now(), false, text, false
+    FROM new
+    RETURNING application_id, id, sender, recipient, chat_number
+)
+INSERT INTO search_pending (application_id, message_id, sender, recipient, chat_number)
+SELECT application_id, id, sender, recipient, chat_number FROM stored;
+VACUUM ANALYZE messages;
