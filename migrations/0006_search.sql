@@ -13,7 +13,9 @@ CREATE TABLE search_pending (
     autovacuum_vacuum_scale_factor = 0,
     autovacuum_vacuum_threshold = 5000,
     autovacuum_vacuum_insert_scale_factor = 0,
-    autovacuum_vacuum_insert_threshold = 5000
+    autovacuum_vacuum_insert_threshold = 5000,
+    -- Giving room back to the system takes a lock that a batch would wait for.
+    vacuum_truncate = false
 );
 
 -- The terms of a text, and with them those of its readers and of its place among all messages

@@ -58,7 +58,13 @@ pub fn terms_of(application: ApplicationId, message: &Message) -> Option<String>
     (!units.is_empty()).then(|| quoted.join(" "))
 }
 
-/// Ids that are searched at a time: those of two blocks, or all.
+/// The most blocks of a stage: with more, larger ones are taken.
+const STAGE_BLOCKS_MAX: i64 = 16;
+
+/// A stage is at least so many times as long as the one before.
+const STAGE_GROWTH_MIN: usize = 2;
+
+/// Ids that are searched at a time: those of a few blocks, or all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stage {
     pub ids: Range<i64>,
@@ -67,32 +73,35 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The newest few of the ids below `end`.
+    /// The newest few thousand of the ids below `end`.
     pub fn first(end: i64) -> Self {
-        Self::at(0, end)
+        Self::of(end, 1 << BLOCKS[0].0)
     }
 
-    /// What to search after this stage has had `found` matches: the largest stage for which no more
-    /// than `most` are to be expected, at least one size larger. `None` after the last id.
-    pub fn next(&self, found: usize, most: usize) -> Option<Self> {
-        let next = |level| Self::at(level, self.ids.start);
-        let fits = |stage: &Self| self.expected(found + 1, stage) <= most;
-        let mut larger = (self.level + 2..=BLOCKS.len()).rev().map(next);
-        let stage = larger.find(fits).unwrap_or_else(|| next(self.level + 1));
-        (self.ids.start > 0).then_some(stage)
+    /// Where to search after this stage has had `found` matches and `wanted` more are: about as far
+    /// back as they may lie, and farther where nothing tells. `None` after the last id.
+    pub fn next(&self, found: usize, wanted: usize) -> Option<Self> {
+        let margin = if found == 0 { 8 } else { 2 };
+        let growth = (wanted * margin / (found + 1)).max(STAGE_GROWTH_MIN);
+        let length = self.length().saturating_mul(growth);
+        (self.ids.start > 0).then(|| Self::of(self.ids.start, i64::try_from(length).unwrap_or(i64::MAX)))
     }
 
-    /// How many to expect in another stage where this one has `count`.
-    pub fn expected(&self, count: usize, other: &Self) -> usize {
-        let length = |stage: &Self| (stage.ids.end - stage.ids.start).unsigned_abs() as usize;
-        count.saturating_mul(length(other)) / length(self).max(1)
+    /// The number of its ids, whether they are in use or not.
+    pub fn length(&self) -> usize {
+        usize::try_from(self.ids.end - self.ids.start).unwrap_or_default()
     }
 
-    fn at(level: usize, end: i64) -> Self {
-        let Some((bits, _)) = BLOCKS.get(level) else { return Self { ids: 0..end, level } };
-        // The block of the last id, and a whole one before it.
-        let start = (((end - 1) >> bits) - 1).max(0) << bits;
-        Self { ids: start..end, level }
+    /// The ids below `end`, `length` of them and what is left of their first block.
+    fn of(end: i64, length: i64) -> Self {
+        let level = BLOCKS.iter().position(|(bits, _)| length >> bits < STAGE_BLOCKS_MAX);
+        match level {
+            Some(level) if length < end => {
+                let bits = BLOCKS[level].0;
+                Self { ids: (end - length) >> bits << bits..end, level }
+            }
+            _ => Self { ids: 0..end, level: BLOCKS.len() },
+        }
     }
 
     /// The terms of a reader in this stage.
@@ -229,7 +238,7 @@ mod tests {
 
     fn query(text: &str) -> Asked {
         let query = Query::parse(text).unwrap();
-        let stage = Stage::at(BLOCKS.len(), 100);
+        let stage = Stage::of(100, 100);
         asked(APPLICATION, &Scope::Chat(ChatNumber(3)), &query, &stage, true)
     }
 
@@ -247,7 +256,7 @@ mod tests {
     fn whoever_searches_reads_only_what_is_meant() {
         let (jane, john) = (UserId::trusted("jane"), UserId::trusted("john"));
         let all = Scope::User(jane.clone(), vec![ChatNumber(1)]);
-        let everywhere = Stage::at(BLOCKS.len(), 100);
+        let everywhere = Stage::of(100, 100);
         assert_eq!(readers(APPLICATION, &all, &everywhere), "(':u7:jane'|':g7:1')");
         let both = Scope::Conversation(jane.clone(), john);
         assert_eq!(readers(APPLICATION, &both, &everywhere), "(':u7:jane')&(':u7:john')");
@@ -259,7 +268,7 @@ mod tests {
     proptest! {
         #[test]
         fn stages_are_all_ids_once_and_their_blocks_cover_them(
-            end in 0..1i64 << 40, found in 0usize..500,
+            end in 1..1i64 << 40, found in 0usize..100, wanted in 1usize..100,
         ) {
             let (mut end, mut stage) = (end, Some(Stage::first(end)));
             while let Some(now) = stage {
@@ -271,7 +280,8 @@ mod tests {
                         prop_assert!(now.ids.is_empty() || now.terms("x").contains(&own));
                     }
                 }
-                stage = now.next(found, 500);
+                prop_assert!(now.terms("x").len() <= 17);
+                stage = now.next(found, wanted);
             }
             prop_assert_eq!(end, 0);
         }

@@ -54,13 +54,9 @@ const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
 /// The most messages that are read in one go: each may be 80 KB.
 const CANDIDATES_MAX: usize = 256;
 
-/// Beginnings of words are checked entry by entry in a stage for which no more entries than these are
-/// expected, and looked up in the index where there are more.
-const CHECKED_ENTRIES_MAX: usize = 1000;
-
-/// The next stage is the largest one for which no more matches are expected: what is rare is looked up
-/// at once, and of what is common no more is read than is wanted.
-const MATCHES_MAX: usize = 400;
+/// To read an entry and check it takes about as long as to look up so many entries by the beginning of
+/// a word: the former is one of the caller's, the latter are everybody's.
+const LOOKED_UP_PER_CHECKED: usize = 70;
 
 /// A message that was found.
 #[derive(Debug, Clone)]
@@ -134,14 +130,25 @@ pub async fn find(
     loop {
         let before = search.hits.len();
         let entries = search.stage(&stage, by_entry).await?;
+        let found = search.hits.len() - before;
         if search.hits.len() >= limit {
             break;
         }
-        let Some(next) = stage.next(search.hits.len() - before, MATCHES_MAX) else { break };
-        by_entry = by_entry && stage.expected(entries, &next) <= CHECKED_ENTRIES_MAX;
+        let Some(next) = stage.next(found, limit - search.hits.len()) else { break };
+        by_entry = by_entry && is_read_faster(entries, found, &stage, &next);
         stage = next;
     }
     Ok(search.hits)
+}
+
+/// Whether reading the caller's entries of the next stage is faster than looking up everything that
+/// begins as what is searched for, where a stage had so many of the caller's entries, and of these so
+/// many were found.
+fn is_read_faster(entries: usize, found: usize, stage: &Stage, next: &Stage) -> bool {
+    let read = entries.saturating_mul(next.length()) / stage.length().max(1);
+    let ids = usize::try_from(stage.ids.end).unwrap_or(usize::MAX);
+    let looked_up = ids.saturating_mul(found + 1) / (entries + 1);
+    read.saturating_mul(LOOKED_UP_PER_CHECKED) <= looked_up
 }
 
 /// Drops the index and makes every message pending, which is as well found; the indexer of the running

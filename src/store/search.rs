@@ -229,7 +229,7 @@ async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()
 
 /// Frees the room of deleted pending rows, which every search would pass over.
 pub async fn vacuum_pending(connection: &mut PgConnection) -> Result<()> {
-    sqlx::query!("VACUUM search_pending").execute(connection).await?;
+    sqlx::query!("VACUUM (TRUNCATE FALSE) search_pending").execute(connection).await?;
     Ok(())
 }
 
