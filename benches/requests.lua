@@ -1,4 +1,5 @@
--- The requests of one row of the benchmark, for wrk. ROW names it; 100 users take turns.
+-- The requests of one row of the benchmark, for wrk. ROW names it; the users of .local/bench/tokens
+-- take turns, in every thread and connection.
 local row = os.getenv("ROW")
 
 local function read(name, parse)
@@ -11,27 +12,24 @@ end
 
 local tokens = read("tokens", function(line) return "Bearer " .. line end)
 local turn = 0
-local text = string.rep("x", 100)
--- The newest timestamp of each user: where a client that is up to date stands.
-local cursors = read("cursors", tonumber)
+local text = string.rep("measure it ", 9) .. "x"
+
+-- For each user: the newest timestamp, where a client that is up to date stands, and the one before
+-- the newest 50.
+local cursors = read("cursors", function(line)
+    local newest, before = line:match("(%d+)|(%d+)")
+    return { newest = newest, before = before }
+end)
 -- Messages, each with the number of a user who may read it.
 local messages = read("messages", function(line)
     local id, user = line:match("(%d+)|(%d+)")
     return { id = id, user = tonumber(user) }
 end)
-
 -- The numbers of chats of the size that the row is about; user 1 owns them all.
 local chats = {}
 for line in io.lines(".local/bench/chats") do
     local size, chat = line:match("(%d+) (%d+)")
     if row == "chat-" .. size then chats[#chats + 1] = chat end
-end
-
-local function post_into_chat(headers)
-    headers["Authorization"] = tokens[1]
-    headers["Content-Type"] = "application/json"
-    local chat = chats[turn % #chats + 1]
-    return wrk.format("POST", "/chats/" .. chat .. "/messages", headers, '{"text":"' .. text .. '"}')
 end
 
 local threads = 0
@@ -41,32 +39,75 @@ function setup(thread)
 end
 
 function init()
-    turn = number * 50
+    turn = number * 500
+end
+
+local function with_body(method, path, user, body, if_match)
+    local headers = { Authorization = tokens[user], ["Content-Type"] = "application/json" }
+    headers["If-Match"] = if_match
+    return wrk.format(method, path, headers, body)
+end
+
+local function get(path, user)
+    return wrk.format("GET", path, { Authorization = tokens[user] })
+end
+
+local function send(user)
+    local to = "user-" .. ((turn * 7) % #tokens + 1)
+    return with_body("POST", "/messages", user, '{"to":"' .. to .. '","text":"' .. text .. '"}')
+end
+
+local function post_into_chat()
+    local chat = chats[turn % #chats + 1]
+    return with_body("POST", "/chats/" .. chat .. "/messages", 1, '{"text":"' .. text .. '"}')
+end
+
+-- 60 % sends, 10 % edits, 25 % read marks, 5 % deletes, of messages that this thread has sent. Each is
+-- in one request at a time, and comes back with its new timestamp.
+local own = {}
+local function mixed(user)
+    local draw = turn % 20
+    if draw < 12 or #own < 500 then return send(user) end
+    local message = table.remove(own, (turn * 7919) % #own + 1)
+    local path = "/messages/" .. message.id
+    if draw < 14 then
+        return with_body("PATCH", path, message.from, '{"text":"' .. text .. turn .. '"}', message.timestamp)
+    elseif draw < 19 then
+        local body = message.read and '{"read":false}' or '{"read":true}'
+        return with_body("PATCH", path, message.to, body, message.timestamp)
+    end
+    return with_body("DELETE", path, message.from, nil, message.timestamp)
+end
+
+if row == "mixed" then
+    function response(_, _, body)
+        local id, timestamp, from, to = body:match('^{"id":(%d+),"timestamp":(%d+),"from":"user%-(%d+)","to":"user%-(%d+)"')
+        if id then
+            local is_read = body:find('"read":true', 1, true) ~= nil
+            own[#own + 1] = { id = id, timestamp = timestamp, from = tonumber(from), to = tonumber(to), read = is_read }
+        end
+    end
 end
 
 local rows = {
-    static = function()
-        return wrk.format("GET", "/health/live")
+    static = function() return wrk.format("GET", "/") end,
+    send = send,
+    mixed = mixed,
+    sync = function(user) return get("/messages?after=" .. cursors[user].newest, user) end,
+    page = function(user) return get("/messages?limit=50&after=" .. cursors[user].before, user) end,
+    ["page-messages"] = function(user)
+        return get("/messages?limit=50&include=message&after=" .. cursors[user].before, user)
     end,
-    send = function(headers)
-        headers["Content-Type"] = "application/json"
-        local to = "user-" .. (turn * 7 % 100 + 1)
-        return wrk.format("POST", "/messages", headers, '{"to":"' .. to .. '","text":"' .. text .. '"}')
-    end,
-    sync = function(headers, user)
-        return wrk.format("GET", "/messages?after=" .. cursors[user], headers)
+    get = function()
+        local message = messages[turn * 7919 % #messages + 1]
+        return get("/messages/" .. message.id, message.user)
     end,
     ["chat-10"] = post_into_chat,
     ["chat-100"] = post_into_chat,
     ["chat-1000"] = post_into_chat,
-    get = function()
-        local message = messages[turn * 7919 % #messages + 1]
-        return wrk.format("GET", "/messages/" .. message.id, { Authorization = tokens[message.user] })
-    end,
 }
 
 function request()
     turn = turn + 1
-    local user = turn % #tokens + 1
-    return rows[row]({ Authorization = tokens[user] }, user)
+    return rows[row](turn % #tokens + 1)
 end

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::service::{Sent, Service};
+use super::service::{Sent, Service, token};
 
 const STREAMS: usize = 1000;
 
@@ -75,7 +75,7 @@ async fn open_stream(service: &Arc<Service>, user: &str, told: Told, streams: &m
     let request = format!(
         "GET /messages?after=latest HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\
          Authorization: Bearer {}\r\n\r\n",
-        service.token(user)
+        token(user)
     );
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut line = String::new();

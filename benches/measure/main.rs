@@ -1,7 +1,9 @@
-//! What a load generator for requests cannot measure: streams, and searches among many messages.
+//! What a load generator for requests cannot do: `live` follows streams, `search` searches among many
+//! messages, `static` is the server of an answer that touches nothing, `tokens N` prints those of
+//! `user-1` to `user-N`.
 //!
 //! `scripts/bench` starts the service and names it by BASE, SERVICE_PID, MESSAGES_SECRET and
-//! DATABASE_URL; SECONDS_A_ROW is how long a row is measured. The argument is `live` or `search`.
+//! DATABASE_URL; SECONDS_A_ROW is how long a row is measured.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -14,14 +16,39 @@ mod service;
 
 use std::sync::Arc;
 
-use service::Service;
+use axum::{Router, http::header, routing::get};
+use service::{Service, setting, token};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// An answer of 200 bytes.
+const STATIC: &str = concat!(
+    r#"{"id":1000000,"timestamp":2000000,"from":"user-1000","to":"user-1001","#,
+    r#""created":"2026-11-20T09:30:00.123456Z","text":""#,
+    "measure it measure it measure it measure it measure it measure it measure it xx\"}",
+);
 
 #[tokio::main]
 async fn main() {
-    let service = Arc::new(Service::from_environment());
-    match std::env::args().nth(1).as_deref() {
-        Some("live") => live::measure(service).await,
-        Some("search") => search::measure(service).await,
-        other => panic!("{other:?} is neither live nor search"),
+    let mut arguments = std::env::args().skip(1);
+    let service = || Arc::new(Service::from_environment());
+    match arguments.next().as_deref() {
+        Some("live") => live::measure(service()).await,
+        Some("search") => search::measure(service()).await,
+        Some("static") => serve_static().await,
+        Some("tokens") => {
+            let count: usize = arguments.next().unwrap().parse().unwrap();
+            (1..=count).for_each(|number| println!("{}", token(&format!("user-{number}"))));
+        }
+        // What `cargo bench` gives where nobody asks for anything.
+        _ => println!("see scripts/bench"),
     }
+}
+
+/// The same server as that of the service, without anything behind it.
+async fn serve_static() {
+    let answer = || async { ([(header::CONTENT_TYPE, "application/json")], STATIC) };
+    let listener = TcpListener::bind(setting("LISTEN_ADDR")).await.unwrap();
+    let router = Router::new().route("/", get(answer));
+    messages::http::serve(listener, router, CancellationToken::new()).await;
 }

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::service::{Service, call, percentile, setting};
+use super::service::{Service, call, percentile, setting, token};
 
 /// Searches of each kind in each place.
 const SEARCHES: usize = 300;
@@ -56,7 +56,7 @@ async fn latencies(service: &Service, database: &mut PgConnection) {
             "4 characters",
         ] {
             let queries = queries(database, kind, place, user).await;
-            let (mut connection, token) = (service.connect().await, service.token(user));
+            let (mut connection, token) = (service.connect().await, token(user));
             let (mut taken, mut hits) = (Vec::new(), 0);
             for query in &queries {
                 let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();

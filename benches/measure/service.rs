@@ -19,7 +19,6 @@ use tokio::{
 pub struct Service {
     address: String,
     pid: String,
-    signer: Signer,
     pub seconds: u64,
 }
 
@@ -35,7 +34,6 @@ impl Service {
         Self {
             address: setting("BASE").trim_start_matches("http://").to_owned(),
             pid: setting("SERVICE_PID"),
-            signer: Signer::new(&setting("MESSAGES_SECRET").into()).unwrap(),
             seconds: setting("SECONDS_A_ROW").parse().unwrap(),
         }
     }
@@ -44,11 +42,6 @@ impl Service {
         let connection = TcpStream::connect(&self.address).await.unwrap();
         connection.set_nodelay(true).unwrap();
         BufReader::new(connection)
-    }
-
-    pub fn token(&self, user: &str) -> String {
-        let expires = SystemTime::now() + Duration::from_secs(3600);
-        self.signer.sign(ApplicationId::DEFAULT, &UserId::parse(user).unwrap(), expires)
     }
 
     pub fn resident_bytes(&self) -> u64 {
@@ -76,7 +69,7 @@ impl Service {
         message: impl Fn(usize) -> (String, String),
     ) -> Vec<Sent> {
         let mut connection = self.connect().await;
-        let token = self.token(&format!("sender-{number}"));
+        let token = token(&format!("sender-{number}"));
         let share =
             |pause: Duration| pause * u32::try_from(number).unwrap() / u32::try_from(senders).unwrap();
         let mut ticks = pause.map(|pause| interval_at(Instant::now() + share(pause), pause));
@@ -100,6 +93,13 @@ impl Service {
             sent.push(Sent { message, latency: due.elapsed() });
         }
     }
+}
+
+/// A token of a user, good for an hour.
+pub fn token(user: &str) -> String {
+    let signer = Signer::new(&setting("MESSAGES_SECRET").into()).unwrap();
+    let expires = SystemTime::now() + Duration::from_secs(3600);
+    signer.sign(ApplicationId::DEFAULT, &UserId::parse(user).unwrap(), expires)
 }
 
 pub fn setting(name: &str) -> String {
