@@ -23,7 +23,7 @@ use crate::{
     live::{Hub, Limits, Listener, Live},
     outbox::{BrokerConfig, Publisher},
     search::{self, Indexer},
-    store::{self, Lane, PgConnection, Purpose, Session},
+    store::{self, PgConnection, Purpose, Session},
     sync::Sync,
     telemetry,
     timeline::{Timeline, Writer},
@@ -270,7 +270,7 @@ fn raise_limit_of_descriptors() {
 /// Lifts the sequences above what was given out before a restore.
 pub async fn advance_timeline(config: &AdvanceConfig) -> Outcome {
     let mut session = migrated(config.database.database_url.expose_secret()).await?;
-    let mut lane = Lane::enter(session.connection().await?).await?;
+    let (mut lane, _) = session.enter_lane(0).await?;
     let (before, after) = store::timeline::advance(&mut lane, config.by).await?;
     lane.commit().await?;
     println!("the timeline has advanced from {before} to {after}");

@@ -51,7 +51,7 @@ pub(super) fn columns(chats: impl Iterator<Item = ChatKey>) -> (Vec<i64>, Vec<i6
 
 /// Reads the chats that exist, in any order.
 pub async fn load(
-    lane: &mut Lane<'_>,
+    lane: &mut Lane,
     chats: impl Iterator<Item = ChatKey>,
 ) -> Result<Vec<(ApplicationId, Arc<Chat>)>> {
     let (applications, numbers) = columns(chats);
@@ -74,7 +74,7 @@ pub async fn load(
 
 /// Reads the last number that each application has given to a chat.
 pub async fn load_last(
-    lane: &mut Lane<'_>,
+    lane: &mut Lane,
     applications: impl Iterator<Item = ApplicationId>,
 ) -> Result<Vec<(ApplicationId, ChatNumber)>> {
     let applications: Vec<_> = applications.map(|application| application.0).collect();
@@ -86,7 +86,7 @@ pub async fn load_last(
 }
 
 /// Inserts new chats, and keeps the last number given in their applications.
-pub async fn insert(lane: &mut Lane<'_>, new: &[NewChat<'_>]) -> Result<()> {
+pub async fn insert(lane: &mut Lane, new: &[NewChat<'_>]) -> Result<()> {
     let rows = Columns::of(new.iter().map(|new| (new.application, new.chat)));
     let creators: Vec<_> = new.iter().map(|new| new.creator.map(UserId::as_str)).collect();
     let keys: Vec<_> = new.iter().map(|new| Some(new.key.as_ref()?.0.as_str())).collect();
@@ -131,7 +131,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChat<'_>]) -> Result<()> {
 
 /// Stores what changes of chats, and new messages in them, change.
 pub async fn update<'a>(
-    lane: &mut Lane<'_>,
+    lane: &mut Lane,
     changed: impl Iterator<Item = (ApplicationId, &'a Chat)>,
 ) -> Result<()> {
     let rows = Columns::of(changed);

@@ -1,8 +1,15 @@
 //! The lane: the one lock under which the timeline is written.
 
-use sqlx::{Connection, PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgRow};
 
-use super::Result;
+use super::{Result, timeline::Draw};
+use crate::domain::{MessageId, Timestamp};
+
+/// The lock stands in a statement of its own: each statement has its own snapshot, so what is read
+/// after it sees everything that was committed under it. (A snapshot taken while waiting would be
+/// older than the wait; hence READ COMMITTED, whatever the server's default is.)
+const ENTER: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+                     SELECT pg_advisory_xact_lock(7305808869231650168)";
 
 /// Proof that this transaction holds the lane's lock, and so is the only one, on any replica, that
 /// draws timestamps.
@@ -10,33 +17,44 @@ use super::Result;
 /// The lock is taken before anything is read and is held to the end of the transaction. So a
 /// timestamp is drawn *and* committed under it, the order of commits is the order of timestamps,
 /// and whoever sees one timestamp sees every smaller one. Nothing but the database is awaited
-/// while it is held. The publisher's lock is another.
-pub struct Lane<'c> {
-    transaction: Transaction<'c, Postgres>,
+/// while it is held. The locks of the publisher and of the indexer are others.
+///
+/// It owns its connection: dropped without a commit, it closes it, and the server rolls back.
+pub struct Lane {
+    connection: PgConnection,
 }
 
-impl<'c> Lane<'c> {
-    /// Begins a transaction and waits for the lock, in one round trip.
-    ///
-    /// The lock stands in a statement of its own: each statement has its own snapshot, so what is
-    /// read after it sees everything that was committed under it. (A snapshot taken while waiting
-    /// would be older than the wait; hence READ COMMITTED, whatever the server's default is.)
-    pub async fn enter(connection: &'c mut PgConnection) -> Result<Self> {
-        let transaction = connection
-            .begin_with(
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-                 SELECT pg_advisory_xact_lock(7305808869231650168)",
-            )
-            .await?;
-        Ok(Self { transaction })
+impl Lane {
+    /// Begins a transaction, waits for the lock, and draws for `count` changes, in ascending order: in
+    /// one round trip. What is not used of the draws is a gap that nobody sees.
+    pub async fn enter(mut connection: PgConnection, count: usize) -> Result<(Self, Vec<Draw>)> {
+        // A statement without parameters may stand behind others; a number is no danger in its text.
+        let enter = format!(
+            "{ENTER};
+             SELECT nextval('timeline') AS timestamp, nextval('message_ids') AS id, clock_timestamp() AS now
+             FROM generate_series(1, {count})"
+        );
+        let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(enter))).await?;
+        // The first row is that of the lock.
+        let draws = rows.iter().skip(1).map(draw).collect::<sqlx::Result<Vec<_>>>()?;
+        Ok((Self { connection }, draws))
     }
 
-    /// Commits and frees the lock. After an error here the outcome is not known.
-    pub async fn commit(self) -> Result<()> {
-        Ok(self.transaction.commit().await?)
+    /// Commits and frees the lock; gives the connection back. After an error the outcome is not known.
+    pub async fn commit(mut self) -> Result<PgConnection> {
+        self.connection.execute(sqlx::raw_sql("COMMIT")).await?;
+        Ok(self.connection)
     }
 
     pub fn connection(&mut self) -> &mut PgConnection {
-        &mut self.transaction
+        &mut self.connection
     }
+}
+
+fn draw(row: &PgRow) -> sqlx::Result<Draw> {
+    Ok(Draw {
+        timestamp: Timestamp(row.try_get("timestamp")?),
+        id: MessageId(row.try_get("id")?),
+        now: row.try_get("now")?,
+    })
 }

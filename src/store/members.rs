@@ -19,7 +19,7 @@ pub struct Membership {
 
 /// Reads since when users are members of chats; who is none is left out.
 pub async fn load(
-    lane: &mut Lane<'_>,
+    lane: &mut Lane,
     wanted: impl Iterator<Item = (ApplicationId, ChatNumber, &UserId)>,
 ) -> Result<Vec<Membership>> {
     let (mut applications, mut chats, mut users) = (Vec::new(), Vec::new(), Vec::new());
@@ -48,7 +48,7 @@ pub async fn load(
 
 /// Reads all members of chats.
 pub async fn load_rosters(
-    lane: &mut Lane<'_>,
+    lane: &mut Lane,
     chats: impl Iterator<Item = ChatKey>,
 ) -> Result<Vec<Membership>> {
     let (applications, chats) = columns(chats);
@@ -78,7 +78,7 @@ fn membership(application: i64, chat: i64, user: &str, joined: i64) -> Membershi
 }
 
 /// Inserts new memberships.
-pub async fn insert(lane: &mut Lane<'_>, new: &[Membership]) -> Result<()> {
+pub async fn insert(lane: &mut Lane, new: &[Membership]) -> Result<()> {
     let rows = Columns::of(new.iter());
     sqlx::query!(
         r#"
@@ -96,7 +96,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[Membership]) -> Result<()> {
 }
 
 /// Ends memberships, which may have begun in the same batch.
-pub async fn end(lane: &mut Lane<'_>, ended: &[(Membership, Timestamp)]) -> Result<()> {
+pub async fn end(lane: &mut Lane, ended: &[(Membership, Timestamp)]) -> Result<()> {
     let rows = Columns::of(ended.iter().map(|(membership, _)| membership));
     let departed: Vec<_> = ended.iter().map(|(_, departed)| departed.0).collect();
     sqlx::query!(

@@ -132,7 +132,7 @@ pub async fn find(connection: &mut PgConnection, asked: &[&Asked]) -> Result<Vec
 }
 
 /// Inserts new messages, and tells the indexer of their texts.
-pub async fn insert(lane: &mut Lane<'_>, new: &[NewMessage<'_>]) -> Result<()> {
+pub async fn insert(lane: &mut Lane, new: &[NewMessage<'_>]) -> Result<()> {
     let keys: Vec<Option<&str>> = new.iter().map(|new| Some(new.key.as_ref()?.0.as_str())).collect();
     let digests: Vec<Option<&[u8]>> = new.iter().map(|new| Some(&new.key.as_ref()?.1.0[..])).collect();
     let rows = Columns::of(new.iter().map(|new| (new.application, new.message)));
@@ -187,7 +187,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewMessage<'_>]) -> Result<()> {
 
 /// Stores what changes of messages change: a deletion clears the data, an edit leaves the rest. Tells
 /// the indexer of the texts.
-pub async fn update(lane: &mut Lane<'_>, changed: &[ChangedMessage<'_>]) -> Result<()> {
+pub async fn update(lane: &mut Lane, changed: &[ChangedMessage<'_>]) -> Result<()> {
     let rows = Columns::of(changed.iter().map(|changed| (changed.application, changed.message)));
     let text_changed: Vec<_> = changed.iter().map(|changed| changed.text_changed).collect();
     sqlx::query!(

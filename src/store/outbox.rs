@@ -41,7 +41,7 @@ pub struct Backlog {
 pub const BACKLOG_COUNT_MAX: i64 = 100_000;
 
 /// Inserts the events of a batch and wakes the publisher with its commit.
-pub async fn insert(lane: &mut Lane<'_>, new: impl Iterator<Item = NewEvents<'_>>) -> Result<()> {
+pub async fn insert(lane: &mut Lane, new: impl Iterator<Item = NewEvents<'_>>) -> Result<()> {
     let (mut applications, mut timestamps, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut files, mut in_use, mut created) = (Vec::new(), Vec::new(), Vec::new());
     for change in new {

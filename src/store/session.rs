@@ -8,7 +8,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::{Error, Result};
+use super::{Error, Lane, Result, timeline::Draw};
 
 /// How long a connection may take to come about before the database counts as away.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
@@ -163,6 +163,19 @@ impl Session {
             self.connection = Some(connection);
         }
         Ok(self.connection.as_mut().expect("it was made above"))
+    }
+
+    /// Enters the lane and draws for `count` changes. The lane has the connection until it is
+    /// [given back](Self::give_back).
+    pub async fn enter_lane(&mut self, count: usize) -> Result<(Lane, Vec<Draw>)> {
+        self.connection().await?;
+        let connection = self.connection.take().expect("it was made above");
+        Lane::enter(connection, count).await
+    }
+
+    /// Takes a connection back that has left the lane.
+    pub fn give_back(&mut self, connection: PgConnection) {
+        self.connection = Some(connection);
     }
 
     /// Throws the connection away.

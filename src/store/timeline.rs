@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Lane, Result,
+    updates::NewUpdate,
     wakeups::{self, WakeKey},
 };
 use crate::domain::{MessageId, Timestamp};
@@ -18,31 +19,20 @@ pub struct Draw {
     pub now: OffsetDateTime,
 }
 
-/// Draws for `count` changes, in ascending order. What is not used is a gap that nobody sees.
-pub async fn draw(lane: &mut Lane<'_>, count: usize) -> Result<Vec<Draw>> {
-    let drawn = sqlx::query!(
-        r#"
-        SELECT nextval('timeline')    AS "timestamp!",
-               nextval('message_ids') AS "id!",
-               clock_timestamp()      AS "now!"
-        FROM generate_series(1, $1::bigint)
-        "#,
-        count as i64,
-    )
-    .map(|row| Draw { timestamp: Timestamp(row.timestamp), id: MessageId(row.id), now: row.now })
-    .fetch_all(lane.connection())
-    .await?;
-    Ok(drawn)
-}
-
-/// The last statement of a batch: records in its own transaction that `writer` commits its batch
-/// number `batch`, and wakes with the commit whoever waits for one of its changes.
-pub async fn record_batch(
-    lane: &mut Lane<'_>,
+/// The last statement of a batch: inserts the updates of its personal messages, records in its own
+/// transaction that `writer` commits its batch number `batch`, and wakes with the commit whoever waits
+/// for one of its changes.
+pub async fn finish_batch(
+    lane: &mut Lane,
     writer: Uuid,
     batch: i64,
+    updates: &[NewUpdate<'_>],
     concerned: impl Iterator<Item = WakeKey>,
 ) -> Result<()> {
+    let applications: Vec<_> = updates.iter().map(|update| update.application.0).collect();
+    let users: Vec<_> = updates.iter().map(|update| update.user.as_str()).collect();
+    let timestamps: Vec<_> = updates.iter().map(|update| update.timestamp.0).collect();
+    let messages: Vec<_> = updates.iter().map(|update| update.message.0).collect();
     sqlx::query!(
         r#"
         WITH recorded AS (
@@ -50,6 +40,10 @@ pub async fn record_batch(
             VALUES ($1, $2, clock_timestamp())
             ON CONFLICT (writer)
                 DO UPDATE SET batch = excluded.batch, committed = excluded.committed
+        ),
+        told AS (
+            INSERT INTO updates (application_id, user_id, timestamp, message_id)
+            SELECT * FROM unnest($5::bigint[], $6::text[], $7::bigint[], $8::bigint[])
         )
         SELECT pg_notify(
             $3, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || ' ' || users
@@ -60,6 +54,10 @@ pub async fn record_batch(
         batch,
         wakeups::CHANNEL,
         &wakeups::lists(concerned),
+        &applications,
+        &users as &[&str],
+        &timestamps,
+        &messages,
     )
     .execute(lane.connection())
     .await?;
@@ -68,7 +66,7 @@ pub async fn record_batch(
 
 /// The number of the batch that `writer` committed last. It is final: whoever holds the lane knows
 /// that every transaction that held it before has ended.
-pub async fn last_batch(lane: &mut Lane<'_>, writer: Uuid) -> Result<Option<i64>> {
+pub async fn last_batch(lane: &mut Lane, writer: Uuid) -> Result<Option<i64>> {
     let batch = sqlx::query_scalar!("SELECT batch FROM writers WHERE writer = $1", writer)
         .fetch_optional(lane.connection())
         .await?;
@@ -86,7 +84,7 @@ pub async fn forget_writers(connection: &mut PgConnection) -> Result<()> {
 
 /// Lifts both sequences by `count`, so that nothing that was given out before a restore is given
 /// out again. Returns the last timestamp before and after.
-pub async fn advance(lane: &mut Lane<'_>, count: i64) -> Result<(Timestamp, Timestamp)> {
+pub async fn advance(lane: &mut Lane, count: i64) -> Result<(Timestamp, Timestamp)> {
     let lifted = sqlx::query!(
         r#"
         SELECT timeline.last_value                                       AS "before!",

@@ -25,34 +25,13 @@ pub struct ChatUpdate {
     pub message: Option<MessageId>,
 }
 
-/// Inserts the updates of personal messages.
-pub async fn insert(lane: &mut Lane<'_>, updates: &[NewUpdate<'_>]) -> Result<()> {
-    let applications: Vec<_> = updates.iter().map(|update| update.application.0).collect();
-    let users: Vec<_> = updates.iter().map(|update| update.user.as_str()).collect();
-    let timestamps: Vec<_> = updates.iter().map(|update| update.timestamp.0).collect();
-    let messages: Vec<_> = updates.iter().map(|update| update.message.0).collect();
-    sqlx::query!(
-        r#"
-        INSERT INTO updates (application_id, user_id, timestamp, message_id)
-        SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
-        "#,
-        &applications,
-        &users as &[&str],
-        &timestamps,
-        &messages,
-    )
-    .execute(lane.connection())
-    .await?;
-    Ok(())
-}
-
 /// Inserts the updates of changes in chats, for everybody who was a member at a change's timestamp,
 /// whatever else the batch has done to the membership: who is a member now, if he had joined by
 /// then, and who has left with the batch, until then. So its memberships must be stored by now, and
 /// `departed` are those that it has ended. Who joins or leaves with the change is told of it. Gives
 /// the users concerned.
 pub async fn fan_out(
-    lane: &mut Lane<'_>,
+    lane: &mut Lane,
     updates: &[ChatUpdate],
     departed: &[(Membership, Timestamp)],
 ) -> Result<Vec<WakeKey>> {

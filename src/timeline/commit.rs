@@ -44,25 +44,26 @@ pub async fn carry_out(
     let (lane, results) =
         store::in_time(STEP_TIME_MAX, prepare(session, commands, writer, number)).await?;
     match store::in_time(STEP_TIME_MAX, lane.commit()).await {
-        Ok(()) => Ok(results),
+        Ok(connection) => {
+            session.give_back(connection);
+            Ok(results)
+        }
         Err(error) => Err(Failure::AtCommit(results, error)),
     }
 }
 
 /// Everything up to the commit.
-async fn prepare<'s>(
-    session: &'s mut Session,
+async fn prepare(
+    session: &mut Session,
     commands: &[&Command],
     writer: Uuid,
     number: i64,
-) -> store::Result<(Lane<'s>, Results)> {
-    let mut lane = Lane::enter(session.connection().await?).await?;
+) -> store::Result<(Lane, Results)> {
+    let (mut lane, draws) = session.enter_lane(commands.len()).await?;
     let state = load(&mut lane, commands).await?;
-    let draws = store::timeline::draw(&mut lane, commands.len()).await?;
     let (ledger, results) = Ledger::decide(state, commands, &draws);
     if !ledger.is_empty() {
-        let concerned = ledger.store(&mut lane).await?;
-        store::timeline::record_batch(&mut lane, writer, number, concerned.into_iter()).await?;
+        ledger.store(&mut lane, writer, number).await?;
     }
     Ok((lane, results))
 }
@@ -71,9 +72,9 @@ async fn prepare<'s>(
 /// that held it before, on whatever connection, has ended; so the answer is final.
 pub async fn was_committed(session: &mut Session, writer: Uuid, number: i64) -> store::Result<bool> {
     store::in_time(STEP_TIME_MAX, async {
-        let mut lane = Lane::enter(session.connection().await?).await?;
+        let (mut lane, _) = session.enter_lane(0).await?;
         let last = store::timeline::last_batch(&mut lane, writer).await?;
-        lane.commit().await?;
+        session.give_back(lane.commit().await?);
         Ok(last == Some(number))
     })
     .await

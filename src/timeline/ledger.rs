@@ -6,6 +6,7 @@ use std::{
 };
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{
     BATCH_ROWS_MAX,
@@ -120,18 +121,22 @@ impl Ledger {
         self.chats.insert((application, number), chat);
     }
 
-    /// Writes one statement per table, whatever the number of changes. Gives the users concerned.
-    pub async fn store(&self, lane: &mut Lane<'_>) -> store::Result<BTreeSet<WakeKey>> {
+    /// Writes one statement per table, whatever the number of changes, and records that they are
+    /// `writer`'s batch `number`.
+    pub async fn store(&self, lane: &mut Lane, writer: Uuid, number: i64) -> store::Result<()> {
         self.store_chats(lane).await?;
         self.store_messages(lane).await?;
-        let concerned = self.store_updates(lane).await?;
         if self.changes.iter().any(|entry| !entry.files.is_empty()) {
             store::outbox::insert(lane, self.events()).await?;
         }
-        Ok(concerned)
+        let updates = self.personal_updates();
+        let keys = updates.iter().map(|update| WakeKey::of(update.application, update.user));
+        let mut concerned: BTreeSet<_> = keys.collect();
+        concerned.extend(self.tell_members(lane).await?);
+        store::timeline::finish_batch(lane, writer, number, &updates, concerned.into_iter()).await
     }
 
-    async fn store_chats(&self, lane: &mut Lane<'_>) -> store::Result<()> {
+    async fn store_chats(&self, lane: &mut Lane) -> store::Result<()> {
         if self.chats.is_empty() {
             return Ok(());
         }
@@ -152,7 +157,7 @@ impl Ledger {
         Ok(())
     }
 
-    async fn store_messages(&self, lane: &mut Lane<'_>) -> store::Result<()> {
+    async fn store_messages(&self, lane: &mut Lane) -> store::Result<()> {
         let new: Vec<_> = self.new_messages().collect();
         if !new.is_empty() {
             store::messages::insert(lane, &new).await?;
@@ -165,18 +170,13 @@ impl Ledger {
     }
 
     /// The memberships of the batch are stored by now: whom a chat's change concerns is read from
-    /// them.
-    async fn store_updates(&self, lane: &mut Lane<'_>) -> store::Result<BTreeSet<WakeKey>> {
-        let (personal, in_chats) = (self.personal_updates(), self.chat_updates());
-        let keys = personal.iter().map(|update| WakeKey::of(update.application, update.user));
-        let mut concerned: BTreeSet<_> = keys.collect();
-        if !personal.is_empty() {
-            store::updates::insert(lane, &personal).await?;
+    /// them. Gives these users.
+    async fn tell_members(&self, lane: &mut Lane) -> store::Result<Vec<WakeKey>> {
+        let updates = self.chat_updates();
+        if updates.is_empty() {
+            return Ok(Vec::new());
         }
-        if !in_chats.is_empty() {
-            concerned.extend(store::updates::fan_out(lane, &in_chats, &self.departed).await?);
-        }
-        Ok(concerned)
+        store::updates::fan_out(lane, &updates, &self.departed).await
     }
 
     fn new_messages(&self) -> impl Iterator<Item = NewMessage<'_>> {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Loads what the commands need to be decided.
-pub async fn load(lane: &mut Lane<'_>, commands: &[&Command]) -> store::Result<State> {
+pub async fn load(lane: &mut Lane, commands: &[&Command]) -> store::Result<State> {
     let mut state = State::default();
     let known = keys(lane, commands, &mut state).await?;
     messages(lane, commands, &known, &mut state).await?;
@@ -28,7 +28,7 @@ pub async fn load(lane: &mut Lane<'_>, commands: &[&Command]) -> store::Result<S
 /// Something that a key names.
 type Known = Vec<(ApplicationId, Named)>;
 
-async fn keys(lane: &mut Lane<'_>, commands: &[&Command], state: &mut State) -> store::Result<Known> {
+async fn keys(lane: &mut Lane, commands: &[&Command], state: &mut State) -> store::Result<Known> {
     let keyed = commands
         .iter()
         .filter_map(|command| Some((command.application, command.caller.as_ref(), command.key()?)));
@@ -47,7 +47,7 @@ async fn keys(lane: &mut Lane<'_>, commands: &[&Command], state: &mut State) -> 
 }
 
 async fn messages(
-    lane: &mut Lane<'_>,
+    lane: &mut Lane,
     commands: &[&Command],
     known: &Known,
     state: &mut State,
@@ -68,7 +68,7 @@ async fn messages(
 
 /// The chats that are named by commands and keys, and those of messages.
 async fn chats(
-    lane: &mut Lane<'_>,
+    lane: &mut Lane,
     commands: &[&Command],
     known: &Known,
     state: &mut State,
@@ -90,7 +90,7 @@ async fn chats(
 }
 
 /// The memberships that decide about rights; and where an owner leaves a chat, those of all.
-async fn members(lane: &mut Lane<'_>, commands: &[&Command], state: &mut State) -> store::Result<()> {
+async fn members(lane: &mut Lane, commands: &[&Command], state: &mut State) -> store::Result<()> {
     let wanted: BTreeSet<_> = commands
         .iter()
         .filter_map(|command| Some((command, chat_of(command, state)?)))
@@ -114,7 +114,7 @@ async fn members(lane: &mut Lane<'_>, commands: &[&Command], state: &mut State) 
     Ok(())
 }
 
-async fn last_chats(lane: &mut Lane<'_>, commands: &[&Command], state: &mut State) -> store::Result<()> {
+async fn last_chats(lane: &mut Lane, commands: &[&Command], state: &mut State) -> store::Result<()> {
     let creating = commands.iter().filter(|command| matches!(command.action, Action::CreateChat { .. }));
     let applications: BTreeSet<_> = creating.map(|command| command.application).collect();
     if !applications.is_empty() {
