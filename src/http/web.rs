@@ -52,5 +52,7 @@ fn answer(file: &'static File, headers: &HeaderMap) -> Response {
 fn knows(headers: &HeaderMap, entity_tag: &str) -> bool {
     let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
     let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    lines.flat_map(|line| line.split(',')).any(|tag| tag.trim() == "*" || opaque(tag) == opaque(entity_tag))
+    lines
+        .flat_map(|line| line.split(','))
+        .any(|tag| tag.trim() == "*" || opaque(tag) == opaque(entity_tag))
 }

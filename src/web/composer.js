@@ -103,18 +103,24 @@ export class Composer {
     const [key, subject, text] = [this.#key, this.#subject, $("text").value.trim()];
     const files = subject?.isEdit ? [] : $("files").value.split(/[\s,]+/).filter(Boolean);
     if (!text && !files.length && !(subject?.isEdit && subject.message.files)) return;
+    // The field is free at once: the person may go on writing.
+    if (!subject?.isEdit) sessionStorage.removeItem(`draft ${key}`);
+    this.#subject = null;
+    this.#showFiles(false);
+    this.#write(sessionStorage.getItem(`draft ${key}`) ?? "");
     try {
       if (subject?.isEdit) await this.#on.edit(subject.message, text);
       else await this.#on.send(key, { text, files: [...new Set(files)], replyTo: subject?.message.id });
     } catch (error) {
+      this.#giveBack(key, subject, text);
       $("composer-error").textContent = error.words ?? error.message;
-      return;
     }
-    if (!subject?.isEdit) sessionStorage.removeItem(`draft ${key}`);
-    if (this.#key !== key) return;
-    this.#subject = null;
-    this.#showFiles(false);
-    this.#write(sessionStorage.getItem(`draft ${key}`) ?? "");
-    $("text").focus();
+  }
+
+  /** What could not be kept or changed stands in the field again, unless that is used for something else. */
+  #giveBack(key, subject, text) {
+    if (this.#key !== key || this.#subject || (!subject?.isEdit && $("text").value)) return;
+    this.#subject = subject;
+    this.#write(text);
   }
 }

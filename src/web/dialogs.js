@@ -1,4 +1,4 @@
-/** Questions and forms. A `<dialog>` keeps the focus within itself and gives it back. */
+/** Questions and forms. A `<dialog>` keeps the focus within itself. */
 import { element } from "./dom.js";
 
 let count = 0;
@@ -6,6 +6,7 @@ let count = 0;
 /** Shows a dialog; the promise is kept with what `close(value)` is given, or null after Escape. */
 export function showDialog(title, content) {
   const id = `dialog-${++count}`;
+  const opener = document.activeElement;
   return new Promise((resolve) => {
     let value = null;
     const close = (given = null) => {
@@ -15,6 +16,9 @@ export function showDialog(title, content) {
     const dialog = element("dialog", { "aria-labelledby": id }, element("h2", { id }, title), content(close));
     dialog.addEventListener("close", () => {
       dialog.remove();
+      // A message's actions are there only while the focus is within the message.
+      opener?.closest("article")?.focus({ preventScroll: true });
+      opener?.focus({ preventScroll: true });
       resolve(value);
     });
     document.body.append(dialog);

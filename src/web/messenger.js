@@ -169,9 +169,10 @@ export class Messenger {
     }
     this.#composer.open(key);
     this.#showHeader();
+    // On a phone the keyboard would come up and hide the messages.
+    if (!matchMedia("(pointer: coarse)").matches) $("text").focus();
     await this.#thread.open(key);
     await this.#refresh();
-    if (matchMedia("(pointer: fine)").matches) $("text").focus();
   }
 
   async #send(key, content) {
