@@ -7,6 +7,7 @@ use std::{
 };
 
 use fantoccini::{Client, ClientBuilder, Locator, wd::WindowHandle};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::eventually;
@@ -86,9 +87,9 @@ impl Browser {
     /// the policy, and of what could not be loaded.
     pub async fn errors(&self) -> Vec<String> {
         let session = self.page.session_id().await.unwrap().expect("a session");
-        let url = format!("http://127.0.0.1:{}/session/{session}/se/log", self.driver.port);
-        let request = reqwest::Client::new().post(url).json(&json!({ "type": "browser" }));
-        let log: Value = request.send().await.unwrap().json().await.unwrap();
+        let driver = super::Client::new(&format!("http://127.0.0.1:{}", self.driver.port), None);
+        let path = format!("/session/{session}/se/log");
+        let log = driver.call(Method::POST, &path, json!({ "type": "browser" })).await.expect(200);
         let entries = log["value"].as_array().expect("a log").iter();
         let errors = entries.filter(|entry| entry["level"] == "SEVERE" || entry["source"] == "security");
         errors.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
