@@ -21,7 +21,7 @@ export function createChat(call) {
   });
 }
 
-/** Shows a chat with its members, and lets its owner change them. Gives "left" where the user has left. */
+/** Shows a chat with its members, and lets its owner change them. */
 export function showChat(call, conversation, user, onChange) {
   const { key: place, chat } = conversation;
   const isOwner = chat.owner === user;
@@ -55,7 +55,7 @@ export function showChat(call, conversation, user, onChange) {
   const leave = async (close) => {
     const text = "You will not read it any more, and your copy of its messages is deleted.";
     if (!(await confirmed(`Leave “${chat.name}”?`, text, "Leave"))) return;
-    await call("DELETE", path(user)).then(() => close("left"), (problem) => { error.textContent = problem.words; });
+    await call("DELETE", path(user)).then(() => close(), (problem) => { error.textContent = problem.words; });
   };
 
   attempt(async () => {});

@@ -102,7 +102,9 @@ export class Messenger {
   }
 
   #onChange(messages) {
-    for (const message of messages) this.#announce(message);
+    // After a reset nothing of the open conversation is as it was.
+    if (!messages && this.#open) this.#thread.open(this.#open);
+    for (const message of messages ?? []) this.#announce(message);
     this.#refresh();
     if (this.#isCurrent) this.#chats.refresh();
   }
@@ -130,6 +132,8 @@ export class Messenger {
     this.#conversations = await this.#store.conversations();
     showConversations(this.#conversations, await this.#store.outbox(), this.#user, this.#open);
     if (!this.#open) return;
+    // A chat that the copy does not have is not the user's, or not any more.
+    if (this.#isCurrent && isChat(this.#open) && !this.#present()) return this.#close();
     this.#showHeader();
     await this.#thread.render(this.#present());
     this.#markRead();
@@ -173,6 +177,11 @@ export class Messenger {
     if (!matchMedia("(pointer: coarse)").matches) $("text").focus();
     await this.#thread.open(key);
     await this.#refresh();
+  }
+
+  #close() {
+    history.replaceState(null, "", "#/");
+    this.#route();
   }
 
   async #send(key, content) {
@@ -230,8 +239,7 @@ export class Messenger {
 
   async #showDetails() {
     const onChange = (chat) => this.#store.putChat(chat);
-    const outcome = await showChat(this.#call, this.#present(), this.#user, onChange);
-    if (outcome === "left") history.back();
+    await showChat(this.#call, this.#present(), this.#user, onChange);
   }
 
   #tell(problem) {

@@ -19,7 +19,7 @@ class Store {
     this.#user = user;
   }
 
-  /** Calls after each change of the copy, with the messages that have come. */
+  /** Calls after each change of the copy with the messages that have come; with null after a reset. */
   watch(onChange) {
     this.#onChange = onChange;
   }
@@ -44,7 +44,7 @@ class Store {
   /** Forgets what came from the service. What was not sent yet, or was looked at, stays. */
   clear() {
     return this.#write(({ messages, conversations, meta }) =>
-      Promise.all([messages, conversations, meta].map((store) => result(store.clear()))));
+      Promise.all([messages, conversations, meta].map((store) => result(store.clear()))), null);
   }
 
   // Messages.

@@ -72,8 +72,8 @@ export function initials(name) {
 }
 
 export function hue(name) {
-  let sum = 7;
-  for (const character of name) sum = (sum * 31 + character.codePointAt(0)) % 9973;
+  let sum = 11;
+  for (const character of name) sum = (sum * 131 + character.codePointAt(0)) % 9973;
   return sum % 8;
 }
 

@@ -104,6 +104,7 @@ async fn a_chat_follows_its_members_as_they_come_and_go() {
     jane.presses("Name and members").await;
     jane.presses("Remove john").await;
     john.lists(&[]).await;
+    john.until("!document.querySelector('#nothing-open').hidden").await;
     jane.presses("Done").await;
     jane.until("document.querySelector('#subtitle').textContent === '1 member'").await;
 }
@@ -163,6 +164,29 @@ async fn whoever_edits_what_was_edited_meanwhile_sees_both_and_chooses() {
     .await;
     jane.presses("Save mine").await;
     jane.sees_all(&["first and second and third"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_service_refuses_says_why_and_holds_nothing_up() {
+    let (_database, replica) = service().await;
+    let browser = browser(&replica).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.begins_with("john").await;
+    jane.presses("Attach files").await;
+    jane.presses_keys("not/an/id").await;
+    jane.writes("With a file").await;
+    jane.until("document.querySelector('.refusal')?.textContent.includes('Not sent')").await;
+    jane.presses("Attach files").await;
+    jane.presses_keys("photo-1, photo-2").await;
+    jane.writes("With two files").await;
+    jane.sees_that("With two files", "Sent").await;
+    jane.until(
+        "[...document.querySelectorAll('.message:not(.pending) .files li')]
+                    .map((file) => file.textContent).join() === 'photo-1,photo-2'",
+    )
+    .await;
+    jane.presses("Discard").await;
+    jane.sees_all(&["With two files"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

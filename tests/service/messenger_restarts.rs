@@ -95,13 +95,13 @@ async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_from_before_a_restore_is_made_anew() {
     let (_database, replica) = service().await;
-    for number in 0..20 {
+    for number in 0..70 {
         replica.user("john").send("jane", &format!("forgotten {number}")).await;
     }
     let browser = Browser::open(&replica.base).await;
     let jane = Person::sign_in(&browser, &replica.base, "jane").await;
     jane.opens("john").await;
-    jane.sees("forgotten 19").await;
+    jane.sees("forgotten 69").await;
 
     let (restored, base) = (Database::fresh().await, replica.base.clone());
     drop(replica);
