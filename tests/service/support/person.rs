@@ -29,6 +29,12 @@ impl<'a> Person<'a> {
         person
     }
 
+    /// The same without waiting for a copy that cannot become current.
+    pub async fn opens_link(browser: &'a Browser, base: &str, user: &str) -> Self {
+        let token = token(1, user, Duration::from_secs(3600));
+        Self { browser, window: browser.open_window(&format!("{base}/#token={token}")).await }
+    }
+
     /// Opens a conversation of the list.
     pub async fn opens(&self, name: &str) {
         self.click(&format!("//nav//a[.//span[@class='name'][.='{name}']]")).await;
