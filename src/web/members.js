@@ -21,70 +21,100 @@ export function createChat(call) {
   });
 }
 
-/** Shows a chat with its members, and lets its owner change them. */
-export function showChat(call, conversation, user, onChange) {
-  const { key: place, chat } = conversation;
-  const isOwner = chat.owner === user;
-  const members = element("ul", { class: "members" });
-  const error = element("p", { class: "error", role: "alert" });
+/** A chat with its members, which its owner can change; `onChange(chat)` gets the chat as it is then. */
+export class ChatDialog {
+  #call; #place; #chat; #user; #onChange;
+  #members = element("ul", { class: "members" });
+  #error = element("p", { class: "error", role: "alert" });
 
-  const attempt = async (work) => {
-    error.textContent = "";
+  constructor(call, { key, chat }, user, onChange) {
+    [this.#call, this.#place, this.#chat, this.#user, this.#onChange] = [call, key, chat, user, onChange];
+  }
+
+  show() {
+    const isOwner = this.#chat.owner === this.#user;
+    this.#attempt(() => this.#list());
+    return showDialog(this.#chat.name, (close) => [
+      isOwner && oneField("Name", "Rename", this.#chat.name, (name) => this.#attempt(() => this.#rename(name)), true),
+      element("h3", {}, "Members"),
+      this.#members,
+      isOwner && oneField("Add members", "Add", "", (list) => this.#attempt(() => this.#add(list))),
+      this.#error,
+      element("div", { class: "choices" },
+        element("button", { type: "button", class: "danger", onclick: () => this.#leave(close) }, "Leave"),
+        element("button", { type: "button", class: "primary", onclick: () => close() }, "Done")),
+    ]);
+  }
+
+  /** Tells what has gone wrong in the dialog, which stays open; whether all went well. */
+  async #attempt(work) {
+    this.#error.textContent = "";
     try {
       await work();
-      onChange(await call("GET", pathOf(place)));
-      await list();
+      return true;
     } catch (problem) {
-      error.textContent = problem.words ?? problem.message;
+      this.#error.textContent = problem.words ?? problem.message;
+      return false;
     }
-  };
-  const path = (member) => `${pathOf(place)}/members/${encodeURIComponent(member)}`;
-  const remove = (member) => attempt(() => call("DELETE", path(member)));
-  const add = (list) => attempt(async () => {
-    for (const member of names(list)) await call("PUT", path(member));
-  });
-  const list = async () => {
-    const held = await membersOf(call, place);
-    members.replaceChildren(...held.map((member) => element("li", {},
-      avatar(member),
-      element("span", { class: "name" }, member, member === user && " (you)"),
-      member === chat.owner && element("span", { class: "role" }, "owner"),
-      isOwner && member !== user && button(`Remove ${member}`, "close", () => remove(member)))));
-  };
+  }
 
-  const leave = async (close) => {
-    const text = "You will not read it any more, and your copy of its messages is deleted.";
-    if (!(await confirmed(`Leave “${chat.name}”?`, text, "Leave"))) return;
-    await call("DELETE", path(user)).then(() => close(), (problem) => { error.textContent = problem.words; });
-  };
-
-  attempt(async () => {});
-  return showDialog(chat.name, (close) => [
-    isOwner && rename(call, place, chat, onChange, error),
-    element("h3", {}, "Members"),
-    members,
-    isOwner && oneField("Add members", "Add", "", (value) => add(value)),
-    error,
-    element("div", { class: "choices" },
-      element("button", { type: "button", class: "danger", onclick: () => leave(close) }, "Leave"),
-      element("button", { type: "button", class: "primary", onclick: () => close() }, "Done")),
-  ]);
-}
-
-function rename(call, place, chat, onChange, error) {
-  let present = chat;
-  return oneField("Name", "Rename", chat.name, async (name) => {
-    error.textContent = "";
+  async #rename(name) {
     try {
-      const headers = { "If-Match": `"${present.timestamp}"` };
-      present = await call("PATCH", pathOf(place), { body: { name }, headers });
-      onChange(present);
+      const headers = { "If-Match": `"${this.#chat.timestamp}"` };
+      this.#chat = await this.#call("PATCH", pathOf(this.#place), { body: { name }, headers });
+      this.#onChange(this.#chat);
     } catch (problem) {
-      const isStale = problem.status === 412;
-      if (isStale) present = await call("GET", pathOf(place));
-      error.textContent = isStale ? `It has changed meanwhile: “${present.name}”. Rename it again to change that.` : problem.words;
+      if (problem.status !== 412) throw problem;
+      const known = this.#chat;
+      await this.#reload();
+      // Members came or went: nobody minds. Another name is another matter.
+      if (this.#chat.name === known.name) return this.#rename(name);
+      throw new Error(`It was renamed to “${this.#chat.name}” meanwhile. Rename it again to change that.`);
     }
-  }, true);
+  }
+
+  async #add(list) {
+    for (const member of names(list)) await this.#call("PUT", this.#path(member));
+    await this.#reload();
+    await this.#list();
+  }
+
+  async #remove(member) {
+    await this.#call("DELETE", this.#path(member));
+    await this.#reload();
+    await this.#list();
+  }
+
+  async #leave(close) {
+    const text = "You will not read it any more, and your copy of its messages is deleted.";
+    if (!(await confirmed(`Leave “${this.#chat.name}”?`, text, "Leave"))) return;
+    if (await this.#attempt(() => this.#call("DELETE", this.#path(this.#user)))) close();
+  }
+
+  async #reload() {
+    this.#chat = await this.#call("GET", pathOf(this.#place));
+    this.#onChange(this.#chat);
+  }
+
+  async #list() {
+    const held = await membersOf(this.#call, this.#place);
+    this.#members.replaceChildren(...held.map((member) => this.#row(member)));
+  }
+
+  #row(member) {
+    const [isMe, isOwner] = [member === this.#user, member === this.#chat.owner];
+    const mayRemove = this.#chat.owner === this.#user && !isMe;
+    const remove = () => this.#attempt(() => this.#remove(member));
+    return element("li", {},
+      avatar(member),
+      element("span", { class: "name" }, member, isMe && " (you)"),
+      isOwner && element("span", { class: "role" }, "owner"),
+      mayRemove && button(`Remove ${member}`, "close", remove));
+  }
+
+  #path(member) {
+    return `${pathOf(this.#place)}/members/${encodeURIComponent(member)}`;
+  }
 }
 
 function oneField(label, verb, value, submit, keeps = false) {

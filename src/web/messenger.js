@@ -5,9 +5,10 @@ import { Chats } from "./chats.js";
 import { Composer } from "./composer.js";
 import { askFor, chooseText, confirmed, confirmRemoval } from "./dialogs.js";
 import { $ } from "./dom.js";
-import { createChat, showChat } from "./members.js";
+import { ChatDialog, createChat } from "./members.js";
 import { Outbox } from "./outbox.js";
-import { connectSearch } from "./search.js";
+import { Reading } from "./reading.js";
+import { Search } from "./search.js";
 import { avatar, showConversations } from "./sidebar.js";
 import { openStore } from "./store.js";
 import { Refusal, sync } from "./sync.js";
@@ -21,9 +22,9 @@ const STATES = {
 };
 
 export class Messenger {
-  #user; #store; #call; #outbox; #changes; #chats; #thread; #composer; #onSignedOut;
+  #user; #store; #call; #outbox; #changes; #chats; #thread; #composer; #reading; #onSignedOut;
   #ending = new AbortController();
-  #open = null; #conversations = []; #isMarking = false; #isCurrent = false; #refreshing = null;
+  #open = null; #conversations = []; #isCurrent = false; #refreshing = null; #shown = Promise.resolve();
 
   /** Opens the copy and begins to follow; `onSignedOut(why)` is called when the token ends. */
   static async start({ token, user, copy, onSignedOut }) {
@@ -41,6 +42,7 @@ export class Messenger {
     const [call, signal] = [this.#call, this.#ending.signal];
     this.#changes = new Changes(call, store);
     this.#chats = new Chats(call, store);
+    this.#reading = new Reading(store, this.#changes);
     this.#outbox = new Outbox({ call, store, signal, onSignedOut: this.#onSignedOut });
     this.#thread = new Thread({ call, store, user, on: this.#actions() });
     this.#composer = new Composer({ user, on: {
@@ -70,13 +72,13 @@ export class Messenger {
       await this.#go(key);
       await this.#thread.show(message);
     };
-    connectSearch({ call, user, nameFor, onOpen });
+    new Search({ call, user, nameFor, onOpen });
     $("new-message").addEventListener("click", () => this.#newMessage());
     $("new-chat").addEventListener("click", () => this.#newChat());
     $("details").addEventListener("click", () => this.#showDetails());
     $("sign-out").addEventListener("click", () => this.#signOut());
     addEventListener("hashchange", () => this.#route());
-    document.addEventListener("visibilitychange", () => this.#markRead());
+    document.addEventListener("visibilitychange", () => this.#look());
   }
 
   #actions() {
@@ -98,7 +100,7 @@ export class Messenger {
     if (!this.#isCurrent) return;
     this.#outbox.wake();
     this.#chats.refresh();
-    this.#markRead();
+    this.#look();
   }
 
   #onChange(messages) {
@@ -125,8 +127,6 @@ export class Messenger {
     return (this.#refreshing ??= (this.#shown = this.#shown.then(again, again)));
   }
 
-  #shown = Promise.resolve();
-
   async #show() {
     if (this.#ending.signal.aborted) return;
     this.#conversations = await this.#store.conversations();
@@ -136,7 +136,11 @@ export class Messenger {
     if (this.#isCurrent && isChat(this.#open) && !this.#present()) return this.#close();
     this.#showHeader();
     await this.#thread.render(this.#present());
-    this.#markRead();
+    this.#look();
+  }
+
+  #look() {
+    return this.#reading.look(this.#open, this.#isCurrent);
   }
 
   #present() {
@@ -201,24 +205,6 @@ export class Messenger {
     await this.#changes.remove(message, confirmRemoval).catch((problem) => this.#tell(problem));
   }
 
-  /** Whoever looks at a conversation has read it. What fails is tried again when the copy is current. */
-  async #markRead() {
-    const key = this.#open;
-    if (!key || document.hidden || this.#isMarking) return;
-    this.#isMarking = true;
-    try {
-      for (let unread = await this.#store.unread(key); unread.length; unread = await this.#store.unread(key)) {
-        if (!isChat(key) && !this.#isCurrent) return;
-        if (isChat(key)) await this.#store.see(key);
-        else for (const message of unread) await this.#changes.markRead(message);
-      }
-    } catch {
-      // Offline, or deleted for the other side meanwhile: the timeline tells.
-    } finally {
-      this.#isMarking = false;
-    }
-  }
-
   async #newMessage() {
     const to = { name: "to", label: "To", hint: "The id of a user, such as john" };
     const user = await askFor("New message", [to], "Write", async ({ to }) => {
@@ -239,7 +225,7 @@ export class Messenger {
 
   async #showDetails() {
     const onChange = (chat) => this.#store.putChat(chat);
-    await showChat(this.#call, this.#present(), this.#user, onChange);
+    await new ChatDialog(this.#call, this.#present(), this.#user, onChange).show();
   }
 
   #tell(problem) {

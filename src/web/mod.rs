@@ -33,6 +33,7 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         ("outbox.js", include_bytes!("outbox.js")),
         ("chats.js", include_bytes!("chats.js")),
         ("changes.js", include_bytes!("changes.js")),
+        ("reading.js", include_bytes!("reading.js")),
         ("dom.js", include_bytes!("dom.js")),
         ("words.js", include_bytes!("words.js")),
         ("sidebar.js", include_bytes!("sidebar.js")),

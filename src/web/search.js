@@ -4,72 +4,76 @@ import { addressOf, briefly, isChat } from "./words.js";
 
 const PATIENCE_MS = 250;
 
-/** Connects the field; `nameFor(key)` names a conversation, `onOpen(key, message)` shows what was chosen. */
-export function connectSearch({ call, user, nameFor, onOpen }) {
-  let timer;
-  let latest = 0;
+/** `nameFor(key)` names a conversation, `onOpen(key, message)` shows what was chosen. */
+export class Search {
+  #call; #user; #nameFor; #onOpen; #timer; #latest = 0;
 
-  const search = async (query, before) => {
-    const ticket = ++latest;
-    if (!query) return show(false);
+  constructor({ call, user, nameFor, onOpen }) {
+    [this.#call, this.#user, this.#nameFor, this.#onOpen] = [call, user, nameFor, onOpen];
+    $("search").addEventListener("input", () => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#search($("search").value.trim()), PATIENCE_MS);
+    });
+    $("search").addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || event.isComposing) return;
+      $("search").value = "";
+      this.#search("");
+    });
+  }
+
+  async #search(query, before) {
+    // Only the answer to what was asked last counts.
+    const turn = ++this.#latest;
+    if (!query) return this.#show(false);
     const words = new URLSearchParams({ q: query, limit: 20, ...(before && { before }) });
     try {
-      const page = await call("GET", `/messages/search?${words}`);
-      if (ticket === latest) fill(page, query, before);
+      const page = await this.#call("GET", `/messages/search?${words}`);
+      if (turn === this.#latest) this.#fill(page, query, before);
     } catch (problem) {
-      if (ticket === latest) tell(problem.status === 422 ? "Type a word to search for." : problem.words);
+      if (turn === this.#latest) this.#tell(problem.status === 422 ? "Type a word to search for." : problem.words);
     }
-  };
+  }
 
-  const fill = ({ hits, next }, query, before) => {
-    show(true);
+  #fill({ hits, next }, query, before) {
+    this.#show(true);
     if (!before) $("hits").replaceChildren();
     const first = $("hits").childElementCount;
-    $("hits").append(...hits.map(row));
+    $("hits").append(...hits.map((hit) => this.#row(hit)));
     $("more-hits").hidden = !next;
-    $("more-hits").onclick = () => search(query, next);
+    $("more-hits").onclick = () => this.#search(query, next);
     const count = $("hits").childElementCount;
     $("search-status").textContent = count ? `${count}${next ? " or more" : ""} found` : "Nothing was found.";
     if (before) $("hits").children[first]?.querySelector("a").focus();
-  };
+  }
 
-  const tell = (words) => {
-    show(true);
+  #tell(words) {
+    this.#show(true);
     $("hits").replaceChildren();
     $("more-hits").hidden = true;
     $("search-status").textContent = words;
-  };
+  }
 
-  const row = ({ message, highlight }) => {
+  #row({ message, highlight }) {
     const { chat, from, to, created } = message;
-    const key = chat ? `chats/${chat}` : `users/${from === user ? to : from}`;
-    const who = from === user ? "You" : from;
-    const place = isChat(key) ? `${nameFor(key)} · ${who ?? ""}` : from === user ? `You to ${to}` : from;
-    const open = (event) => {
+    const isMine = from === this.#user;
+    const key = chat ? `chats/${chat}` : `users/${isMine ? to : from}`;
+    const personal = isMine ? `You to ${to}` : from;
+    const place = isChat(key) ? `${this.#nameFor(key)} · ${isMine ? "You" : (from ?? "")}` : personal;
+    const onclick = (event) => {
       event.preventDefault();
-      onOpen(key, message);
+      this.#onOpen(key, message);
     };
-    return element("li", {}, element("a", { class: "hit", href: addressOf(key), onclick: open },
+    return element("li", {}, element("a", { class: "hit", href: addressOf(key), onclick },
       element("span", { class: "name" }, place),
       element("time", { datetime: created }, briefly(created)),
       element("span", { class: "gist" }, around(highlighted(highlight)))));
-  };
+  }
 
-  const show = (isSearching) => {
+  #show(isSearching) {
     $("results").hidden = !isSearching;
     $("inbox").hidden = isSearching;
     if (!isSearching) $("search-status").textContent = "";
-  };
-
-  $("search").addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => search($("search").value.trim()), PATIENCE_MS);
-  });
-  $("search").addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || event.isComposing) return;
-    $("search").value = "";
-    search("");
-  });
+  }
 }
 
 const LEAD = 40;

@@ -53,24 +53,18 @@ const PAUSE_MAX_MS = 30_000;
 
 /** Follows one stream to its end; throws when it breaks. */
 async function follow({ base, token, store, signal, onState }, onHeard) {
-  const connection = new AbortController();
-  const end = () => connection.abort(new Error("the connection was lost"));
-  let heard = Date.now();
-  const silence = setInterval(() => Date.now() - heard > SILENCE_MS && end(), 1000);
-  signal.addEventListener("abort", end, { signal: connection.signal });
-  onWake(() => Date.now() - heard > DOUBT_MS && end(), connection.signal);
-  globalThis.addEventListener?.("offline", end, { signal: connection.signal });
+  const line = openLine(signal);
   try {
     let cursor = await store.cursor();
     const headers = { Authorization: `Bearer ${token}`, Accept: "text/event-stream" };
     const url = `${base}/messages?include=message&after=${cursor}`;
-    const answer = await fetch(url, { headers, cache: "no-store", signal: connection.signal });
+    const answer = await fetch(url, { headers, cache: "no-store", signal: line.signal });
     if (answer.status === 410) return await store.clear();
     if (!answer.ok) throw await refusal(answer);
     const body = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     const eventsIn = eventReader();
     for (let piece = await body.read(); !piece.done; piece = await body.read()) {
-      heard = Date.now();
+      line.hear();
       onHeard();
       const events = eventsIn(piece.value);
       if (events.some(({ event }) => event === "reset")) return await store.clear();
@@ -80,9 +74,22 @@ async function follow({ base, token, store, signal, onState }, onHeard) {
       if (events.some(({ event }) => event === "current")) onState("current");
     }
   } finally {
-    clearInterval(silence);
-    end();
+    line.end();
   }
+}
+
+/** What a connection is aborted by: silence, doubt after a wake, a network that says it has gone, or `signal`. */
+function openLine(signal) {
+  const line = new AbortController();
+  const end = () => line.abort(new Error("the connection was lost"));
+  let heard = Date.now();
+  const endAfter = (silence) => Date.now() - heard > silence && end();
+  const timer = setInterval(endAfter, 1000, SILENCE_MS);
+  line.signal.addEventListener("abort", () => clearInterval(timer));
+  signal.addEventListener("abort", end, { signal: line.signal });
+  onWake(() => endAfter(DOUBT_MS), line.signal);
+  globalThis.addEventListener?.("offline", end, { signal: line.signal });
+  return { signal: line.signal, hear: () => { heard = Date.now(); }, end };
 }
 
 async function refusal(answer) {

@@ -11,6 +11,10 @@ const RUN_MS = 5 * 60 * 1000;
 const NEAR = 120;
 
 export class Thread {
+  /**
+   * `#oldest` is where the window begins. It has none where everything is shown: what is older by its id may
+   * still come, such as a message from before the one that was just sent.
+   */
   #call; #store; #user; #on;
   #key = null; #conversation; #oldest; #newFrom; #isComplete = false; #isBusy = false;
   #begun = 0; #shown = 0;
@@ -33,7 +37,8 @@ export class Thread {
     const held = await this.#store.messagesBefore(key, Number.MAX_SAFE_INTEGER, PAGE);
     const [unread] = await this.#store.unread(key);
     if (this.#key !== key) return;
-    this.#oldest = held.at(-1);
+    this.#oldest = held.length < PAGE ? undefined : held.at(-1);
+    this.#isComplete = !isChat(key) && !this.#oldest;
     this.#newFrom = unread?.id;
     await this.render();
     this.toEnd();
@@ -56,7 +61,6 @@ export class Thread {
     // Who has begun later has read later.
     if (this.#key !== key || turn < this.#shown) return;
     this.#shown = turn;
-    this.#oldest ??= messages[0];
     const keep = keepPlace();
     reconcile($("log"), [...this.#rows(messages, quoted), ...this.#waiting(messages, pending)]);
     keep();
@@ -71,7 +75,7 @@ export class Thread {
 
   /** Goes back to a message, however far, and points it out. */
   async show({ id }) {
-    while (this.#oldest?.id > id && !this.#isComplete) if (!(await this.#older())) break;
+    while (!this.#isComplete && !(this.#oldest?.id <= id) && (await this.#older())) { /* further back */ }
     const shown = $("log").querySelector(`[data-key="${id}"] article`);
     if (!shown) return;
     shown.scrollIntoView({ block: "center" });
@@ -150,8 +154,9 @@ export class Thread {
     try {
       const page = await olderMessages(this.#call, this.#store, key, this.#oldest);
       if (this.#key !== key) return false;
-      this.#isComplete = page.length === 0 || page.at(-1).number === 1;
-      this.#oldest = page.at(-1) ?? this.#oldest;
+      const isEnd = isChat(key) ? page.at(-1)?.number === 1 : page.length < PAGE;
+      this.#isComplete = isEnd || page.length === 0;
+      this.#oldest = this.#isComplete ? undefined : page.at(-1);
       await this.render();
       return page.length > 0;
     } catch {

@@ -36,6 +36,7 @@ mod races;
 mod sending;
 mod streaming;
 mod swagger;
+mod sync_js;
 mod syncing;
 mod timeline;
 mod web;

@@ -78,6 +78,13 @@ async fn a_reload_loses_nothing_that_was_not_sent_yet() {
 async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
     let database = Database::fresh().await;
     let proxy = Proxy::start(&database.url, Cut::Answer).await;
+    // Another replica indexes, so that the only COMMIT on the wire is the one that is cut.
+    let other = Replica::start(&database, Settings::default()).await;
+    other.user("jane").send("tom", "indexed by the other replica").await;
+    eventually("the other replica indexes", async || {
+        (database.count("SELECT count(*) FROM search_pending").await == 0).then_some(())
+    })
+    .await;
     // The page cannot follow, so the timeline does not tell it that the message is there.
     let settings = Settings::default().with("LIVE_CONNECTIONS_PER_USER_MAX", "1");
     let replica = Replica::start(&Database::at(&proxy.url(&database.url)), settings).await;
