@@ -37,13 +37,12 @@ export class Messenger {
     this.#user = user;
     this.#store = store;
     this.#call = caller(token);
-    this.#onSignedOut = (error) => this.#end(error.words ?? error.message);
-    this.onSignedOut = onSignedOut;
+    this.#onSignedOut = onSignedOut;
     const [call, signal] = [this.#call, this.#ending.signal];
     this.#changes = new Changes(call, store);
     this.#chats = new Chats(call, store);
     this.#reading = new Reading(store, this.#changes);
-    this.#outbox = new Outbox({ call, store, signal, onSignedOut: this.#onSignedOut });
+    this.#outbox = new Outbox({ call, store, signal, onSignedOut: (problem) => this.#end(problem.words) });
     this.#thread = new Thread({ call, store, user, on: this.#actions() });
     this.#composer = new Composer({ user, on: {
       send: (key, content) => this.#send(key, content),
@@ -239,12 +238,12 @@ export class Messenger {
     if (!(await confirmed("Sign out?", text, "Sign out"))) return;
     this.#ending.abort();
     await Promise.race([this.#store.destroy(), new Promise((resolve) => { setTimeout(resolve, 2000); })]);
-    this.onSignedOut("");
+    this.#onSignedOut("");
   }
 
   #end(why) {
     if (this.#ending.signal.aborted) return;
     this.#ending.abort();
-    this.onSignedOut(why);
+    this.#onSignedOut(why);
   }
 }

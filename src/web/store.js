@@ -64,9 +64,13 @@ class Store {
     return this.#read(({ messages }) => result(messages.get(id)));
   }
 
-  /** The messages of a conversation from an id on. */
-  messagesFrom(key, id) {
-    return this.#read(({ messages }) => between(messages.index("place"), [key, id], [key, LAST]));
+  /** The messages of a conversation from an id on, and those that wait to be sent: each in one of the two. */
+  conversationFrom(key, id) {
+    return this.#read(async ({ messages, outbox }) => {
+      const sent = await between(messages.index("place"), [key, id], [key, LAST]);
+      const pending = (await result(outbox.getAll())).filter(({ conversation }) => conversation === key);
+      return { messages: sent, pending };
+    });
   }
 
   /** Up to `count` messages of a conversation before an id, the newest first. */

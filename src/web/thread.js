@@ -31,7 +31,6 @@ export class Thread {
   }
 
   async open(key) {
-    Object.assign($("log").dataset, { conversation: key });
     [this.#key, this.#oldest, this.#isComplete, this.#isBusy] = [key, undefined, false, false];
     $("log").replaceChildren();
     const held = await this.#store.messagesBefore(key, Number.MAX_SAFE_INTEGER, PAGE);
@@ -55,8 +54,7 @@ export class Thread {
     const key = this.#key;
     if (!key) return;
     const turn = ++this.#begun;
-    const messages = await this.#store.messagesFrom(key, this.#oldest?.id ?? 0);
-    const pending = (await this.#store.outbox()).filter((item) => item.conversation === key);
+    const { messages, pending } = await this.#store.conversationFrom(key, this.#oldest?.id ?? 0);
     const quoted = await this.#quoted(messages);
     // Who has begun later has read later.
     if (this.#key !== key || turn < this.#shown) return;
