@@ -30,6 +30,8 @@ pub mod search;
 pub mod auth;
 // PostgreSQL: the only SQL.
 pub mod store;
+// The web client's files.
+pub mod web;
 // HTTP: routes, extractors, problem documents, OpenAPI.
 pub mod http;
 // The parts wired together.

@@ -21,7 +21,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth", &["domain", "store"]),
     ("live", &["domain", "store", "sync", "batching"]),
     ("config", &["domain", "outbox", "telemetry"]),
-    ("http", &["domain", "timeline", "sync", "live", "auth", "search", "store", "batching"]),
+    ("web", &[]),
+    ("http", &["domain", "timeline", "sync", "live", "auth", "search", "store", "batching", "web"]),
 ];
 
 /// Each library with the places that may name it.

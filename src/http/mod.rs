@@ -32,6 +32,7 @@ mod search;
 mod server;
 mod sse;
 mod tokens;
+mod web;
 
 use std::{
     sync::{
@@ -46,6 +47,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, header},
     middleware,
     response::Response,
+    routing::get,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
@@ -170,6 +172,11 @@ fn routes() -> OpenApiRouter<Service> {
         .routes(routes!(operations::get_metrics))
 }
 
+/// The web client, which is no part of the documented interface.
+fn pages() -> Router<Service> {
+    Router::new().route("/", get(web::get_page)).route("/web/{file}", get(web::get_file))
+}
+
 /// A name in the list of origins is not one.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not an origin")]
@@ -184,6 +191,7 @@ pub fn router(service: Service, cors_origins: &[String]) -> Result<Router, BadOr
         .url("/openapi.json", openapi())
         .config(Config::default().try_it_out_enabled(true).persist_authorization(true));
     let router = router
+        .merge(pages())
         .with_state(service)
         .merge(swagger)
         .fallback(problem::no_route)

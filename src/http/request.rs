@@ -31,6 +31,10 @@ pub struct RequestId(HeaderValue);
 #[derive(Clone)]
 pub struct Held;
 
+/// Marks an answer that is the same for everybody who asks: it holds nothing of any user.
+#[derive(Clone)]
+pub struct ForEverybody;
+
 impl RequestId {
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
@@ -164,6 +168,9 @@ pub async fn offer_encodings(mut request: Request) -> Request {
 
 /// Keeps answers out of shared caches and makes private ones ask again.
 pub async fn mark_private(mut response: Response) -> Response {
+    if response.extensions().get::<ForEverybody>().is_some() {
+        return response;
+    }
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
     headers.append(header::VARY, HeaderValue::from_static(VARY));

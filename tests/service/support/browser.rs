@@ -6,15 +6,19 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use fantoccini::{Client, ClientBuilder};
+use fantoccini::{Client, ClientBuilder, Locator, wd::WindowHandle};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::eventually;
 
-/// A browser with one page, closed when it is dropped.
+/// A screen of a desktop, in CSS pixels.
+const WINDOW: &str = "--window-size=1280,800";
+
+/// A browser with its pages, closed when it is dropped.
 pub struct Browser {
     page: Client,
-    _driver: Driver,
+    driver: Driver,
 }
 
 /// The process that drives the browser and closes it when it ends.
@@ -28,14 +32,67 @@ impl Browser {
     pub async fn open(url: &str) -> Self {
         let driver = tokio::task::spawn_blocking(Driver::start).await.unwrap();
         // Whoever runs the tests as root, or in a container, has no sandbox and little shared memory.
-        let arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"];
-        let capabilities = json!({ "goog:chromeOptions": { "args": arguments } });
+        let arguments =
+            ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", WINDOW];
+        let capabilities = json!({
+            "goog:chromeOptions": { "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
         let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         builder.capabilities(capabilities.as_object().unwrap().clone());
         let page =
             builder.connect(&format!("http://127.0.0.1:{}", driver.port)).await.expect("a browser");
         page.goto(url).await.expect("the page opens");
-        Self { page, _driver: driver }
+        Self { page, driver }
+    }
+
+    /// Opens a page in a window of its own, which is then the one that is worked with.
+    pub async fn open_window(&self, url: &str) -> WindowHandle {
+        let window = self.page.new_window(false).await.expect("a window").handle;
+        self.show(&window).await;
+        self.page.goto(url).await.expect("the page opens");
+        window
+    }
+
+    /// Goes to a window.
+    pub async fn show(&self, window: &WindowHandle) {
+        self.page.switch_to_window(window.clone()).await.expect("the window is there");
+    }
+
+    pub async fn reload(&self) {
+        self.page.refresh().await.expect("the page opens again");
+    }
+
+    /// Clicks on what an XPath leads to, as soon as it is there and can be clicked.
+    pub async fn click(&self, xpath: &str) {
+        eventually(xpath, async || self.page.find(Locator::XPath(xpath)).await.ok()?.click().await.ok())
+            .await;
+    }
+
+    /// Types into what an XPath leads to, as soon as it takes keys.
+    pub async fn type_into(&self, xpath: &str, keys: &str) {
+        eventually(xpath, async || {
+            self.page.find(Locator::XPath(xpath)).await.ok()?.send_keys(keys).await.ok()
+        })
+        .await;
+    }
+
+    /// Types wherever the focus is.
+    pub async fn press(&self, keys: &str) {
+        let focused = self.page.active_element().await.expect("something has the focus");
+        focused.send_keys(keys).await.expect("it takes keys");
+    }
+
+    /// What the console of the page was told of errors since the last call: those of scripts, of
+    /// the policy, and of what could not be loaded.
+    pub async fn errors(&self) -> Vec<String> {
+        let session = self.page.session_id().await.unwrap().expect("a session");
+        let driver = super::Client::new(&format!("http://127.0.0.1:{}", self.driver.port), None);
+        let path = format!("/session/{session}/se/log");
+        let log = driver.call(Method::POST, &path, json!({ "type": "browser" })).await.expect(200);
+        let entries = log["value"].as_array().expect("a log").iter();
+        let errors = entries.filter(|entry| entry["level"] == "SEVERE" || entry["source"] == "security");
+        errors.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// Runs a script in the page; gives what it returns.

@@ -162,7 +162,21 @@ impl Replica {
 
     /// SIGTERM.
     pub fn signal_to_stop(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        self.signal("-TERM");
+    }
+
+    /// SIGSTOP: its connections stay open and say nothing.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
 }

@@ -1,0 +1,58 @@
+//! The web client's files.
+
+use axum::{
+    extract::Path,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{Answer, problem::Problem, request::ForEverybody};
+use crate::web::{self, File};
+
+/// What the page may do: run and fetch what this service serves, and nothing else. No text can become
+/// HTML by mistake: a browser that knows trusted types refuses to parse any.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types 'none'";
+
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
+    // Always asked for, and mostly answered with 304: the files belong together.
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
+
+/// The page.
+pub async fn get_page(headers: HeaderMap) -> Answer {
+    find(web::PAGE, &headers)
+}
+
+/// A file that the page is made of.
+pub async fn get_file(Path(name): Path<String>, headers: HeaderMap) -> Answer {
+    find(&name, &headers)
+}
+
+fn find(name: &str, headers: &HeaderMap) -> Answer {
+    let file = web::file(name).ok_or_else(Problem::no_such_resource)?;
+    let mut response = answer(file, headers);
+    response.extensions_mut().insert(ForEverybody);
+    Ok(response)
+}
+
+fn answer(file: &'static File, headers: &HeaderMap) -> Response {
+    let tag = [(header::ETAG, file.entity_tag.as_str())];
+    if knows(headers, &file.entity_tag) {
+        return (StatusCode::NOT_MODIFIED, HEADERS, tag).into_response();
+    }
+    (HEADERS, tag, [(header::CONTENT_TYPE, file.media_type)], file.content).into_response()
+}
+
+/// Whether the caller has the file already (RFC 9110, section 13.1.2).
+fn knows(headers: &HeaderMap, entity_tag: &str) -> bool {
+    let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    lines
+        .flat_map(|line| line.split(','))
+        .any(|tag| tag.trim() == "*" || opaque(tag) == opaque(entity_tag))
+}

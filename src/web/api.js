@@ -1,0 +1,46 @@
+/** Calls of the service: JSON in, JSON out, and one kind of error. */
+
+/** Long enough for a busy service: it answers 503 before that. */
+const PATIENCE_MS = 20_000;
+
+/** What the service has refused, or that it could not be reached (status 0). */
+export class Problem extends Error {
+  constructor(status, document = {}) {
+    super(document.detail ?? "the service cannot be reached");
+    this.status = status;
+    this.fields = document.errors ?? [];
+  }
+
+  /** Whether the same call can succeed later. */
+  get isTemporary() {
+    return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
+  }
+
+  /** What to tell a person. */
+  get words() {
+    const fields = this.fields.map(({ field, detail }) => `${field} ${detail}`).join("; ");
+    const words = fields || this.message;
+    return words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
+  }
+}
+
+/** A function that calls as the token's user, and gives the body of the answer with its `etag`. */
+export function caller(token, base = "") {
+  return async function call(method, path, { body, headers = {} } = {}) {
+    const request = { method, cache: "no-store", headers: { Authorization: `Bearer ${token}`, ...headers } };
+    request.signal = AbortSignal.timeout(PATIENCE_MS);
+    if (body !== undefined) {
+      request.headers["Content-Type"] = "application/json";
+      request.body = JSON.stringify(body);
+    }
+    const answer = await fetch(base + path, request).catch(() => { throw new Problem(0); });
+    // An answer that breaks off is as good as none.
+    const text = await answer.text().catch(() => { throw new Problem(0); });
+    const json = text.startsWith("{") ? JSON.parse(text) : {};
+    if (!answer.ok) throw new Problem(answer.status, json);
+    return json;
+  };
+}
+
+/** The path of a conversation, which is also its key: `users/john` or `chats/3`. */
+export const pathOf = (key) => `/${key.split("/").map(encodeURIComponent).join("/")}`;

@@ -1,0 +1,53 @@
+/** The page: signing in, and after that the messenger. */
+import { $ } from "./dom.js";
+import { Messenger } from "./messenger.js";
+import { claimsOf, currentToken, forget, identify, keep } from "./session.js";
+
+const WHY = "why";
+
+async function begin() {
+  const token = currentToken();
+  const who = token && identify(token);
+  if (!who) return showSignIn(sessionStorage.getItem(WHY) ?? "");
+  document.body.dataset.page = "messenger";
+  try {
+    await Messenger.start({ token, ...who, onSignedOut: signOut });
+  } catch (error) {
+    signOut(`This browser keeps no copy of your messages: ${error.message}`);
+  }
+}
+
+function showSignIn(why) {
+  document.body.dataset.page = "sign-in";
+  $("sign-in-why").textContent = why;
+  $("token").addEventListener("input", () => {
+    // Only a token that does not say whose it is makes it a question.
+    $("user-row").hidden = !$("token").value.trim() || claimsOf($("token").value) !== null;
+  });
+  $("sign-in").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const [token, user] = [$("token").value.trim(), $("user").value.trim()];
+    if (!token || (!claimsOf(token) && !user)) {
+      $("sign-in-why").textContent = token ? "The token does not say who you are. Please add your user id." : "Please paste a token.";
+      return;
+    }
+    keep(token, user);
+    location.reload();
+  });
+  $("token").focus();
+}
+
+/** Back to signing in. A new page forgets everything that the old one held. */
+function signOut(why) {
+  forget();
+  if (why) sessionStorage.setItem(WHY, why);
+  history.replaceState(null, "", location.pathname);
+  location.reload();
+}
+
+// A link with a token, opened where somebody is signed in already.
+addEventListener("hashchange", () => {
+  if (location.hash.startsWith("#token=")) location.reload();
+});
+
+await begin();

@@ -1,0 +1,82 @@
+/** One message as an element. */
+import { button, element, icon } from "./dom.js";
+import { exactly, gist, hue, timeOf } from "./words.js";
+
+/**
+ * Makes a message. `look` says how it stands among its neighbours: `isFirst` and `isLast` of a run by one
+ * sender, and whether it says who that is; `quoted` is the message that it answers; `can` what the person
+ * may do; `on` what happens then.
+ */
+export function bubble(message, { user, inChat, isFirst, isLast, quoted, can, on }) {
+  const isMine = message.from === user;
+  const classes = ["message", isMine ? "mine" : "theirs"];
+  if (isFirst) classes.push("first");
+  if (isLast) classes.push("last");
+  if (message.deleted) classes.push("deleted");
+  const who = inChat && !isMine && isFirst && !message.deleted;
+  return element("li", { class: classes.join(" ") },
+    element("article", { tabindex: "-1", "aria-label": label(message, isMine, inChat) },
+      element("div", { class: "bubble" },
+        who && element("span", { class: "sender", "data-hue": hue(message.from ?? "") }, message.from ?? "The service"),
+        quoted && quote(quoted, user, on),
+        body(message),
+        meta(message, isMine, inChat)),
+      actions(message, can, on)));
+}
+
+/** A message that waits in the outbox, or was refused. */
+export function pendingBubble(item, { isFirst, onRetry, onDiscard }) {
+  const { body: content, refused, created } = item;
+  const classes = `message mine last pending${isFirst ? " first" : ""}${refused ? " refused" : ""}`;
+  const state = refused ? "was not sent" : "is being sent";
+  return element("li", { class: classes },
+    element("article", { tabindex: "-1", "aria-label": `You: ${gist(content)} (${state})` },
+      element("div", { class: "bubble" },
+        body(content),
+        element("span", { class: "meta" }, timeOf(created), icon(refused ? "warning" : "clock"))),
+      refused && element("div", { class: "refusal", role: "alert" },
+        element("span", {}, `Not sent. ${refused}`),
+        element("button", { type: "button", class: "link", onclick: onRetry }, "Try again"),
+        element("button", { type: "button", class: "link", onclick: onDiscard }, "Discard"))));
+}
+
+function body({ deleted, text, files }) {
+  if (deleted) return element("p", { class: "text" }, "This message was deleted");
+  return [
+    text && element("p", { class: "text", dir: "auto" }, text),
+    files?.length && element("ul", { class: "files", "aria-label": "Files" },
+      files.map((file) => element("li", {}, icon("file"), element("span", {}, file)))),
+  ];
+}
+
+function quote(quoted, user, on) {
+  const who = quoted.from === user ? "You" : (quoted.from ?? "");
+  return element("button", { type: "button", class: "quote", onclick: () => on.show(quoted) },
+    element("strong", {}, quoted.deleted ? "" : who),
+    element("span", {}, gist(quoted)));
+}
+
+function meta({ created, edited, deleted, read }, isMine, inChat) {
+  if (!created) return null;
+  const time = element("time", { datetime: created, title: exactly(edited ?? created) }, timeOf(created));
+  const tick = isMine && !inChat && !deleted && element("span", { class: read ? "tick read" : "tick" },
+    icon(read ? "read" : "sent"), element("span", { class: "unseen" }, read ? "Read" : "Sent"));
+  return element("span", { class: "meta" }, edited && !deleted && "edited", time, tick || "");
+}
+
+function actions(message, can, on) {
+  if (message.deleted) return null;
+  return element("div", { class: "actions", role: "group", "aria-label": "Actions" },
+    button("Reply", "reply", () => on.reply(message)),
+    can.edit && button("Edit", "edit", () => on.edit(message)),
+    can.remove && button("Delete", "trash", () => on.remove(message)));
+}
+
+/** All of a message in a sentence, for who does not see it. */
+function label(message, isMine, inChat) {
+  const { from, created, edited, read, deleted } = message;
+  const states = [edited && "edited", isMine && !inChat && (read ? "read" : "sent")].filter(Boolean);
+  const who = isMine ? "You" : (from ?? "The service");
+  const when = created ? `, ${exactly(created)}` : "";
+  return `${who}${when}: ${gist(message)}${states.length && !deleted ? ` (${states.join(", ")})` : ""}`;
+}

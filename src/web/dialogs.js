@@ -1,0 +1,99 @@
+/** Questions and forms. A `<dialog>` keeps the focus within itself. */
+import { element } from "./dom.js";
+
+let count = 0;
+
+/** Shows a dialog; the promise is kept with what `close(value)` is given, or null after Escape. */
+export function showDialog(title, content) {
+  const id = `dialog-${++count}`;
+  const opener = document.activeElement;
+  return new Promise((resolve) => {
+    let value = null;
+    const close = (given = null) => {
+      value = given;
+      dialog.close();
+    };
+    const dialog = element("dialog", { "aria-labelledby": id }, element("h2", { id }, title), content(close));
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      // A message's actions are there only while the focus is within the message.
+      opener?.closest("article")?.focus({ preventScroll: true });
+      opener?.focus({ preventScroll: true });
+      resolve(value);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+/** Asks a question; `choices` are [value, label, class]. */
+export function ask(title, body, choices) {
+  return showDialog(title, (close) => [
+    body,
+    element("div", { class: "choices" }, choices.map(([value, label, kind = ""]) =>
+      element("button", { type: "button", class: kind, onclick: () => close(value) }, label))),
+  ]);
+}
+
+/**
+ * A form; `fields` are {name, label, hint, value}. What `submit(values)` throws is shown and the form stays
+ * open; else the promise is kept with what it gives.
+ */
+export function askFor(title, fields, verb, submit) {
+  return showDialog(title, (close) => form(fields, verb, submit, close));
+}
+
+function form(fields, verb, submit, close) {
+  const error = element("p", { class: "error", role: "alert" });
+  const button = element("button", { type: "submit", class: "primary" }, verb);
+  const onsubmit = async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    error.textContent = "";
+    try {
+      const values = Object.fromEntries(new FormData(event.target));
+      close(await submit(values));
+    } catch (problem) {
+      error.textContent = problem.words ?? problem.message;
+    } finally {
+      button.disabled = false;
+    }
+  };
+  return element("form", { onsubmit, autocomplete: "off" },
+    fields.map(field),
+    error,
+    element("div", { class: "choices" },
+      element("button", { type: "button", onclick: () => close() }, "Cancel"), button));
+}
+
+export function field({ name, label, hint, value = "", required = true }) {
+  return element("label", { class: "field" }, element("span", {}, label),
+    element("input", { name, value, required, autocapitalize: "none", spellcheck: "false" }),
+    hint && element("small", {}, hint));
+}
+
+/** Asks before something is deleted. */
+export function confirmed(title, text, verb) {
+  return ask(title, element("p", {}, text), [[null, "Cancel"], [true, verb, "danger"]]);
+}
+
+/** Two texts of one message; gives the one to store, or null. */
+export function chooseText(present, mine) {
+  const version = (title, text) => element("figure", { class: "version" },
+    element("figcaption", {}, title), element("blockquote", { dir: "auto" }, text || "(no text)"));
+  const body = [
+    element("p", {}, "The message was edited somewhere else meanwhile. Which text is to stay?"),
+    version("As it is now", present.text),
+    version("As you wrote it", mine),
+  ];
+  return ask("Two versions", body, [[null, "Keep the present one"], [mine, "Save mine", "primary"]]);
+}
+
+/** Whether a message that has got another text meanwhile is to be deleted all the same. */
+export function confirmRemoval(present) {
+  const body = [
+    element("p", {}, "The message was edited meanwhile. It now says:"),
+    element("blockquote", { dir: "auto" }, present.text || "(no text)"),
+  ];
+  return ask("Delete it all the same?", body, [[null, "Keep it"], [true, "Delete", "danger"]]);
+}

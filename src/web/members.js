@@ -1,0 +1,139 @@
+/** A chat's dialogs: creating one, and its name and members. */
+import { pathOf } from "./api.js";
+import { askFor, confirmed, field, showDialog } from "./dialogs.js";
+import { button, element } from "./dom.js";
+import { key } from "./session.js";
+import { avatar } from "./sidebar.js";
+
+const names = (list) => list.split(/[\s,]+/).filter(Boolean);
+
+/** Asks for a name and members; gives the new chat, or null. */
+export function createChat(call) {
+  let sent = {};
+  return askFor("New chat", [
+    { name: "name", label: "Name" },
+    { name: "members", label: "Members", hint: "User ids, separated by commas. You are one anyway.", required: false },
+  ], "Create", ({ name, members }) => {
+    const body = { name: name.trim(), members: names(members) };
+    // The same wish under the same key: pressed again after a lost answer, it makes no second chat.
+    if (JSON.stringify(sent.body) !== JSON.stringify(body)) sent = { body, key: key() };
+    return call("POST", "/chats", { body, headers: { "Idempotency-Key": sent.key } });
+  });
+}
+
+/** A chat with its members, which its owner can change; `onChange(chat)` gets the chat as it is then. */
+export class ChatDialog {
+  #call; #place; #chat; #user; #onChange;
+  #members = element("ul", { class: "members" });
+  #error = element("p", { class: "error", role: "alert" });
+
+  constructor(call, { key, chat }, user, onChange) {
+    [this.#call, this.#place, this.#chat, this.#user, this.#onChange] = [call, key, chat, user, onChange];
+  }
+
+  show() {
+    const isOwner = this.#chat.owner === this.#user;
+    this.#attempt(() => this.#list());
+    return showDialog(this.#chat.name, (close) => [
+      isOwner && oneField("Name", "Rename", this.#chat.name, (name) => this.#attempt(() => this.#rename(name)), true),
+      element("h3", {}, "Members"),
+      this.#members,
+      isOwner && oneField("Add members", "Add", "", (list) => this.#attempt(() => this.#add(list))),
+      this.#error,
+      element("div", { class: "choices" },
+        element("button", { type: "button", class: "danger", onclick: () => this.#leave(close) }, "Leave"),
+        element("button", { type: "button", class: "primary", onclick: () => close() }, "Done")),
+    ]);
+  }
+
+  /** Tells what has gone wrong in the dialog, which stays open; whether all went well. */
+  async #attempt(work) {
+    this.#error.textContent = "";
+    try {
+      await work();
+      return true;
+    } catch (problem) {
+      this.#error.textContent = problem.words ?? problem.message;
+      return false;
+    }
+  }
+
+  async #rename(name) {
+    try {
+      const headers = { "If-Match": `"${this.#chat.timestamp}"` };
+      this.#chat = await this.#call("PATCH", pathOf(this.#place), { body: { name }, headers });
+      this.#onChange(this.#chat);
+    } catch (problem) {
+      if (problem.status !== 412) throw problem;
+      const known = this.#chat;
+      await this.#reload();
+      // Members came or went: nobody minds. Another name is another matter.
+      if (this.#chat.name === known.name) return this.#rename(name);
+      throw new Error(`It was renamed to “${this.#chat.name}” meanwhile. Rename it again to change that.`);
+    }
+  }
+
+  async #add(list) {
+    for (const member of names(list)) await this.#call("PUT", this.#path(member));
+    await this.#reload();
+    await this.#list();
+  }
+
+  async #remove(member) {
+    await this.#call("DELETE", this.#path(member));
+    await this.#reload();
+    await this.#list();
+  }
+
+  async #leave(close) {
+    const text = "You will not read it any more, and your copy of its messages is deleted.";
+    if (!(await confirmed(`Leave “${this.#chat.name}”?`, text, "Leave"))) return;
+    if (await this.#attempt(() => this.#call("DELETE", this.#path(this.#user)))) close();
+  }
+
+  async #reload() {
+    this.#chat = await this.#call("GET", pathOf(this.#place));
+    this.#onChange(this.#chat);
+  }
+
+  async #list() {
+    const held = await membersOf(this.#call, this.#place);
+    this.#members.replaceChildren(...held.map((member) => this.#row(member)));
+  }
+
+  #row(member) {
+    const [isMe, isOwner] = [member === this.#user, member === this.#chat.owner];
+    const mayRemove = this.#chat.owner === this.#user && !isMe;
+    const remove = () => this.#attempt(() => this.#remove(member));
+    return element("li", {},
+      avatar(member),
+      element("span", { class: "name" }, member, isMe && " (you)"),
+      isOwner && element("span", { class: "role" }, "owner"),
+      mayRemove && button(`Remove ${member}`, "close", remove));
+  }
+
+  #path(member) {
+    return `${pathOf(this.#place)}/members/${encodeURIComponent(member)}`;
+  }
+}
+
+function oneField(label, verb, value, submit, keeps = false) {
+  const onsubmit = async (event) => {
+    event.preventDefault();
+    const input = event.target.elements.value;
+    await submit(input.value.trim());
+    if (!keeps) input.value = "";
+  };
+  return element("form", { class: "one-field", onsubmit, autocomplete: "off" },
+    field({ name: "value", label, value }), element("button", { type: "submit" }, verb));
+}
+
+async function membersOf(call, place) {
+  const found = [];
+  for (let after = ""; ;) {
+    const page = await call("GET", `${pathOf(place)}/members?limit=100${after}`);
+    found.push(...page.members.map(({ user }) => user));
+    if (!page.next) return found;
+    after = `&after=${encodeURIComponent(page.next)}`;
+  }
+}

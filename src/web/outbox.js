@@ -1,0 +1,84 @@
+/**
+ * Sends what was written, in order, until the service has acknowledged it. Each message carries a key, so
+ * that repeating it is safe: the service answers a repetition with the message that it has already. The
+ * key also travels in the message's `attributes`, so that the timeline can empty the outbox as well.
+ */
+import { pathOf } from "./api.js";
+import { key } from "./session.js";
+
+const PAUSE_MS = 1000;
+const PAUSE_MAX_MS = 20_000;
+
+export class Outbox {
+  #call; #store; #signal; #onSignedOut; #wake = () => {};
+
+  constructor({ call, store, signal, onSignedOut }) {
+    this.#call = call;
+    this.#store = store;
+    this.#signal = signal;
+    this.#onSignedOut = onSignedOut;
+  }
+
+  /** Takes a message; once this has returned, not even a crash of the browser loses it. */
+  async add(conversation, { text, files, replyTo }) {
+    const id = key();
+    const body = { attributes: { key: id } };
+    if (text) body.text = text;
+    if (files?.length) body.files = files;
+    if (replyTo) body.replyTo = replyTo;
+    await this.#store.enqueue({ key: id, conversation, body });
+    this.wake();
+  }
+
+  /** Tries a refused message again. */
+  async retry(item) {
+    await this.#store.amend(item, { refused: undefined });
+    this.wake();
+  }
+
+  discard(item) {
+    return this.#store.amend(item, null);
+  }
+
+  /** There is something to send, or the service is back: no reason to wait any longer. */
+  wake() {
+    this.#wake();
+  }
+
+  async run() {
+    let failures = 0;
+    while (!this.#signal.aborted) {
+      const woken = new Promise((resolve) => { this.#wake = resolve; });
+      const item = (await this.#store.outbox()).find(({ refused }) => !refused);
+      if (!item) {
+        await woken;
+        continue;
+      }
+      try {
+        await this.#store.sent(item, await this.#send(item));
+        failures = 0;
+      } catch (problem) {
+        if (problem.status === 401) return this.#onSignedOut(problem);
+        if (problem.status > 0 && !problem.isTemporary) await this.#refuse(item, problem);
+        else await Promise.race([woken, pause(failures++)]);
+      }
+    }
+  }
+
+  #send({ key, conversation, body }) {
+    const [kind, name] = conversation.split("/");
+    const headers = { "Idempotency-Key": key };
+    if (kind === "users") return this.#call("POST", "/messages", { body: { to: name, ...body }, headers });
+    return this.#call("POST", `${pathOf(conversation)}/messages`, { body, headers });
+  }
+
+  /** The service will never take it: the person decides what becomes of it. */
+  #refuse(item, problem) {
+    return this.#store.amend(item, { refused: problem.words });
+  }
+}
+
+function pause(failures) {
+  const longest = Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** failures);
+  return new Promise((resolve) => { setTimeout(resolve, longest * (0.5 + Math.random() / 2)); });
+}

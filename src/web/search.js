@@ -1,0 +1,85 @@
+/** Search: what was found takes the place of the conversations until the field is empty again. */
+import { $, element, highlighted } from "./dom.js";
+import { addressOf, briefly, isChat } from "./words.js";
+
+const PATIENCE_MS = 250;
+
+/** `nameFor(key)` names a conversation, `onOpen(key, message)` shows what was chosen. */
+export class Search {
+  #call; #user; #nameFor; #onOpen; #timer; #latest = 0;
+
+  constructor({ call, user, nameFor, onOpen }) {
+    [this.#call, this.#user, this.#nameFor, this.#onOpen] = [call, user, nameFor, onOpen];
+    $("search").addEventListener("input", () => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#search($("search").value.trim()), PATIENCE_MS);
+    });
+    $("search").addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || event.isComposing) return;
+      $("search").value = "";
+      this.#search("");
+    });
+  }
+
+  async #search(query, before) {
+    // Only the answer to what was asked last counts.
+    const turn = ++this.#latest;
+    if (!query) return this.#show(false);
+    const words = new URLSearchParams({ q: query, limit: 20, ...(before && { before }) });
+    try {
+      const page = await this.#call("GET", `/messages/search?${words}`);
+      if (turn === this.#latest) this.#fill(page, query, before);
+    } catch (problem) {
+      if (turn === this.#latest) this.#tell(problem.status === 422 ? "Type a word to search for." : problem.words);
+    }
+  }
+
+  #fill({ hits, next }, query, before) {
+    this.#show(true);
+    if (!before) $("hits").replaceChildren();
+    const first = $("hits").childElementCount;
+    $("hits").append(...hits.map((hit) => this.#row(hit)));
+    $("more-hits").hidden = !next;
+    $("more-hits").onclick = () => this.#search(query, next);
+    const count = $("hits").childElementCount;
+    $("search-status").textContent = count ? `${count}${next ? " or more" : ""} found` : "Nothing was found.";
+    if (before) $("hits").children[first]?.querySelector("a").focus();
+  }
+
+  #tell(words) {
+    this.#show(true);
+    $("hits").replaceChildren();
+    $("more-hits").hidden = true;
+    $("search-status").textContent = words;
+  }
+
+  #row({ message, highlight }) {
+    const { chat, from, to, created } = message;
+    const isMine = from === this.#user;
+    const key = chat ? `chats/${chat}` : `users/${isMine ? to : from}`;
+    const personal = isMine ? `You to ${to}` : from;
+    const place = isChat(key) ? `${this.#nameFor(key)} · ${isMine ? "You" : (from ?? "")}` : personal;
+    const onclick = (event) => {
+      event.preventDefault();
+      this.#onOpen(key, message);
+    };
+    return element("li", {}, element("a", { class: "hit", href: addressOf(key), onclick },
+      element("span", { class: "name" }, place),
+      element("time", { datetime: created }, briefly(created)),
+      element("span", { class: "gist" }, around(highlighted(highlight)))));
+  }
+
+  #show(isSearching) {
+    $("results").hidden = !isSearching;
+    $("inbox").hidden = isSearching;
+    if (!isSearching) $("search-status").textContent = "";
+  }
+}
+
+const LEAD = 40;
+
+/** A long text before the first match hides it: only its end is shown. */
+function around([lead, ...rest]) {
+  const isLong = typeof lead === "string" && lead.length > LEAD && rest.length > 0;
+  return [isLong ? `…${lead.slice(-LEAD)}` : lead, ...rest];
+}

@@ -1,0 +1,229 @@
+/**
+ * The copy of one user's messages in this browser. Whatever changes several things does so in one
+ * transaction: an entry with its cursor, an acknowledged message with its place in the outbox.
+ */
+import { between, deleteDatabase, newest, openDatabase, result, transaction } from "./database.js";
+
+const LAST = Number.MAX_SAFE_INTEGER;
+
+export async function openStore(name, user) {
+  return new Store(await openDatabase(name), name, user);
+}
+
+class Store {
+  #database; #name; #user; #onChange = () => {};
+
+  constructor(database, name, user) {
+    this.#database = database;
+    this.#name = name;
+    this.#user = user;
+  }
+
+  /** Calls after each change of the copy with the messages that have come; with null after a reset. */
+  watch(onChange) {
+    this.#onChange = onChange;
+  }
+
+  // What sync.js asks for.
+
+  cursor() {
+    return this.#read(async ({ meta }) => (await result(meta.get("cursor"))) ?? 0);
+  }
+
+  apply(entries, cursor) {
+    const messages = entries.flatMap(({ message }) => message ?? []);
+    return this.#write(async (stores) => {
+      for (const { chat, timestamp, message } of entries) {
+        if (message) await this.#put(stores, message);
+        else if (chat) await this.#touch(stores, chat, timestamp);
+      }
+      await result(stores.meta.put(cursor, "cursor"));
+    }, messages);
+  }
+
+  /** Forgets what came from the service. What was not sent yet, or was looked at, stays. */
+  clear() {
+    return this.#write(({ messages, conversations, meta }) =>
+      Promise.all([messages, conversations, meta].map((store) => result(store.clear()))), null);
+  }
+
+  // Messages.
+
+  put(message) {
+    return this.#write((stores) => this.#put(stores, message));
+  }
+
+  /** Older messages of a conversation; their tombstones do not say where they belong. */
+  addHistory(key, messages) {
+    return this.#write(async (stores) => {
+      for (const message of messages) await this.#put(stores, message, key);
+    });
+  }
+
+  message(id) {
+    return this.#read(({ messages }) => result(messages.get(id)));
+  }
+
+  /** The messages of a conversation from an id on, and those that wait to be sent: each in one of the two. */
+  conversationFrom(key, id) {
+    return this.#read(async ({ messages, outbox }) => {
+      const sent = await between(messages.index("place"), [key, id], [key, LAST]);
+      const pending = (await result(outbox.getAll())).filter(({ conversation }) => conversation === key);
+      return { messages: sent, pending };
+    });
+  }
+
+  /** Up to `count` messages of a conversation before an id, the newest first. */
+  messagesBefore(key, id, count) {
+    return this.#read(({ messages }) => newest(messages.index("place"), [key, 0], [key, id - 1], count));
+  }
+
+  unread(key) {
+    return this.#read(({ messages }) => between(messages.index("unread"), [key, 1], [key, 1]));
+  }
+
+  /** Remembers that everything in a chat was looked at: the service keeps no marks for chats. */
+  see(key) {
+    return this.#write(async ({ messages, seen }) => {
+      const [last] = await newest(messages.index("place"), [key, 0], [key, LAST], 1);
+      if (last?.number) await result(seen.put(last.number, key));
+      for (const message of await between(messages.index("unread"), [key, 1], [key, 1])) {
+        delete message.unread;
+        await result(messages.put(message));
+      }
+    });
+  }
+
+  // Conversations.
+
+  /** All of them with the number of their unread messages, the newest on top. */
+  conversations() {
+    return this.#read(async ({ conversations, messages }) => {
+      const unread = messages.index("unread");
+      const counted = (await result(conversations.getAll())).map(async (conversation) => {
+        const count = await result(unread.count(IDBKeyRange.only([conversation.key, 1])));
+        return { ...conversation, unread: count };
+      });
+      return (await Promise.all(counted)).sort((a, b) => b.at - a.at);
+    });
+  }
+
+  /** A chat as the service has it now. It stays due if it has changed again meanwhile. */
+  putChat(chat) {
+    return this.#write(async ({ conversations }) => {
+      const held = await conversation({ conversations }, `chats/${chat.number}`, chat.created);
+      if (held.chat?.timestamp > chat.timestamp) return;
+      const due = held.due > chat.timestamp ? held.due : undefined;
+      await result(conversations.put({ ...held, chat, due }));
+    });
+  }
+
+  /** Forgets a chat that is not the user's any more, unless news of it has come since `due`. */
+  removeChat(key, due) {
+    return this.#write(async ({ conversations, messages, outbox, seen }) => {
+      if ((await result(conversations.get(key)))?.due !== due) return;
+      await result(conversations.delete(key));
+      await result(seen.delete(key));
+      for (const message of await between(messages.index("place"), [key, 0], [key, LAST])) {
+        await result(messages.delete(message.id));
+      }
+      for (const item of await result(outbox.getAll())) {
+        if (item.conversation === key) await result(outbox.delete(item.order));
+      }
+    });
+  }
+
+  // The outbox.
+
+  enqueue(item) {
+    return this.#write(async ({ conversations, outbox }) => {
+      const at = new Date().toISOString();
+      const held = await conversation({ conversations }, item.conversation, at);
+      await result(conversations.put({ ...held, at: Date.now() }));
+      await result(outbox.add({ ...item, created: at }));
+    });
+  }
+
+  outbox() {
+    return this.#read(({ outbox }) => result(outbox.getAll()));
+  }
+
+  /** The service has the message: it leaves the outbox as it enters the copy. */
+  sent(item, message) {
+    return this.#write(async (stores) => {
+      await result(stores.outbox.delete(item.order));
+      await this.#put(stores, message);
+    });
+  }
+
+  /** Changes an item that is still there; null removes it. */
+  amend(item, change) {
+    return this.#write(async ({ outbox }) => {
+      const held = await result(outbox.get(item.order));
+      if (held) await result(change ? outbox.put({ ...held, ...change }) : outbox.delete(item.order));
+    });
+  }
+
+  /** Closes and deletes the copy. */
+  async destroy() {
+    this.#database.close();
+    await deleteDatabase(this.#name);
+  }
+
+  // Within a transaction.
+
+  async #put(stores, message, place) {
+    const held = await result(stores.messages.get(message.id));
+    if (held?.timestamp > message.timestamp) return;
+    const key = held?.conversation ?? place ?? this.#keyOf(message);
+    // The tombstone of a personal message that was never held says nothing about where it was.
+    if (!key) return;
+    const record = { ...message, conversation: key };
+    if (message.deleted) Object.assign(record, { from: held?.from, created: held?.created });
+    if (await this.#isUnread(stores, record)) record.unread = 1;
+    await result(stores.messages.put(record));
+    if (message.from === this.#user) await leaveOutbox(stores, message.attributes?.key);
+    const known = await conversation(stores, key, record.created);
+    if (known.last?.id > record.id) return;
+    const at = record.created ? Date.parse(record.created) : known.at;
+    await result(stores.conversations.put({ ...known, last: record, at }));
+  }
+
+  async #isUnread({ seen }, { conversation, from, to, read, number, deleted }) {
+    if (deleted || from === this.#user) return false;
+    return to ? !read : number > ((await result(seen.get(conversation))) ?? 0);
+  }
+
+  async #touch({ conversations }, chat, timestamp) {
+    const held = await conversation({ conversations }, `chats/${chat}`);
+    if (!(held.chat?.timestamp >= timestamp)) await result(conversations.put({ ...held, due: timestamp }));
+  }
+
+  #keyOf({ chat, from, to }) {
+    if (chat) return `chats/${chat}`;
+    return to && `users/${from === this.#user ? to : from}`;
+  }
+
+  #read(work) {
+    return transaction(this.#database, "readonly", work);
+  }
+
+  async #write(work, messages = []) {
+    const value = await transaction(this.#database, "readwrite", work);
+    this.#onChange(messages);
+    return value;
+  }
+}
+
+/** A conversation, held or new. A chat that nothing is known of is due: 0 is before any timestamp. */
+async function conversation({ conversations }, key, created) {
+  const held = await result(conversations.get(key));
+  const fresh = { key, at: created ? Date.parse(created) : 0 };
+  return held ?? (key.startsWith("chats/") ? { ...fresh, due: 0 } : fresh);
+}
+
+/** A message that comes on the timeline before its acknowledgement is no longer to be sent. */
+async function leaveOutbox({ outbox }, key) {
+  const order = typeof key === "string" ? await result(outbox.index("key").getKey(key)) : undefined;
+  if (order !== undefined) await result(outbox.delete(order));
+}

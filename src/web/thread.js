@@ -1,0 +1,206 @@
+/** The open conversation: the messages from an oldest one on, which goes back as the person scrolls. */
+import { bubble, pendingBubble } from "./bubble.js";
+import { olderMessages } from "./chats.js";
+import { $, element, reconcile } from "./dom.js";
+import { dayKey, dayOf, isChat } from "./words.js";
+
+const PAGE = 50;
+/** Messages of one sender within this time stand together. */
+const RUN_MS = 5 * 60 * 1000;
+/** How near an edge counts as being at it, in pixels. */
+const NEAR = 120;
+
+export class Thread {
+  /**
+   * `#oldest` is where the window begins. It has none where everything is shown: what is older by its id may
+   * still come, such as a message from before the one that was just sent.
+   */
+  #call; #store; #user; #on;
+  #key = null; #conversation; #oldest; #newFrom; #isComplete = false; #isBusy = false;
+  #begun = 0; #shown = 0;
+
+  constructor({ call, store, user, on }) {
+    this.#call = call;
+    this.#store = store;
+    this.#user = user;
+    this.#on = { ...on, show: (message) => this.show(message) };
+    $("messages").addEventListener("scroll", () => this.#onScroll(), { passive: true });
+    $("to-end").addEventListener("click", () => this.toEnd());
+    $("log").addEventListener("focusin", ({ target }) => rove(target.closest("article")));
+    $("log").addEventListener("keydown", onKey);
+  }
+
+  async open(key) {
+    [this.#key, this.#oldest, this.#isComplete, this.#isBusy] = [key, undefined, false, false];
+    $("log").replaceChildren();
+    const held = await this.#store.messagesBefore(key, Number.MAX_SAFE_INTEGER, PAGE);
+    const [unread] = await this.#store.unread(key);
+    if (this.#key !== key) return;
+    this.#oldest = held.length < PAGE ? undefined : held.at(-1);
+    this.#isComplete = !isChat(key) && !this.#oldest;
+    this.#newFrom = unread?.id;
+    await this.render();
+    this.toEnd();
+    await this.#fill();
+  }
+
+  close() {
+    this.#key = null;
+  }
+
+  /** Shows what the copy holds now. */
+  async render(conversation = this.#conversation) {
+    this.#conversation = conversation;
+    const key = this.#key;
+    if (!key) return;
+    const turn = ++this.#begun;
+    const { messages, pending } = await this.#store.conversationFrom(key, this.#oldest?.id ?? 0);
+    const quoted = await this.#quoted(messages);
+    // Who has begun later has read later.
+    if (this.#key !== key || turn < this.#shown) return;
+    this.#shown = turn;
+    const keep = keepPlace();
+    reconcile($("log"), [...this.#rows(messages, quoted), ...this.#waiting(messages, pending)]);
+    keep();
+    $("no-messages").hidden = messages.length + pending.length > 0;
+    if (!$("log").querySelector("article[tabindex='0']")) rove($("log").querySelector("li:last-child article"));
+    this.#onScroll();
+  }
+
+  toEnd() {
+    $("messages").scrollTop = $("messages").scrollHeight;
+  }
+
+  /** Goes back to a message, however far, and points it out. */
+  async show({ id }) {
+    while (!this.#isComplete && !(this.#oldest?.id <= id) && (await this.#older())) { /* further back */ }
+    const shown = $("log").querySelector(`[data-key="${id}"] article`);
+    if (!shown) return;
+    shown.scrollIntoView({ block: "center" });
+    shown.focus({ preventScroll: true });
+    shown.classList.add("found");
+    shown.addEventListener("animationend", () => shown.classList.remove("found"), { once: true });
+  }
+
+  #rows(messages, quoted) {
+    const rows = [];
+    messages.forEach((message, at) => {
+      const [before, after] = [messages[at - 1], messages[at + 1]];
+      const isNewDay = message.created && !(before?.created && dayKey(before.created) === dayKey(message.created));
+      if (isNewDay) rows.push(this.#day(message.created));
+      const isNew = message.id === this.#newFrom;
+      if (isNew) rows.push(["new", "", () => element("li", { class: "day new" }, element("span", {}, "New"))]);
+      rows.push(this.#row(message, quoted.get(message.replyTo), {
+        isFirst: isNewDay || isNew || !isRun(before, message),
+        isLast: !isRun(message, after),
+      }));
+    });
+    return rows;
+  }
+
+  #day(date) {
+    const name = dayOf(date);
+    return [`day ${dayKey(date)}`, name, () => element("li", { class: "day" }, element("span", {}, name))];
+  }
+
+  #row(message, quoted, run) {
+    const isMine = message.from === this.#user;
+    const inChat = isChat(this.#key);
+    const isOwner = this.#conversation?.chat?.owner === this.#user;
+    const can = { edit: isMine, remove: isMine || !inChat || isOwner };
+    const signature = JSON.stringify([message.timestamp, run, can, quoted?.timestamp]);
+    const look = { user: this.#user, inChat, quoted, can, on: this.#on, ...run };
+    return [`${message.id}`, signature, () => bubble(message, look)];
+  }
+
+  #waiting(messages, pending) {
+    const follows = (item, at) => at > 0 || (messages.at(-1)?.from === this.#user && !messages.at(-1).deleted);
+    return pending.map((item, at) => [`outbox ${item.order}`, item.refused ?? "", () => pendingBubble(item, {
+      isFirst: !follows(item, at),
+      onRetry: () => this.#on.retry(item),
+      onDiscard: () => this.#on.discard(item),
+    })]);
+  }
+
+  async #quoted(messages) {
+    const known = new Map(messages.map((message) => [message.id, message]));
+    const quoted = new Map();
+    for (const { replyTo } of messages) {
+      if (replyTo && !quoted.has(replyTo)) {
+        const held = known.get(replyTo) ?? (await this.#store.message(replyTo));
+        quoted.set(replyTo, held ?? { id: replyTo, text: "An earlier message" });
+      }
+    }
+    return quoted;
+  }
+
+  #onScroll() {
+    $("to-end").hidden = isAtEnd();
+    if ($("messages").scrollTop < NEAR) this.#fill();
+  }
+
+  /** Fetches until there is something to scroll. */
+  async #fill() {
+    while (this.#key && $("messages").scrollTop < NEAR && (await this.#older()));
+  }
+
+  /** Goes one page back; tells whether there was one. */
+  async #older() {
+    const key = this.#key;
+    if (this.#isBusy || this.#isComplete || !key) return false;
+    this.#isBusy = true;
+    try {
+      const page = await olderMessages(this.#call, this.#store, key, this.#oldest);
+      if (this.#key !== key) return false;
+      const isEnd = isChat(key) ? page.at(-1)?.number === 1 : page.length < PAGE;
+      this.#isComplete = isEnd || page.length === 0;
+      this.#oldest = this.#isComplete ? undefined : page.at(-1);
+      await this.render();
+      return page.length > 0;
+    } catch {
+      // Offline: the next scroll asks again.
+      return false;
+    } finally {
+      if (this.#key === key) this.#isBusy = false;
+    }
+  }
+}
+
+function isRun(one, next) {
+  if (!one?.created || !next?.created || one.from !== next.from || one.deleted || next.deleted) return false;
+  const apart = Date.parse(next.created) - Date.parse(one.created);
+  return apart < RUN_MS && dayKey(one.created) === dayKey(next.created);
+}
+
+function isAtEnd() {
+  const { scrollHeight, scrollTop, clientHeight } = $("messages");
+  return scrollHeight - scrollTop - clientHeight < NEAR;
+}
+
+/** Remembers what the person looks at: the end, or else the first message that is to be seen. */
+function keepPlace() {
+  if (isAtEnd()) return () => { $("messages").scrollTop = $("messages").scrollHeight; };
+  const edge = $("messages").getBoundingClientRect().top;
+  const seen = Array.from($("log").children).find((child) => child.getBoundingClientRect().bottom > edge);
+  const top = seen?.getBoundingClientRect().top;
+  return () => {
+    const now = seen && $("log").querySelector(`[data-key="${seen.dataset.key}"]`);
+    if (now) $("messages").scrollTop += now.getBoundingClientRect().top - top;
+  };
+}
+
+/** Makes one message the stop of the Tab key; the arrows go from there. */
+function rove(article) {
+  if (!article) return;
+  for (const other of $("log").querySelectorAll("article[tabindex='0']")) other.tabIndex = -1;
+  article.tabIndex = 0;
+}
+
+function onKey(event) {
+  const articles = Array.from($("log").querySelectorAll("article"));
+  const at = articles.indexOf(document.activeElement?.closest("article"));
+  const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: articles.length - 1 }[event.key];
+  if (at < 0 || to === undefined) return;
+  event.preventDefault();
+  articles[to]?.focus();
+}

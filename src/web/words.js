@@ -1,0 +1,85 @@
+/** Dates and names as people read them, in their own language. */
+
+const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+const weekday = new Intl.DateTimeFormat(undefined, { weekday: "long" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long" });
+const dayOfYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
+const short = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+export const timeOf = (date) => time.format(new Date(date));
+export const exactly = (date) => exact.format(new Date(date));
+
+/** A date's day, as something to compare. */
+export const dayKey = (date) => new Date(date).toDateString();
+
+/** “Today”, “Yesterday”, “Monday”, “3 May”. */
+export function dayOf(date) {
+  const then = new Date(date);
+  const days = daysAgo(then);
+  if (days < 2) return capitalized(relative.format(-days, "day"));
+  if (days < 7) return capitalized(weekday.format(then));
+  return (then.getFullYear() === new Date().getFullYear() ? day : dayOfYear).format(then);
+}
+
+/** The same for a narrow column: the time where it is today. */
+export function briefly(date) {
+  const then = new Date(date);
+  const days = daysAgo(then);
+  if (days === 0) return timeOf(then);
+  return days < 7 ? dayOf(then) : short.format(then);
+}
+
+function daysAgo(date) {
+  const midnight = (of) => new Date(of).setHours(0, 0, 0, 0);
+  return Math.max(0, Math.round((midnight(Date.now()) - midnight(date)) / DAY_MS));
+}
+
+const capitalized = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
+
+/** What a conversation is called. */
+export function nameOf({ key, chat }) {
+  const [kind, name] = key.split("/");
+  return kind === "users" ? name : (chat?.name ?? `Chat ${name}`);
+}
+
+export const isChat = (key) => key.startsWith("chats/");
+
+/** The address of a conversation within the page. */
+export function addressOf(key) {
+  const [kind, name] = key.split("/");
+  return `#/${kind}/${encodeURIComponent(name)}`;
+}
+
+/** The conversation that an address stands for, or null. */
+export function keyAt(address) {
+  const [, kind, name] = /^#\/(users|chats)\/(.+)$/.exec(address) ?? [];
+  try {
+    return kind ? `${kind}/${decodeURIComponent(name)}` : null;
+  } catch {
+    return null;
+  }
+}
+
+/** One or two letters for a name, and one of the colours that the style sheet has. */
+export function initials(name) {
+  const words = name.split(/[\s._@:|-]+/).filter(Boolean);
+  const letters = words.slice(0, 2).map((word) => Array.from(word)[0]);
+  return letters.join("").toLocaleUpperCase() || "?";
+}
+
+export function hue(name) {
+  let sum = 11;
+  for (const character of name) sum = (sum * 131 + character.codePointAt(0)) % 9973;
+  return sum % 8;
+}
+
+/** A message in a line. */
+export function gist({ deleted, text, files }) {
+  if (deleted) return "Deleted message";
+  if (text) return text;
+  return files?.length > 1 ? `${files.length} files` : `File ${files?.[0] ?? ""}`;
+}

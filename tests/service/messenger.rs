@@ -1,0 +1,235 @@
+//! The web client, driven as people do: two of them side by side.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{Browser, Person, Replica, service, token};
+
+const ESCAPE: &str = "\u{e00c}";
+const ARROW_UP: &str = "\u{e013}";
+const BACKSPACE: &str = "\u{e003}";
+
+async fn browser(replica: &Replica) -> Browser {
+    Browser::open(&replica.base).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_write_to_each_other_and_see_edits_deletions_and_read_marks() {
+    let (_database, replica) = service().await;
+    let browser = browser(&replica).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    let address = john.run("return location.href").await;
+    assert_eq!(address, format!("{}/", replica.base), "the token is not in the address any more");
+
+    jane.begins_with("john").await;
+    jane.writes("Hello, John!").await;
+    jane.sees_that("Hello, John!", "Sent").await;
+    john.lists(&["jane, 1 unread"]).await;
+    john.opens("jane").await;
+    john.sees_all(&["Hello, John!"]).await;
+    john.lists(&["jane"]).await;
+    jane.sees_that("Hello, John!", "Read").await;
+
+    john.writes("Hello, Jane!").await;
+    jane.sees_all(&["Hello, John!", "Hello, Jane!"]).await;
+    john.sees_that("Hello, Jane!", "Read").await;
+
+    jane.acts_on("Hello, John!", "Edit").await;
+    jane.types(" How are you?\n").await;
+    john.sees_all(&["Hello, John! How are you?", "Hello, Jane!"]).await;
+    john.sees_that("Hello, John! How are you?", "edited").await;
+
+    john.acts_on("Hello, Jane!", "Delete").await;
+    john.click("//dialog//button[.='Delete']").await;
+    jane.sees_all(&["Hello, John! How are you?", "This message was deleted"]).await;
+
+    for person in [&jane, &john] {
+        person.reloads().await;
+        person.is_told("Up to date").await;
+        person.sees_all(&["Hello, John! How are you?", "This message was deleted"]).await;
+    }
+    assert_eq!(browser.errors().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_with_markup_appears_as_text_everywhere() {
+    const TEXT: &str = "<img src=x onerror=alert(1)>";
+    let (_database, replica) = service().await;
+    let browser = browser(&replica).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    replica.user("jane").send("john", TEXT).await;
+    john.until(&format!("document.querySelector('#conversations .gist')?.textContent === '{TEXT}'"))
+        .await;
+    john.opens("jane").await;
+    john.sees_all(&[TEXT]).await;
+    john.click("//input[@aria-label='Search messages']").await;
+    john.presses_keys("alert").await;
+    john.until(&format!("document.querySelector('#hits .gist')?.textContent === '{TEXT}'")).await;
+    assert_eq!(john.run("return document.querySelector('#hits mark').textContent").await, "alert");
+    let pictures =
+        john.run("return document.querySelectorAll('img:not([src^=\"/web/\"])').length").await;
+    assert_eq!(pictures, 0);
+    assert_eq!(browser.errors().await, [""; 0], "not even the policy had to do anything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_follows_its_members_as_they_come_and_go() {
+    let (_database, replica) = service().await;
+    let browser = browser(&replica).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+
+    jane.presses("New chat").await;
+    jane.types_into_field("Name", "Festival").await;
+    jane.presses("Create").await;
+    jane.until("document.querySelector('#title').textContent === 'Festival'").await;
+    jane.writes("Only I am here").await;
+    jane.sees_that("Only I am here", ":").await;
+
+    jane.presses("Name and members").await;
+    jane.types_into_field("Add members", "john\n").await;
+    jane.until(
+        "[...document.querySelectorAll('.members .name')].some((name) => name.textContent === 'john')",
+    )
+    .await;
+    john.lists(&["Festival"]).await;
+    john.opens("Festival").await;
+    john.sees_all(&["Only I am here"]).await;
+    john.writes("Now I am, too").await;
+    jane.presses("Done").await;
+    jane.sees_all(&["Only I am here", "Now I am, too"]).await;
+
+    jane.presses("Name and members").await;
+    jane.presses("Remove john").await;
+    john.lists(&[]).await;
+    john.until("!document.querySelector('#nothing-open').hidden").await;
+    jane.presses("Done").await;
+    jane.until("document.querySelector('#subtitle').textContent === '1 member'").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_member_scrolls_back_to_the_beginning_of_a_chat() {
+    let (_database, replica) = service().await;
+    let jane = replica.user("jane");
+    let chat = jane.chat("Festival", &[]).await;
+    for number in 1..=120 {
+        jane.post_into(chat, &format!("message {number}")).await;
+    }
+    jane.call(reqwest::Method::PUT, &format!("/chats/{chat}/members/john"), json!({})).await;
+    let browser = browser(&replica).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    john.opens("Festival").await;
+    john.sees("message 120").await;
+    john.until("document.querySelectorAll('#log article').length < 120").await;
+    // As a person does who wants to see the beginning: up, and up again.
+    john.until(
+        "(document.querySelector('#messages').scrollTop = 0,
+                 document.querySelectorAll('#log article').length === 120)",
+    )
+    .await;
+    let texts: Vec<_> = (1..=120).map(|number| format!("message {number}")).collect();
+    assert_eq!(john.texts().await, json!(texts));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_edits_what_was_edited_meanwhile_sees_both_and_chooses() {
+    let (_database, replica) = service().await;
+    let elsewhere = replica.user("jane");
+    let sent = elsewhere.send("john", "first").await;
+    let browser = browser(&replica).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.opens("john").await;
+
+    // A read mark in between is nobody's concern.
+    jane.acts_on("first", "Edit").await;
+    let read =
+        replica.user("john").patch(&sent["id"], &sent["timestamp"], json!({ "read": true })).await;
+    jane.sees_that("first", "Read").await;
+    jane.types(" and second\n").await;
+    jane.sees_all(&["first and second"]).await;
+    jane.until("!document.querySelector('dialog')").await;
+    assert_eq!(read.status, 200);
+
+    jane.acts_on("first and second", "Edit").await;
+    let now = elsewhere.get(&format!("/messages/{}", sent["id"])).await.expect(200);
+    elsewhere.patch(&sent["id"], &now["timestamp"], json!({ "text": "other" })).await.expect(200);
+    jane.sees_all(&["other"]).await;
+    jane.types(" and third\n").await;
+    jane.until(
+        "[...document.querySelectorAll('dialog blockquote')].map((text) => text.textContent).join()
+                === 'other,first and second and third'",
+    )
+    .await;
+    jane.presses("Save mine").await;
+    jane.sees_all(&["first and second and third"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_service_refuses_says_why_and_holds_nothing_up() {
+    let (_database, replica) = service().await;
+    let browser = browser(&replica).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.begins_with("john").await;
+    jane.presses("Attach files").await;
+    jane.presses_keys("not/an/id").await;
+    jane.writes("With a file").await;
+    jane.until("document.querySelector('.refusal')?.textContent.includes('Not sent')").await;
+    jane.presses("Attach files").await;
+    jane.presses_keys("photo-1, photo-2").await;
+    jane.writes("With two files").await;
+    jane.sees_that("With two files", "Sent").await;
+    jane.until(
+        "[...document.querySelectorAll('.message:not(.pending) .files li')]
+                    .map((file) => file.textContent).join() === 'photo-1,photo-2'",
+    )
+    .await;
+    jane.presses("Discard").await;
+    jane.sees_all(&["With two files"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_alone_is_enough() {
+    let (_database, replica) = service().await;
+    let browser = browser(&replica).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.begins_with("john").await;
+    jane.presses_keys("Helo\n").await;
+    jane.sees_that("Helo", "Sent").await;
+    jane.presses_keys(ARROW_UP).await;
+    jane.until("document.querySelector('#subject-verb').textContent === 'Editing'").await;
+    jane.presses_keys(&format!("{BACKSPACE}lo\n")).await;
+    jane.sees_all(&["Hello"]).await;
+    jane.presses_keys(ARROW_UP).await;
+    jane.presses_keys(&format!(", nobody{ESCAPE}")).await;
+    jane.until("document.querySelector('#subject').hidden && !document.querySelector('#text').value")
+        .await;
+    jane.sees_all(&["Hello"]).await;
+
+    jane.until("(document.querySelector('#log article').focus(), true)").await;
+    for label in ["Reply", "Edit", "Delete"] {
+        jane.presses_keys("\t").await;
+        assert_eq!(jane.run("return document.activeElement.getAttribute('aria-label')").await, label);
+    }
+    jane.presses_keys("\n").await;
+    jane.until("document.querySelector('dialog[open]')").await;
+    jane.presses_keys(ESCAPE).await;
+    jane.until("!document.querySelector('dialog')").await;
+    let focused = jane.run("return document.activeElement.getAttribute('aria-label')").await;
+    assert_eq!(focused, "Delete", "the dialog gives the focus back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_ends_leads_back_to_signing_in_and_says_why() {
+    let (_database, replica) = service().await;
+    let browser = browser(&replica).await;
+    let short = token(1, "jane", Duration::from_secs(8));
+    let jane = Person::sign_in_with(&browser, &replica.base, &short).await;
+    jane.until("document.querySelector('#sign-in-why').textContent.includes('expired')").await;
+    assert_eq!(jane.run("return sessionStorage.getItem('token')").await, json!(null));
+    jane.click("//textarea[@id='token']").await;
+    jane.presses_keys(&token(1, "jane", Duration::from_secs(3600))).await;
+    jane.presses("Sign in").await;
+    jane.is_told("Up to date").await;
+}

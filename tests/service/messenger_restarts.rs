@@ -1,0 +1,130 @@
+//! The web client while the service dies under it: nothing is lost and nothing doubled.
+
+use crate::support::{
+    Browser, Client, Cut, Database, Person, Proxy, Replica, Settings, eventually, open_lane, service,
+};
+
+async fn texts_between(jane: &Client) -> Vec<String> {
+    let page = jane.get("/users/john/messages?limit=100").await.expect(200);
+    let messages = page["messages"].as_array().unwrap().iter().rev();
+    messages.map(|message| message["text"].as_str().unwrap_or("-").to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_when_the_service_is_killed_while_both_write() {
+    let (database, mut replica) = service().await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    jane.begins_with("john").await;
+    john.begins_with("jane").await;
+    let mut written = Vec::new();
+    for round in 0..3 {
+        let base = replica.base.clone();
+        for step in 0..6 {
+            if step == 3 {
+                replica.kill();
+            }
+            for (name, person) in [("jane", &jane), ("john", &john)] {
+                let text = format!("{name} {round}.{step}");
+                person.writes(&text).await;
+                written.push(text);
+            }
+        }
+        for person in [&jane, &john] {
+            person.is_told("Offline").await;
+        }
+        drop(replica);
+        replica = Replica::start_again_at(&base, &database, Settings::default()).await;
+    }
+
+    for person in [&jane, &john] {
+        person.is_told("Up to date").await;
+        person.until("!document.querySelector('#log .pending')").await;
+    }
+    // Both pages show what the service has, in its order.
+    let stored = texts_between(&replica.user("jane")).await;
+    let texts: Vec<_> = stored.iter().map(String::as_str).collect();
+    jane.sees_all(&texts).await;
+    john.sees_all(&texts).await;
+    let by = |name: &'static str| move |text: &&String| text.starts_with(name);
+    for name in ["jane", "john"] {
+        let sent: Vec<_> = stored.iter().filter(by(name)).collect();
+        let wrote: Vec<_> = written.iter().filter(by(name)).collect();
+        assert_eq!(sent, wrote, "each once, in the order of writing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_loses_nothing_that_was_not_sent_yet() {
+    let (database, replica) = service().await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.begins_with("john").await;
+    let lane = database.block_lane().await;
+    jane.writes("written before the reload").await;
+    jane.until("document.querySelector('#log .pending')").await;
+    database.until_writer_waits().await;
+    jane.reloads().await;
+    jane.is_told("Up to date").await;
+    jane.sees_all(&["written before the reload"]).await;
+    jane.until("document.querySelector('#log .pending')").await;
+    open_lane(lane).await;
+    jane.sees_that("written before the reload", "Sent").await;
+    assert_eq!(texts_between(&replica.user("jane")).await, ["written before the reload"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
+    let database = Database::fresh().await;
+    let proxy = Proxy::start(&database.url, Cut::Answer).await;
+    // Another replica indexes, so that the only COMMIT on the wire is the one that is cut.
+    let other = Replica::start(&database, Settings::default()).await;
+    other.user("jane").send("tom", "indexed by the other replica").await;
+    eventually("the other replica indexes", async || {
+        (database.count("SELECT count(*) FROM search_pending").await == 0).then_some(())
+    })
+    .await;
+    // The page cannot follow, so the timeline does not tell it that the message is there.
+    let settings = Settings::default().with("LIVE_CONNECTIONS_PER_USER_MAX", "1");
+    let replica = Replica::start(&Database::at(&proxy.url(&database.url)), settings).await;
+    let browser = Browser::open(&replica.base).await;
+    let stream = replica.user("jane").stream("after=latest").await;
+    let jane = Person::opens_link(&browser, &replica.base, "jane").await;
+    jane.is_told("Offline").await;
+    jane.begins_with("john").await;
+    replica.user("jane").send("tom", "the writer has a connection").await;
+    proxy.close_after_cut();
+    proxy.arm();
+    jane.writes("only once").await;
+    eventually("the page is told that the outcome is unknown", async || {
+        let label = "method=\"POST\",route=\"/messages\",status=\"503\"";
+        (replica.metric("http_request_seconds_count", label).await > 0.0).then_some(())
+    })
+    .await;
+    proxy.open();
+    jane.sees_that("only once", "Sent").await;
+    assert_eq!(proxy.cuts(), 1, "the answer to the COMMIT was lost");
+    assert_eq!(texts_between(&replica.user("jane")).await, ["only once"]);
+    drop(stream);
+    jane.is_told("Up to date").await;
+    jane.sees_all(&["only once"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_from_before_a_restore_is_made_anew() {
+    let (_database, replica) = service().await;
+    for number in 0..70 {
+        replica.user("john").send("jane", &format!("forgotten {number}")).await;
+    }
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.opens("john").await;
+    jane.sees("forgotten 69").await;
+
+    let (restored, base) = (Database::fresh().await, replica.base.clone());
+    drop(replica);
+    let replica = Replica::start_again_at(&base, &restored, Settings::default()).await;
+    replica.user("john").send("jane", "after the restore").await;
+    jane.sees_all(&["after the restore"]).await;
+}
