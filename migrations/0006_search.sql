@@ -1,8 +1,8 @@
 -- Search: what each message can be found by, kept by the indexer and never by the commit of a change.
 --
 -- Changes of texts that the index does not have yet: inserted with the change, deleted with its
--- entry. A heap without keys, so that an insert costs the batch next to nothing and never waits for
--- a delete; what a search must know of a message to tell whether the caller may read it stands here.
+-- entry. Nothing in it is unique, so that an insert never waits for a delete; what a search must know
+-- of a message to tell whether the caller may read it stands here.
 CREATE TABLE search_pending (
     application_id bigint NOT NULL,
     message_id     bigint NOT NULL,
@@ -17,6 +17,9 @@ CREATE TABLE search_pending (
     -- Giving room back to the system takes a lock that a batch would wait for.
     vacuum_truncate = false
 );
+
+-- A search reads the rows of its range of ids, however large a backlog has left the table.
+CREATE INDEX search_pending_order ON search_pending (application_id, message_id);
 
 -- The terms of a text, and with them those of its readers and of its place among all messages
 -- (src/search/index.rs). The list of entries that are not merged yet is read by every search, so it

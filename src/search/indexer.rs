@@ -100,7 +100,6 @@ impl Indexer {
             let connection = self.session.connection().await?;
             search::merge(connection).await?;
             search::vacuum_pending(connection).await?;
-            search::shrink_pending(connection).await?;
             self.moved = 0;
         }
         Ok(())

@@ -9,10 +9,6 @@ use sqlx::{Connection, PgConnection, types::Json};
 use super::{Result, columns, messages::MessageRow};
 use crate::domain::{ApplicationId, ChatNumber, Message, MessageId, UserId};
 
-/// The room that pending rows may keep for later ones: some 50,000 of them, which a search reads
-/// through in less than half a millisecond.
-const PENDING_BYTES_MAX: i64 = 4 * 1024 * 1024;
-
 /// Where counting what is pending ends.
 pub const PENDING_COUNT_MAX: i64 = 100_000;
 
@@ -190,7 +186,9 @@ async fn take_pending(
 ) -> Result<Vec<(ApplicationId, MessageId)>> {
     let taken = sqlx::query!(
         "DELETE FROM search_pending
-         WHERE ctid = ANY(ARRAY(SELECT ctid FROM search_pending LIMIT $1))
+         WHERE ctid = ANY(ARRAY(
+             SELECT ctid FROM search_pending ORDER BY application_id, message_id LIMIT $1
+         ))
          RETURNING application_id, message_id",
         limit,
     )
@@ -234,17 +232,6 @@ async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()
 /// Frees the room of deleted pending rows, which every search would pass over, for new ones.
 pub async fn vacuum_pending(connection: &mut PgConnection) -> Result<()> {
     sqlx::query!("VACUUM (TRUNCATE FALSE) search_pending").execute(connection).await?;
-    Ok(())
-}
-
-/// Gives the room of pending rows back, if it has become large: every search reads through all of it.
-/// This takes a lock for which a batch may have to wait some milliseconds, so it is for the quiet after
-/// a backlog.
-pub async fn shrink_pending(connection: &mut PgConnection) -> Result<()> {
-    let size = sqlx::query_scalar!(r#"SELECT pg_relation_size('search_pending') AS "bytes!""#);
-    if size.fetch_one(&mut *connection).await? > PENDING_BYTES_MAX {
-        sqlx::query!("VACUUM (TRUNCATE TRUE) search_pending").execute(connection).await?;
-    }
     Ok(())
 }
 
