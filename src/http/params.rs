@@ -12,7 +12,6 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::problem::{FieldError, Problem};
 use crate::{
     domain::{ApplicationId, ChatNumber, Invalid, MessageId, MessageNumber, Timestamp, UserId},
-    search,
     store::history::Span,
 };
 
@@ -55,6 +54,11 @@ fn positive(value: &str) -> Option<i64> {
 pub struct ChatPath(Option<ChatNumber>);
 
 impl ChatPath {
+    /// A chat that is named elsewhere than in a path.
+    pub fn of(number: i64) -> Self {
+        Self(Some(ChatNumber(number)))
+    }
+
     /// To be asked after everything that needs no state.
     pub fn known(&self) -> Result<ChatNumber, Problem> {
         self.0.ok_or_else(Problem::not_found)
@@ -201,67 +205,19 @@ impl<S: Sync> FromRequestParts<S> for HistoryParams {
     }
 }
 
-/// The query of a search as it came.
-#[derive(Deserialize)]
-struct SearchQuery {
-    q: Option<String>,
-    with: Option<String>,
-    chat: Option<String>,
-    before: Option<String>,
-    limit: Option<String>,
-}
-
-/// What is searched for, where, and which page of it.
-pub struct SearchParams {
-    pub query: search::Query,
-    pub narrowed: Option<Narrowed>,
-    pub before: Option<i64>,
-    pub limit: i64,
-}
-
-/// A search in one conversation.
-pub enum Narrowed {
-    With(UserId),
-    Chat(ChatPath),
-}
-
-impl<S: Sync> FromRequestParts<S> for SearchParams {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let SearchQuery { q, with, chat, before, limit } = query(parts).await?;
-        let position = |name, value: String| i64::parse(value).ok_or_else(|| malformed_number(name));
-        let before = before.map(|before| position("before", before)).transpose()?;
-        let chat = chat.map(|chat| position("chat", chat)).transpose()?;
-        let limit = list_limit(limit.as_deref())?;
-        let query = search::Query::parse(&q.unwrap_or_default())
-            .map_err(|error| Problem::invalid_field("q", error.to_string()))?;
-        let narrowed = match (with, chat) {
-            (Some(_), Some(_)) => {
-                return Err(Problem::invalid_field("chat", "must not be given together with `with`"));
-            }
-            (Some(with), None) => {
-                let invalid = |invalid: Invalid| Problem::invalid_field("with", invalid.to_string());
-                Some(Narrowed::With(UserId::parse(&with).map_err(invalid)?))
-            }
-            (None, Some(chat)) => Some(Narrowed::Chat(ChatPath(Some(ChatNumber(chat))))),
-            (None, None) => None,
-        };
-        Ok(Self { query, narrowed, before, limit })
-    }
-}
-
 fn malformed_after() -> Problem {
     Problem::malformed("after must be the next of the page before")
 }
 
-fn list_limit(value: Option<&str>) -> Result<i64, Problem> {
+/// The limit of a page of a list.
+pub fn list_limit(value: Option<&str>) -> Result<i64, Problem> {
     let limit = whole_number("limit", value)?.unwrap_or(LIMIT_DEFAULT);
     let fits = (1..=LIST_LIMIT_MAX).contains(&limit);
     fits.then_some(limit).ok_or_else(|| Problem::invalid_field("limit", "must be 1 to 100"))
 }
 
-async fn query<Q: DeserializeOwned + 'static>(parts: &mut Parts) -> Result<Q, Problem> {
+/// The query of a request.
+pub async fn query<Q: DeserializeOwned + 'static>(parts: &mut Parts) -> Result<Q, Problem> {
     let query = parts.extract::<Query<Q>>().await;
     query.map(|Query(query)| query).map_err(|rejection| Problem::malformed(rejection.body_text()))
 }
@@ -334,7 +290,7 @@ fn whole_number(name: &str, value: Option<&str>) -> Result<Option<i64>, Problem>
     value.map(|value| parse(value).ok_or_else(|| malformed_number(name))).transpose()
 }
 
-fn malformed_number(name: &str) -> Problem {
+pub fn malformed_number(name: &str) -> Problem {
     Problem::malformed(format!("{name} must be a whole number"))
 }
 

@@ -1,9 +1,11 @@
 //! Search: messages by their texts, within what the caller may read.
 
 use axum::{
-    extract::State,
+    extract::{FromRequestParts, State},
+    http::request::Parts,
     response::{IntoResponse, Response},
 };
+use serde::Deserialize;
 
 use super::{
     Answer, Service,
@@ -12,11 +14,12 @@ use super::{
     history::size,
     media::{Accept, PlainJson},
     openapi::{SearchPage, SearchProblems},
-    params::{ChatPath, Narrowed, SearchParams},
+    params::{ChatPath, Position, list_limit, malformed_number, query},
     problem::Problem,
     representation::{HitList, Json, Page},
 };
 use crate::{
+    domain::{Invalid, UserId},
     search::{self, Hit, Place},
     store,
 };
@@ -99,4 +102,55 @@ fn answer(media_type: &'static str, hits: Vec<Hit>, limit: i64) -> Response {
     let size = |hit: &Hit| size(&hit.message) + hit.highlight.len();
     let page = Page::cut_at(hits, limit, size, |hit| hit.message.id.0);
     Json(media_type, HitList::from(&page)).into_response()
+}
+
+/// The query of a search as it came.
+#[derive(Deserialize)]
+struct SearchQuery {
+    q: Option<String>,
+    with: Option<String>,
+    chat: Option<String>,
+    before: Option<String>,
+    limit: Option<String>,
+}
+
+/// What is searched for, where, and which page of it.
+pub struct SearchParams {
+    pub query: search::Query,
+    pub narrowed: Option<Narrowed>,
+    pub before: Option<i64>,
+    pub limit: i64,
+}
+
+/// A search in one conversation.
+pub enum Narrowed {
+    With(UserId),
+    Chat(ChatPath),
+}
+
+impl<S: Sync> FromRequestParts<S> for SearchParams {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let SearchQuery { q, with, chat, before, limit } = query(parts).await?;
+        let position =
+            |name, value: String| <i64 as Position>::parse(value).ok_or_else(|| malformed_number(name));
+        let before = before.map(|before| position("before", before)).transpose()?;
+        let chat = chat.map(|chat| position("chat", chat)).transpose()?;
+        let limit = list_limit(limit.as_deref())?;
+        let query = search::Query::parse(&q.unwrap_or_default())
+            .map_err(|error| Problem::invalid_field("q", error.to_string()))?;
+        let narrowed = match (with, chat) {
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid_field("chat", "must not be given together with `with`"));
+            }
+            (Some(with), None) => {
+                let invalid = |invalid: Invalid| Problem::invalid_field("with", invalid.to_string());
+                Some(Narrowed::With(UserId::parse(&with).map_err(invalid)?))
+            }
+            (None, Some(chat)) => Some(Narrowed::Chat(ChatPath::of(chat))),
+            (None, None) => None,
+        };
+        Ok(Self { query, narrowed, before, limit })
+    }
 }
