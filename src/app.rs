@@ -18,7 +18,7 @@ use crate::{
         ServeConfig, TokenConfig,
     },
     domain::ApplicationId,
-    http::{self, Broker, Digester, Service},
+    http::{self, Broker, Digester},
     lifecycle::Lifecycle,
     live::{Hub, Limits, Listener, Live},
     outbox::{BrokerConfig, Publisher},
@@ -85,7 +85,7 @@ pub async fn serve(config: ServeConfig) -> Outcome {
 
     let callers = known_callers(callers)?;
     let authenticator = Authenticator::new(callers, signer.clone(), pool.clone(), now)?;
-    let service = Service {
+    let service = http::Parts {
         timeline,
         authenticator: Arc::new(authenticator),
         live: Live::new(sync.clone(), hub, now),
@@ -100,7 +100,7 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         clock: now,
         stop: life.stop(),
     };
-    let router = http::router(service, &cors_origins)?;
+    let router = http::router(service.into(), &cors_origins)?;
     let listener = TcpListener::bind(listen_addr).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     life.spawn("http server", http::serve(listener, router, life.stop()));

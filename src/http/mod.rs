@@ -35,6 +35,7 @@ mod tokens;
 mod web;
 
 use std::{
+    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -75,9 +76,12 @@ pub use idempotency::Digester;
 pub use openapi::openapi;
 pub use server::serve;
 
-/// What handlers work with. Cheap to clone.
+/// What handlers work with. It is cloned several times a request, and costs a count each time.
 #[derive(Clone)]
-pub struct Service {
+pub struct Service(Arc<Parts>);
+
+/// What the service is made of.
+pub struct Parts {
     pub timeline: Timeline,
     pub sync: Sync,
     pub live: Live,
@@ -92,6 +96,20 @@ pub struct Service {
     pub clock: Clock,
     /// Ends what would go on for ever: held answers and streams.
     pub stop: CancellationToken,
+}
+
+impl From<Parts> for Service {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for Service {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 /// What is known of the broker.

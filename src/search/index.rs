@@ -61,6 +61,10 @@ pub fn terms_of(application: ApplicationId, message: &Message) -> Option<String>
 /// The most blocks of a stage: with more, larger ones are taken.
 const STAGE_BLOCKS_MAX: i64 = 16;
 
+/// The most readers that are looked up block by block. A user of more chats is looked up with one term
+/// a chat, whatever the ids; with 20,000 chats that takes longer than a search may.
+const READERS_IN_BLOCKS_MAX: usize = 100;
+
 /// A stage is at least so many times as long as the one before.
 const STAGE_GROWTH_MIN: usize = 2;
 
@@ -178,9 +182,10 @@ fn lexeme(unit: &Unit, next: Option<&Unit>) -> String {
 /// Who must be able to read what is found.
 fn readers(application: ApplicationId, scope: &Scope, stage: &Stage) -> String {
     let any = |readers: Vec<String>| {
-        let terms = readers.iter().flat_map(|reader| stage.terms(reader));
-        let terms: Vec<_> = terms.map(|term| quoted(&term)).collect();
-        format!("({})", terms.join("|"))
+        let is_few = readers.len() <= READERS_IN_BLOCKS_MAX;
+        let terms = |reader: &String| if is_few { stage.terms(reader) } else { vec![reader.clone()] };
+        let terms: Vec<_> = readers.iter().flat_map(terms).map(|term| quoted(&term)).collect();
+        format!("({})", any_of(&terms))
     };
     match scope {
         Scope::Chat(chat) => any(vec![chat_term(application, *chat)]),
@@ -191,6 +196,15 @@ fn readers(application: ApplicationId, scope: &Scope, stage: &Stage) -> String {
         Scope::Conversation(one, other) => {
             pair(application, one, other).map(|reader| any(vec![reader])).join("&")
         }
+    }
+}
+
+/// Any of the terms. PostgreSQL follows operators one within the other, so they are halved and halved
+/// again, and never a long chain.
+fn any_of(terms: &[String]) -> String {
+    match terms.split_at(terms.len() / 2) {
+        (first, second) if terms.len() > 16 => format!("({})|({})", any_of(first), any_of(second)),
+        _ => terms.join("|"),
     }
 }
 
@@ -209,8 +223,9 @@ fn chat_term(application: ApplicationId, chat: ChatNumber) -> String {
     format!(":g{}:{}", application.0, chat.0)
 }
 
+/// A reader within a block of ids. The block stands first: a user's id may end like one.
 fn in_block(reader: &str, name: char, block: i64) -> String {
-    format!("{reader}:{name}{block}")
+    format!(":{name}{block}{reader}")
 }
 
 /// A lexeme as PostgreSQL reads it: whatever it holds, it ends no quotation.
@@ -260,7 +275,7 @@ mod tests {
         assert_eq!(readers(APPLICATION, &all, &everywhere), "(':u7:jane'|':g7:1')");
         let both = Scope::Conversation(jane.clone(), john);
         assert_eq!(readers(APPLICATION, &both, &everywhere), "(':u7:jane')&(':u7:john')");
-        let newest = "(':u7:jane:a0'|':u7:jane:a1')&(':m7:a0'|':m7:a1')";
+        let newest = "(':a0:u7:jane'|':a1:u7:jane')&(':a0:m7'|':a1:m7')";
         let alone = Scope::Conversation(jane.clone(), jane);
         assert_eq!(readers(APPLICATION, &alone, &Stage::first(5000)), newest);
     }

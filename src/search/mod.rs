@@ -50,7 +50,7 @@ mod words;
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
-use tokio::{task::yield_now, time::Instant};
+use tokio::{task::yield_now, time::timeout};
 
 use crate::{
     domain::{ApplicationId, ChatNumber, Message, MessageId, UserId},
@@ -64,7 +64,7 @@ use index::{Scope, Stage};
 pub use indexer::{Indexer, Waiting};
 pub use query::{BadLength, QUERY_CHARS_MAX, Query};
 
-/// How long a search may go on; one statement of it has a limit of its own.
+/// How long a search may go on.
 const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The most messages that are read in one go: each may be 80 KB.
@@ -107,7 +107,7 @@ pub enum Place {
     Chat(ChatNumber),
 }
 
-/// Finds up to `limit` messages with ids below `before`, the newest first.
+/// Finds up to `limit` messages with ids below `before`, the newest first, in 5 s at the most.
 pub async fn find(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -119,6 +119,18 @@ pub async fn find(
     if query.terms().is_empty() {
         return Ok(Vec::new());
     }
+    let finding = find_in_time(connection, application, place, query, before, limit);
+    timeout(SEARCH_TIME_MAX, finding).await.unwrap_or(Err(Error::Overdue))
+}
+
+async fn find_in_time(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    place: Place,
+    query: &Query,
+    before: Option<i64>,
+    limit: usize,
+) -> Result<Vec<Hit>, Error> {
     let user = match &place {
         Place::Everything(user) => Some(user),
         Place::With(..) | Place::Chat(_) => None,
@@ -133,15 +145,7 @@ pub async fn find(
     if end <= 1 {
         return Ok(Vec::new());
     }
-    let mut search = Searching {
-        connection,
-        application,
-        scope,
-        query,
-        limit,
-        hits: Vec::new(),
-        until: Instant::now() + SEARCH_TIME_MAX,
-    };
+    let mut search = Searching { connection, application, scope, query, limit, hits: Vec::new() };
     let (mut stage, mut by_entry) = (Stage::first(end), true);
     loop {
         let before = search.hits.len();
@@ -175,6 +179,17 @@ pub async fn rebuild(connection: &mut PgConnection) -> store::Result<u64> {
 }
 
 impl Scope {
+    /// Whether a message belongs to it: nothing is shown for the word of the index alone.
+    fn holds(&self, message: &Message) -> bool {
+        match (self, message.chat()) {
+            (Self::User(_, chats), Some(chat)) => chats.contains(&chat),
+            (Self::User(user, _), None) => message.participants().any(|participant| participant == user),
+            (Self::Conversation(one, other), None) => message.is_between(one, other),
+            (Self::Chat(wanted), Some(chat)) => *wanted == chat,
+            (Self::Conversation(..), Some(_)) | (Self::Chat(_), None) => false,
+        }
+    }
+
     /// Whose pending changes count.
     fn readers(&self) -> Readers<'_> {
         match self {
@@ -195,7 +210,6 @@ struct Searching<'a> {
     query: &'a Query,
     limit: usize,
     hits: Vec<Hit>,
-    until: Instant,
 }
 
 impl Searching<'_> {
@@ -230,9 +244,6 @@ impl Searching<'_> {
             if self.hits.len() == self.limit {
                 break;
             }
-            if Instant::now() > self.until {
-                return Err(Error::Overdue);
-            }
             let ids = ids.iter().map(|id| (self.application, *id));
             let mut found = store::messages::load(self.connection, ids).await?;
             found.sort_unstable_by_key(|(_, message)| Reverse(message.id));
@@ -241,7 +252,7 @@ impl Searching<'_> {
         Ok(())
     }
 
-    /// Keeps the candidates that match by their present texts.
+    /// Keeps the candidates that match by their present texts, of those that the caller may read.
     async fn keep(&mut self, candidates: Vec<Arc<Message>>) {
         for message in candidates {
             if self.hits.len() == self.limit {
@@ -249,6 +260,9 @@ impl Searching<'_> {
             }
             let text = message.content.as_ref().and_then(|content| content.text.as_ref());
             let Some(text) = text.map(|text| text.as_str()) else { continue };
+            if !self.scope.holds(&message) {
+                continue;
+            }
             if let Some(ranges) = self.query.find_in(text) {
                 let highlight = highlight::highlight(text, &ranges);
                 self.hits.push(Hit { message, highlight });

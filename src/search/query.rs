@@ -52,7 +52,7 @@ impl Query {
         {
             last.is_open = last.units.last().is_some_and(Unit::is_word);
         }
-        Ok(Self { terms })
+        Ok(Self { terms: without_repetitions(terms) })
     }
 
     pub fn terms(&self) -> &[Term] {
@@ -76,7 +76,26 @@ impl Query {
     }
 }
 
+/// Whoever repeats a word does not ask for more.
+fn without_repetitions(terms: Vec<Term>) -> Vec<Term> {
+    let mut distinct: Vec<Term> = Vec::new();
+    for term in terms {
+        if !distinct.iter().any(|earlier| earlier.is_as(&term)) {
+            distinct.push(term);
+        }
+    }
+    distinct
+}
+
 impl Term {
+    /// Whether both are the same, wherever they stand.
+    fn is_as(&self, other: &Self) -> bool {
+        let parts = |term: &Self| -> Vec<_> {
+            term.units.iter().map(|unit| (unit.kind.clone(), unit.is_glued)).collect()
+        };
+        self.is_open == other.is_open && parts(self) == parts(other)
+    }
+
     fn find_in(&self, text: &[Unit]) -> impl Iterator<Item = Range<usize>> {
         let windows = text.windows(self.units.len());
         windows.filter(|window| self.is_at(window)).map(|window| {

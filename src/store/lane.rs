@@ -1,6 +1,7 @@
 //! The lane: the one lock under which the timeline is written.
 
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgRow};
+use time::{Duration, OffsetDateTime};
 
 use super::{Result, timeline::Draw};
 use crate::domain::{MessageId, Timestamp};
@@ -29,9 +30,10 @@ impl Lane {
     /// one round trip. What is not used of the draws is a gap that nobody sees.
     pub async fn enter(mut connection: PgConnection, count: usize) -> Result<(Self, Vec<Draw>)> {
         // A statement without parameters may stand behind others; a number is no danger in its text.
+        // Their answers are text, in which a time is read most safely as a number.
         let enter = format!(
             "{ENTER};
-             SELECT nextval('timeline') AS timestamp, nextval('message_ids') AS id, clock_timestamp() AS now
+             SELECT nextval('timeline') AS timestamp, nextval('message_ids') AS id, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now
              FROM generate_series(1, {count})"
         );
         let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(enter))).await?;
@@ -55,6 +57,6 @@ fn draw(row: &PgRow) -> sqlx::Result<Draw> {
     Ok(Draw {
         timestamp: Timestamp(row.try_get("timestamp")?),
         id: MessageId(row.try_get("id")?),
-        now: row.try_get("now")?,
+        now: OffsetDateTime::UNIX_EPOCH + Duration::microseconds(row.try_get("now")?),
     })
 }

@@ -103,6 +103,7 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
         REST_MAX as i64,
     )
     .map(|row| {
+        // Where there is an id there is a whole row.
         let message = row.id.map(|id| MessageRow {
             application_id: search.application.0,
             id,

@@ -170,6 +170,44 @@ async fn a_caller_finds_what_it_may_read_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_user_whose_id_looks_like_a_term_of_the_index_finds_only_its_own() {
+    let (database, replica) = service().await;
+    let jane = replica.user("jane");
+    jane.send("john", "secret").await;
+    database.until_indexed().await;
+    for id in ["jane:a0", "jane:b0", "jane:c0", "a0:u1:jane", ":u1:jane", "1:jane", "u1:jane"] {
+        let other = replica.user(id);
+        assert_eq!(texts(&other, "secret").await, [""; 0], "{id}");
+        assert_eq!(
+            texts_of(&search(&other, "/messages", "secret", "&with=john").await),
+            [""; 0],
+            "{id}"
+        );
+        other.send("jim", "word").await;
+    }
+    database.until_indexed().await;
+    assert_eq!(texts(&jane, "word").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_member_of_thousands_of_chats_searches_them_all() {
+    let (database, replica) = service().await;
+    let jane = replica.user("jane");
+    let chat = jane.chat("Team", &[]).await;
+    jane.post_into(chat, "needle").await;
+    database
+        .execute(
+            "INSERT INTO chat_members (application_id, chat_number, user_id, joined)
+             SELECT 1, number, 'jane', 1 FROM generate_series(2, 3000) AS number",
+        )
+        .await;
+    for _ in ["pending", "indexed"] {
+        assert_eq!(texts(&jane, "needle").await, ["needle"]);
+        database.until_indexed().await;
+    }
+}
+
+#[tokio::test]
 async fn an_application_searches_chats_and_for_its_users() {
     let database = Database::fresh().await;
     let replica = Replica::start(&database, administered()).await;
