@@ -1,7 +1,7 @@
 //! The web client's files.
 
 use axum::{
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -29,7 +29,8 @@ pub async fn get_page(headers: HeaderMap) -> Answer {
 }
 
 /// A file that the page is made of.
-pub async fn get_file(Path(name): Path<String>, headers: HeaderMap) -> Answer {
+pub async fn get_file(name: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Answer {
+    let Path(name) = name.map_err(|_| Problem::no_such_resource())?;
     find(&name, &headers)
 }
 

@@ -119,46 +119,12 @@ pub async fn find(
     if query.terms().is_empty() {
         return Ok(Vec::new());
     }
-    let finding = find_in_time(connection, application, place, query, before, limit);
+    let finding = async {
+        let mut search = Searching::begin(connection, application, place, query, limit).await?;
+        search.run(before).await?;
+        Ok(search.hits)
+    };
     timeout(SEARCH_TIME_MAX, finding).await.unwrap_or(Err(Error::Overdue))
-}
-
-async fn find_in_time(
-    connection: &mut PgConnection,
-    application: ApplicationId,
-    place: Place,
-    query: &Query,
-    before: Option<i64>,
-    limit: usize,
-) -> Result<Vec<Hit>, Error> {
-    let user = match &place {
-        Place::Everything(user) => Some(user),
-        Place::With(..) | Place::Chat(_) => None,
-    };
-    let (last, chats) = store::search::reach(connection, application, user).await?;
-    let scope = match place {
-        Place::Everything(user) => Scope::User(user, chats),
-        Place::With(user, other) => Scope::Conversation(user, other),
-        Place::Chat(chat) => Scope::Chat(chat),
-    };
-    let end = before.map_or(last.0 + 1, |before| before.min(last.0 + 1));
-    if end <= 1 {
-        return Ok(Vec::new());
-    }
-    let mut search = Searching { connection, application, scope, query, limit, hits: Vec::new() };
-    let (mut stage, mut by_entry) = (Stage::first(end), true);
-    loop {
-        let before = search.hits.len();
-        let entries = search.stage(&stage, by_entry).await?;
-        let found = search.hits.len() - before;
-        if search.hits.len() >= limit {
-            break;
-        }
-        let Some(next) = stage.next(found, limit - search.hits.len()) else { break };
-        by_entry = by_entry && is_read_faster(entries, found, &stage, &next);
-        stage = next;
-    }
-    Ok(search.hits)
 }
 
 /// Whether reading the caller's entries of the next stage is faster than looking up everything that
@@ -209,10 +175,50 @@ struct Searching<'a> {
     scope: Scope,
     query: &'a Query,
     limit: usize,
+    /// The last id that was given to a message when the search began.
+    last: MessageId,
     hits: Vec<Hit>,
 }
 
-impl Searching<'_> {
+impl<'a> Searching<'a> {
+    async fn begin(
+        connection: &'a mut PgConnection,
+        application: ApplicationId,
+        place: Place,
+        query: &'a Query,
+        limit: usize,
+    ) -> Result<Self, Error> {
+        let user = match &place {
+            Place::Everything(user) => Some(user),
+            Place::With(..) | Place::Chat(_) => None,
+        };
+        let (last, chats) = store::search::reach(connection, application, user).await?;
+        let scope = match place {
+            Place::Everything(user) => Scope::User(user, chats),
+            Place::With(user, other) => Scope::Conversation(user, other),
+            Place::Chat(chat) => Scope::Chat(chat),
+        };
+        Ok(Self { connection, application, scope, query, limit, last, hits: Vec::new() })
+    }
+
+    /// Searches stage after stage, until there are enough hits or no more messages.
+    async fn run(&mut self, before: Option<i64>) -> Result<(), Error> {
+        let end = before.map_or(self.last.0 + 1, |before| before.min(self.last.0 + 1));
+        let (mut next, mut by_entry) = ((end > 1).then(|| Stage::first(end)), true);
+        while let Some(stage) = next {
+            let before = self.hits.len();
+            let entries = self.stage(&stage, by_entry).await?;
+            let (found, wanted) = (self.hits.len() - before, self.limit - self.hits.len());
+            if wanted == 0 {
+                break;
+            }
+            next = stage.next(found, wanted);
+            by_entry = by_entry
+                && next.as_ref().is_some_and(|next| is_read_faster(entries, found, &stage, next));
+        }
+        Ok(())
+    }
+
     /// Searches a stage; gives the number of entries that were looked up.
     async fn stage(&mut self, stage: &Stage, by_entry: bool) -> Result<usize, Error> {
         let asked = index::asked(self.application, &self.scope, self.query, stage, by_entry);

@@ -39,7 +39,7 @@ function showSignIn(why) {
 
 /** Back to signing in. A new page forgets everything that the old one held. */
 function signOut(why) {
-  forget();
+  forget(!why);
   if (why) sessionStorage.setItem(WHY, why);
   history.replaceState(null, "", location.pathname);
   location.reload();

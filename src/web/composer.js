@@ -78,7 +78,8 @@ export class Composer {
   }
 
   #onKey(event) {
-    if (event.isComposing) return;
+    // 229: Safari tells of the Enter that accepts a candidate after it has ended the composition.
+    if (event.isComposing || event.keyCode === 229) return;
     const isTouch = matchMedia("(pointer: coarse)").matches;
     if (event.key === "Enter" && !event.shiftKey && !isTouch) {
       event.preventDefault();

@@ -9,7 +9,8 @@
  */
 const STORES = ["messages", "conversations", "outbox", "seen", "meta"];
 
-export function openDatabase(name) {
+/** Opens a copy. Where another tab deletes it, or the browser closes it, the page begins anew. */
+export async function openDatabase(name) {
   const opening = indexedDB.open(name, 1);
   opening.onupgradeneeded = () => {
     const database = opening.result;
@@ -22,7 +23,13 @@ export function openDatabase(name) {
     database.createObjectStore("seen");
     database.createObjectStore("meta");
   };
-  return result(opening);
+  const database = await result(opening);
+  database.onversionchange = () => {
+    database.close();
+    location.reload();
+  };
+  database.onclose = () => location.reload();
+  return database;
 }
 
 export function deleteDatabase(name) {

@@ -74,5 +74,5 @@ export function reconcile(parent, wanted) {
 function replace(old, made) {
   const hadFocus = old.contains(document.activeElement);
   old.replaceWith(made);
-  if (hadFocus) (made.matches("[tabindex], a") ? made : made.querySelector("button, a"))?.focus();
+  if (hadFocus) (made.matches("[tabindex], a") ? made : made.querySelector("article, a, button"))?.focus();
 }

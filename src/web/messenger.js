@@ -93,6 +93,8 @@ export class Messenger {
   // What the service tells.
 
   #onState(state) {
+    // Each attempt would be told anew to whoever listens.
+    if (state === "connecting" && document.body.dataset.state === "offline") return;
     this.#isCurrent = state === "current";
     document.body.dataset.state = state;
     if ($("state").textContent !== STATES[state]) $("state").textContent = STATES[state];
@@ -104,6 +106,7 @@ export class Messenger {
 
   #onChange(messages) {
     // After a reset nothing of the open conversation is as it was.
+    if (!messages) this.#isCurrent = false;
     if (!messages && this.#open) this.#thread.open(this.#open);
     for (const message of messages ?? []) this.#announce(message);
     this.#refresh();

@@ -49,19 +49,26 @@ export class Outbox {
     let failures = 0;
     while (!this.#signal.aborted) {
       const woken = new Promise((resolve) => { this.#wake = resolve; });
-      const item = (await this.#store.outbox()).find(({ refused }) => !refused);
-      if (!item) {
-        await woken;
-        continue;
-      }
       try {
-        await this.#store.sent(item, await this.#send(item));
+        const item = (await this.#store.outbox()).find(({ refused }) => !refused);
+        if (item) await this.#deliver(item);
+        else await woken;
         failures = 0;
       } catch (problem) {
         if (problem.status === 401) return this.#onSignedOut(problem);
-        if (problem.status > 0 && !problem.isTemporary) await this.#refuse(item, problem);
-        else await Promise.race([woken, pause(failures++)]);
+        // The service cannot be reached, or the copy cannot be written: neither for ever.
+        await Promise.race([woken, pause(failures++)]);
       }
+    }
+  }
+
+  async #deliver(item) {
+    try {
+      await this.#store.sent(item, await this.#send(item));
+    } catch (problem) {
+      const isFinal = problem.status > 0 && problem.status !== 401 && !problem.isTemporary;
+      if (!isFinal) throw problem;
+      await this.#refuse(item, problem);
     }
   }
 

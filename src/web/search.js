@@ -60,6 +60,7 @@ export class Search {
     const personal = isMine ? `You to ${to}` : from;
     const place = isChat(key) ? `${this.#nameFor(key)} · ${isMine ? "You" : (from ?? "")}` : personal;
     const onclick = (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       this.#onOpen(key, message);
     };

@@ -10,21 +10,34 @@ const SCOPE = "scope";
 export function currentToken() {
   const given = /^#token=(.+)$/.exec(location.hash)?.[1];
   if (given) {
-    keep(decodeURIComponent(given));
     history.replaceState(null, "", location.pathname);
+    keep(decoded(given));
   }
   return sessionStorage.getItem(TOKEN);
 }
 
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Keeps a token for this tab. The same user finds the copy again, with what was not sent yet. */
 export function keep(token, user = "") {
+  const isSame = sessionStorage.getItem("user") === user.trim();
+  const scope = (isSame && sessionStorage.getItem(SCOPE)) || `session-${key()}`;
   sessionStorage.clear();
   sessionStorage.setItem(TOKEN, token.trim());
   sessionStorage.setItem("user", user.trim());
-  sessionStorage.setItem(SCOPE, `session-${key()}`);
+  sessionStorage.setItem(SCOPE, scope);
 }
 
-export function forget() {
-  sessionStorage.clear();
+/** Forgets the token; where the person has signed out, whose copy this is as well. */
+export function forget(isSignedOut) {
+  if (isSignedOut) sessionStorage.clear();
+  else sessionStorage.removeItem(TOKEN);
 }
 
 /**

@@ -114,7 +114,7 @@ class Store {
       const held = await conversation({ conversations }, `chats/${chat.number}`, chat.created);
       if (held.chat?.timestamp > chat.timestamp) return;
       const due = held.due > chat.timestamp ? held.due : undefined;
-      await result(conversations.put({ ...held, chat, due }));
+      await result(conversations.put({ ...held, at: held.at || Date.parse(chat.created), chat, due }));
     });
   }
 

@@ -11,19 +11,21 @@
  *   store.apply(entries, cursor)   stores both in ONE transaction. An entry is {id, timestamp, message}: put
  *                                  the message, unless a newer one (by `timestamp`) is held. Or it is
  *                                  {chat, timestamp}: the chat has changed, fetch it when convenient. Leave
- *                                  out what has neither; it is told again, or is not yours any more.
+ *                                  out what has neither; it is told again, or is not yours any more. (Who is a
+ *                                  member of a chat again finds what was sent meanwhile in its history.)
  *   store.clear()                  forgets everything: the service was restored and knows less than the copy
  *
  *   onState(state, error)          "connecting", "current" (everything so far is stored), or "offline"
  *
  * It returns when `signal` is aborted, and throws a Refusal when asking again is of no use: the token has
- * ended (401), or is not a user's.
+ * ended (401), or is not a user's (403, 422).
  */
-export async function sync({ base = "", token, store, signal, onState = () => {} }) {
+export async function sync({ base = "", token, store, signal = NEVER, onState = () => {} }) {
   const wishes = { base, token, store, signal, onState };
   for (let failures = 0; !signal.aborted; failures += 1) {
     let error;
     onState("connecting");
+    if (signal.aborted) return;
     try {
       await follow(wishes, () => { failures = 0; });
     } catch (thrown) {
@@ -32,6 +34,7 @@ export async function sync({ base = "", token, store, signal, onState = () => {}
     }
     if (signal.aborted) return;
     onState("offline", error);
+    if (signal.aborted) return;
     await pause(failures, error?.retryAfter ?? 0, signal);
   }
 }
@@ -40,7 +43,7 @@ export async function sync({ base = "", token, store, signal, onState = () => {}
 export class Refusal extends Error {
   constructor(status, detail, retryAfter) {
     super(detail);
-    Object.assign(this, { status, retryAfter, isFinal: status < 500 && ![408, 410, 429].includes(status) });
+    Object.assign(this, { status, retryAfter, isFinal: [400, 401, 403, 406, 422].includes(status) });
   }
 }
 
@@ -50,6 +53,7 @@ const SILENCE_MS = 40_000;
 const DOUBT_MS = 20_000;
 const PAUSE_MS = 1000;
 const PAUSE_MAX_MS = 30_000;
+const NEVER = new AbortController().signal;
 
 /** Follows one stream to its end; throws when it breaks. */
 async function follow({ base, token, store, signal, onState }, onHeard) {
@@ -65,13 +69,15 @@ async function follow({ base, token, store, signal, onState }, onHeard) {
     const eventsIn = eventReader();
     for (let piece = await body.read(); !piece.done; piece = await body.read()) {
       line.hear();
-      onHeard();
       const events = eventsIn(piece.value);
       if (events.some(({ event }) => event === "reset")) return await store.clear();
       const entries = events.filter(({ event }) => event === "update").map(({ data }) => JSON.parse(data));
       const next = Number(events.findLast(({ id }) => id)?.id ?? cursor);
       if (next !== cursor) await store.apply(entries, (cursor = next));
       if (events.some(({ event }) => event === "current")) onState("current");
+      // Only what is stored is progress: a full disk is no reason to ask again at once.
+      if (events.some(({ event }) => event)) onHeard();
+      line.hear();
     }
   } finally {
     line.end();

@@ -16,7 +16,7 @@ export class Thread {
    * still come, such as a message from before the one that was just sent.
    */
   #call; #store; #user; #on;
-  #key = null; #conversation; #oldest; #newFrom; #isComplete = false; #isBusy = false;
+  #key = null; #conversation; #oldest; #newFrom; #isComplete = false; #going = null;
   #begun = 0; #shown = 0;
 
   constructor({ call, store, user, on }) {
@@ -31,12 +31,13 @@ export class Thread {
   }
 
   async open(key) {
-    [this.#key, this.#oldest, this.#isComplete, this.#isBusy] = [key, undefined, false, false];
+    [this.#key, this.#oldest, this.#isComplete, this.#going] = [key, undefined, false, null];
     $("log").replaceChildren();
     const held = await this.#store.messagesBefore(key, Number.MAX_SAFE_INTEGER, PAGE);
     const [unread] = await this.#store.unread(key);
     if (this.#key !== key) return;
-    this.#oldest = held.length < PAGE ? undefined : held.at(-1);
+    const whole = beforeGap(held);
+    this.#oldest = held.length < PAGE && whole === held.length ? undefined : held[whole - 1];
     this.#isComplete = !isChat(key) && !this.#oldest;
     this.#newFrom = unread?.id;
     await this.render();
@@ -84,10 +85,15 @@ export class Thread {
 
   #rows(messages, quoted) {
     const rows = [];
+    let day;
     messages.forEach((message, at) => {
       const [before, after] = [messages[at - 1], messages[at + 1]];
-      const isNewDay = message.created && !(before?.created && dayKey(before.created) === dayKey(message.created));
-      if (isNewDay) rows.push(this.#day(message.created));
+      // A tombstone that was never held does not tell its day.
+      const isNewDay = message.created && dayKey(message.created) !== day;
+      if (isNewDay) {
+        day = dayKey(message.created);
+        rows.push(this.#day(message));
+      }
       const isNew = message.id === this.#newFrom;
       if (isNew) rows.push(["new", "", () => element("li", { class: "day new" }, element("span", {}, "New"))]);
       rows.push(this.#row(message, quoted.get(message.replyTo), {
@@ -98,9 +104,9 @@ export class Thread {
     return rows;
   }
 
-  #day(date) {
-    const name = dayOf(date);
-    return [`day ${dayKey(date)}`, name, () => element("li", { class: "day" }, element("span", {}, name))];
+  #day({ id, created }) {
+    const name = dayOf(created);
+    return [`day ${id}`, name, () => element("li", { class: "day" }, element("span", {}, name))];
   }
 
   #row(message, quoted, run) {
@@ -144,11 +150,17 @@ export class Thread {
     while (this.#key && $("messages").scrollTop < NEAR && (await this.#older()));
   }
 
-  /** Goes one page back; tells whether there was one. */
-  async #older() {
-    const key = this.#key;
-    if (this.#isBusy || this.#isComplete || !key) return false;
-    this.#isBusy = true;
+  /** Goes one page back; tells whether there was one. Whoever asks meanwhile waits for the same page. */
+  #older() {
+    if (this.#going || this.#isComplete || !this.#key) return this.#going ?? false;
+    const going = this.#fetchOlder(this.#key).finally(() => {
+      if (this.#going === going) this.#going = null;
+    });
+    this.#going = going;
+    return going;
+  }
+
+  async #fetchOlder(key) {
     try {
       const page = await olderMessages(this.#call, this.#store, key, this.#oldest);
       if (this.#key !== key) return false;
@@ -160,10 +172,17 @@ export class Thread {
     } catch {
       // Offline: the next scroll asks again.
       return false;
-    } finally {
-      if (this.#key === key) this.#isBusy = false;
     }
   }
+}
+
+/**
+ * How many of the newest messages follow each other: where the user was not a member of a chat for a while,
+ * what was sent then is in the history alone.
+ */
+function beforeGap(held) {
+  const gap = held.findIndex((message, at) => at > 0 && message.chat && message.number !== held[at - 1].number - 1);
+  return gap < 0 ? held.length : gap;
 }
 
 function isRun(one, next) {

@@ -56,9 +56,11 @@ export function addressOf(key) {
 
 /** The conversation that an address stands for, or null. */
 export function keyAt(address) {
-  const [, kind, name] = /^#\/(users|chats)\/(.+)$/.exec(address) ?? [];
+  const [, kind, encoded] = /^#\/(users|chats)\/([^/]+)$/.exec(address) ?? [];
   try {
-    return kind ? `${kind}/${decodeURIComponent(name)}` : null;
+    const name = decodeURIComponent(encoded ?? "");
+    const isName = kind === "chats" ? /^\d+$/.test(name) : /^[^/]+$/.test(name);
+    return isName ? `${kind}/${name}` : null;
   } catch {
     return null;
   }

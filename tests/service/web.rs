@@ -54,7 +54,7 @@ async fn a_file_is_sent_again_only_when_it_has_changed() {
 async fn what_is_no_file_or_no_method_of_one_is_a_problem() {
     let (_database, replica) = service().await;
     let nobody = replica.nobody();
-    for path in ["/web/nothing.js", "/web/mod.rs", "/web/", "/web/..%2fmod.rs"] {
+    for path in ["/web/nothing.js", "/web/mod.rs", "/web/", "/web/..%2fmod.rs", "/web/%ff"] {
         nobody.get(path).await.expect_problem(404, "no-such-resource");
     }
     for path in ["/", "/web/sync.js"] {
