@@ -7,9 +7,9 @@ FROM generate_series(0, 19999) AS rank;
 ALTER TABLE bench_words ADD PRIMARY KEY (rank);
 
 INSERT INTO chats (application_id, number, timestamp, name, owner, created, messages, members)
-VALUES (1, 1, nextval('timeline'), 'bench', 'heavy', now(), :messages, 1);
-INSERT INTO chat_members (application_id, chat_number, user_id, joined) VALUES (1, 1, 'heavy', 1);
-UPDATE applications SET chats = 1 WHERE id = 1;
+VALUES (1, 1000, nextval('timeline'), 'bench', 'heavy', now(), :messages, 1);
+INSERT INTO chat_members (application_id, chat_number, user_id, joined) VALUES (1, 1000, 'heavy', 1);
+UPDATE applications SET chats = 1000 WHERE id = 1;
 
 WITH drawn AS (
     SELECT number, random() AS share FROM generate_series(1, :messages) AS number
@@ -35,7 +35,7 @@ new AS (
 stored AS (
     INSERT INTO messages (application_id, id, timestamp, sender, recipient, chat_number, number, created, read, text, deleted)
     SELECT 1, id, timestamp, sender, CASE WHEN NOT in_chat THEN 'user-' || floor(random() * 1000) END,
-           CASE WHEN in_chat THEN 1 END, CASE WHEN in_chat THEN number END, now(), false, text, false
+           CASE WHEN in_chat THEN 1000 END, CASE WHEN in_chat THEN number END, now(), false, text, false
     FROM new
     RETURNING application_id, id, sender, recipient, chat_number
 )

@@ -44,7 +44,7 @@ async fn latencies(service: &Service, database: &mut PgConnection) {
     for (place, user, path) in [
         ("a user with few messages", "light", "/messages"),
         ("a user with many", "heavy", "/messages"),
-        ("a chat", "heavy", "/chats/1/messages"),
+        ("a chat", "heavy", "/chats/1000/messages"),
     ] {
         for kind in [
             "rare word",
@@ -83,7 +83,7 @@ async fn latencies(service: &Service, database: &mut PgConnection) {
 /// Queries of a kind; phrases and parts are taken from messages that the search may find.
 async fn queries(database: &mut PgConnection, kind: &str, place: &str, user: &str) -> Vec<String> {
     let own = match place {
-        "a chat" => "chat_number = 1".to_owned(),
+        "a chat" => "chat_number = 1000".to_owned(),
         _ => format!("sender = '{user}'"),
     };
     let text = |of: &str, part: &str| {

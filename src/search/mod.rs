@@ -26,7 +26,7 @@
 //! The beginning of a word is dear to look up where half of all messages have one (15 to 50 ms), so a
 //! search checks the caller's own entries instead where these are fewer ([`is_read_faster`]).
 //!
-//! Measured by `make bench ROW=search MESSAGES=1000000` on 2 cores that it shared with PostgreSQL and
+//! Measured by `benches/measure` among 1,000,000 messages of `benches/search.sql`, on 2 cores that it shared with PostgreSQL and
 //! the load, in ms as p50 and p99; a single word counts as the beginning of one:
 //!
 //! | | 2,000 messages | 100,000 messages | a chat of 50,000 |
