@@ -75,10 +75,7 @@ pub async fn serve(config: ServeConfig) -> Outcome {
     let (hub, outbox_wake) = spawn_listener(&mut life, database_url, limits)?;
     let pool = store::pool(database_url)?;
     let broker = spawn_publisher(&mut life, database_url, events, outbox_wake)?;
-    let waiting = timeline.clone();
-    let indexing = Session::new(database_url, Purpose::Indexing)?;
-    let indexer = Indexer::new(indexing, Arc::new(move || waiting.waiting()));
-    life.spawn("indexer", indexer.run(life.stop()));
+    spawn_indexer(&mut life, database_url, timeline.clone())?;
     let stop = life.stop();
     let measuring = measure(pool.clone(), broker.clone(), metrics.clone());
     life.spawn("meter", async move { stop.run_until_cancelled(measuring).await.unwrap_or(()) });
@@ -164,6 +161,14 @@ fn spawn_listener(
     Ok((hub, outbox_wake))
 }
 
+/// Starts what indexes texts; it rests while changes wait.
+fn spawn_indexer(life: &mut Lifecycle, database_url: &str, timeline: Timeline) -> store::Result<()> {
+    let session = Session::new(database_url, Purpose::Indexing)?;
+    let indexer = Indexer::new(session, Arc::new(move || timeline.waiting()));
+    life.spawn("indexer", indexer.run(life.stop()));
+    Ok(())
+}
+
 /// Starts what publishes events, where a broker is configured.
 fn spawn_publisher(
     life: &mut Lifecycle,
@@ -194,17 +199,15 @@ fn spawn_publisher(
 /// which nobody else does where nobody asks for the metrics.
 async fn measure(pool: store::PgPool, broker: Broker, metrics: PrometheusHandle) {
     loop {
-        if let Ok(mut connection) = pool.acquire().await
-            && let Ok(backlog) = store::outbox::backlog(&mut connection).await
-        {
-            let age = backlog.oldest.map_or(0.0, |oldest| (backlog.now - oldest).as_seconds_f64());
-            metrics::gauge!("messages_outbox_events").set(backlog.events as f64);
-            metrics::gauge!("messages_outbox_oldest_seconds").set(age);
-        }
-        if let Ok(mut connection) = pool.acquire().await
-            && let Ok(pending) = store::search::count_pending(&mut connection).await
-        {
-            metrics::gauge!("messages_search_pending").set(pending as f64);
+        if let Ok(mut connection) = pool.acquire().await {
+            if let Ok(backlog) = store::outbox::backlog(&mut connection).await {
+                let age = backlog.oldest.map_or(0.0, |oldest| (backlog.now - oldest).as_seconds_f64());
+                metrics::gauge!("messages_outbox_events").set(backlog.events as f64);
+                metrics::gauge!("messages_outbox_oldest_seconds").set(age);
+            }
+            if let Ok(pending) = store::search::count_pending(&mut connection).await {
+                metrics::gauge!("messages_search_pending").set(pending as f64);
+            }
         }
         metrics::gauge!("messages_broker_connected").set(f64::from(u8::from(broker.is_publishing())));
         metrics.run_upkeep();

@@ -23,7 +23,7 @@ const SENDERS: usize = 64;
 const STOP_INDEXER: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                             WHERE application_name = 'messages indexer' AND datname = current_database()";
 
-/// The lock of the indexer, as `store/search.rs` has it.
+/// The lock of the indexer, as `store/lane.rs` has it.
 const INDEXER: &str = "7305808869231650170";
 
 pub async fn measure(service: Arc<Service>) {

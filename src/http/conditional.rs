@@ -80,6 +80,20 @@ impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
     }
 }
 
+/// Whether `If-None-Match` names an entity tag that is no timestamp, given by what stands in its quotes.
+pub fn names(headers: &HeaderMap, opaque: &str) -> bool {
+    let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+    lines.map(str::trim).any(|mut rest| {
+        while let (false, Ok((tag, tail))) = (rest.is_empty(), next_tag(rest)) {
+            if tag == opaque || tag == "*" {
+                return true;
+            }
+            rest = tail;
+        }
+        false
+    })
+}
+
 /// Reads a list of entity tags over all lines of a header; `None` where there is no line.
 fn read(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, ()> {
     let mut timestamps = Vec::new();

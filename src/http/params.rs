@@ -189,9 +189,7 @@ impl<S: Sync> FromRequestParts<S> for HistoryParams {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let ListQuery { before, after, limit } = query(parts).await?;
-        let position = |name, value: String| i64::parse(value).ok_or_else(|| malformed_number(name));
-        let before = before.map(|before| position("before", before)).transpose()?;
-        let after = after.map(|after| position("after", after)).transpose()?;
+        let (before, after) = (number("before", before)?, number("after", after)?);
         let limit = list_limit(limit.as_deref())?;
         let span = match (before, after) {
             (Some(_), Some(_)) => {
@@ -207,6 +205,11 @@ impl<S: Sync> FromRequestParts<S> for HistoryParams {
 
 fn malformed_after() -> Problem {
     Problem::malformed("after must be the next of the page before")
+}
+
+/// A number of digits alone, where there is one.
+pub fn number(name: &str, value: Option<String>) -> Result<Option<i64>, Problem> {
+    value.map(|value| i64::parse(value).ok_or_else(|| malformed_number(name))).transpose()
 }
 
 /// The limit of a page of a list.
@@ -290,7 +293,7 @@ fn whole_number(name: &str, value: Option<&str>) -> Result<Option<i64>, Problem>
     value.map(|value| parse(value).ok_or_else(|| malformed_number(name))).transpose()
 }
 
-pub fn malformed_number(name: &str) -> Problem {
+fn malformed_number(name: &str) -> Problem {
     Problem::malformed(format!("{name} must be a whole number"))
 }
 

@@ -14,7 +14,7 @@ use super::{
     history::size,
     media::{Accept, PlainJson},
     openapi::{SearchPage, SearchProblems},
-    params::{ChatPath, Position, list_limit, malformed_number, query},
+    params::{ChatPath, list_limit, number, query},
     problem::Problem,
     representation::{HitList, Json, Page},
 };
@@ -133,10 +133,7 @@ impl<S: Sync> FromRequestParts<S> for SearchParams {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let SearchQuery { q, with, chat, before, limit } = query(parts).await?;
-        let position =
-            |name, value: String| <i64 as Position>::parse(value).ok_or_else(|| malformed_number(name));
-        let before = before.map(|before| position("before", before)).transpose()?;
-        let chat = chat.map(|chat| position("chat", chat)).transpose()?;
+        let (before, chat) = (number("before", before)?, number("chat", chat)?);
         let limit = list_limit(limit.as_deref())?;
         let query = search::Query::parse(&q.unwrap_or_default())
             .map_err(|error| Problem::invalid_field("q", error.to_string()))?;

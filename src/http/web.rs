@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Answer, problem::Problem, request::ForEverybody};
+use super::{Answer, conditional, problem::Problem, request::ForEverybody};
 use crate::web::{self, File};
 
 /// What the page may do: run and fetch what this service serves, and nothing else. No text can become
@@ -42,18 +42,10 @@ fn find(name: &str, headers: &HeaderMap) -> Answer {
 }
 
 fn answer(file: &'static File, headers: &HeaderMap) -> Response {
-    let tag = [(header::ETAG, file.entity_tag.as_str())];
-    if knows(headers, &file.entity_tag) {
+    // Weak, because the same tag serves every encoding of the file.
+    let tag = [(header::ETAG, format!("W/\"{}\"", file.tag))];
+    if conditional::names(headers, &file.tag) {
         return (StatusCode::NOT_MODIFIED, HEADERS, tag).into_response();
     }
     (HEADERS, tag, [(header::CONTENT_TYPE, file.media_type)], file.content).into_response()
-}
-
-/// Whether the caller has the file already (RFC 9110, section 13.1.2).
-fn knows(headers: &HeaderMap, entity_tag: &str) -> bool {
-    let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    lines
-        .flat_map(|line| line.split(','))
-        .any(|tag| tag.trim() == "*" || opaque(tag) == opaque(entity_tag))
 }

@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 pub use broker::{BrokerConfig, QueueType};
 
 use crate::store::{
-    self, Session,
+    self, Lead, Session,
     outbox::{self, Event},
 };
 use broker::Channel;
@@ -109,7 +109,7 @@ impl Publisher {
     /// Waits for its turn, connects to the broker and drains the outbox until something fails.
     async fn lead(&mut self, pause: &mut Duration) -> Result<(), Error> {
         while !store::in_time(STATEMENT_TIME_MAX, async {
-            outbox::try_lead(self.session.connection().await?).await
+            store::try_lead(self.session.connection().await?, Lead::Publishing).await
         })
         .await?
         {

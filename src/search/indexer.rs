@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::index::terms_of;
-use crate::store::{self, Session, search};
+use crate::store::{self, Lead, Session, search};
 
 /// Changes that are moved in one transaction: some 20 ms of work.
 const BATCH_CHANGES: i64 = 500;
@@ -63,7 +63,7 @@ impl Indexer {
     /// Waits for its turn and indexes until something fails.
     async fn lead(&mut self) -> store::Result<()> {
         while !store::in_time(BATCH_TIME_MAX, async {
-            search::try_lead(self.session.connection().await?).await
+            store::try_lead(self.session.connection().await?, Lead::Indexing).await
         })
         .await?
         {

@@ -12,6 +12,20 @@ use crate::domain::{MessageId, Timestamp};
 const ENTER: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
                      SELECT pg_advisory_xact_lock(7305808869231650168)";
 
+/// What one replica does at a time, each under a lock of its own.
+#[derive(Debug, Clone, Copy)]
+#[repr(i64)]
+pub enum Lead {
+    Publishing = 7_305_808_869_231_650_169,
+    Indexing = 7_305_808_869_231_650_170,
+}
+
+/// Takes the lock of a lead for as long as the connection lives, unless another replica has it.
+pub async fn try_lead(connection: &mut PgConnection, lead: Lead) -> Result<bool> {
+    let leads = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "leads!""#, lead as i64);
+    Ok(leads.fetch_one(connection).await?)
+}
+
 /// Proof that this transaction holds the lane's lock, and so is the only one, on any replica, that
 /// draws timestamps.
 ///

@@ -129,14 +129,6 @@ pub async fn delete<'a>(
     Ok(())
 }
 
-/// Takes the publisher's lock for as long as the connection lives, unless another replica has it.
-pub async fn try_lead(connection: &mut PgConnection) -> Result<bool> {
-    let leads = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(7305808869231650169) AS "leads!""#)
-        .fetch_one(connection)
-        .await?;
-    Ok(leads)
-}
-
 /// Measures what waits.
 pub async fn backlog(connection: &mut PgConnection) -> Result<Backlog> {
     let measured = sqlx::query!(

@@ -51,46 +51,8 @@ pub struct Candidates {
 pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Result<Candidates> {
     let Readers { user, with, chats } = search.readers;
     let chats: Vec<_> = chats.iter().map(|chat| chat.0).collect();
-    let rows = sqlx::query!(
-        r#"
-        WITH looked_up AS MATERIALIZED (
-            SELECT message_id, terms @@ ($3::text)::tsquery AS matches
-            FROM search_entries
-            WHERE terms @@ ($2::text)::tsquery AND message_id >= $4 AND message_id < $5
-        ),
-        candidates AS MATERIALIZED (
-            SELECT message_id FROM looked_up WHERE matches
-            UNION
-            SELECT message_id
-            FROM search_pending
-            WHERE application_id = $1 AND message_id >= $4 AND message_id < $5
-              AND CASE
-                  WHEN chat_number IS NOT NULL THEN chat_number = ANY($6::bigint[])
-                  ELSE sender = $7 AND recipient = coalesce($8, recipient)
-                    OR recipient = $7 AND sender = coalesce($8, sender)
-              END
-        )
-        SELECT (SELECT count(*) FROM looked_up) AS "looked_up!",
-               ARRAY(
-                   SELECT message_id FROM candidates ORDER BY message_id DESC OFFSET $9 LIMIT $10
-               ) AS "rest!",
-               m.id AS "id?", m.timestamp AS "timestamp?", m.sender, m.recipient, m.chat_number,
-               m.number, m.created AS "created?", m.edited, m.read AS "read?", m.text, m.files,
-               m.attributes AS "attributes: Json<Box<RawValue>>", m.reply_to, m.deleted AS "deleted?"
-        FROM (VALUES (1)) AS once
-        LEFT JOIN LATERAL (
-            SELECT m.*
-            FROM (SELECT message_id FROM candidates ORDER BY message_id DESC) AS candidate
-            CROSS JOIN LATERAL (
-                -- The limit keeps this a lookup by key.
-                SELECT * FROM messages
-                WHERE application_id = $1 AND id = candidate.message_id
-                LIMIT 1
-            ) AS m
-            ORDER BY candidate.message_id DESC
-            LIMIT $9
-        ) AS m ON TRUE
-        "#,
+    let rows = sqlx::query_file!(
+        "src/store/search_candidates.sql",
         search.application.0,
         search.index,
         search.entry,
@@ -241,12 +203,6 @@ pub async fn merge(connection: &mut PgConnection) -> Result<()> {
     let merging = sqlx::query_scalar!(r#"SELECT gin_clean_pending_list('search_terms') AS "pages!""#);
     merging.fetch_one(connection).await?;
     Ok(())
-}
-
-/// Takes the indexer's lock for as long as the connection lives, unless another replica has it.
-pub async fn try_lead(connection: &mut PgConnection) -> Result<bool> {
-    let leads = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(7305808869231650170) AS "leads!""#);
-    Ok(leads.fetch_one(connection).await?)
 }
 
 /// Counts what is pending, up to [`PENDING_COUNT_MAX`].

@@ -12,8 +12,8 @@ pub struct File {
     pub name: &'static str,
     pub content: &'static [u8],
     pub media_type: &'static str,
-    /// Changes with the content. Weak, because the same tag serves every encoding of it.
-    pub entity_tag: String,
+    /// Changes with the content.
+    pub tag: String,
 }
 
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
@@ -64,7 +64,7 @@ impl File {
             Some((_, "svg")) => "image/svg+xml; charset=utf-8",
             _ => "application/octet-stream",
         };
-        Self { name, content, media_type, entity_tag: format!("W/\"{:016x}\"", xxh3_64(content)) }
+        Self { name, content, media_type, tag: format!("{:016x}", xxh3_64(content)) }
     }
 }
 

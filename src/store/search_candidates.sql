@@ -1,0 +1,40 @@
+-- What may match: entries that are looked up ($2) and match ($3), and pending changes, both within a
+-- range of ids ($4, $5) and within what the caller may read; the newest $9 with their data, and the
+-- ids of the $10 after them.
+WITH looked_up AS MATERIALIZED (
+    SELECT message_id, terms @@ ($3::text)::tsquery AS matches
+    FROM search_entries
+    WHERE terms @@ ($2::text)::tsquery AND message_id >= $4 AND message_id < $5
+),
+candidates AS MATERIALIZED (
+    SELECT message_id FROM looked_up WHERE matches
+    UNION
+    SELECT message_id
+    FROM search_pending
+    WHERE application_id = $1 AND message_id >= $4 AND message_id < $5
+      AND CASE
+          WHEN chat_number IS NOT NULL THEN chat_number = ANY($6::bigint[])
+          ELSE sender = $7 AND recipient = coalesce($8, recipient)
+            OR recipient = $7 AND sender = coalesce($8, sender)
+      END
+)
+SELECT (SELECT count(*) FROM looked_up) AS "looked_up!",
+       ARRAY(
+           SELECT message_id FROM candidates ORDER BY message_id DESC OFFSET $9 LIMIT $10
+       ) AS "rest!",
+       m.id AS "id?", m.timestamp AS "timestamp?", m.sender, m.recipient, m.chat_number,
+       m.number, m.created AS "created?", m.edited, m.read AS "read?", m.text, m.files,
+       m.attributes AS "attributes: Json<Box<RawValue>>", m.reply_to, m.deleted AS "deleted?"
+FROM (VALUES (1)) AS once
+LEFT JOIN LATERAL (
+    SELECT m.*
+    FROM (SELECT message_id FROM candidates ORDER BY message_id DESC) AS candidate
+    CROSS JOIN LATERAL (
+        -- The limit keeps this a lookup by key.
+        SELECT * FROM messages
+        WHERE application_id = $1 AND id = candidate.message_id
+        LIMIT 1
+    ) AS m
+    ORDER BY candidate.message_id DESC
+    LIMIT $9
+) AS m ON TRUE
