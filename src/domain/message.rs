@@ -68,6 +68,21 @@ impl Message {
         is(one, other) || is(other, one)
     }
 
+    /// How much of data it has, in bytes: text, attributes and files.
+    pub fn data_bytes(&self) -> usize {
+        let content = self.content.iter();
+        content
+            .map(|content| {
+                let text = content.text.as_ref().map_or(0, |text| text.as_str().len());
+                let attributes =
+                    content.attributes.as_ref().map_or(0, |attributes| attributes.as_json().get().len());
+                // Each file stands in quotes and has a comma.
+                let files: usize = content.files.iter().map(|file| file.as_str().len() + 3).sum();
+                text + attributes + files
+            })
+            .sum()
+    }
+
     /// The uses of files that begin or end with this message's creation or deletion.
     pub fn file_uses(&self, in_use: bool) -> Vec<FileUse> {
         let files = self.content.iter().flat_map(|content| content.files.iter());

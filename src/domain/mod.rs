@@ -10,6 +10,7 @@ mod message;
 mod refusal;
 mod text;
 mod timestamp;
+mod version;
 
 /// Reads the wall clock. Time is an argument: `app.rs` hands this over.
 pub type Clock = fn() -> std::time::SystemTime;
@@ -24,3 +25,4 @@ pub use message::{Content, FILES_MAX, FileUse, Files, Message, Recipient};
 pub use refusal::{Invalid, Refusal};
 pub use text::{TEXT_CHARS_MAX, Text};
 pub use timestamp::Timestamp;
+pub use version::Version;

@@ -17,7 +17,7 @@ use super::{
     representation::{Json, Message, MessageList, Page},
 };
 use crate::{
-    domain::{Content, Message as Stored, Recipient},
+    domain::{Message as Stored, Recipient},
     store,
 };
 
@@ -82,6 +82,9 @@ pub async fn list_chat_messages(
     Ok(answer(accept.media_type, found, limit))
 }
 
+/// What a message has beside its data, in bytes of JSON.
+const BYTES_BESIDE: usize = 200;
+
 fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Response {
     let page = Page::cut_at(found, limit, size, position);
     let messages = page.items.iter().map(|message| Message::from(message.as_ref())).collect();
@@ -90,12 +93,7 @@ fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Resp
 
 /// About how long a message is as JSON, in bytes.
 pub fn size(message: &Arc<Stored>) -> usize {
-    let of = |content: &Content| {
-        let text = content.text.as_ref().map_or(0, |text| text.as_str().len());
-        let attributes = content.attributes.as_ref().map_or(0, |raw| raw.as_json().get().len());
-        text + attributes + content.files.iter().map(|file| file.as_str().len() + 3).sum::<usize>()
-    };
-    200 + message.content.as_ref().map_or(0, of)
+    BYTES_BESIDE + message.data_bytes()
 }
 
 /// Where a message stands in its conversation: by its number in a chat, else by its id.

@@ -7,7 +7,11 @@ use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 
 use super::{Result, messages::MessageRow};
-use crate::domain::{ApplicationId, ChatNumber, Message, MessageId, Timestamp, UserId};
+use crate::domain::{ApplicationId, ChatNumber, MessageId, Timestamp, UserId, Version};
+
+/// What every message has beside its data counts this much, in bytes of JSON (as in
+/// `pages_with_messages.sql`).
+pub const ENTRY_BYTES: i64 = 200;
 
 /// A page of the timeline, as one caller asks for it.
 #[derive(Debug, Clone)]
@@ -49,7 +53,7 @@ pub struct Entry {
 pub enum Subject {
     /// With the message as it is now at its newest entry of a page that was asked for with data,
     /// if the user may still read it.
-    Message(MessageId, Option<Arc<Message>>),
+    Message(MessageId, Option<Arc<Version>>),
     Chat(ChatNumber),
 }
 
@@ -85,9 +89,9 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
         SELECT asked.ordinal        AS "ordinal!",
                newest.timestamp     AS "latest?",
                CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "last_given!",
-               page.timestamp       AS "timestamp?",
-               page.message_id      AS "message_id?",
-               page.chat_number     AS "chat_number?"
+               page.timestamps      AS "timestamps?",
+               page.messages        AS "messages?: Vec<Option<i64>>",
+               page.chats           AS "chats?: Vec<Option<i64>>"
         FROM timeline
         CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
             WITH ORDINALITY AS asked (application_id, user_id, after, entries_max, ordinal)
@@ -99,15 +103,19 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
             LIMIT 1
         ) AS newest ON TRUE
         LEFT JOIN LATERAL (
-            SELECT u.timestamp, u.message_id, u.chat_number
-            FROM updates AS u
-            WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
-              AND u.timestamp > asked.after
-              AND newest.timestamp > asked.after
-            ORDER BY u.timestamp
-            LIMIT asked.entries_max
+            -- One row with all entries costs far less than a row for each.
+            SELECT array_agg(entry.timestamp) AS timestamps, array_agg(entry.message_id) AS messages,
+                   array_agg(entry.chat_number) AS chats
+            FROM (
+                SELECT u.timestamp, u.message_id, u.chat_number
+                FROM updates AS u
+                WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
+                  AND u.timestamp > asked.after
+                  AND newest.timestamp > asked.after
+                ORDER BY u.timestamp
+                LIMIT asked.entries_max
+            ) AS entry
         ) AS page ON TRUE
-        ORDER BY asked.ordinal, page.timestamp
         "#,
         &columns.applications,
         &columns.users as &[&str],
@@ -119,12 +127,16 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
     let mut pages = PageBuilder::new(requests.len());
     for row in rows {
         let page = pages.at(row.ordinal, row.latest, row.last_given);
-        page.entries.extend(Entry::new(row.timestamp, row.message_id, row.chat_number, None));
+        let subjects = row.messages.into_iter().flatten().zip(row.chats.into_iter().flatten());
+        let entries = row.timestamps.into_iter().flatten().zip(subjects);
+        page.entries = entries
+            .filter_map(|(timestamp, (message, chat))| Entry::new(Some(timestamp), message, chat, None))
+            .collect();
     }
     Ok(pages.finish())
 }
 
-/// As [`read`], with the present data of every message; what every message has counts 200 bytes.
+/// As [`read`], with the present data of every message.
 ///
 /// A message that is listed more than once is read and counted once, at its first entry: so it is
 /// on the page wherever the page ends. It is handed over with its newest entry of the page.
@@ -181,11 +193,11 @@ struct PageRow {
 impl PageRow {
     fn into_entry(self) -> Option<Entry> {
         let (timestamp, message, chat) = (self.update_timestamp, self.message_id, self.chat);
-        Entry::new(timestamp, message, chat, self.into_message())
+        Entry::new(timestamp, message, chat, self.into_version())
     }
 
     /// The message, where this is its first entry of the page.
-    fn into_message(self) -> Option<Arc<Message>> {
+    fn into_version(self) -> Option<Arc<Version>> {
         let row = MessageRow {
             application_id: self.application_id?,
             id: self.message_id?,
@@ -203,7 +215,7 @@ impl PageRow {
             reply_to: self.reply_to,
             deleted: self.deleted?,
         };
-        Some(row.into_message().1)
+        Some(Arc::new(Version::from(row.into_message().1)))
     }
 }
 
@@ -213,7 +225,7 @@ impl Entry {
         timestamp: Option<i64>,
         message: Option<i64>,
         chat: Option<i64>,
-        data: Option<Arc<Message>>,
+        data: Option<Arc<Version>>,
     ) -> Option<Self> {
         let subject = match message {
             Some(id) => Subject::Message(MessageId(id), data),
@@ -226,7 +238,7 @@ impl Entry {
 impl Page {
     /// Moves each message from its first entry to its newest.
     fn hand_over_with_newest(&mut self) {
-        let mut first: HashMap<MessageId, Arc<Message>> = HashMap::new();
+        let mut first: HashMap<MessageId, Arc<Version>> = HashMap::new();
         for entry in &mut self.entries {
             if let Subject::Message(id, message) = &mut entry.subject {
                 first.extend(message.take().map(|message| (*id, message)));

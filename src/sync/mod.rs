@@ -3,13 +3,16 @@
 //! Callers who wait are answered by one query. Pages of ids, pages with data and single messages
 //! queue apart, and each queue has several readers, so that a heavy first sync stalls nobody who
 //! wants less. A query that has begun is never joined: whoever asks after a change was acknowledged
-//! reads a snapshot that holds it, on every replica. Nothing is cached, so nothing is stale.
+//! reads a snapshot that holds it, on every replica. What is cached is what never changes: see
+//! [`versions`].
 
 mod reader;
+mod versions;
 
 use std::{sync::Arc, time::Duration};
 
 use reader::{Messages, Pages, PagesWithMessages, Read, Reader};
+use versions::Versions;
 
 use crate::{
     batching::{self, Batches, Limits, NotDone, Queue},
@@ -161,14 +164,16 @@ impl Readers {
     /// The tasks of all readers, named. Each ends when its queue is closed and empty.
     pub fn tasks(self, database_url: &str) -> store::Result<Vec<(&'static str, reader::Task)>> {
         let mut tasks = Vec::new();
+        let versions = Arc::new(Versions::new());
         for _ in 0..READERS {
             let session = || Session::new(database_url, store::Purpose::Reading);
-            tasks.push(("page reader", Reader::<Pages>::task(session()?, self.pages.clone())));
+            let with_messages = PagesWithMessages { versions: Arc::clone(&versions) };
+            tasks.push(("page reader", Reader::task(Pages, session()?, self.pages.clone())));
             tasks.push((
                 "data reader",
-                Reader::<PagesWithMessages>::task(session()?, self.pages_with_messages.clone()),
+                Reader::task(with_messages, session()?, self.pages_with_messages.clone()),
             ));
-            tasks.push(("message reader", Reader::<Messages>::task(session()?, self.messages.clone())));
+            tasks.push(("message reader", Reader::task(Messages, session()?, self.messages.clone())));
         }
         Ok(tasks)
     }

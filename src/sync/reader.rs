@@ -1,8 +1,8 @@
 //! A reader: one connection that answers many callers with one query.
 
-use std::{marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use super::{Error, Intake};
+use super::{Error, Intake, versions::Versions};
 use crate::{
     batching::Begun,
     domain::Message,
@@ -20,11 +20,12 @@ const READ_TIME_MAX: Duration = Duration::from_secs(15);
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A kind of read: one query for the requests of many callers, answered in their order.
-pub trait Read: Send + 'static {
+pub trait Read: Send + std::marker::Sync + 'static {
     type Request: Send + std::marker::Sync + 'static;
     type Answer: Send + 'static;
 
     fn read(
+        &self,
         connection: &mut PgConnection,
         requests: &[&Self::Request],
     ) -> impl Future<Output = store::Result<Vec<Self::Answer>>> + Send;
@@ -37,7 +38,9 @@ type Batch<R> = Vec<Begun<<R as Read>::Request, Result<<R as Read>::Answer, Erro
 pub struct Pages;
 
 /// Pages with the messages' present data.
-pub struct PagesWithMessages;
+pub struct PagesWithMessages {
+    pub versions: Arc<Versions>,
+}
 
 /// Single messages by id.
 pub struct Messages;
@@ -46,7 +49,11 @@ impl Read for Pages {
     type Request = PageRequest;
     type Answer = Page;
 
-    async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> store::Result<Vec<Page>> {
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        requests: &[&PageRequest],
+    ) -> store::Result<Vec<Page>> {
         store::pages::read(connection, requests).await
     }
 }
@@ -55,8 +62,27 @@ impl Read for PagesWithMessages {
     type Request = PageRequest;
     type Answer = Page;
 
-    async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> store::Result<Vec<Page>> {
-        store::pages::read_with_messages(connection, requests).await
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        requests: &[&PageRequest],
+    ) -> store::Result<Vec<Page>> {
+        let mut pages = store::pages::read(connection, requests).await?;
+        let (mut incomplete, mut asked) = (Vec::new(), Vec::new());
+        for (page, request) in pages.iter_mut().zip(requests) {
+            if !self.versions.complete(request, page) {
+                incomplete.push(page);
+                asked.push(*request);
+            }
+        }
+        if !asked.is_empty() {
+            let completed = store::pages::read_with_messages(connection, &asked).await?;
+            for (page, mut completed) in incomplete.into_iter().zip(completed) {
+                self.versions.share(&mut completed);
+                *page = completed;
+            }
+        }
+        Ok(pages)
     }
 }
 
@@ -65,6 +91,7 @@ impl Read for Messages {
     type Answer = Option<Arc<Message>>;
 
     async fn read(
+        &self,
         connection: &mut PgConnection,
         requests: &[&Self::Request],
     ) -> store::Result<Vec<Self::Answer>> {
@@ -75,12 +102,12 @@ impl Read for Messages {
 /// Answers one kind of read until its queue is closed and empty.
 pub struct Reader<R> {
     session: Session,
-    kind: PhantomData<R>,
+    kind: R,
 }
 
 impl<R: Read> Reader<R> {
-    pub fn task(session: Session, batches: Intake<R>) -> Task {
-        let mut reader = Self { session, kind: PhantomData };
+    pub fn task(kind: R, session: Session, batches: Intake<R>) -> Task {
+        let mut reader = Self { session, kind };
         Box::pin(async move {
             while let Some(batch) = batches.next().await {
                 reader.serve(batch).await;
@@ -127,8 +154,8 @@ impl<R: Read> Reader<R> {
 
     /// One query; its connection is thrown away where it fails.
     async fn read(&mut self, requests: &[&R::Request]) -> store::Result<Vec<R::Answer>> {
-        let session = &mut self.session;
-        let reading = async move { R::read(session.connection().await?, requests).await };
+        let (kind, session) = (&self.kind, &mut self.session);
+        let reading = async move { kind.read(session.connection().await?, requests).await };
         let result = store::in_time(READ_TIME_MAX, reading).await;
         if result.is_err() {
             self.session.discard();

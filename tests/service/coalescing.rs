@@ -34,7 +34,11 @@ async fn occupy(
         busy.push(begin(client, path));
         eventually("a reader waits for the table", async || {
             let waiting = database
-                .count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+                .count(
+                    "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'
+                       AND application_name = 'messages reader'",
+                )
                 .await;
             (waiting == count).then_some(())
         })

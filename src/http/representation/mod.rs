@@ -9,8 +9,8 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
-use serde_json::value::RawValue;
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -127,7 +127,9 @@ pub struct MessageUpdates<'a> {
     /// The number of entries of this page.
     #[schema(minimum = 0, maximum = 1000)]
     total: usize,
-    messages: Vec<MessageUpdate<'a>>,
+    #[serde(serialize_with = "updates")]
+    #[schema(value_type = Vec<MessageUpdate<'static>>)]
+    messages: &'a [Entry],
     /// The `after` of the next call.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     next: i64,
@@ -152,16 +154,25 @@ pub struct MessageUpdate<'a> {
     /// With `include=message`, at the message's newest entry of the page: the message as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Message, required = false)]
-    message: Option<Message<'a>>,
+    message: Option<&'a RawValue>,
+}
+
+/// Writes each entry as it is made: a page is never there twice.
+fn updates<S: Serializer>(entries: &[Entry], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(entries.iter().map(MessageUpdate::from))
 }
 
 impl<'a> From<&'a Entry> for MessageUpdate<'a> {
     fn from(entry: &'a Entry) -> Self {
-        let (id, chat, message) = match &entry.subject {
-            Subject::Message(id, message) => (Some(id.0), None, message.as_deref()),
+        let (id, chat, version) = match &entry.subject {
+            Subject::Message(id, version) => (Some(id.0), None, version.as_ref()),
             Subject::Chat(number) => (None, Some(number.0), None),
         };
-        Self { id, chat, timestamp: entry.timestamp.0, message: message.map(Message::from) }
+        let json = |message: &Stored| {
+            to_raw_value(&Message::from(message)).expect("strings and numbers can be written as JSON")
+        };
+        let message = version.map(|version| version.json(json));
+        Self { id, chat, timestamp: entry.timestamp.0, message }
     }
 }
 
@@ -181,7 +192,7 @@ impl<'a> From<&'a Changes> for MessageUpdates<'a> {
     fn from(changes: &'a Changes) -> Self {
         Self {
             total: changes.entries.len(),
-            messages: changes.entries.iter().map(MessageUpdate::from).collect(),
+            messages: &changes.entries,
             next: changes.next.0,
             latest: changes.latest.0,
         }
