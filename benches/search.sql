@@ -18,7 +18,7 @@ new AS (
     SELECT nextval('message_ids') AS id, nextval('timeline') AS timestamp, number, share < 0.05 AS in_chat,
            CASE WHEN share >= 0.05 AND share < 0.15 THEN 'heavy'
                 WHEN share >= 0.15 AND share < 0.152 THEN 'light'
-                ELSE 'user-' || floor(random() * 1000) END AS sender,
+                ELSE 'user-' || ceil(random() * 1000) END AS sender,
            CASE WHEN number % 10 = 0 THEN (
                SELECT string_agg(chr(19968 + floor(power(3000, random()))::int), '')
                FROM generate_series(1, 34) AS turn WHERE turn + number > 0
@@ -34,7 +34,7 @@ new AS (
 ),
 stored AS (
     INSERT INTO messages (application_id, id, timestamp, sender, recipient, chat_number, number, created, read, text, deleted)
-    SELECT 1, id, timestamp, sender, CASE WHEN NOT in_chat THEN 'user-' || floor(random() * 1000) END,
+    SELECT 1, id, timestamp, sender, CASE WHEN NOT in_chat THEN 'user-' || ceil(random() * 1000) END,
            CASE WHEN in_chat THEN 1000 END, CASE WHEN in_chat THEN number END, now(), false, text, false
     FROM new
     RETURNING application_id, id, sender, recipient, chat_number

@@ -14,6 +14,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use metrics::{Gauge, Histogram};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
     time::{Instant, timeout},
@@ -52,6 +53,25 @@ pub enum NotDone {
 pub struct Queue<Q, A> {
     sender: mpsc::Sender<Waiting<Q, A>>,
     limits: Limits,
+    meters: Meters,
+}
+
+/// The metrics of a queue, looked up once: it would cost as much again for each request.
+#[derive(Clone)]
+struct Meters {
+    waiting: Gauge,
+    wait_seconds: Histogram,
+    batch_size: Histogram,
+}
+
+impl Meters {
+    fn new(queue: &'static str) -> Self {
+        Self {
+            waiting: metrics::gauge!("messages_queue_waiting", "queue" => queue),
+            wait_seconds: metrics::histogram!("messages_queue_wait_seconds", "queue" => queue),
+            batch_size: metrics::histogram!("messages_batch_size", "queue" => queue),
+        }
+    }
 }
 
 /// The workers' side. Clones share the queue.
@@ -79,14 +99,16 @@ struct Intake<Q, A> {
     /// The request that would have made the last batch too heavy.
     held: Option<Waiting<Q, A>>,
     limits: Limits,
+    meters: Meters,
 }
 
 /// Makes a queue and the side from which its batches are taken.
 pub fn queue<Q, A>(limits: Limits) -> (Queue<Q, A>, Batches<Q, A>) {
     let (sender, receiver) = mpsc::channel(limits.waiting_max);
-    let intake = Intake { receiver, held: None, limits };
+    let meters = Meters::new(limits.name);
+    let intake = Intake { receiver, held: None, limits, meters: meters.clone() };
     let intake = Arc::new(Mutex::new(intake));
-    (Queue { sender, limits }, Batches { intake })
+    (Queue { sender, limits, meters }, Batches { intake })
 }
 
 impl<Q, A> Queue<Q, A> {
@@ -102,7 +124,7 @@ impl<Q, A> Queue<Q, A> {
             mpsc::error::TrySendError::Full(_) => NotDone::Full,
             mpsc::error::TrySendError::Closed(_) => NotDone::Closed,
         })?;
-        metrics::gauge!("messages_queue_waiting", "queue" => self.limits.name).increment(1.0);
+        self.meters.waiting.increment(1.0);
         self.until_begun(begun).await?;
         answered.await.map_err(|_| NotDone::Abandoned)
     }
@@ -127,7 +149,7 @@ impl<Q, A> Queue<Q, A> {
 
 impl<Q, A> Clone for Queue<Q, A> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), limits: self.limits }
+        Self { sender: self.sender.clone(), limits: self.limits, meters: self.meters.clone() }
     }
 }
 
@@ -144,8 +166,7 @@ impl<Q, A> Batches<Q, A> {
             };
             let batch = intake.fill(first);
             if !batch.is_empty() {
-                metrics::histogram!("messages_batch_size", "queue" => intake.limits.name)
-                    .record(batch.len() as f64);
+                intake.meters.batch_size.record(batch.len() as f64);
                 return Some(batch);
             }
         }
@@ -162,7 +183,7 @@ impl<Q, A> Intake<Q, A> {
     fn fill(&mut self, first: Waiting<Q, A>) -> Vec<Begun<Q, A>> {
         let mut weight = first.weight;
         let mut batch = Vec::new();
-        batch.extend(first.begin(self.limits.name));
+        batch.extend(first.begin(&self.meters));
         while batch.len() < self.limits.batch_max {
             let Ok(next) = self.receiver.try_recv() else {
                 break;
@@ -172,7 +193,7 @@ impl<Q, A> Intake<Q, A> {
                 break;
             }
             weight += next.weight;
-            batch.extend(next.begin(self.limits.name));
+            batch.extend(next.begin(&self.meters));
         }
         batch
     }
@@ -180,11 +201,10 @@ impl<Q, A> Intake<Q, A> {
 
 impl<Q, A> Waiting<Q, A> {
     /// Begins the request, unless its caller has gone.
-    fn begin(self, queue: &'static str) -> Option<Begun<Q, A>> {
-        metrics::gauge!("messages_queue_waiting", "queue" => queue).decrement(1.0);
+    fn begin(self, meters: &Meters) -> Option<Begun<Q, A>> {
+        meters.waiting.decrement(1.0);
         self.begin.send(()).ok()?;
-        metrics::histogram!("messages_queue_wait_seconds", "queue" => queue)
-            .record(self.since.elapsed().as_secs_f64());
+        meters.wait_seconds.record(self.since.elapsed().as_secs_f64());
         Some(Begun { request: self.request, answer: self.answer })
     }
 }

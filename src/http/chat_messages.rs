@@ -1,6 +1,6 @@
 //! Messages of chats: sent into them, and read, edited and deleted by their number.
 
-use axum::{extract::State, http::HeaderMap};
+use axum::extract::State;
 
 use super::{
     Answer, Service,
@@ -10,7 +10,7 @@ use super::{
     drafts::{Edit, EditedMessageText, MessagePatch, NewChatMessage},
     idempotency::KeyHeader,
     media::{Accept, AnyMessage, ChatMessage},
-    messages::{self, prefers_minimal},
+    messages::{self, PrefersMinimal},
     openapi::{DeleteProblems, EditProblems, MessageAnswer, ReadProblems, SendIntoChatProblems},
     params::{ChatMessagePath, ChatPath},
     problem::Problem,
@@ -51,7 +51,7 @@ pub async fn send_chat_message(
     accept: Accept<ChatMessage>,
     number: ChatPath,
     key: KeyHeader,
-    headers: HeaderMap,
+    PrefersMinimal(minimal): PrefersMinimal,
     body: JsonBody<NewChatMessage>,
 ) -> Answer {
     let mut errors = Vec::new();
@@ -68,7 +68,7 @@ pub async fn send_chat_message(
     let draft = draft.ok_or_else(Problem::not_found)?;
     let idempotency = key.map(|key| service.digester.bind(key, &draft));
     let done = service.submit(&caller, Action::Send { draft, idempotency }).await?;
-    Ok(representation::created(accept.media_type, &done, prefers_minimal(&headers)))
+    Ok(representation::created(accept.media_type, &done, minimal))
 }
 
 /// Reads a message of a chat by its number.

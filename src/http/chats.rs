@@ -1,10 +1,6 @@
 //! Chats and their members.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::IntoResponse,
-};
+use axum::{extract::State, http::StatusCode, response::IntoResponse};
 
 use super::{
     Answer, Service,
@@ -15,7 +11,7 @@ use super::{
     drafts::NewChat,
     idempotency::KeyHeader,
     media::{Accept, PlainJson},
-    messages::prefers_minimal,
+    messages::PrefersMinimal,
     openapi::{
         ChatAnswer, ChatProblems, ListProblems, MemberProblems, NewChatProblems, NumberPage,
         RenameChatProblems, UserPage,
@@ -55,7 +51,7 @@ pub async fn create_chat(
     caller: Caller,
     accept: Accept<PlainJson>,
     key: KeyHeader,
-    headers: HeaderMap,
+    PrefersMinimal(minimal): PrefersMinimal,
     body: JsonBody<NewChat>,
 ) -> Answer {
     let mut errors = Vec::new();
@@ -65,7 +61,7 @@ pub async fn create_chat(
     let idempotency = key.map(|key| service.digester.bind_chat(key, &name, &members));
     let action = Action::CreateChat { name, members, idempotency };
     let done = service.submit(&caller, action).await?;
-    Ok(representation::created(accept.media_type, &done, prefers_minimal(&headers)))
+    Ok(representation::created(accept.media_type, &done, minimal))
 }
 
 /// Lists the caller's chats, by number; for an application all of them.

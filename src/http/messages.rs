@@ -1,9 +1,11 @@
 //! Messages: send, sync, read, edit, delete.
 
+use std::convert::Infallible;
+
 use axum::{
     Extension,
-    extract::State,
-    http::{HeaderMap, StatusCode, header},
+    extract::{FromRequestParts, State},
+    http::{StatusCode, header, request::Parts},
     response::IntoResponse,
 };
 
@@ -17,7 +19,7 @@ use super::{
     live,
     media::{self, Accept, AnyMessage, PersonalMessage, Updates},
     openapi::{DeleteProblems, EditProblems, MessageAnswer, ReadProblems, SendProblems, SyncProblems},
-    params::{MessagePath, SyncParams, last_event_id},
+    params::{LastEventId, MessagePath, SyncParams},
     problem::Problem,
     representation::{self, Json, MessageUpdates},
     request::RequestId,
@@ -61,7 +63,7 @@ pub async fn send_message(
     caller: Caller,
     accept: Accept<PersonalMessage>,
     key: KeyHeader,
-    headers: HeaderMap,
+    PrefersMinimal(minimal): PrefersMinimal,
     body: JsonBody<NewPersonalMessage>,
 ) -> Answer {
     let mut errors = Vec::new();
@@ -71,7 +73,7 @@ pub async fn send_message(
     let idempotency = key.map(|key| service.digester.bind(key, &draft));
     caller.user()?;
     let done = service.submit(&caller, Action::Send { draft, idempotency }).await?;
-    Ok(representation::created(accept.media_type, &done, prefers_minimal(&headers)))
+    Ok(representation::created(accept.media_type, &done, minimal))
 }
 
 /// Tells what happened after a point on the timeline.
@@ -117,14 +119,14 @@ pub async fn sync_messages(
     params: SyncParams,
     Extension(request_id): Extension<RequestId>,
     Extension(link): Extension<Link>,
-    headers: HeaderMap,
+    last_event_id: LastEventId,
 ) -> Answer {
     let SyncParams { after, limit, with_messages, wait } = params;
     let size = PageSize { entries: limit, bytes: PAGE_BYTES_MAX };
     let (application, user) = (caller.application, caller.user()?);
     let mut request = PageRequest { application, user, after, size };
     if accept.media_type == media::EVENT_STREAM {
-        request.after = last_event_id(&headers)?.or(after);
+        request.after = last_event_id.checked()?.or(after);
         return live::open(&service, caller.validity, request, with_messages, request_id, &link);
     }
     if wait.is_zero() {
@@ -252,10 +254,18 @@ pub async fn delete_message(
 }
 
 /// Whether the caller prefers an answer without a body (RFC 7240, section 4.2).
-pub fn prefers_minimal(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
-    let mut preferences = lines.flat_map(|line| line.split(',')).map(str::trim);
-    // Of a preference that is given twice, the first counts (section 2).
-    let wanted = preferences.find(|preference| preference.to_ascii_lowercase().starts_with("return="));
-    wanted.is_some_and(|wanted| wanted[7..].trim_matches('"').eq_ignore_ascii_case("minimal"))
+pub struct PrefersMinimal(pub bool);
+
+impl<S: Sync> FromRequestParts<S> for PrefersMinimal {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let lines = parts.headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
+        let mut preferences = lines.flat_map(|line| line.split(',')).map(str::trim);
+        // Of a preference that is given twice, the first counts (section 2).
+        let wanted =
+            preferences.find(|preference| preference.to_ascii_lowercase().starts_with("return="));
+        let is_minimal = |wanted: &str| wanted[7..].trim_matches('"').eq_ignore_ascii_case("minimal");
+        Ok(Self(wanted.is_some_and(is_minimal)))
+    }
 }

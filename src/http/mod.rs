@@ -52,7 +52,7 @@ use axum::{
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
-use tower::util::option_layer;
+use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
@@ -200,27 +200,26 @@ fn pages() -> Router<Service> {
 #[error("{0:?} is not an origin")]
 pub struct BadOrigin(String);
 
-/// The whole of what is served. The layers, from the outside: the request's id, its log line and
-/// metrics, and the rendering of problems; CORS; panics; encodings; caching; what a handler left
-/// unread.
+/// The whole of what is served. The layers, from the outside: the frame of every request; CORS;
+/// panics; encodings. To the router they are one: it boxes each layer, and clones the boxes of all
+/// for every request.
 pub fn router(service: Service, cors_origins: &[String]) -> Result<Router, BadOrigin> {
     let (router, _) = routes().split_for_parts();
     let swagger = SwaggerUi::new("/swagger-ui")
         .url("/openapi.json", openapi())
         .config(Config::default().try_it_out_enabled(true).persist_authorization(true));
-    let router = router
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn(request::frame))
+        .option_layer(cors(cors_origins)?)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(CompressionLayer::new());
+    Ok(router
         .merge(pages())
         .with_state(service)
         .merge(swagger)
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(middleware::from_fn(drain::finish_reading))
-        .layer(middleware::map_response(request::mark_private))
-        .layer(CompressionLayer::new())
-        .layer(middleware::map_request(request::offer_encodings))
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(option_layer(cors(cors_origins)?));
-    Ok(router.layer(middleware::from_fn(request::frame)))
+        .layer(layers))
 }
 
 /// What pages of `origins` may do; `None` where there are none.

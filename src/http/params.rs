@@ -1,11 +1,11 @@
 //! Parameters of the path and of the query.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, convert::Infallible, time::Duration};
 
 use axum::{
     RequestPartsExt,
     extract::{FromRequestParts, Path, Query},
-    http::{HeaderMap, request::Parts},
+    http::request::Parts,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -297,17 +297,28 @@ fn malformed_number(name: &str) -> Problem {
     Problem::malformed(format!("{name} must be a whole number"))
 }
 
-/// Where a client that opens a broken stream again goes on; absent or empty for a new stream.
-pub fn last_event_id(headers: &HeaderMap) -> Result<Option<Timestamp>, Problem> {
-    let mut lines = headers.get_all("last-event-id").iter();
-    let id = match (lines.next(), lines.next()) {
-        (None, _) => return Ok(None),
-        (Some(id), None) if id.is_empty() => return Ok(None),
-        (Some(id), None) => id.to_str().ok().and_then(Timestamp::parse),
-        (Some(_), Some(_)) => None,
-    };
-    let malformed = || Problem::malformed("Last-Event-ID must be the id of an event of a stream");
-    id.map(Some).ok_or_else(malformed)
+/// Where a client that opens a broken stream again goes on; absent or empty for a new stream. It is
+/// read for every page and looked at for streams alone.
+pub struct LastEventId(Result<Option<Timestamp>, ()>);
+
+impl LastEventId {
+    pub fn checked(self) -> Result<Option<Timestamp>, Problem> {
+        self.0.map_err(|()| Problem::malformed("Last-Event-ID must be the id of an event of a stream"))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let mut lines = parts.headers.get_all("last-event-id").iter();
+        Ok(Self(match (lines.next(), lines.next()) {
+            (None, _) => Ok(None),
+            (Some(id), None) if id.is_empty() => Ok(None),
+            (Some(id), None) => id.to_str().ok().and_then(Timestamp::parse).map(Some).ok_or(()),
+            (Some(_), Some(_)) => Err(()),
+        }))
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! What every request goes through: its id, its log line, its metrics, and its problem.
+//! The frame of every request: its id, its log line, its metrics and its problem; what of its body
+//! nobody read; what caches may keep of its answer.
 
 use std::time::Instant;
 
@@ -12,7 +13,10 @@ use axum::{
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::problem::{self, Problem};
+use super::{
+    drain,
+    problem::{self, Problem},
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -57,7 +61,7 @@ pub async fn frame(mut request: Request, next: Next) -> Response {
     );
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = match check_host(&request) {
-        Ok(()) => next.run(request).instrument(span.clone()).await,
+        Ok(()) => answer(request, next).instrument(span.clone()).await,
         Err(problem) => problem.into_response(),
     };
     span.in_scope(|| finish(&mut response, &id, began));
@@ -72,6 +76,13 @@ pub async fn frame(mut request: Request, next: Next) -> Response {
         )
         .record(began.elapsed().as_secs_f64());
     }
+    response
+}
+
+async fn answer(mut request: Request, next: Next) -> Response {
+    offer_encodings(request.headers_mut());
+    let mut response = drain::finish_reading(request, next).await;
+    mark_private(&mut response);
     response
 }
 
@@ -152,29 +163,30 @@ fn trace_id(headers: &HeaderMap) -> &str {
 
 /// Leaves of `Accept-Encoding` what the service can do. An encoding that is not there is no reason
 /// to refuse an answer (RFC 9110, section 12.5.3), least of all after a change was made.
-pub async fn offer_encodings(mut request: Request) -> Request {
-    let wanted = request.headers().get_all(header::ACCEPT_ENCODING).iter();
+fn offer_encodings(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::ACCEPT_ENCODING) {
+        return;
+    }
+    let wanted = headers.get_all(header::ACCEPT_ENCODING).iter();
     let known: Vec<_> = wanted
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(',').map(str::trim))
         .filter(|coding| coding.starts_with("gzip") || coding.starts_with("br"))
         .collect();
     match HeaderValue::try_from(known.join(", ")) {
-        Ok(known) if !known.is_empty() => request.headers_mut().insert(header::ACCEPT_ENCODING, known),
-        _ => request.headers_mut().remove(header::ACCEPT_ENCODING),
+        Ok(known) if !known.is_empty() => headers.insert(header::ACCEPT_ENCODING, known),
+        _ => headers.remove(header::ACCEPT_ENCODING),
     };
-    request
 }
 
 /// Keeps answers out of shared caches and makes private ones ask again.
-pub async fn mark_private(mut response: Response) -> Response {
+fn mark_private(response: &mut Response) {
     if response.extensions().get::<ForEverybody>().is_some() {
-        return response;
+        return;
     }
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
     headers.append(header::VARY, HeaderValue::from_static(VARY));
-    response
 }
 
 #[cfg(test)]
