@@ -9,7 +9,6 @@ use std::{
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{net::TcpListener, sync::Notify, time::sleep};
-use uuid::Uuid;
 
 use crate::{
     auth::{self, Authenticator, IntrospectionConfig, JwksConfig, SECRET_BYTES_MIN, Signer, Tickets},
@@ -65,8 +64,10 @@ pub async fn serve(config: ServeConfig) -> Outcome {
 
     let mut life = Lifecycle::default();
     let (timeline, commands) = Timeline::new(write_queue_max);
-    let writer = Writer::new(Session::new(database_url, Purpose::Writing)?, Uuid::now_v7());
-    life.spawn("writer", writer.run(commands));
+    for writer in Writer::pair(|| Session::new(database_url, Purpose::Writing))? {
+        life.spawn("writer", writer.run(commands.clone()));
+    }
+    drop(commands);
     let (sync, readers) = Sync::new(read_queue_max);
     for (name, task) in readers.tasks(database_url)? {
         life.spawn(name, task);
@@ -273,7 +274,7 @@ fn raise_limit_of_descriptors() {
 /// Lifts the sequences above what was given out before a restore.
 pub async fn advance_timeline(config: &AdvanceConfig) -> Outcome {
     let mut session = migrated(config.database.database_url.expose_secret()).await?;
-    let (mut lane, _) = session.enter_lane(0).await?;
+    let (mut lane, _) = session.enter_lane().await?;
     let (before, after) = store::timeline::advance(&mut lane, config.by).await?;
     lane.commit().await?;
     println!("the timeline has advanced from {before} to {after}");

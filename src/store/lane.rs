@@ -1,6 +1,6 @@
 //! The lane: the one lock under which the timeline is written.
 
-use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgRow};
+use sqlx::{Executor, PgConnection, Row, postgres::PgRow};
 use time::{Duration, OffsetDateTime};
 
 use super::{Result, timeline::Draw};
@@ -9,8 +9,15 @@ use crate::domain::{MessageId, Timestamp};
 /// The lock stands in a statement of its own: each statement has its own snapshot, so what is read
 /// after it sees everything that was committed under it. (A snapshot taken while waiting would be
 /// older than the wait; hence READ COMMITTED, whatever the server's default is.)
-const ENTER: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-                     SELECT pg_advisory_xact_lock(7305808869231650168)";
+///
+/// Statements without parameters may stand behind each other. Their answers are text, in which a time
+/// is read most safely as a number.
+const ENTER: &str = "
+    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+    SELECT pg_advisory_xact_lock(7305808869231650168);
+    SELECT (SELECT last_value + is_called::int FROM timeline) AS timestamp,
+           (SELECT last_value + is_called::int FROM message_ids) AS id,
+           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
 
 /// What one replica does at a time, each under a lock of its own.
 #[derive(Debug, Clone, Copy)]
@@ -27,10 +34,10 @@ pub async fn try_lead(connection: &mut PgConnection, lead: Lead) -> Result<bool>
 }
 
 /// Proof that this transaction holds the lane's lock, and so is the only one, on any replica, that
-/// draws timestamps.
+/// gives timestamps.
 ///
 /// The lock is taken before anything is read and is held to the end of the transaction. So a
-/// timestamp is drawn *and* committed under it, the order of commits is the order of timestamps,
+/// timestamp is given *and* committed under it, the order of commits is the order of timestamps,
 /// and whoever sees one timestamp sees every smaller one. Nothing but the database is awaited
 /// while it is held. The locks of the publisher and of the indexer are others.
 ///
@@ -40,20 +47,11 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Begins a transaction, waits for the lock, and draws for `count` changes, in ascending order: in
-    /// one round trip. What is not used of the draws is a gap that nobody sees.
-    pub async fn enter(mut connection: PgConnection, count: usize) -> Result<(Self, Vec<Draw>)> {
-        // A statement without parameters may stand behind others; a number is no danger in its text.
-        // Their answers are text, in which a time is read most safely as a number.
-        let enter = format!(
-            "{ENTER};
-             SELECT nextval('timeline') AS timestamp, nextval('message_ids') AS id, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now
-             FROM generate_series(1, {count})"
-        );
-        let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(enter))).await?;
-        // The first row is that of the lock.
-        let draws = rows.iter().skip(1).map(draw).collect::<sqlx::Result<Vec<_>>>()?;
-        Ok((Self { connection }, draws))
+    /// Begins a transaction, waits for the lock, and reads which numbers are next: in one round trip.
+    pub async fn enter(mut connection: PgConnection) -> Result<(Self, Draw)> {
+        let rows = connection.fetch_all(sqlx::raw_sql(ENTER)).await?;
+        let draw = draw(rows.last().expect("a SELECT without FROM has a row"))?;
+        Ok((Self { connection }, draw))
     }
 
     /// Commits and frees the lock; gives the connection back. After an error the outcome is not known.

@@ -6,10 +6,10 @@ use serde_json::value::RawValue;
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 
-use super::{Lane, Result, columns};
+use super::{Result, columns};
 use crate::domain::{
-    ApplicationId, Attributes, ChatNumber, Content, Digest, FileId, Files, IdempotencyKey, Message,
-    MessageId, MessageNumber, Recipient, Text, Timestamp, UserId,
+    ApplicationId, Attributes, ChatNumber, Content, FileId, Files, Message, MessageId, MessageNumber,
+    Recipient, Text, Timestamp, UserId,
 };
 
 /// A row as it is read. Every query that reads whole messages names these columns.
@@ -29,20 +29,6 @@ pub(super) struct MessageRow {
     pub attributes: Option<Json<Box<RawValue>>>,
     pub reply_to: Option<i64>,
     pub deleted: bool,
-}
-
-/// A new message with the idempotency key under which it was sent.
-pub struct NewMessage<'a> {
-    pub application: ApplicationId,
-    pub message: &'a Message,
-    pub key: Option<(&'a IdempotencyKey, Digest)>,
-}
-
-/// A message as a change has left it.
-pub struct ChangedMessage<'a> {
-    pub application: ApplicationId,
-    pub message: &'a Message,
-    pub text_changed: bool,
 }
 
 /// Reads the messages that exist, in any order.
@@ -129,174 +115,6 @@ pub async fn find(connection: &mut PgConnection, asked: &[&Asked]) -> Result<Vec
         found[index] = Some(message);
     }
     Ok(found)
-}
-
-/// Inserts new messages, and tells the indexer of their texts.
-pub async fn insert(lane: &mut Lane, new: &[NewMessage<'_>]) -> Result<()> {
-    let keys: Vec<Option<&str>> = new.iter().map(|new| Some(new.key.as_ref()?.0.as_str())).collect();
-    let digests: Vec<Option<&[u8]>> = new.iter().map(|new| Some(&new.key.as_ref()?.1.0[..])).collect();
-    let rows = Columns::of(new.iter().map(|new| (new.application, new.message)));
-    sqlx::query!(
-        r#"
-        WITH new AS (
-            SELECT *
-            FROM unnest(
-                $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[],
-                $7::timestamptz[], $8::boolean[], $9::text[], $10::text[], $11::text[], $12::bigint[],
-                $13::boolean[], $14::text[], $15::bytea[], $16::bigint[], $17::bigint[]
-            ) AS new (
-                application_id, id, timestamp, sender, recipient, created, edited, read, text, files,
-                attributes, reply_to, deleted, idempotency_key, request_digest, chat_number, number
-            )
-        ),
-        pending AS (
-            INSERT INTO search_pending (application_id, message_id, sender, recipient, chat_number)
-            SELECT application_id, id, sender, recipient, chat_number FROM new WHERE text IS NOT NULL
-        )
-        INSERT INTO messages (
-            application_id, id, timestamp, sender, recipient, created, edited, read, text, files,
-            attributes, reply_to, deleted, idempotency_key, request_digest, chat_number, number
-        )
-        SELECT application_id, id, timestamp, sender, recipient, created, edited, read, text,
-               files::text[], attributes::json, reply_to, deleted, idempotency_key, request_digest,
-               chat_number, number
-        FROM new
-        "#,
-        &rows.applications,
-        &rows.ids,
-        &rows.timestamps,
-        &rows.senders as &[Option<&str>],
-        &rows.recipients as &[Option<&str>],
-        &rows.created,
-        &rows.edited as &[Option<OffsetDateTime>],
-        &rows.read,
-        &rows.texts as &[Option<&str>],
-        &rows.files as &[Option<String>],
-        &rows.attributes as &[Option<&str>],
-        &rows.reply_to as &[Option<i64>],
-        &rows.deleted,
-        &keys as &[Option<&str>],
-        &digests as &[Option<&[u8]>],
-        &rows.chats as &[Option<i64>],
-        &rows.numbers as &[Option<i64>],
-    )
-    .execute(lane.connection())
-    .await?;
-    Ok(())
-}
-
-/// Stores what changes of messages change: a deletion clears the data, an edit leaves the rest. Tells
-/// the indexer of the texts.
-pub async fn update(lane: &mut Lane, changed: &[ChangedMessage<'_>]) -> Result<()> {
-    let rows = Columns::of(changed.iter().map(|changed| (changed.application, changed.message)));
-    let text_changed: Vec<_> = changed.iter().map(|changed| changed.text_changed).collect();
-    sqlx::query!(
-        r#"
-        WITH new AS (
-            SELECT *
-            FROM unnest(
-                $1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::boolean[], $6::text[],
-                $7::boolean[], $8::boolean[], $9::text[], $10::text[], $11::bigint[]
-            ) AS new (
-                application_id, id, timestamp, edited, read, text, deleted, text_changed, sender,
-                recipient, chat_number
-            )
-        ),
-        pending AS (
-            INSERT INTO search_pending (application_id, message_id, sender, recipient, chat_number)
-            SELECT application_id, id, sender, recipient, chat_number FROM new WHERE text_changed
-        )
-        UPDATE messages AS m
-        SET timestamp  = new.timestamp,
-            edited     = new.edited,
-            read       = new.read,
-            text       = new.text,
-            deleted    = new.deleted,
-            files      = CASE WHEN new.deleted THEN NULL ELSE m.files END,
-            attributes = CASE WHEN new.deleted THEN NULL ELSE m.attributes END,
-            reply_to   = CASE WHEN new.deleted THEN NULL ELSE m.reply_to END
-        FROM new
-        WHERE m.application_id = new.application_id AND m.id = new.id
-        "#,
-        &rows.applications,
-        &rows.ids,
-        &rows.timestamps,
-        &rows.edited as &[Option<OffsetDateTime>],
-        &rows.read,
-        &rows.texts as &[Option<&str>],
-        &rows.deleted,
-        &text_changed,
-        &rows.senders as &[Option<&str>],
-        &rows.recipients as &[Option<&str>],
-        &rows.chats as &[Option<i64>],
-    )
-    .execute(lane.connection())
-    .await?;
-    Ok(())
-}
-
-/// Messages as parallel arrays.
-#[derive(Default)]
-struct Columns<'a> {
-    applications: Vec<i64>,
-    ids: Vec<i64>,
-    timestamps: Vec<i64>,
-    senders: Vec<Option<&'a str>>,
-    recipients: Vec<Option<&'a str>>,
-    chats: Vec<Option<i64>>,
-    numbers: Vec<Option<i64>>,
-    created: Vec<OffsetDateTime>,
-    edited: Vec<Option<OffsetDateTime>>,
-    read: Vec<bool>,
-    texts: Vec<Option<&'a str>>,
-    files: Vec<Option<String>>,
-    attributes: Vec<Option<&'a str>>,
-    reply_to: Vec<Option<i64>>,
-    deleted: Vec<bool>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(messages: impl Iterator<Item = (ApplicationId, &'a Message)>) -> Self {
-        let mut columns = Self::default();
-        for (application, message) in messages {
-            columns.push(application, message);
-        }
-        columns
-    }
-
-    fn push(&mut self, application: ApplicationId, message: &'a Message) {
-        let content = message.content.as_ref();
-        self.applications.push(application.0);
-        self.ids.push(message.id.0);
-        self.timestamps.push(message.timestamp.0);
-        let (recipient, chat, number) = match &message.to {
-            Recipient::User(user) => (Some(user.as_str()), None, None),
-            Recipient::Chat(chat, number) => (None, Some(chat.0), Some(number.0)),
-        };
-        self.senders.push(message.from.as_ref().map(UserId::as_str));
-        self.recipients.push(recipient);
-        self.chats.push(chat);
-        self.numbers.push(number);
-        self.created.push(message.created);
-        self.edited.push(content.and_then(|content| content.edited));
-        self.read.push(content.is_some_and(|content| content.read));
-        self.texts.push(content.and_then(|content| Some(content.text.as_ref()?.as_str())));
-        self.files.push(content.and_then(|content| array_literal(&content.files)));
-        self.attributes
-            .push(content.and_then(|content| Some(content.attributes.as_ref()?.as_json().get())));
-        self.reply_to.push(content.and_then(|content| Some(content.reply_to?.0)));
-        self.deleted.push(content.is_none());
-    }
-}
-
-/// Files as the text of a PostgreSQL array: `unnest` would flatten an array of arrays. The ids
-/// hold nothing that would need escaping within the quotes.
-fn array_literal(files: &Files) -> Option<String> {
-    if files.is_empty() {
-        return None;
-    }
-    let quoted: Vec<_> = files.iter().map(|file| format!("\"{}\"", file.as_str())).collect();
-    Some(format!("{{{}}}", quoted.join(",")))
 }
 
 impl MessageRow {

@@ -4,6 +4,7 @@
 //! in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held.
 
 pub mod applications;
+pub mod batch;
 pub mod chats;
 mod error;
 pub mod history;

@@ -165,12 +165,11 @@ impl Session {
         Ok(self.connection.as_mut().expect("it was made above"))
     }
 
-    /// Enters the lane and draws for `count` changes. The lane has the connection until it is
-    /// [given back](Self::give_back).
-    pub async fn enter_lane(&mut self, count: usize) -> Result<(Lane, Vec<Draw>)> {
+    /// Enters the lane. The lane has the connection until it is [given back](Self::give_back).
+    pub async fn enter_lane(&mut self) -> Result<(Lane, Draw)> {
         self.connection().await?;
         let connection = self.connection.take().expect("it was made above");
-        Lane::enter(connection, count).await
+        Lane::enter(connection).await
     }
 
     /// Takes a connection back that has left the lane.

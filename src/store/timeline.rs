@@ -4,64 +4,15 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    Lane, Result,
-    updates::NewUpdate,
-    wakeups::{self, WakeKey},
-};
+use super::{Lane, Result};
 use crate::domain::{MessageId, Timestamp};
 
-/// A timestamp and an id that nobody else will get, and the time at which they were drawn.
+/// The next timestamp and the next id, which the holder of the lane may give, and the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Draw {
     pub timestamp: Timestamp,
     pub id: MessageId,
     pub now: OffsetDateTime,
-}
-
-/// The last statement of a batch: inserts the updates of its personal messages, records in its own
-/// transaction that `writer` commits its batch number `batch`, and wakes with the commit whoever waits
-/// for one of its changes.
-pub async fn finish_batch(
-    lane: &mut Lane,
-    writer: Uuid,
-    batch: i64,
-    updates: &[NewUpdate<'_>],
-    concerned: impl Iterator<Item = WakeKey>,
-) -> Result<()> {
-    let applications: Vec<_> = updates.iter().map(|update| update.application.0).collect();
-    let users: Vec<_> = updates.iter().map(|update| update.user.as_str()).collect();
-    let timestamps: Vec<_> = updates.iter().map(|update| update.timestamp.0).collect();
-    let messages: Vec<_> = updates.iter().map(|update| update.message.0).collect();
-    sqlx::query!(
-        r#"
-        WITH recorded AS (
-            INSERT INTO writers (writer, batch, committed)
-            VALUES ($1, $2, clock_timestamp())
-            ON CONFLICT (writer)
-                DO UPDATE SET batch = excluded.batch, committed = excluded.committed
-        ),
-        told AS (
-            INSERT INTO updates (application_id, user_id, timestamp, message_id)
-            SELECT * FROM unnest($5::bigint[], $6::text[], $7::bigint[], $8::bigint[])
-        )
-        SELECT pg_notify(
-            $3, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || ' ' || users
-        ) AS "woken!: ()"
-        FROM unnest($4::text[]) AS users
-        "#,
-        writer,
-        batch,
-        wakeups::CHANNEL,
-        &wakeups::lists(concerned),
-        &applications,
-        &users as &[&str],
-        &timestamps,
-        &messages,
-    )
-    .execute(lane.connection())
-    .await?;
-    Ok(())
 }
 
 /// The number of the batch that `writer` committed last. It is final: whoever holds the lane knows

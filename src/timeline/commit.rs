@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 use super::{
@@ -22,6 +23,9 @@ const STEP_TIME_MAX: Duration = Duration::from_secs(20);
 /// rows has results for its first commands alone; nothing was done for the others.
 pub type Results = Vec<Result<Done, Refusal>>;
 
+/// The right to gather a batch, until the batch is about to be committed.
+pub type Turn = Option<OwnedMutexGuard<()>>;
+
 /// A transaction that did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -34,15 +38,18 @@ pub enum Failure {
     AtCommit(Results, #[source] store::Error),
 }
 
-/// Carries out a batch in one transaction, which records itself as `writer`'s batch `number`.
+/// Carries out a batch in one transaction, which records itself as `writer`'s batch `number`. The turn
+/// ends where only the commit is left to be awaited.
 pub async fn carry_out(
     session: &mut Session,
     commands: &[&Command],
     writer: Uuid,
     number: i64,
+    turn: &mut Turn,
 ) -> Result<Results, Failure> {
     let (lane, results) =
         store::in_time(STEP_TIME_MAX, prepare(session, commands, writer, number)).await?;
+    *turn = None;
     match store::in_time(STEP_TIME_MAX, lane.commit()).await {
         Ok(connection) => {
             session.give_back(connection);
@@ -59,9 +66,9 @@ async fn prepare(
     writer: Uuid,
     number: i64,
 ) -> store::Result<(Lane, Results)> {
-    let (mut lane, draws) = session.enter_lane(commands.len()).await?;
+    let (mut lane, first) = session.enter_lane().await?;
     let state = load(&mut lane, commands).await?;
-    let (ledger, results) = Ledger::decide(state, commands, &draws);
+    let (ledger, results) = Ledger::decide(state, commands, first);
     if !ledger.is_empty() {
         ledger.store(&mut lane, writer, number).await?;
     }
@@ -72,7 +79,7 @@ async fn prepare(
 /// that held it before, on whatever connection, has ended; so the answer is final.
 pub async fn was_committed(session: &mut Session, writer: Uuid, number: i64) -> store::Result<bool> {
     store::in_time(STEP_TIME_MAX, async {
-        let (mut lane, _) = session.enter_lane(0).await?;
+        let (mut lane, _) = session.enter_lane().await?;
         let last = store::timeline::last_batch(&mut lane, writer).await?;
         session.give_back(lane.commit().await?);
         Ok(last == Some(number))

@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
@@ -18,9 +17,9 @@ use crate::{
     domain::{ApplicationId, Chat, ChatNumber, FileUse, Message, MessageId, Timestamp},
     store::{
         self, Lane,
+        batch::{Batch, StoredMessage},
         chats::NewChat,
         members::Membership,
-        messages::{ChangedMessage, NewMessage},
         outbox::NewEvents,
         timeline::Draw,
         updates::{ChatUpdate, NewUpdate},
@@ -30,8 +29,10 @@ use crate::{
 
 /// Every change of a batch in the order of the timeline, and each message and chat that it touched
 /// as it is after all of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
+    /// What the changes so far have left for the next one.
+    next: Draw,
     changes: Vec<Entry>,
     messages: BTreeMap<(ApplicationId, MessageId), Arc<Message>>,
     new_messages: BTreeMap<(ApplicationId, MessageId), Creation>,
@@ -48,26 +49,40 @@ struct Entry {
     application: ApplicationId,
     subject: Subject,
     files: Vec<FileUse>,
-    now: OffsetDateTime,
 }
 
 impl Ledger {
-    /// Decides the commands in order; each sees what the ones before it did. It ends, after one at
-    /// least, before the command that would write too many rows.
-    pub fn decide(mut state: State, commands: &[&Command], draws: &[Draw]) -> (Self, Results) {
-        let mut ledger = Self::default();
+    fn new(next: Draw) -> Self {
+        Self {
+            next,
+            changes: Vec::new(),
+            messages: BTreeMap::new(),
+            new_messages: BTreeMap::new(),
+            new_texts: BTreeSet::new(),
+            chats: BTreeMap::new(),
+            new_chats: BTreeMap::new(),
+            joined: Vec::new(),
+            departed: Vec::new(),
+        }
+    }
+
+    /// Decides the commands in order; each sees what the ones before it did, and each change takes
+    /// the next numbers from `first` on. It ends, after one at least, before the command that would
+    /// write too many rows.
+    pub fn decide(mut state: State, commands: &[&Command], first: Draw) -> (Self, Results) {
+        let mut ledger = Self::new(first);
         let (mut results, mut rows) = (Vec::with_capacity(commands.len()), 0);
-        for (command, draw) in commands.iter().zip(draws) {
+        for command in commands {
             rows += command.weight() + state.members_told(command);
             if rows > BATCH_ROWS_MAX && !results.is_empty() {
                 break;
             }
-            let decision = decide(&state, command, draw);
+            let decision = decide(&state, command, &ledger.next);
             results.push(decision.map(|decision| match decision {
                 Decision::Change(change) => {
                     state.apply(command.application, &change);
                     let subject = change.subject();
-                    ledger.add(command.application, change, draw.now);
+                    ledger.add(command.application, change);
                     Done { subject, how: How::Changed }
                 }
                 Decision::Keep(subject) => Done { subject, how: How::Kept },
@@ -81,8 +96,9 @@ impl Ledger {
         self.changes.is_empty()
     }
 
-    fn add(&mut self, application: ApplicationId, change: Change, now: OffsetDateTime) {
+    fn add(&mut self, application: ApplicationId, change: Change) {
         let subject = change.subject();
+        self.next.timestamp.0 += 1;
         let files = match change {
             Change::Message(change) => self.add_message(application, change),
             Change::Chat(change) => {
@@ -90,12 +106,13 @@ impl Ledger {
                 Vec::new()
             }
         };
-        self.changes.push(Entry { application, subject, files, now });
+        self.changes.push(Entry { application, subject, files });
     }
 
     fn add_message(&mut self, application: ApplicationId, change: MessageChange) -> Vec<FileUse> {
         let key = (application, change.message.id);
         if let Some(creation) = change.created {
+            self.next.id.0 += 1;
             self.new_messages.insert(key, creation);
         }
         if change.text_changed {
@@ -121,19 +138,19 @@ impl Ledger {
         self.chats.insert((application, number), chat);
     }
 
-    /// Writes one statement per table, whatever the number of changes, and records that they are
+    /// Writes a fixed number of statements, whatever the number of changes, and records that they are
     /// `writer`'s batch `number`.
     pub async fn store(&self, lane: &mut Lane, writer: Uuid, number: i64) -> store::Result<()> {
         self.store_chats(lane).await?;
-        self.store_messages(lane).await?;
         if self.changes.iter().any(|entry| !entry.files.is_empty()) {
             store::outbox::insert(lane, self.events()).await?;
         }
-        let updates = self.personal_updates();
+        let (messages, updates) = (self.stored_messages(), self.personal_updates());
         let keys = updates.iter().map(|update| WakeKey::of(update.application, update.user));
         let mut concerned: BTreeSet<_> = keys.collect();
         concerned.extend(self.tell_members(lane).await?);
-        store::timeline::finish_batch(lane, writer, number, &updates, concerned.into_iter()).await
+        let batch = Batch { writer, number, messages: &messages, updates: &updates, next: self.next };
+        store::batch::finish(lane, batch, concerned.into_iter()).await
     }
 
     async fn store_chats(&self, lane: &mut Lane) -> store::Result<()> {
@@ -157,18 +174,6 @@ impl Ledger {
         Ok(())
     }
 
-    async fn store_messages(&self, lane: &mut Lane) -> store::Result<()> {
-        let new: Vec<_> = self.new_messages().collect();
-        if !new.is_empty() {
-            store::messages::insert(lane, &new).await?;
-        }
-        if self.messages.len() > new.len() {
-            let changed: Vec<_> = self.changed_messages().collect();
-            store::messages::update(lane, &changed).await?;
-        }
-        Ok(())
-    }
-
     /// The memberships of the batch are stored by now: whom a chat's change concerns is read from
     /// them. Gives these users.
     async fn tell_members(&self, lane: &mut Lane) -> store::Result<Vec<WakeKey>> {
@@ -179,20 +184,19 @@ impl Ledger {
         store::updates::fan_out(lane, &updates, &self.departed).await
     }
 
-    fn new_messages(&self) -> impl Iterator<Item = NewMessage<'_>> {
-        self.new_messages.iter().map(|(key, creation)| NewMessage {
-            application: key.0,
-            message: &self.messages[key],
-            key: creation.idempotency.as_ref().map(|known| (&known.key, known.digest)),
-        })
-    }
-
-    fn changed_messages(&self) -> impl Iterator<Item = ChangedMessage<'_>> {
-        changed(&self.messages, &self.new_messages).map(|(key, message)| ChangedMessage {
-            application: key.0,
-            message,
-            text_changed: self.new_texts.contains(&key),
-        })
+    fn stored_messages(&self) -> Vec<StoredMessage<'_>> {
+        let stored = |(key, message): (&(ApplicationId, MessageId), _)| {
+            let creation = self.new_messages.get(key);
+            let idempotency = creation.and_then(|creation| creation.idempotency.as_ref());
+            StoredMessage {
+                application: key.0,
+                message,
+                is_new: creation.is_some(),
+                key: idempotency.map(|known| (&known.key, known.digest)),
+                text_changed: self.new_texts.contains(key),
+            }
+        };
+        self.messages.iter().map(|(key, message)| stored((key, message.as_ref()))).collect()
     }
 
     fn new_chats(&self) -> impl Iterator<Item = NewChat<'_>> {
@@ -238,7 +242,7 @@ impl Ledger {
         self.changes.iter().map(|entry| NewEvents {
             application: entry.application,
             timestamp: entry.subject.timestamp(),
-            created: entry.now,
+            created: self.next.now,
             files: &entry.files,
         })
     }

@@ -6,9 +6,9 @@
 //! committed; a refused one has left no trace.
 //!
 //! # How
-//! Commands wait in a bounded queue. One writer per process takes all that wait and carries them
-//! out in one transaction: take the lane's lock → load → decide → store → commit. The number of
-//! round trips does not depend on the number of commands.
+//! Commands wait in a bounded queue. A [`Writer`] takes all that wait and carries them out in one
+//! transaction: take the lane's lock → load → decide → store → commit. The number of round trips
+//! does not depend on the number of commands: three, where nothing has to be loaded.
 //!
 //! # The races, and how each was decided
 //! - *A timestamp drawn early is committed late.* It is drawn and committed under the lane's lock
@@ -29,6 +29,15 @@
 //! - *One command makes its batch fail.* The batch is split until that command is alone.
 //! - *The process is told to stop.* The queue closes when the last handler is done; what waits is
 //!   still carried out and answered.
+
+//!
+//! # What made it fast
+//! Measured by `make bench`, on 2 cores with the load on them, as multiples of a transaction of five
+//! statements a message with 64 clients. Everything in one statement but what is rare, numbers that
+//! are given from memory instead of drawn row by row, and a second writer that gathers while the
+//! first commits took 64 connections from 1.4 to 2.1, and 256 from 2.4 to 3.1. What did not pay: a
+//! thread and runtime of the writers' own; a runtime that looks at its sockets more often; batches of
+//! more than 256.
 
 mod command;
 mod commit;

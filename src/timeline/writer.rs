@@ -1,14 +1,21 @@
-//! The writer: one task that carries out batch after batch, and never guesses an outcome.
+//! The writers: tasks that carry out batch after batch, and never guess an outcome.
+//!
+//! A process has two, which take turns: while one waits for its commit and answers its callers, the
+//! other gathers the next batch and waits for the lock. Only one gathers at a time, or the batches
+//! would become small.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 use uuid::Uuid;
 
 use super::{
     Answer, Error,
     command::Command,
-    commit::{self, Failure, Results},
+    commit::{self, Failure, Results, Turn},
 };
 use crate::{
     batching::{Batches, Begun},
@@ -26,10 +33,11 @@ const OUTCOME_TIME_MAX: Duration = Duration::from_secs(15);
 /// The pause between two attempts to reach a database that is away.
 const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 
-/// Carries out the commands of one process, one batch at a time.
+/// Carries out commands, one batch at a time.
 pub struct Writer {
     session: Session,
-    /// Names this process in the table of writers.
+    turns: Arc<Mutex<()>>,
+    /// Names this writer among those of all processes.
     id: Uuid,
     /// The number of the last attempt; each attempt has its own.
     number: i64,
@@ -46,26 +54,38 @@ enum Setback {
 type Begin = Begun<Command, Answer>;
 
 impl Writer {
-    pub fn new(session: Session, id: Uuid) -> Self {
-        Self { session, id, number: 0 }
+    /// The writers of a process.
+    pub fn pair(mut session: impl FnMut() -> store::Result<Session>) -> store::Result<[Self; 2]> {
+        let turns = Arc::new(Mutex::new(()));
+        let [one, other] = [session()?, session()?];
+        Ok([one, other].map(|session| Self {
+            session,
+            turns: Arc::clone(&turns),
+            id: Uuid::now_v7(),
+            number: 0,
+        }))
     }
 
     /// Carries out batches until the queue is closed and empty.
     pub async fn run(mut self, batches: Batches<Command, Answer>) {
-        while let Some(batch) = batches.next().await {
+        loop {
+            let turn = Arc::clone(&self.turns).lock_owned().await;
+            let Some(batch) = batches.next().await else {
+                return;
+            };
             let began = Instant::now();
-            self.settle(batch).await;
+            self.settle(batch, Some(turn)).await;
             metrics::histogram!("messages_batch_seconds").record(began.elapsed().as_secs_f64());
         }
     }
 
     /// Carries out a batch and answers its callers; splits it where one command spoils it, and where
     /// it is more than one transaction should write.
-    async fn settle(&mut self, batch: Vec<Begin>) {
+    async fn settle(&mut self, batch: Vec<Begin>, mut turn: Turn) {
         let mut todo = vec![batch];
         while let Some(mut batch) = todo.pop() {
             let commands: Vec<_> = batch.iter().map(|begun| &begun.request).collect();
-            match self.results(&commands).await {
+            match self.results(&commands, &mut turn).await {
                 Ok(results) => {
                     let rest = batch.split_off(results.len());
                     answer(batch, results);
@@ -88,9 +108,9 @@ impl Writer {
     }
 
     /// The results of a batch that is committed.
-    async fn results(&mut self, commands: &[&Command]) -> Result<Results, Setback> {
+    async fn results(&mut self, commands: &[&Command], turn: &mut Turn) -> Result<Results, Setback> {
         for attempt in 1..=ATTEMPTS_MAX {
-            match self.attempt(commands).await {
+            match self.attempt(commands, turn).await {
                 Ok(results) => return Ok(results),
                 Err(Failure::BeforeCommit(error @ store::Error::Refused(_))) => {
                     tracing::error!(%error, batch.size = commands.len(), "the database refused a batch");
@@ -112,9 +132,9 @@ impl Writer {
 
     /// One attempt in one transaction. After a failure its connection is gone, and with it whatever
     /// the transaction held.
-    async fn attempt(&mut self, commands: &[&Command]) -> Result<Results, Failure> {
+    async fn attempt(&mut self, commands: &[&Command], turn: &mut Turn) -> Result<Results, Failure> {
         self.number += 1;
-        let result = commit::carry_out(&mut self.session, commands, self.id, self.number).await;
+        let result = commit::carry_out(&mut self.session, commands, self.id, self.number, turn).await;
         if result.is_err() {
             self.session.discard();
         }

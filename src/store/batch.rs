@@ -1,0 +1,163 @@
+//! The last statement of a batch, which stores all but what belongs to chats and events: messages,
+//! the updates of the personal ones, where the sequences stand, the record of the batch and the
+//! wake-ups. One statement costs one round trip under the lock.
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    Lane, Result,
+    timeline::Draw,
+    updates::NewUpdate,
+    wakeups::{self, WakeKey},
+};
+use crate::domain::{ApplicationId, Digest, Files, IdempotencyKey, Message, Recipient, UserId};
+
+/// What a batch stores with its last statement.
+pub struct Batch<'a> {
+    /// In its own transaction it is recorded that `writer` commits its batch number `number`.
+    pub writer: Uuid,
+    pub number: i64,
+    pub messages: &'a [StoredMessage<'a>],
+    /// Of personal messages.
+    pub updates: &'a [NewUpdate<'a>],
+    /// What the batch has left for the next one.
+    pub next: Draw,
+}
+
+/// A message as the batch has left it.
+pub struct StoredMessage<'a> {
+    pub application: ApplicationId,
+    pub message: &'a Message,
+    pub is_new: bool,
+    /// The key under which a new one was sent.
+    pub key: Option<(&'a IdempotencyKey, Digest)>,
+    /// Whether the indexer has to look at its text.
+    pub text_changed: bool,
+}
+
+/// Stores the batch, and wakes with the commit whoever waits for one of its changes.
+///
+/// The sequences are set and not drawn from: numbers are given under the lock alone, and so none is
+/// lost but with a transaction that fails.
+pub async fn finish(
+    lane: &mut Lane,
+    batch: Batch<'_>,
+    concerned: impl Iterator<Item = WakeKey>,
+) -> Result<()> {
+    let Batch { messages, updates, next, .. } = batch;
+    let rows = Columns::of(messages);
+    let has_new = rows.is_new.contains(&true);
+    let applications: Vec<_> = updates.iter().map(|update| update.application.0).collect();
+    let users: Vec<_> = updates.iter().map(|update| update.user.as_str()).collect();
+    let timestamps: Vec<_> = updates.iter().map(|update| update.timestamp.0).collect();
+    let ids: Vec<_> = updates.iter().map(|update| update.message.0).collect();
+    sqlx::query_file!(
+        "src/store/batch.sql",
+        &rows.applications,
+        &rows.ids,
+        &rows.timestamps,
+        &rows.senders as &[Option<&str>],
+        &rows.recipients as &[Option<&str>],
+        &rows.chats as &[Option<i64>],
+        &rows.numbers as &[Option<i64>],
+        &rows.created,
+        &rows.edited as &[Option<OffsetDateTime>],
+        &rows.read,
+        &rows.texts as &[Option<&str>],
+        &rows.files as &[Option<String>],
+        &rows.attributes as &[Option<&str>],
+        &rows.reply_to as &[Option<i64>],
+        &rows.deleted,
+        &rows.keys as &[Option<&str>],
+        &rows.digests as &[Option<&[u8]>],
+        &rows.is_new,
+        &rows.text_changed,
+        &applications,
+        &users as &[&str],
+        &timestamps,
+        &ids,
+        batch.writer,
+        batch.number,
+        next.timestamp.0 - 1,
+        has_new.then_some(next.id.0 - 1),
+        wakeups::CHANNEL,
+        &wakeups::lists(concerned),
+    )
+    .fetch_one(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// Messages as parallel arrays.
+#[derive(Default)]
+struct Columns<'a> {
+    applications: Vec<i64>,
+    ids: Vec<i64>,
+    timestamps: Vec<i64>,
+    senders: Vec<Option<&'a str>>,
+    recipients: Vec<Option<&'a str>>,
+    chats: Vec<Option<i64>>,
+    numbers: Vec<Option<i64>>,
+    created: Vec<OffsetDateTime>,
+    edited: Vec<Option<OffsetDateTime>>,
+    read: Vec<bool>,
+    texts: Vec<Option<&'a str>>,
+    files: Vec<Option<String>>,
+    attributes: Vec<Option<&'a str>>,
+    reply_to: Vec<Option<i64>>,
+    deleted: Vec<bool>,
+    keys: Vec<Option<&'a str>>,
+    digests: Vec<Option<&'a [u8]>>,
+    is_new: Vec<bool>,
+    text_changed: Vec<bool>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(messages: &'a [StoredMessage<'a>]) -> Self {
+        let mut columns = Self::default();
+        for stored in messages {
+            columns.push_message(stored.application, stored.message);
+            let key = stored.key.as_ref();
+            columns.keys.push(key.map(|(key, _)| key.as_str()));
+            columns.digests.push(key.map(|(_, digest)| &digest.0[..]));
+            columns.is_new.push(stored.is_new);
+            columns.text_changed.push(stored.text_changed);
+        }
+        columns
+    }
+
+    fn push_message(&mut self, application: ApplicationId, message: &'a Message) {
+        let content = message.content.as_ref();
+        self.applications.push(application.0);
+        self.ids.push(message.id.0);
+        self.timestamps.push(message.timestamp.0);
+        let (recipient, chat, number) = match &message.to {
+            Recipient::User(user) => (Some(user.as_str()), None, None),
+            Recipient::Chat(chat, number) => (None, Some(chat.0), Some(number.0)),
+        };
+        self.senders.push(message.from.as_ref().map(UserId::as_str));
+        self.recipients.push(recipient);
+        self.chats.push(chat);
+        self.numbers.push(number);
+        self.created.push(message.created);
+        self.edited.push(content.and_then(|content| content.edited));
+        self.read.push(content.is_some_and(|content| content.read));
+        self.texts.push(content.and_then(|content| Some(content.text.as_ref()?.as_str())));
+        self.files.push(content.and_then(|content| array_literal(&content.files)));
+        self.attributes
+            .push(content.and_then(|content| Some(content.attributes.as_ref()?.as_json().get())));
+        self.reply_to.push(content.and_then(|content| Some(content.reply_to?.0)));
+        self.deleted.push(content.is_none());
+    }
+}
+
+/// Files as the text of a PostgreSQL array: `unnest` would flatten an array of arrays. The ids
+/// hold nothing that would need escaping within the quotes.
+fn array_literal(files: &Files) -> Option<String> {
+    if files.is_empty() {
+        return None;
+    }
+    let quoted: Vec<_> = files.iter().map(|file| format!("\"{}\"", file.as_str())).collect();
+    Some(format!("{{{}}}", quoted.join(",")))
+}
