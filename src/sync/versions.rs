@@ -5,8 +5,8 @@
 //! the *present* version wherever a page comes to the end of the timeline: every change of a message
 //! is on the timelines of all who may read it, so its newest entry there is its last change.
 //!
-//! A page of 50 with data took 12 times as long as one without; with what is kept here it takes a
-//! third longer. (With moka's cache, which orders its entries by use, 50 looks took 70 µs.)
+//! Of pages of 50, a service without this gave 3.4 times as many without data as with; now 1.3 times as
+//! many. (With moka's cache, which keeps its entries in the order of use, 50 looks took 70 µs.)
 
 use std::{collections::HashSet, sync::Arc};
 
