@@ -3,8 +3,8 @@
 //! A caller puts its request into a bounded [`Queue`] and waits. A worker takes everything that
 //! waits, up to a limit, works on it as one batch and answers each caller. While it works, the
 //! next batch fills: there is no timer, so an idle service answers at once and a busy one pays
-//! once for hundreds of callers. One worker gives an order (the writer); several share a queue
-//! where order does not matter (the readers), and a batch that has begun is never joined.
+//! once for hundreds of callers. Several workers may share a queue, and a batch that has begun is
+//! never joined.
 //!
 //! # What a caller can rely on
 //! A request either *begins* or it never will. Both sides agree on which, whatever happens at the

@@ -68,12 +68,12 @@ impl Message {
         is(one, other) || is(other, one)
     }
 
-    /// How much of data it has, in bytes: text, attributes and files.
+    /// How long its data are as JSON, in bytes: text, attributes and files.
     pub fn data_bytes(&self) -> usize {
         let content = self.content.iter();
         content
             .map(|content| {
-                let text = content.text.as_ref().map_or(0, |text| text.as_str().len());
+                let text = content.text.as_ref().map_or(0, Text::json_bytes);
                 let attributes =
                     content.attributes.as_ref().map_or(0, |attributes| attributes.as_json().get().len());
                 // Each file stands in quotes and has a comma.

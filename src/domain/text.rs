@@ -36,6 +36,16 @@ impl Text {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// How long it is as a JSON string, in bytes (RFC 8259, section 7).
+    pub fn json_bytes(&self) -> usize {
+        let escaped = |byte: u8| match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+            0..0x20 => 6,
+            _ => 1,
+        };
+        self.as_str().bytes().map(escaped).sum::<usize>() + 2
+    }
 }
 
 #[cfg(test)]

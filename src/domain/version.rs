@@ -10,19 +10,26 @@ use super::Message;
 #[derive(Debug)]
 pub struct Version {
     pub message: Arc<Message>,
+    data_bytes: usize,
     json: OnceLock<Box<RawValue>>,
 }
 
 impl Version {
-    /// What `render` makes of the message, which is always the same.
+    /// The message as JSON, which is made by the first call. There is one representation of a message,
+    /// so every caller gives the same `render`.
     pub fn json(&self, render: impl FnOnce(&Message) -> Box<RawValue>) -> &RawValue {
         self.json.get_or_init(|| render(&self.message))
+    }
+
+    /// As [`Message::data_bytes`].
+    pub fn data_bytes(&self) -> usize {
+        self.data_bytes
     }
 }
 
 impl From<Arc<Message>> for Version {
     fn from(message: Arc<Message>) -> Self {
-        Self { message, json: OnceLock::new() }
+        Self { data_bytes: message.data_bytes(), message, json: OnceLock::new() }
     }
 }
 

@@ -84,8 +84,11 @@ impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
 pub fn names(headers: &HeaderMap, opaque: &str) -> bool {
     let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
     lines.map(str::trim).any(|mut rest| {
+        if rest == "*" {
+            return true;
+        }
         while let (false, Ok((tag, tail))) = (rest.is_empty(), next_tag(rest)) {
-            if tag == opaque || tag == "*" {
+            if tag == opaque {
                 return true;
             }
             rest = tail;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Lane, Result,
-    timeline::Draw,
+    timeline::Next,
     updates::NewUpdate,
     wakeups::{self, WakeKey},
 };
@@ -22,7 +22,7 @@ pub struct Batch<'a> {
     /// Of personal messages.
     pub updates: &'a [NewUpdate<'a>],
     /// What the batch has left for the next one.
-    pub next: Draw,
+    pub next: Next,
 }
 
 /// A message as the batch has left it.

@@ -3,7 +3,7 @@
 use sqlx::{Executor, PgConnection, Row, postgres::PgRow};
 use time::{Duration, OffsetDateTime};
 
-use super::{Result, timeline::Draw};
+use super::{Result, timeline::Next};
 use crate::domain::{MessageId, Timestamp};
 
 /// The lock stands in a statement of its own: each statement has its own snapshot, so what is read
@@ -19,27 +19,16 @@ const ENTER: &str = "
            (SELECT last_value + is_called::int FROM message_ids) AS id,
            (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
 
-/// What one replica does at a time, each under a lock of its own.
-#[derive(Debug, Clone, Copy)]
-#[repr(i64)]
-pub enum Lead {
-    Publishing = 7_305_808_869_231_650_169,
-    Indexing = 7_305_808_869_231_650_170,
-}
-
-/// Takes the lock of a lead for as long as the connection lives, unless another replica has it.
-pub async fn try_lead(connection: &mut PgConnection, lead: Lead) -> Result<bool> {
-    let leads = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "leads!""#, lead as i64);
-    Ok(leads.fetch_one(connection).await?)
-}
-
 /// Proof that this transaction holds the lane's lock, and so is the only one, on any replica, that
 /// gives timestamps.
 ///
 /// The lock is taken before anything is read and is held to the end of the transaction. So a
 /// timestamp is given *and* committed under it, the order of commits is the order of timestamps,
 /// and whoever sees one timestamp sees every smaller one. Nothing but the database is awaited
-/// while it is held. The locks of the publisher and of the indexer are others.
+/// while it is held.
+///
+/// Nobody calls `nextval` on these sequences: they are read here, and set by the batch that has given
+/// their numbers.
 ///
 /// It owns its connection: dropped without a commit, it closes it, and the server rolls back.
 pub struct Lane {
@@ -48,10 +37,10 @@ pub struct Lane {
 
 impl Lane {
     /// Begins a transaction, waits for the lock, and reads which numbers are next: in one round trip.
-    pub async fn enter(mut connection: PgConnection) -> Result<(Self, Draw)> {
+    pub async fn enter(mut connection: PgConnection) -> Result<(Self, Next)> {
         let rows = connection.fetch_all(sqlx::raw_sql(ENTER)).await?;
-        let draw = draw(rows.last().expect("a SELECT without FROM has a row"))?;
-        Ok((Self { connection }, draw))
+        let next = next(rows.last().expect("a SELECT without FROM has a row"))?;
+        Ok((Self { connection }, next))
     }
 
     /// Commits and frees the lock; gives the connection back. After an error the outcome is not known.
@@ -65,8 +54,8 @@ impl Lane {
     }
 }
 
-fn draw(row: &PgRow) -> sqlx::Result<Draw> {
-    Ok(Draw {
+fn next(row: &PgRow) -> sqlx::Result<Next> {
+    Ok(Next {
         timestamp: Timestamp(row.try_get("timestamp")?),
         id: MessageId(row.try_get("id")?),
         now: OffsetDateTime::UNIX_EPOCH + Duration::microseconds(row.try_get("now")?),

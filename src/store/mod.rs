@@ -10,6 +10,7 @@ mod error;
 pub mod history;
 pub mod keys;
 mod lane;
+mod lead;
 pub mod members;
 pub mod messages;
 pub mod outbox;
@@ -21,7 +22,8 @@ pub mod updates;
 pub mod wakeups;
 
 pub use error::{Error, Result};
-pub use lane::{Lane, Lead, try_lead};
+pub use lane::Lane;
+pub use lead::{Lead, try_lead};
 pub use session::{CONNECT_TIME_MAX, Purpose, Session, connect_options, in_time, pool, search_pool};
 pub use sqlx::{PgConnection, PgPool};
 

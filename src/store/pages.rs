@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{Result, messages::MessageRow};
 use crate::domain::{ApplicationId, ChatNumber, MessageId, Timestamp, UserId, Version};
 
-/// What every message has beside its data counts this much, in bytes of JSON (as in
+/// What every entry has beside a message's data counts this much, in bytes of JSON (as in
 /// `pages_with_messages.sql`).
 pub const ENTRY_BYTES: i64 = 200;
 
@@ -38,7 +38,7 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// The newest committed timestamp that concerns the user; zero where there is none.
     pub latest: Timestamp,
-    /// The last value that the sequence has given to anybody.
+    /// Where the sequence stands: no timestamp that anybody has seen is larger.
     pub last_given: Timestamp,
 }
 
@@ -236,6 +236,11 @@ impl Entry {
 }
 
 impl Page {
+    /// Whether no change that concerns the user comes after it.
+    pub fn reaches_end(&self) -> bool {
+        self.entries.last().is_none_or(|last| last.timestamp >= self.latest)
+    }
+
     /// Moves each message from its first entry to its newest.
     fn hand_over_with_newest(&mut self) {
         let mut first: HashMap<MessageId, Arc<Version>> = HashMap::new();

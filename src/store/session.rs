@@ -8,7 +8,7 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::{Error, Lane, Result, timeline::Draw};
+use super::{Error, Lane, Result, timeline::Next};
 
 /// How long a connection may take to come about before the database counts as away.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
@@ -166,7 +166,7 @@ impl Session {
     }
 
     /// Enters the lane. The lane has the connection until it is [given back](Self::give_back).
-    pub async fn enter_lane(&mut self) -> Result<(Lane, Draw)> {
+    pub async fn enter_lane(&mut self) -> Result<(Lane, Next)> {
         self.connection().await?;
         let connection = self.connection.take().expect("it was made above");
         Lane::enter(connection).await

@@ -9,7 +9,7 @@ use crate::domain::{MessageId, Timestamp};
 
 /// The next timestamp and the next id, which the holder of the lane may give, and the time.
 #[derive(Debug, Clone, Copy)]
-pub struct Draw {
+pub struct Next {
     pub timestamp: Timestamp,
     pub id: MessageId,
     pub now: OffsetDateTime,

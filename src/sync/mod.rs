@@ -164,10 +164,9 @@ impl Readers {
     /// The tasks of all readers, named. Each ends when its queue is closed and empty.
     pub fn tasks(self, database_url: &str) -> store::Result<Vec<(&'static str, reader::Task)>> {
         let mut tasks = Vec::new();
-        let versions = Arc::new(Versions::new());
         for _ in 0..READERS {
             let session = || Session::new(database_url, store::Purpose::Reading);
-            let with_messages = PagesWithMessages { versions: Arc::clone(&versions) };
+            let with_messages = PagesWithMessages { versions: Versions::new() };
             tasks.push(("page reader", Reader::task(Pages, session()?, self.pages.clone())));
             tasks.push((
                 "data reader",

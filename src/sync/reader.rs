@@ -13,22 +13,25 @@ use crate::{
     },
 };
 
-/// The longest that a query may take. The server's own limit is shorter; this one is for a
-/// connection on which nothing arrives any more.
-const READ_TIME_MAX: Duration = Duration::from_secs(15);
+/// The longest that a read may take, of two queries at the most. The server's own limits are shorter;
+/// this one is for a connection on which nothing arrives any more.
+const READ_TIME_MAX: Duration = Duration::from_secs(25);
 
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A kind of read: one query for the requests of many callers, answered in their order.
-pub trait Read: Send + std::marker::Sync + 'static {
+/// A kind of read: for the requests of many callers at once, answered in their order.
+pub trait Read: Send + 'static {
     type Request: Send + std::marker::Sync + 'static;
     type Answer: Send + 'static;
 
     fn read(
-        &self,
+        &mut self,
         connection: &mut PgConnection,
         requests: &[&Self::Request],
     ) -> impl Future<Output = store::Result<Vec<Self::Answer>>> + Send;
+
+    /// Forgets what it knows from the connection, which is gone.
+    fn forget(&mut self) {}
 }
 
 /// The callers who are answered together.
@@ -39,7 +42,7 @@ pub struct Pages;
 
 /// Pages with the messages' present data.
 pub struct PagesWithMessages {
-    pub versions: Arc<Versions>,
+    pub versions: Versions,
 }
 
 /// Single messages by id.
@@ -50,7 +53,7 @@ impl Read for Pages {
     type Answer = Page;
 
     async fn read(
-        &self,
+        &mut self,
         connection: &mut PgConnection,
         requests: &[&PageRequest],
     ) -> store::Result<Vec<Page>> {
@@ -63,10 +66,11 @@ impl Read for PagesWithMessages {
     type Answer = Page;
 
     async fn read(
-        &self,
+        &mut self,
         connection: &mut PgConnection,
         requests: &[&PageRequest],
     ) -> store::Result<Vec<Page>> {
+        // One of them is mostly all that is read; the second reads anew, in a snapshot of its own.
         let mut pages = store::pages::read(connection, requests).await?;
         let (mut incomplete, mut asked) = (Vec::new(), Vec::new());
         for (page, request) in pages.iter_mut().zip(requests) {
@@ -84,6 +88,10 @@ impl Read for PagesWithMessages {
         }
         Ok(pages)
     }
+
+    fn forget(&mut self) {
+        self.versions.clear();
+    }
 }
 
 impl Read for Messages {
@@ -91,7 +99,7 @@ impl Read for Messages {
     type Answer = Option<Arc<Message>>;
 
     async fn read(
-        &self,
+        &mut self,
         connection: &mut PgConnection,
         requests: &[&Self::Request],
     ) -> store::Result<Vec<Self::Answer>> {
@@ -152,13 +160,14 @@ impl<R: Read> Reader<R> {
         Ok(answers.pop().expect("a read answers each request"))
     }
 
-    /// One query; its connection is thrown away where it fails.
+    /// One read; its connection is thrown away where it fails.
     async fn read(&mut self, requests: &[&R::Request]) -> store::Result<Vec<R::Answer>> {
-        let (kind, session) = (&self.kind, &mut self.session);
+        let (kind, session) = (&mut self.kind, &mut self.session);
         let reading = async move { kind.read(session.connection().await?, requests).await };
         let result = store::in_time(READ_TIME_MAX, reading).await;
         if result.is_err() {
             self.session.discard();
+            self.kind.forget();
         }
         result
     }

@@ -21,7 +21,7 @@ use crate::{
         chats::NewChat,
         members::Membership,
         outbox::NewEvents,
-        timeline::Draw,
+        timeline::Next,
         updates::{ChatUpdate, NewUpdate},
         wakeups::WakeKey,
     },
@@ -32,7 +32,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Ledger {
     /// What the changes so far have left for the next one.
-    next: Draw,
+    next: Next,
     changes: Vec<Entry>,
     messages: BTreeMap<(ApplicationId, MessageId), Arc<Message>>,
     new_messages: BTreeMap<(ApplicationId, MessageId), Creation>,
@@ -52,7 +52,7 @@ struct Entry {
 }
 
 impl Ledger {
-    fn new(next: Draw) -> Self {
+    fn new(next: Next) -> Self {
         Self {
             next,
             changes: Vec::new(),
@@ -69,7 +69,7 @@ impl Ledger {
     /// Decides the commands in order; each sees what the ones before it did, and each change takes
     /// the next numbers from `first` on. It ends, after one at least, before the command that would
     /// write too many rows.
-    pub fn decide(mut state: State, commands: &[&Command], first: Draw) -> (Self, Results) {
+    pub fn decide(mut state: State, commands: &[&Command], first: Next) -> (Self, Results) {
         let mut ledger = Self::new(first);
         let (mut results, mut rows) = (Vec::with_capacity(commands.len()), 0);
         for command in commands {

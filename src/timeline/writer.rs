@@ -37,6 +37,7 @@ const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 pub struct Writer {
     session: Session,
     turns: Arc<Mutex<()>>,
+    turn: Turn,
     /// Names this writer among those of all processes.
     id: Uuid,
     /// The number of the last attempt; each attempt has its own.
@@ -61,6 +62,7 @@ impl Writer {
         Ok([one, other].map(|session| Self {
             session,
             turns: Arc::clone(&turns),
+            turn: None,
             id: Uuid::now_v7(),
             number: 0,
         }))
@@ -69,23 +71,24 @@ impl Writer {
     /// Carries out batches until the queue is closed and empty.
     pub async fn run(mut self, batches: Batches<Command, Answer>) {
         loop {
-            let turn = Arc::clone(&self.turns).lock_owned().await;
+            self.turn = Some(Arc::clone(&self.turns).lock_owned().await);
             let Some(batch) = batches.next().await else {
                 return;
             };
             let began = Instant::now();
-            self.settle(batch, Some(turn)).await;
+            self.settle(batch).await;
+            self.turn = None;
             metrics::histogram!("messages_batch_seconds").record(began.elapsed().as_secs_f64());
         }
     }
 
     /// Carries out a batch and answers its callers; splits it where one command spoils it, and where
     /// it is more than one transaction should write.
-    async fn settle(&mut self, batch: Vec<Begin>, mut turn: Turn) {
+    async fn settle(&mut self, batch: Vec<Begin>) {
         let mut todo = vec![batch];
         while let Some(mut batch) = todo.pop() {
             let commands: Vec<_> = batch.iter().map(|begun| &begun.request).collect();
-            match self.results(&commands, &mut turn).await {
+            match self.results(&commands).await {
                 Ok(results) => {
                     let rest = batch.split_off(results.len());
                     answer(batch, results);
@@ -108,9 +111,9 @@ impl Writer {
     }
 
     /// The results of a batch that is committed.
-    async fn results(&mut self, commands: &[&Command], turn: &mut Turn) -> Result<Results, Setback> {
+    async fn results(&mut self, commands: &[&Command]) -> Result<Results, Setback> {
         for attempt in 1..=ATTEMPTS_MAX {
-            match self.attempt(commands, turn).await {
+            match self.attempt(commands).await {
                 Ok(results) => return Ok(results),
                 Err(Failure::BeforeCommit(error @ store::Error::Refused(_))) => {
                     tracing::error!(%error, batch.size = commands.len(), "the database refused a batch");
@@ -132,9 +135,10 @@ impl Writer {
 
     /// One attempt in one transaction. After a failure its connection is gone, and with it whatever
     /// the transaction held.
-    async fn attempt(&mut self, commands: &[&Command], turn: &mut Turn) -> Result<Results, Failure> {
+    async fn attempt(&mut self, commands: &[&Command]) -> Result<Results, Failure> {
         self.number += 1;
-        let result = commit::carry_out(&mut self.session, commands, self.id, self.number, turn).await;
+        let Self { session, turn, id, number, .. } = self;
+        let result = commit::carry_out(session, commands, *id, *number, turn).await;
         if result.is_err() {
             self.session.discard();
         }

@@ -168,3 +168,28 @@ async fn what_was_acknowledged_is_read_at_once_on_every_replica() {
         assert_eq!(page["messages"][0]["id"], sent["id"]);
     }
 }
+
+#[tokio::test]
+async fn a_restored_database_shows_nothing_of_what_it_was_before() {
+    let (database, replica) = service().await;
+    let before = replica.user("jane").send("john", "before").await;
+    for _ in 0..4 {
+        let page = replica.user("john").sync("include=message").await;
+        assert_eq!(page["messages"][0]["message"], before);
+    }
+    // The same numbers are given again, to others.
+    database
+        .execute(
+            "TRUNCATE messages, updates, search_pending, search_entries;
+             SELECT setval('timeline', 1, false), setval('message_ids', 1, false);
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+    let after = replica.user("ann").send("bob", "after").await;
+    assert_eq!((&after["id"], &after["timestamp"]), (&before["id"], &before["timestamp"]));
+    for _ in 0..4 {
+        let page = replica.user("bob").sync("include=message").await;
+        assert_eq!(page["messages"][0]["message"], after);
+    }
+}

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Change, ChatChange, Creation, Decision, Draw, State, is_application_or, replay, require_current,
+    Change, ChatChange, Creation, Decision, Next, State, is_application_or, replay, require_current,
     visible_chat,
 };
 use crate::{
@@ -20,7 +20,7 @@ pub fn create(
     name: &Title,
     members: &[UserId],
     idempotency: Option<&Idempotency>,
-    draw: &Draw,
+    next: &Next,
 ) -> Result<Decision, Refusal> {
     if let Some(earlier) = replay(state, command, idempotency)? {
         return Ok(Decision::Replay(earlier));
@@ -32,10 +32,10 @@ pub fn create(
     }
     let chat = Chat {
         number: state.next_chat(command.application),
-        timestamp: draw.timestamp,
+        timestamp: next.timestamp,
         name: name.clone(),
         owner: owner.clone(),
-        created: draw.now,
+        created: next.now,
         messages: 0,
         members: i32::try_from(members.len()).expect("the members were counted"),
     };
@@ -53,14 +53,14 @@ pub fn rename(
     number: ChatNumber,
     name: &Title,
     expected: &Expected,
-    draw: &Draw,
+    next: &Next,
 ) -> Result<Decision, Refusal> {
     let chat = managed_chat(state, command, number, "only the chat's owner may rename it")?;
     if chat.name == *name {
         return Ok(keep(chat));
     }
     require_current(chat.timestamp, expected)?;
-    let renamed = Chat { name: name.clone(), timestamp: draw.timestamp, ..Chat::clone(chat) };
+    let renamed = Chat { name: name.clone(), timestamp: next.timestamp, ..Chat::clone(chat) };
     Ok(change(renamed, Vec::new()))
 }
 
@@ -69,7 +69,7 @@ pub fn add_member(
     command: &Command,
     number: ChatNumber,
     user: &UserId,
-    draw: &Draw,
+    next: &Next,
 ) -> Result<Decision, Refusal> {
     let chat = managed_chat(state, command, number, "only the chat's owner may add members")?;
     if state.member_since(command.application, number, user).is_some() {
@@ -79,7 +79,7 @@ pub fn add_member(
         return Err(Refusal::ChatFull);
     }
     let members = chat.members + 1;
-    let larger = Chat { members, timestamp: draw.timestamp, ..Chat::clone(chat) };
+    let larger = Chat { members, timestamp: next.timestamp, ..Chat::clone(chat) };
     Ok(change(larger, vec![user.clone()]))
 }
 
@@ -89,7 +89,7 @@ pub fn remove_member(
     command: &Command,
     number: ChatNumber,
     user: &UserId,
-    draw: &Draw,
+    next: &Next,
 ) -> Result<Decision, Refusal> {
     let chat = visible_chat(state, command, number)?;
     if !is_application_or(command, chat.owner.as_ref()) && command.caller.as_ref() != Some(user) {
@@ -98,7 +98,7 @@ pub fn remove_member(
     let Some(joined) = state.member_since(command.application, number, user) else {
         return Ok(keep(chat));
     };
-    let mut smaller = Chat { members: chat.members - 1, timestamp: draw.timestamp, ..Chat::clone(chat) };
+    let mut smaller = Chat { members: chat.members - 1, timestamp: next.timestamp, ..Chat::clone(chat) };
     if smaller.owner.as_ref() == Some(user) {
         smaller.owner = state.longest_member(command.application, number, user).cloned();
     }
@@ -146,7 +146,7 @@ mod tests {
 
     const APPLICATION: ApplicationId = ApplicationId::DEFAULT;
 
-    /// A state and the next draw: given what was done, when a command comes, then this follows.
+    /// A state and the next next: given what was done, when a command comes, then this follows.
     #[derive(Default)]
     struct Story {
         state: State,
@@ -157,13 +157,13 @@ mod tests {
         /// `None` is the application itself.
         fn when(&mut self, caller: Option<&str>, action: Action) -> Result<Decision, Refusal> {
             self.drawn += 1;
-            let draw = Draw {
+            let next = Next {
                 timestamp: Timestamp(self.drawn),
                 id: MessageId(self.drawn + 1000),
                 now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.drawn),
             };
             let command = Command { application: APPLICATION, caller: caller.map(user), action };
-            let decision = decide(&self.state, &command, &draw);
+            let decision = decide(&self.state, &command, &next);
             if let Ok(Decision::Change(change)) = &decision {
                 self.state.apply(APPLICATION, change);
             }

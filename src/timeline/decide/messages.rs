@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    Change, Creation, Decision, Draw, MessageChange, State, is_application_or, replay, require_current,
+    Change, Creation, Decision, MessageChange, Next, State, is_application_or, replay, require_current,
     visible_chat,
 };
 use crate::{
@@ -20,7 +20,7 @@ pub fn send(
     command: &Command,
     draft: &Draft,
     idempotency: Option<&Idempotency>,
-    draw: &Draw,
+    next: &Next,
 ) -> Result<Decision, Refusal> {
     if let Some(earlier) = replay(state, command, idempotency)? {
         return Ok(Decision::Replay(earlier));
@@ -33,11 +33,11 @@ pub fn send(
             .ok_or(Refusal::ReplyElsewhere(id))?;
     }
     let message = Message {
-        id: draw.id,
-        timestamp: draw.timestamp,
+        id: next.id,
+        timestamp: next.timestamp,
         from: command.caller.clone(),
         to,
-        created: draw.now,
+        created: next.now,
         content: Some(Content {
             text: draft.text.clone(),
             files: draft.files.clone(),
@@ -89,7 +89,7 @@ pub fn edit_text(
     id: MessageId,
     text: Option<&Text>,
     expected: &Expected,
-    draw: &Draw,
+    next: &Next,
 ) -> Result<Decision, Refusal> {
     let (message, content) = editable(state, command, id, may_edit)?;
     if content.text.as_ref() == text {
@@ -99,8 +99,8 @@ pub fn edit_text(
     if text.is_none() && content.files.is_empty() && content.attributes.is_none() {
         return Err(Refusal::NothingLeft);
     }
-    let content = Content { text: text.cloned(), edited: Some(draw.now), ..content.clone() };
-    Ok(modify(message, content, draw))
+    let content = Content { text: text.cloned(), edited: Some(next.now), ..content.clone() };
+    Ok(modify(message, content, next))
 }
 
 pub fn mark_read(
@@ -109,7 +109,7 @@ pub fn mark_read(
     id: MessageId,
     read: bool,
     expected: &Expected,
-    draw: &Draw,
+    next: &Next,
 ) -> Result<Decision, Refusal> {
     let (message, content) = editable(state, command, id, may_mark)?;
     if content.read == read {
@@ -117,7 +117,7 @@ pub fn mark_read(
     }
     require_current(message.timestamp, expected)?;
     let content = Content { read, ..content.clone() };
-    Ok(modify(message, content, draw))
+    Ok(modify(message, content, next))
 }
 
 pub fn delete(
@@ -125,11 +125,11 @@ pub fn delete(
     command: &Command,
     id: MessageId,
     expected: &Expected,
-    draw: &Draw,
+    next: &Next,
 ) -> Result<Decision, Refusal> {
     let (message, content) = editable(state, command, id, may_delete)?;
     require_current(message.timestamp, expected)?;
-    let tombstone = Message { timestamp: draw.timestamp, content: None, ..Message::clone(message) };
+    let tombstone = Message { timestamp: next.timestamp, content: None, ..Message::clone(message) };
     Ok(Decision::Change(Change::Message(MessageChange {
         files: message.file_uses(false),
         text_changed: content.text.is_some(),
@@ -182,10 +182,10 @@ fn editable<'s>(
     Ok((message, content))
 }
 
-fn modify(message: &Message, content: Content, draw: &Draw) -> Decision {
+fn modify(message: &Message, content: Content, next: &Next) -> Decision {
     let earlier = message.content.as_ref().and_then(|content| content.text.as_ref());
     let text_changed = content.text.as_ref() != earlier;
-    let modified = Message { timestamp: draw.timestamp, content: Some(content), ..message.clone() };
+    let modified = Message { timestamp: next.timestamp, content: Some(content), ..message.clone() };
     Decision::Change(Change::Message(MessageChange {
         message: Arc::new(modified),
         created: None,
@@ -209,7 +209,7 @@ mod tests {
 
     const APPLICATION: ApplicationId = ApplicationId::DEFAULT;
 
-    /// A state and the next draw: given what was done, when a command comes, then this follows.
+    /// A state and the next next: given what was done, when a command comes, then this follows.
     #[derive(Default)]
     struct Story {
         state: State,
@@ -219,13 +219,13 @@ mod tests {
     impl Story {
         fn when(&mut self, caller: &str, action: Action) -> Result<Decision, Refusal> {
             self.drawn += 1;
-            let draw = Draw {
+            let next = Next {
                 timestamp: Timestamp(self.drawn),
                 id: MessageId(self.drawn + 1000),
                 now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.drawn),
             };
             let command = Command { application: APPLICATION, caller: Some(user(caller)), action };
-            let decision = decide(&self.state, &command, &draw);
+            let decision = decide(&self.state, &command, &next);
             if let Ok(Decision::Change(change)) = &decision {
                 self.state.apply(APPLICATION, change);
             }

@@ -1,4 +1,4 @@
-//! (state, command, draw) → change or refusal: pure, so a batch may be decided again from the start.
+//! (state, command, next numbers) → change or refusal: pure, so a batch may be decided again from the start.
 //!
 //! Commands are decided in the order of the queue, and each sees what the ones before it did: the
 //! [`State`] that was loaded from the database is carried along in memory.
@@ -14,7 +14,7 @@ pub use state::State;
 use super::command::{Action, Command, Expected, Idempotency, Subject};
 use crate::{
     domain::{Chat, ChatNumber, FileUse, Message, Refusal, Timestamp, UserId},
-    store::timeline::Draw,
+    store::timeline::Next,
 };
 
 /// What a command comes to.
@@ -78,26 +78,26 @@ impl Change {
 }
 
 /// Decides one command against the state that the commands before it left.
-pub fn decide(state: &State, command: &Command, draw: &Draw) -> Result<Decision, Refusal> {
+pub fn decide(state: &State, command: &Command, next: &Next) -> Result<Decision, Refusal> {
     match &command.action {
         Action::Send { draft, idempotency } => {
-            messages::send(state, command, draft, idempotency.as_ref(), draw)
+            messages::send(state, command, draft, idempotency.as_ref(), next)
         }
         Action::EditText { id, text, expected } => {
-            messages::edit_text(state, command, *id, text.as_ref(), expected, draw)
+            messages::edit_text(state, command, *id, text.as_ref(), expected, next)
         }
         Action::MarkRead { id, read, expected } => {
-            messages::mark_read(state, command, *id, *read, expected, draw)
+            messages::mark_read(state, command, *id, *read, expected, next)
         }
-        Action::Delete { id, expected } => messages::delete(state, command, *id, expected, draw),
+        Action::Delete { id, expected } => messages::delete(state, command, *id, expected, next),
         Action::CreateChat { name, members, idempotency } => {
-            chats::create(state, command, name, members, idempotency.as_ref(), draw)
+            chats::create(state, command, name, members, idempotency.as_ref(), next)
         }
         Action::RenameChat { chat, name, expected } => {
-            chats::rename(state, command, *chat, name, expected, draw)
+            chats::rename(state, command, *chat, name, expected, next)
         }
-        Action::AddMember { chat, user } => chats::add_member(state, command, *chat, user, draw),
-        Action::RemoveMember { chat, user } => chats::remove_member(state, command, *chat, user, draw),
+        Action::AddMember { chat, user } => chats::add_member(state, command, *chat, user, next),
+        Action::RemoveMember { chat, user } => chats::remove_member(state, command, *chat, user, next),
     }
 }
 
