@@ -32,10 +32,10 @@
 //!
 //! # What made it fast, and what did not
 //! Measured by `make bench` on 2 cores, with PostgreSQL and the load on them. What pays is the batch:
-//! with 256 connections twice as many sends as pgbench commits beside them with 64 clients and five
-//! statements each. One statement for everything but what is rare, and numbers that are given from
-//! memory instead of drawn row by row, took the latency of a lone client from 2.0 times that of such a
-//! transaction to 1.7. With 64 and 256 connections neither they nor the second writer made a
+//! with 256 connections three times as many sends as pgbench commits beside them with 64 clients and
+//! five statements each. One statement for everything but what is rare, and numbers that are given from
+//! memory instead of drawn row by row, took the latency of a lone client from twice that of such a
+//! transaction to 1.5 times. With 64 and 256 connections neither they nor the second writer made a
 //! difference beyond the spread there, where the processors are the limit. Nor did a thread and a
 //! runtime of the writers' own, a runtime that looks at its sockets more often, or larger batches.
 
