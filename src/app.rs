@@ -63,15 +63,8 @@ pub async fn serve(config: ServeConfig) -> Outcome {
     migrated(database_url).await?;
 
     let mut life = Lifecycle::default();
-    let (timeline, commands) = Timeline::new(write_queue_max);
-    for writer in Writer::pair(|| Session::new(database_url, Purpose::Writing))? {
-        life.spawn("writer", writer.run(commands.clone()));
-    }
-    drop(commands);
-    let (sync, readers) = Sync::new(read_queue_max);
-    for (name, task) in readers.tasks(database_url)? {
-        life.spawn(name, task);
-    }
+    let timeline = spawn_writers(&mut life, database_url, write_queue_max)?;
+    let sync = spawn_readers(&mut life, database_url, read_queue_max)?;
     let limits = Limits { total_max: live_connections_max, per_user_max: live_connections_per_user_max };
     let (hub, outbox_wake) = spawn_listener(&mut life, database_url, limits)?;
     let pool = store::pool(database_url)?;
@@ -160,6 +153,28 @@ fn spawn_listener(
     let listener = Listener::new(database_url, Arc::clone(&hub), Arc::clone(&outbox_wake))?;
     life.spawn("listener", listener.run(life.stop()));
     Ok((hub, outbox_wake))
+}
+
+/// Starts what carries out changes; `waiting_max` may wait.
+fn spawn_writers(
+    life: &mut Lifecycle,
+    database_url: &str,
+    waiting_max: usize,
+) -> store::Result<Timeline> {
+    let (timeline, commands) = Timeline::new(waiting_max);
+    for writer in Writer::pair(|| Session::new(database_url, Purpose::Writing))? {
+        life.spawn("writer", writer.run(commands.clone()));
+    }
+    Ok(timeline)
+}
+
+/// Starts what answers reads; `waiting_max` of each kind may wait.
+fn spawn_readers(life: &mut Lifecycle, database_url: &str, waiting_max: usize) -> store::Result<Sync> {
+    let (sync, readers) = Sync::new(waiting_max);
+    for (name, task) in readers.tasks(database_url)? {
+        life.spawn(name, task);
+    }
+    Ok(sync)
 }
 
 /// Starts what indexes texts; it rests while changes wait.

@@ -70,17 +70,14 @@ impl Message {
 
     /// How long its data are as JSON, in bytes: text, attributes and files.
     pub fn data_bytes(&self) -> usize {
-        let content = self.content.iter();
-        content
-            .map(|content| {
-                let text = content.text.as_ref().map_or(0, Text::json_bytes);
-                let attributes =
-                    content.attributes.as_ref().map_or(0, |attributes| attributes.as_json().get().len());
-                // Each file stands in quotes and has a comma.
-                let files: usize = content.files.iter().map(|file| file.as_str().len() + 3).sum();
-                text + attributes + files
-            })
-            .sum()
+        let Some(content) = &self.content else {
+            return 0;
+        };
+        let text = content.text.as_ref().map_or(0, Text::json_bytes);
+        let attributes = content.attributes.as_ref().map_or(0, |raw| raw.as_json().get().len());
+        // Each file stands in quotes and has a comma.
+        let files: usize = content.files.iter().map(|file| file.as_str().len() + 3).sum();
+        text + attributes + files
     }
 
     /// The uses of files that begin or end with this message's creation or deletion.

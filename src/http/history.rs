@@ -82,9 +82,6 @@ pub async fn list_chat_messages(
     Ok(answer(accept.media_type, found, limit))
 }
 
-/// What a message has beside its data, in bytes of JSON.
-const BYTES_BESIDE: usize = 200;
-
 fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Response {
     let page = Page::cut_at(found, limit, size, position);
     let messages = page.items.iter().map(|message| Message::from(message.as_ref())).collect();
@@ -93,7 +90,7 @@ fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Resp
 
 /// About how long a message is as JSON, in bytes.
 pub fn size(message: &Arc<Stored>) -> usize {
-    BYTES_BESIDE + message.data_bytes()
+    store::pages::ENTRY_BYTES + message.data_bytes()
 }
 
 /// Where a message stands in its conversation: by its number in a chat, else by its id.

@@ -11,7 +11,7 @@ use crate::domain::{ApplicationId, ChatNumber, MessageId, Timestamp, UserId, Ver
 
 /// What every entry has beside a message's data counts this much, in bytes of JSON (as in
 /// `pages_with_messages.sql`).
-pub const ENTRY_BYTES: i64 = 200;
+pub const ENTRY_BYTES: usize = 200;
 
 /// A page of the timeline, as one caller asks for it.
 #[derive(Debug, Clone)]

@@ -68,7 +68,7 @@ impl Versions {
             // A change that makes one of these messages what it is now may be on a later page.
             return false;
         }
-        let mut bytes = ENTRY_BYTES * page.entries.len() as i64;
+        let mut bytes = ENTRY_BYTES * page.entries.len();
         let (mut seen, mut changed_chats) = (HashSet::new(), HashSet::new());
         for entry in page.entries.iter_mut().rev() {
             match &mut entry.subject {
@@ -79,13 +79,13 @@ impl Versions {
                     let Some(version) = self.certain(entry.timestamp, *id, &changed_chats) else {
                         return false;
                     };
-                    bytes += version.data_bytes() as i64;
+                    bytes += version.data_bytes();
                     *data = Some(Arc::clone(version));
                 }
                 Subject::Message(..) => {}
             }
         }
-        bytes < request.size.bytes
+        (bytes as i64) < request.size.bytes
     }
 
     /// The version that a message's newest change has made, unless its chat has changed since: the
@@ -250,9 +250,9 @@ mod tests {
     #[test]
     fn a_page_that_may_be_too_long_has_to_be_read() {
         let mut known = knowing(&[version(1, 3, None, Some(&"\u{1}".repeat(100)))]);
-        let mut page = page(vec![message(3, 1)]);
-        assert!(!known.complete(&request(ENTRY_BYTES + 602), &mut page), "as JSON it has 602 bytes");
-        assert!(known.complete(&request(ENTRY_BYTES + 603), &mut page));
+        let (mut page, beside) = (page(vec![message(3, 1)]), ENTRY_BYTES as i64);
+        assert!(!known.complete(&request(beside + 602), &mut page), "as JSON it has 602 bytes");
+        assert!(known.complete(&request(beside + 603), &mut page));
     }
 
     #[test]

@@ -185,18 +185,20 @@ impl Ledger {
     }
 
     fn stored_messages(&self) -> Vec<StoredMessage<'_>> {
-        let stored = |(key, message): (&(ApplicationId, MessageId), _)| {
-            let creation = self.new_messages.get(key);
-            let idempotency = creation.and_then(|creation| creation.idempotency.as_ref());
-            StoredMessage {
-                application: key.0,
-                message,
-                is_new: creation.is_some(),
-                key: idempotency.map(|known| (&known.key, known.digest)),
-                text_changed: self.new_texts.contains(key),
-            }
-        };
-        self.messages.iter().map(|(key, message)| stored((key, message.as_ref()))).collect()
+        let messages = self.messages.iter();
+        messages
+            .map(|(key, message)| {
+                let creation = self.new_messages.get(key);
+                let idempotency = creation.and_then(|creation| creation.idempotency.as_ref());
+                StoredMessage {
+                    application: key.0,
+                    message,
+                    is_new: creation.is_some(),
+                    key: idempotency.map(|known| (&known.key, known.digest)),
+                    text_changed: self.new_texts.contains(key),
+                }
+            })
+            .collect()
     }
 
     fn new_chats(&self) -> impl Iterator<Item = NewChat<'_>> {

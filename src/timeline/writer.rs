@@ -58,8 +58,8 @@ impl Writer {
     /// The writers of a process.
     pub fn pair(mut session: impl FnMut() -> store::Result<Session>) -> store::Result<[Self; 2]> {
         let turns = Arc::new(Mutex::new(()));
-        let [one, other] = [session()?, session()?];
-        Ok([one, other].map(|session| Self {
+        let sessions = [session()?, session()?];
+        Ok(sessions.map(|session| Self {
             session,
             turns: Arc::clone(&turns),
             turn: None,
