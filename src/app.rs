@@ -23,7 +23,7 @@ use crate::{
     outbox::{BrokerConfig, Publisher},
     search::{self, Indexer},
     store::{self, PgConnection, Purpose, Session},
-    sync::Sync,
+    sync::{Heard, Sync},
     telemetry,
     timeline::{Timeline, Writer},
 };
@@ -64,9 +64,10 @@ pub async fn serve(config: ServeConfig) -> Outcome {
 
     let mut life = Lifecycle::default();
     let timeline = spawn_writers(&mut life, database_url, write_queue_max)?;
-    let sync = spawn_readers(&mut life, database_url, read_queue_max)?;
+    let heard = Arc::new(Heard::default());
+    let sync = spawn_readers(&mut life, database_url, read_queue_max, Arc::clone(&heard))?;
     let limits = Limits { total_max: live_connections_max, per_user_max: live_connections_per_user_max };
-    let (hub, outbox_wake) = spawn_listener(&mut life, database_url, limits)?;
+    let (hub, outbox_wake) = spawn_listener(&mut life, database_url, limits, heard)?;
     let pool = store::pool(database_url)?;
     let broker = spawn_publisher(&mut life, database_url, events, outbox_wake)?;
     spawn_indexer(&mut life, database_url, timeline.clone())?;
@@ -148,9 +149,10 @@ fn spawn_listener(
     life: &mut Lifecycle,
     database_url: &str,
     limits: Limits,
+    heard: Arc<Heard>,
 ) -> store::Result<(Arc<Hub>, Arc<Notify>)> {
     let (hub, outbox_wake) = (Arc::new(Hub::new(limits)), Arc::new(Notify::new()));
-    let listener = Listener::new(database_url, Arc::clone(&hub), Arc::clone(&outbox_wake))?;
+    let listener = Listener::new(database_url, heard, Arc::clone(&hub), Arc::clone(&outbox_wake))?;
     life.spawn("listener", listener.run(life.stop()));
     Ok((hub, outbox_wake))
 }
@@ -169,8 +171,13 @@ fn spawn_writers(
 }
 
 /// Starts what answers reads; `waiting_max` of each kind may wait.
-fn spawn_readers(life: &mut Lifecycle, database_url: &str, waiting_max: usize) -> store::Result<Sync> {
-    let (sync, readers) = Sync::new(waiting_max);
+fn spawn_readers(
+    life: &mut Lifecycle,
+    database_url: &str,
+    waiting_max: usize,
+    heard: Arc<Heard>,
+) -> store::Result<Sync> {
+    let (sync, readers) = Sync::new(waiting_max, heard);
     for (name, task) in readers.tasks(database_url)? {
         life.spawn(name, task);
     }

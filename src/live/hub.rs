@@ -191,7 +191,7 @@ mod tests {
 
     fn wake(hub: &Hub, id: &str, second: u64) {
         let who = Who::Users(vec![WakeKey::of(ONE, &user(id))]);
-        hub.wake(&Wakeup { who, written: Some(at(second)) });
+        hub.wake(&Wakeup { who, written: Some(at(second)), ..Wakeup::EVERYBODY });
     }
 
     fn at(second: u64) -> SystemTime {
@@ -214,7 +214,7 @@ mod tests {
         let places = ["jane", "jane", "john"].map(|id| enter(&hub, id).unwrap());
         wake(&hub, "jane", 7);
         assert_eq!(places.each_ref().map(is_raised), [Some(Some(at(7))), Some(Some(at(7))), None]);
-        hub.wake(&Wakeup { who: Who::Everybody, written: None });
+        hub.wake(&Wakeup::EVERYBODY);
         assert_eq!(places.each_ref().map(is_raised), [Some(None), Some(None), Some(None)]);
     }
 

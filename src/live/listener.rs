@@ -1,9 +1,10 @@
 //! LISTEN, with a reconnect that nobody misses.
 //!
 //! A notification carries no data; it says "look". So whoever listens must look once after every
-//! connect, for what was said while nobody listened.
+//! connect, for what was said while nobody listened; and has how far the timeline has come announced
+//! anew, on a connection of its own, since what it has heard so far counts no more.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{future::pending, io, sync::Arc, time::Duration};
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions};
 use tokio::{
@@ -13,10 +14,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::Hub;
-use crate::store::{
-    self, CONNECT_TIME_MAX, Purpose, connect_options,
-    outbox::WAKE_CHANNEL,
-    wakeups::{self, Wakeup, Who},
+use crate::{
+    store::{
+        self, CONNECT_TIME_MAX, Purpose, Session, connect_options,
+        outbox::WAKE_CHANNEL,
+        wakeups::{self, Wakeup},
+    },
+    sync::Heard,
 };
 
 /// The pause before the next attempt to listen.
@@ -25,6 +29,10 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 /// How long it may take until a new connection listens.
 const LISTEN_TIME_MAX: Duration = Duration::from_secs(6);
 
+/// How long it may take to have the timeline's last timestamp announced; longer than the wait for the
+/// lane's lock.
+const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(20);
+
 /// A connection on which nothing was heard for this long is replaced: it may be dead, and asking
 /// it would interrupt the read of a notification.
 const QUIET_MAX: Duration = Duration::from_secs(60);
@@ -32,19 +40,27 @@ const QUIET_MAX: Duration = Duration::from_secs(60);
 /// Hears the notifications of all replicas and wakes who waits for them.
 pub struct Listener {
     options: PgConnectOptions,
+    announcing: Session,
+    heard: Arc<Heard>,
     hub: Arc<Hub>,
     outbox: Arc<Notify>,
 }
 
 impl Listener {
     /// `outbox` is notified whenever there may be new events.
-    pub fn new(database_url: &str, hub: Arc<Hub>, outbox: Arc<Notify>) -> store::Result<Self> {
+    pub fn new(
+        database_url: &str,
+        heard: Arc<Heard>,
+        hub: Arc<Hub>,
+        outbox: Arc<Notify>,
+    ) -> store::Result<Self> {
         let options = connect_options(database_url, Purpose::Listening)?;
-        Ok(Self { options, hub, outbox })
+        let announcing = Session::new(database_url, Purpose::Announcing)?;
+        Ok(Self { options, announcing, heard, hub, outbox })
     }
 
     /// Listens until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             if let Some(Err(error)) = stop.run_until_cancelled(self.listen()).await {
                 tracing::warn!(%error, "the listener has no connection");
@@ -56,7 +72,7 @@ impl Listener {
     /// Listens until the connection is lost or has long been quiet. It is thrown away then, with
     /// its pool: the library's own reconnect would be silent about what it has missed, and its
     /// farewell on a dead connection would keep the pool's one place.
-    async fn listen(&self) -> Result<(), sqlx::Error> {
+    async fn listen(&mut self) -> Result<(), sqlx::Error> {
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(CONNECT_TIME_MAX)
@@ -67,29 +83,53 @@ impl Listener {
             listener.listen_all([wakeups::CHANNEL, WAKE_CHANNEL]).await?;
             Ok::<_, sqlx::Error>(listener)
         };
-        let mut listener = timeout(LISTEN_TIME_MAX, connecting).await.map_err(|_| lost())??;
-        self.wake_everybody();
-        while let Ok(heard) = timeout(QUIET_MAX, listener.try_recv()).await {
-            match heard? {
-                Some(notification) => self.hear(&notification),
-                None => return Err(lost()),
+        let listener = timeout(LISTEN_TIME_MAX, connecting).await.map_err(|_| lost())??;
+        let Self { announcing, heard, hub, outbox, .. } = self;
+        heard.nothing();
+        outbox.notify_one();
+        hub.wake(&Wakeup::EVERYBODY);
+        let hearing = hear_all(listener, |notification| {
+            if notification.channel() == WAKE_CHANNEL {
+                outbox.notify_one();
+                return;
             }
+            let wakeup = Wakeup::parse(notification.payload());
+            heard.hear(&wakeup);
+            hub.wake(&wakeup);
+        });
+        let announced = async {
+            announce(announcing).await;
+            pending().await
+        };
+        tokio::select! {
+            result = hearing => result,
+            result = announced => result,
         }
-        Ok(())
     }
+}
 
-    fn hear(&self, notification: &PgNotification) {
-        if notification.channel() == WAKE_CHANNEL {
-            self.outbox.notify_one();
-        } else {
-            self.hub.wake(&Wakeup::parse(notification.payload()));
-        }
+/// Hears notifications until the connection is lost or has long been quiet.
+async fn hear_all(
+    mut listener: PgListener,
+    mut hear: impl FnMut(&PgNotification),
+) -> Result<(), sqlx::Error> {
+    while let Ok(heard) = timeout(QUIET_MAX, listener.try_recv()).await {
+        hear(&heard?.ok_or_else(lost)?);
     }
+    Ok(())
+}
 
-    fn wake_everybody(&self) {
-        self.outbox.notify_one();
-        self.hub.wake(&Wakeup { who: Who::Everybody, written: None });
+/// Has how far the timeline has come announced. Without it the next commit tells it.
+async fn announce(session: &mut Session) {
+    let announcing = async {
+        let (mut lane, next) = session.enter_lane().await?;
+        store::timeline::announce(&mut lane, next).await?;
+        lane.commit().await
+    };
+    if let Err(error) = store::in_time(ANNOUNCE_TIME_MAX, announcing).await {
+        tracing::warn!(%error, "how far the timeline has come is not known yet");
     }
+    session.discard();
 }
 
 fn lost() -> sqlx::Error {

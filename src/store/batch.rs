@@ -7,11 +7,12 @@ use uuid::Uuid;
 
 use super::{
     Lane, Result,
-    timeline::Next,
     updates::NewUpdate,
-    wakeups::{self, WakeKey},
+    wakeups::{self, Stretch, WakeKey},
 };
-use crate::domain::{ApplicationId, Digest, Files, IdempotencyKey, Message, Recipient, UserId};
+use crate::domain::{
+    ApplicationId, Digest, Files, IdempotencyKey, Message, MessageId, Recipient, UserId,
+};
 
 /// What a batch stores with its last statement.
 pub struct Batch<'a> {
@@ -21,8 +22,10 @@ pub struct Batch<'a> {
     pub messages: &'a [StoredMessage<'a>],
     /// Of personal messages.
     pub updates: &'a [NewUpdate<'a>],
-    /// What the batch has left for the next one.
-    pub next: Next,
+    /// The part of the timeline that it takes.
+    pub stretch: Stretch,
+    /// The last id that it gives, where it has new messages.
+    pub last_id: Option<MessageId>,
 }
 
 /// A message as the batch has left it.
@@ -45,9 +48,8 @@ pub async fn finish(
     batch: Batch<'_>,
     concerned: impl Iterator<Item = WakeKey>,
 ) -> Result<()> {
-    let Batch { messages, updates, next, .. } = batch;
+    let Batch { messages, updates, stretch, .. } = batch;
     let rows = Columns::of(messages);
-    let has_new = rows.is_new.contains(&true);
     let applications: Vec<_> = updates.iter().map(|update| update.application.0).collect();
     let users: Vec<_> = updates.iter().map(|update| update.user.as_str()).collect();
     let timestamps: Vec<_> = updates.iter().map(|update| update.timestamp.0).collect();
@@ -79,10 +81,10 @@ pub async fn finish(
         &ids,
         batch.writer,
         batch.number,
-        next.timestamp.0 - 1,
-        has_new.then_some(next.id.0 - 1),
+        stretch.last.0,
+        batch.last_id.map(|id| id.0),
         wakeups::CHANNEL,
-        &wakeups::lists(concerned),
+        &wakeups::notifications(stretch, concerned),
     )
     .fetch_one(lane.connection())
     .await?;

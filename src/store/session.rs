@@ -29,6 +29,8 @@ pub enum Purpose {
     /// Writes the timeline. It holds the lane's lock, so neither a stalled process nor a dead host
     /// may keep it: idle in a transaction < a statement < waiting for the lock.
     Writing,
+    /// Says how far the timeline has come, which takes the lane's lock as well.
+    Announcing,
     /// Answers reads of many callers at once.
     Reading,
     /// Publishes the outbox, under a lock of its own.
@@ -54,7 +56,7 @@ struct TimeLimits {
 impl Purpose {
     fn time_limits(self) -> TimeLimits {
         let (idle_in_transaction, statement, lock) = match self {
-            Self::Writing => (5, 10, 15),
+            Self::Writing | Self::Announcing => (5, 10, 15),
             Self::Reading | Self::Publishing => (5, 10, 10),
             Self::Searching => (5, 5, 0),
             Self::Indexing => (30, 30, 30),
@@ -67,6 +69,7 @@ impl Purpose {
     fn name(self) -> &'static str {
         match self {
             Self::Writing => "messages writer",
+            Self::Announcing => "messages announcer",
             Self::Reading => "messages reader",
             Self::Publishing => "messages publisher",
             Self::Searching => "messages search",

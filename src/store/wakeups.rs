@@ -1,4 +1,5 @@
-//! Wake-ups: what a commit tells every replica. They say "look" and carry no data.
+//! Wake-ups: what a commit tells every replica. They say how far the timeline has come and who should
+//! look, and carry no data.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +8,7 @@ use std::{
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::domain::{ApplicationId, UserId};
+use crate::domain::{ApplicationId, Timestamp, UserId};
 
 /// The channel on which commits notify.
 pub const CHANNEL: &str = "updates";
@@ -31,6 +32,11 @@ impl WakeKey {
         let name = [&application.0.to_be_bytes(), user.as_str().as_bytes()].concat();
         Self(u32::try_from(xxh3_64(&name) >> 32).expect("the upper half has 32 bits"))
     }
+
+    /// Its place among `slots`.
+    pub fn slot(self, slots: usize) -> usize {
+        self.0 as usize % slots
+    }
 }
 
 /// A notification: who should look, and when what they will find was written.
@@ -39,6 +45,17 @@ pub struct Wakeup {
     pub who: Who,
     /// By the clock of the database, just before the commit. `None` where nobody knows.
     pub written: Option<SystemTime>,
+    /// Which part of the timeline was committed. `None` where nobody knows.
+    pub stretch: Option<Stretch>,
+    /// Whether another notification of the same commit names more of those whom it concerns.
+    pub goes_on: bool,
+}
+
+/// A part of the timeline: the changes after one timestamp, up to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    pub after: Timestamp,
+    pub last: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,9 +74,20 @@ impl Who {
     }
 }
 
-/// The users of one commit as the lists of its notifications.
-pub fn lists(keys: impl Iterator<Item = WakeKey>) -> Vec<String> {
+/// What a commit of `stretch` notifies, in this order, each behind the time of its writing and a blank.
+pub fn notifications(stretch: Stretch, concerned: impl Iterator<Item = WakeKey>) -> Vec<String> {
+    let Stretch { after, last } = stretch;
+    let lists = lists(concerned);
+    let following = (0..lists.len()).rev();
+    lists.iter().zip(following).map(|(list, rest)| format!("{after} {last} {rest} {list}")).collect()
+}
+
+/// The users of one commit, in at least one list.
+fn lists(keys: impl Iterator<Item = WakeKey>) -> Vec<String> {
     let keys: Vec<_> = keys.collect::<BTreeSet<_>>().into_iter().collect();
+    if keys.is_empty() {
+        return vec![String::new()];
+    }
     if keys.len() > KEYS_MAX * LISTS_MAX {
         return vec![EVERYBODY.to_owned()];
     }
@@ -68,23 +96,41 @@ pub fn lists(keys: impl Iterator<Item = WakeKey>) -> Vec<String> {
 }
 
 impl Wakeup {
-    /// Reads a notification: microseconds since 1970, a blank, and a list. One that cannot be read,
-    /// as another version of the service may send it, wakes everybody.
+    /// Wakes everybody, for whatever reason.
+    pub const EVERYBODY: Self =
+        Self { who: Who::Everybody, written: None, stretch: None, goes_on: false };
+
+    /// Reads a notification: microseconds since 1970, and what [`notifications`] gives. One that cannot
+    /// be read, as another version of the service may send it, wakes everybody.
     pub fn parse(payload: &str) -> Self {
-        Self::try_parse(payload).unwrap_or(Self { who: Who::Everybody, written: None })
+        Self::try_parse(payload).unwrap_or(Self::EVERYBODY)
     }
 
     fn try_parse(payload: &str) -> Option<Self> {
-        let (written, list) = payload.split_once(' ')?;
-        let written = UNIX_EPOCH.checked_add(Duration::from_micros(written.parse().ok()?));
+        let mut fields = payload.splitn(5, ' ');
+        let written = fields.next()?.parse().ok()?;
+        let after = Timestamp(fields.next()?.parse().ok()?);
+        let last = Timestamp(fields.next()?.parse().ok()?);
+        let following: usize = fields.next()?.parse().ok()?;
+        Some(Self {
+            who: Who::parse(fields.next()?)?,
+            written: UNIX_EPOCH.checked_add(Duration::from_micros(written)),
+            stretch: Some(Stretch { after, last }),
+            goes_on: following > 0,
+        })
+    }
+}
+
+impl Who {
+    fn parse(list: &str) -> Option<Self> {
         if list == EVERYBODY {
-            return Some(Self { who: Who::Everybody, written });
+            return Some(Self::Everybody);
         }
         let keys = list.as_bytes().chunks(8).map(|digits| {
             let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.len() == 8)?;
             u32::from_str_radix(digits, 16).ok().map(WakeKey)
         });
-        Some(Self { who: Who::Users(keys.collect::<Option<_>>()?), written })
+        Some(Self::Users(keys.collect::<Option<_>>()?))
     }
 }
 
@@ -96,8 +142,12 @@ mod tests {
         WakeKey::of(ApplicationId(application), &UserId::parse(user).unwrap())
     }
 
-    fn read(list: &str) -> Who {
-        Wakeup::parse(&format!("1700000000000000 {list}")).who
+    const STRETCH: Stretch = Stretch { after: Timestamp(6), last: Timestamp(9) };
+
+    /// What a commit notifies, as it is heard.
+    fn heard(keys: impl Iterator<Item = WakeKey>) -> Vec<Wakeup> {
+        let heard = |sent: &String| Wakeup::parse(&format!("1700000000000001 {sent}"));
+        notifications(STRETCH, keys).iter().map(heard).collect()
     }
 
     #[test]
@@ -109,29 +159,47 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let keys = vec![key(1, "jane"), key(1, "john"), key(1, "jane")];
-        let lists = lists(keys.into_iter());
-        assert_eq!(lists.len(), 1);
-        let Who::Users(read) = read(&lists[0]) else { panic!("users are named") };
-        assert_eq!(BTreeSet::from_iter(read), BTreeSet::from([key(1, "jane"), key(1, "john")]));
-        let wakeup = Wakeup::parse("1700000000000001 *");
-        assert_eq!(wakeup.who, Who::Everybody);
-        assert_eq!(wakeup.written, Some(UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_001)));
+        let keys = [key(1, "jane"), key(1, "john"), key(1, "jane")];
+        let wakeups = heard(keys.into_iter());
+        let Who::Users(read) = &wakeups[0].who else { panic!("users are named") };
+        assert_eq!(BTreeSet::from_iter(read), BTreeSet::from([&keys[0], &keys[1]]));
+        assert_eq!(wakeups[0].written, Some(UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_001)));
+        assert_eq!((wakeups[0].stretch, wakeups[0].goes_on), (Some(STRETCH), false));
+        assert_eq!(wakeups.len(), 1);
+    }
+
+    #[test]
+    fn a_commit_that_concerns_nobody_tells_how_far_it_went() {
+        let wakeups = heard(std::iter::empty());
+        assert_eq!(wakeups.len(), 1);
+        assert_eq!((&wakeups[0].who, wakeups[0].stretch), (&Who::Users(Vec::new()), Some(STRETCH)));
+    }
+
+    #[test]
+    fn a_commit_for_many_users_takes_several_notifications_and_the_last_one_says_so() {
+        let goes_on = |count: u32| {
+            let goes_on = |wakeup: &Wakeup| wakeup.goes_on;
+            heard((0..count).map(WakeKey)).iter().map(goes_on).collect::<Vec<_>>()
+        };
+        assert_eq!(goes_on(900), [false]);
+        assert_eq!(goes_on(901), [true, false]);
+        assert_eq!(goes_on(3600), [true, true, true, false]);
+        assert!(notifications(STRETCH, (0..3600).map(WakeKey)).iter().all(|sent| sent.len() < 7900));
     }
 
     #[test]
     fn a_commit_for_very_many_users_wakes_everybody() {
-        let users = |count: u32| lists((0..count).map(WakeKey));
-        assert_eq!(users(900).len(), 1);
-        assert_eq!(users(901).len(), 2);
-        assert!(users(3600).iter().all(|list| list.len() <= 7200));
-        assert_eq!(users(3601), ["*"]);
+        let wakeups = heard((0..3601).map(WakeKey));
+        assert_eq!(wakeups.len(), 1);
+        assert_eq!((&wakeups[0].who, wakeups[0].stretch), (&Who::Everybody, Some(STRETCH)));
     }
 
     #[test]
     fn what_cannot_be_read_wakes_everybody() {
-        for payload in ["", "1", "x *", "1 123", "1 zzzzzzzz", "-1 *", "1 0123456789"] {
-            assert_eq!(Wakeup::parse(payload).who, Who::Everybody, "{payload:?}");
+        let others = ["", "1", "1 *", "1 6 9 *", "x 6 9 0 *", "1 6 9 0", "-1 6 9 0 *"];
+        let lists = ["1 6 9 0 123", "1 6 9 0 zzzzzzzz", "1 6 9 0 0123456789"];
+        for payload in others.iter().chain(&lists) {
+            assert_eq!(Wakeup::parse(payload), Wakeup::EVERYBODY, "{payload:?}");
         }
     }
 }

@@ -3,15 +3,23 @@
 //! Callers who wait are answered by one query. Pages of ids, pages with data and single messages
 //! queue apart, and each queue has several readers, so that a heavy first sync stalls nobody who
 //! wants less. A query that has begun is never joined: whoever asks after a change was acknowledged
-//! reads a snapshot that holds it, on every replica. What is cached is what never changes: see
-//! [`versions`].
+//! reads a snapshot that holds it, on every replica.
+//!
+//! Most who ask are told what they know already. So what was read about a user is [kept](known), and is
+//! the answer again if one look at the timeline's sequence, which all who ask at the time share, proves
+//! that nothing has happened since that this replica has not [heard]. Other caches hold what never
+//! changes: see [`versions`].
 
+mod heard;
+mod known;
 mod reader;
 mod versions;
 
 use std::{sync::Arc, time::Duration};
 
-use reader::{Messages, Pages, PagesWithMessages, Read, Reader};
+pub use heard::Heard;
+use known::{Fact, Known};
+use reader::{LastGiven, Messages, Pages, PagesWithMessages, Read, Reader};
 use versions::Versions;
 
 use crate::{
@@ -28,6 +36,9 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Callers answered by one query for pages of ids, or for single messages.
 pub const BATCH_MAX: usize = 256;
+
+/// Callers for whom one look at the sequence is enough.
+const LAST_GIVEN_BATCH_MAX: usize = 1024;
 
 /// Callers answered by one query for pages with data: at about 1 MiB each, this bounds the memory
 /// of one query.
@@ -86,6 +97,8 @@ type Intake<R> = Batches<<R as Read>::Request, Result<<R as Read>::Answer, Error
 /// The way in, for any number of callers.
 #[derive(Clone)]
 pub struct Sync {
+    known: Arc<Known>,
+    last_given: Line<LastGiven>,
     pages: Line<Pages>,
     pages_with_messages: Line<PagesWithMessages>,
     messages: Line<Messages>,
@@ -93,21 +106,29 @@ pub struct Sync {
 
 /// The work behind it, to be spawned.
 pub struct Readers {
+    heard: Arc<Heard>,
+    last_given: Intake<LastGiven>,
     pages: Intake<Pages>,
     pages_with_messages: Intake<PagesWithMessages>,
     messages: Intake<Messages>,
 }
 
 impl Sync {
-    /// `waiting_max` callers of each kind may wait.
-    pub fn new(waiting_max: usize) -> (Self, Readers) {
+    /// `waiting_max` callers of each kind may wait; a listener keeps up to date what was `heard`.
+    pub fn new(waiting_max: usize, heard: Arc<Heard>) -> (Self, Readers) {
+        let known = Arc::new(Known::new(Arc::clone(&heard)));
+        let (last_given, last_given_intake) = queue("last_given", waiting_max, LAST_GIVEN_BATCH_MAX);
         let (pages, pages_intake) = queue("pages", waiting_max, BATCH_MAX);
         let (data, data_intake) = queue("pages_with_messages", waiting_max, DATA_BATCH_MAX);
         let (messages, messages_intake) = queue("messages", waiting_max, BATCH_MAX);
-        let sync = Self { pages, pages_with_messages: data, messages };
-        let readers =
-            Readers { pages: pages_intake, pages_with_messages: data_intake, messages: messages_intake };
-        (sync, readers)
+        let readers = Readers {
+            heard,
+            last_given: last_given_intake,
+            pages: pages_intake,
+            pages_with_messages: data_intake,
+            messages: messages_intake,
+        };
+        (Self { known, last_given, pages, pages_with_messages: data, messages }, readers)
     }
 
     /// The changes that concern a user after a cursor, oldest first; with the messages' present
@@ -120,12 +141,18 @@ impl Sync {
         with_messages: bool,
     ) -> Result<Changes, Error> {
         let after = request.after;
+        if let Some(page) = self.nothing_new(&request).await {
+            return Changes::new(after, page);
+        }
+        let reading = self.known.begin(request.application, &request.user);
         let answer = if with_messages {
             self.pages_with_messages.ask(request, 1).await
         } else {
             self.pages.ask(request, 1).await
         };
-        Changes::new(after, answer.map_err(Error::NotDone)??)
+        let page = answer.map_err(Error::NotDone)??;
+        self.known.learn_latest(reading, page.latest);
+        Changes::new(after, page)
     }
 
     /// A message of one of the user's conversations and chats, or for the application itself of any
@@ -136,7 +163,32 @@ impl Sync {
         user: Option<UserId>,
         id: MessageId,
     ) -> Result<Option<Arc<Message>>, Error> {
-        self.messages.ask((application, user, id), 1).await.map_err(Error::NotDone)?
+        let known = user.as_ref().and_then(|user| self.known.message(application, user, id));
+        if let Some((message, _)) = self.confirmed(known).await {
+            return Ok(Some(message));
+        }
+        let reading = user.as_ref().map(|user| self.known.begin(application, user));
+        let answer = self.messages.ask((application, user, id), 1).await;
+        let message = answer.map_err(Error::NotDone)??;
+        if let Some((reading, message)) = reading.zip(message.clone()) {
+            self.known.learn_message(reading, message);
+        }
+        Ok(message)
+    }
+
+    /// The page of a user who is up to date, where that is known.
+    async fn nothing_new(&self, request: &PageRequest) -> Option<Page> {
+        let latest = self.known.latest(request.application, &request.user);
+        let is_met = |latest: &Fact<_>| request.after.is_none_or(|after| after >= latest.what);
+        let (latest, last_given) = self.confirmed(latest.filter(is_met)).await?;
+        Some(Page { entries: Vec::new(), latest, last_given })
+    }
+
+    /// What is known, with where the sequence stands, if it is certain that it is still so.
+    async fn confirmed<T>(&self, known: Option<Fact<T>>) -> Option<(T, Timestamp)> {
+        let known = known?;
+        let last_given = self.last_given.ask((), 1).await.ok()?.ok()?;
+        self.known.stands(&known, last_given).then_some((known.what, last_given))
     }
 }
 
@@ -163,9 +215,10 @@ impl Changes {
 impl Readers {
     /// The tasks of all readers, named. Each ends when its queue is closed and empty.
     pub fn tasks(self, database_url: &str) -> store::Result<Vec<(&'static str, reader::Task)>> {
-        let mut tasks = Vec::new();
+        let session = || Session::new(database_url, store::Purpose::Reading);
+        let last_given = LastGiven { heard: self.heard };
+        let mut tasks = vec![("sequence reader", Reader::task(last_given, session()?, self.last_given))];
         for _ in 0..READERS {
-            let session = || Session::new(database_url, store::Purpose::Reading);
             let with_messages = PagesWithMessages { versions: Versions::new() };
             tasks.push(("page reader", Reader::task(Pages, session()?, self.pages.clone())));
             tasks.push((

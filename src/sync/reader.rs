@@ -2,10 +2,10 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use super::{Error, Intake, versions::Versions};
+use super::{Error, Heard, Intake, versions::Versions};
 use crate::{
     batching::Begun,
-    domain::Message,
+    domain::{Message, Timestamp},
     store::{
         self, PgConnection, Session,
         messages::Asked,
@@ -37,6 +37,11 @@ pub trait Read: Send + 'static {
 /// The callers who are answered together.
 type Batch<R> = Vec<Begun<<R as Read>::Request, Result<<R as Read>::Answer, Error>>>;
 
+/// Where the timeline's sequence stands.
+pub struct LastGiven {
+    pub heard: Arc<Heard>,
+}
+
 /// Pages of ids and timestamps.
 pub struct Pages;
 
@@ -47,6 +52,24 @@ pub struct PagesWithMessages {
 
 /// Single messages by id.
 pub struct Messages;
+
+impl Read for LastGiven {
+    type Request = ();
+    type Answer = Timestamp;
+
+    async fn read(
+        &mut self,
+        connection: &mut PgConnection,
+        requests: &[&()],
+    ) -> store::Result<Vec<Timestamp>> {
+        let last_given = store::timeline::last_given(connection).await?;
+        Ok(vec![last_given; requests.len()])
+    }
+
+    fn forget(&mut self) {
+        self.heard.nothing();
+    }
+}
 
 impl Read for Pages {
     type Request = PageRequest;

@@ -23,7 +23,7 @@ use crate::{
         outbox::NewEvents,
         timeline::Next,
         updates::{ChatUpdate, NewUpdate},
-        wakeups::WakeKey,
+        wakeups::{Stretch, WakeKey},
     },
 };
 
@@ -31,6 +31,7 @@ use crate::{
 /// as it is after all of it.
 #[derive(Debug)]
 pub struct Ledger {
+    first: Next,
     /// What the changes so far have left for the next one.
     next: Next,
     changes: Vec<Entry>,
@@ -52,9 +53,10 @@ struct Entry {
 }
 
 impl Ledger {
-    fn new(next: Next) -> Self {
+    fn new(first: Next) -> Self {
         Self {
-            next,
+            first,
+            next: first,
             changes: Vec::new(),
             messages: BTreeMap::new(),
             new_messages: BTreeMap::new(),
@@ -149,8 +151,21 @@ impl Ledger {
         let keys = updates.iter().map(|update| WakeKey::of(update.application, update.user));
         let mut concerned: BTreeSet<_> = keys.collect();
         concerned.extend(self.tell_members(lane).await?);
-        let batch = Batch { writer, number, messages: &messages, updates: &updates, next: self.next };
+        let batch = Batch {
+            writer,
+            number,
+            messages: &messages,
+            updates: &updates,
+            stretch: self.stretch(),
+            last_id: (!self.new_messages.is_empty()).then_some(MessageId(self.next.id.0 - 1)),
+        };
         store::batch::finish(lane, batch, concerned.into_iter()).await
+    }
+
+    /// The part of the timeline that the batch takes.
+    fn stretch(&self) -> Stretch {
+        let before = |next: Next| Timestamp(next.timestamp.0 - 1);
+        Stretch { after: before(self.first), last: before(self.next) }
     }
 
     async fn store_chats(&self, lane: &mut Lane) -> store::Result<()> {

@@ -33,6 +33,7 @@ mod openapi;
 mod outages;
 mod polling;
 mod races;
+mod remembering;
 mod searching;
 mod sending;
 mod streaming;

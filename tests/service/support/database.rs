@@ -80,7 +80,8 @@ impl Database {
             let waiting = self
                 .count(
                     "SELECT count(*) FROM pg_stat_activity
-                     WHERE datname = current_database() AND wait_event = 'advisory'",
+                     WHERE datname = current_database() AND wait_event = 'advisory'
+                       AND application_name = 'messages writer'",
                 )
                 .await;
             (waiting == 1).then_some(())
