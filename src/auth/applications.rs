@@ -153,8 +153,9 @@ impl Applications {
     }
 
     async fn known(&self, application: ApplicationId) -> Result<Known, Error> {
-        let known = self.known.try_get_with(application, self.read(application)).await;
-        known.map_err(|error| *error)
+        // In a box: every request would carry the room for a read that hardly one needs.
+        let reading = async { Box::pin(self.read(application)).await };
+        self.known.try_get_with(application, reading).await.map_err(|error| *error)
     }
 
     async fn read(&self, application: ApplicationId) -> Result<Known, Error> {

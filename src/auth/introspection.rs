@@ -62,8 +62,9 @@ impl Introspection {
         if !is_session_key(key) {
             return Err(Error::UnknownToken);
         }
-        let asking = self.answers.try_get_with(Sha256::digest(key).into(), self.ask(key));
-        let answer = asking.await.map_err(|error| *error)?;
+        let asking = async { Box::pin(self.ask(key)).await };
+        let answer = self.answers.try_get_with(Sha256::digest(key).into(), asking).await;
+        let answer = answer.map_err(|error| *error)?;
         let now = (self.clock)();
         let trusted = now + SESSION_TRUST;
         let expires = answer.exp.map_or(trusted, time_of).min(trusted);

@@ -133,7 +133,8 @@ pub async fn sync_messages(
         let changes = service.sync.changes_after(request, with_messages).await?;
         return Ok(Json(accept.media_type, MessageUpdates::from(&changes)).into_response());
     }
-    let changes = live::hold(&service, &caller.validity, request, with_messages, wait).await?;
+    let holding = live::hold(&service, &caller.validity, request, with_messages, wait);
+    let changes = Box::pin(holding).await?;
     Ok(representation::held(accept.media_type, &changes))
 }
 

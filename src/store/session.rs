@@ -157,6 +157,10 @@ impl Session {
         Ok(Self { options: connect_options(url, purpose)?, connection: None })
     }
 
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// The connection, made anew where there is none.
     pub async fn connection(&mut self) -> Result<&mut PgConnection> {
         if self.connection.is_none() {

@@ -8,13 +8,14 @@
 //! is read now.
 //!
 //! What is heard may be late; the comparison with the sequence finds that. A gap between two stretches
-//! (a commit that was not heard, or numbers that a failed transaction has lost) voids whatever was
-//! read before, and so does a new connection.
+//! (a commit that was not heard, or numbers that a failed transaction has lost) voids whatever was read
+//! before. So does every new connection to the database: after a restore, or a failover that has lost
+//! commits, the same numbers name other changes.
 
 use std::sync::{
     Mutex, PoisonError,
     atomic::{
-        AtomicI64,
+        AtomicI64, AtomicU64,
         Ordering::{Acquire, Relaxed, Release},
     },
 };
@@ -34,6 +35,8 @@ const NOTHING: i64 = -1;
 /// What was heard so far. Those who write it take turns; any number ask.
 pub struct Heard {
     writing: Mutex<()>,
+    /// Counts the connections that were made.
+    era: AtomicU64,
     /// Everything up to here was heard.
     through: AtomicI64,
     /// What was read before this point is void.
@@ -42,19 +45,48 @@ pub struct Heard {
     changed: Box<[AtomicI64]>,
 }
 
+/// What was known of the timeline when something was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AsOf {
+    era: u64,
+    through: i64,
+}
+
+impl AsOf {
+    /// Whether a read that began then may find the sequence at `last_given`. It may not where the
+    /// database was restored in place.
+    pub fn may_precede(self, last_given: Timestamp) -> bool {
+        self.through <= last_given.0
+    }
+}
+
 impl Default for Heard {
     fn default() -> Self {
         let changed = (0..SLOTS).map(|_| AtomicI64::new(NOTHING)).collect();
         let nothing = || AtomicI64::new(NOTHING);
-        Self { writing: Mutex::default(), through: nothing(), since: nothing(), changed }
+        Self {
+            writing: Mutex::default(),
+            era: AtomicU64::new(0),
+            through: nothing(),
+            since: nothing(),
+            changed,
+        }
     }
 }
 
 impl Heard {
-    /// What was heard so far counts no more: a connection to the database was lost, and it may have
-    /// another history now.
+    /// What was read so far is void: a connection was made, over which nothing was read yet.
+    pub fn begin_era(&self) {
+        self.era.fetch_add(1, Release);
+    }
+
+    /// Nothing was heard yet on the connection that listens; what was read so far is void.
     pub fn nothing(&self) {
-        self.write(|| self.through.store(NOTHING, Release));
+        self.write(|| {
+            self.through.store(NOTHING, Relaxed);
+            // Whoever sees the new era sees nothing of what was heard before it.
+            self.begin_era();
+        });
     }
 
     /// Takes a notification in; they come in the order of commits.
@@ -88,18 +120,29 @@ impl Heard {
         step();
     }
 
-    /// The point up to which everything was heard. Whatever is read from now on was read in a snapshot
-    /// that holds all of it.
-    pub fn through(&self) -> Timestamp {
-        Timestamp(self.through.load(Acquire))
+    /// What is known now. Whatever is read from now on was read in a snapshot that holds all of it.
+    pub fn now(&self) -> AsOf {
+        let era = self.era();
+        AsOf { era, through: self.through.load(Acquire) }
     }
 
-    /// Whether what was read about a user, with everything up to `as_of` in its snapshot, is what a
-    /// read would find that begins now, when the sequence stands at `last_given`.
-    pub fn stands(&self, user: WakeKey, as_of: Timestamp, last_given: Timestamp) -> bool {
-        let is_complete = self.through() == last_given;
-        let since = self.since.load(Relaxed);
-        is_complete && since <= as_of.0 && self.slot(user).load(Relaxed) <= as_of.0
+    /// Changes with every connection that is made, before anything is read over it.
+    pub fn era(&self) -> u64 {
+        self.era.load(Acquire)
+    }
+
+    /// Whether what was read about a user, with everything of `as_of` in its snapshot, is what a read
+    /// would find that begins now, when the sequence stands at `last_given`.
+    pub fn stands(&self, user: WakeKey, as_of: AsOf, last_given: Timestamp) -> bool {
+        let now = self.now();
+        let is_complete = now == AsOf { era: as_of.era, through: last_given.0 };
+        let void_before = self.since.load(Relaxed).max(self.slot(user).load(Relaxed));
+        is_complete && void_before <= as_of.through
+    }
+
+    /// Whether it may stand, as far as is known without a look at the sequence.
+    pub fn may_stand(&self, user: WakeKey, as_of: AsOf) -> bool {
+        self.stands(user, as_of, Timestamp(self.through.load(Acquire)))
     }
 
     fn slot(&self, user: WakeKey) -> &AtomicI64 {
@@ -123,82 +166,103 @@ mod tests {
         Wakeup { who: Who::Users(users), written: None, stretch: Some(stretch), goes_on: false }
     }
 
-    /// What has heard all of these.
-    fn heard(wakeups: &[Wakeup]) -> Heard {
-        let heard = Heard::default();
-        wakeups.iter().for_each(|wakeup| heard.hear(wakeup));
-        heard
-    }
-
-    /// Whether what was read of a user as of one point stands when the sequence has come to another.
-    fn stands(heard: &Heard, user: &str, as_of: i64, last_given: i64) -> bool {
-        heard.stands(key(user), Timestamp(as_of), Timestamp(last_given))
+    /// Whether what was read of a user at one time stands when the sequence has come to a timestamp.
+    fn stands(heard: &Heard, user: &str, as_of: AsOf, last_given: i64) -> bool {
+        heard.stands(key(user), as_of, Timestamp(last_given))
     }
 
     #[test]
     fn what_was_read_stands_until_the_user_is_concerned() {
-        let heard = heard(&[commit(5, 5, &[]), commit(5, 7, &["jane"]), commit(7, 9, &["john"])]);
-        assert_eq!(heard.through(), Timestamp(9));
-        assert!(!stands(&heard, "jane", 5, 9), "a change concerned her");
-        assert!(stands(&heard, "jane", 7, 9));
-        assert!(!stands(&heard, "john", 7, 9));
-        assert!(stands(&heard, "john", 9, 9));
-        assert!(stands(&heard, "jim", 5, 9), "nothing concerned him");
+        let heard = Heard::default();
+        heard.hear(&commit(5, 5, &[]));
+        let at_5 = heard.now();
+        heard.hear(&commit(5, 7, &["jane"]));
+        let at_7 = heard.now();
+        heard.hear(&commit(7, 9, &["john"]));
+        assert!(!stands(&heard, "jane", at_5, 9), "a change concerned her");
+        assert!(stands(&heard, "jane", at_7, 9));
+        assert!(!stands(&heard, "john", at_7, 9));
+        assert!(stands(&heard, "john", heard.now(), 9));
+        assert!(stands(&heard, "jim", at_5, 9), "nothing concerned him");
     }
 
     #[test]
     fn nothing_stands_while_something_was_not_heard() {
-        let heard = heard(&[commit(5, 7, &["jane"])]);
-        assert!(stands(&heard, "jim", 7, 7));
-        assert!(!stands(&heard, "jim", 7, 8), "a commit may be on its way");
-        assert!(!stands(&heard, "jim", 7, 6), "the database has another history");
+        let heard = Heard::default();
+        heard.hear(&commit(5, 7, &["jane"]));
+        let at_7 = heard.now();
+        assert!(stands(&heard, "jim", at_7, 7));
+        assert!(!stands(&heard, "jim", at_7, 8), "a commit may be on its way");
+        assert!(heard.may_stand(key("jim"), at_7), "nobody knows of it yet");
+        assert!(!stands(&heard, "jim", at_7, 6), "the database has another history");
+        assert!(at_7.may_precede(Timestamp(7)) && !at_7.may_precede(Timestamp(6)));
     }
 
     #[test]
     fn what_was_read_before_the_first_commit_that_was_heard_is_void() {
-        let heard = heard(&[commit(5, 7, &["jane"])]);
-        assert!(!stands(&heard, "jim", 5, 7));
-        assert!(!stands(&heard, "jim", -1, 7), "nothing was heard when it was read");
-        assert!(!stands(&Heard::default(), "jim", -1, 0));
+        let heard = Heard::default();
+        let at_first = heard.now();
+        assert!(!stands(&heard, "jim", at_first, 0));
+        for last in [0, 7] {
+            heard.hear(&commit(last, last, &[]));
+            assert!(!stands(&heard, "jim", at_first, last));
+            assert!(stands(&heard, "jim", heard.now(), last));
+        }
     }
 
     #[test]
     fn a_gap_voids_what_was_read_before() {
-        let heard = heard(&[commit(5, 7, &["jane"]), commit(8, 9, &["john"])]);
-        assert!(!stands(&heard, "jim", 7, 9));
-        assert!(stands(&heard, "jim", 9, 9));
+        let heard = Heard::default();
+        heard.hear(&commit(5, 7, &["jane"]));
+        let at_7 = heard.now();
+        heard.hear(&commit(8, 9, &["john"]));
+        assert!(!stands(&heard, "jim", at_7, 9));
+        assert!(stands(&heard, "jim", heard.now(), 9));
     }
 
     #[test]
-    fn another_connection_knows_nothing_until_it_hears_something() {
-        let heard = heard(&[commit(5, 7, &["jane"])]);
+    fn another_connection_voids_what_was_read_before() {
+        let heard = Heard::default();
+        heard.hear(&commit(5, 7, &["jane"]));
+        let before = heard.now();
         heard.nothing();
-        assert!(!stands(&heard, "jim", 7, 7));
-        heard.hear(&commit(7, 7, &[]));
-        assert!(stands(&heard, "jim", 7, 7), "nothing has happened meanwhile");
-        heard.nothing();
-        heard.hear(&commit(9, 9, &[]));
-        assert!(!stands(&heard, "jim", 7, 9), "something has");
+        let between = heard.now();
+        assert!(!stands(&heard, "jim", before, 7));
+        for last in [7, 6, 9] {
+            heard.hear(&commit(last, last, &[]));
+            assert!(!stands(&heard, "jim", before, last), "{last} may be another");
+            assert!(!stands(&heard, "jim", between, last), "nothing was heard yet");
+            let now = heard.now();
+            assert!(stands(&heard, "jim", now, last));
+            heard.begin_era();
+            assert!(!stands(&heard, "jim", now, last));
+            assert!(stands(&heard, "jim", heard.now(), last), "the listener still listens");
+        }
     }
 
     #[test]
     fn a_commit_in_several_notifications_is_heard_with_the_last_one() {
-        let first = Wakeup { goes_on: true, ..commit(7, 9, &["jane"]) };
-        let heard = heard(&[commit(5, 7, &[]), first]);
-        assert_eq!(heard.through(), Timestamp(7));
+        let heard = Heard::default();
+        heard.hear(&commit(5, 7, &[]));
+        let at_7 = heard.now();
+        heard.hear(&Wakeup { goes_on: true, ..commit(7, 9, &["jane"]) });
+        assert_eq!(heard.now(), at_7);
         heard.hear(&commit(7, 9, &["john"]));
-        assert_eq!(heard.through(), Timestamp(9));
-        assert!(!stands(&heard, "jane", 7, 9));
-        assert!(!stands(&heard, "john", 7, 9));
-        assert!(stands(&heard, "jim", 7, 9));
+        assert!(!stands(&heard, "jane", at_7, 9));
+        assert!(!stands(&heard, "john", at_7, 9));
+        assert!(stands(&heard, "jim", at_7, 9));
     }
 
     #[test]
     fn a_commit_that_may_concern_everybody_voids_what_was_read_before() {
-        let heard = heard(&[commit(5, 7, &[]), Wakeup { who: Who::Everybody, ..commit(7, 9, &[]) }]);
-        assert!(!stands(&heard, "jim", 7, 9));
-        assert!(stands(&heard, "jim", 9, 9));
+        let heard = Heard::default();
+        heard.hear(&commit(5, 7, &[]));
+        let at_7 = heard.now();
+        heard.hear(&Wakeup { who: Who::Everybody, ..commit(7, 9, &[]) });
+        assert!(!stands(&heard, "jim", at_7, 9));
+        let at_9 = heard.now();
+        assert!(stands(&heard, "jim", at_9, 9));
         heard.hear(&Wakeup::EVERYBODY);
-        assert!(!stands(&heard, "jim", 9, 9), "nobody knows how far this one went");
+        assert!(!stands(&heard, "jim", at_9, 9), "nobody knows how far this one went");
     }
 }

@@ -1,4 +1,4 @@
-//! What was read lately about users, with how much of the timeline had been heard by then.
+//! What was read lately about users, and what had been heard by then.
 //!
 //! Nothing here is invalidated. Whether a fact still stands is asked of [`Heard`] when it is needed,
 //! with a look at the sequence that begins after the question; so an answer from here is the one that
@@ -8,46 +8,61 @@ use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
 
-use super::heard::Heard;
+use super::heard::{AsOf, Heard};
 use crate::{
     domain::{ApplicationId, Message, MessageId, Timestamp, UserId},
-    store::wakeups::WakeKey,
+    store::{
+        pages::{Entry, Page, PageRequest},
+        wakeups::WakeKey,
+    },
 };
 
-/// Users whose newest change is kept; each takes about 150 bytes.
-const USERS_MAX: usize = 100_000;
+/// What is kept of timelines, and of messages, in bytes.
+const BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-/// The messages that are kept, in bytes.
-const MESSAGES_BYTES_MAX: u64 = 32 * 1024 * 1024;
-
-/// What a message costs beside its data, in bytes.
-const OVERHEAD_BYTES: usize = 500;
+/// What a fact costs beside its data, in bytes.
+const OVERHEAD_BYTES: usize = 300;
 
 type User = (ApplicationId, UserId);
 
 /// What is known of users, as far as it fits.
 pub struct Known {
     heard: Arc<Heard>,
-    latest: Cache<User, Fact<Timestamp>>,
+    tails: Cache<User, Fact<Tail>, Bytes>,
     messages: Cache<(User, MessageId), Fact<Arc<Message>>, Bytes>,
 }
 
 /// Something that was true of a user.
 #[derive(Clone)]
 pub struct Fact<T> {
-    pub what: T,
+    what: T,
     user: WakeKey,
-    as_of: Timestamp,
+    as_of: AsOf,
+}
+
+/// The end of a user's timeline.
+#[derive(Clone)]
+pub struct Tail {
+    after: Timestamp,
+    /// Everything after it, without data.
+    entries: Arc<[Entry]>,
+    latest: Timestamp,
 }
 
 /// A read about a user that is about to begin.
 pub struct Reading {
     user: User,
-    as_of: Timestamp,
+    as_of: AsOf,
 }
 
 #[derive(Clone)]
 struct Bytes;
+
+impl Weighter<User, Fact<Tail>> for Bytes {
+    fn weight(&self, _: &User, tail: &Fact<Tail>) -> u64 {
+        (size_of_val(&*tail.what.entries) + OVERHEAD_BYTES) as u64
+    }
+}
 
 impl Weighter<(User, MessageId), Fact<Arc<Message>>> for Bytes {
     fn weight(&self, _: &(User, MessageId), message: &Fact<Arc<Message>>) -> u64 {
@@ -57,18 +72,19 @@ impl Weighter<(User, MessageId), Fact<Arc<Message>>> for Bytes {
 
 impl Known {
     pub fn new(heard: Arc<Heard>) -> Self {
-        let messages_expected = MESSAGES_BYTES_MAX as usize / (2 * OVERHEAD_BYTES);
+        let expected = BYTES_MAX as usize / (2 * OVERHEAD_BYTES);
         Self {
             heard,
-            latest: Cache::new(USERS_MAX),
-            messages: Cache::with_weighter(messages_expected, MESSAGES_BYTES_MAX, Bytes),
+            tails: Cache::with_weighter(expected, BYTES_MAX, Bytes),
+            messages: Cache::with_weighter(expected, BYTES_MAX, Bytes),
         }
     }
 
-    /// The newest change that concerned the user, where that may still be so.
-    pub fn latest(&self, application: ApplicationId, user: &UserId) -> Option<Fact<Timestamp>> {
-        let latest = self.latest.get(&(application, user.clone()))?;
-        self.may_stand(&latest).then_some(latest)
+    /// The end of the user's timeline, where it may still be so and holds what is asked for.
+    pub fn tail(&self, request: &PageRequest) -> Option<Fact<Tail>> {
+        let tail = self.tails.get(&(request.application, request.user.clone()))?;
+        let holds_it = request.after.is_none_or(|after| after >= tail.what.after);
+        (holds_it && self.may_stand(&tail)).then_some(tail)
     }
 
     /// A message as the user could read it, where that may still be so.
@@ -82,30 +98,34 @@ impl Known {
         self.may_stand(&message).then_some(message)
     }
 
-    /// Whether a fact stands now, when the sequence stands at `last_given`.
-    pub fn stands<T>(&self, fact: &Fact<T>, last_given: Timestamp) -> bool {
-        self.heard.stands(fact.user, fact.as_of, last_given)
+    fn may_stand<T>(&self, fact: &Fact<T>) -> bool {
+        self.heard.may_stand(fact.user, fact.as_of)
     }
 
-    /// Whether it is worth to ask the sequence.
-    fn may_stand<T>(&self, fact: &Fact<T>) -> bool {
-        self.stands(fact, self.heard.through())
+    /// What the fact says, if it stands now that the sequence stands at `last_given`.
+    pub fn confirm<T>(&self, fact: Fact<T>, last_given: Timestamp) -> Option<T> {
+        self.heard.stands(fact.user, fact.as_of, last_given).then_some(fact.what)
     }
 
     /// To be called before the database is asked about a user.
     pub fn begin(&self, application: ApplicationId, user: &UserId) -> Reading {
-        Reading { user: (application, user.clone()), as_of: self.heard.through() }
+        Reading { user: (application, user.clone()), as_of: self.heard.now() }
     }
 
-    pub fn learn_latest(&self, reading: Reading, latest: Timestamp) {
-        let fact = reading.fact(latest);
-        self.latest.insert(reading.user, fact);
+    /// Keeps a page without data that was read after a cursor.
+    pub fn learn_page(&self, reading: Reading, after: Option<Timestamp>, page: &Page) {
+        if reading.as_of.may_precede(page.last_given) {
+            let tail = reading.fact(Tail::of(after, page));
+            self.tails.insert(reading.user, tail);
+        } else {
+            self.heard.nothing();
+        }
     }
 
     pub fn learn_message(&self, reading: Reading, message: Arc<Message>) {
         let id = message.id;
-        let fact = reading.fact(message);
-        self.messages.insert((reading.user, id), fact);
+        let message = reading.fact(message);
+        self.messages.insert((reading.user, id), message);
     }
 }
 
@@ -113,5 +133,85 @@ impl Reading {
     fn fact<T>(&self, what: T) -> Fact<T> {
         let user = WakeKey::of(self.user.0, &self.user.1);
         Fact { what, user, as_of: self.as_of }
+    }
+}
+
+impl Tail {
+    fn of(after: Option<Timestamp>, page: &Page) -> Self {
+        let (after, entries) = match after {
+            Some(after) if page.reaches_end() => (after.min(page.latest), page.entries.as_slice()),
+            _ => (page.latest, [].as_slice()),
+        };
+        Self { after, entries: entries.into(), latest: page.latest }
+    }
+
+    /// A page of it; `last_given` is where the sequence stands.
+    pub fn page(&self, request: &PageRequest, last_given: Timestamp) -> Page {
+        let after = request.after.unwrap_or(self.latest);
+        let first = self.entries.partition_point(|entry| entry.timestamp <= after);
+        let rest = self.entries[first..].iter();
+        let entries = rest.take(request.size.entries.into()).cloned().collect();
+        Page { entries, latest: self.latest, last_given }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::pages::{PageSize, Subject};
+
+    /// The timestamps that a tail gives after a cursor, where it holds them; and what is the latest.
+    fn given(tail: &Tail, after: Option<i64>, entries: u16) -> (Vec<i64>, i64) {
+        let request = PageRequest {
+            application: ApplicationId::DEFAULT,
+            user: UserId::trusted("jane"),
+            after: after.map(Timestamp),
+            size: PageSize { entries, bytes: 0 },
+        };
+        let page = tail.page(&request, Timestamp(20));
+        assert_eq!(page.last_given, Timestamp(20));
+        (page.entries.iter().map(|entry| entry.timestamp.0).collect(), page.latest.0)
+    }
+
+    fn page(timestamps: &[i64], latest: i64) -> Page {
+        let entry = |timestamp: &i64| Entry {
+            timestamp: Timestamp(*timestamp),
+            subject: Subject::Message(MessageId(1), None),
+        };
+        let entries = timestamps.iter().map(entry).collect();
+        Page { entries, latest: Timestamp(latest), last_given: Timestamp(20) }
+    }
+
+    #[test]
+    fn a_page_to_the_end_answers_every_later_cursor() {
+        let tail = Tail::of(Some(Timestamp(2)), &page(&[3, 5, 9], 9));
+        assert_eq!(tail.after, Timestamp(2));
+        assert_eq!(given(&tail, Some(2), 50), (vec![3, 5, 9], 9));
+        assert_eq!(given(&tail, Some(2), 2), (vec![3, 5], 9));
+        assert_eq!(given(&tail, Some(5), 50), (vec![9], 9));
+        assert_eq!(given(&tail, Some(11), 50), (vec![], 9));
+        assert_eq!(given(&tail, None, 50), (vec![], 9));
+    }
+
+    #[test]
+    fn any_other_page_tells_which_change_is_the_latest() {
+        let cut = Tail::of(Some(Timestamp(2)), &page(&[3, 5], 9));
+        let from_now_on = Tail::of(None, &page(&[], 9));
+        let ahead = Tail::of(Some(Timestamp(12)), &page(&[], 9));
+        for tail in [cut, from_now_on, ahead] {
+            assert_eq!(tail.after, Timestamp(9));
+            assert_eq!(given(&tail, Some(9), 50), (vec![], 9));
+        }
+    }
+
+    #[test]
+    fn a_database_with_another_history_voids_what_is_known() {
+        let heard = Arc::new(Heard::default());
+        let known = Known::new(Arc::clone(&heard));
+        heard.hear(&crate::store::wakeups::Wakeup::parse("1 30 30 0 "));
+        let before = heard.now();
+        let reading = known.begin(ApplicationId::DEFAULT, &UserId::trusted("jane"));
+        known.learn_page(reading, Some(Timestamp(2)), &page(&[3], 3));
+        assert_ne!(heard.now(), before);
     }
 }

@@ -97,7 +97,9 @@ type Intake<R> = Batches<<R as Read>::Request, Result<<R as Read>::Answer, Error
 /// The way in, for any number of callers.
 #[derive(Clone)]
 pub struct Sync {
+    heard: Arc<Heard>,
     known: Arc<Known>,
+    versions: Arc<Versions>,
     last_given: Line<LastGiven>,
     pages: Line<Pages>,
     pages_with_messages: Line<PagesWithMessages>,
@@ -116,11 +118,19 @@ pub struct Readers {
 impl Sync {
     /// `waiting_max` callers of each kind may wait; a listener keeps up to date what was `heard`.
     pub fn new(waiting_max: usize, heard: Arc<Heard>) -> (Self, Readers) {
-        let known = Arc::new(Known::new(Arc::clone(&heard)));
         let (last_given, last_given_intake) = queue("last_given", waiting_max, LAST_GIVEN_BATCH_MAX);
         let (pages, pages_intake) = queue("pages", waiting_max, BATCH_MAX);
         let (data, data_intake) = queue("pages_with_messages", waiting_max, DATA_BATCH_MAX);
         let (messages, messages_intake) = queue("messages", waiting_max, BATCH_MAX);
+        let sync = Self {
+            known: Arc::new(Known::new(Arc::clone(&heard))),
+            versions: Arc::new(Versions::new(Arc::clone(&heard))),
+            heard: Arc::clone(&heard),
+            last_given,
+            pages,
+            pages_with_messages: data,
+            messages,
+        };
         let readers = Readers {
             heard,
             last_given: last_given_intake,
@@ -128,7 +138,7 @@ impl Sync {
             pages_with_messages: data_intake,
             messages: messages_intake,
         };
-        (Self { known, last_given, pages, pages_with_messages: data, messages }, readers)
+        (sync, readers)
     }
 
     /// The changes that concern a user after a cursor, oldest first; with the messages' present
@@ -141,18 +151,26 @@ impl Sync {
         with_messages: bool,
     ) -> Result<Changes, Error> {
         let after = request.after;
-        if let Some(page) = self.nothing_new(&request).await {
-            return Changes::new(after, page);
+        let mut page = self.page(&request).await?;
+        if with_messages && !self.versions.complete(&request, &mut page) {
+            let era = self.heard.era();
+            let answer = self.pages_with_messages.ask(request, 1).await;
+            page = answer.map_err(Error::NotDone)??;
+            self.versions.share(era, &mut page);
+        }
+        Changes::new(after, page)
+    }
+
+    /// The page without data.
+    async fn page(&self, request: &PageRequest) -> Result<Page, Error> {
+        let known = self.known.tail(request);
+        if let Some((tail, last_given)) = self.confirmed(known).await {
+            return Ok(tail.page(request, last_given));
         }
         let reading = self.known.begin(request.application, &request.user);
-        let answer = if with_messages {
-            self.pages_with_messages.ask(request, 1).await
-        } else {
-            self.pages.ask(request, 1).await
-        };
-        let page = answer.map_err(Error::NotDone)??;
-        self.known.learn_latest(reading, page.latest);
-        Changes::new(after, page)
+        let page = self.pages.ask(request.clone(), 1).await.map_err(Error::NotDone)??;
+        self.known.learn_page(reading, request.after, &page);
+        Ok(page)
     }
 
     /// A message of one of the user's conversations and chats, or for the application itself of any
@@ -176,19 +194,11 @@ impl Sync {
         Ok(message)
     }
 
-    /// The page of a user who is up to date, where that is known.
-    async fn nothing_new(&self, request: &PageRequest) -> Option<Page> {
-        let latest = self.known.latest(request.application, &request.user);
-        let is_met = |latest: &Fact<_>| request.after.is_none_or(|after| after >= latest.what);
-        let (latest, last_given) = self.confirmed(latest.filter(is_met)).await?;
-        Some(Page { entries: Vec::new(), latest, last_given })
-    }
-
     /// What is known, with where the sequence stands, if it is certain that it is still so.
     async fn confirmed<T>(&self, known: Option<Fact<T>>) -> Option<(T, Timestamp)> {
         let known = known?;
         let last_given = self.last_given.ask((), 1).await.ok()?.ok()?;
-        self.known.stands(&known, last_given).then_some((known.what, last_given))
+        Some((self.known.confirm(known, last_given)?, last_given))
     }
 }
 
@@ -216,16 +226,24 @@ impl Readers {
     /// The tasks of all readers, named. Each ends when its queue is closed and empty.
     pub fn tasks(self, database_url: &str) -> store::Result<Vec<(&'static str, reader::Task)>> {
         let session = || Session::new(database_url, store::Purpose::Reading);
-        let last_given = LastGiven { heard: self.heard };
-        let mut tasks = vec![("sequence reader", Reader::task(last_given, session()?, self.last_given))];
+        let heard = || Arc::clone(&self.heard);
+        let mut tasks = vec![(
+            "sequence reader",
+            Reader::<LastGiven>::task(session()?, heard(), self.last_given.clone()),
+        )];
         for _ in 0..READERS {
-            let with_messages = PagesWithMessages { versions: Versions::new() };
-            tasks.push(("page reader", Reader::task(Pages, session()?, self.pages.clone())));
-            tasks.push((
-                "data reader",
-                Reader::task(with_messages, session()?, self.pages_with_messages.clone()),
-            ));
-            tasks.push(("message reader", Reader::task(Messages, session()?, self.messages.clone())));
+            tasks.extend([
+                ("page reader", Reader::<Pages>::task(session()?, heard(), self.pages.clone())),
+                (
+                    "data reader",
+                    Reader::<PagesWithMessages>::task(
+                        session()?,
+                        heard(),
+                        self.pages_with_messages.clone(),
+                    ),
+                ),
+                ("message reader", Reader::<Messages>::task(session()?, heard(), self.messages.clone())),
+            ]);
         }
         Ok(tasks)
     }

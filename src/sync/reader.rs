@@ -1,8 +1,8 @@
 //! A reader: one connection that answers many callers with one query.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
-use super::{Error, Heard, Intake, versions::Versions};
+use super::{Error, Heard, Intake};
 use crate::{
     batching::Begun,
     domain::{Message, Timestamp},
@@ -13,9 +13,9 @@ use crate::{
     },
 };
 
-/// The longest that a read may take, of two queries at the most. The server's own limits are shorter;
-/// this one is for a connection on which nothing arrives any more.
-const READ_TIME_MAX: Duration = Duration::from_secs(25);
+/// The longest that a read may take. The server's own limits are shorter; this one is for a connection
+/// on which nothing arrives any more.
+const READ_TIME_MAX: Duration = Duration::from_secs(15);
 
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -25,30 +25,22 @@ pub trait Read: Send + 'static {
     type Answer: Send + 'static;
 
     fn read(
-        &mut self,
         connection: &mut PgConnection,
         requests: &[&Self::Request],
     ) -> impl Future<Output = store::Result<Vec<Self::Answer>>> + Send;
-
-    /// Forgets what it knows from the connection, which is gone.
-    fn forget(&mut self) {}
 }
 
 /// The callers who are answered together.
 type Batch<R> = Vec<Begun<<R as Read>::Request, Result<<R as Read>::Answer, Error>>>;
 
 /// Where the timeline's sequence stands.
-pub struct LastGiven {
-    pub heard: Arc<Heard>,
-}
+pub struct LastGiven;
 
 /// Pages of ids and timestamps.
 pub struct Pages;
 
 /// Pages with the messages' present data.
-pub struct PagesWithMessages {
-    pub versions: Versions,
-}
+pub struct PagesWithMessages;
 
 /// Single messages by id.
 pub struct Messages;
@@ -57,17 +49,9 @@ impl Read for LastGiven {
     type Request = ();
     type Answer = Timestamp;
 
-    async fn read(
-        &mut self,
-        connection: &mut PgConnection,
-        requests: &[&()],
-    ) -> store::Result<Vec<Timestamp>> {
+    async fn read(connection: &mut PgConnection, requests: &[&()]) -> store::Result<Vec<Timestamp>> {
         let last_given = store::timeline::last_given(connection).await?;
         Ok(vec![last_given; requests.len()])
-    }
-
-    fn forget(&mut self) {
-        self.heard.nothing();
     }
 }
 
@@ -75,11 +59,7 @@ impl Read for Pages {
     type Request = PageRequest;
     type Answer = Page;
 
-    async fn read(
-        &mut self,
-        connection: &mut PgConnection,
-        requests: &[&PageRequest],
-    ) -> store::Result<Vec<Page>> {
+    async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> store::Result<Vec<Page>> {
         store::pages::read(connection, requests).await
     }
 }
@@ -88,32 +68,8 @@ impl Read for PagesWithMessages {
     type Request = PageRequest;
     type Answer = Page;
 
-    async fn read(
-        &mut self,
-        connection: &mut PgConnection,
-        requests: &[&PageRequest],
-    ) -> store::Result<Vec<Page>> {
-        // One of them is mostly all that is read; the second reads anew, in a snapshot of its own.
-        let mut pages = store::pages::read(connection, requests).await?;
-        let (mut incomplete, mut asked) = (Vec::new(), Vec::new());
-        for (page, request) in pages.iter_mut().zip(requests) {
-            if !self.versions.complete(request, page) {
-                incomplete.push(page);
-                asked.push(*request);
-            }
-        }
-        if !asked.is_empty() {
-            let completed = store::pages::read_with_messages(connection, &asked).await?;
-            for (page, mut completed) in incomplete.into_iter().zip(completed) {
-                self.versions.share(&mut completed);
-                *page = completed;
-            }
-        }
-        Ok(pages)
-    }
-
-    fn forget(&mut self) {
-        self.versions.clear();
+    async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> store::Result<Vec<Page>> {
+        store::pages::read_with_messages(connection, requests).await
     }
 }
 
@@ -122,7 +78,6 @@ impl Read for Messages {
     type Answer = Option<Arc<Message>>;
 
     async fn read(
-        &mut self,
         connection: &mut PgConnection,
         requests: &[&Self::Request],
     ) -> store::Result<Vec<Self::Answer>> {
@@ -133,12 +88,13 @@ impl Read for Messages {
 /// Answers one kind of read until its queue is closed and empty.
 pub struct Reader<R> {
     session: Session,
-    kind: R,
+    heard: Arc<Heard>,
+    kind: PhantomData<R>,
 }
 
 impl<R: Read> Reader<R> {
-    pub fn task(kind: R, session: Session, batches: Intake<R>) -> Task {
-        let mut reader = Self { session, kind };
+    pub fn task(session: Session, heard: Arc<Heard>, batches: Intake<R>) -> Task {
+        let mut reader = Self { session, heard, kind: PhantomData };
         Box::pin(async move {
             while let Some(batch) = batches.next().await {
                 reader.serve(batch).await;
@@ -185,12 +141,17 @@ impl<R: Read> Reader<R> {
 
     /// One read; its connection is thrown away where it fails.
     async fn read(&mut self, requests: &[&R::Request]) -> store::Result<Vec<R::Answer>> {
-        let (kind, session) = (&mut self.kind, &mut self.session);
-        let reading = async move { kind.read(session.connection().await?, requests).await };
+        let Self { session, heard, .. } = self;
+        let reading = async move {
+            if !session.is_connected() {
+                session.connection().await?;
+                heard.begin_era();
+            }
+            R::read(session.connection().await?, requests).await
+        };
         let result = store::in_time(READ_TIME_MAX, reading).await;
         if result.is_err() {
             self.session.discard();
-            self.kind.forget();
         }
         result
     }

@@ -1,9 +1,9 @@
 //! Versions of messages that were read lately, so that a page with data mostly costs no more than a
 //! page of ids.
 //!
-//! A timestamp belongs to one change of one message, so what is kept under it never changes; and no
-//! longer than the connection lives over which it was read, because none outlives the history of its
-//! database: after a restore or a failover that has lost commits, the same numbers name other changes.
+//! A timestamp belongs to one change of one message, so what is kept under it never changes. It counts
+//! for one [era](Heard::era) alone: after a restore or a failover that has lost commits, the same
+//! numbers name other changes.
 //!
 //! What is kept is the *present* version where a page comes to the end of the timeline, and no entry
 //! behind the message's newest one is of its chat: all changes of a message since are on the timeline
@@ -14,60 +14,54 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use quick_cache::{Weighter, unsync::Cache};
+use quick_cache::{Weighter, sync::Cache};
 
+use super::heard::Heard;
 use crate::{
     domain::{ChatNumber, MessageId, Timestamp, Version},
     store::pages::{ENTRY_BYTES, Page, PageRequest, Subject},
 };
 
-/// What one reader keeps at the most, in bytes: some 40,000 messages of a line of text.
+/// What is kept at the most, in bytes: some 40,000 messages of a line of text.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// What a version costs beside its data, in bytes.
 const OVERHEAD_BYTES: usize = 500;
 
-/// The versions that one connection has read, by the timestamps of the changes that have made them.
+/// The era and the timestamp of the change that has made a version.
+type Key = (u64, Timestamp);
+
+/// The versions that were read.
 pub struct Versions {
-    known: Cache<Timestamp, Arc<Version>, Bytes>,
-    /// How far the timeline had come.
-    reached: Timestamp,
+    known: Cache<Key, Arc<Version>, Bytes>,
+    heard: Arc<Heard>,
 }
 
 /// Weighs a version by the bytes that it takes: as it is, and as JSON.
 #[derive(Clone)]
 struct Bytes;
 
-impl Weighter<Timestamp, Arc<Version>> for Bytes {
-    fn weight(&self, _: &Timestamp, version: &Arc<Version>) -> u64 {
+impl Weighter<Key, Arc<Version>> for Bytes {
+    fn weight(&self, _: &Key, version: &Arc<Version>) -> u64 {
         (2 * version.data_bytes() + OVERHEAD_BYTES) as u64
     }
 }
 
 impl Versions {
-    pub fn new() -> Self {
-        let messages_expected = BYTES_MAX as usize / (2 * OVERHEAD_BYTES);
-        let known = Cache::with_weighter(messages_expected, BYTES_MAX, Bytes);
-        Self { known, reached: Timestamp(0) }
+    pub fn new(heard: Arc<Heard>) -> Self {
+        let expected = BYTES_MAX as usize / (2 * OVERHEAD_BYTES);
+        Self { known: Cache::with_weighter(expected, BYTES_MAX, Bytes), heard }
     }
 
-    /// Forgets everything: the connection is gone.
-    pub fn clear(&mut self) {
-        *self = Self::new();
-    }
-
-    /// Adds the data to a page of ids, where it is known and certain to be what `request` wants.
-    /// `false` where it is not; the page is of no use then.
-    pub fn complete(&mut self, request: &PageRequest, page: &mut Page) -> bool {
-        if page.last_given < self.reached {
-            // The database was restored in place.
-            self.clear();
-        }
-        self.reached = page.last_given;
+    /// Adds the data to a page of ids that was just read, where it is known and certain to be what
+    /// `request` wants. `false` where it is not; the page is of no use then.
+    pub fn complete(&self, request: &PageRequest, page: &mut Page) -> bool {
         if !page.reaches_end() {
             // A change that makes one of these messages what it is now may be on a later page.
             return false;
         }
+        // After the page: the connection over which it was read belongs to this era, or to an earlier one.
+        let era = self.heard.era();
         let mut bytes = ENTRY_BYTES * page.entries.len();
         let (mut seen, mut changed_chats) = (HashSet::new(), HashSet::new());
         for entry in page.entries.iter_mut().rev() {
@@ -76,11 +70,12 @@ impl Versions {
                     changed_chats.insert(*chat);
                 }
                 Subject::Message(id, data) if seen.insert(*id) => {
-                    let Some(version) = self.certain(entry.timestamp, *id, &changed_chats) else {
+                    let known = self.certain((era, entry.timestamp), *id, &changed_chats);
+                    let Some(version) = known else {
                         return false;
                     };
                     bytes += version.data_bytes();
-                    *data = Some(Arc::clone(version));
+                    *data = Some(version);
                 }
                 Subject::Message(..) => {}
             }
@@ -93,24 +88,24 @@ impl Versions {
     /// in between.
     fn certain(
         &self,
-        newest: Timestamp,
+        newest: Key,
         id: MessageId,
         changed_chats: &HashSet<ChatNumber>,
-    ) -> Option<&Arc<Version>> {
+    ) -> Option<Arc<Version>> {
         let version = self.known.get(&newest).filter(|version| version.message.id == id)?;
         let has_changed = |chat| changed_chats.contains(&chat);
         (!version.message.chat().is_some_and(has_changed)).then_some(version)
     }
 
-    /// Keeps the data of a page, and lets it have what is known already: pages that are held for
-    /// slow readers share it.
-    pub fn share(&mut self, page: &mut Page) {
+    /// Keeps the data of a page that was asked for in `era`, and lets it have what is known already:
+    /// pages that are held for slow readers share it.
+    pub fn share(&self, era: u64, page: &mut Page) {
         for entry in &mut page.entries {
             if let Subject::Message(_, Some(version)) = &mut entry.subject {
-                let timestamp = version.message.timestamp;
-                match self.known.get(&timestamp).filter(|known| known == &version) {
-                    Some(known) => *version = Arc::clone(known),
-                    None => self.known.insert(timestamp, Arc::clone(version)),
+                let key = (era, version.message.timestamp);
+                match self.known.get(&key).filter(|known| known == version) {
+                    Some(known) => *version = known,
+                    None => self.known.insert(key, Arc::clone(version)),
                 }
             }
         }
@@ -167,10 +162,10 @@ mod tests {
 
     /// What has read `versions`, each on a page.
     fn knowing(versions: &[Arc<Version>]) -> Versions {
-        let mut known = Versions::new();
+        let known = Versions::new(Arc::default());
         for version in versions {
             let subject = Subject::Message(version.message.id, Some(Arc::clone(version)));
-            known.share(&mut page(vec![Entry { timestamp: version.message.timestamp, subject }]));
+            known.share(0, &mut page(vec![Entry { timestamp: version.message.timestamp, subject }]));
         }
         known
     }
@@ -185,7 +180,7 @@ mod tests {
     }
 
     /// The texts on the page, `None` where it has to be read from the database.
-    fn texts(versions: &mut Versions, mut page: Page) -> Option<Vec<Option<String>>> {
+    fn texts(versions: &Versions, mut page: Page) -> Option<Vec<Option<String>>> {
         let text = |entry: &Entry| match &entry.subject {
             Subject::Message(_, Some(version)) => {
                 Some(version.message.content.as_ref()?.text.as_ref()?.as_str().to_owned())
@@ -202,43 +197,37 @@ mod tests {
 
     #[test]
     fn what_is_known_is_on_the_page_once_at_its_newest_entry() {
-        let mut known = knowing(&[version(1, 5, None, Some("edited")), version(2, 4, None, Some("hi"))]);
+        let known = knowing(&[version(1, 5, None, Some("edited")), version(2, 4, None, Some("hi"))]);
         let page = page(vec![message(3, 1), message(4, 2), message(5, 1)]);
-        assert_eq!(texts(&mut known, page), Some(vec![None, said("hi"), said("edited")]));
-        assert_eq!(texts(&mut known, self::page(Vec::new())), Some(Vec::new()));
+        assert_eq!(texts(&known, page), Some(vec![None, said("hi"), said("edited")]));
+        assert_eq!(texts(&known, self::page(Vec::new())), Some(Vec::new()));
     }
 
     #[test]
     fn what_is_not_known_has_to_be_read() {
-        let mut known = knowing(&[version(1, 3, None, Some("hi"))]);
-        assert_eq!(texts(&mut known, page(vec![message(3, 1), message(4, 2)])), None);
-        assert_eq!(texts(&mut known, page(vec![message(3, 1), message(5, 1)])), None, "it was edited");
+        let known = knowing(&[version(1, 3, None, Some("hi"))]);
+        assert_eq!(texts(&known, page(vec![message(3, 1), message(4, 2)])), None);
+        assert_eq!(texts(&known, page(vec![message(3, 1), message(5, 1)])), None, "it was edited");
     }
 
     #[test]
     fn a_page_before_the_end_has_to_be_read() {
-        let mut known = knowing(&[version(1, 3, None, Some("hi"))]);
+        let known = knowing(&[version(1, 3, None, Some("hi"))]);
         let earlier = Page { latest: Timestamp(9), ..page(vec![message(3, 1)]) };
-        assert_eq!(texts(&mut known, earlier), None);
+        assert_eq!(texts(&known, earlier), None);
     }
 
     #[test]
     fn a_message_of_a_chat_that_has_changed_since_has_to_be_read() {
-        let mut known = knowing(&[version(1, 3, Some(7), Some("hi"))]);
-        assert_eq!(
-            texts(&mut known, page(vec![chat(2, 7), message(3, 1)])),
-            Some(vec![None, said("hi")])
-        );
-        assert_eq!(
-            texts(&mut known, page(vec![message(3, 1), chat(4, 8)])),
-            Some(vec![said("hi"), None])
-        );
-        assert_eq!(texts(&mut known, page(vec![message(3, 1), chat(4, 7)])), None);
+        let known = knowing(&[version(1, 3, Some(7), Some("hi"))]);
+        assert_eq!(texts(&known, page(vec![chat(2, 7), message(3, 1)])), Some(vec![None, said("hi")]));
+        assert_eq!(texts(&known, page(vec![message(3, 1), chat(4, 8)])), Some(vec![said("hi"), None]));
+        assert_eq!(texts(&known, page(vec![message(3, 1), chat(4, 7)])), None);
     }
 
     #[test]
     fn a_deleted_message_is_shown_as_such() {
-        let mut known = knowing(&[version(1, 3, None, Some("hi")), version(1, 4, None, None)]);
+        let known = knowing(&[version(1, 3, None, Some("hi")), version(1, 4, None, None)]);
         let mut page = page(vec![message(3, 1), message(4, 1)]);
         assert!(known.complete(&request(1024 * 1024), &mut page));
         let Subject::Message(_, Some(version)) = &page.entries[1].subject else {
@@ -249,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_page_that_may_be_too_long_has_to_be_read() {
-        let mut known = knowing(&[version(1, 3, None, Some(&"\u{1}".repeat(100)))]);
+        let known = knowing(&[version(1, 3, None, Some(&"\u{1}".repeat(100)))]);
         let (mut page, beside) = (page(vec![message(3, 1)]), ENTRY_BYTES as i64);
         assert!(!known.complete(&request(beside + 602), &mut page), "as JSON it has 602 bytes");
         assert!(known.complete(&request(beside + 603), &mut page));
@@ -257,18 +246,15 @@ mod tests {
 
     #[test]
     fn numbers_that_are_given_again_show_nothing_of_before() {
-        let mut known = knowing(&[version(1, 3, None, Some("before"))]);
-        assert_eq!(texts(&mut known, page(vec![message(3, 2)])), None, "it is another message");
-        let restored = Page { last_given: Timestamp(10), ..page(vec![message(3, 1)]) };
-        assert_eq!(texts(&mut known, restored), None, "the timeline is shorter than it was");
+        let known = knowing(&[version(1, 3, None, Some("before"))]);
+        assert_eq!(texts(&known, page(vec![message(3, 2)])), None, "it is another message");
 
-        let mut known = knowing(&[version(1, 3, None, Some("before"))]);
         let again = version(1, 3, None, Some("after"));
         let subject = Subject::Message(MessageId(1), Some(Arc::clone(&again)));
         let mut read = page(vec![Entry { timestamp: Timestamp(3), subject: subject.clone() }]);
-        known.share(&mut read);
+        known.share(0, &mut read);
         assert_eq!(read.entries[0].subject, subject, "what was read counts");
-        known.clear();
-        assert_eq!(texts(&mut known, page(vec![message(3, 1)])), None, "the connection is another");
+        known.heard.nothing();
+        assert_eq!(texts(&known, page(vec![message(3, 1)])), None, "the connection is another");
     }
 }
