@@ -28,6 +28,7 @@ use crate::{
 use applications::{Applications, Fingerprint, is_same_secret};
 use introspection::Introspection;
 use jwks::Jwks;
+use token::Verifier;
 
 pub use applications::{ApplicationToken, create_application};
 pub use introspection::IntrospectionConfig;
@@ -131,7 +132,7 @@ pub struct Config {
 
 /// Finds out who is asking.
 pub struct Authenticator {
-    signer: Signer,
+    tokens: Verifier,
     administrator: Option<SecretString>,
     applications: Applications,
     jwks: Option<Arc<Jwks>>,
@@ -154,7 +155,7 @@ impl Authenticator {
             .build()?;
         let Config { administrator, jwks, introspection } = config;
         Ok(Self {
-            signer,
+            tokens: Verifier::new(signer, clock),
             administrator,
             applications: Applications::new(pool),
             jwks: jwks.map(|config| Jwks::new(config, client.clone())),
@@ -196,14 +197,14 @@ impl Authenticator {
 
     async fn issued(&self, token: &str) -> Result<Issued, Error> {
         if self.jwks.is_none() && self.introspection.is_none() {
-            return self.signer.verify(token);
+            return self.tokens.verify(token);
         }
         match (decode_header(token), &self.jwks, &self.introspection) {
             (Ok(header), Some(jwks), _) if header.alg != Algorithm::HS256 => {
                 jwks.verify(token, &header).await
             }
             (Err(_), _, Some(introspection)) => introspection.verify(token).await,
-            _ => self.signer.verify(token),
+            _ => self.tokens.verify(token),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use quick_cache::{Weighter, sync::Cache};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,13 @@ use super::{
     Error, Issued,
     key::{Key, SECRET_BYTES_MIN, WeakSecret, numeric_date, time_of},
 };
-use crate::domain::{ApplicationId, UserId};
+use crate::domain::{ApplicationId, Clock, UserId};
+
+/// The tokens that are kept, in bytes: some 30,000.
+const VERIFIED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// What a token costs beside its text, in bytes.
+const OVERHEAD_BYTES: usize = 250;
 
 /// Signs and verifies user tokens with one secret.
 #[derive(Clone)]
@@ -59,6 +66,41 @@ impl Signer {
             user: UserId::parse(&claims.sub).map_err(|_| Error::BadUser)?,
             expires: time_of(claims.exp),
         })
+    }
+}
+
+/// Verifies tokens, each of them once: its signature stays good until it ends.
+pub struct Verifier {
+    signer: Signer,
+    clock: Clock,
+    verified: Cache<String, Issued, Bytes>,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<String, Issued> for Bytes {
+    fn weight(&self, token: &String, _: &Issued) -> u64 {
+        (token.len() + OVERHEAD_BYTES) as u64
+    }
+}
+
+impl Verifier {
+    pub fn new(signer: Signer, clock: Clock) -> Self {
+        let expected = VERIFIED_BYTES_MAX as usize / (2 * OVERHEAD_BYTES);
+        let verified = Cache::with_weighter(expected, VERIFIED_BYTES_MAX, Bytes);
+        Self { signer, clock, verified }
+    }
+
+    /// The caller whom a token stands for at present.
+    pub fn verify(&self, token: &str) -> Result<Issued, Error> {
+        let holds = |issued: &Issued| (self.clock)() < issued.expires;
+        if let Some(issued) = self.verified.get(token).filter(holds) {
+            return Ok(issued);
+        }
+        let issued = self.signer.verify(token)?;
+        self.verified.insert(token.to_owned(), issued.clone());
+        Ok(issued)
     }
 }
 
@@ -127,6 +169,33 @@ mod tests {
     fn a_token_ends() {
         let token = janes_token(&ours(), SystemTime::now());
         assert_eq!(ours().verify(&token), Err(Error::Expired), "on its expiry it is not accepted");
+    }
+
+    #[test]
+    fn what_was_verified_before_is_known_until_it_ends() {
+        let verifier = Verifier::new(ours(), SystemTime::now);
+        let token = janes_token(&ours(), SystemTime::now() + HOUR);
+        let jane = verifier.verify(&token).unwrap();
+        assert_eq!(jane.user, UserId::trusted("jane"));
+        assert_eq!(verifier.verified.get(&token), Some(jane.clone()));
+
+        let known = Issued { user: UserId::trusted("known"), ..jane };
+        verifier.verified.insert(token.clone(), known.clone());
+        assert_eq!(verifier.verify(&token), Ok(known.clone()));
+        verifier.verified.insert(token.clone(), Issued { expires: SystemTime::now(), ..known });
+        assert_eq!(verifier.verify(&token), Ok(jane), "it was verified anew");
+    }
+
+    #[test]
+    fn what_is_refused_is_not_kept() {
+        let verifier = Verifier::new(ours(), SystemTime::now);
+        let other = signer("another secret that is long enough");
+        for token in
+            [janes_token(&ours(), SystemTime::now()), janes_token(&other, SystemTime::now() + HOUR)]
+        {
+            assert!(verifier.verify(&token).is_err());
+            assert!(verifier.verified.is_empty());
+        }
     }
 
     #[test]
