@@ -133,6 +133,7 @@ pub async fn sync_messages(
         let changes = service.sync.changes_after(request, with_messages).await?;
         return Ok(Json(accept.media_type, MessageUpdates::from(&changes)).into_response());
     }
+    // In a box: most requests do not wait, and would carry the room for it.
     let holding = live::hold(&service, &caller.validity, request, with_messages, wait);
     let changes = Box::pin(holding).await?;
     Ok(representation::held(accept.media_type, &changes))

@@ -4,7 +4,7 @@
 //! connect, for what was said while nobody listened; and has how far the timeline has come announced
 //! anew, on a connection of its own, since what it has heard so far counts no more.
 
-use std::{future::pending, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions};
 use tokio::{
@@ -84,10 +84,10 @@ impl Listener {
             Ok::<_, sqlx::Error>(listener)
         };
         let listener = timeout(LISTEN_TIME_MAX, connecting).await.map_err(|_| lost())??;
+        self.heard.nothing();
+        self.outbox.notify_one();
+        self.hub.wake(&Wakeup::EVERYBODY);
         let Self { announcing, heard, hub, outbox, .. } = self;
-        heard.nothing();
-        outbox.notify_one();
-        hub.wake(&Wakeup::EVERYBODY);
         let hearing = hear_all(listener, |notification| {
             if notification.channel() == WAKE_CHANNEL {
                 outbox.notify_one();
@@ -97,13 +97,9 @@ impl Listener {
             heard.hear(&wakeup);
             hub.wake(&wakeup);
         });
-        let announced = async {
-            announce(announcing).await;
-            pending().await
-        };
         tokio::select! {
             result = hearing => result,
-            result = announced => result,
+            never = announce_eras(announcing, heard) => match never {},
         }
     }
 }
@@ -119,17 +115,23 @@ async fn hear_all(
     Ok(())
 }
 
-/// Has how far the timeline has come announced. Without it the next commit tells it.
-async fn announce(session: &mut Session) {
-    let announcing = async {
-        let (mut lane, next) = session.enter_lane().await?;
-        store::timeline::announce(&mut lane, next).await?;
-        lane.commit().await
-    };
-    if let Err(error) = store::in_time(ANNOUNCE_TIME_MAX, announcing).await {
-        tracing::warn!(%error, "how far the timeline has come is not known yet");
+/// Has how far the timeline has come announced whenever nothing of it was heard yet. Where that fails,
+/// the next commit tells it.
+async fn announce_eras(session: &mut Session, heard: &Heard) -> Infallible {
+    loop {
+        heard.era_begun().await;
+        if let Err(error) = store::in_time(ANNOUNCE_TIME_MAX, announce(session)).await {
+            tracing::warn!(%error, "how far the timeline has come is not known yet");
+        }
+        session.discard();
     }
-    session.discard();
+}
+
+async fn announce(session: &mut Session) -> store::Result<()> {
+    let (mut lane, next) = session.enter_lane().await?;
+    store::timeline::announce(&mut lane, next).await?;
+    lane.commit().await?;
+    Ok(())
 }
 
 fn lost() -> sqlx::Error {

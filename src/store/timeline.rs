@@ -65,16 +65,20 @@ pub async fn forget_writers(connection: &mut PgConnection) -> Result<()> {
 }
 
 /// Lifts both sequences by `count`, so that nothing that was given out before a restore is given
-/// out again. Returns the last timestamp before and after.
+/// out again, and tells all replicas that what they know may be of another history. Returns the last
+/// timestamp before and after.
 pub async fn advance(lane: &mut Lane, count: i64) -> Result<(Timestamp, Timestamp)> {
     let lifted = sqlx::query!(
         r#"
         SELECT timeline.last_value                                       AS "before!",
                setval('timeline', timeline.last_value + $1::bigint)       AS "after!",
-               setval('message_ids', message_ids.last_value + $1::bigint) AS "ids!"
+               setval('message_ids', message_ids.last_value + $1::bigint) AS "ids!",
+               pg_notify($2, $3)                                          AS "woken!: ()"
         FROM timeline, message_ids
         "#,
         count,
+        wakeups::CHANNEL,
+        wakeups::EVERYBODY,
     )
     .fetch_one(lane.connection())
     .await?;

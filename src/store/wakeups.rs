@@ -19,8 +19,9 @@ const KEYS_MAX: usize = 900;
 /// Notifications of one commit; one that concerns more users wakes everybody.
 const LISTS_MAX: usize = 4;
 
-/// Stands for the keys of everybody.
-const EVERYBODY: &str = "*";
+/// Stands for the keys of everybody. Alone it says that the timeline has made a leap: nothing that was
+/// heard before counts.
+pub const EVERYBODY: &str = "*";
 
 /// Stands for a user in a notification. It is the same on every replica and in every version of the
 /// service. Two users may share one (they are 32 bits): the other one looks once in vain.
@@ -39,7 +40,8 @@ impl WakeKey {
     }
 }
 
-/// A notification: who should look, and when what they will find was written.
+/// A notification: who should look, when what they will find was written, and how far the timeline has
+/// come with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wakeup {
     pub who: Who,
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_wakes_everybody() {
-        let others = ["", "1", "1 *", "1 6 9 *", "x 6 9 0 *", "1 6 9 0", "-1 6 9 0 *"];
+        let others = ["", EVERYBODY, "1", "1 *", "1 6 9 *", "x 6 9 0 *", "1 6 9 0", "-1 6 9 0 *"];
         let lists = ["1 6 9 0 123", "1 6 9 0 zzzzzzzz", "1 6 9 0 0123456789"];
         for payload in others.iter().chain(&lists) {
             assert_eq!(Wakeup::parse(payload), Wakeup::EVERYBODY, "{payload:?}");

@@ -2,15 +2,20 @@
 //! would find the same today.
 //!
 //! Every commit notifies, in the order of the timeline, which stretch of it was written and whom it
-//! concerns. So whoever has heard everything up to `N` knows for each user the last change that he has
-//! heard of; and if the timeline's sequence stands at `N`, there is nothing else to know. To ask the
-//! sequence is one small query for everybody who waits, and makes what was read before as good as what
-//! is read now.
+//! concerns. So whoever has heard everything up to `N` knows for each user the last change of it. And a
+//! batch sets the sequence before it commits: if the sequence stands at `N`, nothing beyond `N` is
+//! committed, and there is nothing else to know. To ask the sequence is one small query for everybody
+//! who waits, and makes what was read before as good as what is read now.
 //!
-//! What is heard may be late; the comparison with the sequence finds that. A gap between two stretches
-//! (a commit that was not heard, or numbers that a failed transaction has lost) voids whatever was read
-//! before. So does every new connection to the database: after a restore, or a failover that has lost
-//! commits, the same numbers name other changes.
+//! What is heard may be late; the comparison with the sequence finds that. PostgreSQL delivers a
+//! notification to whoever sees its commit already, so what was heard before a read is in the read's
+//! snapshot. A gap between two stretches (a commit that was not heard, or numbers that a failed
+//! transaction has lost) voids what was read before.
+//!
+//! All of this is true of one history of the database. After a restore, or a failover that has lost
+//! commits, the same numbers name other changes. So every connection that is made, and a stretch that
+//! begins before what was heard, begins an *era*, in which nothing counts that was heard or read before;
+//! the listener then has how far the timeline has come announced anew.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -19,6 +24,8 @@ use std::sync::{
         Ordering::{Acquire, Relaxed, Release},
     },
 };
+
+use tokio::sync::Notify;
 
 use crate::{
     domain::Timestamp,
@@ -35,8 +42,10 @@ const NOTHING: i64 = -1;
 /// What was heard so far. Those who write it take turns; any number ask.
 pub struct Heard {
     writing: Mutex<()>,
-    /// Counts the connections that were made.
+    /// Counts how often everything was void.
     era: AtomicU64,
+    /// Notified when an era begins.
+    begun: Notify,
     /// Everything up to here was heard.
     through: AtomicI64,
     /// What was read before this point is void.
@@ -67,6 +76,7 @@ impl Default for Heard {
         Self {
             writing: Mutex::default(),
             era: AtomicU64::new(0),
+            begun: Notify::new(),
             through: nothing(),
             since: nothing(),
             changed,
@@ -75,18 +85,21 @@ impl Default for Heard {
 }
 
 impl Heard {
-    /// What was read so far is void: a connection was made, over which nothing was read yet.
-    pub fn begin_era(&self) {
-        self.era.fetch_add(1, Release);
+    /// Begins an era: nothing was heard, and what was read so far is void.
+    pub fn nothing(&self) {
+        self.write(|| self.begin_era());
     }
 
-    /// Nothing was heard yet on the connection that listens; what was read so far is void.
-    pub fn nothing(&self) {
-        self.write(|| {
-            self.through.store(NOTHING, Relaxed);
-            // Whoever sees the new era sees nothing of what was heard before it.
-            self.begin_era();
-        });
+    fn begin_era(&self) {
+        self.through.store(NOTHING, Relaxed);
+        // Whoever sees the new era sees nothing of what was heard before it.
+        self.era.fetch_add(1, Release);
+        self.begun.notify_one();
+    }
+
+    /// Waits until an era begins, unless one has since the last wait.
+    pub async fn era_begun(&self) {
+        self.begun.notified().await;
     }
 
     /// Takes a notification in; they come in the order of commits.
@@ -98,8 +111,12 @@ impl Heard {
     }
 
     fn note(&self, wakeup: &Wakeup, stretch: Stretch) {
-        let last = stretch.last.0;
-        if self.through.load(Relaxed) != stretch.after.0 {
+        let (through, last) = (self.through.load(Relaxed), stretch.last.0);
+        if through > stretch.after.0 {
+            // The numbers were given before: the database was restored in place.
+            self.begin_era();
+        }
+        if through != stretch.after.0 {
             self.since.store(last, Relaxed);
         }
         match &wakeup.who {
@@ -120,13 +137,12 @@ impl Heard {
         step();
     }
 
-    /// What is known now. Whatever is read from now on was read in a snapshot that holds all of it.
+    /// What is known now. A read that begins now has all of it in its snapshot, or is of a later era.
     pub fn now(&self) -> AsOf {
         let era = self.era();
         AsOf { era, through: self.through.load(Acquire) }
     }
 
-    /// Changes with every connection that is made, before anything is read over it.
     pub fn era(&self) -> u64 {
         self.era.load(Acquire)
     }
@@ -134,10 +150,10 @@ impl Heard {
     /// Whether what was read about a user, with everything of `as_of` in its snapshot, is what a read
     /// would find that begins now, when the sequence stands at `last_given`.
     pub fn stands(&self, user: WakeKey, as_of: AsOf, last_given: Timestamp) -> bool {
-        let now = self.now();
-        let is_complete = now == AsOf { era: as_of.era, through: last_given.0 };
+        let is_complete = self.through.load(Acquire) == last_given.0;
         let void_before = self.since.load(Relaxed).max(self.slot(user).load(Relaxed));
-        is_complete && void_before <= as_of.through
+        // The era last: whoever sees what was heard in one sees that it has begun.
+        is_complete && void_before <= as_of.through && as_of.era == self.era()
     }
 
     /// Whether it may stand, as far as is known without a look at the sequence.
@@ -232,11 +248,21 @@ mod tests {
             heard.hear(&commit(last, last, &[]));
             assert!(!stands(&heard, "jim", before, last), "{last} may be another");
             assert!(!stands(&heard, "jim", between, last), "nothing was heard yet");
-            let now = heard.now();
-            assert!(stands(&heard, "jim", now, last));
-            heard.begin_era();
-            assert!(!stands(&heard, "jim", now, last));
-            assert!(stands(&heard, "jim", heard.now(), last), "the listener still listens");
+            assert!(stands(&heard, "jim", heard.now(), last));
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_given_again_void_what_was_read_before() {
+        let heard = Heard::default();
+        heard.hear(&commit(5, 7, &["jane"]));
+        let before = heard.now();
+        heard.hear(&commit(2, 3, &["john"]));
+        for last in 3..=9 {
+            assert!(!stands(&heard, "jim", before, last), "{last}");
+            assert!(!stands(&heard, "john", before, last), "{last}");
+            assert!(stands(&heard, "jim", heard.now(), last));
+            heard.hear(&commit(last, last + 1, &["john"]));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What was read lately about users, and what had been heard by then.
 //!
-//! Nothing here is invalidated. Whether a fact still stands is asked of [`Heard`] when it is needed,
+//! Nothing here is invalidated one by one. Whether a fact still stands is asked of [`Heard`] when it is needed,
 //! with a look at the sequence that begins after the question; so an answer from here is the one that
 //! the database would give.
 
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What is kept of timelines, and of messages, in bytes.
+/// What is kept of timelines, in bytes; and again of messages.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// What a fact costs beside its data, in bytes.
@@ -112,7 +112,8 @@ impl Known {
         Reading { user: (application, user.clone()), as_of: self.heard.now() }
     }
 
-    /// Keeps a page without data that was read after a cursor.
+    /// Keeps a page without data that was read after a cursor. One that tells of a shorter timeline than
+    /// was heard of voids everything: the database was restored in place.
     pub fn learn_page(&self, reading: Reading, after: Option<Timestamp>, page: &Page) {
         if reading.as_of.may_precede(page.last_given) {
             let tail = reading.fact(Tail::of(after, page));
@@ -122,6 +123,7 @@ impl Known {
         }
     }
 
+    /// Keeps a message that the user could read.
     pub fn learn_message(&self, reading: Reading, message: Arc<Message>) {
         let id = message.id;
         let message = reading.fact(message);
@@ -158,17 +160,23 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::pages::{PageSize, Subject};
+    use crate::store::{
+        pages::{PageSize, Subject},
+        wakeups::Wakeup,
+    };
 
-    /// The timestamps that a tail gives after a cursor, where it holds them; and what is the latest.
-    fn given(tail: &Tail, after: Option<i64>, entries: u16) -> (Vec<i64>, i64) {
-        let request = PageRequest {
+    fn request(after: Option<i64>, entries: u16) -> PageRequest {
+        PageRequest {
             application: ApplicationId::DEFAULT,
             user: UserId::trusted("jane"),
             after: after.map(Timestamp),
             size: PageSize { entries, bytes: 0 },
-        };
-        let page = tail.page(&request, Timestamp(20));
+        }
+    }
+
+    /// The timestamps that a tail gives after a cursor, where it holds them; and what is the latest.
+    fn given(tail: &Tail, after: Option<i64>, entries: u16) -> (Vec<i64>, i64) {
+        let page = tail.page(&request(after, entries), Timestamp(20));
         assert_eq!(page.last_given, Timestamp(20));
         (page.entries.iter().map(|entry| entry.timestamp.0).collect(), page.latest.0)
     }
@@ -205,13 +213,24 @@ mod tests {
     }
 
     #[test]
-    fn a_database_with_another_history_voids_what_is_known() {
+    fn a_shorter_timeline_voids_what_is_known() {
         let heard = Arc::new(Heard::default());
         let known = Known::new(Arc::clone(&heard));
-        heard.hear(&crate::store::wakeups::Wakeup::parse("1 30 30 0 "));
-        let before = heard.now();
-        let reading = known.begin(ApplicationId::DEFAULT, &UserId::trusted("jane"));
-        known.learn_page(reading, Some(Timestamp(2)), &page(&[3], 3));
-        assert_ne!(heard.now(), before);
+        let hear = |payload: &str| heard.hear(&Wakeup::parse(payload));
+        let learn = |user: &str| {
+            let reading = known.begin(ApplicationId::DEFAULT, &UserId::trusted(user));
+            known.learn_page(reading, Some(Timestamp(2)), &page(&[3], 3));
+        };
+        hear("1 20 20 0 ");
+        learn("jane");
+        let tail = || known.tail(&request(Some(2), 50));
+        let last_given = Timestamp(20);
+        assert!(tail().and_then(|tail| known.confirm(tail, last_given)).is_some());
+        hear("1 20 30 0 ");
+        assert!(tail().is_some(), "nothing has concerned her");
+        learn("john");
+        assert!(tail().is_none());
+        hear("1 20 20 0 ");
+        assert!(tail().is_none());
     }
 }

@@ -150,10 +150,9 @@ impl Sync {
         request: PageRequest,
         with_messages: bool,
     ) -> Result<Changes, Error> {
-        let after = request.after;
+        let (after, era) = (request.after, self.heard.era());
         let mut page = self.page(&request).await?;
-        if with_messages && !self.versions.complete(&request, &mut page) {
-            let era = self.heard.era();
+        if with_messages && !self.versions.complete(era, &request, &mut page) {
             let answer = self.pages_with_messages.ask(request, 1).await;
             page = answer.map_err(Error::NotDone)??;
             self.versions.share(era, &mut page);
@@ -164,7 +163,7 @@ impl Sync {
     /// The page without data.
     async fn page(&self, request: &PageRequest) -> Result<Page, Error> {
         let known = self.known.tail(request);
-        if let Some((tail, last_given)) = self.confirmed(known).await {
+        if let Some((tail, last_given)) = self.confirmed(known).await? {
             return Ok(tail.page(request, last_given));
         }
         let reading = self.known.begin(request.application, &request.user);
@@ -182,7 +181,7 @@ impl Sync {
         id: MessageId,
     ) -> Result<Option<Arc<Message>>, Error> {
         let known = user.as_ref().and_then(|user| self.known.message(application, user, id));
-        if let Some((message, _)) = self.confirmed(known).await {
+        if let Some((message, _)) = self.confirmed(known).await? {
             return Ok(Some(message));
         }
         let reading = user.as_ref().map(|user| self.known.begin(application, user));
@@ -195,10 +194,12 @@ impl Sync {
     }
 
     /// What is known, with where the sequence stands, if it is certain that it is still so.
-    async fn confirmed<T>(&self, known: Option<Fact<T>>) -> Option<(T, Timestamp)> {
-        let known = known?;
-        let last_given = self.last_given.ask((), 1).await.ok()?.ok()?;
-        Some((self.known.confirm(known, last_given)?, last_given))
+    async fn confirmed<T>(&self, known: Option<Fact<T>>) -> Result<Option<(T, Timestamp)>, Error> {
+        let Some(known) = known else {
+            return Ok(None);
+        };
+        let last_given = self.last_given.ask((), 1).await.map_err(Error::NotDone)??;
+        Ok(self.known.confirm(known, last_given).map(|what| (what, last_given)))
     }
 }
 

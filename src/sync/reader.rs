@@ -145,7 +145,7 @@ impl<R: Read> Reader<R> {
         let reading = async move {
             if !session.is_connected() {
                 session.connection().await?;
-                heard.begin_era();
+                heard.nothing();
             }
             R::read(session.connection().await?, requests).await
         };

@@ -53,15 +53,13 @@ impl Versions {
         Self { known: Cache::with_weighter(expected, BYTES_MAX, Bytes), heard }
     }
 
-    /// Adds the data to a page of ids that was just read, where it is known and certain to be what
-    /// `request` wants. `false` where it is not; the page is of no use then.
-    pub fn complete(&self, request: &PageRequest, page: &mut Page) -> bool {
+    /// Adds the data to a page of ids that was asked for in `era`, where it is known and certain to be
+    /// what `request` wants. `false` where it is not; the page is of no use then.
+    pub fn complete(&self, era: u64, request: &PageRequest, page: &mut Page) -> bool {
         if !page.reaches_end() {
             // A change that makes one of these messages what it is now may be on a later page.
             return false;
         }
-        // After the page: the connection over which it was read belongs to this era, or to an earlier one.
-        let era = self.heard.era();
         let mut bytes = ENTRY_BYTES * page.entries.len();
         let (mut seen, mut changed_chats) = (HashSet::new(), HashSet::new());
         for entry in page.entries.iter_mut().rev() {
@@ -80,7 +78,8 @@ impl Versions {
                 Subject::Message(..) => {}
             }
         }
-        (bytes as i64) < request.size.bytes
+        // While the era lasts, no connection is made: the page and the versions are of one history.
+        (bytes as i64) < request.size.bytes && self.heard.era() == era
     }
 
     /// The version that a message's newest change has made, unless its chat has changed since: the
@@ -187,7 +186,7 @@ mod tests {
             }
             _ => None,
         };
-        let is_complete = versions.complete(&request(1024 * 1024), &mut page);
+        let is_complete = versions.complete(versions.heard.era(), &request(1024 * 1024), &mut page);
         is_complete.then(|| page.entries.iter().map(text).collect())
     }
 
@@ -229,7 +228,7 @@ mod tests {
     fn a_deleted_message_is_shown_as_such() {
         let known = knowing(&[version(1, 3, None, Some("hi")), version(1, 4, None, None)]);
         let mut page = page(vec![message(3, 1), message(4, 1)]);
-        assert!(known.complete(&request(1024 * 1024), &mut page));
+        assert!(known.complete(0, &request(1024 * 1024), &mut page));
         let Subject::Message(_, Some(version)) = &page.entries[1].subject else {
             panic!("its data are at its newest entry");
         };
@@ -240,8 +239,8 @@ mod tests {
     fn a_page_that_may_be_too_long_has_to_be_read() {
         let known = knowing(&[version(1, 3, None, Some(&"\u{1}".repeat(100)))]);
         let (mut page, beside) = (page(vec![message(3, 1)]), ENTRY_BYTES as i64);
-        assert!(!known.complete(&request(beside + 602), &mut page), "as JSON it has 602 bytes");
-        assert!(known.complete(&request(beside + 603), &mut page));
+        assert!(!known.complete(0, &request(beside + 602), &mut page), "as JSON it has 602 bytes");
+        assert!(known.complete(0, &request(beside + 603), &mut page));
     }
 
     #[test]
@@ -256,5 +255,9 @@ mod tests {
         assert_eq!(read.entries[0].subject, subject, "what was read counts");
         known.heard.nothing();
         assert_eq!(texts(&known, page(vec![message(3, 1)])), None, "the connection is another");
+        let known = knowing(&[version(1, 3, None, Some("before"))]);
+        known.heard.nothing();
+        let mut read_before = page(vec![message(3, 1)]);
+        assert!(!known.complete(0, &request(1024 * 1024), &mut read_before));
     }
 }

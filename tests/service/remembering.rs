@@ -1,6 +1,14 @@
 //! What was read before is the answer again, but only where a read would find the same.
 
+use std::collections::BTreeSet;
+
+use messages::{
+    domain::{ApplicationId, UserId},
+    store::wakeups::{WakeKey, Wakeup, Who},
+};
+use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::postgres::PgListener;
 
 use crate::support::{Client, Database, Replica, Reply, Settings, eventually, service};
 
@@ -105,9 +113,10 @@ async fn a_message_of_a_chat_is_known_to_its_members_alone_and_while_they_are() 
     let membership = format!("/chats/{chat}/members/john");
     for _ in 0..10 {
         assert_eq!(until_known(&other, &john, &path, "messages").await.expect(200), message);
-        jane.call(reqwest::Method::DELETE, &membership, Value::Null).await.expect(204);
+        other.user("jim").get(&path).await.expect_problem(404, "not-found");
+        jane.call(Method::DELETE, &membership, Value::Null).await.expect(204);
         john.get(&path).await.expect_problem(404, "not-found");
-        jane.call(reqwest::Method::PUT, &membership, Value::Null).await.expect(201);
+        jane.call(Method::PUT, &membership, Value::Null).await.expect(201);
         assert_eq!(john.get(&path).await.expect(200), message);
     }
 }
@@ -132,16 +141,91 @@ async fn a_replica_that_hears_nothing_reads_everything() {
 }
 
 #[tokio::test]
-async fn what_was_known_is_known_again_once_the_replica_listens_again() {
+async fn what_was_known_is_known_again_after_every_disturbance() {
     let (database, replica) = service().await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
-    jane.send("john", "hi").await;
-    until_known(&replica, &john, "/messages?after=latest", "pages").await.expect(200);
-    let reconnects = async || replica.metric("messages_wakeups_total", "everybody").await;
-    let before = reconnects().await;
-    deafen(&database).await;
-    eventually("it listens", async || (reconnects().await > before).then_some(())).await;
-    // No commit tells it how far the timeline has come; it has it announced.
-    let known = until_known(&replica, &john, "/messages?after=latest", "pages").await.expect(200);
-    assert_eq!(known["latest"], 1);
+    let message = jane.send("john", "hi").await;
+    let path = format!("/messages/{}", message["id"]);
+    let cut = |name: &str| {
+        format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = 'messages {name}'"
+        )
+    };
+    let disturbances = [cut("listener"), cut("reader"), "SELECT pg_notify('updates', '1 *')".to_owned()];
+    for disturbance in disturbances {
+        until_known(&replica, &john, "/messages?after=latest", "pages").await.expect(200);
+        let eras = async || replica.metric("messages_wakeups_total", "everybody").await;
+        let before = eras().await;
+        database.execute(&disturbance).await;
+        if !disturbance.contains("reader") {
+            eventually("it was heard", async || (eras().await > before).then_some(())).await;
+        }
+        // No commit tells it how far the timeline has come; it has it announced.
+        let page = until_known(&replica, &john, "/messages?after=latest", "pages").await.expect(200);
+        assert_eq!(page["latest"], message["timestamp"]);
+        assert_eq!(until_known(&replica, &john, &path, "messages").await.expect(200), message);
+    }
+}
+
+/// Hears until the timeline has come to `last`; gives whom its commits concerned.
+async fn heard_until(listener: &mut PgListener, last: i64) -> BTreeSet<WakeKey> {
+    let mut concerned = BTreeSet::new();
+    loop {
+        let wakeup = Wakeup::parse(listener.recv().await.unwrap().payload());
+        let Who::Users(keys) = wakeup.who else { panic!("a commit names whom it concerns") };
+        concerned.extend(keys);
+        if !wakeup.goes_on && wakeup.stretch.unwrap().last.0 == last {
+            return concerned;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_commit_names_everybody_whom_it_concerns() {
+    let (database, replica) = service().await;
+    let (jane, john) = (replica.user("jane"), replica.user("john"));
+    let mut listener = PgListener::connect(&database.url).await.unwrap();
+    listener.listen("updates").await.unwrap();
+    let mut known = 0;
+    let mut check = async || {
+        let last = database.count("SELECT last_value FROM timeline").await;
+        let mut connection = database.connect().await;
+        let rows = "SELECT DISTINCT application_id, user_id FROM updates WHERE timestamp > $1";
+        let told: Vec<(i64, String)> =
+            sqlx::query_as(rows).bind(known).fetch_all(&mut connection).await.unwrap();
+        let key = |(application, user): (i64, String)| {
+            WakeKey::of(ApplicationId(application), &UserId::trusted(&user))
+        };
+        let told: BTreeSet<_> = told.into_iter().map(key).collect();
+        assert!(!told.is_empty());
+        assert_eq!(heard_until(&mut listener, last).await, told);
+        known = last;
+    };
+
+    let sent = jane.send("john", "hi").await;
+    check().await;
+    let edit = json!({ "text": "hello" });
+    let edited = jane.patch(&sent["id"], &sent["timestamp"], edit).await.expect(200);
+    check().await;
+    let read = john.patch(&sent["id"], &edited["timestamp"], json!({ "read": true })).await.expect(200);
+    check().await;
+    john.delete(&sent["id"], &read["timestamp"]).await.expect(200);
+    check().await;
+    let members: Vec<_> = (0..1000).map(|number| format!("member-{number}")).collect();
+    let members: Vec<_> = members.iter().map(String::as_str).collect();
+    let chat = jane.chat("team", &members[..999]).await;
+    check().await;
+    jane.post_into(chat, "hi").await;
+    check().await;
+    let membership = format!("/chats/{chat}/members/member-7");
+    jane.call(Method::DELETE, &membership, Value::Null).await.expect(204);
+    check().await;
+    jane.call(Method::PUT, &membership, Value::Null).await.expect(201);
+    check().await;
+    let timestamp = jane.get(&format!("/chats/{chat}")).await.expect(200)["timestamp"].clone();
+    let renaming = jane.request(Method::PATCH, &format!("/chats/{chat}"));
+    let renaming = renaming.header("If-Match", timestamp.to_string()).json(&json!({ "name": "crew" }));
+    Reply::of(renaming).await.expect(200);
+    check().await;
 }
