@@ -107,6 +107,9 @@ local rows = {
     mixed = mixed,
     sync = function(user) return get("/messages?after=" .. cursors[user].newest, user) end,
     page = function(user) return get("/messages?limit=50&after=" .. cursors[user].before, user) end,
+    ["early-page"] = function(user)
+        return get("/messages?limit=50&after=" .. math.floor(cursors[user].before / 2), user)
+    end,
     ["page-messages"] = function(user)
         return get("/messages?limit=50&include=message&after=" .. cursors[user].before, user)
     end,
