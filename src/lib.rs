@@ -2,13 +2,13 @@
 //! timeline, and lets any client catch up by asking "what happened after N?" without ever missing
 //! a change.
 //!
-//! A change goes `http` → [`timeline`] → PostgreSQL: handlers put commands into a bounded queue,
-//! a writer takes all that wait and carries them out in one transaction under the lock of the
-//! timeline. A read goes `http` → [`sync`] → PostgreSQL: callers who wait are answered
-//! by one query, and by one look at the sequence where nothing has changed. Events go PostgreSQL → [`outbox`] → RabbitMQ: they are rows of their change's
-//! transaction, published after it. A commit notifies [`live`] on every replica, which wakes who
-//! waits for more: a stream is the same read, again and again. Texts are indexed by [`search`] after their
-//! commit and found from it on.
+//! A change goes `http` → [`timeline`] → PostgreSQL: handlers put commands into a bounded queue, a writer
+//! takes all that wait and carries them out in one transaction under the lock of the timeline. A read
+//! goes `http` → [`sync`] → PostgreSQL: callers who wait are answered by one query, and by one look at
+//! the sequence where nothing has changed. Events go PostgreSQL → [`outbox`] → RabbitMQ: they are rows of
+//! their change's transaction, published after it. A commit notifies [`live`] on every replica, which
+//! wakes who waits for more: a stream is the same read, again and again. Texts are indexed by [`search`]
+//! after their commit and found from it on.
 //!
 //! The modules stand below in reading order. Who may import whom is held by `tests/architecture.rs`.
 

@@ -2,9 +2,10 @@
 
 use std::time::SystemTime;
 
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{
     Error, Issued,
@@ -12,11 +13,8 @@ use super::{
 };
 use crate::domain::{ApplicationId, Clock, UserId};
 
-/// The tokens that are kept, in bytes: some 30,000.
-const VERIFIED_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// What a token costs beside its text, in bytes.
-const OVERHEAD_BYTES: usize = 250;
+/// Tokens that are kept; each takes about 200 bytes.
+const VERIFIED_MAX: usize = 50_000;
 
 /// Signs and verifies user tokens with one secret.
 #[derive(Clone)]
@@ -73,33 +71,24 @@ impl Signer {
 pub struct Verifier {
     signer: Signer,
     clock: Clock,
-    verified: Cache<String, Issued, Bytes>,
-}
-
-#[derive(Clone)]
-struct Bytes;
-
-impl Weighter<String, Issued> for Bytes {
-    fn weight(&self, token: &String, _: &Issued) -> u64 {
-        (token.len() + OVERHEAD_BYTES) as u64
-    }
+    /// By the hash of the token: tokens themselves are not kept.
+    verified: Cache<[u8; 32], Issued>,
 }
 
 impl Verifier {
     pub fn new(signer: Signer, clock: Clock) -> Self {
-        let expected = VERIFIED_BYTES_MAX as usize / (2 * OVERHEAD_BYTES);
-        let verified = Cache::with_weighter(expected, VERIFIED_BYTES_MAX, Bytes);
-        Self { signer, clock, verified }
+        Self { signer, clock, verified: Cache::new(VERIFIED_MAX) }
     }
 
     /// The caller whom a token stands for at present.
     pub fn verify(&self, token: &str) -> Result<Issued, Error> {
         let holds = |issued: &Issued| (self.clock)() < issued.expires;
-        if let Some(issued) = self.verified.get(token).filter(holds) {
+        let key = Sha256::digest(token).into();
+        if let Some(issued) = self.verified.get(&key).filter(holds) {
             return Ok(issued);
         }
         let issued = self.signer.verify(token)?;
-        self.verified.insert(token.to_owned(), issued.clone());
+        self.verified.insert(key, issued.clone());
         Ok(issued)
     }
 }
@@ -175,14 +164,15 @@ mod tests {
     fn what_was_verified_before_is_known_until_it_ends() {
         let verifier = Verifier::new(ours(), SystemTime::now);
         let token = janes_token(&ours(), SystemTime::now() + HOUR);
+        let key = Sha256::digest(&token).into();
         let jane = verifier.verify(&token).unwrap();
         assert_eq!(jane.user, UserId::trusted("jane"));
-        assert_eq!(verifier.verified.get(&token), Some(jane.clone()));
+        assert_eq!(verifier.verified.get(&key), Some(jane.clone()));
 
         let known = Issued { user: UserId::trusted("known"), ..jane };
-        verifier.verified.insert(token.clone(), known.clone());
+        verifier.verified.insert(key, known.clone());
         assert_eq!(verifier.verify(&token), Ok(known.clone()));
-        verifier.verified.insert(token.clone(), Issued { expires: SystemTime::now(), ..known });
+        verifier.verified.insert(key, Issued { expires: SystemTime::now(), ..known });
         assert_eq!(verifier.verify(&token), Ok(jane), "it was verified anew");
     }
 

@@ -1,8 +1,9 @@
 //! LISTEN, with a reconnect that nobody misses.
 //!
-//! A notification carries no data; it says "look". So whoever listens must look once after every
-//! connect, for what was said while nobody listened; and has how far the timeline has come announced
-//! anew, on a connection of its own, since what it has heard so far counts no more.
+//! A notification carries no data; it says how far the timeline has come and who should look. So whoever
+//! listens must look once after every connect, for what was said while nobody listened; and has how far
+//! the timeline has come announced anew, on a connection of its own, since what it has heard so far
+//! counts no more.
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -33,6 +34,9 @@ const LISTEN_TIME_MAX: Duration = Duration::from_secs(6);
 /// lane's lock.
 const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(20);
 
+/// The pause after an announcement: whatever voids what is known may do it many times a second.
+const ANNOUNCE_PAUSE: Duration = Duration::from_millis(500);
+
 /// A connection on which nothing was heard for this long is replaced: it may be dead, and asking
 /// it would interrupt the read of a notification.
 const QUIET_MAX: Duration = Duration::from_secs(60);
@@ -62,7 +66,9 @@ impl Listener {
     /// Listens until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            if let Some(Err(error)) = stop.run_until_cancelled(self.listen()).await {
+            let ended = stop.run_until_cancelled(self.listen()).await;
+            self.heard.begin_era();
+            if let Some(Err(error)) = ended {
                 tracing::warn!(%error, "the listener has no connection");
                 stop.run_until_cancelled(sleep(RECONNECT_PAUSE)).await;
             }
@@ -84,14 +90,13 @@ impl Listener {
             Ok::<_, sqlx::Error>(listener)
         };
         let listener = timeout(LISTEN_TIME_MAX, connecting).await.map_err(|_| lost())??;
-        self.heard.nothing();
+        self.heard.begin_era();
         self.outbox.notify_one();
         self.hub.wake(&Wakeup::EVERYBODY);
         let Self { announcing, heard, hub, outbox, .. } = self;
         let hearing = hear_all(listener, |notification| {
             if notification.channel() == WAKE_CHANNEL {
-                outbox.notify_one();
-                return;
+                return outbox.notify_one();
             }
             let wakeup = Wakeup::parse(notification.payload());
             heard.hear(&wakeup);
@@ -115,23 +120,22 @@ async fn hear_all(
     Ok(())
 }
 
-/// Has how far the timeline has come announced whenever nothing of it was heard yet. Where that fails,
-/// the next commit tells it.
+/// Has how far the timeline has come announced in every era, until that succeeds.
 async fn announce_eras(session: &mut Session, heard: &Heard) -> Infallible {
     loop {
         heard.era_begun().await;
-        if let Err(error) = store::in_time(ANNOUNCE_TIME_MAX, announce(session)).await {
+        while let Err(error) = store::in_time(ANNOUNCE_TIME_MAX, async {
+            store::announce(session.connection().await?).await
+        })
+        .await
+        {
             tracing::warn!(%error, "how far the timeline has come is not known yet");
+            session.discard();
+            sleep(ANNOUNCE_PAUSE).await;
         }
         session.discard();
+        sleep(ANNOUNCE_PAUSE).await;
     }
-}
-
-async fn announce(session: &mut Session) -> store::Result<()> {
-    let (mut lane, next) = session.enter_lane().await?;
-    store::timeline::announce(&mut lane, next).await?;
-    lane.commit().await?;
-    Ok(())
 }
 
 fn lost() -> sqlx::Error {

@@ -53,7 +53,7 @@ SELECT setval('timeline', $26)    AS "timestamp!",
        setval('message_ids', $27) AS "id",
        ARRAY(
            SELECT pg_notify(
-               $28, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || ' ' || users
+               $28, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || ' ' || notification
            )::text
-           FROM unnest($29::text[]) AS users
+           FROM unnest($29::text[]) AS notification
        )                          AS "woken!"

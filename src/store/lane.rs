@@ -19,6 +19,16 @@ const ENTER: &str = "
            (SELECT last_value + is_called::int FROM message_ids) AS id,
            (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
 
+/// Says how far the timeline has come, as a commit that changes nothing; see
+/// [`notifications`](super::wakeups::notifications). Statements that are sent together are one
+/// transaction, so the lock is held on the server alone.
+const ANNOUNCE: &str = "
+    SELECT pg_advisory_xact_lock(7305808869231650168);
+    SELECT pg_notify('updates', concat_ws(
+        ' ', (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, last, last, 0, ''
+    ))
+    FROM (SELECT last_value - (NOT is_called)::int AS last FROM timeline) AS timeline";
+
 /// Proof that this transaction holds the lane's lock, and so is the only one, on any replica, that
 /// gives timestamps.
 ///
@@ -52,6 +62,13 @@ impl Lane {
     pub fn connection(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
+}
+
+/// Tells every replica how far the timeline has come, as each batch does: for whoever has just begun to
+/// listen.
+pub async fn announce(connection: &mut PgConnection) -> Result<()> {
+    connection.execute(sqlx::raw_sql(ANNOUNCE)).await?;
+    Ok(())
 }
 
 fn next(row: &PgRow) -> sqlx::Result<Next> {

@@ -22,7 +22,7 @@ pub mod updates;
 pub mod wakeups;
 
 pub use error::{Error, Result};
-pub use lane::Lane;
+pub use lane::{Lane, announce};
 pub use lead::{Lead, try_lead};
 pub use session::{CONNECT_TIME_MAX, Purpose, Session, connect_options, in_time, pool, search_pool};
 pub use sqlx::{PgConnection, PgPool};

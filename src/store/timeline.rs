@@ -4,10 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    Lane, Result,
-    wakeups::{self, Stretch},
-};
+use super::{Lane, Result, wakeups};
 use crate::domain::{MessageId, Timestamp};
 
 /// The next timestamp and the next id, which the holder of the lane may give, and the time.
@@ -33,26 +30,6 @@ pub async fn last_given(connection: &mut PgConnection) -> Result<Timestamp> {
         r#"SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS "last!" FROM timeline"#
     );
     Ok(Timestamp(last.fetch_one(connection).await?))
-}
-
-/// Tells every replica with the commit how far the timeline has come, as each batch does: for whoever
-/// has just begun to listen.
-pub async fn announce(lane: &mut Lane, next: Next) -> Result<()> {
-    let last = Timestamp(next.timestamp.0 - 1);
-    let stretch = Stretch { after: last, last };
-    sqlx::query!(
-        r#"
-        SELECT pg_notify(
-            $1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || ' ' || announcement
-        ) AS "woken!: ()"
-        FROM unnest($2::text[]) AS announcement
-        "#,
-        wakeups::CHANNEL,
-        &wakeups::notifications(stretch, std::iter::empty()),
-    )
-    .execute(lane.connection())
-    .await?;
-    Ok(())
 }
 
 /// Forgets writers that have committed nothing for a week: no process waits that long to learn

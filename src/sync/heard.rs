@@ -13,9 +13,9 @@
 //! transaction has lost) voids what was read before.
 //!
 //! All of this is true of one history of the database. After a restore, or a failover that has lost
-//! commits, the same numbers name other changes. So every connection that is made, and a stretch that
-//! begins before what was heard, begins an *era*, in which nothing counts that was heard or read before;
-//! the listener then has how far the timeline has come announced anew.
+//! commits, the same numbers name other changes. So every connection that is made to read or to listen
+//! begins an *era*, and so does a stretch that begins before what was heard. Nothing counts in it that
+//! was heard or read before; the listener then has how far the timeline has come announced anew.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -62,6 +62,11 @@ pub struct AsOf {
 }
 
 impl AsOf {
+    /// Whether it is of an era.
+    pub fn is_of(self, era: u64) -> bool {
+        self.era == era
+    }
+
     /// Whether a read that began then may find the sequence at `last_given`. It may not where the
     /// database was restored in place.
     pub fn may_precede(self, last_given: Timestamp) -> bool {
@@ -86,14 +91,15 @@ impl Default for Heard {
 
 impl Heard {
     /// Begins an era: nothing was heard, and what was read so far is void.
-    pub fn nothing(&self) {
-        self.write(|| self.begin_era());
+    pub fn begin_era(&self) {
+        self.write(|| self.void());
     }
 
-    fn begin_era(&self) {
-        self.through.store(NOTHING, Relaxed);
-        // Whoever sees the new era sees nothing of what was heard before it.
+    fn void(&self) {
+        self.through.store(NOTHING, Release);
+        // Whoever sees the new era, or anything that is stored after it, sees nothing of the one before.
         self.era.fetch_add(1, Release);
+        self.changed.iter().for_each(|changed| changed.store(NOTHING, Release));
         self.begun.notify_one();
     }
 
@@ -106,7 +112,7 @@ impl Heard {
     pub fn hear(&self, wakeup: &Wakeup) {
         match wakeup.stretch {
             Some(stretch) => self.write(|| self.note(wakeup, stretch)),
-            None => self.nothing(),
+            None => self.begin_era(),
         }
     }
 
@@ -114,16 +120,16 @@ impl Heard {
         let (through, last) = (self.through.load(Relaxed), stretch.last.0);
         if through > stretch.after.0 {
             // The numbers were given before: the database was restored in place.
-            self.begin_era();
+            self.void();
         }
         if through != stretch.after.0 {
-            self.since.store(last, Relaxed);
+            self.since.store(last, Release);
         }
         match &wakeup.who {
             Who::Users(keys) => {
-                keys.iter().for_each(|key| self.slot(*key).store(last, Relaxed));
+                keys.iter().for_each(|key| self.slot(*key).store(last, Release));
             }
-            Who::Everybody => self.since.store(last, Relaxed),
+            Who::Everybody => self.since.store(last, Release),
         }
         if !wakeup.goes_on {
             // Whoever sees it sees what was stored before.
@@ -143,6 +149,7 @@ impl Heard {
         AsOf { era, through: self.through.load(Acquire) }
     }
 
+    /// Which era it is.
     pub fn era(&self) -> u64 {
         self.era.load(Acquire)
     }
@@ -151,8 +158,8 @@ impl Heard {
     /// would find that begins now, when the sequence stands at `last_given`.
     pub fn stands(&self, user: WakeKey, as_of: AsOf, last_given: Timestamp) -> bool {
         let is_complete = self.through.load(Acquire) == last_given.0;
-        let void_before = self.since.load(Relaxed).max(self.slot(user).load(Relaxed));
-        // The era last: whoever sees what was heard in one sees that it has begun.
+        let void_before = self.since.load(Acquire).max(self.slot(user).load(Acquire));
+        // The era last: whoever has seen something of a new one sees that it has begun.
         is_complete && void_before <= as_of.through && as_of.era == self.era()
     }
 
@@ -241,7 +248,7 @@ mod tests {
         let heard = Heard::default();
         heard.hear(&commit(5, 7, &["jane"]));
         let before = heard.now();
-        heard.nothing();
+        heard.begin_era();
         let between = heard.now();
         assert!(!stands(&heard, "jim", before, 7));
         for last in [7, 6, 9] {
@@ -259,9 +266,10 @@ mod tests {
         let before = heard.now();
         heard.hear(&commit(2, 3, &["john"]));
         for last in 3..=9 {
-            assert!(!stands(&heard, "jim", before, last), "{last}");
-            assert!(!stands(&heard, "john", before, last), "{last}");
-            assert!(stands(&heard, "jim", heard.now(), last));
+            for user in ["jane", "john", "jim"] {
+                assert!(!stands(&heard, user, before, last), "{user} at {last}");
+                assert!(stands(&heard, user, heard.now(), last), "{user} at {last}");
+            }
             heard.hear(&commit(last, last + 1, &["john"]));
         }
     }

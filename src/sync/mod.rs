@@ -1,8 +1,8 @@
 //! The read path of the timeline: pages of changes and single messages, many callers at a time.
 //!
 //! Callers who wait are answered by one query. Pages of ids, pages with data and single messages
-//! queue apart, and each queue has several readers, so that a heavy first sync stalls nobody who
-//! wants less. A query that has begun is never joined: whoever asks after a change was acknowledged
+//! queue apart, and each of these queues has several readers, so that a heavy first sync stalls nobody
+//! who wants less. A query that has begun is never joined: whoever asks after a change was acknowledged
 //! reads a snapshot that holds it, on every replica.
 //!
 //! Most who ask are told what they know already. So what was read about a user is [kept](known), and is
@@ -37,8 +37,12 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Callers answered by one query for pages of ids, or for single messages.
 pub const BATCH_MAX: usize = 256;
 
-/// Callers for whom one look at the sequence is enough.
+/// Callers for whom one look at the sequence is enough: it costs the same for any number.
 const LAST_GIVEN_BATCH_MAX: usize = 1024;
+
+/// How long a look at the sequence may be waited for, which takes a moment; after it the database is
+/// asked for the answer itself.
+const LAST_GIVEN_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Callers answered by one query for pages with data: at about 1 MiB each, this bounds the memory
 /// of one query.
@@ -118,10 +122,11 @@ pub struct Readers {
 impl Sync {
     /// `waiting_max` callers of each kind may wait; a listener keeps up to date what was `heard`.
     pub fn new(waiting_max: usize, heard: Arc<Heard>) -> (Self, Readers) {
-        let (last_given, last_given_intake) = queue("last_given", waiting_max, LAST_GIVEN_BATCH_MAX);
-        let (pages, pages_intake) = queue("pages", waiting_max, BATCH_MAX);
-        let (data, data_intake) = queue("pages_with_messages", waiting_max, DATA_BATCH_MAX);
-        let (messages, messages_intake) = queue("messages", waiting_max, BATCH_MAX);
+        let (last_given, last_given_intake) =
+            queue("last_given", waiting_max, LAST_GIVEN_BATCH_MAX, LAST_GIVEN_WAIT_MAX);
+        let (pages, pages_intake) = queue("pages", waiting_max, BATCH_MAX, WAIT_MAX);
+        let (data, data_intake) = queue("pages_with_messages", waiting_max, DATA_BATCH_MAX, WAIT_MAX);
+        let (messages, messages_intake) = queue("messages", waiting_max, BATCH_MAX, WAIT_MAX);
         let sync = Self {
             known: Arc::new(Known::new(Arc::clone(&heard))),
             versions: Arc::new(Versions::new(Arc::clone(&heard))),
@@ -163,7 +168,7 @@ impl Sync {
     /// The page without data.
     async fn page(&self, request: &PageRequest) -> Result<Page, Error> {
         let known = self.known.tail(request);
-        if let Some((tail, last_given)) = self.confirmed(known).await? {
+        if let Some((tail, last_given)) = self.confirmed(known).await {
             return Ok(tail.page(request, last_given));
         }
         let reading = self.known.begin(request.application, &request.user);
@@ -181,7 +186,7 @@ impl Sync {
         id: MessageId,
     ) -> Result<Option<Arc<Message>>, Error> {
         let known = user.as_ref().and_then(|user| self.known.message(application, user, id));
-        if let Some((message, _)) = self.confirmed(known).await? {
+        if let Some((message, _)) = self.confirmed(known).await {
             return Ok(Some(message));
         }
         let reading = user.as_ref().map(|user| self.known.begin(application, user));
@@ -193,13 +198,12 @@ impl Sync {
         Ok(message)
     }
 
-    /// What is known, with where the sequence stands, if it is certain that it is still so.
-    async fn confirmed<T>(&self, known: Option<Fact<T>>) -> Result<Option<(T, Timestamp)>, Error> {
-        let Some(known) = known else {
-            return Ok(None);
-        };
-        let last_given = self.last_given.ask((), 1).await.map_err(Error::NotDone)??;
-        Ok(self.known.confirm(known, last_given).map(|what| (what, last_given)))
+    /// What is known, with where the sequence stands, if it is certain that it is still so. Where the
+    /// sequence cannot be seen nothing is, and the readers decide: its one connection may be at fault.
+    async fn confirmed<T>(&self, known: Option<Fact<T>>) -> Option<(T, Timestamp)> {
+        let known = known?;
+        let last_given = self.last_given.ask((), 1).await.ok()?.ok()?;
+        Some((self.known.confirm(known, last_given)?, last_given))
     }
 }
 
@@ -254,8 +258,9 @@ fn queue<Q, A>(
     name: &'static str,
     waiting_max: usize,
     batch_max: usize,
+    wait_max: Duration,
 ) -> (Queue<Q, A>, Batches<Q, A>) {
-    batching::queue(Limits { name, waiting_max, batch_max, weight_max: usize::MAX, wait_max: WAIT_MAX })
+    batching::queue(Limits { name, waiting_max, batch_max, weight_max: usize::MAX, wait_max })
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ pub trait Read: Send + 'static {
     type Request: Send + std::marker::Sync + 'static;
     type Answer: Send + 'static;
 
+    /// Whether it may fail for one request and not for another.
+    const DIFFERS: bool = true;
+
     fn read(
         connection: &mut PgConnection,
         requests: &[&Self::Request],
@@ -48,6 +51,8 @@ pub struct Messages;
 impl Read for LastGiven {
     type Request = ();
     type Answer = Timestamp;
+
+    const DIFFERS: bool = false;
 
     async fn read(connection: &mut PgConnection, requests: &[&()]) -> store::Result<Vec<Timestamp>> {
         let last_given = store::timeline::last_given(connection).await?;
@@ -112,7 +117,11 @@ impl<R: Read> Reader<R> {
             }
             Err(error) => {
                 tracing::warn!(%error, batch.size = batch.len(), "a query for many callers failed");
-                self.serve_one_by_one(batch).await;
+                if R::DIFFERS {
+                    self.serve_one_by_one(batch).await;
+                } else {
+                    batch.into_iter().for_each(|begun| begun.answer(Err(Error::Unavailable)));
+                }
             }
         }
     }
@@ -139,18 +148,19 @@ impl<R: Read> Reader<R> {
         Ok(answers.pop().expect("a read answers each request"))
     }
 
-    /// One read; its connection is thrown away where it fails.
+    /// One read; its connection is thrown away where it has failed.
     async fn read(&mut self, requests: &[&R::Request]) -> store::Result<Vec<R::Answer>> {
         let Self { session, heard, .. } = self;
         let reading = async move {
             if !session.is_connected() {
                 session.connection().await?;
-                heard.nothing();
+                heard.begin_era();
             }
             R::read(session.connection().await?, requests).await
         };
         let result = store::in_time(READ_TIME_MAX, reading).await;
-        if result.is_err() {
+        let is_broken = |error: &store::Error| error.is_unavailable() && !error.is_overdue();
+        if result.as_ref().is_err_and(is_broken) {
             self.session.discard();
         }
         result

@@ -253,10 +253,10 @@ mod tests {
         let mut read = page(vec![Entry { timestamp: Timestamp(3), subject: subject.clone() }]);
         known.share(0, &mut read);
         assert_eq!(read.entries[0].subject, subject, "what was read counts");
-        known.heard.nothing();
+        known.heard.begin_era();
         assert_eq!(texts(&known, page(vec![message(3, 1)])), None, "the connection is another");
         let known = knowing(&[version(1, 3, None, Some("before"))]);
-        known.heard.nothing();
+        known.heard.begin_era();
         let mut read_before = page(vec![message(3, 1)]);
         assert!(!known.complete(0, &request(1024 * 1024), &mut read_before));
     }

@@ -9,8 +9,9 @@ use messages::{
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::PgListener;
+use tokio::time::timeout;
 
-use crate::support::{Client, Database, Replica, Reply, Settings, eventually, service};
+use crate::support::{Client, Database, PATIENCE, Replica, Reply, Settings, eventually, service};
 
 /// Asks until the answer comes without a query of its kind: until the replica has heard of every commit
 /// so far.
@@ -37,7 +38,7 @@ async fn replicas() -> (Database, Replica, Replica) {
 async fn deafen(database: &Database) {
     let closed = database
         .count(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
              WHERE datname = current_database() AND application_name = 'messages listener'",
         )
         .await;
@@ -148,7 +149,7 @@ async fn what_was_known_is_known_again_after_every_disturbance() {
     let path = format!("/messages/{}", message["id"]);
     let cut = |name: &str| {
         format!(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
              WHERE datname = current_database() AND application_name = 'messages {name}'"
         )
     };
@@ -172,7 +173,8 @@ async fn what_was_known_is_known_again_after_every_disturbance() {
 async fn heard_until(listener: &mut PgListener, last: i64) -> BTreeSet<WakeKey> {
     let mut concerned = BTreeSet::new();
     loop {
-        let wakeup = Wakeup::parse(listener.recv().await.unwrap().payload());
+        let heard = timeout(PATIENCE, listener.recv()).await.expect("a commit notifies").unwrap();
+        let wakeup = Wakeup::parse(heard.payload());
         let Who::Users(keys) = wakeup.who else { panic!("a commit names whom it concerns") };
         concerned.extend(keys);
         if !wakeup.goes_on && wakeup.stretch.unwrap().last.0 == last {
