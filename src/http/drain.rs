@@ -21,6 +21,8 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::{sync::oneshot, time::timeout};
 
+use super::encoding;
+
 /// How long that may take; whoever sends for longer does not listen.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -34,10 +36,11 @@ struct Lent {
 pub async fn finish_reading(request: Request, next: Next) -> Response {
     // Without a body there is nothing to read; and who waits to be told to go on sends nothing.
     if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
-        return next.run(request).await;
+        return encoding::answer(request, next).await;
     }
     let (owner, returned) = oneshot::channel();
-    let response = next.run(request.map(|body| Body::new(Lent { body, owner: Some(owner) }))).await;
+    let request = request.map(|body| Body::new(Lent { body, owner: Some(owner) }));
+    let response = encoding::answer(request, next).await;
     if let Ok(body) = returned.await
         && !body.is_end_stream()
     {

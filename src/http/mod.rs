@@ -17,6 +17,7 @@ mod chats;
 mod conditional;
 mod drafts;
 mod drain;
+mod encoding;
 mod history;
 mod idempotency;
 mod live;
@@ -55,7 +56,6 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
-    compression::CompressionLayer,
     cors::{AllowOrigin, CorsLayer},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -201,7 +201,7 @@ fn pages() -> Router<Service> {
 pub struct BadOrigin(String);
 
 /// The whole of what is served. The layers, from the outside: the frame of every request; CORS;
-/// panics; encodings. To the router they are one: it boxes each layer, and clones the boxes of all
+/// panics. To the router they are one: it boxes each layer, and clones the boxes of all
 /// for every request.
 pub fn router(service: Service, cors_origins: &[String]) -> Result<Router, BadOrigin> {
     let (router, _) = routes().split_for_parts();
@@ -211,8 +211,7 @@ pub fn router(service: Service, cors_origins: &[String]) -> Result<Router, BadOr
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn(request::frame))
         .option_layer(cors(cors_origins)?)
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(CompressionLayer::new());
+        .layer(CatchPanicLayer::custom(problem::panicked));
     Ok(router
         .merge(pages())
         .with_state(service)

@@ -14,7 +14,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
-    drain,
+    drain, encoding,
     problem::{self, Problem},
 };
 
@@ -80,7 +80,7 @@ pub async fn frame(mut request: Request, next: Next) -> Response {
 }
 
 async fn answer(mut request: Request, next: Next) -> Response {
-    offer_encodings(request.headers_mut());
+    encoding::offer(request.headers_mut());
     let mut response = drain::finish_reading(request, next).await;
     mark_private(&mut response);
     response
@@ -159,24 +159,6 @@ fn trace_id(headers: &HeaderMap) -> &str {
         && is_lower_hex(trace)
         && trace.bytes().any(|byte| byte != b'0');
     if is_valid { trace } else { "" }
-}
-
-/// Leaves of `Accept-Encoding` what the service can do. An encoding that is not there is no reason
-/// to refuse an answer (RFC 9110, section 12.5.3), least of all after a change was made.
-fn offer_encodings(headers: &mut HeaderMap) {
-    if !headers.contains_key(header::ACCEPT_ENCODING) {
-        return;
-    }
-    let wanted = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let known: Vec<_> = wanted
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(',').map(str::trim))
-        .filter(|coding| coding.starts_with("gzip") || coding.starts_with("br"))
-        .collect();
-    match HeaderValue::try_from(known.join(", ")) {
-        Ok(known) if !known.is_empty() => headers.insert(header::ACCEPT_ENCODING, known),
-        _ => headers.remove(header::ACCEPT_ENCODING),
-    };
 }
 
 /// Keeps answers out of shared caches and makes private ones ask again.
