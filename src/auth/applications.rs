@@ -109,7 +109,7 @@ impl Applications {
     pub async fn identify(&self, token: &str) -> Option<Result<(ApplicationId, Fingerprint), Error>> {
         let (id, _) = token.strip_prefix(PREFIX)?.split_once('_')?;
         let application = ApplicationId(id.parse().ok()?);
-        let verified = self.verify(application, &hash(token)).await;
+        let verified = Box::pin(self.verify(application, &hash(token))).await;
         Some(verified.map(|fingerprint| (application, fingerprint)))
     }
 
@@ -140,6 +140,10 @@ impl Applications {
         if self.existing.contains_key(&application) {
             return Ok(());
         }
+        Box::pin(self.look_up(application)).await
+    }
+
+    async fn look_up(&self, application: ApplicationId) -> Result<(), Error> {
         if !self.known(application).await?.exists {
             return Err(Error::UnknownApplication);
         }
@@ -153,9 +157,8 @@ impl Applications {
     }
 
     async fn known(&self, application: ApplicationId) -> Result<Known, Error> {
-        // In a box: every request would carry the room for a read that hardly one needs.
-        let reading = async { Box::pin(self.read(application)).await };
-        self.known.try_get_with(application, reading).await.map_err(|error| *error)
+        let known = self.known.try_get_with(application, self.read(application));
+        known.await.map_err(|error| *error)
     }
 
     async fn read(&self, application: ApplicationId) -> Result<Known, Error> {

@@ -165,6 +165,9 @@ impl Authenticator {
     }
 
     /// Whom a bearer token stands for at present.
+    ///
+    /// What most requests do not need is awaited in a box, here and below: every request would carry the
+    /// room for it.
     pub async fn identify(&self, token: &str) -> Result<Identity, Error> {
         let administrator = self.administrator.as_ref().map(ExposeSecret::expose_secret);
         if administrator.is_some_and(|secret| is_same_secret(secret, token)) {
@@ -201,9 +204,9 @@ impl Authenticator {
         }
         match (decode_header(token), &self.jwks, &self.introspection) {
             (Ok(header), Some(jwks), _) if header.alg != Algorithm::HS256 => {
-                jwks.verify(token, &header).await
+                Box::pin(jwks.verify(token, &header)).await
             }
-            (Err(_), _, Some(introspection)) => introspection.verify(token).await,
+            (Err(_), _, Some(introspection)) => Box::pin(introspection.verify(token)).await,
             _ => self.tokens.verify(token),
         }
     }
