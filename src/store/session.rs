@@ -150,11 +150,13 @@ fn pool_of(url: &str, purpose: Purpose, connections_max: u32) -> Result<PgPool> 
 pub struct Session {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
+    /// Whether the connection is prepared for the lane.
+    is_prepared: bool,
 }
 
 impl Session {
     pub fn new(url: &str, purpose: Purpose) -> Result<Self> {
-        Ok(Self { options: connect_options(url, purpose)?, connection: None })
+        Ok(Self { options: connect_options(url, purpose)?, connection: None, is_prepared: false })
     }
 
     pub fn is_connected(&self) -> bool {
@@ -168,6 +170,7 @@ impl Session {
             let connection =
                 connecting.await.map_err(|_| Error::timed_out("no connection within 3 s"))??;
             self.connection = Some(connection);
+            self.is_prepared = false;
         }
         Ok(self.connection.as_mut().expect("it was made above"))
     }
@@ -175,7 +178,11 @@ impl Session {
     /// Enters the lane. The lane has the connection until it is [given back](Self::give_back).
     pub async fn enter_lane(&mut self) -> Result<(Lane, Next)> {
         self.connection().await?;
-        let connection = self.connection.take().expect("it was made above");
+        let mut connection = self.connection.take().expect("it was made above");
+        if !self.is_prepared {
+            Lane::prepare(&mut connection).await?;
+            self.is_prepared = true;
+        }
         Lane::enter(connection).await
     }
 
