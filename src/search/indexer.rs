@@ -28,7 +28,7 @@ const BATCH_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// With so many changes waiting to be committed, the indexer rests for as long as it works; with twice
 /// as many, twice as long.
-const WAITING_FOR_REST: f64 = 16.0;
+const WAITING_FOR_REST: f64 = 4.0;
 
 /// The longest rest, as a multiple of the work before it.
 const REST_MAX: f64 = 20.0;
