@@ -3,9 +3,11 @@
 use std::{
     error::Error,
     sync::{Arc, atomic::AtomicBool},
+    thread,
     time::{Duration, SystemTime},
 };
 
+use futures_util::future::join;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{net::TcpListener, sync::Notify, time::sleep};
@@ -17,13 +19,13 @@ use crate::{
         ServeConfig, TokenConfig,
     },
     domain::ApplicationId,
-    http::{self, Broker, Digester},
+    http::{self, Acceptor, Broker, Digester, Parts, Service},
     lifecycle::Lifecycle,
     live::{Hub, Limits, Listener, Live},
     outbox::{BrokerConfig, Publisher},
     search::{self, Indexer},
     store::{self, PgConnection, Purpose, Session},
-    sync::{Heard, Sync},
+    sync::{Heard, Readers, WayIn},
     telemetry,
     timeline::{Timeline, Writer},
 };
@@ -34,6 +36,10 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// long as a PostgreSQL that is started at the same moment may take.
 const CONNECT_PAUSE: Duration = Duration::from_secs(1);
 const CONNECT_ATTEMPTS_MAX: u32 = 30;
+
+/// Threads that serve HTTP, one a core: each answers some 20,000 requests a second and has a connection
+/// to the database, which is what more of them would wait for.
+const HTTP_THREADS_MAX: usize = 8;
 
 /// How often what is not counted as it happens is measured.
 const MEASURE_PERIOD: Duration = Duration::from_secs(5);
@@ -65,7 +71,7 @@ pub async fn serve(config: ServeConfig) -> Outcome {
     let mut life = Lifecycle::default();
     let timeline = spawn_writers(&mut life, database_url, write_queue_max)?;
     let heard = Arc::new(Heard::default());
-    let sync = spawn_readers(&mut life, database_url, read_queue_max, Arc::clone(&heard))?;
+    let ways_in = spawn_readers(&mut life, database_url, read_queue_max, Arc::clone(&heard))?;
     let limits = Limits { total_max: live_connections_max, per_user_max: live_connections_per_user_max };
     let (hub, outbox_wake) = spawn_listener(&mut life, database_url, limits, heard)?;
     let pool = store::pool(database_url)?;
@@ -77,11 +83,10 @@ pub async fn serve(config: ServeConfig) -> Outcome {
 
     let callers = known_callers(callers)?;
     let authenticator = Authenticator::new(callers, signer.clone(), pool.clone(), now)?;
-    let service = http::Parts {
+    let parts = Parts {
         timeline,
         authenticator: Arc::new(authenticator),
-        live: Live::new(sync.clone(), hub, now),
-        sync,
+        live: Live::new(hub, now),
         signer,
         tickets: Arc::new(Tickets::new(secret, now)),
         digester: Arc::new(Digester::new(secret)),
@@ -92,11 +97,29 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         clock: now,
         stop: life.stop(),
     };
-    let router = http::router(service.into(), &cors_origins)?;
     let listener = TcpListener::bind(listen_addr).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    life.spawn("http server", http::serve(listener, router, life.stop()));
+    spawn_workers(&mut life, listener, Arc::new(parts), ways_in, &cors_origins)?;
     Ok(life.run().await?)
+}
+
+/// Starts what serves HTTP: one thread for each way into the timeline.
+fn spawn_workers(
+    life: &mut Lifecycle,
+    listener: TcpListener,
+    parts: Arc<Parts>,
+    ways_in: Vec<WayIn>,
+    cors_origins: &[String],
+) -> Outcome {
+    let (acceptor, intakes) = Acceptor::new(ways_in.len());
+    for ((sync, look), intake) in ways_in.into_iter().zip(intakes) {
+        let router = http::router(Service::new(Arc::clone(&parts), sync), cors_origins)?;
+        life.spawn_thread("http worker", async {
+            join(http::serve(intake, router), look).await;
+        })?;
+    }
+    life.spawn("acceptor", acceptor.run(listener, life.stop()));
+    Ok(())
 }
 
 /// By what callers are known, beside the tokens of the service itself.
@@ -170,18 +193,21 @@ fn spawn_writers(
     Ok(timeline)
 }
 
-/// Starts what answers reads; `waiting_max` of each kind may wait.
+/// Starts what answers reads; `waiting_max` of each kind may wait. Gives a way in for each thread that
+/// serves HTTP.
 fn spawn_readers(
     life: &mut Lifecycle,
     database_url: &str,
     waiting_max: usize,
     heard: Arc<Heard>,
-) -> store::Result<Sync> {
-    let (sync, readers) = Sync::new(waiting_max, heard);
+) -> store::Result<Vec<WayIn>> {
+    let readers = Readers::new(waiting_max, heard);
+    let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(HTTP_THREADS_MAX));
+    let ways_in = (0..threads).map(|_| readers.way_in(database_url)).collect();
     for (name, task) in readers.tasks(database_url)? {
         life.spawn(name, task);
     }
-    Ok(sync)
+    ways_in
 }
 
 /// Starts what indexes texts; it rests while changes wait.

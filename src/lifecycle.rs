@@ -3,10 +3,12 @@
 //! A task that ends by itself has failed, whatever it says: the process stops with an error and
 //! leaves the restart to whoever runs it, rather than go on without a part of itself.
 
-use std::time::Duration;
+use std::{io, thread, time::Duration};
 
 use tokio::{
+    runtime::Builder,
     signal::unix::{SignalKind, signal},
+    sync::oneshot,
     task::JoinSet,
     time::timeout,
 };
@@ -25,7 +27,7 @@ pub enum Error {
     #[error("not everything came to an end within 30 s")]
     Overdue,
     #[error("signals cannot be received: {0}")]
-    Signals(#[from] std::io::Error),
+    Signals(#[from] io::Error),
 }
 
 /// The tasks of the process and the token that tells them to end.
@@ -33,6 +35,8 @@ pub enum Error {
 pub struct Lifecycle {
     tasks: JoinSet<&'static str>,
     stop: CancellationToken,
+    /// Is cancelled when every task has ended.
+    ended: CancellationToken,
 }
 
 impl Lifecycle {
@@ -50,11 +54,35 @@ impl Lifecycle {
         });
     }
 
+    /// Spawns a task on a thread with a runtime of its own, on which it spawns what it needs.
+    ///
+    /// The runtime goes on until every task of the process has ended: connections to the database that
+    /// were made on it may be in others' hands by then.
+    pub fn spawn_thread(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (done, is_done) = oneshot::channel();
+        let all_ended = self.ended.clone();
+        thread::Builder::new().name(name.to_owned()).spawn(move || {
+            runtime.block_on(async {
+                task.await;
+                let _ = done.send(());
+                all_ended.cancelled().await;
+            });
+        })?;
+        self.spawn(name, async move { is_done.await.expect("the thread has not panicked") });
+        Ok(())
+    }
+
     /// Waits for SIGTERM or SIGINT, then for all tasks to end.
     pub async fn run(mut self) -> Result<(), Error> {
         let outcome = self.until_told_to_stop().await;
         self.stop.cancel();
         timeout(SHUTDOWN_TIME_MAX, self.until_all_end()).await.map_err(|_| Error::Overdue)??;
+        self.ended.cancel();
         outcome
     }
 

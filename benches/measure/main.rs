@@ -14,12 +14,12 @@ mod live;
 mod search;
 mod service;
 
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
 use axum::{Router, http::header, routing::get};
+use messages::{http::Acceptor, lifecycle::Lifecycle};
 use service::{Service, setting, token};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 /// An answer of 200 bytes.
 const STATIC: &str = concat!(
@@ -45,10 +45,16 @@ async fn main() {
     }
 }
 
-/// The same server as that of the service, without anything behind it.
+/// The same server as that of the service, on as many threads, without anything behind it.
 async fn serve_static() {
     let answer = || async { ([(header::CONTENT_TYPE, "application/json")], STATIC) };
     let listener = TcpListener::bind(setting("LISTEN_ADDR")).await.unwrap();
-    let router = Router::new().route("/", get(answer));
-    messages::http::serve(listener, router, CancellationToken::new()).await;
+    let mut life = Lifecycle::default();
+    let (acceptor, intakes) = Acceptor::new(thread::available_parallelism().unwrap().get());
+    for intake in intakes {
+        let router = Router::new().route("/", get(answer));
+        life.spawn_thread("http worker", messages::http::serve(intake, router)).unwrap();
+    }
+    life.spawn("acceptor", acceptor.run(listener, life.stop()));
+    life.run().await.unwrap();
 }

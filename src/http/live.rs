@@ -51,7 +51,7 @@ pub async fn hold(
     wait: Duration,
 ) -> Result<Changes, Problem> {
     let deadline = Instant::now() + wait;
-    let mut follower = service.live.follow(Kind::Poll, request, with_messages)?;
+    let mut follower = service.live.follow(service.sync(), Kind::Poll, request, with_messages)?;
     let mut last = None;
     let waiting = async {
         while last.as_ref().is_none_or(|changes: &Changes| changes.entries.is_empty()) {
@@ -80,7 +80,7 @@ pub fn open(
     link: &Link,
 ) -> Result<Response, Problem> {
     let request = PageRequest { size: STREAM_PAGE, ..request };
-    let follower = service.live.follow(Kind::Stream, request, with_messages)?;
+    let follower = service.live.follow(service.sync(), Kind::Stream, request, with_messages)?;
     let teller = Teller { follower, request_id, state: State::Opening };
     let blocks = stream::unfold(teller, async |mut teller| Some((teller.next().await?, teller)));
     let service = service.clone();

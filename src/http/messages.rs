@@ -130,7 +130,7 @@ pub async fn sync_messages(
         return live::open(&service, caller.validity, request, with_messages, request_id, &link);
     }
     if wait.is_zero() {
-        let changes = service.sync.changes_after(request, with_messages).await?;
+        let changes = service.sync().changes_after(request, with_messages).await?;
         return Ok(Json(accept.media_type, MessageUpdates::from(&changes)).into_response());
     }
     // In a box: most requests do not wait, and would carry the room for it.
@@ -175,7 +175,7 @@ pub async fn read(
     media_type: &'static str,
     if_none_match: &IfNoneMatch,
 ) -> Answer {
-    let found = service.sync.message(caller.application, caller.actor()?, id).await?;
+    let found = service.sync().message(caller.application, caller.actor()?, id).await?;
     let message = found.ok_or_else(Problem::not_found)?;
     if if_none_match.matches(message.timestamp) {
         let etag = [(header::ETAG, entity_tag(message.timestamp))];

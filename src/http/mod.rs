@@ -9,6 +9,7 @@
 //! 60 s, a place in a batch 5 s, and a batch or a query as long as their own limits allow. A held
 //! answer and a stream end with the caller's token, and when the service shuts down.
 
+mod acceptor;
 mod applications;
 mod body;
 mod caller;
@@ -72,18 +73,24 @@ use crate::{
 use caller::Caller;
 use problem::Problem;
 
+pub use acceptor::Acceptor;
 pub use idempotency::Digester;
 pub use openapi::openapi;
 pub use server::serve;
 
-/// What handlers work with. It is cloned several times a request, and costs a count each time.
+/// What the handlers of one thread work with. It is cloned several times a request, and costs a count
+/// each time.
 #[derive(Clone)]
-pub struct Service(Arc<Parts>);
+pub struct Service(Arc<Own>);
 
-/// What the service is made of.
+struct Own {
+    sync: Sync,
+    parts: Arc<Parts>,
+}
+
+/// What the service is made of, for all threads.
 pub struct Parts {
     pub timeline: Timeline,
-    pub sync: Sync,
     pub live: Live,
     pub authenticator: Arc<Authenticator>,
     pub signer: Signer,
@@ -98,17 +105,11 @@ pub struct Parts {
     pub stop: CancellationToken,
 }
 
-impl From<Parts> for Service {
-    fn from(parts: Parts) -> Self {
-        Self(Arc::new(parts))
-    }
-}
-
 impl Deref for Service {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.0.parts
     }
 }
 
@@ -126,6 +127,15 @@ pub enum Broker {
 type Answer = Result<Response, Problem>;
 
 impl Service {
+    pub fn new(parts: Arc<Parts>, sync: Sync) -> Self {
+        Self(Arc::new(Own { sync, parts }))
+    }
+
+    /// The way to what happened on the timeline.
+    fn sync(&self) -> &Sync {
+        &self.0.sync
+    }
+
     /// Carries out what the caller wants to be changed.
     async fn submit(&self, caller: &Caller, action: Action) -> Result<Done, Problem> {
         let command = Command { application: caller.application, caller: caller.actor()?, action };

@@ -1,4 +1,8 @@
-//! Connections: accepted within a limit, watched, and ended in order.
+//! A worker: serves the connections that it is handed, watches them and ends them in order.
+//!
+//! Each worker has a thread with a runtime of its own, and a connection stays where it is. So a request is
+//! read, answered from memory and written without a switch between threads, which costs more than the
+//! rest of it.
 //!
 //! HTTP/1.1 alone is spoken: TLS, and HTTP/2 with it, is the business of the proxy in front.
 
@@ -17,13 +21,15 @@ use hyper_util::{
 };
 use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{Semaphore, oneshot},
+    net::TcpStream,
+    sync::oneshot,
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+
+use super::acceptor::{Intake, Place};
 
 /// How long a request's head may take to arrive, counted from the connect or from the end of the
 /// request before it: so also how long an idle connection is kept.
@@ -47,14 +53,6 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// How long open requests may take to end at shutdown.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
-
-/// Open connections; more wait in the listener's backlog. An idle one costs some ten kilobytes, one
-/// in the middle of a request up to its body (256 KiB) or its answer (1 MiB and a little).
-const CONNECTIONS_MAX: usize = 10_000;
-
-/// The pause after a connection that could not be accepted, which mostly means that the process
-/// has no more file descriptors: it needs a moment in which others are closed.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a stream that has to end may take to be taken by its reader.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(5);
@@ -89,59 +87,52 @@ async fn overdue(end: oneshot::Receiver<End>) {
     sleep(FLUSH_TIME_MAX).await;
 }
 
-/// Serves until `stop`, then takes no more connections and lets open requests end.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves what it is handed until the acceptor has gone, then lets open requests end.
+pub async fn serve(mut intake: Intake, router: Router) {
     let graceful = GracefulShutdown::new();
     let aborted = CancellationToken::new();
-    let serving = accept(listener, router, &graceful, &aborted);
-    stop.run_until_cancelled(serving).await;
-    // The listener is closed by now.
+    while let Some(accepted) = intake.recv().await {
+        match accepted.take() {
+            Ok((stream, place)) => open(stream, place, &router, &graceful, &aborted),
+            Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
+        }
+    }
+    drop(router);
     if timeout(DRAIN_TIME_MAX, graceful.shutdown()).await.is_err() {
         tracing::warn!("open requests are cut off");
     }
     aborted.cancel();
 }
 
-async fn accept(
-    listener: TcpListener,
-    router: Router,
+fn open(
+    stream: TcpStream,
+    place: Place,
+    router: &Router,
     graceful: &GracefulShutdown,
     aborted: &CancellationToken,
 ) {
+    let (link, end) = Link::new();
+    let service = router.clone().map_request(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(link.clone());
+        request
+    });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX).max_buf_size(BUFFER_BYTES_MAX);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let place = Arc::clone(&places).acquire_owned().await;
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let (link, end) = Link::new();
-        let service = router.clone().map_request(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(link.clone());
-            request
-        });
-        let service = TowerToHyperService::new(service);
-        let connection = graceful.watch(builder.serve_connection(prepare(stream), service));
-        let aborted = aborted.clone();
-        spawn(async move {
-            let open = metrics::gauge!("http_connections");
-            open.increment(1.0);
-            // A connection that breaks is its caller's affair.
-            tokio::select! {
-                _ = connection => {}
-                () = overdue(end) => {}
-                () = aborted.cancelled() => {}
-            }
-            open.decrement(1.0);
-            drop(place);
-        });
-    }
+    let connection = builder.serve_connection(prepare(stream), TowerToHyperService::new(service));
+    let connection = graceful.watch(connection);
+    let aborted = aborted.clone();
+    spawn(async move {
+        let open = metrics::gauge!("http_connections");
+        open.increment(1.0);
+        // A connection that breaks is its caller's affair.
+        tokio::select! {
+            _ = connection => {}
+            () = overdue(end) => {}
+            () = aborted.cancelled() => {}
+        }
+        open.decrement(1.0);
+        drop(place);
+    });
 }
 
 fn prepare(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {

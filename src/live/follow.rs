@@ -35,7 +35,6 @@ const TURN_TIME_MAX: Duration = Duration::from_secs(5);
 /// The way in for long polls and streams.
 #[derive(Clone)]
 pub struct Live {
-    sync: Sync,
     hub: Arc<Hub>,
     reading: Arc<Semaphore>,
     reading_data: Arc<Semaphore>,
@@ -45,6 +44,7 @@ pub struct Live {
 /// Follows the timeline of one user from a cursor on.
 pub struct Follower {
     live: Live,
+    sync: Sync,
     place: Place,
     request: PageRequest,
     with_messages: bool,
@@ -60,21 +60,29 @@ enum Waited {
 }
 
 impl Live {
-    pub fn new(sync: Sync, hub: Arc<Hub>, clock: Clock) -> Self {
+    pub fn new(hub: Arc<Hub>, clock: Clock) -> Self {
         let reading = Arc::new(Semaphore::new(READING_MAX));
         let reading_data = Arc::new(Semaphore::new(READING_DATA_MAX));
-        Self { sync, hub, reading, reading_data, clock }
+        Self { hub, reading, reading_data, clock }
     }
 
-    /// Begins to follow where `request` says; nothing is read yet.
+    /// Begins to follow where `request` says; nothing is read yet. `sync` is that of the thread.
     pub fn follow(
         &self,
+        sync: &Sync,
         kind: Kind,
         request: PageRequest,
         with_messages: bool,
     ) -> Result<Follower, Full> {
         let place = self.hub.enter(kind, request.application, &request.user)?;
-        Ok(Follower { live: self.clone(), place, request, with_messages, has_caught_up: false })
+        Ok(Follower {
+            live: self.clone(),
+            sync: sync.clone(),
+            place,
+            request,
+            with_messages,
+            has_caught_up: false,
+        })
     }
 }
 
@@ -90,7 +98,7 @@ impl Follower {
         // Whatever ends this read, the next one need not wait again.
         self.has_caught_up = false;
         let turn = self.turn().await?;
-        let changes = self.live.sync.changes_after(self.request.clone(), self.with_messages).await?;
+        let changes = self.sync.changes_after(self.request.clone(), self.with_messages).await?;
         drop(turn);
         self.request.after = Some(changes.next);
         self.has_caught_up = changes.has_caught_up();

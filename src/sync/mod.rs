@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use heard::Heard;
 use known::{Fact, Known};
-use reader::{LastGiven, Messages, Pages, PagesWithMessages, Read, Reader};
+use reader::{LastGiven, Messages, Pages, PagesWithMessages, Read, Reader, Task};
 use versions::Versions;
 
 use crate::{
@@ -98,13 +98,21 @@ pub struct Changes {
 type Line<R> = Queue<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
 type Intake<R> = Batches<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
 
-/// The way in, for any number of callers.
+/// The way in for one thread, with the task that looks at the sequence for its callers.
+pub type WayIn = (Sync, Task);
+
+/// The way in for the callers of one thread.
 #[derive(Clone)]
 pub struct Sync {
-    heard: Arc<Heard>,
-    known: Arc<Known>,
-    versions: Arc<Versions>,
+    shared: Arc<Shared>,
     last_given: Line<LastGiven>,
+}
+
+/// What the callers of all threads share.
+struct Shared {
+    heard: Arc<Heard>,
+    known: Known,
+    versions: Versions,
     pages: Line<Pages>,
     pages_with_messages: Line<PagesWithMessages>,
     messages: Line<Messages>,
@@ -112,40 +120,14 @@ pub struct Sync {
 
 /// The work behind it, to be spawned.
 pub struct Readers {
-    heard: Arc<Heard>,
-    last_given: Intake<LastGiven>,
+    shared: Arc<Shared>,
+    waiting_max: usize,
     pages: Intake<Pages>,
     pages_with_messages: Intake<PagesWithMessages>,
     messages: Intake<Messages>,
 }
 
 impl Sync {
-    /// `waiting_max` callers of each kind may wait; a listener keeps up to date what was `heard`.
-    pub fn new(waiting_max: usize, heard: Arc<Heard>) -> (Self, Readers) {
-        let (last_given, last_given_intake) =
-            queue("last_given", waiting_max, LAST_GIVEN_BATCH_MAX, LAST_GIVEN_WAIT_MAX);
-        let (pages, pages_intake) = queue("pages", waiting_max, BATCH_MAX, WAIT_MAX);
-        let (data, data_intake) = queue("pages_with_messages", waiting_max, DATA_BATCH_MAX, WAIT_MAX);
-        let (messages, messages_intake) = queue("messages", waiting_max, BATCH_MAX, WAIT_MAX);
-        let sync = Self {
-            known: Arc::new(Known::new(Arc::clone(&heard))),
-            versions: Arc::new(Versions::new(Arc::clone(&heard))),
-            heard: Arc::clone(&heard),
-            last_given,
-            pages,
-            pages_with_messages: data,
-            messages,
-        };
-        let readers = Readers {
-            heard,
-            last_given: last_given_intake,
-            pages: pages_intake,
-            pages_with_messages: data_intake,
-            messages: messages_intake,
-        };
-        (sync, readers)
-    }
-
     /// The changes that concern a user after a cursor, oldest first; with the messages' present
     /// data where `with_messages`.
     ///
@@ -155,25 +137,26 @@ impl Sync {
         request: PageRequest,
         with_messages: bool,
     ) -> Result<Changes, Error> {
-        let (after, era) = (request.after, self.heard.era());
+        let Shared { heard, versions, pages_with_messages, .. } = &*self.shared;
+        let (after, era) = (request.after, heard.era());
         let mut page = self.page(&request).await?;
-        if with_messages && !self.versions.complete(era, &request, &mut page) {
-            let answer = self.pages_with_messages.ask(request, 1).await;
+        if with_messages && !versions.complete(era, &request, &mut page) {
+            let answer = pages_with_messages.ask(request, 1).await;
             page = answer.map_err(Error::NotDone)??;
-            self.versions.share(era, &mut page);
+            versions.share(era, &mut page);
         }
         Changes::new(after, page)
     }
 
     /// The page without data.
     async fn page(&self, request: &PageRequest) -> Result<Page, Error> {
-        let known = self.known.tail(request);
-        if let Some((tail, last_given)) = self.confirmed(known).await {
+        let Shared { known, pages, .. } = &*self.shared;
+        if let Some((tail, last_given)) = self.confirmed(known.tail(request)).await {
             return Ok(tail.page(request, last_given));
         }
-        let reading = self.known.begin(request.application, &request.user);
-        let page = self.pages.ask(request.clone(), 1).await.map_err(Error::NotDone)??;
-        self.known.learn_page(reading, request.after, &page);
+        let reading = known.begin(request.application, &request.user);
+        let page = pages.ask(request.clone(), 1).await.map_err(Error::NotDone)??;
+        known.learn_page(reading, request.after, &page);
         Ok(page)
     }
 
@@ -185,15 +168,16 @@ impl Sync {
         user: Option<UserId>,
         id: MessageId,
     ) -> Result<Option<Arc<Message>>, Error> {
-        let known = user.as_ref().and_then(|user| self.known.message(application, user, id));
-        if let Some((message, _)) = self.confirmed(known).await {
+        let Shared { known, messages, .. } = &*self.shared;
+        let read_before = user.as_ref().and_then(|user| known.message(application, user, id));
+        if let Some((message, _)) = self.confirmed(read_before).await {
             return Ok(Some(message));
         }
-        let reading = user.as_ref().map(|user| self.known.begin(application, user));
-        let answer = self.messages.ask((application, user, id), 1).await;
+        let reading = user.as_ref().map(|user| known.begin(application, user));
+        let answer = messages.ask((application, user, id), 1).await;
         let message = answer.map_err(Error::NotDone)??;
         if let Some((reading, message)) = reading.zip(message.clone()) {
-            self.known.learn_message(reading, message);
+            known.learn_message(reading, message);
         }
         Ok(message)
     }
@@ -203,7 +187,7 @@ impl Sync {
     async fn confirmed<T>(&self, known: Option<Fact<T>>) -> Option<(T, Timestamp)> {
         let known = known?;
         let last_given = self.last_given.ask((), 1).await.ok()?.ok()?;
-        Some((self.known.confirm(known, last_given)?, last_given))
+        Some((self.shared.known.confirm(known, last_given)?, last_given))
     }
 }
 
@@ -228,26 +212,50 @@ impl Changes {
 }
 
 impl Readers {
-    /// The tasks of all readers, named. Each ends when its queue is closed and empty.
-    pub fn tasks(self, database_url: &str) -> store::Result<Vec<(&'static str, reader::Task)>> {
+    /// `waiting_max` callers of each kind may wait; a listener keeps up to date what was `heard`.
+    pub fn new(waiting_max: usize, heard: Arc<Heard>) -> Self {
+        let (pages, pages_intake) = queue("pages", waiting_max, BATCH_MAX, WAIT_MAX);
+        let (data, data_intake) = queue("pages_with_messages", waiting_max, DATA_BATCH_MAX, WAIT_MAX);
+        let (messages, messages_intake) = queue("messages", waiting_max, BATCH_MAX, WAIT_MAX);
+        let shared = Shared {
+            known: Known::new(Arc::clone(&heard)),
+            versions: Versions::new(Arc::clone(&heard)),
+            heard,
+            pages,
+            pages_with_messages: data,
+            messages,
+        };
+        Self {
+            shared: Arc::new(shared),
+            waiting_max,
+            pages: pages_intake,
+            pages_with_messages: data_intake,
+            messages: messages_intake,
+        }
+    }
+
+    /// The way in for the callers of one thread, with the task that looks at the sequence for them: it
+    /// belongs on the same thread, so that nobody else has to be woken for an answer that is known.
+    pub fn way_in(&self, database_url: &str) -> store::Result<WayIn> {
+        let (last_given, intake) =
+            queue("last_given", self.waiting_max, LAST_GIVEN_BATCH_MAX, LAST_GIVEN_WAIT_MAX);
+        let session = Session::new(database_url, store::Purpose::Reading)?;
+        let task = Reader::<LastGiven>::task(session, Arc::clone(&self.shared.heard), intake);
+        Ok((Sync { shared: Arc::clone(&self.shared), last_given }, task))
+    }
+
+    /// The tasks of the readers for all threads, named. Each ends when its queue is closed and empty.
+    pub fn tasks(self, database_url: &str) -> store::Result<Vec<(&'static str, Task)>> {
         let session = || Session::new(database_url, store::Purpose::Reading);
-        let heard = || Arc::clone(&self.heard);
-        let mut tasks = vec![(
-            "sequence reader",
-            Reader::<LastGiven>::task(session()?, heard(), self.last_given.clone()),
-        )];
+        let heard = || Arc::clone(&self.shared.heard);
+        let mut tasks = Vec::new();
         for _ in 0..READERS {
+            let (pages, data) = (self.pages.clone(), self.pages_with_messages.clone());
+            let messages = self.messages.clone();
             tasks.extend([
-                ("page reader", Reader::<Pages>::task(session()?, heard(), self.pages.clone())),
-                (
-                    "data reader",
-                    Reader::<PagesWithMessages>::task(
-                        session()?,
-                        heard(),
-                        self.pages_with_messages.clone(),
-                    ),
-                ),
-                ("message reader", Reader::<Messages>::task(session()?, heard(), self.messages.clone())),
+                ("page reader", Reader::<Pages>::task(session()?, heard(), pages)),
+                ("data reader", Reader::<PagesWithMessages>::task(session()?, heard(), data)),
+                ("message reader", Reader::<Messages>::task(session()?, heard(), messages)),
             ]);
         }
         Ok(tasks)

@@ -1,0 +1,89 @@
+//! The acceptor: takes connections, within a limit, and hands each to the worker that has the fewest.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Open connections; more wait in the listener's backlog. An idle one costs some ten kilobytes, one
+/// in the middle of a request up to its body (256 KiB) or its answer (1 MiB and a little).
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// The pause after a connection that could not be accepted, which mostly means that the process
+/// has no more file descriptors: it needs a moment in which others are closed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections for its workers.
+pub struct Acceptor {
+    workers: Vec<Line>,
+    places: Arc<Semaphore>,
+}
+
+/// What a worker is handed. Nothing waits in it beyond the limit of all connections.
+pub type Intake = mpsc::UnboundedReceiver<Accepted>;
+
+/// A connection that belongs to no runtime yet.
+pub struct Accepted {
+    stream: std::net::TcpStream,
+    place: Place,
+}
+
+/// A place among the open connections; it ends when it is dropped.
+pub struct Place {
+    _of_all: OwnedSemaphorePermit,
+    _of_worker: Arc<()>,
+}
+
+struct Line {
+    sender: mpsc::UnboundedSender<Accepted>,
+    /// Every connection of the worker holds one.
+    open: Arc<()>,
+}
+
+impl Acceptor {
+    /// An acceptor, and what each of its workers is handed.
+    pub fn new(workers: usize) -> (Self, Vec<Intake>) {
+        let line = |_| {
+            let (sender, intake) = mpsc::unbounded_channel();
+            (Line { sender, open: Arc::default() }, intake)
+        };
+        let (workers, intakes) = (0..workers).map(line).unzip();
+        (Self { workers, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }, intakes)
+    }
+
+    /// Accepts until `stop`. With the acceptor the listener is closed, and the workers are told that
+    /// nothing more will come.
+    pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
+        stop.run_until_cancelled(self.accept(listener)).await;
+    }
+
+    async fn accept(&self, listener: TcpListener) {
+        while let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
+            let accepted = listener.accept().await;
+            if let Err(error) = accepted.and_then(|(stream, _)| self.hand_over(stream, place)) {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+
+    fn hand_over(&self, stream: TcpStream, place: OwnedSemaphorePermit) -> io::Result<()> {
+        let idlest = self.workers.iter().min_by_key(|worker| Arc::strong_count(&worker.open));
+        let worker = idlest.expect("there is a worker");
+        let place = Place { _of_all: place, _of_worker: Arc::clone(&worker.open) };
+        // A worker that has ended takes the process with it.
+        let _ = worker.sender.send(Accepted { stream: stream.into_std()?, place });
+        Ok(())
+    }
+}
+
+impl Accepted {
+    /// Makes the connection one of the runtime that this is called on.
+    pub fn take(self) -> io::Result<(TcpStream, Place)> {
+        Ok((TcpStream::from_std(self.stream)?, self.place))
+    }
+}
