@@ -87,3 +87,47 @@ impl Accepted {
         Ok((TcpStream::from_std(self.stream)?, self.place))
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test spawns what it tests")]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    /// An acceptor at work, with what its two workers are handed.
+    async fn accepting(stop: &CancellationToken) -> (SocketAddr, Intake, Intake) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (acceptor, intakes) = Acceptor::new(2);
+        tokio::spawn(acceptor.run(listener, stop.clone()));
+        let [one, other] = <[Intake; 2]>::try_from(intakes).ok().unwrap();
+        (address, one, other)
+    }
+
+    #[tokio::test]
+    async fn a_connection_goes_to_the_worker_that_has_the_fewest() {
+        let stop = CancellationToken::new();
+        let (address, mut one, mut other) = accepting(&stop).await;
+        let connect = async || TcpStream::connect(address).await.unwrap();
+        let _clients = [connect().await, connect().await];
+        let (_stays, ends) = (one.recv().await.unwrap(), other.recv().await.unwrap());
+        drop(ends);
+        let _third = connect().await;
+        let (_stream, _place) = other.recv().await.unwrap().take().unwrap();
+        assert!(one.try_recv().is_err(), "the first one has one still");
+    }
+
+    #[tokio::test]
+    async fn at_the_end_workers_are_told_and_the_listener_is_closed() {
+        let stop = CancellationToken::new();
+        let (address, mut one, mut other) = accepting(&stop).await;
+        let _client = TcpStream::connect(address).await.unwrap();
+        let handed_over = one.recv().await;
+        stop.cancel();
+        assert!(other.recv().await.is_none());
+        assert!(one.recv().await.is_none());
+        assert!(handed_over.is_some(), "what was accepted goes on");
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+}
