@@ -96,7 +96,8 @@ struct Waiting<Q, A> {
 
 struct Intake<Q, A> {
     receiver: mpsc::Receiver<Waiting<Q, A>>,
-    /// The request that would have made the last batch too heavy.
+    /// The first request of the next batch, where it was waited for, or would have made the last one too
+    /// heavy.
     held: Option<Waiting<Q, A>>,
     limits: Limits,
     meters: Meters,
@@ -160,16 +161,22 @@ impl<Q, A> Batches<Q, A> {
     pub async fn next(&self) -> Option<Vec<Begun<Q, A>>> {
         let mut intake = self.intake.lock().await;
         loop {
-            let first = match intake.held.take() {
-                Some(held) => held,
-                None => intake.receiver.recv().await?,
-            };
-            let batch = intake.fill(first);
+            intake.hold_first().await?;
+            let batch = intake.take();
             if !batch.is_empty() {
-                intake.meters.batch_size.record(batch.len() as f64);
                 return Some(batch);
             }
         }
+    }
+
+    /// Waits until there is a request, and begins none. `false` once the queue is closed and empty.
+    pub async fn wait(&self) -> bool {
+        self.intake.lock().await.hold_first().await.is_some()
+    }
+
+    /// Takes all that wait, within the limits. The batch is empty where nobody waits any more.
+    pub async fn take(&self) -> Vec<Begun<Q, A>> {
+        self.intake.lock().await.take()
     }
 }
 
@@ -180,12 +187,18 @@ impl<Q, A> Clone for Batches<Q, A> {
 }
 
 impl<Q, A> Intake<Q, A> {
-    fn fill(&mut self, first: Waiting<Q, A>) -> Vec<Begun<Q, A>> {
-        let mut weight = first.weight;
-        let mut batch = Vec::new();
-        batch.extend(first.begin(&self.meters));
+    /// Waits for the next request, and leaves it for the next batch.
+    async fn hold_first(&mut self) -> Option<()> {
+        if self.held.is_none() {
+            self.held = Some(self.receiver.recv().await?);
+        }
+        Some(())
+    }
+
+    fn take(&mut self) -> Vec<Begun<Q, A>> {
+        let (mut weight, mut batch) = (0, Vec::new());
         while batch.len() < self.limits.batch_max {
-            let Ok(next) = self.receiver.try_recv() else {
+            let Some(next) = self.held.take().or_else(|| self.receiver.try_recv().ok()) else {
                 break;
             };
             if weight + next.weight > self.limits.weight_max && !batch.is_empty() {
@@ -194,6 +207,9 @@ impl<Q, A> Intake<Q, A> {
             }
             weight += next.weight;
             batch.extend(next.begin(&self.meters));
+        }
+        if !batch.is_empty() {
+            self.meters.batch_size.record(batch.len() as f64);
         }
         batch
     }
@@ -278,6 +294,20 @@ mod tests {
         for (asked, asking) in (1..).zip(asking) {
             assert_eq!(asking.await.unwrap(), Ok(asked * 10));
         }
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_a_batch_is_waited_for_is_part_of_it() {
+        let (queue, batches) = queue(LIMITS);
+        let first = ask(&queue, 1, 1).await;
+        assert!(batches.wait().await);
+        let _second = ask(&queue, 2, 1).await;
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        assert_eq!(requests(&batches.take().await), [2], "the first one had not begun");
+        assert!(batches.take().await.is_empty());
+        drop(queue);
+        assert!(!batches.wait().await);
     }
 
     #[tokio::test]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 use super::{
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::Refusal,
-    store::{self, Lane, Session},
+    store::{self, Lane, Session, timeline::Next},
 };
 
 /// The longest that the way to the commit, or the commit, may take. The server's own limits are
@@ -23,8 +22,8 @@ const STEP_TIME_MAX: Duration = Duration::from_secs(20);
 /// rows has results for its first commands alone; nothing was done for the others.
 pub type Results = Vec<Result<Done, Refusal>>;
 
-/// The right to gather a batch, until the batch is about to be committed.
-pub type Turn = Option<OwnedMutexGuard<()>>;
+/// A transaction that holds the lane's lock, and the numbers that are next.
+pub type Entered = (Lane, Next);
 
 /// A transaction that did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -38,18 +37,21 @@ pub enum Failure {
     AtCommit(Results, #[source] store::Error),
 }
 
-/// Carries out a batch in one transaction, which records itself as `writer`'s batch `number`. The turn
-/// ends where only the commit is left to be awaited.
+/// Begins a transaction and waits for the lane's lock.
+pub async fn enter(session: &mut Session) -> store::Result<Entered> {
+    store::in_time(STEP_TIME_MAX, session.enter_lane()).await
+}
+
+/// Carries out a batch in one transaction, which records itself as `writer`'s batch `number`.
 pub async fn carry_out(
     session: &mut Session,
+    entered: Entered,
     commands: &[&Command],
     writer: Uuid,
     number: i64,
-    turn: &mut Turn,
 ) -> Result<Results, Failure> {
     let (lane, results) =
-        store::in_time(STEP_TIME_MAX, prepare(session, commands, writer, number)).await?;
-    *turn = None;
+        store::in_time(STEP_TIME_MAX, prepare(entered, commands, writer, number)).await?;
     match store::in_time(STEP_TIME_MAX, lane.commit()).await {
         Ok(connection) => {
             session.give_back(connection);
@@ -61,12 +63,11 @@ pub async fn carry_out(
 
 /// Everything up to the commit.
 async fn prepare(
-    session: &mut Session,
+    (mut lane, first): Entered,
     commands: &[&Command],
     writer: Uuid,
     number: i64,
 ) -> store::Result<(Lane, Results)> {
-    let (mut lane, first) = session.enter_lane().await?;
     let state = load(&mut lane, commands).await?;
     let (ledger, results) = Ledger::decide(state, commands, first);
     if !ledger.is_empty() {

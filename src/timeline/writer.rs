@@ -1,8 +1,8 @@
 //! The writers: tasks that carry out batch after batch, and never guess an outcome.
 //!
-//! A process has two, which take turns: while one waits for its commit and answers its callers, the
-//! other gathers the next batch and waits for the lock. Only one gathers at a time, or the batches
-//! would become small.
+//! A process has two, which take turns: while one carries out its batch, the other waits for the lock. Whoever
+//! gets it takes all commands that wait by then: so the lock is handed over without a break, and batches are
+//! as large as they can be. Only one waits for the lock at a time, or it would find nothing left to do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     Answer, Error,
     command::Command,
-    commit::{self, Failure, Results, Turn},
+    commit::{self, Entered, Failure, Results},
 };
 use crate::{
     batching::{Batches, Begun},
@@ -37,7 +37,6 @@ const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 pub struct Writer {
     session: Session,
     turns: Arc<Mutex<()>>,
-    turn: Turn,
     /// Names this writer among those of all processes.
     id: Uuid,
     /// The number of the last attempt; each attempt has its own.
@@ -62,7 +61,6 @@ impl Writer {
         Ok(sessions.map(|session| Self {
             session,
             turns: Arc::clone(&turns),
-            turn: None,
             id: Uuid::now_v7(),
             number: 0,
         }))
@@ -71,24 +69,41 @@ impl Writer {
     /// Carries out batches until the queue is closed and empty.
     pub async fn run(mut self, batches: Batches<Command, Answer>) {
         loop {
-            self.turn = Some(Arc::clone(&self.turns).lock_owned().await);
-            let Some(batch) = batches.next().await else {
+            let turns = Arc::clone(&self.turns);
+            let turn = turns.lock().await;
+            if !batches.wait().await {
                 return;
-            };
-            let began = Instant::now();
-            self.settle(batch).await;
-            self.turn = None;
+            }
+            let entered = self.enter().await;
+            let (batch, began) = (batches.take().await, Instant::now());
+            drop(turn);
+            match entered {
+                Some(entered) => self.settle(batch, entered).await,
+                None => refuse(batch, &Setback::Unavailable),
+            }
             metrics::histogram!("messages_batch_seconds").record(began.elapsed().as_secs_f64());
         }
     }
 
+    /// Waits for the lane; `None` where the database is away.
+    async fn enter(&mut self) -> Option<Entered> {
+        for attempt in 1..=ATTEMPTS_MAX {
+            match commit::enter(&mut self.session).await {
+                Ok(entered) => return Some(entered),
+                Err(error) => tracing::warn!(%error, attempt, "the lane cannot be entered"),
+            }
+            self.session.discard();
+        }
+        None
+    }
+
     /// Carries out a batch and answers its callers; splits it where one command spoils it, and where
-    /// it is more than one transaction should write.
-    async fn settle(&mut self, batch: Vec<Begin>) {
-        let mut todo = vec![batch];
+    /// it is more than one transaction should write. (An empty one ends its transaction.)
+    async fn settle(&mut self, batch: Vec<Begin>, entered: Entered) {
+        let (mut todo, mut entered) = (vec![batch], Some(entered));
         while let Some(mut batch) = todo.pop() {
             let commands: Vec<_> = batch.iter().map(|begun| &begun.request).collect();
-            match self.results(&commands).await {
+            match self.results(&commands, entered.take()).await {
                 Ok(results) => {
                     let rest = batch.split_off(results.len());
                     answer(batch, results);
@@ -111,9 +126,13 @@ impl Writer {
     }
 
     /// The results of a batch that is committed.
-    async fn results(&mut self, commands: &[&Command]) -> Result<Results, Setback> {
+    async fn results(
+        &mut self,
+        commands: &[&Command],
+        mut entered: Option<Entered>,
+    ) -> Result<Results, Setback> {
         for attempt in 1..=ATTEMPTS_MAX {
-            match self.attempt(commands).await {
+            match self.attempt(commands, entered.take()).await {
                 Ok(results) => return Ok(results),
                 Err(Failure::BeforeCommit(error @ store::Error::Refused(_))) => {
                     tracing::error!(%error, batch.size = commands.len(), "the database refused a batch");
@@ -133,12 +152,23 @@ impl Writer {
         Err(Setback::Unavailable)
     }
 
-    /// One attempt in one transaction. After a failure its connection is gone, and with it whatever
+    /// One attempt in one transaction, which has entered the lane if there is one. After a failure its connection is gone, and with it whatever
     /// the transaction held.
-    async fn attempt(&mut self, commands: &[&Command]) -> Result<Results, Failure> {
+    async fn attempt(
+        &mut self,
+        commands: &[&Command],
+        entered: Option<Entered>,
+    ) -> Result<Results, Failure> {
         self.number += 1;
-        let Self { session, turn, id, number, .. } = self;
-        let result = commit::carry_out(session, commands, *id, *number, turn).await;
+        let Self { session, id, number, .. } = self;
+        let carrying_out = async {
+            let entered = match entered {
+                Some(entered) => entered,
+                None => commit::enter(session).await?,
+            };
+            commit::carry_out(session, entered, commands, *id, *number).await
+        };
+        let result = carrying_out.await;
         if result.is_err() {
             self.session.discard();
         }
