@@ -33,11 +33,13 @@ pub fn offer(headers: &mut HeaderMap) {
 /// Others do not pass the encoder at all: its six kilobytes stand in the body of every answer that does,
 /// and are moved with it from layer to layer.
 pub async fn answer(request: Request, next: Next) -> Response {
-    if request.headers().contains_key(header::ACCEPT_ENCODING) {
-        return encoded(request, next).await;
+    let takes_one = request.headers().contains_key(header::ACCEPT_ENCODING);
+    let mut response = if takes_one { encoded(request, next).await } else { next.run(request).await };
+    // The encoder says so only of what it could have encoded.
+    let name = HeaderValue::from(header::ACCEPT_ENCODING);
+    if response.headers().get_all(header::VARY).iter().all(|line| line != name) {
+        response.headers_mut().append(header::VARY, name);
     }
-    let mut response = next.run(request).await;
-    response.headers_mut().append(header::VARY, header::ACCEPT_ENCODING.into());
     response
 }
 

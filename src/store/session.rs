@@ -149,51 +149,58 @@ fn pool_of(url: &str, purpose: Purpose, connections_max: u32) -> Result<PgPool> 
 /// leaves nothing behind that the next attempt could trip over.
 pub struct Session {
     options: PgConnectOptions,
-    connection: Option<PgConnection>,
-    /// Whether the connection is prepared for the lane.
+    connected: Option<Connected>,
+}
+
+struct Connected {
+    connection: PgConnection,
+    /// Whether it can enter the lane.
     is_prepared: bool,
 }
 
 impl Session {
     pub fn new(url: &str, purpose: Purpose) -> Result<Self> {
-        Ok(Self { options: connect_options(url, purpose)?, connection: None, is_prepared: false })
+        Ok(Self { options: connect_options(url, purpose)?, connected: None })
     }
 
     pub fn is_connected(&self) -> bool {
-        self.connection.is_some()
+        self.connected.is_some()
     }
 
     /// The connection, made anew where there is none.
     pub async fn connection(&mut self) -> Result<&mut PgConnection> {
-        if self.connection.is_none() {
+        Ok(&mut self.connected().await?.connection)
+    }
+
+    async fn connected(&mut self) -> Result<&mut Connected> {
+        if self.connected.is_none() {
             let connecting = timeout(CONNECT_TIME_MAX, self.options.connect());
             let connection =
                 connecting.await.map_err(|_| Error::timed_out("no connection within 3 s"))??;
-            self.connection = Some(connection);
-            self.is_prepared = false;
+            self.connected = Some(Connected { connection, is_prepared: false });
         }
-        Ok(self.connection.as_mut().expect("it was made above"))
+        Ok(self.connected.as_mut().expect("it was made above"))
     }
 
     /// Enters the lane. The lane has the connection until it is [given back](Self::give_back).
     pub async fn enter_lane(&mut self) -> Result<(Lane, Next)> {
-        self.connection().await?;
-        let mut connection = self.connection.take().expect("it was made above");
-        if !self.is_prepared {
+        self.connected().await?;
+        let Connected { mut connection, is_prepared } =
+            self.connected.take().expect("it was made above");
+        if !is_prepared {
             Lane::prepare(&mut connection).await?;
-            self.is_prepared = true;
         }
         Lane::enter(connection).await
     }
 
     /// Takes a connection back that has left the lane.
     pub fn give_back(&mut self, connection: PgConnection) {
-        self.connection = Some(connection);
+        self.connected = Some(Connected { connection, is_prepared: true });
     }
 
     /// Throws the connection away.
     pub fn discard(&mut self) {
-        self.connection = None;
+        self.connected = None;
     }
 }
 
