@@ -7,7 +7,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use futures_util::future::join;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{net::TcpListener, sync::Notify, time::sleep};
@@ -37,8 +36,8 @@ type Outcome = Result<(), Box<dyn Error>>;
 const CONNECT_PAUSE: Duration = Duration::from_secs(1);
 const CONNECT_ATTEMPTS_MAX: u32 = 30;
 
-/// Threads that serve HTTP, one a core: each answers some 20,000 requests a second and has a connection
-/// to the database, which is what more of them would wait for.
+/// Threads that serve HTTP, one a core. Each answers tens of thousands of requests a second, and has a
+/// connection to the database: more of them would wait for it.
 const HTTP_THREADS_MAX: usize = 8;
 
 /// How often what is not counted as it happens is measured.
@@ -97,29 +96,28 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         clock: now,
         stop: life.stop(),
     };
+    let acceptor = spawn_workers(&mut life, Arc::new(parts), ways_in, &cors_origins)?;
     let listener = TcpListener::bind(listen_addr).await?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    spawn_workers(&mut life, listener, Arc::new(parts), ways_in, &cors_origins)?;
+    life.spawn("acceptor", acceptor.run(listener, life.stop()));
     Ok(life.run().await?)
 }
 
-/// Starts what serves HTTP: one thread for each way into the timeline.
+/// Starts what serves HTTP: a thread for each way into the timeline.
 fn spawn_workers(
     life: &mut Lifecycle,
-    listener: TcpListener,
     parts: Arc<Parts>,
     ways_in: Vec<WayIn>,
     cors_origins: &[String],
-) -> Outcome {
+) -> Result<Acceptor, Box<dyn Error>> {
     let (acceptor, intakes) = Acceptor::new(ways_in.len());
     for ((sync, look), intake) in ways_in.into_iter().zip(intakes) {
         let router = http::router(Service::new(Arc::clone(&parts), sync), cors_origins)?;
-        life.spawn_thread("http worker", async {
-            join(http::serve(intake, router), look).await;
-        })?;
+        let thread = life.start_thread("http worker")?;
+        life.spawn_on(&thread, "http worker", http::serve(intake, router));
+        life.spawn_on(&thread, "sequence reader", look);
     }
-    life.spawn("acceptor", acceptor.run(listener, life.stop()));
-    Ok(())
+    Ok(acceptor)
 }
 
 /// By what callers are known, beside the tokens of the service itself.
@@ -193,8 +191,8 @@ fn spawn_writers(
     Ok(timeline)
 }
 
-/// Starts what answers reads; `waiting_max` of each kind may wait. Gives a way in for each thread that
-/// serves HTTP.
+/// Starts what answers reads; `waiting_max` of each kind may wait, and of looks at the sequence for each
+/// thread. Gives a way in for each thread that serves HTTP.
 fn spawn_readers(
     life: &mut Lifecycle,
     database_url: &str,
@@ -203,11 +201,11 @@ fn spawn_readers(
 ) -> store::Result<Vec<WayIn>> {
     let readers = Readers::new(waiting_max, heard);
     let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(HTTP_THREADS_MAX));
-    let ways_in = (0..threads).map(|_| readers.way_in(database_url)).collect();
+    let ways_in = (0..threads).map(|_| readers.way_in(database_url)).collect::<store::Result<_>>()?;
     for (name, task) in readers.tasks(database_url)? {
         life.spawn(name, task);
     }
-    ways_in
+    Ok(ways_in)
 }
 
 /// Starts what indexes texts; it rests while changes wait.

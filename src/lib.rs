@@ -10,8 +10,8 @@
 //! wakes who waits for more: a stream is the same read, again and again. Texts are indexed by [`search`]
 //! after their commit and found from it on.
 //!
-//! Connections are served by a few threads, one a core, each with a runtime of its own; what works for
-//! all of them (writers, readers, the listener, the publisher, the indexer) shares another one.
+//! Connections are served by threads, one a core, each with a runtime of its own. What works for all of
+//! them (the acceptor, writers, readers, the listener, the publisher, the indexer) shares one more runtime.
 //!
 //! The modules stand below in reading order. Who may import whom is held by `tests/architecture.rs`.
 

@@ -6,9 +6,8 @@
 use std::{io, thread, time::Duration};
 
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, Handle},
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
     task::JoinSet,
     time::timeout,
 };
@@ -35,7 +34,7 @@ pub enum Error {
 pub struct Lifecycle {
     tasks: JoinSet<&'static str>,
     stop: CancellationToken,
-    /// Is cancelled when every task has ended.
+    /// Is cancelled when every task has ended: with the end of this.
     ended: CancellationToken,
 }
 
@@ -45,36 +44,37 @@ impl Lifecycle {
         self.stop.clone()
     }
 
-    /// The one place where tasks are spawned. `name` is what the logs call the task.
-    #[expect(clippy::disallowed_methods, reason = "this is the one home of spawn")]
+    /// Spawns a task. `name` is what the logs call it.
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(async move {
-            task.await;
-            name
-        });
+        self.spawn_on(&Handle::current(), name, task);
     }
 
-    /// Spawns a task on a thread with a runtime of its own, on which it spawns what it needs.
+    /// Starts a thread with a runtime of its own.
     ///
-    /// The runtime goes on until every task of the process has ended: connections to the database that
-    /// were made on it may be in others' hands by then.
-    pub fn spawn_thread(
+    /// It goes on until every task of the process has ended: connections to the database that were made on
+    /// it may be in others' hands by then.
+    pub fn start_thread(&self, name: &str) -> io::Result<Handle> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (handle, ended) = (runtime.handle().clone(), self.ended.clone());
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || runtime.block_on(ended.cancelled()))?;
+        Ok(handle)
+    }
+
+    /// As [`spawn`](Self::spawn), on the runtime of a thread.
+    #[expect(clippy::disallowed_methods, reason = "this is the one home of spawn")]
+    pub fn spawn_on(
         &mut self,
+        runtime: &Handle,
         name: &'static str,
         task: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (done, is_done) = oneshot::channel();
-        let all_ended = self.ended.clone();
-        thread::Builder::new().name(name.to_owned()).spawn(move || {
-            runtime.block_on(async {
-                task.await;
-                let _ = done.send(());
-                all_ended.cancelled().await;
-            });
-        })?;
-        self.spawn(name, async move { is_done.await.expect("the thread has not panicked") });
-        Ok(())
+    ) {
+        let task = async move {
+            task.await;
+            name
+        };
+        self.tasks.spawn_on(task, runtime);
     }
 
     /// Waits for SIGTERM or SIGINT, then for all tasks to end.
@@ -82,7 +82,6 @@ impl Lifecycle {
         let outcome = self.until_told_to_stop().await;
         self.stop.cancel();
         timeout(SHUTDOWN_TIME_MAX, self.until_all_end()).await.map_err(|_| Error::Overdue)??;
-        self.ended.cancel();
         outcome
     }
 
@@ -107,5 +106,51 @@ impl Lifecycle {
             }
         }
         outcome
+    }
+}
+
+impl Drop for Lifecycle {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_on_a_thread_of_its_own_stops_the_process_in_order() {
+        let mut life = Lifecycle::default();
+        let stop = life.stop();
+        let (tell, told) = oneshot::channel();
+        let runtime = life.start_thread("test").unwrap();
+        life.spawn("in order", async move {
+            stop.cancelled().await;
+            let _ = tell.send(());
+        });
+        life.spawn_on(&runtime, "panics", async { panic!("as it should") });
+        assert!(matches!(life.run().await, Err(Error::Panicked(_))));
+        assert_eq!(told.await, Ok(()), "the others were told to stop, and waited for");
+    }
+
+    #[tokio::test]
+    async fn a_thread_goes_on_until_every_task_has_ended() {
+        let mut life = Lifecycle::default();
+        let (tell, told) = oneshot::channel();
+        let runtime = life.start_thread("test").unwrap();
+        life.spawn_on(&runtime, "ends at once", async {});
+        // What was spawned there beside the tasks of the process is still driven when they stop.
+        runtime.spawn({
+            let stop = life.stop();
+            async move {
+                stop.cancelled().await;
+                let _ = tell.send(());
+            }
+        });
+        life.spawn("waits for it", async { assert_eq!(told.await, Ok(())) });
+        assert!(matches!(life.run().await, Err(Error::EndedByItself("ends at once"))));
     }
 }

@@ -53,7 +53,8 @@ async fn serve_static() {
     let (acceptor, intakes) = Acceptor::new(thread::available_parallelism().unwrap().get());
     for intake in intakes {
         let router = Router::new().route("/", get(answer));
-        life.spawn_thread("http worker", messages::http::serve(intake, router)).unwrap();
+        let thread = life.start_thread("http worker").unwrap();
+        life.spawn_on(&thread, "http worker", messages::http::serve(intake, router));
     }
     life.spawn("acceptor", acceptor.run(listener, life.stop()));
     life.run().await.unwrap();

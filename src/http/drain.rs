@@ -32,7 +32,7 @@ struct Lent {
     owner: Option<oneshot::Sender<Body>>,
 }
 
-/// Lets the handler answer whenever it wants, and the caller finish what it is sending.
+/// Answers; lets the handler do so whenever it wants, and the caller finish what it is sending.
 pub async fn finish_reading(request: Request, next: Next) -> Response {
     // Without a body there is nothing to read; and who waits to be told to go on sends nothing.
     if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {

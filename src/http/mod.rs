@@ -210,9 +210,9 @@ fn pages() -> Router<Service> {
 #[error("{0:?} is not an origin")]
 pub struct BadOrigin(String);
 
-/// The whole of what is served. The layers, from the outside: the frame of every request; CORS;
-/// panics. To the router they are one: it boxes each layer, and clones the boxes of all
-/// for every request.
+/// The whole of what is served. The layers, from the outside: the frame of every request, with its
+/// encoding; CORS; panics. To the router they are one: it boxes each layer, and clones the boxes of all for
+/// every request.
 pub fn router(service: Service, cors_origins: &[String]) -> Result<Router, BadOrigin> {
     let (router, _) = routes().split_for_parts();
     let swagger = SwaggerUi::new("/swagger-ui")

@@ -1,5 +1,5 @@
 //! The frame of every request: its id, its log line, its metrics and its problem; what of its body
-//! nobody read; what caches may keep of its answer.
+//! nobody read; how its answer is encoded, and what caches may keep of it.
 
 use std::time::Instant;
 

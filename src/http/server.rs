@@ -2,7 +2,9 @@
 //!
 //! Each worker has a thread with a runtime of its own, and a connection stays where it is. So a request is
 //! read, answered from memory and written without a switch between threads, which costs more than the
-//! rest of it.
+//! rest of it. The price: no other worker takes over what waits behind something long. So nothing may hold a
+//! thread for more than some milliseconds; a search yields after each text, an encoder after each piece.
+//! (What a pooled connection to the database has to say is heard by the worker on which it was made.)
 //!
 //! HTTP/1.1 alone is spoken: TLS, and HTTP/2 with it, is the business of the proxy in front.
 

@@ -5,7 +5,7 @@
 //! concerns. So whoever has heard everything up to `N` knows for each user the last change of it. And a
 //! batch sets the sequence before it commits: if the sequence stands at `N`, nothing beyond `N` is
 //! committed, and there is nothing else to know. To ask the sequence is one small query for everybody
-//! who waits, and makes what was read before as good as what is read now.
+//! on a thread who waits, and makes what was read before as good as what is read now.
 //!
 //! What is heard may be late; the comparison with the sequence finds that. PostgreSQL delivers a
 //! notification to whoever sees its commit already, so what was heard before a read is in the read's

@@ -40,8 +40,8 @@ pub const BATCH_MAX: usize = 256;
 /// Callers for whom one look at the sequence is enough: it costs the same for any number.
 const LAST_GIVEN_BATCH_MAX: usize = 1024;
 
-/// How long a look at the sequence may be waited for, which takes a moment; after it the database is
-/// asked for the answer itself.
+/// How long a look at the sequence may wait to begin: the one before takes a moment. After it the database
+/// is asked for the answer itself.
 const LAST_GIVEN_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Callers answered by one query for pages with data: at about 1 MiB each, this bounds the memory
@@ -212,7 +212,7 @@ impl Changes {
 }
 
 impl Readers {
-    /// `waiting_max` callers of each kind may wait; a listener keeps up to date what was `heard`.
+    /// `waiting_max` callers of each kind may wait, and for looks of each thread; a listener keeps up to date what was `heard`.
     pub fn new(waiting_max: usize, heard: Arc<Heard>) -> Self {
         let (pages, pages_intake) = queue("pages", waiting_max, BATCH_MAX, WAIT_MAX);
         let (data, data_intake) = queue("pages_with_messages", waiting_max, DATA_BATCH_MAX, WAIT_MAX);
