@@ -25,7 +25,7 @@ use tokio::{
 pub struct Limits {
     /// Names the queue in metrics.
     pub name: &'static str,
-    /// Requests that may wait; one more is refused at once.
+    /// Requests that may wait behind the first; one more is refused at once.
     pub waiting_max: usize,
     /// Requests in one batch.
     pub batch_max: usize,
@@ -187,12 +187,18 @@ impl<Q, A> Clone for Batches<Q, A> {
 }
 
 impl<Q, A> Intake<Q, A> {
-    /// Waits for the next request, and leaves it for the next batch.
+    /// Waits for the next request whose caller is still there, and leaves it for the next batch.
     async fn hold_first(&mut self) -> Option<()> {
-        if self.held.is_none() {
-            self.held = Some(self.receiver.recv().await?);
+        loop {
+            match &self.held {
+                None => self.held = Some(self.receiver.recv().await?),
+                Some(held) if held.begin.is_closed() => {
+                    self.held = None;
+                    self.meters.waiting.decrement(1.0);
+                }
+                Some(_) => return Some(()),
+            }
         }
-        Some(())
     }
 
     fn take(&mut self) -> Vec<Begun<Q, A>> {
@@ -205,8 +211,11 @@ impl<Q, A> Intake<Q, A> {
                 self.held = Some(next);
                 break;
             }
-            weight += next.weight;
-            batch.extend(next.begin(&self.meters));
+            let of_next = next.weight;
+            if let Some(begun) = next.begin(&self.meters) {
+                weight += of_next;
+                batch.push(begun);
+            }
         }
         if !batch.is_empty() {
             self.meters.batch_size.record(batch.len() as f64);

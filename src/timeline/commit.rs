@@ -14,7 +14,7 @@ use crate::{
     store::{self, Lane, Session, timeline::Next},
 };
 
-/// The longest that the way to the commit, or the commit, may take. The server's own limits are
+/// The longest that entering, the way to the commit, or the commit may take. The server's own limits are
 /// shorter; this one is for a connection on which nothing arrives any more.
 const STEP_TIME_MAX: Duration = Duration::from_secs(20);
 

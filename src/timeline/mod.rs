@@ -34,7 +34,7 @@
 //!
 //! # What made it fast, and what did not
 //! Measured by `make bench` on 2 cores, with PostgreSQL and the load on them. What pays is the batch:
-//! with 256 connections 2.7 times as many sends as pgbench commits beside them with 64 clients and five
+//! with 256 connections three times as many sends as pgbench commits beside them with 64 clients and five
 //! statements each. One statement for everything but what is rare, numbers that are given from memory
 //! instead of drawn row by row, and prepared statements to begin with, serve the small batches. A batch
 //! that is taken with the lock in hand, and not before, has a third more commands with 64 connections.

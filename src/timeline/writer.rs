@@ -1,8 +1,9 @@
 //! The writers: tasks that carry out batch after batch, and never guess an outcome.
 //!
-//! A process has two, which take turns: while one carries out its batch, the other waits for the lock. Whoever
-//! gets it takes all commands that wait by then: so the lock is handed over without a break, and batches are
-//! as large as they can be. Only one waits for the lock at a time, or it would find nothing left to do.
+//! A process has two, which take turns: while one carries out its batch, the other waits for the lock.
+//! Whoever gets it takes all commands that wait by then: so the lock is handed over without a break, and
+//! batches are as large as they can be. Only one waits for its next batch at a time, or the other would
+//! find nothing left to do.
 
 use std::{sync::Arc, time::Duration};
 
@@ -78,10 +79,12 @@ impl Writer {
             let (batch, began) = (batches.take().await, Instant::now());
             drop(turn);
             match entered {
-                Some(entered) => self.settle(batch, entered).await,
+                Some(entered) => {
+                    self.settle(batch, entered).await;
+                    metrics::histogram!("messages_batch_seconds").record(began.elapsed().as_secs_f64());
+                }
                 None => refuse(batch, &Setback::Unavailable),
             }
-            metrics::histogram!("messages_batch_seconds").record(began.elapsed().as_secs_f64());
         }
     }
 
@@ -98,7 +101,7 @@ impl Writer {
     }
 
     /// Carries out a batch and answers its callers; splits it where one command spoils it, and where
-    /// it is more than one transaction should write. (An empty one ends its transaction.)
+    /// it is more than one transaction should write. (Of an empty one only the transaction is ended.)
     async fn settle(&mut self, batch: Vec<Begin>, entered: Entered) {
         let (mut todo, mut entered) = (vec![batch], Some(entered));
         while let Some(mut batch) = todo.pop() {
@@ -152,8 +155,8 @@ impl Writer {
         Err(Setback::Unavailable)
     }
 
-    /// One attempt in one transaction, which has entered the lane if there is one. After a failure its connection is gone, and with it whatever
-    /// the transaction held.
+    /// One attempt in one transaction, which may have entered the lane. After a failure its connection is
+    /// gone, and with it whatever the transaction held.
     async fn attempt(
         &mut self,
         commands: &[&Command],

@@ -74,7 +74,7 @@ impl Database {
         .await;
     }
 
-    /// Waits until a batch has begun and waits for the lane.
+    /// Waits until a writer waits for the lane.
     pub async fn until_writer_waits(&self) {
         eventually("the writer waits for the lane", async || {
             let waiting = self

@@ -24,7 +24,7 @@ pub enum Cut {
 pub struct Proxy {
     port: u16,
     /// Which COMMIT from now on is cut; zero: none.
-    armed: Arc<AtomicUsize>,
+    armed: Arc<AtomicBool>,
     cuts: Arc<AtomicUsize>,
     /// Whether new connections are refused once one was cut.
     closes: Arc<AtomicBool>,
@@ -59,12 +59,7 @@ impl Proxy {
 
     /// Cuts one connection at its next COMMIT.
     pub fn arm(&self) {
-        self.arm_nth(1);
-    }
-
-    /// Cuts one connection at the `nth` COMMIT from now.
-    pub fn arm_nth(&self, nth: usize) {
-        self.armed.store(nth, Ordering::SeqCst);
+        self.armed.store(true, Ordering::SeqCst);
     }
 
     /// Refuses new connections once one was cut: the server stays out of reach.
@@ -88,11 +83,14 @@ fn address(database_url: &str) -> String {
     rest.split('/').next().expect("the URL has a host").to_owned()
 }
 
+/// What a writer calls its connection.
+const WRITER: &[u8] = b"messages writer";
+
 async fn carry(
     client: TcpStream,
     server: TcpStream,
     cut: Cut,
-    armed: Arc<AtomicUsize>,
+    armed: Arc<AtomicBool>,
     cuts: Arc<AtomicUsize>,
 ) {
     let (from_client, to_client) = client.into_split();
@@ -105,21 +103,23 @@ async fn carry(
     }
 }
 
-/// Forwards what the client says. A COMMIT is a simple query of its own, so it begins a packet.
+/// Forwards what the client says. It names itself in its first packet; a COMMIT is a simple query of its
+/// own, so it begins a packet.
 async fn carry_requests(
     mut client: OwnedReadHalf,
     mut server: OwnedWriteHalf,
     cut: Cut,
-    armed: &AtomicUsize,
+    armed: &AtomicBool,
     committing: oneshot::Sender<()>,
     cuts: &AtomicUsize,
 ) {
-    let mut committing = Some(committing);
+    let (mut committing, mut is_writer) = (Some(committing), false);
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = client.read(&mut buffer).await {
         let packet = &buffer[..length];
+        is_writer = is_writer || packet.windows(WRITER.len()).any(|word| word == WRITER);
         let is_commit = packet.first() == Some(&b'Q') && packet.ends_with(b"COMMIT\0");
-        if is_commit && is_due(armed) {
+        if is_writer && is_commit && armed.swap(false, Ordering::SeqCst) {
             match cut {
                 Cut::Commit => {
                     cuts.fetch_add(1, Ordering::SeqCst);
@@ -132,12 +132,6 @@ async fn carry_requests(
             return;
         }
     }
-}
-
-/// Counts a COMMIT; whether it is the one to be cut.
-fn is_due(armed: &AtomicUsize) -> bool {
-    let count_down = |left: usize| left.checked_sub(1);
-    armed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down) == Ok(1)
 }
 
 /// Forwards what the server says, until it answers the COMMIT that was to be cut.

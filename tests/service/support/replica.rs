@@ -140,7 +140,7 @@ impl Replica {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Waits until `count` requests wait in a queue, behind those that have begun.
+    /// Waits until `count` requests wait in a queue, and none of them has begun.
     pub async fn until_waiting(&self, queue: &str, count: f64) {
         let label = format!("queue=\"{queue}\"");
         super::eventually("the requests wait", async || {
