@@ -76,13 +76,10 @@ impl Writer {
                 return;
             }
             let entered = self.enter().await;
-            let (batch, began) = (batches.take().await, Instant::now());
+            let batch = batches.take().await;
             drop(turn);
             match entered {
-                Some(entered) => {
-                    self.settle(batch, entered).await;
-                    metrics::histogram!("messages_batch_seconds").record(began.elapsed().as_secs_f64());
-                }
+                Some(entered) => self.settle(batch, entered).await,
                 None => refuse(batch, &Setback::Unavailable),
             }
         }
@@ -105,9 +102,11 @@ impl Writer {
     async fn settle(&mut self, batch: Vec<Begin>, entered: Entered) {
         let (mut todo, mut entered) = (vec![batch], Some(entered));
         while let Some(mut batch) = todo.pop() {
+            let began = Instant::now();
             let commands: Vec<_> = batch.iter().map(|begun| &begun.request).collect();
             match self.results(&commands, entered.take()).await {
                 Ok(results) => {
+                    metrics::histogram!("messages_batch_seconds").record(began.elapsed().as_secs_f64());
                     let rest = batch.split_off(results.len());
                     answer(batch, results);
                     todo.extend((!rest.is_empty()).then_some(rest));
