@@ -23,7 +23,7 @@ use crate::{
     live::{Hub, Limits, Listener, Live},
     outbox::{BrokerConfig, Publisher},
     search::{self, Indexer},
-    store::{self, PgConnection, Purpose, Session},
+    store::{self, Database, Pool, Purpose, Session},
     sync::{Heard, Readers, WayIn},
     telemetry,
     timeline::{Timeline, Writer},
@@ -41,7 +41,10 @@ const CONNECT_ATTEMPTS_MAX: u32 = 30;
 const HTTP_THREADS_MAX: usize = 8;
 
 /// How often what is not counted as it happens is measured.
-const MEASURE_PERIOD: Duration = Duration::from_secs(5);
+const MEASURE_PERIOD: Duration = Duration::from_secs(3);
+
+/// After so many measurements what is left of old batches is deleted: about once a minute.
+const FORGET_ROUNDS: u64 = 20;
 
 /// Runs the service until it is told to stop.
 pub async fn serve(config: ServeConfig) -> Outcome {
@@ -63,25 +66,25 @@ pub async fn serve(config: ServeConfig) -> Outcome {
     let metrics = telemetry::metrics()?;
     let secret = &secret.messages_secret;
     let signer = Signer::new(secret)?;
-    let database_url = database.database_url.expose_secret();
+    let database = database.open()?;
     raise_limit_of_descriptors();
-    migrated(database_url).await?;
+    migrated(&database).await?;
 
     let mut life = Lifecycle::default();
-    let timeline = spawn_writers(&mut life, database_url, write_queue_max)?;
+    let timeline = spawn_writers(&mut life, &database, write_queue_max);
     let heard = Arc::new(Heard::default());
-    let ways_in = spawn_readers(&mut life, database_url, read_queue_max, Arc::clone(&heard))?;
+    let ways_in = spawn_readers(&mut life, &database, read_queue_max, Arc::clone(&heard));
     let limits = Limits { total_max: live_connections_max, per_user_max: live_connections_per_user_max };
-    let (hub, outbox_wake) = spawn_listener(&mut life, database_url, limits, heard)?;
-    let pool = store::pool(database_url)?;
-    let broker = spawn_publisher(&mut life, database_url, events, outbox_wake)?;
-    spawn_indexer(&mut life, database_url, timeline.clone())?;
+    let (hub, outbox_wake) = spawn_listener(&mut life, &database, limits, heard);
+    let reads = database.reads();
+    let broker = spawn_publisher(&mut life, &database, events, outbox_wake);
+    spawn_indexer(&mut life, &database, timeline.clone());
     let stop = life.stop();
-    let measuring = measure(pool.clone(), broker.clone(), metrics.clone());
+    let measuring = measure(reads.clone(), timeline.clone(), broker.clone(), metrics.clone());
     life.spawn("meter", async move { stop.run_until_cancelled(measuring).await.unwrap_or(()) });
 
     let callers = known_callers(callers)?;
-    let authenticator = Authenticator::new(callers, signer.clone(), pool.clone(), now)?;
+    let authenticator = Authenticator::new(callers, signer.clone(), reads.clone(), now)?;
     let parts = Parts {
         timeline,
         authenticator: Arc::new(authenticator),
@@ -89,8 +92,8 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         signer,
         tickets: Arc::new(Tickets::new(secret, now)),
         digester: Arc::new(Digester::new(secret)),
-        pool,
-        search_pool: store::search_pool(database_url)?,
+        reads,
+        searches: database.searches(),
         broker,
         metrics,
         clock: now,
@@ -158,7 +161,7 @@ fn known_callers(config: CallersConfig) -> Result<auth::Config, Box<dyn Error>> 
 
 /// Creates an application, and prints its token, which is shown this once.
 pub async fn create_application(config: &CreateApplicationConfig) -> Outcome {
-    let mut session = migrated(config.database.database_url.expose_secret()).await?;
+    let mut session = migrated(&config.database.open()?).await?;
     let connection = session.connection().await?;
     let (application, token) = auth::create_application(connection, &config.name).await?;
     println!("application {}\ntoken {}", application.id.0, token.token);
@@ -168,65 +171,61 @@ pub async fn create_application(config: &CreateApplicationConfig) -> Outcome {
 /// Starts what hears the commits of all replicas; gives what it wakes.
 fn spawn_listener(
     life: &mut Lifecycle,
-    database_url: &str,
+    database: &Database,
     limits: Limits,
     heard: Arc<Heard>,
-) -> store::Result<(Arc<Hub>, Arc<Notify>)> {
+) -> (Arc<Hub>, Arc<Notify>) {
     let (hub, outbox_wake) = (Arc::new(Hub::new(limits)), Arc::new(Notify::new()));
-    let listener = Listener::new(database_url, heard, Arc::clone(&hub), Arc::clone(&outbox_wake))?;
+    let waking = (Arc::clone(&hub), Arc::clone(&outbox_wake));
+    let listener = Listener::new(database.clone(), heard, waking.0, waking.1);
     life.spawn("listener", listener.run(life.stop()));
-    Ok((hub, outbox_wake))
+    (hub, outbox_wake)
 }
 
 /// Starts what carries out changes; `waiting_max` may wait.
-fn spawn_writers(
-    life: &mut Lifecycle,
-    database_url: &str,
-    waiting_max: usize,
-) -> store::Result<Timeline> {
+fn spawn_writers(life: &mut Lifecycle, database: &Database, waiting_max: usize) -> Timeline {
     let (timeline, commands) = Timeline::new(waiting_max);
-    for writer in Writer::pair(|| Session::new(database_url, Purpose::Writing))? {
+    for writer in Writer::pair(database, timeline.progress()) {
         life.spawn("writer", writer.run(commands.clone()));
     }
-    Ok(timeline)
+    timeline
 }
 
 /// Starts what answers reads; `waiting_max` of each kind may wait, and of looks at the sequence for each
 /// thread. Gives a way in for each thread that serves HTTP.
 fn spawn_readers(
     life: &mut Lifecycle,
-    database_url: &str,
+    database: &Database,
     waiting_max: usize,
     heard: Arc<Heard>,
-) -> store::Result<Vec<WayIn>> {
+) -> Vec<WayIn> {
     let readers = Readers::new(waiting_max, heard);
     let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(HTTP_THREADS_MAX));
-    let ways_in = (0..threads).map(|_| readers.way_in(database_url)).collect::<store::Result<_>>()?;
-    for (name, task) in readers.tasks(database_url)? {
+    let ways_in = (0..threads).map(|_| readers.way_in(database)).collect();
+    for (name, task) in readers.tasks(database) {
         life.spawn(name, task);
     }
-    Ok(ways_in)
+    ways_in
 }
 
 /// Starts what indexes texts; it rests while changes wait.
-fn spawn_indexer(life: &mut Lifecycle, database_url: &str, timeline: Timeline) -> store::Result<()> {
-    let session = Session::new(database_url, Purpose::Indexing)?;
+fn spawn_indexer(life: &mut Lifecycle, database: &Database, timeline: Timeline) {
+    let session = database.session(Purpose::Indexing);
     let indexer = Indexer::new(session, Arc::new(move || timeline.waiting()));
     life.spawn("indexer", indexer.run(life.stop()));
-    Ok(())
 }
 
 /// Starts what publishes events, where a broker is configured.
 fn spawn_publisher(
     life: &mut Lifecycle,
-    database_url: &str,
+    database: &Database,
     events: EventsConfig,
     wake: Arc<Notify>,
-) -> store::Result<Broker> {
+) -> Broker {
     let EventsConfig { amqp_url, amqp_exchange, amqp_routing_key, amqp_queue, amqp_queue_type } = events;
     let Some(url) = amqp_url else {
         tracing::warn!("AMQP_URL is not set: events wait in the database");
-        return Ok(Broker::NotConfigured);
+        return Broker::NotConfigured;
     };
     let config = BrokerConfig {
         url,
@@ -236,62 +235,81 @@ fn spawn_publisher(
         queue_type: amqp_queue_type,
     };
     let connected = Arc::new(AtomicBool::new(false));
-    let session = Session::new(database_url, Purpose::Publishing)?;
+    let session = database.session(Purpose::Publishing);
     let publisher = Publisher::new(session, config, wake, Arc::clone(&connected));
     life.spawn("publisher", publisher.run(life.stop()));
-    Ok(Broker::Configured { connected })
+    Broker::Configured { connected }
 }
 
-/// Measures what is not counted as it happens, and lets the recorder fold what it has collected,
-/// which nobody else does where nobody asks for the metrics.
-async fn measure(pool: store::PgPool, broker: Broker, metrics: PrometheusHandle) {
-    loop {
-        if let Ok(mut connection) = pool.acquire().await {
-            if let Ok(backlog) = store::outbox::backlog(&mut connection).await {
-                let age = backlog.oldest.map_or(0.0, |oldest| (backlog.now - oldest).as_seconds_f64());
-                metrics::gauge!("messages_outbox_events").set(backlog.events as f64);
-                metrics::gauge!("messages_outbox_oldest_seconds").set(age);
-            }
-            if let Ok(pending) = store::search::count_pending(&mut connection).await {
-                metrics::gauge!("messages_search_pending").set(pending as f64);
-            }
+/// Measures what is not counted as it happens, keeps the queue of notifications moving, and lets the
+/// recorder fold what it has collected, which nobody else does where nobody asks for the metrics.
+async fn measure(reads: Pool, timeline: Timeline, broker: Broker, metrics: PrometheusHandle) {
+    for round in 0_u64.. {
+        if let Err(error) = measure_database(&reads).await {
+            tracing::warn!(%error, "the database cannot be measured");
         }
+        if round % FORGET_ROUNDS == 0 {
+            // Whatever fails here fails above as well, and is tried again.
+            let _ =
+                reads.read(async |connection| store::timeline::forget_batches(connection).await).await;
+        }
+        let stalled_for = timeline.progress().stalled_for().as_secs_f64();
+        metrics::gauge!("messages_writes_stalled_seconds").set(stalled_for);
         metrics::gauge!("messages_broker_connected").set(f64::from(u8::from(broker.is_publishing())));
         metrics.run_upkeep();
         sleep(MEASURE_PERIOD).await;
     }
 }
 
+async fn measure_database(reads: &Pool) -> store::Result<()> {
+    let measuring = reads.read(async |connection| {
+        let usage = store::wakeups::pulse(connection).await?;
+        let backlog = store::outbox::backlog(connection).await?;
+        Ok((usage, backlog, store::search::count_pending(connection).await?))
+    });
+    let (usage, backlog, pending) = measuring.await?;
+    let age = backlog.oldest.map_or(0.0, |oldest| (backlog.now - oldest).as_seconds_f64());
+    metrics::gauge!("messages_notification_queue_usage").set(usage);
+    metrics::gauge!("messages_outbox_events").set(backlog.events as f64);
+    metrics::gauge!("messages_outbox_oldest_seconds").set(age);
+    metrics::gauge!("messages_search_pending").set(pending as f64);
+    Ok(())
+}
+
 /// Brings the schema up to date.
 pub async fn migrate(config: &DatabaseConfig) -> Outcome {
-    migrated(config.database_url.expose_secret()).await?;
+    migrated(&config.open()?).await?;
     println!("the schema is up to date");
     Ok(())
 }
 
 /// Waits for the database, checks it, and runs the migrations under their own lock.
-async fn migrated(database_url: &str) -> Result<Session, Box<dyn Error>> {
-    let mut session = Session::new(database_url, Purpose::Migrating)?;
-    let connection = connected(&mut session).await?;
+async fn migrated(database: &Database) -> Result<Session, Box<dyn Error>> {
+    let mut session = database.session(Purpose::Migrating);
+    connect(&mut session).await?;
+    database.require_own_sessions().await?;
+    let connection = session.connection().await?;
     let encoding = store::encoding(connection).await?;
     if encoding != "UTF8" {
         return Err(format!("the database's encoding is {encoding}; it must be UTF8").into());
     }
     store::MIGRATIONS.run(&mut *connection).await?;
-    store::timeline::forget_writers(connection).await?;
+    // The first connection on the present schema finds out whether the database has another history.
+    database.session(Purpose::Announcing).connection().await?;
     Ok(session)
 }
 
-async fn connected(session: &mut Session) -> store::Result<&mut PgConnection> {
+/// Waits for a database that may just have been started; what waiting does not mend is told at once.
+async fn connect(session: &mut Session) -> store::Result<()> {
     for _ in 1..CONNECT_ATTEMPTS_MAX {
         match session.connection().await {
-            Ok(_) => break,
-            Err(error) if error.is_unavailable() => tracing::warn!(%error, "waiting for the database"),
-            Err(error) => return Err(error),
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_lasting() => return Err(error),
+            Err(error) => tracing::warn!(%error, "waiting for the database"),
         }
         sleep(CONNECT_PAUSE).await;
     }
-    session.connection().await
+    session.connection().await.map(|_| ())
 }
 
 /// Prints a user's token.
@@ -319,7 +337,7 @@ fn raise_limit_of_descriptors() {
 
 /// Lifts the sequences above what was given out before a restore.
 pub async fn advance_timeline(config: &AdvanceConfig) -> Outcome {
-    let mut session = migrated(config.database.database_url.expose_secret()).await?;
+    let mut session = migrated(&config.database.open()?).await?;
     let (mut lane, _) = session.enter_lane().await?;
     let (before, after) = store::timeline::advance(&mut lane, config.by).await?;
     lane.commit().await?;
@@ -329,7 +347,7 @@ pub async fn advance_timeline(config: &AdvanceConfig) -> Outcome {
 
 /// Drops the index of search, which is built anew by the running service.
 pub async fn rebuild_search(config: &DatabaseConfig) -> Outcome {
-    let mut session = migrated(config.database_url.expose_secret()).await?;
+    let mut session = migrated(&config.open()?).await?;
     let messages = search::rebuild(session.connection().await?).await?;
     println!("{messages} messages are being indexed anew");
     Ok(())

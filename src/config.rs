@@ -3,11 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     domain::{Title, UserId},
     outbox::QueueType,
+    store::{BadUrl, Database},
     telemetry::LogFormat,
 };
 
@@ -111,6 +112,12 @@ pub struct DatabaseConfig {
     /// PostgreSQL, as postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: SecretString,
+}
+
+impl DatabaseConfig {
+    pub fn open(&self) -> Result<Database, BadUrl> {
+        Database::at(self.database_url.expose_secret())
+    }
 }
 
 #[derive(Debug, Args)]

@@ -64,6 +64,29 @@ fn describe() {
     );
     describe_gauge!("messages_queue_waiting", "Requests that wait for their batch, by queue");
     describe_histogram!("messages_batch_seconds", Unit::Seconds, "Time that a batch of changes took");
+    describe_counter!(
+        "messages_batch_failures_total",
+        "Batches of changes that failed at the database, by reason; most succeed when tried again"
+    );
+    describe_gauge!(
+        "messages_writes_stalled_seconds",
+        Unit::Seconds,
+        "Time that changes have waited without any commit"
+    );
+    describe_gauge!(
+        "messages_database_connections_in_use",
+        "Connections that are in use, by pool: 8 for reads and 4 for searches at the most"
+    );
+    describe_gauge!(
+        "messages_notification_queue_usage",
+        "How full the queue of notifications of the PostgreSQL server is, from 0 to 1"
+    );
+    describe_counter!(
+        "messages_history_branches_total",
+        "Failovers and restores that this replica was the first to find: commits may be lost"
+    );
+    describe_gauge!("messages_search_pending", "Changes of texts that are not indexed yet");
+    describe_counter!("messages_search_indexed_total", "Changes of texts that were indexed");
     describe_counter!("messages_events_published_total", "Events that the broker has confirmed");
     describe_gauge!("messages_outbox_events", "Events that wait for the broker, counted up to 100,000");
     describe_gauge!(

@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("search", &["domain", "store"]),
     ("auth", &["domain", "store"]),
     ("live", &["domain", "store", "sync", "batching"]),
-    ("config", &["domain", "outbox", "telemetry"]),
+    ("config", &["domain", "outbox", "store", "telemetry"]),
     ("web", &[]),
     ("http", &["domain", "timeline", "sync", "live", "auth", "search", "store", "batching", "web"]),
 ];

@@ -11,12 +11,15 @@ use tokio::time::{Instant, sleep_until};
 use super::Error;
 use crate::{
     domain::{ApplicationId, Title},
-    store::{self, PgConnection, PgPool, applications::Application},
+    store::{self, PgConnection, Pool, applications::Application},
 };
 
 /// How long a hash is trusted. A token that was replaced ends on every replica within this time and
 /// a read; a stream that it has opened, within a second more.
 const HASH_LIFETIME: Duration = Duration::from_secs(2);
+
+/// How long it is trusted that an application exists.
+const EXISTENCE_LIFETIME: Duration = Duration::from_secs(2);
 
 /// A token that is not the known one is a reason to read again, this long after the last read: so
 /// whoever guesses waits.
@@ -85,9 +88,9 @@ impl Fingerprint {
 
 /// Knows which applications exist, and the hashes of their tokens.
 pub struct Applications {
-    pool: PgPool,
+    pool: Pool,
     known: Cache<ApplicationId, Known>,
-    /// Applications never cease to exist: these need not be asked for again.
+    /// Those that were there a moment ago. A restore may have lost one, and its tokens end with it.
     existing: Cache<ApplicationId, ()>,
 }
 
@@ -100,9 +103,10 @@ struct Known {
 }
 
 impl Applications {
-    pub fn new(pool: PgPool) -> Self {
-        let known = Cache::builder().max_capacity(APPLICATIONS_MAX).time_to_live(HASH_LIFETIME).build();
-        Self { pool, known, existing: Cache::new(APPLICATIONS_MAX) }
+    pub fn new(pool: Pool) -> Self {
+        let known = Cache::builder().max_capacity(APPLICATIONS_MAX).time_to_live(HASH_LIFETIME);
+        let existing = Cache::builder().max_capacity(APPLICATIONS_MAX).time_to_live(EXISTENCE_LIFETIME);
+        Self { pool, known: known.build(), existing: existing.build() }
     }
 
     /// The application that a token stands for, if it looks like one of an application.
@@ -163,10 +167,9 @@ impl Applications {
 
     async fn read(&self, application: ApplicationId) -> Result<Known, Error> {
         let read = Instant::now();
-        let reading = async {
-            let mut connection = store::acquire(&self.pool).await?;
-            store::applications::token_hash(&mut connection, application).await
-        };
+        let reading = self
+            .pool
+            .read(async |connection| store::applications::token_hash(connection, application).await);
         let found = reading.await.map_err(|error| {
             tracing::warn!(%error, "the tokens of applications cannot be read");
             Error::DatabaseUnavailable

@@ -23,7 +23,7 @@ use tokio::time::sleep;
 
 use crate::{
     domain::{ApplicationId, Clock, UserId},
-    store::PgPool,
+    store::Pool,
 };
 use applications::{Applications, Fingerprint, is_same_secret};
 use introspection::Introspection;
@@ -144,7 +144,7 @@ impl Authenticator {
     pub fn new(
         config: Config,
         signer: Signer,
-        pool: PgPool,
+        pool: Pool,
         clock: Clock,
     ) -> Result<Self, reqwest::Error> {
         // For the client; where the process has one already, that one serves as well.

@@ -122,8 +122,8 @@ pub async fn create_application(
     body: JsonBody<NewName>,
 ) -> Answer {
     let name = body.acceptable()?.0.checked()?;
-    let mut connection = service.connection().await?;
-    let (stored, ApplicationToken { token, .. }) = create(&mut connection, &name).await?;
+    let creating = service.read(async |connection| create(connection, &name).await);
+    let (stored, ApplicationToken { token, .. }) = creating.await?;
     let id = stored.id;
     let mut response = secret(accept.media_type, Application::new(stored, Some(token)));
     let location = HeaderValue::try_from(format!("/applications/{}", id.0));
@@ -149,9 +149,10 @@ pub async fn list_applications(
     accept: Accept<PlainJson>,
     params: ListParams<i64>,
 ) -> Answer {
-    let mut connection = service.connection().await?;
     let after = ApplicationId(params.after.unwrap_or(0));
-    let found = store::applications::list(&mut connection, after, params.limit + 1).await?;
+    let reading = service
+        .read(async |connection| store::applications::list(connection, after, params.limit + 1).await);
+    let found = reading.await?;
     let page = Page::cut(found, params.limit, |last| last.id.0);
     let applications = page.items.into_iter().map(|stored| Application::new(stored, None)).collect();
     Ok(Json(accept.media_type, ApplicationList { applications, next: page.next }).into_response())
@@ -175,9 +176,7 @@ pub async fn get_application(
     accept: Accept<PlainJson>,
     id: ApplicationPath,
 ) -> Answer {
-    let mut connection = service.connection().await?;
-    let found = store::applications::find(&mut connection, id.known()?).await?;
-    answer(accept.media_type, found)
+    answer(accept.media_type, find(&service, id.known()?).await?)
 }
 
 /// Renames an application.
@@ -201,9 +200,7 @@ pub async fn rename_application(
     body: JsonBody<Name>,
 ) -> Answer {
     let name = body.acceptable()?.checked()?;
-    let mut connection = service.connection().await?;
-    let renamed = store::applications::rename(&mut connection, id.known()?, &name).await?;
-    answer(accept.media_type, renamed)
+    answer(accept.media_type, rename(&service, id.known()?, &name).await?)
 }
 
 /// Makes a new token for an application. The old one ends at once, on other replicas within 5 seconds.
@@ -226,9 +223,9 @@ pub async fn replace_application_token(
 ) -> Answer {
     let id = id.known()?;
     let ApplicationToken { token, hash } = ApplicationToken::generate(id);
-    let mut connection = service.connection().await?;
-    let replaced = store::applications::replace_token(&mut connection, id, &hash).await?;
-    let stored = replaced.ok_or_else(Problem::not_found)?;
+    let replacing =
+        service.read(async |connection| store::applications::replace_token(connection, id, &hash).await);
+    let stored = replacing.await?.ok_or_else(Problem::not_found)?;
     service.authenticator.forget(id).await;
     Ok(secret(accept.media_type, Application::new(stored, Some(token))))
 }
@@ -249,8 +246,7 @@ pub async fn get_own_application(
     OwnApplication(id): OwnApplication,
     accept: Accept<PlainJson>,
 ) -> Answer {
-    let mut connection = service.connection().await?;
-    answer(accept.media_type, store::applications::find(&mut connection, id).await?)
+    answer(accept.media_type, find(&service, id).await?)
 }
 
 /// Renames the application that calls.
@@ -272,8 +268,15 @@ pub async fn rename_own_application(
     body: JsonBody<Name>,
 ) -> Answer {
     let name = body.acceptable()?.checked()?;
-    let mut connection = service.connection().await?;
-    answer(accept.media_type, store::applications::rename(&mut connection, id, &name).await?)
+    answer(accept.media_type, rename(&service, id, &name).await?)
+}
+
+async fn find(service: &Service, id: ApplicationId) -> Result<Option<Stored>, Problem> {
+    service.read(async |connection| store::applications::find(connection, id).await).await
+}
+
+async fn rename(service: &Service, id: ApplicationId, name: &Title) -> Result<Option<Stored>, Problem> {
+    service.read(async |connection| store::applications::rename(connection, id, name).await).await
 }
 
 fn answer(media_type: &'static str, found: Option<Stored>) -> Answer {

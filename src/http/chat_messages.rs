@@ -171,7 +171,8 @@ async fn id_of(
 ) -> Result<MessageId, Problem> {
     caller.actor()?;
     let (chat, number) = path.known()?;
-    let mut connection = service.connection().await?;
-    let id = store::history::id_in_chat(&mut connection, caller.application, chat, number).await?;
-    id.ok_or_else(Problem::not_found)
+    let reading = service.read(async |connection| {
+        store::history::id_in_chat(connection, caller.application, chat, number).await
+    });
+    reading.await?.ok_or_else(Problem::not_found)
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{self, ChatNumber, UserId},
-    store::{self, PgConnection},
+    store,
     timeline::{Action, How},
 };
 
@@ -83,14 +83,12 @@ pub async fn list_chats(
     params: ListParams<i64>,
 ) -> Answer {
     let (member, after) = (caller.actor()?, ChatNumber(params.after.unwrap_or(0)));
-    let mut connection = service.connection().await?;
     let (application, limit) = (caller.application, params.limit + 1);
-    let found = match &member {
-        None => store::chats::list(&mut connection, application, after, limit).await?,
-        Some(user) => {
-            store::chats::list_of_member(&mut connection, application, user, after, limit).await?
-        }
-    };
+    let reading = service.read(async |connection| match &member {
+        None => store::chats::list(connection, application, after, limit).await,
+        Some(user) => store::chats::list_of_member(connection, application, user, after, limit).await,
+    });
+    let found = reading.await?;
     let page = Page::cut(found, params.limit, |last| last.number.0);
     let chats = page.items.iter().map(representation::Chat::from).collect();
     Ok(Json(accept.media_type, ChatList { chats, next: page.next }).into_response())
@@ -111,7 +109,7 @@ pub async fn get_chat(
     accept: Accept<PlainJson>,
     number: ChatPath,
 ) -> Answer {
-    let chat = visible_chat(&mut *service.connection().await?, &caller, &number).await?;
+    let chat = visible_chat(&service, &caller, &number).await?;
     Ok(representation::chat(accept.media_type, &chat))
 }
 
@@ -165,11 +163,12 @@ pub async fn list_members(
     number: ChatPath,
     params: ListParams<UserId>,
 ) -> Answer {
-    let mut connection = service.connection().await?;
-    let chat = visible_chat(&mut connection, &caller, &number).await?;
-    let (after, limit) = (params.after.as_ref(), params.limit + 1);
-    let found =
-        store::members::list(&mut connection, caller.application, chat.number, after, limit).await?;
+    let chat = visible_chat(&service, &caller, &number).await?.number;
+    let (application, after, limit) = (caller.application, params.after.as_ref(), params.limit + 1);
+    let reading = service.read(async |connection| {
+        store::members::list(connection, application, chat, after, limit).await
+    });
+    let found = reading.await?;
     let page = Page::cut(found, params.limit, |last| last.user.as_str().to_owned());
     let members = page.items.iter().map(Into::into).collect();
     Ok(Json(accept.media_type, MemberList { members, next: page.next }).into_response())
@@ -230,11 +229,13 @@ pub async fn remove_member(
 
 /// The chat that a path names, if the caller may know of it.
 pub async fn visible_chat(
-    connection: &mut PgConnection,
+    service: &Service,
     caller: &Caller,
     number: &ChatPath,
 ) -> Result<domain::Chat, Problem> {
-    let (member, number) = (caller.actor()?, number.known()?);
-    let found = store::chats::find(connection, caller.application, member.as_ref(), number).await?;
-    found.ok_or_else(Problem::not_found)
+    let (application, member, number) = (caller.application, caller.actor()?, number.known()?);
+    let reading = service.read(async |connection| {
+        store::chats::find(connection, application, member.as_ref(), number).await
+    });
+    reading.await?.ok_or_else(Problem::not_found)
 }

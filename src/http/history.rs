@@ -41,18 +41,11 @@ pub async fn list_personal_messages(
     params: HistoryParams,
 ) -> Answer {
     let (user, other) = (caller.user()?, other.checked()?);
-    let HistoryParams { span, limit } = params;
-    let mut connection = service.connection().await?;
-    let found = store::history::of_conversation(
-        &mut connection,
-        caller.application,
-        &user,
-        &other,
-        span,
-        limit + 1,
-    )
-    .await?;
-    Ok(answer(accept.media_type, found, limit))
+    let (application, HistoryParams { span, limit }) = (caller.application, params);
+    let reading = service.read(async |connection| {
+        store::history::of_conversation(connection, application, &user, &other, span, limit + 1).await
+    });
+    Ok(answer(accept.media_type, reading.await?, limit))
 }
 
 /// Lists the messages of a chat by their numbers, the newest first.
@@ -75,11 +68,11 @@ pub async fn list_chat_messages(
     params: HistoryParams,
 ) -> Answer {
     let HistoryParams { span, limit } = params;
-    let mut connection = service.connection().await?;
-    let chat = visible_chat(&mut connection, &caller, &number).await?.number;
-    let found =
-        store::history::of_chat(&mut connection, caller.application, chat, span, limit + 1).await?;
-    Ok(answer(accept.media_type, found, limit))
+    let chat = visible_chat(&service, &caller, &number).await?.number;
+    let reading = service.read(async |connection| {
+        store::history::of_chat(connection, caller.application, chat, span, limit + 1).await
+    });
+    Ok(answer(accept.media_type, reading.await?, limit))
 }
 
 fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Response {

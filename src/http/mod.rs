@@ -66,7 +66,7 @@ use crate::{
     auth::{Authenticator, Signer, Tickets, Validity},
     domain::Clock,
     live::Live,
-    store::{self, PgPool, PoolConnection},
+    store::{self, PgConnection, Pool},
     sync::Sync,
     timeline::{Action, Command, Done, Timeline},
 };
@@ -96,8 +96,8 @@ pub struct Parts {
     pub signer: Signer,
     pub tickets: Arc<Tickets>,
     pub digester: Arc<Digester>,
-    pub pool: PgPool,
-    pub search_pool: PgPool,
+    pub reads: Pool,
+    pub searches: Pool,
     pub broker: Broker,
     pub metrics: PrometheusHandle,
     pub clock: Clock,
@@ -142,9 +142,12 @@ impl Service {
         Ok(self.timeline.submit(command).await?)
     }
 
-    /// A connection for a plain read.
-    async fn connection(&self) -> Result<PoolConnection, Problem> {
-        Ok(store::acquire(&self.pool).await?)
+    /// Does what is neither on the timeline nor coalesced, on a connection that is shared.
+    async fn read<T>(
+        &self,
+        read: impl AsyncFnOnce(&mut PgConnection) -> store::Result<T>,
+    ) -> Result<T, Problem> {
+        Ok(self.reads.read(read).await?)
     }
 
     /// Waits until what was opened under a token must end.

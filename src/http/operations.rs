@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::{Service, media, representation::Json};
-use crate::store;
+use crate::{store, timeline::WriteState};
 
 /// How long the database may take to show that it is there.
 const READINESS_TIME_MAX: Duration = Duration::from_secs(2);
@@ -24,6 +24,9 @@ pub struct Health {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = DatabaseState, required = false)]
     database: Option<DatabaseState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = WritesState, required = false)]
+    writes: Option<WritesState>,
     /// Events wait in the database while nobody publishes; so this is reported and not required.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = BrokerState, required = false)]
@@ -41,7 +44,34 @@ enum HealthStatus {
 #[serde(rename_all = "camelCase")]
 enum DatabaseState {
     Available,
+    /// It is away, or what answers cannot be worked with: the log says which.
     Unavailable,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+enum WritesState {
+    Available,
+    /// The database has no more room.
+    DiskFull,
+    /// The database takes no changes at present.
+    ReadOnly,
+    /// Changes fail for another reason, which the log tells.
+    Failing,
+    /// Changes wait, and for 8 seconds none was committed.
+    Stalled,
+}
+
+impl From<WriteState> for WritesState {
+    fn from(state: WriteState) -> Self {
+        match state {
+            WriteState::Available => Self::Available,
+            WriteState::DiskFull => Self::DiskFull,
+            WriteState::ReadOnly => Self::ReadOnly,
+            WriteState::Failing => Self::Failing,
+            WriteState::Stalled => Self::Stalled,
+        }
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -60,24 +90,36 @@ pub enum BrokerState {
     (status = 200, description = "It does", body = Health, content_type = "application/json"),
 ))]
 pub async fn get_liveness() -> Response {
-    let health = Health { status: HealthStatus::Up, database: None, broker: None };
+    let health = Health { status: HealthStatus::Up, database: None, writes: None, broker: None };
     Json(media::JSON, health).into_response()
 }
 
-/// Tells whether requests can be served: the database is required, the broker is reported.
+/// Tells whether requests can be served: the database must be a primary that takes changes; the broker is
+/// reported.
+///
+/// What the last changes have shown is told for 15 seconds, so that a replica that is not ready is tried
+/// again.
 #[utoipa::path(get, path = "/health/ready", tag = "operations", responses(
     (status = 200, description = "They can", body = Health, content_type = "application/json"),
-    (status = 503, description = "They cannot: the database is away", body = Health, content_type = "application/json"),
+    (status = 503, description = "They cannot: the database is away, or takes no changes", body = Health, content_type = "application/json"),
 ))]
 pub async fn get_readiness(State(service): State<Service>) -> Response {
-    let looking = timeout(READINESS_TIME_MAX, store::is_available(&service.pool));
-    let is_available = looking.await.unwrap_or(false);
-    let (code, status, database) = if is_available {
-        (StatusCode::OK, HealthStatus::Up, DatabaseState::Available)
+    let looking = service.reads.read(async |connection| store::is_primary(connection).await);
+    let is_primary =
+        timeout(READINESS_TIME_MAX, looking).await.is_ok_and(|found| found.unwrap_or(false));
+    let writes = service.timeline.progress().state();
+    let (code, status) = if is_primary && writes == WriteState::Available {
+        (StatusCode::OK, HealthStatus::Up)
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, HealthStatus::Down, DatabaseState::Unavailable)
+        (StatusCode::SERVICE_UNAVAILABLE, HealthStatus::Down)
     };
-    let health = Health { status, database: Some(database), broker: Some(service.broker.state()) };
+    let database = if is_primary { DatabaseState::Available } else { DatabaseState::Unavailable };
+    let health = Health {
+        status,
+        database: Some(database),
+        writes: Some(writes.into()),
+        broker: Some(service.broker.state()),
+    };
     (code, Json(media::JSON, health)).into_response()
 }
 

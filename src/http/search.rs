@@ -21,7 +21,6 @@ use super::{
 use crate::{
     domain::{Invalid, UserId},
     search::{self, Hit, Place},
-    store,
 };
 
 /// Searches the caller's messages, the newest first.
@@ -80,7 +79,7 @@ pub async fn search_chat(
 
 /// A chat, if the caller may read it.
 async fn chat_of(service: &Service, caller: &Caller, chat: &ChatPath) -> Result<Place, Problem> {
-    let chat = visible_chat(&mut *service.connection().await?, caller, chat).await?;
+    let chat = visible_chat(service, caller, chat).await?;
     Ok(Place::Chat(chat.number))
 }
 
@@ -92,9 +91,12 @@ async fn found(
     params: SearchParams,
 ) -> Answer {
     let SearchParams { query, before, limit, .. } = params;
-    let mut connection = store::acquire(&service.search_pool).await?;
     let wanted = usize::try_from(limit + 1).expect("a limit was checked");
-    let hits = search::find(&mut connection, caller.application, place, &query, before, wanted).await?;
+    let mut lease = service.searches.take().await?;
+    let connection = lease.connection();
+    let hits = search::find(connection, caller.application, place, &query, before, wanted).await?;
+    // A search that did not end well may still be at work on its connection, which is closed then.
+    lease.give_back();
     Ok(answer(media_type, hits, limit))
 }
 

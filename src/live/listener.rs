@@ -5,19 +5,16 @@
 //! the timeline has come announced anew, on a connection of its own, since what it has heard so far
 //! counts no more.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions};
-use tokio::{
-    sync::Notify,
-    time::{sleep, timeout},
-};
+use sqlx::postgres::{PgListener, PgNotification};
+use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Hub;
 use crate::{
     store::{
-        self, CONNECT_TIME_MAX, Purpose, Session, connect_options,
+        self, Database, Purpose, Session,
         outbox::WAKE_CHANNEL,
         wakeups::{self, Wakeup},
     },
@@ -27,9 +24,6 @@ use crate::{
 /// The pause before the next attempt to listen.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long it may take until a new connection listens.
-const LISTEN_TIME_MAX: Duration = Duration::from_secs(6);
-
 /// How long it may take to have the timeline's last timestamp announced; longer than the wait for the
 /// lane's lock.
 const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(20);
@@ -37,13 +31,13 @@ const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(20);
 /// The pause after an announcement: whatever voids what is known may do it many times a second.
 const ANNOUNCE_PAUSE: Duration = Duration::from_millis(500);
 
-/// A connection on which nothing was heard for this long is replaced: it may be dead, and asking
-/// it would interrupt the read of a notification.
-const QUIET_MAX: Duration = Duration::from_secs(60);
+/// A connection on which nothing was heard for this long is replaced: it is dead, since every replica
+/// sends a [pulse](wakeups::PULSE_CHANNEL) several times as often.
+const QUIET_MAX: Duration = Duration::from_secs(12);
 
 /// Hears the notifications of all replicas and wakes who waits for them.
 pub struct Listener {
-    options: PgConnectOptions,
+    database: Database,
     announcing: Session,
     heard: Arc<Heard>,
     hub: Arc<Hub>,
@@ -52,15 +46,9 @@ pub struct Listener {
 
 impl Listener {
     /// `outbox` is notified whenever there may be new events.
-    pub fn new(
-        database_url: &str,
-        heard: Arc<Heard>,
-        hub: Arc<Hub>,
-        outbox: Arc<Notify>,
-    ) -> store::Result<Self> {
-        let options = connect_options(database_url, Purpose::Listening)?;
-        let announcing = Session::new(database_url, Purpose::Announcing)?;
-        Ok(Self { options, announcing, heard, hub, outbox })
+    pub fn new(database: Database, heard: Arc<Heard>, hub: Arc<Hub>, outbox: Arc<Notify>) -> Self {
+        let announcing = database.session(Purpose::Announcing);
+        Self { database, announcing, heard, hub, outbox }
     }
 
     /// Listens until `stop`.
@@ -78,29 +66,23 @@ impl Listener {
     /// Listens until the connection is lost or has long been quiet. It is thrown away then, with
     /// its pool: the library's own reconnect would be silent about what it has missed, and its
     /// farewell on a dead connection would keep the pool's one place.
-    async fn listen(&mut self) -> Result<(), sqlx::Error> {
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(CONNECT_TIME_MAX)
-            .connect_lazy_with(self.options.clone());
-        let connecting = async {
-            let mut listener = PgListener::connect_with(&pool).await?;
-            listener.eager_reconnect(false);
-            listener.listen_all([wakeups::CHANNEL, WAKE_CHANNEL]).await?;
-            Ok::<_, sqlx::Error>(listener)
-        };
-        let listener = timeout(LISTEN_TIME_MAX, connecting).await.map_err(|_| lost())??;
+    async fn listen(&mut self) -> store::Result<Infallible> {
+        // Finds the primary, and says why where there is none.
+        self.announcing.connection().await?;
+        let channels = [wakeups::CHANNEL, WAKE_CHANNEL, wakeups::PULSE_CHANNEL];
+        let listener = self.database.listen(channels).await?;
         self.heard.begin_era();
         self.outbox.notify_one();
         self.hub.wake(&Wakeup::EVERYBODY);
         let Self { announcing, heard, hub, outbox, .. } = self;
-        let hearing = hear_all(listener, |notification| {
-            if notification.channel() == WAKE_CHANNEL {
-                return outbox.notify_one();
+        let hearing = hear_all(listener, |notification| match notification.channel() {
+            WAKE_CHANNEL => outbox.notify_one(),
+            wakeups::PULSE_CHANNEL => {}
+            _ => {
+                let wakeup = Wakeup::parse(notification.payload());
+                heard.hear(&wakeup);
+                hub.wake(&wakeup);
             }
-            let wakeup = Wakeup::parse(notification.payload());
-            heard.hear(&wakeup);
-            hub.wake(&wakeup);
         });
         tokio::select! {
             result = hearing => result,
@@ -109,15 +91,16 @@ impl Listener {
     }
 }
 
-/// Hears notifications until the connection is lost or has long been quiet.
+/// Hears notifications until the connection is lost or has long been quiet, which is an error.
 async fn hear_all(
     mut listener: PgListener,
     mut hear: impl FnMut(&PgNotification),
-) -> Result<(), sqlx::Error> {
-    while let Ok(heard) = timeout(QUIET_MAX, listener.try_recv()).await {
-        hear(&heard?.ok_or_else(lost)?);
+) -> store::Result<Infallible> {
+    let lost = || store::Error::timed_out("the connection of the listener is lost");
+    loop {
+        let heard = store::in_time(QUIET_MAX, async { Ok(listener.try_recv().await?) }).await?;
+        hear(&heard.ok_or_else(lost)?);
     }
-    Ok(())
 }
 
 /// Has how far the timeline has come announced in every era, until that succeeds.
@@ -136,8 +119,4 @@ async fn announce_eras(session: &mut Session, heard: &Heard) -> Infallible {
         session.discard();
         sleep(ANNOUNCE_PAUSE).await;
     }
-}
-
-fn lost() -> sqlx::Error {
-    io::Error::from(io::ErrorKind::UnexpectedEof).into()
 }

@@ -35,8 +35,17 @@ impl ApplicationRow {
 }
 
 /// Draws the id of a new application, which its token is to name.
+///
+/// Users' tokens name their application by this id alone, so it must never be given again, not even
+/// after a restore has set the sequence back: its upper bits are the seconds since 2026, by the clock of
+/// the database, and the lower 12 tell apart those of one second.
 pub async fn next_id(connection: &mut PgConnection) -> Result<ApplicationId> {
-    let id = sqlx::query_scalar!(r#"SELECT nextval('application_ids') AS "id!""#);
+    let id = sqlx::query_scalar!(
+        r#"
+        SELECT (extract(epoch FROM clock_timestamp() - timestamptz '2026-01-01Z')::bigint << 12)
+                   | (nextval('application_ids') & 4095) AS "id!"
+        "#
+    );
     Ok(ApplicationId(id.fetch_one(connection).await?))
 }
 

@@ -24,6 +24,8 @@ pub struct Batch<'a> {
     pub updates: &'a [NewUpdate<'a>],
     /// The part of the timeline that it takes.
     pub stretch: Stretch,
+    /// Whether the commit notifies anybody.
+    pub notifies: bool,
     /// The last id that it gives, where it has new messages.
     pub last_id: Option<MessageId>,
 }
@@ -54,6 +56,8 @@ pub async fn finish(
     let users: Vec<_> = updates.iter().map(|update| update.user.as_str()).collect();
     let timestamps: Vec<_> = updates.iter().map(|update| update.timestamp.0).collect();
     let ids: Vec<_> = updates.iter().map(|update| update.message.0).collect();
+    let notifications =
+        if batch.notifies { wakeups::notifications(stretch, concerned) } else { Vec::new() };
     sqlx::query_file!(
         "src/store/batch.sql",
         &rows.applications,
@@ -84,7 +88,7 @@ pub async fn finish(
         stretch.last.0,
         batch.last_id.map(|id| id.0),
         wakeups::CHANNEL,
-        &wakeups::notifications(stretch, concerned),
+        &notifications,
     )
     .fetch_one(lane.connection())
     .await?;

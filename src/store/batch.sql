@@ -45,9 +45,8 @@ told AS (
     SELECT * FROM unnest($20::bigint[], $21::text[], $22::bigint[], $23::bigint[])
 ),
 recorded AS (
-    INSERT INTO writers (writer, batch, committed)
+    INSERT INTO batches (writer, batch, committed)
     VALUES ($24, $25, clock_timestamp())
-    ON CONFLICT (writer) DO UPDATE SET batch = excluded.batch, committed = excluded.committed
 )
 SELECT setval('timeline', $26)    AS "timestamp!",
        setval('message_ids', $27) AS "id",

@@ -1,4 +1,7 @@
 //! The table `chats`.
+//!
+//! How many messages a chat has is the number of its newest one, and not a column: a row that every
+//! message rewrote would leave its versions behind while any old snapshot is open.
 
 use std::sync::Arc;
 
@@ -58,8 +61,12 @@ pub async fn load(
     let rows = sqlx::query_as!(
         ChatRow,
         r#"
-        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created, c.messages,
-               c.members
+        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created,
+               coalesce((
+                   SELECT m.number FROM messages AS m
+                   WHERE m.application_id = c.application_id AND m.chat_number = c.number
+                   ORDER BY m.number DESC LIMIT 1
+               ), 0) AS "messages!", c.members
         FROM unnest($1::bigint[], $2::bigint[]) AS wanted (application_id, number)
         JOIN chats AS c USING (application_id, number)
         "#,
@@ -78,8 +85,8 @@ pub async fn load_last(
     applications: impl Iterator<Item = ApplicationId>,
 ) -> Result<Vec<(ApplicationId, ChatNumber)>> {
     let applications: Vec<_> = applications.map(|application| application.0).collect();
-    let last = sqlx::query!("SELECT id, chats FROM applications WHERE id = ANY($1)", &applications)
-        .map(|row| (ApplicationId(row.id), ChatNumber(row.chats)))
+    let last = sqlx::query!("SELECT id, last_chat FROM applications WHERE id = ANY($1)", &applications)
+        .map(|row| (ApplicationId(row.id), ChatNumber(row.last_chat)))
         .fetch_all(lane.connection())
         .await?;
     Ok(last)
@@ -95,21 +102,22 @@ pub async fn insert(lane: &mut Lane, new: &[NewChat<'_>]) -> Result<()> {
         r#"
         WITH numbered AS (
             UPDATE applications AS a
-            SET chats = last.number
+            SET last_chat = last.number,
+                chats     = a.chats + last.count
             FROM (
-                SELECT application_id, max(number) AS number
+                SELECT application_id, max(number) AS number, count(*) AS count
                 FROM unnest($1::bigint[], $2::bigint[]) AS new (application_id, number)
                 GROUP BY application_id
             ) AS last
             WHERE a.id = last.application_id
         )
         INSERT INTO chats (
-            application_id, number, timestamp, name, owner, created, messages, members, creator,
+            application_id, number, timestamp, name, owner, created, members, creator,
             idempotency_key, request_digest
         )
         SELECT * FROM unnest(
             $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[],
-            $7::bigint[], $8::integer[], $9::text[], $10::text[], $11::bytea[]
+            $7::integer[], $8::text[], $9::text[], $10::bytea[]
         )
         "#,
         &rows.applications,
@@ -118,7 +126,6 @@ pub async fn insert(lane: &mut Lane, new: &[NewChat<'_>]) -> Result<()> {
         &rows.names as &[&str],
         &rows.owners as &[Option<&str>],
         &rows.created,
-        &rows.messages,
         &rows.members,
         &creators as &[Option<&str>],
         &keys as &[Option<&str>],
@@ -129,7 +136,7 @@ pub async fn insert(lane: &mut Lane, new: &[NewChat<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Stores what changes of chats, and new messages in them, change.
+/// Stores what changes of chats change.
 pub async fn update<'a>(
     lane: &mut Lane,
     changed: impl Iterator<Item = (ApplicationId, &'a Chat)>,
@@ -141,12 +148,10 @@ pub async fn update<'a>(
         SET timestamp = new.timestamp,
             name      = new.name,
             owner     = new.owner,
-            messages  = new.messages,
             members   = new.members
         FROM unnest(
-            $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],
-            $7::integer[]
-        ) AS new (application_id, number, timestamp, name, owner, messages, members)
+            $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[]
+        ) AS new (application_id, number, timestamp, name, owner, members)
         WHERE c.application_id = new.application_id AND c.number = new.number
         "#,
         &rows.applications,
@@ -154,7 +159,6 @@ pub async fn update<'a>(
         &rows.timestamps,
         &rows.names as &[&str],
         &rows.owners as &[Option<&str>],
-        &rows.messages,
         &rows.members,
     )
     .execute(lane.connection())
@@ -172,10 +176,15 @@ pub async fn list(
     let rows = sqlx::query_as!(
         ChatRow,
         r#"
-        SELECT application_id, number, timestamp, name, owner, created, messages, members
-        FROM chats
-        WHERE application_id = $1 AND number > $2
-        ORDER BY number
+        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created,
+               coalesce((
+                   SELECT m.number FROM messages AS m
+                   WHERE m.application_id = c.application_id AND m.chat_number = c.number
+                   ORDER BY m.number DESC LIMIT 1
+               ), 0) AS "messages!", c.members
+        FROM chats AS c
+        WHERE c.application_id = $1 AND c.number > $2
+        ORDER BY c.number
         LIMIT $3
         "#,
         application.0,
@@ -198,8 +207,12 @@ pub async fn list_of_member(
     let rows = sqlx::query_as!(
         ChatRow,
         r#"
-        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created, c.messages,
-               c.members
+        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created,
+               coalesce((
+                   SELECT m.number FROM messages AS m
+                   WHERE m.application_id = c.application_id AND m.chat_number = c.number
+                   ORDER BY m.number DESC LIMIT 1
+               ), 0) AS "messages!", c.members
         FROM (
             SELECT chat_number
             FROM chat_members
@@ -231,8 +244,12 @@ pub async fn find(
     let row = sqlx::query_as!(
         ChatRow,
         r#"
-        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created, c.messages,
-               c.members
+        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created,
+               coalesce((
+                   SELECT m.number FROM messages AS m
+                   WHERE m.application_id = c.application_id AND m.chat_number = c.number
+                   ORDER BY m.number DESC LIMIT 1
+               ), 0) AS "messages!", c.members
         FROM chats AS c
         WHERE c.application_id = $1 AND c.number = $3
           AND ($2::text IS NULL OR EXISTS (
@@ -259,7 +276,6 @@ struct Columns<'a> {
     names: Vec<&'a str>,
     owners: Vec<Option<&'a str>>,
     created: Vec<OffsetDateTime>,
-    messages: Vec<i64>,
     members: Vec<i32>,
 }
 
@@ -273,7 +289,6 @@ impl<'a> Columns<'a> {
             columns.names.push(chat.name.as_str());
             columns.owners.push(chat.owner.as_ref().map(UserId::as_str));
             columns.created.push(chat.created);
-            columns.messages.push(chat.messages);
             columns.members.push(chat.members);
         }
         columns

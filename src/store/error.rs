@@ -1,5 +1,7 @@
 //! What can go wrong between the service and its database.
 
+use sqlx::error::DatabaseError;
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Debug, thiserror::Error)]
@@ -7,21 +9,70 @@ pub enum Error {
     /// The database is away, overloaded, shutting down or too slow. It may be well again soon.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// Something answers that the service cannot work with.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// The database refused a statement for what it says: trying again changes nothing.
     #[error("the database refused a statement: {0}")]
     Refused(#[source] sqlx::Error),
 }
 
-/// Classes of SQLSTATE that speak of the server's state and not of the statement: connection,
-/// transaction state, rollback, resources, object state, operator's intervention, system.
-/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-const CLASSES_OF_THE_SERVER: [&str; 8] = ["08", "25", "28", "3D", "40", "53", "57", "58"];
+/// Why the service does not work with what answers at the database's address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("the database server is a standby: the service works on the primary alone")]
+    Standby,
+    #[error(
+        "the database server was replaced: it is on PostgreSQL's timeline {found}, and timeline \
+         {newest} was seen before"
+    )]
+    Replaced { found: i32, newest: i32 },
+    #[error(
+        "the setting {setting} does not hold on a connection to the database: a connection pooler on \
+         the way drops it; use the pooler in session mode, or connect to PostgreSQL directly"
+    )]
+    SettingLost { setting: &'static str },
+    #[error(
+        "a connection pooler in transaction mode is between the service and the database: use it in \
+         session mode, or connect to PostgreSQL directly"
+    )]
+    SharedSession,
+    #[error("the certificate of the database server is not accepted ({reason}): {advice}")]
+    Certificate { reason: String, advice: &'static str },
+    /// The server's own words: a wrong password, user or database.
+    #[error("the database server refused the connection: {0}")]
+    Denied(String),
+}
 
-/// A lock could not be had in time (class 55 is otherwise about the statement).
+impl Unfit {
+    /// Whether it stays so until somebody changes the configuration. A standby may be promoted.
+    pub fn is_lasting(&self) -> bool {
+        !matches!(self, Self::Standby | Self::Replaced { .. })
+    }
+}
+
+/// Classes of SQLSTATE that speak of the server's state and not of the statement: connection,
+/// transaction state, rollback, resources, limits of the server, object state, operator's
+/// intervention, system. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+const CLASSES_OF_THE_SERVER: [&str; 9] = ["08", "25", "28", "3D", "40", "53", "54", "57", "58"];
+
+/// A lock could not be acquired in time (class 55 is otherwise about the statement).
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// A statement ran into its limit of time.
 const QUERY_CANCELED: &str = "57014";
+
+/// No room is left on the server's disk.
+const DISK_FULL: &str = "53100";
+
+/// The transaction may only read.
+const READ_ONLY: &str = "25006";
+
+/// The queue of notifications is full, which PostgreSQL says at COMMIT.
+const PROGRAM_LIMIT_EXCEEDED: &str = "54000";
+
+/// What poolers answer with, whatever is wrong.
+const PROTOCOL_VIOLATION: &str = "08P01";
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
@@ -33,8 +84,6 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
             | sqlx::Error::BeginFailed => false,
             _ => true,
@@ -50,14 +99,93 @@ impl Error {
         Self::Unavailable(sqlx::Error::Io(error))
     }
 
+    /// An error of connecting: what only the configuration can mend is told apart from a server that
+    /// is away.
+    pub(super) fn of_connecting(error: sqlx::Error) -> Self {
+        if let Some(unfit) = certificate(&error) {
+            return unfit.into();
+        }
+        match error.as_database_error() {
+            Some(answer) if is_denial(answer) => Unfit::Denied(answer.message().to_owned()).into(),
+            _ => error.into(),
+        }
+    }
+
     /// Whether a statement was given up because it took too long.
     pub fn is_overdue(&self) -> bool {
+        self.has_code(QUERY_CANCELED)
+    }
+
+    pub fn is_disk_full(&self) -> bool {
+        self.has_code(DISK_FULL)
+    }
+
+    pub fn is_read_only(&self) -> bool {
+        self.has_code(READ_ONLY)
+    }
+
+    /// Whether a commit may have failed for its notifications alone.
+    pub fn is_limit_exceeded(&self) -> bool {
+        self.has_code(PROGRAM_LIMIT_EXCEEDED)
+    }
+
+    fn has_code(&self, code: &str) -> bool {
         let Self::Unavailable(error) = self else { return false };
-        error.as_database_error().and_then(|answer| answer.code()).as_deref() == Some(QUERY_CANCELED)
+        error.as_database_error().and_then(|answer| answer.code()).as_deref() == Some(code)
     }
 
     /// Whether the same statements may succeed on another connection or at another time.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Unfit(_))
+    }
+
+    /// Whether it stays so until somebody changes the configuration.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => false,
+            Self::Unfit(unfit) => unfit.is_lasting(),
+            Self::Refused(_) => true,
+        }
     }
 }
+
+/// Class 28 is a wrong user or password, 3D a database that does not exist. Poolers say all that they
+/// have to say under one code, so their words decide.
+fn is_denial(answer: &dyn DatabaseError) -> bool {
+    let (code, words) = (answer.code().unwrap_or_default(), answer.message());
+    let is_poolers = ["unsupported startup parameter", "no such database", "no such user"];
+    code.starts_with("28")
+        || code.starts_with("3D")
+        || code == PROTOCOL_VIOLATION && is_poolers.iter().any(|beginning| words.starts_with(beginning))
+}
+
+/// A certificate that TLS does not accept, with what to do about it.
+fn certificate(error: &sqlx::Error) -> Option<Unfit> {
+    let sqlx::Error::Io(error) = error else { return None };
+    let rustls::Error::InvalidCertificate(reason) = error.get_ref()?.downcast_ref()? else {
+        return None;
+    };
+    let reason = format!("{reason:?}");
+    let advice =
+        ADVICE.iter().find(|(part, _)| reason.contains(part)).map_or(ADVICE_OTHERWISE, |it| it.1);
+    Some(Unfit::Certificate { reason, advice })
+}
+
+/// What to do about a certificate, by a part of the reason why it is not accepted.
+const ADVICE: [(&str, &str); 5] = [
+    (
+        "CaUsedAsEndEntity",
+        "give the server a certificate that is not that of an authority, or set sslmode=require, which \
+         encrypts and does not verify",
+    ),
+    ("UnsupportedCertVersion", "give the server one of X.509 version 3, or set sslmode=disable"),
+    ("BadEncoding", "give the server one of X.509 version 3, or set sslmode=disable"),
+    (
+        "UnknownIssuer",
+        "set sslrootcert to the certificate of the authority that signed it, or sslmode=require, which \
+         encrypts and does not verify",
+    ),
+    ("NotValidForName", "connect by the name that it was made for, or set sslmode=verify-ca"),
+];
+
+const ADVICE_OTHERWISE: &str = "give the server another one, or set sslmode=disable";

@@ -15,6 +15,8 @@ const PREPARE: &str = "
                (SELECT last_value + is_called::int FROM message_ids) AS id,
                (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
 
+const UNPREPARE: &str = "DEALLOCATE take_lane; DEALLOCATE next_numbers";
+
 /// The lock stands in a statement of its own: each statement has its own snapshot, so what is read
 /// after it sees everything that was committed under it. (A snapshot taken while waiting would be
 /// older than the wait; hence READ COMMITTED, whatever the server's default is.)
@@ -56,6 +58,12 @@ impl Lane {
     /// Makes a connection one that can [enter](Self::enter).
     pub async fn prepare(connection: &mut PgConnection) -> Result<()> {
         connection.execute(sqlx::raw_sql(PREPARE)).await?;
+        Ok(())
+    }
+
+    /// Makes it one that has yet to be prepared.
+    pub(super) async fn unprepare(connection: &mut PgConnection) -> Result<()> {
+        connection.execute(sqlx::raw_sql(UNPREPARE)).await?;
         Ok(())
     }
 

@@ -5,7 +5,9 @@
 
 pub mod applications;
 pub mod batch;
+mod branch;
 pub mod chats;
+mod database;
 mod error;
 pub mod history;
 pub mod keys;
@@ -15,20 +17,24 @@ pub mod members;
 pub mod messages;
 pub mod outbox;
 pub mod pages;
+mod pool;
 pub mod search;
 mod session;
+mod terms;
 pub mod timeline;
 pub mod updates;
+mod url;
 pub mod wakeups;
 
-pub use error::{Error, Result};
+pub use database::{CONNECT_TIME_MAX, Database};
+pub use error::{Error, Result, Unfit};
 pub use lane::{Lane, announce};
 pub use lead::{Lead, try_lead};
-pub use session::{CONNECT_TIME_MAX, Purpose, Session, connect_options, in_time, pool, search_pool};
-pub use sqlx::{PgConnection, PgPool};
-
-/// A connection of a pool.
-pub type PoolConnection = sqlx::pool::PoolConnection<sqlx::Postgres>;
+pub use pool::{Lease, Pool};
+pub use session::{Purpose, Session};
+pub use sqlx::PgConnection;
+pub use terms::in_time;
+pub use url::BadUrl;
 
 use crate::domain::{ApplicationId, MessageId};
 
@@ -40,15 +46,10 @@ fn columns(ids: impl Iterator<Item = (ApplicationId, MessageId)>) -> (Vec<i64>, 
     ids.map(|(application, id)| (application.0, id.0)).unzip()
 }
 
-/// A connection for a plain read.
-pub async fn acquire(pool: &PgPool) -> Result<PoolConnection> {
-    // In a box: it takes 14 KiB, which every request would carry that may need it.
-    Ok(Box::pin(pool.acquire()).await?)
-}
-
-/// Whether the database answers.
-pub async fn is_available(pool: &PgPool) -> bool {
-    sqlx::query_scalar!(r#"SELECT TRUE AS "available!""#).fetch_one(pool).await.unwrap_or(false)
+/// Whether the server that answers is a primary, and so can be written to.
+pub async fn is_primary(connection: &mut PgConnection) -> Result<bool> {
+    let is_primary = sqlx::query_scalar!(r#"SELECT NOT pg_is_in_recovery() AS "is_primary!""#);
+    Ok(is_primary.fetch_one(connection).await?)
 }
 
 /// The encoding of the database's text.

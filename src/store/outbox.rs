@@ -40,8 +40,12 @@ pub struct Backlog {
 /// Where counting the backlog ends: a long one is not read through every few seconds.
 pub const BACKLOG_COUNT_MAX: i64 = 100_000;
 
-/// Inserts the events of a batch and wakes the publisher with its commit.
-pub async fn insert(lane: &mut Lane, new: impl Iterator<Item = NewEvents<'_>>) -> Result<()> {
+/// Inserts the events of a batch; where it `notifies`, its commit wakes the publisher.
+pub async fn insert(
+    lane: &mut Lane,
+    new: impl Iterator<Item = NewEvents<'_>>,
+    notifies: bool,
+) -> Result<()> {
     let (mut applications, mut timestamps, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut files, mut in_use, mut created) = (Vec::new(), Vec::new(), Vec::new());
     for change in new {
@@ -62,7 +66,7 @@ pub async fn insert(lane: &mut Lane, new: impl Iterator<Item = NewEvents<'_>>) -
                 $1::bigint[], $2::bigint[], $3::integer[], $4::text[], $5::boolean[], $6::timestamptz[]
             )
         )
-        SELECT pg_notify($7, '') AS "woken!: ()"
+        SELECT pg_notify($7, '') AS "woken!: ()" WHERE $8
         "#,
         &applications,
         &timestamps,
@@ -71,6 +75,7 @@ pub async fn insert(lane: &mut Lane, new: impl Iterator<Item = NewEvents<'_>>) -
         &in_use,
         &created,
         WAKE_CHANNEL,
+        notifies,
     )
     .execute(lane.connection())
     .await?;

@@ -1,10 +1,10 @@
-//! The sequences of the service and the record of what each writer committed last.
+//! The sequences of the service and the record of what was committed.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Lane, Result, wakeups};
+use super::{Lane, Result, branch};
 use crate::domain::{MessageId, Timestamp};
 
 /// The next timestamp and the next id, which the holder of the lane may give, and the time.
@@ -15,13 +15,15 @@ pub struct Next {
     pub now: OffsetDateTime,
 }
 
-/// The number of the batch that `writer` committed last. It is final: whoever holds the lane knows
-/// that every transaction that held it before has ended.
-pub async fn last_batch(lane: &mut Lane, writer: Uuid) -> Result<Option<i64>> {
-    let batch = sqlx::query_scalar!("SELECT batch FROM writers WHERE writer = $1", writer)
-        .fetch_optional(lane.connection())
-        .await?;
-    Ok(batch)
+/// Whether `writer` has committed its batch `number`. It is final: whoever holds the lane knows that
+/// every transaction that held it before has ended.
+pub async fn has_committed(lane: &mut Lane, writer: Uuid, number: i64) -> Result<bool> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM batches WHERE writer = $1 AND batch = $2) AS "found!""#,
+        writer,
+        number,
+    );
+    Ok(found.fetch_one(lane.connection()).await?)
 }
 
 /// Where the sequence stands: no timestamp that anybody has seen is larger.
@@ -32,32 +34,21 @@ pub async fn last_given(connection: &mut PgConnection) -> Result<Timestamp> {
     Ok(Timestamp(last.fetch_one(connection).await?))
 }
 
-/// Forgets writers that have committed nothing for a week: no process waits that long to learn
-/// what became of a batch.
-pub async fn forget_writers(connection: &mut PgConnection) -> Result<()> {
-    sqlx::query!("DELETE FROM writers WHERE committed < clock_timestamp() - interval '7 days'")
+/// Forgets batches that were committed more than ten minutes ago: no writer takes longer to learn what
+/// became of one.
+pub async fn forget_batches(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query!("DELETE FROM batches WHERE committed < clock_timestamp() - interval '10 minutes'")
         .execute(connection)
         .await?;
     Ok(())
 }
 
-/// Lifts both sequences by `count`, so that nothing that was given out before a restore is given
-/// out again, and tells all replicas that what they know may be of another history. Returns the last
-/// timestamp before and after.
+/// Lifts every counter by `count`, so that no number that was given before a restore is given again,
+/// and tells all replicas that nothing they have read counts any more. Returns the last timestamp
+/// before and after.
 pub async fn advance(lane: &mut Lane, count: i64) -> Result<(Timestamp, Timestamp)> {
-    let lifted = sqlx::query!(
-        r#"
-        SELECT timeline.last_value                                       AS "before!",
-               setval('timeline', timeline.last_value + $1::bigint)       AS "after!",
-               setval('message_ids', message_ids.last_value + $1::bigint) AS "ids!",
-               pg_notify($2, $3)                                          AS "woken!: ()"
-        FROM timeline, message_ids
-        "#,
-        count,
-        wakeups::CHANNEL,
-        wakeups::EVERYBODY,
-    )
-    .fetch_one(lane.connection())
-    .await?;
-    Ok((Timestamp(lifted.before), Timestamp(lifted.after)))
+    let before = last_given(lane.connection()).await?;
+    branch::lift(lane, count, count).await?;
+    let after = last_given(lane.connection()).await?;
+    Ok((before, after))
 }

@@ -6,12 +6,20 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use sqlx::PgConnection;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::Result;
 use crate::domain::{ApplicationId, Timestamp, UserId};
 
 /// The channel on which commits notify.
 pub const CHANNEL: &str = "updates";
+
+/// The channel on which every replica shows, every few seconds, that notifications still arrive.
+pub const PULSE_CHANNEL: &str = "pulse";
+
+/// The share of PostgreSQL's queue of notifications up to which pulses are sent.
+const QUEUE_USAGE_MAX: f64 = 0.9;
 
 /// Keys in one notification: 8 characters each, and PostgreSQL allows 7,999 bytes.
 const KEYS_MAX: usize = 900;
@@ -38,6 +46,23 @@ impl WakeKey {
     pub fn slot(self, slots: usize) -> usize {
         self.0 as usize % slots
     }
+}
+
+/// Sends a pulse, and tells how full PostgreSQL's queue of notifications is, from 0 to 1. All databases
+/// of a server share the queue, and whoever listens and stays in a transaction fills it.
+///
+/// Asking is what makes PostgreSQL free the room of what everybody has read: without it a queue that is
+/// full stays so, since nothing can be put into it any more.
+pub async fn pulse(connection: &mut PgConnection) -> Result<f64> {
+    let usage = sqlx::query_scalar!(r#"SELECT pg_notification_queue_usage() AS "usage!""#)
+        .fetch_one(&mut *connection)
+        .await?;
+    if usage < QUEUE_USAGE_MAX {
+        sqlx::query!(r#"SELECT pg_notify($1, '') AS "sent!: ()""#, PULSE_CHANNEL)
+            .execute(connection)
+            .await?;
+    }
+    Ok(usage)
 }
 
 /// A notification: who should look, when what they will find was written, and how far the timeline has

@@ -26,7 +26,7 @@ use crate::{
     batching::{self, Batches, Limits, NotDone, Queue},
     domain::{ApplicationId, Message, MessageId, Timestamp, UserId},
     store::{
-        self, Session,
+        self, Database,
         pages::{Entry, Page, PageRequest},
     },
 };
@@ -236,29 +236,29 @@ impl Readers {
 
     /// The way in for the callers of one thread, with the task that looks at the sequence for them: it
     /// belongs on the same thread, so that nobody else has to be woken for an answer that is known.
-    pub fn way_in(&self, database_url: &str) -> store::Result<WayIn> {
+    pub fn way_in(&self, database: &Database) -> WayIn {
         let (last_given, intake) =
             queue("last_given", self.waiting_max, LAST_GIVEN_BATCH_MAX, LAST_GIVEN_WAIT_MAX);
-        let session = Session::new(database_url, store::Purpose::Reading)?;
+        let session = database.session(store::Purpose::Reading);
         let task = Reader::<LastGiven>::task(session, Arc::clone(&self.shared.heard), intake);
-        Ok((Sync { shared: Arc::clone(&self.shared), last_given }, task))
+        (Sync { shared: Arc::clone(&self.shared), last_given }, task)
     }
 
     /// The tasks of the readers for all threads, named. Each ends when its queue is closed and empty.
-    pub fn tasks(self, database_url: &str) -> store::Result<Vec<(&'static str, Task)>> {
-        let session = || Session::new(database_url, store::Purpose::Reading);
+    pub fn tasks(self, database: &Database) -> Vec<(&'static str, Task)> {
+        let session = || database.session(store::Purpose::Reading);
         let heard = || Arc::clone(&self.shared.heard);
         let mut tasks = Vec::new();
         for _ in 0..READERS {
             let (pages, data) = (self.pages.clone(), self.pages_with_messages.clone());
             let messages = self.messages.clone();
             tasks.extend([
-                ("page reader", Reader::<Pages>::task(session()?, heard(), pages)),
-                ("data reader", Reader::<PagesWithMessages>::task(session()?, heard(), data)),
-                ("message reader", Reader::<Messages>::task(session()?, heard(), messages)),
+                ("page reader", Reader::<Pages>::task(session(), heard(), pages)),
+                ("data reader", Reader::<PagesWithMessages>::task(session(), heard(), data)),
+                ("message reader", Reader::<Messages>::task(session(), heard(), messages)),
             ]);
         }
-        Ok(tasks)
+        tasks
     }
 }
 

@@ -13,9 +13,9 @@ use crate::{
     },
 };
 
-/// The longest that a read may take. The server's own limits are shorter; this one is for a connection
-/// on which nothing arrives any more.
-const READ_TIME_MAX: Duration = Duration::from_secs(15);
+/// The longest that a read may take: a connection on which nothing arrives any more costs its callers this
+/// much.
+const READ_TIME_MAX: Duration = Duration::from_secs(6);
 
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 

@@ -14,9 +14,13 @@ use crate::{
     store::{self, Lane, Session, timeline::Next},
 };
 
-/// The longest that entering, the way to the commit, or the commit may take. The server's own limits are
-/// shorter; this one is for a connection on which nothing arrives any more.
-const STEP_TIME_MAX: Duration = Duration::from_secs(20);
+/// The longest that entering the lane may take. Commands do not wait for longer than that to begin, so to
+/// go on waiting for a lock that another replica holds would serve nobody.
+const ENTER_TIME_MAX: Duration = Duration::from_secs(6);
+
+/// The longest that the way to the commit, or the commit, may take: as long as the server's own limit for
+/// each statement. A connection on which nothing arrives any more holds up a batch for this long.
+const STEP_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What each command of a batch comes to, in their order. A batch that turns out to write too many
 /// rows has results for its first commands alone; nothing was done for the others.
@@ -39,19 +43,26 @@ pub enum Failure {
 
 /// Begins a transaction and waits for the lane's lock.
 pub async fn enter(session: &mut Session) -> store::Result<Entered> {
-    store::in_time(STEP_TIME_MAX, session.enter_lane()).await
+    store::in_time(ENTER_TIME_MAX, session.enter_lane()).await
 }
 
-/// Carries out a batch in one transaction, which records itself as `writer`'s batch `number`.
+/// How a batch is recorded in its own transaction, and whether its commit notifies.
+#[derive(Debug, Clone, Copy)]
+pub struct Record {
+    pub writer: Uuid,
+    /// Each attempt of a writer has its own.
+    pub number: i64,
+    pub notifies: bool,
+}
+
+/// Carries out a batch in one transaction.
 pub async fn carry_out(
     session: &mut Session,
     entered: Entered,
     commands: &[&Command],
-    writer: Uuid,
-    number: i64,
+    record: Record,
 ) -> Result<Results, Failure> {
-    let (lane, results) =
-        store::in_time(STEP_TIME_MAX, prepare(entered, commands, writer, number)).await?;
+    let (lane, results) = store::in_time(STEP_TIME_MAX, prepare(entered, commands, record)).await?;
     match store::in_time(STEP_TIME_MAX, lane.commit()).await {
         Ok(connection) => {
             session.give_back(connection);
@@ -65,13 +76,12 @@ pub async fn carry_out(
 async fn prepare(
     (mut lane, first): Entered,
     commands: &[&Command],
-    writer: Uuid,
-    number: i64,
+    record: Record,
 ) -> store::Result<(Lane, Results)> {
     let state = load(&mut lane, commands).await?;
     let (ledger, results) = Ledger::decide(state, commands, first);
     if !ledger.is_empty() {
-        ledger.store(&mut lane, writer, number).await?;
+        ledger.store(&mut lane, record).await?;
     }
     Ok((lane, results))
 }
@@ -79,11 +89,11 @@ async fn prepare(
 /// Whether `writer`'s batch `number` was committed. Taking the lane proves that the transaction
 /// that held it before, on whatever connection, has ended; so the answer is final.
 pub async fn was_committed(session: &mut Session, writer: Uuid, number: i64) -> store::Result<bool> {
-    store::in_time(STEP_TIME_MAX, async {
+    store::in_time(ENTER_TIME_MAX, async {
         let (mut lane, _) = session.enter_lane().await?;
-        let last = store::timeline::last_batch(&mut lane, writer).await?;
+        let has_committed = store::timeline::has_committed(&mut lane, writer, number).await?;
         session.give_back(lane.commit().await?);
-        Ok(last == Some(number))
+        Ok(has_committed)
     })
     .await
 }

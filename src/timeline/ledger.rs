@@ -5,12 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use uuid::Uuid;
-
 use super::{
     BATCH_ROWS_MAX,
     command::{Command, Done, How, Subject},
-    commit::Results,
+    commit::{Record, Results},
     decide::{Change, ChatChange, Creation, Decision, MessageChange, State, decide},
 };
 use crate::{
@@ -120,9 +118,6 @@ impl Ledger {
         if change.text_changed {
             self.new_texts.insert(key);
         }
-        if let Some(chat) = change.numbered_by {
-            self.chats.insert((application, chat.number), chat);
-        }
         self.messages.insert(key, change.message);
         change.files
     }
@@ -140,12 +135,12 @@ impl Ledger {
         self.chats.insert((application, number), chat);
     }
 
-    /// Writes a fixed number of statements, whatever the number of changes, and records that they are
-    /// `writer`'s batch `number`.
-    pub async fn store(&self, lane: &mut Lane, writer: Uuid, number: i64) -> store::Result<()> {
+    /// Writes a fixed number of statements, whatever the number of changes, and the record of the batch.
+    pub async fn store(&self, lane: &mut Lane, record: Record) -> store::Result<()> {
+        let Record { writer, number, notifies } = record;
         self.store_chats(lane).await?;
         if self.changes.iter().any(|entry| !entry.files.is_empty()) {
-            store::outbox::insert(lane, self.events()).await?;
+            store::outbox::insert(lane, self.events(), notifies).await?;
         }
         let (messages, updates) = (self.stored_messages(), self.personal_updates());
         let keys = updates.iter().map(|update| WakeKey::of(update.application, update.user));
@@ -157,6 +152,7 @@ impl Ledger {
             messages: &messages,
             updates: &updates,
             stretch: self.stretch(),
+            notifies,
             last_id: (!self.new_messages.is_empty()).then_some(MessageId(self.next.id.0 - 1)),
         };
         store::batch::finish(lane, batch, concerned.into_iter()).await

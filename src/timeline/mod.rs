@@ -29,6 +29,9 @@
 //! - *The answer to a COMMIT is lost.* It is not guessed: see [`commit`]. Only where the database
 //!   stays away is the caller told that the outcome is unknown.
 //! - *One command makes its batch fail.* The batch is split until that command is alone.
+//! - *PostgreSQL's queue of notifications is full.* It refuses every COMMIT that notifies, so the batch is
+//!   committed without. Nobody reads anything wrong: who has not been told looks at the sequence, and who
+//!   waits looks every few seconds.
 //! - *The process is told to stop.* The queue closes when the last handler is done; what waits is
 //!   still carried out and answered.
 //!
@@ -52,11 +55,13 @@ mod commit;
 mod decide;
 mod ledger;
 mod load;
+mod progress;
 mod writer;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use command::{Action, Command, Done, Draft, Expected, How, Idempotency, Subject, Target};
+pub use progress::{Progress, WriteState};
 pub use writer::Writer;
 
 use crate::{
@@ -100,6 +105,7 @@ type Answer = Result<Done, Error>;
 #[derive(Clone)]
 pub struct Timeline {
     queue: Queue<Command, Answer>,
+    progress: Arc<Progress>,
 }
 
 impl Timeline {
@@ -112,7 +118,12 @@ impl Timeline {
             weight_max: BATCH_ROWS_MAX,
             wait_max: WAIT_MAX,
         });
-        (Self { queue }, batches)
+        (Self { queue, progress: Arc::default() }, batches)
+    }
+
+    /// How the writers are doing.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
 
     /// How many commands wait for a batch.

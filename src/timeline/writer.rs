@@ -16,11 +16,12 @@ use uuid::Uuid;
 use super::{
     Answer, Error,
     command::Command,
-    commit::{self, Entered, Failure, Results},
+    commit::{self, Entered, Failure, Record, Results},
+    progress::{Progress, WriteState},
 };
 use crate::{
     batching::{Batches, Begun},
-    store::{self, Session},
+    store::{self, Database, Purpose, Session},
 };
 
 /// How often a batch is tried that fails for no reason of its own. The second attempt has a new
@@ -34,10 +35,17 @@ const OUTCOME_TIME_MAX: Duration = Duration::from_secs(15);
 /// The pause between two attempts to reach a database that is away.
 const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a writer goes on without notifications after PostgreSQL has refused them. What waits is found
+/// by looking meanwhile; to try with every batch would make each of them twice.
+const SILENCE: Duration = Duration::from_secs(3);
+
 /// Carries out commands, one batch at a time.
 pub struct Writer {
     session: Session,
     turns: Arc<Mutex<()>>,
+    progress: Arc<Progress>,
+    /// Until when its commits notify nobody.
+    silent_until: Option<Instant>,
     /// Names this writer among those of all processes.
     id: Uuid,
     /// The number of the last attempt; each attempt has its own.
@@ -56,15 +64,16 @@ type Begin = Begun<Command, Answer>;
 
 impl Writer {
     /// The writers of a process.
-    pub fn pair(mut session: impl FnMut() -> store::Result<Session>) -> store::Result<[Self; 2]> {
+    pub fn pair(database: &Database, progress: &Arc<Progress>) -> [Self; 2] {
         let turns = Arc::new(Mutex::new(()));
-        let sessions = [session()?, session()?];
-        Ok(sessions.map(|session| Self {
-            session,
+        [(); 2].map(|()| Self {
+            session: database.session(Purpose::Writing),
             turns: Arc::clone(&turns),
+            progress: Arc::clone(progress),
+            silent_until: None,
             id: Uuid::now_v7(),
             number: 0,
-        }))
+        })
     }
 
     /// Carries out batches until the queue is closed and empty.
@@ -75,6 +84,7 @@ impl Writer {
             if !batches.wait().await {
                 return;
             }
+            self.progress.begin();
             let entered = self.enter().await;
             let batch = batches.take().await;
             drop(turn);
@@ -82,6 +92,7 @@ impl Writer {
                 Some(entered) => self.settle(batch, entered).await,
                 None => refuse(batch, &Setback::Unavailable),
             }
+            self.progress.end();
         }
     }
 
@@ -90,7 +101,10 @@ impl Writer {
         for attempt in 1..=ATTEMPTS_MAX {
             match commit::enter(&mut self.session).await {
                 Ok(entered) => return Some(entered),
-                Err(error) => tracing::warn!(%error, attempt, "the lane cannot be entered"),
+                Err(error) => {
+                    tracing::warn!(%error, attempt, "the lane cannot be entered");
+                    self.progress.record_failure(WriteState::of_failure(&error));
+                }
             }
             self.session.discard();
         }
@@ -107,6 +121,7 @@ impl Writer {
             match self.results(&commands, entered.take()).await {
                 Ok(results) => {
                     metrics::histogram!("messages_batch_seconds").record(began.elapsed().as_secs_f64());
+                    self.progress.record_commit();
                     let rest = batch.split_off(results.len());
                     answer(batch, results);
                     todo.extend((!rest.is_empty()).then_some(rest));
@@ -142,9 +157,13 @@ impl Writer {
                 }
                 Err(Failure::BeforeCommit(error)) => {
                     tracing::warn!(%error, attempt, batch.size = commands.len(), "a batch failed");
+                    self.progress.record_failure(WriteState::of_failure(&error));
+                    self.fall_silent_after(&error);
                 }
                 Err(Failure::AtCommit(results, error)) => {
-                    tracing::warn!(%error, attempt, batch.size = commands.len(), "a commit went unanswered");
+                    tracing::warn!(%error, attempt, batch.size = commands.len(), "a commit failed");
+                    self.progress.record_failure(WriteState::of_failure(&error));
+                    self.fall_silent_after(&error);
                     if self.was_committed().await? {
                         return Ok(results);
                     }
@@ -152,6 +171,19 @@ impl Writer {
             }
         }
         Err(Setback::Unavailable)
+    }
+
+    /// A limit of the server that stops a commit is most likely that of its queue of notifications, which
+    /// sessions of others fill. Commits do without, for a while.
+    fn fall_silent_after(&mut self, error: &store::Error) {
+        if error.is_limit_exceeded() {
+            tracing::error!(%error, "commits notify nobody for a while: streams are late by some seconds");
+            self.silent_until = Some(Instant::now() + SILENCE);
+        }
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// One attempt in one transaction, which may have entered the lane. After a failure its connection is
@@ -162,13 +194,14 @@ impl Writer {
         entered: Option<Entered>,
     ) -> Result<Results, Failure> {
         self.number += 1;
-        let Self { session, id, number, .. } = self;
+        let record = Record { writer: self.id, number: self.number, notifies: !self.is_silent() };
+        let session = &mut self.session;
         let carrying_out = async {
             let entered = match entered {
                 Some(entered) => entered,
                 None => commit::enter(session).await?,
             };
-            commit::carry_out(session, entered, commands, *id, *number).await
+            commit::carry_out(session, entered, commands, record).await
         };
         let result = carrying_out.await;
         if result.is_err() {

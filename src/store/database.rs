@@ -1,0 +1,183 @@
+//! The database: where it is, and whether what answers there is the one that it was before.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, Connection, PgConnection,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
+
+use super::{
+    Error, Lane, Pool, Purpose, Result, Session, Unfit,
+    branch::{self, Branch},
+    terms::{self, in_time},
+    url::{self, BadUrl},
+};
+
+/// How long one server may take until a connection to it can be used.
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How long it may take to lift the counters, which waits for the lane's lock.
+const ADOPT_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Connections for plain reads (history, lists) and for what is rare: health, metrics, administration.
+const READ_CONNECTIONS_MAX: usize = 8;
+
+/// Connections for searches, so that expensive ones hold up nothing else.
+const SEARCH_CONNECTIONS_MAX: usize = 4;
+
+/// Connects to the database. Every connection of the service is made here, and is used only after it was
+/// found to be to the primary, on the service's terms, and on the branch of history that is remembered.
+#[derive(Clone)]
+pub struct Database(Arc<Shared>);
+
+struct Shared {
+    servers: Vec<PgConnectOptions>,
+    /// Which of them was the primary last.
+    primary: AtomicUsize,
+    /// The newest branch that this process has seen.
+    newest: Mutex<Option<Branch>>,
+}
+
+impl Database {
+    /// Reads a URL. Nothing is connected yet.
+    pub fn at(url: &str) -> std::result::Result<Self, BadUrl> {
+        let servers = url::parse(url)?.into_iter().map(with_logging).collect();
+        let shared = Shared { servers, primary: AtomicUsize::new(0), newest: Mutex::default() };
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// One worker's connection.
+    pub fn session(&self, purpose: Purpose) -> Session {
+        Session::new(self.clone(), purpose)
+    }
+
+    /// Connections for plain reads and for what is rare.
+    pub fn reads(&self) -> Pool {
+        Pool::new("reads", self.clone(), Purpose::Reading, READ_CONNECTIONS_MAX)
+    }
+
+    /// Connections for searches.
+    pub fn searches(&self) -> Pool {
+        Pool::new("searches", self.clone(), Purpose::Searching, SEARCH_CONNECTIONS_MAX)
+    }
+
+    /// A connection to the primary, which is looked for among all servers.
+    pub(super) async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
+        let mut connection = self.connect_unbranched(purpose).await?;
+        let branch = in_time(CONNECT_TIME_MAX, branch::current(&mut connection)).await?;
+        self.require_newest(branch)?;
+        let remembered = in_time(CONNECT_TIME_MAX, branch::remembered(&mut connection)).await?;
+        if remembered == Some(branch) {
+            return Ok(connection);
+        }
+        in_time(ADOPT_TIME_MAX, adopt(connection, branch)).await
+    }
+
+    /// As [`connect`](Self::connect), for a schema that may not have the row of the branch yet.
+    pub(super) async fn connect_unbranched(&self, purpose: Purpose) -> Result<PgConnection> {
+        let Shared { servers, primary, .. } = &*self.0;
+        let first = primary.load(Ordering::Relaxed);
+        let mut outcome = Err(Unfit::Standby.into());
+        for index in (0..servers.len()).map(|offset| (first + offset) % servers.len()) {
+            outcome = in_time(CONNECT_TIME_MAX, connect(&servers[index], purpose)).await;
+            if outcome.is_ok() {
+                primary.store(index, Ordering::Relaxed);
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// Listens on the server that was the primary last.
+    pub async fn listen(&self, channels: [&str; 3]) -> Result<PgListener> {
+        let server = &self.0.servers[self.0.primary.load(Ordering::Relaxed)];
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(CONNECT_TIME_MAX)
+            .after_connect(|connection, _| {
+                Box::pin(async {
+                    let settled = terms::settle(connection, Purpose::Listening).await;
+                    settled.map_err(|error| sqlx::Error::Configuration(error.into()))
+                })
+            })
+            .connect_lazy_with(named(server, Purpose::Listening));
+        in_time(2 * CONNECT_TIME_MAX, async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.eager_reconnect(false);
+            listener.listen_all(channels).await?;
+            Ok(listener)
+        })
+        .await
+    }
+
+    /// Proves that connections have server processes of their own, which a pooler may not give them.
+    pub async fn require_own_sessions(&self) -> Result<()> {
+        in_time(2 * CONNECT_TIME_MAX, async {
+            let mut one = self.connect_unbranched(Purpose::Migrating).await?;
+            let mut other = self.connect_unbranched(Purpose::Migrating).await?;
+            terms::require_own_sessions(&mut one, &mut other).await?;
+            // A server that waits for connections to end is told of it; what fails here is not needed.
+            let _ = tokio::join!(one.close(), other.close());
+            Ok(())
+        })
+        .await
+    }
+
+    /// A primary that was replaced may still answer, with its old history.
+    fn require_newest(&self, found: Branch) -> Result<()> {
+        let mut newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        match *newest {
+            Some(newest) if newest.system == found.system && newest.timeline > found.timeline => {
+                Err(Unfit::Replaced { found: found.timeline, newest: newest.timeline }.into())
+            }
+            _ => {
+                *newest = Some(found);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn with_logging(options: PgConnectOptions) -> PgConnectOptions {
+    options
+        .log_statements(tracing::log::LevelFilter::Trace)
+        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
+}
+
+/// Poolers refuse the startup parameter that is left out.
+fn named(server: &PgConnectOptions, purpose: Purpose) -> PgConnectOptions {
+    server.clone().application_name(purpose.name()).extra_float_digits(None)
+}
+
+async fn connect(server: &PgConnectOptions, purpose: Purpose) -> Result<PgConnection> {
+    let mut connection = named(server, purpose).connect().await.map_err(Error::of_connecting)?;
+    terms::settle(&mut connection, purpose).await?;
+    Ok(connection)
+}
+
+/// Makes the branch the remembered one; the counters are lifted where another one was.
+async fn adopt(mut connection: PgConnection, branch: Branch) -> Result<PgConnection> {
+    Lane::prepare(&mut connection).await?;
+    let (mut lane, _) = Lane::enter(connection).await?;
+    let is_another = branch::adopt(&mut lane, branch).await?;
+    let mut connection = lane.commit().await?;
+    // The connection may be used for entering the lane, which prepares the same statements.
+    Lane::unprepare(&mut connection).await?;
+    if is_another {
+        metrics::counter!("messages_history_branches_total").increment(1);
+        tracing::error!(
+            system = branch.system,
+            timeline = branch.timeline,
+            "the database has another history than before (a failover or a restore): acknowledged \
+             changes may be lost; every counter was lifted, so that no number is given twice"
+        );
+    }
+    Ok(connection)
+}

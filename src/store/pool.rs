@@ -1,0 +1,132 @@
+//! Connections that many callers share, one at a time.
+
+use std::time::Duration;
+
+use deadpool::{
+    Runtime,
+    managed::{self, Metrics, Object, RecycleError, RecycleResult, Timeouts},
+};
+use sqlx::{Connection, PgConnection};
+
+use super::{CONNECT_TIME_MAX, Database, Error, Purpose, Result, in_time};
+
+/// How long a caller waits for a connection that others use.
+const WAIT_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// How long a new connection may take; the counters may have to be lifted first.
+const CREATE_TIME_MAX: Duration = Duration::from_secs(8);
+
+/// How long a read on a connection may take; a statement has less, by the server's own limit. A
+/// connection on which nothing arrives any more costs its caller this much.
+const READ_TIME_MAX: Duration = Duration::from_secs(6);
+
+/// A connection that was used longer ago is tried before it is given out: one that the server has closed
+/// meanwhile would fail its next user.
+const UNTRIED_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Shares connections. Each is made when it is first needed.
+///
+/// A connection comes back only where its last use ended well. What was dropped in the middle of a
+/// statement, by a caller that went away or by a limit of time, is closed at once: to wait until it has
+/// ended would take a place for as long as nothing arrives on it.
+#[derive(Clone)]
+pub struct Pool {
+    name: &'static str,
+    connections: managed::Pool<Manager>,
+}
+
+struct Manager {
+    database: Database,
+    purpose: Purpose,
+}
+
+impl managed::Manager for Manager {
+    type Type = PgConnection;
+    type Error = Error;
+
+    async fn create(&self) -> Result<PgConnection> {
+        self.database.connect(self.purpose).await
+    }
+
+    async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<Error> {
+        if metrics.last_used() < UNTRIED_TIME_MAX {
+            return Ok(());
+        }
+        let answer = connection.ping().await;
+        answer.map_err(|error| RecycleError::Backend(error.into()))
+    }
+}
+
+impl Pool {
+    pub(super) fn new(
+        name: &'static str,
+        database: Database,
+        purpose: Purpose,
+        connections_max: usize,
+    ) -> Self {
+        let timeouts = Timeouts {
+            wait: Some(WAIT_TIME_MAX),
+            create: Some(CREATE_TIME_MAX),
+            recycle: Some(CONNECT_TIME_MAX),
+        };
+        let connections = managed::Pool::builder(Manager { database, purpose })
+            .max_size(connections_max)
+            .timeouts(timeouts)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .expect("a runtime is given for the limits of time");
+        Self { name, connections }
+    }
+
+    /// Takes a connection. In a box: every request would carry the room for making one.
+    pub async fn take(&self) -> Result<Lease> {
+        let taken = Box::pin(self.connections.get()).await;
+        let connection = taken.map_err(|error| match error {
+            managed::PoolError::Backend(error) => error,
+            _ => Error::timed_out("no connection to the database is free"),
+        })?;
+        Ok(Lease::new(self.name, connection))
+    }
+
+    /// Reads on one connection, within a limit of time.
+    pub async fn read<T>(&self, read: impl AsyncFnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+        let mut lease = self.take().await?;
+        let result = in_time(READ_TIME_MAX, read(lease.connection())).await;
+        if !result.as_ref().is_err_and(Error::is_unavailable) {
+            lease.give_back();
+        }
+        result
+    }
+}
+
+/// A connection in use. It is closed when it is dropped, unless it was given back.
+pub struct Lease {
+    pool: &'static str,
+    connection: Option<Object<Manager>>,
+}
+
+impl Lease {
+    fn new(pool: &'static str, connection: Object<Manager>) -> Self {
+        metrics::gauge!("messages_database_connections_in_use", "pool" => pool).increment(1.0);
+        Self { pool, connection: Some(connection) }
+    }
+
+    pub fn connection(&mut self) -> &mut PgConnection {
+        self.connection.as_mut().expect("it is there until this is dropped")
+    }
+
+    /// Gives the connection to whoever needs it next: its last statement has ended.
+    pub fn give_back(mut self) {
+        drop(self.connection.take());
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(Object::take(connection));
+        }
+        let in_use = metrics::gauge!("messages_database_connections_in_use", "pool" => self.pool);
+        in_use.decrement(1.0);
+    }
+}
