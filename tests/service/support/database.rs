@@ -26,6 +26,11 @@ impl Database {
         Self { url: format!("{base}/{name}"), shared: Some((server.clone(), name)) }
     }
 
+    /// The database from which those of the shared server are made.
+    pub fn at_shared_server() -> Self {
+        Self::at(&servers::shared().0)
+    }
+
     /// The database of a server that belongs to the test.
     pub fn at(url: &str) -> Self {
         Self { url: url.to_owned(), shared: None }

@@ -10,6 +10,7 @@ mod queue;
 mod replica;
 mod servers;
 mod stream;
+mod wire;
 
 pub use browser::Browser;
 pub use client::{Client, Reply};
@@ -21,6 +22,7 @@ pub use queue::{Delivered, EventQueue};
 pub use replica::{Replica, SECRET, Settings, administered, token};
 pub use servers::Servers;
 pub use stream::Stream;
+pub use wire::Wire;
 
 use std::time::Duration;
 

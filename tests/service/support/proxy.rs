@@ -53,8 +53,7 @@ impl Proxy {
 
     /// The database's URL by way of the proxy, without TLS.
     pub fn url(&self, database_url: &str) -> String {
-        let through = format!("127.0.0.1:{}", self.port);
-        format!("{}?sslmode=disable", database_url.replace(&address(database_url), &through))
+        by_way_of(self.port, database_url)
     }
 
     /// Cuts one connection at its next COMMIT.
@@ -78,7 +77,14 @@ impl Proxy {
     }
 }
 
-fn address(database_url: &str) -> String {
+/// The URL of a database by way of a port of this host, without TLS.
+pub fn by_way_of(port: u16, database_url: &str) -> String {
+    let through = format!("127.0.0.1:{port}");
+    format!("{}?sslmode=disable", database_url.replace(&address(database_url), &through))
+}
+
+/// Where the server of a database is.
+pub fn address(database_url: &str) -> String {
     let (_, rest) = database_url.split_once('@').expect("the URL has a user");
     rest.split('/').next().expect("the URL has a host").to_owned()
 }

@@ -20,15 +20,30 @@ pub fn shared() -> (String, String) {
 impl Servers {
     /// Starts `service`: postgres, rabbitmq or both.
     pub fn start(service: &str) -> Self {
+        Self::made_by("start", service)
+    }
+
+    /// Starts a standby of this PostgreSQL.
+    pub fn standby(&self) -> Self {
+        Self::made_by("standby", &self.name)
+    }
+
+    fn made_by(verb: &str, argument: &str) -> Self {
         let name = format!("test-{}", uuid::Uuid::new_v4().simple());
-        run("start", &name, service);
-        let path = format!("{}/.local/{name}/env", env!("CARGO_MANIFEST_DIR"));
-        let settings = std::fs::read_to_string(path).expect("the servers have settings");
-        let setting = |key: &str| {
-            let line = settings.lines().find_map(|line| line.strip_prefix(&format!("export {key}=")));
-            line.expect("the setting is there").to_owned()
-        };
-        Self { database_url: setting("DATABASE_URL"), amqp_url: setting("AMQP_URL"), name }
+        run(verb, &name, argument);
+        let (database_url, amqp_url) = (setting(&name, "DATABASE_URL"), setting(&name, "AMQP_URL"));
+        Self { name, database_url, amqp_url }
+    }
+
+    /// Makes a standby a primary.
+    pub fn promote(&self) {
+        run("promote", &self.name, "");
+    }
+
+    /// Starts pgbouncer before this PostgreSQL, in `session` or `transaction` mode; gives the URL.
+    pub fn pooler(&self, mode: &str) -> String {
+        run("pooler", &self.name, mode);
+        setting(&self.name, "POOLER_URL")
     }
 
     pub fn start_again(&self, service: &str) {
@@ -49,6 +64,13 @@ impl Drop for Servers {
     fn drop(&mut self) {
         run("remove", &self.name, "both");
     }
+}
+
+fn setting(name: &str, key: &str) -> String {
+    let path = format!("{}/.local/{name}/env", env!("CARGO_MANIFEST_DIR"));
+    let settings = std::fs::read_to_string(path).expect("the servers have settings");
+    let line = settings.lines().find_map(|line| line.strip_prefix(&format!("export {key}=")));
+    line.expect("the setting is there").to_owned()
 }
 
 fn run(verb: &str, name: &str, service: &str) {

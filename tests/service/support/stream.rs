@@ -78,6 +78,16 @@ impl Stream {
         block
     }
 
+    /// The next update, whatever is told before it.
+    pub async fn update(&mut self) -> Block {
+        loop {
+            let block = self.told().await;
+            if block.event == "update" {
+                return block;
+            }
+        }
+    }
+
     /// Reads what a stream begins with; gives the cursor.
     pub async fn begin(&mut self) -> i64 {
         assert!(self.block().await.unwrap().comment, "a comment goes out at once");

@@ -1,0 +1,60 @@
+//! Connection poolers between the service and PostgreSQL: one that serves it, and ones that cannot.
+
+use std::{process::Output, time::Duration};
+
+use crate::support::{Database, Replica, Servers, Settings, eventually};
+
+async fn server() -> Servers {
+    tokio::task::spawn_blocking(|| Servers::start("postgres")).await.unwrap()
+}
+
+/// What a replica comes to that does not start.
+async fn started_in_vain(database_url: &str) -> Output {
+    let mut command = Replica::command(database_url);
+    let ending = tokio::task::spawn_blocking(move || command.output().expect("the binary starts"));
+    tokio::time::timeout(Duration::from_secs(20), ending).await.expect("it is told at once").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_in_session_mode_what_is_acknowledged_survives_a_crash() {
+    let servers = server().await;
+    let direct = Database::at(&servers.database_url);
+    // As it comes, the server loses what it has answered in the last moments before a crash.
+    direct.execute("ALTER SYSTEM SET synchronous_commit = off").await;
+    direct.execute("ALTER SYSTEM SET wal_writer_delay = '10s'").await;
+    direct.execute("ALTER SYSTEM SET wal_writer_flush_after = '2GB'").await;
+    tokio::task::block_in_place(|| {
+        servers.stop("postgres");
+        servers.start_again("postgres");
+    });
+    let pooled = Database::at(&tokio::task::block_in_place(|| servers.pooler("session")));
+    let replica = Replica::start(&pooled, Settings::default()).await;
+    let jane = replica.user("jane");
+    let chat = jane.chat("Team", &["john"]).await;
+    let mut stream = replica.user("john").stream("after=0").await;
+    for count in 0..60 {
+        jane.post_into(chat, &count.to_string()).await;
+    }
+    tokio::task::block_in_place(|| servers.crash("postgres"));
+    tokio::task::block_in_place(|| servers.start_again("postgres"));
+    assert_eq!(direct.count("SELECT count(*) FROM messages").await, 60);
+    for _ in 0..60 {
+        stream.update().await;
+    }
+    eventually("it is ready again", async || {
+        (replica.nobody().get("/health/ready").await.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(jane.get("/messages/search?q=59").await.expect(200)["hits"][0]["message"]["text"], "59");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_in_transaction_mode_it_does_not_start() {
+    let servers = server().await;
+    let pooled = tokio::task::block_in_place(|| servers.pooler("transaction"));
+    let output = started_in_vain(&pooled).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(said.contains("pooler in transaction mode"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}

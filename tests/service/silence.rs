@@ -1,0 +1,122 @@
+//! A database host that falls silent: its connections stay open, and nothing arrives on them any more.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use crate::support::{Client, Database, Replica, Reply, Wire, administered};
+
+/// How soon every kind of call must succeed again.
+const RECOVERY_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// Callers of each kind: more than one for each place in a pool, with all kinds together.
+const CALLERS: usize = 4;
+
+/// A kind of call: its name, and one call, which succeeds with this status.
+type Kind = (&'static str, fn(Clients) -> reqwest::RequestBuilder, u16);
+
+#[derive(Clone)]
+struct Clients {
+    jane: Client,
+    application: Client,
+    administrator: Client,
+    nobody: Client,
+}
+
+const KINDS: [Kind; 11] = [
+    ("send", |clients| clients.jane.posting(json!({ "to": "john", "text": "hello" })), 201),
+    ("sync", |clients| get(&clients.jane, "/messages?after=latest"), 200),
+    ("sync with data", |clients| get(&clients.jane, "/messages?include=message&limit=10"), 200),
+    ("message", |clients| get(&clients.jane, "/messages/1"), 200),
+    ("history", |clients| get(&clients.jane, "/users/john/messages?limit=5"), 200),
+    ("chats", |clients| get(&clients.jane, "/chats"), 200),
+    ("chat history", |clients| get(&clients.jane, "/chats/1/messages"), 200),
+    ("search", |clients| get(&clients.jane, "/messages/search?q=hello&limit=1"), 200),
+    ("application", |clients| get(&clients.application, "/applications/self"), 200),
+    ("administrator", |clients| get(&clients.administrator, "/applications"), 200),
+    ("readiness", |clients| get(&clients.nobody, "/health/ready"), 200),
+];
+
+fn get(client: &Client, path: &str) -> reqwest::RequestBuilder {
+    client.request(reqwest::Method::GET, path)
+}
+
+/// What the callers of a kind have seen.
+#[derive(Default)]
+struct Seen {
+    /// Successes of calls that began after the silence, while all of them are to be counted.
+    successes: AtomicUsize,
+    silent: AtomicBool,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_call_is_good_again_soon_after_the_database_fell_silent() {
+    let database = Database::fresh().await;
+    let wire = Wire::to(&database.url).await;
+    let behind = Database::at(&wire.url(&database.url));
+    let replica = Replica::start(&behind, administered()).await;
+    let clients = clients(&replica).await;
+    let seen: Vec<Arc<Seen>> = KINDS.iter().map(|_| Arc::default()).collect();
+    let mut callers = tokio::task::JoinSet::new();
+    for (kind, seen) in KINDS.iter().zip(&seen) {
+        for _ in 0..CALLERS {
+            callers.spawn(call_again_and_again(*kind, clients.clone(), Arc::clone(seen)));
+        }
+    }
+    for seen in &seen {
+        until_succeeded(seen, CALLERS).await;
+    }
+    wire.silence();
+    for seen in &seen {
+        seen.successes.store(0, Ordering::SeqCst);
+        seen.silent.store(true, Ordering::SeqCst);
+    }
+    let since = Instant::now();
+    for (kind, seen) in KINDS.iter().zip(&seen) {
+        // More than may still have been on its way.
+        until_succeeded(seen, CALLERS).await;
+        let taken = since.elapsed();
+        assert!(taken < RECOVERY_TIME_MAX, "{} took {taken:?}", kind.0);
+    }
+    callers.shutdown().await;
+    crate::support::eventually("no connection is in use", async || {
+        (replica.metric("messages_database_connections_in_use", "").await <= 1.0).then_some(())
+    })
+    .await;
+}
+
+async fn clients(replica: &Replica) -> Clients {
+    let jane = replica.user("jane");
+    jane.send("john", "hello").await;
+    let chat = jane.chat("Team", &["john"]).await;
+    jane.post_into(chat, "hello, everybody").await;
+    let administrator = replica.administrator();
+    let name = json!({ "name": "shop" });
+    let created = administrator.call(reqwest::Method::POST, "/applications", name).await.expect(201);
+    let application = replica.with_token(created["token"].as_str().unwrap());
+    Clients { jane, application, administrator, nobody: replica.nobody() }
+}
+
+async fn call_again_and_again((name, request, status): Kind, clients: Clients, seen: Arc<Seen>) {
+    loop {
+        let is_silent = seen.silent.load(Ordering::SeqCst);
+        let reply = Reply::of(request(clients.clone())).await;
+        assert!([status, 503].contains(&reply.status), "{name}: {} {}", reply.status, reply.text);
+        if reply.status == status && is_silent == seen.silent.load(Ordering::SeqCst) {
+            seen.successes.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+async fn until_succeeded(seen: &Seen, count: usize) {
+    crate::support::eventually("calls succeed", async || {
+        (seen.successes.load(Ordering::SeqCst) >= count).then_some(())
+    })
+    .await;
+}
