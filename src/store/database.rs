@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -43,14 +43,19 @@ struct Shared {
     primary: AtomicUsize,
     /// The newest branch that this process has seen.
     newest: Mutex<Option<Branch>>,
+    has_warned: AtomicBool,
 }
 
 impl Database {
     /// Reads a URL. Nothing is connected yet.
     pub fn at(url: &str) -> std::result::Result<Self, BadUrl> {
         let servers = url::parse(url)?.into_iter().map(with_logging).collect();
-        let shared = Shared { servers, primary: AtomicUsize::new(0), newest: Mutex::default() };
-        Ok(Self(Arc::new(shared)))
+        Ok(Self(Arc::new(Shared {
+            servers,
+            primary: AtomicUsize::new(0),
+            newest: Mutex::default(),
+            has_warned: AtomicBool::new(false),
+        })))
     }
 
     /// One worker's connection.
@@ -71,7 +76,13 @@ impl Database {
     /// A connection to the primary, which is looked for among all servers.
     pub(super) async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
         let mut connection = self.connect_unbranched(purpose).await?;
-        let branch = in_time(CONNECT_TIME_MAX, branch::current(&mut connection)).await?;
+        let branch = match in_time(CONNECT_TIME_MAX, branch::current(&mut connection)).await {
+            Err(Error::Refused(error)) => {
+                self.warn_of_unknown_branch(&error);
+                return Ok(connection);
+            }
+            branch => branch?,
+        };
         self.require_newest(branch)?;
         let remembered = in_time(CONNECT_TIME_MAX, branch::remembered(&mut connection)).await?;
         if remembered == Some(branch) {
@@ -128,6 +139,17 @@ impl Database {
             Ok(())
         })
         .await
+    }
+
+    /// Some services that run PostgreSQL for others do not let it tell.
+    fn warn_of_unknown_branch(&self, error: &sqlx::Error) {
+        if !self.0.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %error,
+                "the database does not tell its history: after a failover that loses commits, run \
+                 `messages timeline advance`"
+            );
+        }
     }
 
     /// A primary that was replaced may still answer, with its old history.

@@ -1,5 +1,7 @@
 //! What can go wrong between the service and its database.
 
+use std::borrow::Cow;
+
 use sqlx::error::DatabaseError;
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -68,8 +70,8 @@ const DISK_FULL: &str = "53100";
 /// The transaction may only read.
 const READ_ONLY: &str = "25006";
 
-/// The queue of notifications is full, which PostgreSQL says at COMMIT.
-const PROGRAM_LIMIT_EXCEEDED: &str = "54000";
+/// The class of the server's own limits. That of its queue of notifications is told at COMMIT.
+const LIMIT_EXCEEDED: &str = "54";
 
 /// What poolers answer with, whatever is wrong.
 const PROTOCOL_VIOLATION: &str = "08P01";
@@ -124,14 +126,19 @@ impl Error {
         self.has_code(READ_ONLY)
     }
 
-    /// Whether a commit may have failed for its notifications alone.
+    /// Whether a limit of the server was exceeded: at a commit most likely that of notifications.
     pub fn is_limit_exceeded(&self) -> bool {
-        self.has_code(PROGRAM_LIMIT_EXCEEDED)
+        self.code().starts_with(LIMIT_EXCEEDED)
     }
 
     fn has_code(&self, code: &str) -> bool {
-        let Self::Unavailable(error) = self else { return false };
-        error.as_database_error().and_then(|answer| answer.code()).as_deref() == Some(code)
+        self.code() == code
+    }
+
+    /// The SQLSTATE; empty where the server has said nothing.
+    fn code(&self) -> Cow<'_, str> {
+        let Self::Unavailable(error) = self else { return Cow::default() };
+        error.as_database_error().and_then(|answer| answer.code()).unwrap_or_default()
     }
 
     /// Whether the same statements may succeed on another connection or at another time.

@@ -56,6 +56,8 @@ pub struct Writer {
 enum Setback {
     /// The database refused it: some command in it cannot be stored.
     Refused,
+    /// A limit of the server stood against it, perhaps because of one command in it.
+    LimitExceeded,
     Unavailable,
     OutcomeUnknown,
 }
@@ -126,12 +128,12 @@ impl Writer {
                     answer(batch, results);
                     todo.extend((!rest.is_empty()).then_some(rest));
                 }
-                Err(Setback::Refused) if batch.len() > 1 => {
+                Err(Setback::Refused | Setback::LimitExceeded) if batch.len() > 1 => {
                     let second_half = batch.split_off(batch.len() / 2);
                     todo.push(second_half);
                     todo.push(batch);
                 }
-                Err(Setback::Refused) => refuse(batch, &Setback::Refused),
+                Err(setback @ (Setback::Refused | Setback::LimitExceeded)) => refuse(batch, &setback),
                 Err(setback) => {
                     // The other parts would fare no better, and their callers have waited as long.
                     refuse(batch, &setback);
@@ -159,6 +161,9 @@ impl Writer {
                     tracing::warn!(%error, attempt, batch.size = commands.len(), "a batch failed");
                     self.progress.record_failure(WriteState::of_failure(&error));
                     self.fall_silent_after(&error);
+                    if error.is_limit_exceeded() && attempt == ATTEMPTS_MAX {
+                        return Err(Setback::LimitExceeded);
+                    }
                 }
                 Err(Failure::AtCommit(results, error)) => {
                     tracing::warn!(%error, attempt, batch.size = commands.len(), "a commit failed");
@@ -229,7 +234,7 @@ impl Setback {
     fn error(&self) -> Error {
         match self {
             Self::Refused => Error::Failed,
-            Self::Unavailable => Error::Unavailable,
+            Self::LimitExceeded | Self::Unavailable => Error::Unavailable,
             Self::OutcomeUnknown => Error::OutcomeUnknown,
         }
     }

@@ -70,6 +70,19 @@ impl Replica {
         command
     }
 
+    /// The one line that a replica says that cannot start on a database. It says it at once: waiting for
+    /// the database to come takes longer.
+    pub async fn started_in_vain(database_url: &str) -> String {
+        let mut command = Self::command(database_url);
+        let ending = tokio::task::spawn_blocking(move || command.output().expect("the binary starts"));
+        let ended = tokio::time::timeout(Duration::from_secs(20), ending).await;
+        let output = ended.expect("it is said at once").unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        said
+    }
+
     fn launch(database_url: &str, settings: &Settings, address: &str) -> Self {
         let mut process = Self::command(database_url)
             .env("LISTEN_ADDR", address)

@@ -40,6 +40,13 @@ impl Servers {
         run("promote", &self.name, "");
     }
 
+    /// Gives this PostgreSQL a certificate: `v1` or that of an `authority`. Returns the file's path.
+    pub fn certify(&self, kind: &str) -> String {
+        run("certificate", &self.name, kind);
+        let directory = setting(&self.name, "DATA");
+        format!("{directory}/server.crt")
+    }
+
     /// Starts pgbouncer before this PostgreSQL, in `session` or `transaction` mode; gives the URL.
     pub fn pooler(&self, mode: &str) -> String {
         run("pooler", &self.name, mode);
