@@ -2,23 +2,23 @@
 
 use std::{
     error::Error,
+    io,
     sync::{Arc, atomic::AtomicBool},
     thread,
     time::{Duration, SystemTime},
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use secrecy::{ExposeSecret, SecretString};
-use tokio::{net::TcpListener, sync::Notify, time::sleep};
+use secrecy::ExposeSecret;
+use tokio::{sync::Notify, time::sleep};
 
 use crate::{
-    auth::{self, Authenticator, IntrospectionConfig, JwksConfig, SECRET_BYTES_MIN, Signer, Tickets},
+    auth::{self, Authenticator, IntrospectionConfig, JwksConfig, Signer, Tickets},
     config::{
         AdvanceConfig, CallersConfig, CreateApplicationConfig, DatabaseConfig, EventsConfig,
         ServeConfig, TokenConfig,
     },
-    domain::ApplicationId,
-    http::{self, Acceptor, Broker, Digester, Parts, Service},
+    http::{self, Acceptor, Address, Broker, Digester, Origin, Parts, Service},
     lifecycle::Lifecycle,
     live::{Hub, Limits, Listener, Live},
     outbox::{BrokerConfig, Publisher},
@@ -43,8 +43,20 @@ const HTTP_THREADS_MAX: usize = 8;
 /// How often what is not counted as it happens is measured.
 const MEASURE_PERIOD: Duration = Duration::from_secs(5);
 
-/// Runs the service until it is told to stop.
+/// Runs the service until it is told to stop. A start that fails ends what has begun.
 pub async fn serve(config: ServeConfig) -> Outcome {
+    telemetry::log(config.log_format, &config.log_filter);
+    let mut life = Lifecycle::default();
+    match start(&mut life, config).await {
+        Ok(()) => Ok(life.run().await?),
+        Err(error) => {
+            life.end().await;
+            Err(error)
+        }
+    }
+}
+
+async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
     let ServeConfig {
         database,
         secret,
@@ -56,10 +68,10 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         read_queue_max,
         live_connections_max,
         live_connections_per_user_max,
-        log_format,
-        log_filter,
+        log_format: _,
+        log_filter: _,
     } = config;
-    telemetry::log(log_format, &log_filter);
+    let address = Address::take(listen_addr)?;
     let metrics = telemetry::metrics()?;
     let secret = &secret.messages_secret;
     let signer = Signer::new(secret)?;
@@ -67,21 +79,19 @@ pub async fn serve(config: ServeConfig) -> Outcome {
     raise_limit_of_descriptors();
     migrated(database_url).await?;
 
-    let mut life = Lifecycle::default();
-    let timeline = spawn_writers(&mut life, database_url, write_queue_max)?;
+    let timeline = spawn_writers(life, database_url, write_queue_max)?;
     let heard = Arc::new(Heard::default());
-    let ways_in = spawn_readers(&mut life, database_url, read_queue_max, Arc::clone(&heard))?;
+    let ways_in = spawn_readers(life, database_url, read_queue_max, Arc::clone(&heard))?;
     let limits = Limits { total_max: live_connections_max, per_user_max: live_connections_per_user_max };
-    let (hub, outbox_wake) = spawn_listener(&mut life, database_url, limits, heard)?;
+    let (hub, outbox_wake) = spawn_listener(life, database_url, limits, heard)?;
     let pool = store::pool(database_url)?;
-    let broker = spawn_publisher(&mut life, database_url, events, outbox_wake)?;
-    spawn_indexer(&mut life, database_url, timeline.clone())?;
+    let broker = spawn_publisher(life, database_url, events, outbox_wake)?;
+    spawn_indexer(life, database_url, timeline.clone())?;
     let stop = life.stop();
     let measuring = measure(pool.clone(), broker.clone(), metrics.clone());
     life.spawn("meter", async move { stop.run_until_cancelled(measuring).await.unwrap_or(()) });
 
-    let callers = known_callers(callers)?;
-    let authenticator = Authenticator::new(callers, signer.clone(), pool.clone(), now)?;
+    let authenticator = Authenticator::new(known_callers(callers), signer.clone(), pool.clone(), now)?;
     let parts = Parts {
         timeline,
         authenticator: Arc::new(authenticator),
@@ -96,11 +106,11 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         clock: now,
         stop: life.stop(),
     };
-    let acceptor = spawn_workers(&mut life, Arc::new(parts), ways_in, &cors_origins)?;
-    let listener = TcpListener::bind(listen_addr).await?;
+    let acceptor = spawn_workers(life, Arc::new(parts), ways_in, &cors_origins)?;
+    let listener = address.listen()?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     life.spawn("acceptor", acceptor.run(listener, life.stop()));
-    Ok(life.run().await?)
+    Ok(())
 }
 
 /// Starts what serves HTTP: a thread for each way into the timeline.
@@ -108,11 +118,11 @@ fn spawn_workers(
     life: &mut Lifecycle,
     parts: Arc<Parts>,
     ways_in: Vec<WayIn>,
-    cors_origins: &[String],
-) -> Result<Acceptor, Box<dyn Error>> {
+    cors_origins: &[Origin],
+) -> io::Result<Acceptor> {
     let (acceptor, intakes) = Acceptor::new(ways_in.len());
     for ((sync, look), intake) in ways_in.into_iter().zip(intakes) {
-        let router = http::router(Service::new(Arc::clone(&parts), sync), cors_origins)?;
+        let router = http::router(Service::new(Arc::clone(&parts), sync), cors_origins);
         let thread = life.start_thread("http worker")?;
         life.spawn_on(&thread, "http worker", http::serve(intake, router));
         life.spawn_on(&thread, "sequence reader", look);
@@ -121,7 +131,7 @@ fn spawn_workers(
 }
 
 /// By what callers are known, beside the tokens of the service itself.
-fn known_callers(config: CallersConfig) -> Result<auth::Config, Box<dyn Error>> {
+fn known_callers(config: CallersConfig) -> auth::Config {
     let CallersConfig {
         admin_token,
         jwks_url,
@@ -133,27 +143,19 @@ fn known_callers(config: CallersConfig) -> Result<auth::Config, Box<dyn Error>> 
         introspection_client_secret,
         introspection_applications,
     } = config;
-    // A variable that is empty is as good as one that is not set.
-    let admin_token = admin_token.filter(|token| !token.expose_secret().is_empty());
-    let is_short = |token: &SecretString| token.expose_secret().len() < SECRET_BYTES_MIN;
-    if admin_token.as_ref().is_some_and(is_short) {
-        return Err(
-            format!("the administrator's token must be at least {SECRET_BYTES_MIN} bytes").into()
-        );
-    }
     let jwks = jwks_url.map(|url| JwksConfig {
         url,
         issuer: jwks_issuer.unwrap_or_default(),
         audience: jwks_audience.unwrap_or_default(),
-        applications: jwks_applications.into_iter().map(ApplicationId).collect(),
+        applications: jwks_applications,
     });
     let introspection = introspection_url.map(|url| IntrospectionConfig {
         url,
         client_id: introspection_client_id,
         client_secret: introspection_client_secret,
-        applications: introspection_applications.into_iter().map(ApplicationId).collect(),
+        applications: introspection_applications,
     });
-    Ok(auth::Config { administrator: admin_token, jwks, introspection })
+    auth::Config { administrator: admin_token, jwks, introspection }
 }
 
 /// Creates an application, and prints its token, which is shown this once.
@@ -297,8 +299,7 @@ async fn connected(session: &mut Session) -> store::Result<&mut PgConnection> {
 /// Prints a user's token.
 pub fn print_token(config: &TokenConfig) -> Outcome {
     let signer = Signer::new(&config.secret.messages_secret)?;
-    let application = ApplicationId(config.application);
-    println!("{}", signer.sign(application, &config.user, now() + config.expires_in));
+    println!("{}", signer.sign(config.application, &config.user, now() + config.expires_in));
     Ok(())
 }
 
