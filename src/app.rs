@@ -296,10 +296,14 @@ async fn connected(session: &mut Session) -> store::Result<&mut PgConnection> {
     session.connection().await
 }
 
-/// Prints a user's token.
+/// Prints a user's token, alone or in a link: in the fragment, which browsers never send.
 pub fn print_token(config: &TokenConfig) -> Outcome {
     let signer = Signer::new(&config.secret.messages_secret)?;
-    println!("{}", signer.sign(config.application, &config.user, now() + config.expires_in));
+    let token = signer.sign(config.application, &config.user, now() + config.expires_in);
+    match &config.link {
+        Some(base) => println!("{}/#token={token}", base.trim_end_matches('/')),
+        None => println!("{token}"),
+    }
     Ok(())
 }
 

@@ -214,6 +214,10 @@ pub struct TokenConfig {
     /// The token's lifetime in seconds.
     #[arg(long, default_value = "86400", value_parser = values::seconds)]
     pub expires_in: Duration,
+    /// Where the service is, as http://localhost:8080: prints a link that opens its messenger as the
+    /// user.
+    #[arg(long)]
+    pub link: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -25,6 +25,10 @@ async fn a_printed_token_opens_the_service() {
     assert!(output.status.success());
     let jane = replica.with_token(text(&output.stdout).trim());
     assert_eq!(jane.send("john", "hi").await["from"], "jane");
+    let link = run(&["token", "--user", "jane", "--link", "http://localhost:8080/"], &secret);
+    let (page, token) = text(&link.stdout).trim().split_once("#token=").unwrap();
+    assert_eq!(page, "http://localhost:8080/");
+    assert_eq!(replica.with_token(token).sync("").await["total"], 1, "the link has a token");
     database.execute("INSERT INTO applications (id, name) VALUES (2, 'other')").await;
     let output = run(&["token", "--user", "jane", "--application", "2"], &secret);
     let other = replica.with_token(text(&output.stdout).trim());
@@ -166,6 +170,16 @@ fn settings() -> Vec<String> {
     let help = run(&["serve", "--help"], &[]);
     let named = text(&help.stdout).split("[env: ").skip(1);
     named.map(|rest| rest.split(['=', ']']).next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn compose_passes_every_setting_on() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docker-compose.yml");
+    let file = std::fs::read_to_string(path).unwrap();
+    for name in settings() {
+        let line = file.lines().find(|line| line.trim_start().starts_with(&format!("{name}: ")));
+        assert!(line.is_some(), "docker-compose.yml does not name {name}");
+    }
 }
 
 #[test]
