@@ -152,6 +152,23 @@ fn an_address_in_use_is_named_with_its_setting_before_anything_else_is_started()
 }
 
 #[tokio::test]
+async fn make_run_is_not_satisfied_by_another_server_on_its_port() {
+    let (_database, other) = service().await;
+    let address = other.base.trim_start_matches("http://").to_owned();
+    let running = tokio::task::spawn_blocking(move || {
+        let kept = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"];
+        let kept = kept.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        let mut command = Command::new("scripts/run");
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).env_clear().envs(kept);
+        command.env("INSTANCE", "test").env("LISTEN_ADDR", address).output().unwrap()
+    });
+    let output = running.await.unwrap();
+    assert!(!output.status.success(), "{}", text(&output.stdout));
+    let line = text(&output.stderr).lines().last().unwrap();
+    assert!(line.contains("LISTEN_ADDR cannot be"), "{line}");
+}
+
+#[tokio::test]
 async fn a_variable_that_is_empty_is_one_that_is_not_set() {
     let database = Database::fresh().await;
     let kept = ["DATABASE_URL", "MESSAGES_SECRET", "LISTEN_ADDR", "LOG_FORMAT"];
