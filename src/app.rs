@@ -2,23 +2,22 @@
 
 use std::{
     error::Error,
+    io,
     sync::{Arc, atomic::AtomicBool},
     thread,
     time::{Duration, SystemTime},
 };
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use secrecy::{ExposeSecret, SecretString};
-use tokio::{net::TcpListener, sync::Notify, time::sleep};
+use tokio::{sync::Notify, time::sleep};
 
 use crate::{
-    auth::{self, Authenticator, IntrospectionConfig, JwksConfig, SECRET_BYTES_MIN, Signer, Tickets},
+    auth::{self, Authenticator, IntrospectionConfig, JwksConfig, Signer, Tickets},
     config::{
         AdvanceConfig, CallersConfig, CreateApplicationConfig, DatabaseConfig, EventsConfig,
         ServeConfig, TokenConfig,
     },
-    domain::ApplicationId,
-    http::{self, Acceptor, Broker, Digester, Parts, Service},
+    http::{self, Acceptor, Address, Broker, Digester, Origin, Parts, Service},
     lifecycle::Lifecycle,
     live::{Hub, Limits, Listener, Live},
     outbox::{BrokerConfig, Publisher},
@@ -46,8 +45,20 @@ const MEASURE_PERIOD: Duration = Duration::from_secs(3);
 /// After so many measurements what is left of old batches is deleted: about once a minute.
 const FORGET_ROUNDS: u64 = 20;
 
-/// Runs the service until it is told to stop.
+/// Runs the service until it is told to stop. A start that fails ends what has begun.
 pub async fn serve(config: ServeConfig) -> Outcome {
+    telemetry::log(config.log_format, &config.log_filter);
+    let mut life = Lifecycle::default();
+    match start(&mut life, config).await {
+        Ok(()) => Ok(life.run().await?),
+        Err(error) => {
+            life.end().await;
+            Err(error)
+        }
+    }
+}
+
+async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
     let ServeConfig {
         database,
         secret,
@@ -59,10 +70,10 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         read_queue_max,
         live_connections_max,
         live_connections_per_user_max,
-        log_format,
-        log_filter,
+        log_format: _,
+        log_filter: _,
     } = config;
-    telemetry::log(log_format, &log_filter);
+    let address = Address::take(listen_addr)?;
     let metrics = telemetry::metrics()?;
     let secret = &secret.messages_secret;
     let signer = Signer::new(secret)?;
@@ -70,20 +81,19 @@ pub async fn serve(config: ServeConfig) -> Outcome {
     raise_limit_of_descriptors();
     migrated(&database).await?;
 
-    let mut life = Lifecycle::default();
-    let timeline = spawn_writers(&mut life, &database, write_queue_max);
+    let timeline = spawn_writers(life, &database, write_queue_max);
     let heard = Arc::new(Heard::default());
-    let ways_in = spawn_readers(&mut life, &database, read_queue_max, Arc::clone(&heard));
+    let ways_in = spawn_readers(life, &database, read_queue_max, Arc::clone(&heard));
     let limits = Limits { total_max: live_connections_max, per_user_max: live_connections_per_user_max };
-    let (hub, outbox_wake) = spawn_listener(&mut life, &database, limits, heard);
+    let (hub, outbox_wake) = spawn_listener(life, &database, limits, heard);
     let reads = database.reads();
-    let broker = spawn_publisher(&mut life, &database, events, outbox_wake);
-    spawn_indexer(&mut life, &database, timeline.clone());
+    let broker = spawn_publisher(life, &database, events, outbox_wake);
+    spawn_indexer(life, &database, timeline.clone());
     let stop = life.stop();
     let measuring = measure(reads.clone(), timeline.clone(), broker.clone(), metrics.clone());
     life.spawn("meter", async move { stop.run_until_cancelled(measuring).await.unwrap_or(()) });
 
-    let callers = known_callers(callers)?;
+    let callers = known_callers(callers);
     let authenticator = Authenticator::new(callers, signer.clone(), reads.clone(), now)?;
     let parts = Parts {
         timeline,
@@ -99,11 +109,11 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         clock: now,
         stop: life.stop(),
     };
-    let acceptor = spawn_workers(&mut life, Arc::new(parts), ways_in, &cors_origins)?;
-    let listener = TcpListener::bind(listen_addr).await?;
+    let acceptor = spawn_workers(life, Arc::new(parts), ways_in, &cors_origins)?;
+    let listener = address.listen()?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     life.spawn("acceptor", acceptor.run(listener, life.stop()));
-    Ok(life.run().await?)
+    Ok(())
 }
 
 /// Starts what serves HTTP: a thread for each way into the timeline.
@@ -111,11 +121,11 @@ fn spawn_workers(
     life: &mut Lifecycle,
     parts: Arc<Parts>,
     ways_in: Vec<WayIn>,
-    cors_origins: &[String],
-) -> Result<Acceptor, Box<dyn Error>> {
+    cors_origins: &[Origin],
+) -> io::Result<Acceptor> {
     let (acceptor, intakes) = Acceptor::new(ways_in.len());
     for ((sync, look), intake) in ways_in.into_iter().zip(intakes) {
-        let router = http::router(Service::new(Arc::clone(&parts), sync), cors_origins)?;
+        let router = http::router(Service::new(Arc::clone(&parts), sync), cors_origins);
         let thread = life.start_thread("http worker")?;
         life.spawn_on(&thread, "http worker", http::serve(intake, router));
         life.spawn_on(&thread, "sequence reader", look);
@@ -124,7 +134,7 @@ fn spawn_workers(
 }
 
 /// By what callers are known, beside the tokens of the service itself.
-fn known_callers(config: CallersConfig) -> Result<auth::Config, Box<dyn Error>> {
+fn known_callers(config: CallersConfig) -> auth::Config {
     let CallersConfig {
         admin_token,
         jwks_url,
@@ -136,27 +146,19 @@ fn known_callers(config: CallersConfig) -> Result<auth::Config, Box<dyn Error>> 
         introspection_client_secret,
         introspection_applications,
     } = config;
-    // A variable that is empty is as good as one that is not set.
-    let admin_token = admin_token.filter(|token| !token.expose_secret().is_empty());
-    let is_short = |token: &SecretString| token.expose_secret().len() < SECRET_BYTES_MIN;
-    if admin_token.as_ref().is_some_and(is_short) {
-        return Err(
-            format!("the administrator's token must be at least {SECRET_BYTES_MIN} bytes").into()
-        );
-    }
     let jwks = jwks_url.map(|url| JwksConfig {
         url,
         issuer: jwks_issuer.unwrap_or_default(),
         audience: jwks_audience.unwrap_or_default(),
-        applications: jwks_applications.into_iter().map(ApplicationId).collect(),
+        applications: jwks_applications,
     });
     let introspection = introspection_url.map(|url| IntrospectionConfig {
         url,
         client_id: introspection_client_id,
         client_secret: introspection_client_secret,
-        applications: introspection_applications.into_iter().map(ApplicationId).collect(),
+        applications: introspection_applications,
     });
-    Ok(auth::Config { administrator: admin_token, jwks, introspection })
+    auth::Config { administrator: admin_token, jwks, introspection }
 }
 
 /// Creates an application, and prints its token, which is shown this once.
@@ -251,7 +253,7 @@ async fn measure(reads: Pool, timeline: Timeline, broker: Broker, metrics: Prome
         if round % FORGET_ROUNDS == 0 {
             // Whatever fails here fails above as well, and is tried again.
             let _ =
-                reads.read(async |connection| store::timeline::forget_batches(connection).await).await;
+                reads.query(async |connection| store::timeline::forget_batches(connection).await).await;
         }
         let stalled_for = timeline.progress().stalled_for().as_secs_f64();
         metrics::gauge!("messages_writes_stalled_seconds").set(stalled_for);
@@ -262,7 +264,7 @@ async fn measure(reads: Pool, timeline: Timeline, broker: Broker, metrics: Prome
 }
 
 async fn measure_database(reads: &Pool) -> store::Result<()> {
-    let measuring = reads.read(async |connection| {
+    let measuring = reads.query(async |connection| {
         let usage = store::wakeups::pulse(connection).await?;
         let backlog = store::outbox::backlog(connection).await?;
         Ok((usage, backlog, store::search::count_pending(connection).await?))
@@ -312,11 +314,14 @@ async fn connect(session: &mut Session) -> store::Result<()> {
     session.connection().await.map(|_| ())
 }
 
-/// Prints a user's token.
+/// Prints a user's token, alone or in a link: in the fragment, which browsers never send.
 pub fn print_token(config: &TokenConfig) -> Outcome {
     let signer = Signer::new(&config.secret.messages_secret)?;
-    let application = ApplicationId(config.application);
-    println!("{}", signer.sign(application, &config.user, now() + config.expires_in));
+    let token = signer.sign(config.application, &config.user, now() + config.expires_in);
+    match &config.link {
+        Some(base) => println!("{}/#token={token}", base.trim_end_matches('/')),
+        None => println!("{token}"),
+    }
     Ok(())
 }
 

@@ -1,16 +1,23 @@
 //! The command line and the environment: everything that can be set, each with its default.
 
+mod reading;
+mod values;
+
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    domain::{Title, UserId},
+    auth::EndpointUrl,
+    domain::{ApplicationId, Title, UserId},
+    http::Origin,
     outbox::QueueType,
     store::{BadUrl, Database},
-    telemetry::LogFormat,
+    telemetry::{LogFilter, LogFormat},
 };
+
+pub use reading::{Refused, read};
 
 /// A message service: one timeline of changes, and no client ever misses one.
 #[derive(Debug, Parser)]
@@ -52,7 +59,7 @@ pub struct CreateApplicationConfig {
     #[command(flatten)]
     pub database: DatabaseConfig,
     /// Its name: 1 to 200 characters.
-    #[arg(value_parser = title)]
+    #[arg(value_parser = values::title)]
     pub name: Title,
 }
 
@@ -81,30 +88,30 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub callers: CallersConfig,
     /// Where to listen.
-    #[arg(long, env = "LISTEN_ADDR", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "LISTEN_ADDR", default_value = "0.0.0.0:8080", value_parser = values::address)]
     pub listen_addr: SocketAddr,
     /// Origins whose pages may call the service, separated by commas; * allows all. None by default.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
-    pub cors_origins: Vec<String>,
+    pub cors_origins: Vec<Origin>,
     /// Changes that may wait to be written; one more is answered with 503.
-    #[arg(long, env = "WRITE_QUEUE_MAX", default_value_t = 4096, value_parser = queue_length)]
+    #[arg(long, env = "WRITE_QUEUE_MAX", default_value_t = 4096, value_parser = values::queue_length)]
     pub write_queue_max: usize,
     /// Reads of each kind that may wait to be answered; one more is answered with 503.
-    #[arg(long, env = "READ_QUEUE_MAX", default_value_t = 4096, value_parser = queue_length)]
+    #[arg(long, env = "READ_QUEUE_MAX", default_value_t = 4096, value_parser = values::queue_length)]
     pub read_queue_max: usize,
     /// Streams and held answers that may be open on this replica; one more is answered with 503.
-    #[arg(long, env = "LIVE_CONNECTIONS_MAX", default_value_t = 8000, value_parser = live_connections)]
+    #[arg(long, env = "LIVE_CONNECTIONS_MAX", default_value_t = 8000, value_parser = values::live_connections)]
     pub live_connections_max: usize,
     /// Streams and held answers that one user may have open on this replica; one more is answered
     /// with 429.
-    #[arg(long, env = "LIVE_CONNECTIONS_PER_USER_MAX", default_value_t = 100, value_parser = live_connections)]
+    #[arg(long, env = "LIVE_CONNECTIONS_PER_USER_MAX", default_value_t = 100, value_parser = values::live_connections)]
     pub live_connections_per_user_max: usize,
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "human")]
     pub log_format: LogFormat,
     /// What is logged: a level (error, warn, info, debug: every request) or filter directives.
     #[arg(long, env = "LOG_FILTER", default_value = "info")]
-    pub log_filter: String,
+    pub log_filter: LogFilter,
 }
 
 #[derive(Debug, Args)]
@@ -123,7 +130,7 @@ impl DatabaseConfig {
 #[derive(Debug, Args)]
 pub struct SecretConfig {
     /// Signs user tokens (HS256) and tickets, and keys the digests of requests: at least 32 bytes.
-    #[arg(long = "secret", env = "MESSAGES_SECRET", hide_env_values = true)]
+    #[arg(long = "secret", env = "MESSAGES_SECRET", hide_env_values = true, value_parser = values::secret)]
     pub messages_secret: SecretString,
 }
 
@@ -132,11 +139,16 @@ pub struct SecretConfig {
 pub struct CallersConfig {
     /// The administrator's token, at least 32 characters; without it nobody manages applications
     /// over HTTP.
-    #[arg(long = "admin-token", env = "MESSAGES_ADMIN_TOKEN", hide_env_values = true)]
+    #[arg(
+        long = "admin-token",
+        env = "MESSAGES_ADMIN_TOKEN",
+        hide_env_values = true,
+        value_parser = values::secret
+    )]
     pub admin_token: Option<SecretString>,
     /// The JWK Set of an issuer of user tokens (RS256, ES256, EdDSA).
     #[arg(long, env = "MESSAGES_JWKS_URL", requires_all = ["jwks_issuer", "jwks_audience"])]
-    pub jwks_url: Option<String>,
+    pub jwks_url: Option<EndpointUrl>,
     /// What `iss` of its tokens must be.
     #[arg(long, env = "MESSAGES_JWKS_ISSUER")]
     pub jwks_issuer: Option<String>,
@@ -144,11 +156,17 @@ pub struct CallersConfig {
     #[arg(long, env = "MESSAGES_JWKS_AUDIENCE")]
     pub jwks_audience: Option<String>,
     /// The ids of the applications that the issuer speaks for, separated by commas.
-    #[arg(long, env = "MESSAGES_JWKS_APPLICATIONS", value_delimiter = ',', default_value = "1")]
-    pub jwks_applications: Vec<i64>,
+    #[arg(
+        long,
+        env = "MESSAGES_JWKS_APPLICATIONS",
+        value_delimiter = ',',
+        default_value = "1",
+        value_parser = values::application
+    )]
+    pub jwks_applications: Vec<ApplicationId>,
     /// An endpoint of RFC 7662 that resolves opaque session keys.
     #[arg(long, env = "MESSAGES_INTROSPECTION_URL")]
-    pub introspection_url: Option<String>,
+    pub introspection_url: Option<EndpointUrl>,
     /// As whom to ask it (HTTP Basic).
     #[arg(long, env = "MESSAGES_INTROSPECTION_CLIENT_ID", default_value = "messages")]
     pub introspection_client_id: String,
@@ -164,16 +182,17 @@ pub struct CallersConfig {
         long,
         env = "MESSAGES_INTROSPECTION_APPLICATIONS",
         value_delimiter = ',',
-        default_value = "1"
+        default_value = "1",
+        value_parser = values::application
     )]
-    pub introspection_applications: Vec<i64>,
+    pub introspection_applications: Vec<ApplicationId>,
 }
 
 #[derive(Debug, Args)]
 pub struct EventsConfig {
     /// RabbitMQ, as amqp://USER:PASSWORD@HOST:PORT/VHOST (%2f is the default virtual host) or
     /// amqps://…. Without it, events wait in the database.
-    #[arg(long, env = "AMQP_URL", hide_env_values = true)]
+    #[arg(long, env = "AMQP_URL", hide_env_values = true, value_parser = values::broker_url)]
     pub amqp_url: Option<SecretString>,
     /// The exchange to publish to; it must exist. The default exchange where empty.
     #[arg(long, env = "AMQP_EXCHANGE", default_value = "")]
@@ -194,14 +213,18 @@ pub struct TokenConfig {
     #[command(flatten)]
     pub secret: SecretConfig,
     /// The user's id.
-    #[arg(long, value_parser = user_id)]
+    #[arg(long, value_parser = values::user_id)]
     pub user: UserId,
     /// The application's id.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..))]
-    pub application: i64,
+    #[arg(long, default_value = "1", value_parser = values::application)]
+    pub application: ApplicationId,
     /// The token's lifetime in seconds.
-    #[arg(long, default_value = "86400", value_parser = seconds)]
+    #[arg(long, default_value = "86400", value_parser = values::seconds)]
     pub expires_in: Duration,
+    /// Where the service is, as http://localhost:8080: prints a link that opens its messenger as the
+    /// user.
+    #[arg(long)]
+    pub link: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -211,42 +234,4 @@ pub struct AdvanceConfig {
     /// By how much: more than all changes since the backup. The sequences end at 2^53 - 1.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1..))]
     pub by: i64,
-}
-
-/// The longest queue that can be set: at a few kilobytes a command, more waiting than memory is for.
-const QUEUE_LENGTH_MAX: usize = 100_000;
-
-fn queue_length(value: &str) -> Result<usize, String> {
-    match value.parse() {
-        Ok(length) if (1..=QUEUE_LENGTH_MAX).contains(&length) => Ok(length),
-        _ => Err(format!("must be 1 to {QUEUE_LENGTH_MAX}")),
-    }
-}
-
-/// The most live connections that can be set: the others are for those who only ask.
-const LIVE_CONNECTIONS_MAX: usize = 9_000;
-
-fn live_connections(value: &str) -> Result<usize, String> {
-    match value.parse() {
-        Ok(count) if (1..=LIVE_CONNECTIONS_MAX).contains(&count) => Ok(count),
-        _ => Err(format!("must be 1 to {LIVE_CONNECTIONS_MAX}")),
-    }
-}
-
-fn title(value: &str) -> Result<Title, String> {
-    Title::parse(value).map_err(|invalid| invalid.to_string())
-}
-
-fn user_id(value: &str) -> Result<UserId, String> {
-    UserId::parse(value).map_err(|invalid| invalid.to_string())
-}
-
-/// A year: whoever needs a longer token needs another way to sign in.
-const TOKEN_SECONDS_MAX: u64 = 366 * 86_400;
-
-fn seconds(value: &str) -> Result<Duration, String> {
-    match value.parse() {
-        Ok(seconds) if (1..=TOKEN_SECONDS_MAX).contains(&seconds) => Ok(Duration::from_secs(seconds)),
-        _ => Err(format!("must be 1 to {TOKEN_SECONDS_MAX}")),
-    }
 }

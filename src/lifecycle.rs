@@ -80,9 +80,21 @@ impl Lifecycle {
     /// Waits for SIGTERM or SIGINT, then for all tasks to end.
     pub async fn run(mut self) -> Result<(), Error> {
         let outcome = self.until_told_to_stop().await;
-        self.stop.cancel();
-        timeout(SHUTDOWN_TIME_MAX, self.until_all_end()).await.map_err(|_| Error::Overdue)??;
+        self.stop_all().await?;
         outcome
+    }
+
+    /// Ends what a start that has failed had begun. What goes wrong meanwhile is only logged: it is
+    /// not why the start has failed.
+    pub async fn end(mut self) {
+        if let Err(error) = self.stop_all().await {
+            tracing::warn!(%error, "the start has failed, and its end was not in order");
+        }
+    }
+
+    async fn stop_all(&mut self) -> Result<(), Error> {
+        self.stop.cancel();
+        timeout(SHUTDOWN_TIME_MAX, self.until_all_end()).await.map_err(|_| Error::Overdue)?
     }
 
     async fn until_told_to_stop(&mut self) -> Result<(), Error> {
@@ -134,6 +146,19 @@ mod tests {
         life.spawn_on(&runtime, "panics", async { panic!("as it should") });
         assert!(matches!(life.run().await, Err(Error::Panicked(_))));
         assert_eq!(told.await, Ok(()), "the others were told to stop, and waited for");
+    }
+
+    #[tokio::test]
+    async fn a_start_that_fails_waits_for_what_it_has_begun() {
+        let mut life = Lifecycle::default();
+        let stop = life.stop();
+        let (tell, mut told) = oneshot::channel();
+        life.spawn("in order", async move {
+            stop.cancelled().await;
+            let _ = tell.send(());
+        });
+        life.end().await;
+        assert_eq!(told.try_recv(), Ok(()));
     }
 
     #[tokio::test]

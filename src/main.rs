@@ -1,11 +1,10 @@
 //! The command line.
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
-use clap::Parser;
 use messages::{
     app,
-    config::{ApplicationCommand, Cli, Command, SearchCommand, TimelineCommand},
+    config::{self, ApplicationCommand, Command, SearchCommand, TimelineCommand},
 };
 
 /// Most of a request's time in the service goes into small allocations on several threads.
@@ -14,7 +13,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = match config::read() {
+        Ok(cli) => cli.command,
+        Err(refused) => return failed(&refused),
+    };
+    let outcome = match command {
         Command::Serve(config) => app::serve(*config).await,
         Command::Migrate(config) => app::migrate(&config).await,
         Command::Token(config) => app::print_token(&config),
@@ -27,9 +30,11 @@ async fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("messages: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&*error),
     }
+}
+
+fn failed(error: &dyn Error) -> ExitCode {
+    eprintln!("messages: {error}");
+    ExitCode::FAILURE
 }

@@ -1,9 +1,11 @@
 //! What the process tells of itself: log lines and metrics.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, str::FromStr};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -14,6 +16,32 @@ pub enum LogFormat {
     Json,
 }
 
+/// What is logged: a level, or directives of `tracing`'s EnvFilter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+/// The value is not a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be error, warn, info, debug, trace or off, or directives, as warn,messages=debug")]
+pub struct BadLogFilter;
+
+impl FromStr for LogFilter {
+    type Err = BadLogFilter;
+
+    fn from_str(value: &str) -> Result<Self, BadLogFilter> {
+        if EnvFilter::try_new(value).is_err() || !value.split(',').all(is_directive) {
+            return Err(BadLogFilter);
+        }
+        Ok(Self(value.to_owned()))
+    }
+}
+
+/// A single word is a level. EnvFilter takes any other word for the name of a module, so that a
+/// misspelt level would silence everything else.
+fn is_directive(part: &str) -> bool {
+    part.contains(['=', '[']) || (!part.is_empty() && part.parse::<LevelFilter>().is_ok())
+}
+
 /// Durations from half a millisecond, what one change takes alone, to the longest wait, in seconds.
 const SECONDS_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -21,9 +49,9 @@ const SECONDS_BUCKETS: [f64; 14] =
 /// Batches from one caller to the largest.
 const SIZE_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// Sends log lines to standard error. `filter` is a level, or directives of `tracing`'s EnvFilter.
-pub fn log(format: LogFormat, filter: &str) {
-    let registry = tracing_subscriber::registry().with(EnvFilter::new(filter));
+/// Sends log lines to standard error.
+pub fn log(format: LogFormat, filter: &LogFilter) {
+    let registry = tracing_subscriber::registry().with(EnvFilter::new(&filter.0));
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     match format {
         LogFormat::Human => registry.with(layer).init(),
@@ -95,4 +123,19 @@ fn describe() {
         "Age of the oldest event that waits"
     );
     describe_gauge!("messages_broker_connected", "1 while this replica publishes events");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_a_level_or_directives_and_no_misspelt_level() {
+        for value in ["info", "DEBUG", "off", "warn,messages=debug", "messages::http[request]=trace"] {
+            assert!(value.parse::<LogFilter>().is_ok(), "{value}");
+        }
+        for value in ["", "inof", "verbose", "info,", "messages=inof", "info,messages", "a=b=c"] {
+            assert_eq!(value.parse::<LogFilter>(), Err(BadLogFilter), "{value}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("search", &["domain", "store"]),
     ("auth", &["domain", "store"]),
     ("live", &["domain", "store", "sync", "batching"]),
-    ("config", &["domain", "outbox", "store", "telemetry"]),
+    ("config", &["domain", "auth", "http", "outbox", "store", "telemetry"]),
     ("web", &[]),
     ("http", &["domain", "timeline", "sync", "live", "auth", "search", "store", "batching", "web"]),
 ];
@@ -30,13 +30,13 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("axum", &["http/"]),
     ("utoipa", &["http/"]),
     ("tower", &["http/"]),
-    ("lapin", &["outbox/"]),
+    ("lapin", &["outbox/", "config/values.rs"]),
     ("sqlx", &["store/", "live/listener.rs", "app.rs"]),
     ("jsonwebtoken", &["auth/"]),
     ("reqwest", &["auth/"]),
     ("moka", &["auth/"]),
     ("quick_cache", &["auth/", "sync/"]),
-    ("clap", &["config.rs", "main.rs", "telemetry.rs", "outbox/"]),
+    ("clap", &["config.rs", "config/", "telemetry.rs", "outbox/"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Error, Issued, key::time_of};
+use super::{EndpointUrl, Error, Issued, key::time_of};
 use crate::domain::{ApplicationId, Clock};
 
 /// How long an answer is trusted: so long does a session live on that was ended.
@@ -27,7 +27,7 @@ const SESSION_TRUST: Duration = Duration::from_secs(300);
 /// Where to ask, and as whom.
 #[derive(Debug, Clone)]
 pub struct IntrospectionConfig {
-    pub url: String,
+    pub url: EndpointUrl,
     pub client_id: String,
     pub client_secret: SecretString,
     /// The applications that the endpoint speaks for.
@@ -86,7 +86,7 @@ impl Introspection {
     }
 
     async fn request(&self, key: &str) -> Result<Answer, reqwest::Error> {
-        let request = self.client.post(&self.config.url).header("Accept", "application/json");
+        let request = self.client.post(self.config.url.0.clone()).header("Accept", "application/json");
         let secret = self.config.client_secret.expose_secret();
         let request = request.basic_auth(&self.config.client_id, Some(secret));
         let form = [("token", key), ("token_type_hint", "access_token")];

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Error, Issued,
+    EndpointUrl, Error, Issued,
     key::{time_of, verified_claims},
 };
 use crate::domain::ApplicationId;
@@ -32,7 +32,7 @@ const KEYS_LIFETIME: Duration = Duration::from_secs(600);
 /// Where the keys are, and what their tokens must say.
 #[derive(Debug, Clone)]
 pub struct JwksConfig {
-    pub url: String,
+    pub url: EndpointUrl,
     pub issuer: String,
     pub audience: String,
     /// The applications that the issuer speaks for.
@@ -143,7 +143,7 @@ impl Jwks {
     }
 
     async fn fetch(&self) -> Result<HashMap<Option<String>, Key>, reqwest::Error> {
-        let answer = self.client.get(&self.config.url).send().await?.error_for_status()?;
+        let answer = self.client.get(self.config.url.0.clone()).send().await?.error_for_status()?;
         let set: JwkSet = answer.json().await?;
         let keys = set.keys.iter().filter(|jwk| is_for_signatures(jwk)).filter_map(|jwk| {
             let algorithm = match &jwk.algorithm {

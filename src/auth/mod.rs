@@ -5,6 +5,7 @@
 //! and algorithm verify a token is decided by the configuration, and never by the token alone.
 
 mod applications;
+mod endpoint;
 mod introspection;
 mod jwks;
 mod key;
@@ -31,6 +32,7 @@ use jwks::Jwks;
 use token::Verifier;
 
 pub use applications::{ApplicationToken, create_application};
+pub use endpoint::{BadEndpoint, EndpointUrl};
 pub use introspection::IntrospectionConfig;
 pub use jwks::JwksConfig;
 pub use key::{SECRET_BYTES_MIN, WeakSecret, derived_key};

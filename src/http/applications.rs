@@ -122,7 +122,7 @@ pub async fn create_application(
     body: JsonBody<NewName>,
 ) -> Answer {
     let name = body.acceptable()?.0.checked()?;
-    let creating = service.read(async |connection| create(connection, &name).await);
+    let creating = service.query(async |connection| create(connection, &name).await);
     let (stored, ApplicationToken { token, .. }) = creating.await?;
     let id = stored.id;
     let mut response = secret(accept.media_type, Application::new(stored, Some(token)));
@@ -224,7 +224,7 @@ pub async fn replace_application_token(
     let id = id.known()?;
     let ApplicationToken { token, hash } = ApplicationToken::generate(id);
     let replacing =
-        service.read(async |connection| store::applications::replace_token(connection, id, &hash).await);
+        service.query(async |connection| store::applications::replace_token(connection, id, &hash).await);
     let stored = replacing.await?.ok_or_else(Problem::not_found)?;
     service.authenticator.forget(id).await;
     Ok(secret(accept.media_type, Application::new(stored, Some(token))))
@@ -272,11 +272,11 @@ pub async fn rename_own_application(
 }
 
 async fn find(service: &Service, id: ApplicationId) -> Result<Option<Stored>, Problem> {
-    service.read(async |connection| store::applications::find(connection, id).await).await
+    service.query(async |connection| store::applications::find(connection, id).await).await
 }
 
 async fn rename(service: &Service, id: ApplicationId, name: &Title) -> Result<Option<Stored>, Problem> {
-    service.read(async |connection| store::applications::rename(connection, id, name).await).await
+    service.query(async |connection| store::applications::rename(connection, id, name).await).await
 }
 
 fn answer(media_type: &'static str, found: Option<Stored>) -> Answer {

@@ -171,7 +171,7 @@ async fn id_of(
 ) -> Result<MessageId, Problem> {
     caller.actor()?;
     let (chat, number) = path.known()?;
-    let reading = service.read(async |connection| {
+    let reading = service.query(async |connection| {
         store::history::id_in_chat(connection, caller.application, chat, number).await
     });
     reading.await?.ok_or_else(Problem::not_found)

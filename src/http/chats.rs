@@ -84,7 +84,7 @@ pub async fn list_chats(
 ) -> Answer {
     let (member, after) = (caller.actor()?, ChatNumber(params.after.unwrap_or(0)));
     let (application, limit) = (caller.application, params.limit + 1);
-    let reading = service.read(async |connection| match &member {
+    let reading = service.query(async |connection| match &member {
         None => store::chats::list(connection, application, after, limit).await,
         Some(user) => store::chats::list_of_member(connection, application, user, after, limit).await,
     });
@@ -165,7 +165,7 @@ pub async fn list_members(
 ) -> Answer {
     let chat = visible_chat(&service, &caller, &number).await?.number;
     let (application, after, limit) = (caller.application, params.after.as_ref(), params.limit + 1);
-    let reading = service.read(async |connection| {
+    let reading = service.query(async |connection| {
         store::members::list(connection, application, chat, after, limit).await
     });
     let found = reading.await?;
@@ -234,7 +234,7 @@ pub async fn visible_chat(
     number: &ChatPath,
 ) -> Result<domain::Chat, Problem> {
     let (application, member, number) = (caller.application, caller.actor()?, number.known()?);
-    let reading = service.read(async |connection| {
+    let reading = service.query(async |connection| {
         store::chats::find(connection, application, member.as_ref(), number).await
     });
     reading.await?.ok_or_else(Problem::not_found)

@@ -42,7 +42,7 @@ pub async fn list_personal_messages(
 ) -> Answer {
     let (user, other) = (caller.user()?, other.checked()?);
     let (application, HistoryParams { span, limit }) = (caller.application, params);
-    let reading = service.read(async |connection| {
+    let reading = service.query(async |connection| {
         store::history::of_conversation(connection, application, &user, &other, span, limit + 1).await
     });
     Ok(answer(accept.media_type, reading.await?, limit))
@@ -69,7 +69,7 @@ pub async fn list_chat_messages(
 ) -> Answer {
     let HistoryParams { span, limit } = params;
     let chat = visible_chat(&service, &caller, &number).await?.number;
-    let reading = service.read(async |connection| {
+    let reading = service.query(async |connection| {
         store::history::of_chat(connection, caller.application, chat, span, limit + 1).await
     });
     Ok(answer(accept.media_type, reading.await?, limit))

@@ -10,12 +10,14 @@
 //! answer and a stream end with the caller's token, and when the service shuts down.
 
 mod acceptor;
+mod address;
 mod applications;
 mod body;
 mod caller;
 mod chat_messages;
 mod chats;
 mod conditional;
+mod cors;
 mod drafts;
 mod drain;
 mod encoding;
@@ -42,23 +44,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
-use axum::{
-    Router,
-    http::{HeaderName, HeaderValue, Method, header},
-    middleware,
-    response::Response,
-    routing::get,
-};
+use axum::{Router, middleware, response::Response, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowOrigin, CorsLayer},
-};
+use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -74,6 +66,8 @@ use caller::Caller;
 use problem::Problem;
 
 pub use acceptor::Acceptor;
+pub use address::{Address, BadAddress};
+pub use cors::{BadOrigin, Origin};
 pub use idempotency::Digester;
 pub use openapi::openapi;
 pub use server::serve;
@@ -143,11 +137,11 @@ impl Service {
     }
 
     /// Does what is neither on the timeline nor coalesced, on a connection that is shared.
-    async fn read<T>(
+    async fn query<T>(
         &self,
-        read: impl AsyncFnOnce(&mut PgConnection) -> store::Result<T>,
+        statements: impl AsyncFnOnce(&mut PgConnection) -> store::Result<T>,
     ) -> Result<T, Problem> {
-        Ok(self.reads.read(read).await?)
+        Ok(self.reads.query(statements).await?)
     }
 
     /// Waits until what was opened under a token must end.
@@ -208,66 +202,23 @@ fn pages() -> Router<Service> {
     Router::new().route("/", get(web::get_page)).route("/web/{file}", get(web::get_file))
 }
 
-/// A name in the list of origins is not one.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not an origin")]
-pub struct BadOrigin(String);
-
 /// The whole of what is served. The layers, from the outside: the frame of every request, with its
 /// encoding; CORS; panics. To the router they are one: it boxes each layer, and clones the boxes of all for
 /// every request.
-pub fn router(service: Service, cors_origins: &[String]) -> Result<Router, BadOrigin> {
+pub fn router(service: Service, origins: &[Origin]) -> Router {
     let (router, _) = routes().split_for_parts();
     let swagger = SwaggerUi::new("/swagger-ui")
         .url("/openapi.json", openapi())
         .config(Config::default().try_it_out_enabled(true).persist_authorization(true));
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn(request::frame))
-        .option_layer(cors(cors_origins)?)
+        .option_layer(cors::layer(origins))
         .layer(CatchPanicLayer::custom(problem::panicked));
-    Ok(router
+    router
         .merge(pages())
         .with_state(service)
         .merge(swagger)
         .fallback(problem::no_route)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(layers))
-}
-
-/// What pages of `origins` may do; `None` where there are none.
-fn cors(origins: &[String]) -> Result<Option<CorsLayer>, BadOrigin> {
-    let mut origins = origins.iter().filter(|origin| !origin.is_empty()).peekable();
-    if origins.peek().is_none() {
-        return Ok(None);
-    }
-    let layer = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([
-            header::ACCEPT,
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::IF_MATCH,
-            header::IF_NONE_MATCH,
-            HeaderName::from_static("last-event-id"),
-            HeaderName::from_static("as-user"),
-            HeaderName::from_static("idempotency-key"),
-            HeaderName::from_static("prefer"),
-            HeaderName::from_static("traceparent"),
-            HeaderName::from_static("x-request-id"),
-        ])
-        .expose_headers([
-            header::ETAG,
-            header::LOCATION,
-            header::RETRY_AFTER,
-            HeaderName::from_static("idempotent-replayed"),
-            HeaderName::from_static("preference-applied"),
-            HeaderName::from_static("x-request-id"),
-        ])
-        .max_age(Duration::from_secs(3600));
-    if origins.clone().any(|origin| origin == "*") {
-        return Ok(Some(layer.allow_origin(AllowOrigin::any())));
-    }
-    let origins =
-        origins.map(|origin| HeaderValue::from_str(origin).map_err(|_| BadOrigin(origin.clone())));
-    Ok(Some(layer.allow_origin(AllowOrigin::list(origins.collect::<Result<Vec<_>, _>>()?))))
+        .layer(layers)
 }

@@ -104,7 +104,7 @@ pub async fn get_liveness() -> Response {
     (status = 503, description = "They cannot: the database is away, or takes no changes", body = Health, content_type = "application/json"),
 ))]
 pub async fn get_readiness(State(service): State<Service>) -> Response {
-    let looking = service.reads.read(async |connection| store::is_primary(connection).await);
+    let looking = service.reads.query(async |connection| store::is_primary(connection).await);
     let is_primary =
         timeout(READINESS_TIME_MAX, looking).await.is_ok_and(|found| found.unwrap_or(false));
     let writes = service.timeline.progress().state();

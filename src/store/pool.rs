@@ -16,9 +16,8 @@ const WAIT_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long a new connection may take; the counters may have to be lifted first.
 const CREATE_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// How long a read on a connection may take; a statement has less, by the server's own limit. A
-/// connection on which nothing arrives any more costs its caller this much.
-const READ_TIME_MAX: Duration = Duration::from_secs(6);
+/// How long a query may take. A connection on which nothing arrives any more costs its caller this much.
+const QUERY_TIME_MAX: Duration = Duration::from_secs(6);
 
 /// A connection that was used longer ago is tried before it is given out: one that the server has closed
 /// meanwhile would fail its next user.
@@ -88,10 +87,10 @@ impl Pool {
         Ok(Lease::new(self.name, connection))
     }
 
-    /// Reads on one connection, within a limit of time.
-    pub async fn read<T>(&self, read: impl AsyncFnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+    /// Runs one or a few statements on a connection, within a limit of time.
+    pub async fn query<T>(&self, statements: impl AsyncFnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
         let mut lease = self.take().await?;
-        let result = in_time(READ_TIME_MAX, read(lease.connection())).await;
+        let result = in_time(QUERY_TIME_MAX, statements(lease.connection())).await;
         if !result.as_ref().is_err_and(Error::is_unavailable) {
             lease.give_back();
         }

@@ -1,0 +1,74 @@
+//! What a setting must be: a parser for each kind of value. Its words complete "the setting X …".
+
+use std::{net::SocketAddr, time::Duration};
+
+use lapin::uri::AMQPUri;
+use secrecy::SecretString;
+
+use crate::{
+    auth::SECRET_BYTES_MIN,
+    domain::{ApplicationId, Title, UserId},
+};
+
+/// A secret that is long enough to sign with, or to be an administrator's token.
+pub fn secret(value: &str) -> Result<SecretString, String> {
+    if value.len() < SECRET_BYTES_MIN {
+        return Err(format!("must be at least {SECRET_BYTES_MIN} bytes"));
+    }
+    Ok(value.into())
+}
+
+/// A URL as the client of the broker reads it. What is wrong with it is not quoted: it has a password.
+pub fn broker_url(value: &str) -> Result<SecretString, String> {
+    let refusal = |_| "must be amqp://USER:PASSWORD@HOST:PORT/VHOST or amqps://…".to_owned();
+    value.parse().map(|_: AMQPUri| value.into()).map_err(refusal)
+}
+
+pub fn address(value: &str) -> Result<SocketAddr, String> {
+    value.parse().map_err(|_| "must be an address and a port, as 127.0.0.1:8080".to_owned())
+}
+
+pub fn application(value: &str) -> Result<ApplicationId, String> {
+    match value.parse() {
+        Ok(id) if id > 0 => Ok(ApplicationId(id)),
+        _ => Err("must be the id of an application, 1 or more".to_owned()),
+    }
+}
+
+/// The longest queue that can be set: at a few kilobytes a command, more waiting than memory is for.
+const QUEUE_LENGTH_MAX: usize = 100_000;
+
+pub fn queue_length(value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(length) if (1..=QUEUE_LENGTH_MAX).contains(&length) => Ok(length),
+        _ => Err(format!("must be 1 to {QUEUE_LENGTH_MAX}")),
+    }
+}
+
+/// The most live connections that can be set: the others are for those who only ask.
+const LIVE_CONNECTIONS_MAX: usize = 9_000;
+
+pub fn live_connections(value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(count) if (1..=LIVE_CONNECTIONS_MAX).contains(&count) => Ok(count),
+        _ => Err(format!("must be 1 to {LIVE_CONNECTIONS_MAX}")),
+    }
+}
+
+pub fn title(value: &str) -> Result<Title, String> {
+    Title::parse(value).map_err(|invalid| invalid.to_string())
+}
+
+pub fn user_id(value: &str) -> Result<UserId, String> {
+    UserId::parse(value).map_err(|invalid| invalid.to_string())
+}
+
+/// A year: whoever needs a longer token needs another way to sign in.
+const TOKEN_SECONDS_MAX: u64 = 366 * 86_400;
+
+pub fn seconds(value: &str) -> Result<Duration, String> {
+    match value.parse() {
+        Ok(seconds) if (1..=TOKEN_SECONDS_MAX).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("must be 1 to {TOKEN_SECONDS_MAX}")),
+    }
+}
