@@ -21,6 +21,11 @@
 //!   come back, and that counts as a failure.
 //! - *The broker is away or blocks.* Every await on it has a limit; everything else goes on, and
 //!   the rows wait.
+//! - *The database refuses to delete* (it is read-only, the right is revoked, a trigger raises). Events
+//!   that cannot be deleted would be published for ever. So before each window the publisher deletes its
+//!   first event and rolls back: where that fails, nothing is published. A delete may fail all the same,
+//!   at its commit. What the broker has confirmed is remembered until it is deleted, over reconnects too,
+//!   and nothing else is published before. Another replica, or the next process, publishes it once more.
 
 mod broker;
 
@@ -67,6 +72,8 @@ const STATEMENT_TIME_MAX: Duration = Duration::from_secs(15);
 enum Error {
     #[error(transparent)]
     Database(#[from] store::Error),
+    #[error("events cannot be deleted, so none are published: {0}")]
+    Undeletable(#[source] store::Error),
     #[error(transparent)]
     Broker(#[from] broker::Error),
 }
@@ -77,6 +84,9 @@ pub struct Publisher {
     config: Arc<BrokerConfig>,
     wake: Arc<Notify>,
     connected: Arc<AtomicBool>,
+    /// What the broker has confirmed and the database still has. Nothing is published before it is
+    /// deleted, so it is one window at the most.
+    confirmed: Vec<Event>,
 }
 
 impl Publisher {
@@ -87,7 +97,7 @@ impl Publisher {
         wake: Arc<Notify>,
         connected: Arc<AtomicBool>,
     ) -> Self {
-        Self { session, config: Arc::new(config), wake, connected }
+        Self { session, config: Arc::new(config), wake, connected, confirmed: Vec::new() }
     }
 
     /// Publishes until `stop`: connect, drain, and after any failure wait and begin again.
@@ -106,8 +116,10 @@ impl Publisher {
         }
     }
 
-    /// Waits for its turn, connects to the broker and drains the outbox until something fails.
+    /// Deletes what was confirmed before, waits for its turn, connects to the broker and drains the
+    /// outbox until something fails.
     async fn lead(&mut self, pause: &mut Duration) -> Result<(), Error> {
+        self.delete_confirmed().await?;
         while !store::in_time(STATEMENT_TIME_MAX, async {
             store::try_lead(self.session.connection().await?, Lead::Publishing).await
         })
@@ -130,6 +142,9 @@ impl Publisher {
                 outbox::oldest(self.session.connection().await?, WINDOW_EVENTS).await
             })
             .await?;
+            if let Some(first) = events.first() {
+                self.prove_deletable(first).await?;
+            }
             for round in rounds(&events) {
                 self.publish(channel, &round).await?;
                 *pause = PAUSE_MIN;
@@ -144,14 +159,34 @@ impl Publisher {
     /// Publishes events of different files side by side and deletes those that were confirmed.
     async fn publish(&mut self, channel: &Channel, round: &[&Event]) -> Result<(), Error> {
         let (confirmed, outcome) = channel.publish(round).await;
-        if !confirmed.is_empty() {
-            metrics::counter!("messages_events_published_total").increment(confirmed.len() as u64);
-            store::in_time(STATEMENT_TIME_MAX, async {
-                outbox::delete(self.session.connection().await?, confirmed.into_iter()).await
-            })
-            .await?;
-        }
+        metrics::counter!("messages_events_published_total").increment(confirmed.len() as u64);
+        self.confirmed.extend(confirmed.into_iter().cloned());
+        self.delete_confirmed().await?;
         Ok(outcome?)
+    }
+
+    /// Fails where an event could not be deleted after it was published.
+    async fn prove_deletable(&mut self, event: &Event) -> Result<(), Error> {
+        let session = &mut self.session;
+        store::in_time(STATEMENT_TIME_MAX, async {
+            outbox::prove_deletable(session.connection().await?, event).await
+        })
+        .await
+        .map_err(Error::Undeletable)
+    }
+
+    async fn delete_confirmed(&mut self) -> Result<(), Error> {
+        if self.confirmed.is_empty() {
+            return Ok(());
+        }
+        let Self { session, confirmed, .. } = self;
+        store::in_time(STATEMENT_TIME_MAX, async {
+            outbox::delete(session.connection().await?, confirmed.iter()).await
+        })
+        .await
+        .map_err(Error::Undeletable)?;
+        self.confirmed.clear();
+        Ok(())
     }
 }
 

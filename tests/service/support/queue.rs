@@ -52,6 +52,19 @@ impl EventQueue {
             .expect("the broker answers")
     }
 
+    /// How many events wait in the queue, which must be there.
+    pub async fn waiting(&self) -> u32 {
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let queue = channel
+            .queue_declare(self.name.as_str().into(), options, FieldTable::default())
+            .await
+            .unwrap();
+        let _ = connection.close(200, "done".into()).await;
+        queue.message_count()
+    }
+
     /// Consumes until `enough` says so of all that was delivered.
     pub async fn consume_until(&self, mut enough: impl FnMut(&[Delivered]) -> bool) -> Vec<Delivered> {
         let connection = self.connect().await;
