@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     thread,
     time::{Duration, SystemTime},
 };
@@ -18,10 +18,10 @@ use crate::{
         ServeConfig, TokenConfig,
     },
     domain::ApplicationId,
-    http::{self, Acceptor, Broker, Digester, Parts, Service},
+    http::{self, Acceptor, Broker, Budget, BudgetLimits, Digester, HELD_TIME_MAX, Parts, Service},
     lifecycle::Lifecycle,
     live::{Hub, Limits, Listener, Live},
-    outbox::{BrokerConfig, Publisher},
+    outbox::{BrokerConfig, Publisher, Signs},
     search::{self, Indexer},
     store::{self, PgConnection, Purpose, Session},
     sync::{Heard, Readers, WayIn},
@@ -56,6 +56,9 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         read_queue_max,
         live_connections_max,
         live_connections_per_user_max,
+        requests_per_user_max,
+        pending_answers_mib_max,
+        held_answer_ms_max,
         log_format,
         log_filter,
     } = config;
@@ -92,8 +95,13 @@ pub async fn serve(config: ServeConfig) -> Outcome {
         pool,
         search_pool: store::search_pool(database_url)?,
         broker,
+        budget: Budget::new(BudgetLimits {
+            requests_per_user_max,
+            pending_bytes_max: pending_answers_mib_max * 1024 * 1024,
+        }),
         metrics,
         clock: now,
+        held_time_max: held_answer_ms_max.map_or(HELD_TIME_MAX, Duration::from_millis),
         stop: life.stop(),
     };
     let acceptor = spawn_workers(&mut life, Arc::new(parts), ways_in, &cors_origins)?;
@@ -235,11 +243,11 @@ fn spawn_publisher(
         queue: amqp_queue,
         queue_type: amqp_queue_type,
     };
-    let connected = Arc::new(AtomicBool::new(false));
+    let signs = Signs::default();
     let session = Session::new(database_url, Purpose::Publishing)?;
-    let publisher = Publisher::new(session, config, wake, Arc::clone(&connected));
+    let publisher = Publisher::new(session, config, wake, signs.clone());
     life.spawn("publisher", publisher.run(life.stop()));
-    Ok(Broker::Configured { connected })
+    Ok(Broker::Configured { connected: signs.connected, blocked: signs.blocked })
 }
 
 /// Measures what is not counted as it happens, and lets the recorder fold what it has collected,
@@ -257,6 +265,7 @@ async fn measure(pool: store::PgPool, broker: Broker, metrics: PrometheusHandle)
             }
         }
         metrics::gauge!("messages_broker_connected").set(f64::from(u8::from(broker.is_publishing())));
+        metrics::gauge!("messages_broker_blocked").set(f64::from(u8::from(broker.is_blocked())));
         metrics.run_upkeep();
         sleep(MEASURE_PERIOD).await;
     }

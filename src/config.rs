@@ -98,6 +98,17 @@ pub struct ServeConfig {
     /// with 429.
     #[arg(long, env = "LIVE_CONNECTIONS_PER_USER_MAX", default_value_t = 100, value_parser = live_connections)]
     pub live_connections_per_user_max: usize,
+    /// Requests that one user may have under way on this replica, answers that are not taken yet included;
+    /// one more is answered with 429.
+    #[arg(long, env = "REQUESTS_PER_USER_MAX", default_value_t = 64, value_parser = requests_per_user)]
+    pub requests_per_user_max: u32,
+    /// Answers of more than 64 KiB that were produced and are not taken yet, in MiB; a page for which there is
+    /// no room is answered with 503.
+    #[arg(long, env = "PENDING_ANSWERS_MIB_MAX", default_value_t = 256, value_parser = pending_answers)]
+    pub pending_answers_mib_max: usize,
+    /// The longest that an answer is held, in milliseconds: for tests, which have no minute to spare.
+    #[arg(long, env = "HELD_ANSWER_MS_MAX", hide = true)]
+    pub held_answer_ms_max: Option<u64>,
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "human")]
     pub log_format: LogFormat,
@@ -223,6 +234,26 @@ fn live_connections(value: &str) -> Result<usize, String> {
     match value.parse() {
         Ok(count) if (1..=LIVE_CONNECTIONS_MAX).contains(&count) => Ok(count),
         _ => Err(format!("must be 1 to {LIVE_CONNECTIONS_MAX}")),
+    }
+}
+
+/// The most requests of one user that can be set: as many as there are connections.
+const REQUESTS_PER_USER_MAX: u32 = 10_000;
+
+fn requests_per_user(value: &str) -> Result<u32, String> {
+    match value.parse() {
+        Ok(count) if (1..=REQUESTS_PER_USER_MAX).contains(&count) => Ok(count),
+        _ => Err(format!("must be 1 to {REQUESTS_PER_USER_MAX}")),
+    }
+}
+
+/// The least and the most room for pending answers, in MiB: a few pages, and one for each connection.
+const PENDING_ANSWERS_MIB: std::ops::RangeInclusive<usize> = 4..=16_384;
+
+fn pending_answers(value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(mib) if PENDING_ANSWERS_MIB.contains(&mib) => Ok(mib),
+        _ => Err("must be 4 to 16384".to_owned()),
     }
 }
 

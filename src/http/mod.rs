@@ -12,6 +12,7 @@
 mod acceptor;
 mod applications;
 mod body;
+mod budget;
 mod caller;
 mod chat_messages;
 mod chats;
@@ -21,6 +22,7 @@ mod drain;
 mod encoding;
 mod history;
 mod idempotency;
+mod instant;
 mod live;
 mod media;
 mod messages;
@@ -35,6 +37,7 @@ mod server;
 mod sse;
 mod tokens;
 mod web;
+mod wire;
 
 use std::{
     ops::Deref,
@@ -74,7 +77,9 @@ use caller::Caller;
 use problem::Problem;
 
 pub use acceptor::Acceptor;
+pub use budget::{Budget, BudgetLimits};
 pub use idempotency::Digester;
+pub use live::HELD_TIME_MAX;
 pub use openapi::openapi;
 pub use server::serve;
 
@@ -99,8 +104,11 @@ pub struct Parts {
     pub pool: PgPool,
     pub search_pool: PgPool,
     pub broker: Broker,
+    pub budget: Arc<Budget>,
     pub metrics: PrometheusHandle,
     pub clock: Clock,
+    /// The longest that an answer is held: [`HELD_TIME_MAX`], but for tests.
+    pub held_time_max: Duration,
     /// Ends what would go on for ever: held answers and streams.
     pub stop: CancellationToken,
 }
@@ -120,6 +128,8 @@ pub enum Broker {
     /// Whether this replica publishes at present; one replica does at a time.
     Configured {
         connected: Arc<AtomicBool>,
+        /// Whether an alarm keeps the broker from taking what this replica publishes.
+        blocked: Arc<AtomicBool>,
     },
 }
 
@@ -158,13 +168,22 @@ impl Broker {
     pub fn is_publishing(&self) -> bool {
         match self {
             Self::NotConfigured => false,
-            Self::Configured { connected } => connected.load(Ordering::Relaxed),
+            Self::Configured { connected, .. } => connected.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether an alarm keeps the broker from taking events of this replica.
+    pub fn is_blocked(&self) -> bool {
+        match self {
+            Self::NotConfigured => false,
+            Self::Configured { blocked, .. } => blocked.load(Ordering::Relaxed),
         }
     }
 
     fn state(&self) -> operations::BrokerState {
         match self {
             Self::NotConfigured => operations::BrokerState::NotConfigured,
+            Self::Configured { .. } if self.is_blocked() => operations::BrokerState::Blocked,
             Self::Configured { .. } if self.is_publishing() => operations::BrokerState::Publishing,
             Self::Configured { .. } => operations::BrokerState::NotPublishing,
         }
@@ -219,7 +238,7 @@ pub fn router(service: Service, cors_origins: &[String]) -> Result<Router, BadOr
         .url("/openapi.json", openapi())
         .config(Config::default().try_it_out_enabled(true).persist_authorization(true));
     let layers = ServiceBuilder::new()
-        .layer(middleware::from_fn(request::frame))
+        .layer(middleware::from_fn_with_state(Arc::clone(&service.budget), request::frame))
         .option_layer(cors(cors_origins)?)
         .layer(CatchPanicLayer::custom(problem::panicked));
     Ok(router

@@ -11,7 +11,9 @@
 mod support;
 
 mod applications;
+mod brokers;
 mod browser;
+mod budgets;
 mod callers;
 mod cancelled;
 mod changing;
@@ -32,6 +34,7 @@ mod messenger_restarts;
 mod openapi;
 mod outages;
 mod polling;
+mod proxies;
 mod races;
 mod remembering;
 mod searching;
