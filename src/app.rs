@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     io,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     thread,
     time::{Duration, SystemTime},
 };
@@ -17,10 +17,13 @@ use crate::{
         AdvanceConfig, CallersConfig, CreateApplicationConfig, DatabaseConfig, EventsConfig,
         ServeConfig, TokenConfig,
     },
-    http::{self, Acceptor, Address, Broker, Digester, Origin, Parts, Service},
+    http::{
+        self, Acceptor, Address, Broker, Budget, BudgetLimits, Digester, HELD_TIME_MAX, Origin, Parts,
+        Service,
+    },
     lifecycle::Lifecycle,
     live::{Hub, Limits, Listener, Live},
-    outbox::{BrokerConfig, Publisher},
+    outbox::{BrokerConfig, Publisher, Signs},
     search::{self, Indexer},
     store::{self, Database, Pool, Purpose, Session},
     sync::{Heard, Readers, WayIn},
@@ -70,6 +73,9 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
         read_queue_max,
         live_connections_max,
         live_connections_per_user_max,
+        requests_per_user_max,
+        pending_answers_mib_max,
+        held_answer_ms_max,
         log_format: _,
         log_filter: _,
     } = config;
@@ -105,8 +111,13 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
         reads,
         searches: database.searches(),
         broker,
+        budget: Budget::new(BudgetLimits {
+            requests_per_user_max,
+            pending_bytes_max: pending_answers_mib_max * 1024 * 1024,
+        }),
         metrics,
         clock: now,
+        held_time_max: held_answer_ms_max.map_or(HELD_TIME_MAX, Duration::from_millis),
         stop: life.stop(),
     };
     let acceptor = spawn_workers(life, Arc::new(parts), ways_in, &cors_origins)?;
@@ -236,11 +247,11 @@ fn spawn_publisher(
         queue: amqp_queue,
         queue_type: amqp_queue_type,
     };
-    let connected = Arc::new(AtomicBool::new(false));
+    let signs = Signs::default();
     let session = database.session(Purpose::Publishing);
-    let publisher = Publisher::new(session, config, wake, Arc::clone(&connected));
+    let publisher = Publisher::new(session, config, wake, signs.clone());
     life.spawn("publisher", publisher.run(life.stop()));
-    Broker::Configured { connected }
+    Broker::Configured { connected: signs.connected, blocked: signs.blocked }
 }
 
 /// Measures what is not counted as it happens, keeps the queue of notifications moving, and lets the
@@ -258,6 +269,7 @@ async fn measure(reads: Pool, timeline: Timeline, broker: Broker, metrics: Prome
         let stalled_for = timeline.progress().stalled_for().as_secs_f64();
         metrics::gauge!("messages_writes_stalled_seconds").set(stalled_for);
         metrics::gauge!("messages_broker_connected").set(f64::from(u8::from(broker.is_publishing())));
+        metrics::gauge!("messages_broker_blocked").set(f64::from(u8::from(broker.is_blocked())));
         metrics.run_upkeep();
         sleep(MEASURE_PERIOD).await;
     }

@@ -74,6 +74,11 @@ fn describe() {
 
     describe_histogram!("http_request_seconds", Unit::Seconds, "Requests by route, method and status");
     describe_gauge!("http_connections", "Open connections");
+    describe_gauge!("http_pending_answer_bytes", Unit::Bytes, "Large answers that are not taken yet");
+    describe_counter!(
+        "http_unreadable_requests_total",
+        "What could not be read as a request, by the status of its answer"
+    );
     describe_gauge!("messages_live_connections", "Open streams and held answers, by kind");
     describe_counter!("http_held_requests_total", "Streams and held answers, by route");
     describe_counter!("messages_wakeups_total", "Notifications heard, by whom they wake");
@@ -123,6 +128,10 @@ fn describe() {
         "Age of the oldest event that waits"
     );
     describe_gauge!("messages_broker_connected", "1 while this replica publishes events");
+    describe_gauge!(
+        "messages_broker_blocked",
+        "1 while a memory or disk alarm keeps the broker from taking the events of this replica"
+    );
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["auth/"]),
     ("reqwest", &["auth/"]),
     ("moka", &["auth/"]),
+    ("governor", &["auth/"]),
     ("quick_cache", &["auth/", "sync/"]),
     ("clap", &["config.rs", "config/", "telemetry.rs", "outbox/"]),
 ];

@@ -8,10 +8,11 @@ use std::{
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, Header, Validation,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
 };
 use reqwest::Client;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
     time::Instant,
@@ -20,6 +21,7 @@ use tokio::{
 use super::{
     EndpointUrl, Error, Issued,
     key::{time_of, verified_claims},
+    once::Once,
 };
 use crate::domain::ApplicationId;
 
@@ -28,6 +30,9 @@ const REFETCH_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long keys are used before the set is read again, so that one that was withdrawn ends.
 const KEYS_LIFETIME: Duration = Duration::from_secs(600);
+
+/// How much of a key's id stands in the log, in characters.
+const KEY_ID_CHARS_LOGGED_MAX: usize = 64;
 
 /// Where the keys are, and what their tokens must say.
 #[derive(Debug, Clone)]
@@ -45,6 +50,7 @@ pub struct Jwks {
     client: Client,
     set: RwLock<Arc<KeySet>>,
     asked: Arc<Mutex<Attempt>>,
+    passed_over: Once,
 }
 
 /// The last attempt to read the set.
@@ -52,6 +58,13 @@ pub struct Jwks {
 struct Attempt {
     at: Option<Instant>,
     succeeded: bool,
+}
+
+/// A JWK Set. Its keys are read one by one, because implementations should ignore those that they do not
+/// understand (RFC 7517, section 5).
+#[derive(Deserialize)]
+struct Document {
+    keys: Vec<Value>,
 }
 
 /// The keys by their ids, and when they were read.
@@ -77,7 +90,13 @@ struct Claims {
 
 impl Jwks {
     pub fn new(config: JwksConfig, client: Client) -> Arc<Self> {
-        Arc::new(Self { config, client, set: RwLock::default(), asked: Arc::default() })
+        Arc::new(Self {
+            config,
+            client,
+            set: RwLock::default(),
+            asked: Arc::default(),
+            passed_over: Once::default(),
+        })
     }
 
     /// The user whom a token stands for at present.
@@ -144,24 +163,29 @@ impl Jwks {
 
     async fn fetch(&self) -> Result<HashMap<Option<String>, Key>, reqwest::Error> {
         let answer = self.client.get(self.config.url.0.clone()).send().await?.error_for_status()?;
-        let set: JwkSet = answer.json().await?;
-        let keys = set.keys.iter().filter(|jwk| is_for_signatures(jwk)).filter_map(|jwk| {
-            let algorithm = match &jwk.algorithm {
-                AlgorithmParameters::RSA(_) => Algorithm::RS256,
-                AlgorithmParameters::EllipticCurve(curve) if curve.curve == EllipticCurve::P256 => {
-                    Algorithm::ES256
-                }
-                AlgorithmParameters::OctetKeyPair(_) => Algorithm::EdDSA,
-                _ => return None,
-            };
-            let declared = jwk.common.key_algorithm.map(|declared| declared.to_string());
-            if declared.is_some_and(|declared| declared != format!("{algorithm:?}")) {
-                return None;
+        let document: Document = answer.json().await?;
+        let mut keys = HashMap::new();
+        for (index, jwk) in document.keys.into_iter().enumerate() {
+            let id = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
+            match usable_key(jwk) {
+                Ok(key) => drop(keys.insert(id, key)),
+                Err(reason) => self.pass_over(index, id.as_deref().unwrap_or_default(), reason),
             }
-            let key = Key { algorithm, decoding: DecodingKey::from_jwk(jwk).ok()? };
-            Some((jwk.common.key_id.clone(), key))
-        });
-        Ok(keys.collect())
+        }
+        Ok(keys)
+    }
+
+    /// Says of a key once that it is of no use.
+    fn pass_over(&self, index: usize, id: &str, reason: &'static str) {
+        let id: String = id.chars().take(KEY_ID_CHARS_LOGGED_MAX).collect();
+        if self.passed_over.is_new(&format!("{index} {id} {reason}")) {
+            tracing::warn!(
+                key.index = index,
+                key.id = id,
+                reason,
+                "a key of the JWK Set is passed over"
+            );
+        }
     }
 
     fn set(&self) -> Arc<KeySet> {
@@ -169,8 +193,24 @@ impl Jwks {
     }
 }
 
-fn is_for_signatures(jwk: &Jwk) -> bool {
-    !matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption))
+/// The key of a JWK, or why it is of no use.
+fn usable_key(jwk: Value) -> Result<Key, &'static str> {
+    let jwk: Jwk = serde_json::from_value(jwk).map_err(|_| "it cannot be read")?;
+    if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
+        return Err("it is for encryption");
+    }
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
+        AlgorithmParameters::OctetKeyPair(_) => Algorithm::EdDSA,
+        _ => return Err("its type or curve is not supported"),
+    };
+    let declared = jwk.common.key_algorithm.map(|declared| declared.to_string());
+    if declared.is_some_and(|declared| declared != format!("{algorithm:?}")) {
+        return Err("its algorithm is not supported");
+    }
+    let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| "its parameters cannot be read")?;
+    Ok(Key { algorithm, decoding })
 }
 
 impl KeySet {

@@ -66,19 +66,25 @@ impl Key {
 }
 
 /// The claims of a token, if its signature is that of the key and they hold at present.
+///
+/// A token whose header has `crit` is refused: whoever does not understand an extension that is named
+/// there must do so (RFC 7515, section 4.1.11), and no extension is understood here.
 pub fn verified_claims<C: DeserializeOwned>(
     token: &str,
     key: &DecodingKey,
     validation: &Validation,
 ) -> Result<C, Error> {
-    let data = decode::<C>(token, key, validation);
-    data.map(|data| data.claims).map_err(|error| match error.kind() {
+    let data = decode::<C>(token, key, validation).map_err(|error| match error.kind() {
         ErrorKind::InvalidSignature | ErrorKind::InvalidAlgorithm => Error::BadSignature,
         ErrorKind::ExpiredSignature => Error::Expired,
         ErrorKind::ImmatureSignature => Error::NotYetValid,
         ErrorKind::InvalidIssuer | ErrorKind::InvalidAudience => Error::OtherIssuer,
         _ => Error::Malformed,
-    })
+    })?;
+    if data.header.crit.is_some() {
+        return Err(Error::CriticalExtension);
+    }
+    Ok(data.claims)
 }
 
 /// The whole seconds since 1970 (RFC 7519, NumericDate).

@@ -9,6 +9,7 @@ mod endpoint;
 mod introspection;
 mod jwks;
 mod key;
+mod once;
 mod ticket;
 mod token;
 
@@ -98,6 +99,8 @@ pub enum Error {
     Malformed,
     #[error("the token's signature is not valid")]
     BadSignature,
+    #[error("the token's header has a critical extension (crit) that is not understood")]
+    CriticalExtension,
     #[error("the token has expired")]
     Expired,
     #[error("the token is not valid yet")]
@@ -118,6 +121,12 @@ pub enum Error {
     BadTicket,
     #[error("the ticket has expired")]
     TicketExpired,
+    /// The issuer has answered, and this claim is missing or has another JSON type than it must have.
+    #[error("what its issuer says of the token has no {0} that can be read")]
+    UnreadableClaim(&'static str),
+    /// Whoever is not known yet may come back in a moment; who is known goes on.
+    #[error("too many unknown session keys are being asked for; try again in a moment")]
+    TooManyStrangers,
     /// The issuer does not answer: nobody is let in.
     #[error("its issuer cannot be asked at present whom the token stands for")]
     IssuerUnavailable,

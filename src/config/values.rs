@@ -1,6 +1,6 @@
 //! What a setting must be: a parser for each kind of value. Its words complete "the setting X …".
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use lapin::uri::AMQPUri;
 use secrecy::SecretString;
@@ -52,6 +52,26 @@ pub fn live_connections(value: &str) -> Result<usize, String> {
     match value.parse() {
         Ok(count) if (1..=LIVE_CONNECTIONS_MAX).contains(&count) => Ok(count),
         _ => Err(format!("must be 1 to {LIVE_CONNECTIONS_MAX}")),
+    }
+}
+
+/// The most requests of one user that can be set: as many as there are connections.
+const REQUESTS_PER_USER_MAX: u32 = 10_000;
+
+pub fn requests_per_user(value: &str) -> Result<u32, String> {
+    match value.parse() {
+        Ok(count) if (1..=REQUESTS_PER_USER_MAX).contains(&count) => Ok(count),
+        _ => Err(format!("must be 1 to {REQUESTS_PER_USER_MAX}")),
+    }
+}
+
+/// The least and the most room for pending answers, in MiB: a few pages, and one for each connection.
+const PENDING_ANSWERS_MIB: RangeInclusive<usize> = 4..=16_384;
+
+pub fn pending_answers(value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(mib) if PENDING_ANSWERS_MIB.contains(&mib) => Ok(mib),
+        _ => Err("must be 4 to 16384".to_owned()),
     }
 }
 

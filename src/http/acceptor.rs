@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Open connections; more wait in the listener's backlog. An idle one costs some ten kilobytes, one
-/// in the middle of a request up to its body (256 KiB) or its answer (1 MiB and a little).
+/// in the middle of a request up to its body (512 KiB) or its answer (1 MiB and a little).
 const CONNECTIONS_MAX: usize = 10_000;
 
 /// The pause after a connection that could not be accepted, which mostly means that the process

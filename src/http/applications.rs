@@ -14,6 +14,7 @@ use super::{
     body::{FromJson, JsonBody, parse},
     caller::{Administrator, OwnApplication},
     drafts::keep,
+    instant,
     media::{self, Accept, PlainJson},
     openapi::{
         ApplicationProblems, ListApplicationsProblems, NewApplicationProblems, RenameApplicationProblems,
@@ -31,12 +32,12 @@ use crate::{
 
 /// An application: a tenant, whose users, chats and messages nobody else sees.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "id": 2, "name": "shop", "created": "2026-11-20T09:30:00Z", "chats": 0 }))]
+#[schema(example = json!({ "id": 2, "name": "shop", "created": "2026-11-20T09:30:00.000000Z", "chats": 0 }))]
 pub struct Application {
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
     id: i64,
     name: String,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "instant::serialize")]
     #[schema(value_type = String, format = DateTime)]
     created: OffsetDateTime,
     /// The number of its chats.
@@ -223,8 +224,8 @@ pub async fn replace_application_token(
 ) -> Answer {
     let id = id.known()?;
     let ApplicationToken { token, hash } = ApplicationToken::generate(id);
-    let replacing =
-        service.query(async |connection| store::applications::replace_token(connection, id, &hash).await);
+    let replacing = service
+        .query(async |connection| store::applications::replace_token(connection, id, &hash).await);
     let stored = replacing.await?.ok_or_else(Problem::not_found)?;
     service.authenticator.forget(id).await;
     Ok(secret(accept.media_type, Application::new(stored, Some(token))))

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{Service, media, problem::Problem};
+use super::{Service, media, problem::Problem, server::Link};
 use crate::{
     auth::{self, Identity, Validity},
     domain::{ApplicationId, Invalid, UserId},
@@ -57,8 +57,14 @@ impl Caller {
 impl FromRequestParts<Service> for Caller {
     type Rejection = Problem;
 
+    /// Takes a place among the user's requests, which the connection keeps.
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
-        Self::new(identify(parts, service).await?, &parts.headers)
+        let caller = Self::new(identify(parts, service).await?, &parts.headers)?;
+        // An application that calls for itself is trusted with what it needs.
+        if let (Ok(Some(user)), Some(link)) = (&caller.user, parts.extensions.get::<Link>()) {
+            link.keep(service.budget.enter(caller.application, user)?);
+        }
+        Ok(caller)
     }
 }
 

@@ -21,7 +21,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::{sync::oneshot, time::timeout};
 
-use super::encoding;
+use super::{encoding, request::Account};
 
 /// How long that may take; whoever sends for longer does not listen.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
@@ -33,14 +33,14 @@ struct Lent {
 }
 
 /// Answers; lets the handler do so whenever it wants, and the caller finish what it is sending.
-pub async fn finish_reading(request: Request, next: Next) -> Response {
+pub async fn finish_reading(request: Request, next: Next, account: Account) -> Response {
     // Without a body there is nothing to read; and who waits to be told to go on sends nothing.
     if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
-        return encoding::answer(request, next).await;
+        return encoding::answer(request, next, account).await;
     }
     let (owner, returned) = oneshot::channel();
     let request = request.map(|body| Body::new(Lent { body, owner: Some(owner) }));
-    let response = encoding::answer(request, next).await;
+    let response = encoding::answer(request, next, account).await;
     if let Ok(body) = returned.await
         && !body.is_end_stream()
     {

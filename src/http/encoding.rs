@@ -1,5 +1,7 @@
 //! Encodings of answers, for who takes them (RFC 9110, section 12.5.3).
 
+use std::convert::Infallible;
+
 use axum::{
     body::Body,
     extract::Request,
@@ -9,6 +11,8 @@ use axum::{
 };
 use tower::ServiceExt;
 use tower_http::compression::Compression;
+
+use super::request::Account;
 
 /// Leaves of `Accept-Encoding` what the service can do. An encoding that is not there is no reason
 /// to refuse an answer, least of all after a change was made.
@@ -32,20 +36,21 @@ pub fn offer(headers: &mut HeaderMap) {
 ///
 /// Others do not pass the encoder at all: its six kilobytes stand in the body of every answer that does,
 /// and are moved with it from layer to layer.
-pub async fn answer(request: Request, next: Next) -> Response {
+pub async fn answer(request: Request, next: Next, account: Account) -> Response {
     let takes_one = request.headers().contains_key(header::ACCEPT_ENCODING);
-    let mut response = if takes_one { encoded(request, next).await } else { next.run(request).await };
-    // The encoder says so only of what it could have encoded.
-    let name = HeaderValue::from(header::ACCEPT_ENCODING);
-    if response.headers().get_all(header::VARY).iter().all(|line| line != name) {
-        response.headers_mut().append(header::VARY, name);
+    if takes_one {
+        return encoded(request, next, account).await;
     }
-    response
+    account.hold(next.run(request).await).await
 }
 
-async fn encoded(request: Request, next: Next) -> Response {
+async fn encoded(request: Request, next: Next, account: Account) -> Response {
+    let held = next.then(move |answered: Result<Response, Infallible>| async move {
+        let Ok(response) = answered;
+        Ok::<_, Infallible>(account.hold(response).await)
+    });
     let encoding = async {
-        let Ok(response) = Compression::new(next).oneshot(request).await;
+        let Ok(response) = Compression::new(held).oneshot(request).await;
         response.map(Body::new)
     };
     Box::pin(encoding).await

@@ -28,6 +28,14 @@ use crate::{
     sync::Changes,
 };
 
+/// Of streams and held answers: nobody keeps them, and nobody on the way changes them. A proxy that compresses
+/// would keep what it gets until it has a block's worth of it.
+pub const CACHE_CONTROL: &str = "no-store, no-transform";
+
+/// The longest that an answer is held, whatever its caller asks for. Proxies give up an answer that says
+/// nothing for 60 s, as nginx does by default, and then answer 504.
+pub const HELD_TIME_MAX: Duration = Duration::from_secs(50);
+
 /// A stream on which nothing else was sent for this long sends a comment, which keeps proxies from
 /// closing it and finds out who has gone.
 const COMMENT_PERIOD: Duration = Duration::from_secs(15);
@@ -42,7 +50,8 @@ const RETRY_MILLISECONDS: Range<u64> = 1000..4000;
 /// The pause before a stream reads again after a failure, in milliseconds; spread as well.
 const REREAD_MILLISECONDS: Range<u64> = 500..1500;
 
-/// Answers once there is something after the cursor, or with an empty page when `wait` is over.
+/// Answers once there is something after the cursor, or with an empty page when `wait` is over, or the longest
+/// that the service holds an answer ([`HELD_TIME_MAX`]).
 pub async fn hold(
     service: &Service,
     validity: &Validity,
@@ -50,7 +59,7 @@ pub async fn hold(
     with_messages: bool,
     wait: Duration,
 ) -> Result<Changes, Problem> {
-    let deadline = Instant::now() + wait;
+    let deadline = Instant::now() + wait.min(service.held_time_max);
     let mut follower = service.live.follow(service.sync(), Kind::Poll, request, with_messages)?;
     let mut last = None;
     let waiting = async {
@@ -93,7 +102,7 @@ pub fn open(
         .map(|block| Ok::<_, Infallible>(block.unwrap_or(COMMENT)));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media::EVENT_STREAM)),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL)),
         // It is the last answer of its connection, which ends with it.
         (header::CONNECTION, HeaderValue::from_static("close")),
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),

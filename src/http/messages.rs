@@ -98,7 +98,7 @@ pub async fn send_message(
         super::openapi::AsUser,
         ("after" = Option<String>, Query, description = "The last timestamp received from this call; `latest`: from now on", pattern = "^([0-9]+|latest)$", example = "0"),
         ("limit" = Option<i64>, Query, description = "The most entries of the page (default 50)", minimum = 1, maximum = 1000, example = 50),
-        ("wait" = Option<i64>, Query, description = "How long to hold the answer while there is nothing, in seconds (default 0)", minimum = 0, maximum = 60),
+        ("wait" = Option<i64>, Query, description = "How long to hold the answer while there is nothing, in seconds (default 0); after 50 it comes anyway", minimum = 0, maximum = 60),
         ("include" = Option<String>, Query, pattern = "^message$", description = "`message`: with each message's present data, at its newest entry of the page; a page then ends after 1 MiB of data"),
         ("Last-Event-ID" = Option<String>, Header, description = "For a stream: the id of its last event, which counts before `after`", pattern = "^[0-9]*$"),
     ),
@@ -133,9 +133,13 @@ pub async fn sync_messages(
         let changes = service.sync().changes_after(request, with_messages).await?;
         return Ok(Json(accept.media_type, MessageUpdates::from(&changes)).into_response());
     }
+    // While it waits it counts as a held answer, and as a request again once there is an answer.
+    drop(link.leave());
+    let user = request.user.clone();
     // In a box: most requests do not wait, and would carry the room for it.
     let holding = live::hold(&service, &caller.validity, request, with_messages, wait);
     let changes = Box::pin(holding).await?;
+    link.keep(service.budget.enter(application, &user)?);
     Ok(representation::held(accept.media_type, &changes))
 }
 

@@ -13,6 +13,7 @@ mod acceptor;
 mod address;
 mod applications;
 mod body;
+mod budget;
 mod caller;
 mod chat_messages;
 mod chats;
@@ -23,6 +24,7 @@ mod drain;
 mod encoding;
 mod history;
 mod idempotency;
+mod instant;
 mod live;
 mod media;
 mod messages;
@@ -37,6 +39,7 @@ mod server;
 mod sse;
 mod tokens;
 mod web;
+mod wire;
 
 use std::{
     ops::Deref,
@@ -67,8 +70,10 @@ use problem::Problem;
 
 pub use acceptor::Acceptor;
 pub use address::{Address, BadAddress};
+pub use budget::{Budget, BudgetLimits};
 pub use cors::{BadOrigin, Origin};
 pub use idempotency::Digester;
+pub use live::HELD_TIME_MAX;
 pub use openapi::openapi;
 pub use server::serve;
 
@@ -93,8 +98,11 @@ pub struct Parts {
     pub reads: Pool,
     pub searches: Pool,
     pub broker: Broker,
+    pub budget: Arc<Budget>,
     pub metrics: PrometheusHandle,
     pub clock: Clock,
+    /// The longest that an answer is held: [`HELD_TIME_MAX`], but for tests.
+    pub held_time_max: Duration,
     /// Ends what would go on for ever: held answers and streams.
     pub stop: CancellationToken,
 }
@@ -114,6 +122,8 @@ pub enum Broker {
     /// Whether this replica publishes at present; one replica does at a time.
     Configured {
         connected: Arc<AtomicBool>,
+        /// Whether an alarm keeps the broker from taking what this replica publishes.
+        blocked: Arc<AtomicBool>,
     },
 }
 
@@ -155,13 +165,22 @@ impl Broker {
     pub fn is_publishing(&self) -> bool {
         match self {
             Self::NotConfigured => false,
-            Self::Configured { connected } => connected.load(Ordering::Relaxed),
+            Self::Configured { connected, .. } => connected.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether an alarm keeps the broker from taking events of this replica.
+    pub fn is_blocked(&self) -> bool {
+        match self {
+            Self::NotConfigured => false,
+            Self::Configured { blocked, .. } => blocked.load(Ordering::Relaxed),
         }
     }
 
     fn state(&self) -> operations::BrokerState {
         match self {
             Self::NotConfigured => operations::BrokerState::NotConfigured,
+            Self::Configured { .. } if self.is_blocked() => operations::BrokerState::Blocked,
             Self::Configured { .. } if self.is_publishing() => operations::BrokerState::Publishing,
             Self::Configured { .. } => operations::BrokerState::NotPublishing,
         }
@@ -211,7 +230,7 @@ pub fn router(service: Service, origins: &[Origin]) -> Router {
         .url("/openapi.json", openapi())
         .config(Config::default().try_it_out_enabled(true).persist_authorization(true));
     let layers = ServiceBuilder::new()
-        .layer(middleware::from_fn(request::frame))
+        .layer(middleware::from_fn_with_state(Arc::clone(&service.budget), request::frame))
         .option_layer(cors::layer(origins))
         .layer(CatchPanicLayer::custom(problem::panicked));
     router

@@ -65,7 +65,7 @@ const UNAUTHORIZED: Problem = (
 const NOT_ACCEPTABLE: Problem =
     (&kinds::NOT_ACCEPTABLE, "No media type of the answer is acceptable", None);
 const BODY_TOO_SLOW: Problem = (&kinds::BODY_TOO_SLOW, "The body did not arrive within 10 s", None);
-const BODY_TOO_LARGE: Problem = (&kinds::BODY_TOO_LARGE, "The body is larger than 256 KiB", None);
+const BODY_TOO_LARGE: Problem = (&kinds::BODY_TOO_LARGE, "The body is larger than 512 KiB", None);
 const MALFORMED: Problem = (&kinds::MALFORMED, "The request cannot be read", None);
 const NOT_FOUND: Problem = (&kinds::NOT_FOUND, "There is no such thing, or it is not yours", None);
 const FORBIDDEN: Problem = (&kinds::FORBIDDEN, "The caller is known and may not do this", None);
@@ -88,6 +88,11 @@ const UNSUPPORTED_PATCH: Problem = (
 const INVALID: Problem = (&kinds::INVALID, "Fields are not acceptable: `errors` names each", None);
 const PRECONDITION_REQUIRED: Problem =
     (&kinds::PRECONDITION_REQUIRED, "If-Match is missing or `*`", None);
+const TOO_MANY_REQUESTS: Problem = (
+    &kinds::TOO_MANY_REQUESTS,
+    "The user has too many requests under way",
+    Some(("Retry-After", "Seconds until it is worth trying again")),
+);
 const FAILED: Problem = (&kinds::INTERNAL, "The service failed; nothing was changed", None);
 const UNAVAILABLE: Problem = (
     &kinds::OVERLOADED,
@@ -224,46 +229,62 @@ macro_rules! problems {
 problems! {
     SendProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE, UNSUPPORTED,
-        INVALID, FAILED, UNAVAILABLE,
+        INVALID, TOO_MANY_REQUESTS, FAILED, UNAVAILABLE,
     ];
     SyncProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE,
         (&kinds::CURSOR_AHEAD, "`cursor-ahead`: the cursor lies beyond the timeline, since a backup was restored", None),
         INVALID,
-        (&kinds::TOO_MANY_CONNECTIONS, "The user has too many streams and held answers open", Some(("Retry-After", "Seconds until it is worth trying again"))),
+        (&kinds::TOO_MANY_CONNECTIONS, "The user has too many streams and held answers open, or (`too-many-requests`) requests under way", Some(("Retry-After", "Seconds until it is worth trying again"))),
         FAILED, UNAVAILABLE,
     ];
-    TicketProblems = [UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE];
+    TicketProblems = [
+        UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, INVALID, TOO_MANY_REQUESTS, FAILED, UNAVAILABLE,
+    ];
     TokenProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE, UNSUPPORTED,
         INVALID, FAILED, UNAVAILABLE,
     ];
-    ReadProblems = [UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE];
-    ChatProblems = [UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE];
-    MemberProblems = [
-        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE,
+    ReadProblems = [
+        UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, TOO_MANY_REQUESTS, FAILED,
+        UNAVAILABLE,
     ];
-    ListProblems = [MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE];
+    ChatProblems = [
+        UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, TOO_MANY_REQUESTS, FAILED,
+        UNAVAILABLE,
+    ];
+    MemberProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, TOO_MANY_REQUESTS,
+        FAILED, UNAVAILABLE,
+    ];
+    ListProblems = [
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, INVALID, TOO_MANY_REQUESTS, FAILED,
+        UNAVAILABLE,
+    ];
     PersonalHistoryProblems = [
-        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE,
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, INVALID, TOO_MANY_REQUESTS, FAILED,
+        UNAVAILABLE,
     ];
     HistoryProblems = [
-        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE,
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, TOO_MANY_REQUESTS,
+        FAILED, UNAVAILABLE,
     ];
     SearchProblems = [
-        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, FAILED, UNAVAILABLE,
+        MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, INVALID, TOO_MANY_REQUESTS,
+        FAILED, UNAVAILABLE,
     ];
     NewChatProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE, UNSUPPORTED,
-        INVALID, FAILED, UNAVAILABLE,
+        INVALID, TOO_MANY_REQUESTS, FAILED, UNAVAILABLE,
     ];
     SendIntoChatProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE,
-        UNSUPPORTED, INVALID, FAILED, UNAVAILABLE,
+        UNSUPPORTED, INVALID, TOO_MANY_REQUESTS, FAILED, UNAVAILABLE,
     ];
     RenameChatProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, BODY_TOO_SLOW, STALE,
-        BODY_TOO_LARGE, UNSUPPORTED_PATCH, INVALID, PRECONDITION_REQUIRED, FAILED, UNAVAILABLE,
+        BODY_TOO_LARGE, UNSUPPORTED_PATCH, INVALID, PRECONDITION_REQUIRED, TOO_MANY_REQUESTS, FAILED,
+        UNAVAILABLE,
     ];
     NewApplicationProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_ACCEPTABLE, BODY_TOO_SLOW, BODY_TOO_LARGE, UNSUPPORTED,
@@ -279,11 +300,12 @@ problems! {
     ];
     EditProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, BODY_TOO_SLOW, GONE, STALE,
-        BODY_TOO_LARGE, UNSUPPORTED_PATCH, INVALID, PRECONDITION_REQUIRED, FAILED, UNAVAILABLE,
+        BODY_TOO_LARGE, UNSUPPORTED_PATCH, INVALID, PRECONDITION_REQUIRED, TOO_MANY_REQUESTS, FAILED,
+        UNAVAILABLE,
     ];
     DeleteProblems = [
         MALFORMED, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ACCEPTABLE, GONE, STALE, INVALID,
-        PRECONDITION_REQUIRED, FAILED, UNAVAILABLE,
+        PRECONDITION_REQUIRED, TOO_MANY_REQUESTS, FAILED, UNAVAILABLE,
     ];
 }
 
@@ -355,9 +377,12 @@ impl Modify for CommonHeaders {
                 ("X-Request-Id", "The request's id, taken or made; its log lines have it"),
                 (
                     "Cache-Control",
-                    "`private, no-cache`; `no-store` for secrets, streams and held answers",
+                    "`private, no-cache`; `no-store` for secrets, `no-store, no-transform` for streams and held answers",
                 ),
-                ("Vary", "`Accept, Authorization, As-User`, and what else the answer depends on"),
+                (
+                    "Vary",
+                    "`Accept, Accept-Encoding, Authorization, As-User`, and what else the answer depends on",
+                ),
             ] {
                 response.headers.insert(name.to_owned(), RefOr::T(header(description)));
             }

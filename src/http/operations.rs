@@ -81,6 +81,8 @@ pub enum BrokerState {
     NotConfigured,
     /// This replica publishes events.
     Publishing,
+    /// This replica would, and a memory or disk alarm keeps the broker from taking anything.
+    Blocked,
     /// Another replica does, or the broker is away.
     NotPublishing,
 }

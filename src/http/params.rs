@@ -24,7 +24,7 @@ pub const LIMIT_MAX: i64 = 1000;
 /// The entries of a page where the caller does not say.
 pub const LIMIT_DEFAULT: i64 = 50;
 
-/// The longest that an answer is held, in seconds.
+/// The longest wait that a caller may ask for, in seconds; the answer may come sooner.
 pub const WAIT_SECONDS_MAX: i64 = 60;
 
 /// The message that a path names. A path that can name none is as good as one that names none.

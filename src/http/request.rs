@@ -1,11 +1,11 @@
 //! The frame of every request: its id, its log line, its metrics and its problem; what of its body
 //! nobody read; how its answer is encoded, and what caches may keep of it.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     body::Body,
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, uri::Authority},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -14,8 +14,10 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
+    budget::Budget,
     drain, encoding,
     problem::{self, Problem},
+    server::Link,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,8 +26,15 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest request id that is taken from the caller, in characters; a UUID has 36.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
+/// The longest target of a request, in bytes. 8,000 are usual (RFC 9110, section 4.1); the longest that has a
+/// meaning here, a hundred ids of users with every character escaped, takes 20,000.
+pub const TARGET_BYTES_MAX: usize = 32 * 1024;
+
 /// What an answer varies by, for caches between the service and its callers.
-const VARY: &str = "Accept, Authorization, As-User";
+const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Authorization, As-User");
+
+/// What the encoder says of each answer that it could have encoded, and what an answer for everybody varies by.
+const VARY_OF_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 /// The id of a request, among its extensions.
 #[derive(Clone)]
@@ -46,7 +55,7 @@ impl RequestId {
 }
 
 /// Gives the request an id and a span, counts it, and writes down the problem it ended in.
-pub async fn frame(mut request: Request, next: Next) -> Response {
+pub async fn frame(State(budget): State<Arc<Budget>>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let id = request_id(request.headers());
     let method = method_name(request.method());
@@ -60,8 +69,8 @@ pub async fn frame(mut request: Request, next: Next) -> Response {
         http.route = route,
     );
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = match check_host(&request) {
-        Ok(()) => answer(request, next).instrument(span.clone()).await,
+    let mut response = match check_target(&request).and_then(|()| check_host(&request)) {
+        Ok(()) => answer(request, next, budget).instrument(span.clone()).await,
         Err(problem) => problem.into_response(),
     };
     span.in_scope(|| finish(&mut response, &id, began));
@@ -79,11 +88,30 @@ pub async fn frame(mut request: Request, next: Next) -> Response {
     response
 }
 
-async fn answer(mut request: Request, next: Next) -> Response {
+async fn answer(mut request: Request, next: Next, budget: Arc<Budget>) -> Response {
     encoding::offer(request.headers_mut());
-    let mut response = drain::finish_reading(request, next).await;
-    mark_private(&mut response);
+    let link = request.extensions().get::<Link>().cloned();
+    let is_read = request.method().is_safe();
+    let account = Account { budget, link, is_read };
+    let mut response = drain::finish_reading(request, next, account).await;
+    mark_for_caches(&mut response);
     response
+}
+
+/// Where an answer is counted that was produced and is not taken yet.
+#[derive(Clone)]
+pub struct Account {
+    budget: Arc<Budget>,
+    link: Option<Link>,
+    is_read: bool,
+}
+
+impl Account {
+    /// Counts an answer before it is encoded, with the place of its request.
+    pub async fn hold(self, response: Response) -> Response {
+        let place = self.link.as_ref().and_then(Link::leave);
+        self.budget.hold(response, place, self.is_read).await
+    }
 }
 
 /// The method, if it is one that HTTP defines: whoever invents others must not fill the metrics.
@@ -91,6 +119,11 @@ fn method_name(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] =
         ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+}
+
+fn check_target(request: &Request) -> Result<(), Problem> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > TARGET_BYTES_MAX { Err(Problem::target_too_long()) } else { Ok(()) }
 }
 
 /// A request of HTTP/1.1 names its host exactly once (RFC 9112, section 3.2).
@@ -161,14 +194,20 @@ fn trace_id(headers: &HeaderMap) -> &str {
     if is_valid { trace } else { "" }
 }
 
-/// Keeps answers out of shared caches and makes private ones ask again.
-fn mark_private(response: &mut Response) {
-    if response.extensions().get::<ForEverybody>().is_some() {
-        return;
-    }
+/// Keeps answers out of shared caches and makes private ones ask again; says what each answer varies by.
+fn mark_for_caches(response: &mut Response) {
+    let is_for_everybody = response.extensions().get::<ForEverybody>().is_some();
     let headers = response.headers_mut();
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
-    headers.append(header::VARY, HeaderValue::from_static(VARY));
+    // CORS has reasons of its own why an answer varies.
+    let lines = headers.get_all(header::VARY).iter();
+    let others: Vec<_> = lines.filter(|line| *line != VARY_OF_ENCODING).cloned().collect();
+    headers.insert(header::VARY, if is_for_everybody { VARY_OF_ENCODING } else { VARY });
+    for other in others {
+        headers.append(header::VARY, other);
+    }
+    if !is_for_everybody {
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -31,7 +31,11 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::acceptor::{Intake, Place};
+use super::{
+    acceptor::{self, Intake},
+    budget::Place,
+    wire::{Called, Wire},
+};
 
 /// How long a request's head may take to arrive, counted from the connect or from the end of the
 /// request before it: so also how long an idle connection is kept.
@@ -50,8 +54,12 @@ const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// How long a host may acknowledge nothing before it counts as gone.
 const SILENCE_TIME_MAX: Duration = Duration::from_secs(180);
 
-/// What a connection reads or writes ahead, in bytes; so also the largest head of a request.
+/// What a connection reads or writes ahead, in bytes.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// The largest head of a request, in bytes: many times what browsers and proxies send. The library takes at
+/// most 100 fields.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How long open requests may take to end at shutdown.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
@@ -62,22 +70,46 @@ const FLUSH_TIME_MAX: Duration = Duration::from_secs(5);
 /// When something has to be over.
 type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Lets an answer say when its connection must end, whether or not its reader takes the rest.
+/// What a request has of its connection.
 #[derive(Clone)]
-pub struct Link(Arc<Mutex<Option<oneshot::Sender<End>>>>);
+pub struct Link(Arc<Shared>);
+
+struct Shared {
+    end: Mutex<Option<oneshot::Sender<End>>>,
+    /// That of the request under way: a connection has one at a time.
+    place: Mutex<Option<Place>>,
+    called: Called,
+}
 
 impl Link {
     fn new() -> (Self, oneshot::Receiver<End>) {
         let (sender, receiver) = oneshot::channel();
-        (Self(Arc::new(Mutex::new(Some(sender)))), receiver)
+        let end = Mutex::new(Some(sender));
+        (Self(Arc::new(Shared { end, place: Mutex::default(), called: Called::default() })), receiver)
     }
 
-    /// The connection is cut a few seconds after `end`. Only the first call counts.
+    /// Lets an answer say when its connection must end, whether or not its reader takes the rest: it is cut
+    /// a few seconds after `end`. Only the first call counts.
     pub fn must_end(&self, end: impl Future<Output = ()> + Send + 'static) {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sender = unpoisoned(&self.0.end).take();
         // Without a receiver the connection has ended already.
         let _ = sender.map(|sender| sender.send(Box::pin(end)));
     }
+
+    /// Keeps the place of the request under way, which ends with the connection at the latest.
+    pub fn keep(&self, place: Place) {
+        *unpoisoned(&self.0.place) = Some(place);
+    }
+
+    /// Gives the place back that was kept, if there is one.
+    pub fn leave(&self) -> Option<Place> {
+        unpoisoned(&self.0.place).take()
+    }
+}
+
+/// What the locks guard is whole after every step, so a panic elsewhere does not spoil it.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits until a connection must be cut.
@@ -108,19 +140,22 @@ pub async fn serve(mut intake: Intake, router: Router) {
 
 fn open(
     stream: TcpStream,
-    place: Place,
+    place: acceptor::Place,
     router: &Router,
     graceful: &GracefulShutdown,
     aborted: &CancellationToken,
 ) {
     let (link, end) = Link::new();
+    let wire = Wire::new(prepare(stream), Arc::clone(&link.0.called));
     let service = router.clone().map_request(move |mut request: hyper::Request<Incoming>| {
+        link.0.called.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(link.clone());
         request
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX).max_buf_size(BUFFER_BYTES_MAX);
-    let connection = builder.serve_connection(prepare(stream), TowerToHyperService::new(service));
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX);
+    builder.max_buf_size(BUFFER_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
+    let connection = builder.serve_connection(TokioIo::new(wire), TowerToHyperService::new(service));
     let connection = graceful.watch(connection);
     let aborted = aborted.clone();
     spawn(async move {
@@ -137,7 +172,7 @@ fn open(
     });
 }
 
-fn prepare(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
+fn prepare(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
     // Answers are written whole: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     // Both are refinements, without which the service works as well: the second one ends
@@ -147,7 +182,7 @@ fn prepare(stream: TcpStream) -> TokioIo<Pin<Box<TimeoutStream<TcpStream>>>> {
     let _ = socket.set_tcp_user_timeout(Some(SILENCE_TIME_MAX));
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIME_MAX));
-    TokioIo::new(Box::pin(stream))
+    Box::pin(stream)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the server waits for its connections itself")]

@@ -17,6 +17,7 @@ use super::{
     body::{FromJson, JsonBody, parse},
     caller::{Caller, OwnApplication},
     drafts::keep,
+    instant,
     media::{self, Accept, PlainJson},
     openapi::{TicketProblems, TokenProblems},
     problem::Problem,
@@ -73,10 +74,10 @@ impl NewToken {
 
 /// A user's token.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "token": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T10:30:00Z" }))]
+#[schema(example = json!({ "token": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T10:30:00.000000Z" }))]
 pub struct UserToken {
     token: String,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "instant::serialize")]
     #[schema(value_type = String, format = DateTime)]
     expires: OffsetDateTime,
 }
@@ -108,12 +109,12 @@ pub async fn create_token(
 
 /// A ticket for opening streams.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "ticket": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T09:30:30Z" }))]
+#[schema(example = json!({ "ticket": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T09:30:30.000000Z" }))]
 pub struct StreamTicket {
     /// The value of `?ticket=`.
     ticket: String,
     /// When it stops to open streams.
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "instant::serialize")]
     #[schema(value_type = String, format = DateTime)]
     expires: OffsetDateTime,
 }

@@ -1,21 +1,32 @@
 //! RabbitMQ: a channel with confirms, and what counts as delivered.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use lapin::{
     BasicProperties, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
-    options::{BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{BasicPublishOptions, ConfirmSelectOptions},
     types::{AMQPValue, FieldTable},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::queue;
 use crate::store::outbox::Event;
 
-/// How long the broker may take to answer. An alarm (memory, disk) blocks publishers without an
-/// error, so nothing here waits without end.
+/// How long the broker may take to answer while no alarm blocks it.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether an alarm (memory, disk) blocks the broker, which says so and then reads
+/// nothing more.
+const ALARM_LOOK_PERIOD: Duration = Duration::from_millis(500);
 
 /// AMQP's mark of a message that outlives a restart of the broker (delivery mode 2).
 const PERSISTENT: u8 = 2;
@@ -27,7 +38,8 @@ pub struct BrokerConfig {
     /// The default exchange where empty.
     pub exchange: String,
     pub routing_key: String,
-    /// The durable queue that is declared, and bound where the exchange is not the default one.
+    /// The durable queue that is declared where it is missing, and bound where the exchange is not the
+    /// default one.
     pub queue: String,
     pub queue_type: QueueType,
 }
@@ -53,8 +65,6 @@ pub enum Error {
     NotAccepted,
     #[error("the connection to the broker is lost")]
     Lost,
-    #[error("the broker is blocked by an alarm")]
-    Blocked,
 }
 
 /// The body of an event, as the contract has it.
@@ -71,50 +81,34 @@ pub struct Channel {
     config: Arc<BrokerConfig>,
     connection: Connection,
     channel: lapin::Channel,
+    /// Tells others whether an alarm blocks the broker.
+    blocked: Arc<AtomicBool>,
 }
 
 impl Channel {
-    /// Connects, switches confirms on and makes sure that the queue is there.
-    pub async fn open(config: Arc<BrokerConfig>) -> Result<Self, Error> {
+    /// Connects, makes sure that the queue is there and switches confirms on.
+    pub async fn open(config: Arc<BrokerConfig>, blocked: Arc<AtomicBool>) -> Result<Self, Error> {
         let properties = ConnectionProperties::default().with_connection_name("messages".into());
         let connecting = Connection::connect(config.url.expose_secret(), properties);
         let connection = in_time(connecting).await?;
+        queue::ensure(&connection, &config).await?;
         let channel = in_time(connection.create_channel()).await?;
         in_time(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        let opened = Self { config, connection, channel };
-        opened.declare_queue().await?;
-        Ok(opened)
+        Ok(Self { config, connection, channel, blocked })
     }
 
-    async fn declare_queue(&self) -> Result<(), Error> {
-        let config = &self.config;
-        let mut arguments = FieldTable::default();
-        if config.queue_type == QueueType::Quorum {
-            arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-        }
-        let options = QueueDeclareOptions::durable();
-        in_time(self.channel.queue_declare(config.queue.as_str().into(), options, arguments)).await?;
-        if !config.exchange.is_empty() {
-            in_time(self.channel.queue_bind(
-                config.queue.as_str().into(),
-                config.exchange.as_str().into(),
-                config.routing_key.as_str().into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            ))
-            .await?;
-        }
-        Ok(())
-    }
-
-    /// Fails once the connection or the channel is lost, or the broker takes nothing.
+    /// Fails once the connection or the channel is lost.
     pub fn check(&self) -> Result<(), Error> {
-        let connection = self.connection.status();
-        if connection.blocked() {
-            return Err(Error::Blocked);
-        }
-        let is_alive = connection.connected() && self.channel.status().connected();
-        is_alive.then_some(()).ok_or(Error::Lost)
+        let is_alive = self.connection.status().connected() && self.channel.status().connected();
+        if is_alive { Ok(()) } else { Err(Error::Lost) }
+    }
+
+    /// Whether an alarm keeps the broker from taking events; others are told of it. The broker says so once
+    /// somebody publishes.
+    pub fn is_blocked(&self) -> bool {
+        let is_blocked = self.connection.status().blocked();
+        self.blocked.store(is_blocked, Ordering::Relaxed);
+        is_blocked
     }
 
     /// Publishes all events, then waits for the confirms. Returns those that the broker has taken,
@@ -132,9 +126,10 @@ impl Channel {
             }
         }
         let mut confirmed = Vec::with_capacity(under_way.len());
-        let deadline = Instant::now() + ANSWER_TIME_MAX;
+        let mut deadline = Instant::now() + ANSWER_TIME_MAX;
         for (event, confirm) in under_way {
-            match delivered(confirm, deadline).await {
+            let answer = self.patiently(confirm, &mut deadline).await;
+            match answer.and_then(|confirmation| delivered(&confirmation)) {
                 Ok(()) => confirmed.push(event),
                 Err(error) if outcome.is_ok() => outcome = Err(error),
                 Err(_) => {}
@@ -147,14 +142,36 @@ impl Channel {
         let body = FileUsage { file_id: event.file.as_str(), in_use: event.in_use };
         let body = serde_json::to_vec(&body).expect("strings and booleans can be written as JSON");
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        in_time(self.channel.basic_publish(
+        let publishing = self.channel.basic_publish(
             self.config.exchange.as_str().into(),
             self.config.routing_key.as_str().into(),
             options,
             &body,
             properties(event),
-        ))
-        .await
+        );
+        self.patiently(publishing, &mut (Instant::now() + ANSWER_TIME_MAX)).await
+    }
+
+    /// Waits for the broker until `deadline`, which an alarm puts off: what was sent is taken when the alarm
+    /// ends, and sending it again meanwhile would repeat it.
+    async fn patiently<T>(
+        &self,
+        step: impl Future<Output = lapin::Result<T>>,
+        deadline: &mut Instant,
+    ) -> Result<T, Error> {
+        let mut step = pin!(step);
+        loop {
+            let now = Instant::now();
+            if self.is_blocked() {
+                *deadline = now + ANSWER_TIME_MAX;
+            }
+            let look = (now + ALARM_LOOK_PERIOD).min(*deadline);
+            match timeout_at(look, &mut step).await {
+                Ok(answer) => return Ok(answer?),
+                Err(_) if look == *deadline && !self.is_blocked() => return Err(Error::TimedOut),
+                Err(_) => self.check()?,
+            }
+        }
     }
 
     /// Closes the connection; one that is already lost needs no closing.
@@ -177,17 +194,17 @@ fn properties(event: &Event) -> BasicProperties {
         .with_headers(headers)
 }
 
-/// Waits until the broker has taken responsibility. An `Ack` with a message in it is one that was
-/// returned first, because no queue takes it.
-async fn delivered(confirm: PublisherConfirm, deadline: Instant) -> Result<(), Error> {
-    match timeout_at(deadline, confirm).await.map_err(|_| Error::TimedOut)?? {
+/// Whether the broker has taken responsibility. An `Ack` with a message in it is one that was returned first,
+/// because no queue takes it.
+fn delivered(confirmation: &Confirmation) -> Result<(), Error> {
+    match confirmation {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) => Err(Error::Returned),
         Confirmation::Nack(_) | Confirmation::NotRequested => Err(Error::NotAccepted),
     }
 }
 
-async fn in_time<T>(step: impl Future<Output = lapin::Result<T>>) -> Result<T, Error> {
+pub async fn in_time<T>(step: impl Future<Output = lapin::Result<T>>) -> Result<T, Error> {
     let answer = timeout(ANSWER_TIME_MAX, step).await.map_err(|_| Error::TimedOut)?;
     Ok(answer?)
 }

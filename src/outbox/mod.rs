@@ -8,7 +8,7 @@
 //! # How
 //! An event is a row, stored in the transaction of its change. The publisher reads the oldest
 //! rows, publishes them `mandatory` and persistent on a channel with confirms, and deletes what
-//! the broker has confirmed. The queue is durable and declared at the start of every connection.
+//! the broker has confirmed. At the start of every connection the queue is declared, where it is missing.
 //!
 //! # The races, and how each was decided
 //! - *Two replicas publish.* One at a time: the publisher holds an advisory lock on the connection
@@ -19,10 +19,17 @@
 //!   before its first, at most one unconfirmed event per file is under way.
 //! - *No queue takes the event.* The broker would confirm it all the same; `mandatory` makes it
 //!   come back, and that counts as a failure.
-//! - *The broker is away or blocks.* Every await on it has a limit; everything else goes on, and
-//!   the rows wait.
+//! - *The broker is away.* Every await on it has a limit; everything else goes on, and the rows wait.
+//! - *An alarm blocks the broker* (memory, disk). It says so and reads nothing more until the alarm ends.
+//!   What is under way is waited for, because it will be taken; readiness and metrics tell of it.
+//! - *The database refuses to delete* (it is read-only, the right is revoked, a trigger raises). Events
+//!   that cannot be deleted would be published for ever. So before each window the publisher deletes its
+//!   first event and rolls back: where that fails, nothing is published. A delete may fail all the same,
+//!   at its commit. What the broker has confirmed is remembered until it is deleted, over reconnects too,
+//!   and nothing else is published before. Another replica, or the next process, publishes it once more.
 
 mod broker;
+mod queue;
 
 use std::{
     collections::HashMap,
@@ -67,8 +74,19 @@ const STATEMENT_TIME_MAX: Duration = Duration::from_secs(15);
 enum Error {
     #[error(transparent)]
     Database(#[from] store::Error),
+    #[error("events cannot be deleted, so none are published: {0}")]
+    Undeletable(#[source] store::Error),
     #[error(transparent)]
     Broker(#[from] broker::Error),
+}
+
+/// What the publisher tells others of itself.
+#[derive(Clone, Default)]
+pub struct Signs {
+    /// Whether this replica publishes.
+    pub connected: Arc<AtomicBool>,
+    /// Whether an alarm keeps the broker from taking what it publishes.
+    pub blocked: Arc<AtomicBool>,
 }
 
 /// Publishes the outbox while it leads.
@@ -76,18 +94,16 @@ pub struct Publisher {
     session: Session,
     config: Arc<BrokerConfig>,
     wake: Arc<Notify>,
-    connected: Arc<AtomicBool>,
+    signs: Signs,
+    /// What the broker has confirmed and the database still has. Nothing is published before it is
+    /// deleted, so it is one window at the most.
+    confirmed: Vec<Event>,
 }
 
 impl Publisher {
-    /// `wake` tells of new events; `connected` tells others whether this replica publishes.
-    pub fn new(
-        session: Session,
-        config: BrokerConfig,
-        wake: Arc<Notify>,
-        connected: Arc<AtomicBool>,
-    ) -> Self {
-        Self { session, config: Arc::new(config), wake, connected }
+    /// `wake` tells of new events.
+    pub fn new(session: Session, config: BrokerConfig, wake: Arc<Notify>, signs: Signs) -> Self {
+        Self { session, config: Arc::new(config), wake, signs, confirmed: Vec::new() }
     }
 
     /// Publishes until `stop`: connect, drain, and after any failure wait and begin again.
@@ -99,15 +115,18 @@ impl Publisher {
                 tracing::warn!(%error, pause_ms = pause.as_millis(), "events are not being published");
             }
             // The channel is closed by now; only then may another replica lead.
-            self.connected.store(false, Ordering::Relaxed);
+            self.signs.connected.store(false, Ordering::Relaxed);
+            self.signs.blocked.store(false, Ordering::Relaxed);
             self.session.discard();
             stop.run_until_cancelled(sleep(pause)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    /// Waits for its turn, connects to the broker and drains the outbox until something fails.
+    /// Deletes what was confirmed before, waits for its turn, connects to the broker and drains the
+    /// outbox until something fails.
     async fn lead(&mut self, pause: &mut Duration) -> Result<(), Error> {
+        self.delete_confirmed().await?;
         while !store::in_time(STATEMENT_TIME_MAX, async {
             store::try_lead(self.session.connection().await?, Lead::Publishing).await
         })
@@ -115,9 +134,9 @@ impl Publisher {
         {
             sleep(LEAD_PERIOD).await;
         }
-        let channel = Channel::open(Arc::clone(&self.config)).await?;
+        let channel = Channel::open(Arc::clone(&self.config), Arc::clone(&self.signs.blocked)).await?;
         tracing::info!(queue = %self.config.queue, "publishing events");
-        self.connected.store(true, Ordering::Relaxed);
+        self.signs.connected.store(true, Ordering::Relaxed);
         let outcome = self.drain(&channel, pause).await;
         channel.close().await;
         outcome
@@ -126,10 +145,17 @@ impl Publisher {
     async fn drain(&mut self, channel: &Channel, pause: &mut Duration) -> Result<(), Error> {
         loop {
             channel.check()?;
+            if channel.is_blocked() {
+                sleep(LOOK_PERIOD).await;
+                continue;
+            }
             let events = store::in_time(STATEMENT_TIME_MAX, async {
                 outbox::oldest(self.session.connection().await?, WINDOW_EVENTS).await
             })
             .await?;
+            if let Some(first) = events.first() {
+                self.prove_deletable(first).await?;
+            }
             for round in rounds(&events) {
                 self.publish(channel, &round).await?;
                 *pause = PAUSE_MIN;
@@ -144,14 +170,34 @@ impl Publisher {
     /// Publishes events of different files side by side and deletes those that were confirmed.
     async fn publish(&mut self, channel: &Channel, round: &[&Event]) -> Result<(), Error> {
         let (confirmed, outcome) = channel.publish(round).await;
-        if !confirmed.is_empty() {
-            metrics::counter!("messages_events_published_total").increment(confirmed.len() as u64);
-            store::in_time(STATEMENT_TIME_MAX, async {
-                outbox::delete(self.session.connection().await?, confirmed.into_iter()).await
-            })
-            .await?;
-        }
+        metrics::counter!("messages_events_published_total").increment(confirmed.len() as u64);
+        self.confirmed.extend(confirmed.into_iter().cloned());
+        self.delete_confirmed().await?;
         Ok(outcome?)
+    }
+
+    /// Fails where an event could not be deleted after it was published.
+    async fn prove_deletable(&mut self, event: &Event) -> Result<(), Error> {
+        let session = &mut self.session;
+        store::in_time(STATEMENT_TIME_MAX, async {
+            outbox::prove_deletable(session.connection().await?, event).await
+        })
+        .await
+        .map_err(Error::Undeletable)
+    }
+
+    async fn delete_confirmed(&mut self) -> Result<(), Error> {
+        if self.confirmed.is_empty() {
+            return Ok(());
+        }
+        let Self { session, confirmed, .. } = self;
+        store::in_time(STATEMENT_TIME_MAX, async {
+            outbox::delete(session.connection().await?, confirmed.iter()).await
+        })
+        .await
+        .map_err(Error::Undeletable)?;
+        self.confirmed.clear();
+        Ok(())
     }
 }
 

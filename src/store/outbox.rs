@@ -1,6 +1,6 @@
 //! The table `outbox`: events that were committed with their change and wait for the broker.
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 
 use super::{Lane, Result};
@@ -131,6 +131,16 @@ pub async fn delete<'a>(
     )
     .execute(connection)
     .await?;
+    Ok(())
+}
+
+/// Deletes an event and rolls back: fails where events cannot be deleted on this connection, because the
+/// session is read-only, the right is missing, or a trigger raises. What fails at a commit alone is not
+/// found out this way.
+pub async fn prove_deletable(connection: &mut PgConnection, event: &Event) -> Result<()> {
+    let mut transaction = connection.begin().await?;
+    delete(&mut transaction, std::iter::once(event)).await?;
+    transaction.rollback().await?;
     Ok(())
 }
 

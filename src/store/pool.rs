@@ -88,7 +88,10 @@ impl Pool {
     }
 
     /// Runs one or a few statements on a connection, within a limit of time.
-    pub async fn query<T>(&self, statements: impl AsyncFnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+    pub async fn query<T>(
+        &self,
+        statements: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
+    ) -> Result<T> {
         let mut lease = self.take().await?;
         let result = in_time(QUERY_TIME_MAX, statements(lease.connection())).await;
         if !result.as_ref().is_err_and(Error::is_unavailable) {

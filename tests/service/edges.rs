@@ -140,7 +140,7 @@ async fn an_answer_does_not_wait_for_a_body_that_it_does_not_need() {
         (
             format!(
                 "POST /messages HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\
-                 Content-Type: application/json\r\nContent-Length: 300000"
+                 Content-Type: application/json\r\nContent-Length: 600000"
             ),
             "413",
         ),
@@ -227,9 +227,8 @@ async fn answers_stay_out_of_shared_caches() {
         nobody.get("/nothing").await,
     ] {
         assert_eq!(reply.header("cache-control"), "private, no-cache");
-        let vary: Vec<_> =
-            reply.headers.get_all("vary").iter().map(|line| line.to_str().unwrap()).collect();
-        assert!(vary.join(", ").contains("Accept, Authorization, As-User"), "{vary:?}");
+        let vary: Vec<_> = reply.headers.get_all("vary").iter().collect();
+        assert_eq!(vary, ["Accept, Accept-Encoding, Authorization, As-User"]);
     }
 }
 
@@ -308,5 +307,172 @@ async fn no_log_line_holds_a_token_or_a_text() {
     assert!(log.contains("answered"), "requests are logged");
     for secret in ["nobody's business", "Bearer", "not-a-token-at-all", crate::support::SECRET] {
         assert!(!log.contains(secret), "{secret}");
+    }
+}
+
+/// Whether it is a time in RFC 3339 with six digits of a second, in UTC.
+fn has_six_digits(time: &serde_json::Value) -> bool {
+    let shape: String = time
+        .as_str()
+        .unwrap()
+        .chars()
+        .map(|character| if character.is_ascii_digit() { '0' } else { character })
+        .collect();
+    shape == "0000-00-00T00:00:00.000000Z"
+}
+
+#[tokio::test]
+async fn every_time_has_six_digits_of_a_second() {
+    let database = Database::fresh().await;
+    let first = Replica::start(&database, crate::support::administered()).await;
+    let jane = first.user("jane");
+    let sent = jane.send("john", "hi").await;
+    jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": "edited" })).await.expect(200);
+    let chat = jane.chat("round", &["john"]).await;
+    for table in ["messages", "chats", "applications"] {
+        database.execute(&format!("UPDATE {table} SET created = date_trunc('second', created)")).await;
+    }
+    database
+        .execute("UPDATE messages SET edited = date_trunc('second', edited) + interval '0.1 s'")
+        .await;
+    let replica = Replica::start(&database, crate::support::administered()).await;
+    let (jane, administrator) = (replica.user("jane"), replica.administrator());
+    let created =
+        administrator.call(Method::POST, "/applications", json!({ "name": "shop" })).await.expect(201);
+    let shop = replica.with_token(created["token"].as_str().unwrap());
+    let message = jane.get(&format!("/messages/{}", sent["id"])).await.expect(200);
+    for time in [
+        &message["created"],
+        &message["edited"],
+        &jane.sync("include=message").await["messages"][1]["message"]["created"],
+        &jane.get("/users/john/messages").await.expect(200)["messages"][0]["edited"],
+        &jane.get(&format!("/chats/{chat}")).await.expect(200)["created"],
+        &administrator.get("/applications/1").await.expect(200)["created"],
+        &created["created"],
+        &shop.call(Method::POST, "/tokens", json!({ "user": "jane" })).await.expect(201)["expires"],
+        &jane.call(Method::POST, "/tickets", json!({})).await.expect(201)["expires"],
+    ] {
+        assert!(has_six_digits(time), "{time}");
+    }
+}
+
+#[tokio::test]
+async fn the_largest_message_that_the_limits_of_its_fields_allow_is_accepted() {
+    let (_database, replica) = service().await;
+    let text = "\\uD83D\\uDE00".repeat(20_000);
+    let attributes = format!(r#"{{"a":"{}"}}"#, "x".repeat(16 * 1024 - 8));
+    let files: Vec<_> = (0..100).map(|number| format!("\"{number:064}\"")).collect();
+    let body = format!(
+        r#"{{"to":"john","text":"{text}","files":[{}],"attributes":{attributes}}}"#,
+        files.join(",")
+    );
+    let send = |body: String| {
+        let request = replica.user("jane").request(Method::POST, "/messages");
+        Reply::of(request.header("Content-Type", "application/json").body(body))
+    };
+    let sent = send(body.clone()).await.expect(201);
+    assert_eq!(sent["text"].as_str().unwrap().chars().count(), 20_000);
+    let blanks = |length: usize| body.clone() + &" ".repeat(length - body.len());
+    send(blanks(512 * 1024)).await.expect(201);
+    send(blanks(512 * 1024 + 1)).await.expect_problem(413, "body-too-large");
+}
+
+/// What comes back for these bytes, to the end of the connection: the status, the head and the body.
+async fn answer_to(replica: &Replica, request: &[u8]) -> (u16, String, serde_json::Value) {
+    let mut connection = connect(replica).await;
+    connection.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let reading = connection.read_to_end(&mut answer);
+    tokio::time::timeout(crate::support::PATIENCE, reading).await.expect("the connection ends").unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, head.to_owned(), serde_json::from_str(body).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_as_a_request_is_a_problem_like_any_other() {
+    let (_database, replica) = service().await;
+    let fields = "X-Field: x\r\n".repeat(101);
+    for (request, status, name) in [
+        ("nonsense\r\n\r\n".to_owned(), 400, "malformed"),
+        ("\0\0\0\0\r\n\r\n".to_owned(), 400, "malformed"),
+        ("GET /health/live\r\n\r\n".to_owned(), 400, "malformed"),
+        ("GET /health/live HTTP/9.9\r\n\r\n".to_owned(), 400, "malformed"),
+        ("GET /\u{7f} HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400, "malformed"),
+        ("GET / HTTP/1.1\r\nHost: x\r\nno field\r\n\r\n".to_owned(), 400, "malformed"),
+        (
+            "POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n".to_owned(),
+            400,
+            "malformed",
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "x".repeat(32 * 1024)),
+            414,
+            "target-too-long",
+        ),
+        (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(100 * 1024)), 414, "target-too-long"),
+        (format!("GET / HTTP/1.1\r\n{fields}\r\n"), 431, "head-too-large"),
+        (format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100 * 1024)), 431, "head-too-large"),
+        (format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(100 * 1024)), 431, "head-too-large"),
+    ] {
+        let (given, head, problem) = answer_to(&replica, request.as_bytes()).await;
+        assert_eq!(given, status, "{request:.60}: {head}");
+        assert!(head.contains("content-type: application/problem+json"), "{request:.60}: {head}");
+        assert_eq!(
+            (&problem["type"], &problem["status"]),
+            (&json!(format!("/problems/{name}")), &json!(status))
+        );
+        let id = problem["requestId"].as_str().unwrap();
+        assert!(head.contains(&format!("x-request-id: {id}")) && head.contains("date: "), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn what_follows_a_good_request_is_told_apart_from_its_answer() {
+    let (_database, replica) = service().await;
+    let mut connection = connect(&replica).await;
+    let mut answer = vec![0; 4096];
+    for _ in 0..2 {
+        connection.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let length = connection.read(&mut answer).await.unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200 "));
+    }
+    connection.write_all(b"GET /health/live HTTP/1.1\r\n\r\n").await.unwrap();
+    let length = connection.read(&mut answer).await.unwrap();
+    let ours = String::from_utf8_lossy(&answer[..length]).into_owned();
+    assert!(ours.starts_with("HTTP/1.1 400 ") && ours.contains("Host must be given once"), "{ours}");
+    connection.write_all(b"nonsense\r\n\r\n").await.unwrap();
+    let mut rest = String::new();
+    connection.read_to_string(&mut rest).await.unwrap();
+    assert!(
+        rest.starts_with("HTTP/1.1 400 ") && rest.contains("is not a request of HTTP/1.1"),
+        "{rest}"
+    );
+}
+
+#[tokio::test]
+async fn the_documented_limit_of_a_head_is_the_real_one() {
+    let (_database, replica) = service().await;
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    assert!(readme.contains("| a head of a request | 64 KiB, 100 fields, a target of 32 KiB |"));
+    let begin = "GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    let of_size = |bytes: usize| {
+        format!("{begin}X: {}\r\n\r\n", "x".repeat(bytes - begin.len() - "X: \r\n\r\n".len()))
+    };
+    let of_fields = |count: usize| format!("{begin}{}\r\n", "X: x\r\n".repeat(count - 2));
+    let of_target = |bytes: usize| {
+        let path = "/health/live?";
+        begin.replace("/health/live", &format!("{path}{}", "x".repeat(bytes - path.len()))) + "\r\n"
+    };
+    for (request, status) in [
+        (of_size(64 * 1024), 200),
+        (of_size(64 * 1024 + 1), 431),
+        (of_fields(100), 200),
+        (of_fields(101), 431),
+        (of_target(32 * 1024), 200),
+        (of_target(32 * 1024 + 1), 414),
+    ] {
+        assert_eq!(answer_to(&replica, request.as_bytes()).await.0, status, "{} bytes", request.len());
     }
 }

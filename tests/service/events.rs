@@ -30,10 +30,7 @@ async fn the_use_of_each_file_begins_and_ends_with_its_message() {
         assert_eq!(*properties.delivery_mode(), Some(2), "persistent");
         assert!(properties.timestamp().unwrap() > 1_700_000_000);
     }
-    eventually("the outbox is empty", async || {
-        (database.count("SELECT count(*) FROM outbox").await == 0).then_some(())
-    })
-    .await;
+    database.until_outbox_is_empty().await;
 }
 
 #[tokio::test]
@@ -115,6 +112,89 @@ async fn one_replica_publishes_and_another_takes_over() {
     let events = queue.consume_until(|events| !events.is_empty()).await;
     assert_eq!(events[0].file, "a");
     eventually("the other publishes", async || publishing(survivor).await.then_some(())).await;
+}
+
+/// Waits until the publisher has failed `times` more.
+async fn until_publishing_failed(replica: &Replica, times: usize) {
+    let failures =
+        || replica.log().iter().filter(|line| line.contains("events are not being published")).count();
+    let before = failures();
+    eventually("the publisher fails", async || (failures() >= before + times).then_some(())).await;
+}
+
+const RAISE: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql \
+                     AS $$ BEGIN RAISE EXCEPTION 'no event may be deleted'; END $$";
+
+/// How deletes are refused while the service runs, how they are allowed again, and whether the failure
+/// shows before anything is published.
+const REFUSALS: [(&str, &[&str], &[&str], bool); 4] = [
+    (
+        "the database becomes read-only",
+        &[
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$",
+        ],
+        &[
+            "SET TRANSACTION READ WRITE",
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET default_transaction_read_only', current_database()); END $$",
+        ],
+        true,
+    ),
+    (
+        "a trigger refuses each row",
+        &[
+            RAISE,
+            "CREATE TRIGGER refusing BEFORE DELETE ON outbox FOR EACH ROW EXECUTE FUNCTION refuse()",
+        ],
+        &["DROP TRIGGER refusing ON outbox"],
+        true,
+    ),
+    (
+        "a trigger refuses the statement",
+        &[RAISE, "CREATE TRIGGER refusing BEFORE DELETE ON outbox EXECUTE FUNCTION refuse()"],
+        &["DROP TRIGGER refusing ON outbox"],
+        true,
+    ),
+    (
+        "the commit fails",
+        &[
+            RAISE,
+            "CREATE CONSTRAINT TRIGGER refusing AFTER DELETE ON outbox DEFERRABLE INITIALLY DEFERRED \
+                  FOR EACH ROW EXECUTE FUNCTION refuse()",
+        ],
+        &["DROP TRIGGER refusing ON outbox"],
+        false,
+    ),
+];
+
+#[tokio::test]
+async fn events_that_cannot_be_deleted_are_published_once_and_not_again_and_again() {
+    for (what, refuse, allow, shows_before) in REFUSALS {
+        let database = Database::fresh().await;
+        let queue = EventQueue::on_shared_broker();
+        let replica = Replica::start(&database, queue.settings()).await;
+        let jane = replica.user("jane");
+        let send = async |files: &[&str]| {
+            jane.post(json!({ "to": "john", "files": files })).await.expect(201);
+        };
+        send(&["before"]).await;
+        database.until_outbox_is_empty().await;
+        database.execute(&refuse.join(";")).await;
+        // What is set for a database holds for new connections.
+        database.end_connections_of("messages publisher").await;
+        send(&["a", "b", "c"]).await;
+        until_publishing_failed(&replica, 4).await;
+        send(&["d"]).await;
+        until_publishing_failed(&replica, 2).await;
+        let published = if shows_before { 1 } else { 4 };
+        assert_eq!(queue.waiting().await, published, "{what}");
+        database.execute(&allow.join(";")).await;
+        database.end_connections_of("messages publisher").await;
+        database.until_outbox_is_empty().await;
+        let events = queue.consume_until(|events| events.len() >= 5).await;
+        let files: Vec<_> = events.iter().map(|event| event.file.as_str()).collect();
+        assert_eq!(files, ["before", "a", "b", "c", "d"], "{what}");
+        assert_eq!(replica.metric("messages_events_published_total", "").await, 5.0, "{what}");
+    }
 }
 
 /// The first delivery of each event, by file, in order: repeats are dropped as a consumer would.

@@ -20,7 +20,7 @@ use axum::{
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Database, Replica, Settings, eventually};
+use crate::support::{Client, Database, Replica, Reply, SECRET, Settings, eventually};
 
 const ISSUER: &str = "https://issuer.example";
 
@@ -32,6 +32,8 @@ struct Issuer {
     sessions: Arc<Mutex<HashMap<String, Value>>>,
     is_away: Arc<std::sync::atomic::AtomicBool>,
     asked: Arc<AtomicUsize>,
+    /// How often it was asked for each session key.
+    asked_for: Arc<Mutex<HashMap<String, usize>>>,
 }
 
 impl Issuer {
@@ -56,6 +58,10 @@ impl Issuer {
 
     fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
+    }
+
+    fn asked_for(&self, key: &str) -> usize {
+        self.asked_for.lock().unwrap().get(key).copied().unwrap_or_default()
     }
 
     fn open_session(&self, key: &str, session: Value) {
@@ -86,6 +92,7 @@ async fn introspect(
     if headers["authorization"] != "Basic bWVzc2FnZXM6c2VjcmV0" {
         return Err(StatusCode::UNAUTHORIZED);
     }
+    *issuer.asked_for.lock().unwrap().entry(question.token.clone()).or_default() += 1;
     let session = issuer.sessions.lock().unwrap().get(&question.token).cloned();
     issuer.answer(session.unwrap_or_else(|| json!({ "active": false })))
 }
@@ -272,4 +279,142 @@ async fn a_session_ends_and_speaks_for_its_applications_alone() {
     tokio::time::timeout(Duration::from_secs(120), ended)
         .await
         .expect("the stream ends with the session");
+}
+
+#[tokio::test]
+async fn a_critical_extension_that_is_not_understood_is_refused() {
+    let issuer = Issuer::default();
+    let key = Key::generate("ed", Algorithm::EdDSA);
+    *issuer.keys.lock().unwrap() = vec![key.public()];
+    let (_database, replica) = start(&issuer).await;
+    let own = EncodingKey::from_secret(SECRET.as_bytes());
+    for (algorithm, id, signing) in
+        [(Algorithm::HS256, None, &own), (key.algorithm, Some("ed"), &key.encoding)]
+    {
+        for crit in [Some(vec!["exp".to_owned()]), Some(vec!["x".to_owned()]), Some(Vec::new()), None] {
+            let is_refused = crit.is_some();
+            let header = Header { kid: id.map(str::to_owned), crit, ..Header::new(algorithm) };
+            let reply =
+                replica.with_token(&encode(&header, &claims(), signing).unwrap()).get("/messages").await;
+            if is_refused {
+                let problem = reply.expect_problem(401, "unauthorized");
+                assert!(problem["detail"].as_str().unwrap().contains("crit"), "{problem}");
+            } else {
+                reply.expect(200);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_read_spoils_no_other_and_is_logged_once() {
+    let odd = [
+        json!(null),
+        json!(7),
+        json!({}),
+        json!({ "kty": "XYZ", "kid": "other" }),
+        json!({ "kty": "RSA", "kid": "other", "n": "***", "e": "AQAB" }),
+        json!({ "kty": "RSA", "kid": "other", "e": "AQAB" }),
+        json!({ "kty": "RSA", "kid": 7, "n": "AQAB", "e": 65537 }),
+        json!({ "kty": "EC", "kid": "other", "crv": "P-999", "x": "AQAB", "y": "AQAB" }),
+        json!({ "kty": "EC", "kid": "other", "crv": "P-256" }),
+        json!({ "kty": "OKP", "kid": "other", "crv": "Ed25519", "x": [7] }),
+        json!({ "kty": "oct", "kid": "other", "k": "c2VjcmV0" }),
+    ];
+    let issuer = Issuer::default();
+    let key = Key::generate("good", Algorithm::ES256);
+    let mut keys = odd.to_vec();
+    keys.insert(odd.len() / 2, key.public());
+    *issuer.keys.lock().unwrap() = keys;
+    let (_database, replica) = start(&issuer).await;
+    assert_eq!(sync(&replica.with_token(&key.sign(&claims()))).await, 200);
+    let unknown = replica.with_token(&Key::generate("unknown", Algorithm::ES256).sign(&claims()));
+    eventually("the set is read again", async || {
+        assert_eq!(sync(&unknown).await, 401);
+        (issuer.asked() > 1).then_some(())
+    })
+    .await;
+    let log = replica.log();
+    let lines = log.iter().filter(|line| line.contains("of the JWK Set is passed over"));
+    assert_eq!(lines.count(), odd.len(), "{log:#?}");
+}
+
+#[tokio::test]
+async fn a_claim_of_another_type_is_401_and_logged_once() {
+    let issuer = Issuer::default();
+    let (_database, replica) = start(&issuer).await;
+    for turn in 0..2 {
+        for (claim, answer) in [
+            ("active", json!({ "sub": "jane" })),
+            ("active", json!({ "active": "yes", "sub": "jane" })),
+            ("sub", json!({ "active": true, "sub": 7 })),
+            ("exp", json!({ "active": true, "sub": "jane", "exp": "soon" })),
+            ("app", json!({ "active": true, "sub": "jane", "app": "1" })),
+            ("app", json!({ "active": true, "sub": "jane", "app": 1.5 })),
+        ] {
+            let key = format!("{turn}{}", answer.to_string().replace(['"', ' '], "-"));
+            issuer.open_session(&key, answer);
+            let problem = replica.with_token(&key).get("/messages").await;
+            let problem = problem.expect_problem(401, "unauthorized");
+            assert!(problem["detail"].as_str().unwrap().contains(claim), "{problem}");
+        }
+    }
+    let log = replica.log();
+    assert_eq!(
+        log.iter().filter(|line| line.contains("claim that cannot be read")).count(),
+        4,
+        "{log:#?}"
+    );
+    let nothing_of_note = json!({ "active": true, "sub": "jane", "exp": null, "app": null, "scope": 7 });
+    issuer.open_session("null", nothing_of_note);
+    assert_eq!(sync(&replica.with_token("null")).await, 200);
+}
+
+#[tokio::test]
+async fn strangers_do_not_load_the_endpoint_and_hold_up_nobody_who_is_known() {
+    let issuer = Issuer::default();
+    issuer.open_session("janes-key", json!({ "active": true, "sub": "jane" }));
+    let (_database, replica) = start(&issuer).await;
+    let jane = replica.with_token("janes-key");
+    assert_eq!(sync(&jane).await, 200);
+    for _ in 0..5 {
+        assert_eq!(sync(&replica.with_token("guess")).await, 401);
+    }
+    assert_eq!(issuer.asked_for("guess"), 1, "a refusal is kept like any answer");
+    let began = std::time::Instant::now();
+    let mut flood = tokio::task::JoinSet::new();
+    for lane in 0..20 {
+        let stranger = replica.nobody();
+        flood.spawn(async move {
+            for number in 0..500 {
+                let request = stranger.request(reqwest::Method::GET, "/messages");
+                let reply = Reply::of(request.bearer_auth(format!("guess-{lane}-{number}"))).await;
+                if reply.status == 503 {
+                    reply.expect_problem(503, "overloaded");
+                    assert!(reply.header("retry-after").parse::<u32>().unwrap() > 0);
+                    return true;
+                }
+                reply.expect_problem(401, "unauthorized");
+            }
+            false
+        });
+    }
+    let refused = flood.join_all().await;
+    assert!(refused.contains(&true));
+    let allowed = 500.0 + 100.0 * began.elapsed().as_secs_f64() + 2.0;
+    assert!((issuer.asked() as f64) < allowed, "{} of {allowed}", issuer.asked());
+    // Whoever is known is asked for again meanwhile, also when the kept answer has ended.
+    let stranger = replica.nobody();
+    let mut number = 0;
+    eventually("the session is asked for again", async || {
+        for _ in 0..20 {
+            number += 1;
+            let request = stranger.request(reqwest::Method::GET, "/messages");
+            let reply = Reply::of(request.bearer_auth(format!("another-guess-{number}"))).await;
+            assert!([401, 503].contains(&reply.status), "{}", reply.text);
+        }
+        assert_eq!(sync(&jane).await, 200);
+        (issuer.asked_for("janes-key") > 1).then_some(())
+    })
+    .await;
 }

@@ -11,7 +11,9 @@
 mod support;
 
 mod applications;
+mod brokers;
 mod browser;
+mod budgets;
 mod callers;
 mod cancelled;
 mod changing;
@@ -35,6 +37,7 @@ mod openapi;
 mod outages;
 mod polling;
 mod poolers;
+mod proxies;
 mod races;
 mod remembering;
 mod restores;

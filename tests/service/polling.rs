@@ -38,7 +38,7 @@ async fn an_answer_is_held_until_there_is_something_on_whatever_replica() {
         let page = reply.expect(200);
         let entry = json!({ "id": sent["id"], "timestamp": sent["timestamp"], "message": sent });
         assert_eq!(page["messages"], json!([entry]));
-        assert_eq!(reply.header("cache-control"), "no-store");
+        assert_eq!(reply.header("cache-control"), "no-store, no-transform");
         assert_eq!(reply.header("content-type"), "application/vnd.messageUpdates.v1+json");
         cursor = page["next"].as_i64().unwrap();
         let lost = held_by.metric("messages_lost_wakeups_total", "").await;

@@ -1,5 +1,6 @@
 //! Search: what is found, by whom, and from when on.
 
+use futures_util::StreamExt;
 use messages::search::Query;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use reqwest::Method;
@@ -274,7 +275,7 @@ async fn a_phrase_is_found_behind_hundreds_of_messages_that_only_have_its_words(
         let jane = jane.clone();
         async move { jane.send("john", &format!("beta {number} alpha")).await }
     });
-    futures_util::future::join_all(others).await;
+    futures_util::stream::iter(others).buffer_unordered(50).count().await;
     for _ in ["pending", "indexed"] {
         assert_eq!(texts(&jane, "\"alpha beta\"").await, ["alpha beta"]);
         database.until_indexed().await;

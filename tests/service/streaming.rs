@@ -21,7 +21,7 @@ async fn a_stream_tells_what_was_and_then_each_change() {
     let jane = replica.user("jane");
     let first = jane.send("john", "first").await;
     let mut stream = replica.user("john").stream("").await;
-    assert_eq!(stream.headers["cache-control"], "no-store");
+    assert_eq!(stream.headers["cache-control"], "no-store, no-transform");
     assert_eq!(stream.headers["x-accel-buffering"], "no");
     assert!(!stream.headers.contains_key("content-encoding"));
     assert_eq!(stream.begin().await, 0);

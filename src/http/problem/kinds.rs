@@ -37,6 +37,13 @@ pub static UNSUPPORTED_MEDIA_TYPE: Kind = kind(
     "unsupported-media-type",
     "The body's media type is not supported",
 );
+pub static TARGET_TOO_LONG: Kind =
+    kind(StatusCode::URI_TOO_LONG, "target-too-long", "The request's target is too long");
+pub static HEAD_TOO_LARGE: Kind = kind(
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "head-too-large",
+    "The head of the request is too large",
+);
 pub static INVALID: Kind =
     kind(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is not acceptable");
 pub static PRECONDITION_REQUIRED: Kind =
@@ -46,6 +53,8 @@ pub static TOO_MANY_CONNECTIONS: Kind = kind(
     "too-many-live-connections",
     "The user has too many live connections",
 );
+pub static TOO_MANY_REQUESTS: Kind =
+    kind(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "The user has too many requests under way");
 pub static INTERNAL: Kind = kind(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed");
 pub static OVERLOADED: Kind =
     kind(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The service is not available");

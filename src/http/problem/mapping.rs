@@ -26,6 +26,9 @@ impl From<auth::Error> for Problem {
                 return Self::new(&kinds::ISSUER_UNAVAILABLE, error.to_string())
                     .retry_after(RETRY_AWAY_SECONDS);
             }
+            auth::Error::TooManyStrangers => {
+                return Self::new(&kinds::OVERLOADED, error.to_string()).retry_after(RETRY_SHED_SECONDS);
+            }
             auth::Error::NotBearer => "Bearer error=\"invalid_request\"".to_owned(),
             _ => format!("Bearer error=\"invalid_token\", error_description=\"{error}\""),
         };

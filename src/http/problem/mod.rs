@@ -18,6 +18,9 @@ pub use kinds::Kind;
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// When a caller should come back whose request waits for answers to be taken, in seconds.
+const RETRY_TAKEN_SECONDS: u32 = 1;
+
 /// Something that went wrong, on its way to the caller.
 ///
 /// It travels as an extension of the response and is written down by
@@ -133,6 +136,31 @@ impl Problem {
 
     pub fn invalid_field(field: &str, detail: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError { field: field.to_owned(), detail: detail.into() }])
+    }
+
+    pub fn target_too_long() -> Self {
+        Self::new(&kinds::TARGET_TOO_LONG, "the target must be at most 32 KiB")
+    }
+
+    pub fn head_too_large() -> Self {
+        let detail = "the request line and the fields must be at most 64 KiB, and 100 fields";
+        Self::new(&kinds::HEAD_TOO_LARGE, detail)
+    }
+
+    pub fn too_many_requests(requests_max: u32) -> Self {
+        let detail = format!(
+            "a user may have {requests_max} requests under way, answers that are not taken yet included"
+        );
+        Self::new(&kinds::TOO_MANY_REQUESTS, detail).retry_after(RETRY_TAKEN_SECONDS)
+    }
+
+    pub fn too_many_pending_answers() -> Self {
+        let detail = "too many large answers are not taken yet; a smaller limit needs less room";
+        Self::new(&kinds::OVERLOADED, detail).retry_after(RETRY_TAKEN_SECONDS)
+    }
+
+    pub fn broken_answer() -> Self {
+        Self::internal()
     }
 
     pub fn precondition_required() -> Self {

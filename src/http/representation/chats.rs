@@ -8,7 +8,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::{super::conditional::entity_tag, Json};
+use super::{
+    super::{conditional::entity_tag, instant},
+    Json,
+};
 use crate::{
     domain::{self, UserId},
     store::members::Membership,
@@ -32,7 +35,7 @@ pub struct Chat<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     owner: Option<&'a str>,
-    #[serde(with = "time::serde::rfc3339")]
+    #[serde(serialize_with = "instant::serialize")]
     #[schema(value_type = String, format = DateTime)]
     created: OffsetDateTime,
     /// How many messages it has; so also the number of the last one.

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 pub use chats::{Chat, ChatList, MemberList, chat};
 pub use hits::HitList;
 
-use super::{conditional::entity_tag, media, request::Held};
+use super::{conditional::entity_tag, instant, media, request::Held};
 use crate::{
     domain::{Message as Stored, Recipient, UserId},
     store::pages::{Entry, Subject},
@@ -57,11 +57,11 @@ pub struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
     number: Option<i64>,
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "instant::serialize_option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, format = DateTime, required = false)]
     created: Option<OffsetDateTime>,
     /// When the text was last edited.
-    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "instant::serialize_option", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, format = DateTime, required = false)]
     edited: Option<OffsetDateTime>,
     /// Whether the recipient has marked it as read.
@@ -211,8 +211,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
 
 /// A page that was held until there was something: it is of no use to anybody else.
 pub fn held(media_type: &'static str, changes: &Changes) -> Response {
-    let no_store = [(header::CACHE_CONTROL, "no-store")];
-    let mut response = (no_store, Json(media_type, MessageUpdates::from(changes))).into_response();
+    let live = [(header::CACHE_CONTROL, super::live::CACHE_CONTROL)];
+    let mut response = (live, Json(media_type, MessageUpdates::from(changes))).into_response();
     response.extensions_mut().insert(Held);
     response
 }
@@ -339,7 +339,7 @@ mod tests {
         };
         assert_eq!(
             message(Some(content)),
-            r#"{"id":17,"timestamp":42,"from":"jane","to":"john","created":"2026-11-20T09:30:00.5Z","text":"hi"}"#
+            r#"{"id":17,"timestamp":42,"from":"jane","to":"john","created":"2026-11-20T09:30:00.500000Z","text":"hi"}"#
         );
     }
 
@@ -357,8 +357,8 @@ mod tests {
         assert_eq!(
             message(Some(content)),
             concat!(
-                r#"{"id":17,"timestamp":42,"from":"jane","to":"john","created":"2026-11-20T09:30:00.5Z","#,
-                r#""edited":"2026-11-20T09:31:00Z","read":true,"files":["f"],"attributes":{ "a":1.0 },"replyTo":3}"#
+                r#"{"id":17,"timestamp":42,"from":"jane","to":"john","created":"2026-11-20T09:30:00.500000Z","#,
+                r#""edited":"2026-11-20T09:31:00.000000Z","read":true,"files":["f"],"attributes":{ "a":1.0 },"replyTo":3}"#
             )
         );
     }

@@ -79,6 +79,23 @@ impl Database {
         .await;
     }
 
+    /// Waits until every event was published and deleted.
+    pub async fn until_outbox_is_empty(&self) {
+        eventually("the outbox is empty", async || {
+            (self.count("SELECT count(*) FROM outbox").await == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends the connections that go by this name.
+    pub async fn end_connections_of(&self, name: &str) {
+        self.execute(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name = '{name}'"
+        ))
+        .await;
+    }
+
     /// Waits until a writer waits for the lane.
     pub async fn until_writer_waits(&self) {
         eventually("the writer waits for the lane", async || {

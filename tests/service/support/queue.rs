@@ -52,15 +52,46 @@ impl EventQueue {
             .expect("the broker answers")
     }
 
+    /// Declares the queue with these arguments, as an operator would.
+    pub async fn declare(&self, arguments: FieldTable) {
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let options = QueueDeclareOptions::durable();
+        channel.queue_declare(self.name.as_str().into(), options, arguments).await.unwrap();
+        let _ = connection.close(200, "done".into()).await;
+    }
+
+    /// Makes sure that the queue is there, whatever its arguments are.
+    async fn ensure(&self) {
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let found = channel.queue_declare(self.name.as_str().into(), options, FieldTable::default());
+        if found.await.is_err() {
+            self.declare(FieldTable::default()).await;
+        }
+        let _ = connection.close(200, "done".into()).await;
+    }
+
+    /// How many events wait in the queue, which must be there.
+    pub async fn waiting(&self) -> u32 {
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let queue = channel
+            .queue_declare(self.name.as_str().into(), options, FieldTable::default())
+            .await
+            .unwrap();
+        let _ = connection.close(200, "done".into()).await;
+        queue.message_count()
+    }
+
     /// Consumes until `enough` says so of all that was delivered.
     pub async fn consume_until(&self, mut enough: impl FnMut(&[Delivered]) -> bool) -> Vec<Delivered> {
+        self.ensure().await;
         let connection = self.connect().await;
         let channel = connection.create_channel().await.unwrap();
         let (queue, arguments) = (self.name.as_str(), FieldTable::default());
-        channel
-            .queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments.clone())
-            .await
-            .unwrap();
         let options = BasicConsumeOptions::default();
         let mut consumer: Consumer =
             channel.basic_consume(queue.into(), "test".into(), options, arguments).await.unwrap();

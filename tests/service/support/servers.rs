@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/services");
+
 /// Servers that belong to one test; removed with their data when it ends.
 pub struct Servers {
     name: String,
@@ -67,6 +69,14 @@ impl Servers {
     }
 }
 
+impl Servers {
+    /// Tells the broker something by its command line.
+    pub fn rabbitmqctl(&self, arguments: &[&str]) {
+        let status = Command::new(SCRIPT).args(["rabbitmqctl", &self.name]).args(arguments).status();
+        assert!(status.expect("scripts/services runs").success(), "rabbitmqctl {arguments:?}");
+    }
+}
+
 impl Drop for Servers {
     fn drop(&mut self) {
         run("remove", &self.name, "both");
@@ -81,8 +91,7 @@ fn setting(name: &str, key: &str) -> String {
 }
 
 fn run(verb: &str, name: &str, service: &str) {
-    let script = format!("{}/scripts/services", env!("CARGO_MANIFEST_DIR"));
-    let status = Command::new(script).args([verb, name, service]).env("FSYNC", "off").status();
+    let status = Command::new(SCRIPT).args([verb, name, service]).env("FSYNC", "off").status();
     assert!(
         status.expect("scripts/services runs").success(),
         "scripts/services {verb} {name} {service}"
