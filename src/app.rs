@@ -19,7 +19,7 @@ use crate::{
     },
     http::{
         self, Acceptor, Address, Broker, Budget, BudgetLimits, Digester, HELD_TIME_MAX, Origin, Parts,
-        Service,
+        Service, WRITE_TIME_MAX,
     },
     lifecycle::Lifecycle,
     live::{Hub, Limits, Listener, Live},
@@ -76,6 +76,7 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
         requests_per_user_max,
         pending_answers_mib_max,
         held_answer_ms_max,
+        write_ms_max,
         log_format: _,
         log_filter: _,
     } = config;
@@ -120,7 +121,8 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
         held_time_max: held_answer_ms_max.map_or(HELD_TIME_MAX, Duration::from_millis),
         stop: life.stop(),
     };
-    let acceptor = spawn_workers(life, Arc::new(parts), ways_in, &cors_origins)?;
+    let write_time_max = write_ms_max.map_or(WRITE_TIME_MAX, Duration::from_millis);
+    let acceptor = spawn_workers(life, Arc::new(parts), ways_in, &cors_origins, write_time_max)?;
     let listener = address.listen()?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     life.spawn("acceptor", acceptor.run(listener, life.stop()));
@@ -133,12 +135,13 @@ fn spawn_workers(
     parts: Arc<Parts>,
     ways_in: Vec<WayIn>,
     cors_origins: &[Origin],
+    write_time_max: Duration,
 ) -> io::Result<Acceptor> {
     let (acceptor, intakes) = Acceptor::new(ways_in.len());
     for ((sync, look), intake) in ways_in.into_iter().zip(intakes) {
         let router = http::router(Service::new(Arc::clone(&parts), sync), cors_origins);
         let thread = life.start_thread("http worker")?;
-        life.spawn_on(&thread, "http worker", http::serve(intake, router));
+        life.spawn_on(&thread, "http worker", http::serve(intake, router, write_time_max));
         life.spawn_on(&thread, "sequence reader", look);
     }
     Ok(acceptor)

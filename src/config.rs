@@ -108,7 +108,7 @@ pub struct ServeConfig {
     pub live_connections_per_user_max: usize,
     /// Requests that one user may have under way on this replica, answers that are not taken yet included;
     /// one more is answered with 429.
-    #[arg(long, env = "REQUESTS_PER_USER_MAX", default_value_t = 64, value_parser = values::requests_per_user)]
+    #[arg(long, env = "REQUESTS_PER_USER_MAX", default_value_t = 256, value_parser = values::requests_per_user)]
     pub requests_per_user_max: u32,
     /// Answers of more than 64 KiB that were produced and are not taken yet, in MiB; a page for which there is
     /// no room is answered with 503.
@@ -117,6 +117,9 @@ pub struct ServeConfig {
     /// The longest that an answer is held, in milliseconds: for tests, which have no minute to spare.
     #[arg(long, env = "HELD_ANSWER_MS_MAX", hide = true)]
     pub held_answer_ms_max: Option<u64>,
+    /// How long a caller may take nothing of its answer, in milliseconds: for tests as well.
+    #[arg(long, env = "WRITE_MS_MAX", hide = true)]
+    pub write_ms_max: Option<u64>,
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "human")]
     pub log_format: LogFormat,

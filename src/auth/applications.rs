@@ -169,7 +169,7 @@ impl Applications {
         let read = Instant::now();
         let reading = self
             .pool
-            .read(async |connection| store::applications::token_hash(connection, application).await);
+            .query(async |connection| store::applications::token_hash(connection, application).await);
         let found = reading.await.map_err(|error| {
             tracing::warn!(%error, "the tokens of applications cannot be read");
             Error::DatabaseUnavailable

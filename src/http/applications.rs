@@ -152,7 +152,7 @@ pub async fn list_applications(
 ) -> Answer {
     let after = ApplicationId(params.after.unwrap_or(0));
     let reading = service
-        .read(async |connection| store::applications::list(connection, after, params.limit + 1).await);
+        .query(async |connection| store::applications::list(connection, after, params.limit + 1).await);
     let found = reading.await?;
     let page = Page::cut(found, params.limit, |last| last.id.0);
     let applications = page.items.into_iter().map(|stored| Application::new(stored, None)).collect();

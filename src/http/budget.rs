@@ -27,7 +27,10 @@ use crate::domain::{ApplicationId, UserId};
 /// From how many bytes on an answer is large: what the kernel takes at once of an answer.
 const LARGE_BYTES: usize = 64 * 1024;
 
-/// Counters of requests. Users share one where their hashes do, by a key that nobody can guess; with 64 of them
+/// A user may have pending answers up to this part of the budget, so that four it takes to use it up.
+const SHARE_OF_USER: usize = 4;
+
+/// Counters of requests and of bytes. Users share one where their hashes do, by a key that nobody can guess; with 64 of them
 /// at their limit, one user in a thousand would be refused for another's requests.
 const COUNTERS: usize = 64 * 1024;
 
@@ -44,7 +47,14 @@ pub struct BudgetLimits {
 pub struct Budget {
     limits: BudgetLimits,
     key: RandomState,
-    requests: Box<[AtomicU32]>,
+    users: Box<[Held]>,
+    pending_bytes: AtomicUsize,
+}
+
+/// What one user holds.
+#[derive(Default)]
+struct Held {
+    requests: AtomicU32,
     pending_bytes: AtomicUsize,
 }
 
@@ -57,21 +67,27 @@ pub struct Place {
 /// A large answer, whose bytes count until they are dropped: when the connection has written all of them.
 struct Pending {
     bytes: Bytes,
+    _claim: Claim,
+}
+
+/// Bytes of the budget, of a user's share too where it is one's answer.
+struct Claim {
+    bytes: usize,
     budget: Arc<Budget>,
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 impl Budget {
     pub fn new(limits: BudgetLimits) -> Arc<Self> {
-        let requests = (0..COUNTERS).map(|_| AtomicU32::new(0)).collect();
-        Arc::new(Self { limits, key: RandomState::new(), requests, pending_bytes: AtomicUsize::new(0) })
+        let users = (0..COUNTERS).map(|_| Held::default()).collect();
+        Arc::new(Self { limits, key: RandomState::new(), users, pending_bytes: AtomicUsize::new(0) })
     }
 
     /// A place for a request of a user, or 429.
     pub fn enter(self: &Arc<Self>, application: ApplicationId, user: &UserId) -> Result<Place, Problem> {
         let hash = self.key.hash_one((application.0, user.as_str()));
         let counter = usize::try_from(hash % COUNTERS as u64).expect("it is smaller than a length");
-        let before = self.requests[counter].fetch_add(1, Ordering::Relaxed);
+        let before = self.users[counter].requests.fetch_add(1, Ordering::Relaxed);
         // From here on the place is given back, whatever comes.
         let place = Place { budget: Arc::clone(self), counter };
         if before >= self.limits.requests_per_user_max {
@@ -96,11 +112,9 @@ impl Budget {
         let Some(length) = length.filter(|length| *length >= LARGE_BYTES && !is_same_for_all) else {
             return response;
         };
-        let before = self.pending_bytes.fetch_add(length, Ordering::Relaxed);
-        let is_over = before + length > self.limits.pending_bytes_max;
-        metrics::gauge!("http_pending_answer_bytes").increment(length as f64);
-        if is_over && is_read && place.is_some() {
-            self.release(length);
+        let can_be_refused = is_read && place.is_some();
+        let (claim, is_over) = Claim::new(Arc::clone(self), length, place);
+        if is_over && can_be_refused {
             return Problem::too_many_pending_answers().into_response();
         }
         let (head, body) = response.into_parts();
@@ -108,34 +122,48 @@ impl Budget {
         let collected = body.collect().await;
         let bytes = collected.map(|whole| whole.to_bytes()).unwrap_or_default();
         if bytes.len() != length {
-            self.release(length);
             return Problem::broken_answer().into_response();
         }
-        let pending = Pending { bytes, budget: Arc::clone(self), _place: place };
+        let pending = Pending { bytes, _claim: claim };
         Response::from_parts(head, Body::from(Bytes::from_owner(pending)))
     }
+}
 
-    fn release(&self, bytes: usize) {
-        self.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        metrics::gauge!("http_pending_answer_bytes").decrement(bytes as f64);
+impl Claim {
+    /// Claims bytes; tells whether there was no room for them.
+    fn new(budget: Arc<Budget>, bytes: usize, place: Option<Place>) -> (Self, bool) {
+        metrics::gauge!("http_pending_answer_bytes").increment(bytes as f64);
+        let claim = Self { bytes, budget, place };
+        let max = claim.budget.limits.pending_bytes_max;
+        let of_all = claim.budget.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let of_user = claim.of_user().map_or(0, |held| held.fetch_add(bytes, Ordering::Relaxed));
+        let is_over = of_all + bytes > max || of_user > 0 && of_user + bytes > max / SHARE_OF_USER;
+        (claim, is_over)
+    }
+
+    fn of_user(&self) -> Option<&AtomicUsize> {
+        let place = self.place.as_ref()?;
+        Some(&self.budget.users[place.counter].pending_bytes)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        metrics::gauge!("http_pending_answer_bytes").decrement(self.bytes as f64);
+        self.budget.pending_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.of_user().map(|held| held.fetch_sub(self.bytes, Ordering::Relaxed));
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.budget.requests[self.counter].fetch_sub(1, Ordering::Relaxed);
+        self.budget.users[self.counter].requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl AsRef<[u8]> for Pending {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.budget.release(self.bytes.len());
     }
 }
 
@@ -182,6 +210,20 @@ mod tests {
         drop(bytes);
         assert!(enter(&budget, "jane").is_ok());
         assert_eq!(budget.pending_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_user_has_a_share_of_the_budget() {
+        let limits = BudgetLimits { requests_per_user_max: 9, pending_bytes_max: 12 * LARGE_BYTES };
+        let budget = Budget::new(limits);
+        let hold =
+            async |user| budget.hold(answer(2 * LARGE_BYTES), enter(&budget, user).ok(), true).await;
+        let [first, second, of_john] = [hold("jane").await, hold("jane").await, hold("john").await];
+        assert_eq!(first.status(), StatusCode::OK);
+        assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(of_john.status(), StatusCode::OK);
+        drop(first);
+        assert_eq!(hold("jane").await.status(), StatusCode::OK);
     }
 
     #[tokio::test]

@@ -47,6 +47,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{Router, middleware, response::Response, routing::get};
@@ -75,7 +76,7 @@ pub use cors::{BadOrigin, Origin};
 pub use idempotency::Digester;
 pub use live::HELD_TIME_MAX;
 pub use openapi::openapi;
-pub use server::serve;
+pub use server::{WRITE_TIME_MAX, serve};
 
 /// What the handlers of one thread work with. It is cloned several times a request, and costs a count
 /// each time.

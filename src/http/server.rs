@@ -43,7 +43,7 @@ const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// How long a caller may take nothing of its answer. Until then the answer stays in memory; a
 /// stream goes on where it was.
-const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+pub const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// What the kernel keeps for a caller that takes its answer slowly, in bytes (it allows twice as
 /// much). A stream must not run ahead of its reader by megabytes; and the socket takes more only
@@ -122,12 +122,16 @@ async fn overdue(end: oneshot::Receiver<End>) {
 }
 
 /// Serves what it is handed until the acceptor has gone, then lets open requests end.
-pub async fn serve(mut intake: Intake, router: Router) {
+///
+/// A caller may take nothing of its answer for `write_time_max`.
+pub async fn serve(mut intake: Intake, router: Router, write_time_max: Duration) {
     let graceful = GracefulShutdown::new();
     let aborted = CancellationToken::new();
     while let Some(accepted) = intake.recv().await {
         match accepted.take() {
-            Ok((stream, place)) => open(stream, place, &router, &graceful, &aborted),
+            Ok((stream, place)) => {
+                open(prepare(stream, write_time_max), place, &router, &graceful, &aborted);
+            }
             Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
         }
     }
@@ -139,14 +143,14 @@ pub async fn serve(mut intake: Intake, router: Router) {
 }
 
 fn open(
-    stream: TcpStream,
+    stream: Prepared,
     place: acceptor::Place,
     router: &Router,
     graceful: &GracefulShutdown,
     aborted: &CancellationToken,
 ) {
     let (link, end) = Link::new();
-    let wire = Wire::new(prepare(stream), Arc::clone(&link.0.called));
+    let wire = Wire::new(stream, Arc::clone(&link.0.called));
     let service = router.clone().map_request(move |mut request: hyper::Request<Incoming>| {
         link.0.called.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(link.clone());
@@ -172,7 +176,10 @@ fn open(
     });
 }
 
-fn prepare(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
+/// A connection that is cut where its caller takes nothing for too long.
+type Prepared = Pin<Box<TimeoutStream<TcpStream>>>;
+
+fn prepare(stream: TcpStream, write_time_max: Duration) -> Prepared {
     // Answers are written whole: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     // Both are refinements, without which the service works as well: the second one ends
@@ -181,7 +188,7 @@ fn prepare(stream: TcpStream) -> Pin<Box<TimeoutStream<TcpStream>>> {
     let _ = socket.set_send_buffer_size(SEND_BUFFER_BYTES);
     let _ = socket.set_tcp_user_timeout(Some(SILENCE_TIME_MAX));
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_TIME_MAX));
+    stream.set_write_timeout(Some(write_time_max));
     Box::pin(stream)
 }
 

@@ -16,11 +16,11 @@ use crate::{
 
 /// The longest that entering the lane may take. Commands do not wait for longer than that to begin, so to
 /// go on waiting for a lock that another replica holds would serve nobody.
-const ENTER_TIME_MAX: Duration = Duration::from_secs(6);
+const ENTER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The longest that the way to the commit, or the commit, may take: as long as the server's own limit for
-/// each statement. A connection on which nothing arrives any more holds up a batch for this long.
-const STEP_TIME_MAX: Duration = Duration::from_secs(10);
+/// The longest that the way to the commit, or the commit, may take: many times what the largest batch takes.
+/// A connection on which nothing arrives any more holds up a batch for this long.
+const STEP_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// What each command of a batch comes to, in their order. A batch that turns out to write too many
 /// rows has results for its first commands alone; nothing was done for the others.

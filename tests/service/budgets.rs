@@ -63,7 +63,9 @@ fn is_whole_page(answer: &str) -> bool {
 #[tokio::test]
 async fn one_users_slow_readers_hold_as_many_answers_as_one_user_may_have() {
     let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default()).await;
+    // The share of a user is as large as all that may be pending for 64 requests.
+    let settings = Settings::default().with("REQUESTS_PER_USER_MAX", "64");
+    let replica = Replica::start(&database, settings.with("PENDING_ANSWERS_MIB_MAX", "512")).await;
     fill_page_of(&replica, "john").await;
     let warm = slow_readers(&replica, (0..4).map(|_| "john".to_owned())).await;
     for reader in warm {
@@ -100,12 +102,12 @@ async fn answers_that_nobody_takes_have_a_budget_of_their_own_for_all_users() {
     let database = Database::fresh().await;
     let settings = Settings::default().with("PENDING_ANSWERS_MIB_MAX", "8");
     let replica = Replica::start(&database, settings).await;
-    let users = ["a", "b", "c", "d"];
+    let users = ["a", "b", "c", "d", "e", "f", "g", "h"];
     for user in users {
         fill_page_of(&replica, user).await;
     }
     let mut readers = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..5 {
         readers.extend(slow_readers(&replica, users.map(str::to_owned).into_iter()).await);
     }
     let pending = async || replica.metric("http_pending_answer_bytes", "").await;
@@ -132,6 +134,24 @@ async fn answers_that_nobody_takes_have_a_budget_of_their_own_for_all_users() {
     assert_eq!(Reply::of(gzip.header("Accept-Encoding", "gzip")).await.status, 200);
     eventually("encoded answers are given back too", async || (pending().await == 0.0).then_some(()))
         .await;
+}
+
+#[tokio::test]
+async fn one_user_cannot_use_up_the_budget_of_all() {
+    let database = Database::fresh().await;
+    let settings = Settings::default().with("PENDING_ANSWERS_MIB_MAX", "8");
+    let replica = Replica::start(&database, settings).await;
+    for user in ["greedy", "john"] {
+        fill_page_of(&replica, user).await;
+    }
+    let readers = slow_readers(&replica, (0..20).map(|_| "greedy".to_owned())).await;
+    let page = replica.user("john").get("/messages?include=message").await;
+    assert_eq!(page.status, 200, "there is room for others");
+    let mut pages = 0;
+    for reader in readers {
+        pages += usize::from(is_whole_page(&take(reader).await));
+    }
+    assert!((1..=2).contains(&pages), "a quarter of it: {pages}");
 }
 
 #[tokio::test]

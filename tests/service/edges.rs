@@ -83,7 +83,8 @@ async fn a_silent_connection_is_closed() {
 
 #[tokio::test]
 async fn a_caller_who_takes_nothing_of_its_answer_is_cut_off() {
-    let (_database, replica) = service().await;
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default().with("WRITE_MS_MAX", "1000")).await;
     let jane = replica.user("jane");
     for _ in 0..14 {
         jane.send("john", &"\u{1f600}".repeat(20_000)).await;

@@ -19,19 +19,17 @@ pub struct Person<'a> {
 impl<'a> Person<'a> {
     /// Opens the link that signs a user in, as `make run` prints it, and waits for the copy.
     pub async fn sign_in(browser: &'a Browser, base: &str, user: &str) -> Self {
-        Self::sign_in_with(browser, base, &token(1, user, Duration::from_secs(3600))).await
-    }
-
-    pub async fn sign_in_with(browser: &'a Browser, base: &str, token: &str) -> Self {
-        let window = browser.open_window(&format!("{base}/#token={token}")).await;
-        let person = Self { browser, window };
+        let person = Self::opens_link(browser, base, user).await;
         person.is_told("Up to date").await;
         person
     }
 
     /// The same without waiting for a copy that cannot become current.
     pub async fn opens_link(browser: &'a Browser, base: &str, user: &str) -> Self {
-        let token = token(1, user, Duration::from_secs(3600));
+        Self::opens_link_with(browser, base, &token(1, user, Duration::from_secs(3600))).await
+    }
+
+    pub async fn opens_link_with(browser: &'a Browser, base: &str, token: &str) -> Self {
         Self { browser, window: browser.open_window(&format!("{base}/#token={token}")).await }
     }
 
