@@ -22,7 +22,7 @@ use crate::{
 #[schema(example = json!({ "to": "john", "text": "Hello, John!" }))]
 pub struct NewPersonalMessage {
     /// The user who receives it. Sending to oneself is allowed.
-    #[schema(value_type = String, required, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.@:|-]+$")]
+    #[schema(value_type = String, required, min_length = 1, max_length = 64, pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$")]
     to: Option<String>,
     /// 1 to 20,000 characters (Unicode scalar values) after blanks at both ends are removed.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 20000)]

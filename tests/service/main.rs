@@ -24,6 +24,7 @@ mod events;
 mod following;
 mod history;
 mod idempotency;
+mod ids;
 mod isolation;
 mod issuers;
 mod lost_commits;
