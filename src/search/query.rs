@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::words::{Kind, Unit, units};
+use crate::domain::is_longer;
 
-/// The longest query, in characters.
+/// The longest query, in characters of its composed form (NFC).
 pub const QUERY_CHARS_MAX: usize = 200;
 
 /// Marks that begin and end a phrase.
@@ -32,7 +33,7 @@ pub struct BadLength;
 impl Query {
     pub fn parse(text: &str) -> Result<Self, BadLength> {
         let trimmed = text.trim();
-        if !(1..=QUERY_CHARS_MAX).contains(&trimmed.chars().count()) {
+        if trimmed.is_empty() || is_longer(trimmed, QUERY_CHARS_MAX) {
             return Err(BadLength);
         }
         let mut terms = Vec::new();
@@ -204,6 +205,7 @@ mod tests {
         assert_eq!(Query::parse(" \t"), Err(BadLength));
         assert_eq!(Query::parse(&"x".repeat(201)), Err(BadLength));
         assert!(Query::parse(&"日".repeat(200)).is_ok());
+        assert!(Query::parse(&"n\u{303}".repeat(200)).is_ok());
     }
 
     proptest! {

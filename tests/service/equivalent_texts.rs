@@ -1,7 +1,9 @@
-//! Text as a reader sees it: what looks the same by rule is found and marked as the same,
+//! Text as a reader sees it: what looks the same by rule is found, marked and measured as the same,
 //! however it is encoded, and comes back as it was sent.
 
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+use reqwest::Method;
+use serde_json::json;
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -177,4 +179,28 @@ async fn random_words_are_found_in_whatever_form_they_are_written_and_asked_for(
         database.until_indexed().await;
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn the_same_text_has_the_same_limit_however_it_is_encoded() {
+    let (_database, replica) = service().await;
+    let jane = replica.user("jane");
+    let text = async |text: String| jane.post(json!({ "to": "john", "text": text })).await;
+    let name = async |name: String| jane.call(Method::POST, "/chats", json!({ "name": name })).await;
+    let q = async |q: String| jane.get(&format!("/messages/search?q={}", url_encoded(&q))).await;
+    // The letter with a nukta is written as two characters in every normal form.
+    for (letter, length) in
+        [("ñ", 1), ("n\u{303}", 1), ("e\u{323}\u{302}", 1), ("\u{958}", 2), ("क\u{93c}", 2)]
+    {
+        let most = |limit: usize| letter.repeat(limit / length);
+        let more = |limit: usize| most(limit) + letter;
+        let long = text(most(20_000)).await.expect(201);
+        assert_eq!(long["text"].as_str(), Some(most(20_000).as_str()), "it comes back as it was sent");
+        assert_eq!(text(more(20_000)).await.wrong_fields(), ["text"], "{letter:?}");
+        let chat = name(most(200)).await.expect(201);
+        assert_eq!(chat["name"].as_str(), Some(most(200).as_str()));
+        assert_eq!(name(more(200)).await.wrong_fields(), ["name"], "{letter:?}");
+        q(most(200)).await.expect(200);
+        assert_eq!(q(more(200)).await.wrong_fields(), ["q"], "{letter:?}");
+    }
 }
