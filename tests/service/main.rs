@@ -31,6 +31,7 @@ mod issuers;
 mod lost_commits;
 mod messenger;
 mod messenger_restarts;
+mod messenger_texts;
 mod openapi;
 mod outages;
 mod polling;
