@@ -2,12 +2,13 @@
 
 use time::OffsetDateTime;
 
-use super::{ChatNumber, Invalid, Timestamp, UserId};
+use super::{ChatNumber, Invalid, Timestamp, UserId, text::is_longer};
 
 /// The most members of a chat: each of its changes is told to each of them.
 pub const MEMBERS_MAX: usize = 1000;
 
-/// The longest name of a chat or an application, in Unicode scalar values after trimming.
+/// The longest name of a chat or an application, in characters of its composed form after trimming:
+/// see [`is_longer`].
 pub const TITLE_CHARS_MAX: usize = 200;
 
 /// A chat as it is now.
@@ -35,7 +36,7 @@ impl Title {
     /// Trims `value` at both ends and checks what remains.
     pub fn parse(value: &str) -> Result<Self, Invalid> {
         let trimmed = value.trim();
-        if trimmed.is_empty() || trimmed.chars().count() > TITLE_CHARS_MAX {
+        if trimmed.is_empty() || is_longer(trimmed, TITLE_CHARS_MAX) {
             return Err(Invalid("must be 1 to 200 characters"));
         }
         if trimmed.contains('\0') {
@@ -62,6 +63,7 @@ mod tests {
     fn a_title_is_trimmed_and_short() {
         assert_eq!(Title::parse(" Team\n").unwrap().as_str(), "Team");
         assert!(Title::parse(&"日".repeat(TITLE_CHARS_MAX)).is_ok());
+        assert!(Title::parse(&"n\u{303}".repeat(TITLE_CHARS_MAX)).is_ok());
         for bad in ["", " ", "a\0b", &"a".repeat(TITLE_CHARS_MAX + 1)] {
             assert!(Title::parse(bad).is_err(), "{bad:?}");
         }

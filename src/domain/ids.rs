@@ -45,7 +45,8 @@ pub struct ChatNumber(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageNumber(pub i64);
 
-/// A user's id: 1 to 64 ASCII letters, digits and `- _ . @ : |`, given by whoever signs people up.
+/// A user's id: 1 to 64 ASCII letters, digits and `- _ . @ : |`, given by whoever signs people up. It is
+/// no step of a path: see [`is_step`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(Arc<str>);
 
@@ -56,9 +57,9 @@ impl UserId {
     }
 
     pub fn parse(value: &str) -> Result<Self, Invalid> {
-        parse_name(value, "-_.@:|")
-            .map(Self)
-            .ok_or(Invalid("must be 1 to 64 characters of letters, digits and - _ . @ : |"))
+        parse_name(value, "-_.@:|").map(Self).ok_or(Invalid(
+            "must be 1 to 64 characters of letters, digits and - _ . @ : |, not \".\" or \"..\"",
+        ))
     }
 
     pub fn as_str(&self) -> &str {
@@ -66,7 +67,8 @@ impl UserId {
     }
 }
 
-/// The id of a file that another service stores: 1 to 64 ASCII letters, digits and `- _ .`.
+/// The id of a file that another service stores: 1 to 64 ASCII letters, digits and `- _ .`. It is no step
+/// of a path: see [`is_step`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(Arc<str>);
 
@@ -77,9 +79,9 @@ impl FileId {
     }
 
     pub fn parse(value: &str) -> Result<Self, Invalid> {
-        parse_name(value, "-_.")
-            .map(Self)
-            .ok_or(Invalid("must be 1 to 64 characters of letters, digits and - _ ."))
+        parse_name(value, "-_.").map(Self).ok_or(Invalid(
+            "must be 1 to 64 characters of letters, digits and - _ ., not \".\" or \"..\"",
+        ))
     }
 
     pub fn as_str(&self) -> &str {
@@ -115,8 +117,15 @@ pub struct Digest(pub [u8; 32]);
 
 fn parse_name(value: &str, punctuation: &str) -> Option<Arc<str>> {
     let fits = (1..=NAME_CHARS_MAX).contains(&value.len())
-        && value.chars().all(|c| c.is_ascii_alphanumeric() || punctuation.contains(c));
+        && value.chars().all(|c| c.is_ascii_alphanumeric() || punctuation.contains(c))
+        && !is_step(value);
     fits.then(|| value.into())
+}
+
+/// Whether a segment of a path is a step within it (RFC 3986, section 3.3). Browsers, proxies and clients
+/// take such steps, also where they are percent-encoded, and so ask for another resource.
+fn is_step(value: &str) -> bool {
+    matches!(value, "." | "..")
 }
 
 #[cfg(test)]
@@ -127,14 +136,23 @@ mod tests {
 
     #[test]
     fn a_user_id_takes_what_identity_providers_give() {
-        for id in ["jane", "auth0|5f7", "jane.doe@example.org", "urn:user:1", "a", &"x".repeat(64)] {
+        for id in [
+            "jane",
+            "auth0|5f7",
+            "jane.doe@example.org",
+            "urn:user:1",
+            "a",
+            "...",
+            ".a",
+            &"x".repeat(64),
+        ] {
             assert_eq!(UserId::parse(id).unwrap().as_str(), id);
         }
     }
 
     #[test]
     fn a_user_id_refuses_what_could_be_mistaken_or_does_not_fit() {
-        for id in ["", " jane", "jane\0", "jané", "a/b", "a b", &"x".repeat(65)] {
+        for id in ["", ".", "..", " jane", "jane\0", "jané", "a/b", "a b", &"x".repeat(65)] {
             assert!(UserId::parse(id).is_err(), "{id:?}");
         }
     }
@@ -142,7 +160,7 @@ mod tests {
     #[test]
     fn a_file_id_is_narrower_than_a_user_id() {
         assert!(FileId::parse("report-1.2_final.pdf").is_ok());
-        for id in ["a@b", "a:b", "a|b", "a/b", ""] {
+        for id in ["a@b", "a:b", "a|b", "a/b", ".", "..", ""] {
             assert!(FileId::parse(id).is_err(), "{id:?}");
         }
     }

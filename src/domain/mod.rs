@@ -23,6 +23,6 @@ pub use ids::{
 };
 pub use message::{Content, FILES_MAX, FileUse, Files, Message, Recipient};
 pub use refusal::{Invalid, Refusal};
-pub use text::{TEXT_CHARS_MAX, Text};
+pub use text::{TEXT_CHARS_MAX, Text, is_longer};
 pub use timestamp::Timestamp;
 pub use version::Version;

@@ -1,12 +1,21 @@
 //! The text of a message.
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::Invalid;
 
-/// The longest text, in Unicode scalar values after trimming.
+/// The longest text, in characters of its composed form after trimming: see [`is_longer`].
 pub const TEXT_CHARS_MAX: usize = 20_000;
 
-/// The text of a message: 1 to 20,000 characters without blanks at its ends and without NUL,
-/// which PostgreSQL cannot store.
+/// Whether a text has more than so many characters: Unicode scalar values of its Normalization Form C
+/// (UAX #15), so that canonically equivalent texts are equally long.
+pub fn is_longer(text: &str, chars_max: usize) -> bool {
+    // A text has at least as many bytes as its composed form has characters.
+    text.len() > chars_max && text.nfc().nth(chars_max).is_some()
+}
+
+/// The text of a message, as it was sent: 1 to 20,000 characters without blanks at its ends and
+/// without NUL, which PostgreSQL cannot store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text(String);
 
@@ -22,7 +31,7 @@ impl Text {
         if trimmed.contains('\0') {
             return Err(Invalid("must not contain U+0000"));
         }
-        if trimmed.len() > TEXT_CHARS_MAX && trimmed.chars().count() > TEXT_CHARS_MAX {
+        if is_longer(trimmed, TEXT_CHARS_MAX) {
             return Err(Invalid("must be at most 20,000 characters"));
         }
         Ok((!trimmed.is_empty()).then(|| Self(trimmed.to_owned())))
@@ -62,6 +71,16 @@ mod tests {
     }
 
     #[test]
+    fn canonically_equivalent_texts_have_the_same_limit_and_stay_as_they_are() {
+        for (letter, length) in [("ñ", 1), ("n\u{303}", 1), ("ᄒ\u{1161}\u{11ab}", 1), ("\u{fb2c}", 3)]
+        {
+            let longest = letter.repeat(TEXT_CHARS_MAX / length);
+            assert_eq!(Text::parse(&longest).unwrap().as_str(), longest);
+            assert!(Text::parse(&(longest + letter)).is_err(), "{letter}");
+        }
+    }
+
+    #[test]
     fn blanks_alone_are_no_text() {
         assert!(Text::parse(" \t\u{3000}\n").is_err());
         assert_eq!(Text::parse_or_empty(" \n"), Ok(None));
@@ -74,6 +93,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_composed_form_decides_how_long_a_text_is(text in "\\PC{0,20}|[\u{fb1d}-\u{fb4e}]{0,20}") {
+            let length = text.nfc().count();
+            prop_assert!(!is_longer(&text, length));
+            prop_assert_eq!(length > 0, length > 0 && is_longer(&text, length - 1));
+        }
+
         #[test]
         fn trimming_twice_is_trimming_once(raw in "\\PC{0,50}") {
             if let Ok(text) = Text::parse(&raw) {

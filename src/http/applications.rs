@@ -71,7 +71,7 @@ pub struct ApplicationList {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "name": "shop" }))]
 pub struct Name {
-    /// 1 to 200 characters after blanks at both ends are removed.
+    /// 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed.
     #[schema(value_type = String, required, min_length = 1, max_length = 200)]
     name: Option<String>,
 }

@@ -22,9 +22,10 @@ use crate::{
 #[schema(example = json!({ "to": "john", "text": "Hello, John!" }))]
 pub struct NewPersonalMessage {
     /// The user who receives it. Sending to oneself is allowed.
-    #[schema(value_type = String, required, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.@:|-]+$")]
+    #[schema(value_type = String, required, min_length = 1, max_length = 64, pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$")]
     to: Option<String>,
-    /// 1 to 20,000 characters (Unicode scalar values) after blanks at both ends are removed.
+    /// 1 to 20,000 characters (Unicode scalar values in Normalization Form C) after blanks at both ends
+    /// are removed. It comes back as it was sent.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 20000)]
     text: Option<String>,
     /// Ids of files that another service stores; none twice.
@@ -61,7 +62,8 @@ impl NewPersonalMessage {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "text": "Hello, everybody!" }))]
 pub struct NewChatMessage {
-    /// 1 to 20,000 characters (Unicode scalar values) after blanks at both ends are removed.
+    /// 1 to 20,000 characters (Unicode scalar values in Normalization Form C) after blanks at both ends
+    /// are removed. It comes back as it was sent.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 20000)]
     text: Option<String>,
     /// Ids of files that another service stores; none twice.
@@ -107,7 +109,7 @@ impl NewChatMessage {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "name": "Team", "members": ["john", "jim"] }))]
 pub struct NewChat {
-    /// 1 to 200 characters after blanks at both ends are removed.
+    /// 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed.
     #[schema(value_type = String, required, min_length = 1, max_length = 200)]
     name: Option<String>,
     /// Its members, beside the user who creates it.

@@ -107,7 +107,12 @@ const UNAVAILABLE: Problem = (
 #[expect(dead_code, reason = "it describes a header")]
 pub struct AsUser {
     /// For an application: the user as whom it acts
-    #[param(rename = "As-User", min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.@:|-]+$")]
+    #[param(
+        rename = "As-User",
+        min_length = 1,
+        max_length = 64,
+        pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$"
+    )]
     as_user: Option<String>,
 }
 
@@ -150,7 +155,11 @@ pub struct MessageNumberPath {
 #[expect(dead_code, reason = "it describes a path")]
 pub struct UserIdPath {
     /// The user's id
-    #[param(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.@:|-]+$")]
+    #[param(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$"
+    )]
     user: String,
 }
 

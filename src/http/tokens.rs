@@ -40,7 +40,7 @@ const LIFETIME_SECONDS_DEFAULT: i64 = 3600;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "user": "jane", "expiresIn": 3600 }))]
 pub struct NewToken {
-    #[schema(value_type = String, required, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_.@:|-]+$")]
+    #[schema(value_type = String, required, min_length = 1, max_length = 64, pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$")]
     user: Option<String>,
     /// Its life in seconds; an hour by default.
     #[schema(value_type = Option<i64>, minimum = 60, maximum = 2592000)]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// The text with `<mark>` around the ranges, and everything else escaped, so that it can stand in a
-/// page as it is. The ranges are in order and on the borders of characters.
+/// page as it is. The ranges are in order and on the borders of characters, as a query finds them.
 pub fn highlight(text: &str, ranges: &[Range<usize>]) -> String {
     let mut html = String::with_capacity(text.len() + ranges.len() * "<mark></mark>".len());
     let mut done = 0;

@@ -18,8 +18,13 @@ use super::{
 use crate::domain::{ApplicationId, ChatNumber, Message, Recipient, UserId};
 
 /// How much of a word the index holds: longer than what people type, shorter than what PostgreSQL
-/// takes as a lexeme (2,046 bytes).
+/// takes as a lexeme (2,046 bytes). Entries and queries are cut alike, in the form in which they are
+/// compared, and what a cut lets through is decided on the whole text. So it matters to nobody where a
+/// cut falls.
 const WORD_CHARS_MAX: usize = 40;
+
+/// How much of a part the index holds: two of them are as long as a word.
+const PART_CHARS_MAX: usize = WORD_CHARS_MAX / 2;
 
 /// The sizes of the blocks of ids, as powers of two, and their names: each 16 times the one before.
 const BLOCKS: [(u32, char); 3] = [(12, 'a'), (16, 'b'), (20, 'c')];
@@ -149,34 +154,37 @@ pub fn asked(
 fn wanted(term: &Term, whole: &mut BTreeSet<String>, open: &mut BTreeSet<String>) {
     for (index, unit) in term.units.iter().enumerate() {
         let next = term.units.get(index + 1).filter(|next| next.is_glued);
-        let is_last = index + 1 == term.units.len();
-        match &unit.kind {
-            Kind::Word(word) if term.is_open && is_last && word.chars().count() < WORD_CHARS_MAX => {
-                open.insert(format!("{}:*", quoted(word)));
-            }
-            // A part alone stands in the index together with whatever follows it.
-            Kind::Part(_) if next.is_none() && !unit.is_glued => {
-                open.insert(format!("{}:*", quoted(&lexeme(unit, None))));
-            }
+        let lexeme = lexeme(unit, next);
+        let is_beginning = term.is_open && index + 1 + next.iter().len() == term.units.len();
+        let is_open = match unit.kind {
             // The one before has it.
-            Kind::Part(_) if next.is_none() => {}
-            _ => {
-                whole.insert(quoted(&lexeme(unit, next)));
-            }
+            Kind::Part(_) if next.is_none() && unit.is_glued => continue,
+            // A part alone stands in the index together with whatever follows it.
+            Kind::Part(_) if next.is_none() => true,
+            _ => is_beginning && lexeme.chars().count() < WORD_CHARS_MAX,
+        };
+        if is_open {
+            open.insert(format!("{}:*", quoted(&lexeme)));
+        } else {
+            whole.insert(quoted(&lexeme));
         }
     }
 }
 
 /// A word, or a part with the one that is glued to it.
 fn lexeme(unit: &Unit, next: Option<&Unit>) -> String {
-    let part = |unit: &Unit| match unit.kind {
-        Kind::Part(part) => Some(part),
-        Kind::Word(_) => None,
-    };
-    match &unit.kind {
-        Kind::Word(word) => word.chars().take(WORD_CHARS_MAX).collect(),
-        Kind::Part(first) => [*first].into_iter().chain(next.and_then(part)).collect(),
+    match (&unit.kind, next.map(|next| &next.kind)) {
+        (Kind::Word(word), _) => cut(word, WORD_CHARS_MAX).to_owned(),
+        (Kind::Part(first), Some(Kind::Part(second))) => {
+            [cut(first, PART_CHARS_MAX), cut(second, PART_CHARS_MAX)].concat()
+        }
+        (Kind::Part(part), _) => cut(part, PART_CHARS_MAX).to_owned(),
     }
+}
+
+/// The first characters of a text.
+fn cut(text: &str, chars_max: usize) -> &str {
+    text.char_indices().nth(chars_max).map_or(text, |(end, _)| &text[..end])
 }
 
 /// Who must be able to read what is found.
@@ -262,6 +270,9 @@ mod tests {
         assert_eq!(query("Hello wor").index, "(':g7:3')&'hello'");
         assert_eq!(query("Hello wor").entry, "(':g7:3')&'hello'&'wor':*");
         assert_eq!(query("日本語").entry, "(':g7:3')&'日本'&'本語'");
+        assert_eq!(query("สวัสด").entry, "(':g7:3')&'วัส'&'สวั'&'สด':*");
+        assert_eq!(query("\"สวัสด\"").entry, "(':g7:3')&'วัส'&'สด'&'สวั'");
+        assert_eq!(query("日本語 か\u{3099}").entry, "(':g7:3')&'日本'&'本語'&'が':*");
         assert_eq!(query("日").entry, "(':g7:3')&'日':*");
         assert_eq!(query("a|b:* & !(c)'d\\").entry, "(':g7:3')&'a'&'b'&'c'&'d':*");
         assert_eq!(quoted("a'\\b"), "'a''\\\\b'");

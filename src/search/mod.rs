@@ -68,7 +68,8 @@ pub use query::{BadLength, QUERY_CHARS_MAX, Query};
 /// How long a search may go on.
 const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The most messages that are read in one go: each may be 80 KB.
+/// The most messages that are read in one go: each may be 80 KB, or three times that where its text is
+/// not composed.
 const CANDIDATES_MAX: usize = 256;
 
 /// To read an entry and check it takes about as long as to look up so many entries by the beginning of

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::words::{Kind, Unit, units};
+use crate::domain::is_longer;
 
-/// The longest query, in characters.
+/// The longest query, in characters of its composed form (NFC).
 pub const QUERY_CHARS_MAX: usize = 200;
 
 /// Marks that begin and end a phrase.
@@ -21,7 +22,7 @@ pub struct Query {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
     pub units: Vec<Unit>,
-    /// Whether the last unit is the beginning of a word, and need not be all of it.
+    /// Whether the last unit is the beginning of a word or a character, and need not be all of it.
     pub is_open: bool,
 }
 
@@ -31,11 +32,12 @@ pub struct BadLength;
 
 impl Query {
     pub fn parse(text: &str) -> Result<Self, BadLength> {
-        let text = text.trim();
-        if !(1..=QUERY_CHARS_MAX).contains(&text.chars().count()) {
+        let trimmed = text.trim();
+        if trimmed.is_empty() || is_longer(trimmed, QUERY_CHARS_MAX) {
             return Err(BadLength);
         }
         let mut terms = Vec::new();
+        // Not of what is trimmed: a blank may be one character with the mark after it.
         for (index, stretch) in text.split(QUOTES).enumerate() {
             let units = units(stretch);
             // Every second stretch stands in quotation marks.
@@ -46,11 +48,11 @@ impl Query {
             }
         }
         let mut terms: Vec<_> = terms.into_iter().map(|units| Term { units, is_open: false }).collect();
-        // What is being typed goes on: the last word, unless its phrase is closed.
+        // What is being typed goes on: the last unit, unless its phrase is closed.
         if let Some(last) = terms.last_mut()
-            && !text.ends_with(QUOTES)
+            && !trimmed.ends_with(QUOTES)
         {
-            last.is_open = last.units.last().is_some_and(Unit::is_word);
+            last.is_open = last.units.last().is_some_and(Unit::may_go_on);
         }
         Ok(Self { terms: without_repetitions(terms) })
     }
@@ -115,13 +117,11 @@ impl Term {
 }
 
 impl Unit {
-    pub fn is_word(&self) -> bool {
-        matches!(self.kind, Kind::Word(_))
-    }
-
     fn begins_with(&self, beginning: &Self) -> bool {
         match (&self.kind, &beginning.kind) {
-            (Kind::Word(word), Kind::Word(beginning)) => word.starts_with(beginning),
+            (Kind::Word(whole), Kind::Word(beginning)) | (Kind::Part(whole), Kind::Part(beginning)) => {
+                whole.starts_with(beginning)
+            }
             _ => false,
         }
     }
@@ -142,6 +142,7 @@ fn merged(sorted: Vec<Range<usize>>) -> Vec<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization;
 
     use super::*;
 
@@ -186,6 +187,8 @@ mod tests {
         assert_eq!(found("啊啊", "啊啊啊"), Some(vec!["啊啊啊"]));
         assert_eq!(found("สวัสดี", "สวัสดีครับ"), Some(vec!["สวัสดี"]));
         assert_eq!(found("👍", "great👍"), Some(vec!["👍"]));
+        assert_eq!(found("สวัสด", "สวัสดีครับ"), Some(vec!["สวัสดี"]));
+        assert_eq!(found("\"สวัสด\"", "สวัสดีครับ"), None);
     }
 
     #[test]
@@ -202,6 +205,7 @@ mod tests {
         assert_eq!(Query::parse(" \t"), Err(BadLength));
         assert_eq!(Query::parse(&"x".repeat(201)), Err(BadLength));
         assert!(Query::parse(&"日".repeat(200)).is_ok());
+        assert!(Query::parse(&"n\u{303}".repeat(200)).is_ok());
     }
 
     proptest! {
@@ -214,6 +218,20 @@ mod tests {
             for range in query.find_in(&text).unwrap_or_default() {
                 prop_assert!(range.start >= end && text.get(range.clone()).is_some());
                 end = range.end;
+            }
+        }
+
+        #[test]
+        fn a_text_is_found_by_whatever_is_canonically_equivalent(
+            text in "([a-zI가-힣ᄀ-ᇂ][\\u{300}-\\u{345}]{0,3}|[ก-๎]|[かば゚]|[क-ह़]| ){1,40}",
+        ) {
+            let (composed, decomposed) = (text.nfc().collect::<String>(), text.nfd().collect::<String>());
+            let query = Query::parse(&composed);
+            prop_assume!(query.as_ref().is_ok_and(|query| !query.terms().is_empty()));
+            let query = query.unwrap();
+            prop_assert_eq!(Query::parse(&decomposed).unwrap().terms().len(), query.terms().len());
+            for text in [&composed, &decomposed, &text] {
+                prop_assert!(query.find_in(text).is_some(), "{:?}", text);
             }
         }
 

@@ -166,8 +166,8 @@ async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()
     let (applications, ids) = columns(found.clone().map(|entry| (entry.0, entry.1)));
     let terms: Vec<_> = found.filter_map(|entry| entry.2.as_deref()).collect();
     sqlx::query!(
-        "INSERT INTO search_entries (application_id, message_id, terms)
-         SELECT application_id, message_id, terms::tsvector
+        "INSERT INTO search_entries (application_id, message_id, terms, terms_version)
+         SELECT application_id, message_id, terms::tsvector, 2
          FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS new (application_id, message_id, terms)
          ON CONFLICT (application_id, message_id) DO UPDATE SET terms = excluded.terms",
         &applications,

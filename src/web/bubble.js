@@ -1,5 +1,5 @@
 /** One message as an element. */
-import { button, element, icon } from "./dom.js";
+import { button, copy, element, icon } from "./dom.js";
 import { exactly, gist, hue, timeOf } from "./words.js";
 
 /**
@@ -24,7 +24,10 @@ export function bubble(message, { user, inChat, isFirst, isLast, quoted, can, on
       actions(message, can, on)));
 }
 
-/** A message that waits in the outbox, or was refused. */
+/**
+ * A message that waits in the outbox, or was refused: then it can be copied and discarded and, where there is
+ * an `onRetry`, tried again.
+ */
 export function pendingBubble(item, { isFirst, onRetry, onDiscard }) {
   const { body: content, refused, created } = item;
   const classes = `message mine last pending${isFirst ? " first" : ""}${refused ? " refused" : ""}`;
@@ -36,8 +39,18 @@ export function pendingBubble(item, { isFirst, onRetry, onDiscard }) {
         element("span", { class: "meta" }, timeOf(created), icon(refused ? "warning" : "clock"))),
       refused && element("div", { class: "refusal", role: "alert" },
         element("span", {}, `Not sent. ${refused}`),
-        element("button", { type: "button", class: "link", onclick: onRetry }, "Try again"),
-        element("button", { type: "button", class: "link", onclick: onDiscard }, "Discard"))));
+        onRetry && link("Try again", onRetry),
+        content.text && link("Copy", ({ target }) => copied(content.text, target)),
+        link("Discard", onDiscard))));
+}
+
+function link(label, onclick) {
+  return element("button", { type: "button", class: "link", onclick }, label);
+}
+
+async function copied(text, pressed) {
+  await copy(text);
+  pressed.textContent = "Copied";
 }
 
 function body({ deleted, text, files }) {
@@ -53,7 +66,7 @@ function quote(quoted, user, on) {
   const who = quoted.from === user ? "You" : (quoted.from ?? "");
   return element("button", { type: "button", class: "quote", onclick: () => on.show(quoted) },
     element("strong", {}, quoted.deleted ? "" : who),
-    element("span", {}, gist(quoted)));
+    element("span", { class: "preview", dir: "auto" }, gist(quoted)));
 }
 
 function meta({ created, edited, deleted, read }, isMine, inChat) {

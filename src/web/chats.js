@@ -1,5 +1,6 @@
 /** Chats: what the timeline only mentions is fetched here, and what a copy cannot know. */
 import { pathOf } from "./api.js";
+import { NO_MEMBER } from "./words.js";
 
 const PAGE = 50;
 
@@ -38,7 +39,7 @@ export class Chats {
       await this.#store.putChat(await this.#call("GET", pathOf(key)));
     } catch (problem) {
       if (problem.status !== 404) throw problem;
-      await this.#store.removeChat(key, due);
+      await this.#store.removeChat(key, due, NO_MEMBER);
     }
   }
 }

@@ -3,7 +3,7 @@ import { element } from "./dom.js";
 
 let count = 0;
 
-/** Shows a dialog; the promise is kept with what `close(value)` is given, or null after Escape. */
+/** Shows a dialog; the title may be of several nodes. The promise is kept with what `close(value)` is given, or null after Escape. */
 export function showDialog(title, content) {
   const id = `dialog-${++count}`;
   const opener = document.activeElement;
@@ -68,7 +68,7 @@ function form(fields, verb, submit, close) {
 
 export function field({ name, label, hint, value = "", required = true }) {
   return element("label", { class: "field" }, element("span", {}, label),
-    element("input", { name, value, required, autocapitalize: "none", spellcheck: "false" }),
+    element("input", { name, value, required, dir: "auto", autocapitalize: "none", spellcheck: "false" }),
     hint && element("small", {}, hint));
 }
 

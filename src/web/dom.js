@@ -33,6 +33,24 @@ export function button(label, picture, onclick, extra = {}) {
 /** An element of the page, by its id. */
 export const $ = (id) => document.getElementById(id);
 
+/** What a person has written within a line of the page's own: it turns nothing around but itself. */
+export const isolated = (text) => element("bdi", {}, text);
+
+/** Puts a text on the clipboard; where the page may not do so, as over plain HTTP, the way a person does. */
+export async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const [field, focused] = [element("textarea", { class: "unseen" }), document.activeElement];
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+    focused?.focus();
+  }
+}
+
 const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'" };
 const unescape = (text) => text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) => ENTITIES[entity]);
 

@@ -1,9 +1,10 @@
 /** A chat's dialogs: creating one, and its name and members. */
 import { pathOf } from "./api.js";
 import { askFor, confirmed, field, showDialog } from "./dialogs.js";
-import { button, element } from "./dom.js";
+import { button, element, isolated } from "./dom.js";
 import { key } from "./session.js";
 import { avatar } from "./sidebar.js";
+import { isUserId, NOT_AN_ID } from "./words.js";
 
 const names = (list) => list.split(/[\s,]+/).filter(Boolean);
 
@@ -34,7 +35,7 @@ export class ChatDialog {
   show() {
     const isOwner = this.#chat.owner === this.#user;
     this.#attempt(() => this.#list());
-    return showDialog(this.#chat.name, (close) => [
+    return showDialog(isolated(this.#chat.name), (close) => [
       isOwner && oneField("Name", "Rename", this.#chat.name, (name) => this.#attempt(() => this.#rename(name)), true),
       element("h3", {}, "Members"),
       this.#members,
@@ -53,7 +54,7 @@ export class ChatDialog {
       await work();
       return true;
     } catch (problem) {
-      this.#error.textContent = problem.words ?? problem.message;
+      this.#error.replaceChildren(...[problem.words ?? problem.message].flat());
       return false;
     }
   }
@@ -69,11 +70,13 @@ export class ChatDialog {
       await this.#reload();
       // Members came or went: nobody minds. Another name is another matter.
       if (this.#chat.name === known.name) return this.#rename(name);
-      throw new Error(`It was renamed to “${this.#chat.name}” meanwhile. Rename it again to change that.`);
+      const words = ["It was renamed to “", isolated(this.#chat.name), "” meanwhile. Rename it again to change that."];
+      throw Object.assign(new Error("it was renamed meanwhile"), { words });
     }
   }
 
   async #add(list) {
+    if (!names(list).every(isUserId)) throw new Error(NOT_AN_ID);
     for (const member of names(list)) await this.#call("PUT", this.#path(member));
     await this.#reload();
     await this.#list();
@@ -87,7 +90,7 @@ export class ChatDialog {
 
   async #leave(close) {
     const text = "You will not read it any more, and your copy of its messages is deleted.";
-    if (!(await confirmed(`Leave “${this.#chat.name}”?`, text, "Leave"))) return;
+    if (!(await confirmed(["Leave “", isolated(this.#chat.name), "”?"], text, "Leave"))) return;
     if (await this.#attempt(() => this.#call("DELETE", this.#path(this.#user)))) close();
   }
 

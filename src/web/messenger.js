@@ -4,7 +4,7 @@ import { Changes } from "./changes.js";
 import { Chats } from "./chats.js";
 import { Composer } from "./composer.js";
 import { askFor, chooseText, confirmed, confirmRemoval } from "./dialogs.js";
-import { $ } from "./dom.js";
+import { $, isolated } from "./dom.js";
 import { ChatDialog, createChat } from "./members.js";
 import { Outbox } from "./outbox.js";
 import { Reading } from "./reading.js";
@@ -13,7 +13,7 @@ import { avatar, showConversations } from "./sidebar.js";
 import { openStore } from "./store.js";
 import { Refusal, sync } from "./sync.js";
 import { Thread } from "./thread.js";
-import { addressOf, gist, isChat, keyAt, nameOf } from "./words.js";
+import { addressOf, gist, isChat, isUserId, keyAt, nameOf, NOT_AN_ID } from "./words.js";
 
 const STATES = {
   connecting: "Connecting…",
@@ -131,11 +131,12 @@ export class Messenger {
 
   async #show() {
     if (this.#ending.signal.aborted) return;
+    const before = this.#present();
     this.#conversations = await this.#store.conversations();
     showConversations(this.#conversations, await this.#store.outbox(), this.#user, this.#open);
     if (!this.#open) return;
     // A chat that the copy does not have is not the user's, or not any more.
-    if (this.#isCurrent && isChat(this.#open) && !this.#present()) return this.#close();
+    if (this.#isCurrent && isChat(this.#open) && !this.#present()) return this.#close(before);
     this.#showHeader();
     await this.#thread.render(this.#present());
     this.#look();
@@ -155,8 +156,11 @@ export class Messenger {
     const count = conversation.chat?.members;
     $("title").textContent = name;
     $("title-avatar").replaceChildren(avatar(name, isChat(this.#open)));
-    $("subtitle").textContent = !isChat(this.#open) ? "Personal conversation" : count === 1 ? "1 member" : `${count ?? "…"} members`;
-    $("details").hidden = !conversation.chat;
+    const members = count === 1 ? "1 member" : `${count ?? "…"} members`;
+    const ofChat = conversation.isGone ? "You are no longer a member" : members;
+    $("subtitle").textContent = isChat(this.#open) ? ofChat : "Personal conversation";
+    $("details").hidden = !conversation.chat || conversation.isGone;
+    $("composer").hidden = Boolean(conversation.isGone);
   }
 
   // What the person does.
@@ -173,6 +177,7 @@ export class Messenger {
     $("nothing-open").hidden = Boolean(key);
     if (key === this.#open) return;
     this.#open = key;
+    $("left").replaceChildren();
     if (!key) {
       this.#thread.close();
       return this.#refresh();
@@ -185,9 +190,11 @@ export class Messenger {
     await this.#refresh();
   }
 
-  #close() {
+  /** Closes a chat that is not the user's any more, and says so. */
+  #close(chat) {
     history.replaceState(null, "", "#/");
     this.#route();
+    if (chat) $("left").replaceChildren("You are no longer a member of “", isolated(nameOf(chat)), "”.");
   }
 
   async #send(key, content) {
@@ -210,9 +217,7 @@ export class Messenger {
   async #newMessage() {
     const to = { name: "to", label: "To", hint: "The id of a user, such as john" };
     const user = await askFor("New message", [to], "Write", async ({ to }) => {
-      if (!/^[A-Za-z0-9_.@:|-]{1,64}$/.test(to.trim())) {
-        throw new Error("An id has up to 64 letters, digits and the characters - _ . @ : |");
-      }
+      if (!isUserId(to.trim())) throw new Error(NOT_AN_ID);
       return to.trim();
     });
     if (user) await this.#go(`users/${user}`);

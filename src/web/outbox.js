@@ -5,6 +5,7 @@
  */
 import { pathOf } from "./api.js";
 import { key } from "./session.js";
+import { isChat, NO_MEMBER } from "./words.js";
 
 const PAUSE_MS = 1000;
 const PAUSE_MAX_MS = 20_000;
@@ -81,7 +82,8 @@ export class Outbox {
 
   /** The service will never take it: the person decides what becomes of it. */
   #refuse(item, problem) {
-    return this.#store.amend(item, { refused: problem.words });
+    const isGone = problem.status === 404 && isChat(item.conversation);
+    return this.#store.amend(item, { refused: isGone ? NO_MEMBER : problem.words });
   }
 }
 

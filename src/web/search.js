@@ -1,5 +1,5 @@
 /** Search: what was found takes the place of the conversations until the field is empty again. */
-import { $, element, highlighted } from "./dom.js";
+import { $, element, highlighted, isolated } from "./dom.js";
 import { addressOf, briefly, isChat } from "./words.js";
 
 const PATIENCE_MS = 250;
@@ -58,16 +58,16 @@ export class Search {
     const isMine = from === this.#user;
     const key = chat ? `chats/${chat}` : `users/${isMine ? to : from}`;
     const personal = isMine ? `You to ${to}` : from;
-    const place = isChat(key) ? `${this.#nameFor(key)} · ${isMine ? "You" : (from ?? "")}` : personal;
+    const inChat = () => [isolated(this.#nameFor(key)), element("span", {}, ` · ${isMine ? "You" : (from ?? "")}`)];
     const onclick = (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       this.#onOpen(key, message);
     };
     return element("li", {}, element("a", { class: "hit", href: addressOf(key), onclick },
-      element("span", { class: "name" }, place),
+      element("span", { class: "name" }, isChat(key) ? inChat() : isolated(personal)),
       element("time", { datetime: created }, briefly(created)),
-      element("span", { class: "gist" }, around(highlighted(highlight)))));
+      element("span", { class: "gist", dir: "auto" }, around(highlighted(highlight)))));
   }
 
   #show(isSearching) {
@@ -78,9 +78,12 @@ export class Search {
 }
 
 const LEAD = 40;
+const characters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** A long text before the first match hides it: only its end is shown. */
+/** A long text before the first match hides it: only its end is shown, from a whole character on. */
 function around([lead, ...rest]) {
   const isLong = typeof lead === "string" && lead.length > LEAD && rest.length > 0;
-  return [isLong ? `…${lead.slice(-LEAD)}` : lead, ...rest];
+  if (!isLong) return [lead, ...rest];
+  const { index } = characters.segment(lead).containing(lead.length - LEAD);
+  return [`…${lead.slice(index)}`, ...rest];
 }

@@ -9,7 +9,7 @@ export function showConversations(conversations, pending, user, open) {
   $("no-conversations").hidden = conversations.length > 0;
   reconcile($("conversations"), conversations.map((conversation) => {
     const last = pending.findLast((item) => item.conversation === conversation.key);
-    const shown = last ? { ...last.body, from: user, created: last.created, isPending: true } : conversation.last;
+    const shown = last ? { ...last.body, from: user, created: last.created, isPending: true, isRefused: Boolean(last.refused) } : conversation.last;
     const isOpen = conversation.key === open;
     const day = shown?.created && briefly(shown.created);
     const signature = JSON.stringify([conversation.unread, conversation.chat, shown, isOpen, day]);
@@ -26,7 +26,7 @@ function row(conversation, last, user, isOpen) {
     "aria-current": isOpen ? "page" : undefined,
   },
     avatar(name, isChat(key)),
-    element("span", { class: "name" }, name),
+    element("span", { class: "name", dir: "auto" }, name),
     last?.created && element("time", { datetime: last.created }, briefly(last.created)),
     element("span", { class: "gist" }, preview(last, user, isChat(key))),
     unread && element("span", { class: "badge" },
@@ -39,7 +39,11 @@ function preview(last, user, inChat) {
   if (!last) return "No messages yet";
   const isMine = last.from === user;
   const who = isMine ? "You: " : inChat && last.from ? `${last.from}: ` : "";
-  return [last.isPending ? icon("clock") : undefined, last.deleted ? gist(last) : who + gist(last)];
+  return [
+    last.isPending && icon(last.isRefused ? "warning" : "clock"),
+    who && !last.deleted && element("span", { class: "who" }, who),
+    element("span", { class: "preview", dir: "auto" }, gist(last)),
+  ];
 }
 
 export function avatar(name, ofChat = false) {

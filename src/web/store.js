@@ -41,10 +41,14 @@ class Store {
     }, messages);
   }
 
-  /** Forgets what came from the service. What was not sent yet, or was looked at, stays. */
+  /** Forgets what came from the service. What was not sent yet stays listed, and what was looked at is kept. */
   clear() {
-    return this.#write(({ messages, conversations, meta }) =>
-      Promise.all([messages, conversations, meta].map((store) => result(store.clear()))), null);
+    return this.#write(async ({ messages, conversations, meta, outbox }) => {
+      await Promise.all([messages, conversations, meta].map((store) => result(store.clear())));
+      for (const { conversation: key, created } of await result(outbox.getAll())) {
+        await result(conversations.put(await conversation({ conversations }, key, created)));
+      }
+    }, null);
   }
 
   // Messages.
@@ -68,8 +72,7 @@ class Store {
   conversationFrom(key, id) {
     return this.#read(async ({ messages, outbox }) => {
       const sent = await between(messages.index("place"), [key, id], [key, LAST]);
-      const pending = (await result(outbox.getAll())).filter(({ conversation }) => conversation === key);
-      return { messages: sent, pending };
+      return { messages: sent, pending: await unsent({ outbox }, key) };
     });
   }
 
@@ -114,22 +117,27 @@ class Store {
       const held = await conversation({ conversations }, `chats/${chat.number}`, chat.created);
       if (held.chat?.timestamp > chat.timestamp) return;
       const due = held.due > chat.timestamp ? held.due : undefined;
-      await result(conversations.put({ ...held, at: held.at || Date.parse(chat.created), chat, due }));
+      const at = held.at || Date.parse(chat.created);
+      await result(conversations.put({ ...held, at, chat, due, isGone: undefined }));
     });
   }
 
-  /** Forgets a chat that is not the user's any more, unless news of it has come since `due`. */
-  removeChat(key, due) {
+  /**
+   * Forgets a chat that is not the user's any more, unless news of it has come since `due`. What was written
+   * for it and not sent stays with its name, and says `why`: the chat is listed until that is discarded.
+   */
+  removeChat(key, due, why) {
     return this.#write(async ({ conversations, messages, outbox, seen }) => {
-      if ((await result(conversations.get(key)))?.due !== due) return;
-      await result(conversations.delete(key));
+      const held = await result(conversations.get(key));
+      if (!held || held.due !== due) return;
       await result(seen.delete(key));
       for (const message of await between(messages.index("place"), [key, 0], [key, LAST])) {
         await result(messages.delete(message.id));
       }
-      for (const item of await result(outbox.getAll())) {
-        if (item.conversation === key) await result(outbox.delete(item.order));
-      }
+      const kept = await unsent({ outbox }, key);
+      for (const item of kept) await result(outbox.put({ ...item, refused: why }));
+      const { at, chat } = held;
+      await result(kept.length ? conversations.put({ key, at, chat, isGone: true }) : conversations.delete(key));
     });
   }
 
@@ -158,9 +166,14 @@ class Store {
 
   /** Changes an item that is still there; null removes it. */
   amend(item, change) {
-    return this.#write(async ({ outbox }) => {
+    return this.#write(async ({ conversations, outbox }) => {
       const held = await result(outbox.get(item.order));
-      if (held) await result(change ? outbox.put({ ...held, ...change }) : outbox.delete(item.order));
+      if (!held) return;
+      if (change) return result(outbox.put({ ...held, ...change }));
+      await result(outbox.delete(item.order));
+      const isGone = (await result(conversations.get(item.conversation)))?.isGone;
+      const isEmpty = (await unsent({ outbox }, item.conversation)).length === 0;
+      if (isGone && isEmpty) await result(conversations.delete(item.conversation));
     });
   }
 
@@ -220,6 +233,11 @@ async function conversation({ conversations }, key, created) {
   const held = await result(conversations.get(key));
   const fresh = { key, at: created ? Date.parse(created) : 0 };
   return held ?? (key.startsWith("chats/") ? { ...fresh, due: 0 } : fresh);
+}
+
+/** What was written in a conversation and is not acknowledged, in order. */
+async function unsent({ outbox }, key) {
+  return (await result(outbox.getAll())).filter(({ conversation }) => conversation === key);
 }
 
 /** A message that comes on the timeline before its acknowledgement is no longer to be sent. */

@@ -121,9 +121,10 @@ export class Thread {
 
   #waiting(messages, pending) {
     const follows = (item, at) => at > 0 || (messages.at(-1)?.from === this.#user && !messages.at(-1).deleted);
-    return pending.map((item, at) => [`outbox ${item.order}`, item.refused ?? "", () => pendingBubble(item, {
+    const isGone = Boolean(this.#conversation?.isGone);
+    return pending.map((item, at) => [`outbox ${item.order}`, `${isGone} ${item.refused ?? ""}`, () => pendingBubble(item, {
       isFirst: !follows(item, at),
-      onRetry: () => this.#on.retry(item),
+      onRetry: isGone ? undefined : () => this.#on.retry(item),
       onDiscard: () => this.#on.discard(item),
     })]);
   }
@@ -152,7 +153,8 @@ export class Thread {
 
   /** Goes one page back; tells whether there was one. Whoever asks meanwhile waits for the same page. */
   #older() {
-    if (this.#going || this.#isComplete || !this.#key) return this.#going ?? false;
+    const isEnd = this.#isComplete || this.#conversation?.isGone;
+    if (this.#going || isEnd || !this.#key) return this.#going ?? false;
     const going = this.#fetchOlder(this.#key).finally(() => {
       if (this.#going === going) this.#going = null;
     });

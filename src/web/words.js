@@ -46,6 +46,13 @@ export function nameOf({ key, chat }) {
   return kind === "users" ? name : (chat?.name ?? `Chat ${name}`);
 }
 
+/** Whether the service takes it for the id of a user. */
+export const isUserId = (id) => /^[A-Za-z0-9_.@:|-]{1,64}$/.test(id) && id !== "." && id !== "..";
+export const NOT_AN_ID = "An id has up to 64 letters, digits and the characters - _ . @ : |, but is not “.” or “..”.";
+
+/** Why what was written for a chat is not sent any more. */
+export const NO_MEMBER = "You are no longer a member of this chat.";
+
 export const isChat = (key) => key.startsWith("chats/");
 
 /** The address of a conversation within the page. */
@@ -59,7 +66,7 @@ export function keyAt(address) {
   const [, kind, encoded] = /^#\/(users|chats)\/([^/]+)$/.exec(address) ?? [];
   try {
     const name = decodeURIComponent(encoded ?? "");
-    const isName = kind === "chats" ? /^\d+$/.test(name) : /^[^/]+$/.test(name);
+    const isName = kind === "chats" ? /^\d+$/.test(name) : isUserId(name);
     return isName ? `${kind}/${name}` : null;
   } catch {
     return null;

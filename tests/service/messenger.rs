@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Browser, Person, Replica, service, token};
+use crate::support::{Browser, Person, Replica, open_lane, service, token};
 
 const ESCAPE: &str = "\u{e00c}";
 const ARROW_UP: &str = "\u{e013}";
 const BACKSPACE: &str = "\u{e003}";
+const CONTROL: &str = "\u{e009}";
+/// Lets go of every key that is held.
+const NULL: &str = "\u{e000}";
 
 async fn browser(replica: &Replica) -> Browser {
     Browser::open(&replica.base).await
@@ -107,6 +110,64 @@ async fn a_chat_follows_its_members_as_they_come_and_go() {
     john.until("!document.querySelector('#nothing-open').hidden").await;
     jane.presses("Done").await;
     jane.until("document.querySelector('#subtitle').textContent === '1 member'").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_chat_that_one_is_removed_from_is_kept_and_says_why() {
+    let (database, replica) = service().await;
+    let jane = replica.user("jane");
+    let chat = jane.chat("Festival", &["john"]).await;
+    let browser = browser(&replica).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    john.opens("Festival").await;
+    let member = format!("/chats/{chat}/members/john");
+    // The removal and the message wait for the lane, one behind the other.
+    let lane = database.block_lane().await;
+    let removing = tokio::spawn(async move {
+        jane.ask(reqwest::Method::DELETE, &member, None).await.expect(204);
+        (jane, member)
+    });
+    database.until_writer_waits().await;
+    john.writes("I have so much to say").await;
+    john.writes("and this").await;
+    john.until("document.querySelectorAll('#log .pending').length === 2").await;
+    open_lane(lane).await;
+    let (jane, member) = removing.await.unwrap();
+
+    let says = "[...document.querySelectorAll('.refusal')].filter((why) =>
+                    why.textContent.includes('no longer a member')).length";
+    john.until(&format!("{says} === 2")).await;
+    john.sees_all(&["I have so much to say", "and this"]).await;
+    john.lists(&["Festival"]).await;
+    john.until("document.querySelector('#subtitle').textContent.includes('no longer a member')").await;
+    john.until("document.querySelector('#composer').hidden").await;
+    john.reloads().await;
+    john.is_told("Up to date").await;
+    john.sees_all(&["I have so much to say", "and this"]).await;
+    john.until(&format!("{says} === 2")).await;
+
+    // What was written can be taken elsewhere.
+    john.click("//li[.//p[.='I have so much to say']]//button[.='Copy']").await;
+    john.click("//input[@aria-label='Search messages']").await;
+    john.presses_keys(&format!("{CONTROL}v")).await;
+    john.until("document.querySelector('#search').value === 'I have so much to say'").await;
+    john.presses_keys(&format!("{NULL}{ESCAPE}")).await;
+    john.presses("Discard").await;
+    john.sees_all(&["and this"]).await;
+
+    // Who is a member again can send it after all.
+    jane.call(reqwest::Method::PUT, &member, json!({})).await;
+    john.until("!document.querySelector('#composer').hidden").await;
+    john.presses("Try again").await;
+    john.sees_that("and this", ":").await;
+    john.until("!document.querySelector('#log .pending')").await;
+
+    // With nothing left to keep the chat goes, and says so.
+    jane.ask(reqwest::Method::DELETE, &member, None).await.expect(204);
+    john.lists(&[]).await;
+    john.until("document.querySelector('#nothing-open').textContent.includes('no longer a member')")
+        .await;
+    assert_eq!(browser.errors().await.iter().filter(|error| !error.contains("404")).count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,6 +100,12 @@ impl Browser {
         self.page.execute(script, Vec::new()).await.expect(script)
     }
 
+    /// What is drawn where an element stands, as a PNG.
+    pub async fn picture_of(&self, selector: &str) -> Vec<u8> {
+        let element = self.page.find(Locator::Css(selector)).await.expect(selector);
+        element.screenshot().await.expect("a picture")
+    }
+
     /// Waits until an expression in the page is true.
     pub async fn until(&self, expression: &str) {
         let script = format!("return Boolean({expression})");

@@ -168,6 +168,12 @@ impl<'a> Person<'a> {
         self.browser.until(expression).await;
     }
 
+    /// What this person sees where an element stands, as a PNG.
+    pub async fn picture_of(&self, selector: &str) -> Vec<u8> {
+        self.browser.show(&self.window).await;
+        self.browser.picture_of(selector).await
+    }
+
     pub async fn run(&self, script: &str) -> Value {
         self.browser.show(&self.window).await;
         self.browser.run(script).await
