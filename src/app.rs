@@ -159,6 +159,7 @@ fn known_callers(config: CallersConfig) -> auth::Config {
         introspection_client_id,
         introspection_client_secret,
         introspection_applications,
+        introspection_strangers_max,
     } = config;
     let jwks = jwks_url.map(|url| JwksConfig {
         url,
@@ -171,6 +172,7 @@ fn known_callers(config: CallersConfig) -> auth::Config {
         client_id: introspection_client_id,
         client_secret: introspection_client_secret,
         applications: introspection_applications,
+        strangers_per_second_max: introspection_strangers_max,
     });
     auth::Config { administrator: admin_token, jwks, introspection }
 }

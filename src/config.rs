@@ -3,13 +3,13 @@
 mod reading;
 mod values;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    auth::EndpointUrl,
+    auth::{EndpointUrl, STRANGERS_PER_SECOND_MAX},
     domain::{ApplicationId, Title, UserId},
     http::Origin,
     outbox::QueueType,
@@ -200,6 +200,9 @@ pub struct CallersConfig {
         value_parser = values::application
     )]
     pub introspection_applications: Vec<ApplicationId>,
+    /// Unknown session keys that may be asked for in a second: for tests, which have slow machines.
+    #[arg(long, env = "INTROSPECTION_STRANGERS_MAX", hide = true, default_value_t = STRANGERS_PER_SECOND_MAX)]
+    pub introspection_strangers_max: NonZeroU32,
 }
 
 #[derive(Debug, Args)]

@@ -21,11 +21,11 @@ const KEY_CHARS_MAX: usize = 4096;
 /// Answers that are kept.
 const ANSWERS_MAX: u64 = 100_000;
 
-/// Unknown keys that the endpoint is asked for a second, and how many at once: anybody can invent keys, and
-/// whoever does must not load another service. It is more than sign in at a time, and after a restart
+/// Unknown keys that the endpoint is asked for in a second, and how many times as many at once: anybody can
+/// invent keys, and whoever does must not load another service. It is more than sign in at a time, and after a restart
 /// everybody is let in within a minute or two.
-const STRANGERS_PER_SECOND_MAX: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
-const STRANGERS_AT_ONCE_MAX: NonZeroU32 = NonZeroU32::new(500).expect("it is not zero");
+pub const STRANGERS_PER_SECOND_MAX: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
+const STRANGERS_BURST: NonZeroU32 = NonZeroU32::new(5).expect("it is not zero");
 
 /// How long a key counts as known after it was last active. Its session is asked for again without a limit,
 /// whatever strangers do.
@@ -43,6 +43,8 @@ pub struct IntrospectionConfig {
     pub client_secret: SecretString,
     /// The applications that the endpoint speaks for.
     pub applications: Vec<ApplicationId>,
+    /// Keys that are not known yet and may be asked for in a second; five times as many at once.
+    pub strangers_per_second_max: NonZeroU32,
 }
 
 /// Resolves session keys. Where the endpoint does not answer, nobody is let in.
@@ -72,7 +74,9 @@ impl Introspection {
     pub fn new(config: IntrospectionConfig, client: Client, clock: Clock) -> Self {
         let answers = Cache::builder().max_capacity(ANSWERS_MAX).time_to_live(ANSWER_LIFETIME).build();
         let known = Cache::builder().max_capacity(ANSWERS_MAX).time_to_live(ACQUAINTANCE).build();
-        let quota = Quota::per_second(STRANGERS_PER_SECOND_MAX).allow_burst(STRANGERS_AT_ONCE_MAX);
+        let per_second = config.strangers_per_second_max;
+        let quota =
+            Quota::per_second(per_second).allow_burst(per_second.saturating_mul(STRANGERS_BURST));
         let strangers = RateLimiter::direct(quota);
         Self { config, client, clock, answers, known, strangers, logged: Once::default() }
     }

@@ -34,7 +34,7 @@ use token::Verifier;
 
 pub use applications::{ApplicationToken, create_application};
 pub use endpoint::{BadEndpoint, EndpointUrl};
-pub use introspection::IntrospectionConfig;
+pub use introspection::{IntrospectionConfig, STRANGERS_PER_SECOND_MAX};
 pub use jwks::JwksConfig;
 pub use key::{SECRET_BYTES_MIN, WeakSecret, derived_key};
 pub use ticket::{Ticket, Tickets};

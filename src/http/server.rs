@@ -186,7 +186,8 @@ fn prepare(stream: TcpStream, write_time_max: Duration) -> Prepared {
     // connections to hosts that are gone.
     let socket = SockRef::from(&stream);
     let _ = socket.set_send_buffer_size(SEND_BUFFER_BYTES);
-    let _ = socket.set_tcp_user_timeout(Some(SILENCE_TIME_MAX));
+    // A host whose reader takes nothing acknowledges nothing more either.
+    let _ = socket.set_tcp_user_timeout(Some(SILENCE_TIME_MAX.max(write_time_max)));
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(write_time_max));
     Box::pin(stream)

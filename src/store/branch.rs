@@ -34,32 +34,40 @@ pub struct Branch {
     pub timeline: i32,
 }
 
-/// The branch of the server that answers. It must be a primary.
+/// The branch of the server that answers, which must be a primary, and whether it is the remembered one.
 ///
 /// The name of the file that is written to begins with the timeline: the control file tells it only
 /// after the first checkpoint on it.
-pub async fn current(connection: &mut PgConnection) -> Result<Branch> {
+pub async fn current(connection: &mut PgConnection) -> Result<(Branch, bool)> {
     let branch = sqlx::query!(
         r#"
-        SELECT (SELECT system_identifier FROM pg_control_system())                      AS "system!",
-               ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer AS "timeline!"
+        WITH current AS (
+            SELECT (SELECT system_identifier FROM pg_control_system()) AS system,
+                   ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer
+                                                                       AS timeline
+        )
+        SELECT system                                                  AS "system!",
+               timeline                                                AS "timeline!",
+               EXISTS (SELECT FROM branch AS remembered
+                       WHERE remembered.system = current.system
+                         AND remembered.timeline = current.timeline)   AS "is_remembered!"
+        FROM current
         "#
     );
     let row = branch.fetch_one(connection).await?;
-    Ok(Branch { system: row.system, timeline: row.timeline })
+    Ok((Branch { system: row.system, timeline: row.timeline }, row.is_remembered))
 }
 
-/// The branch that was remembered.
-pub async fn remembered(connection: &mut PgConnection) -> Result<Option<Branch>> {
+async fn remembered(lane: &mut Lane) -> Result<Option<Branch>> {
     let branch = sqlx::query_as!(Branch, "SELECT system, timeline FROM branch");
-    Ok(branch.fetch_optional(connection).await?)
+    Ok(branch.fetch_optional(lane.connection()).await?)
 }
 
 /// Makes `branch` the remembered one. Where another one was, every counter is lifted and every replica
 /// is told that nothing it has read counts any more; returns whether that was so.
 pub async fn adopt(lane: &mut Lane, branch: Branch) -> Result<bool> {
     // Another replica may have been faster.
-    let before = remembered(lane.connection()).await?;
+    let before = remembered(lane).await?;
     if before == Some(branch) {
         return Ok(false);
     }

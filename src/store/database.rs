@@ -20,7 +20,8 @@ use super::{
     url::{self, BadUrl},
 };
 
-/// How long one server may take until a connection to it can be used.
+/// How long a server may take for each step of a new connection: to make it, to settle the terms, and to tell
+/// its branch.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// How long it may take to lift the counters, which waits for the lane's lock.
@@ -76,16 +77,16 @@ impl Database {
     /// A connection to the primary, which is looked for among all servers.
     pub(super) async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
         let mut connection = self.connect_unbranched(purpose).await?;
-        let branch = match in_time(CONNECT_TIME_MAX, branch::current(&mut connection)).await {
-            Err(Error::Refused(error)) => {
-                self.warn_of_unknown_branch(&error);
-                return Ok(connection);
-            }
-            branch => branch?,
-        };
+        let (branch, is_remembered) =
+            match in_time(CONNECT_TIME_MAX, branch::current(&mut connection)).await {
+                Err(Error::Refused(error)) => {
+                    self.warn_of_unknown_branch(&error);
+                    return Ok(connection);
+                }
+                current => current?,
+            };
         self.require_newest(branch)?;
-        let remembered = in_time(CONNECT_TIME_MAX, branch::remembered(&mut connection)).await?;
-        if remembered == Some(branch) {
+        if is_remembered {
             return Ok(connection);
         }
         in_time(ADOPT_TIME_MAX, adopt(connection, branch)).await
@@ -97,7 +98,7 @@ impl Database {
         let first = primary.load(Ordering::Relaxed);
         let mut outcome = Err(Unfit::Standby.into());
         for index in (0..servers.len()).map(|offset| (first + offset) % servers.len()) {
-            outcome = in_time(CONNECT_TIME_MAX, connect(&servers[index], purpose)).await;
+            outcome = connect(&servers[index], purpose).await;
             if outcome.is_ok() {
                 primary.store(index, Ordering::Relaxed);
                 break;
@@ -130,7 +131,7 @@ impl Database {
 
     /// Proves that connections have server processes of their own, which a pooler may not give them.
     pub async fn require_own_sessions(&self) -> Result<()> {
-        in_time(2 * CONNECT_TIME_MAX, async {
+        in_time(4 * CONNECT_TIME_MAX, async {
             let mut one = self.connect_unbranched(Purpose::Migrating).await?;
             let mut other = self.connect_unbranched(Purpose::Migrating).await?;
             terms::require_own_sessions(&mut one, &mut other).await?;
@@ -179,8 +180,9 @@ fn named(server: &PgConnectOptions, purpose: Purpose) -> PgConnectOptions {
 }
 
 async fn connect(server: &PgConnectOptions, purpose: Purpose) -> Result<PgConnection> {
-    let mut connection = named(server, purpose).connect().await.map_err(Error::of_connecting)?;
-    terms::settle(&mut connection, purpose).await?;
+    let connecting = async { named(server, purpose).connect().await.map_err(Error::of_connecting) };
+    let mut connection = in_time(CONNECT_TIME_MAX, connecting).await?;
+    in_time(CONNECT_TIME_MAX, terms::settle(&mut connection, purpose)).await?;
     Ok(connection)
 }
 

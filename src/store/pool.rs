@@ -10,11 +10,11 @@ use sqlx::{Connection, PgConnection};
 
 use super::{CONNECT_TIME_MAX, Database, Error, Purpose, Result, in_time};
 
-/// How long a caller waits for a connection that others use.
-const WAIT_TIME_MAX: Duration = Duration::from_secs(3);
+/// How long a caller waits for a connection that others use: as long as these may take.
+const WAIT_TIME_MAX: Duration = Duration::from_secs(6);
 
 /// How long a new connection may take; the counters may have to be lifted first.
-const CREATE_TIME_MAX: Duration = Duration::from_secs(8);
+const CREATE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long a query may take. A connection on which nothing arrives any more costs its caller this much.
 const QUERY_TIME_MAX: Duration = Duration::from_secs(6);

@@ -18,6 +18,9 @@ const RECOVERY_TIME_MAX: Duration = Duration::from_secs(15);
 /// Callers of each kind: more than one for each place in a pool, with all kinds together.
 const CALLERS: usize = 4;
 
+/// The pause between two calls of a caller: it is not the machine that is tested.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// A kind of call: its name, and one call, which succeeds with this status.
 type Kind = (&'static str, fn(Clients) -> reqwest::RequestBuilder, u16);
 
@@ -112,6 +115,7 @@ async fn call_again_and_again((name, request, status): Kind, clients: Clients, s
         if reply.status == status && is_silent == seen.silent.load(Ordering::SeqCst) {
             seen.successes.fetch_add(1, Ordering::SeqCst);
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
