@@ -54,7 +54,11 @@ async fn serve_static() {
     for intake in intakes {
         let router = Router::new().route("/", get(answer));
         let thread = life.start_thread("http worker").unwrap();
-        life.spawn_on(&thread, "http worker", messages::http::serve(intake, router));
+        life.spawn_on(
+            &thread,
+            "http worker",
+            messages::http::serve(intake, router, messages::http::WRITE_TIME_MAX),
+        );
     }
     life.spawn("acceptor", acceptor.run(listener, life.stop()));
     life.run().await.unwrap();

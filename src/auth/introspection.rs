@@ -21,14 +21,14 @@ const KEY_CHARS_MAX: usize = 4096;
 /// Answers that are kept.
 const ANSWERS_MAX: u64 = 100_000;
 
-/// Unknown keys that the endpoint is asked for in a second, and how many times as many at once: anybody can
-/// invent keys, and whoever does must not load another service. It is more than sign in at a time, and after a restart
-/// everybody is let in within a minute or two.
+/// Unknown keys that the endpoint is asked for in a second, and how many times as many at once: anybody
+/// can invent keys, and whoever does must not load another service. It is more than sign in at a time, and
+/// after a restart everybody is let in within a minute or two.
 pub const STRANGERS_PER_SECOND_MAX: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 const STRANGERS_BURST: NonZeroU32 = NonZeroU32::new(5).expect("it is not zero");
 
-/// How long a key counts as known after it was last active. Its session is asked for again without a limit,
-/// whatever strangers do.
+/// How long a key counts as known after it was last active. Its session is asked for again without a
+/// limit, whatever strangers do.
 const ACQUAINTANCE: Duration = Duration::from_secs(3600);
 
 /// What was opened under a session key ends after this time at the latest, and may be opened again:

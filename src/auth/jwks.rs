@@ -60,8 +60,8 @@ struct Attempt {
     succeeded: bool,
 }
 
-/// A JWK Set. Its keys are read one by one, because implementations should ignore those that they do not
-/// understand (RFC 7517, section 5).
+/// A JWK Set. Its keys are read one by one, because implementations should ignore those that they do
+/// not understand (RFC 7517, section 5).
 #[derive(Deserialize)]
 struct Document {
     keys: Vec<Value>,

@@ -10,6 +10,9 @@ pub struct Invalid(pub &'static str);
 /// The answer to one caller whose command the present state does not allow. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// The application has been lost with a restore.
+    #[error("the application does not exist")]
+    UnknownApplication,
     /// There is no such message or chat, or the caller may not know of it.
     #[error("there is nothing of this name")]
     NotFound,

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use super::{media, problem::Problem};
 
 /// The largest body, in bytes. The largest message that its fields' limits allow takes 263,191: 20,000
-/// characters outside the Basic Multilingual Plane escaped as ASCII (12 bytes each), 16 KiB of attributes and
-/// 100 files. It fits with room for blanks.
+/// characters outside the Basic Multilingual Plane escaped as ASCII (12 bytes each), 16 KiB of
+/// attributes and 100 files. It fits with room for blanks.
 pub const BODY_BYTES_MAX: usize = 512 * 1024;
 
 /// How long a body may take to arrive.

@@ -1,11 +1,12 @@
-//! What callers may hold at a time: requests of one user, and the bytes of answers that nobody has taken yet.
+//! What callers may hold at a time: requests of one user, and the bytes of answers that nobody has
+//! taken yet.
 //!
-//! A connection costs little, an answer up to a megabyte for as long as its reader takes. So answers have a
-//! budget, and a user has a number of requests, of which an answer that is still being taken is one. The
-//! budget cannot be used up by one user alone, nor memory by all of them.
+//! A connection costs little, an answer up to a megabyte for as long as its reader takes. So answers
+//! have a budget, and a user has a number of requests, of which an answer that is still being taken is
+//! one. The budget cannot be used up by one user alone, nor memory by all of them.
 //!
-//! Only large answers are counted: the kernel's buffer takes a small one whole. What a stream sends is limited
-//! by its page, and the bytes on their way through an encoder by its pieces.
+//! Only large answers are counted: the kernel's buffer takes a small one whole. What a stream sends is
+//! limited by its page, and the bytes on their way through an encoder by its pieces.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -27,17 +28,18 @@ use crate::domain::{ApplicationId, UserId};
 /// From how many bytes on an answer is large: what the kernel takes at once of an answer.
 const LARGE_BYTES: usize = 64 * 1024;
 
-/// A user may have pending answers up to this part of the budget, so that four it takes to use it up.
+/// A user may have pending answers up to this part of the budget: it takes four users to use it up.
 const SHARE_OF_USER: usize = 4;
 
-/// Counters of requests and of bytes. Users share one where their hashes do, by a key that nobody can guess; with 64 of them
-/// at their limit, one user in a thousand would be refused for another's requests.
+/// Counters of requests and of bytes. Users share one where their hashes do, by a key that nobody can
+/// guess; with 64 of them at their limit, one user in a thousand would be refused for another's requests.
 const COUNTERS: usize = 64 * 1024;
 
 /// How much callers may hold on this replica.
 #[derive(Debug, Clone, Copy)]
 pub struct BudgetLimits {
-    /// Requests of one user under way, beside streams and held answers, which have a limit of their own.
+    /// Requests of one user under way, beside streams and held answers, which have a limit of their
+    /// own.
     pub requests_per_user_max: u32,
     /// Bytes of large answers that were produced and not taken yet.
     pub pending_bytes_max: usize,
@@ -64,7 +66,8 @@ pub struct Place {
     counter: usize,
 }
 
-/// A large answer, whose bytes count until they are dropped: when the connection has written all of them.
+/// A large answer, whose bytes count until they are dropped: when the connection has written all of
+/// them.
 struct Pending {
     bytes: Bytes,
     _claim: Claim,
@@ -98,9 +101,10 @@ impl Budget {
 
     /// Counts an answer, if it is large, until its caller has taken it.
     ///
-    /// A large page that the budget has no room for is thrown away, and the answer is 503: to wait with it in
-    /// hand would cost the memory that there is none of, and a read can be repeated. What answers a change, or
-    /// nobody's request in particular (metrics), is small or rare, and never refused.
+    /// A large page that the budget has no room for is thrown away, and the answer is 503: to wait
+    /// with it in hand would cost the memory that there is none of, and a read can be repeated. What
+    /// answers a change, or nobody's request in particular (metrics), is small or rare, and never
+    /// refused.
     pub async fn hold(
         self: &Arc<Self>,
         response: Response,

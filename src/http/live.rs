@@ -28,12 +28,12 @@ use crate::{
     sync::Changes,
 };
 
-/// Of streams and held answers: nobody keeps them, and nobody on the way changes them. A proxy that compresses
-/// would keep what it gets until it has a block's worth of it.
+/// Of streams and held answers: nobody keeps them, and nobody on the way changes them. A proxy that
+/// compresses would keep what it gets until it has a block's worth of it.
 pub const CACHE_CONTROL: &str = "no-store, no-transform";
 
-/// The longest that an answer is held, whatever its caller asks for. Proxies give up an answer that says
-/// nothing for 60 s, as nginx does by default, and then answer 504.
+/// The longest that an answer is held, whatever its caller asks for. Proxies give up an answer that
+/// says nothing for 60 s, as nginx does by default, and then answer 504.
 pub const HELD_TIME_MAX: Duration = Duration::from_secs(50);
 
 /// A stream on which nothing else was sent for this long sends a comment, which keeps proxies from
@@ -50,8 +50,8 @@ const RETRY_MILLISECONDS: Range<u64> = 1000..4000;
 /// The pause before a stream reads again after a failure, in milliseconds; spread as well.
 const REREAD_MILLISECONDS: Range<u64> = 500..1500;
 
-/// Answers once there is something after the cursor, or with an empty page when `wait` is over, or the longest
-/// that the service holds an answer ([`HELD_TIME_MAX`]).
+/// Answers once there is something after the cursor, or with an empty page when `wait` is over, or the
+/// longest that the service holds an answer ([`HELD_TIME_MAX`]).
 pub async fn hold(
     service: &Service,
     validity: &Validity,

@@ -26,14 +26,15 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest request id that is taken from the caller, in characters; a UUID has 36.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
-/// The longest target of a request, in bytes. 8,000 are usual (RFC 9110, section 4.1); the longest that has a
-/// meaning here, a hundred ids of users with every character escaped, takes 20,000.
+/// The longest target of a request, in bytes. 8,000 are usual (RFC 9110, section 4.1); the longest
+/// that has a meaning here, a hundred ids of users with every character escaped, takes 20,000.
 pub const TARGET_BYTES_MAX: usize = 32 * 1024;
 
 /// What an answer varies by, for caches between the service and its callers.
 const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Authorization, As-User");
 
-/// What the encoder says of each answer that it could have encoded, and what an answer for everybody varies by.
+/// What the encoder says of each answer that it could have encoded, and what an answer for everybody
+/// varies by.
 const VARY_OF_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 /// The id of a request, among its extensions.
@@ -194,7 +195,8 @@ fn trace_id(headers: &HeaderMap) -> &str {
     if is_valid { trace } else { "" }
 }
 
-/// Keeps answers out of shared caches and makes private ones ask again; says what each answer varies by.
+/// Keeps answers out of shared caches and makes private ones ask again; says what each answer varies
+/// by.
 fn mark_for_caches(response: &mut Response) {
     let is_for_everybody = response.extensions().get::<ForEverybody>().is_some();
     let headers = response.headers_mut();

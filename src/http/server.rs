@@ -57,8 +57,8 @@ const SILENCE_TIME_MAX: Duration = Duration::from_secs(180);
 /// What a connection reads or writes ahead, in bytes.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// The largest head of a request, in bytes: many times what browsers and proxies send. The library takes at
-/// most 100 fields.
+/// The largest head of a request, in bytes: many times what browsers and proxies send. The library
+/// takes at most 100 fields.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How long open requests may take to end at shutdown.
@@ -88,8 +88,8 @@ impl Link {
         (Self(Arc::new(Shared { end, place: Mutex::default(), called: Called::default() })), receiver)
     }
 
-    /// Lets an answer say when its connection must end, whether or not its reader takes the rest: it is cut
-    /// a few seconds after `end`. Only the first call counts.
+    /// Lets an answer say when its connection must end, whether or not its reader takes the rest: it
+    /// is cut a few seconds after `end`. Only the first call counts.
     pub fn must_end(&self, end: impl Future<Output = ()> + Send + 'static) {
         let sender = unpoisoned(&self.0.end).take();
         // Without a receiver the connection has ended already.

@@ -1,12 +1,13 @@
 //! A connection as the HTTP library sees it, and the answers that the library gives by itself.
 //!
-//! What cannot be read as a request never reaches a handler. The library answers it with a status line and
-//! nothing else, and offers no way to say more. So the answer is recognized on its way out: it is written while
-//! something was read since the service was called last, it is one of three statuses, and it has no request
-//! id, which every answer of the service has. A problem document takes its place.
+//! What cannot be read as a request never reaches a handler. The library answers it with a status line
+//! and nothing else, and offers no way to say more. So the answer is recognized on its way out: it is
+//! written while something was read since the service was called last, it is one of three statuses,
+//! and it has no request id, which every answer of the service has. A problem document takes its
+//! place.
 //!
-//! The caller may be sending still. A connection that is closed with unread data resets it, and the answer is
-//! lost on the way; so what comes is read and thrown away for a moment.
+//! The caller may be sending still. A connection that is closed with unread data resets it, and the
+//! answer is lost on the way; so what comes is read and thrown away for a moment.
 
 use std::{
     io::{self, IoSlice},
@@ -46,8 +47,8 @@ pub type Called = Arc<AtomicBool>;
 pub struct Wire<S> {
     stream: S,
     called: Called,
-    /// Of what was read since the last call: how long the first line is, which has the request's target, and
-    /// whether it has ended.
+    /// Of what was read since the last call: how long the first line is, which has the request's
+    /// target, and whether it has ended.
     line_bytes: usize,
     has_line: bool,
     /// What takes the place of a bare answer, and how much of it is written.

@@ -24,8 +24,8 @@ use crate::store::outbox::Event;
 /// How long the broker may take to answer while no alarm blocks it.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether an alarm (memory, disk) blocks the broker, which says so and then reads
-/// nothing more.
+/// How often it is looked whether an alarm (memory, disk) blocks the broker, which says so and then
+/// reads nothing more.
 const ALARM_LOOK_PERIOD: Duration = Duration::from_millis(500);
 
 /// AMQP's mark of a message that outlives a restart of the broker (delivery mode 2).
@@ -103,8 +103,8 @@ impl Channel {
         if is_alive { Ok(()) } else { Err(Error::Lost) }
     }
 
-    /// Whether an alarm keeps the broker from taking events; others are told of it. The broker says so once
-    /// somebody publishes.
+    /// Whether an alarm keeps the broker from taking events; others are told of it. The broker says so
+    /// once somebody publishes.
     pub fn is_blocked(&self) -> bool {
         let is_blocked = self.connection.status().blocked();
         self.blocked.store(is_blocked, Ordering::Relaxed);
@@ -152,8 +152,8 @@ impl Channel {
         self.patiently(publishing, &mut (Instant::now() + ANSWER_TIME_MAX)).await
     }
 
-    /// Waits for the broker until `deadline`, which an alarm puts off: what was sent is taken when the alarm
-    /// ends, and sending it again meanwhile would repeat it.
+    /// Waits for the broker until `deadline`, which an alarm puts off: what was sent is taken when the
+    /// alarm ends, and sending it again meanwhile would repeat it.
     async fn patiently<T>(
         &self,
         step: impl Future<Output = lapin::Result<T>>,
@@ -194,8 +194,8 @@ fn properties(event: &Event) -> BasicProperties {
         .with_headers(headers)
 }
 
-/// Whether the broker has taken responsibility. An `Ack` with a message in it is one that was returned first,
-/// because no queue takes it.
+/// Whether the broker has taken responsibility. An `Ack` with a message in it is one that was returned
+/// first, because no queue takes it.
 fn delivered(confirmation: &Confirmation) -> Result<(), Error> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),

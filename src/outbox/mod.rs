@@ -6,9 +6,9 @@
 //! their changes.
 //!
 //! # How
-//! An event is a row, stored in the transaction of its change. The publisher reads the oldest
-//! rows, publishes them `mandatory` and persistent on a channel with confirms, and deletes what
-//! the broker has confirmed. At the start of every connection the queue is declared, where it is missing.
+//! An event is a row, stored in the transaction of its change. The publisher reads the oldest rows,
+//! publishes them `mandatory` and persistent on a channel with confirms, and deletes what the broker
+//! has confirmed. At the start of every connection the queue is declared, where it is missing.
 //!
 //! # The races, and how each was decided
 //! - *Two replicas publish.* One at a time: the publisher holds an advisory lock on the connection

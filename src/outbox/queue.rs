@@ -1,9 +1,9 @@
 //! The queue of events: used as it is where it exists, declared where it is missing.
 //!
 //! A user of the broker often may write and not configure, and an operator may have given the queue
-//! arguments of its own. So the service asks first whether the queue is there, which takes no right, and
-//! declares it only where it is not. A binding cannot be asked for, so it is tried, and a refusal counts
-//! for nothing: where no queue takes an event, the broker returns it.
+//! arguments of its own. So the service asks first whether the queue is there, which takes no right,
+//! and declares it only where it is not. A binding cannot be asked for, so it is tried, and a refusal
+//! counts for nothing: where no queue takes an event, the broker returns it.
 
 use lapin::{
     Connection, ErrorKind,
@@ -14,8 +14,8 @@ use lapin::{
 
 use super::broker::{BrokerConfig, Error, QueueType, in_time};
 
-/// Makes sure that the queue is there, and bound where the exchange is not the default one. Each step has a
-/// channel of its own, because the broker closes the channel of a step that it refuses.
+/// Makes sure that the queue is there, and bound where the exchange is not the default one. Each step
+/// has a channel of its own, because the broker closes the channel of a step that it refuses.
 pub async fn ensure(connection: &Connection, config: &BrokerConfig) -> Result<(), Error> {
     match declare(connection, config, QueueDeclareOptions { passive: true, ..Default::default() }).await
     {

@@ -69,6 +69,18 @@ pub async fn insert(
     Ok(row.into_application())
 }
 
+/// Those of the applications that exist.
+pub async fn existing(
+    connection: &mut PgConnection,
+    ids: &[ApplicationId],
+) -> Result<Vec<ApplicationId>> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+    let existing = sqlx::query_scalar!("SELECT id FROM applications WHERE id = ANY($1)", &ids)
+        .fetch_all(connection)
+        .await?;
+    Ok(existing.into_iter().map(ApplicationId).collect())
+}
+
 /// A page of applications by id.
 pub async fn list(
     connection: &mut PgConnection,

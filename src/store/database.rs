@@ -1,6 +1,7 @@
 //! The database: where it is, and whether what answers there is the one that it was before.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -189,9 +190,9 @@ async fn connect(server: &PgConnectOptions, purpose: Purpose) -> Result<PgConnec
 /// Makes the branch the remembered one; the counters are lifted where another one was.
 async fn adopt(mut connection: PgConnection, branch: Branch) -> Result<PgConnection> {
     Lane::prepare(&mut connection).await?;
-    let (mut lane, _) = Lane::enter(connection).await?;
+    let (mut lane, _) = Lane::enter(connection, HashSet::new()).await?;
     let is_another = branch::adopt(&mut lane, branch).await?;
-    let mut connection = lane.commit().await?;
+    let (mut connection, _) = lane.commit().await?;
     // The connection may be used for entering the lane, which prepares the same statements.
     Lane::unprepare(&mut connection).await?;
     if is_another {

@@ -1,10 +1,12 @@
 //! The lane: the one lock under which the timeline is written.
 
+use std::collections::HashSet;
+
 use sqlx::{Executor, PgConnection, Row, postgres::PgRow};
 use time::{Duration, OffsetDateTime};
 
-use super::{Result, timeline::Next};
-use crate::domain::{MessageId, Timestamp};
+use super::{Result, applications, timeline::Next};
+use crate::domain::{ApplicationId, MessageId, Timestamp};
 
 /// Prepares what every transaction begins with, once for a connection: to parse and plan it took a fifth
 /// of the database's time for a small batch.
@@ -52,7 +54,12 @@ const ANNOUNCE: &str = "
 /// It owns its connection: dropped without a commit, it closes it, and the server rolls back.
 pub struct Lane {
     connection: PgConnection,
+    existing: Existing,
 }
+
+/// Applications that were found on a connection. They never cease to exist on it: a database that is
+/// replaced by an older one ends its connections.
+pub type Existing = HashSet<ApplicationId>;
 
 impl Lane {
     /// Makes a connection one that can [enter](Self::enter).
@@ -68,16 +75,27 @@ impl Lane {
     }
 
     /// Begins a transaction, waits for the lock, and reads which numbers are next: in one round trip.
-    pub async fn enter(mut connection: PgConnection) -> Result<(Self, Next)> {
+    pub async fn enter(mut connection: PgConnection, existing: Existing) -> Result<(Self, Next)> {
         let rows = connection.fetch_all(sqlx::raw_sql(ENTER)).await?;
         let next = next(rows.last().expect("a SELECT without FROM has a row"))?;
-        Ok((Self { connection }, next))
+        Ok((Self { connection, existing }, next))
     }
 
-    /// Commits and frees the lock; gives the connection back. After an error the outcome is not known.
-    pub async fn commit(mut self) -> Result<PgConnection> {
+    /// Commits and frees the lock; returns the connection with what was found on it. After an error the
+    /// outcome is not known.
+    pub async fn commit(mut self) -> Result<(PgConnection, Existing)> {
         self.connection.execute(sqlx::raw_sql("COMMIT")).await?;
-        Ok(self.connection)
+        Ok((self.connection, self.existing))
+    }
+
+    /// Those of the applications that do not exist.
+    pub async fn missing(&mut self, applications: Existing) -> Result<Existing> {
+        let unseen: Vec<_> = applications.difference(&self.existing).copied().collect();
+        if unseen.is_empty() {
+            return Ok(Existing::new());
+        }
+        self.existing.extend(applications::existing(&mut self.connection, &unseen).await?);
+        Ok(applications.difference(&self.existing).copied().collect())
     }
 
     pub fn connection(&mut self) -> &mut PgConnection {

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::{Database, Lane, Result, timeline::Next};
+use super::{Database, Lane, Result, lane::Existing, timeline::Next};
 
 /// What a connection is for; it decides about its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,8 @@ pub struct Session {
 
 struct Connected {
     connection: PgConnection,
-    /// Whether it can enter the lane.
-    is_prepared: bool,
+    /// What the lane has found on it, once it can enter the lane.
+    existing: Option<Existing>,
 }
 
 impl Session {
@@ -78,7 +78,7 @@ impl Session {
                 Purpose::Migrating => self.database.connect_unbranched(self.purpose).await?,
                 _ => self.database.connect(self.purpose).await?,
             };
-            self.connected = Some(Connected { connection, is_prepared: false });
+            self.connected = Some(Connected { connection, existing: None });
         }
         Ok(self.connected.as_mut().expect("it was made above"))
     }
@@ -86,17 +86,16 @@ impl Session {
     /// Enters the lane. The lane has the connection until it is [given back](Self::give_back).
     pub async fn enter_lane(&mut self) -> Result<(Lane, Next)> {
         self.connected().await?;
-        let Connected { mut connection, is_prepared } =
-            self.connected.take().expect("it was made above");
-        if !is_prepared {
+        let Connected { mut connection, existing } = self.connected.take().expect("it was made above");
+        if existing.is_none() {
             Lane::prepare(&mut connection).await?;
         }
-        Lane::enter(connection).await
+        Lane::enter(connection, existing.unwrap_or_default()).await
     }
 
-    /// Takes a connection back that has left the lane.
-    pub fn give_back(&mut self, connection: PgConnection) {
-        self.connected = Some(Connected { connection, is_prepared: true });
+    /// Takes a connection back that has left the lane, with what was found on it.
+    pub fn give_back(&mut self, (connection, existing): (PgConnection, Existing)) {
+        self.connected = Some(Connected { connection, existing: Some(existing) });
     }
 
     /// Throws the connection away.

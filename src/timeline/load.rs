@@ -17,6 +17,8 @@ use crate::{
 /// Loads what the commands need to be decided.
 pub async fn load(lane: &mut Lane, commands: &[&Command]) -> store::Result<State> {
     let mut state = State::default();
+    let applications = commands.iter().map(|command| command.application).collect();
+    state.add_missing(lane.missing(applications).await?);
     let known = keys(lane, commands, &mut state).await?;
     messages(lane, commands, &known, &mut state).await?;
     chats(lane, commands, &known, &mut state).await?;

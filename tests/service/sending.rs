@@ -145,7 +145,7 @@ async fn what_cannot_be_read_is_refused_in_the_order_of_the_contract() {
         Reply::of(request.header(CONTENT_TYPE, content_type).body(body))
     };
     let (any, json) = ("*/*", "application/json");
-    let large = vec![b' '; 300 * 1024];
+    let large = vec![b' '; 600 * 1024];
     post("text/html", "text/plain", large.clone()).await.expect_problem(406, "not-acceptable");
     post("application/vnd.chatMessage.v1+json", json, b"{}".to_vec())
         .await
@@ -163,7 +163,7 @@ async fn what_cannot_be_read_is_refused_in_the_order_of_the_contract() {
         post(any, json, body.to_vec()).await.expect_problem(400, "malformed");
     }
     let nobody = replica.nobody().request(Method::POST, "/messages").header("Accept", "text/html");
-    Reply::of(nobody.body(vec![b' '; 300 * 1024])).await.expect_problem(401, "unauthorized");
+    Reply::of(nobody.body(vec![b' '; 600 * 1024])).await.expect_problem(401, "unauthorized");
     assert_eq!(database.count("SELECT count(*) FROM messages").await, 0);
 }
 

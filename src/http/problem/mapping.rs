@@ -41,6 +41,7 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let detail = refusal.to_string();
         match refusal {
+            Refusal::UnknownApplication => auth::Error::UnknownApplication.into(),
             Refusal::NotFound => Self::not_found(),
             Refusal::Forbidden(_) => Self::new(&kinds::FORBIDDEN, detail),
             Refusal::Gone => Self::new(&kinds::DELETED, detail),

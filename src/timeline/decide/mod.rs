@@ -79,6 +79,9 @@ impl Change {
 
 /// Decides one command against the state that the commands before it left.
 pub fn decide(state: &State, command: &Command, next: &Next) -> Result<Decision, Refusal> {
+    if state.is_missing(command.application) {
+        return Err(Refusal::UnknownApplication);
+    }
     match &command.action {
         Action::Send { draft, idempotency } => {
             messages::send(state, command, draft, idempotency.as_ref(), next)

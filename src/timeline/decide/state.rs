@@ -1,7 +1,7 @@
 //! The present state of all that a batch names, carried along as the batch is decided.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -17,6 +17,8 @@ use crate::{
 /// What is not in it does not exist, as far as the batch's commands name it.
 #[derive(Debug, Default)]
 pub struct State {
+    /// Applications that do not exist: a restore has lost them since their callers were let in.
+    missing: HashSet<ApplicationId>,
     messages: HashMap<(ApplicationId, MessageId), Arc<Message>>,
     chats: HashMap<(ApplicationId, ChatNumber), Arc<Chat>>,
     /// Since when users are members.
@@ -31,6 +33,14 @@ pub struct State {
 type KeyOwner = (ApplicationId, Option<UserId>, IdempotencyKey);
 
 impl State {
+    pub fn add_missing(&mut self, applications: HashSet<ApplicationId>) {
+        self.missing.extend(applications);
+    }
+
+    pub fn is_missing(&self, application: ApplicationId) -> bool {
+        self.missing.contains(&application)
+    }
+
     pub fn add_message(&mut self, application: ApplicationId, message: Arc<Message>) {
         self.messages.insert((application, message.id), message);
     }
