@@ -150,6 +150,7 @@ mod tests {
         progress.record_commit();
         assert_eq!(progress.state(), WriteState::Available);
         progress.record_failure(WriteState::ReadOnly);
+        progress.end();
         tokio::time::advance(FAILURE_TOLD_FOR).await;
         assert_eq!(progress.state(), WriteState::Available);
     }
