@@ -18,9 +18,9 @@ use sqlx::PgConnection;
 
 use super::{Lane, Result, wakeups};
 
-/// By how much timestamps and ids are lifted: more than are given in minutes at the highest rate, and a
-/// hundred million times less than there are.
-const LOST_CHANGES_MAX: i64 = 10_000_000;
+/// By how much timestamps and ids are lifted: more than are given in days at the highest rate, and almost a
+/// million times less than there are.
+const LOST_CHANGES_MAX: i64 = 10_000_000_000;
 
 /// By how much each application's numbers of chats are lifted.
 const LOST_CHATS_MAX: i64 = 1_000;

@@ -77,35 +77,59 @@ impl Database {
 
     /// A connection to the primary, which is looked for among all servers.
     pub(super) async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
-        let mut connection = self.connect_unbranched(purpose).await?;
-        let (branch, is_remembered) =
-            match in_time(CONNECT_TIME_MAX, branch::current(&mut connection)).await {
-                Err(Error::Refused(error)) => {
-                    self.warn_of_unknown_branch(&error);
-                    return Ok(connection);
-                }
-                current => current?,
-            };
-        self.require_newest(branch)?;
-        if is_remembered {
-            return Ok(connection);
+        match self.find_primary(purpose, true).await? {
+            (connection, None) => Ok(connection),
+            (connection, Some(branch)) => in_time(ADOPT_TIME_MAX, adopt(connection, branch)).await,
         }
-        in_time(ADOPT_TIME_MAX, adopt(connection, branch)).await
     }
 
     /// As [`connect`](Self::connect), for a schema that may not have the row of the branch yet.
     pub(super) async fn connect_unbranched(&self, purpose: Purpose) -> Result<PgConnection> {
+        Ok(self.find_primary(purpose, false).await?.0)
+    }
+
+    /// Asks one server after the other, beginning with the one that was the primary last.
+    async fn find_primary(
+        &self,
+        purpose: Purpose,
+        is_branched: bool,
+    ) -> Result<(PgConnection, Option<Branch>)> {
         let Shared { servers, primary, .. } = &*self.0;
         let first = primary.load(Ordering::Relaxed);
         let mut outcome = Err(Unfit::Standby.into());
         for index in (0..servers.len()).map(|offset| (first + offset) % servers.len()) {
-            outcome = connect(&servers[index], purpose).await;
+            outcome = self.open(&servers[index], purpose, is_branched).await;
             if outcome.is_ok() {
                 primary.store(index, Ordering::Relaxed);
                 break;
             }
         }
         outcome
+    }
+
+    /// A connection to a server that is a primary and was not replaced, with its branch where that is
+    /// not the remembered one.
+    async fn open(
+        &self,
+        server: &PgConnectOptions,
+        purpose: Purpose,
+        is_branched: bool,
+    ) -> Result<(PgConnection, Option<Branch>)> {
+        let mut connection = connect(server, purpose).await?;
+        if !is_branched {
+            return Ok((connection, None));
+        }
+        match in_time(CONNECT_TIME_MAX, branch::current(&mut connection)).await {
+            Err(Error::Refused(error)) => {
+                self.warn_of_unknown_branch(&error);
+                Ok((connection, None))
+            }
+            current => {
+                let (branch, is_remembered) = current?;
+                self.require_newest(branch)?;
+                Ok((connection, (!is_remembered).then_some(branch)))
+            }
+        }
     }
 
     /// Listens on the server that was the primary last.

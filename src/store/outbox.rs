@@ -106,18 +106,18 @@ pub async fn oldest(connection: &mut PgConnection, limit: i64) -> Result<Vec<Eve
     Ok(events)
 }
 
-/// Removes events that the broker has confirmed.
+/// Removes events that the broker has confirmed; returns how many were there.
 pub async fn delete<'a>(
     connection: &mut PgConnection,
     confirmed: impl Iterator<Item = &'a Event>,
-) -> Result<()> {
+) -> Result<u64> {
     let (mut applications, mut timestamps, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
     for event in confirmed {
         applications.push(event.application.0);
         timestamps.push(event.timestamp.0);
         indexes.push(event.index);
     }
-    sqlx::query!(
+    let deleted = sqlx::query!(
         r#"
         DELETE FROM outbox AS o
         USING unnest($1::bigint[], $2::bigint[], $3::integer[]) AS done (application_id, timestamp, index)
@@ -131,17 +131,17 @@ pub async fn delete<'a>(
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(deleted.rows_affected())
 }
 
 /// Deletes an event and rolls back: fails where events cannot be deleted on this connection, because
-/// the session is read-only, the right is missing, or a trigger raises. What fails at a commit alone
-/// is not found out this way.
+/// the session is read-only, the right is missing, or a trigger or a policy stands against it. What
+/// fails at a commit alone is not found out this way.
 pub async fn prove_deletable(connection: &mut PgConnection, event: &Event) -> Result<()> {
     let mut transaction = connection.begin().await?;
-    delete(&mut transaction, std::iter::once(event)).await?;
+    let deleted = delete(&mut transaction, std::iter::once(event)).await?;
     transaction.rollback().await?;
-    Ok(())
+    if deleted == 0 { Err(sqlx::Error::RowNotFound.into()) } else { Ok(()) }
 }
 
 /// Measures what waits.

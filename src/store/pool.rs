@@ -8,7 +8,7 @@ use deadpool::{
 };
 use sqlx::{Connection, PgConnection};
 
-use super::{CONNECT_TIME_MAX, Database, Error, Purpose, Result, in_time};
+use super::{Database, Error, Purpose, Result, in_time};
 
 /// How long a caller waits for a connection that others use: as long as these may take.
 const WAIT_TIME_MAX: Duration = Duration::from_secs(6);
@@ -22,6 +22,12 @@ const QUERY_TIME_MAX: Duration = Duration::from_secs(6);
 /// A connection that was used longer ago is tried before it is given out: one that the server has closed
 /// meanwhile would fail its next user.
 const UNTRIED_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// How long it may take to try a connection: a dead one costs its caller this much.
+const TRY_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// How long a caller waits for a connection, whatever the pool has to try or to make for it.
+const TAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Shares connections. Each is made when it is first needed.
 ///
@@ -66,7 +72,7 @@ impl Pool {
         let timeouts = Timeouts {
             wait: Some(WAIT_TIME_MAX),
             create: Some(CREATE_TIME_MAX),
-            recycle: Some(CONNECT_TIME_MAX),
+            recycle: Some(TRY_TIME_MAX),
         };
         let connections = managed::Pool::builder(Manager { database, purpose })
             .max_size(connections_max)
@@ -79,12 +85,13 @@ impl Pool {
 
     /// Takes a connection. In a box: every request would carry the room for making one.
     pub async fn take(&self) -> Result<Lease> {
-        let taken = Box::pin(self.connections.get()).await;
-        let connection = taken.map_err(|error| match error {
-            managed::PoolError::Backend(error) => error,
-            _ => Error::timed_out("no connection to the database is free"),
-        })?;
-        Ok(Lease::new(self.name, connection))
+        let taking = Box::pin(in_time(TAKE_TIME_MAX, async {
+            self.connections.get().await.map_err(|error| match error {
+                managed::PoolError::Backend(error) => error,
+                _ => Error::timed_out("no connection to the database is free"),
+            })
+        }));
+        Ok(Lease::new(self.name, taking.await?))
     }
 
     /// Runs one or a few statements on a connection, within a limit of time.

@@ -42,7 +42,32 @@ pub fn parse(url: &str) -> Result<Vec<PgConnectOptions>, BadUrl> {
         .collect()
 }
 
-/// The parameters that the driver knows; those that it would pass over are decided about here.
+/// Whether the driver reads a parameter. Of others it would log the value as well, which may be a secret.
+fn is_read(name: &str) -> bool {
+    const READ: [&str; 18] = [
+        "sslmode",
+        "ssl-mode",
+        "sslrootcert",
+        "ssl-root-cert",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "statement-cache-capacity",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "application_name",
+        "options",
+    ];
+    READ.contains(&name) || name.starts_with("options[") || name.starts_with("options%5B")
+}
+
+/// The parameters that the driver reads; those that it would pass over are decided about here.
 fn kept_parameters(query: &str) -> Result<String, BadUrl> {
     let mut kept = Vec::new();
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
@@ -59,6 +84,9 @@ fn kept_parameters(query: &str) -> Result<String, BadUrl> {
                      HOST:PORT,HOST:PORT"
                         .to_owned(),
                 ));
+            }
+            (name, _) if !is_read(name) => {
+                tracing::warn!(parameter = name, "DATABASE_URL has a parameter that is not used");
             }
             _ => kept.push(parameter),
         }

@@ -76,10 +76,13 @@ impl Progress {
         batches.since.get_or_insert_with(Instant::now);
     }
 
-    /// A batch was committed.
-    pub fn record_commit(&self) {
+    /// A batch was committed. One that has changed nothing shows that the database answers, and not that
+    /// it takes changes.
+    pub fn record_commit(&self, has_changes: bool) {
         let mut batches = self.batches();
-        batches.failed = None;
+        if has_changes {
+            batches.failed = None;
+        }
         batches.since = Some(Instant::now());
     }
 
@@ -132,7 +135,7 @@ mod tests {
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(progress.state(), WriteState::Stalled);
         progress.begin();
-        progress.record_commit();
+        progress.record_commit(true);
         progress.end();
         assert_eq!(progress.state(), WriteState::Available, "the other one may take its time again");
         tokio::time::advance(STALLED_AFTER * 2).await;
@@ -146,8 +149,9 @@ mod tests {
         let progress = Progress::default();
         progress.begin();
         progress.record_failure(WriteState::DiskFull);
+        progress.record_commit(false);
         assert_eq!(progress.state(), WriteState::DiskFull);
-        progress.record_commit();
+        progress.record_commit(true);
         assert_eq!(progress.state(), WriteState::Available);
         progress.record_failure(WriteState::ReadOnly);
         progress.end();

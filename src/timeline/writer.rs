@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     Answer, Error,
-    command::Command,
+    command::{Command, Done, How},
     commit::{self, Entered, Failure, Record, Results},
     progress::{Progress, WriteState},
 };
@@ -123,7 +123,10 @@ impl Writer {
             match self.results(&commands, entered.take()).await {
                 Ok(results) => {
                     metrics::histogram!("messages_batch_seconds").record(began.elapsed().as_secs_f64());
-                    self.progress.record_commit();
+                    let is_change = |result: &Result<Done, _>| {
+                        result.as_ref().is_ok_and(|done| done.how == How::Changed)
+                    };
+                    self.progress.record_commit(results.iter().any(is_change));
                     let rest = batch.split_off(results.len());
                     answer(batch, results);
                     todo.extend((!rest.is_empty()).then_some(rest));

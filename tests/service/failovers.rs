@@ -166,4 +166,20 @@ async fn of_several_servers_the_primary_is_used() {
     assert!(number(&later, "timestamp") > number(&sent, "timestamp"));
     assert_eq!(jane.get(&format!("/messages/{}", sent["id"])).await.expect(200)["text"], "before");
     until_ready(&replica).await;
+
+    // The primary that was replaced comes back, and answers while the new one restarts.
+    tokio::task::block_in_place(|| {
+        old.start_again("postgres");
+        new.crash("postgres");
+    });
+    eventually("the one that was replaced is refused", async || {
+        jane.get("/chats").await.expect_problem(503, "database-unavailable");
+        replica.log().iter().any(|line| line.contains("was replaced")).then_some(())
+    })
+    .await;
+    tokio::task::block_in_place(|| new.start_again("postgres"));
+    until_ready(&replica).await;
+    let last = send(&jane, "john", "at last").await;
+    assert!(number(&last, "timestamp") > number(&later, "timestamp"));
+    assert_eq!(before.count("SELECT count(*) FROM messages WHERE text = 'at last'").await, 0);
 }
