@@ -31,8 +31,9 @@ const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(20);
 /// The pause after an announcement: whatever voids what is known may do it many times a second.
 const ANNOUNCE_PAUSE: Duration = Duration::from_millis(500);
 
-/// A connection on which nothing was heard for this long is replaced: it is dead, since every replica
-/// sends a [pulse](wakeups::PULSE_CHANNEL) several times as often.
+/// A connection on which nothing was heard for this long is replaced: it is most likely dead, since every
+/// replica sends a [pulse](wakeups::PULSE_CHANNEL) several times as often, unless the queue of notifications
+/// is nearly full or no connection for reads is free.
 const QUIET_MAX: Duration = Duration::from_secs(12);
 
 /// Hears the notifications of all replicas and wakes who waits for them.
@@ -67,7 +68,9 @@ impl Listener {
     /// its pool: the library's own reconnect would be silent about what it has missed, and its
     /// farewell on a dead connection would keep the pool's one place.
     async fn listen(&mut self) -> store::Result<Infallible> {
-        // Finds the primary, and says why where there is none.
+        // Finds the primary, and says why where there is none. A connection that is left of an attempt that
+        // failed would be to the one of then.
+        self.announcing.discard();
         self.announcing.connection().await?;
         let channels = [wakeups::CHANNEL, WAKE_CHANNEL, wakeups::PULSE_CHANNEL];
         let listener = self.database.listen(channels).await?;

@@ -23,7 +23,7 @@ use super::{
 
 /// How long a server may take for each step of a new connection: to make it, to settle the terms, and to tell
 /// its branch.
-pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// How long it may take to lift the counters, which waits for the lane's lock.
 const ADOPT_TIME_MAX: Duration = Duration::from_secs(10);

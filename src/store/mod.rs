@@ -26,7 +26,7 @@ pub mod updates;
 mod url;
 pub mod wakeups;
 
-pub use database::{CONNECT_TIME_MAX, Database};
+pub use database::Database;
 pub use error::{Error, Result, Unfit};
 pub use lane::{Lane, announce};
 pub use lead::{Lead, try_lead};

@@ -13,9 +13,6 @@ use super::{Database, Error, Purpose, Result, in_time};
 /// How long a caller waits for a connection that others use: as long as these may take.
 const WAIT_TIME_MAX: Duration = Duration::from_secs(6);
 
-/// How long a new connection may take; the counters may have to be lifted first.
-const CREATE_TIME_MAX: Duration = Duration::from_secs(10);
-
 /// How long a query may take. A connection on which nothing arrives any more costs its caller this much.
 const QUERY_TIME_MAX: Duration = Duration::from_secs(6);
 
@@ -71,7 +68,8 @@ impl Pool {
     ) -> Self {
         let timeouts = Timeouts {
             wait: Some(WAIT_TIME_MAX),
-            create: Some(CREATE_TIME_MAX),
+            // The limit for taking a connection is one for making it as well.
+            create: None,
             recycle: Some(TRY_TIME_MAX),
         };
         let connections = managed::Pool::builder(Manager { database, purpose })
