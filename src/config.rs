@@ -11,7 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     auth::{EndpointUrl, STRANGERS_PER_SECOND_MAX},
     domain::{ApplicationId, Title, UserId},
-    http::Origin,
+    http::{BudgetLimits, HELD_TIME_MAX, Origin, WRITE_TIME_MAX},
+    live,
     outbox::QueueType,
     store::{BadUrl, Database},
     telemetry::{LogFilter, LogFormat},
@@ -87,12 +88,43 @@ pub struct ServeConfig {
     pub events: EventsConfig,
     #[command(flatten)]
     pub callers: CallersConfig,
+    #[command(flatten)]
+    pub http: HttpConfig,
+    #[command(flatten)]
+    pub limits: LimitsConfig,
+    #[command(flatten)]
+    pub log: LogConfig,
+}
+
+#[derive(Debug, Args)]
+pub struct HttpConfig {
     /// Where to listen.
     #[arg(long, env = "LISTEN_ADDR", default_value = "0.0.0.0:8080", value_parser = values::address)]
     pub listen_addr: SocketAddr,
     /// Origins whose pages may call the service, separated by commas; * allows all. None by default.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<Origin>,
+    /// The longest that an answer is held, in milliseconds: for tests, which have no minute to spare.
+    #[arg(long, env = "HELD_ANSWER_MS_MAX", hide = true)]
+    pub held_answer_ms_max: Option<u64>,
+    /// How long a caller may take nothing of its answer, in milliseconds: for tests as well.
+    #[arg(long, env = "WRITE_MS_MAX", hide = true)]
+    pub write_ms_max: Option<u64>,
+}
+
+impl HttpConfig {
+    pub fn held_time_max(&self) -> Duration {
+        self.held_answer_ms_max.map_or(HELD_TIME_MAX, Duration::from_millis)
+    }
+
+    pub fn write_time_max(&self) -> Duration {
+        self.write_ms_max.map_or(WRITE_TIME_MAX, Duration::from_millis)
+    }
+}
+
+/// How much may wait, be open or be held on this replica.
+#[derive(Debug, Args)]
+pub struct LimitsConfig {
     /// Changes that may wait to be written; one more is answered with 503.
     #[arg(long, env = "WRITE_QUEUE_MAX", default_value_t = 4096, value_parser = values::queue_length)]
     pub write_queue_max: usize,
@@ -114,18 +146,34 @@ pub struct ServeConfig {
     /// no room is answered with 503.
     #[arg(long, env = "PENDING_ANSWERS_MIB_MAX", default_value_t = 256, value_parser = values::pending_answers)]
     pub pending_answers_mib_max: usize,
-    /// The longest that an answer is held, in milliseconds: for tests, which have no minute to spare.
-    #[arg(long, env = "HELD_ANSWER_MS_MAX", hide = true)]
-    pub held_answer_ms_max: Option<u64>,
-    /// How long a caller may take nothing of its answer, in milliseconds: for tests as well.
-    #[arg(long, env = "WRITE_MS_MAX", hide = true)]
-    pub write_ms_max: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct LogConfig {
     /// How log lines look.
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value = "human")]
     pub log_format: LogFormat,
     /// What is logged: a level (error, warn, info, debug: every request) or filter directives.
     #[arg(long, env = "LOG_FILTER", default_value = "info")]
     pub log_filter: LogFilter,
+}
+
+impl LimitsConfig {
+    /// How many streams and held answers may be open.
+    pub fn live(&self) -> live::Limits {
+        live::Limits {
+            total_max: self.live_connections_max,
+            per_user_max: self.live_connections_per_user_max,
+        }
+    }
+
+    /// What callers may hold.
+    pub fn budget(&self) -> BudgetLimits {
+        BudgetLimits {
+            requests_per_user_max: self.requests_per_user_max,
+            pending_bytes_max: self.pending_answers_mib_max * 1024 * 1024,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("search", &["domain", "store"]),
     ("auth", &["domain", "store"]),
     ("live", &["domain", "store", "sync", "batching"]),
-    ("config", &["domain", "auth", "http", "outbox", "store", "telemetry"]),
+    ("config", &["domain", "auth", "http", "live", "outbox", "store", "telemetry"]),
     ("web", &[]),
     ("http", &["domain", "timeline", "sync", "live", "auth", "search", "store", "batching", "web"]),
 ];
@@ -31,7 +31,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("utoipa", &["http/"]),
     ("tower", &["http/"]),
     ("lapin", &["outbox/", "config/values.rs"]),
-    ("sqlx", &["store/", "live/listener.rs", "app.rs"]),
+    ("sqlx", &["store/", "live/listener.rs"]),
     ("jsonwebtoken", &["auth/"]),
     ("reqwest", &["auth/"]),
     ("moka", &["auth/"]),

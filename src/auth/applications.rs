@@ -11,15 +11,15 @@ use tokio::time::{Instant, sleep_until};
 use super::Error;
 use crate::{
     domain::{ApplicationId, Title},
-    store::{self, PgConnection, Pool, applications::Application},
+    store::{self, Pool, applications::Application},
 };
 
 /// How long a hash is trusted. A token that was replaced ends on every replica within this time and
 /// a read; a stream that it has opened, within a second more.
 const HASH_LIFETIME: Duration = Duration::from_secs(2);
 
-/// How long it is trusted that an application exists.
-const EXISTENCE_LIFETIME: Duration = Duration::from_secs(2);
+/// How long it is trusted that an application exists, beside the lifetime of what that was read with.
+const EXISTENCE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// A token that is not the known one is a reason to read again, this long after the last read: so
 /// whoever guesses waits.
@@ -56,13 +56,14 @@ impl ApplicationToken {
 
 /// Creates an application with a token of its own.
 pub async fn create_application(
-    connection: &mut PgConnection,
+    pool: &Pool,
     name: &Title,
 ) -> store::Result<(Application, ApplicationToken)> {
-    let id = store::applications::next_id(connection).await?;
+    let id = pool.query(async |connection| store::applications::next_id(connection).await).await?;
     let token = ApplicationToken::generate(id);
-    let application = store::applications::insert(connection, id, name, &token.hash).await?;
-    Ok((application, token))
+    let inserting = pool
+        .change(async |connection| store::applications::insert(connection, id, name, &token.hash).await);
+    Ok((inserting.await?, token))
 }
 
 /// The hash under which a token is stored. The secret is random, so no salt and no slow hash is
@@ -129,17 +130,18 @@ impl Applications {
         is_given(&known).then(|| Fingerprint::of(given)).ok_or(Error::UnknownToken)
     }
 
-    /// Whether the application's present token is the one that a fingerprint stands for.
-    pub async fn is_current(
+    /// The application's present token must be the one that a fingerprint stands for.
+    pub async fn require_current(
         &self,
         application: ApplicationId,
         given: &Fingerprint,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let token = self.known(application).await?.token;
-        Ok(token.is_some_and(|token| Fingerprint::of(&token) == *given))
+        let is_given = token.is_some_and(|token| Fingerprint::of(&token) == *given);
+        if is_given { Ok(()) } else { Err(Error::UnknownToken) }
     }
 
-    /// Whether the application exists.
+    /// The application must exist.
     pub async fn require(&self, application: ApplicationId) -> Result<(), Error> {
         if self.existing.contains_key(&application) {
             return Ok(());

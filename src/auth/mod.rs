@@ -14,6 +14,7 @@ mod ticket;
 mod token;
 
 use std::{
+    future::pending,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -43,7 +44,7 @@ pub use token::Signer;
 /// How long another service may take to say who a caller is.
 const ISSUER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether an application's token has been replaced.
+/// How often it is looked whether an application, and its token, are still there.
 const REVOCATION_PERIOD: Duration = Duration::from_secs(1);
 
 /// Whom a token stands for.
@@ -57,7 +58,8 @@ pub enum Identity {
 /// How long what was opened under a token may stay open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Validity {
-    Until(SystemTime),
+    /// Until then, and while the application exists: a restore may lose one.
+    Until(ApplicationId, SystemTime),
     /// While the application's token is the one with this fingerprint.
     WhileCurrent(ApplicationId, Fingerprint),
 }
@@ -196,17 +198,19 @@ impl Authenticator {
     async fn user(&self, issued: Issued) -> Result<Identity, Error> {
         let Issued { application, user, expires } = issued;
         self.applications.require(application).await?;
-        Ok(Identity::User(application, user, Validity::Until(expires)))
+        Ok(Identity::User(application, user, Validity::Until(application, expires)))
     }
 
-    /// Whether the token is still good with which a ticket was asked for.
-    pub async fn require_valid(&self, identity: &Identity) -> Result<(), Error> {
-        if let Identity::User(_, _, Validity::WhileCurrent(application, fingerprint)) = identity
-            && !self.applications.is_current(*application, fingerprint).await?
-        {
-            return Err(Error::UnknownToken);
+    /// Whether what was opened under a token may stay open, apart from its time: the application exists, and
+    /// its token is the one that it was.
+    pub async fn require_valid(&self, validity: &Validity) -> Result<(), Error> {
+        match validity {
+            Validity::Until(application, _) => self.applications.require(*application).await,
+            Validity::WhileCurrent(application, fingerprint) => {
+                // In a box: every stream carries the room for the larger of both.
+                Box::pin(self.applications.require_current(*application, fingerprint)).await
+            }
         }
-        Ok(())
     }
 
     async fn issued(&self, token: &str) -> Result<Issued, Error> {
@@ -229,18 +233,27 @@ impl Authenticator {
 
     /// Waits until what was opened under a token must end.
     pub async fn until_end(&self, validity: &Validity) {
-        match validity {
-            Validity::Until(expires) => {
-                sleep(expires.duration_since((self.clock)()).unwrap_or_default()).await;
-            }
-            Validity::WhileCurrent(application, fingerprint) => {
-                // It waits in a box: every stream carries the room for the larger of both.
-                let asking = || Box::pin(self.applications.is_current(*application, fingerprint));
-                // While nobody can be asked, what is open stays open.
-                while asking().await != Ok(false) {
-                    sleep(REVOCATION_PERIOD).await;
+        let expired = async {
+            match validity {
+                Validity::Until(_, expires) => {
+                    sleep(expires.duration_since((self.clock)()).unwrap_or_default()).await;
                 }
+                Validity::WhileCurrent(..) => pending().await,
             }
+        };
+        tokio::select! {
+            () = expired => {}
+            () = self.until_revoked(validity) => {}
+        }
+    }
+
+    /// While nobody can be asked, what is open stays open.
+    async fn until_revoked(&self, validity: &Validity) {
+        while !matches!(
+            self.require_valid(validity).await,
+            Err(Error::UnknownToken | Error::UnknownApplication)
+        ) {
+            sleep(REVOCATION_PERIOD).await;
         }
     }
 }

@@ -52,7 +52,7 @@ impl Tickets {
     pub fn give(&self, application: ApplicationId, user: &UserId, validity: &Validity) -> Ticket {
         let soon = (self.clock)() + TICKET_LIFETIME;
         let (expires, until, token) = match validity {
-            Validity::Until(until) => (soon.min(*until), Some(numeric_date(*until)), None),
+            Validity::Until(_, until) => (soon.min(*until), Some(numeric_date(*until)), None),
             Validity::WhileCurrent(_, token) => (soon, None, Some(*token)),
         };
         let exp = numeric_date(expires);
@@ -69,7 +69,7 @@ impl Tickets {
         })?;
         let application = ApplicationId(claims.app);
         let validity = match (claims.until, claims.token) {
-            (Some(until), _) => Validity::Until(time_of(until as f64)),
+            (Some(until), _) => Validity::Until(application, time_of(until as f64)),
             (None, Some(token)) => Validity::WhileCurrent(application, token),
             (None, None) => return Err(Error::BadTicket),
         };
@@ -99,7 +99,7 @@ mod tests {
     }
 
     fn until(expires: SystemTime) -> Validity {
-        Validity::Until(time_of(numeric_date(expires) as f64))
+        Validity::Until(APPLICATION, time_of(numeric_date(expires) as f64))
     }
 
     #[test]

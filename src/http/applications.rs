@@ -104,6 +104,9 @@ impl Name {
 }
 
 /// Creates an application. Its token is shown this once and stored only as a hash.
+///
+/// After a 503 `outcome-unknown` it may exist, with a token that nobody has seen: look for its name in
+/// the list, and have its token replaced.
 #[utoipa::path(
     post,
     path = "/applications",
@@ -123,8 +126,7 @@ pub async fn create_application(
     body: JsonBody<NewName>,
 ) -> Answer {
     let name = body.acceptable()?.0.checked()?;
-    let creating = service.query(async |connection| create(connection, &name).await);
-    let (stored, ApplicationToken { token, .. }) = creating.await?;
+    let (stored, ApplicationToken { token, .. }) = create(&service.reads, &name).await?;
     let id = stored.id;
     let mut response = secret(accept.media_type, Application::new(stored, Some(token)));
     let location = HeaderValue::try_from(format!("/applications/{}", id.0));
@@ -205,6 +207,8 @@ pub async fn rename_application(
 }
 
 /// Makes a new token for an application. The old one ends at once, on other replicas within 5 seconds.
+///
+/// After a 503 `outcome-unknown` the old one may have ended as well: repeat the request.
 #[utoipa::path(
     post,
     path = "/applications/{id}/token",
@@ -225,9 +229,12 @@ pub async fn replace_application_token(
     let id = id.known()?;
     let ApplicationToken { token, hash } = ApplicationToken::generate(id);
     let replacing = service
-        .query(async |connection| store::applications::replace_token(connection, id, &hash).await);
-    let stored = replacing.await?.ok_or_else(Problem::not_found)?;
+        .reads
+        .change(async |connection| store::applications::replace_token(connection, id, &hash).await);
+    let replaced = replacing.await;
+    // Where it is not known whether there is a new token, the next request finds out.
     service.authenticator.forget(id).await;
+    let stored = replaced?.ok_or_else(Problem::not_found)?;
     Ok(secret(accept.media_type, Application::new(stored, Some(token))))
 }
 
@@ -277,7 +284,9 @@ async fn find(service: &Service, id: ApplicationId) -> Result<Option<Stored>, Pr
 }
 
 async fn rename(service: &Service, id: ApplicationId, name: &Title) -> Result<Option<Stored>, Problem> {
-    service.query(async |connection| store::applications::rename(connection, id, name).await).await
+    let renaming =
+        service.reads.change(async |connection| store::applications::rename(connection, id, name).await);
+    Ok(renaming.await?)
 }
 
 fn answer(media_type: &'static str, found: Option<Stored>) -> Answer {

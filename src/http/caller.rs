@@ -88,9 +88,9 @@ impl FromRequestParts<Service> for StreamCaller {
         if !media::prefers_stream(&parts.headers) {
             return Err(auth::Error::TicketElsewhere.into());
         }
-        let identity = service.tickets.take(&ticket)?;
-        service.authenticator.require_valid(&identity).await?;
-        Caller::new(identity, &parts.headers).map(Self)
+        let caller = Caller::new(service.tickets.take(&ticket)?, &parts.headers)?;
+        service.authenticator.require_valid(&caller.validity).await?;
+        Ok(Self(caller))
     }
 }
 

@@ -11,10 +11,11 @@
 //! more than can have been lost, and remembers the new branch, in one transaction under the lane's lock.
 //! So nothing is written on a branch before its counters are lifted.
 //!
-//! What it cannot see: a dump that is restored into the same server, and a copy of the server's files
-//! that is put back. There the operator runs `messages timeline advance`.
+//! What it cannot see: a dump that is restored into the same server, a copy of the server's files that is
+//! put back, and a backup by a version that remembered no branch. There the operator runs `messages timeline
+//! advance`.
 
-use sqlx::PgConnection;
+use sqlx::{Executor, PgConnection, Row};
 
 use super::{Lane, Result, wakeups};
 
@@ -26,7 +27,7 @@ const LOST_CHANGES_MAX: i64 = 10_000_000_000;
 const LOST_CHATS_MAX: i64 = 1_000;
 
 /// A branch of a server's history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub struct Branch {
     /// Identifies the server with all its standbys, from `initdb` on.
     pub system: i64,
@@ -34,40 +35,32 @@ pub struct Branch {
     pub timeline: i32,
 }
 
-/// The branch of the server that answers, which must be a primary, and whether it is the remembered one.
+/// The branch of the server that answers, which must be a primary. It is told whatever the schema is.
 ///
 /// The name of the file that is written to begins with the timeline: the control file tells it only
 /// after the first checkpoint on it.
-pub async fn current(connection: &mut PgConnection) -> Result<(Branch, bool)> {
-    let branch = sqlx::query!(
-        r#"
-        WITH current AS (
-            SELECT (SELECT system_identifier FROM pg_control_system()) AS system,
-                   ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer
-                                                                       AS timeline
-        )
-        SELECT system                                                  AS "system!",
-               timeline                                                AS "timeline!",
-               EXISTS (SELECT FROM branch AS remembered
-                       WHERE remembered.system = current.system
-                         AND remembered.timeline = current.timeline)   AS "is_remembered!"
-        FROM current
-        "#
+pub async fn of_server(connection: &mut PgConnection) -> Result<Branch> {
+    // Without a prepared statement: it is not known yet whether the session is a whole one.
+    let query = sqlx::raw_sql(
+        "SELECT (SELECT system_identifier FROM pg_control_system()),
+                ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer",
     );
-    let row = branch.fetch_one(connection).await?;
-    Ok((Branch { system: row.system, timeline: row.timeline }, row.is_remembered))
+    let row = connection.fetch_one(query).await?;
+    Ok(Branch { system: row.try_get(0)?, timeline: row.try_get(1)? })
 }
 
-async fn remembered(lane: &mut Lane) -> Result<Option<Branch>> {
+/// The branch on which the database was used last; `None` for one that was used by no version of the
+/// service that remembers it.
+pub async fn remembered(connection: &mut PgConnection) -> Result<Option<Branch>> {
     let branch = sqlx::query_as!(Branch, "SELECT system, timeline FROM branch");
-    Ok(branch.fetch_optional(lane.connection()).await?)
+    Ok(branch.fetch_optional(connection).await?)
 }
 
 /// Makes `branch` the remembered one. Where another one was, every counter is lifted and every replica
 /// is told that nothing it has read counts any more; returns whether that was so.
 pub async fn adopt(lane: &mut Lane, branch: Branch) -> Result<bool> {
     // Another replica may have been faster.
-    let before = remembered(lane).await?;
+    let before = remembered(lane.connection()).await?;
     if before == Some(branch) {
         return Ok(false);
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -23,7 +23,7 @@ use super::{
 
 /// How long a server may take for each step of a new connection: to make it, to settle the terms, and to tell
 /// its branch.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// How long it may take to lift the counters, which waits for the lane's lock.
 const ADOPT_TIME_MAX: Duration = Duration::from_secs(10);
@@ -46,6 +46,12 @@ struct Shared {
     /// The newest branch that this process has seen.
     newest: Mutex<Option<Branch>>,
     has_warned: AtomicBool,
+}
+
+/// A connection to a primary, and its branch where the server tells it.
+struct Primary {
+    connection: PgConnection,
+    branch: Option<Branch>,
 }
 
 impl Database {
@@ -75,59 +81,59 @@ impl Database {
         Pool::new("searches", self.clone(), Purpose::Searching, SEARCH_CONNECTIONS_MAX)
     }
 
-    /// A connection to the primary, which is looked for among all servers.
+    /// A connection to the primary, on the branch of history that is remembered.
     pub(super) async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
-        match self.find_primary(purpose, true).await? {
-            (connection, None) => Ok(connection),
-            (connection, Some(branch)) => in_time(ADOPT_TIME_MAX, adopt(connection, branch)).await,
+        let Primary { mut connection, branch } = self.find_primary(purpose).await?;
+        let Some(branch) = branch else { return Ok(connection) };
+        let remembered = in_time(CONNECT_TIME_MAX, branch::remembered(&mut connection)).await?;
+        if remembered == Some(branch) {
+            return Ok(connection);
         }
+        in_time(ADOPT_TIME_MAX, adopt(connection, branch)).await
     }
 
-    /// As [`connect`](Self::connect), for a schema that may not have the row of the branch yet.
+    /// A connection to the primary. Nothing is remembered where the schema has yet to be made.
     pub(super) async fn connect_unbranched(&self, purpose: Purpose) -> Result<PgConnection> {
-        Ok(self.find_primary(purpose, false).await?.0)
+        Ok(self.find_primary(purpose).await?.connection)
     }
 
-    /// Asks one server after the other, beginning with the one that was the primary last.
-    async fn find_primary(
-        &self,
-        purpose: Purpose,
-        is_branched: bool,
-    ) -> Result<(PgConnection, Option<Branch>)> {
+    /// Asks one server after the other, beginning with the one that was the primary last. A process that
+    /// has seen no branch yet asks all of them: one that was replaced may answer like the one that has
+    /// replaced it.
+    async fn find_primary(&self, purpose: Purpose) -> Result<Primary> {
         let Shared { servers, primary, .. } = &*self.0;
         let first = primary.load(Ordering::Relaxed);
-        let mut outcome = Err(Unfit::Standby.into());
+        let asks_all = self.newest().is_none() && !self.0.has_warned.load(Ordering::Relaxed);
+        let mut outcome: Result<Primary> = Err(Unfit::Standby.into());
         for index in (0..servers.len()).map(|offset| (first + offset) % servers.len()) {
-            outcome = self.open(&servers[index], purpose, is_branched).await;
-            if outcome.is_ok() {
-                primary.store(index, Ordering::Relaxed);
+            match (self.open(&servers[index], purpose).await, &outcome) {
+                (Ok(found), Ok(kept)) if found.branch <= kept.branch => {}
+                (Ok(found), _) => {
+                    primary.store(index, Ordering::Relaxed);
+                    outcome = Ok(found);
+                }
+                (Err(_), Ok(_)) => {}
+                (Err(error), Err(_)) => outcome = Err(error),
+            }
+            if outcome.is_ok() && !asks_all {
                 break;
             }
         }
         outcome
     }
 
-    /// A connection to a server that is a primary and was not replaced, with its branch where that is
-    /// not the remembered one.
-    async fn open(
-        &self,
-        server: &PgConnectOptions,
-        purpose: Purpose,
-        is_branched: bool,
-    ) -> Result<(PgConnection, Option<Branch>)> {
+    /// A connection to a server that is a primary and was not replaced.
+    async fn open(&self, server: &PgConnectOptions, purpose: Purpose) -> Result<Primary> {
         let mut connection = connect(server, purpose).await?;
-        if !is_branched {
-            return Ok((connection, None));
-        }
-        match in_time(CONNECT_TIME_MAX, branch::current(&mut connection)).await {
+        match in_time(CONNECT_TIME_MAX, branch::of_server(&mut connection)).await {
             Err(Error::Refused(error)) => {
                 self.warn_of_unknown_branch(&error);
-                Ok((connection, None))
+                Ok(Primary { connection, branch: None })
             }
-            current => {
-                let (branch, is_remembered) = current?;
+            branch => {
+                let branch = branch?;
                 self.require_newest(branch)?;
-                Ok((connection, (!is_remembered).then_some(branch)))
+                Ok(Primary { connection, branch: Some(branch) })
             }
         }
     }
@@ -154,12 +160,14 @@ impl Database {
         .await
     }
 
-    /// Proves that connections have server processes of their own, which a pooler may not give them.
-    pub async fn require_own_sessions(&self) -> Result<()> {
-        in_time(4 * CONNECT_TIME_MAX, async {
-            let mut one = self.connect_unbranched(Purpose::Migrating).await?;
-            let mut other = self.connect_unbranched(Purpose::Migrating).await?;
+    /// Proves that the database is there, that connections have server processes of their own, which a
+    /// pooler may not give them, and that texts are kept as they are.
+    pub async fn require_fit(&self) -> Result<()> {
+        let mut one = self.connect_unbranched(Purpose::Migrating).await?;
+        let mut other = self.connect_unbranched(Purpose::Migrating).await?;
+        in_time(CONNECT_TIME_MAX, async {
             terms::require_own_sessions(&mut one, &mut other).await?;
+            terms::require_encoding(&mut one).await?;
             // A server that waits for connections to end is told of it; what fails here is not needed.
             let _ = tokio::join!(one.close(), other.close());
             Ok(())
@@ -178,9 +186,13 @@ impl Database {
         }
     }
 
+    fn newest(&self) -> MutexGuard<'_, Option<Branch>> {
+        self.0.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A primary that was replaced may still answer, with its old history.
     fn require_newest(&self, found: Branch) -> Result<()> {
-        let mut newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest = self.newest();
         match *newest {
             Some(newest) if newest.system == found.system && newest.timeline > found.timeline => {
                 Err(Unfit::Replaced { found: found.timeline, newest: newest.timeline }.into())

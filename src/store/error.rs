@@ -17,6 +17,9 @@ pub enum Error {
     /// The database refused a statement for what it says: trying again changes nothing.
     #[error("the database refused a statement: {0}")]
     Refused(#[source] sqlx::Error),
+    /// The database went away, or was too slow, after it was asked for a change.
+    #[error("it is not known whether the change was made: {0}")]
+    OutcomeUnknown(#[source] sqlx::Error),
 }
 
 /// Why the service does not work with what answers at the database's address.
@@ -41,6 +44,8 @@ pub enum Unfit {
     SharedSession,
     #[error("the certificate of the database server is not accepted ({reason}): {advice}")]
     Certificate { reason: String, advice: &'static str },
+    #[error("the database's encoding is {0}; it must be UTF8")]
+    Encoding(String),
     /// The server's own words: a wrong password, user or database.
     #[error("the database server refused the connection: {0}")]
     Denied(String),
@@ -72,6 +77,9 @@ const READ_ONLY: &str = "25006";
 
 /// The class of the server's own limits. That of its queue of notifications is told at COMMIT.
 const LIMIT_EXCEEDED: &str = "54";
+
+/// The session is being ended: after a commit as well, which then waits for a standby.
+const SESSION_ENDED: &str = "57P";
 
 /// What poolers answer with, whatever is wrong.
 const PROTOCOL_VIOLATION: &str = "08P01";
@@ -113,6 +121,18 @@ impl Error {
         }
     }
 
+    /// An error of a statement that changes something, by itself and on its own: a server that answers with an
+    /// error has changed nothing, unless it was just ending the session.
+    pub(super) fn of_change(self) -> Self {
+        match self {
+            Self::Unavailable(error) => match error.as_database_error().and_then(DatabaseError::code) {
+                Some(code) if !code.starts_with(SESSION_ENDED) => Self::Unavailable(error),
+                _ => Self::OutcomeUnknown(error),
+            },
+            other => other,
+        }
+    }
+
     /// Whether a statement was given up because it took too long.
     pub fn is_overdue(&self) -> bool {
         self.has_code(QUERY_CANCELED)
@@ -143,13 +163,13 @@ impl Error {
 
     /// Whether the same statements may succeed on another connection or at another time.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Unfit(_))
+        matches!(self, Self::Unavailable(_) | Self::Unfit(_) | Self::OutcomeUnknown(_))
     }
 
     /// Whether it stays so until somebody changes the configuration.
     pub fn is_lasting(&self) -> bool {
         match self {
-            Self::Unavailable(_) => false,
+            Self::Unavailable(_) | Self::OutcomeUnknown(_) => false,
             Self::Unfit(unfit) => unfit.is_lasting(),
             Self::Refused(_) => true,
         }

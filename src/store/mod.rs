@@ -13,6 +13,7 @@ pub mod history;
 pub mod keys;
 mod lane;
 mod lead;
+mod maintenance;
 pub mod members;
 pub mod messages;
 pub mod outbox;
@@ -30,6 +31,7 @@ pub use database::Database;
 pub use error::{Error, Result, Unfit};
 pub use lane::{Lane, announce};
 pub use lead::{Lead, try_lead};
+pub use maintenance::{MIGRATIONS, MigrationError};
 pub use pool::{Lease, Pool};
 pub use session::{Purpose, Session};
 pub use sqlx::PgConnection;
@@ -37,9 +39,6 @@ pub use terms::in_time;
 pub use url::BadUrl;
 
 use crate::domain::{ApplicationId, MessageId};
-
-/// The schema, run at start under a lock of its own, so that replicas may start together.
-pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// Ids of one family as the parallel arrays that `unnest` takes.
 fn columns(ids: impl Iterator<Item = (ApplicationId, MessageId)>) -> (Vec<i64>, Vec<i64>) {
@@ -50,10 +49,4 @@ fn columns(ids: impl Iterator<Item = (ApplicationId, MessageId)>) -> (Vec<i64>, 
 pub async fn is_primary(connection: &mut PgConnection) -> Result<bool> {
     let is_primary = sqlx::query_scalar!(r#"SELECT NOT pg_is_in_recovery() AS "is_primary!""#);
     Ok(is_primary.fetch_one(connection).await?)
-}
-
-/// The encoding of the database's text.
-pub async fn encoding(connection: &mut PgConnection) -> Result<String> {
-    let encoding = sqlx::query_scalar!(r#"SELECT current_setting('server_encoding') AS "encoding!""#);
-    Ok(encoding.fetch_one(connection).await?)
 }

@@ -1,6 +1,9 @@
 //! Connections that many callers share, one at a time.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use deadpool::{
     Runtime,
@@ -40,6 +43,15 @@ pub struct Pool {
 struct Manager {
     database: Database,
     purpose: Purpose,
+    /// When a connection was last found dead. Those that were used before it most likely are as well: they
+    /// are closed without a try, which would cost their callers the time of one each.
+    found_dead: Mutex<Option<Instant>>,
+}
+
+impl Manager {
+    fn found_dead(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.found_dead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl managed::Manager for Manager {
@@ -51,11 +63,18 @@ impl managed::Manager for Manager {
     }
 
     async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<Error> {
+        let last_used = metrics.recycled.unwrap_or(metrics.created);
+        if self.found_dead().is_some_and(|found| last_used <= found) {
+            return Err(RecycleError::message("others of its time are dead"));
+        }
         if metrics.last_used() < UNTRIED_TIME_MAX {
             return Ok(());
         }
-        let answer = connection.ping().await;
-        answer.map_err(|error| RecycleError::Backend(error.into()))
+        let answer = in_time(TRY_TIME_MAX, async { Ok(connection.ping().await?) }).await;
+        if answer.is_err() {
+            *self.found_dead() = Some(Instant::now());
+        }
+        answer.map_err(RecycleError::Backend)
     }
 }
 
@@ -70,14 +89,16 @@ impl Pool {
             wait: Some(WAIT_TIME_MAX),
             // The limit for taking a connection is one for making it as well.
             create: None,
-            recycle: Some(TRY_TIME_MAX),
+            // So have the tries.
+            recycle: None,
         };
-        let connections = managed::Pool::builder(Manager { database, purpose })
-            .max_size(connections_max)
-            .timeouts(timeouts)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .expect("a runtime is given for the limits of time");
+        let connections =
+            managed::Pool::builder(Manager { database, purpose, found_dead: Mutex::default() })
+                .max_size(connections_max)
+                .timeouts(timeouts)
+                .runtime(Runtime::Tokio1)
+                .build()
+                .expect("a runtime is given for the limits of time");
         Self { name, connections }
     }
 
@@ -97,12 +118,16 @@ impl Pool {
         &self,
         statements: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
     ) -> Result<T> {
-        let mut lease = self.take().await?;
-        let result = in_time(QUERY_TIME_MAX, statements(lease.connection())).await;
-        if !result.as_ref().is_err_and(Error::is_unavailable) {
-            lease.give_back();
-        }
-        result
+        self.take().await?.run(statements).await
+    }
+
+    /// As [`query`](Self::query), for one statement that changes something and is its own transaction:
+    /// where its outcome cannot be known the error says so.
+    pub async fn change<T>(
+        &self,
+        statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
+    ) -> Result<T> {
+        self.take().await?.run(statement).await.map_err(Error::of_change)
     }
 }
 
@@ -116,6 +141,17 @@ impl Lease {
     fn new(pool: &'static str, connection: Object<Manager>) -> Self {
         metrics::gauge!("messages_database_connections_in_use", "pool" => pool).increment(1.0);
         Self { pool, connection: Some(connection) }
+    }
+
+    async fn run<T>(
+        mut self,
+        statements: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
+    ) -> Result<T> {
+        let result = in_time(QUERY_TIME_MAX, statements(self.connection())).await;
+        if !result.as_ref().is_err_and(Error::is_unavailable) {
+            self.give_back();
+        }
+        result
     }
 
     pub fn connection(&mut self) -> &mut PgConnection {

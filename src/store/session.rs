@@ -12,6 +12,8 @@ pub enum Purpose {
     Writing,
     /// Says how far the timeline has come, which takes the lane's lock as well.
     Announcing,
+    /// Measures what is not counted as it happens, and sends the pulse.
+    Measuring,
     /// Answers reads of many callers at once.
     Reading,
     /// Publishes the outbox, under a lock of its own.
@@ -21,7 +23,7 @@ pub enum Purpose {
     /// Moves pending changes into the index of search, under a lock of its own. What it has committed
     /// may be lost in a crash: it is pending again then.
     Indexing,
-    /// Changes the schema, which takes as long as it takes; others who start wait for it.
+    /// Changes the schema and the like, which takes as long as it takes.
     Migrating,
     /// Hears notifications.
     Listening,
@@ -32,6 +34,7 @@ impl Purpose {
         match self {
             Self::Writing => "messages writer",
             Self::Announcing => "messages announcer",
+            Self::Measuring => "messages meter",
             Self::Reading => "messages reader",
             Self::Publishing => "messages publisher",
             Self::Searching => "messages search",

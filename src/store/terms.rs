@@ -26,7 +26,7 @@ impl Purpose {
     fn time_limits(self) -> TimeLimits {
         let (idle_in_transaction, statement, lock) = match self {
             Self::Writing | Self::Announcing => (5, 10, 15),
-            Self::Reading | Self::Publishing => (5, 10, 10),
+            Self::Reading | Self::Publishing | Self::Measuring => (5, 10, 10),
             Self::Searching => (5, 5, 0),
             Self::Indexing => (30, 30, 30),
             Self::Migrating => (0, 0, 0),
@@ -112,8 +112,15 @@ pub async fn require_own_sessions(one: &mut PgConnection, other: &mut PgConnecti
     Ok(())
 }
 
+/// Proves that the database stores text as it is sent.
+pub async fn require_encoding(connection: &mut PgConnection) -> Result<()> {
+    let query = sqlx::raw_sql("SELECT current_setting('server_encoding')");
+    let encoding: String = connection.fetch_one(query).await?.try_get(0)?;
+    if encoding == "UTF8" { Ok(()) } else { Err(Unfit::Encoding(encoding).into()) }
+}
+
 /// The server process that answers. Asked without a prepared statement, which would belong to one.
-async fn process(connection: &mut PgConnection) -> Result<i32> {
+pub async fn process(connection: &mut PgConnection) -> Result<i32> {
     let row = connection.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()")).await?;
     Ok(row.try_get(0)?)
 }

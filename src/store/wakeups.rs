@@ -18,8 +18,9 @@ pub const CHANNEL: &str = "updates";
 /// The channel on which every replica shows, every few seconds, that notifications still arrive.
 pub const PULSE_CHANNEL: &str = "pulse";
 
-/// The share of PostgreSQL's queue of notifications up to which pulses are sent.
-const QUEUE_USAGE_MAX: f64 = 0.9;
+/// The share of PostgreSQL's queue of notifications up to which pulses are sent: what is left is room for
+/// millions of them.
+const QUEUE_USAGE_MAX: f64 = 0.99;
 
 /// Keys in one notification: 8 characters each, and PostgreSQL allows 7,999 bytes.
 const KEYS_MAX: usize = 900;
@@ -48,21 +49,23 @@ impl WakeKey {
     }
 }
 
-/// Sends a pulse, and tells how full PostgreSQL's queue of notifications is, from 0 to 1. All databases
-/// of a server share the queue, and whoever listens and stays in a transaction fills it.
+/// How full PostgreSQL's queue of notifications is, from 0 to 1. All databases of a server share the queue,
+/// and whoever listens and stays in a transaction fills it.
 ///
 /// Asking is what makes PostgreSQL free the room of what everybody has read: without it a queue that is
 /// full stays so, since nothing can be put into it any more.
-pub async fn pulse(connection: &mut PgConnection) -> Result<f64> {
-    let usage = sqlx::query_scalar!(r#"SELECT pg_notification_queue_usage() AS "usage!""#)
-        .fetch_one(&mut *connection)
-        .await?;
+pub async fn queue_usage(connection: &mut PgConnection) -> Result<f64> {
+    let usage = sqlx::query_scalar!(r#"SELECT pg_notification_queue_usage() AS "usage!""#);
+    Ok(usage.fetch_one(connection).await?)
+}
+
+/// Shows every replica that notifications arrive, unless the queue, which is at `usage`, is all but full.
+pub async fn send_pulse(connection: &mut PgConnection, usage: f64) -> Result<()> {
     if usage < QUEUE_USAGE_MAX {
-        sqlx::query!(r#"SELECT pg_notify($1, '') AS "sent!: ()""#, PULSE_CHANNEL)
-            .execute(connection)
-            .await?;
+        let pulse = sqlx::query!(r#"SELECT pg_notify($1, '') AS "sent!: ()""#, PULSE_CHANNEL);
+        pulse.execute(connection).await?;
     }
-    Ok(usage)
+    Ok(())
 }
 
 /// A notification: who should look, when what they will find was written, and how far the timeline has

@@ -4,6 +4,7 @@ use std::{process::Command, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Executor;
 
 use crate::support::{Client, Database, Replica, Reply, Stream, administered, eventually, token};
 
@@ -57,6 +58,29 @@ async fn the_administrator_creates_lists_renames_and_nothing_else() {
         created.expect_problem(403, "forbidden");
     }
     replica.with_token("nobody's").get("/applications").await.expect_problem(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn whether_a_token_was_replaced_is_unknown_while_the_database_does_not_answer() {
+    let (database, replica) = administered_service().await;
+    let shop = create(&replica, "shop").await;
+    let caller = replica.with_token(shop["token"].as_str().unwrap());
+    let mut locked = database.connect().await;
+    locked.execute("BEGIN; SELECT FROM applications FOR UPDATE").await.unwrap();
+    let path = format!("/applications/{}/token", shop["id"]);
+    let reply = replica.administrator().call(Method::POST, &path, json!(null)).await;
+    reply.expect_problem(503, "outcome-unknown");
+    assert!(reply.header("retry-after").parse::<u32>().unwrap() > 0);
+    assert_eq!(caller.get("/applications/self").await.status, 200);
+    // The server goes on with it, whoever has gone.
+    locked.execute("COMMIT").await.unwrap();
+    eventually("the token is another one", async || {
+        (caller.get("/applications/self").await.status == 401).then_some(())
+    })
+    .await;
+    let token = replica.administrator().call(Method::POST, &path, json!(null)).await.expect(201);
+    let caller = replica.with_token(token["token"].as_str().unwrap());
+    assert_eq!(caller.get("/applications/self").await.expect(200)["name"], "shop");
 }
 
 #[tokio::test]

@@ -43,6 +43,6 @@ async fn behind_a_pooler_in_session_mode_what_is_acknowledged_survives_a_crash()
 async fn behind_a_pooler_in_transaction_mode_it_does_not_start() {
     let servers = server().await;
     let pooled = tokio::task::block_in_place(|| servers.pooler("transaction"));
-    let said = Replica::started_in_vain(&pooled).await;
+    let said = Replica::refused_to_start(&pooled).await;
     assert!(said.contains("pooler in transaction mode"), "{said}");
 }

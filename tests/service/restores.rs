@@ -62,6 +62,7 @@ async fn nothing_of_a_lost_application_is_ever_good_for_another_one() {
     let lost = create_application(&replica, "lost").await["id"].as_i64().unwrap();
     let jane_of_lost = replica.with_token(&token(lost, "jane", std::time::Duration::from_secs(3600)));
     jane_of_lost.send("jane", "to myself").await;
+    let mut stream = jane_of_lost.stream("").await;
     let lost_chat = replica.user("jane").chat("Lost", &["john"]).await;
 
     restorable.restore().await;
@@ -71,6 +72,7 @@ async fn nothing_of_a_lost_application_is_ever_good_for_another_one() {
         (reply.status == 401).then_some(())
     })
     .await;
+    while stream.block().await.is_some() {}
     let other = create_application(&replica, "another").await["id"].as_i64().unwrap();
     assert_ne!(other, lost);
     let jane_of_other = replica.user_of(other, "jane");

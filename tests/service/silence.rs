@@ -9,8 +9,9 @@ use std::{
 };
 
 use serde_json::json;
+use sqlx::Executor;
 
-use crate::support::{Client, Database, Replica, Reply, Wire, administered};
+use crate::support::{Client, Database, Replica, Reply, Settings, Wire, administered, eventually};
 
 /// How soon every kind of call must succeed again, beside the time that as many successes take anyway.
 const RECOVERY_TIME_MAX: Duration = Duration::from_secs(15);
@@ -89,10 +90,68 @@ async fn every_kind_of_call_is_good_again_soon_after_the_database_fell_silent() 
         assert!(taken < RECOVERY_TIME_MAX + usual, "{} took {taken:?}, {usual:?} before", kind.0);
     }
     callers.shutdown().await;
-    crate::support::eventually("no connection is in use", async || {
+    eventually("no connection is in use", async || {
         (replica.metric("messages_database_connections_in_use", "").await <= 1.0).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_that_are_dead_cost_one_caller_the_time_of_one() {
+    let database = Database::fresh().await;
+    let wire = Wire::to(&database.url).await;
+    let behind = Database::at(&wire.url(&database.url));
+    let replica = Replica::start(&behind, administered()).await;
+    let administrator = replica.administrator();
+    // Every place of the pool is taken: a lock makes all of these wait at the same time.
+    let mut locked = database.connect().await;
+    locked.execute("BEGIN; LOCK TABLE applications").await.unwrap();
+    let waiting: Vec<_> = (0..8)
+        .map(|_| {
+            let administrator = administrator.clone();
+            tokio::spawn(async move { administrator.get("/applications").await })
+        })
+        .collect();
+    let in_use = "pool=\"reads\"";
+    eventually("all connections are in use", async || {
+        (replica.metric("messages_database_connections_in_use", in_use).await == 8.0).then_some(())
+    })
+    .await;
+    locked.execute("COMMIT").await.unwrap();
+    for reply in waiting {
+        reply.await.unwrap().expect(200);
+    }
+    wire.silence();
+    // Who was used within a second is not tried.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let since = Instant::now();
+    administrator.get("/applications").await.expect(200);
+    let taken = since.elapsed();
+    // The eight of them would take eight seconds.
+    assert!(taken < Duration::from_secs(6), "{taken:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_ends_that_waits_for_a_server_which_is_not_at_work_any_more() {
+    let database = Database::fresh().await;
+    drop(Replica::start(&database, Settings::default()).await);
+    let wire = Wire::to(&database.url).await;
+    let mut locked = database.connect().await;
+    locked.execute("BEGIN; LOCK TABLE _sqlx_migrations").await.unwrap();
+    let url = wire.url(&database.url);
+    let starting = tokio::spawn(async move { Replica::started_in_vain(&url).await });
+    eventually("the migration waits", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE application_name = 'messages migration' AND wait_event_type = 'Lock'";
+        (database.count(waiting).await > 0).then_some(())
+    })
+    .await;
+    wire.silence();
+    locked.execute("COMMIT").await.unwrap();
+    assert!(starting.await.unwrap().contains("not at work any more"));
+    // The server has found out as well, and has freed the lock of migrations.
+    wire.lead_to(&database.url);
+    Replica::start(&database, Settings::default()).await.user("jane").send("john", "hello").await;
 }
 
 async fn clients(replica: &Replica) -> Clients {
@@ -120,8 +179,6 @@ async fn call_again_and_again((name, request, status): Kind, clients: Clients, s
 }
 
 async fn until_succeeded(seen: &Seen, count: usize) {
-    crate::support::eventually("calls succeed", async || {
-        (seen.successes.load(Ordering::SeqCst) >= count).then_some(())
-    })
-    .await;
+    eventually("calls succeed", async || (seen.successes.load(Ordering::SeqCst) >= count).then_some(()))
+        .await;
 }

@@ -22,7 +22,7 @@ async fn what_waiting_does_not_mend_is_said_at_once() {
         (&wrong_password, "password authentication failed for user"),
         (&no_database, "database \"nothing\" does not exist"),
     ] {
-        let said = Replica::started_in_vain(url).await;
+        let said = Replica::refused_to_start(url).await;
         assert!(said.contains(words) && !said.contains("hidden"), "{said}");
     }
 }
@@ -37,7 +37,7 @@ async fn a_certificate_that_is_not_accepted_is_told_with_what_to_set() {
         let certificate = tokio::task::block_in_place(|| servers.certify(kind));
         let url = servers.database_url.replace("127.0.0.1", "localhost");
         let url = format!("{url}?sslmode={mode}&sslrootcert={certificate}");
-        let said = Replica::started_in_vain(&url).await;
+        let said = Replica::refused_to_start(&url).await;
         assert!(said.contains("certificate") && said.contains(advice), "{said}");
     }
 }

@@ -78,12 +78,10 @@ impl From<timeline::Error> for Problem {
             timeline::Error::Refused(refusal) => refusal.into(),
             timeline::Error::NotDone(not_done) => not_done.into(),
             timeline::Error::Unavailable => database_unavailable(),
-            timeline::Error::OutcomeUnknown => Self::new(
-                &kinds::OUTCOME_UNKNOWN,
+            timeline::Error::OutcomeUnknown => outcome_unknown(
                 "the change may or may not have been made; repeating the request is safe with the same \
                  Idempotency-Key or If-Match",
-            )
-            .retry_after(RETRY_AWAY_SECONDS),
+            ),
             timeline::Error::Failed => Self::internal(),
         }
     }
@@ -127,12 +125,22 @@ impl From<live::Full> for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
-        if error.is_unavailable() {
-            return database_unavailable();
+        match error {
+            store::Error::OutcomeUnknown(_) => {
+                tracing::warn!(%error, "a change was not answered");
+                outcome_unknown("the change may or may not have been made")
+            }
+            _ if error.is_unavailable() => database_unavailable(),
+            _ => {
+                tracing::error!(%error, "a query failed");
+                Self::internal()
+            }
         }
-        tracing::error!(%error, "a query failed");
-        Self::internal()
     }
+}
+
+fn outcome_unknown(detail: &'static str) -> Problem {
+    Problem::new(&kinds::OUTCOME_UNKNOWN, detail).retry_after(RETRY_AWAY_SECONDS)
 }
 
 fn database_unavailable() -> Problem {

@@ -70,16 +70,21 @@ impl Replica {
         command
     }
 
-    /// The one line that a replica says that cannot start on a database. It says it at once: waiting for
-    /// the database to come takes longer.
+    /// The one line that a replica says that cannot start on a database, at once: one that waits says so.
+    pub async fn refused_to_start(database_url: &str) -> String {
+        let said = Self::started_in_vain(database_url).await;
+        assert_eq!(said.lines().count(), 1, "{said}");
+        said
+    }
+
+    /// What a replica says that cannot start on a database.
     pub async fn started_in_vain(database_url: &str) -> String {
         let mut command = Self::command(database_url);
         let ending = tokio::task::spawn_blocking(move || command.output().expect("the binary starts"));
-        let ended = tokio::time::timeout(Duration::from_secs(20), ending).await;
-        let output = ended.expect("it is said at once").unwrap();
+        let ended = tokio::time::timeout(super::PATIENCE, ending).await;
+        let output = ended.expect("it ends").unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
         said
     }
 

@@ -1,0 +1,21 @@
+//! The parts wired together: the only module that knows every other.
+
+mod commands;
+mod database;
+mod meter;
+mod serve;
+
+use std::{error::Error, time::SystemTime};
+
+pub use commands::{
+    advance_timeline, create_application, migrate, print_openapi, print_token, rebuild_search,
+};
+pub use serve::serve;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// The service's one look at the wall clock.
+#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}

@@ -1,0 +1,213 @@
+//! Runs the service: wires the parts, and starts what works.
+
+use std::{io, sync::Arc, thread};
+
+use tokio::sync::Notify;
+
+use super::{Outcome, database::make_ready, meter::Meter, now};
+use crate::{
+    auth::{self, Authenticator, IntrospectionConfig, JwksConfig, Signer, Tickets},
+    config::{CallersConfig, EventsConfig, HttpConfig, ServeConfig},
+    http::{self, Acceptor, Address, Broker, Budget, Digester, Parts, Service},
+    lifecycle::Lifecycle,
+    live::{Hub, Limits, Listener, Live},
+    outbox::{BrokerConfig, Publisher, Signs},
+    search::Indexer,
+    store::{Database, Purpose},
+    sync::{Heard, Readers, WayIn},
+    telemetry,
+    timeline::{Timeline, Writer},
+};
+
+/// Threads that serve HTTP, one a core. Each answers tens of thousands of requests a second, and has a
+/// connection to the database: more of them would wait for it.
+const HTTP_THREADS_MAX: usize = 8;
+
+/// Runs the service until it is told to stop. A start that fails ends what has begun.
+pub async fn serve(config: ServeConfig) -> Outcome {
+    telemetry::log(config.log.log_format, &config.log.log_filter);
+    let mut life = Lifecycle::default();
+    match start(&mut life, config).await {
+        Ok(()) => Ok(life.run().await?),
+        Err(error) => {
+            life.end().await;
+            Err(error)
+        }
+    }
+}
+
+async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
+    let ServeConfig { database, secret, events, callers, http, limits, log: _ } = config;
+    let address = Address::take(http.listen_addr)?;
+    let metrics = telemetry::metrics()?;
+    let secret = &secret.messages_secret;
+    let signer = Signer::new(secret)?;
+    let database = database.open()?;
+    raise_limit_of_descriptors();
+    make_ready(&database).await?;
+
+    let timeline = spawn_writers(life, &database, limits.write_queue_max);
+    let heard = Arc::new(Heard::default());
+    let ways_in = spawn_readers(life, &database, limits.read_queue_max, Arc::clone(&heard));
+    let (hub, outbox_wake) = spawn_listener(life, &database, limits.live(), heard);
+    let broker = spawn_publisher(life, &database, events, outbox_wake);
+    spawn_indexer(life, &database, timeline.clone());
+    let session = database.session(Purpose::Measuring);
+    let (measured, broker_status) = (timeline.clone(), broker.clone());
+    let meter = Meter { session, timeline: measured, broker: broker_status, metrics: metrics.clone() };
+    let stop = life.stop();
+    life.spawn("meter", async move { stop.run_until_cancelled(meter.run()).await.unwrap_or(()) });
+
+    let reads = database.reads();
+    let authenticator = Authenticator::new(known_callers(callers), signer.clone(), reads.clone(), now)?;
+    let parts = Parts {
+        timeline,
+        authenticator: Arc::new(authenticator),
+        live: Live::new(hub, now),
+        signer,
+        tickets: Arc::new(Tickets::new(secret, now)),
+        digester: Arc::new(Digester::new(secret)),
+        reads,
+        searches: database.searches(),
+        broker,
+        budget: Budget::new(limits.budget()),
+        metrics,
+        clock: now,
+        held_time_max: http.held_time_max(),
+        stop: life.stop(),
+    };
+    let acceptor = spawn_workers(life, Arc::new(parts), ways_in, &http)?;
+    let listener = address.listen()?;
+    tracing::info!(address = %listener.local_addr()?, "listening");
+    life.spawn("acceptor", acceptor.run(listener, life.stop()));
+    Ok(())
+}
+
+/// Starts what serves HTTP: a thread for each way into the timeline.
+fn spawn_workers(
+    life: &mut Lifecycle,
+    parts: Arc<Parts>,
+    ways_in: Vec<WayIn>,
+    config: &HttpConfig,
+) -> io::Result<Acceptor> {
+    let (acceptor, intakes) = Acceptor::new(ways_in.len());
+    for ((sync, look), intake) in ways_in.into_iter().zip(intakes) {
+        let router = http::router(Service::new(Arc::clone(&parts), sync), &config.cors_origins);
+        let thread = life.start_thread("http worker")?;
+        life.spawn_on(&thread, "http worker", http::serve(intake, router, config.write_time_max()));
+        life.spawn_on(&thread, "sequence reader", look);
+    }
+    Ok(acceptor)
+}
+
+/// By what callers are known, beside the tokens of the service itself.
+fn known_callers(config: CallersConfig) -> auth::Config {
+    let CallersConfig {
+        admin_token,
+        jwks_url,
+        jwks_issuer,
+        jwks_audience,
+        jwks_applications,
+        introspection_url,
+        introspection_client_id,
+        introspection_client_secret,
+        introspection_applications,
+        introspection_strangers_max,
+    } = config;
+    let jwks = jwks_url.map(|url| JwksConfig {
+        url,
+        issuer: jwks_issuer.unwrap_or_default(),
+        audience: jwks_audience.unwrap_or_default(),
+        applications: jwks_applications,
+    });
+    let introspection = introspection_url.map(|url| IntrospectionConfig {
+        url,
+        client_id: introspection_client_id,
+        client_secret: introspection_client_secret,
+        applications: introspection_applications,
+        strangers_per_second_max: introspection_strangers_max,
+    });
+    auth::Config { administrator: admin_token, jwks, introspection }
+}
+
+/// Starts what hears the commits of all replicas; gives what it wakes.
+fn spawn_listener(
+    life: &mut Lifecycle,
+    database: &Database,
+    limits: Limits,
+    heard: Arc<Heard>,
+) -> (Arc<Hub>, Arc<Notify>) {
+    let (hub, outbox_wake) = (Arc::new(Hub::new(limits)), Arc::new(Notify::new()));
+    let waking = (Arc::clone(&hub), Arc::clone(&outbox_wake));
+    let listener = Listener::new(database.clone(), heard, waking.0, waking.1);
+    life.spawn("listener", listener.run(life.stop()));
+    (hub, outbox_wake)
+}
+
+/// Starts what carries out changes; `waiting_max` may wait.
+fn spawn_writers(life: &mut Lifecycle, database: &Database, waiting_max: usize) -> Timeline {
+    let (timeline, commands) = Timeline::new(waiting_max);
+    for writer in Writer::pair(database, timeline.progress()) {
+        life.spawn("writer", writer.run(commands.clone()));
+    }
+    timeline
+}
+
+/// Starts what answers reads; `waiting_max` of each kind may wait, and of looks at the sequence for each
+/// thread. Gives a way in for each thread that serves HTTP.
+fn spawn_readers(
+    life: &mut Lifecycle,
+    database: &Database,
+    waiting_max: usize,
+    heard: Arc<Heard>,
+) -> Vec<WayIn> {
+    let readers = Readers::new(waiting_max, heard);
+    let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(HTTP_THREADS_MAX));
+    let ways_in = (0..threads).map(|_| readers.way_in(database)).collect();
+    for (name, task) in readers.tasks(database) {
+        life.spawn(name, task);
+    }
+    ways_in
+}
+
+/// Starts what indexes texts; it rests while changes wait.
+fn spawn_indexer(life: &mut Lifecycle, database: &Database, timeline: Timeline) {
+    let session = database.session(Purpose::Indexing);
+    let indexer = Indexer::new(session, Arc::new(move || timeline.waiting()));
+    life.spawn("indexer", indexer.run(life.stop()));
+}
+
+/// Starts what publishes events, where a broker is configured.
+fn spawn_publisher(
+    life: &mut Lifecycle,
+    database: &Database,
+    events: EventsConfig,
+    wake: Arc<Notify>,
+) -> Broker {
+    let EventsConfig { amqp_url, amqp_exchange, amqp_routing_key, amqp_queue, amqp_queue_type } = events;
+    let Some(url) = amqp_url else {
+        tracing::warn!("AMQP_URL is not set: events wait in the database");
+        return Broker::NotConfigured;
+    };
+    let config = BrokerConfig {
+        url,
+        exchange: amqp_exchange,
+        routing_key: amqp_routing_key.unwrap_or_else(|| amqp_queue.clone()),
+        queue: amqp_queue,
+        queue_type: amqp_queue_type,
+    };
+    let signs = Signs::default();
+    let session = database.session(Purpose::Publishing);
+    let publisher = Publisher::new(session, config, wake, signs.clone());
+    life.spawn("publisher", publisher.run(life.stop()));
+    Broker::Configured { connected: signs.connected, blocked: signs.blocked }
+}
+
+/// Each connection takes a file descriptor, and the usual limit (1,024) is a heritage: it may be
+/// raised to the hard one.
+fn raise_limit_of_descriptors() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "file descriptors"),
+        Err(error) => tracing::warn!(%error, "the limit of file descriptors stays as it is"),
+    }
+}
