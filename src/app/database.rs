@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Outcome;
 use crate::store::{self, Database, Purpose};
 
-/// How often a database that is away at start is tried again, and how many times: for about as
-/// long as a PostgreSQL that is started at the same moment may take.
-const CONNECT_PAUSE: Duration = Duration::from_secs(1);
-const CONNECT_ATTEMPTS_MAX: u32 = 30;
+/// How long a database that is away at start is tried again: about as long as a PostgreSQL that is started
+/// at the same moment may take.
+const WAIT_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Waits for the database, checks it, and runs the migrations.
 pub async fn make_ready(database: &Database) -> Outcome {
@@ -28,12 +30,14 @@ pub async fn make_ready(database: &Database) -> Outcome {
 /// Repeats a step while the database may just have been started; what waiting does not mend is told at
 /// once.
 async fn again_and_again(mut step: impl AsyncFnMut() -> store::Result<()>) -> store::Result<()> {
-    for _ in 1..CONNECT_ATTEMPTS_MAX {
+    let began = Instant::now();
+    loop {
         match step().await {
-            Err(error) if !error.is_lasting() => tracing::warn!(%error, "waiting for the database"),
+            Err(error) if !error.is_lasting() && began.elapsed() < WAIT_TIME_MAX => {
+                tracing::warn!(%error, "waiting for the database");
+            }
             outcome => return outcome,
         }
-        sleep(CONNECT_PAUSE).await;
+        sleep(PAUSE).await;
     }
-    step().await
 }

@@ -14,8 +14,9 @@ use crate::{
 /// How often it is measured.
 const PERIOD: Duration = Duration::from_secs(3);
 
-/// How long the database may take for it: with the period less than listeners wait for a pulse.
-const DATABASE_TIME_MAX: Duration = Duration::from_secs(6);
+/// How long the database may take for it. With two periods and a new connection it is less than listeners
+/// wait for a pulse.
+const DATABASE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// After so many measurements what is left of old batches is deleted: about once a minute.
 const FORGET_ROUNDS: u64 = 20;
@@ -33,9 +34,14 @@ impl Meter {
     /// fold what it has collected, which nobody else does where nobody asks for the metrics.
     pub async fn run(mut self) {
         for round in 0_u64.. {
-            let measuring = self.measure_database(round % FORGET_ROUNDS == 0);
-            if let Err(error) = in_time(DATABASE_TIME_MAX, measuring).await {
+            if let Err(error) = in_time(DATABASE_TIME_MAX, self.measure_database()).await {
                 tracing::warn!(%error, "the database cannot be measured");
+                self.session.discard();
+            }
+            if round % FORGET_ROUNDS == 0
+                && let Err(error) = in_time(DATABASE_TIME_MAX, self.forget_batches()).await
+            {
+                tracing::warn!(%error, "old batches cannot be forgotten");
                 self.session.discard();
             }
             let stalled_for = self.timeline.progress().stalled_for().as_secs_f64();
@@ -49,7 +55,7 @@ impl Meter {
         }
     }
 
-    async fn measure_database(&mut self, forgets: bool) -> store::Result<()> {
+    async fn measure_database(&mut self) -> store::Result<()> {
         let connection = self.session.connection().await?;
         let usage = store::wakeups::queue_usage(connection).await?;
         metrics::gauge!("messages_notification_queue_usage").set(usage);
@@ -60,9 +66,10 @@ impl Meter {
         metrics::gauge!("messages_outbox_oldest_seconds").set(age);
         let pending = store::search::count_pending(connection).await?;
         metrics::gauge!("messages_search_pending").set(pending as f64);
-        if forgets {
-            store::timeline::forget_batches(connection).await?;
-        }
         Ok(())
+    }
+
+    async fn forget_batches(&mut self) -> store::Result<()> {
+        store::timeline::forget_batches(self.session.connection().await?).await
     }
 }

@@ -22,7 +22,7 @@ const HASH_LIFETIME: Duration = Duration::from_secs(2);
 const EXISTENCE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// A token that is not the known one is a reason to read again, this long after the last read: so
-/// whoever guesses waits.
+/// whoever guesses waits. So is a read that has failed.
 const REREAD_PAUSE: Duration = Duration::from_millis(200);
 
 /// Applications whose hashes are kept; more are asked for again.
@@ -95,12 +95,17 @@ pub struct Applications {
     existing: Cache<ApplicationId, ()>,
 }
 
-/// What was read of an application.
+/// What was read of an application. A failure is kept as well: thousands of streams ask again every second.
 #[derive(Clone)]
 struct Known {
+    found: Result<Found, Error>,
+    read: Instant,
+}
+
+#[derive(Clone, Copy)]
+struct Found {
     exists: bool,
     token: Option<TokenHash>,
-    read: Instant,
 }
 
 impl Applications {
@@ -119,15 +124,16 @@ impl Applications {
     }
 
     async fn verify(&self, application: ApplicationId, given: &TokenHash) -> Result<Fingerprint, Error> {
-        let is_given = |known: &Known| known.token.is_some_and(|token| token.ct_eq(given).into());
-        let mut known = self.known(application).await?;
-        if !is_given(&known) {
+        let is_given = |found: Found| found.token.is_some_and(|token| token.ct_eq(given).into());
+        let known = self.known_anew(application).await;
+        let mut found = known.found?;
+        if !is_given(found) {
             // The token may be newer than what is known.
             sleep_until(known.read + REREAD_PAUSE).await;
             self.forget(application).await;
-            known = self.known(application).await?;
+            found = self.known(application).await.found?;
         }
-        is_given(&known).then(|| Fingerprint::of(given)).ok_or(Error::UnknownToken)
+        is_given(found).then(|| Fingerprint::of(given)).ok_or(Error::UnknownToken)
     }
 
     /// The application's present token must be the one that a fingerprint stands for.
@@ -136,7 +142,7 @@ impl Applications {
         application: ApplicationId,
         given: &Fingerprint,
     ) -> Result<(), Error> {
-        let token = self.known(application).await?.token;
+        let token = self.known(application).await.found?.token;
         let is_given = token.is_some_and(|token| Fingerprint::of(&token) == *given);
         if is_given { Ok(()) } else { Err(Error::UnknownToken) }
     }
@@ -150,7 +156,7 @@ impl Applications {
     }
 
     async fn look_up(&self, application: ApplicationId) -> Result<(), Error> {
-        if !self.known(application).await?.exists {
+        if !self.known_anew(application).await.found?.exists {
             return Err(Error::UnknownApplication);
         }
         self.existing.insert(application, ()).await;
@@ -162,21 +168,35 @@ impl Applications {
         self.known.invalidate(&application).await;
     }
 
-    async fn known(&self, application: ApplicationId) -> Result<Known, Error> {
-        let known = self.known.try_get_with(application, self.read(application));
-        known.await.map_err(|error| *error)
+    /// As [`known`](Self::known), and read again where the last read has failed.
+    async fn known_anew(&self, application: ApplicationId) -> Known {
+        let known = self.known(application).await;
+        if known.found.is_ok() || known.read.elapsed() < REREAD_PAUSE {
+            return known;
+        }
+        self.forget(application).await;
+        self.known(application).await
     }
 
-    async fn read(&self, application: ApplicationId) -> Result<Known, Error> {
-        let read = Instant::now();
+    async fn known(&self, application: ApplicationId) -> Known {
+        self.known.get_with(application, self.read(application)).await
+    }
+
+    async fn read(&self, application: ApplicationId) -> Known {
+        let began = Instant::now();
         let reading = self
             .pool
             .query(async |connection| store::applications::token_hash(connection, application).await);
-        let found = reading.await.map_err(|error| {
-            tracing::warn!(%error, "the tokens of applications cannot be read");
-            Error::DatabaseUnavailable
-        })?;
-        Ok(Known { exists: found.is_some(), token: found.flatten(), read })
+        match reading.await {
+            Ok(found) => {
+                let found = Found { exists: found.is_some(), token: found.flatten() };
+                Known { found: Ok(found), read: began }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the tokens of applications cannot be read");
+                Known { found: Err(Error::DatabaseUnavailable), read: Instant::now() }
+            }
+        }
     }
 }
 

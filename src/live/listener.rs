@@ -33,7 +33,7 @@ const ANNOUNCE_PAUSE: Duration = Duration::from_millis(500);
 
 /// A connection on which nothing was heard for this long is replaced: it is most likely dead, since every
 /// replica sends a [pulse](wakeups::PULSE_CHANNEL) several times as often, unless the queue of notifications
-/// is nearly full or no connection for reads is free.
+/// is all but full.
 const QUIET_MAX: Duration = Duration::from_secs(12);
 
 /// Hears the notifications of all replicas and wakes who waits for them.

@@ -27,12 +27,19 @@ const LOST_CHANGES_MAX: i64 = 10_000_000_000;
 const LOST_CHATS_MAX: i64 = 1_000;
 
 /// A branch of a server's history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Branch {
     /// Identifies the server with all its standbys, from `initdb` on.
     pub system: i64,
     /// What PostgreSQL calls the timeline: 1, and larger after each promotion.
     pub timeline: i32,
+}
+
+impl Branch {
+    /// Whether it is a later branch of the same history.
+    pub fn is_newer_than(self, other: Self) -> bool {
+        self.system == other.system && self.timeline > other.timeline
+    }
 }
 
 /// The branch of the server that answers, which must be a primary. It is told whatever the schema is.

@@ -28,6 +28,9 @@ pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 /// How long it may take to lift the counters, which waits for the lane's lock.
 const ADOPT_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How long it may take to check whether the database is fit: some twenty round trips.
+const CHECK_TIME_MAX: Duration = Duration::from_secs(12);
+
 /// Connections for plain reads (history, lists) and for what is rare: health, metrics, administration.
 const READ_CONNECTIONS_MAX: usize = 8;
 
@@ -43,6 +46,9 @@ struct Shared {
     servers: Vec<PgConnectOptions>,
     /// Which of them was the primary last.
     primary: AtomicUsize,
+    /// With which of them the next search begins. One that does not answer is the last of it, also where
+    /// nobody has waited for the end of the search.
+    first: AtomicUsize,
     /// The newest branch that this process has seen.
     newest: Mutex<Option<Branch>>,
     has_warned: AtomicBool,
@@ -54,6 +60,14 @@ struct Primary {
     branch: Option<Branch>,
 }
 
+impl Primary {
+    /// Whether it has replaced the other one.
+    fn replaces(&self, other: &Self) -> bool {
+        let branches = self.branch.zip(other.branch);
+        branches.is_some_and(|(branch, of_other)| branch.is_newer_than(of_other))
+    }
+}
+
 impl Database {
     /// Reads a URL. Nothing is connected yet.
     pub fn at(url: &str) -> std::result::Result<Self, BadUrl> {
@@ -61,6 +75,7 @@ impl Database {
         Ok(Self(Arc::new(Shared {
             servers,
             primary: AtomicUsize::new(0),
+            first: AtomicUsize::new(0),
             newest: Mutex::default(),
             has_warned: AtomicBool::new(false),
         })))
@@ -85,8 +100,8 @@ impl Database {
     pub(super) async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
         let Primary { mut connection, branch } = self.find_primary(purpose).await?;
         let Some(branch) = branch else { return Ok(connection) };
-        let remembered = in_time(CONNECT_TIME_MAX, branch::remembered(&mut connection)).await?;
-        if remembered == Some(branch) {
+        let remembered = in_time(CONNECT_TIME_MAX, branch::remembered(&mut connection)).await;
+        if remembered.map_err(Error::of_missing_table)? == Some(branch) {
             return Ok(connection);
         }
         in_time(ADOPT_TIME_MAX, adopt(connection, branch)).await
@@ -101,25 +116,31 @@ impl Database {
     /// has seen no branch yet asks all of them: one that was replaced may answer like the one that has
     /// replaced it.
     async fn find_primary(&self, purpose: Purpose) -> Result<Primary> {
-        let Shared { servers, primary, .. } = &*self.0;
-        let first = primary.load(Ordering::Relaxed);
+        let Shared { servers, primary, first, .. } = &*self.0;
+        let begin = first.load(Ordering::Relaxed);
         let asks_all = self.newest().is_none() && !self.0.has_warned.load(Ordering::Relaxed);
-        let mut outcome: Result<Primary> = Err(Unfit::Standby.into());
-        for index in (0..servers.len()).map(|offset| (first + offset) % servers.len()) {
+        let mut outcome: Option<Result<Primary>> = None;
+        for index in (0..servers.len()).map(|offset| (begin + offset) % servers.len()) {
+            first.store((index + 1) % servers.len(), Ordering::Relaxed);
             match (self.open(&servers[index], purpose).await, &outcome) {
-                (Ok(found), Ok(kept)) if found.branch <= kept.branch => {}
+                (Ok(found), Some(Ok(kept))) if !found.replaces(kept) => {}
                 (Ok(found), _) => {
                     primary.store(index, Ordering::Relaxed);
-                    outcome = Ok(found);
+                    outcome = Some(Ok(found));
                 }
-                (Err(_), Ok(_)) => {}
-                (Err(error), Err(_)) => outcome = Err(error),
+                (Err(_), Some(Ok(_))) => {}
+                // Waiting may mend the other one.
+                (Err(error), Some(Err(kept))) if error.is_lasting() && !kept.is_lasting() => {}
+                (Err(error), _) => outcome = Some(Err(error)),
             }
-            if outcome.is_ok() && !asks_all {
+            if !asks_all && matches!(outcome, Some(Ok(_))) {
                 break;
             }
         }
-        outcome
+        if matches!(outcome, Some(Ok(_))) {
+            first.store(primary.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        outcome.expect("a URL names one server at least")
     }
 
     /// A connection to a server that is a primary and was not replaced.
@@ -138,7 +159,11 @@ impl Database {
         }
     }
 
-    /// Listens on the server that was the primary last.
+    /// Listens on the server that was the primary last. Whether it still is must be found out before; its
+    /// branch is not looked at.
+    ///
+    /// A listener that is dropped says farewell on a task of the library's own, for as long as its connection
+    /// takes to be found dead.
     pub async fn listen(&self, channels: [&str; 3]) -> Result<PgListener> {
         let server = &self.0.servers[self.0.primary.load(Ordering::Relaxed)];
         let pool = PgPoolOptions::new()
@@ -165,14 +190,15 @@ impl Database {
     pub async fn require_fit(&self) -> Result<()> {
         let mut one = self.connect_unbranched(Purpose::Migrating).await?;
         let mut other = self.connect_unbranched(Purpose::Migrating).await?;
-        in_time(CONNECT_TIME_MAX, async {
+        in_time(CHECK_TIME_MAX, async {
             terms::require_own_sessions(&mut one, &mut other).await?;
-            terms::require_encoding(&mut one).await?;
-            // A server that waits for connections to end is told of it; what fails here is not needed.
-            let _ = tokio::join!(one.close(), other.close());
-            Ok(())
+            terms::require_encoding(&mut one).await
         })
-        .await
+        .await?;
+        // A server that waits for connections to end is told of it; what fails here is not needed.
+        let closing = async { Ok(tokio::join!(one.close(), other.close())) };
+        let _ = in_time(CONNECT_TIME_MAX, closing).await;
+        Ok(())
     }
 
     /// Some services that run PostgreSQL for others do not let it tell.
@@ -194,7 +220,7 @@ impl Database {
     fn require_newest(&self, found: Branch) -> Result<()> {
         let mut newest = self.newest();
         match *newest {
-            Some(newest) if newest.system == found.system && newest.timeline > found.timeline => {
+            Some(newest) if newest.is_newer_than(found) => {
                 Err(Unfit::Replaced { found: found.timeline, newest: newest.timeline }.into())
             }
             _ => {

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use sqlx::error::DatabaseError;
+use sqlx::{
+    error::DatabaseError,
+    postgres::{PgDatabaseError, PgSeverity},
+};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -78,8 +81,11 @@ const READ_ONLY: &str = "25006";
 /// The class of the server's own limits. That of its queue of notifications is told at COMMIT.
 const LIMIT_EXCEEDED: &str = "54";
 
-/// The session is being ended: after a commit as well, which then waits for a standby.
-const SESSION_ENDED: &str = "57P";
+/// There is no such table.
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// The class of broken connections.
+const CONNECTION: &str = "08";
 
 /// What poolers answer with, whatever is wrong.
 const PROTOCOL_VIOLATION: &str = "08P01";
@@ -95,6 +101,7 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
             | sqlx::Error::WorkerCrashed
+            | sqlx::Error::PoolTimedOut
             | sqlx::Error::BeginFailed => false,
             _ => true,
         };
@@ -109,6 +116,14 @@ impl Error {
         Self::Unavailable(sqlx::Error::Io(error))
     }
 
+    /// A table that is missing: of a backup that is older than the schema, until its replicas are restarted.
+    pub(super) fn of_missing_table(self) -> Self {
+        match self {
+            Self::Refused(error) if code_of(&error) == UNDEFINED_TABLE => Self::Unavailable(error),
+            other => other,
+        }
+    }
+
     /// An error of connecting: what only the configuration can mend is told apart from a server that
     /// is away.
     pub(super) fn of_connecting(error: sqlx::Error) -> Self {
@@ -121,14 +136,12 @@ impl Error {
         }
     }
 
-    /// An error of a statement that changes something, by itself and on its own: a server that answers with an
-    /// error has changed nothing, unless it was just ending the session.
+    /// The error of a statement that changes something and is its own transaction.
     pub(super) fn of_change(self) -> Self {
         match self {
-            Self::Unavailable(error) => match error.as_database_error().and_then(DatabaseError::code) {
-                Some(code) if !code.starts_with(SESSION_ENDED) => Self::Unavailable(error),
-                _ => Self::OutcomeUnknown(error),
-            },
+            Self::Unavailable(error) | Self::Refused(error) if !is_undone(&error) => {
+                Self::OutcomeUnknown(error)
+            }
             other => other,
         }
     }
@@ -158,7 +171,7 @@ impl Error {
     /// The SQLSTATE; empty where the server has said nothing.
     fn code(&self) -> Cow<'_, str> {
         let Self::Unavailable(error) = self else { return Cow::default() };
-        error.as_database_error().and_then(|answer| answer.code()).unwrap_or_default()
+        code_of(error)
     }
 
     /// Whether the same statements may succeed on another connection or at another time.
@@ -174,6 +187,20 @@ impl Error {
             Self::Refused(_) => true,
         }
     }
+}
+
+fn code_of(error: &sqlx::Error) -> Cow<'_, str> {
+    error.as_database_error().and_then(DatabaseError::code).unwrap_or_default()
+}
+
+/// Whether the server has answered that the statement has failed, and goes on. One that ends the session may
+/// do so after the commit, and a pooler that has lost the server does not know.
+fn is_undone(error: &sqlx::Error) -> bool {
+    let answer =
+        error.as_database_error().and_then(|answer| answer.try_downcast_ref::<PgDatabaseError>());
+    answer.is_some_and(|answer| {
+        matches!(answer.severity(), PgSeverity::Error) && !answer.code().starts_with(CONNECTION)
+    })
 }
 
 /// Class 28 is a wrong user or password, 3D a database that does not exist. Poolers say all that they

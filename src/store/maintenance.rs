@@ -11,8 +11,11 @@ use super::{Database, Error, Purpose, Result, database::CONNECT_TIME_MAX, in_tim
 /// How often it is looked whether the server is still at work.
 const LOOK_PERIOD: Duration = Duration::from_secs(3);
 
-/// After so many looks in a row that found no work, or no server, its connection is lost.
+/// After so many looks in a row that found no work, its connection is lost.
 const IDLE_LOOKS_MAX: u32 = 5;
+
+/// After so many in a row that found no server, or had no place on it, it is given up: five minutes at least.
+const FAILED_LOOKS_MAX: u32 = 100;
 
 /// The schema, whose lock lets replicas start together.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -46,26 +49,38 @@ impl Database {
     }
 
     async fn until_idle(&self, process: i32) -> Error {
-        let mut idle_looks = 0;
-        while idle_looks < IDLE_LOOKS_MAX {
+        let (mut idle, mut failed) = (0, 0);
+        while idle < IDLE_LOOKS_MAX && failed < FAILED_LOOKS_MAX {
             sleep(LOOK_PERIOD).await;
-            let is_active = self.is_active(process).await.unwrap_or(false);
-            idle_looks = if is_active { 0 } else { idle_looks + 1 };
+            match self.waits_for(process).await {
+                Ok(Some(event)) => {
+                    (idle, failed) = (0, 0);
+                    tracing::info!(waits_for = event, "the database is still at work");
+                }
+                Ok(None) => (idle, failed) = (idle + 1, 0),
+                Err(error) => {
+                    failed += 1;
+                    tracing::warn!(%error, "it cannot be seen whether the database is still at work");
+                }
+            }
         }
         Error::timed_out("the server is not at work any more, and has not answered")
     }
 
-    /// Whether a server process is carrying out a statement, or waits for a lock to begin with it.
-    async fn is_active(&self, process: i32) -> Result<bool> {
+    /// For what a server process waits that carries out a statement; `None` where it does not.
+    async fn waits_for(&self, process: i32) -> Result<Option<String>> {
         let mut connection = self.connect_unbranched(Purpose::Migrating).await?;
         in_time(CONNECT_TIME_MAX, async {
-            let active = sqlx::query_scalar!(
-                r#"SELECT EXISTS (
-                       SELECT FROM pg_stat_activity WHERE pid = $1 AND state = 'active'
-                   ) AS "active!""#,
+            // A server that does not track what its processes do says that it is disabled.
+            let waiting = sqlx::query_scalar!(
+                r#"SELECT coalesce(wait_event, 'nothing') AS "event!"
+                   FROM pg_stat_activity
+                   WHERE pid = $1 AND datname = current_database() AND application_name = $2
+                     AND state IN ('active', 'disabled')"#,
                 process,
+                Purpose::Migrating.name(),
             );
-            Ok(active.fetch_one(&mut connection).await?)
+            Ok(waiting.fetch_optional(&mut connection).await?)
         })
         .await
     }

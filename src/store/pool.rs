@@ -43,8 +43,9 @@ pub struct Pool {
 struct Manager {
     database: Database,
     purpose: Purpose,
-    /// When a connection was last found dead. Those that were used before it most likely are as well: they
-    /// are closed without a try, which would cost their callers the time of one each.
+    /// When the last try began that has found a connection dead. Those that were used last before it most
+    /// likely are as well: they are closed without a try, which would cost their callers the time of one
+    /// each. (A server that is merely slow has its connections made anew.)
     found_dead: Mutex<Option<Instant>>,
 }
 
@@ -70,9 +71,11 @@ impl managed::Manager for Manager {
         if metrics.last_used() < UNTRIED_TIME_MAX {
             return Ok(());
         }
+        let tried = Instant::now();
         let answer = in_time(TRY_TIME_MAX, async { Ok(connection.ping().await?) }).await;
         if answer.is_err() {
-            *self.found_dead() = Some(Instant::now());
+            let mut found_dead = self.found_dead();
+            *found_dead = (*found_dead).max(Some(tried));
         }
         answer.map_err(RecycleError::Backend)
     }

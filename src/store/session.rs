@@ -77,10 +77,7 @@ impl Session {
 
     async fn connected(&mut self) -> Result<&mut Connected> {
         if self.connected.is_none() {
-            let connection = match self.purpose {
-                Purpose::Migrating => self.database.connect_unbranched(self.purpose).await?,
-                _ => self.database.connect(self.purpose).await?,
-            };
+            let connection = self.database.connect(self.purpose).await?;
             self.connected = Some(Connected { connection, existing: None });
         }
         Ok(self.connected.as_mut().expect("it was made above"))

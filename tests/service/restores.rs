@@ -20,9 +20,11 @@ impl Restorable {
         Self { database, backup }
     }
 
-    /// Puts the backup in the place of the database, whose connections end.
+    /// Puts the backup in the place of the database, whose connections end. Its timeline is advanced before,
+    /// as an operator does it.
     async fn restore(&self) {
         let (name, backup, server) = (name(&self.database), &self.backup, server());
+        advance_timeline(&self.database.url.replace(&name, backup));
         server.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
         server.execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
         server.execute(&format!("ALTER DATABASE {backup} RENAME TO {name}")).await;
@@ -42,9 +44,9 @@ async fn create_application(replica: &Replica, name: &str) -> Value {
     replica.administrator().call(Method::POST, "/applications", body).await.expect(201)
 }
 
-fn advance_timeline(database: &Database) {
+fn advance_timeline(database_url: &str) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_messages"));
-    let status = command.args(["timeline", "advance"]).env("DATABASE_URL", &database.url).status();
+    let status = command.args(["timeline", "advance"]).env("DATABASE_URL", database_url).status();
     assert!(status.unwrap().success());
 }
 
@@ -66,13 +68,14 @@ async fn nothing_of_a_lost_application_is_ever_good_for_another_one() {
     let lost_chat = replica.user("jane").chat("Lost", &["john"]).await;
 
     restorable.restore().await;
-    advance_timeline(database);
     eventually("tokens of an application that does not exist are not good any more", async || {
         let reply = jane_of_lost.post(json!({ "to": "jane", "text": "lost" })).await;
         (reply.status == 401).then_some(())
     })
     .await;
-    while stream.block().await.is_some() {}
+    while let Some(block) = stream.block().await {
+        assert_ne!(block.event, "reset", "it ends with the application");
+    }
     let other = create_application(&replica, "another").await["id"].as_i64().unwrap();
     assert_ne!(other, lost);
     let jane_of_other = replica.user_of(other, "jane");

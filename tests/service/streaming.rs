@@ -183,10 +183,10 @@ async fn a_ticket_opens_streams_on_every_replica_and_nothing_else() {
     let settings = Settings::default().with("LOG_FILTER", "trace");
     let one = Replica::start(&database, settings.clone()).await;
     let other = Replica::start(&database, settings).await;
-    let ticket = ticket(&one.user("john")).await;
-    let path = format!("/messages?ticket={ticket}");
     let sent = one.user("jane").send("john", "hello").await;
     for replica in [&one, &other] {
+        let ticket = ticket(&one.user("john")).await;
+        let path = format!("/messages?ticket={ticket}");
         let nobody = replica.nobody();
         let mut stream = Stream::open(nobody.streaming(&path)).await;
         stream.begin().await;

@@ -79,10 +79,10 @@ impl Replica {
 
     /// What a replica says that cannot start on a database.
     pub async fn started_in_vain(database_url: &str) -> String {
-        let mut command = Self::command(database_url);
-        let ending = tokio::task::spawn_blocking(move || command.output().expect("the binary starts"));
+        let mut command = tokio::process::Command::from(Self::command(database_url));
+        let ending = command.stderr(Stdio::piped()).kill_on_drop(true).output();
         let ended = tokio::time::timeout(super::PATIENCE, ending).await;
-        let output = ended.expect("it ends").unwrap();
+        let output = ended.expect("it ends").expect("the binary starts");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{said}");
         said
