@@ -4,7 +4,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Person, service};
+use crate::support::{Browser, PHONE, Person, service};
 
 /// A long text that is written from right to left.
 const HEBREW: &str = "בראשית ברא אלהים את השמים ואת הארץ והארץ היתה תהו ובהו וחשך על פני תהום \
@@ -198,6 +198,41 @@ async fn a_stack_of_marks_paints_over_nothing_else() {
     for selector in ["dialog h3", "dialog .members", "dialog .choices"] {
         let [with, without] = pictures(&person, selector).await;
         assert!(with == without, "{selector}");
+    }
+}
+
+/// Whether everything that a selector finds is on the screen from its left side to its right one.
+async fn fits(person: &Person<'_>, selector: &str) -> bool {
+    let script = format!(
+        "const boxes = [...document.querySelectorAll('{selector}')]
+             .map((element) => element.getBoundingClientRect());
+         return boxes.length > 0
+             && boxes.every(({{ left, right }}) => left >= 0 && right <= innerWidth);"
+    );
+    person.run(&script).await == true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_ids_stay_on_the_screen_of_a_phone() {
+    let (_database, replica) = service().await;
+    let (long, file) = ("M".repeat(64), "W".repeat(64));
+    let (jane, other) = (replica.user("jane"), replica.user(&long));
+    let chat = jane.chat("Team", &[&long]).await;
+    let path = format!("/chats/{chat}/messages");
+    let with_file = json!({ "text": "with a file", "files": [file] });
+    let sent = other.call(Method::POST, &path, with_file).await.expect(201);
+    let answer = json!({ "text": "an answer", "replyTo": sent["id"] });
+    jane.call(Method::POST, &path, answer).await.expect(201);
+    let browser = Browser::open(&replica.base).await;
+    let person = Person::sign_in(&browser, &replica.base, "jane").await;
+    person.takes_screen(PHONE).await;
+    person.opens("Team").await;
+    person.sees("an answer").await;
+    let width = "const { scrollWidth, clientWidth } = document.querySelector('#messages');
+                 return scrollWidth - clientWidth";
+    assert_eq!(person.run(width).await, 0, "there is nothing to scroll to at the side");
+    for selector in [".bubble", ".sender", ".quote strong", ".files span"] {
+        assert!(fits(&person, selector).await, "{selector}");
     }
 }
 

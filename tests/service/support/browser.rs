@@ -86,13 +86,24 @@ impl Browser {
     /// What the console of the page was told of errors since the last call: those of scripts, of
     /// the policy, and of what could not be loaded.
     pub async fn errors(&self) -> Vec<String> {
-        let session = self.page.session_id().await.unwrap().expect("a session");
-        let driver = super::Client::new(&format!("http://127.0.0.1:{}", self.driver.port), None);
-        let path = format!("/session/{session}/se/log");
-        let log = driver.call(Method::POST, &path, json!({ "type": "browser" })).await.expect(200);
+        let log = self.ask_driver("se/log", json!({ "type": "browser" })).await;
         let entries = log["value"].as_array().expect("a log").iter();
         let errors = entries.filter(|entry| entry["level"] == "SEVERE" || entry["source"] == "security");
         errors.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Gives the window that is worked with a screen of another size, in CSS pixels.
+    pub async fn resize(&self, (width, height): (u32, u32)) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
+        self.ask_driver("goog/cdp/execute", command).await;
+    }
+
+    /// What WebDriver has no word for.
+    async fn ask_driver(&self, path: &str, body: Value) -> Value {
+        let session = self.page.session_id().await.unwrap().expect("a session");
+        let driver = super::Client::new(&format!("http://127.0.0.1:{}", self.driver.port), None);
+        driver.call(Method::POST, &format!("/session/{session}/{path}"), body).await.expect(200)
     }
 
     /// Runs a script in the page; gives what it returns.

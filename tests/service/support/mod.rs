@@ -18,7 +18,7 @@ pub use client::{Client, Reply};
 pub use database::{Database, open_lane};
 pub use load::{Acknowledged, Follower, Load, Way, missed};
 pub use nginx::Nginx;
-pub use person::Person;
+pub use person::{PHONE, Person};
 pub use proxy::{Cut, Proxy};
 pub use queue::{Delivered, EventQueue};
 pub use replica::{Replica, SECRET, Settings, administered, token};

@@ -10,6 +10,9 @@ use super::{Browser, eventually, token};
 /// The field in which messages are written.
 const FIELD: &str = "//textarea[@aria-label='Message']";
 
+/// The screen of a phone, in CSS pixels.
+pub const PHONE: (u32, u32) = (390, 800);
+
 /// A person with a window of their own in a browser that others may share.
 pub struct Person<'a> {
     browser: &'a Browser,
@@ -151,6 +154,12 @@ impl<'a> Person<'a> {
                      .filter(Boolean).map((part) => part.textContent).join(', '))) === JSON.stringify({expected})"
         ))
         .await;
+    }
+
+    /// Takes a screen of another size.
+    pub async fn takes_screen(&self, size: (u32, u32)) {
+        self.browser.show(&self.window).await;
+        self.browser.resize(size).await;
     }
 
     pub async fn reloads(&self) {
