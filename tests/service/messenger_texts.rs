@@ -234,6 +234,10 @@ async fn the_longest_ids_stay_on_the_screen_of_a_phone() {
     for selector in [".bubble", ".sender", ".quote strong", ".files span"] {
         assert!(fits(&person, selector).await, "{selector}");
     }
+    person.acts_on("with a file", "Reply").await;
+    for selector in ["#subject strong", "#subject-gist", "#end-subject"] {
+        assert!(fits(&person, selector).await, "{selector}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
