@@ -17,7 +17,7 @@ export class Thread {
    */
   #call; #store; #user; #on;
   #key = null; #conversation; #oldest; #newFrom; #isComplete = false; #going = null;
-  #begun = 0; #shown = 0;
+  #begun = 0; #shown = 0; #isAtEnd = true;
 
   constructor({ call, store, user, on }) {
     this.#call = call;
@@ -25,6 +25,8 @@ export class Thread {
     this.#user = user;
     this.#on = { ...on, show: (message) => this.show(message) };
     $("messages").addEventListener("scroll", () => this.#onScroll(), { passive: true });
+    // The keyboard of a phone takes its place from the messages, as a longer text in the composer does.
+    new ResizeObserver(() => this.#onResize()).observe($("messages"));
     $("to-end").addEventListener("click", () => this.toEnd());
     $("log").addEventListener("focusin", ({ target }) => rove(target.closest("article")));
     $("log").addEventListener("keydown", onKey);
@@ -141,8 +143,14 @@ export class Thread {
     return quoted;
   }
 
+  #onResize() {
+    if (this.#isAtEnd) this.toEnd();
+    this.#onScroll();
+  }
+
   #onScroll() {
-    $("to-end").hidden = isAtEnd();
+    this.#isAtEnd = isAtEnd();
+    $("to-end").hidden = this.#isAtEnd;
     if ($("messages").scrollTop < NEAR) this.#fill();
   }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Browser, Person, Replica, open_lane, service, token};
+use crate::support::{Browser, PHONE, Person, Replica, open_lane, service, token};
 
 const ESCAPE: &str = "\u{e00c}";
 const ARROW_UP: &str = "\u{e013}";
@@ -192,6 +192,35 @@ async fn a_new_member_scrolls_back_to_the_beginning_of_a_chat() {
     .await;
     let texts: Vec<_> = (1..=120).map(|number| format!("message {number}")).collect();
     assert_eq!(john.texts().await, json!(texts));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_message_stays_in_sight_when_the_keyboard_comes_up() {
+    const WITH_KEYBOARD: (u32, u32) = (PHONE.0, PHONE.1 - 350);
+    let (_database, replica) = service().await;
+    for number in 1..=40 {
+        replica.user("john").send("jane", &format!("message {number}")).await;
+    }
+    let browser = browser(&replica).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.takes_screen(PHONE).await;
+    jane.opens("john").await;
+    jane.sees("message 40").await;
+    let bottom = |of: &str| format!("document.querySelector('{of}').getBoundingClientRect().bottom");
+    let (newest, place) = (bottom("#log > :last-child"), bottom("#messages"));
+    let is_at_end = format!("{newest} <= {place} && {place} < innerHeight");
+    jane.until(&is_at_end).await;
+    jane.takes_screen(WITH_KEYBOARD).await;
+    jane.until(&format!("innerHeight === {} && {is_at_end}", WITH_KEYBOARD.1)).await;
+
+    // Who reads what is older is left alone.
+    jane.takes_screen(PHONE).await;
+    jane.until(&format!("innerHeight === {} && {is_at_end}", PHONE.1)).await;
+    jane.run("document.querySelector('#messages').scrollTop = 300").await;
+    jane.until("!document.querySelector('#to-end').hidden").await;
+    jane.takes_screen(WITH_KEYBOARD).await;
+    jane.until(&format!("{place} < {}", WITH_KEYBOARD.1)).await;
+    assert_eq!(jane.run("return document.querySelector('#messages').scrollTop").await, 300);
 }
 
 #[tokio::test(flavor = "multi_thread")]
