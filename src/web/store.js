@@ -99,13 +99,19 @@ class Store {
 
   // Conversations.
 
-  /** All of them with the number of their unread messages, the newest on top. */
+  /**
+   * All of them with the number of their unread messages, the newest on top: by the last message, or by what
+   * waits to be sent as long as that is there.
+   */
   conversations() {
-    return this.#read(async ({ conversations, messages }) => {
+    return this.#read(async ({ conversations, messages, outbox }) => {
       const unread = messages.index("unread");
+      const pending = await result(outbox.getAll());
       const counted = (await result(conversations.getAll())).map(async (conversation) => {
         const count = await result(unread.count(IDBKeyRange.only([conversation.key, 1])));
-        return { ...conversation, unread: count };
+        const last = pending.findLast((item) => item.conversation === conversation.key);
+        const at = Math.max(conversation.at, last ? Date.parse(last.created) : 0);
+        return { ...conversation, at, unread: count };
       });
       return (await Promise.all(counted)).sort((a, b) => b.at - a.at);
     });
@@ -147,7 +153,7 @@ class Store {
     return this.#write(async ({ conversations, outbox }) => {
       const at = new Date().toISOString();
       const held = await conversation({ conversations }, item.conversation, at);
-      await result(conversations.put({ ...held, at: Date.now() }));
+      await result(conversations.put(held));
       await result(outbox.add({ ...item, created: at }));
     });
   }

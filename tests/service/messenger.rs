@@ -280,6 +280,26 @@ async fn what_the_service_refuses_says_why_and_holds_nothing_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_goes_back_to_its_place_when_what_was_refused_is_discarded() {
+    let (_database, replica) = service().await;
+    let elsewhere = replica.user("jane");
+    elsewhere.send("john", "hello").await;
+    elsewhere.send("tom", "hello").await;
+    elsewhere.chat("Festival", &[]).await;
+    let browser = browser(&replica).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.lists(&["Festival", "tom", "john"]).await;
+    jane.opens("john").await;
+    jane.presses("Attach files").await;
+    jane.presses_keys("not/an/id").await;
+    jane.writes("never sent").await;
+    jane.until("document.querySelector('.refusal')").await;
+    jane.lists(&["john", "Festival", "tom"]).await;
+    jane.presses("Discard").await;
+    jane.lists(&["Festival", "tom", "john"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_keyboard_alone_is_enough() {
     let (_database, replica) = service().await;
     let browser = browser(&replica).await;
