@@ -84,6 +84,22 @@ async fn a_text_from_right_to_left_shows_its_beginning_in_every_preview() {
     assert_eq!(browser.errors().await, [""; 0]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_of_a_text_from_right_to_left_begin_at_the_right() {
+    let (_database, replica) = service().await;
+    replica.user("jane").send("john", &format!("שלום\n{HEBREW}")).await;
+    let browser = Browser::open(&replica.base).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    john.opens("jane").await;
+    john.until("document.querySelector('#log .text')").await;
+    let script = format!(
+        "{LOOK} const of = document.querySelector('#log .text');
+         const [short, long] = [place(of, 'שלום', false), place(of, 'בראשית', false)];
+         return short.bottom <= long.top + 1 && Math.abs(short.right - long.right) < 1;"
+    );
+    assert_eq!(john.run(&script).await, true);
+}
+
 /// Whether a word of the page's own reads from left to right, behind everything that a name holds.
 async fn stands_behind(person: &Person<'_>, xpath: &str, name: &str, word: &str) -> Value {
     let (xpath, name, word) = (Value::from(xpath), Value::from(name), Value::from(word));
