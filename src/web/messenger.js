@@ -98,6 +98,7 @@ export class Messenger {
     this.#isCurrent = state === "current";
     document.body.dataset.state = state;
     if ($("state").textContent !== STATES[state]) $("state").textContent = STATES[state];
+    if (this.#open) this.#showHeader();
     if (!this.#isCurrent) return;
     this.#outbox.wake();
     this.#chats.refresh();
@@ -158,7 +159,9 @@ export class Messenger {
     $("title-avatar").replaceChildren(avatar(name, isChat(this.#open)));
     const members = count === 1 ? "1 member" : `${count ?? "…"} members`;
     const ofChat = conversation.isGone ? "You are no longer a member" : members;
-    $("subtitle").textContent = isChat(this.#open) ? ofChat : "Personal conversation";
+    const kind = isChat(this.#open) ? ofChat : "Personal conversation";
+    // On a phone the line that says so is not there while a conversation is open.
+    $("subtitle").textContent = document.body.dataset.state === "offline" ? "Offline" : kind;
     $("details").hidden = !conversation.chat || conversation.isGone;
     $("composer").hidden = Boolean(conversation.isGone);
   }

@@ -1,7 +1,8 @@
 //! The web client while the service dies under it: nothing is lost and nothing doubled.
 
 use crate::support::{
-    Browser, Client, Cut, Database, Person, Proxy, Replica, Settings, eventually, open_lane, service,
+    Browser, Client, Cut, Database, PHONE, Person, Proxy, Replica, Settings, eventually, open_lane,
+    service,
 };
 
 async fn texts_between(jane: &Client) -> Vec<String> {
@@ -53,6 +54,24 @@ async fn nothing_is_lost_or_doubled_when_the_service_is_killed_while_both_write(
         let wrote: Vec<_> = written.iter().filter(by(name)).collect();
         assert_eq!(sent, wrote, "each once, in the order of writing");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_conversation_says_on_a_phone_that_the_service_is_away() {
+    let (database, replica) = service().await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.takes_screen(PHONE).await;
+    jane.begins_with("john").await;
+    let says = |words: &str| {
+        format!("document.querySelector('#conversation header').innerText.includes('{words}')")
+    };
+    jane.until(&says("Personal conversation")).await;
+    let base = replica.base.clone();
+    drop(replica);
+    jane.until(&says("Offline")).await;
+    let _replica = Replica::start_again_at(&base, &database, Settings::default()).await;
+    jane.until(&says("Personal conversation")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
