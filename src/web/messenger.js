@@ -102,7 +102,8 @@ export class Messenger {
     if (!this.#isCurrent) return;
     this.#outbox.wake();
     this.#chats.refresh();
-    this.#look();
+    // Only a current copy tells that a chat is not the user's.
+    this.#refresh();
   }
 
   #onChange(messages) {
@@ -180,7 +181,7 @@ export class Messenger {
     $("nothing-open").hidden = Boolean(key);
     if (key === this.#open) return;
     this.#open = key;
-    $("left").replaceChildren();
+    this.#tellLeft();
     if (!key) {
       this.#thread.close();
       return this.#refresh();
@@ -193,11 +194,18 @@ export class Messenger {
     await this.#refresh();
   }
 
-  /** Closes a chat that is not the user's any more, and says so. */
+  /** Closes a chat that is not the user's, or not any more, and says so. */
   #close(chat) {
     history.replaceState(null, "", "#/");
     this.#route();
-    if (chat) $("left").replaceChildren("You are no longer a member of “", isolated(nameOf(chat)), "”.");
+    if (chat) this.#tellLeft("You are no longer a member of “", isolated(nameOf(chat)), "”.");
+    else this.#tellLeft("There is no such chat, or you are not a member of it.");
+  }
+
+  /** Says why nothing is open: in the empty pane and, for a phone, above the list. */
+  #tellLeft(...words) {
+    $("left").replaceChildren(...words);
+    $("left-above").replaceChildren(...$("left").cloneNode(true).childNodes);
   }
 
   async #send(key, content) {

@@ -171,6 +171,40 @@ async fn what_waits_for_a_chat_that_one_is_removed_from_is_kept_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_is_not_the_readers_says_so_wherever_the_reader_is_then() {
+    let (_database, replica) = service().await;
+    let jane = replica.user("jane");
+    let chat = jane.chat("Festival", &["john"]).await;
+    let browser = browser(&replica).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    john.takes_screen(PHONE).await;
+    john.opens("Festival").await;
+    let member = format!("/chats/{chat}/members/john");
+    jane.ask(reqwest::Method::DELETE, &member, None).await.expect(204);
+    // Only what can be seen is a text in this sense.
+    let says = |place: &str, words: &str| {
+        format!("document.querySelector('{place}').innerText.includes('{words}')")
+    };
+    john.until(&says("nav", "You are no longer a member of “Festival”.")).await;
+
+    john.run("location.hash = '#/chats/999'").await;
+    john.until(&says("nav", "There is no such chat")).await;
+    // The same for an address that the page begins with.
+    john.run("history.replaceState(null, '', '#/chats/999')").await;
+    john.reloads().await;
+    john.until(&says("nav", "There is no such chat")).await;
+    john.begins_with("jane").await;
+    john.run("history.back()").await;
+    john.until("document.body.dataset.view === 'list'").await;
+    assert_eq!(john.run(&format!("return {}", says("nav", "no such chat"))).await, false);
+
+    let tom = Person::sign_in(&browser, &replica.base, "tom").await;
+    tom.run("location.hash = '#/chats/999'").await;
+    tom.until(&says(".conversation-pane", "There is no such chat")).await;
+    assert_eq!(tom.run(&format!("return {}", says("nav", "no such chat"))).await, false, "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_member_scrolls_back_to_the_beginning_of_a_chat() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
