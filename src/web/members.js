@@ -43,7 +43,7 @@ export class ChatDialog {
       this.#error,
       element("div", { class: "choices" },
         element("button", { type: "button", class: "danger", onclick: () => this.#leave(close) }, "Leave"),
-        element("button", { type: "button", class: "primary", onclick: () => close() }, "Done")),
+        element("button", { type: "button", class: "primary", autofocus: true, onclick: () => close() }, "Done")),
     ]);
   }
 

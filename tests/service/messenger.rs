@@ -171,6 +171,21 @@ async fn what_waits_for_a_chat_that_one_is_removed_from_is_kept_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_enter_key_does_no_harm_in_the_dialog_of_a_chat() {
+    let (_database, replica) = service().await;
+    replica.user("jane").chat("Festival", &["john"]).await;
+    let browser = browser(&replica).await;
+    for name in ["jane", "john"] {
+        let person = Person::sign_in(&browser, &replica.base, name).await;
+        person.opens("Festival").await;
+        person.presses("Name and members").await;
+        person.until("document.activeElement.textContent === 'Done'").await;
+        person.presses_keys("\n").await;
+        person.until("!document.querySelector('dialog')").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_chat_that_is_not_the_readers_says_so_wherever_the_reader_is_then() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
