@@ -4,7 +4,7 @@ import { Changes } from "./changes.js";
 import { Chats } from "./chats.js";
 import { Composer } from "./composer.js";
 import { askFor, chooseText, confirmed, confirmRemoval } from "./dialogs.js";
-import { $, isolated } from "./dom.js";
+import { $, element, isolated } from "./dom.js";
 import { ChatDialog, createChat } from "./members.js";
 import { Outbox } from "./outbox.js";
 import { Reading } from "./reading.js";
@@ -52,7 +52,7 @@ export class Messenger {
   }
 
   async #begin(token) {
-    $("me").replaceChildren(avatar(this.#user), this.#user);
+    $("me").replaceChildren(avatar(this.#user), element("span", { class: "preview" }, this.#user));
     this.#connectButtons();
     this.#store.watch((messages) => this.#onChange(messages));
     await this.#refresh();
