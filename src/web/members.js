@@ -89,8 +89,9 @@ export class ChatDialog {
   }
 
   async #leave(close) {
+    const name = element("strong", {}, isolated(this.#chat.name));
     const text = "You will not read it any more, and your copy of its messages is deleted.";
-    if (!(await confirmed(["Leave “", isolated(this.#chat.name), "”?"], text, "Leave"))) return;
+    if (!(await confirmed("Leave the chat?", [name, element("br"), text], "Leave"))) return;
     if (await this.#attempt(() => this.#call("DELETE", this.#path(this.#user)))) close();
   }
 
