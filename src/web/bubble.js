@@ -64,9 +64,13 @@ function body({ deleted, text, files }) {
 
 function quote(quoted, user, on) {
   const who = quoted.from === user ? "You" : (quoted.from ?? "");
-  return element("button", { type: "button", class: "quote", onclick: () => on.show(quoted) },
+  const content = [
     element("strong", {}, quoted.deleted ? "" : who),
-    element("span", { class: "preview", dir: "auto" }, gist(quoted)));
+    element("span", { class: "preview", dir: "auto" }, gist(quoted)),
+  ];
+  // What the conversation does not show is nothing to go to.
+  if (!quoted.id) return element("div", { class: "quote" }, content);
+  return element("button", { type: "button", class: "quote", onclick: () => on.show(quoted) }, content);
 }
 
 function meta({ created, edited, deleted, read }, isMine, inChat) {

@@ -131,13 +131,16 @@ export class Thread {
     })]);
   }
 
+  /** The messages that these answer, by their ids. */
   async #quoted(messages) {
+    // Of a conversation with a person the copy has all but what was deleted before it was held.
+    const missing = (id) => (isChat(this.#key) ? { id, text: "An earlier message" } : { deleted: true });
     const known = new Map(messages.map((message) => [message.id, message]));
     const quoted = new Map();
     for (const { replyTo } of messages) {
       if (replyTo && !quoted.has(replyTo)) {
         const held = known.get(replyTo) ?? (await this.#store.message(replyTo));
-        quoted.set(replyTo, held ?? { id: replyTo, text: "An earlier message" });
+        quoted.set(replyTo, held ?? missing(replyTo));
       }
     }
     return quoted;

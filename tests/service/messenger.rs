@@ -306,6 +306,21 @@ async fn whoever_edits_what_was_edited_meanwhile_sees_both_and_chooses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_what_was_deleted_before_says_so_and_leads_nowhere() {
+    let (_database, replica) = service().await;
+    let jane = replica.user("jane");
+    let sent = jane.send("john", "never seen").await;
+    let answer = json!({ "to": "john", "text": "an answer", "replyTo": sent["id"] });
+    jane.post(answer).await.expect(201);
+    jane.delete(&sent["id"], &sent["timestamp"]).await.expect(200);
+    let browser = browser(&replica).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    john.opens("jane").await;
+    john.sees_all(&["an answer"]).await;
+    john.until("document.querySelector('div.quote')?.textContent === 'Deleted message'").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_service_refuses_says_why_and_holds_nothing_up() {
     let (_database, replica) = service().await;
     let browser = browser(&replica).await;
