@@ -22,7 +22,7 @@ const STATES = {
 };
 
 export class Messenger {
-  #user; #store; #call; #outbox; #changes; #chats; #thread; #composer; #reading; #onSignedOut;
+  #user; #store; #call; #outbox; #changes; #chats; #thread; #composer; #reading; #search; #onSignedOut;
   #ending = new AbortController();
   #open = null; #conversations = []; #isCurrent = false; #refreshing = null; #shown = Promise.resolve();
 
@@ -71,7 +71,7 @@ export class Messenger {
       await this.#go(key);
       await this.#thread.show(message);
     };
-    new Search({ call, user, nameFor, onOpen });
+    this.#search = new Search({ call, user, nameFor, onOpen });
     $("new-message").addEventListener("click", () => this.#newMessage());
     $("new-chat").addEventListener("click", () => this.#newChat());
     $("details").addEventListener("click", () => this.#showDetails());
@@ -102,6 +102,7 @@ export class Messenger {
     if (!this.#isCurrent) return;
     this.#outbox.wake();
     this.#chats.refresh();
+    this.#search.retry();
     // Only a current copy tells that a chat is not the user's.
     this.#refresh();
   }

@@ -6,7 +6,7 @@ const PATIENCE_MS = 250;
 
 /** `nameFor(key)` names a conversation, `onOpen(key, message)` shows what was chosen. */
 export class Search {
-  #call; #user; #nameFor; #onOpen; #timer; #latest = 0;
+  #call; #user; #nameFor; #onOpen; #timer; #latest = 0; #hasFailed = false;
 
   constructor({ call, user, nameFor, onOpen }) {
     [this.#call, this.#user, this.#nameFor, this.#onOpen] = [call, user, nameFor, onOpen];
@@ -21,16 +21,24 @@ export class Search {
     });
   }
 
+  /** The service is back: what could not be searched for is searched for again. */
+  retry() {
+    if (this.#hasFailed) this.#search($("search").value.trim());
+  }
+
   async #search(query, before) {
     // Only the answer to what was asked last counts.
     const turn = ++this.#latest;
+    this.#hasFailed = false;
     if (!query) return this.#show(false);
     const words = new URLSearchParams({ q: query, limit: 20, ...(before && { before }) });
     try {
       const page = await this.#call("GET", `/messages/search?${words}`);
       if (turn === this.#latest) this.#fill(page, query, before);
     } catch (problem) {
-      if (turn === this.#latest) this.#tell(problem.status === 422 ? "Type a word to search for." : problem.words);
+      if (turn !== this.#latest) return;
+      this.#hasFailed = problem.isTemporary;
+      this.#tell(problem.status === 422 ? "Type a word to search for." : problem.words);
     }
   }
 

@@ -75,6 +75,24 @@ async fn an_open_conversation_says_on_a_phone_that_the_service_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_searched_for_while_the_service_was_away_is_found_when_it_is_back() {
+    let (database, replica) = service().await;
+    replica.user("john").send("jane", "a needle").await;
+    database.until_indexed().await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    let base = replica.base.clone();
+    drop(replica);
+    jane.is_told("Offline").await;
+    jane.click("//input[@aria-label='Search messages']").await;
+    jane.presses_keys("needle").await;
+    jane.until("document.querySelector('#search-status').textContent.includes('cannot be reached')")
+        .await;
+    let _replica = Replica::start_again_at(&base, &database, Settings::default()).await;
+    jane.until("document.querySelectorAll('#hits .hit').length === 1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reload_loses_nothing_that_was_not_sent_yet() {
     let (database, replica) = service().await;
     let browser = Browser::open(&replica.base).await;
