@@ -26,6 +26,7 @@ export function createChat(call) {
 export class ChatDialog {
   #call; #place; #chat; #user; #onChange;
   #members = element("ul", { class: "members" });
+  #loading = element("p", { role: "status" }, "Loading…");
   #error = element("p", { class: "error", role: "alert" });
 
   constructor(call, { key, chat }, user, onChange) {
@@ -34,10 +35,11 @@ export class ChatDialog {
 
   show() {
     const isOwner = this.#chat.owner === this.#user;
-    this.#attempt(() => this.#list());
+    this.#load();
     return showDialog(isolated(this.#chat.name), (close) => [
       isOwner && oneField("Name", "Rename", this.#chat.name, (name) => this.#attempt(() => this.#rename(name)), true),
       element("h3", {}, "Members"),
+      this.#loading,
       this.#members,
       isOwner && oneField("Add members", "Add", "", (list) => this.#attempt(() => this.#add(list))),
       this.#error,
@@ -100,8 +102,19 @@ export class ChatDialog {
     this.#onChange(this.#chat);
   }
 
+  /** Where the members are going to be, it says how that goes. */
+  async #load() {
+    try {
+      await this.#list();
+    } catch (problem) {
+      this.#loading.textContent = problem.words ?? problem.message;
+      this.#loading.className = "error";
+    }
+  }
+
   async #list() {
     const held = await membersOf(this.#call, this.#place);
+    this.#loading.remove();
     this.#members.replaceChildren(...held.map((member) => this.#row(member)));
   }
 

@@ -186,6 +186,27 @@ async fn the_enter_key_does_no_harm_in_the_dialog_of_a_chat() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_place_of_the_members_says_why_they_are_not_there() {
+    let (_database, mut replica) = service().await;
+    replica.user("jane").chat("Festival", &["john"]).await;
+    let browser = browser(&replica).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.opens("Festival").await;
+    let place = "document.querySelector('dialog h3').nextElementSibling";
+    replica.freeze();
+    jane.presses("Name and members").await;
+    jane.until(&format!("{place}.textContent === 'Loading…'")).await;
+    replica.thaw();
+    jane.until(&format!("{place}.children.length === 2")).await;
+    jane.presses("Done").await;
+
+    replica.kill();
+    jane.is_told("Offline").await;
+    jane.presses("Name and members").await;
+    jane.until(&format!("{place}.textContent === 'The service cannot be reached.'")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_chat_that_is_not_the_readers_says_so_wherever_the_reader_is_then() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
