@@ -17,7 +17,7 @@ export class Thread {
    */
   #call; #store; #user; #on;
   #key = null; #conversation; #oldest; #newFrom; #isComplete = false; #going = null;
-  #begun = 0; #shown = 0; #isAtEnd = true;
+  #begun = 0; #shown = 0; #isAtEnd = true; #height = 0;
 
   constructor({ call, store, user, on }) {
     this.#call = call;
@@ -72,6 +72,7 @@ export class Thread {
 
   toEnd() {
     $("messages").scrollTop = $("messages").scrollHeight;
+    this.#isAtEnd = true;
   }
 
   /** Goes back to a message, however far, and points it out. */
@@ -148,11 +149,13 @@ export class Thread {
 
   #onResize() {
     if (this.#isAtEnd) this.toEnd();
+    this.#height = $("messages").clientHeight;
     this.#onScroll();
   }
 
   #onScroll() {
-    this.#isAtEnd = isAtEnd();
+    // A scroll may be told of after the place has got smaller, and before that is told of.
+    if ($("messages").clientHeight === this.#height) this.#isAtEnd = isAtEnd();
     $("to-end").hidden = this.#isAtEnd;
     if ($("messages").scrollTop < NEAR) this.#fill();
   }
