@@ -107,9 +107,21 @@ struct Intake<Q, A> {
 pub fn queue<Q, A>(limits: Limits) -> (Queue<Q, A>, Batches<Q, A>) {
     let (sender, receiver) = mpsc::channel(limits.waiting_max);
     let meters = Meters::new(limits.name);
-    let intake = Intake { receiver, held: None, limits, meters: meters.clone() };
+    let intake = Intake {
+        receiver,
+        held: None,
+        limits,
+        meters: meters.clone(),
+    };
     let intake = Arc::new(Mutex::new(intake));
-    (Queue { sender, limits, meters }, Batches { intake })
+    (
+        Queue {
+            sender,
+            limits,
+            meters,
+        },
+        Batches { intake },
+    )
 }
 
 impl<Q, A> Queue<Q, A> {
@@ -120,7 +132,13 @@ impl<Q, A> Queue<Q, A> {
     pub async fn ask(&self, request: Q, weight: usize) -> Result<A, NotDone> {
         let (begin, begun) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting { request, weight, since: Instant::now(), begin, answer };
+        let waiting = Waiting {
+            request,
+            weight,
+            since: Instant::now(),
+            begin,
+            answer,
+        };
         self.sender.try_send(waiting).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotDone::Full,
             mpsc::error::TrySendError::Closed(_) => NotDone::Closed,
@@ -150,7 +168,11 @@ impl<Q, A> Queue<Q, A> {
 
 impl<Q, A> Clone for Queue<Q, A> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), limits: self.limits, meters: self.meters.clone() }
+        Self {
+            sender: self.sender.clone(),
+            limits: self.limits,
+            meters: self.meters.clone(),
+        }
     }
 }
 
@@ -182,7 +204,9 @@ impl<Q, A> Batches<Q, A> {
 
 impl<Q, A> Clone for Batches<Q, A> {
     fn clone(&self) -> Self {
-        Self { intake: Arc::clone(&self.intake) }
+        Self {
+            intake: Arc::clone(&self.intake),
+        }
     }
 }
 
@@ -229,8 +253,13 @@ impl<Q, A> Waiting<Q, A> {
     fn begin(self, meters: &Meters) -> Option<Begun<Q, A>> {
         meters.waiting.decrement(1.0);
         self.begin.send(()).ok()?;
-        meters.wait_seconds.record(self.since.elapsed().as_secs_f64());
-        Some(Begun { request: self.request, answer: self.answer })
+        meters
+            .wait_seconds
+            .record(self.since.elapsed().as_secs_f64());
+        Some(Begun {
+            request: self.request,
+            answer: self.answer,
+        })
     }
 }
 
@@ -313,7 +342,11 @@ mod tests {
         let _second = ask(&queue, 2, 1).await;
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
-        assert_eq!(requests(&batches.take().await), [2], "the first one had not begun");
+        assert_eq!(
+            requests(&batches.take().await),
+            [2],
+            "the first one had not begun"
+        );
         assert!(batches.take().await.is_empty());
         drop(queue);
         assert!(!batches.wait().await);
@@ -322,7 +355,11 @@ mod tests {
     #[tokio::test]
     async fn a_heavy_request_waits_for_the_next_batch_and_goes_alone() {
         let (queue, batches) = queue(LIMITS);
-        let _asking = [ask(&queue, 1, 6).await, ask(&queue, 2, 50).await, ask(&queue, 3, 1).await];
+        let _asking = [
+            ask(&queue, 1, 6).await,
+            ask(&queue, 2, 50).await,
+            ask(&queue, 3, 1).await,
+        ];
         assert_eq!(requests(&batches.next().await.unwrap()), [1]);
         assert_eq!(requests(&batches.next().await.unwrap()), [2]);
         assert_eq!(requests(&batches.next().await.unwrap()), [3]);
@@ -352,7 +389,10 @@ mod tests {
         let (queue, batches) = queue(LIMITS);
         let overdue = ask(&queue, 1, 1).await;
         assert_eq!(overdue.await.unwrap(), Err(NotDone::Overdue));
-        assert!(is_pending(batches.next()), "the withdrawn request was begun");
+        assert!(
+            is_pending(batches.next()),
+            "the withdrawn request was begun"
+        );
     }
 
     #[tokio::test(start_paused = true)]

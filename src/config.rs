@@ -114,11 +114,13 @@ pub struct HttpConfig {
 
 impl HttpConfig {
     pub fn held_time_max(&self) -> Duration {
-        self.held_answer_ms_max.map_or(HELD_TIME_MAX, Duration::from_millis)
+        self.held_answer_ms_max
+            .map_or(HELD_TIME_MAX, Duration::from_millis)
     }
 
     pub fn write_time_max(&self) -> Duration {
-        self.write_ms_max.map_or(WRITE_TIME_MAX, Duration::from_millis)
+        self.write_ms_max
+            .map_or(WRITE_TIME_MAX, Duration::from_millis)
     }
 }
 
@@ -230,7 +232,11 @@ pub struct CallersConfig {
     #[arg(long, env = "MESSAGES_INTROSPECTION_URL")]
     pub introspection_url: Option<EndpointUrl>,
     /// As whom to ask it (HTTP Basic).
-    #[arg(long, env = "MESSAGES_INTROSPECTION_CLIENT_ID", default_value = "messages")]
+    #[arg(
+        long,
+        env = "MESSAGES_INTROSPECTION_CLIENT_ID",
+        default_value = "messages"
+    )]
     pub introspection_client_id: String,
     #[arg(
         long,

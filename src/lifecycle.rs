@@ -94,7 +94,9 @@ impl Lifecycle {
 
     async fn stop_all(&mut self) -> Result<(), Error> {
         self.stop.cancel();
-        timeout(SHUTDOWN_TIME_MAX, self.until_all_end()).await.map_err(|_| Error::Overdue)?
+        timeout(SHUTDOWN_TIME_MAX, self.until_all_end())
+            .await
+            .map_err(|_| Error::Overdue)?
     }
 
     async fn until_told_to_stop(&mut self) -> Result<(), Error> {
@@ -145,7 +147,11 @@ mod tests {
         });
         life.spawn_on(&runtime, "panics", async { panic!("as it should") });
         assert!(matches!(life.run().await, Err(Error::Panicked(_))));
-        assert_eq!(told.await, Ok(()), "the others were told to stop, and waited for");
+        assert_eq!(
+            told.await,
+            Ok(()),
+            "the others were told to stop, and waited for"
+        );
     }
 
     #[tokio::test]
@@ -176,6 +182,9 @@ mod tests {
             }
         });
         life.spawn("waits for it", async { assert_eq!(told.await, Ok(())) });
-        assert!(matches!(life.run().await, Err(Error::EndedByItself("ends at once"))));
+        assert!(matches!(
+            life.run().await,
+            Err(Error::EndedByItself("ends at once"))
+        ));
     }
 }

@@ -1,6 +1,9 @@
 //! Who may import whom, and where the libraries stay: the rooms of the house have walls.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot read the sources has failed"
+)]
 
 use std::{
     fs,
@@ -20,9 +23,25 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("search", &["domain", "store"]),
     ("auth", &["domain", "store"]),
     ("live", &["domain", "store", "sync", "batching"]),
-    ("config", &["domain", "auth", "http", "live", "outbox", "store", "telemetry"]),
+    (
+        "config",
+        &[
+            "domain",
+            "auth",
+            "http",
+            "live",
+            "outbox",
+            "store",
+            "telemetry",
+        ],
+    ),
     ("web", &[]),
-    ("http", &["domain", "timeline", "sync", "live", "auth", "search", "store", "batching", "web"]),
+    (
+        "http",
+        &[
+            "domain", "timeline", "sync", "live", "auth", "search", "store", "batching", "web",
+        ],
+    ),
 ];
 
 /// Each library with the places that may name it.
@@ -46,11 +65,19 @@ fn sources() -> Vec<(String, String)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { sources.push(path) }
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                sources.push(path)
+            }
         }
     }
     let named = |path: PathBuf| {
-        let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        let name = path
+            .strip_prefix(&root)
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         (name, fs::read_to_string(path).unwrap())
     };
     sources.into_iter().map(named).collect()
@@ -58,7 +85,8 @@ fn sources() -> Vec<(String, String)> {
 
 /// The lines of code, without comments.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter(|line| !line.trim_start().starts_with("//"))
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
 }
 
 /// The modules named after `crate::`, one or several in braces over lines.
@@ -96,7 +124,9 @@ fn names_at_depth_one(list: &str) -> Vec<String> {
 }
 
 fn leading_name(path: &str) -> String {
-    path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    path.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 #[test]
@@ -105,12 +135,18 @@ fn modules_import_only_what_they_may() {
     for (name, text) in sources() {
         let module = name.split(['/', '.']).next().unwrap();
         let Some((_, allowed)) = MAY_IMPORT.iter().find(|(known, _)| *known == module) else {
-            assert!(["lib", "main", "app"].contains(&module), "{name} is of no known module");
+            assert!(
+                ["lib", "main", "app"].contains(&module),
+                "{name} is of no known module"
+            );
             continue;
         };
         for import in imports(&text) {
             checked += 1;
-            assert!(import == module || allowed.contains(&import.as_str()), "{name} imports {import}");
+            assert!(
+                import == module || allowed.contains(&import.as_str()),
+                "{name} imports {import}"
+            );
         }
     }
     assert!(checked > 30, "the imports are found");
@@ -123,7 +159,8 @@ fn libraries_stay_in_their_rooms() {
             let is_named = code(&text).any(|line| {
                 line.match_indices(library).any(|(at, _)| {
                     let before = line[..at].chars().next_back();
-                    let is_whole = before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':');
+                    let is_whole =
+                        before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':');
                     is_whole && line[at + library.len()..].starts_with("::")
                 })
             });

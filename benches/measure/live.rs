@@ -39,17 +39,36 @@ struct Told {
 
 pub async fn measure(service: Arc<Service>) {
     // Everything that is set up once is set up before memory is measured.
-    measure_sends(&service, "warm-up", 1, |_| "warm".to_owned(), Told::default(), 200).await;
+    measure_sends(
+        &service,
+        "warm-up",
+        1,
+        |_| "warm".to_owned(),
+        Told::default(),
+        200,
+    )
+    .await;
     let before = service.resident_bytes();
     let (idle, crowd) = open_streams(&service, "crowd").await;
     let grown = service.resident_bytes().saturating_sub(before);
-    println!("memory of a stream, {STREAMS} idle: {:.1} KiB", grown as f64 / STREAMS as f64 / 1024.0);
+    println!(
+        "memory of a stream, {STREAMS} idle: {:.1} KiB",
+        grown as f64 / STREAMS as f64 / 1024.0
+    );
 
     let told = Told::default();
     let mut watch = JoinSet::new();
     open_stream(&service, "watcher", told.clone(), &mut watch).await;
     let to_watcher = |_| "watcher".to_owned();
-    measure_sends(&service, "1 sender, 1,000 idle streams", 1, to_watcher, told, 0).await;
+    measure_sends(
+        &service,
+        "1 sender, 1,000 idle streams",
+        1,
+        to_watcher,
+        told,
+        0,
+    )
+    .await;
 
     for rate in [2000, 10_000] {
         let name = format!("{rate} sends/s to 1,000 streams");
@@ -64,7 +83,13 @@ pub async fn measure(service: Arc<Service>) {
 async fn open_streams(service: &Arc<Service>, crowd: &str) -> (Told, JoinSet<()>) {
     let (told, mut streams) = (Told::default(), JoinSet::new());
     for number in 0..STREAMS {
-        open_stream(service, &format!("{crowd}-{number}"), told.clone(), &mut streams).await;
+        open_stream(
+            service,
+            &format!("{crowd}-{number}"),
+            told.clone(),
+            &mut streams,
+        )
+        .await;
     }
     (told, streams)
 }
@@ -81,12 +106,19 @@ async fn open_stream(service: &Arc<Service>, user: &str, told: Told, streams: &m
     let mut line = String::new();
     while line.trim_end() != "event: current" {
         line.clear();
-        assert!(connection.read_line(&mut line).await.unwrap() > 0, "the stream is open");
+        assert!(
+            connection.read_line(&mut line).await.unwrap() > 0,
+            "the stream is open"
+        );
     }
     told.open.fetch_add(1, Ordering::Relaxed);
     streams.spawn(async move {
         let mut line = Vec::new();
-        while connection.read_until(b'\n', &mut line).await.is_ok_and(|length| length > 0) {
+        while connection
+            .read_until(b'\n', &mut line)
+            .await
+            .is_ok_and(|length| length > 0)
+        {
             if let Some(id) = line.strip_prefix(b"id: ") {
                 let id = std::str::from_utf8(id).unwrap().trim_end().parse().unwrap();
                 told.arrivals.lock().unwrap().push((id, now()));
@@ -148,7 +180,8 @@ async fn measure_sends(
 
 /// The timestamp of a message, and when it was created.
 fn created(sent: &Sent) -> (i64, Microseconds) {
-    let created = OffsetDateTime::parse(sent.message["created"].as_str().unwrap(), &Rfc3339).unwrap();
+    let created =
+        OffsetDateTime::parse(sent.message["created"].as_str().unwrap(), &Rfc3339).unwrap();
     let created = i64::try_from(created.unix_timestamp_nanos() / 1000).unwrap();
     (sent.message["timestamp"].as_i64().unwrap(), created)
 }
@@ -160,5 +193,11 @@ impl Told {
 }
 
 fn now() -> Microseconds {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()).unwrap()
+    i64::try_from(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_micros(),
+    )
+    .unwrap()
 }

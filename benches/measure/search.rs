@@ -27,7 +27,9 @@ const STOP_INDEXER: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activi
 const INDEXER: &str = "7305808869231650170";
 
 pub async fn measure(service: Arc<Service>) {
-    let mut database = PgConnection::connect(&setting("DATABASE_URL")).await.unwrap();
+    let mut database = PgConnection::connect(&setting("DATABASE_URL"))
+        .await
+        .unwrap();
     let (begun, count) = (Instant::now(), pending(&mut database).await);
     until_indexed(&mut database).await;
     let rate = count as f64 / begun.elapsed().as_secs_f64();
@@ -40,7 +42,10 @@ pub async fn measure(service: Arc<Service>) {
 
 /// How soon every kind of query is answered in every place.
 async fn latencies(service: &Service, database: &mut PgConnection) {
-    println!("{:44} {:>8} {:>8} {:>8}  {:>5}", "search", "p50 ms", "p99 ms", "max ms", "hits");
+    println!(
+        "{:44} {:>8} {:>8} {:>8}  {:>5}",
+        "search", "p50 ms", "p99 ms", "max ms", "hits"
+    );
     for (place, user, path) in [
         ("a user with few messages", "light", "/messages"),
         ("a user with many", "heavy", "/messages"),
@@ -61,9 +66,14 @@ async fn latencies(service: &Service, database: &mut PgConnection) {
             for query in &queries {
                 let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
                 let begun = Instant::now();
-                let page =
-                    call(&mut connection, "GET", &format!("{path}/search?q={encoded}"), &token, "")
-                        .await;
+                let page = call(
+                    &mut connection,
+                    "GET",
+                    &format!("{path}/search?q={encoded}"),
+                    &token,
+                    "",
+                )
+                .await;
                 taken.push(begun.elapsed());
                 hits += page["hits"].as_array().unwrap().len();
             }
@@ -101,27 +111,46 @@ async fn queries(database: &mut PgConnection, kind: &str, place: &str, user: &st
     let sql = match kind {
         "rare word" => word("word", "rank BETWEEN 5000 AND 19999 AND length(word) > 4"),
         "common word" => word("word", "rank BETWEEN 1 AND 20"),
-        "beginning" => word("left(word, 4)", "rank BETWEEN 1 AND 2000 AND length(word) > 4"),
+        "beginning" => word(
+            "left(word, 4)",
+            "rank BETWEEN 1 AND 2000 AND length(word) > 4",
+        ),
         "short beginning" => word("left(word, 2)", "rank BETWEEN 1 AND 2000"),
-        "phrase" => {
-            text("~", r#"'"' || split_part(text, ' ', 2) || ' ' || split_part(text, ' ', 3) || '"'"#)
-        }
+        "phrase" => text(
+            "~",
+            r#"'"' || split_part(text, ' ', 2) || ' ' || split_part(text, ' ', 3) || '"'"#,
+        ),
         "2 characters" => text("!~", "substr(text, 3, 2)"),
         "4 characters" => text("!~", "substr(text, 3, 4)"),
         other => panic!("{other} is no kind of query"),
     };
-    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(database).await.unwrap()
+    sqlx::query_scalar(AssertSqlSafe(sql))
+        .fetch_all(database)
+        .await
+        .unwrap()
 }
 
 /// What the indexer costs those who send, and how far it is behind meanwhile.
 async fn sends(service: &Arc<Service>, database: &mut PgConnection) {
-    for round in ["warm-up", "with the indexer", "without it", "with the indexer", "without it"] {
+    for round in [
+        "warm-up",
+        "with the indexer",
+        "without it",
+        "with the indexer",
+        "without it",
+    ] {
         let mut lock = None;
         if round == "without it" {
             // Whoever holds the lock is the indexer; this one does nothing.
-            let mut connection = PgConnection::connect(&setting("DATABASE_URL")).await.unwrap();
+            let mut connection = PgConnection::connect(&setting("DATABASE_URL"))
+                .await
+                .unwrap();
             execute(database, STOP_INDEXER).await;
-            execute(&mut connection, &format!("SELECT pg_advisory_lock({INDEXER})")).await;
+            execute(
+                &mut connection,
+                &format!("SELECT pg_advisory_lock({INDEXER})"),
+            )
+            .await;
             lock = Some(connection);
         }
         execute(database, "CHECKPOINT").await;
@@ -155,8 +184,9 @@ async fn sends(service: &Arc<Service>, database: &mut PgConnection) {
 
 /// A message of 14 words.
 fn message(turn: usize) -> (String, String) {
-    let words: Vec<_> =
-        (0..14).map(|index| format!("{:x}", (turn * 31 + index * 7919) % 20_000)).collect();
+    let words: Vec<_> = (0..14)
+        .map(|index| format!("{:x}", (turn * 31 + index * 7919) % 20_000))
+        .collect();
     (format!("user-{}", turn % 1000), words.join(" "))
 }
 
@@ -167,9 +197,15 @@ async fn until_indexed(database: &mut PgConnection) {
 }
 
 async fn pending(database: &mut PgConnection) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM search_pending").fetch_one(database).await.unwrap()
+    sqlx::query_scalar("SELECT count(*) FROM search_pending")
+        .fetch_one(database)
+        .await
+        .unwrap()
 }
 
 async fn execute(database: &mut PgConnection, sql: &str) {
-    sqlx::query(AssertSqlSafe(sql.to_owned())).execute(database).await.unwrap();
+    sqlx::query(AssertSqlSafe(sql.to_owned()))
+        .execute(database)
+        .await
+        .unwrap();
 }

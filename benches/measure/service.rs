@@ -46,7 +46,10 @@ impl Service {
 
     pub fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
@@ -54,8 +57,12 @@ impl Service {
     pub fn cpu_seconds(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap();
         let (_, fields) = stat.rsplit_once(") ").unwrap();
-        let ticks: Vec<_> =
-            fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().unwrap()).collect();
+        let ticks: Vec<_> = fields
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<f64>().unwrap())
+            .collect();
         (ticks[0] + ticks[1]) / 100.0
     }
 
@@ -70,8 +77,9 @@ impl Service {
     ) -> Vec<Sent> {
         let mut connection = self.connect().await;
         let token = token(&format!("sender-{number}"));
-        let share =
-            |pause: Duration| pause * u32::try_from(number).unwrap() / u32::try_from(senders).unwrap();
+        let share = |pause: Duration| {
+            pause * u32::try_from(number).unwrap() / u32::try_from(senders).unwrap()
+        };
         let mut ticks = pause.map(|pause| interval_at(Instant::now() + share(pause), pause));
         if let Some(ticks) = &mut ticks {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -90,7 +98,10 @@ impl Service {
             turn += senders;
             let body = format!(r#"{{"to":"{to}","text":"{text}"}}"#);
             let message = call(&mut connection, "POST", "/messages", &token, &body).await;
-            sent.push(Sent { message, latency: due.elapsed() });
+            sent.push(Sent {
+                message,
+                latency: due.elapsed(),
+            });
         }
     }
 }
@@ -99,7 +110,11 @@ impl Service {
 pub fn token(user: &str) -> String {
     let signer = Signer::new(&setting("MESSAGES_SECRET").into()).unwrap();
     let expires = SystemTime::now() + Duration::from_secs(3600);
-    signer.sign(ApplicationId::DEFAULT, &UserId::parse(user).unwrap(), expires)
+    signer.sign(
+        ApplicationId::DEFAULT,
+        &UserId::parse(user).unwrap(),
+        expires,
+    )
 }
 
 pub fn setting(name: &str) -> String {

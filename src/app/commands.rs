@@ -55,7 +55,9 @@ pub async fn advance_timeline(config: &AdvanceConfig) -> Outcome {
 /// Drops the index of search, which is built anew by the running service.
 pub async fn rebuild_search(config: &DatabaseConfig) -> Outcome {
     let database = ready(config).await?;
-    let messages = database.maintain(async |connection| search::rebuild(connection).await).await?;
+    let messages = database
+        .maintain(async |connection| search::rebuild(connection).await)
+        .await?;
     println!("{messages} messages are being indexed anew");
     Ok(())
 }

@@ -61,7 +61,9 @@ impl Meter {
         metrics::gauge!("messages_notification_queue_usage").set(usage);
         store::wakeups::send_pulse(connection, usage).await?;
         let backlog = store::outbox::backlog(connection).await?;
-        let age = backlog.oldest.map_or(0.0, |oldest| (backlog.now - oldest).as_seconds_f64());
+        let age = backlog
+            .oldest
+            .map_or(0.0, |oldest| (backlog.now - oldest).as_seconds_f64());
         metrics::gauge!("messages_outbox_events").set(backlog.events as f64);
         metrics::gauge!("messages_outbox_oldest_seconds").set(age);
         let pending = store::search::count_pending(connection).await?;

@@ -37,7 +37,15 @@ pub async fn serve(config: ServeConfig) -> Outcome {
 }
 
 async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
-    let ServeConfig { database, secret, events, callers, http, limits, log: _ } = config;
+    let ServeConfig {
+        database,
+        secret,
+        events,
+        callers,
+        http,
+        limits,
+        log: _,
+    } = config;
     let address = Address::take(http.listen_addr)?;
     let metrics = telemetry::metrics()?;
     let secret = &secret.messages_secret;
@@ -54,12 +62,20 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
     spawn_indexer(life, &database, timeline.clone());
     let session = database.session(Purpose::Measuring);
     let (measured, broker_status) = (timeline.clone(), broker.clone());
-    let meter = Meter { session, timeline: measured, broker: broker_status, metrics: metrics.clone() };
+    let meter = Meter {
+        session,
+        timeline: measured,
+        broker: broker_status,
+        metrics: metrics.clone(),
+    };
     let stop = life.stop();
-    life.spawn("meter", async move { stop.run_until_cancelled(meter.run()).await.unwrap_or(()) });
+    life.spawn("meter", async move {
+        stop.run_until_cancelled(meter.run()).await.unwrap_or(())
+    });
 
     let reads = database.reads();
-    let authenticator = Authenticator::new(known_callers(callers), signer.clone(), reads.clone(), now)?;
+    let authenticator =
+        Authenticator::new(known_callers(callers), signer.clone(), reads.clone(), now)?;
     let parts = Parts {
         timeline,
         authenticator: Arc::new(authenticator),
@@ -94,7 +110,11 @@ fn spawn_workers(
     for ((sync, look), intake) in ways_in.into_iter().zip(intakes) {
         let router = http::router(Service::new(Arc::clone(&parts), sync), &config.cors_origins);
         let thread = life.start_thread("http worker")?;
-        life.spawn_on(&thread, "http worker", http::serve(intake, router, config.write_time_max()));
+        life.spawn_on(
+            &thread,
+            "http worker",
+            http::serve(intake, router, config.write_time_max()),
+        );
         life.spawn_on(&thread, "sequence reader", look);
     }
     Ok(acceptor)
@@ -127,7 +147,11 @@ fn known_callers(config: CallersConfig) -> auth::Config {
         applications: introspection_applications,
         strangers_per_second_max: introspection_strangers_max,
     });
-    auth::Config { administrator: admin_token, jwks, introspection }
+    auth::Config {
+        administrator: admin_token,
+        jwks,
+        introspection,
+    }
 }
 
 /// Starts what hears the commits of all replicas; gives what it wakes.
@@ -162,7 +186,8 @@ fn spawn_readers(
     heard: Arc<Heard>,
 ) -> Vec<WayIn> {
     let readers = Readers::new(waiting_max, heard);
-    let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(HTTP_THREADS_MAX));
+    let threads =
+        thread::available_parallelism().map_or(1, |cores| cores.get().min(HTTP_THREADS_MAX));
     let ways_in = (0..threads).map(|_| readers.way_in(database)).collect();
     for (name, task) in readers.tasks(database) {
         life.spawn(name, task);
@@ -184,7 +209,13 @@ fn spawn_publisher(
     events: EventsConfig,
     wake: Arc<Notify>,
 ) -> Broker {
-    let EventsConfig { amqp_url, amqp_exchange, amqp_routing_key, amqp_queue, amqp_queue_type } = events;
+    let EventsConfig {
+        amqp_url,
+        amqp_exchange,
+        amqp_routing_key,
+        amqp_queue,
+        amqp_queue_type,
+    } = events;
     let Some(url) = amqp_url else {
         tracing::warn!("AMQP_URL is not set: events wait in the database");
         return Broker::NotConfigured;
@@ -200,7 +231,10 @@ fn spawn_publisher(
     let session = database.session(Purpose::Publishing);
     let publisher = Publisher::new(session, config, wake, signs.clone());
     life.spawn("publisher", publisher.run(life.stop()));
-    Broker::Configured { connected: signs.connected, blocked: signs.blocked }
+    Broker::Configured {
+        connected: signs.connected,
+        blocked: signs.blocked,
+    }
 }
 
 /// Each connection takes a file descriptor, and the usual limit (1,024) is a heritage: it may be

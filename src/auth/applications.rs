@@ -50,7 +50,10 @@ impl ApplicationToken {
         rand::fill(&mut secret);
         let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
         let token = format!("{PREFIX}{}_{secret}", application.0);
-        Self { hash: hash(&token), token }
+        Self {
+            hash: hash(&token),
+            token,
+        }
     }
 }
 
@@ -59,10 +62,13 @@ pub async fn create_application(
     pool: &Pool,
     name: &Title,
 ) -> store::Result<(Application, ApplicationToken)> {
-    let id = pool.query(async |connection| store::applications::next_id(connection).await).await?;
+    let id = pool
+        .query(async |connection| store::applications::next_id(connection).await)
+        .await?;
     let token = ApplicationToken::generate(id);
-    let inserting = pool
-        .change(async |connection| store::applications::insert(connection, id, name, &token.hash).await);
+    let inserting = pool.change(async |connection| {
+        store::applications::insert(connection, id, name, &token.hash).await
+    });
     Ok((inserting.await?, token))
 }
 
@@ -110,20 +116,35 @@ struct Found {
 
 impl Applications {
     pub fn new(pool: Pool) -> Self {
-        let known = Cache::builder().max_capacity(APPLICATIONS_MAX).time_to_live(HASH_LIFETIME);
-        let existing = Cache::builder().max_capacity(APPLICATIONS_MAX).time_to_live(EXISTENCE_LIFETIME);
-        Self { pool, known: known.build(), existing: existing.build() }
+        let known = Cache::builder()
+            .max_capacity(APPLICATIONS_MAX)
+            .time_to_live(HASH_LIFETIME);
+        let existing = Cache::builder()
+            .max_capacity(APPLICATIONS_MAX)
+            .time_to_live(EXISTENCE_LIFETIME);
+        Self {
+            pool,
+            known: known.build(),
+            existing: existing.build(),
+        }
     }
 
     /// The application that a token stands for, if it looks like one of an application.
-    pub async fn identify(&self, token: &str) -> Option<Result<(ApplicationId, Fingerprint), Error>> {
+    pub async fn identify(
+        &self,
+        token: &str,
+    ) -> Option<Result<(ApplicationId, Fingerprint), Error>> {
         let (id, _) = token.strip_prefix(PREFIX)?.split_once('_')?;
         let application = ApplicationId(id.parse().ok()?);
         let verified = Box::pin(self.verify(application, &hash(token))).await;
         Some(verified.map(|fingerprint| (application, fingerprint)))
     }
 
-    async fn verify(&self, application: ApplicationId, given: &TokenHash) -> Result<Fingerprint, Error> {
+    async fn verify(
+        &self,
+        application: ApplicationId,
+        given: &TokenHash,
+    ) -> Result<Fingerprint, Error> {
         let is_given = |found: Found| found.token.is_some_and(|token| token.ct_eq(given).into());
         let known = self.known_anew(application).await;
         let mut found = known.found?;
@@ -133,7 +154,9 @@ impl Applications {
             self.forget(application).await;
             found = self.known(application).await.found?;
         }
-        is_given(found).then(|| Fingerprint::of(given)).ok_or(Error::UnknownToken)
+        is_given(found)
+            .then(|| Fingerprint::of(given))
+            .ok_or(Error::UnknownToken)
     }
 
     /// The application's present token must be the one that a fingerprint stands for.
@@ -144,7 +167,11 @@ impl Applications {
     ) -> Result<(), Error> {
         let token = self.known(application).await.found?.token;
         let is_given = token.is_some_and(|token| Fingerprint::of(&token) == *given);
-        if is_given { Ok(()) } else { Err(Error::UnknownToken) }
+        if is_given {
+            Ok(())
+        } else {
+            Err(Error::UnknownToken)
+        }
     }
 
     /// The application must exist.
@@ -179,22 +206,33 @@ impl Applications {
     }
 
     async fn known(&self, application: ApplicationId) -> Known {
-        self.known.get_with(application, self.read(application)).await
+        self.known
+            .get_with(application, self.read(application))
+            .await
     }
 
     async fn read(&self, application: ApplicationId) -> Known {
         let began = Instant::now();
-        let reading = self
-            .pool
-            .query(async |connection| store::applications::token_hash(connection, application).await);
+        let reading = self.pool.query(async |connection| {
+            store::applications::token_hash(connection, application).await
+        });
         match reading.await {
             Ok(found) => {
-                let found = Found { exists: found.is_some(), token: found.flatten() };
-                Known { found: Ok(found), read: began }
+                let found = Found {
+                    exists: found.is_some(),
+                    token: found.flatten(),
+                };
+                Known {
+                    found: Ok(found),
+                    read: began,
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "the tokens of applications cannot be read");
-                Known { found: Err(Error::DatabaseUnavailable), read: Instant::now() }
+                Known {
+                    found: Err(Error::DatabaseUnavailable),
+                    read: Instant::now(),
+                }
             }
         }
     }

@@ -34,9 +34,14 @@ mod tests {
         for value in ["https://issuer.example/keys?v=2", "http://127.0.0.1:9000"] {
             assert!(value.parse::<EndpointUrl>().is_ok(), "{value}");
         }
-        for value in
-            ["", "issuer.example/keys", "ftp://issuer.example", "https://", "http:keys", "http://a:port"]
-        {
+        for value in [
+            "",
+            "issuer.example/keys",
+            "ftp://issuer.example",
+            "https://",
+            "http:keys",
+            "http://a:port",
+        ] {
             assert_eq!(value.parse::<EndpointUrl>(), Err(BadEndpoint), "{value}");
         }
     }

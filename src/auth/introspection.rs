@@ -72,13 +72,27 @@ struct Session {
 
 impl Introspection {
     pub fn new(config: IntrospectionConfig, client: Client, clock: Clock) -> Self {
-        let answers = Cache::builder().max_capacity(ANSWERS_MAX).time_to_live(ANSWER_LIFETIME).build();
-        let known = Cache::builder().max_capacity(ANSWERS_MAX).time_to_live(ACQUAINTANCE).build();
+        let answers = Cache::builder()
+            .max_capacity(ANSWERS_MAX)
+            .time_to_live(ANSWER_LIFETIME)
+            .build();
+        let known = Cache::builder()
+            .max_capacity(ANSWERS_MAX)
+            .time_to_live(ACQUAINTANCE)
+            .build();
         let per_second = config.strangers_per_second_max;
         let quota =
             Quota::per_second(per_second).allow_burst(per_second.saturating_mul(STRANGERS_BURST));
         let strangers = RateLimiter::direct(quota);
-        Self { config, client, clock, answers, known, strangers, logged: Once::default() }
+        Self {
+            config,
+            client,
+            clock,
+            answers,
+            known,
+            strangers,
+            logged: Once::default(),
+        }
     }
 
     /// The user whose session the key is.
@@ -106,14 +120,20 @@ impl Introspection {
             return Err(Error::TooManyStrangers);
         }
         let answer = self.request(key).await.map_err(|error| {
-            tracing::warn!(error = summary(&error), "the introspection endpoint does not answer");
+            tracing::warn!(
+                error = summary(&error),
+                "the introspection endpoint does not answer"
+            );
             Error::IssuerUnavailable
         })?;
         let session = session(&answer);
         match session {
             Ok(_) => self.known.insert(hash, ()).await,
             Err(Error::UnreadableClaim(claim)) if self.logged.is_new(claim) => {
-                tracing::warn!(claim, "the introspection endpoint gives a claim that cannot be read");
+                tracing::warn!(
+                    claim,
+                    "the introspection endpoint gives a claim that cannot be read"
+                );
             }
             Err(_) => {}
         }
@@ -121,11 +141,20 @@ impl Introspection {
     }
 
     async fn request(&self, key: &str) -> Result<Map<String, Value>, reqwest::Error> {
-        let request = self.client.post(self.config.url.0.clone()).header("Accept", "application/json");
+        let request = self
+            .client
+            .post(self.config.url.0.clone())
+            .header("Accept", "application/json");
         let secret = self.config.client_secret.expose_secret();
         let request = request.basic_auth(&self.config.client_id, Some(secret));
         let form = [("token", key), ("token_type_hint", "access_token")];
-        request.form(&form).send().await?.error_for_status()?.json().await
+        request
+            .form(&form)
+            .send()
+            .await?
+            .error_for_status()?
+            .json()
+            .await
     }
 }
 

@@ -109,7 +109,12 @@ impl Jwks {
         validation.set_audience(&[&self.config.audience]);
         validation.set_required_spec_claims(&["exp", "sub", "iss", "aud"]);
         let claims: Claims = verified_claims(token, &key.decoding, &validation)?;
-        Issued::checked(&claims.sub, claims.app, time_of(claims.exp), &self.config.applications)
+        Issued::checked(
+            &claims.sub,
+            claims.app,
+            time_of(claims.exp),
+            &self.config.applications,
+        )
     }
 
     /// The key of this id; of a set of one key, that one. The set is read again where the key is
@@ -136,12 +141,17 @@ impl Jwks {
 
     /// Reads the set, unless that was tried a moment ago. Whether the keys that there are come from
     /// the last attempt. A caller who goes away does not interrupt it.
-    #[expect(clippy::disallowed_methods, reason = "it ends by itself, at the client's limit of time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it ends by itself, at the client's limit of time"
+    )]
     async fn read_again(self: &Arc<Self>, asked: OwnedMutexGuard<Attempt>) -> bool {
         if asked.at.is_some_and(|at| at.elapsed() < REFETCH_PAUSE) {
             return asked.succeeded;
         }
-        tokio::spawn(Arc::clone(self).attempt(asked)).await.unwrap_or(false)
+        tokio::spawn(Arc::clone(self).attempt(asked))
+            .await
+            .unwrap_or(false)
     }
 
     async fn attempt(self: Arc<Self>, mut asked: OwnedMutexGuard<Attempt>) -> bool {
@@ -150,7 +160,10 @@ impl Jwks {
         asked.succeeded = fetched.is_ok();
         match fetched {
             Ok(keys) => {
-                let set = KeySet { keys, read: asked.at };
+                let set = KeySet {
+                    keys,
+                    read: asked.at,
+                };
                 *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
             }
             Err(error) => {
@@ -162,7 +175,12 @@ impl Jwks {
     }
 
     async fn fetch(&self) -> Result<HashMap<Option<String>, Key>, reqwest::Error> {
-        let answer = self.client.get(self.config.url.0.clone()).send().await?.error_for_status()?;
+        let answer = self
+            .client
+            .get(self.config.url.0.clone())
+            .send()
+            .await?
+            .error_for_status()?;
         let document: Document = answer.json().await?;
         let mut keys = HashMap::new();
         for (index, jwk) in document.keys.into_iter().enumerate() {
@@ -201,16 +219,24 @@ fn usable_key(jwk: Value) -> Result<Key, &'static str> {
     }
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => Algorithm::RS256,
-        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+            Algorithm::ES256
+        }
         AlgorithmParameters::OctetKeyPair(_) => Algorithm::EdDSA,
         _ => return Err("its type or curve is not supported"),
     };
-    let declared = jwk.common.key_algorithm.map(|declared| declared.to_string());
+    let declared = jwk
+        .common
+        .key_algorithm
+        .map(|declared| declared.to_string());
     if declared.is_some_and(|declared| declared != format!("{algorithm:?}")) {
         return Err("its algorithm is not supported");
     }
     let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| "its parameters cannot be read")?;
-    Ok(Key { algorithm, decoding })
+    Ok(Key {
+        algorithm,
+        decoding,
+    })
 }
 
 impl KeySet {

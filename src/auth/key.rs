@@ -89,7 +89,9 @@ pub fn verified_claims<C: DeserializeOwned>(
 
 /// The whole seconds since 1970 (RFC 7519, NumericDate).
 pub fn numeric_date(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).expect("the clock stands after 1970").as_secs()
+    time.duration_since(UNIX_EPOCH)
+        .expect("the clock stands after 1970")
+        .as_secs()
 }
 
 /// The time of a NumericDate, which may have a fraction; one beyond all clocks is a very late one.

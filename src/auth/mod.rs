@@ -86,7 +86,11 @@ impl Issued {
             return Err(Error::BadApplication);
         }
         let user = UserId::parse(user).map_err(|_| Error::BadUser)?;
-        Ok(Self { application, user, expires })
+        Ok(Self {
+            application,
+            user,
+            expires,
+        })
     }
 }
 
@@ -166,7 +170,11 @@ impl Authenticator {
             .timeout(ISSUER_TIME_MAX)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let Config { administrator, jwks, introspection } = config;
+        let Config {
+            administrator,
+            jwks,
+            introspection,
+        } = config;
         Ok(Self {
             tokens: Verifier::new(signer, clock),
             administrator,
@@ -196,9 +204,17 @@ impl Authenticator {
 
     /// The user of whom an issuer speaks, if its application exists.
     async fn user(&self, issued: Issued) -> Result<Identity, Error> {
-        let Issued { application, user, expires } = issued;
+        let Issued {
+            application,
+            user,
+            expires,
+        } = issued;
         self.applications.require(application).await?;
-        Ok(Identity::User(application, user, Validity::Until(application, expires)))
+        Ok(Identity::User(
+            application,
+            user,
+            Validity::Until(application, expires),
+        ))
     }
 
     /// Whether what was opened under a token may stay open, apart from its time: the application exists, and

@@ -28,6 +28,11 @@ mod tests {
     fn each_fault_is_new_once_and_their_number_is_limited() {
         let once = Once::default();
         assert!(once.is_new("one") && !once.is_new("one") && once.is_new("other"));
-        assert_eq!((0..200).filter(|number| once.is_new(&number.to_string())).count(), FAULTS_MAX - 2);
+        assert_eq!(
+            (0..200)
+                .filter(|number| once.is_new(&number.to_string()))
+                .count(),
+            FAULTS_MAX - 2
+        );
     }
 }

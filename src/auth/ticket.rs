@@ -45,7 +45,10 @@ struct Claims {
 
 impl Tickets {
     pub fn new(secret: &SecretString, clock: Clock) -> Self {
-        Self { key: Key::new(&derived_key(secret, "messages: stream tickets")), clock }
+        Self {
+            key: Key::new(&derived_key(secret, "messages: stream tickets")),
+            clock,
+        }
     }
 
     /// A ticket for a user who is known by a token; it ends with the token, if that is sooner.
@@ -57,16 +60,28 @@ impl Tickets {
         };
         let exp = numeric_date(expires);
         let sub = user.as_str().to_owned();
-        let ticket = self.key.sign(&Claims { sub, app: application.0, exp, until, token });
-        Ticket { ticket, expires: time_of(exp as f64) }
+        let ticket = self.key.sign(&Claims {
+            sub,
+            app: application.0,
+            exp,
+            until,
+            token,
+        });
+        Ticket {
+            ticket,
+            expires: time_of(exp as f64),
+        }
     }
 
     /// The user for whom the ticket was given.
     pub fn take(&self, ticket: &str) -> Result<Identity, Error> {
-        let claims = self.key.verify::<Claims>(ticket).map_err(|error| match error {
-            Error::Expired => Error::TicketExpired,
-            _ => Error::BadTicket,
-        })?;
+        let claims = self
+            .key
+            .verify::<Claims>(ticket)
+            .map_err(|error| match error {
+                Error::Expired => Error::TicketExpired,
+                _ => Error::BadTicket,
+            })?;
         let application = ApplicationId(claims.app);
         let validity = match (claims.until, claims.token) {
             (Some(until), _) => Validity::Until(application, time_of(until as f64)),
@@ -79,7 +94,10 @@ impl Tickets {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tickets are verified against the real clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tickets are verified against the real clock"
+)]
 mod tests {
     use super::{super::Signer, *};
 
@@ -132,8 +150,10 @@ mod tests {
         assert_eq!(tickets().take(&token), Err(Error::BadTicket));
         let given = tickets().give(APPLICATION, &jane(), &until(expires));
         assert_eq!(signer.verify(&given.ticket), Err(Error::BadSignature));
-        let other =
-            Tickets::new(&"another secret that is long enough".to_owned().into(), SystemTime::now);
+        let other = Tickets::new(
+            &"another secret that is long enough".to_owned().into(),
+            SystemTime::now,
+        );
         assert_eq!(other.take(&given.ticket), Err(Error::BadTicket));
     }
 }

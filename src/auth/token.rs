@@ -43,12 +43,18 @@ impl Signer {
         if secret.len() < SECRET_BYTES_MIN {
             return Err(WeakSecret);
         }
-        Ok(Self { key: Key::new(secret) })
+        Ok(Self {
+            key: Key::new(secret),
+        })
     }
 
     /// A token for a user that ends at `expires`, to the second.
     pub fn sign(&self, application: ApplicationId, user: &UserId, expires: SystemTime) -> String {
-        let claims = NewClaims { sub: user.as_str(), exp: numeric_date(expires), app: application.0 };
+        let claims = NewClaims {
+            sub: user.as_str(),
+            exp: numeric_date(expires),
+            app: application.0,
+        };
         self.key.sign(&claims)
     }
 
@@ -77,7 +83,11 @@ pub struct Verifier {
 
 impl Verifier {
     pub fn new(signer: Signer, clock: Clock) -> Self {
-        Self { signer, clock, verified: Cache::new(VERIFIED_MAX) }
+        Self {
+            signer,
+            clock,
+            verified: Cache::new(VERIFIED_MAX),
+        }
     }
 
     /// The caller whom a token stands for at present.
@@ -94,7 +104,10 @@ impl Verifier {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "tokens are verified against the real clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tokens are verified against the real clock"
+)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
@@ -119,11 +132,19 @@ mod tests {
     }
 
     fn token(claims: serde_json::Value, algorithm: Algorithm) -> String {
-        encode(&Header::new(algorithm), &claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
+        encode(
+            &Header::new(algorithm),
+            &claims,
+            &EncodingKey::from_secret(SECRET.as_bytes()),
+        )
+        .unwrap()
     }
 
     fn in_an_hour() -> u64 {
-        (SystemTime::now() + HOUR).duration_since(UNIX_EPOCH).unwrap().as_secs()
+        (SystemTime::now() + HOUR)
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
     }
 
     #[test]
@@ -131,33 +152,56 @@ mod tests {
         let expires = UNIX_EPOCH + Duration::from_secs(in_an_hour());
         let token = janes_token(&ours(), expires);
         let user = UserId::parse("jane").unwrap();
-        assert_eq!(ours().verify(&token), Ok(Issued { application: ApplicationId(7), user, expires }));
+        assert_eq!(
+            ours().verify(&token),
+            Ok(Issued {
+                application: ApplicationId(7),
+                user,
+                expires
+            })
+        );
     }
 
     #[test]
     fn a_token_without_app_belongs_to_the_default_application() {
-        let token = token(serde_json::json!({ "sub": "jane", "exp": in_an_hour() }), Algorithm::HS256);
-        assert_eq!(ours().verify(&token).unwrap().application, ApplicationId::DEFAULT);
+        let token = token(
+            serde_json::json!({ "sub": "jane", "exp": in_an_hour() }),
+            Algorithm::HS256,
+        );
+        assert_eq!(
+            ours().verify(&token).unwrap().application,
+            ApplicationId::DEFAULT
+        );
     }
 
     #[test]
     fn an_expiry_may_have_a_fraction() {
         let exp = in_an_hour() as f64 + 0.25;
-        let token = token(serde_json::json!({ "sub": "jane", "exp": exp }), Algorithm::HS256);
+        let token = token(
+            serde_json::json!({ "sub": "jane", "exp": exp }),
+            Algorithm::HS256,
+        );
         let expires = ours().verify(&token).unwrap().expires;
         assert_eq!(expires, UNIX_EPOCH + Duration::from_secs_f64(exp));
     }
 
     #[test]
     fn an_expiry_beyond_all_clocks_is_a_very_late_one() {
-        let token = token(serde_json::json!({ "sub": "jane", "exp": 1e18 }), Algorithm::HS256);
+        let token = token(
+            serde_json::json!({ "sub": "jane", "exp": 1e18 }),
+            Algorithm::HS256,
+        );
         assert!(ours().verify(&token).unwrap().expires > SystemTime::now() + 1_000_000 * HOUR);
     }
 
     #[test]
     fn a_token_ends() {
         let token = janes_token(&ours(), SystemTime::now());
-        assert_eq!(ours().verify(&token), Err(Error::Expired), "on its expiry it is not accepted");
+        assert_eq!(
+            ours().verify(&token),
+            Err(Error::Expired),
+            "on its expiry it is not accepted"
+        );
     }
 
     #[test]
@@ -169,10 +213,19 @@ mod tests {
         assert_eq!(jane.user, UserId::trusted("jane"));
         assert_eq!(verifier.verified.get(&key), Some(jane.clone()));
 
-        let known = Issued { user: UserId::trusted("known"), ..jane };
+        let known = Issued {
+            user: UserId::trusted("known"),
+            ..jane
+        };
         verifier.verified.insert(key, known.clone());
         assert_eq!(verifier.verify(&token), Ok(known.clone()));
-        verifier.verified.insert(key, Issued { expires: SystemTime::now(), ..known });
+        verifier.verified.insert(
+            key,
+            Issued {
+                expires: SystemTime::now(),
+                ..known
+            },
+        );
         assert_eq!(verifier.verify(&token), Ok(jane), "it was verified anew");
     }
 
@@ -180,9 +233,10 @@ mod tests {
     fn what_is_refused_is_not_kept() {
         let verifier = Verifier::new(ours(), SystemTime::now);
         let other = signer("another secret that is long enough");
-        for token in
-            [janes_token(&ours(), SystemTime::now()), janes_token(&other, SystemTime::now() + HOUR)]
-        {
+        for token in [
+            janes_token(&ours(), SystemTime::now()),
+            janes_token(&other, SystemTime::now() + HOUR),
+        ] {
             assert!(verifier.verify(&token).is_err());
             assert!(verifier.verified.is_empty());
         }
@@ -190,10 +244,16 @@ mod tests {
 
     #[test]
     fn a_token_of_another_secret_or_algorithm_is_refused() {
-        let other = janes_token(&signer("another secret that is long enough"), SystemTime::now() + HOUR);
+        let other = janes_token(
+            &signer("another secret that is long enough"),
+            SystemTime::now() + HOUR,
+        );
         assert_eq!(ours().verify(&other), Err(Error::BadSignature));
         let claims = serde_json::json!({ "sub": "jane", "exp": in_an_hour() });
-        assert_eq!(ours().verify(&token(claims, Algorithm::HS512)), Err(Error::BadSignature));
+        assert_eq!(
+            ours().verify(&token(claims, Algorithm::HS512)),
+            Err(Error::BadSignature)
+        );
         let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJqYW5lIiwiZXhwIjo5OTk5OTk5OTk5fQ.";
         assert!(ours().verify(unsigned).is_err());
     }
@@ -202,9 +262,18 @@ mod tests {
     fn claims_are_checked() {
         let verify = |claims| ours().verify(&token(claims, Algorithm::HS256));
         let exp = in_an_hour();
-        assert_eq!(verify(serde_json::json!({ "sub": "jane" })), Err(Error::Malformed));
-        assert_eq!(verify(serde_json::json!({ "exp": exp })), Err(Error::Malformed));
-        assert_eq!(verify(serde_json::json!({ "sub": "a b", "exp": exp })), Err(Error::BadUser));
+        assert_eq!(
+            verify(serde_json::json!({ "sub": "jane" })),
+            Err(Error::Malformed)
+        );
+        assert_eq!(
+            verify(serde_json::json!({ "exp": exp })),
+            Err(Error::Malformed)
+        );
+        assert_eq!(
+            verify(serde_json::json!({ "sub": "a b", "exp": exp })),
+            Err(Error::BadUser)
+        );
         assert_eq!(
             verify(serde_json::json!({ "sub": "jane", "exp": exp, "app": 0 })),
             Err(Error::BadApplication)

@@ -14,7 +14,11 @@ use super::Cli;
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     #[error("{setting} cannot be {value:?}: {reason}")]
-    Value { setting: String, value: String, reason: String },
+    Value {
+        setting: String,
+        value: String,
+        reason: String,
+    },
     #[error("{setting} cannot be used: {reason}")]
     Secret { setting: String, reason: String },
     #[error("{} must be set", .0.join(" and "))]
@@ -36,12 +40,18 @@ pub fn read() -> Result<Cli, Refused> {
 
 /// A variable that is empty is one that is not set: Compose passes what nobody has set as empty ones.
 fn without_empty_variables(command: Command) -> Command {
-    command.mut_args(without_empty_variable).mut_subcommands(without_empty_variables)
+    command
+        .mut_args(without_empty_variable)
+        .mut_subcommands(without_empty_variables)
 }
 
 fn without_empty_variable(argument: Arg) -> Arg {
     let value = argument.get_env().and_then(env::var_os);
-    if value.is_some_and(|value| value.is_empty()) { argument.env(None) } else { argument }
+    if value.is_some_and(|value| value.is_empty()) {
+        argument.env(None)
+    } else {
+        argument
+    }
 }
 
 /// What is wrong, if it is a setting: whatever the environment can hold.
@@ -67,9 +77,11 @@ fn refused_value(error: &Error, argument: &Arg) -> Option<Refused> {
         return Some(Refused::Secret { setting, reason });
     }
     match error.get(ContextKind::InvalidValue)? {
-        ContextValue::String(value) => {
-            Some(Refused::Value { setting, value: without_password(value), reason })
-        }
+        ContextValue::String(value) => Some(Refused::Value {
+            setting,
+            value: without_password(value),
+            reason,
+        }),
         _ => None,
     }
 }
@@ -87,7 +99,11 @@ fn reason(error: &Error) -> Option<String> {
 fn find<'a>(command: &'a Command, written: &str) -> Option<&'a Arg> {
     let mut own = command.get_arguments();
     own.find(|argument| argument.to_string() == written && argument.get_env().is_some())
-        .or_else(|| command.get_subcommands().find_map(|command| find(command, written)))
+        .or_else(|| {
+            command
+                .get_subcommands()
+                .find_map(|command| find(command, written))
+        })
 }
 
 /// The variable of an argument.
@@ -97,8 +113,13 @@ fn name(argument: &Arg) -> Option<String> {
 
 /// The value without what stands before the host of a URL.
 fn without_password(value: &str) -> String {
-    let Some(at) = value.rfind('@') else { return value.to_owned() };
-    let scheme = value.find("://").filter(|end| *end < at).map_or("", |end| &value[..end + "://".len()]);
+    let Some(at) = value.rfind('@') else {
+        return value.to_owned();
+    };
+    let scheme = value
+        .find("://")
+        .filter(|end| *end < at)
+        .map_or("", |end| &value[..end + "://".len()]);
     format!("{scheme}…{}", &value[at..])
 }
 

@@ -21,11 +21,16 @@ pub fn secret(value: &str) -> Result<SecretString, String> {
 /// A URL as the client of the broker reads it. What is wrong with it is not quoted: it has a password.
 pub fn broker_url(value: &str) -> Result<SecretString, String> {
     let refusal = |_| "must be amqp://USER:PASSWORD@HOST:PORT/VHOST or amqps://…".to_owned();
-    value.parse().map(|_: AMQPUri| value.into()).map_err(refusal)
+    value
+        .parse()
+        .map(|_: AMQPUri| value.into())
+        .map_err(refusal)
 }
 
 pub fn address(value: &str) -> Result<SocketAddr, String> {
-    value.parse().map_err(|_| "must be an address and a port, as 127.0.0.1:8080".to_owned())
+    value
+        .parse()
+        .map_err(|_| "must be an address and a port, as 127.0.0.1:8080".to_owned())
 }
 
 pub fn application(value: &str) -> Result<ApplicationId, String> {
@@ -88,7 +93,9 @@ const TOKEN_SECONDS_MAX: u64 = 366 * 86_400;
 
 pub fn seconds(value: &str) -> Result<Duration, String> {
     match value.parse() {
-        Ok(seconds) if (1..=TOKEN_SECONDS_MAX).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        Ok(seconds) if (1..=TOKEN_SECONDS_MAX).contains(&seconds) => {
+            Ok(Duration::from_secs(seconds))
+        }
         _ => Err(format!("must be 1 to {TOKEN_SECONDS_MAX}")),
     }
 }

@@ -102,7 +102,8 @@ impl IdempotencyKey {
     pub fn parse(value: &str) -> Result<Self, Invalid> {
         let fits = (1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&value.len())
             && value.bytes().all(|byte| byte.is_ascii_graphic());
-        fits.then(|| Self(value.into())).ok_or(Invalid("must be 1 to 64 visible ASCII characters"))
+        fits.then(|| Self(value.into()))
+            .ok_or(Invalid("must be 1 to 64 visible ASCII characters"))
     }
 
     pub fn as_str(&self) -> &str {
@@ -117,7 +118,9 @@ pub struct Digest(pub [u8; 32]);
 
 fn parse_name(value: &str, punctuation: &str) -> Option<Arc<str>> {
     let fits = (1..=NAME_CHARS_MAX).contains(&value.len())
-        && value.chars().all(|c| c.is_ascii_alphanumeric() || punctuation.contains(c))
+        && value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || punctuation.contains(c))
         && !is_step(value);
     fits.then(|| value.into())
 }
@@ -152,7 +155,17 @@ mod tests {
 
     #[test]
     fn a_user_id_refuses_what_could_be_mistaken_or_does_not_fit() {
-        for id in ["", ".", "..", " jane", "jane\0", "jané", "a/b", "a b", &"x".repeat(65)] {
+        for id in [
+            "",
+            ".",
+            "..",
+            " jane",
+            "jane\0",
+            "jané",
+            "a/b",
+            "a b",
+            &"x".repeat(65),
+        ] {
             assert!(UserId::parse(id).is_err(), "{id:?}");
         }
     }

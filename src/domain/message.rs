@@ -63,7 +63,8 @@ impl Message {
     /// Whether it belongs to the conversation of these two users.
     pub fn is_between(&self, one: &UserId, other: &UserId) -> bool {
         let is = |from: &UserId, to: &UserId| {
-            self.from.as_ref() == Some(from) && matches!(&self.to, Recipient::User(user) if user == to)
+            self.from.as_ref() == Some(from)
+                && matches!(&self.to, Recipient::User(user) if user == to)
         };
         is(one, other) || is(other, one)
     }
@@ -74,16 +75,28 @@ impl Message {
             return 0;
         };
         let text = content.text.as_ref().map_or(0, Text::json_bytes);
-        let attributes = content.attributes.as_ref().map_or(0, |raw| raw.as_json().get().len());
+        let attributes = content
+            .attributes
+            .as_ref()
+            .map_or(0, |raw| raw.as_json().get().len());
         // Each file stands in quotes and has a comma.
-        let files: usize = content.files.iter().map(|file| file.as_str().len() + 3).sum();
+        let files: usize = content
+            .files
+            .iter()
+            .map(|file| file.as_str().len() + 3)
+            .sum();
         text + attributes + files
     }
 
     /// The uses of files that begin or end with this message's creation or deletion.
     pub fn file_uses(&self, in_use: bool) -> Vec<FileUse> {
         let files = self.content.iter().flat_map(|content| content.files.iter());
-        files.map(|file| FileUse { file: file.clone(), in_use }).collect()
+        files
+            .map(|file| FileUse {
+                file: file.clone(),
+                in_use,
+            })
+            .collect()
     }
 }
 
@@ -140,7 +153,10 @@ mod tests {
     #[test]
     fn files_keep_their_order_and_are_unique_and_few() {
         let files = Files::new(vec![file("b"), file("a")]).unwrap();
-        assert_eq!(files.iter().map(FileId::as_str).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(
+            files.iter().map(FileId::as_str).collect::<Vec<_>>(),
+            ["b", "a"]
+        );
         assert!(Files::new(vec![file("a"), file("b"), file("a")]).is_err());
         let many = |count: usize| (0..count).map(|n| file(&n.to_string())).collect();
         assert!(Files::new(many(FILES_MAX)).is_ok());

@@ -18,8 +18,8 @@ pub type Clock = fn() -> std::time::SystemTime;
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
 pub use chat::{Chat, MEMBERS_MAX, Title};
 pub use ids::{
-    ApplicationId, ChatNumber, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey, MessageId,
-    MessageNumber, NAME_CHARS_MAX, UserId,
+    ApplicationId, ChatNumber, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey,
+    MessageId, MessageNumber, NAME_CHARS_MAX, UserId,
 };
 pub use message::{Content, FILES_MAX, FileUse, Files, Message, Recipient};
 pub use refusal::{Invalid, Refusal};

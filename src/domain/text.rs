@@ -72,8 +72,12 @@ mod tests {
 
     #[test]
     fn canonically_equivalent_texts_have_the_same_limit_and_stay_as_they_are() {
-        for (letter, length) in [("ñ", 1), ("n\u{303}", 1), ("ᄒ\u{1161}\u{11ab}", 1), ("\u{fb2c}", 3)]
-        {
+        for (letter, length) in [
+            ("ñ", 1),
+            ("n\u{303}", 1),
+            ("ᄒ\u{1161}\u{11ab}", 1),
+            ("\u{fb2c}", 3),
+        ] {
             let longest = letter.repeat(TEXT_CHARS_MAX / length);
             assert_eq!(Text::parse(&longest).unwrap().as_str(), longest);
             assert!(Text::parse(&(longest + letter)).is_err(), "{letter}");

@@ -37,8 +37,21 @@ mod tests {
     #[test]
     fn a_timestamp_is_parsed_strictly() {
         assert_eq!(Timestamp::parse("0"), Some(Timestamp(0)));
-        assert_eq!(Timestamp::parse("9223372036854775807"), Some(Timestamp(i64::MAX)));
-        for text in ["", "+1", "-1", "1.0", "1e3", " 1", "0x1", "١", "9223372036854775808"] {
+        assert_eq!(
+            Timestamp::parse("9223372036854775807"),
+            Some(Timestamp(i64::MAX))
+        );
+        for text in [
+            "",
+            "+1",
+            "-1",
+            "1.0",
+            "1e3",
+            " 1",
+            "0x1",
+            "١",
+            "9223372036854775808",
+        ] {
             assert_eq!(Timestamp::parse(text), None, "{text:?}");
         }
     }

@@ -29,7 +29,11 @@ impl Version {
 
 impl From<Arc<Message>> for Version {
     fn from(message: Arc<Message>) -> Self {
-        Self { data_bytes: message.data_bytes(), message, json: OnceLock::new() }
+        Self {
+            data_bytes: message.data_bytes(),
+            message,
+            json: OnceLock::new(),
+        }
     }
 }
 

@@ -49,10 +49,22 @@ impl Acceptor {
     pub fn new(workers: usize) -> (Self, Vec<Intake>) {
         let line = |_| {
             let (sender, intake) = mpsc::unbounded_channel();
-            (Line { sender, open: Arc::default() }, intake)
+            (
+                Line {
+                    sender,
+                    open: Arc::default(),
+                },
+                intake,
+            )
         };
         let (workers, intakes) = (0..workers).map(line).unzip();
-        (Self { workers, places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }, intakes)
+        (
+            Self {
+                workers,
+                places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            },
+            intakes,
+        )
     }
 
     /// Accepts until `stop`. With the acceptor the listener is closed, and the workers are told that
@@ -72,11 +84,20 @@ impl Acceptor {
     }
 
     fn hand_over(&self, stream: TcpStream, place: OwnedSemaphorePermit) -> io::Result<()> {
-        let idlest = self.workers.iter().min_by_key(|worker| Arc::strong_count(&worker.open));
+        let idlest = self
+            .workers
+            .iter()
+            .min_by_key(|worker| Arc::strong_count(&worker.open));
         let worker = idlest.expect("there is a worker");
-        let place = Place { _of_all: place, _of_worker: Arc::clone(&worker.open) };
+        let place = Place {
+            _of_all: place,
+            _of_worker: Arc::clone(&worker.open),
+        };
         // A worker that has ended takes the process with it.
-        let _ = worker.sender.send(Accepted { stream: stream.into_std()?, place });
+        let _ = worker.sender.send(Accepted {
+            stream: stream.into_std()?,
+            place,
+        });
         Ok(())
     }
 }

@@ -33,12 +33,18 @@ impl Address {
     /// taken.
     pub fn listen(self) -> Result<TcpListener, BadAddress> {
         let address = self.address;
-        self.socket.listen(BACKLOG_CONNECTIONS).map_err(|reason| BadAddress { address, reason })
+        self.socket
+            .listen(BACKLOG_CONNECTIONS)
+            .map_err(|reason| BadAddress { address, reason })
     }
 }
 
 fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     // Connections of the process before that are still closing are no hindrance.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -58,11 +64,18 @@ mod tests {
         let address = first.socket.local_addr().unwrap();
         let second = Address::take(address).unwrap();
         let refused = TcpStream::connect(address).await.unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused, "nothing is served yet");
+        assert_eq!(
+            refused.kind(),
+            io::ErrorKind::ConnectionRefused,
+            "nothing is served yet"
+        );
         let _listener = first.listen().unwrap();
         for late in [second.listen().err(), Address::take(address).err()] {
             let late = late.expect("somebody listens").to_string();
-            assert!(late.starts_with(&format!("LISTEN_ADDR cannot be {address}: Address")), "{late}");
+            assert!(
+                late.starts_with(&format!("LISTEN_ADDR cannot be {address}: Address")),
+                "{late}"
+            );
         }
     }
 }

@@ -17,7 +17,8 @@ use super::{
     instant,
     media::{self, Accept, PlainJson},
     openapi::{
-        ApplicationProblems, ListApplicationsProblems, NewApplicationProblems, RenameApplicationProblems,
+        ApplicationProblems, ListApplicationsProblems, NewApplicationProblems,
+        RenameApplicationProblems,
     },
     params::{ApplicationPath, ListParams},
     problem::Problem,
@@ -51,8 +52,19 @@ pub struct Application {
 
 impl Application {
     fn new(stored: Stored, token: Option<String>) -> Self {
-        let Stored { id, name, created, chats } = stored;
-        Self { id: id.0, name: name.as_str().to_owned(), created, chats, token }
+        let Stored {
+            id,
+            name,
+            created,
+            chats,
+        } = stored;
+        Self {
+            id: id.0,
+            name: name.as_str().to_owned(),
+            created,
+            chats,
+            token,
+        }
     }
 }
 
@@ -98,7 +110,10 @@ impl FromJson for Name {
 impl Name {
     pub fn checked(self) -> Result<Title, Problem> {
         let mut errors = Vec::new();
-        let name = self.name.ok_or(Invalid("is required")).and_then(|name| Title::parse(&name));
+        let name = self
+            .name
+            .ok_or(Invalid("is required"))
+            .and_then(|name| Title::parse(&name));
         keep(&mut errors, "name", name).ok_or_else(|| Problem::invalid(errors))
     }
 }
@@ -130,7 +145,10 @@ pub async fn create_application(
     let id = stored.id;
     let mut response = secret(accept.media_type, Application::new(stored, Some(token)));
     let location = HeaderValue::try_from(format!("/applications/{}", id.0));
-    response.headers_mut().insert(header::LOCATION, location.expect("digits are visible ASCII"));
+    response.headers_mut().insert(
+        header::LOCATION,
+        location.expect("digits are visible ASCII"),
+    );
     Ok(response)
 }
 
@@ -153,12 +171,24 @@ pub async fn list_applications(
     params: ListParams<i64>,
 ) -> Answer {
     let after = ApplicationId(params.after.unwrap_or(0));
-    let reading = service
-        .query(async |connection| store::applications::list(connection, after, params.limit + 1).await);
+    let reading = service.query(async |connection| {
+        store::applications::list(connection, after, params.limit + 1).await
+    });
     let found = reading.await?;
     let page = Page::cut(found, params.limit, |last| last.id.0);
-    let applications = page.items.into_iter().map(|stored| Application::new(stored, None)).collect();
-    Ok(Json(accept.media_type, ApplicationList { applications, next: page.next }).into_response())
+    let applications = page
+        .items
+        .into_iter()
+        .map(|stored| Application::new(stored, None))
+        .collect();
+    Ok(Json(
+        accept.media_type,
+        ApplicationList {
+            applications,
+            next: page.next,
+        },
+    )
+    .into_response())
 }
 
 /// Reads an application.
@@ -203,7 +233,10 @@ pub async fn rename_application(
     body: JsonBody<Name>,
 ) -> Answer {
     let name = body.acceptable()?.checked()?;
-    answer(accept.media_type, rename(&service, id.known()?, &name).await?)
+    answer(
+        accept.media_type,
+        rename(&service, id.known()?, &name).await?,
+    )
 }
 
 /// Makes a new token for an application. The old one ends at once, on other replicas within 5 seconds.
@@ -235,7 +268,10 @@ pub async fn replace_application_token(
     // Where it is not known whether there is a new token, the next request finds out.
     service.authenticator.forget(id).await;
     let stored = replaced?.ok_or_else(Problem::not_found)?;
-    Ok(secret(accept.media_type, Application::new(stored, Some(token))))
+    Ok(secret(
+        accept.media_type,
+        Application::new(stored, Some(token)),
+    ))
 }
 
 /// Reads the application that calls.
@@ -280,12 +316,19 @@ pub async fn rename_own_application(
 }
 
 async fn find(service: &Service, id: ApplicationId) -> Result<Option<Stored>, Problem> {
-    service.query(async |connection| store::applications::find(connection, id).await).await
+    service
+        .query(async |connection| store::applications::find(connection, id).await)
+        .await
 }
 
-async fn rename(service: &Service, id: ApplicationId, name: &Title) -> Result<Option<Stored>, Problem> {
-    let renaming =
-        service.reads.change(async |connection| store::applications::rename(connection, id, name).await);
+async fn rename(
+    service: &Service,
+    id: ApplicationId,
+    name: &Title,
+) -> Result<Option<Stored>, Problem> {
+    let renaming = service
+        .reads
+        .change(async |connection| store::applications::rename(connection, id, name).await);
     Ok(renaming.await?)
 }
 

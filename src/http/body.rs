@@ -46,14 +46,17 @@ impl<T: FromJson, S: Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let media_type = media::content_type(request.headers(), T::MEDIA_TYPES).ok_or_else(|| {
-            Problem::unsupported_media_type(request.method(), &T::MEDIA_TYPES.join(", "))
-        })?;
+        let media_type =
+            media::content_type(request.headers(), T::MEDIA_TYPES).ok_or_else(|| {
+                Problem::unsupported_media_type(request.method(), &T::MEDIA_TYPES.join(", "))
+            })?;
         if is_encoded(request.headers()) {
             return Err(Problem::unsupported_encoding());
         }
         let reading = read(request.into_body());
-        let json = timeout(BODY_TIME_MAX, reading).await.map_err(|_| Problem::body_too_slow())??;
+        let json = timeout(BODY_TIME_MAX, reading)
+            .await
+            .map_err(|_| Problem::body_too_slow())??;
         match T::from_json(media_type, &json) {
             Err(problem) if problem.status() == StatusCode::BAD_REQUEST => Err(problem),
             parsed => Ok(Self(parsed)),
@@ -85,7 +88,8 @@ async fn read(body: Body) -> Result<Bytes, Problem> {
 
 /// Parses a JSON object: 400 for what is no JSON, and then 422 for JSON of another shape.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
-    let json = std::str::from_utf8(json).map_err(|_| Problem::malformed("the body is not UTF-8"))?;
+    let json =
+        std::str::from_utf8(json).map_err(|_| Problem::malformed("the body is not UTF-8"))?;
     let value = serde_json::from_str::<&RawValue>(json)
         .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?
         .get();

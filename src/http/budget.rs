@@ -83,18 +83,32 @@ struct Claim {
 impl Budget {
     pub fn new(limits: BudgetLimits) -> Arc<Self> {
         let users = (0..COUNTERS).map(|_| Held::default()).collect();
-        Arc::new(Self { limits, key: RandomState::new(), users, pending_bytes: AtomicUsize::new(0) })
+        Arc::new(Self {
+            limits,
+            key: RandomState::new(),
+            users,
+            pending_bytes: AtomicUsize::new(0),
+        })
     }
 
     /// A place for a request of a user, or 429.
-    pub fn enter(self: &Arc<Self>, application: ApplicationId, user: &UserId) -> Result<Place, Problem> {
+    pub fn enter(
+        self: &Arc<Self>,
+        application: ApplicationId,
+        user: &UserId,
+    ) -> Result<Place, Problem> {
         let hash = self.key.hash_one((application.0, user.as_str()));
         let counter = usize::try_from(hash % COUNTERS as u64).expect("it is smaller than a length");
         let before = self.users[counter].requests.fetch_add(1, Ordering::Relaxed);
         // From here on the place is given back, whatever comes.
-        let place = Place { budget: Arc::clone(self), counter };
+        let place = Place {
+            budget: Arc::clone(self),
+            counter,
+        };
         if before >= self.limits.requests_per_user_max {
-            return Err(Problem::too_many_requests(self.limits.requests_per_user_max));
+            return Err(Problem::too_many_requests(
+                self.limits.requests_per_user_max,
+            ));
         }
         Ok(place)
     }
@@ -111,9 +125,14 @@ impl Budget {
         place: Option<Place>,
         is_read: bool,
     ) -> Response {
-        let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
+        let length = response
+            .body()
+            .size_hint()
+            .exact()
+            .and_then(|length| usize::try_from(length).ok());
         let is_same_for_all = response.extensions().get::<ForEverybody>().is_some();
-        let Some(length) = length.filter(|length| *length >= LARGE_BYTES && !is_same_for_all) else {
+        let Some(length) = length.filter(|length| *length >= LARGE_BYTES && !is_same_for_all)
+        else {
             return response;
         };
         let can_be_refused = is_read && place.is_some();
@@ -128,7 +147,10 @@ impl Budget {
         if bytes.len() != length {
             return Problem::broken_answer().into_response();
         }
-        let pending = Pending { bytes, _claim: claim };
+        let pending = Pending {
+            bytes,
+            _claim: claim,
+        };
         Response::from_parts(head, Body::from(Bytes::from_owner(pending)))
     }
 }
@@ -137,10 +159,19 @@ impl Claim {
     /// Claims bytes; tells whether there was no room for them.
     fn new(budget: Arc<Budget>, bytes: usize, place: Option<Place>) -> (Self, bool) {
         metrics::gauge!("http_pending_answer_bytes").increment(bytes as f64);
-        let claim = Self { bytes, budget, place };
+        let claim = Self {
+            bytes,
+            budget,
+            place,
+        };
         let max = claim.budget.limits.pending_bytes_max;
-        let of_all = claim.budget.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let of_user = claim.of_user().map_or(0, |held| held.fetch_add(bytes, Ordering::Relaxed));
+        let of_all = claim
+            .budget
+            .pending_bytes
+            .fetch_add(bytes, Ordering::Relaxed);
+        let of_user = claim
+            .of_user()
+            .map_or(0, |held| held.fetch_add(bytes, Ordering::Relaxed));
         let is_over = of_all + bytes > max || of_user > 0 && of_user + bytes > max / SHARE_OF_USER;
         (claim, is_over)
     }
@@ -154,14 +185,19 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         metrics::gauge!("http_pending_answer_bytes").decrement(self.bytes as f64);
-        self.budget.pending_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.of_user().map(|held| held.fetch_sub(self.bytes, Ordering::Relaxed));
+        self.budget
+            .pending_bytes
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+        self.of_user()
+            .map(|held| held.fetch_sub(self.bytes, Ordering::Relaxed));
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.budget.users[self.counter].requests.fetch_sub(1, Ordering::Relaxed);
+        self.budget.users[self.counter]
+            .requests
+            .fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -177,12 +213,16 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: BudgetLimits =
-        BudgetLimits { requests_per_user_max: 2, pending_bytes_max: 5 * LARGE_BYTES };
+    const LIMITS: BudgetLimits = BudgetLimits {
+        requests_per_user_max: 2,
+        pending_bytes_max: 5 * LARGE_BYTES,
+    };
 
     fn enter(budget: &Arc<Budget>, user: &str) -> Result<Place, StatusCode> {
         let user = UserId::parse(user).unwrap();
-        budget.enter(ApplicationId(1), &user).map_err(|problem| problem.status())
+        budget
+            .enter(ApplicationId(1), &user)
+            .map_err(|problem| problem.status())
     }
 
     fn answer(bytes: usize) -> Response {
@@ -194,7 +234,10 @@ mod tests {
         let budget = Budget::new(LIMITS);
         let first = enter(&budget, "jane").unwrap();
         let _second = enter(&budget, "jane").unwrap();
-        assert_eq!(enter(&budget, "jane").err(), Some(StatusCode::TOO_MANY_REQUESTS));
+        assert_eq!(
+            enter(&budget, "jane").err(),
+            Some(StatusCode::TOO_MANY_REQUESTS)
+        );
         drop(first);
         assert!(enter(&budget, "jane").is_ok());
     }
@@ -202,12 +245,18 @@ mod tests {
     #[tokio::test]
     async fn a_large_answer_keeps_its_place_and_its_bytes_until_it_is_taken() {
         let budget = Budget::new(LIMITS);
-        let page = budget.hold(answer(3 * LARGE_BYTES), enter(&budget, "jane").ok(), true).await;
+        let page = budget
+            .hold(answer(3 * LARGE_BYTES), enter(&budget, "jane").ok(), true)
+            .await;
         let bytes = page.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(bytes.len(), 3 * LARGE_BYTES);
-        let refused = budget.hold(answer(3 * LARGE_BYTES), enter(&budget, "john").ok(), true).await;
+        let refused = budget
+            .hold(answer(3 * LARGE_BYTES), enter(&budget, "john").ok(), true)
+            .await;
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-        let small = budget.hold(answer(LARGE_BYTES - 1), enter(&budget, "jane").ok(), true).await;
+        let small = budget
+            .hold(answer(LARGE_BYTES - 1), enter(&budget, "jane").ok(), true)
+            .await;
         assert_eq!(small.status(), StatusCode::OK);
         let _one_more = enter(&budget, "jane").unwrap();
         assert!(enter(&budget, "jane").is_err(), "the page has one place");
@@ -218,10 +267,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_user_has_a_share_of_the_budget() {
-        let limits = BudgetLimits { requests_per_user_max: 9, pending_bytes_max: 12 * LARGE_BYTES };
+        let limits = BudgetLimits {
+            requests_per_user_max: 9,
+            pending_bytes_max: 12 * LARGE_BYTES,
+        };
         let budget = Budget::new(limits);
-        let hold =
-            async |user| budget.hold(answer(2 * LARGE_BYTES), enter(&budget, user).ok(), true).await;
+        let hold = async |user| {
+            budget
+                .hold(answer(2 * LARGE_BYTES), enter(&budget, user).ok(), true)
+                .await
+        };
         let [first, second, of_john] = [hold("jane").await, hold("jane").await, hold("john").await];
         assert_eq!(first.status(), StatusCode::OK);
         assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -233,7 +288,9 @@ mod tests {
     #[tokio::test]
     async fn the_answer_to_a_change_is_never_refused() {
         let budget = Budget::new(LIMITS);
-        let answer = budget.hold(answer(9 * LARGE_BYTES), enter(&budget, "jane").ok(), false).await;
+        let answer = budget
+            .hold(answer(9 * LARGE_BYTES), enter(&budget, "jane").ok(), false)
+            .await;
         assert_eq!(answer.status(), StatusCode::OK);
     }
 }

@@ -26,29 +26,42 @@ pub struct Caller {
 impl Caller {
     /// The user who calls, or as whom the application does; `None` for the application itself.
     pub fn actor(&self) -> Result<Option<UserId>, Problem> {
-        self.user.clone().map_err(|invalid| Problem::invalid_field("As-User", invalid.to_string()))
+        self.user
+            .clone()
+            .map_err(|invalid| Problem::invalid_field("As-User", invalid.to_string()))
     }
 
     /// As [`Caller::actor`], for what needs a user.
     pub fn user(&self) -> Result<UserId, Problem> {
-        self.actor()?.ok_or_else(|| Problem::invalid_field("As-User", "is required for this"))
+        self.actor()?
+            .ok_or_else(|| Problem::invalid_field("As-User", "is required for this"))
     }
 
     fn new(identity: Identity, headers: &HeaderMap) -> Result<Self, Problem> {
         let as_user = as_user(headers);
         match identity {
-            Identity::Administrator => {
-                Err(Problem::forbidden("the administrator manages applications only"))
-            }
-            Identity::Application(application, validity) => {
-                Ok(Self { application, user: as_user, validity })
-            }
+            Identity::Administrator => Err(Problem::forbidden(
+                "the administrator manages applications only",
+            )),
+            Identity::Application(application, validity) => Ok(Self {
+                application,
+                user: as_user,
+                validity,
+            }),
             Identity::User(application, user, validity) => match as_user {
-                Ok(None) => Ok(Self { application, user: Ok(Some(user)), validity }),
-                Ok(Some(other)) if other == user => {
-                    Ok(Self { application, user: Ok(Some(user)), validity })
-                }
-                _ => Err(Problem::forbidden("a user acts for nobody else: As-User is for applications")),
+                Ok(None) => Ok(Self {
+                    application,
+                    user: Ok(Some(user)),
+                    validity,
+                }),
+                Ok(Some(other)) if other == user => Ok(Self {
+                    application,
+                    user: Ok(Some(user)),
+                    validity,
+                }),
+                _ => Err(Problem::forbidden(
+                    "a user acts for nobody else: As-User is for applications",
+                )),
             },
         }
     }
@@ -82,14 +95,18 @@ impl FromRequestParts<Service> for StreamCaller {
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
         let query = parts.extract::<Query<TicketQuery>>().await;
         let ticket = query.ok().and_then(|Query(query)| query.ticket);
-        let Some(ticket) = ticket.filter(|_| !parts.headers.contains_key(header::AUTHORIZATION)) else {
+        let Some(ticket) = ticket.filter(|_| !parts.headers.contains_key(header::AUTHORIZATION))
+        else {
             return Caller::from_request_parts(parts, service).await.map(Self);
         };
         if !media::prefers_stream(&parts.headers) {
             return Err(auth::Error::TicketElsewhere.into());
         }
         let caller = Caller::new(service.tickets.take(&ticket)?, &parts.headers)?;
-        service.authenticator.require_valid(&caller.validity).await?;
+        service
+            .authenticator
+            .require_valid(&caller.validity)
+            .await?;
         Ok(Self(caller))
     }
 }
@@ -123,7 +140,10 @@ impl FromRequestParts<Service> for Administrator {
 }
 
 async fn identify(parts: &Parts, service: &Service) -> Result<Identity, Problem> {
-    Ok(service.authenticator.identify(bearer_token(&parts.headers)?).await?)
+    Ok(service
+        .authenticator
+        .identify(bearer_token(&parts.headers)?)
+        .await?)
 }
 
 fn bearer_token(headers: &HeaderMap) -> Result<&str, auth::Error> {

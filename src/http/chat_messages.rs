@@ -67,7 +67,9 @@ pub async fn send_chat_message(
     target?;
     let draft = draft.ok_or_else(Problem::not_found)?;
     let idempotency = key.map(|key| service.digester.bind(key, &draft));
-    let done = service.submit(&caller, Action::Send { draft, idempotency }).await?;
+    let done = service
+        .submit(&caller, Action::Send { draft, idempotency })
+        .await?;
     Ok(representation::created(accept.media_type, &done, minimal))
 }
 
@@ -158,7 +160,9 @@ pub async fn delete_chat_message(
 ) -> Answer {
     let expected = if_match.readable()?.required()?;
     let id = id_of(&service, &caller, &path).await?;
-    let done = service.submit(&caller, Action::Delete { id, expected }).await?;
+    let done = service
+        .submit(&caller, Action::Delete { id, expected })
+        .await?;
     Ok(representation::message(accept.media_type, done.message()))
 }
 

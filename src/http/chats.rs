@@ -57,9 +57,15 @@ pub async fn create_chat(
     let mut errors = Vec::new();
     let chat = body.acceptable()?.checked(&mut errors);
     let key = key.checked(&mut errors);
-    let (name, members) = chat.filter(|_| errors.is_empty()).ok_or_else(|| Problem::invalid(errors))?;
+    let (name, members) = chat
+        .filter(|_| errors.is_empty())
+        .ok_or_else(|| Problem::invalid(errors))?;
     let idempotency = key.map(|key| service.digester.bind_chat(key, &name, &members));
-    let action = Action::CreateChat { name, members, idempotency };
+    let action = Action::CreateChat {
+        name,
+        members,
+        idempotency,
+    };
     let done = service.submit(&caller, action).await?;
     Ok(representation::created(accept.media_type, &done, minimal))
 }
@@ -86,12 +92,21 @@ pub async fn list_chats(
     let (application, limit) = (caller.application, params.limit + 1);
     let reading = service.query(async |connection| match &member {
         None => store::chats::list(connection, application, after, limit).await,
-        Some(user) => store::chats::list_of_member(connection, application, user, after, limit).await,
+        Some(user) => {
+            store::chats::list_of_member(connection, application, user, after, limit).await
+        }
     });
     let found = reading.await?;
     let page = Page::cut(found, params.limit, |last| last.number.0);
     let chats = page.items.iter().map(representation::Chat::from).collect();
-    Ok(Json(accept.media_type, ChatList { chats, next: page.next }).into_response())
+    Ok(Json(
+        accept.media_type,
+        ChatList {
+            chats,
+            next: page.next,
+        },
+    )
+    .into_response())
 }
 
 /// Reads a chat.
@@ -139,7 +154,11 @@ pub async fn rename_chat(
     let name = body.acceptable()?.checked()?;
     let expected = if_match.required()?;
     caller.actor()?;
-    let action = Action::RenameChat { chat: number.known()?, name, expected };
+    let action = Action::RenameChat {
+        chat: number.known()?,
+        name,
+        expected,
+    };
     let done = service.submit(&caller, action).await?;
     Ok(representation::chat(accept.media_type, done.chat()))
 }
@@ -171,7 +190,14 @@ pub async fn list_members(
     let found = reading.await?;
     let page = Page::cut(found, params.limit, |last| last.user.as_str().to_owned());
     let members = page.items.iter().map(Into::into).collect();
-    Ok(Json(accept.media_type, MemberList { members, next: page.next }).into_response())
+    Ok(Json(
+        accept.media_type,
+        MemberList {
+            members,
+            next: page.next,
+        },
+    )
+    .into_response())
 }
 
 /// Adds a member: the chat's owner, or the application. Adding one who is a member changes nothing.
@@ -195,10 +221,18 @@ pub async fn add_member(
     user: UserPath,
 ) -> Answer {
     caller.actor()?;
-    let action = Action::AddMember { user: user.checked()?, chat: number.known()? };
+    let action = Action::AddMember {
+        user: user.checked()?,
+        chat: number.known()?,
+    };
     let done = service.submit(&caller, action).await?;
     let is_new = done.how == How::Changed;
-    Ok(if is_new { StatusCode::CREATED } else { StatusCode::NO_CONTENT }.into_response())
+    Ok(if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::NO_CONTENT
+    }
+    .into_response())
 }
 
 /// Removes a member: the chat's owner, the application, or the member itself. An owner who leaves
@@ -222,7 +256,10 @@ pub async fn remove_member(
     user: UserPath,
 ) -> Answer {
     caller.actor()?;
-    let action = Action::RemoveMember { user: user.checked()?, chat: number.known()? };
+    let action = Action::RemoveMember {
+        user: user.checked()?,
+        chat: number.known()?,
+    };
     service.submit(&caller, action).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -76,13 +76,18 @@ impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(read(&parts.headers, header::IF_NONE_MATCH).unwrap_or_default()))
+        Ok(Self(
+            read(&parts.headers, header::IF_NONE_MATCH).unwrap_or_default(),
+        ))
     }
 }
 
 /// Whether `If-None-Match` names an entity tag that is no timestamp, given by what stands in its quotes.
 pub fn names(headers: &HeaderMap, opaque: &str) -> bool {
-    let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+    let lines = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
     lines.map(str::trim).any(|mut rest| {
         if rest == "*" {
             return true;
@@ -125,7 +130,11 @@ fn next_tag(list: &str) -> Result<(&str, &str), ()> {
         None => opaque.split_at(opaque.find(',').unwrap_or(opaque.len())),
     };
     let tail = tail.trim_start();
-    let rest = if tail.is_empty() { tail } else { tail.strip_prefix(',').ok_or(())? };
+    let rest = if tail.is_empty() {
+        tail
+    } else {
+        tail.strip_prefix(',').ok_or(())?
+    };
     if tag.contains('"') {
         return Err(());
     }
@@ -140,11 +149,16 @@ mod tests {
 
     fn tags(value: &str) -> Result<Option<Tags>, ()> {
         let value = HeaderValue::from_str(value).unwrap();
-        read(&HeaderMap::from_iter([(header::IF_MATCH, value)]), header::IF_MATCH)
+        read(
+            &HeaderMap::from_iter([(header::IF_MATCH, value)]),
+            header::IF_MATCH,
+        )
     }
 
     fn timestamps(values: &[i64]) -> Result<Option<Tags>, ()> {
-        Ok(Some(Tags::Timestamps(values.iter().copied().map(Timestamp).collect())))
+        Ok(Some(Tags::Timestamps(
+            values.iter().copied().map(Timestamp).collect(),
+        )))
     }
 
     #[test]
@@ -155,14 +169,24 @@ mod tests {
         assert_eq!(tags("\"7\", W/\"9\",8"), timestamps(&[7, 9, 8]));
         assert_eq!(tags("\"a,b\" , \"7\""), timestamps(&[7]));
         for value in ["\"7\",", ",\"7\"", "\"7\", , "] {
-            assert_eq!(tags(value), timestamps(&[7]), "empty elements do not count: {value}");
+            assert_eq!(
+                tags(value),
+                timestamps(&[7]),
+                "empty elements do not count: {value}"
+            );
         }
         assert_eq!(tags("*"), Ok(Some(Tags::Any)));
     }
 
     #[test]
     fn a_tag_that_no_message_has_is_readable_and_matches_nothing() {
-        for value in ["\"abc\"", "\"\"", "\"-7\"", "abc", "\"99999999999999999999\""] {
+        for value in [
+            "\"abc\"",
+            "\"\"",
+            "\"-7\"",
+            "abc",
+            "\"99999999999999999999\"",
+        ] {
             assert_eq!(tags(value), timestamps(&[]), "{value}");
         }
     }

@@ -39,7 +39,9 @@ impl FromStr for Origin {
         if written != value {
             return Err(BadOrigin::Otherwise(written));
         }
-        HeaderValue::try_from(written).map(Self::Of).map_err(|_| BadOrigin::Malformed)
+        HeaderValue::try_from(written)
+            .map(Self::Of)
+            .map_err(|_| BadOrigin::Malformed)
     }
 }
 
@@ -56,7 +58,13 @@ fn as_browsers_write_it(uri: &Uri) -> Option<String> {
 /// What pages of `origins` may do; `None` where there are none.
 pub fn layer(origins: &[Origin]) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_headers([
             header::ACCEPT,
             header::AUTHORIZATION,
@@ -87,7 +95,9 @@ fn allowed(origins: &[Origin]) -> AllowOrigin {
         Origin::Any => None,
         Origin::Of(name) => Some(name.clone()),
     });
-    names.collect::<Option<Vec<_>>>().map_or_else(AllowOrigin::any, AllowOrigin::list)
+    names
+        .collect::<Option<Vec<_>>>()
+        .map_or_else(AllowOrigin::any, AllowOrigin::list)
 }
 
 #[cfg(test)]
@@ -96,7 +106,12 @@ mod tests {
 
     #[test]
     fn an_origin_is_written_as_browsers_write_it() {
-        for value in ["https://a.example", "http://localhost:3000", "http://[::1]:3000", "app://host"] {
+        for value in [
+            "https://a.example",
+            "http://localhost:3000",
+            "http://[::1]:3000",
+            "app://host",
+        ] {
             let name = HeaderValue::from_static(value);
             assert_eq!(value.parse(), Ok(Origin::Of(name)), "{value}");
         }
@@ -110,10 +125,20 @@ mod tests {
             let refused = BadOrigin::Otherwise(written.to_owned());
             assert_eq!(value.parse::<Origin>(), Err(refused), "{value}");
         }
-        for value in
-            ["", "a.example", "a.example:80", "null", "https://", "//a.example", "https://ä.example"]
-        {
-            assert_eq!(value.parse::<Origin>(), Err(BadOrigin::Malformed), "{value}");
+        for value in [
+            "",
+            "a.example",
+            "a.example:80",
+            "null",
+            "https://",
+            "//a.example",
+            "https://ä.example",
+        ] {
+            assert_eq!(
+                value.parse::<Origin>(),
+                Err(BadOrigin::Malformed),
+                "{value}"
+            );
         }
     }
 
@@ -121,6 +146,9 @@ mod tests {
     fn no_origin_means_no_layer_and_a_star_means_all() {
         assert!(layer(&[]).is_none());
         let one = Origin::Of(HeaderValue::from_static("https://a.example"));
-        assert_eq!(format!("{:?}", allowed(&[one, Origin::Any])), format!("{:?}", AllowOrigin::any()));
+        assert_eq!(
+            format!("{:?}", allowed(&[one, Origin::Any])),
+            format!("{:?}", AllowOrigin::any())
+        );
     }
 }

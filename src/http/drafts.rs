@@ -50,10 +50,25 @@ impl FromJson for NewPersonalMessage {
 impl NewPersonalMessage {
     /// Checks every field and adds what is wrong to `errors`.
     pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<Draft> {
-        let to = self.to.ok_or(Invalid("is required")).and_then(|to| UserId::parse(&to));
+        let to = self
+            .to
+            .ok_or(Invalid("is required"))
+            .and_then(|to| UserId::parse(&to));
         let to = keep(errors, "to", to).map(Target::User);
-        let Self { text, files, attributes, reply_to, .. } = self;
-        NewChatMessage { text, files, attributes, reply_to }.checked(errors, to)
+        let Self {
+            text,
+            files,
+            attributes,
+            reply_to,
+            ..
+        } = self;
+        NewChatMessage {
+            text,
+            files,
+            attributes,
+            reply_to,
+        }
+        .checked(errors, to)
     }
 }
 
@@ -95,12 +110,23 @@ impl NewChatMessage {
             let nothing = Invalid("or files or attributes must be given");
             keep::<()>(errors, "text", Err(nothing));
         }
-        let text = self.text.and_then(|text| keep(errors, "text", Text::parse(&text)));
+        let text = self
+            .text
+            .and_then(|text| keep(errors, "text", Text::parse(&text)));
         let files = keep(errors, "files", parse_files(self.files.unwrap_or_default()));
-        let attributes =
-            self.attributes.and_then(|raw| keep(errors, "attributes", Attributes::parse(raw)));
-        let reply_to = self.reply_to.and_then(|id| keep(errors, "replyTo", parse_message_id(id)));
-        Some(Draft { to: to?, text, files: files?, attributes, reply_to })
+        let attributes = self
+            .attributes
+            .and_then(|raw| keep(errors, "attributes", Attributes::parse(raw)));
+        let reply_to = self
+            .reply_to
+            .and_then(|id| keep(errors, "replyTo", parse_message_id(id)));
+        Some(Draft {
+            to: to?,
+            text,
+            files: files?,
+            attributes,
+            reply_to,
+        })
     }
 }
 
@@ -128,16 +154,26 @@ impl FromJson for NewChat {
 impl NewChat {
     /// Checks every field and adds what is wrong to `errors`.
     pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<(Title, Vec<UserId>)> {
-        let name = self.name.ok_or(Invalid("is required")).and_then(|name| Title::parse(&name));
+        let name = self
+            .name
+            .ok_or(Invalid("is required"))
+            .and_then(|name| Title::parse(&name));
         let name = keep(errors, "name", name);
-        let members = keep(errors, "members", parse_members(&self.members.unwrap_or_default()));
+        let members = keep(
+            errors,
+            "members",
+            parse_members(&self.members.unwrap_or_default()),
+        );
         Some((name?, members?))
     }
 }
 
 /// The members in their order by name, each once.
 fn parse_members(members: &[String]) -> Result<Vec<UserId>, Invalid> {
-    let members = members.iter().map(|user| UserId::parse(user)).collect::<Result<BTreeSet<_>, _>>()?;
+    let members = members
+        .iter()
+        .map(|user| UserId::parse(user))
+        .collect::<Result<BTreeSet<_>, _>>()?;
     if members.len() > MEMBERS_MAX {
         return Err(Invalid("must be at most 1,000 users"));
     }
@@ -145,19 +181,27 @@ fn parse_members(members: &[String]) -> Result<Vec<UserId>, Invalid> {
 }
 
 fn parse_files(files: Vec<String>) -> Result<Files, Invalid> {
-    let files = files.iter().map(|file| FileId::parse(file)).collect::<Result<_, _>>()?;
+    let files = files
+        .iter()
+        .map(|file| FileId::parse(file))
+        .collect::<Result<_, _>>()?;
     Files::new(files)
 }
 
 fn parse_message_id(id: i64) -> Result<MessageId, Invalid> {
-    (id > 0).then_some(MessageId(id)).ok_or(Invalid("must be the id of a message"))
+    (id > 0)
+        .then_some(MessageId(id))
+        .ok_or(Invalid("must be the id of a message"))
 }
 
 /// The value, or a note of what is wrong with it.
 pub fn keep<T>(errors: &mut Vec<FieldError>, field: &str, parsed: Result<T, Invalid>) -> Option<T> {
     parsed
         .map_err(|invalid| {
-            errors.push(FieldError { field: field.to_owned(), detail: invalid.to_string() });
+            errors.push(FieldError {
+                field: field.to_owned(),
+                detail: invalid.to_string(),
+            });
         })
         .ok()
 }
@@ -193,7 +237,9 @@ pub struct MessagePatch {
 }
 
 /// Tells a member that is `null` from one that is absent.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
 
@@ -206,8 +252,12 @@ pub enum Edit {
 }
 
 impl FromJson for Edit {
-    const MEDIA_TYPES: &'static [&'static str] =
-        &[media::EDITED_TEXT, media::READ_MARK, media::MERGE_PATCH, media::JSON];
+    const MEDIA_TYPES: &'static [&'static str] = &[
+        media::EDITED_TEXT,
+        media::READ_MARK,
+        media::MERGE_PATCH,
+        media::JSON,
+    ];
 
     fn from_json(media_type: &'static str, json: &[u8]) -> Result<Self, Problem> {
         match media_type {
@@ -238,7 +288,10 @@ impl Edit {
         match (patch.text, patch.read) {
             (Some(text), None) => Self::text(&text.unwrap_or_default()),
             (None, Some(read)) => Ok(Self::Read(read.unwrap_or_default())),
-            _ => Err(Problem::invalid_field("body", "must have exactly one of text and read")),
+            _ => Err(Problem::invalid_field(
+                "body",
+                "must have exactly one of text and read",
+            )),
         }
     }
 
@@ -293,15 +346,26 @@ mod tests {
     fn every_field_that_is_not_acceptable_is_named() {
         assert_eq!(wrong_fields("{}"), ["to", "text"]);
         assert_eq!(
-            wrong_fields(r#"{"to":"a b","text":" ","files":["x","x"],"attributes":[],"replyTo":0}"#),
+            wrong_fields(
+                r#"{"to":"a b","text":" ","files":["x","x"],"attributes":[],"replyTo":0}"#
+            ),
             ["to", "text", "files", "attributes", "replyTo"]
         );
         assert_eq!(wrong_fields(r#"{"to":"john","text":"a\u0000b"}"#), ["text"]);
         assert_eq!(wrong_fields(r#"{"to":"john","files":["a/b"]}"#), ["files"]);
         assert_eq!(wrong_fields(r#"{"to":"john","text":1}"#), ["text"]);
-        assert_eq!(wrong_fields(r#"{"to":"john","files":["a",2]}"#), ["files[1]"]);
-        assert_eq!(wrong_fields(r#"{"to":"john","text":"x","replyTo":1.5}"#), ["replyTo"]);
-        assert_eq!(wrong_fields(r#"{"to":"john","text":"x","colour":"red"}"#), ["colour"]);
+        assert_eq!(
+            wrong_fields(r#"{"to":"john","files":["a",2]}"#),
+            ["files[1]"]
+        );
+        assert_eq!(
+            wrong_fields(r#"{"to":"john","text":"x","replyTo":1.5}"#),
+            ["replyTo"]
+        );
+        assert_eq!(
+            wrong_fields(r#"{"to":"john","text":"x","colour":"red"}"#),
+            ["colour"]
+        );
         assert_eq!(wrong_fields(r#"{"to":"john","text":"\ud800"}"#), ["text"]);
         assert_eq!(
             wrong_fields(&format!(r#"{{"to":"john","replyTo":{}}}"#, "9".repeat(400))),
@@ -323,7 +387,11 @@ mod tests {
             "{\"to\":\"john\",\"text\":\"x\"} x",
             "nonsense",
         ] {
-            assert_eq!(draft(json).unwrap_err().0, StatusCode::BAD_REQUEST, "{json}");
+            assert_eq!(
+                draft(json).unwrap_err().0,
+                StatusCode::BAD_REQUEST,
+                "{json}"
+            );
         }
         let invalid_utf8 = b"{\"to\":\"john\",\"text\":\"\xff\"}";
         let parsed = NewPersonalMessage::from_json(media::JSON, invalid_utf8);
@@ -341,13 +409,19 @@ mod tests {
     #[test]
     fn an_edit_is_what_its_media_type_says() {
         assert_eq!(edit(media::EDITED_TEXT, r#"{"text":"x"}"#), Ok(text("x")));
-        assert_eq!(edit(media::READ_MARK, r#"{"read":false}"#), Ok(Edit::Read(false)));
+        assert_eq!(
+            edit(media::READ_MARK, r#"{"read":false}"#),
+            Ok(Edit::Read(false))
+        );
         for media_type in [media::JSON, media::MERGE_PATCH] {
             assert_eq!(edit(media_type, r#"{"text":" "}"#), Ok(text("")));
             assert_eq!(edit(media_type, r#"{"read":true}"#), Ok(Edit::Read(true)));
         }
         assert_eq!(edit(media::MERGE_PATCH, r#"{"text":null}"#), Ok(text("")));
-        assert_eq!(edit(media::MERGE_PATCH, r#"{"read":null}"#), Ok(Edit::Read(false)));
+        assert_eq!(
+            edit(media::MERGE_PATCH, r#"{"read":null}"#),
+            Ok(Edit::Read(false))
+        );
     }
 
     #[test]
@@ -365,7 +439,11 @@ mod tests {
             (media::EDITED_TEXT, r#"["x"]"#),
             (media::MERGE_PATCH, r#"{"files":[]}"#),
         ] {
-            assert_eq!(edit(media_type, json), Err(StatusCode::UNPROCESSABLE_ENTITY), "{json}");
+            assert_eq!(
+                edit(media_type, json),
+                Err(StatusCode::UNPROCESSABLE_ENTITY),
+                "{json}"
+            );
         }
     }
 

@@ -39,7 +39,12 @@ pub async fn finish_reading(request: Request, next: Next, account: Account) -> R
         return encoding::answer(request, next, account).await;
     }
     let (owner, returned) = oneshot::channel();
-    let request = request.map(|body| Body::new(Lent { body, owner: Some(owner) }));
+    let request = request.map(|body| {
+        Body::new(Lent {
+            body,
+            owner: Some(owner),
+        })
+    });
     let response = encoding::answer(request, next, account).await;
     if let Ok(body) = returned.await
         && !body.is_end_stream()
@@ -49,7 +54,10 @@ pub async fn finish_reading(request: Request, next: Next, account: Account) -> R
     response
 }
 
-#[expect(clippy::disallowed_methods, reason = "it ends with its connection, at the latest in 10 s")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it ends with its connection, at the latest in 10 s"
+)]
 fn drain(mut body: Body) {
     let draining = async move { while let Some(Ok(_)) = body.frame().await {} };
     tokio::spawn(timeout(DRAIN_TIME_MAX, draining));

@@ -43,7 +43,8 @@ pub async fn list_personal_messages(
     let (user, other) = (caller.user()?, other.checked()?);
     let (application, HistoryParams { span, limit }) = (caller.application, params);
     let reading = service.query(async |connection| {
-        store::history::of_conversation(connection, application, &user, &other, span, limit + 1).await
+        store::history::of_conversation(connection, application, &user, &other, span, limit + 1)
+            .await
     });
     Ok(answer(accept.media_type, reading.await?, limit))
 }
@@ -77,8 +78,19 @@ pub async fn list_chat_messages(
 
 fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Response {
     let page = Page::cut_at(found, limit, size, position);
-    let messages = page.items.iter().map(|message| Message::from(message.as_ref())).collect();
-    Json(media_type, MessageList { messages, next: page.next }).into_response()
+    let messages = page
+        .items
+        .iter()
+        .map(|message| Message::from(message.as_ref()))
+        .collect();
+    Json(
+        media_type,
+        MessageList {
+            messages,
+            next: page.next,
+        },
+    )
+    .into_response()
 }
 
 /// About how long a message is as JSON, in bytes.

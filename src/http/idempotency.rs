@@ -27,7 +27,10 @@ impl KeyHeader {
     /// The key, or what is wrong with it, for the list of everything that is.
     pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<IdempotencyKey> {
         self.0.unwrap_or_else(|invalid| {
-            errors.push(FieldError { field: "Idempotency-Key".to_owned(), detail: invalid.to_string() });
+            errors.push(FieldError {
+                field: "Idempotency-Key".to_owned(),
+                detail: invalid.to_string(),
+            });
             None
         })
     }
@@ -40,7 +43,9 @@ impl<S: Sync> FromRequestParts<S> for KeyHeader {
         let mut lines = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
         let key = match (lines.next(), lines.next()) {
             (None, _) => Ok(None),
-            (Some(line), None) => IdempotencyKey::parse(line.to_str().unwrap_or_default()).map(Some),
+            (Some(line), None) => {
+                IdempotencyKey::parse(line.to_str().unwrap_or_default()).map(Some)
+            }
             (Some(_), Some(_)) => Err(Invalid("must be given once")),
         };
         Ok(Self(key))
@@ -78,7 +83,9 @@ struct ChatFingerprint<'a> {
 impl Digester {
     pub fn new(secret: &SecretString) -> Self {
         let key = derived_key(secret, "messages: digests of requests");
-        Self { key: Hmac::new_from_slice(&key).expect("HMAC takes keys of every length") }
+        Self {
+            key: Hmac::new_from_slice(&key).expect("HMAC takes keys of every length"),
+        }
     }
 
     /// The key with the digest of the draft that it stands for.
@@ -101,13 +108,23 @@ impl Digester {
     /// The key with the digest of the chat that it stands for.
     pub fn bind_chat(&self, key: IdempotencyKey, name: &Title, members: &[UserId]) -> Idempotency {
         let members = members.iter().map(UserId::as_str).collect();
-        self.digest(key, &ChatFingerprint { name: name.as_str(), members })
+        self.digest(
+            key,
+            &ChatFingerprint {
+                name: name.as_str(),
+                members,
+            },
+        )
     }
 
     fn digest(&self, key: IdempotencyKey, fingerprint: &impl Serialize) -> Idempotency {
-        let json = serde_json::to_vec(fingerprint).expect("strings and numbers can be written as JSON");
+        let json =
+            serde_json::to_vec(fingerprint).expect("strings and numbers can be written as JSON");
         let digest = self.key.clone().chain_update(json).finalize();
-        Idempotency { key, digest: Digest(digest.into_bytes().into()) }
+        Idempotency {
+            key,
+            digest: Digest(digest.into_bytes().into()),
+        }
     }
 }
 
@@ -136,19 +153,27 @@ mod tests {
 
     fn digest(secret: &str, draft: &Draft) -> Digest {
         let key = IdempotencyKey::parse("k").unwrap();
-        Digester::new(&SecretString::from(secret.to_owned())).bind(key, draft).digest
+        Digester::new(&SecretString::from(secret.to_owned()))
+            .bind(key, draft)
+            .digest
     }
 
     #[test]
     fn attributes_are_the_same_however_they_are_written() {
         let with = |json: &str| {
             let raw = serde_json::value::RawValue::from_string(json.to_owned()).unwrap();
-            Draft { attributes: Some(Attributes::parse(raw).unwrap()), ..draft("hello") }
+            Draft {
+                attributes: Some(Attributes::parse(raw).unwrap()),
+                ..draft("hello")
+            }
         };
         let one = digest("s", &with(r#"{"a":1,"b":"\u0041"}"#));
         assert_eq!(one, digest("s", &with(r#"{ "b": "A", "a": 1 }"#)));
         assert_ne!(one, digest("s", &with(r#"{"a":2,"b":"A"}"#)));
-        assert_ne!(digest("s", &with(r#"{"a":1e400}"#)), digest("s", &with(r#"{"a":2e400}"#)));
+        assert_ne!(
+            digest("s", &with(r#"{"a":1e400}"#)),
+            digest("s", &with(r#"{"a":2e400}"#))
+        );
     }
 
     #[test]
@@ -157,9 +182,15 @@ mod tests {
         assert_eq!(digest("s", &one), digest("s", &one));
         assert_ne!(digest("s", &one), digest("t", &one));
         assert_ne!(digest("s", &one), digest("s", &draft("hello!")));
-        let reply = Draft { reply_to: Some(MessageId(1)), ..one.clone() };
+        let reply = Draft {
+            reply_to: Some(MessageId(1)),
+            ..one.clone()
+        };
         assert_ne!(digest("s", &one), digest("s", &reply));
-        let other = Draft { to: Target::User(UserId::parse("jim").unwrap()), ..one.clone() };
+        let other = Draft {
+            to: Target::User(UserId::parse("jim").unwrap()),
+            ..one.clone()
+        };
         assert_ne!(digest("s", &one), digest("s", &other));
     }
 }

@@ -19,7 +19,8 @@ const CHARACTERS: usize = "2026-11-20T09:30:00.123456Z".len();
 pub fn serialize<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<S::Ok, S::Error> {
     let mut text = [0; CHARACTERS];
     let utc = time.to_offset(UtcOffset::UTC);
-    utc.format_into(&mut text.as_mut_slice(), FORMAT).map_err(S::Error::custom)?;
+    utc.format_into(&mut text.as_mut_slice(), FORMAT)
+        .map_err(S::Error::custom)?;
     serializer.serialize_str(std::str::from_utf8(&text).map_err(S::Error::custom)?)
 }
 
@@ -49,8 +50,14 @@ mod tests {
 
     #[test]
     fn a_round_time_has_six_digits_too() {
-        assert_eq!(shown(datetime!(2026-11-20 09:30 UTC)), r#""2026-11-20T09:30:00.000000Z""#);
-        assert_eq!(shown(datetime!(2026-11-20 09:30:00.5 +02:00)), r#""2026-11-20T07:30:00.500000Z""#);
+        assert_eq!(
+            shown(datetime!(2026-11-20 09:30 UTC)),
+            r#""2026-11-20T09:30:00.000000Z""#
+        );
+        assert_eq!(
+            shown(datetime!(2026-11-20 09:30:00.5 +02:00)),
+            r#""2026-11-20T07:30:00.500000Z""#
+        );
         assert_eq!(
             shown(datetime!(2026-11-20 09:30:00.1234567 UTC)),
             r#""2026-11-20T09:30:00.123456Z""#

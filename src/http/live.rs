@@ -41,7 +41,10 @@ pub const HELD_TIME_MAX: Duration = Duration::from_secs(50);
 const COMMENT_PERIOD: Duration = Duration::from_secs(15);
 
 /// What a stream reads, and keeps until the connection has taken it.
-const STREAM_PAGE: PageSize = PageSize { entries: 250, bytes: 64 * 1024 };
+const STREAM_PAGE: PageSize = PageSize {
+    entries: 250,
+    bytes: 64 * 1024,
+};
 
 /// The pause before a client opens a broken stream again, in milliseconds. It is spread, so that the
 /// clients of a replica that was stopped do not come back all at once.
@@ -60,10 +63,15 @@ pub async fn hold(
     wait: Duration,
 ) -> Result<Changes, Problem> {
     let deadline = Instant::now() + wait.min(service.held_time_max);
-    let mut follower = service.live.follow(service.sync(), Kind::Poll, request, with_messages)?;
+    let mut follower = service
+        .live
+        .follow(service.sync(), Kind::Poll, request, with_messages)?;
     let mut last = None;
     let waiting = async {
-        while last.as_ref().is_none_or(|changes: &Changes| changes.entries.is_empty()) {
+        while last
+            .as_ref()
+            .is_none_or(|changes: &Changes| changes.entries.is_empty())
+        {
             last = Some(follower.read().await?);
         }
         Ok::<_, Problem>(())
@@ -88,10 +96,21 @@ pub fn open(
     request_id: RequestId,
     link: &Link,
 ) -> Result<Response, Problem> {
-    let request = PageRequest { size: STREAM_PAGE, ..request };
-    let follower = service.live.follow(service.sync(), Kind::Stream, request, with_messages)?;
-    let teller = Teller { follower, request_id, state: State::Opening };
-    let blocks = stream::unfold(teller, async |mut teller| Some((teller.next().await?, teller)));
+    let request = PageRequest {
+        size: STREAM_PAGE,
+        ..request
+    };
+    let follower = service
+        .live
+        .follow(service.sync(), Kind::Stream, request, with_messages)?;
+    let teller = Teller {
+        follower,
+        request_id,
+        state: State::Opening,
+    };
+    let blocks = stream::unfold(teller, async |mut teller| {
+        Some((teller.next().await?, teller))
+    });
     let service = service.clone();
     let end = async move { service.until_end(&validity).await }.shared();
     link.must_end(end.clone());
@@ -101,11 +120,20 @@ pub fn open(
     let body = tokio_stream::StreamExt::timeout_repeating(blocks, pauses)
         .map(|block| Ok::<_, Infallible>(block.unwrap_or(COMMENT)));
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(media::EVENT_STREAM)),
-        (header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL)),
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(media::EVENT_STREAM),
+        ),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static(CACHE_CONTROL),
+        ),
         // It is the last answer of its connection, which ends with it.
         (header::CONNECTION, HeaderValue::from_static("close")),
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+        (
+            HeaderName::from_static("x-accel-buffering"),
+            HeaderValue::from_static("no"),
+        ),
     ];
     let mut response = (headers, Body::from_stream(body)).into_response();
     response.extensions_mut().insert(Held);
@@ -177,7 +205,11 @@ impl Teller {
     fn last_block(&self, problem: Problem) -> Blocks {
         let mut blocks = Blocks::default();
         if problem.is_cursor_ahead() {
-            blocks.event("reset", Some(0), &problem.document(self.request_id.as_str()));
+            blocks.event(
+                "reset",
+                Some(0),
+                &problem.document(self.request_id.as_str()),
+            );
         }
         blocks
     }

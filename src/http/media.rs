@@ -36,7 +36,11 @@ impl Offer {
         let json = Name::new_unchecked("json");
         let subtype = Name::new_unchecked(subtype);
         let accepted_as = MediaType::from_parts(application, subtype, Some(json), &[]);
-        Self { accepted_as, label, is_alias: false }
+        Self {
+            accepted_as,
+            label,
+            is_alias: false,
+        }
     }
 
     /// Another name under which what is labelled `label` is asked for.
@@ -56,8 +60,15 @@ impl Offer {
     }
 
     const fn event_stream() -> Self {
-        let (text, event_stream) = (Name::new_unchecked("text"), Name::new_unchecked("event-stream"));
-        Self { accepted_as: MediaType::new(text, event_stream), label: EVENT_STREAM, is_alias: true }
+        let (text, event_stream) = (
+            Name::new_unchecked("text"),
+            Name::new_unchecked("event-stream"),
+        );
+        Self {
+            accepted_as: MediaType::new(text, event_stream),
+            label: EVENT_STREAM,
+            is_alias: true,
+        }
     }
 }
 
@@ -83,13 +94,17 @@ pub struct Updates;
 pub struct PlainJson;
 
 impl Answers for PersonalMessage {
-    const OFFERS: &'static [Offer] =
-        &[Offer::vendor("vnd.personalMessage.v1", PERSONAL_MESSAGE), Offer::plain_json()];
+    const OFFERS: &'static [Offer] = &[
+        Offer::vendor("vnd.personalMessage.v1", PERSONAL_MESSAGE),
+        Offer::plain_json(),
+    ];
 }
 
 impl Answers for ChatMessage {
-    const OFFERS: &'static [Offer] =
-        &[Offer::vendor("vnd.chatMessage.v1", CHAT_MESSAGE), Offer::plain_json()];
+    const OFFERS: &'static [Offer] = &[
+        Offer::vendor("vnd.chatMessage.v1", CHAT_MESSAGE),
+        Offer::plain_json(),
+    ];
 }
 
 impl Answers for AnyMessage {
@@ -101,8 +116,11 @@ impl Answers for AnyMessage {
 }
 
 impl Answers for Updates {
-    const OFFERS: &'static [Offer] =
-        &[Offer::vendor("vnd.messageUpdates.v1", UPDATES), Offer::plain_json(), Offer::event_stream()];
+    const OFFERS: &'static [Offer] = &[
+        Offer::vendor("vnd.messageUpdates.v1", UPDATES),
+        Offer::plain_json(),
+        Offer::event_stream(),
+    ];
 }
 
 impl Answers for PlainJson {
@@ -120,10 +138,16 @@ impl<A: Answers, S: Sync> FromRequestParts<S> for Accept<A> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let media_type = negotiate(&parts.headers, A::OFFERS).ok_or_else(|| {
-            let names: Vec<_> = A::OFFERS.iter().map(|offer| offer.accepted_as.to_string()).collect();
+            let names: Vec<_> = A::OFFERS
+                .iter()
+                .map(|offer| offer.accepted_as.to_string())
+                .collect();
             Problem::not_acceptable(&names.join(", "))
         })?;
-        Ok(Self { media_type, answers: PhantomData })
+        Ok(Self {
+            media_type,
+            answers: PhantomData,
+        })
     }
 }
 
@@ -139,14 +163,23 @@ fn negotiate(headers: &HeaderMap, offers: &'static [Offer]) -> Option<&'static s
     if lines.peek().is_none_or(|line| line.as_bytes() == b"*/*") {
         return Some(offers[0].label);
     }
-    let lines: Vec<_> =
-        lines.map(|line| Some(weighted_ranges(line.to_str().ok()?))).collect::<Option<_>>()?;
+    let lines: Vec<_> = lines
+        .map(|line| Some(weighted_ranges(line.to_str().ok()?)))
+        .collect::<Option<_>>()?;
     let accept = headers_accept::Accept::from_str(&lines.join(",")).ok()?;
-    let is_named =
-        |offer: &Offer| accept.media_types().any(|range| range.essence() == offer.accepted_as);
-    let offered = offers.iter().filter(|offer| !offer.is_alias || is_named(offer));
+    let is_named = |offer: &Offer| {
+        accept
+            .media_types()
+            .any(|range| range.essence() == offer.accepted_as)
+    };
+    let offered = offers
+        .iter()
+        .filter(|offer| !offer.is_alias || is_named(offer));
     let best = accept.negotiate(offered.map(|offer| &offer.accepted_as))?;
-    offers.iter().find(|offer| offer.accepted_as == *best).map(|offer| offer.label)
+    offers
+        .iter()
+        .find(|offer| offer.accepted_as == *best)
+        .map(|offer| offer.label)
 }
 
 /// The media ranges of a line with their weights alone: a parameter such as `charset` would make a
@@ -160,12 +193,19 @@ fn weighted_ranges(line: &str) -> String {
         weight.map_or_else(|| name.to_owned(), |weight| format!("{name};{weight}"))
     };
     let is_range = |range: &String| MediaType::parse(range).is_ok();
-    line.split(',').map(weighted).filter(is_range).collect::<Vec<_>>().join(",")
+    line.split(',')
+        .map(weighted)
+        .filter(is_range)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// Which of `accepted` the body is, by its `Content-Type`; parameters (charset) do not count, since
 /// JSON is UTF-8 (RFC 8259, section 8.1).
-pub fn content_type(headers: &HeaderMap, accepted: &'static [&'static str]) -> Option<&'static str> {
+pub fn content_type(
+    headers: &HeaderMap,
+    accepted: &'static [&'static str],
+) -> Option<&'static str> {
     let given = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let given = MediaType::parse(given).ok()?;
     accepted
@@ -183,13 +223,24 @@ mod tests {
 
     fn agreed(accept: &str) -> Option<&'static str> {
         let value = HeaderValue::from_str(accept).unwrap();
-        negotiate(&HeaderMap::from_iter([(header::ACCEPT, value)]), AnyMessage::OFFERS)
+        negotiate(
+            &HeaderMap::from_iter([(header::ACCEPT, value)]),
+            AnyMessage::OFFERS,
+        )
     }
 
     #[test]
     fn the_vendor_type_is_the_default() {
-        assert_eq!(negotiate(&HeaderMap::new(), AnyMessage::OFFERS), Some(PERSONAL_MESSAGE));
-        for accept in ["*/*", "application/*", "text/html, */*;q=0.1", PERSONAL_MESSAGE] {
+        assert_eq!(
+            negotiate(&HeaderMap::new(), AnyMessage::OFFERS),
+            Some(PERSONAL_MESSAGE)
+        );
+        for accept in [
+            "*/*",
+            "application/*",
+            "text/html, */*;q=0.1",
+            PERSONAL_MESSAGE,
+        ] {
             assert_eq!(agreed(accept), Some(PERSONAL_MESSAGE), "{accept}");
         }
     }
@@ -208,26 +259,40 @@ mod tests {
 
     #[test]
     fn either_kind_of_message_is_accepted_where_the_kind_is_not_known() {
-        assert_eq!(agreed("application/vnd.chatMessage.v1+json"), Some(PERSONAL_MESSAGE));
-        assert_eq!(agreed("application/vnd.personalMessage.v1+json;q=0, application/*"), Some(JSON));
+        assert_eq!(
+            agreed("application/vnd.chatMessage.v1+json"),
+            Some(PERSONAL_MESSAGE)
+        );
+        assert_eq!(
+            agreed("application/vnd.personalMessage.v1+json;q=0, application/*"),
+            Some(JSON)
+        );
     }
 
     #[test]
     fn a_stream_is_given_to_whoever_asks_for_one() {
         let prefers = |accept: &'static str| {
-            prefers_stream(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
+            prefers_stream(&HeaderMap::from_iter([(
+                header::ACCEPT,
+                HeaderValue::from_static(accept),
+            )]))
         };
         assert!(prefers("text/event-stream"));
         assert!(prefers("text/event-stream, */*;q=0.1"));
         assert!(!prefers("*/*"));
         assert!(!prefers("application/json, text/event-stream"));
         assert!(!prefers("text/html, text/*;q=0.8, */*;q=0.1"));
-        assert!(!prefers("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
+        assert!(!prefers(
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        ));
     }
 
     #[test]
     fn what_is_no_media_range_spoils_nothing() {
-        assert_eq!(agreed("text/html, image/gif, *; q=.2, */*; q=.2"), Some(PERSONAL_MESSAGE));
+        assert_eq!(
+            agreed("text/html, image/gif, *; q=.2, */*; q=.2"),
+            Some(PERSONAL_MESSAGE)
+        );
         assert_eq!(agreed("nonsense, application/json"), Some(JSON));
     }
 
@@ -253,7 +318,10 @@ mod tests {
             content_type(&headers, &[NEW_PERSONAL_MESSAGE, JSON])
         };
         assert_eq!(known("application/json; charset=utf-8"), Some(JSON));
-        assert_eq!(known("Application/VND.newPersonalMessage.v1+JSON"), Some(NEW_PERSONAL_MESSAGE));
+        assert_eq!(
+            known("Application/VND.newPersonalMessage.v1+JSON"),
+            Some(NEW_PERSONAL_MESSAGE)
+        );
         for other in ["text/plain", "application/merge-patch+json", "json", ""] {
             assert_eq!(known(other), None, "{other}");
         }

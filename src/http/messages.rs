@@ -18,7 +18,9 @@ use super::{
     idempotency::KeyHeader,
     live,
     media::{self, Accept, AnyMessage, PersonalMessage, Updates},
-    openapi::{DeleteProblems, EditProblems, MessageAnswer, ReadProblems, SendProblems, SyncProblems},
+    openapi::{
+        DeleteProblems, EditProblems, MessageAnswer, ReadProblems, SendProblems, SyncProblems,
+    },
     params::{LastEventId, MessagePath, SyncParams},
     problem::Problem,
     representation::{self, Json, MessageUpdates},
@@ -69,10 +71,14 @@ pub async fn send_message(
     let mut errors = Vec::new();
     let draft = body.acceptable()?.checked(&mut errors);
     let key = key.checked(&mut errors);
-    let draft = draft.filter(|_| errors.is_empty()).ok_or_else(|| Problem::invalid(errors))?;
+    let draft = draft
+        .filter(|_| errors.is_empty())
+        .ok_or_else(|| Problem::invalid(errors))?;
     let idempotency = key.map(|key| service.digester.bind(key, &draft));
     caller.user()?;
-    let done = service.submit(&caller, Action::Send { draft, idempotency }).await?;
+    let done = service
+        .submit(&caller, Action::Send { draft, idempotency })
+        .await?;
     Ok(representation::created(accept.media_type, &done, minimal))
 }
 
@@ -121,13 +127,33 @@ pub async fn sync_messages(
     Extension(link): Extension<Link>,
     last_event_id: LastEventId,
 ) -> Answer {
-    let SyncParams { after, limit, with_messages, wait } = params;
-    let size = PageSize { entries: limit, bytes: PAGE_BYTES_MAX };
+    let SyncParams {
+        after,
+        limit,
+        with_messages,
+        wait,
+    } = params;
+    let size = PageSize {
+        entries: limit,
+        bytes: PAGE_BYTES_MAX,
+    };
     let (application, user) = (caller.application, caller.user()?);
-    let mut request = PageRequest { application, user, after, size };
+    let mut request = PageRequest {
+        application,
+        user,
+        after,
+        size,
+    };
     if accept.media_type == media::EVENT_STREAM {
         request.after = last_event_id.checked()?.or(after);
-        return live::open(&service, caller.validity, request, with_messages, request_id, &link);
+        return live::open(
+            &service,
+            caller.validity,
+            request,
+            with_messages,
+            request_id,
+            &link,
+        );
     }
     if wait.is_zero() {
         let changes = service.sync().changes_after(request, with_messages).await?;
@@ -168,7 +194,14 @@ pub async fn get_message(
     if_none_match: IfNoneMatch,
 ) -> Answer {
     caller.actor()?;
-    read(&service, &caller, id.known()?, accept.media_type, &if_none_match).await
+    read(
+        &service,
+        &caller,
+        id.known()?,
+        accept.media_type,
+        &if_none_match,
+    )
+    .await
 }
 
 /// Answers with a message as it is now.
@@ -179,7 +212,10 @@ pub async fn read(
     media_type: &'static str,
     if_none_match: &IfNoneMatch,
 ) -> Answer {
-    let found = service.sync().message(caller.application, caller.actor()?, id).await?;
+    let found = service
+        .sync()
+        .message(caller.application, caller.actor()?, id)
+        .await?;
     let message = found.ok_or_else(Problem::not_found)?;
     if if_none_match.matches(message.timestamp) {
         let etag = [(header::ETAG, entity_tag(message.timestamp))];
@@ -225,7 +261,9 @@ pub async fn edit_message(
     let edit = body.acceptable()?;
     let expected = if_match.required()?;
     caller.actor()?;
-    let done = service.submit(&caller, edit.action(id.known()?, expected)).await?;
+    let done = service
+        .submit(&caller, edit.action(id.known()?, expected))
+        .await?;
     Ok(representation::message(accept.media_type, done.message()))
 }
 
@@ -254,7 +292,10 @@ pub async fn delete_message(
 ) -> Answer {
     let expected = if_match.readable()?.required()?;
     caller.actor()?;
-    let action = Action::Delete { id: id.known()?, expected };
+    let action = Action::Delete {
+        id: id.known()?,
+        expected,
+    };
     let done = service.submit(&caller, action).await?;
     Ok(representation::message(accept.media_type, done.message()))
 }
@@ -266,12 +307,20 @@ impl<S: Sync> FromRequestParts<S> for PrefersMinimal {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let lines = parts.headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
+        let lines = parts
+            .headers
+            .get_all("prefer")
+            .iter()
+            .filter_map(|line| line.to_str().ok());
         let mut preferences = lines.flat_map(|line| line.split(',')).map(str::trim);
         // Of a preference that is given twice, the first counts (section 2).
         let wanted =
             preferences.find(|preference| preference.to_ascii_lowercase().starts_with("return="));
-        let is_minimal = |wanted: &str| wanted[7..].trim_matches('"').eq_ignore_ascii_case("minimal");
+        let is_minimal = |wanted: &str| {
+            wanted[7..]
+                .trim_matches('"')
+                .eq_ignore_ascii_case("minimal")
+        };
         Ok(Self(wanted.is_some_and(is_minimal)))
     }
 }

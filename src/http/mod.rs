@@ -143,7 +143,11 @@ impl Service {
 
     /// Carries out what the caller wants to be changed.
     async fn submit(&self, caller: &Caller, action: Action) -> Result<Done, Problem> {
-        let command = Command { application: caller.application, caller: caller.actor()?, action };
+        let command = Command {
+            application: caller.application,
+            caller: caller.actor()?,
+            action,
+        };
         Ok(self.timeline.submit(command).await?)
     }
 
@@ -157,7 +161,9 @@ impl Service {
 
     /// Waits until what was opened under a token must end.
     async fn until_end(&self, validity: &Validity) {
-        self.stop.run_until_cancelled(self.authenticator.until_end(validity)).await;
+        self.stop
+            .run_until_cancelled(self.authenticator.until_end(validity))
+            .await;
     }
 }
 
@@ -193,14 +199,21 @@ fn routes() -> OpenApiRouter<Service> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(messages::send_message, messages::sync_messages))
         .routes(routes!(search::search_messages))
-        .routes(routes!(messages::get_message, messages::edit_message, messages::delete_message))
+        .routes(routes!(
+            messages::get_message,
+            messages::edit_message,
+            messages::delete_message
+        ))
         .routes(routes!(history::list_personal_messages))
         .routes(routes!(tokens::create_ticket))
         .routes(routes!(chats::create_chat, chats::list_chats))
         .routes(routes!(chats::get_chat, chats::rename_chat))
         .routes(routes!(chats::list_members))
         .routes(routes!(chats::add_member, chats::remove_member))
-        .routes(routes!(chat_messages::send_chat_message, history::list_chat_messages))
+        .routes(routes!(
+            chat_messages::send_chat_message,
+            history::list_chat_messages
+        ))
         .routes(routes!(search::search_chat))
         .routes(routes!(
             chat_messages::get_chat_message,
@@ -208,9 +221,18 @@ fn routes() -> OpenApiRouter<Service> {
             chat_messages::delete_chat_message
         ))
         .routes(routes!(tokens::create_token))
-        .routes(routes!(applications::create_application, applications::list_applications))
-        .routes(routes!(applications::get_own_application, applications::rename_own_application))
-        .routes(routes!(applications::get_application, applications::rename_application))
+        .routes(routes!(
+            applications::create_application,
+            applications::list_applications
+        ))
+        .routes(routes!(
+            applications::get_own_application,
+            applications::rename_own_application
+        ))
+        .routes(routes!(
+            applications::get_application,
+            applications::rename_application
+        ))
         .routes(routes!(applications::replace_application_token))
         .routes(routes!(operations::get_liveness))
         .routes(routes!(operations::get_readiness))
@@ -219,7 +241,9 @@ fn routes() -> OpenApiRouter<Service> {
 
 /// The web client, which is no part of the documented interface.
 fn pages() -> Router<Service> {
-    Router::new().route("/", get(web::get_page)).route("/web/{file}", get(web::get_file))
+    Router::new()
+        .route("/", get(web::get_page))
+        .route("/web/{file}", get(web::get_file))
 }
 
 /// The whole of what is served. The layers, from the outside: the frame of every request, with its
@@ -229,9 +253,16 @@ pub fn router(service: Service, origins: &[Origin]) -> Router {
     let (router, _) = routes().split_for_parts();
     let swagger = SwaggerUi::new("/swagger-ui")
         .url("/openapi.json", openapi())
-        .config(Config::default().try_it_out_enabled(true).persist_authorization(true));
+        .config(
+            Config::default()
+                .try_it_out_enabled(true)
+                .persist_authorization(true),
+        );
     let layers = ServiceBuilder::new()
-        .layer(middleware::from_fn_with_state(Arc::clone(&service.budget), request::frame))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&service.budget),
+            request::frame,
+        ))
         .option_layer(cors::layer(origins))
         .layer(CatchPanicLayer::custom(problem::panicked));
     router

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use utoipa::{
     IntoParams, IntoResponses, Modify, OpenApi, ToSchema,
     openapi::{
-        Content, ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, Type,
+        Content, ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder,
+        Type,
         schema::ObjectBuilder,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
@@ -47,28 +48,52 @@ impl Modify for SecuritySchemes {
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
         let ticket = "A ticket of `POST /tickets`, for streams alone";
-        let ticket =
-            SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description("ticket", ticket)));
+        let ticket = SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description(
+            "ticket", ticket,
+        )));
         components.add_security_scheme("ticket", ticket);
     }
 }
 
 /// A problem that an operation can end in: its kind, what it means there, and the header that
 /// comes with it.
-type Problem = (&'static Kind, &'static str, Option<(&'static str, &'static str)>);
+type Problem = (
+    &'static Kind,
+    &'static str,
+    Option<(&'static str, &'static str)>,
+);
 
 const UNAUTHORIZED: Problem = (
     &kinds::UNAUTHORIZED,
     "The token is missing, badly signed or expired",
     Some(("WWW-Authenticate", "`Bearer`, with the reason")),
 );
-const NOT_ACCEPTABLE: Problem =
-    (&kinds::NOT_ACCEPTABLE, "No media type of the answer is acceptable", None);
-const BODY_TOO_SLOW: Problem = (&kinds::BODY_TOO_SLOW, "The body did not arrive within 10 s", None);
-const BODY_TOO_LARGE: Problem = (&kinds::BODY_TOO_LARGE, "The body is larger than 512 KiB", None);
+const NOT_ACCEPTABLE: Problem = (
+    &kinds::NOT_ACCEPTABLE,
+    "No media type of the answer is acceptable",
+    None,
+);
+const BODY_TOO_SLOW: Problem = (
+    &kinds::BODY_TOO_SLOW,
+    "The body did not arrive within 10 s",
+    None,
+);
+const BODY_TOO_LARGE: Problem = (
+    &kinds::BODY_TOO_LARGE,
+    "The body is larger than 512 KiB",
+    None,
+);
 const MALFORMED: Problem = (&kinds::MALFORMED, "The request cannot be read", None);
-const NOT_FOUND: Problem = (&kinds::NOT_FOUND, "There is no such thing, or it is not yours", None);
-const FORBIDDEN: Problem = (&kinds::FORBIDDEN, "The caller is known and may not do this", None);
+const NOT_FOUND: Problem = (
+    &kinds::NOT_FOUND,
+    "There is no such thing, or it is not yours",
+    None,
+);
+const FORBIDDEN: Problem = (
+    &kinds::FORBIDDEN,
+    "The caller is known and may not do this",
+    None,
+);
 const GONE: Problem = (&kinds::DELETED, "The message is deleted", None);
 const STALE: Problem = (
     &kinds::STALE,
@@ -85,15 +110,26 @@ const UNSUPPORTED_PATCH: Problem = (
     "The body's media type is not supported",
     Some(("Accept-Patch", "What is supported")),
 );
-const INVALID: Problem = (&kinds::INVALID, "Fields are not acceptable: `errors` names each", None);
-const PRECONDITION_REQUIRED: Problem =
-    (&kinds::PRECONDITION_REQUIRED, "If-Match is missing or `*`", None);
+const INVALID: Problem = (
+    &kinds::INVALID,
+    "Fields are not acceptable: `errors` names each",
+    None,
+);
+const PRECONDITION_REQUIRED: Problem = (
+    &kinds::PRECONDITION_REQUIRED,
+    "If-Match is missing or `*`",
+    None,
+);
 const TOO_MANY_REQUESTS: Problem = (
     &kinds::TOO_MANY_REQUESTS,
     "The user has too many requests under way",
     Some(("Retry-After", "Seconds until it is worth trying again")),
 );
-const FAILED: Problem = (&kinds::INTERNAL, "The service failed; nothing was changed", None);
+const FAILED: Problem = (
+    &kinds::INTERNAL,
+    "The service failed; nothing was changed",
+    None,
+);
 const UNAVAILABLE: Problem = (
     &kinds::OVERLOADED,
     "The service is overloaded, shutting down, or its database is away. Nothing was changed and \
@@ -352,8 +388,9 @@ impl IntoResponses for ChatAnswer {
 fn response((kind, description, extra): Problem) -> (String, RefOr<Response>) {
     let mut content = content::<ProblemDocument>();
     content.example = Some(problem::example(kind, description));
-    let mut response =
-        ResponseBuilder::new().description(description).content(problem::MEDIA_TYPE, content);
+    let mut response = ResponseBuilder::new()
+        .description(description)
+        .content(problem::MEDIA_TYPE, content);
     if let Some((name, description)) = extra {
         response = response.header(name, header(description));
     }
@@ -361,12 +398,17 @@ fn response((kind, description, extra): Problem) -> (String, RefOr<Response>) {
 }
 
 fn content<T: ToSchema>() -> Content {
-    ContentBuilder::new().schema(Some(Ref::from_schema_name(T::name()))).build()
+    ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(T::name())))
+        .build()
 }
 
 fn header(description: &str) -> Header {
     let text = ObjectBuilder::new().schema_type(Type::String).build();
-    HeaderBuilder::new().schema(Some(text)).description(Some(description)).build()
+    HeaderBuilder::new()
+        .schema(Some(text))
+        .description(Some(description))
+        .build()
 }
 
 /// Adds to every response the headers that every answer has.
@@ -376,14 +418,26 @@ impl Modify for CommonHeaders {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         let items = openapi.paths.paths.values_mut();
         let operations = items.flat_map(|item| {
-            [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+            [
+                &mut item.get,
+                &mut item.post,
+                &mut item.put,
+                &mut item.patch,
+                &mut item.delete,
+            ]
         });
-        let responses =
-            operations.flatten().flat_map(|operation| operation.responses.responses.values_mut());
+        let responses = operations
+            .flatten()
+            .flat_map(|operation| operation.responses.responses.values_mut());
         for response in responses {
-            let RefOr::T(response) = response else { continue };
+            let RefOr::T(response) = response else {
+                continue;
+            };
             for (name, description) in [
-                ("X-Request-Id", "The request's id, taken or made; its log lines have it"),
+                (
+                    "X-Request-Id",
+                    "The request's id, taken or made; its log lines have it",
+                ),
                 (
                     "Cache-Control",
                     "`private, no-cache`; `no-store` for secrets, `no-store, no-transform` for streams and held answers",
@@ -393,7 +447,9 @@ impl Modify for CommonHeaders {
                     "`Accept, Accept-Encoding, Authorization, As-User`, and what else the answer depends on",
                 ),
             ] {
-                response.headers.insert(name.to_owned(), RefOr::T(header(description)));
+                response
+                    .headers
+                    .insert(name.to_owned(), RefOr::T(header(description)));
             }
         }
     }

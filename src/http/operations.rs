@@ -92,7 +92,12 @@ pub enum BrokerState {
     (status = 200, description = "It does", body = Health, content_type = "application/json"),
 ))]
 pub async fn get_liveness() -> Response {
-    let health = Health { status: HealthStatus::Up, database: None, writes: None, broker: None };
+    let health = Health {
+        status: HealthStatus::Up,
+        database: None,
+        writes: None,
+        broker: None,
+    };
     Json(media::JSON, health).into_response()
 }
 
@@ -106,16 +111,23 @@ pub async fn get_liveness() -> Response {
     (status = 503, description = "They cannot: the database is away, or takes no changes", body = Health, content_type = "application/json"),
 ))]
 pub async fn get_readiness(State(service): State<Service>) -> Response {
-    let looking = service.reads.query(async |connection| store::is_primary(connection).await);
-    let is_primary =
-        timeout(READINESS_TIME_MAX, looking).await.is_ok_and(|found| found.unwrap_or(false));
+    let looking = service
+        .reads
+        .query(async |connection| store::is_primary(connection).await);
+    let is_primary = timeout(READINESS_TIME_MAX, looking)
+        .await
+        .is_ok_and(|found| found.unwrap_or(false));
     let writes = service.timeline.progress().state();
     let (code, status) = if is_primary && writes == WriteState::Available {
         (StatusCode::OK, HealthStatus::Up)
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, HealthStatus::Down)
     };
-    let database = if is_primary { DatabaseState::Available } else { DatabaseState::Unavailable };
+    let database = if is_primary {
+        DatabaseState::Available
+    } else {
+        DatabaseState::Unavailable
+    };
     let health = Health {
         status,
         database: Some(database),
@@ -130,6 +142,9 @@ pub async fn get_readiness(State(service): State<Service>) -> Response {
     (status = 200, description = "Counters, gauges and histograms", body = String, content_type = "text/plain"),
 ))]
 pub async fn get_metrics(State(service): State<Service>) -> Response {
-    let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let content_type = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
     (content_type, service.metrics.render()).into_response()
 }

@@ -41,13 +41,19 @@ impl<S: Sync> FromRequestParts<S> for MessagePath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(segment(parts, "id").await.and_then(|id| MessageId::parse(&id))))
+        Ok(Self(
+            segment(parts, "id")
+                .await
+                .and_then(|id| MessageId::parse(&id)),
+        ))
     }
 }
 
 /// A positive number of digits alone.
 fn positive(value: &str) -> Option<i64> {
-    Timestamp::parse(value).map(|number| number.0).filter(|number| *number > 0)
+    Timestamp::parse(value)
+        .map(|number| number.0)
+        .filter(|number| *number > 0)
 }
 
 /// The chat that a path names. A path that can name none is as good as one that names none.
@@ -70,7 +76,9 @@ impl<S: Sync> FromRequestParts<S> for ChatPath {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let number = segment(parts, "number").await;
-        Ok(Self(number.and_then(|number| positive(&number)).map(ChatNumber)))
+        Ok(Self(
+            number.and_then(|number| positive(&number)).map(ChatNumber),
+        ))
     }
 }
 
@@ -108,7 +116,9 @@ impl<S: Sync> FromRequestParts<S> for ChatMessagePath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let ChatPath(chat) = ChatPath::from_request_parts(parts, state).await?;
-        let message = segment(parts, "n").await.and_then(|number| positive(&number));
+        let message = segment(parts, "n")
+            .await
+            .and_then(|number| positive(&number));
         Ok(Self(chat.zip(message.map(MessageNumber))))
     }
 }
@@ -118,7 +128,9 @@ pub struct UserPath(Result<UserId, Invalid>);
 
 impl UserPath {
     pub fn checked(&self) -> Result<UserId, Problem> {
-        self.0.clone().map_err(|invalid| Problem::invalid_field("user", invalid.to_string()))
+        self.0
+            .clone()
+            .map_err(|invalid| Problem::invalid_field("user", invalid.to_string()))
     }
 }
 
@@ -133,7 +145,10 @@ impl<S: Sync> FromRequestParts<S> for UserPath {
 
 /// A segment of the path; `None` where the path is not UTF-8.
 async fn segment(parts: &mut Parts, name: &str) -> Option<String> {
-    let Path(mut segments) = parts.extract::<Path<HashMap<String, String>>>().await.ok()?;
+    let Path(mut segments) = parts
+        .extract::<Path<HashMap<String, String>>>()
+        .await
+        .ok()?;
     segments.remove(name)
 }
 
@@ -173,8 +188,13 @@ impl<P: Position, S: Sync> FromRequestParts<S> for ListParams<P> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query: ListQuery = query(parts).await?;
-        let after = query.after.map(|after| P::parse(after).ok_or_else(malformed_after));
-        Ok(Self { after: after.transpose()?, limit: list_limit(query.limit.as_deref())? })
+        let after = query
+            .after
+            .map(|after| P::parse(after).ok_or_else(malformed_after));
+        Ok(Self {
+            after: after.transpose()?,
+            limit: list_limit(query.limit.as_deref())?,
+        })
     }
 }
 
@@ -188,12 +208,19 @@ impl<S: Sync> FromRequestParts<S> for HistoryParams {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let ListQuery { before, after, limit } = query(parts).await?;
+        let ListQuery {
+            before,
+            after,
+            limit,
+        } = query(parts).await?;
         let (before, after) = (number("before", before)?, number("after", after)?);
         let limit = list_limit(limit.as_deref())?;
         let span = match (before, after) {
             (Some(_), Some(_)) => {
-                return Err(Problem::invalid_field("after", "must not be given together with before"));
+                return Err(Problem::invalid_field(
+                    "after",
+                    "must not be given together with before",
+                ));
             }
             (Some(before), None) => Span::Before(before),
             (None, Some(after)) => Span::After(after),
@@ -209,20 +236,25 @@ fn malformed_after() -> Problem {
 
 /// A number of digits alone, where there is one.
 pub fn number(name: &str, value: Option<String>) -> Result<Option<i64>, Problem> {
-    value.map(|value| i64::parse(value).ok_or_else(|| malformed_number(name))).transpose()
+    value
+        .map(|value| i64::parse(value).ok_or_else(|| malformed_number(name)))
+        .transpose()
 }
 
 /// The limit of a page of a list.
 pub fn list_limit(value: Option<&str>) -> Result<i64, Problem> {
     let limit = whole_number("limit", value)?.unwrap_or(LIMIT_DEFAULT);
     let fits = (1..=LIST_LIMIT_MAX).contains(&limit);
-    fits.then_some(limit).ok_or_else(|| Problem::invalid_field("limit", "must be 1 to 100"))
+    fits.then_some(limit)
+        .ok_or_else(|| Problem::invalid_field("limit", "must be 1 to 100"))
 }
 
 /// The query of a request.
 pub async fn query<Q: DeserializeOwned + 'static>(parts: &mut Parts) -> Result<Q, Problem> {
     let query = parts.extract::<Query<Q>>().await;
-    query.map(|Query(query)| query).map_err(|rejection| Problem::malformed(rejection.body_text()))
+    query
+        .map(|Query(query)| query)
+        .map_err(|rejection| Problem::malformed(rejection.body_text()))
 }
 
 /// Where and how a sync reads on.
@@ -268,11 +300,22 @@ impl SyncQuery {
         let mut errors = Vec::new();
         let mut require = |holds: bool, field: &str, detail: &str| {
             if !holds {
-                errors.push(FieldError { field: field.to_owned(), detail: detail.to_owned() });
+                errors.push(FieldError {
+                    field: field.to_owned(),
+                    detail: detail.to_owned(),
+                });
             }
         };
-        require((1..=LIMIT_MAX).contains(&limit), "limit", "must be 1 to 1000");
-        require((0..=WAIT_SECONDS_MAX).contains(&wait), "wait", "must be 0 to 60");
+        require(
+            (1..=LIMIT_MAX).contains(&limit),
+            "limit",
+            "must be 1 to 1000",
+        );
+        require(
+            (0..=WAIT_SECONDS_MAX).contains(&wait),
+            "wait",
+            "must be 0 to 60",
+        );
         let with_messages = self.include.is_some();
         let is_known = self.include.is_none_or(|include| include == "message");
         require(is_known, "include", "must be message");
@@ -290,7 +333,9 @@ impl SyncQuery {
 
 fn whole_number(name: &str, value: Option<&str>) -> Result<Option<i64>, Problem> {
     let parse = |value: &str| value.parse().ok().filter(|_| !value.starts_with('+'));
-    value.map(|value| parse(value).ok_or_else(|| malformed_number(name))).transpose()
+    value
+        .map(|value| parse(value).ok_or_else(|| malformed_number(name)))
+        .transpose()
 }
 
 fn malformed_number(name: &str) -> Problem {
@@ -303,7 +348,9 @@ pub struct LastEventId(Result<Option<Timestamp>, ()>);
 
 impl LastEventId {
     pub fn checked(self) -> Result<Option<Timestamp>, Problem> {
-        self.0.map_err(|()| Problem::malformed("Last-Event-ID must be the id of an event of a stream"))
+        self.0.map_err(|()| {
+            Problem::malformed("Last-Event-ID must be the id of an event of a stream")
+        })
     }
 }
 
@@ -315,7 +362,12 @@ impl<S: Sync> FromRequestParts<S> for LastEventId {
         Ok(Self(match (lines.next(), lines.next()) {
             (None, _) => Ok(None),
             (Some(id), None) if id.is_empty() => Ok(None),
-            (Some(id), None) => id.to_str().ok().and_then(Timestamp::parse).map(Some).ok_or(()),
+            (Some(id), None) => id
+                .to_str()
+                .ok()
+                .and_then(Timestamp::parse)
+                .map(Some)
+                .ok_or(()),
             (Some(_), Some(_)) => Err(()),
         }))
     }
@@ -328,18 +380,33 @@ mod tests {
     use super::*;
 
     async fn params(query: &str) -> Result<SyncParams, StatusCode> {
-        let request = Request::builder().uri(format!("/messages?{query}")).body(()).unwrap();
+        let request = Request::builder()
+            .uri(format!("/messages?{query}"))
+            .body(())
+            .unwrap();
         let (mut parts, ()) = request.into_parts();
-        SyncParams::from_request_parts(&mut parts, &()).await.map_err(|problem| problem.status())
+        SyncParams::from_request_parts(&mut parts, &())
+            .await
+            .map_err(|problem| problem.status())
     }
 
     #[tokio::test]
     async fn a_sync_begins_at_zero_with_pages_of_fifty() {
         let after = Some(Timestamp(0));
-        let expected = SyncParams { after, limit: 50, with_messages: false, wait: Duration::ZERO };
+        let expected = SyncParams {
+            after,
+            limit: 50,
+            with_messages: false,
+            wait: Duration::ZERO,
+        };
         assert_eq!(params("").await, Ok(expected));
         let wait = Duration::from_secs(60);
-        let expected = SyncParams { after: None, limit: 1000, with_messages: true, wait };
+        let expected = SyncParams {
+            after: None,
+            limit: 1000,
+            with_messages: true,
+            wait,
+        };
         let query = "after=latest&limit=1000&include=message&wait=60&other=1";
         assert_eq!(params(query).await, Ok(expected));
     }
@@ -366,10 +433,20 @@ mod tests {
 
     #[tokio::test]
     async fn what_can_be_read_may_still_be_unacceptable() {
-        for query in
-            ["limit=0", "limit=1001", "limit=-1", "include=text", "include=", "wait=61", "wait=-1"]
-        {
-            assert_eq!(params(query).await, Err(StatusCode::UNPROCESSABLE_ENTITY), "{query}");
+        for query in [
+            "limit=0",
+            "limit=1001",
+            "limit=-1",
+            "include=text",
+            "include=",
+            "wait=61",
+            "wait=-1",
+        ] {
+            assert_eq!(
+                params(query).await,
+                Err(StatusCode::UNPROCESSABLE_ENTITY),
+                "{query}"
+            );
         }
     }
 }

@@ -6,7 +6,9 @@ use std::{sync::Arc, time::Instant};
 use axum::{
     body::Body,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, uri::Authority},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, uri::Authority,
+    },
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -31,7 +33,8 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 pub const TARGET_BYTES_MAX: usize = 32 * 1024;
 
 /// What an answer varies by, for caches between the service and its callers.
-const VARY: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding, Authorization, As-User");
+const VARY: HeaderValue =
+    HeaderValue::from_static("Accept, Accept-Encoding, Authorization, As-User");
 
 /// What the encoder says of each answer that it could have encoded, and what an answer for everybody
 /// varies by.
@@ -56,12 +59,19 @@ impl RequestId {
 }
 
 /// Gives the request an id and a span, counts it, and writes down the problem it ended in.
-pub async fn frame(State(budget): State<Arc<Budget>>, mut request: Request, next: Next) -> Response {
+pub async fn frame(
+    State(budget): State<Arc<Budget>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let began = Instant::now();
     let id = request_id(request.headers());
     let method = method_name(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("none", MatchedPath::as_str).to_owned();
+    let route = route
+        .as_ref()
+        .map_or("none", MatchedPath::as_str)
+        .to_owned();
     let span = tracing::info_span!(
         "request",
         request.id = id.to_str().unwrap_or_default(),
@@ -93,7 +103,11 @@ async fn answer(mut request: Request, next: Next, budget: Arc<Budget>) -> Respon
     encoding::offer(request.headers_mut());
     let link = request.extensions().get::<Link>().cloned();
     let is_read = request.method().is_safe();
-    let account = Account { budget, link, is_read };
+    let account = Account {
+        budget,
+        link,
+        is_read,
+    };
     let mut response = drain::finish_reading(request, next, account).await;
     mark_for_caches(&mut response);
     response
@@ -117,14 +131,25 @@ impl Account {
 
 /// The method, if it is one that HTTP defines: whoever invents others must not fill the metrics.
 fn method_name(method: &Method) -> &'static str {
-    const KNOWN: [&str; 9] =
-        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+    const KNOWN: [&str; 9] = [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+    ];
+    KNOWN
+        .into_iter()
+        .find(|known| *known == method.as_str())
+        .unwrap_or("other")
 }
 
 fn check_target(request: &Request) -> Result<(), Problem> {
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    if target > TARGET_BYTES_MAX { Err(Problem::target_too_long()) } else { Ok(()) }
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    if target > TARGET_BYTES_MAX {
+        Err(Problem::target_too_long())
+    } else {
+        Ok(())
+    }
 }
 
 /// A request of HTTP/1.1 names its host exactly once (RFC 9112, section 3.2).
@@ -135,7 +160,9 @@ fn check_host(request: &Request) -> Result<(), Problem> {
         (None, _) => request.version() != Version::HTTP_11,
         (Some(_), Some(_)) => false,
     };
-    is_valid.then_some(()).ok_or_else(|| Problem::malformed("Host must be given once and be a host"))
+    is_valid
+        .then_some(())
+        .ok_or_else(|| Problem::malformed("Host must be given once and be a host"))
 }
 
 fn finish(response: &mut Response, id: &HeaderValue, began: Instant) {
@@ -159,9 +186,13 @@ fn finish(response: &mut Response, id: &HeaderValue, began: Instant) {
             _ => {}
         }
         let document = problem.render(id.to_str().unwrap_or_default());
-        response.headers_mut().insert(header::CONTENT_LENGTH, document.len().into());
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, document.len().into());
         let media_type = HeaderValue::from_static(problem::MEDIA_TYPE);
-        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, media_type);
         *response.body_mut() = Body::from(document);
     }
     tracing::debug!(http.status = status, duration_ms, "answered");
@@ -171,7 +202,8 @@ fn finish(response: &mut Response, id: &HeaderValue, began: Instant) {
 /// The caller's own id, if it can stand in a log line as it is; else a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers.get(REQUEST_ID).filter(|id| {
-        (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+        (1..=REQUEST_ID_CHARS_MAX).contains(&id.len())
+            && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });
     given.cloned().unwrap_or_else(|| {
         let id = Uuid::new_v4().to_string();
@@ -181,11 +213,17 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 
 /// The trace that the request belongs to (W3C Trace Context, version 00); empty where there is none.
 fn trace_id(headers: &HeaderMap) -> &str {
-    let traceparent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let traceparent = headers
+        .get(TRACEPARENT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let mut fields = traceparent.split('-');
     let version = fields.next().unwrap_or_default();
     let trace = fields.next().unwrap_or_default();
-    let is_lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_lower_hex = |text: &str| {
+        text.bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
     let is_valid = version.len() == 2
         && version != "ff"
         && is_lower_hex(version)
@@ -202,13 +240,25 @@ fn mark_for_caches(response: &mut Response) {
     let headers = response.headers_mut();
     // CORS has reasons of its own why an answer varies.
     let lines = headers.get_all(header::VARY).iter();
-    let others: Vec<_> = lines.filter(|line| *line != VARY_OF_ENCODING).cloned().collect();
-    headers.insert(header::VARY, if is_for_everybody { VARY_OF_ENCODING } else { VARY });
+    let others: Vec<_> = lines
+        .filter(|line| *line != VARY_OF_ENCODING)
+        .cloned()
+        .collect();
+    headers.insert(
+        header::VARY,
+        if is_for_everybody {
+            VARY_OF_ENCODING
+        } else {
+            VARY
+        },
+    );
     for other in others {
         headers.append(header::VARY, other);
     }
     if !is_for_everybody {
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("private, no-cache"));
     }
 }
 
@@ -230,7 +280,10 @@ mod tests {
     #[test]
     fn a_trace_id_is_taken_from_a_valid_traceparent() {
         let trace = "0af7651916cd43dd8448eb211c80319c";
-        let given = headers(TRACEPARENT, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let given = headers(
+            TRACEPARENT,
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        );
         assert_eq!(trace_id(&given), trace);
         for bad in [
             "",

@@ -90,11 +90,24 @@ async fn found(
     place: Place,
     params: SearchParams,
 ) -> Answer {
-    let SearchParams { query, before, limit, .. } = params;
+    let SearchParams {
+        query,
+        before,
+        limit,
+        ..
+    } = params;
     let wanted = usize::try_from(limit + 1).expect("a limit was checked");
     let mut lease = service.searches.take().await?;
     let connection = lease.connection();
-    let hits = search::find(connection, caller.application, place, &query, before, wanted).await?;
+    let hits = search::find(
+        connection,
+        caller.application,
+        place,
+        &query,
+        before,
+        wanted,
+    )
+    .await?;
     // A search that did not end well may still be at work on its connection, which is closed then.
     lease.give_back();
     Ok(answer(media_type, hits, limit))
@@ -134,22 +147,37 @@ impl<S: Sync> FromRequestParts<S> for SearchParams {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let SearchQuery { q, with, chat, before, limit } = query(parts).await?;
+        let SearchQuery {
+            q,
+            with,
+            chat,
+            before,
+            limit,
+        } = query(parts).await?;
         let (before, chat) = (number("before", before)?, number("chat", chat)?);
         let limit = list_limit(limit.as_deref())?;
         let query = search::Query::parse(&q.unwrap_or_default())
             .map_err(|error| Problem::invalid_field("q", error.to_string()))?;
         let narrowed = match (with, chat) {
             (Some(_), Some(_)) => {
-                return Err(Problem::invalid_field("chat", "must not be given together with `with`"));
+                return Err(Problem::invalid_field(
+                    "chat",
+                    "must not be given together with `with`",
+                ));
             }
             (Some(with), None) => {
-                let invalid = |invalid: Invalid| Problem::invalid_field("with", invalid.to_string());
+                let invalid =
+                    |invalid: Invalid| Problem::invalid_field("with", invalid.to_string());
                 Some(Narrowed::With(UserId::parse(&with).map_err(invalid)?))
             }
             (None, Some(chat)) => Some(Narrowed::Chat(ChatPath::of(chat))),
             (None, None) => None,
         };
-        Ok(Self { query, narrowed, before, limit })
+        Ok(Self {
+            query,
+            narrowed,
+            before,
+            limit,
+        })
     }
 }

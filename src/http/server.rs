@@ -85,7 +85,14 @@ impl Link {
     fn new() -> (Self, oneshot::Receiver<End>) {
         let (sender, receiver) = oneshot::channel();
         let end = Mutex::new(Some(sender));
-        (Self(Arc::new(Shared { end, place: Mutex::default(), called: Called::default() })), receiver)
+        (
+            Self(Arc::new(Shared {
+                end,
+                place: Mutex::default(),
+                called: Called::default(),
+            })),
+            receiver,
+        )
     }
 
     /// Lets an answer say when its connection must end, whether or not its reader takes the rest: it
@@ -130,7 +137,13 @@ pub async fn serve(mut intake: Intake, router: Router, write_time_max: Duration)
     while let Some(accepted) = intake.recv().await {
         match accepted.take() {
             Ok((stream, place)) => {
-                open(prepare(stream, write_time_max), place, &router, &graceful, &aborted);
+                open(
+                    prepare(stream, write_time_max),
+                    place,
+                    &router,
+                    &graceful,
+                    &aborted,
+                );
             }
             Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
         }
@@ -151,15 +164,22 @@ fn open(
 ) {
     let (link, end) = Link::new();
     let wire = Wire::new(stream, Arc::clone(&link.0.called));
-    let service = router.clone().map_request(move |mut request: hyper::Request<Incoming>| {
-        link.0.called.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(link.clone());
-        request
-    });
+    let service = router
+        .clone()
+        .map_request(move |mut request: hyper::Request<Incoming>| {
+            link.0.called.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(link.clone());
+            request
+        });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIME_MAX);
-    builder.max_buf_size(BUFFER_BYTES_MAX).max_header_size(HEAD_BYTES_MAX);
-    let connection = builder.serve_connection(TokioIo::new(wire), TowerToHyperService::new(service));
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME_MAX);
+    builder
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .max_header_size(HEAD_BYTES_MAX);
+    let connection =
+        builder.serve_connection(TokioIo::new(wire), TowerToHyperService::new(service));
     let connection = graceful.watch(connection);
     let aborted = aborted.clone();
     spawn(async move {
@@ -193,7 +213,10 @@ fn prepare(stream: TcpStream, write_time_max: Duration) -> Prepared {
     Box::pin(stream)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the server waits for its connections itself")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server waits for its connections itself"
+)]
 fn spawn(connection: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(connection);
 }

@@ -34,7 +34,8 @@ impl Blocks {
         }
         self.0.extend_from_slice(b"data: ");
         let start = self.0.len();
-        serde_json::to_writer(&mut self.0, data).expect("strings and numbers can be written as JSON");
+        serde_json::to_writer(&mut self.0, data)
+            .expect("strings and numbers can be written as JSON");
         // Where JSON has a line break, it stands between two tokens, as good as a blank: attributes
         // are given back as they came. Here it would end the field.
         for byte in &mut self.0[start..] {
@@ -52,7 +53,8 @@ impl Blocks {
     }
 
     fn field(&mut self, name: &str, value: impl Display) {
-        self.0.extend_from_slice(format!("{name}: {value}\n").as_bytes());
+        self.0
+            .extend_from_slice(format!("{name}: {value}\n").as_bytes());
     }
 
     fn end(&mut self) {
@@ -84,6 +86,9 @@ mod tests {
         let raw = RawValue::from_string("{\r\n \"a\":\r1}".to_owned()).unwrap();
         let mut blocks = Blocks::default();
         blocks.event("update", None::<i64>, &raw);
-        assert_eq!(blocks.finish().unwrap(), "event: update\ndata: {   \"a\": 1}\n\n");
+        assert_eq!(
+            blocks.finish().unwrap(),
+            "event: update\ndata: {   \"a\": 1}\n\n"
+        );
     }
 }

@@ -58,11 +58,15 @@ impl FromJson for NewToken {
 impl NewToken {
     fn checked(self) -> Result<(UserId, Duration), Problem> {
         let mut errors = Vec::new();
-        let user = self.user.ok_or(Invalid("is required")).and_then(|user| UserId::parse(&user));
+        let user = self
+            .user
+            .ok_or(Invalid("is required"))
+            .and_then(|user| UserId::parse(&user));
         let user = keep(&mut errors, "user", user);
         let seconds = self.expires_in.unwrap_or(LIFETIME_SECONDS_DEFAULT);
-        let seconds =
-            (LIFETIME_SECONDS_MIN..=LIFETIME_SECONDS_MAX).contains(&seconds).then_some(seconds);
+        let seconds = (LIFETIME_SECONDS_MIN..=LIFETIME_SECONDS_MAX)
+            .contains(&seconds)
+            .then_some(seconds);
         let lifetime = seconds.ok_or(Invalid("must be 60 to 2592000 seconds"));
         let lifetime = keep(&mut errors, "expiresIn", lifetime);
         let (Some(user), Some(lifetime)) = (user, lifetime) else {
@@ -102,7 +106,9 @@ pub async fn create_token(
 ) -> Answer {
     let (user, lifetime) = body.acceptable()?.checked()?;
     let expires = OffsetDateTime::from((service.clock)() + lifetime);
-    let expires = expires.replace_nanosecond(0).expect("a second has a beginning");
+    let expires = expires
+        .replace_nanosecond(0)
+        .expect("a second has a beginning");
     let token = service.signer.sign(application, &user, expires.into());
     Ok(secret(accept.media_type, UserToken { token, expires }))
 }
@@ -140,8 +146,16 @@ pub async fn create_ticket(
     accept: Accept<PlainJson>,
 ) -> Answer {
     let Ticket { ticket, expires } =
-        service.tickets.give(caller.application, &caller.user()?, &caller.validity);
-    Ok(secret(accept.media_type, StreamTicket { ticket, expires: expires.into() }))
+        service
+            .tickets
+            .give(caller.application, &caller.user()?, &caller.validity);
+    Ok(secret(
+        accept.media_type,
+        StreamTicket {
+            ticket,
+            expires: expires.into(),
+        },
+    ))
 }
 
 /// 201 with what nobody is to keep but the caller.

@@ -18,9 +18,18 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
     // Always asked for, and mostly answered with 304: the files belong together.
     (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(POLICY),
+    ),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
 ];
 
 /// The page.
@@ -47,5 +56,11 @@ fn answer(file: &'static File, headers: &HeaderMap) -> Response {
     if conditional::names(headers, &file.tag) {
         return (StatusCode::NOT_MODIFIED, HEADERS, tag).into_response();
     }
-    (HEADERS, tag, [(header::CONTENT_TYPE, file.media_type)], file.content).into_response()
+    (
+        HEADERS,
+        tag,
+        [(header::CONTENT_TYPE, file.media_type)],
+        file.content,
+    )
+        .into_response()
 }

@@ -58,7 +58,14 @@ pub struct Wire<S> {
 
 impl<S> Wire<S> {
     pub fn new(stream: S, called: Called) -> Self {
-        Self { stream, called, line_bytes: 0, has_line: false, refusal: None, lingering: None }
+        Self {
+            stream,
+            called,
+            line_bytes: 0,
+            has_line: false,
+            refusal: None,
+            lingering: None,
+        }
     }
 
     fn note_read(&mut self, data: &[u8]) {
@@ -105,7 +112,11 @@ fn refusal(bare: &[u8], line_bytes: usize) -> Option<Vec<u8>> {
     let (id, status) = (Uuid::new_v4().to_string(), problem.status());
     metrics::counter!("http_unreadable_requests_total", "status" => status.as_u16().to_string())
         .increment(1);
-    tracing::debug!(request.id = id, http.status = status.as_u16(), "a request could not be read");
+    tracing::debug!(
+        request.id = id,
+        http.status = status.as_u16(),
+        "a request could not be read"
+    );
     let document = problem.render(&id);
     let head = format!(
         "{version} {status}\r\n{date}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\n\
@@ -118,7 +129,9 @@ fn refusal(bare: &[u8], line_bytes: usize) -> Option<Vec<u8>> {
 impl<S: AsyncWrite + Unpin> Wire<S> {
     /// Writes what is left of a refusal.
     fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some((bytes, written)) = &mut self.refusal else { return Poll::Ready(Ok(())) };
+        let Some((bytes, written)) = &mut self.refusal else {
+            return Poll::Ready(Ok(()));
+        };
         while *written < bytes.len() {
             match ready!(Pin::new(&mut self.stream).poll_write(context, &bytes[*written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -132,7 +145,9 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
 impl<S: AsyncRead + Unpin> Wire<S> {
     /// Throws away what comes until the caller has ended, or for a moment.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let end = self.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER_TIME_MAX)));
+        let end = self
+            .lingering
+            .get_or_insert_with(|| Box::pin(sleep(LINGER_TIME_MAX)));
         let mut scratch = [0; SCRATCH_BYTES];
         loop {
             if end.as_mut().poll(context).is_ready() {
@@ -211,27 +226,40 @@ mod tests {
     fn status(bare: &str, line_bytes: usize) -> Option<String> {
         let answer = String::from_utf8(refusal(bare.as_bytes(), line_bytes)?).unwrap();
         let (head, document) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(&format!("content-length: {}", document.len())) && head.contains(DATE));
+        assert!(
+            head.contains(&format!("content-length: {}", document.len())) && head.contains(DATE)
+        );
         Some(head.split(' ').nth(1).unwrap().to_owned())
     }
 
     #[test]
     fn a_bare_answer_gets_a_document() {
-        let bare = |status: &str| format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n{DATE}\r\n\r\n");
+        let bare =
+            |status: &str| format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n{DATE}\r\n\r\n");
         assert_eq!(status(&bare("400 Bad Request"), 9).as_deref(), Some("400"));
         assert_eq!(status(&bare("414 URI Too Long"), 9).as_deref(), Some("414"));
         let too_large = bare("431 Request Header Fields Too Large");
         assert_eq!(status(&too_large, 9).as_deref(), Some("431"));
-        assert_eq!(status(&too_large, 40_000).as_deref(), Some("414"), "because of its target");
+        assert_eq!(
+            status(&too_large, 40_000).as_deref(),
+            Some("414"),
+            "because of its target"
+        );
     }
 
     #[test]
     fn what_the_service_says_stays_as_it_is() {
         let ours = format!("HTTP/1.1 400 Bad Request\r\n{DATE}\r\nx-request-id: 7\r\n\r\n");
         let part = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n{DATE}\r\n");
-        for written in
-            [ours.as_str(), &part, "HTTP/1.1 200 OK\r\n\r\n", "{}", "", "HTTP/1.1 ", "\r\n\r\n"]
-        {
+        for written in [
+            ours.as_str(),
+            &part,
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "{}",
+            "",
+            "HTTP/1.1 ",
+            "\r\n\r\n",
+        ] {
             assert_eq!(status(written, 9), None, "{written}");
         }
     }

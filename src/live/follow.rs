@@ -63,7 +63,12 @@ impl Live {
     pub fn new(hub: Arc<Hub>, clock: Clock) -> Self {
         let reading = Arc::new(Semaphore::new(READING_MAX));
         let reading_data = Arc::new(Semaphore::new(READING_DATA_MAX));
-        Self { hub, reading, reading_data, clock }
+        Self {
+            hub,
+            reading,
+            reading_data,
+            clock,
+        }
     }
 
     /// Begins to follow where `request` says; nothing is read yet. `sync` is that of the thread.
@@ -94,11 +99,18 @@ impl Follower {
     /// that a read does not find has raised it since, or will. Dropping the future loses nothing:
     /// the cursor moves with the answer.
     pub async fn read(&mut self) -> Result<Changes, sync::Error> {
-        let waited = if self.has_caught_up { Some(self.wait().await) } else { None };
+        let waited = if self.has_caught_up {
+            Some(self.wait().await)
+        } else {
+            None
+        };
         // Whatever ends this read, the next one need not wait again.
         self.has_caught_up = false;
         let turn = self.turn().await?;
-        let changes = self.sync.changes_after(self.request.clone(), self.with_messages).await?;
+        let changes = self
+            .sync
+            .changes_after(self.request.clone(), self.with_messages)
+            .await?;
         drop(turn);
         self.request.after = Some(changes.next);
         self.has_caught_up = changes.has_caught_up();
@@ -111,15 +123,22 @@ impl Follower {
 
     async fn wait(&self) -> Waited {
         let tick = Duration::from_millis(fastrand::u64(TICK_MILLISECONDS));
-        timeout(tick, self.place.woken()).await.map_or(Waited::InVain, Waited::Woken)
+        timeout(tick, self.place.woken())
+            .await
+            .map_or(Waited::InVain, Waited::Woken)
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, sync::Error> {
         let live = &self.live;
-        let reading = if self.with_messages { &live.reading_data } else { &live.reading };
+        let reading = if self.with_messages {
+            &live.reading_data
+        } else {
+            &live.reading
+        };
         let turn = timeout(TURN_TIME_MAX, reading.acquire()).await;
         let overdue = sync::Error::NotDone(NotDone::Overdue);
-        turn.map_err(|_| overdue)?.map_err(|_| sync::Error::NotDone(NotDone::Closed))
+        turn.map_err(|_| overdue)?
+            .map_err(|_| sync::Error::NotDone(NotDone::Closed))
     }
 
     /// Measures what has brought a change.
@@ -133,7 +152,9 @@ impl Follower {
             Waited::Woken(Some(written)) => written,
         };
         // Clocks of two machines may disagree by more than a delivery takes.
-        let taken = (self.live.clock)().duration_since(written).unwrap_or_default();
+        let taken = (self.live.clock)()
+            .duration_since(written)
+            .unwrap_or_default();
         metrics::histogram!("messages_delivery_seconds").record(taken.as_secs_f64());
     }
 }

@@ -67,7 +67,10 @@ pub struct Place {
 
 impl Hub {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, waiting: Mutex::default() }
+        Self {
+            limits,
+            waiting: Mutex::default(),
+        }
     }
 
     /// Takes a place for a user. Every wake-up from now on raises its flag.
@@ -92,7 +95,12 @@ impl Hub {
         places.push(Arc::clone(&flag));
         waiting.total += 1;
         metrics::gauge!("messages_live_connections", "kind" => kind.name()).increment(1.0);
-        Ok(Place { hub: Arc::clone(self), key, flag, kind })
+        Ok(Place {
+            hub: Arc::clone(self),
+            key,
+            flag,
+            kind,
+        })
     }
 
     /// Raises the flags of those whom the wake-up names.
@@ -105,7 +113,11 @@ impl Hub {
                 places.flatten().for_each(|flag| flag.raise(wakeup.written));
             }
             Who::Everybody => {
-                waiting.by_user.values().flatten().for_each(|flag| flag.raise(wakeup.written));
+                waiting
+                    .by_user
+                    .values()
+                    .flatten()
+                    .for_each(|flag| flag.raise(wakeup.written));
             }
         }
     }
@@ -144,7 +156,12 @@ impl Drop for Place {
 
 impl Flag {
     fn new(application: ApplicationId, user: &UserId) -> Self {
-        Self { application, user: user.clone(), raised: Notify::new(), since: Mutex::default() }
+        Self {
+            application,
+            user: user.clone(),
+            raised: Notify::new(),
+            since: Mutex::default(),
+        }
     }
 
     fn raise(&self, written: Option<SystemTime>) {
@@ -178,7 +195,10 @@ mod tests {
     const ONE: ApplicationId = ApplicationId(1);
 
     fn hub(total_max: usize, per_user_max: usize) -> Arc<Hub> {
-        Arc::new(Hub::new(Limits { total_max, per_user_max }))
+        Arc::new(Hub::new(Limits {
+            total_max,
+            per_user_max,
+        }))
     }
 
     fn user(id: &str) -> UserId {
@@ -191,7 +211,11 @@ mod tests {
 
     fn wake(hub: &Hub, id: &str, second: u64) {
         let who = Who::Users(vec![WakeKey::of(ONE, &user(id))]);
-        hub.wake(&Wakeup { who, written: Some(at(second)), ..Wakeup::EVERYBODY });
+        hub.wake(&Wakeup {
+            who,
+            written: Some(at(second)),
+            ..Wakeup::EVERYBODY
+        });
     }
 
     fn at(second: u64) -> SystemTime {
@@ -213,9 +237,15 @@ mod tests {
         let hub = hub(10, 10);
         let places = ["jane", "jane", "john"].map(|id| enter(&hub, id).unwrap());
         wake(&hub, "jane", 7);
-        assert_eq!(places.each_ref().map(is_raised), [Some(Some(at(7))), Some(Some(at(7))), None]);
+        assert_eq!(
+            places.each_ref().map(is_raised),
+            [Some(Some(at(7))), Some(Some(at(7))), None]
+        );
         hub.wake(&Wakeup::EVERYBODY);
-        assert_eq!(places.each_ref().map(is_raised), [Some(None), Some(None), Some(None)]);
+        assert_eq!(
+            places.each_ref().map(is_raised),
+            [Some(None), Some(None), Some(None)]
+        );
     }
 
     #[test]
@@ -240,6 +270,10 @@ mod tests {
         let jim = enter(&hub, "jim").unwrap();
         drop(jim);
         assert!(enter(&hub, "jane").is_ok());
-        assert_eq!(hub.waiting().by_user.len(), 2, "nothing is kept of who has gone");
+        assert_eq!(
+            hub.waiting().by_user.len(),
+            2,
+            "nothing is kept of who has gone"
+        );
     }
 }

@@ -49,7 +49,13 @@ impl Listener {
     /// `outbox` is notified whenever there may be new events.
     pub fn new(database: Database, heard: Arc<Heard>, hub: Arc<Hub>, outbox: Arc<Notify>) -> Self {
         let announcing = database.session(Purpose::Announcing);
-        Self { database, announcing, heard, hub, outbox }
+        Self {
+            database,
+            announcing,
+            heard,
+            hub,
+            outbox,
+        }
     }
 
     /// Listens until `stop`.
@@ -77,7 +83,13 @@ impl Listener {
         self.heard.begin_era();
         self.outbox.notify_one();
         self.hub.wake(&Wakeup::EVERYBODY);
-        let Self { announcing, heard, hub, outbox, .. } = self;
+        let Self {
+            announcing,
+            heard,
+            hub,
+            outbox,
+            ..
+        } = self;
         let hearing = hear_all(listener, |notification| match notification.channel() {
             WAKE_CHANNEL => outbox.notify_one(),
             wakeups::PULSE_CHANNEL => {}

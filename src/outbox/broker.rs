@@ -94,7 +94,12 @@ impl Channel {
         queue::ensure(&connection, &config).await?;
         let channel = in_time(connection.create_channel()).await?;
         in_time(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        Ok(Self { config, connection, channel, blocked })
+        Ok(Self {
+            config,
+            connection,
+            channel,
+            blocked,
+        })
     }
 
     /// Fails once the connection or the channel is lost.
@@ -139,9 +144,15 @@ impl Channel {
     }
 
     async fn send(&self, event: &Event) -> Result<PublisherConfirm, Error> {
-        let body = FileUsage { file_id: event.file.as_str(), in_use: event.in_use };
+        let body = FileUsage {
+            file_id: event.file.as_str(),
+            in_use: event.in_use,
+        };
         let body = serde_json::to_vec(&body).expect("strings and booleans can be written as JSON");
-        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
         let publishing = self.channel.basic_publish(
             self.config.exchange.as_str().into(),
             self.config.routing_key.as_str().into(),
@@ -149,7 +160,8 @@ impl Channel {
             &body,
             properties(event),
         );
-        self.patiently(publishing, &mut (Instant::now() + ANSWER_TIME_MAX)).await
+        self.patiently(publishing, &mut (Instant::now() + ANSWER_TIME_MAX))
+            .await
     }
 
     /// Waits for the broker until `deadline`, which an alarm puts off: what was sent is taken when the
@@ -182,8 +194,15 @@ impl Channel {
 
 fn properties(event: &Event) -> BasicProperties {
     let mut headers = FieldTable::default();
-    headers.insert("application".into(), AMQPValue::LongLongInt(event.application.0));
-    let created = event.created.unix_timestamp().try_into().unwrap_or_default();
+    headers.insert(
+        "application".into(),
+        AMQPValue::LongLongInt(event.application.0),
+    );
+    let created = event
+        .created
+        .unix_timestamp()
+        .try_into()
+        .unwrap_or_default();
     BasicProperties::default()
         .with_content_type("application/json".into())
         .with_delivery_mode(PERSISTENT)
@@ -205,6 +224,8 @@ fn delivered(confirmation: &Confirmation) -> Result<(), Error> {
 }
 
 pub async fn in_time<T>(step: impl Future<Output = lapin::Result<T>>) -> Result<T, Error> {
-    let answer = timeout(ANSWER_TIME_MAX, step).await.map_err(|_| Error::TimedOut)?;
+    let answer = timeout(ANSWER_TIME_MAX, step)
+        .await
+        .map_err(|_| Error::TimedOut)?;
     Ok(answer?)
 }

@@ -103,7 +103,13 @@ pub struct Publisher {
 impl Publisher {
     /// `wake` tells of new events.
     pub fn new(session: Session, config: BrokerConfig, wake: Arc<Notify>, signs: Signs) -> Self {
-        Self { session, config: Arc::new(config), wake, signs, confirmed: Vec::new() }
+        Self {
+            session,
+            config: Arc::new(config),
+            wake,
+            signs,
+            confirmed: Vec::new(),
+        }
     }
 
     /// Publishes until `stop`: connect, drain, and after any failure wait and begin again.
@@ -134,7 +140,8 @@ impl Publisher {
         {
             sleep(LEAD_PERIOD).await;
         }
-        let channel = Channel::open(Arc::clone(&self.config), Arc::clone(&self.signs.blocked)).await?;
+        let channel =
+            Channel::open(Arc::clone(&self.config), Arc::clone(&self.signs.blocked)).await?;
         tracing::info!(queue = %self.config.queue, "publishing events");
         self.signs.connected.store(true, Ordering::Relaxed);
         let outcome = self.drain(&channel, pause).await;
@@ -190,7 +197,9 @@ impl Publisher {
         if self.confirmed.is_empty() {
             return Ok(());
         }
-        let Self { session, confirmed, .. } = self;
+        let Self {
+            session, confirmed, ..
+        } = self;
         store::in_time(STATEMENT_TIME_MAX, async {
             outbox::delete(session.connection().await?, confirmed.iter()).await
         })

@@ -17,7 +17,15 @@ use super::broker::{BrokerConfig, Error, QueueType, in_time};
 /// Makes sure that the queue is there, and bound where the exchange is not the default one. Each step
 /// has a channel of its own, because the broker closes the channel of a step that it refuses.
 pub async fn ensure(connection: &Connection, config: &BrokerConfig) -> Result<(), Error> {
-    match declare(connection, config, QueueDeclareOptions { passive: true, ..Default::default() }).await
+    match declare(
+        connection,
+        config,
+        QueueDeclareOptions {
+            passive: true,
+            ..Default::default()
+        },
+    )
+    .await
     {
         Err(error) if is_refused_with(&error, AMQPSoftError::NOTFOUND) => {
             declare(connection, config, QueueDeclareOptions::durable()).await?;
@@ -42,7 +50,8 @@ async fn declare(
     options: QueueDeclareOptions,
 ) -> Result<(), Error> {
     let channel = in_time(connection.create_channel()).await?;
-    in_time(channel.queue_declare(config.queue.as_str().into(), options, arguments(config))).await?;
+    in_time(channel.queue_declare(config.queue.as_str().into(), options, arguments(config)))
+        .await?;
     in_time(channel.close(200, "done".into())).await
 }
 
@@ -63,12 +72,17 @@ async fn bind(connection: &Connection, config: &BrokerConfig) -> Result<(), Erro
 fn arguments(config: &BrokerConfig) -> FieldTable {
     let mut arguments = FieldTable::default();
     if config.queue_type == QueueType::Quorum {
-        arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+        arguments.insert(
+            "x-queue-type".into(),
+            AMQPValue::LongString("quorum".into()),
+        );
     }
     arguments
 }
 
 fn is_refused_with(error: &Error, expected: AMQPSoftError) -> bool {
-    let Error::Failed(error) = error else { return false };
+    let Error::Failed(error) = error else {
+        return false;
+    };
     matches!(error.kind(), ErrorKind::ProtocolError(answer) if *answer.kind() == AMQPErrorKind::Soft(expected))
 }

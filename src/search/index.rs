@@ -51,9 +51,11 @@ pub fn terms_of(application: ApplicationId, message: &Message) -> Option<String>
     }
     let readers = match &message.to {
         Recipient::Chat(chat, _) => vec![chat_term(application, *chat)],
-        Recipient::User(to) => {
-            message.from.iter().flat_map(|from| pair(application, from, to)).collect()
-        }
+        Recipient::User(to) => message
+            .from
+            .iter()
+            .flat_map(|from| pair(application, from, to))
+            .collect(),
     };
     for reader in readers {
         terms.extend(BLOCKS.map(|(bits, name)| in_block(&reader, name, message.id.0 >> bits)));
@@ -93,7 +95,8 @@ impl Stage {
         let margin = if found == 0 { 8 } else { 2 };
         let growth = (wanted * margin / (found + 1)).max(STAGE_GROWTH_MIN);
         let length = self.length().saturating_mul(growth);
-        (self.ids.start > 0).then(|| Self::of(self.ids.start, i64::try_from(length).unwrap_or(i64::MAX)))
+        (self.ids.start > 0)
+            .then(|| Self::of(self.ids.start, i64::try_from(length).unwrap_or(i64::MAX)))
     }
 
     /// The number of its ids, whether they are in use or not.
@@ -103,19 +106,29 @@ impl Stage {
 
     /// The ids below `end`, `length` of them and what is left of their first block.
     fn of(end: i64, length: i64) -> Self {
-        let level = BLOCKS.iter().position(|(bits, _)| length >> bits < STAGE_BLOCKS_MAX);
+        let level = BLOCKS
+            .iter()
+            .position(|(bits, _)| length >> bits < STAGE_BLOCKS_MAX);
         match level {
             Some(level) if length < end => {
                 let bits = BLOCKS[level].0;
-                Self { ids: (end - length) >> bits << bits..end, level }
+                Self {
+                    ids: (end - length) >> bits << bits..end,
+                    level,
+                }
             }
-            _ => Self { ids: 0..end, level: BLOCKS.len() },
+            _ => Self {
+                ids: 0..end,
+                level: BLOCKS.len(),
+            },
         }
     }
 
     /// The terms of a reader in this stage.
     fn terms(&self, reader: &str) -> Vec<String> {
-        let Some((bits, name)) = BLOCKS.get(self.level) else { return vec![reader.to_owned()] };
+        let Some((bits, name)) = BLOCKS.get(self.level) else {
+            return vec![reader.to_owned()];
+        };
         let blocks = (self.ids.start >> bits)..=((self.ids.end - 1) >> bits);
         blocks.map(|block| in_block(reader, *name, block)).collect()
     }
@@ -145,9 +158,24 @@ pub fn asked(
     for term in query.terms() {
         wanted(term, &mut whole, &mut open);
     }
-    let whole: Vec<_> = [readers(application, scope, stage)].into_iter().chain(whole).collect();
-    let entry = whole.iter().cloned().chain(open).collect::<Vec<_>>().join("&");
-    Asked { index: if by_entry { whole.join("&") } else { entry.clone() }, entry }
+    let whole: Vec<_> = [readers(application, scope, stage)]
+        .into_iter()
+        .chain(whole)
+        .collect();
+    let entry = whole
+        .iter()
+        .cloned()
+        .chain(open)
+        .collect::<Vec<_>>()
+        .join("&");
+    Asked {
+        index: if by_entry {
+            whole.join("&")
+        } else {
+            entry.clone()
+        },
+        entry,
+    }
 }
 
 /// The lexemes that a term needs: `whole` ones, and `open` ones that are beginnings.
@@ -184,26 +212,41 @@ fn lexeme(unit: &Unit, next: Option<&Unit>) -> String {
 
 /// The first characters of a text.
 fn cut(text: &str, chars_max: usize) -> &str {
-    text.char_indices().nth(chars_max).map_or(text, |(end, _)| &text[..end])
+    text.char_indices()
+        .nth(chars_max)
+        .map_or(text, |(end, _)| &text[..end])
 }
 
 /// Who must be able to read what is found.
 fn readers(application: ApplicationId, scope: &Scope, stage: &Stage) -> String {
     let any = |readers: Vec<String>| {
         let is_few = readers.len() <= READERS_IN_BLOCKS_MAX;
-        let terms = |reader: &String| if is_few { stage.terms(reader) } else { vec![reader.clone()] };
-        let terms: Vec<_> = readers.iter().flat_map(terms).map(|term| quoted(&term)).collect();
+        let terms = |reader: &String| {
+            if is_few {
+                stage.terms(reader)
+            } else {
+                vec![reader.clone()]
+            }
+        };
+        let terms: Vec<_> = readers
+            .iter()
+            .flat_map(terms)
+            .map(|term| quoted(&term))
+            .collect();
         format!("({})", any_of(&terms))
     };
     match scope {
         Scope::Chat(chat) => any(vec![chat_term(application, *chat)]),
         Scope::User(user, chats) => {
             let chats = chats.iter().map(|chat| chat_term(application, *chat));
-            any([user_term(application, user)].into_iter().chain(chats).collect())
+            any([user_term(application, user)]
+                .into_iter()
+                .chain(chats)
+                .collect())
         }
-        Scope::Conversation(one, other) => {
-            pair(application, one, other).map(|reader| any(vec![reader])).join("&")
-        }
+        Scope::Conversation(one, other) => pair(application, one, other)
+            .map(|reader| any(vec![reader]))
+            .join("&"),
     }
 }
 
@@ -218,8 +261,11 @@ fn any_of(terms: &[String]) -> String {
 
 /// The terms of a conversation. Who writes to oneself is the first user of it, and nobody the second.
 fn pair(application: ApplicationId, one: &UserId, other: &UserId) -> [String; 2] {
-    let second =
-        if one == other { format!(":m{}", application.0) } else { user_term(application, other) };
+    let second = if one == other {
+        format!(":m{}", application.0)
+    } else {
+        user_term(application, other)
+    };
     [user_term(application, one), second]
 }
 
@@ -262,7 +308,13 @@ mod tests {
     fn query(text: &str) -> Asked {
         let query = Query::parse(text).unwrap();
         let stage = Stage::of(100, 100);
-        asked(APPLICATION, &Scope::Chat(ChatNumber(3)), &query, &stage, true)
+        asked(
+            APPLICATION,
+            &Scope::Chat(ChatNumber(3)),
+            &query,
+            &stage,
+            true,
+        )
     }
 
     #[test]
@@ -272,9 +324,15 @@ mod tests {
         assert_eq!(query("日本語").entry, "(':g7:3')&'日本'&'本語'");
         assert_eq!(query("สวัสด").entry, "(':g7:3')&'วัส'&'สวั'&'สด':*");
         assert_eq!(query("\"สวัสด\"").entry, "(':g7:3')&'วัส'&'สด'&'สวั'");
-        assert_eq!(query("日本語 か\u{3099}").entry, "(':g7:3')&'日本'&'本語'&'が':*");
+        assert_eq!(
+            query("日本語 か\u{3099}").entry,
+            "(':g7:3')&'日本'&'本語'&'が':*"
+        );
         assert_eq!(query("日").entry, "(':g7:3')&'日':*");
-        assert_eq!(query("a|b:* & !(c)'d\\").entry, "(':g7:3')&'a'&'b'&'c'&'d':*");
+        assert_eq!(
+            query("a|b:* & !(c)'d\\").entry,
+            "(':g7:3')&'a'&'b'&'c'&'d':*"
+        );
         assert_eq!(quoted("a'\\b"), "'a''\\\\b'");
     }
 
@@ -283,9 +341,15 @@ mod tests {
         let (jane, john) = (UserId::trusted("jane"), UserId::trusted("john"));
         let all = Scope::User(jane.clone(), vec![ChatNumber(1)]);
         let everywhere = Stage::of(100, 100);
-        assert_eq!(readers(APPLICATION, &all, &everywhere), "(':u7:jane'|':g7:1')");
+        assert_eq!(
+            readers(APPLICATION, &all, &everywhere),
+            "(':u7:jane'|':g7:1')"
+        );
         let both = Scope::Conversation(jane.clone(), john);
-        assert_eq!(readers(APPLICATION, &both, &everywhere), "(':u7:jane')&(':u7:john')");
+        assert_eq!(
+            readers(APPLICATION, &both, &everywhere),
+            "(':u7:jane')&(':u7:john')"
+        );
         let newest = "(':a0:u7:jane'|':a1:u7:jane')&(':a0:m7'|':a1:m7')";
         let alone = Scope::Conversation(jane.clone(), jane);
         assert_eq!(readers(APPLICATION, &alone, &Stage::first(5000)), newest);

@@ -46,7 +46,11 @@ pub struct Indexer {
 
 impl Indexer {
     pub fn new(session: Session, waiting: Waiting) -> Self {
-        Self { session, waiting, moved: 0 }
+        Self {
+            session,
+            waiting,
+            moved: 0,
+        }
     }
 
     /// Indexes until `stop`; after any failure on a new connection.

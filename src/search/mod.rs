@@ -94,7 +94,11 @@ pub enum Error {
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
-        if error.is_overdue() { Self::Overdue } else { Self::Database(error) }
+        if error.is_overdue() {
+            Self::Overdue
+        } else {
+            Self::Database(error)
+        }
     }
 }
 
@@ -126,7 +130,9 @@ pub async fn find(
         search.run(before).await?;
         Ok(search.hits)
     };
-    timeout(SEARCH_TIME_MAX, finding).await.unwrap_or(Err(Error::Overdue))
+    timeout(SEARCH_TIME_MAX, finding)
+        .await
+        .unwrap_or(Err(Error::Overdue))
 }
 
 /// Whether reading the caller's entries of the next stage is faster than looking up everything that
@@ -151,7 +157,9 @@ impl Scope {
     fn holds(&self, message: &Message) -> bool {
         match (self, message.chat()) {
             (Self::User(_, chats), Some(chat)) => chats.contains(&chat),
-            (Self::User(user, _), None) => message.participants().any(|participant| participant == user),
+            (Self::User(user, _), None) => message
+                .participants()
+                .any(|participant| participant == user),
             (Self::Conversation(one, other), None) => message.is_between(one, other),
             (Self::Chat(wanted), Some(chat)) => *wanted == chat,
             (Self::Conversation(..), Some(_)) | (Self::Chat(_), None) => false,
@@ -161,11 +169,21 @@ impl Scope {
     /// Whose pending changes count.
     fn readers(&self) -> Readers<'_> {
         match self {
-            Self::User(user, chats) => Readers { user: Some(user), with: None, chats },
-            Self::Conversation(user, other) => {
-                Readers { user: Some(user), with: Some(other), chats: &[] }
-            }
-            Self::Chat(chat) => Readers { user: None, with: None, chats: std::slice::from_ref(chat) },
+            Self::User(user, chats) => Readers {
+                user: Some(user),
+                with: None,
+                chats,
+            },
+            Self::Conversation(user, other) => Readers {
+                user: Some(user),
+                with: Some(other),
+                chats: &[],
+            },
+            Self::Chat(chat) => Readers {
+                user: None,
+                with: None,
+                chats: std::slice::from_ref(chat),
+            },
         }
     }
 }
@@ -200,7 +218,15 @@ impl<'a> Searching<'a> {
             Place::With(user, other) => Scope::Conversation(user, other),
             Place::Chat(chat) => Scope::Chat(chat),
         };
-        Ok(Self { connection, application, scope, query, limit, last, hits: Vec::new() })
+        Ok(Self {
+            connection,
+            application,
+            scope,
+            query,
+            limit,
+            last,
+            hits: Vec::new(),
+        })
     }
 
     /// Searches stage after stage, until there are enough hits or no more messages.
@@ -216,7 +242,9 @@ impl<'a> Searching<'a> {
             }
             next = stage.next(found, wanted);
             by_entry = by_entry
-                && next.as_ref().is_some_and(|next| is_read_faster(entries, found, &stage, next));
+                && next
+                    .as_ref()
+                    .is_some_and(|next| is_read_faster(entries, found, &stage, next));
         }
         Ok(())
     }
@@ -235,12 +263,17 @@ impl<'a> Searching<'a> {
                 // Nearly all candidates match.
                 limit: self.limit as i64 + 8,
             };
-            let Candidates { messages, rest, looked_up } =
-                store::search::candidates(self.connection, search).await?;
+            let Candidates {
+                messages,
+                rest,
+                looked_up,
+            } = store::search::candidates(self.connection, search).await?;
             self.keep(messages).await;
             self.check(&rest).await?;
             match rest.last() {
-                Some(last) if rest.len() == REST_MAX && self.hits.len() < self.limit => ids.end = last.0,
+                Some(last) if rest.len() == REST_MAX && self.hits.len() < self.limit => {
+                    ids.end = last.0
+                }
                 _ => return Ok(looked_up),
             }
         }
@@ -255,7 +288,8 @@ impl<'a> Searching<'a> {
             let ids = ids.iter().map(|id| (self.application, *id));
             let mut found = store::messages::load(self.connection, ids).await?;
             found.sort_unstable_by_key(|(_, message)| Reverse(message.id));
-            self.keep(found.into_iter().map(|(_, message)| message).collect()).await;
+            self.keep(found.into_iter().map(|(_, message)| message).collect())
+                .await;
         }
         Ok(())
     }
@@ -266,8 +300,13 @@ impl<'a> Searching<'a> {
             if self.hits.len() == self.limit {
                 break;
             }
-            let text = message.content.as_ref().and_then(|content| content.text.as_ref());
-            let Some(text) = text.map(|text| text.as_str()) else { continue };
+            let text = message
+                .content
+                .as_ref()
+                .and_then(|content| content.text.as_ref());
+            let Some(text) = text.map(|text| text.as_str()) else {
+                continue;
+            };
             if !self.scope.holds(&message) {
                 continue;
             }

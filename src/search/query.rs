@@ -44,17 +44,29 @@ impl Query {
             if index % 2 == 1 {
                 terms.extend((!units.is_empty()).then_some(units));
             } else {
-                terms.extend(units.chunk_by(|_, next| next.is_glued).map(<[Unit]>::to_vec));
+                terms.extend(
+                    units
+                        .chunk_by(|_, next| next.is_glued)
+                        .map(<[Unit]>::to_vec),
+                );
             }
         }
-        let mut terms: Vec<_> = terms.into_iter().map(|units| Term { units, is_open: false }).collect();
+        let mut terms: Vec<_> = terms
+            .into_iter()
+            .map(|units| Term {
+                units,
+                is_open: false,
+            })
+            .collect();
         // What is being typed goes on: the last unit, unless its phrase is closed.
         if let Some(last) = terms.last_mut()
             && !trimmed.ends_with(QUOTES)
         {
             last.is_open = last.units.last().is_some_and(Unit::may_go_on);
         }
-        Ok(Self { terms: without_repetitions(terms) })
+        Ok(Self {
+            terms: without_repetitions(terms),
+        })
     }
 
     pub fn terms(&self) -> &[Term] {
@@ -93,7 +105,10 @@ impl Term {
     /// Whether both are the same, wherever they stand.
     fn is_as(&self, other: &Self) -> bool {
         let parts = |term: &Self| -> Vec<_> {
-            term.units.iter().map(|unit| (unit.kind.clone(), unit.is_glued)).collect()
+            term.units
+                .iter()
+                .map(|unit| (unit.kind.clone(), unit.is_glued))
+                .collect()
         };
         self.is_open == other.is_open && parts(self) == parts(other)
     }
@@ -108,20 +123,23 @@ impl Term {
 
     fn is_at(&self, window: &[Unit]) -> bool {
         let last = self.units.len() - 1;
-        self.units.iter().zip(window).enumerate().all(|(index, (wanted, unit))| {
-            let is_there =
-                wanted.kind == unit.kind || (self.is_open && index == last && unit.begins_with(wanted));
-            is_there && (unit.is_glued || !wanted.is_glued)
-        })
+        self.units
+            .iter()
+            .zip(window)
+            .enumerate()
+            .all(|(index, (wanted, unit))| {
+                let is_there = wanted.kind == unit.kind
+                    || (self.is_open && index == last && unit.begins_with(wanted));
+                is_there && (unit.is_glued || !wanted.is_glued)
+            })
     }
 }
 
 impl Unit {
     fn begins_with(&self, beginning: &Self) -> bool {
         match (&self.kind, &beginning.kind) {
-            (Kind::Word(whole), Kind::Word(beginning)) | (Kind::Part(whole), Kind::Part(beginning)) => {
-                whole.starts_with(beginning)
-            }
+            (Kind::Word(whole), Kind::Word(beginning))
+            | (Kind::Part(whole), Kind::Part(beginning)) => whole.starts_with(beginning),
             _ => false,
         }
     }
@@ -154,14 +172,20 @@ mod tests {
 
     #[test]
     fn all_words_must_occur_in_any_order_and_case() {
-        assert_eq!(found("WORLD hello", "Hello, brave world"), Some(vec!["Hello", "world"]));
+        assert_eq!(
+            found("WORLD hello", "Hello, brave world"),
+            Some(vec!["Hello", "world"])
+        );
         assert_eq!(found("hello moon", "Hello, brave world"), None);
         assert_eq!(found("hello hello", "Hello"), Some(vec!["Hello"]));
     }
 
     #[test]
     fn only_the_last_word_may_be_a_beginning() {
-        assert_eq!(found("hello wor", "Hello, world"), Some(vec!["Hello", "world"]));
+        assert_eq!(
+            found("hello wor", "Hello, world"),
+            Some(vec!["Hello", "world"])
+        );
         assert_eq!(found("hel world", "Hello, world"), None);
         assert_eq!(found("orld", "Hello, world"), None);
         assert_eq!(found("\"wor\"", "Hello, world"), None);
@@ -169,10 +193,19 @@ mod tests {
 
     #[test]
     fn quoted_words_follow_each_other() {
-        assert_eq!(found("\"to be\"", "To be, or not to be"), Some(vec!["To be", "to be"]));
+        assert_eq!(
+            found("\"to be\"", "To be, or not to be"),
+            Some(vec!["To be", "to be"])
+        );
         assert_eq!(found("\"be to\"", "To be, or not to be"), None);
-        assert_eq!(found("not “to be”", "To be, or not to be").unwrap().len(), 3);
-        assert_eq!(found("\"or not t", "To be, or not to be"), Some(vec!["or not to"]));
+        assert_eq!(
+            found("not “to be”", "To be, or not to be").unwrap().len(),
+            3
+        );
+        assert_eq!(
+            found("\"or not t", "To be, or not to be"),
+            Some(vec!["or not to"])
+        );
         assert_eq!(found("a\"\"b", "b a"), Some(vec!["b", "a"]));
     }
 

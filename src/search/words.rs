@@ -48,11 +48,18 @@ impl Unit {
     /// Whether what is being typed may be the beginning of more: of a word, of a character whose vowels
     /// are marks, of an emoji with a colour. A kana with a mark of voicing is another kana.
     pub fn may_go_on(&self) -> bool {
-        const COMPLETE: [Script; 4] =
-            [Script::Han, Script::Hiragana, Script::Katakana, Script::Bopomofo];
+        const COMPLETE: [Script; 4] = [
+            Script::Han,
+            Script::Hiragana,
+            Script::Katakana,
+            Script::Bopomofo,
+        ];
         match &self.kind {
             Kind::Word(_) => true,
-            Kind::Part(part) => !part.chars().next().is_some_and(|first| belongs_to(first, &COMPLETE)),
+            Kind::Part(part) => !part
+                .chars()
+                .next()
+                .is_some_and(|first| belongs_to(first, &COMPLETE)),
         }
     }
 }
@@ -82,7 +89,11 @@ pub fn units(text: &str) -> Vec<Unit> {
             (Class::Part, _) => {
                 units.extend(word.take().map(|range| whole_word(text, range)));
                 let kind = Kind::Part(folded(cluster));
-                units.push(Unit { kind, range: start..end, is_glued: after_part });
+                units.push(Unit {
+                    kind,
+                    range: start..end,
+                    is_glued: after_part,
+                });
                 after_part = true;
             }
             (Class::Mark, None) | (Class::Invisible, _) => {}
@@ -97,7 +108,11 @@ pub fn units(text: &str) -> Vec<Unit> {
 }
 
 fn whole_word(text: &str, range: Range<usize>) -> Unit {
-    Unit { kind: Kind::Word(folded(&text[range.clone()])), range, is_glued: false }
+    Unit {
+        kind: Kind::Word(folded(&text[range.clone()])),
+        range,
+        is_glued: false,
+    }
 }
 
 /// A text without regard to case, to how its accents are encoded, and to what cannot be seen: two texts
@@ -108,9 +123,13 @@ fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    let visible = text.nfd().filter(|character| class(*character) != Class::Invisible);
+    let visible = text
+        .nfd()
+        .filter(|character| class(*character) != Class::Invisible);
     let lower = visible.flat_map(char::to_lowercase);
-    let folded = lower.flat_map(char::to_uppercase).flat_map(char::to_lowercase);
+    let folded = lower
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase);
     without_dots(folded).nfc().collect()
 }
 
@@ -131,12 +150,18 @@ fn without_dots(decomposed: impl Iterator<Item = char>) -> impl Iterator<Item = 
 /// The class of a cluster is that of the character which carries the others.
 fn class_of(cluster: &str) -> Class {
     let mut classes = cluster.chars().map(class);
-    classes.find(|class| *class != Class::Invisible).unwrap_or(Class::Invisible)
+    classes
+        .find(|class| *class != Class::Invisible)
+        .unwrap_or(Class::Invisible)
 }
 
 fn class(character: char) -> Class {
     if character.is_ascii() {
-        return if character.is_ascii_alphanumeric() { Class::Word } else { Class::Other };
+        return if character.is_ascii_alphanumeric() {
+            Class::Word
+        } else {
+            Class::Other
+        };
     }
     let category = character.general_category();
     match character.general_category_group() {
@@ -196,8 +221,14 @@ mod tests {
 
     #[test]
     fn words_are_letters_digits_and_their_marks() {
-        assert_eq!(shown("Don't panic: it's 42!"), ["don", "t", "panic", "it", "s", "42"]);
-        assert_eq!(shown("foo_bar@example.org"), ["foo", "bar", "example", "org"]);
+        assert_eq!(
+            shown("Don't panic: it's 42!"),
+            ["don", "t", "panic", "it", "s", "42"]
+        );
+        assert_eq!(
+            shown("foo_bar@example.org"),
+            ["foo", "bar", "example", "org"]
+        );
         assert_eq!(shown("नमस्ते दुनिया"), ["नमस्ते", "दुनिया"]);
     }
 
@@ -246,7 +277,9 @@ mod tests {
         for character in '\0'..=char::MAX {
             let (lower, upper) = (character.to_lowercase(), character.to_uppercase());
             let forms = [String::from_iter(lower), String::from_iter(upper)];
-            let forms = forms.into_iter().chain([character.nfc().collect(), character.nfd().collect()]);
+            let forms = forms
+                .into_iter()
+                .chain([character.nfc().collect(), character.nfd().collect()]);
             for form in forms.filter(|form| !form.chars().eq([character])) {
                 let expected = folded(&character.to_string());
                 assert_eq!(folded(&form), expected, "{character:?}");

@@ -95,7 +95,10 @@ pub async fn list(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(ApplicationRow::into_application).collect())
+    Ok(rows
+        .into_iter()
+        .map(ApplicationRow::into_application)
+        .collect())
 }
 
 pub async fn find(connection: &mut PgConnection, id: ApplicationId) -> Result<Option<Application>> {

@@ -50,14 +50,22 @@ pub async fn finish(
     batch: Batch<'_>,
     concerned: impl Iterator<Item = WakeKey>,
 ) -> Result<()> {
-    let Batch { messages, updates, stretch, .. } = batch;
+    let Batch {
+        messages,
+        updates,
+        stretch,
+        ..
+    } = batch;
     let rows = Columns::of(messages);
     let applications: Vec<_> = updates.iter().map(|update| update.application.0).collect();
     let users: Vec<_> = updates.iter().map(|update| update.user.as_str()).collect();
     let timestamps: Vec<_> = updates.iter().map(|update| update.timestamp.0).collect();
     let ids: Vec<_> = updates.iter().map(|update| update.message.0).collect();
-    let notifications =
-        if batch.notifies { wakeups::notifications(stretch, concerned) } else { Vec::new() };
+    let notifications = if batch.notifies {
+        wakeups::notifications(stretch, concerned)
+    } else {
+        Vec::new()
+    };
     sqlx::query_file!(
         "src/store/batch.sql",
         &rows.applications,
@@ -149,11 +157,14 @@ impl<'a> Columns<'a> {
         self.created.push(message.created);
         self.edited.push(content.and_then(|content| content.edited));
         self.read.push(content.is_some_and(|content| content.read));
-        self.texts.push(content.and_then(|content| Some(content.text.as_ref()?.as_str())));
-        self.files.push(content.and_then(|content| array_literal(&content.files)));
+        self.texts
+            .push(content.and_then(|content| Some(content.text.as_ref()?.as_str())));
+        self.files
+            .push(content.and_then(|content| array_literal(&content.files)));
         self.attributes
             .push(content.and_then(|content| Some(content.attributes.as_ref()?.as_json().get())));
-        self.reply_to.push(content.and_then(|content| Some(content.reply_to?.0)));
+        self.reply_to
+            .push(content.and_then(|content| Some(content.reply_to?.0)));
         self.deleted.push(content.is_none());
     }
 }
@@ -164,6 +175,9 @@ fn array_literal(files: &Files) -> Option<String> {
     if files.is_empty() {
         return None;
     }
-    let quoted: Vec<_> = files.iter().map(|file| format!("\"{}\"", file.as_str())).collect();
+    let quoted: Vec<_> = files
+        .iter()
+        .map(|file| format!("\"{}\"", file.as_str()))
+        .collect();
     Some(format!("{{{}}}", quoted.join(",")))
 }

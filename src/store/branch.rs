@@ -53,7 +53,10 @@ pub async fn of_server(connection: &mut PgConnection) -> Result<Branch> {
                 ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer",
     );
     let row = connection.fetch_one(query).await?;
-    Ok(Branch { system: row.try_get(0)?, timeline: row.try_get(1)? })
+    Ok(Branch {
+        system: row.try_get(0)?,
+        timeline: row.try_get(1)?,
+    })
 }
 
 /// The branch on which the database was used last; `None` for one that was used by no version of the

@@ -9,7 +9,9 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Lane, Result};
-use crate::domain::{ApplicationId, Chat, ChatNumber, Digest, IdempotencyKey, Timestamp, Title, UserId};
+use crate::domain::{
+    ApplicationId, Chat, ChatNumber, Digest, IdempotencyKey, Timestamp, Title, UserId,
+};
 
 /// A row as it is read.
 pub(super) struct ChatRow {
@@ -49,7 +51,9 @@ pub struct NewChat<'a> {
 pub(super) type ChatKey = (ApplicationId, ChatNumber);
 
 pub(super) fn columns(chats: impl Iterator<Item = ChatKey>) -> (Vec<i64>, Vec<i64>) {
-    chats.map(|(application, chat)| (application.0, chat.0)).unzip()
+    chats
+        .map(|(application, chat)| (application.0, chat.0))
+        .unzip()
 }
 
 /// Reads the chats that exist, in any order.
@@ -76,7 +80,9 @@ pub async fn load(
     .fetch_all(lane.connection())
     .await?;
     let chats = rows.into_iter().map(ChatRow::into_chat);
-    Ok(chats.map(|(application, chat)| (application, Arc::new(chat))).collect())
+    Ok(chats
+        .map(|(application, chat)| (application, Arc::new(chat)))
+        .collect())
 }
 
 /// Reads the last number that each application has given to a chat.
@@ -85,19 +91,31 @@ pub async fn load_last(
     applications: impl Iterator<Item = ApplicationId>,
 ) -> Result<Vec<(ApplicationId, ChatNumber)>> {
     let applications: Vec<_> = applications.map(|application| application.0).collect();
-    let last = sqlx::query!("SELECT id, last_chat FROM applications WHERE id = ANY($1)", &applications)
-        .map(|row| (ApplicationId(row.id), ChatNumber(row.last_chat)))
-        .fetch_all(lane.connection())
-        .await?;
+    let last = sqlx::query!(
+        "SELECT id, last_chat FROM applications WHERE id = ANY($1)",
+        &applications
+    )
+    .map(|row| (ApplicationId(row.id), ChatNumber(row.last_chat)))
+    .fetch_all(lane.connection())
+    .await?;
     Ok(last)
 }
 
 /// Inserts new chats, and keeps the last number given in their applications.
 pub async fn insert(lane: &mut Lane, new: &[NewChat<'_>]) -> Result<()> {
     let rows = Columns::of(new.iter().map(|new| (new.application, new.chat)));
-    let creators: Vec<_> = new.iter().map(|new| new.creator.map(UserId::as_str)).collect();
-    let keys: Vec<_> = new.iter().map(|new| Some(new.key.as_ref()?.0.as_str())).collect();
-    let digests: Vec<_> = new.iter().map(|new| Some(&new.key.as_ref()?.1.0[..])).collect();
+    let creators: Vec<_> = new
+        .iter()
+        .map(|new| new.creator.map(UserId::as_str))
+        .collect();
+    let keys: Vec<_> = new
+        .iter()
+        .map(|new| Some(new.key.as_ref()?.0.as_str()))
+        .collect();
+    let digests: Vec<_> = new
+        .iter()
+        .map(|new| Some(&new.key.as_ref()?.1.0[..]))
+        .collect();
     sqlx::query!(
         r#"
         WITH numbered AS (

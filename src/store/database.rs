@@ -88,18 +88,33 @@ impl Database {
 
     /// Connections for plain reads and for what is rare.
     pub fn reads(&self) -> Pool {
-        Pool::new("reads", self.clone(), Purpose::Reading, READ_CONNECTIONS_MAX)
+        Pool::new(
+            "reads",
+            self.clone(),
+            Purpose::Reading,
+            READ_CONNECTIONS_MAX,
+        )
     }
 
     /// Connections for searches.
     pub fn searches(&self) -> Pool {
-        Pool::new("searches", self.clone(), Purpose::Searching, SEARCH_CONNECTIONS_MAX)
+        Pool::new(
+            "searches",
+            self.clone(),
+            Purpose::Searching,
+            SEARCH_CONNECTIONS_MAX,
+        )
     }
 
     /// A connection to the primary, on the branch of history that is remembered.
     pub(super) async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
-        let Primary { mut connection, branch } = self.find_primary(purpose).await?;
-        let Some(branch) = branch else { return Ok(connection) };
+        let Primary {
+            mut connection,
+            branch,
+        } = self.find_primary(purpose).await?;
+        let Some(branch) = branch else {
+            return Ok(connection);
+        };
         let remembered = in_time(CONNECT_TIME_MAX, branch::remembered(&mut connection)).await;
         if remembered.map_err(Error::of_missing_table)? == Some(branch) {
             return Ok(connection);
@@ -116,7 +131,12 @@ impl Database {
     /// has seen no branch yet asks all of them: one that was replaced may answer like the one that has
     /// replaced it.
     async fn find_primary(&self, purpose: Purpose) -> Result<Primary> {
-        let Shared { servers, primary, first, .. } = &*self.0;
+        let Shared {
+            servers,
+            primary,
+            first,
+            ..
+        } = &*self.0;
         let begin = first.load(Ordering::Relaxed);
         let asks_all = self.newest().is_none() && !self.0.has_warned.load(Ordering::Relaxed);
         let mut outcome: Option<Result<Primary>> = None;
@@ -149,12 +169,18 @@ impl Database {
         match in_time(CONNECT_TIME_MAX, branch::of_server(&mut connection)).await {
             Err(Error::Refused(error)) => {
                 self.warn_of_unknown_branch(&error);
-                Ok(Primary { connection, branch: None })
+                Ok(Primary {
+                    connection,
+                    branch: None,
+                })
             }
             branch => {
                 let branch = branch?;
                 self.require_newest(branch)?;
-                Ok(Primary { connection, branch: Some(branch) })
+                Ok(Primary {
+                    connection,
+                    branch: Some(branch),
+                })
             }
         }
     }
@@ -220,9 +246,11 @@ impl Database {
     fn require_newest(&self, found: Branch) -> Result<()> {
         let mut newest = self.newest();
         match *newest {
-            Some(newest) if newest.is_newer_than(found) => {
-                Err(Unfit::Replaced { found: found.timeline, newest: newest.timeline }.into())
+            Some(newest) if newest.is_newer_than(found) => Err(Unfit::Replaced {
+                found: found.timeline,
+                newest: newest.timeline,
             }
+            .into()),
             _ => {
                 *newest = Some(found);
                 Ok(())
@@ -239,11 +267,19 @@ fn with_logging(options: PgConnectOptions) -> PgConnectOptions {
 
 /// Poolers refuse the startup parameter that is left out.
 fn named(server: &PgConnectOptions, purpose: Purpose) -> PgConnectOptions {
-    server.clone().application_name(purpose.name()).extra_float_digits(None)
+    server
+        .clone()
+        .application_name(purpose.name())
+        .extra_float_digits(None)
 }
 
 async fn connect(server: &PgConnectOptions, purpose: Purpose) -> Result<PgConnection> {
-    let connecting = async { named(server, purpose).connect().await.map_err(Error::of_connecting) };
+    let connecting = async {
+        named(server, purpose)
+            .connect()
+            .await
+            .map_err(Error::of_connecting)
+    };
     let mut connection = in_time(CONNECT_TIME_MAX, connecting).await?;
     in_time(CONNECT_TIME_MAX, terms::settle(&mut connection, purpose)).await?;
     Ok(connection)

@@ -46,7 +46,10 @@ pub enum Unfit {
     )]
     SharedSession,
     #[error("the certificate of the database server is not accepted ({reason}): {advice}")]
-    Certificate { reason: String, advice: &'static str },
+    Certificate {
+        reason: String,
+        advice: &'static str,
+    },
     #[error("the database's encoding is {0}; it must be UTF8")]
     Encoding(String),
     /// The server's own words: a wrong password, user or database.
@@ -105,7 +108,11 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::BeginFailed => false,
             _ => true,
         };
-        if of_the_statement { Self::Refused(error) } else { Self::Unavailable(error) }
+        if of_the_statement {
+            Self::Refused(error)
+        } else {
+            Self::Unavailable(error)
+        }
     }
 }
 
@@ -170,13 +177,18 @@ impl Error {
 
     /// The SQLSTATE; empty where the server has said nothing.
     fn code(&self) -> Cow<'_, str> {
-        let Self::Unavailable(error) = self else { return Cow::default() };
+        let Self::Unavailable(error) = self else {
+            return Cow::default();
+        };
         code_of(error)
     }
 
     /// Whether the same statements may succeed on another connection or at another time.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Unfit(_) | Self::OutcomeUnknown(_))
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Unfit(_) | Self::OutcomeUnknown(_)
+        )
     }
 
     /// Whether it stays so until somebody changes the configuration.
@@ -190,14 +202,18 @@ impl Error {
 }
 
 fn code_of(error: &sqlx::Error) -> Cow<'_, str> {
-    error.as_database_error().and_then(DatabaseError::code).unwrap_or_default()
+    error
+        .as_database_error()
+        .and_then(DatabaseError::code)
+        .unwrap_or_default()
 }
 
 /// Whether the server has answered that the statement has failed, and goes on. One that ends the session may
 /// do so after the commit, and a pooler that has lost the server does not know.
 fn is_undone(error: &sqlx::Error) -> bool {
-    let answer =
-        error.as_database_error().and_then(|answer| answer.try_downcast_ref::<PgDatabaseError>());
+    let answer = error
+        .as_database_error()
+        .and_then(|answer| answer.try_downcast_ref::<PgDatabaseError>());
     answer.is_some_and(|answer| {
         matches!(answer.severity(), PgSeverity::Error) && !answer.code().starts_with(CONNECTION)
     })
@@ -207,21 +223,32 @@ fn is_undone(error: &sqlx::Error) -> bool {
 /// have to say under one code, so their words decide.
 fn is_denial(answer: &dyn DatabaseError) -> bool {
     let (code, words) = (answer.code().unwrap_or_default(), answer.message());
-    let is_poolers = ["unsupported startup parameter", "no such database", "no such user"];
+    let is_poolers = [
+        "unsupported startup parameter",
+        "no such database",
+        "no such user",
+    ];
     code.starts_with("28")
         || code.starts_with("3D")
-        || code == PROTOCOL_VIOLATION && is_poolers.iter().any(|beginning| words.starts_with(beginning))
+        || code == PROTOCOL_VIOLATION
+            && is_poolers
+                .iter()
+                .any(|beginning| words.starts_with(beginning))
 }
 
 /// A certificate that TLS does not accept, with what to do about it.
 fn certificate(error: &sqlx::Error) -> Option<Unfit> {
-    let sqlx::Error::Io(error) = error else { return None };
+    let sqlx::Error::Io(error) = error else {
+        return None;
+    };
     let rustls::Error::InvalidCertificate(reason) = error.get_ref()?.downcast_ref()? else {
         return None;
     };
     let reason = format!("{reason:?}");
-    let advice =
-        ADVICE.iter().find(|(part, _)| reason.contains(part)).map_or(ADVICE_OTHERWISE, |it| it.1);
+    let advice = ADVICE
+        .iter()
+        .find(|(part, _)| reason.contains(part))
+        .map_or(ADVICE_OTHERWISE, |it| it.1);
     Some(Unfit::Certificate { reason, advice })
 }
 
@@ -232,14 +259,23 @@ const ADVICE: [(&str, &str); 5] = [
         "give the server a certificate that is not that of an authority, or set sslmode=require, which \
          encrypts and does not verify",
     ),
-    ("UnsupportedCertVersion", "give the server one of X.509 version 3, or set sslmode=disable"),
-    ("BadEncoding", "give the server one of X.509 version 3, or set sslmode=disable"),
+    (
+        "UnsupportedCertVersion",
+        "give the server one of X.509 version 3, or set sslmode=disable",
+    ),
+    (
+        "BadEncoding",
+        "give the server one of X.509 version 3, or set sslmode=disable",
+    ),
     (
         "UnknownIssuer",
         "set sslrootcert to the certificate of the authority that signed it, or sslmode=require, which \
          encrypts and does not verify",
     ),
-    ("NotValidForName", "connect by the name that it was made for, or set sslmode=verify-ca"),
+    (
+        "NotValidForName",
+        "connect by the name that it was made for, or set sslmode=verify-ca",
+    ),
 ];
 
 const ADVICE_OTHERWISE: &str = "give the server another one, or set sslmode=disable";

@@ -17,7 +17,10 @@ pub type KeyOf<'a> = (ApplicationId, Option<&'a UserId>, &'a IdempotencyKey);
 /// it stands for, and the digest of the request.
 pub async fn load(lane: &mut Lane, keys: &[KeyOf<'_>]) -> Result<Vec<(usize, Named, Digest)>> {
     let applications: Vec<_> = keys.iter().map(|key| key.0.0).collect();
-    let creators: Vec<_> = keys.iter().map(|key| key.1.map_or("", UserId::as_str)).collect();
+    let creators: Vec<_> = keys
+        .iter()
+        .map(|key| key.1.map_or("", UserId::as_str))
+        .collect();
     let names: Vec<_> = keys.iter().map(|key| key.2.as_str()).collect();
     let known = sqlx::query!(
         r#"

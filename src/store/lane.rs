@@ -78,7 +78,13 @@ impl Lane {
     pub async fn enter(mut connection: PgConnection, existing: Existing) -> Result<(Self, Next)> {
         let rows = connection.fetch_all(sqlx::raw_sql(ENTER)).await?;
         let next = next(rows.last().expect("a SELECT without FROM has a row"))?;
-        Ok((Self { connection, existing }, next))
+        Ok((
+            Self {
+                connection,
+                existing,
+            },
+            next,
+        ))
     }
 
     /// Commits and frees the lock; returns the connection with what was found on it. After an error the
@@ -94,7 +100,8 @@ impl Lane {
         if unseen.is_empty() {
             return Ok(Existing::new());
         }
-        self.existing.extend(applications::existing(&mut self.connection, &unseen).await?);
+        self.existing
+            .extend(applications::existing(&mut self.connection, &unseen).await?);
         Ok(applications.difference(&self.existing).copied().collect())
     }
 

@@ -14,6 +14,9 @@ pub enum Lead {
 
 /// Takes the lock of a lead for as long as the connection lives, unless another replica has it.
 pub async fn try_lead(connection: &mut PgConnection, lead: Lead) -> Result<bool> {
-    let leads = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "leads!""#, lead as i64);
+    let leads = sqlx::query_scalar!(
+        r#"SELECT pg_try_advisory_lock($1) AS "leads!""#,
+        lead as i64
+    );
     Ok(leads.fetch_one(connection).await?)
 }

@@ -31,7 +31,8 @@ pub enum MigrationError {
 impl Database {
     /// Brings the schema up to date.
     pub async fn migrate(&self) -> std::result::Result<(), MigrationError> {
-        self.maintain(async |connection| Ok(MIGRATIONS.run(connection).await?)).await
+        self.maintain(async |connection| Ok(MIGRATIONS.run(connection).await?))
+            .await
     }
 
     /// Does some work on a connection without limits of time; gives up when the server is not at it any

@@ -40,7 +40,14 @@ pub async fn load(
         &chats,
         &users,
     )
-    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
+    .map(|row| {
+        membership(
+            row.application_id,
+            row.chat_number,
+            &row.user_id,
+            row.joined,
+        )
+    })
     .fetch_all(lane.connection())
     .await?;
     Ok(members)
@@ -62,7 +69,14 @@ pub async fn load_rosters(
         &applications,
         &chats,
     )
-    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
+    .map(|row| {
+        membership(
+            row.application_id,
+            row.chat_number,
+            &row.user_id,
+            row.joined,
+        )
+    })
     .fetch_all(lane.connection())
     .await?;
     Ok(members)
@@ -140,7 +154,14 @@ pub async fn list(
         after.map_or("", UserId::as_str),
         limit,
     )
-    .map(|row| membership(row.application_id, row.chat_number, &row.user_id, row.joined))
+    .map(|row| {
+        membership(
+            row.application_id,
+            row.chat_number,
+            &row.user_id,
+            row.joined,
+        )
+    })
     .fetch_all(connection)
     .await?;
     Ok(members)

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::{Result, columns};
 use crate::domain::{
-    ApplicationId, Attributes, ChatNumber, Content, FileId, Files, Message, MessageId, MessageNumber,
-    Recipient, Text, Timestamp, UserId,
+    ApplicationId, Attributes, ChatNumber, Content, FileId, Files, Message, MessageId,
+    MessageNumber, Recipient, Text, Timestamp, UserId,
 };
 
 /// A row as it is read. Every query that reads whole messages names these columns.
@@ -59,9 +59,15 @@ pub type Asked = (ApplicationId, Option<UserId>, MessageId);
 
 /// Reads messages, each for somebody who may know of it: a participant of its conversation, a
 /// present member of its chat, or the application where it is of a chat. In the order of `asked`.
-pub async fn find(connection: &mut PgConnection, asked: &[&Asked]) -> Result<Vec<Option<Arc<Message>>>> {
+pub async fn find(
+    connection: &mut PgConnection,
+    asked: &[&Asked],
+) -> Result<Vec<Option<Arc<Message>>>> {
     let applications: Vec<_> = asked.iter().map(|asked| asked.0.0).collect();
-    let users: Vec<_> = asked.iter().map(|asked| asked.1.as_ref().map(UserId::as_str)).collect();
+    let users: Vec<_> = asked
+        .iter()
+        .map(|asked| asked.1.as_ref().map(UserId::as_str))
+        .collect();
     let ids: Vec<_> = asked.iter().map(|asked| asked.2.0).collect();
     let rows = sqlx::query!(
         r#"

@@ -141,7 +141,11 @@ pub async fn prove_deletable(connection: &mut PgConnection, event: &Event) -> Re
     let mut transaction = connection.begin().await?;
     let deleted = delete(&mut transaction, std::iter::once(event)).await?;
     transaction.rollback().await?;
-    if deleted == 0 { Err(sqlx::Error::RowNotFound.into()) } else { Ok(()) }
+    if deleted == 0 {
+        Err(sqlx::Error::RowNotFound.into())
+    } else {
+        Ok(())
+    }
 }
 
 /// Measures what waits.
@@ -156,5 +160,9 @@ pub async fn backlog(connection: &mut PgConnection) -> Result<Backlog> {
     )
     .fetch_one(connection)
     .await?;
-    Ok(Backlog { events: measured.events, oldest: measured.oldest, now: measured.now })
+    Ok(Backlog {
+        events: measured.events,
+        oldest: measured.oldest,
+        now: measured.now,
+    })
 }

@@ -70,10 +70,22 @@ impl<'a> Columns<'a> {
     fn of(requests: &'a [&PageRequest]) -> Self {
         let requests = requests.iter();
         Self {
-            applications: requests.clone().map(|request| request.application.0).collect(),
-            users: requests.clone().map(|request| request.user.as_str()).collect(),
-            after: requests.clone().map(|request| Some(request.after?.0)).collect(),
-            entries: requests.clone().map(|request| request.size.entries.into()).collect(),
+            applications: requests
+                .clone()
+                .map(|request| request.application.0)
+                .collect(),
+            users: requests
+                .clone()
+                .map(|request| request.user.as_str())
+                .collect(),
+            after: requests
+                .clone()
+                .map(|request| Some(request.after?.0))
+                .collect(),
+            entries: requests
+                .clone()
+                .map(|request| request.size.entries.into())
+                .collect(),
             bytes: requests.map(|request| request.size.bytes).collect(),
         }
     }
@@ -127,10 +139,16 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
     let mut pages = PageBuilder::new(requests.len());
     for row in rows {
         let page = pages.at(row.ordinal, row.latest, row.last_given);
-        let subjects = row.messages.into_iter().flatten().zip(row.chats.into_iter().flatten());
+        let subjects = row
+            .messages
+            .into_iter()
+            .flatten()
+            .zip(row.chats.into_iter().flatten());
         let entries = row.timestamps.into_iter().flatten().zip(subjects);
         page.entries = entries
-            .filter_map(|(timestamp, (message, chat))| Entry::new(Some(timestamp), message, chat, None))
+            .filter_map(|(timestamp, (message, chat))| {
+                Entry::new(Some(timestamp), message, chat, None)
+            })
             .collect();
     }
     Ok(pages.finish())
@@ -231,14 +249,19 @@ impl Entry {
             Some(id) => Subject::Message(MessageId(id), data),
             None => Subject::Chat(ChatNumber(chat?)),
         };
-        Some(Self { timestamp: Timestamp(timestamp?), subject })
+        Some(Self {
+            timestamp: Timestamp(timestamp?),
+            subject,
+        })
     }
 }
 
 impl Page {
     /// Whether no change that concerns the user comes after it.
     pub fn reaches_end(&self) -> bool {
-        self.entries.last().is_none_or(|last| last.timestamp >= self.latest)
+        self.entries
+            .last()
+            .is_none_or(|last| last.timestamp >= self.latest)
     }
 
     /// Moves each message from its first entry to its newest.
@@ -262,7 +285,11 @@ struct PageBuilder(Vec<Page>);
 
 impl PageBuilder {
     fn new(count: usize) -> Self {
-        let empty = Page { entries: Vec::new(), latest: Timestamp(0), last_given: Timestamp(0) };
+        let empty = Page {
+            entries: Vec::new(),
+            latest: Timestamp(0),
+            last_given: Timestamp(0),
+        };
         Self(vec![empty; count])
     }
 

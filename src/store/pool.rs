@@ -51,7 +51,9 @@ struct Manager {
 
 impl Manager {
     fn found_dead(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.found_dead.lock().unwrap_or_else(PoisonError::into_inner)
+        self.found_dead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -63,7 +65,11 @@ impl managed::Manager for Manager {
         self.database.connect(self.purpose).await
     }
 
-    async fn recycle(&self, connection: &mut PgConnection, metrics: &Metrics) -> RecycleResult<Error> {
+    async fn recycle(
+        &self,
+        connection: &mut PgConnection,
+        metrics: &Metrics,
+    ) -> RecycleResult<Error> {
         let last_used = metrics.recycled.unwrap_or(metrics.created);
         if self.found_dead().is_some_and(|found| last_used <= found) {
             return Err(RecycleError::message("others of its time are dead"));
@@ -95,13 +101,16 @@ impl Pool {
             // So have the tries.
             recycle: None,
         };
-        let connections =
-            managed::Pool::builder(Manager { database, purpose, found_dead: Mutex::default() })
-                .max_size(connections_max)
-                .timeouts(timeouts)
-                .runtime(Runtime::Tokio1)
-                .build()
-                .expect("a runtime is given for the limits of time");
+        let connections = managed::Pool::builder(Manager {
+            database,
+            purpose,
+            found_dead: Mutex::default(),
+        })
+        .max_size(connections_max)
+        .timeouts(timeouts)
+        .runtime(Runtime::Tokio1)
+        .build()
+        .expect("a runtime is given for the limits of time");
         Self { name, connections }
     }
 
@@ -130,7 +139,11 @@ impl Pool {
         &self,
         statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
     ) -> Result<T> {
-        self.take().await?.run(statement).await.map_err(Error::of_change)
+        self.take()
+            .await?
+            .run(statement)
+            .await
+            .map_err(Error::of_change)
     }
 }
 
@@ -143,7 +156,10 @@ pub struct Lease {
 impl Lease {
     fn new(pool: &'static str, connection: Object<Manager>) -> Self {
         metrics::gauge!("messages_database_connections_in_use", "pool" => pool).increment(1.0);
-        Self { pool, connection: Some(connection) }
+        Self {
+            pool,
+            connection: Some(connection),
+        }
     }
 
     async fn run<T>(
@@ -158,7 +174,9 @@ impl Lease {
     }
 
     pub fn connection(&mut self) -> &mut PgConnection {
-        self.connection.as_mut().expect("it is there until this is dropped")
+        self.connection
+            .as_mut()
+            .expect("it is there until this is dropped")
     }
 
     /// Gives the connection to whoever needs it next: its last statement has ended.

@@ -83,14 +83,27 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
             reply_to: row.reply_to,
             deleted: row.deleted.unwrap_or_default(),
         });
-        (row.looked_up, row.rest, message.map(|row| row.into_message().1))
+        (
+            row.looked_up,
+            row.rest,
+            message.map(|row| row.into_message().1),
+        )
     })
     .fetch_all(connection)
     .await?;
-    let looked_up = rows.first().and_then(|row| usize::try_from(row.0).ok()).unwrap_or_default();
-    let rest = rows.first().map_or(Vec::new(), |row| row.1.iter().copied().map(MessageId).collect());
+    let looked_up = rows
+        .first()
+        .and_then(|row| usize::try_from(row.0).ok())
+        .unwrap_or_default();
+    let rest = rows.first().map_or(Vec::new(), |row| {
+        row.1.iter().copied().map(MessageId).collect()
+    });
     let messages = rows.into_iter().filter_map(|row| row.2).collect();
-    Ok(Candidates { messages, rest, looked_up })
+    Ok(Candidates {
+        messages,
+        rest,
+        looked_up,
+    })
 }
 
 /// The last id that was given to a message, and the chats of which a user is a member at present.
@@ -112,7 +125,10 @@ pub async fn reach(
     )
     .fetch_one(connection)
     .await?;
-    Ok((MessageId(reach.last), reach.chats.into_iter().map(ChatNumber).collect()))
+    Ok((
+        MessageId(reach.last),
+        reach.chats.into_iter().map(ChatNumber).collect(),
+    ))
 }
 
 /// A message and its terms, a literal of `tsvector`; `None` where nothing finds it any more.
@@ -194,13 +210,16 @@ async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()
 
 /// Frees the room of deleted pending rows, which every search would pass over, for new ones.
 pub async fn vacuum_pending(connection: &mut PgConnection) -> Result<()> {
-    sqlx::query!("VACUUM (TRUNCATE FALSE) search_pending").execute(connection).await?;
+    sqlx::query!("VACUUM (TRUNCATE FALSE) search_pending")
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
 /// Merges the entries that were added last into the order of the index, where they are found faster.
 pub async fn merge(connection: &mut PgConnection) -> Result<()> {
-    let merging = sqlx::query_scalar!(r#"SELECT gin_clean_pending_list('search_terms') AS "pages!""#);
+    let merging =
+        sqlx::query_scalar!(r#"SELECT gin_clean_pending_list('search_terms') AS "pages!""#);
     merging.fetch_one(connection).await?;
     Ok(())
 }
@@ -229,7 +248,9 @@ pub async fn reset(connection: &mut PgConnection) -> Result<u64> {
     )
     .execute(&mut *transaction)
     .await?;
-    sqlx::query!("TRUNCATE search_entries").execute(&mut *transaction).await?;
+    sqlx::query!("TRUNCATE search_entries")
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     Ok(pending.rows_affected())
 }

@@ -63,7 +63,11 @@ struct Connected {
 
 impl Session {
     pub(super) fn new(database: Database, purpose: Purpose) -> Self {
-        Self { database, purpose, connected: None }
+        Self {
+            database,
+            purpose,
+            connected: None,
+        }
     }
 
     pub fn is_connected(&self) -> bool {
@@ -78,7 +82,10 @@ impl Session {
     async fn connected(&mut self) -> Result<&mut Connected> {
         if self.connected.is_none() {
             let connection = self.database.connect(self.purpose).await?;
-            self.connected = Some(Connected { connection, existing: None });
+            self.connected = Some(Connected {
+                connection,
+                existing: None,
+            });
         }
         Ok(self.connected.as_mut().expect("it was made above"))
     }
@@ -86,7 +93,10 @@ impl Session {
     /// Enters the lane. The lane has the connection until it is [given back](Self::give_back).
     pub async fn enter_lane(&mut self) -> Result<(Lane, Next)> {
         self.connected().await?;
-        let Connected { mut connection, existing } = self.connected.take().expect("it was made above");
+        let Connected {
+            mut connection,
+            existing,
+        } = self.connected.take().expect("it was made above");
         if existing.is_none() {
             Lane::prepare(&mut connection).await?;
         }
@@ -95,7 +105,10 @@ impl Session {
 
     /// Takes a connection back that has left the lane, with what was found on it.
     pub fn give_back(&mut self, (connection, existing): (PgConnection, Existing)) {
-        self.connected = Some(Connected { connection, existing: Some(existing) });
+        self.connected = Some(Connected {
+            connection,
+            existing: Some(existing),
+        });
     }
 
     /// Throws the connection away.

@@ -32,7 +32,11 @@ impl Purpose {
             Self::Migrating => (0, 0, 0),
             Self::Listening => (60, 60, 60),
         };
-        TimeLimits { idle_in_transaction, statement, lock }
+        TimeLimits {
+            idle_in_transaction,
+            statement,
+            lock,
+        }
     }
 }
 
@@ -41,14 +45,25 @@ fn settings(purpose: Purpose) -> Vec<Setting> {
     let seconds = |limit: u32| format!("{limit}s");
     let mut settings = vec![
         ("default_transaction_isolation", "read committed".to_owned()),
-        ("synchronous_commit", if purpose == Purpose::Indexing { "off" } else { "on" }.to_owned()),
+        (
+            "synchronous_commit",
+            if purpose == Purpose::Indexing {
+                "off"
+            } else {
+                "on"
+            }
+            .to_owned(),
+        ),
         // The server's own look at whether this host is still there.
         ("tcp_keepalives_idle", seconds(10)),
         ("tcp_keepalives_interval", seconds(5)),
         ("tcp_keepalives_count", "3".to_owned()),
         ("tcp_user_timeout", seconds(20)),
         ("timezone", "UTC".to_owned()),
-        ("idle_in_transaction_session_timeout", seconds(limits.idle_in_transaction)),
+        (
+            "idle_in_transaction_session_timeout",
+            seconds(limits.idle_in_transaction),
+        ),
         ("statement_timeout", seconds(limits.statement)),
         ("lock_timeout", seconds(limits.lock)),
     ];
@@ -71,10 +86,16 @@ fn settings(purpose: Purpose) -> Vec<Setting> {
 /// is a primary.
 pub async fn settle(connection: &mut PgConnection, purpose: Purpose) -> Result<()> {
     let settings = settings(purpose);
-    let set = list(&settings, |(name, value)| format!("set_config('{name}', '{value}', false)"));
-    let set = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(set))).await?;
+    let set = list(&settings, |(name, value)| {
+        format!("set_config('{name}', '{value}', false)")
+    });
+    let set = connection
+        .fetch_one(sqlx::raw_sql(AssertSqlSafe(set)))
+        .await?;
     let read = list(&settings, |(name, _)| format!("current_setting('{name}')"));
-    let read = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(read))).await?;
+    let read = connection
+        .fetch_one(sqlx::raw_sql(AssertSqlSafe(read)))
+        .await?;
     let (set_by, read_by): (i32, i32) = (set.try_get(0)?, read.try_get(0)?);
     if set_by != read_by {
         return Err(Unfit::SharedSession.into());
@@ -85,14 +106,21 @@ pub async fn settle(connection: &mut PgConnection, purpose: Purpose) -> Result<(
             return Err(Unfit::SettingLost { setting: name }.into());
         }
     }
-    if read.try_get::<bool, _>(1)? { Err(Unfit::Standby.into()) } else { Ok(()) }
+    if read.try_get::<bool, _>(1)? {
+        Err(Unfit::Standby.into())
+    } else {
+        Ok(())
+    }
 }
 
 /// A statement that selects the server process, whether it is a standby's, and an expression for each
 /// setting. Names and values are constants of this module.
 fn list(settings: &[Setting], expression: impl Fn(&Setting) -> String) -> String {
     let expressions: Vec<_> = settings.iter().map(expression).collect();
-    format!("SELECT pg_backend_pid(), pg_is_in_recovery(), {}", expressions.join(", "))
+    format!(
+        "SELECT pg_backend_pid(), pg_is_in_recovery(), {}",
+        expressions.join(", ")
+    )
 }
 
 /// How often two sessions are compared. A pooler in transaction mode gives both of them the same server
@@ -116,12 +144,18 @@ pub async fn require_own_sessions(one: &mut PgConnection, other: &mut PgConnecti
 pub async fn require_encoding(connection: &mut PgConnection) -> Result<()> {
     let query = sqlx::raw_sql("SELECT current_setting('server_encoding')");
     let encoding: String = connection.fetch_one(query).await?.try_get(0)?;
-    if encoding == "UTF8" { Ok(()) } else { Err(Unfit::Encoding(encoding).into()) }
+    if encoding == "UTF8" {
+        Ok(())
+    } else {
+        Err(Unfit::Encoding(encoding).into())
+    }
 }
 
 /// The server process that answers. Asked without a prepared statement, which would belong to one.
 pub async fn process(connection: &mut PgConnection) -> Result<i32> {
-    let row = connection.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()")).await?;
+    let row = connection
+        .fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()"))
+        .await?;
     Ok(row.try_get(0)?)
 }
 

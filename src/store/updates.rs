@@ -40,7 +40,10 @@ pub async fn fan_out(
     let applications: Vec<_> = updates.iter().map(|update| update.application.0).collect();
     let chats: Vec<_> = updates.iter().map(|update| update.chat.0).collect();
     let timestamps: Vec<_> = updates.iter().map(|update| update.timestamp.0).collect();
-    let messages: Vec<_> = updates.iter().map(|update| Some(update.message?.0)).collect();
+    let messages: Vec<_> = updates
+        .iter()
+        .map(|update| Some(update.message?.0))
+        .collect();
     let told = sqlx::query!(
         r#"
         WITH change AS (
@@ -75,7 +78,12 @@ pub async fn fan_out(
         &gone.joined,
         &gone_at,
     )
-    .map(|row| WakeKey::of(ApplicationId(row.application_id), &UserId::trusted(&row.user_id)))
+    .map(|row| {
+        WakeKey::of(
+            ApplicationId(row.application_id),
+            &UserId::trusted(&row.user_id),
+        )
+    })
     .fetch_all(lane.connection())
     .await?;
     Ok(told)

@@ -78,7 +78,9 @@ fn kept_parameters(query: &str) -> Result<String, BadUrl> {
                     "asks for target_session_attrs={target}: the service works on the primary alone"
                 )));
             }
-            ("host" | "hostaddr" | "port", value) if value.contains(',') || value.contains("%2C") => {
+            ("host" | "hostaddr" | "port", value)
+                if value.contains(',') || value.contains("%2C") =>
+            {
                 return Err(BadUrl(
                     "names several hosts in a parameter: write them before the database, as \
                      HOST:PORT,HOST:PORT"
@@ -86,7 +88,10 @@ fn kept_parameters(query: &str) -> Result<String, BadUrl> {
                 ));
             }
             (name, _) if !is_read(name) => {
-                tracing::warn!(parameter = name, "DATABASE_URL has a parameter that is not used");
+                tracing::warn!(
+                    parameter = name,
+                    "DATABASE_URL has a parameter that is not used"
+                );
             }
             _ => kept.push(parameter),
         }
@@ -100,7 +105,10 @@ mod tests {
 
     fn hosts(url: &str) -> Result<Vec<(String, u16)>, String> {
         let options = parse(url).map_err(|error| error.to_string())?;
-        Ok(options.iter().map(|host| (host.get_host().to_owned(), host.get_port())).collect())
+        Ok(options
+            .iter()
+            .map(|host| (host.get_host().to_owned(), host.get_port()))
+            .collect())
     }
 
     #[test]
@@ -108,10 +116,15 @@ mod tests {
         let one = hosts("postgres://u:p@db:6000/messages?sslmode=disable").unwrap();
         assert_eq!(one, [("db".to_owned(), 6000)]);
         let several =
-            hosts("postgresql://u:p%40@a:6001,[::1]:6002,c/m?target_session_attrs=read-write").unwrap();
+            hosts("postgresql://u:p%40@a:6001,[::1]:6002,c/m?target_session_attrs=read-write")
+                .unwrap();
         assert_eq!(
             several,
-            [("a".to_owned(), 6001), ("[::1]".to_owned(), 6002), ("c".to_owned(), 5432)]
+            [
+                ("a".to_owned(), 6001),
+                ("[::1]".to_owned(), 6002),
+                ("c".to_owned(), 5432)
+            ]
         );
     }
 
@@ -123,13 +136,25 @@ mod tests {
             ("mysql://u@db/m", "must begin with postgres://"),
             ("postgres://u:secret@db:port/m", "invalid port number"),
             ("postgres://u:secret@a,b:x/m", "invalid port number"),
-            ("postgres://u@db/m?target_session_attrs=standby", "works on the primary alone"),
-            ("postgres://u@db/m?target_session_attrs=prefer-standby", "works on the primary alone"),
-            ("postgres://u@/m?host=a,b", "names several hosts in a parameter"),
+            (
+                "postgres://u@db/m?target_session_attrs=standby",
+                "works on the primary alone",
+            ),
+            (
+                "postgres://u@db/m?target_session_attrs=prefer-standby",
+                "works on the primary alone",
+            ),
+            (
+                "postgres://u@/m?host=a,b",
+                "names several hosts in a parameter",
+            ),
             ("postgres://u@db/m?sslmode=sometimes", "cannot be read"),
         ] {
             let error = hosts(url).unwrap_err();
-            assert!(error.starts_with("DATABASE_URL ") && error.contains(words), "{url}: {error}");
+            assert!(
+                error.starts_with("DATABASE_URL ") && error.contains(words),
+                "{url}: {error}"
+            );
             assert!(!error.contains("secret"), "{error}");
         }
     }

@@ -109,7 +109,11 @@ pub fn notifications(stretch: Stretch, concerned: impl Iterator<Item = WakeKey>)
     let Stretch { after, last } = stretch;
     let lists = lists(concerned);
     let following = (0..lists.len()).rev();
-    lists.iter().zip(following).map(|(list, rest)| format!("{after} {last} {rest} {list}")).collect()
+    lists
+        .iter()
+        .zip(following)
+        .map(|(list, rest)| format!("{after} {last} {rest} {list}"))
+        .collect()
 }
 
 /// The users of one commit, in at least one list.
@@ -127,8 +131,12 @@ fn lists(keys: impl Iterator<Item = WakeKey>) -> Vec<String> {
 
 impl Wakeup {
     /// Wakes everybody, for whatever reason.
-    pub const EVERYBODY: Self =
-        Self { who: Who::Everybody, written: None, stretch: None, goes_on: false };
+    pub const EVERYBODY: Self = Self {
+        who: Who::Everybody,
+        written: None,
+        stretch: None,
+        goes_on: false,
+    };
 
     /// Reads a notification: microseconds since 1970, and what [`notifications`] gives. One that cannot
     /// be read, as another version of the service may send it, wakes everybody.
@@ -157,7 +165,9 @@ impl Who {
             return Some(Self::Everybody);
         }
         let keys = list.as_bytes().chunks(8).map(|digits| {
-            let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.len() == 8)?;
+            let digits = std::str::from_utf8(digits)
+                .ok()
+                .filter(|digits| digits.len() == 8)?;
             u32::from_str_radix(digits, 16).ok().map(WakeKey)
         });
         Some(Self::Users(keys.collect::<Option<_>>()?))
@@ -172,7 +182,10 @@ mod tests {
         WakeKey::of(ApplicationId(application), &UserId::parse(user).unwrap())
     }
 
-    const STRETCH: Stretch = Stretch { after: Timestamp(6), last: Timestamp(9) };
+    const STRETCH: Stretch = Stretch {
+        after: Timestamp(6),
+        last: Timestamp(9),
+    };
 
     /// What a commit notifies, as it is heard.
     fn heard(keys: impl Iterator<Item = WakeKey>) -> Vec<Wakeup> {
@@ -191,10 +204,21 @@ mod tests {
     fn what_is_written_is_read_back() {
         let keys = [key(1, "jane"), key(1, "john"), key(1, "jane")];
         let wakeups = heard(keys.into_iter());
-        let Who::Users(read) = &wakeups[0].who else { panic!("users are named") };
-        assert_eq!(BTreeSet::from_iter(read), BTreeSet::from([&keys[0], &keys[1]]));
-        assert_eq!(wakeups[0].written, Some(UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_001)));
-        assert_eq!((wakeups[0].stretch, wakeups[0].goes_on), (Some(STRETCH), false));
+        let Who::Users(read) = &wakeups[0].who else {
+            panic!("users are named")
+        };
+        assert_eq!(
+            BTreeSet::from_iter(read),
+            BTreeSet::from([&keys[0], &keys[1]])
+        );
+        assert_eq!(
+            wakeups[0].written,
+            Some(UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_001))
+        );
+        assert_eq!(
+            (wakeups[0].stretch, wakeups[0].goes_on),
+            (Some(STRETCH), false)
+        );
         assert_eq!(wakeups.len(), 1);
     }
 
@@ -202,31 +226,53 @@ mod tests {
     fn a_commit_that_concerns_nobody_tells_how_far_it_went() {
         let wakeups = heard(std::iter::empty());
         assert_eq!(wakeups.len(), 1);
-        assert_eq!((&wakeups[0].who, wakeups[0].stretch), (&Who::Users(Vec::new()), Some(STRETCH)));
+        assert_eq!(
+            (&wakeups[0].who, wakeups[0].stretch),
+            (&Who::Users(Vec::new()), Some(STRETCH))
+        );
     }
 
     #[test]
     fn a_commit_for_many_users_takes_several_notifications_and_the_last_one_says_so() {
         let goes_on = |count: u32| {
             let goes_on = |wakeup: &Wakeup| wakeup.goes_on;
-            heard((0..count).map(WakeKey)).iter().map(goes_on).collect::<Vec<_>>()
+            heard((0..count).map(WakeKey))
+                .iter()
+                .map(goes_on)
+                .collect::<Vec<_>>()
         };
         assert_eq!(goes_on(900), [false]);
         assert_eq!(goes_on(901), [true, false]);
         assert_eq!(goes_on(3600), [true, true, true, false]);
-        assert!(notifications(STRETCH, (0..3600).map(WakeKey)).iter().all(|sent| sent.len() < 7900));
+        assert!(
+            notifications(STRETCH, (0..3600).map(WakeKey))
+                .iter()
+                .all(|sent| sent.len() < 7900)
+        );
     }
 
     #[test]
     fn a_commit_for_very_many_users_wakes_everybody() {
         let wakeups = heard((0..3601).map(WakeKey));
         assert_eq!(wakeups.len(), 1);
-        assert_eq!((&wakeups[0].who, wakeups[0].stretch), (&Who::Everybody, Some(STRETCH)));
+        assert_eq!(
+            (&wakeups[0].who, wakeups[0].stretch),
+            (&Who::Everybody, Some(STRETCH))
+        );
     }
 
     #[test]
     fn what_cannot_be_read_wakes_everybody() {
-        let others = ["", EVERYBODY, "1", "1 *", "1 6 9 *", "x 6 9 0 *", "1 6 9 0", "-1 6 9 0 *"];
+        let others = [
+            "",
+            EVERYBODY,
+            "1",
+            "1 *",
+            "1 6 9 *",
+            "x 6 9 0 *",
+            "1 6 9 0",
+            "-1 6 9 0 *",
+        ];
         let lists = ["1 6 9 0 123", "1 6 9 0 zzzzzzzz", "1 6 9 0 0123456789"];
         for payload in others.iter().chain(&lists) {
             assert_eq!(Wakeup::parse(payload), Wakeup::EVERYBODY, "{payload:?}");

@@ -99,7 +99,9 @@ impl Heard {
         self.through.store(NOTHING, Release);
         // Whoever sees the new era, or anything that is stored after it, sees nothing of the one before.
         self.era.fetch_add(1, Release);
-        self.changed.iter().for_each(|changed| changed.store(NOTHING, Release));
+        self.changed
+            .iter()
+            .for_each(|changed| changed.store(NOTHING, Release));
         self.begun.notify_one();
     }
 
@@ -127,7 +129,8 @@ impl Heard {
         }
         match &wakeup.who {
             Who::Users(keys) => {
-                keys.iter().for_each(|key| self.slot(*key).store(last, Release));
+                keys.iter()
+                    .for_each(|key| self.slot(*key).store(last, Release));
             }
             Who::Everybody => self.since.store(last, Release),
         }
@@ -146,7 +149,10 @@ impl Heard {
     /// What is known now. A read that begins now has all of it in its snapshot, or is of a later era.
     pub fn now(&self) -> AsOf {
         let era = self.era();
-        AsOf { era, through: self.through.load(Acquire) }
+        AsOf {
+            era,
+            through: self.through.load(Acquire),
+        }
     }
 
     /// Which era it is.
@@ -184,9 +190,17 @@ mod tests {
 
     /// A commit of the changes after one timestamp, up to another.
     fn commit(after: i64, last: i64, users: &[&str]) -> Wakeup {
-        let stretch = Stretch { after: Timestamp(after), last: Timestamp(last) };
+        let stretch = Stretch {
+            after: Timestamp(after),
+            last: Timestamp(last),
+        };
         let users = users.iter().map(|user| key(user)).collect();
-        Wakeup { who: Who::Users(users), written: None, stretch: Some(stretch), goes_on: false }
+        Wakeup {
+            who: Who::Users(users),
+            written: None,
+            stretch: Some(stretch),
+            goes_on: false,
+        }
     }
 
     /// Whether what was read of a user at one time stands when the sequence has come to a timestamp.
@@ -215,9 +229,15 @@ mod tests {
         heard.hear(&commit(5, 7, &["jane"]));
         let at_7 = heard.now();
         assert!(stands(&heard, "jim", at_7, 7));
-        assert!(!stands(&heard, "jim", at_7, 8), "a commit may be on its way");
+        assert!(
+            !stands(&heard, "jim", at_7, 8),
+            "a commit may be on its way"
+        );
         assert!(heard.may_stand(key("jim"), at_7), "nobody knows of it yet");
-        assert!(!stands(&heard, "jim", at_7, 6), "the database has another history");
+        assert!(
+            !stands(&heard, "jim", at_7, 6),
+            "the database has another history"
+        );
         assert!(at_7.may_precede(Timestamp(7)) && !at_7.may_precede(Timestamp(6)));
     }
 
@@ -253,8 +273,14 @@ mod tests {
         assert!(!stands(&heard, "jim", before, 7));
         for last in [7, 6, 9] {
             heard.hear(&commit(last, last, &[]));
-            assert!(!stands(&heard, "jim", before, last), "{last} may be another");
-            assert!(!stands(&heard, "jim", between, last), "nothing was heard yet");
+            assert!(
+                !stands(&heard, "jim", before, last),
+                "{last} may be another"
+            );
+            assert!(
+                !stands(&heard, "jim", between, last),
+                "nothing was heard yet"
+            );
             assert!(stands(&heard, "jim", heard.now(), last));
         }
     }
@@ -279,7 +305,10 @@ mod tests {
         let heard = Heard::default();
         heard.hear(&commit(5, 7, &[]));
         let at_7 = heard.now();
-        heard.hear(&Wakeup { goes_on: true, ..commit(7, 9, &["jane"]) });
+        heard.hear(&Wakeup {
+            goes_on: true,
+            ..commit(7, 9, &["jane"])
+        });
         assert_eq!(heard.now(), at_7);
         heard.hear(&commit(7, 9, &["john"]));
         assert!(!stands(&heard, "jane", at_7, 9));
@@ -292,11 +321,17 @@ mod tests {
         let heard = Heard::default();
         heard.hear(&commit(5, 7, &[]));
         let at_7 = heard.now();
-        heard.hear(&Wakeup { who: Who::Everybody, ..commit(7, 9, &[]) });
+        heard.hear(&Wakeup {
+            who: Who::Everybody,
+            ..commit(7, 9, &[])
+        });
         assert!(!stands(&heard, "jim", at_7, 9));
         let at_9 = heard.now();
         assert!(stands(&heard, "jim", at_9, 9));
         heard.hear(&Wakeup::EVERYBODY);
-        assert!(!stands(&heard, "jim", at_9, 9), "nobody knows how far this one went");
+        assert!(
+            !stands(&heard, "jim", at_9, 9),
+            "nobody knows how far this one went"
+        );
     }
 }

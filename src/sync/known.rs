@@ -83,7 +83,9 @@ impl Known {
 
     /// The end of the user's timeline, where it may still be so and holds what is asked for.
     pub fn tail(&self, request: &PageRequest) -> Option<Fact<Tail>> {
-        let tail = self.tails.get(&(request.application, request.user.clone()))?;
+        let tail = self
+            .tails
+            .get(&(request.application, request.user.clone()))?;
         let holds_it = request.after.is_none_or(|after| after >= tail.what.after);
         (holds_it && self.may_stand(&tail)).then_some(tail)
     }
@@ -105,12 +107,17 @@ impl Known {
 
     /// What the fact says, if it stands now that the sequence stands at `last_given`.
     pub fn confirm<T>(&self, fact: Fact<T>, last_given: Timestamp) -> Option<T> {
-        self.heard.stands(fact.user, fact.as_of, last_given).then_some(fact.what)
+        self.heard
+            .stands(fact.user, fact.as_of, last_given)
+            .then_some(fact.what)
     }
 
     /// To be called before the database is asked about a user.
     pub fn begin(&self, application: ApplicationId, user: &UserId) -> Reading {
-        Reading { user: (application, user.clone()), as_of: self.heard.now() }
+        Reading {
+            user: (application, user.clone()),
+            as_of: self.heard.now(),
+        }
     }
 
     /// Keeps a page without data that was read after a cursor. One that tells of a shorter timeline than
@@ -135,7 +142,11 @@ impl Known {
 impl Reading {
     fn fact<T>(&self, what: T) -> Fact<T> {
         let user = WakeKey::of(self.user.0, &self.user.1);
-        Fact { what, user, as_of: self.as_of }
+        Fact {
+            what,
+            user,
+            as_of: self.as_of,
+        }
     }
 }
 
@@ -145,16 +156,26 @@ impl Tail {
             Some(after) if page.reaches_end() => (after.min(page.latest), page.entries.as_slice()),
             _ => (page.latest, [].as_slice()),
         };
-        Self { after, entries: entries.into(), latest: page.latest }
+        Self {
+            after,
+            entries: entries.into(),
+            latest: page.latest,
+        }
     }
 
     /// A page of it; `last_given` is where the sequence stands.
     pub fn page(&self, request: &PageRequest, last_given: Timestamp) -> Page {
         let after = request.after.unwrap_or(self.latest);
-        let first = self.entries.partition_point(|entry| entry.timestamp <= after);
+        let first = self
+            .entries
+            .partition_point(|entry| entry.timestamp <= after);
         let rest = self.entries[first..].iter();
         let entries = rest.take(request.size.entries.into()).cloned().collect();
-        Page { entries, latest: self.latest, last_given }
+        Page {
+            entries,
+            latest: self.latest,
+            last_given,
+        }
     }
 }
 
@@ -179,7 +200,10 @@ mod tests {
     fn given(tail: &Tail, after: Option<i64>, entries: u16) -> (Vec<i64>, i64) {
         let page = tail.page(&request(after, entries), Timestamp(20));
         assert_eq!(page.last_given, Timestamp(20));
-        (page.entries.iter().map(|entry| entry.timestamp.0).collect(), page.latest.0)
+        (
+            page.entries.iter().map(|entry| entry.timestamp.0).collect(),
+            page.latest.0,
+        )
     }
 
     fn page(timestamps: &[i64], latest: i64) -> Page {
@@ -188,7 +212,11 @@ mod tests {
             subject: Subject::Message(MessageId(1), None),
         };
         let entries = timestamps.iter().map(entry).collect();
-        Page { entries, latest: Timestamp(latest), last_given: Timestamp(20) }
+        Page {
+            entries,
+            latest: Timestamp(latest),
+            last_given: Timestamp(20),
+        }
     }
 
     #[test]
@@ -226,7 +254,11 @@ mod tests {
         learn("jane");
         let tail = || known.tail(&request(Some(2), 50));
         let last_given = Timestamp(20);
-        assert!(tail().and_then(|tail| known.confirm(tail, last_given)).is_some());
+        assert!(
+            tail()
+                .and_then(|tail| known.confirm(tail, last_given))
+                .is_some()
+        );
         hear("1 20 30 0 ");
         assert!(tail().is_some(), "nothing has concerned her");
         learn("john");

@@ -71,13 +71,20 @@ pub enum Error {
 impl Error {
     /// Whether the same read may well succeed in a moment.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable | Self::NotDone(NotDone::Full | NotDone::Overdue))
+        matches!(
+            self,
+            Self::Unavailable | Self::NotDone(NotDone::Full | NotDone::Overdue)
+        )
     }
 }
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
-        if error.is_unavailable() { Self::Unavailable } else { Self::Failed }
+        if error.is_unavailable() {
+            Self::Unavailable
+        } else {
+            Self::Failed
+        }
     }
 }
 
@@ -137,7 +144,12 @@ impl Sync {
         request: PageRequest,
         with_messages: bool,
     ) -> Result<Changes, Error> {
-        let Shared { heard, versions, pages_with_messages, .. } = &*self.shared;
+        let Shared {
+            heard,
+            versions,
+            pages_with_messages,
+            ..
+        } = &*self.shared;
         let (after, era) = (request.after, heard.era());
         let mut page = self.page(&request).await?;
         if with_messages && !versions.complete(era, &request, &mut page) {
@@ -155,7 +167,10 @@ impl Sync {
             return Ok(tail.page(request, last_given));
         }
         let reading = known.begin(request.application, &request.user);
-        let page = pages.ask(request.clone(), 1).await.map_err(Error::NotDone)??;
+        let page = pages
+            .ask(request.clone(), 1)
+            .await
+            .map_err(Error::NotDone)??;
         known.learn_page(reading, request.after, &page);
         Ok(page)
     }
@@ -168,8 +183,12 @@ impl Sync {
         user: Option<UserId>,
         id: MessageId,
     ) -> Result<Option<Arc<Message>>, Error> {
-        let Shared { known, messages, .. } = &*self.shared;
-        let read_before = user.as_ref().and_then(|user| known.message(application, user, id));
+        let Shared {
+            known, messages, ..
+        } = &*self.shared;
+        let read_before = user
+            .as_ref()
+            .and_then(|user| known.message(application, user, id));
         if let Some((message, _)) = self.confirmed(read_before).await {
             return Ok(Some(message));
         }
@@ -200,7 +219,9 @@ impl Changes {
     fn new(after: Option<Timestamp>, page: Page) -> Result<Self, Error> {
         let after = after.unwrap_or(page.latest);
         if after > page.last_given {
-            return Err(Error::CursorAhead { last: page.last_given });
+            return Err(Error::CursorAhead {
+                last: page.last_given,
+            });
         }
         Ok(Self {
             after,
@@ -215,7 +236,8 @@ impl Readers {
     /// `waiting_max` callers of each kind may wait, and for looks of each thread; a listener keeps up to date what was `heard`.
     pub fn new(waiting_max: usize, heard: Arc<Heard>) -> Self {
         let (pages, pages_intake) = queue("pages", waiting_max, BATCH_MAX, WAIT_MAX);
-        let (data, data_intake) = queue("pages_with_messages", waiting_max, DATA_BATCH_MAX, WAIT_MAX);
+        let (data, data_intake) =
+            queue("pages_with_messages", waiting_max, DATA_BATCH_MAX, WAIT_MAX);
         let (messages, messages_intake) = queue("messages", waiting_max, BATCH_MAX, WAIT_MAX);
         let shared = Shared {
             known: Known::new(Arc::clone(&heard)),
@@ -237,11 +259,21 @@ impl Readers {
     /// The way in for the callers of one thread, with the task that looks at the sequence for them: it
     /// belongs on the same thread, so that nobody else has to be woken for an answer that is known.
     pub fn way_in(&self, database: &Database) -> WayIn {
-        let (last_given, intake) =
-            queue("last_given", self.waiting_max, LAST_GIVEN_BATCH_MAX, LAST_GIVEN_WAIT_MAX);
+        let (last_given, intake) = queue(
+            "last_given",
+            self.waiting_max,
+            LAST_GIVEN_BATCH_MAX,
+            LAST_GIVEN_WAIT_MAX,
+        );
         let session = database.session(store::Purpose::Reading);
         let task = Reader::<LastGiven>::task(session, Arc::clone(&self.shared.heard), intake);
-        (Sync { shared: Arc::clone(&self.shared), last_given }, task)
+        (
+            Sync {
+                shared: Arc::clone(&self.shared),
+                last_given,
+            },
+            task,
+        )
     }
 
     /// The tasks of the readers for all threads, named. Each ends when its queue is closed and empty.
@@ -253,9 +285,18 @@ impl Readers {
             let (pages, data) = (self.pages.clone(), self.pages_with_messages.clone());
             let messages = self.messages.clone();
             tasks.extend([
-                ("page reader", Reader::<Pages>::task(session(), heard(), pages)),
-                ("data reader", Reader::<PagesWithMessages>::task(session(), heard(), data)),
-                ("message reader", Reader::<Messages>::task(session(), heard(), messages)),
+                (
+                    "page reader",
+                    Reader::<Pages>::task(session(), heard(), pages),
+                ),
+                (
+                    "data reader",
+                    Reader::<PagesWithMessages>::task(session(), heard(), data),
+                ),
+                (
+                    "message reader",
+                    Reader::<Messages>::task(session(), heard(), messages),
+                ),
             ]);
         }
         tasks
@@ -268,7 +309,13 @@ fn queue<Q, A>(
     batch_max: usize,
     wait_max: Duration,
 ) -> (Queue<Q, A>, Batches<Q, A>) {
-    batching::queue(Limits { name, waiting_max, batch_max, weight_max: usize::MAX, wait_max })
+    batching::queue(Limits {
+        name,
+        waiting_max,
+        batch_max,
+        weight_max: usize::MAX,
+        wait_max,
+    })
 }
 
 #[cfg(test)]

@@ -54,7 +54,10 @@ impl Read for LastGiven {
 
     const DIFFERS: bool = false;
 
-    async fn read(connection: &mut PgConnection, requests: &[&()]) -> store::Result<Vec<Timestamp>> {
+    async fn read(
+        connection: &mut PgConnection,
+        requests: &[&()],
+    ) -> store::Result<Vec<Timestamp>> {
         let last_given = store::timeline::last_given(connection).await?;
         Ok(vec![last_given; requests.len()])
     }
@@ -64,7 +67,10 @@ impl Read for Pages {
     type Request = PageRequest;
     type Answer = Page;
 
-    async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> store::Result<Vec<Page>> {
+    async fn read(
+        connection: &mut PgConnection,
+        requests: &[&PageRequest],
+    ) -> store::Result<Vec<Page>> {
         store::pages::read(connection, requests).await
     }
 }
@@ -73,7 +79,10 @@ impl Read for PagesWithMessages {
     type Request = PageRequest;
     type Answer = Page;
 
-    async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> store::Result<Vec<Page>> {
+    async fn read(
+        connection: &mut PgConnection,
+        requests: &[&PageRequest],
+    ) -> store::Result<Vec<Page>> {
         store::pages::read_with_messages(connection, requests).await
     }
 }
@@ -99,7 +108,11 @@ pub struct Reader<R> {
 
 impl<R: Read> Reader<R> {
     pub fn task(session: Session, heard: Arc<Heard>, batches: Intake<R>) -> Task {
-        let mut reader = Self { session, heard, kind: PhantomData };
+        let mut reader = Self {
+            session,
+            heard,
+            kind: PhantomData,
+        };
         Box::pin(async move {
             while let Some(batch) = batches.next().await {
                 reader.serve(batch).await;
@@ -120,7 +133,9 @@ impl<R: Read> Reader<R> {
                 if R::DIFFERS {
                     self.serve_one_by_one(batch).await;
                 } else {
-                    batch.into_iter().for_each(|begun| begun.answer(Err(Error::Unavailable)));
+                    batch
+                        .into_iter()
+                        .for_each(|begun| begun.answer(Err(Error::Unavailable)));
                 }
             }
         }
@@ -131,8 +146,11 @@ impl<R: Read> Reader<R> {
     async fn serve_one_by_one(&mut self, batch: Batch<R>) {
         let mut is_away = false;
         for begun in batch {
-            let answer =
-                if is_away { Err(Error::Unavailable) } else { self.read_one(&begun.request).await };
+            let answer = if is_away {
+                Err(Error::Unavailable)
+            } else {
+                self.read_one(&begun.request).await
+            };
             is_away = matches!(answer, Err(Error::Unavailable));
             begun.answer(answer);
         }

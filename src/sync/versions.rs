@@ -50,7 +50,10 @@ impl Weighter<Key, Arc<Version>> for Bytes {
 impl Versions {
     pub fn new(heard: Arc<Heard>) -> Self {
         let expected = BYTES_MAX as usize / (2 * OVERHEAD_BYTES);
-        Self { known: Cache::with_weighter(expected, BYTES_MAX, Bytes), heard }
+        Self {
+            known: Cache::with_weighter(expected, BYTES_MAX, Bytes),
+            heard,
+        }
     }
 
     /// Adds the data to a page of ids that was asked for in `era`, where it is known and certain to be
@@ -91,7 +94,10 @@ impl Versions {
         id: MessageId,
         changed_chats: &HashSet<ChatNumber>,
     ) -> Option<Arc<Version>> {
-        let version = self.known.get(&newest).filter(|version| version.message.id == id)?;
+        let version = self
+            .known
+            .get(&newest)
+            .filter(|version| version.message.id == id)?;
         let has_changed = |chat| changed_chats.contains(&chat);
         (!version.message.chat().is_some_and(has_changed)).then_some(version)
     }
@@ -146,17 +152,27 @@ mod tests {
     }
 
     fn message(timestamp: i64, id: i64) -> Entry {
-        Entry { timestamp: Timestamp(timestamp), subject: Subject::Message(MessageId(id), None) }
+        Entry {
+            timestamp: Timestamp(timestamp),
+            subject: Subject::Message(MessageId(id), None),
+        }
     }
 
     fn chat(timestamp: i64, number: i64) -> Entry {
-        Entry { timestamp: Timestamp(timestamp), subject: Subject::Chat(ChatNumber(number)) }
+        Entry {
+            timestamp: Timestamp(timestamp),
+            subject: Subject::Chat(ChatNumber(number)),
+        }
     }
 
     /// A page that comes to the end of the timeline.
     fn page(entries: Vec<Entry>) -> Page {
         let latest = entries.last().map_or(Timestamp(0), |entry| entry.timestamp);
-        Page { entries, latest, last_given: Timestamp(1000) }
+        Page {
+            entries,
+            latest,
+            last_given: Timestamp(1000),
+        }
     }
 
     /// What has read `versions`, each on a page.
@@ -164,7 +180,13 @@ mod tests {
         let known = Versions::new(Arc::default());
         for version in versions {
             let subject = Subject::Message(version.message.id, Some(Arc::clone(version)));
-            known.share(0, &mut page(vec![Entry { timestamp: version.message.timestamp, subject }]));
+            known.share(
+                0,
+                &mut page(vec![Entry {
+                    timestamp: version.message.timestamp,
+                    subject,
+                }]),
+            );
         }
         known
     }
@@ -181,9 +203,16 @@ mod tests {
     /// The texts on the page, `None` where it has to be read from the database.
     fn texts(versions: &Versions, mut page: Page) -> Option<Vec<Option<String>>> {
         let text = |entry: &Entry| match &entry.subject {
-            Subject::Message(_, Some(version)) => {
-                Some(version.message.content.as_ref()?.text.as_ref()?.as_str().to_owned())
-            }
+            Subject::Message(_, Some(version)) => Some(
+                version
+                    .message
+                    .content
+                    .as_ref()?
+                    .text
+                    .as_ref()?
+                    .as_str()
+                    .to_owned(),
+            ),
             _ => None,
         };
         let is_complete = versions.complete(versions.heard.era(), &request(1024 * 1024), &mut page);
@@ -196,31 +225,53 @@ mod tests {
 
     #[test]
     fn what_is_known_is_on_the_page_once_at_its_newest_entry() {
-        let known = knowing(&[version(1, 5, None, Some("edited")), version(2, 4, None, Some("hi"))]);
+        let known = knowing(&[
+            version(1, 5, None, Some("edited")),
+            version(2, 4, None, Some("hi")),
+        ]);
         let page = page(vec![message(3, 1), message(4, 2), message(5, 1)]);
-        assert_eq!(texts(&known, page), Some(vec![None, said("hi"), said("edited")]));
+        assert_eq!(
+            texts(&known, page),
+            Some(vec![None, said("hi"), said("edited")])
+        );
         assert_eq!(texts(&known, self::page(Vec::new())), Some(Vec::new()));
     }
 
     #[test]
     fn what_is_not_known_has_to_be_read() {
         let known = knowing(&[version(1, 3, None, Some("hi"))]);
-        assert_eq!(texts(&known, page(vec![message(3, 1), message(4, 2)])), None);
-        assert_eq!(texts(&known, page(vec![message(3, 1), message(5, 1)])), None, "it was edited");
+        assert_eq!(
+            texts(&known, page(vec![message(3, 1), message(4, 2)])),
+            None
+        );
+        assert_eq!(
+            texts(&known, page(vec![message(3, 1), message(5, 1)])),
+            None,
+            "it was edited"
+        );
     }
 
     #[test]
     fn a_page_before_the_end_has_to_be_read() {
         let known = knowing(&[version(1, 3, None, Some("hi"))]);
-        let earlier = Page { latest: Timestamp(9), ..page(vec![message(3, 1)]) };
+        let earlier = Page {
+            latest: Timestamp(9),
+            ..page(vec![message(3, 1)])
+        };
         assert_eq!(texts(&known, earlier), None);
     }
 
     #[test]
     fn a_message_of_a_chat_that_has_changed_since_has_to_be_read() {
         let known = knowing(&[version(1, 3, Some(7), Some("hi"))]);
-        assert_eq!(texts(&known, page(vec![chat(2, 7), message(3, 1)])), Some(vec![None, said("hi")]));
-        assert_eq!(texts(&known, page(vec![message(3, 1), chat(4, 8)])), Some(vec![said("hi"), None]));
+        assert_eq!(
+            texts(&known, page(vec![chat(2, 7), message(3, 1)])),
+            Some(vec![None, said("hi")])
+        );
+        assert_eq!(
+            texts(&known, page(vec![message(3, 1), chat(4, 8)])),
+            Some(vec![said("hi"), None])
+        );
         assert_eq!(texts(&known, page(vec![message(3, 1), chat(4, 7)])), None);
     }
 
@@ -239,22 +290,36 @@ mod tests {
     fn a_page_that_may_be_too_long_has_to_be_read() {
         let known = knowing(&[version(1, 3, None, Some(&"\u{1}".repeat(100)))]);
         let (mut page, beside) = (page(vec![message(3, 1)]), ENTRY_BYTES as i64);
-        assert!(!known.complete(0, &request(beside + 602), &mut page), "as JSON it has 602 bytes");
+        assert!(
+            !known.complete(0, &request(beside + 602), &mut page),
+            "as JSON it has 602 bytes"
+        );
         assert!(known.complete(0, &request(beside + 603), &mut page));
     }
 
     #[test]
     fn numbers_that_are_given_again_show_nothing_of_before() {
         let known = knowing(&[version(1, 3, None, Some("before"))]);
-        assert_eq!(texts(&known, page(vec![message(3, 2)])), None, "it is another message");
+        assert_eq!(
+            texts(&known, page(vec![message(3, 2)])),
+            None,
+            "it is another message"
+        );
 
         let again = version(1, 3, None, Some("after"));
         let subject = Subject::Message(MessageId(1), Some(Arc::clone(&again)));
-        let mut read = page(vec![Entry { timestamp: Timestamp(3), subject: subject.clone() }]);
+        let mut read = page(vec![Entry {
+            timestamp: Timestamp(3),
+            subject: subject.clone(),
+        }]);
         known.share(0, &mut read);
         assert_eq!(read.entries[0].subject, subject, "what was read counts");
         known.heard.begin_era();
-        assert_eq!(texts(&known, page(vec![message(3, 1)])), None, "the connection is another");
+        assert_eq!(
+            texts(&known, page(vec![message(3, 1)])),
+            None,
+            "the connection is another"
+        );
         let known = knowing(&[version(1, 3, None, Some("before"))]);
         known.heard.begin_era();
         let mut read_before = page(vec![message(3, 1)]);

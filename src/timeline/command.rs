@@ -165,9 +165,9 @@ impl Command {
     pub fn touches(&self) -> Option<MessageId> {
         match &self.action {
             Action::Send { draft, .. } => draft.reply_to,
-            Action::EditText { id, .. } | Action::MarkRead { id, .. } | Action::Delete { id, .. } => {
-                Some(*id)
-            }
+            Action::EditText { id, .. }
+            | Action::MarkRead { id, .. }
+            | Action::Delete { id, .. } => Some(*id),
             Action::CreateChat { .. }
             | Action::RenameChat { .. }
             | Action::AddMember { .. }

@@ -88,7 +88,11 @@ async fn prepare(
 
 /// Whether `writer`'s batch `number` was committed. Taking the lane proves that the transaction
 /// that held it before, on whatever connection, has ended; so the answer is final.
-pub async fn was_committed(session: &mut Session, writer: Uuid, number: i64) -> store::Result<bool> {
+pub async fn was_committed(
+    session: &mut Session,
+    writer: Uuid,
+    number: i64,
+) -> store::Result<bool> {
     store::in_time(ENTER_TIME_MAX, async {
         let (mut lane, _) = session.enter_lane().await?;
         let has_committed = store::timeline::has_committed(&mut lane, writer, number).await?;

@@ -83,10 +83,19 @@ impl Ledger {
                     state.apply(command.application, &change);
                     let subject = change.subject();
                     ledger.add(command.application, change);
-                    Done { subject, how: How::Changed }
+                    Done {
+                        subject,
+                        how: How::Changed,
+                    }
                 }
-                Decision::Keep(subject) => Done { subject, how: How::Kept },
-                Decision::Replay(subject) => Done { subject, how: How::Replayed },
+                Decision::Keep(subject) => Done {
+                    subject,
+                    how: How::Kept,
+                },
+                Decision::Replay(subject) => Done {
+                    subject,
+                    how: How::Replayed,
+                },
             }));
         }
         (ledger, results)
@@ -106,7 +115,11 @@ impl Ledger {
                 Vec::new()
             }
         };
-        self.changes.push(Entry { application, subject, files });
+        self.changes.push(Entry {
+            application,
+            subject,
+            files,
+        });
     }
 
     fn add_message(&mut self, application: ApplicationId, change: MessageChange) -> Vec<FileUse> {
@@ -125,10 +138,21 @@ impl Ledger {
     fn add_chat(&mut self, application: ApplicationId, change: ChatChange) {
         let chat = change.chat;
         let (number, timestamp) = (chat.number, chat.timestamp);
-        let membership = |user, joined| Membership { application, chat: number, user, joined };
-        self.joined.extend(change.joined.into_iter().map(|user| membership(user, timestamp)));
+        let membership = |user, joined| Membership {
+            application,
+            chat: number,
+            user,
+            joined,
+        };
+        self.joined.extend(
+            change
+                .joined
+                .into_iter()
+                .map(|user| membership(user, timestamp)),
+        );
         let departed = change.departed.into_iter();
-        self.departed.extend(departed.map(|(user, joined)| (membership(user, joined), timestamp)));
+        self.departed
+            .extend(departed.map(|(user, joined)| (membership(user, joined), timestamp)));
         if let Some(creation) = change.created {
             self.new_chats.insert((application, number), creation);
         }
@@ -137,13 +161,19 @@ impl Ledger {
 
     /// Writes a fixed number of statements, whatever the number of changes, and the record of the batch.
     pub async fn store(&self, lane: &mut Lane, record: Record) -> store::Result<()> {
-        let Record { writer, number, notifies } = record;
+        let Record {
+            writer,
+            number,
+            notifies,
+        } = record;
         self.store_chats(lane).await?;
         if self.changes.iter().any(|entry| !entry.files.is_empty()) {
             store::outbox::insert(lane, self.events(), notifies).await?;
         }
         let (messages, updates) = (self.stored_messages(), self.personal_updates());
-        let keys = updates.iter().map(|update| WakeKey::of(update.application, update.user));
+        let keys = updates
+            .iter()
+            .map(|update| WakeKey::of(update.application, update.user));
         let mut concerned: BTreeSet<_> = keys.collect();
         concerned.extend(self.tell_members(lane).await?);
         let batch = Batch {
@@ -161,7 +191,10 @@ impl Ledger {
     /// The part of the timeline that the batch takes.
     fn stretch(&self) -> Stretch {
         let before = |next: Next| Timestamp(next.timestamp.0 - 1);
-        Stretch { after: before(self.first), last: before(self.next) }
+        Stretch {
+            after: before(self.first),
+            last: before(self.next),
+        }
     }
 
     async fn store_chats(&self, lane: &mut Lane) -> store::Result<()> {
@@ -217,15 +250,21 @@ impl Ledger {
             application: key.0,
             chat: &self.chats[key],
             creator: creation.creator.as_ref(),
-            key: creation.idempotency.as_ref().map(|known| (&known.key, known.digest)),
+            key: creation
+                .idempotency
+                .as_ref()
+                .map(|known| (&known.key, known.digest)),
         })
     }
 
     fn personal_updates(&self) -> Vec<NewUpdate<'_>> {
-        let messages = self.changes.iter().filter_map(|entry| match &entry.subject {
-            Subject::Message(message) => Some((entry.application, message)),
-            Subject::Chat(_) => None,
-        });
+        let messages = self
+            .changes
+            .iter()
+            .filter_map(|entry| match &entry.subject {
+                Subject::Message(message) => Some((entry.application, message)),
+                Subject::Chat(_) => None,
+            });
         messages
             .flat_map(|(application, message)| {
                 let (timestamp, message_id) = (message.timestamp, message.id);
@@ -246,7 +285,12 @@ impl Ledger {
                 Subject::Chat(chat) => (chat.number, None),
             };
             let timestamp = entry.subject.timestamp();
-            Some(ChatUpdate { application: entry.application, chat, timestamp, message })
+            Some(ChatUpdate {
+                application: entry.application,
+                chat,
+                timestamp,
+                message,
+            })
         };
         self.changes.iter().filter_map(update).collect()
     }

@@ -41,7 +41,10 @@ async fn keys(lane: &mut Lane, commands: &[&Command], state: &mut State) -> stor
     }
     for (index, named, digest) in store::keys::load(lane, &keys).await? {
         let (application, creator, key) = keys[index];
-        let idempotency = Idempotency { key: key.clone(), digest };
+        let idempotency = Idempotency {
+            key: key.clone(),
+            digest,
+        };
         state.add_key(application, creator.cloned(), idempotency, named);
         known.push((application, named));
     }
@@ -54,14 +57,18 @@ async fn messages(
     known: &Known,
     state: &mut State,
 ) -> store::Result<()> {
-    let touched = commands.iter().filter_map(|command| Some((command.application, command.touches()?)));
+    let touched = commands
+        .iter()
+        .filter_map(|command| Some((command.application, command.touches()?)));
     let known = known.iter().filter_map(|(application, named)| match named {
         Named::Message(id) => Some((*application, *id)),
         Named::Chat(_) => None,
     });
     let ids: BTreeSet<_> = touched.chain(known).collect();
     if !ids.is_empty() {
-        for (application, message) in store::messages::load(lane.connection(), ids.into_iter()).await? {
+        for (application, message) in
+            store::messages::load(lane.connection(), ids.into_iter()).await?
+        {
             state.add_message(application, message);
         }
     }
@@ -75,13 +82,16 @@ async fn chats(
     known: &Known,
     state: &mut State,
 ) -> store::Result<()> {
-    let named = commands.iter().filter_map(|command| Some((command.application, command.chat()?)));
+    let named = commands
+        .iter()
+        .filter_map(|command| Some((command.application, command.chat()?)));
     let known = known.iter().filter_map(|(application, named)| match named {
         Named::Chat(number) => Some((*application, *number)),
         Named::Message(_) => None,
     });
-    let of_messages =
-        state.messages().filter_map(|(application, message)| Some((application, message.chat()?)));
+    let of_messages = state
+        .messages()
+        .filter_map(|(application, message)| Some((application, message.chat()?)));
     let chats: BTreeSet<_> = named.chain(known).chain(of_messages).collect();
     if !chats.is_empty() {
         for (application, chat) in store::chats::load(lane, chats.into_iter()).await? {
@@ -96,13 +106,19 @@ async fn members(lane: &mut Lane, commands: &[&Command], state: &mut State) -> s
     let wanted: BTreeSet<_> = commands
         .iter()
         .filter_map(|command| Some((command, chat_of(command, state)?)))
-        .flat_map(|(command, chat)| command.members().map(move |user| (command.application, chat, user)))
+        .flat_map(|(command, chat)| {
+            command
+                .members()
+                .map(move |user| (command.application, chat, user))
+        })
         .collect();
     if wanted.is_empty() {
         return Ok(());
     }
-    let left: BTreeSet<_> =
-        commands.iter().filter_map(|command| left_by_owner(command, state)).collect();
+    let left: BTreeSet<_> = commands
+        .iter()
+        .filter_map(|command| left_by_owner(command, state))
+        .collect();
     let mut members = store::members::load(lane, wanted.into_iter()).await?;
     if !left.is_empty() {
         for (application, chat) in &left {
@@ -116,8 +132,14 @@ async fn members(lane: &mut Lane, commands: &[&Command], state: &mut State) -> s
     Ok(())
 }
 
-async fn last_chats(lane: &mut Lane, commands: &[&Command], state: &mut State) -> store::Result<()> {
-    let creating = commands.iter().filter(|command| matches!(command.action, Action::CreateChat { .. }));
+async fn last_chats(
+    lane: &mut Lane,
+    commands: &[&Command],
+    state: &mut State,
+) -> store::Result<()> {
+    let creating = commands
+        .iter()
+        .filter(|command| matches!(command.action, Action::CreateChat { .. }));
     let applications: BTreeSet<_> = creating.map(|command| command.application).collect();
     if !applications.is_empty() {
         for (application, last) in store::chats::load_last(lane, applications.into_iter()).await? {
@@ -129,14 +151,20 @@ async fn last_chats(lane: &mut Lane, commands: &[&Command], state: &mut State) -
 
 /// The chat that a command is about: the one that it names, or that of the message that it touches.
 fn chat_of(command: &Command, state: &State) -> Option<ChatNumber> {
-    let touched = || state.message(command.application, command.touches()?)?.chat();
+    let touched = || {
+        state
+            .message(command.application, command.touches()?)?
+            .chat()
+    };
     command.chat().or_else(touched)
 }
 
 /// The chat whose present owner leaves it. (Another owner can leave it in the same batch only after
 /// this one.)
 fn left_by_owner(command: &Command, state: &State) -> Option<(ApplicationId, ChatNumber)> {
-    let Action::RemoveMember { chat, user } = &command.action else { return None };
+    let Action::RemoveMember { chat, user } = &command.action else {
+        return None;
+    };
     let owner = state.chat(command.application, *chat)?.owner.as_ref();
     (owner == Some(user)).then_some((command.application, *chat))
 }

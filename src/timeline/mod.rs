@@ -118,7 +118,13 @@ impl Timeline {
             weight_max: BATCH_ROWS_MAX,
             wait_max: WAIT_MAX,
         });
-        (Self { queue, progress: Arc::default() }, batches)
+        (
+            Self {
+                queue,
+                progress: Arc::default(),
+            },
+            batches,
+        )
     }
 
     /// How the writers are doing.

@@ -103,7 +103,9 @@ impl Progress {
 
     /// For how long commands have waited without any commit.
     pub fn stalled_for(&self) -> Duration {
-        self.batches().since.map_or(Duration::ZERO, |since| since.elapsed())
+        self.batches()
+            .since
+            .map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     pub fn state(&self) -> WriteState {
@@ -137,7 +139,11 @@ mod tests {
         progress.begin();
         progress.record_commit(true);
         progress.end();
-        assert_eq!(progress.state(), WriteState::Available, "the other one may take its time again");
+        assert_eq!(
+            progress.state(),
+            WriteState::Available,
+            "the other one may take its time again"
+        );
         tokio::time::advance(STALLED_AFTER * 2).await;
         assert_eq!(progress.state(), WriteState::Stalled);
         progress.end();

@@ -122,7 +122,8 @@ impl Writer {
             let commands: Vec<_> = batch.iter().map(|begun| &begun.request).collect();
             match self.results(&commands, entered.take()).await {
                 Ok(results) => {
-                    metrics::histogram!("messages_batch_seconds").record(began.elapsed().as_secs_f64());
+                    metrics::histogram!("messages_batch_seconds")
+                        .record(began.elapsed().as_secs_f64());
                     let is_change = |result: &Result<Done, _>| {
                         result.as_ref().is_ok_and(|done| done.how == How::Changed)
                     };
@@ -136,7 +137,9 @@ impl Writer {
                     todo.push(second_half);
                     todo.push(batch);
                 }
-                Err(setback @ (Setback::Refused | Setback::LimitExceeded)) => refuse(batch, &setback),
+                Err(setback @ (Setback::Refused | Setback::LimitExceeded)) => {
+                    refuse(batch, &setback)
+                }
                 Err(setback) => {
                     // The other parts would fare no better, and their callers have waited as long.
                     refuse(batch, &setback);
@@ -191,7 +194,8 @@ impl Writer {
     }
 
     fn is_silent(&self) -> bool {
-        self.silent_until.is_some_and(|until| Instant::now() < until)
+        self.silent_until
+            .is_some_and(|until| Instant::now() < until)
     }
 
     /// One attempt in one transaction, which may have entered the lane. After a failure its connection is
@@ -202,7 +206,11 @@ impl Writer {
         entered: Option<Entered>,
     ) -> Result<Results, Failure> {
         self.number += 1;
-        let record = Record { writer: self.id, number: self.number, notifies: !self.is_silent() };
+        let record = Record {
+            writer: self.id,
+            number: self.number,
+            notifies: !self.is_silent(),
+        };
         let session = &mut self.session;
         let carrying_out = async {
             let entered = match entered {

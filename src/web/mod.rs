@@ -44,7 +44,10 @@ static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
         ("dialogs.js", include_bytes!("dialogs.js")),
         ("members.js", include_bytes!("members.js")),
     ];
-    FILES.iter().map(|(name, content)| File::new(name, content)).collect()
+    FILES
+        .iter()
+        .map(|(name, content)| File::new(name, content))
+        .collect()
 });
 
 /// The page that `/` answers with.
@@ -64,7 +67,12 @@ impl File {
             Some((_, "svg")) => "image/svg+xml; charset=utf-8",
             _ => "application/octet-stream",
         };
-        Self { name, content, media_type, tag: format!("{:016x}", xxh3_64(content)) }
+        Self {
+            name,
+            content,
+            media_type,
+            tag: format!("{:016x}", xxh3_64(content)),
+        }
     }
 }
 

@@ -16,7 +16,11 @@ async fn administered_service() -> (Database, Replica) {
 
 async fn create(replica: &Replica, name: &str) -> Value {
     let body = json!({ "name": name });
-    replica.administrator().call(Method::POST, "/applications", body).await.expect(201)
+    replica
+        .administrator()
+        .call(Method::POST, "/applications", body)
+        .await
+        .expect(201)
 }
 
 /// A new application, calling.
@@ -28,36 +32,79 @@ async fn application(replica: &Replica) -> Client {
 async fn the_administrator_creates_lists_renames_and_nothing_else() {
     let (_database, replica) = administered_service().await;
     let administrator = replica.administrator();
-    let reply = administrator.call(Method::POST, "/applications", json!({ "name": " shop " })).await;
+    let reply = administrator
+        .call(Method::POST, "/applications", json!({ "name": " shop " }))
+        .await;
     let shop = reply.expect(201);
-    assert_eq!(reply.header("location"), format!("/applications/{}", shop["id"]));
+    assert_eq!(
+        reply.header("location"),
+        format!("/applications/{}", shop["id"])
+    );
     assert_eq!(reply.header("cache-control"), "no-store");
-    assert!(shop["token"].as_str().unwrap().starts_with(&format!("msgapp_{}_", shop["id"])));
+    assert!(
+        shop["token"]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("msgapp_{}_", shop["id"]))
+    );
     assert_eq!((&shop["name"], &shop["chats"]), (&json!("shop"), &json!(0)));
     let path = format!("/applications/{}", shop["id"]);
     let read = administrator.get(&path).await.expect(200);
-    assert_eq!((read.get("token"), &read["created"]), (None, &shop["created"]), "shown once");
-    let renamed = administrator.call(Method::PATCH, &path, json!({ "name": "store" })).await.expect(200);
+    assert_eq!(
+        (read.get("token"), &read["created"]),
+        (None, &shop["created"]),
+        "shown once"
+    );
+    let renamed = administrator
+        .call(Method::PATCH, &path, json!({ "name": "store" }))
+        .await
+        .expect(200);
     assert_eq!(renamed["name"], "store");
     create(&replica, "third").await;
     let page = administrator.get("/applications?limit=2").await.expect(200);
     assert_eq!(page["applications"][0]["name"], "default");
-    let rest = administrator.get(&format!("/applications?after={}", page["next"])).await.expect(200);
-    assert_eq!((&rest["applications"][0]["name"], rest.get("next")), (&json!("third"), None));
+    let rest = administrator
+        .get(&format!("/applications?after={}", page["next"]))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&rest["applications"][0]["name"], rest.get("next")),
+        (&json!("third"), None)
+    );
 
-    administrator.get("/applications/99").await.expect_problem(404, "not-found");
-    administrator.get("/messages").await.expect_problem(403, "forbidden");
-    administrator.get("/chats").await.expect_problem(403, "forbidden");
-    let nameless = administrator.call(Method::POST, "/applications", json!({})).await;
+    administrator
+        .get("/applications/99")
+        .await
+        .expect_problem(404, "not-found");
+    administrator
+        .get("/messages")
+        .await
+        .expect_problem(403, "forbidden");
+    administrator
+        .get("/chats")
+        .await
+        .expect_problem(403, "forbidden");
+    let nameless = administrator
+        .call(Method::POST, "/applications", json!({}))
+        .await;
     assert_eq!(nameless.wrong_fields(), ["name"]);
     let shop = replica.with_token(shop["token"].as_str().unwrap());
     for caller in [&replica.user("jane"), &shop] {
-        caller.get("/applications").await.expect_problem(403, "forbidden");
+        caller
+            .get("/applications")
+            .await
+            .expect_problem(403, "forbidden");
         caller.get(&path).await.expect_problem(403, "forbidden");
-        let created = caller.call(Method::POST, "/applications", json!({ "name": "x" })).await;
+        let created = caller
+            .call(Method::POST, "/applications", json!({ "name": "x" }))
+            .await;
         created.expect_problem(403, "forbidden");
     }
-    replica.with_token("nobody's").get("/applications").await.expect_problem(401, "unauthorized");
+    replica
+        .with_token("nobody's")
+        .get("/applications")
+        .await
+        .expect_problem(401, "unauthorized");
 }
 
 #[tokio::test]
@@ -66,9 +113,15 @@ async fn whether_a_token_was_replaced_is_unknown_while_the_database_does_not_ans
     let shop = create(&replica, "shop").await;
     let caller = replica.with_token(shop["token"].as_str().unwrap());
     let mut locked = database.connect().await;
-    locked.execute("BEGIN; SELECT FROM applications FOR UPDATE").await.unwrap();
+    locked
+        .execute("BEGIN; SELECT FROM applications FOR UPDATE")
+        .await
+        .unwrap();
     let path = format!("/applications/{}/token", shop["id"]);
-    let reply = replica.administrator().call(Method::POST, &path, json!(null)).await;
+    let reply = replica
+        .administrator()
+        .call(Method::POST, &path, json!(null))
+        .await;
     reply.expect_problem(503, "outcome-unknown");
     assert!(reply.header("retry-after").parse::<u32>().unwrap() > 0);
     // The server goes on with it, whoever has gone.
@@ -77,21 +130,40 @@ async fn whether_a_token_was_replaced_is_unknown_while_the_database_does_not_ans
         (caller.get("/applications/self").await.status == 401).then_some(())
     })
     .await;
-    let token = replica.administrator().call(Method::POST, &path, json!(null)).await.expect(201);
+    let token = replica
+        .administrator()
+        .call(Method::POST, &path, json!(null))
+        .await
+        .expect(201);
     let caller = replica.with_token(token["token"].as_str().unwrap());
-    assert_eq!(caller.get("/applications/self").await.expect(200)["name"], "shop");
+    assert_eq!(
+        caller.get("/applications/self").await.expect(200)["name"],
+        "shop"
+    );
 }
 
 #[tokio::test]
 async fn an_application_looks_at_its_own() {
     let (_database, replica) = administered_service().await;
     let shop = application(&replica).await;
-    shop.call(Method::POST, "/chats", json!({ "name": "Team" })).await.expect(201);
+    shop.call(Method::POST, "/chats", json!({ "name": "Team" }))
+        .await
+        .expect(201);
     let own = shop.get("/applications/self").await.expect(200);
     assert_eq!((&own["name"], &own["chats"]), (&json!("shop"), &json!(1)));
-    let renamed = shop.call(Method::PATCH, "/applications/self", json!({ "name": "store" })).await;
+    let renamed = shop
+        .call(
+            Method::PATCH,
+            "/applications/self",
+            json!({ "name": "store" }),
+        )
+        .await;
     assert_eq!(renamed.expect(200)["name"], "store");
-    replica.user("jane").get("/applications/self").await.expect_problem(403, "forbidden");
+    replica
+        .user("jane")
+        .get("/applications/self")
+        .await
+        .expect_problem(403, "forbidden");
 }
 
 #[tokio::test]
@@ -102,8 +174,13 @@ async fn an_application_acts_as_its_users() {
     let sent = jane.send("john", "hi").await;
     assert_eq!(sent["from"], "jane");
     assert_eq!(john.sync("").await["messages"][0]["id"], sent["id"]);
-    john.patch(&sent["id"], &sent["timestamp"], json!({ "read": true })).await.expect(200);
-    assert_eq!(john.get("/users/jane/messages").await.expect(200)["messages"][0]["id"], sent["id"]);
+    john.patch(&sent["id"], &sent["timestamp"], json!({ "read": true }))
+        .await
+        .expect(200);
+    assert_eq!(
+        john.get("/users/jane/messages").await.expect(200)["messages"][0]["id"],
+        sent["id"]
+    );
     for reply in [
         shop.get("/messages").await,
         shop.get("/users/jane/messages").await,
@@ -113,9 +190,14 @@ async fn an_application_acts_as_its_users() {
     ] {
         assert_eq!(reply.wrong_fields(), ["As-User"]);
     }
-    shop.get(&format!("/messages/{}", sent["id"])).await.expect_problem(404, "not-found");
+    shop.get(&format!("/messages/{}", sent["id"]))
+        .await
+        .expect_problem(404, "not-found");
     let pretender = replica.user("jane").acting_as("john");
-    pretender.get("/messages").await.expect_problem(403, "forbidden");
+    pretender
+        .get("/messages")
+        .await
+        .expect_problem(403, "forbidden");
 }
 
 #[tokio::test]
@@ -129,22 +211,48 @@ async fn an_application_posts_into_chats_and_manages_them() {
     assert_eq!((posted.get("from"), &posted["number"]), (None, &json!(1)));
     let jane = shop.acting_as("jane");
     assert_eq!(jane.get("/chats/1/messages/1").await.expect(200), posted);
-    let edited = shop.patch(&posted["id"], &posted["timestamp"], json!({ "text": "hello" })).await;
+    let edited = shop
+        .patch(
+            &posted["id"],
+            &posted["timestamp"],
+            json!({ "text": "hello" }),
+        )
+        .await;
     assert_eq!(edited.expect(200)["text"], "hello");
     let hers = jane.post_into(1, "hers").await;
-    let words = shop.patch(&hers["id"], &hers["timestamp"], json!({ "text": "mine" })).await;
+    let words = shop
+        .patch(&hers["id"], &hers["timestamp"], json!({ "text": "mine" }))
+        .await;
     words.expect_problem(403, "forbidden");
-    shop.delete(&hers["id"], &hers["timestamp"]).await.expect(200);
+    shop.delete(&hers["id"], &hers["timestamp"])
+        .await
+        .expect(200);
     for (method, status) in [(Method::PUT, 201), (Method::DELETE, 204)] {
         let reply = shop.ask(method, "/chats/1/members/john", None).await;
         assert_eq!(reply.status, status);
     }
-    let rename = shop.request(Method::PATCH, "/chats/1").json(&json!({ "name": "Crew" }));
+    let rename = shop
+        .request(Method::PATCH, "/chats/1")
+        .json(&json!({ "name": "Crew" }));
     let current = shop.get("/chats/1").await.expect(200)["timestamp"].to_string();
-    assert_eq!(Reply::of(rename.header("If-Match", current)).await.expect(200)["name"], "Crew");
-    assert_eq!(jane.ask(Method::DELETE, "/chats/1/members/jane", None).await.status, 204);
+    assert_eq!(
+        Reply::of(rename.header("If-Match", current))
+            .await
+            .expect(200)["name"],
+        "Crew"
+    );
+    assert_eq!(
+        jane.ask(Method::DELETE, "/chats/1/members/jane", None)
+            .await
+            .status,
+        204
+    );
     let deserted = shop.get("/chats/1/messages").await.expect(200);
-    assert_eq!(deserted["messages"].as_array().unwrap().len(), 2, "readable for the application");
+    assert_eq!(
+        deserted["messages"].as_array().unwrap().len(),
+        2,
+        "readable for the application"
+    );
 }
 
 #[tokio::test]
@@ -152,17 +260,35 @@ async fn an_application_makes_tokens_for_its_users() {
     let (_database, replica) = administered_service().await;
     let shop = application(&replica).await;
     let mint = async |body: Value| shop.call(Method::POST, "/tokens", body).await;
-    let made = mint(json!({ "user": "jane", "expiresIn": 60 })).await.expect(201);
+    let made = mint(json!({ "user": "jane", "expiresIn": 60 }))
+        .await
+        .expect(201);
     let jane = replica.with_token(made["token"].as_str().unwrap());
     assert_eq!(jane.send("jane", "note").await["from"], "jane");
-    assert_eq!(shop.acting_as("jane").sync("").await["total"], 1, "of the same application");
-    assert_eq!(replica.user("jane").sync("").await["total"], 0, "and of no other");
     assert_eq!(
-        mint(json!({ "user": "a b", "expiresIn": 59 })).await.wrong_fields(),
+        shop.acting_as("jane").sync("").await["total"],
+        1,
+        "of the same application"
+    );
+    assert_eq!(
+        replica.user("jane").sync("").await["total"],
+        0,
+        "and of no other"
+    );
+    assert_eq!(
+        mint(json!({ "user": "a b", "expiresIn": 59 }))
+            .await
+            .wrong_fields(),
         ["user", "expiresIn"]
     );
-    assert_eq!(mint(json!({ "expiresIn": 2_592_001 })).await.wrong_fields(), ["user", "expiresIn"]);
-    let by_user = replica.user("jane").call(Method::POST, "/tokens", json!({ "user": "john" })).await;
+    assert_eq!(
+        mint(json!({ "expiresIn": 2_592_001 })).await.wrong_fields(),
+        ["user", "expiresIn"]
+    );
+    let by_user = replica
+        .user("jane")
+        .call(Method::POST, "/tokens", json!({ "user": "john" }))
+        .await;
     by_user.expect_problem(403, "forbidden");
 }
 
@@ -173,28 +299,64 @@ async fn a_replaced_token_ends_on_every_replica_and_with_it_its_streams() {
     let created = create(&one, "shop").await;
     let old = created["token"].as_str().unwrap();
     let path = format!("/applications/{}/token", created["id"]);
-    other.with_token(old).get("/applications/self").await.expect(200);
+    other
+        .with_token(old)
+        .get("/applications/self")
+        .await
+        .expect(200);
     let mut stream = other.with_token(old).acting_as("jane").stream("").await;
     stream.begin_current().await;
-    let ticket = other.with_token(old).acting_as("jane").ask(Method::POST, "/tickets", None).await;
+    let ticket = other
+        .with_token(old)
+        .acting_as("jane")
+        .ask(Method::POST, "/tickets", None)
+        .await;
     let ticket = ticket.expect(201)["ticket"].as_str().unwrap().to_owned();
-    let by_ticket = other.nobody().streaming(&format!("/messages?ticket={ticket}"));
+    let by_ticket = other
+        .nobody()
+        .streaming(&format!("/messages?ticket={ticket}"));
     let mut by_ticket = Stream::open(by_ticket).await;
     by_ticket.begin_current().await;
-    let replaced = one.administrator().ask(Method::POST, &path, None).await.expect(201);
-    let (new, began) = (replaced["token"].as_str().unwrap(), std::time::Instant::now());
+    let replaced = one
+        .administrator()
+        .ask(Method::POST, &path, None)
+        .await
+        .expect(201);
+    let (new, began) = (
+        replaced["token"].as_str().unwrap(),
+        std::time::Instant::now(),
+    );
     assert_ne!(old, new);
-    other.with_token(new).get("/applications/self").await.expect(200);
-    one.with_token(old).get("/applications/self").await.expect_problem(401, "unauthorized");
-    one.with_token(new).get("/applications/self").await.expect(200);
+    other
+        .with_token(new)
+        .get("/applications/self")
+        .await
+        .expect(200);
+    one.with_token(old)
+        .get("/applications/self")
+        .await
+        .expect_problem(401, "unauthorized");
+    one.with_token(new)
+        .get("/applications/self")
+        .await
+        .expect(200);
     eventually("the old token ends on the other replica", async || {
         (other.with_token(old).get("/applications/self").await.status == 401).then_some(())
     })
     .await;
     while stream.try_block().await.unwrap().is_some() {}
     while by_ticket.try_block().await.unwrap().is_some() {}
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    let late = Reply::of(other.nobody().streaming(&format!("/messages?ticket={ticket}"))).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    let late = Reply::of(
+        other
+            .nobody()
+            .streaming(&format!("/messages?ticket={ticket}")),
+    )
+    .await;
     late.expect_problem(401, "unauthorized");
 }
 
@@ -210,13 +372,25 @@ async fn tokens_are_stored_as_hashes_and_checked_whole() {
         ))
         .await;
     assert_eq!(stored, 1);
-    let almost =
-        [&secret[..secret.len() - 1], &format!("{secret}0"), "msgapp_1_", "msgapp_2_x", "msgapp_x_y"];
+    let almost = [
+        &secret[..secret.len() - 1],
+        &format!("{secret}0"),
+        "msgapp_1_",
+        "msgapp_2_x",
+        "msgapp_x_y",
+    ];
     for token in almost {
-        replica.with_token(token).get("/chats").await.expect_problem(401, "unauthorized");
+        replica
+            .with_token(token)
+            .get("/chats")
+            .await
+            .expect_problem(401, "unauthorized");
     }
     let unknown = replica.with_token(&token(99, "jane", Duration::from_secs(60)));
-    unknown.get("/messages").await.expect_problem(401, "unauthorized");
+    unknown
+        .get("/messages")
+        .await
+        .expect_problem(401, "unauthorized");
     assert!(!replica.log().iter().any(|line| line.contains(secret)));
 }
 
@@ -231,7 +405,14 @@ async fn an_application_is_created_from_the_command_line() {
         .unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
-    let token = text.lines().find_map(|line| line.strip_prefix("token ")).unwrap();
-    let own = replica.with_token(token).get("/applications/self").await.expect(200);
+    let token = text
+        .lines()
+        .find_map(|line| line.strip_prefix("token "))
+        .unwrap();
+    let own = replica
+        .with_token(token)
+        .get("/applications/self")
+        .await
+        .expect(200);
     assert_eq!(own["name"], "shop");
 }

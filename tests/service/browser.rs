@@ -9,8 +9,13 @@ use crate::support::{Browser, Client, Database, Replica, Settings, token};
 /// The lines for a browser, as the README has them.
 fn lines_of_the_readme() -> String {
     let readme = include_str!("../../README.md");
-    let blocks = readme.split("```js\n").skip(1).filter_map(|rest| rest.split("```").next());
-    blocks.filter(|block| block.contains("new EventSource(")).collect()
+    let blocks = readme
+        .split("```js\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
+    blocks
+        .filter(|block| block.contains("new EventSource("))
+        .collect()
 }
 
 /// Opens a page of the service that follows john's timeline and keeps what it was told of.
@@ -59,12 +64,23 @@ async fn an_event_source_outlives_restarts_short_and_long() {
     let replica = restart(replica, &database, Duration::ZERO).await;
     let is_shown = send(&jane, &mut sent).await;
     browser.until(&is_shown).await;
-    assert_eq!(browser.run("return tickets").await, 1, "the browser has reconnected by itself");
+    assert_eq!(
+        browser.run("return tickets").await,
+        1,
+        "the browser has reconnected by itself"
+    );
 
     // The ticket is good for 30 s: nothing but time makes it old.
     let _replica = restart(replica, &database, Duration::from_secs(60)).await;
     let is_shown = send(&jane, &mut sent).await;
     browser.until(&is_shown).await;
-    assert!(browser.run("return tickets").await.as_i64() > Some(1), "the page has taken a new ticket");
-    assert_eq!(browser.run("return shown").await, json!(sent), "nothing is lost and nothing repeated");
+    assert!(
+        browser.run("return tickets").await.as_i64() > Some(1),
+        "the page has taken a new ticket"
+    );
+    assert_eq!(
+        browser.run("return shown").await,
+        json!(sent),
+        "nothing is lost and nothing repeated"
+    );
 }

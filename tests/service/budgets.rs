@@ -16,7 +16,10 @@ const MIB: u64 = 1024 * 1024;
 /// Gives a user a page of about a megabyte.
 async fn fill_page_of(replica: &Replica, user: &str) {
     for _ in 0..14 {
-        replica.user("writer").send(user, &"\u{1f600}".repeat(20_000)).await;
+        replica
+            .user("writer")
+            .send(user, &"\u{1f600}".repeat(20_000))
+            .await;
     }
 }
 
@@ -48,7 +51,11 @@ fn patient() -> Settings {
 
 /// Asks as often as there are users, and waits until every answer was produced.
 async fn slow_readers(replica: &Replica, users: impl Iterator<Item = String>) -> Vec<TcpStream> {
-    let answered = async || replica.metric("http_request_seconds_count", "route=\"/messages\"").await;
+    let answered = async || {
+        replica
+            .metric("http_request_seconds_count", "route=\"/messages\"")
+            .await
+    };
     let before = answered().await;
     let mut readers = Vec::new();
     for user in users {
@@ -77,25 +84,38 @@ async fn one_users_slow_readers_hold_as_many_answers_as_one_user_may_have() {
         assert!(is_whole_page(&take(reader).await));
     }
     let before = replica.resident_bytes();
-    let refusals = async || replica.metric("http_request_seconds_count", "status=\"429\"").await;
+    let refusals = async || {
+        replica
+            .metric("http_request_seconds_count", "status=\"429\"")
+            .await
+    };
     let mut readers = Vec::new();
     while refusals().await < 100.0 {
         readers.extend(slow_readers(&replica, (0..8).map(|_| "john".to_owned())).await);
         let grown = replica.resident_bytes().saturating_sub(before) / MIB;
-        assert!(grown < 100, "{grown} MiB for {} slow readers", readers.len());
+        assert!(
+            grown < 100,
+            "{grown} MiB for {} slow readers",
+            readers.len()
+        );
     }
     let john = replica.user("john");
     let refused = john.get("/messages").await;
     refused.expect_problem(429, "too-many-requests");
     assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
-    assert_eq!(replica.user("jane").get("/messages").await.status, 200, "others go on");
+    assert_eq!(
+        replica.user("jane").get("/messages").await.status,
+        200,
+        "others go on"
+    );
     let mut pages = 0;
     for reader in readers {
         let answer = take(reader).await;
         pages += usize::from(is_whole_page(&answer));
         // On a slow machine the queue of reads may shed one.
-        let is_refused =
-            ["HTTP/1.1 429 ", "HTTP/1.1 503 "].iter().any(|status| answer.starts_with(status));
+        let is_refused = ["HTTP/1.1 429 ", "HTTP/1.1 503 "]
+            .iter()
+            .any(|status| answer.starts_with(status));
         assert!(is_whole_page(&answer) || is_refused, "{answer:.100}");
     }
     // Where the last eight were too slow for the queue of reads, they have left their places.
@@ -118,16 +138,29 @@ async fn answers_that_nobody_takes_have_a_budget_of_their_own_for_all_users() {
     }
     let pending = async || replica.metric("http_pending_answer_bytes", "").await;
     let held = pending().await;
-    assert!(held > 6.0 * MIB as f64 && held <= 8.0 * MIB as f64, "{held}");
+    assert!(
+        held > 6.0 * MIB as f64 && held <= 8.0 * MIB as f64,
+        "{held}"
+    );
     let page = replica.user("a").get("/messages?include=message").await;
     page.expect_problem(503, "overloaded");
     assert!(page.header("retry-after").parse::<u32>().unwrap() > 0);
-    assert_eq!(replica.user("a").sync("").await["total"], 14, "a small answer needs no room");
-    replica.user("a").send("b", &"\u{1f600}".repeat(20_000)).await;
+    assert_eq!(
+        replica.user("a").sync("").await["total"],
+        14,
+        "a small answer needs no room"
+    );
+    replica
+        .user("a")
+        .send("b", &"\u{1f600}".repeat(20_000))
+        .await;
     let mut pages = 0;
     for reader in readers {
         let answer = take(reader).await;
-        assert!(is_whole_page(&answer) || answer.starts_with("HTTP/1.1 503 "), "{answer:.100}");
+        assert!(
+            is_whole_page(&answer) || answer.starts_with("HTTP/1.1 503 "),
+            "{answer:.100}"
+        );
         pages += usize::from(is_whole_page(&answer));
     }
     assert!((6..=8).contains(&pages), "{pages}");
@@ -135,11 +168,27 @@ async fn answers_that_nobody_takes_have_a_budget_of_their_own_for_all_users() {
         (pending().await == 0.0).then_some(())
     })
     .await;
-    assert_eq!(replica.user("a").get("/messages?include=message").await.status, 200);
-    let gzip = replica.user("a").request(Method::GET, "/messages?include=message");
-    assert_eq!(Reply::of(gzip.header("Accept-Encoding", "gzip")).await.status, 200);
-    eventually("encoded answers are given back too", async || (pending().await == 0.0).then_some(()))
-        .await;
+    assert_eq!(
+        replica
+            .user("a")
+            .get("/messages?include=message")
+            .await
+            .status,
+        200
+    );
+    let gzip = replica
+        .user("a")
+        .request(Method::GET, "/messages?include=message");
+    assert_eq!(
+        Reply::of(gzip.header("Accept-Encoding", "gzip"))
+            .await
+            .status,
+        200
+    );
+    eventually("encoded answers are given back too", async || {
+        (pending().await == 0.0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -163,8 +212,11 @@ async fn one_user_cannot_use_up_the_budget_of_all() {
 #[tokio::test]
 async fn requests_under_way_are_limited_for_each_user_and_live_ones_apart() {
     let database = Database::fresh().await;
-    let replica =
-        Replica::start(&database, Settings::default().with("REQUESTS_PER_USER_MAX", "3")).await;
+    let replica = Replica::start(
+        &database,
+        Settings::default().with("REQUESTS_PER_USER_MAX", "3"),
+    )
+    .await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     let mut streams = Vec::new();
     for _ in 0..5 {
@@ -177,7 +229,11 @@ async fn requests_under_way_are_limited_for_each_user_and_live_ones_apart() {
         })
         .collect();
     eventually("the answers are held", async || {
-        (replica.metric("messages_live_connections", "kind=\"poll\"").await == 5.0).then_some(())
+        (replica
+            .metric("messages_live_connections", "kind=\"poll\"")
+            .await
+            == 5.0)
+            .then_some(())
     })
     .await;
     let lane = database.block_lane().await;
@@ -196,7 +252,11 @@ async fn requests_under_way_are_limited_for_each_user_and_live_ones_apart() {
     for send in sends {
         send.await.unwrap();
     }
-    assert_eq!(replica.user("jim").sync("").await["total"], 3, "what was refused was not sent");
+    assert_eq!(
+        replica.user("jim").sync("").await["total"],
+        3,
+        "what was refused was not sent"
+    );
     for answer in held {
         let answer = answer.await.unwrap();
         assert!([200, 429].contains(&answer.status), "{}", answer.text);

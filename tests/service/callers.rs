@@ -10,10 +10,16 @@ use crate::support::{Client, Reply, service, token};
 /// Every operation that needs a caller, on message `id`.
 async fn every_operation(client: &Client, id: &serde_json::Value) -> Vec<(&'static str, Reply)> {
     vec![
-        ("send", client.post(json!({ "to": "john", "text": "hi" })).await),
+        (
+            "send",
+            client.post(json!({ "to": "john", "text": "hi" })).await,
+        ),
         ("sync", client.get("/messages").await),
         ("get", client.get(&format!("/messages/{id}")).await),
-        ("edit", client.patch(id, &json!(1), json!({ "text": "x" })).await),
+        (
+            "edit",
+            client.patch(id, &json!(1), json!({ "text": "x" })).await,
+        ),
         ("delete", client.delete(id, &json!(1)).await),
     ]
 }
@@ -47,11 +53,17 @@ async fn no_operation_answers_without_a_valid_token() {
 async fn a_header_that_is_no_bearer_token_is_told_so() {
     let (_database, replica) = service().await;
     for value in ["Basic amFuZTp4", "Bearer", "token"] {
-        let request =
-            replica.nobody().request(reqwest::Method::GET, "/messages").header("authorization", value);
+        let request = replica
+            .nobody()
+            .request(reqwest::Method::GET, "/messages")
+            .header("authorization", value);
         let reply = Reply::of(request).await;
         reply.expect_problem(401, "unauthorized");
-        assert_eq!(reply.header("www-authenticate"), "Bearer error=\"invalid_request\"", "{value}");
+        assert_eq!(
+            reply.header("www-authenticate"),
+            "Bearer error=\"invalid_request\"",
+            "{value}"
+        );
     }
     let jane = token(1, "jane", Duration::from_secs(60));
     let request = replica.nobody().request(reqwest::Method::GET, "/messages");
@@ -62,24 +74,40 @@ async fn a_header_that_is_no_bearer_token_is_told_so() {
 #[tokio::test]
 async fn a_strangers_message_does_not_exist() {
     let (database, replica) = service().await;
-    database.execute("INSERT INTO applications (id, name) VALUES (2, 'other')").await;
+    database
+        .execute("INSERT INTO applications (id, name) VALUES (2, 'other')")
+        .await;
     let sent = replica.user("jane").send("john", "between us").await;
-    for stranger in [replica.user("jim"), replica.user_of(2, "jane"), replica.user_of(2, "john")] {
+    for stranger in [
+        replica.user("jim"),
+        replica.user_of(2, "jane"),
+        replica.user_of(2, "john"),
+    ] {
         let replies = every_operation(&stranger, &sent["id"]).await;
         for (operation, reply) in replies {
             match operation {
                 "send" => assert_eq!(reply.status, 201),
                 "sync" => {
-                    assert!(!reply.text.contains(&format!("\"id\":{},", sent["id"])), "{}", reply.text)
+                    assert!(
+                        !reply.text.contains(&format!("\"id\":{},", sent["id"])),
+                        "{}",
+                        reply.text
+                    )
                 }
                 _ => {
                     reply.expect_problem(404, "not-found");
                 }
             }
         }
-        let reply = stranger.post(json!({ "to": "john", "text": "re", "replyTo": sent["id"] })).await;
+        let reply = stranger
+            .post(json!({ "to": "john", "text": "re", "replyTo": sent["id"] }))
+            .await;
         assert_eq!(reply.wrong_fields(), ["replyTo"]);
     }
-    let unchanged = replica.user("john").get(&format!("/messages/{}", sent["id"])).await.expect(200);
+    let unchanged = replica
+        .user("john")
+        .get(&format!("/messages/{}", sent["id"]))
+        .await
+        .expect(200);
     assert_eq!(unchanged, sent);
 }

@@ -19,7 +19,11 @@ async fn thousands_of_cancelled_requests_leave_nothing_behind() {
     let mut callers = Vec::new();
     for caller in 0..AT_ONCE {
         let client = replica.user(&format!("caller-{caller}"));
-        callers.push(tokio::spawn(begin_and_cancel(client, caller, acknowledged.clone())));
+        callers.push(tokio::spawn(begin_and_cancel(
+            client,
+            caller,
+            acknowledged.clone(),
+        )));
     }
     for caller in callers {
         caller.await.unwrap();
@@ -46,14 +50,21 @@ async fn thousands_of_cancelled_requests_leave_nothing_behind() {
     loop {
         let page = john.sync(&format!("after={after}&limit=1000")).await;
         let entries = page["messages"].as_array().unwrap();
-        seen.extend(entries.iter().map(|entry| entry["timestamp"].as_i64().unwrap()));
+        seen.extend(
+            entries
+                .iter()
+                .map(|entry| entry["timestamp"].as_i64().unwrap()),
+        );
         after = page["next"].as_i64().unwrap();
         if page["next"].as_i64() >= page["latest"].as_i64() {
             break;
         }
     }
     assert_eq!(missed(&everything, &seen), Vec::<i64>::new());
-    replica.user("jane").send("john", "the service goes on").await;
+    replica
+        .user("jane")
+        .send("john", "the service goes on")
+        .await;
 }
 
 /// Begins sends and syncs in turn and gives each a moment between nothing and some milliseconds;

@@ -9,7 +9,10 @@ use crate::support::{Client, Database, Follower, Load, Replica, Reply, Settings,
 
 /// The entries of a user's whole timeline.
 async fn timeline(user: &Client) -> Vec<Value> {
-    user.sync("limit=1000").await["messages"].as_array().unwrap().clone()
+    user.sync("limit=1000").await["messages"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 async fn get_chat(user: &Client, chat: i64) -> Value {
@@ -17,11 +20,19 @@ async fn get_chat(user: &Client, chat: i64) -> Value {
 }
 
 async fn join(owner: &Client, chat: i64, user: &str) -> Reply {
-    owner.ask(Method::PUT, &format!("/chats/{chat}/members/{user}"), None).await
+    owner
+        .ask(Method::PUT, &format!("/chats/{chat}/members/{user}"), None)
+        .await
 }
 
 async fn leave(caller: &Client, chat: i64, user: &str) -> Reply {
-    caller.ask(Method::DELETE, &format!("/chats/{chat}/members/{user}"), None).await
+    caller
+        .ask(
+            Method::DELETE,
+            &format!("/chats/{chat}/members/{user}"),
+            None,
+        )
+        .await
 }
 
 #[tokio::test]
@@ -44,18 +55,33 @@ async fn a_chat_is_created_read_renamed_and_listed() {
     assert_eq!(json!(timeline(&jane).await), told);
 
     let rename = |user: &Client, name: &str, tag: &Value| {
-        let request = user.request(Method::PATCH, "/chats/1").json(&json!({ "name": name }));
+        let request = user
+            .request(Method::PATCH, "/chats/1")
+            .json(&json!({ "name": name }));
         Reply::of(request.header("If-Match", tag.to_string()))
     };
-    rename(&john, "Mine", &chat["timestamp"]).await.expect_problem(403, "forbidden");
+    rename(&john, "Mine", &chat["timestamp"])
+        .await
+        .expect_problem(403, "forbidden");
     let renamed = rename(&jane, "Crew", &chat["timestamp"]).await.expect(200);
     assert_eq!(renamed["name"], "Crew");
-    let stale = rename(&jane, "Gang", &chat["timestamp"]).await.expect_problem(412, "stale");
+    let stale = rename(&jane, "Gang", &chat["timestamp"])
+        .await
+        .expect_problem(412, "stale");
     assert_eq!(stale["current"], renamed["timestamp"]);
-    assert_eq!(rename(&jane, "Crew", &json!(1)).await.expect(200), renamed, "nothing to do");
-    let unconditional = jane.call(Method::PATCH, "/chats/1", json!({ "name": "x" })).await;
+    assert_eq!(
+        rename(&jane, "Crew", &json!(1)).await.expect(200),
+        renamed,
+        "nothing to do"
+    );
+    let unconditional = jane
+        .call(Method::PATCH, "/chats/1", json!({ "name": "x" }))
+        .await;
     unconditional.expect_problem(428, "precondition-required");
-    assert_eq!(timeline(&john).await[1], json!({ "chat": 1, "timestamp": renamed["timestamp"] }));
+    assert_eq!(
+        timeline(&john).await[1],
+        json!({ "chat": 1, "timestamp": renamed["timestamp"] })
+    );
 
     for number in 2..=4 {
         assert_eq!(jane.chat("more", &[]).await, number);
@@ -64,7 +90,10 @@ async fn a_chat_is_created_read_renamed_and_listed() {
     assert_eq!(page["chats"].as_array().unwrap().len(), 3);
     assert_eq!(page["next"], 3);
     let page = jane.get("/chats?after=3").await.expect(200);
-    assert_eq!((&page["chats"][0]["number"], page.get("next")), (&json!(4), None));
+    assert_eq!(
+        (&page["chats"][0]["number"], page.get("next")),
+        (&json!(4), None)
+    );
     let chats = john.get("/chats").await.expect(200);
     assert_eq!(chats["chats"].as_array().unwrap().len(), 1);
 }
@@ -74,26 +103,63 @@ async fn what_is_no_chat_is_told_field_by_field() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let create = async |body: Value| jane.call(Method::POST, "/chats", body).await;
-    assert_eq!(create(json!({ "members": ["a b"] })).await.wrong_fields(), ["name", "members"]);
-    assert_eq!(create(json!({ "name": " " })).await.wrong_fields(), ["name"]);
-    assert_eq!(create(json!({ "name": "x", "colour": 1 })).await.wrong_fields(), ["colour"]);
-    let users = |count: usize| (0..count).map(|number| format!("user-{number}")).collect::<Vec<_>>();
+    assert_eq!(
+        create(json!({ "members": ["a b"] })).await.wrong_fields(),
+        ["name", "members"]
+    );
+    assert_eq!(
+        create(json!({ "name": " " })).await.wrong_fields(),
+        ["name"]
+    );
+    assert_eq!(
+        create(json!({ "name": "x", "colour": 1 }))
+            .await
+            .wrong_fields(),
+        ["colour"]
+    );
+    let users = |count: usize| {
+        (0..count)
+            .map(|number| format!("user-{number}"))
+            .collect::<Vec<_>>()
+    };
     let many = create(json!({ "name": "x", "members": users(1001) })).await;
     assert_eq!(many.wrong_fields(), ["members"]);
     let with_owner = create(json!({ "name": "x", "members": users(1000) })).await;
-    assert_eq!(with_owner.wrong_fields(), ["members"], "the owner is a member as well");
-    let full = create(json!({ "name": "x", "members": users(999) })).await.expect(201);
-    assert_eq!((&full["members"], &full["number"]), (&json!(1000), &json!(1)), "no number was lost");
+    assert_eq!(
+        with_owner.wrong_fields(),
+        ["members"],
+        "the owner is a member as well"
+    );
+    let full = create(json!({ "name": "x", "members": users(999) }))
+        .await
+        .expect(201);
+    assert_eq!(
+        (&full["members"], &full["number"]),
+        (&json!(1000), &json!(1)),
+        "no number was lost"
+    );
     assert_eq!(join(&jane, 1, "one-more").await.wrong_fields(), ["members"]);
-    assert_eq!(join(&jane, 1, "user-7").await.status, 204, "a member is a member");
+    assert_eq!(
+        join(&jane, 1, "user-7").await.status,
+        204,
+        "a member is a member"
+    );
     for path in ["/chats/0", "/chats/x", "/chats/9", "/chats/1/messages/1"] {
         jane.get(path).await.expect_problem(404, "not-found");
     }
-    for path in ["/chats?limit=0", "/chats?limit=101", "/chats/1/members?limit=0"] {
+    for path in [
+        "/chats?limit=0",
+        "/chats?limit=101",
+        "/chats/1/members?limit=0",
+    ] {
         jane.get(path).await.expect_problem(422, "invalid");
     }
-    jane.get("/chats?after=x").await.expect_problem(400, "malformed");
-    jane.get("/chats/1/members?after=%00").await.expect_problem(400, "malformed");
+    jane.get("/chats?after=x")
+        .await
+        .expect_problem(400, "malformed");
+    jane.get("/chats/1/members?after=%00")
+        .await
+        .expect_problem(400, "malformed");
 }
 
 #[tokio::test]
@@ -101,32 +167,61 @@ async fn members_come_and_go_and_ownership_passes_on() {
     let (_database, replica) = service().await;
     let [jane, john, jim] = ["jane", "john", "jim"].map(|user| replica.user(user));
     let chat = jane.chat("Team", &["john"]).await;
-    join(&john, chat, "jim").await.expect_problem(403, "forbidden");
-    join(&jim, chat, "jim").await.expect_problem(404, "not-found");
+    join(&john, chat, "jim")
+        .await
+        .expect_problem(403, "forbidden");
+    join(&jim, chat, "jim")
+        .await
+        .expect_problem(404, "not-found");
     assert_eq!(join(&jane, chat, "jim").await.status, 201);
     assert_eq!(join(&jane, chat, "jim").await.status, 204);
     let path = format!("/chats/{chat}/members");
     let members = jim.get(&path).await.expect(200);
     let names = |members: &Value| {
         let users = members["members"].as_array().unwrap().iter();
-        users.map(|member| member["user"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        users
+            .map(|member| member["user"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(names(&members), ["jane", "jim", "john"]);
     let page = jim.get(&format!("{path}?limit=2")).await.expect(200);
     assert_eq!(page["next"], "jim");
-    assert_eq!(names(&jim.get(&format!("{path}?after=jim")).await.expect(200)), ["john"]);
+    assert_eq!(
+        names(&jim.get(&format!("{path}?after=jim")).await.expect(200)),
+        ["john"]
+    );
 
-    leave(&jim, chat, "john").await.expect_problem(403, "forbidden");
-    leave(&replica.user("joan"), chat, "jim").await.expect_problem(404, "not-found");
-    assert_eq!(leave(&jane, chat, "joan").await.status, 204, "who is no member stays none");
+    leave(&jim, chat, "john")
+        .await
+        .expect_problem(403, "forbidden");
+    leave(&replica.user("joan"), chat, "jim")
+        .await
+        .expect_problem(404, "not-found");
+    assert_eq!(
+        leave(&jane, chat, "joan").await.status,
+        204,
+        "who is no member stays none"
+    );
     assert_eq!(leave(&jane, chat, "jane").await.status, 204);
-    assert_eq!(get_chat(&john, chat).await["owner"], "john", "he has been there longest");
-    jane.get(&format!("/chats/{chat}")).await.expect_problem(404, "not-found");
+    assert_eq!(
+        get_chat(&john, chat).await["owner"],
+        "john",
+        "he has been there longest"
+    );
+    jane.get(&format!("/chats/{chat}"))
+        .await
+        .expect_problem(404, "not-found");
     assert_eq!(leave(&john, chat, "john").await.status, 204);
     assert_eq!(leave(&jim, chat, "jim").await.status, 204);
-    jim.get(&format!("/chats/{chat}")).await.expect_problem(404, "not-found");
+    jim.get(&format!("/chats/{chat}"))
+        .await
+        .expect_problem(404, "not-found");
     let changes = timeline(&jim).await;
-    assert_eq!(changes.len(), 4, "joining, two others leaving, leaving: {changes:?}");
+    assert_eq!(
+        changes.len(),
+        4,
+        "joining, two others leaving, leaving: {changes:?}"
+    );
 }
 
 #[tokio::test]
@@ -138,48 +233,100 @@ async fn messages_of_a_chat_are_numbered_and_have_what_personal_ones_have() {
     let body = json!({ "text": "hi", "files": ["f"], "attributes": { "a": 1 } });
     let reply = john.call(Method::POST, &path, body).await;
     let first = reply.expect(201);
-    assert_eq!(reply.header("content-type"), "application/vnd.chatMessage.v1+json");
-    assert_eq!(reply.header("location"), format!("/messages/{}", first["id"]));
+    assert_eq!(
+        reply.header("content-type"),
+        "application/vnd.chatMessage.v1+json"
+    );
+    assert_eq!(
+        reply.header("location"),
+        format!("/messages/{}", first["id"])
+    );
     assert_eq!(
         (&first["chat"], &first["number"], &first["from"]),
         (&json!(chat), &json!(1), &json!("john"))
     );
     assert_eq!(first.get("to"), None);
     let answer = json!({ "text": "re", "replyTo": first["id"] });
-    assert_eq!(jane.call(Method::POST, &path, answer.clone()).await.expect(201)["number"], 2);
+    assert_eq!(
+        jane.call(Method::POST, &path, answer.clone())
+            .await
+            .expect(201)["number"],
+        2
+    );
     let personal = jane.send("john", "between us").await;
     let elsewhere = json!({ "text": "re", "replyTo": personal["id"] });
-    assert_eq!(jane.call(Method::POST, &path, elsewhere).await.wrong_fields(), ["replyTo"]);
-    jim.call(Method::POST, &path, answer).await.expect_problem(404, "not-found");
-    let with_to = jane.call(Method::POST, &path, json!({ "to": "john", "text": "x" })).await;
+    assert_eq!(
+        jane.call(Method::POST, &path, elsewhere)
+            .await
+            .wrong_fields(),
+        ["replyTo"]
+    );
+    jim.call(Method::POST, &path, answer)
+        .await
+        .expect_problem(404, "not-found");
+    let with_to = jane
+        .call(Method::POST, &path, json!({ "to": "john", "text": "x" }))
+        .await;
     assert_eq!(with_to.wrong_fields(), ["to"]);
 
     let by_id = jane.get(&format!("/messages/{}", first["id"])).await;
-    assert_eq!(by_id.header("content-type"), "application/vnd.chatMessage.v1+json");
+    assert_eq!(
+        by_id.header("content-type"),
+        "application/vnd.chatMessage.v1+json"
+    );
     assert_eq!(by_id.expect(200), first);
     assert_eq!(jane.get(&format!("{path}/1")).await.expect(200), first);
-    jim.get(&format!("{path}/1")).await.expect_problem(404, "not-found");
-    jim.get(&format!("/messages/{}", first["id"])).await.expect_problem(404, "not-found");
+    jim.get(&format!("{path}/1"))
+        .await
+        .expect_problem(404, "not-found");
+    jim.get(&format!("/messages/{}", first["id"]))
+        .await
+        .expect_problem(404, "not-found");
 
     let edit = |user: &Client, text: &str, tag: &Value| {
-        let request = user.request(Method::PATCH, &format!("{path}/1")).json(&json!({ "text": text }));
+        let request = user
+            .request(Method::PATCH, &format!("{path}/1"))
+            .json(&json!({ "text": text }));
         Reply::of(request.header("If-Match", tag.to_string()))
     };
-    edit(&jane, "mine", &first["timestamp"]).await.expect_problem(403, "forbidden");
+    edit(&jane, "mine", &first["timestamp"])
+        .await
+        .expect_problem(403, "forbidden");
     let edited = edit(&john, "ho", &first["timestamp"]).await.expect(200);
-    let marked = jane.patch(&first["id"], &edited["timestamp"], json!({ "read": true })).await;
+    let marked = jane
+        .patch(&first["id"], &edited["timestamp"], json!({ "read": true }))
+        .await;
     marked.expect_problem(403, "forbidden");
-    let deleted = jane.ask(Method::DELETE, &format!("{path}/1"), Some(&edited["timestamp"])).await;
+    let deleted = jane
+        .ask(
+            Method::DELETE,
+            &format!("{path}/1"),
+            Some(&edited["timestamp"]),
+        )
+        .await;
     let tombstone = deleted.expect(200);
     let bare = json!({ "id": first["id"], "timestamp": tombstone["timestamp"], "deleted": true,
                        "chat": chat, "number": 1 });
-    assert_eq!(tombstone, bare, "the owner may delete, and the number stays");
+    assert_eq!(
+        tombstone, bare,
+        "the owner may delete, and the number stays"
+    );
     let second = jane.get(&format!("{path}/2")).await.expect(200);
-    let denied = john.ask(Method::DELETE, &format!("{path}/2"), Some(&second["timestamp"])).await;
+    let denied = john
+        .ask(
+            Method::DELETE,
+            &format!("{path}/2"),
+            Some(&second["timestamp"]),
+        )
+        .await;
     denied.expect_problem(403, "forbidden");
     assert_eq!(get_chat(&jane, chat).await["messages"], 2);
 
-    let ids = timeline(&john).await.into_iter().filter(|entry| entry["id"] == first["id"]).count();
+    let ids = timeline(&john)
+        .await
+        .into_iter()
+        .filter(|entry| entry["id"] == first["id"])
+        .count();
     assert_eq!(ids, 3, "sent, edited, deleted");
 }
 
@@ -188,29 +335,67 @@ async fn keys_make_posts_into_chats_and_new_chats_safe_to_repeat() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let post = async |path: &str, key: &str, body: Value| {
-        Reply::of(jane.request(Method::POST, path).json(&body).header("Idempotency-Key", key)).await
+        Reply::of(
+            jane.request(Method::POST, path)
+                .json(&body)
+                .header("Idempotency-Key", key),
+        )
+        .await
     };
-    let chat =
-        post("/chats", "c", json!({ "name": "Team", "members": ["jim", "john"] })).await.expect(201);
-    let again = post("/chats", "c", json!({ "name": "Team", "members": ["john", "jim", "jim"] })).await;
-    assert_eq!((again.header("idempotent-replayed"), again.expect(201)), ("true", chat));
-    let other = post("/chats", "c", json!({ "name": "Crew", "members": ["john", "jim"] })).await;
+    let chat = post(
+        "/chats",
+        "c",
+        json!({ "name": "Team", "members": ["jim", "john"] }),
+    )
+    .await
+    .expect(201);
+    let again = post(
+        "/chats",
+        "c",
+        json!({ "name": "Team", "members": ["john", "jim", "jim"] }),
+    )
+    .await;
+    assert_eq!(
+        (again.header("idempotent-replayed"), again.expect(201)),
+        ("true", chat)
+    );
+    let other = post(
+        "/chats",
+        "c",
+        json!({ "name": "Crew", "members": ["john", "jim"] }),
+    )
+    .await;
     assert_eq!(other.wrong_fields(), ["Idempotency-Key"]);
-    let sent = post("/chats/1/messages", "m", json!({ "text": "hi" })).await.expect(201);
+    let sent = post("/chats/1/messages", "m", json!({ "text": "hi" }))
+        .await
+        .expect(201);
     let again = post("/chats/1/messages", "m", json!({ "text": "hi" })).await;
-    assert_eq!((again.header("idempotent-replayed"), again.expect(201)), ("true", sent));
+    assert_eq!(
+        (again.header("idempotent-replayed"), again.expect(201)),
+        ("true", sent)
+    );
     for (path, key, body) in [
         ("/messages", "m", json!({ "to": "john", "text": "hi" })),
         ("/messages", "c", json!({ "to": "john", "text": "hi" })),
         ("/chats/1/messages", "c", json!({ "text": "hi" })),
         ("/chats", "m", json!({ "name": "hi" })),
     ] {
-        assert_eq!(post(path, key, body).await.wrong_fields(), ["Idempotency-Key"], "{path} {key}");
+        assert_eq!(
+            post(path, key, body).await.wrong_fields(),
+            ["Idempotency-Key"],
+            "{path} {key}"
+        );
     }
-    let minimal = jane.request(Method::POST, "/chats").json(&json!({ "name": "x" }));
+    let minimal = jane
+        .request(Method::POST, "/chats")
+        .json(&json!({ "name": "x" }));
     let minimal = Reply::of(minimal.header("Prefer", "return=minimal")).await;
     assert_eq!(
-        (minimal.status, minimal.text.as_str(), minimal.header("location")),
+        (
+            minimal.status,
+            minimal.text.as_str(),
+            minimal.header("location")
+        ),
         (201, "", "/chats/2")
     );
 }
@@ -225,15 +410,30 @@ async fn who_leaves_keeps_the_entries_and_loses_the_data() {
     let during = jim.post_into(chat, "during").await;
     let with_data = jim.sync("include=message").await;
     assert_eq!(with_data["messages"][1]["message"], during);
-    let history = jim.get(&format!("/chats/{chat}/messages")).await.expect(200);
-    assert_eq!(history["messages"], json!([during, before]), "everything is in the history");
+    let history = jim
+        .get(&format!("/chats/{chat}/messages"))
+        .await
+        .expect(200);
+    assert_eq!(
+        history["messages"],
+        json!([during, before]),
+        "everything is in the history"
+    );
     assert_eq!(leave(&jim, chat, "jim").await.status, 204);
     jane.post_into(chat, "after").await;
     let entries = timeline(&jim).await;
-    assert_eq!(entries.len(), 3, "joining, the message, leaving: {entries:?}");
+    assert_eq!(
+        entries.len(),
+        3,
+        "joining, the message, leaving: {entries:?}"
+    );
     assert_eq!(entries[1]["id"], during["id"]);
     let without_data = jim.sync("include=message").await;
-    assert_eq!(without_data["messages"], json!(entries), "entries stay, without data");
+    assert_eq!(
+        without_data["messages"],
+        json!(entries),
+        "entries stay, without data"
+    );
     for path in [
         format!("/messages/{}", during["id"]),
         format!("/chats/{chat}/messages"),
@@ -242,11 +442,25 @@ async fn who_leaves_keeps_the_entries_and_loses_the_data() {
     ] {
         jim.get(&path).await.expect_problem(404, "not-found");
     }
-    let edit = jim.patch(&during["id"], &during["timestamp"], json!({ "text": "mine" })).await;
+    let edit = jim
+        .patch(
+            &during["id"],
+            &during["timestamp"],
+            json!({ "text": "mine" }),
+        )
+        .await;
     edit.expect_problem(404, "not-found");
     assert_eq!(join(&jane, chat, "jim").await.status, 201);
-    assert_eq!(jim.sync("include=message").await["messages"][1]["message"], during, "he is back");
-    assert_eq!(timeline(&john).await.len(), 7, "who was there all the time was told of everything");
+    assert_eq!(
+        jim.sync("include=message").await["messages"][1]["message"],
+        during,
+        "he is back"
+    );
+    assert_eq!(
+        timeline(&john).await.len(),
+        7,
+        "who was there all the time was told of everything"
+    );
 }
 
 #[tokio::test]
@@ -261,7 +475,9 @@ async fn a_stream_learns_of_a_new_chat_without_reconnecting() {
     assert_eq!(stream.event("update").await.data["message"], sent);
     assert_eq!(leave(&jane, chat, "john").await.status, 204);
     assert_eq!(stream.event("update").await.data["chat"], chat);
-    let page = john.sync(&format!("after={}&wait=1", john.sync("").await["latest"])).await;
+    let page = john
+        .sync(&format!("after={}&wait=1", john.sync("").await["latest"]))
+        .await;
     assert_eq!(page["total"], 0);
 }
 
@@ -305,21 +521,31 @@ async fn joining_sending_and_leaving_may_fall_into_one_batch() {
     ];
     assert_eq!(entries.len(), 4, "{entries:?}");
     for (entry, expected) in entries.iter().zip(expected) {
-        assert_eq!((entry.get("chat"), entry.get("id")), (expected.get("chat"), expected.get("id")));
+        assert_eq!(
+            (entry.get("chat"), entry.get("id")),
+            (expected.get("chat"), expected.get("id"))
+        );
     }
     let chat = get_chat(&jim, chat).await;
-    assert_eq!((&chat["messages"], &chat["members"]), (&json!(3), &json!(3)));
+    assert_eq!(
+        (&chat["messages"], &chat["members"]),
+        (&json!(3), &json!(3))
+    );
 }
 
 /// The numbers of a chat's messages by its history.
 async fn numbers(user: &Client, chat: i64) -> Vec<i64> {
     let (mut numbers, mut after) = (Vec::new(), 0);
     loop {
-        let page =
-            user.get(&format!("/chats/{chat}/messages?after={after}&limit=100")).await.expect(200);
+        let page = user
+            .get(&format!("/chats/{chat}/messages?after={after}&limit=100"))
+            .await
+            .expect(200);
         let messages = page["messages"].as_array().unwrap().iter();
         numbers.extend(messages.map(|message| message["number"].as_i64().unwrap()));
-        let Some(next) = page["next"].as_i64() else { return numbers };
+        let Some(next) = page["next"].as_i64() else {
+            return numbers;
+        };
         after = next;
     }
 }
@@ -333,12 +559,18 @@ async fn numbers_have_no_gap_whoever_sends_and_whichever_replica_dies() {
     let chat = other.user("jane").chat("Team", &[]).await;
     let mut sending = tokio::task::JoinSet::new();
     for number in 0..SENDS {
-        let jane = if number % 2 == 0 { victim.user("jane") } else { other.user("jane") };
+        let jane = if number % 2 == 0 {
+            victim.user("jane")
+        } else {
+            other.user("jane")
+        };
         let elsewhere = other.user("jane");
         sending.spawn(async move {
             let path = format!("/chats/{chat}/messages");
             let request = |client: &Client| {
-                let request = client.request(Method::POST, &path).json(&json!({ "text": "hi" }));
+                let request = client
+                    .request(Method::POST, &path)
+                    .json(&json!({ "text": "hi" }));
                 request.header("Idempotency-Key", number.to_string())
             };
             // Whoever gets no answer repeats the request elsewhere.
@@ -356,7 +588,10 @@ async fn numbers_have_no_gap_whoever_sends_and_whichever_replica_dies() {
         assert!(sent.insert(reply.unwrap().expect(201)["number"].as_i64().unwrap()));
     }
     assert_eq!(sent, (1..=SENDS).collect());
-    assert_eq!(numbers(&other.user("jane"), chat).await, (1..=SENDS).collect::<Vec<_>>());
+    assert_eq!(
+        numbers(&other.user("jane"), chat).await,
+        (1..=SENDS).collect::<Vec<_>>()
+    );
     let mut chats = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let jane = other.user("jane");
@@ -408,7 +643,9 @@ async fn no_member_misses_a_change_and_no_other_sees_one() {
         assert_eq!(wrong, 0, "guest-{number}");
         let guest = one.user(&format!("guest-{number}"));
         let seen = database
-            .count(&format!("SELECT count(*) FROM updates WHERE user_id = 'guest-{number}'"))
+            .count(&format!(
+                "SELECT count(*) FROM updates WHERE user_id = 'guest-{number}'"
+            ))
             .await;
         assert!(seen > 5 && guest.sync("limit=1").await["total"] == 1);
     }
@@ -433,8 +670,16 @@ async fn a_batch_of_large_chats_is_split_and_everybody_is_told() {
         send.await.unwrap();
     }
     assert_eq!(numbers(&jane, chat).await, (1..=50).collect::<Vec<_>>());
-    assert_eq!(database.count("SELECT count(*) FROM updates WHERE user_id = 'user-7'").await, 51);
+    assert_eq!(
+        database
+            .count("SELECT count(*) FROM updates WHERE user_id = 'user-7'")
+            .await,
+        51
+    );
     let batches = database.count("SELECT count(*) FROM batches").await;
     // The chat took one.
-    assert!(batches >= 4, "20,000 rows a transaction at the most: {batches}");
+    assert!(
+        batches >= 4,
+        "20,000 rows a transaction at the most: {batches}"
+    );
 }

@@ -51,12 +51,20 @@ async fn occupy(
 async fn callers_who_wait_share_one_query_and_each_gets_its_own_page() {
     let (database, replica) = service().await;
     for number in 0..30 {
-        replica.user("jane").send(&format!("user-{number}"), &number.to_string()).await;
+        replica
+            .user("jane")
+            .send(&format!("user-{number}"), &number.to_string())
+            .await;
     }
     let table = lock(&database, "updates").await;
     let busy = occupy(&database, &replica.user("jane"), "/messages").await;
     let waiting: Vec<_> = (0..30)
-        .map(|number| begin(&replica.user(&format!("user-{number}")), "/messages?limit=7"))
+        .map(|number| {
+            begin(
+                &replica.user(&format!("user-{number}")),
+                "/messages?limit=7",
+            )
+        })
         .collect();
     replica.until_waiting("pages", 30.0).await;
     table.close().await.unwrap();
@@ -65,9 +73,14 @@ async fn callers_who_wait_share_one_query_and_each_gets_its_own_page() {
     }
     for (number, reply) in (1..).zip(waiting) {
         let page = reply.await.unwrap().expect(200);
-        assert_eq!((page["total"].as_i64(), page["next"].as_i64()), (Some(1), Some(number)));
+        assert_eq!(
+            (page["total"].as_i64(), page["next"].as_i64()),
+            (Some(1), Some(number))
+        );
     }
-    let queries = replica.metric("messages_batch_size_count", "queue=\"pages\"").await;
+    let queries = replica
+        .metric("messages_batch_size_count", "queue=\"pages\"")
+        .await;
     assert_eq!(queries, READERS as f64 + 1.0, "the thirty were one query");
 }
 
@@ -133,7 +146,10 @@ async fn a_database_that_hangs_is_not_waited_for_without_end() {
     let waiting: Vec<_> = (0..20).map(|_| begin(&jane, "/messages")).collect();
     let writing = tokio::spawn({
         let jane = jane.clone();
-        async move { jane.post(serde_json::json!({ "to": "john", "text": "hi" })).await }
+        async move {
+            jane.post(serde_json::json!({ "to": "john", "text": "hi" }))
+                .await
+        }
     });
     for reply in busy.into_iter().chain(waiting).chain([writing]) {
         let reply = reply.await.unwrap();
@@ -144,7 +160,11 @@ async fn a_database_that_hangs_is_not_waited_for_without_end() {
         (jane.get("/messages").await.status == 200).then_some(())
     })
     .await;
-    assert_eq!(jane.sync("").await["total"], 0, "what was answered with 503 was not done");
+    assert_eq!(
+        jane.sync("").await["total"],
+        0,
+        "what was answered with 503 was not done"
+    );
 }
 
 #[tokio::test]
@@ -160,7 +180,10 @@ async fn a_page_with_messages_looks_by_key_whatever_the_planner_believes() {
          ALTER TABLE updates SET (autovacuum_enabled = off);
          PREPARE page (bigint[], text[], bigint[], bigint[], bigint[]) AS {page}"
     );
-    connection.execute(sqlx::AssertSqlSafe(prepare)).await.unwrap();
+    connection
+        .execute(sqlx::AssertSqlSafe(prepare))
+        .await
+        .unwrap();
     let run = "EXECUTE page ('{1}', '{john}', '{0}', '{1000}', '{1000000000}')";
     connection.execute(run).await.unwrap();
     let fill =
@@ -170,10 +193,16 @@ async fn a_page_with_messages_looks_by_key_whatever_the_planner_believes() {
                 SELECT 1, 'john', n, n FROM generate_series(1, 2000) AS n";
     connection.execute(fill).await.unwrap();
     let explain = format!("EXPLAIN (ANALYZE, TIMING off, COSTS off) {run}");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(explain)).fetch_all(&mut connection).await.unwrap();
+    let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
     let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     let plan = plan.join("\n");
-    assert!(plan.contains("Index Cond: ((application_id = asked.application_id) AND (id = "), "{plan}");
+    assert!(
+        plan.contains("Index Cond: ((application_id = asked.application_id) AND (id = "),
+        "{plan}"
+    );
     assert!(!plan.contains("hashed SubPlan"), "{plan}");
     assert!(!plan.contains("Rows Removed by Join Filter"), "{plan}");
     assert!(!plan.contains("Rows Removed by Filter"), "{plan}");

@@ -13,8 +13,10 @@ use crate::{
 /// beginning. (The writers name a new file in each message.)
 async fn files_of_committed_messages(database: &Database) -> BTreeSet<String> {
     let mut connection = database.connect().await;
-    let rows =
-        sqlx::query("SELECT idempotency_key FROM messages").fetch_all(&mut connection).await.unwrap();
+    let rows = sqlx::query("SELECT idempotency_key FROM messages")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
     rows.iter().map(|row| row.get::<String, _>(0)).collect()
 }
 
@@ -38,12 +40,19 @@ async fn a_killed_replica_loses_nothing_for_any_follower_and_no_event() {
     load.finish().await;
 
     let files = files_of_committed_messages(&database).await;
-    let deleted = database.count("SELECT count(*) FROM messages WHERE deleted").await;
+    let deleted = database
+        .count("SELECT count(*) FROM messages WHERE deleted")
+        .await;
     let events = queue
         .consume_until(|events| {
             let uses = first_deliveries(events);
             uses.len() == files.len()
-                && uses.values().flatten().filter(|(_, in_use)| !in_use).count() as i64 == deleted
+                && uses
+                    .values()
+                    .flatten()
+                    .filter(|(_, in_use)| !in_use)
+                    .count() as i64
+                    == deleted
         })
         .await;
     let uses = first_deliveries(&events);
@@ -52,7 +61,10 @@ async fn a_killed_replica_loses_nothing_for_any_follower_and_no_event() {
         files,
         "every file was reported, and no other"
     );
-    assert!(uses.values().all(|uses| uses.is_sorted() && uses[0].1), "a use begins before it ends");
+    assert!(
+        uses.values().all(|uses| uses.is_sorted() && uses[0].1),
+        "a use begins before it ends"
+    );
     eventually("the outbox is empty", async || {
         (database.count("SELECT count(*) FROM outbox").await == 0).then_some(())
     })

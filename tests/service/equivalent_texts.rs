@@ -15,25 +15,46 @@ fn url_encoded(text: &str) -> String {
 
 /// The highlights of the caller's messages that match, the newest first.
 async fn highlights(user: &Client, q: &str) -> Vec<String> {
-    let page = user.get(&format!("/messages/search?limit=100&q={}", url_encoded(q))).await.expect(200);
+    let page = user
+        .get(&format!("/messages/search?limit=100&q={}", url_encoded(q)))
+        .await
+        .expect(200);
     let hits = page["hits"].as_array().unwrap().iter();
-    hits.map(|hit| hit["highlight"].as_str().unwrap().to_owned()).collect()
+    hits.map(|hit| hit["highlight"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Spellings of one word each: by rule they are the same text.
 const SPELLINGS: [&[&str]; 18] = [
     &["mañana", "man\u{303}ana", "MAÑANA", "MAN\u{303}ANA"],
-    &["việt", "vie\u{323}\u{302}t", "vie\u{302}\u{323}t", "vi\u{ea}\u{323}t", "vi\u{1eb9}\u{302}t"],
+    &[
+        "việt",
+        "vie\u{323}\u{302}t",
+        "vie\u{302}\u{323}t",
+        "vi\u{ea}\u{323}t",
+        "vi\u{1eb9}\u{302}t",
+    ],
     &["がっこう", "か\u{3099}っこう"],
     &["パン", "ハ\u{309a}ン"],
     &["ヷイオリン", "ワ\u{3099}イオリン"],
-    &["한글", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af}", "하\u{11ab}그\u{11af}"],
+    &[
+        "한글",
+        "\u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af}",
+        "하\u{11ab}그\u{11af}",
+    ],
     &["\u{958}लम", "क\u{93c}लम"],
     &["ångström", "a\u{30a}ngstro\u{308}m", "\u{212b}ngström"],
     &["5ω", "5\u{2126}"],
     &["豈", "\u{f900}"],
     &["\u{fb2a}לום", "ש\u{5c1}לום"],
-    &["istanbul", "İstanbul", "I\u{307}STANBUL", "ISTANBUL", "ıstanbul", "i\u{307}stanbul"],
+    &[
+        "istanbul",
+        "İstanbul",
+        "I\u{307}STANBUL",
+        "ISTANBUL",
+        "ıstanbul",
+        "i\u{307}stanbul",
+    ],
     &["diyarbakir", "Diyarbakır", "DİYARBAKIR", "DIYARBAKIR"],
     &["strasse", "straße", "STRASSE", "STRAẞE"],
     &["office", "oﬃce", "OFFICE"],
@@ -50,12 +71,19 @@ async fn every_spelling_of_a_word_finds_every_other_one() {
     for spellings in SPELLINGS {
         for text in spellings {
             let sent = jane.send("john", &format!("one {text}, two")).await;
-            assert_eq!(sent["text"], format!("one {text}, two"), "it comes back as it was sent");
+            assert_eq!(
+                sent["text"],
+                format!("one {text}, two"),
+                "it comes back as it was sent"
+            );
         }
         for _ in ["pending", "indexed"] {
             for q in spellings {
-                let expected: Vec<_> =
-                    spellings.iter().rev().map(|text| format!("one <mark>{text}</mark>, two")).collect();
+                let expected: Vec<_> = spellings
+                    .iter()
+                    .rev()
+                    .map(|text| format!("one <mark>{text}</mark>, two"))
+                    .collect();
                 let found = highlights(&jane, q).await;
                 if found != expected {
                     wrong.push(format!("{q:?}: {found:?}"));
@@ -78,7 +106,11 @@ const MARKED: [(&str, &str, Option<&str>); 21] = [
     ("🇪🇸", "🇩🇪🇸🇪", None),
     ("❤", "I ❤\u{fe0f} it", Some("I <mark>❤\u{fe0f}</mark> it")),
     ("❤\u{fe0f}", "I ❤ it", Some("I <mark>❤</mark> it")),
-    ("1", "1\u{fe0f}\u{20e3}", Some("<mark>1\u{fe0f}\u{20e3}</mark>")),
+    (
+        "1",
+        "1\u{fe0f}\u{20e3}",
+        Some("<mark>1\u{fe0f}\u{20e3}</mark>"),
+    ),
     ("葛", "葛\u{e0100}城", Some("<mark>葛\u{e0100}</mark>城")),
     ("葛城", "葛\u{e0100}城", Some("<mark>葛\u{e0100}城</mark>")),
     ("ท", "ที่นี่", Some("<mark>ที่</mark>นี่")),
@@ -87,7 +119,11 @@ const MARKED: [(&str, &str, Option<&str>); 21] = [
     ("か", "が", None),
     ("か", "か\u{3099}", None),
     ("カ", "カ\u{309a}", None),
-    ("カ\u{309a}", "カ\u{309a}!", Some("<mark>カ\u{309a}</mark>!")),
+    (
+        "カ\u{309a}",
+        "カ\u{309a}!",
+        Some("<mark>カ\u{309a}</mark>!"),
+    ),
     ("नम", "नमस्ते दुनिया", Some("<mark>नमस्ते</mark> दुनिया")),
     ("man", "man\u{303}ana", None),
 ];
@@ -106,7 +142,9 @@ async fn a_mark_holds_whole_characters() {
             }
             database.until_indexed().await;
         }
-        jane.delete(&sent["id"], &sent["timestamp"]).await.expect(200);
+        jane.delete(&sent["id"], &sent["timestamp"])
+            .await
+            .expect(200);
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -124,16 +162,21 @@ fn words(count: usize) -> Vec<String> {
         "[אבש][\u{5b0}-\u{5c2}]{0,3}[א-ת\u{fb2a}-\u{fb4a}]{1,4}",
     ];
     let mut runner = TestRunner::deterministic();
-    (0..count).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
+    (0..count)
+        .map(|_| strategy.new_tree(&mut runner).unwrap().current())
+        .collect()
 }
 
 /// A word as one system writes it, another system, and one that has no rule.
 fn spellings(word: &str) -> [String; 3] {
     let mixed = word.nfd().collect::<String>();
-    let mixed = mixed.graphemes(true).enumerate().map(|(index, character)| match index % 2 {
-        0 => character.to_owned(),
-        _ => character.nfc().collect(),
-    });
+    let mixed = mixed
+        .graphemes(true)
+        .enumerate()
+        .map(|(index, character)| match index % 2 {
+            0 => character.to_owned(),
+            _ => character.nfc().collect(),
+        });
     [word.nfc().collect(), word.nfd().collect(), mixed.collect()]
 }
 
@@ -141,13 +184,23 @@ fn spellings(word: &str) -> [String; 3] {
 fn without_marks(html: &str) -> String {
     let mut text = String::new();
     let mut borders = Vec::new();
-    for (index, piece) in html.split("<mark>").flat_map(|piece| piece.split("</mark>")).enumerate() {
+    for (index, piece) in html
+        .split("<mark>")
+        .flat_map(|piece| piece.split("</mark>"))
+        .enumerate()
+    {
         borders.extend((index > 0).then_some(text.len()));
         text.push_str(piece);
     }
-    let mut starts: Vec<_> = text.grapheme_indices(true).map(|(start, _)| start).collect();
+    let mut starts: Vec<_> = text
+        .grapheme_indices(true)
+        .map(|(start, _)| start)
+        .collect();
     starts.push(text.len());
-    assert!(borders.iter().all(|border| starts.contains(border)), "{html:?}");
+    assert!(
+        borders.iter().all(|border| starts.contains(border)),
+        "{html:?}"
+    );
     text
 }
 
@@ -156,7 +209,9 @@ async fn random_words_are_found_in_whatever_form_they_are_written_and_asked_for(
     let (database, replica) = service().await;
     let jane = replica.user("jane");
     let words = words(64);
-    let texts = words.iter().flat_map(|word| spellings(word).map(|text| format!("1 {text} 2")));
+    let texts = words
+        .iter()
+        .flat_map(|word| spellings(word).map(|text| format!("1 {text} 2")));
     let sending = texts.map(|text| {
         let jane = jane.clone();
         async move { jane.send("john", &text).await }
@@ -186,17 +241,35 @@ async fn the_same_text_has_the_same_limit_however_it_is_encoded() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let text = async |text: String| jane.post(json!({ "to": "john", "text": text })).await;
-    let name = async |name: String| jane.call(Method::POST, "/chats", json!({ "name": name })).await;
-    let q = async |q: String| jane.get(&format!("/messages/search?q={}", url_encoded(&q))).await;
+    let name = async |name: String| {
+        jane.call(Method::POST, "/chats", json!({ "name": name }))
+            .await
+    };
+    let q = async |q: String| {
+        jane.get(&format!("/messages/search?q={}", url_encoded(&q)))
+            .await
+    };
     // The letter with a nukta is written as two characters in every normal form.
-    for (letter, length) in
-        [("ñ", 1), ("n\u{303}", 1), ("e\u{323}\u{302}", 1), ("\u{958}", 2), ("क\u{93c}", 2)]
-    {
+    for (letter, length) in [
+        ("ñ", 1),
+        ("n\u{303}", 1),
+        ("e\u{323}\u{302}", 1),
+        ("\u{958}", 2),
+        ("क\u{93c}", 2),
+    ] {
         let most = |limit: usize| letter.repeat(limit / length);
         let more = |limit: usize| most(limit) + letter;
         let long = text(most(20_000)).await.expect(201);
-        assert_eq!(long["text"].as_str(), Some(most(20_000).as_str()), "it comes back as it was sent");
-        assert_eq!(text(more(20_000)).await.wrong_fields(), ["text"], "{letter:?}");
+        assert_eq!(
+            long["text"].as_str(),
+            Some(most(20_000).as_str()),
+            "it comes back as it was sent"
+        );
+        assert_eq!(
+            text(more(20_000)).await.wrong_fields(),
+            ["text"],
+            "{letter:?}"
+        );
         let chat = name(most(200)).await.expect(201);
         assert_eq!(chat["name"].as_str(), Some(most(200).as_str()));
         assert_eq!(name(more(200)).await.wrong_fields(), ["name"], "{letter:?}");

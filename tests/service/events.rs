@@ -12,12 +12,25 @@ async fn the_use_of_each_file_begins_and_ends_with_its_message() {
     let queue = EventQueue::on_shared_broker();
     let replica = Replica::start(&database, queue.settings()).await;
     let jane = replica.user("jane");
-    let sent = jane.post(json!({ "to": "john", "files": ["a", "b"] })).await.expect(201);
-    let edited = jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": "x" })).await.expect(200);
-    let gone = jane.delete(&sent["id"], &edited["timestamp"]).await.expect(200);
+    let sent = jane
+        .post(json!({ "to": "john", "files": ["a", "b"] }))
+        .await
+        .expect(201);
+    let edited = jane
+        .patch(&sent["id"], &sent["timestamp"], json!({ "text": "x" }))
+        .await
+        .expect(200);
+    let gone = jane
+        .delete(&sent["id"], &edited["timestamp"])
+        .await
+        .expect(200);
     let events = queue.consume_until(|events| events.len() == 4).await;
-    let expected =
-        [("a", true, &sent, 0), ("b", true, &sent, 1), ("a", false, &gone, 0), ("b", false, &gone, 1)];
+    let expected = [
+        ("a", true, &sent, 0),
+        ("b", true, &sent, 1),
+        ("a", false, &gone, 0),
+        ("b", false, &gone, 1),
+    ];
     for (event, (file, in_use, change, index)) in events.iter().zip(expected) {
         assert_eq!(event.body, json!({ "fileId": file, "inUse": in_use }));
         assert_eq!(event.message_id, format!("{}.{index}", change["timestamp"]));
@@ -40,24 +53,44 @@ async fn a_repeated_request_reports_nothing_again() {
     let replica = Replica::start(&database, queue.settings()).await;
     let jane = replica.user("jane");
     for (key, file) in [("k", "a"), ("k", "a"), ("l", "b")] {
-        let request =
-            jane.posting(json!({ "to": "john", "files": [file] })).header("Idempotency-Key", key);
+        let request = jane
+            .posting(json!({ "to": "john", "files": [file] }))
+            .header("Idempotency-Key", key);
         crate::support::Reply::of(request).await.expect(201);
     }
-    let events = queue.consume_until(|events| events.iter().any(|event| event.file == "b")).await;
-    assert_eq!(events.iter().map(|event| event.file.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let events = queue
+        .consume_until(|events| events.iter().any(|event| event.file == "b"))
+        .await;
+    assert_eq!(
+        events
+            .iter()
+            .map(|event| event.file.as_str())
+            .collect::<Vec<_>>(),
+        ["a", "b"]
+    );
 }
 
 #[tokio::test]
 async fn events_wait_where_no_broker_is_configured_and_the_log_says_so_once() {
     let (database, replica) = service().await;
     for _ in 0..3 {
-        replica.user("jane").post(json!({ "to": "john", "files": ["a"] })).await.expect(201);
+        replica
+            .user("jane")
+            .post(json!({ "to": "john", "files": ["a"] }))
+            .await
+            .expect(201);
     }
     assert_eq!(database.count("SELECT count(*) FROM outbox").await, 3);
-    let warnings = replica.log().iter().filter(|line| line.contains("AMQP_URL is not set")).count();
+    let warnings = replica
+        .log()
+        .iter()
+        .filter(|line| line.contains("AMQP_URL is not set"))
+        .count();
     assert_eq!(warnings, 1);
-    assert_eq!(replica.nobody().get("/health/ready").await.expect(200)["broker"], "notConfigured");
+    assert_eq!(
+        replica.nobody().get("/health/ready").await.expect(200)["broker"],
+        "notConfigured"
+    );
     eventually("the backlog is measured", async || {
         (replica.metric("messages_outbox_events", "").await == 3.0).then_some(())
     })
@@ -75,12 +108,19 @@ async fn a_queue_that_disappears_is_declared_anew_and_loses_nothing_further() {
     let queue = EventQueue::on_shared_broker();
     let replica = Replica::start(&database, queue.settings()).await;
     let jane = replica.user("jane");
-    jane.post(json!({ "to": "john", "files": ["before"] })).await.expect(201);
+    jane.post(json!({ "to": "john", "files": ["before"] }))
+        .await
+        .expect(201);
     queue.consume_until(|events| events.len() == 1).await;
     let connection = queue.connect().await;
     let channel = connection.create_channel().await.unwrap();
-    channel.queue_delete(queue.name.as_str().into(), Default::default()).await.unwrap();
-    jane.post(json!({ "to": "john", "files": ["after"] })).await.expect(201);
+    channel
+        .queue_delete(queue.name.as_str().into(), Default::default())
+        .await
+        .unwrap();
+    jane.post(json!({ "to": "john", "files": ["after"] }))
+        .await
+        .expect(201);
     // The broker returns the event, the publisher begins anew and declares the queue first.
     eventually("the event is published in the end", async || {
         (database.count("SELECT count(*) FROM outbox").await == 0).then_some(())
@@ -102,24 +142,42 @@ async fn one_replica_publishes_and_another_takes_over() {
         replica.nobody().get("/health/ready").await.expect(200)["broker"] == "publishing"
     };
     let leader = eventually("one replica publishes", async || {
-        let (first, second) = (publishing(&replicas[0]).await, publishing(&replicas[1]).await);
+        let (first, second) = (
+            publishing(&replicas[0]).await,
+            publishing(&replicas[1]).await,
+        );
         (first != second).then_some(usize::from(second))
     })
     .await;
     replicas[leader].kill();
     let survivor = &replicas[1 - leader];
-    survivor.user("jane").post(json!({ "to": "john", "files": ["a"] })).await.expect(201);
+    survivor
+        .user("jane")
+        .post(json!({ "to": "john", "files": ["a"] }))
+        .await
+        .expect(201);
     let events = queue.consume_until(|events| !events.is_empty()).await;
     assert_eq!(events[0].file, "a");
-    eventually("the other publishes", async || publishing(survivor).await.then_some(())).await;
+    eventually("the other publishes", async || {
+        publishing(survivor).await.then_some(())
+    })
+    .await;
 }
 
 /// Waits until the publisher has failed `times` more.
 async fn until_publishing_failed(replica: &Replica, times: usize) {
-    let failures =
-        || replica.log().iter().filter(|line| line.contains("events are not being published")).count();
+    let failures = || {
+        replica
+            .log()
+            .iter()
+            .filter(|line| line.contains("events are not being published"))
+            .count()
+    };
     let before = failures();
-    eventually("the publisher fails", async || (failures() >= before + times).then_some(())).await;
+    eventually("the publisher fails", async || {
+        (failures() >= before + times).then_some(())
+    })
+    .await;
 }
 
 const RAISE: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql \
@@ -150,7 +208,10 @@ const REFUSALS: [(&str, &[&str], &[&str], bool); 4] = [
     ),
     (
         "a trigger refuses the statement",
-        &[RAISE, "CREATE TRIGGER refusing BEFORE DELETE ON outbox EXECUTE FUNCTION refuse()"],
+        &[
+            RAISE,
+            "CREATE TRIGGER refusing BEFORE DELETE ON outbox EXECUTE FUNCTION refuse()",
+        ],
         &["DROP TRIGGER refusing ON outbox"],
         true,
     ),
@@ -174,7 +235,9 @@ async fn events_that_cannot_be_deleted_are_published_once_and_not_again_and_agai
         let replica = Replica::start(&database, queue.settings()).await;
         let jane = replica.user("jane");
         let send = async |files: &[&str]| {
-            jane.post(json!({ "to": "john", "files": files })).await.expect(201);
+            jane.post(json!({ "to": "john", "files": files }))
+                .await
+                .expect(201);
         };
         send(&["before"]).await;
         database.until_outbox_is_empty().await;
@@ -193,7 +256,11 @@ async fn events_that_cannot_be_deleted_are_published_once_and_not_again_and_agai
         let events = queue.consume_until(|events| events.len() >= 5).await;
         let files: Vec<_> = events.iter().map(|event| event.file.as_str()).collect();
         assert_eq!(files, ["before", "a", "b", "c", "d"], "{what}");
-        assert_eq!(replica.metric("messages_events_published_total", "").await, 5.0, "{what}");
+        assert_eq!(
+            replica.metric("messages_events_published_total", "").await,
+            5.0,
+            "{what}"
+        );
     }
 }
 
@@ -201,8 +268,14 @@ async fn events_that_cannot_be_deleted_are_published_once_and_not_again_and_agai
 pub fn first_deliveries(events: &[Delivered]) -> BTreeMap<String, Vec<(i64, bool)>> {
     let mut known = std::collections::HashSet::new();
     let mut files: BTreeMap<String, Vec<(i64, bool)>> = BTreeMap::new();
-    for event in events.iter().filter(|event| known.insert(event.message_id.clone())) {
-        files.entry(event.file.clone()).or_default().push((event.timestamp, event.in_use));
+    for event in events
+        .iter()
+        .filter(|event| known.insert(event.message_id.clone()))
+    {
+        files
+            .entry(event.file.clone())
+            .or_default()
+            .push((event.timestamp, event.in_use));
     }
     files
 }
@@ -214,14 +287,21 @@ async fn the_events_of_one_file_come_in_the_order_of_its_changes() {
     let replica = Replica::start(&database, queue.settings()).await;
     let jane = replica.user("jane");
     for _ in 0..20 {
-        let sent = jane.post(json!({ "to": "john", "files": ["hot", "cold"] })).await.expect(201);
-        jane.delete(&sent["id"], &sent["timestamp"]).await.expect(200);
+        let sent = jane
+            .post(json!({ "to": "john", "files": ["hot", "cold"] }))
+            .await
+            .expect(201);
+        jane.delete(&sent["id"], &sent["timestamp"])
+            .await
+            .expect(200);
     }
     let events = queue.consume_until(|events| events.len() >= 80).await;
     for (file, uses) in first_deliveries(&events) {
         assert!(uses.is_sorted(), "{file}: {uses:?}");
         assert!(
-            uses.iter().enumerate().all(|(index, (_, in_use))| *in_use == (index % 2 == 0)),
+            uses.iter()
+                .enumerate()
+                .all(|(index, (_, in_use))| *in_use == (index % 2 == 0)),
             "{file}"
         );
     }

@@ -8,7 +8,9 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 
-use crate::support::{Database, Follower, Load, Replica, Settings, Way, eventually, service, token};
+use crate::support::{
+    Database, Follower, Load, Replica, Settings, Way, eventually, service, token,
+};
 
 /// Terminates the listeners of both replicas once both are there; gives how many it was.
 async fn terminate_listeners(database: &Database) -> i64 {
@@ -30,7 +32,10 @@ async fn a_listener_that_loses_its_connection_loses_nothing_for_its_followers() 
     let clients = || vec![one.user("john"), other.user("john")];
     let mut load = Load::start(ways.map(|way| Follower::new(way, clients())));
     load.add_writers(8, "john", &[&one, &other]);
-    let woken = async || one.metric("messages_wakeups_total", "who=\"everybody\"").await;
+    let woken = async || {
+        one.metric("messages_wakeups_total", "who=\"everybody\"")
+            .await
+    };
     let before = woken().await;
     for losses in 1..=5 {
         load.until_more(100).await;
@@ -47,7 +52,10 @@ async fn a_listener_that_loses_its_connection_loses_nothing_for_its_followers() 
     // Only what a wake-up has brought is measured: so the listener listens again.
     let deliveries = async || one.metric("messages_delivery_seconds_count", "").await;
     let before = deliveries().await;
-    let (jane, mut stream) = (one.user("jane"), one.user("jim").stream("after=latest").await);
+    let (jane, mut stream) = (
+        one.user("jane"),
+        one.user("jim").stream("after=latest").await,
+    );
     stream.begin_current().await;
     eventually("a wake-up brings a change", async || {
         jane.send("jim", "hello").await;
@@ -77,7 +85,10 @@ async fn a_change_that_no_wake_up_tells_of_is_found_all_the_same() {
     .await;
     database.execute(silently).await;
     assert_eq!(polling.await.unwrap()["total"], 1);
-    assert!(replica.metric("messages_lost_wakeups_total", "").await >= 2.0, "that is measured");
+    assert!(
+        replica.metric("messages_lost_wakeups_total", "").await >= 2.0,
+        "that is measured"
+    );
 }
 
 /// A stream of whole messages over a connection that takes little and is not read.
@@ -104,7 +115,9 @@ async fn read_updates(connection: &mut TcpStream, count: usize) -> Vec<i64> {
         text.push_str(&String::from_utf8_lossy(&buffer[..length]));
     }
     let ids = text.split("event: update\nid: ").skip(1);
-    let seen: Vec<_> = ids.map(|rest| rest.lines().next().unwrap().parse().unwrap()).collect();
+    let seen: Vec<_> = ids
+        .map(|rest| rest.lines().next().unwrap().parse().unwrap())
+        .collect();
     assert_eq!(seen.len(), count);
     seen
 }
@@ -114,7 +127,11 @@ async fn send_long(replica: &Replica, count: usize) -> Vec<i64> {
     let (jane, text) = (replica.user("jane"), "x".repeat(20_000));
     let mut sent = Vec::new();
     for _ in 0..count {
-        sent.push(jane.send("john", &text).await["timestamp"].as_i64().unwrap());
+        sent.push(
+            jane.send("john", &text).await["timestamp"]
+                .as_i64()
+                .unwrap(),
+        );
     }
     sent
 }
@@ -124,7 +141,11 @@ async fn readers_that_take_nothing_cost_no_memory_and_miss_nothing() {
     const READERS: usize = 40;
     // However long the others take, the first reader's connection is not cut for taking nothing.
     let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default().with("WRITE_MS_MAX", "600000")).await;
+    let replica = Replica::start(
+        &database,
+        Settings::default().with("WRITE_MS_MAX", "600000"),
+    )
+    .await;
     let sent = send_long(&replica, 200).await;
     // One reader that reads shows how far the others might have come, and warms everything up.
     let mut first = open_unread(&replica, "john").await;
@@ -138,9 +159,16 @@ async fn readers_that_take_nothing_cost_no_memory_and_miss_nothing() {
     assert_eq!(read_updates(&mut fast, 200).await, sent);
     let grown = replica.resident_bytes().saturating_sub(before);
     // Each would have 4 MB to get.
-    assert!(grown < READERS as u64 * 1024 * 1024, "{grown} bytes for {READERS} readers");
+    assert!(
+        grown < READERS as u64 * 1024 * 1024,
+        "{grown} bytes for {READERS} readers"
+    );
     for slow in unread.iter_mut().take(3) {
-        assert_eq!(read_updates(slow, 200).await, sent, "it reads on where it was");
+        assert_eq!(
+            read_updates(slow, 200).await,
+            sent,
+            "it reads on where it was"
+        );
     }
 }
 
@@ -150,7 +178,12 @@ async fn a_stream_ends_whose_reader_takes_nothing_for_too_long() {
     let replica = Replica::start(&database, Settings::default().with("WRITE_MS_MAX", "1000")).await;
     send_long(&replica, 100).await;
     let _unread = open_unread(&replica, "john").await;
-    let is_open = async || replica.metric("messages_live_connections", "kind=\"stream\"").await > 0.0;
+    let is_open = async || {
+        replica
+            .metric("messages_live_connections", "kind=\"stream\"")
+            .await
+            > 0.0
+    };
     eventually("the stream is open", async || is_open().await.then_some(())).await;
     eventually("the stream ends", async || (!is_open().await).then_some(())).await;
 }
@@ -166,13 +199,18 @@ async fn a_reader_that_takes_nothing_does_not_hold_up_the_end_of_the_service() {
     .await;
     replica.signal_to_stop();
     assert!(replica.ended().await.success());
-    assert!(!replica.log().iter().any(|line| line.contains("cut off")), "{:?}", replica.log());
+    assert!(
+        !replica.log().iter().any(|line| line.contains("cut off")),
+        "{:?}",
+        replica.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_waits_for_a_database_that_is_away() {
-    let servers =
-        tokio::task::spawn_blocking(|| crate::support::Servers::start("postgres")).await.unwrap();
+    let servers = tokio::task::spawn_blocking(|| crate::support::Servers::start("postgres"))
+        .await
+        .unwrap();
     let database = Database::at(&servers.database_url);
     let replica = Replica::start(&database, Settings::default()).await;
     let jane = replica.user("jane");

@@ -25,7 +25,9 @@ const STEPS: [&str; 2] = [".", ".."];
 /// itself, and those that are written as `%2E` as well.
 async fn raw(replica: &Replica, method: &str, path: &str) -> String {
     let token = token(1, "jane", Duration::from_secs(600));
-    let mut connection = TcpStream::connect(replica.base.trim_start_matches("http://")).await.unwrap();
+    let mut connection = TcpStream::connect(replica.base.trim_start_matches("http://"))
+        .await
+        .unwrap();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
@@ -42,17 +44,36 @@ async fn no_body_and_no_query_names_a_step_of_a_path() {
     let chats = |body| jane.call(Method::POST, "/chats", body);
     for step in STEPS {
         for (what, reply, field) in [
-            ("to", jane.post(json!({ "to": step, "text": "hi" })).await, "to"),
-            ("a file", jane.post(json!({ "to": "john", "files": ["a", step] })).await, "files"),
-            ("a member", chats(json!({ "name": "Team", "members": ["john", step] })).await, "members"),
-            ("with", jane.get(&format!("/messages/search?q=a&with={step}")).await, "with"),
+            (
+                "to",
+                jane.post(json!({ "to": step, "text": "hi" })).await,
+                "to",
+            ),
+            (
+                "a file",
+                jane.post(json!({ "to": "john", "files": ["a", step] }))
+                    .await,
+                "files",
+            ),
+            (
+                "a member",
+                chats(json!({ "name": "Team", "members": ["john", step] })).await,
+                "members",
+            ),
+            (
+                "with",
+                jane.get(&format!("/messages/search?q=a&with={step}")).await,
+                "with",
+            ),
         ] {
             assert_eq!(reply.status, 422, "{what} {step}: {}", reply.text);
             assert_eq!(reply.wrong_fields(), [field], "{what} {step}");
         }
     }
     for id in ["...", ".a", "a.", "..a", "a..", "-", ":", "a.b"] {
-        jane.post(json!({ "to": id, "text": "hi" })).await.expect(201);
+        jane.post(json!({ "to": id, "text": "hi" }))
+            .await
+            .expect(201);
     }
 }
 
@@ -67,8 +88,14 @@ async fn no_path_names_a_step_of_itself() {
             ("DELETE", format!("/chats/{chat}/members/{step}")),
         ] {
             let answer = raw(&replica, method, &path).await;
-            assert!(answer.starts_with("HTTP/1.1 422 "), "{method} {path}: {answer}");
-            assert!(answer.contains("\"field\":\"user\""), "{method} {path}: {answer}");
+            assert!(
+                answer.starts_with("HTTP/1.1 422 "),
+                "{method} {path}: {answer}"
+            );
+            assert!(
+                answer.contains("\"field\":\"user\""),
+                "{method} {path}: {answer}"
+            );
         }
     }
 }
@@ -84,7 +111,10 @@ async fn nobody_is_a_step_of_a_path() {
         assert_eq!(reply.status, 401, "{step}: {}", reply.text);
         reply.expect_problem(401, "unauthorized");
         let mut command = Command::new(env!("CARGO_BIN_EXE_messages"));
-        let printed = command.args(["token", "--user", step]).env("MESSAGES_SECRET", SECRET).output();
+        let printed = command
+            .args(["token", "--user", step])
+            .env("MESSAGES_SECRET", SECRET)
+            .output();
         assert!(!printed.unwrap().status.success(), "a token for {step}");
     }
 }
@@ -94,14 +124,21 @@ async fn no_application_acts_as_a_step_of_a_path() {
     let database = Database::fresh().await;
     let replica = Replica::start(&database, administered()).await;
     let shop = json!({ "name": "shop" });
-    let shop = replica.administrator().call(Method::POST, "/applications", shop).await.expect(201);
+    let shop = replica
+        .administrator()
+        .call(Method::POST, "/applications", shop)
+        .await
+        .expect(201);
     let shop: Client = replica.with_token(shop["token"].as_str().unwrap());
     for step in STEPS {
         let acting = shop.acting_as(step).get("/messages").await;
         assert_eq!(acting.status, 422, "As-User: {step}: {}", acting.text);
         assert_eq!(acting.wrong_fields(), ["As-User"]);
-        let token =
-            Reply::of(shop.request(Method::POST, "/tokens").json(&json!({ "user": step }))).await;
+        let token = Reply::of(
+            shop.request(Method::POST, "/tokens")
+                .json(&json!({ "user": step })),
+        )
+        .await;
         assert_eq!(token.status, 422, "a token for {step}: {}", token.text);
         assert_eq!(token.wrong_fields(), ["user"]);
     }

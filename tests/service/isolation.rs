@@ -31,7 +31,9 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Told, Value)> {
     let name = json!({ "name": "stranger" });
     let text = json!({ "text": "stranger" });
     Some(match operation {
-        "get /messages" | "get /chats" | "get /users/{user}/messages" => (Told::OwnThings, Value::Null),
+        "get /messages" | "get /chats" | "get /users/{user}/messages" => {
+            (Told::OwnThings, Value::Null)
+        }
         "get /messages/search" => (Told::OwnThings, Value::Null),
         "get /chats/{number}/messages/search" => (Told::NotFound, Value::Null),
         "post /messages" => (Told::OwnThings, json!({ "to": "john", "text": "stranger" })),
@@ -46,9 +48,10 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Told, Value)> {
         "put /chats/{number}/members/{user}" | "delete /chats/{number}/members/{user}" => {
             (Told::NotFound, Value::Null)
         }
-        "post /chats/{number}/messages" => {
-            (Told::NotFound, json!({ "text": "stranger", "replyTo": objects.message["id"] }))
-        }
+        "post /chats/{number}/messages" => (
+            Told::NotFound,
+            json!({ "text": "stranger", "replyTo": objects.message["id"] }),
+        ),
         "get /chats/{number}/messages/{n}" | "delete /chats/{number}/messages/{n}" => {
             (Told::NotFound, Value::Null)
         }
@@ -68,14 +71,23 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
     let path = path
         .replace("{number}", &objects.chat.to_string())
         .replace("{n}", "1")
-        .replace("/messages/{id}", &format!("/messages/{}", objects.message["id"]))
+        .replace(
+            "/messages/{id}",
+            &format!("/messages/{}", objects.message["id"]),
+        )
         .replace("{id}", "1")
         .replace("{user}", "john")
         .replace("/search", &format!("/search?q={SECRET}"));
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-    let request =
-        caller.request(method, &path).header("If-Match", objects.message["timestamp"].to_string());
-    Reply::of(if body.is_null() { request } else { request.json(body) }).await
+    let request = caller
+        .request(method, &path)
+        .header("If-Match", objects.message["timestamp"].to_string());
+    Reply::of(if body.is_null() {
+        request
+    } else {
+        request.json(body)
+    })
+    .await
 }
 
 /// Everything that the first tenant can see of its own.
@@ -105,11 +117,16 @@ async fn no_operation_shows_or_changes_anything_of_another_application() {
     }
     let chat = jane.chat(SECRET, &["john"]).await;
     jane.send("john", SECRET).await;
-    let objects = Objects { message: jane.post_into(chat, SECRET).await, chat };
+    let objects = Objects {
+        message: jane.post_into(chat, SECRET).await,
+        chat,
+    };
     let before = everything(&jane, &objects).await;
 
-    let shop =
-        replica.administrator().call(Method::POST, "/applications", json!({ "name": "shop" })).await;
+    let shop = replica
+        .administrator()
+        .call(Method::POST, "/applications", json!({ "name": "shop" }))
+        .await;
     let shop = shop.expect(201);
     let application = replica.with_token(shop["token"].as_str().unwrap());
     let user = replica.user_of(shop["id"].as_i64().unwrap(), "jane");
@@ -138,11 +155,17 @@ async fn no_operation_shows_or_changes_anything_of_another_application() {
                     Told::NotFound => assert_eq!(reply.status, 404, "{what}"),
                     Told::Forbidden => assert_eq!(reply.status, 403, "{what}"),
                     // Without a user, or for a user, some of it is not to be had at all.
-                    Told::OwnThings => assert!([200, 201, 403, 422].contains(&reply.status), "{what}"),
+                    Told::OwnThings => {
+                        assert!([200, 201, 403, 422].contains(&reply.status), "{what}")
+                    }
                 }
             }
         }
     }
     assert!(tried > 60, "{tried}");
-    assert_eq!(everything(&jane, &objects).await, before, "nothing has changed");
+    assert_eq!(
+        everything(&jane, &objects).await,
+        before,
+        "nothing has changed"
+    );
 }

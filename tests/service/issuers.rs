@@ -61,11 +61,19 @@ impl Issuer {
     }
 
     fn asked_for(&self, key: &str) -> usize {
-        self.asked_for.lock().unwrap().get(key).copied().unwrap_or_default()
+        self.asked_for
+            .lock()
+            .unwrap()
+            .get(key)
+            .copied()
+            .unwrap_or_default()
     }
 
     fn open_session(&self, key: &str, session: Value) {
-        self.sessions.lock().unwrap().insert(key.to_owned(), session);
+        self.sessions
+            .lock()
+            .unwrap()
+            .insert(key.to_owned(), session);
     }
 
     fn go_away(&self) {
@@ -92,8 +100,18 @@ async fn introspect(
     if headers["authorization"] != "Basic bWVzc2FnZXM6c2VjcmV0" {
         return Err(StatusCode::UNAUTHORIZED);
     }
-    *issuer.asked_for.lock().unwrap().entry(question.token.clone()).or_default() += 1;
-    let session = issuer.sessions.lock().unwrap().get(&question.token).cloned();
+    *issuer
+        .asked_for
+        .lock()
+        .unwrap()
+        .entry(question.token.clone())
+        .or_default() += 1;
+    let session = issuer
+        .sessions
+        .lock()
+        .unwrap()
+        .get(&question.token)
+        .cloned();
     issuer.answer(session.unwrap_or_else(|| json!({ "active": false })))
 }
 
@@ -111,14 +129,22 @@ impl Key {
             Algorithm::ES256 => &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
             _ => &["-algorithm", "ED25519"],
         };
-        let output = Command::new("openssl").arg("genpkey").args(arguments).output().unwrap();
+        let output = Command::new("openssl")
+            .arg("genpkey")
+            .args(arguments)
+            .output()
+            .unwrap();
         let pem = output.stdout;
         let encoding = match algorithm {
             Algorithm::RS256 => EncodingKey::from_rsa_pem(&pem),
             Algorithm::ES256 => EncodingKey::from_ec_pem(&pem),
             _ => EncodingKey::from_ed_pem(&pem),
         };
-        Self { id, algorithm, encoding: encoding.expect("openssl writes keys") }
+        Self {
+            id,
+            algorithm,
+            encoding: encoding.expect("openssl writes keys"),
+        }
     }
 
     fn public(&self) -> Value {
@@ -128,13 +154,19 @@ impl Key {
     }
 
     fn sign(&self, claims: &Value) -> String {
-        let header = Header { kid: Some(self.id.to_owned()), ..Header::new(self.algorithm) };
+        let header = Header {
+            kid: Some(self.id.to_owned()),
+            ..Header::new(self.algorithm)
+        };
         encode(&header, claims, &self.encoding).unwrap()
     }
 }
 
 fn claims() -> Value {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     json!({ "sub": "jane", "exp": now + 600, "iss": ISSUER, "aud": ["messages", "other"] })
 }
 
@@ -158,7 +190,9 @@ async fn start_with(issuer: &Issuer, settings: Settings) -> (Database, Replica) 
         .with("MESSAGES_INTROSPECTION_URL", format!("{base}/introspect"))
         .with("MESSAGES_INTROSPECTION_CLIENT_SECRET", "secret");
     let replica = Replica::start(&database, settings).await;
-    database.execute("INSERT INTO applications (id, name) VALUES (2, 'other')").await;
+    database
+        .execute("INSERT INTO applications (id, name) VALUES (2, 'other')")
+        .await;
     (database, replica)
 }
 
@@ -170,8 +204,10 @@ async fn sync(client: &Client) -> u16 {
 async fn an_issuers_tokens_are_verified_by_its_keys() {
     let issuer = Issuer::default();
     let keys = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
-    let keys =
-        ["rsa", "ec", "ed"].into_iter().zip(keys).map(|(id, algorithm)| Key::generate(id, algorithm));
+    let keys = ["rsa", "ec", "ed"]
+        .into_iter()
+        .zip(keys)
+        .map(|(id, algorithm)| Key::generate(id, algorithm));
     let keys: Vec<_> = keys.collect();
     *issuer.keys.lock().unwrap() = keys.iter().map(Key::public).collect();
     let (_database, replica) = start(&issuer).await;
@@ -186,11 +222,20 @@ async fn an_issuers_tokens_are_verified_by_its_keys() {
         (with("exp", 1), "expired"),
         (with("sub", "a b"), "sub"),
         (with("app", 2), "application that its issuer speaks for"),
-        (json!({ "sub": "jane", "exp": claims()["exp"] }), "JSON Web Token"),
+        (
+            json!({ "sub": "jane", "exp": claims()["exp"] }),
+            "JSON Web Token",
+        ),
     ] {
-        let problem = replica.with_token(&keys[1].sign(&claims)).get("/messages").await;
+        let problem = replica
+            .with_token(&keys[1].sign(&claims))
+            .get("/messages")
+            .await;
         let problem = problem.expect_problem(401, "unauthorized");
-        assert!(problem["detail"].as_str().unwrap().contains(why), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(why),
+            "{problem}"
+        );
     }
     // The service's own tokens go on.
     assert_eq!(sync(&replica.user("jane")).await, 200);
@@ -205,7 +250,10 @@ async fn the_algorithm_is_the_keys_and_not_the_tokens() {
     let (_database, replica) = start(&issuer).await;
     let forged = |algorithm: Algorithm| {
         // The public key as the secret of an HMAC: the classic confusion.
-        let header = Header { kid: Some("rsa".to_owned()), ..Header::new(algorithm) };
+        let header = Header {
+            kid: Some("rsa".to_owned()),
+            ..Header::new(algorithm)
+        };
         let secret = EncodingKey::from_secret(public["n"].as_str().unwrap().as_bytes());
         encode(&header, &claims(), &secret).unwrap()
     };
@@ -213,31 +261,56 @@ async fn the_algorithm_is_the_keys_and_not_the_tokens() {
         assert_eq!(sync(&replica.with_token(&forged(algorithm))).await, 401);
     }
     let stranger = Key::generate("rsa", Algorithm::RS256);
-    assert_eq!(sync(&replica.with_token(&stranger.sign(&claims()))).await, 401);
+    assert_eq!(
+        sync(&replica.with_token(&stranger.sign(&claims()))).await,
+        401
+    );
     let other_kind = Key::generate("rsa", Algorithm::ES256);
-    assert_eq!(sync(&replica.with_token(&other_kind.sign(&claims()))).await, 401);
+    assert_eq!(
+        sync(&replica.with_token(&other_kind.sign(&claims()))).await,
+        401
+    );
 }
 
 #[tokio::test]
 async fn a_new_key_is_found_at_a_limited_rate_and_old_ones_outlive_an_outage() {
     let issuer = Issuer::default();
-    let (old, new) = (Key::generate("old", Algorithm::EdDSA), Key::generate("new", Algorithm::EdDSA));
+    let (old, new) = (
+        Key::generate("old", Algorithm::EdDSA),
+        Key::generate("new", Algorithm::EdDSA),
+    );
     *issuer.keys.lock().unwrap() = vec![old.public()];
     let (_database, replica) = start(&issuer).await;
-    let (by_old, by_new) =
-        (replica.with_token(&old.sign(&claims())), replica.with_token(&new.sign(&claims())));
+    let (by_old, by_new) = (
+        replica.with_token(&old.sign(&claims())),
+        replica.with_token(&new.sign(&claims())),
+    );
     assert_eq!(sync(&by_old).await, 200);
     for _ in 0..20 {
         assert_eq!(sync(&by_new).await, 401);
     }
-    assert_eq!(issuer.asked(), 1, "an unknown key is no reason to ask again and again");
+    assert_eq!(
+        issuer.asked(),
+        1,
+        "an unknown key is no reason to ask again and again"
+    );
     issuer.keys.lock().unwrap().push(new.public());
-    eventually("the new key is found", async || (sync(&by_new).await == 200).then_some(())).await;
+    eventually("the new key is found", async || {
+        (sync(&by_new).await == 200).then_some(())
+    })
+    .await;
     assert_eq!(issuer.asked(), 2);
     issuer.go_away();
     let unknown = replica.with_token(&Key::generate("third", Algorithm::EdDSA).sign(&claims()));
-    eventually("the outage is noticed", async || (sync(&unknown).await == 503).then_some(())).await;
-    assert_eq!((sync(&by_old).await, sync(&by_new).await), (200, 200), "known keys are kept");
+    eventually("the outage is noticed", async || {
+        (sync(&unknown).await == 503).then_some(())
+    })
+    .await;
+    assert_eq!(
+        (sync(&by_old).await, sync(&by_new).await),
+        (200, 200),
+        "known keys are kept"
+    );
 }
 
 #[tokio::test]
@@ -249,34 +322,59 @@ async fn a_session_key_is_resolved_and_an_outage_lets_nobody_in() {
     assert_eq!(jane.send("john", "hi").await["from"], "jane");
     assert_eq!(sync(&jane).await, 200);
     assert_eq!(issuer.asked(), 1, "the answer is kept for a moment");
-    replica.with_token("another-key").get("/messages").await.expect_problem(401, "unauthorized");
+    replica
+        .with_token("another-key")
+        .get("/messages")
+        .await
+        .expect_problem(401, "unauthorized");
     issuer.go_away();
     let unknown = replica.with_token("a-third-key").get("/messages").await;
     unknown.expect_problem(503, "issuer-unavailable");
     assert!(!unknown.header("retry-after").is_empty());
-    assert!(!replica.log().iter().any(|line| line.contains("third-key")), "keys are not logged");
-    eventually("the kept answer is forgotten", async || (sync(&jane).await == 503).then_some(())).await;
+    assert!(
+        !replica.log().iter().any(|line| line.contains("third-key")),
+        "keys are not logged"
+    );
+    eventually("the kept answer is forgotten", async || {
+        (sync(&jane).await == 503).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_session_ends_and_speaks_for_its_applications_alone() {
     let issuer = Issuer::default();
     let (_database, replica) = start(&issuer).await;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     for (session, why) in [
         (json!({ "active": false, "sub": "jane" }), "not known"),
-        (json!({ "active": true, "sub": "jane", "exp": now - 1 }), "expired"),
+        (
+            json!({ "active": true, "sub": "jane", "exp": now - 1 }),
+            "expired",
+        ),
         (json!({ "active": true, "sub": "a b" }), "sub"),
         (json!({ "active": true }), "sub"),
-        (json!({ "active": true, "sub": "jane", "app": 2 }), "application"),
+        (
+            json!({ "active": true, "sub": "jane", "app": 2 }),
+            "application",
+        ),
     ] {
         let key = session.to_string().replace(['"', ' '], "-");
         issuer.open_session(&key, session);
         let problem = replica.with_token(&key).get("/messages").await;
         let problem = problem.expect_problem(401, "unauthorized");
-        assert!(problem["detail"].as_str().unwrap().contains(why), "{problem}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(why),
+            "{problem}"
+        );
     }
-    issuer.open_session("short", json!({ "active": true, "sub": "jane", "exp": now + 10 }));
+    issuer.open_session(
+        "short",
+        json!({ "active": true, "sub": "jane", "exp": now + 10 }),
+    );
     let jane = replica.with_token("short");
     let mut stream = jane.stream("").await;
     let ended = async { while stream.try_block().await.unwrap().is_some() {} };
@@ -292,17 +390,32 @@ async fn a_critical_extension_that_is_not_understood_is_refused() {
     *issuer.keys.lock().unwrap() = vec![key.public()];
     let (_database, replica) = start(&issuer).await;
     let own = EncodingKey::from_secret(SECRET.as_bytes());
-    for (algorithm, id, signing) in
-        [(Algorithm::HS256, None, &own), (key.algorithm, Some("ed"), &key.encoding)]
-    {
-        for crit in [Some(vec!["exp".to_owned()]), Some(vec!["x".to_owned()]), Some(Vec::new()), None] {
+    for (algorithm, id, signing) in [
+        (Algorithm::HS256, None, &own),
+        (key.algorithm, Some("ed"), &key.encoding),
+    ] {
+        for crit in [
+            Some(vec!["exp".to_owned()]),
+            Some(vec!["x".to_owned()]),
+            Some(Vec::new()),
+            None,
+        ] {
             let is_refused = crit.is_some();
-            let header = Header { kid: id.map(str::to_owned), crit, ..Header::new(algorithm) };
-            let reply =
-                replica.with_token(&encode(&header, &claims(), signing).unwrap()).get("/messages").await;
+            let header = Header {
+                kid: id.map(str::to_owned),
+                crit,
+                ..Header::new(algorithm)
+            };
+            let reply = replica
+                .with_token(&encode(&header, &claims(), signing).unwrap())
+                .get("/messages")
+                .await;
             if is_refused {
                 let problem = reply.expect_problem(401, "unauthorized");
-                assert!(problem["detail"].as_str().unwrap().contains("crit"), "{problem}");
+                assert!(
+                    problem["detail"].as_str().unwrap().contains("crit"),
+                    "{problem}"
+                );
             } else {
                 reply.expect(200);
             }
@@ -339,7 +452,9 @@ async fn a_key_that_cannot_be_read_spoils_no_other_and_is_logged_once() {
     })
     .await;
     let log = replica.log();
-    let lines = log.iter().filter(|line| line.contains("of the JWK Set is passed over"));
+    let lines = log
+        .iter()
+        .filter(|line| line.contains("of the JWK Set is passed over"));
     assert_eq!(lines.count(), odd.len(), "{log:#?}");
 }
 
@@ -352,7 +467,10 @@ async fn a_claim_of_another_type_is_401_and_logged_once() {
             ("active", json!({ "sub": "jane" })),
             ("active", json!({ "active": "yes", "sub": "jane" })),
             ("sub", json!({ "active": true, "sub": 7 })),
-            ("exp", json!({ "active": true, "sub": "jane", "exp": "soon" })),
+            (
+                "exp",
+                json!({ "active": true, "sub": "jane", "exp": "soon" }),
+            ),
             ("app", json!({ "active": true, "sub": "jane", "app": "1" })),
             ("app", json!({ "active": true, "sub": "jane", "app": 1.5 })),
         ] {
@@ -360,16 +478,22 @@ async fn a_claim_of_another_type_is_401_and_logged_once() {
             issuer.open_session(&key, answer);
             let problem = replica.with_token(&key).get("/messages").await;
             let problem = problem.expect_problem(401, "unauthorized");
-            assert!(problem["detail"].as_str().unwrap().contains(claim), "{problem}");
+            assert!(
+                problem["detail"].as_str().unwrap().contains(claim),
+                "{problem}"
+            );
         }
     }
     let log = replica.log();
     assert_eq!(
-        log.iter().filter(|line| line.contains("claim that cannot be read")).count(),
+        log.iter()
+            .filter(|line| line.contains("claim that cannot be read"))
+            .count(),
         4,
         "{log:#?}"
     );
-    let nothing_of_note = json!({ "active": true, "sub": "jane", "exp": null, "app": null, "scope": 7 });
+    let nothing_of_note =
+        json!({ "active": true, "sub": "jane", "exp": null, "app": null, "scope": 7 });
     issuer.open_session("null", nothing_of_note);
     assert_eq!(sync(&replica.with_token("null")).await, 200);
 }
@@ -385,7 +509,11 @@ async fn strangers_do_not_load_the_endpoint_and_hold_up_nobody_who_is_known() {
     for _ in 0..5 {
         assert_eq!(sync(&replica.with_token("guess")).await, 401);
     }
-    assert_eq!(issuer.asked_for("guess"), 1, "a refusal is kept like any answer");
+    assert_eq!(
+        issuer.asked_for("guess"),
+        1,
+        "a refusal is kept like any answer"
+    );
     let began = std::time::Instant::now();
     let mut flood = tokio::task::JoinSet::new();
     for lane in 0..20 {
@@ -407,7 +535,11 @@ async fn strangers_do_not_load_the_endpoint_and_hold_up_nobody_who_is_known() {
     let refused = flood.join_all().await;
     assert!(refused.contains(&true));
     let allowed = 10.0 + 2.0 * began.elapsed().as_secs_f64() + 2.0;
-    assert!((issuer.asked() as f64) < allowed, "{} of {allowed}", issuer.asked());
+    assert!(
+        (issuer.asked() as f64) < allowed,
+        "{} of {allowed}",
+        issuer.asked()
+    );
     // Whoever is known is asked for again meanwhile, also when the kept answer has ended.
     let stranger = replica.nobody();
     let mut number = 0;

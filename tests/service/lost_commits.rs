@@ -24,18 +24,35 @@ async fn every_caller_gets_the_true_result(cut: Cut) {
         };
         let reply = Reply::of(request).await;
         let sent = reply.expect(201);
-        assert_eq!(reply.header("idempotent-replayed"), "", "it was sent by this very request");
+        assert_eq!(
+            reply.header("idempotent-replayed"),
+            "",
+            "it was sent by this very request"
+        );
         proxy.arm();
-        let edited =
-            jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": "twice" })).await.expect(200);
+        let edited = jane
+            .patch(&sent["id"], &sent["timestamp"], json!({ "text": "twice" }))
+            .await
+            .expect(200);
         proxy.arm();
-        let gone = jane.delete(&sent["id"], &edited["timestamp"]).await.expect(200);
-        let now = jane.get(&format!("/messages/{}", sent["id"])).await.expect(200);
+        let gone = jane
+            .delete(&sent["id"], &edited["timestamp"])
+            .await
+            .expect(200);
+        let now = jane
+            .get(&format!("/messages/{}", sent["id"]))
+            .await
+            .expect(200);
         assert_eq!(now, gone);
     }
     assert_eq!(proxy.cuts(), 6);
     assert_eq!(database.count("SELECT count(*) FROM messages").await, 3);
-    assert_eq!(database.count("SELECT count(*) FROM updates WHERE user_id = 'jane'").await, 7);
+    assert_eq!(
+        database
+            .count("SELECT count(*) FROM updates WHERE user_id = 'jane'")
+            .await,
+        7
+    );
     assert_eq!(database.count("SELECT count(*) FROM outbox").await, 4);
 }
 
@@ -66,7 +83,9 @@ async fn a_commit_is_lost_while_the_other_writer_waits_for_the_lane() {
         )
         .await;
     let mut gate = database.connect().await;
-    gate.execute("BEGIN; SELECT FROM gate FOR UPDATE").await.unwrap();
+    gate.execute("BEGIN; SELECT FROM gate FOR UPDATE")
+        .await
+        .unwrap();
     let send = |text: &'static str| {
         let jane = replica.user("jane");
         tokio::spawn(async move { jane.send("john", text).await })
@@ -88,7 +107,10 @@ async fn a_commit_is_lost_while_the_other_writer_waits_for_the_lane() {
     assert!(first["timestamp"].as_i64() < second["timestamp"].as_i64());
     let page = replica.user("john").sync("").await;
     assert_eq!(page["messages"][0]["id"], first["id"]);
-    assert_eq!((&page["messages"][1]["id"], &page["total"]), (&second["id"], &json!(2)));
+    assert_eq!(
+        (&page["messages"][1]["id"], &page["total"]),
+        (&second["id"], &json!(2))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +131,8 @@ async fn all_callers_of_a_batch_get_their_own_results() {
     let edits = ["one", "two"].map(|text| {
         let (jane, first) = (jane.clone(), first.clone());
         tokio::spawn(async move {
-            jane.patch(&first["id"], &first["timestamp"], json!({ "text": text })).await
+            jane.patch(&first["id"], &first["timestamp"], json!({ "text": text }))
+                .await
         })
     });
     replica.until_waiting("timeline", 12.0).await;
@@ -141,20 +164,27 @@ async fn an_outcome_that_cannot_be_learnt_is_said_to_be_unknown() {
     jane.send("john", "the writer has a connection").await;
     proxy.close_after_cut();
     proxy.arm();
-    let request =
-        jane.posting(json!({ "to": "john", "text": "perhaps" })).header("Idempotency-Key", "k");
+    let request = jane
+        .posting(json!({ "to": "john", "text": "perhaps" }))
+        .header("Idempotency-Key", "k");
     let reply = Reply::of(request).await;
     reply.expect_problem(503, "outcome-unknown");
     assert!(!reply.header("retry-after").is_empty());
     proxy.open();
-    let request =
-        || jane.posting(json!({ "to": "john", "text": "perhaps" })).header("Idempotency-Key", "k");
+    let request = || {
+        jane.posting(json!({ "to": "john", "text": "perhaps" }))
+            .header("Idempotency-Key", "k")
+    };
     let reply = eventually("the service recovers", async || {
         let reply = Reply::of(request()).await;
         (reply.status != 503).then_some(reply)
     })
     .await;
     reply.expect(201);
-    assert_eq!(reply.header("idempotent-replayed"), "true", "it had been sent");
+    assert_eq!(
+        reply.header("idempotent-replayed"),
+        "true",
+        "it had been sent"
+    );
     assert_eq!(database.count("SELECT count(*) FROM messages").await, 2);
 }

@@ -24,7 +24,11 @@ async fn two_people_write_to_each_other_and_see_edits_deletions_and_read_marks()
     let jane = Person::sign_in(&browser, &replica.base, "jane").await;
     let john = Person::sign_in(&browser, &replica.base, "john").await;
     let address = john.run("return location.href").await;
-    assert_eq!(address, format!("{}/", replica.base), "the token is not in the address any more");
+    assert_eq!(
+        address,
+        format!("{}/", replica.base),
+        "the token is not in the address any more"
+    );
 
     jane.begins_with("john").await;
     jane.writes("Hello, John!").await;
@@ -41,17 +45,21 @@ async fn two_people_write_to_each_other_and_see_edits_deletions_and_read_marks()
 
     jane.acts_on("Hello, John!", "Edit").await;
     jane.types(" How are you?\n").await;
-    john.sees_all(&["Hello, John! How are you?", "Hello, Jane!"]).await;
+    john.sees_all(&["Hello, John! How are you?", "Hello, Jane!"])
+        .await;
     john.sees_that("Hello, John! How are you?", "edited").await;
 
     john.acts_on("Hello, Jane!", "Delete").await;
     john.click("//dialog//button[.='Delete']").await;
-    jane.sees_all(&["Hello, John! How are you?", "This message was deleted"]).await;
+    jane.sees_all(&["Hello, John! How are you?", "This message was deleted"])
+        .await;
 
     for person in [&jane, &john] {
         person.reloads().await;
         person.is_told("Up to date").await;
-        person.sees_all(&["Hello, John! How are you?", "This message was deleted"]).await;
+        person
+            .sees_all(&["Hello, John! How are you?", "This message was deleted"])
+            .await;
     }
     assert_eq!(browser.errors().await, [""; 0]);
 }
@@ -63,18 +71,32 @@ async fn a_text_with_markup_appears_as_text_everywhere() {
     let browser = browser(&replica).await;
     let john = Person::sign_in(&browser, &replica.base, "john").await;
     replica.user("jane").send("john", TEXT).await;
-    john.until(&format!("document.querySelector('#conversations .gist')?.textContent === '{TEXT}'"))
-        .await;
+    john.until(&format!(
+        "document.querySelector('#conversations .gist')?.textContent === '{TEXT}'"
+    ))
+    .await;
     john.opens("jane").await;
     john.sees_all(&[TEXT]).await;
     john.click("//input[@aria-label='Search messages']").await;
     john.presses_keys("alert").await;
-    john.until(&format!("document.querySelector('#hits .gist')?.textContent === '{TEXT}'")).await;
-    assert_eq!(john.run("return document.querySelector('#hits mark').textContent").await, "alert");
-    let pictures =
-        john.run("return document.querySelectorAll('img:not([src^=\"/web/\"])').length").await;
+    john.until(&format!(
+        "document.querySelector('#hits .gist')?.textContent === '{TEXT}'"
+    ))
+    .await;
+    assert_eq!(
+        john.run("return document.querySelector('#hits mark').textContent")
+            .await,
+        "alert"
+    );
+    let pictures = john
+        .run("return document.querySelectorAll('img:not([src^=\"/web/\"])').length")
+        .await;
     assert_eq!(pictures, 0);
-    assert_eq!(browser.errors().await, [""; 0], "not even the policy had to do anything");
+    assert_eq!(
+        browser.errors().await,
+        [""; 0],
+        "not even the policy had to do anything"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +109,8 @@ async fn a_chat_follows_its_members_as_they_come_and_go() {
     jane.presses("New chat").await;
     jane.types_into_field("Name", "Festival").await;
     jane.presses("Create").await;
-    jane.until("document.querySelector('#title').textContent === 'Festival'").await;
+    jane.until("document.querySelector('#title').textContent === 'Festival'")
+        .await;
     jane.writes("Only I am here").await;
     jane.sees_that("Only I am here", ":").await;
 
@@ -107,9 +130,11 @@ async fn a_chat_follows_its_members_as_they_come_and_go() {
     jane.presses("Name and members").await;
     jane.presses("Remove john").await;
     john.lists(&[]).await;
-    john.until("!document.querySelector('#nothing-open').hidden").await;
+    john.until("!document.querySelector('#nothing-open').hidden")
+        .await;
     jane.presses("Done").await;
-    jane.until("document.querySelector('#subtitle').textContent === '1 member'").await;
+    jane.until("document.querySelector('#subtitle').textContent === '1 member'")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,13 +149,16 @@ async fn what_waits_for_a_chat_that_one_is_removed_from_is_kept_and_says_why() {
     // The removal and the message wait for the lane, one behind the other.
     let lane = database.block_lane().await;
     let removing = tokio::spawn(async move {
-        jane.ask(reqwest::Method::DELETE, &member, None).await.expect(204);
+        jane.ask(reqwest::Method::DELETE, &member, None)
+            .await
+            .expect(204);
         (jane, member)
     });
     database.until_writer_waits().await;
     john.writes("I have so much to say").await;
     john.writes("and this").await;
-    john.until("document.querySelectorAll('#log .pending').length === 2").await;
+    john.until("document.querySelectorAll('#log .pending').length === 2")
+        .await;
     open_lane(lane).await;
     let (jane, member) = removing.await.unwrap();
 
@@ -139,35 +167,52 @@ async fn what_waits_for_a_chat_that_one_is_removed_from_is_kept_and_says_why() {
     john.until(&format!("{says} === 2")).await;
     john.sees_all(&["I have so much to say", "and this"]).await;
     john.lists(&["Festival"]).await;
-    john.until("document.querySelector('#subtitle').textContent.includes('no longer a member')").await;
-    john.until("document.querySelector('#composer').hidden").await;
+    john.until("document.querySelector('#subtitle').textContent.includes('no longer a member')")
+        .await;
+    john.until("document.querySelector('#composer').hidden")
+        .await;
     john.reloads().await;
     john.is_told("Up to date").await;
     john.sees_all(&["I have so much to say", "and this"]).await;
     john.until(&format!("{says} === 2")).await;
 
     // What was written can be taken elsewhere.
-    john.click("//li[.//p[.='I have so much to say']]//button[.='Copy']").await;
+    john.click("//li[.//p[.='I have so much to say']]//button[.='Copy']")
+        .await;
     john.click("//input[@aria-label='Search messages']").await;
     john.presses_keys(&format!("{CONTROL}v")).await;
-    john.until("document.querySelector('#search').value === 'I have so much to say'").await;
+    john.until("document.querySelector('#search').value === 'I have so much to say'")
+        .await;
     john.presses_keys(&format!("{NULL}{ESCAPE}")).await;
     john.presses("Discard").await;
     john.sees_all(&["and this"]).await;
 
     // Who is a member again can send it after all.
     jane.call(reqwest::Method::PUT, &member, json!({})).await;
-    john.until("!document.querySelector('#composer').hidden").await;
+    john.until("!document.querySelector('#composer').hidden")
+        .await;
     john.presses("Try again").await;
     john.sees_that("and this", ":").await;
     john.until("!document.querySelector('#log .pending')").await;
 
     // With nothing left to keep the chat goes, and says so.
-    jane.ask(reqwest::Method::DELETE, &member, None).await.expect(204);
+    jane.ask(reqwest::Method::DELETE, &member, None)
+        .await
+        .expect(204);
     john.lists(&[]).await;
-    john.until("document.querySelector('#nothing-open').textContent.includes('no longer a member')")
-        .await;
-    assert_eq!(browser.errors().await.iter().filter(|error| !error.contains("404")).count(), 0);
+    john.until(
+        "document.querySelector('#nothing-open').textContent.includes('no longer a member')",
+    )
+    .await;
+    assert_eq!(
+        browser
+            .errors()
+            .await
+            .iter()
+            .filter(|error| !error.contains("404"))
+            .count(),
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +224,9 @@ async fn the_enter_key_does_no_harm_in_the_dialog_of_a_chat() {
         let person = Person::sign_in(&browser, &replica.base, name).await;
         person.opens("Festival").await;
         person.presses("Name and members").await;
-        person.until("document.activeElement.textContent === 'Done'").await;
+        person
+            .until("document.activeElement.textContent === 'Done'")
+            .await;
         person.presses_keys("\n").await;
         person.until("!document.querySelector('dialog')").await;
     }
@@ -195,7 +242,8 @@ async fn the_place_of_the_members_says_why_they_are_not_there() {
     let place = "document.querySelector('dialog h3').nextElementSibling";
     replica.freeze();
     jane.presses("Name and members").await;
-    jane.until(&format!("{place}.textContent === 'Loading…'")).await;
+    jane.until(&format!("{place}.textContent === 'Loading…'"))
+        .await;
     replica.thaw();
     jane.until(&format!("{place}.children.length === 2")).await;
     jane.presses("Done").await;
@@ -203,7 +251,10 @@ async fn the_place_of_the_members_says_why_they_are_not_there() {
     replica.kill();
     jane.is_told("Offline").await;
     jane.presses("Name and members").await;
-    jane.until(&format!("{place}.textContent === 'The service cannot be reached.'")).await;
+    jane.until(&format!(
+        "{place}.textContent === 'The service cannot be reached.'"
+    ))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,28 +267,42 @@ async fn a_chat_that_is_not_the_readers_says_so_wherever_the_reader_is_then() {
     john.takes_screen(PHONE).await;
     john.opens("Festival").await;
     let member = format!("/chats/{chat}/members/john");
-    jane.ask(reqwest::Method::DELETE, &member, None).await.expect(204);
+    jane.ask(reqwest::Method::DELETE, &member, None)
+        .await
+        .expect(204);
     // Only what can be seen is a text in this sense.
     let says = |place: &str, words: &str| {
         format!("document.querySelector('{place}').innerText.includes('{words}')")
     };
-    john.until(&says("nav", "You are no longer a member of “Festival”.")).await;
+    john.until(&says("nav", "You are no longer a member of “Festival”."))
+        .await;
 
     john.run("location.hash = '#/chats/999'").await;
     john.until(&says("nav", "There is no such chat")).await;
     // The same for an address that the page begins with.
-    john.run("history.replaceState(null, '', '#/chats/999')").await;
+    john.run("history.replaceState(null, '', '#/chats/999')")
+        .await;
     john.reloads().await;
     john.until(&says("nav", "There is no such chat")).await;
     john.begins_with("jane").await;
     john.run("history.back()").await;
     john.until("document.body.dataset.view === 'list'").await;
-    assert_eq!(john.run(&format!("return {}", says("nav", "no such chat"))).await, false);
+    assert_eq!(
+        john.run(&format!("return {}", says("nav", "no such chat")))
+            .await,
+        false
+    );
 
     let tom = Person::sign_in(&browser, &replica.base, "tom").await;
     tom.run("location.hash = '#/chats/999'").await;
-    tom.until(&says(".conversation-pane", "There is no such chat")).await;
-    assert_eq!(tom.run(&format!("return {}", says("nav", "no such chat"))).await, false, "once");
+    tom.until(&says(".conversation-pane", "There is no such chat"))
+        .await;
+    assert_eq!(
+        tom.run(&format!("return {}", says("nav", "no such chat")))
+            .await,
+        false,
+        "once"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,19 +313,27 @@ async fn a_new_member_scrolls_back_to_the_beginning_of_a_chat() {
     for number in 1..=120 {
         jane.post_into(chat, &format!("message {number}")).await;
     }
-    jane.call(reqwest::Method::PUT, &format!("/chats/{chat}/members/john"), json!({})).await;
+    jane.call(
+        reqwest::Method::PUT,
+        &format!("/chats/{chat}/members/john"),
+        json!({}),
+    )
+    .await;
     let browser = browser(&replica).await;
     let john = Person::sign_in(&browser, &replica.base, "john").await;
     john.opens("Festival").await;
     john.sees("message 120").await;
-    john.until("document.querySelectorAll('#log article').length < 120").await;
+    john.until("document.querySelectorAll('#log article').length < 120")
+        .await;
     // As a person does who wants to see the beginning: up, and up again.
     john.until(
         "(document.querySelector('#messages').scrollTop = 0,
                  document.querySelectorAll('#log article').length === 120)",
     )
     .await;
-    let texts: Vec<_> = (1..=120).map(|number| format!("message {number}")).collect();
+    let texts: Vec<_> = (1..=120)
+        .map(|number| format!("message {number}"))
+        .collect();
     assert_eq!(john.texts().await, json!(texts));
 }
 
@@ -269,28 +342,43 @@ async fn the_newest_message_stays_in_sight_when_the_keyboard_comes_up() {
     const WITH_KEYBOARD: (u32, u32) = (PHONE.0, PHONE.1 - 350);
     let (_database, replica) = service().await;
     for number in 1..=40 {
-        replica.user("john").send("jane", &format!("message {number}")).await;
+        replica
+            .user("john")
+            .send("jane", &format!("message {number}"))
+            .await;
     }
     let browser = browser(&replica).await;
     let jane = Person::sign_in(&browser, &replica.base, "jane").await;
     jane.takes_screen(PHONE).await;
     jane.opens("john").await;
     jane.sees("message 40").await;
-    let bottom = |of: &str| format!("document.querySelector('{of}').getBoundingClientRect().bottom");
+    let bottom =
+        |of: &str| format!("document.querySelector('{of}').getBoundingClientRect().bottom");
     let (newest, place) = (bottom("#log > :last-child"), bottom("#messages"));
     let is_at_end = format!("{newest} <= {place} && {place} < innerHeight");
     jane.until(&is_at_end).await;
     jane.takes_screen(WITH_KEYBOARD).await;
-    jane.until(&format!("innerHeight === {} && {is_at_end}", WITH_KEYBOARD.1)).await;
+    jane.until(&format!(
+        "innerHeight === {} && {is_at_end}",
+        WITH_KEYBOARD.1
+    ))
+    .await;
 
     // Who reads what is older is left alone.
     jane.takes_screen(PHONE).await;
-    jane.until(&format!("innerHeight === {} && {is_at_end}", PHONE.1)).await;
-    jane.run("document.querySelector('#messages').scrollTop = 300").await;
-    jane.until("!document.querySelector('#to-end').hidden").await;
+    jane.until(&format!("innerHeight === {} && {is_at_end}", PHONE.1))
+        .await;
+    jane.run("document.querySelector('#messages').scrollTop = 300")
+        .await;
+    jane.until("!document.querySelector('#to-end').hidden")
+        .await;
     jane.takes_screen(WITH_KEYBOARD).await;
     jane.until(&format!("{place} < {}", WITH_KEYBOARD.1)).await;
-    assert_eq!(jane.run("return document.querySelector('#messages').scrollTop").await, 300);
+    assert_eq!(
+        jane.run("return document.querySelector('#messages').scrollTop")
+            .await,
+        300
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,8 +392,10 @@ async fn whoever_edits_what_was_edited_meanwhile_sees_both_and_chooses() {
 
     // A read mark in between is nobody's concern.
     jane.acts_on("first", "Edit").await;
-    let read =
-        replica.user("john").patch(&sent["id"], &sent["timestamp"], json!({ "read": true })).await;
+    let read = replica
+        .user("john")
+        .patch(&sent["id"], &sent["timestamp"], json!({ "read": true }))
+        .await;
     jane.sees_that("first", "Read").await;
     jane.types(" and second\n").await;
     jane.sees_all(&["first and second"]).await;
@@ -313,8 +403,14 @@ async fn whoever_edits_what_was_edited_meanwhile_sees_both_and_chooses() {
     assert_eq!(read.status, 200);
 
     jane.acts_on("first and second", "Edit").await;
-    let now = elsewhere.get(&format!("/messages/{}", sent["id"])).await.expect(200);
-    elsewhere.patch(&sent["id"], &now["timestamp"], json!({ "text": "other" })).await.expect(200);
+    let now = elsewhere
+        .get(&format!("/messages/{}", sent["id"]))
+        .await
+        .expect(200);
+    elsewhere
+        .patch(&sent["id"], &now["timestamp"], json!({ "text": "other" }))
+        .await
+        .expect(200);
     jane.sees_all(&["other"]).await;
     jane.types(" and third\n").await;
     jane.until(
@@ -333,12 +429,15 @@ async fn an_answer_to_what_was_deleted_before_says_so_and_leads_nowhere() {
     let sent = jane.send("john", "never seen").await;
     let answer = json!({ "to": "john", "text": "an answer", "replyTo": sent["id"] });
     jane.post(answer).await.expect(201);
-    jane.delete(&sent["id"], &sent["timestamp"]).await.expect(200);
+    jane.delete(&sent["id"], &sent["timestamp"])
+        .await
+        .expect(200);
     let browser = browser(&replica).await;
     let john = Person::sign_in(&browser, &replica.base, "john").await;
     john.opens("jane").await;
     john.sees_all(&["an answer"]).await;
-    john.until("document.querySelector('div.quote')?.textContent === 'Deleted message'").await;
+    john.until("document.querySelector('div.quote')?.textContent === 'Deleted message'")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -350,7 +449,8 @@ async fn what_the_service_refuses_says_why_and_holds_nothing_up() {
     jane.presses("Attach files").await;
     jane.presses_keys("not/an/id").await;
     jane.writes("With a file").await;
-    jane.until("document.querySelector('.refusal')?.textContent.includes('Not sent')").await;
+    jane.until("document.querySelector('.refusal')?.textContent.includes('Not sent')")
+        .await;
     jane.presses("Attach files").await;
     jane.presses_keys("photo-1, photo-2").await;
     jane.writes("With two files").await;
@@ -393,25 +493,35 @@ async fn the_keyboard_alone_is_enough() {
     jane.presses_keys("Helo\n").await;
     jane.sees_that("Helo", "Sent").await;
     jane.presses_keys(ARROW_UP).await;
-    jane.until("document.querySelector('#subject-verb').textContent === 'Editing'").await;
+    jane.until("document.querySelector('#subject-verb').textContent === 'Editing'")
+        .await;
     jane.presses_keys(&format!("{BACKSPACE}lo\n")).await;
     jane.sees_all(&["Hello"]).await;
     jane.presses_keys(ARROW_UP).await;
     jane.presses_keys(&format!(", nobody{ESCAPE}")).await;
-    jane.until("document.querySelector('#subject').hidden && !document.querySelector('#text').value")
-        .await;
+    jane.until(
+        "document.querySelector('#subject').hidden && !document.querySelector('#text').value",
+    )
+    .await;
     jane.sees_all(&["Hello"]).await;
 
-    jane.until("(document.querySelector('#log article').focus(), true)").await;
+    jane.until("(document.querySelector('#log article').focus(), true)")
+        .await;
     for label in ["Reply", "Edit", "Delete"] {
         jane.presses_keys("\t").await;
-        assert_eq!(jane.run("return document.activeElement.getAttribute('aria-label')").await, label);
+        assert_eq!(
+            jane.run("return document.activeElement.getAttribute('aria-label')")
+                .await,
+            label
+        );
     }
     jane.presses_keys("\n").await;
     jane.until("document.querySelector('dialog[open]')").await;
     jane.presses_keys(ESCAPE).await;
     jane.until("!document.querySelector('dialog')").await;
-    let focused = jane.run("return document.activeElement.getAttribute('aria-label')").await;
+    let focused = jane
+        .run("return document.activeElement.getAttribute('aria-label')")
+        .await;
     assert_eq!(focused, "Delete", "the dialog gives the focus back");
 }
 
@@ -422,10 +532,15 @@ async fn a_token_that_ends_leads_back_to_signing_in_and_says_why() {
     let short = token(1, "jane", Duration::from_secs(8));
     // On a slow machine it may end before the copy is current.
     let jane = Person::opens_link_with(&browser, &replica.base, &short).await;
-    jane.until("document.querySelector('#sign-in-why').textContent.includes('expired')").await;
-    assert_eq!(jane.run("return sessionStorage.getItem('token')").await, json!(null));
+    jane.until("document.querySelector('#sign-in-why').textContent.includes('expired')")
+        .await;
+    assert_eq!(
+        jane.run("return sessionStorage.getItem('token')").await,
+        json!(null)
+    );
     jane.click("//textarea[@id='token']").await;
-    jane.presses_keys(&token(1, "jane", Duration::from_secs(3600))).await;
+    jane.presses_keys(&token(1, "jane", Duration::from_secs(3600)))
+        .await;
     jane.presses("Sign in").await;
     jane.is_told("Up to date").await;
 }

@@ -8,7 +8,9 @@ use crate::support::{
 async fn texts_between(jane: &Client) -> Vec<String> {
     let page = jane.get("/users/john/messages?limit=100").await.expect(200);
     let messages = page["messages"].as_array().unwrap().iter().rev();
-    messages.map(|message| message["text"].as_str().unwrap_or("-").to_owned()).collect()
+    messages
+        .map(|message| message["text"].as_str().unwrap_or("-").to_owned())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +43,9 @@ async fn nothing_is_lost_or_doubled_when_the_service_is_killed_while_both_write(
 
     for person in [&jane, &john] {
         person.is_told("Up to date").await;
-        person.until("!document.querySelector('#log .pending')").await;
+        person
+            .until("!document.querySelector('#log .pending')")
+            .await;
     }
     // Both pages show what the service has, in its order.
     let stored = texts_between(&replica.user("jane")).await;
@@ -86,10 +90,13 @@ async fn what_was_searched_for_while_the_service_was_away_is_found_when_it_is_ba
     jane.is_told("Offline").await;
     jane.click("//input[@aria-label='Search messages']").await;
     jane.presses_keys("needle").await;
-    jane.until("document.querySelector('#search-status').textContent.includes('cannot be reached')")
-        .await;
+    jane.until(
+        "document.querySelector('#search-status').textContent.includes('cannot be reached')",
+    )
+    .await;
     let _replica = Replica::start_again_at(&base, &database, Settings::default()).await;
-    jane.until("document.querySelectorAll('#hits .hit').length === 1").await;
+    jane.until("document.querySelectorAll('#hits .hit').length === 1")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +115,10 @@ async fn a_reload_loses_nothing_that_was_not_sent_yet() {
     jane.until("document.querySelector('#log .pending')").await;
     open_lane(lane).await;
     jane.sees_that("written before the reload", "Sent").await;
-    assert_eq!(texts_between(&replica.user("jane")).await, ["written before the reload"]);
+    assert_eq!(
+        texts_between(&replica.user("jane")).await,
+        ["written before the reload"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +127,10 @@ async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
     let proxy = Proxy::start(&database.url, Cut::Answer).await;
     // Another replica indexes, so that the only COMMIT on the wire is the one that is cut.
     let other = Replica::start(&database, Settings::default()).await;
-    other.user("jane").send("tom", "indexed by the other replica").await;
+    other
+        .user("jane")
+        .send("tom", "indexed by the other replica")
+        .await;
     eventually("the other replica indexes", async || {
         (database.count("SELECT count(*) FROM search_pending").await == 0).then_some(())
     })
@@ -130,7 +143,10 @@ async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
     let jane = Person::opens_link(&browser, &replica.base, "jane").await;
     jane.is_told("Offline").await;
     jane.begins_with("john").await;
-    replica.user("jane").send("tom", "the writer has a connection").await;
+    replica
+        .user("jane")
+        .send("tom", "the writer has a connection")
+        .await;
     proxy.close_after_cut();
     proxy.arm();
     jane.writes("only once").await;
@@ -152,7 +168,10 @@ async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
 async fn a_copy_from_before_a_restore_is_made_anew() {
     let (_database, replica) = service().await;
     for number in 0..70 {
-        replica.user("john").send("jane", &format!("forgotten {number}")).await;
+        replica
+            .user("john")
+            .send("jane", &format!("forgotten {number}"))
+            .await;
     }
     let browser = Browser::open(&replica.base).await;
     let jane = Person::sign_in(&browser, &replica.base, "jane").await;

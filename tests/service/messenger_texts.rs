@@ -16,7 +16,9 @@ const TURNED: [&str; 2] = ["Team \u{202e}evil", "Team \u{2069}\u{202c}\u{202e}ev
 /// A word under stacks of so many marks.
 fn stacked(marks: usize) -> String {
     let marks: String = ('\u{300}'..='\u{30f}').cycle().take(marks).collect();
-    ["W", "o", "r", "d"].map(|letter| format!("{letter}{marks}")).concat()
+    ["W", "o", "r", "d"]
+        .map(|letter| format!("{letter}{marks}"))
+        .concat()
 }
 
 /// Functions of the page: what a character of an element's text covers.
@@ -36,7 +38,10 @@ const LOOK: &str = "
 
 /// Whether the beginning of a text can be seen in the element that holds it, and its end cannot.
 async fn shows_the_beginning(person: &Person<'_>, selector: &str) -> bool {
-    let (first, last) = (&HEBREW[.."בראשית".len()], &HEBREW[HEBREW.len() - "אור".len()..]);
+    let (first, last) = (
+        &HEBREW[.."בראשית".len()],
+        &HEBREW[HEBREW.len() - "אור".len()..],
+    );
     let script = format!(
         "{LOOK} const of = document.querySelector('{selector}');
          const box = of.getBoundingClientRect();
@@ -53,13 +58,22 @@ async fn a_text_from_right_to_left_shows_its_beginning_in_every_preview() {
     let jane = replica.user("jane");
     let chat = jane.chat("Team", &["john"]).await;
     let sent = jane.send("john", HEBREW).await;
-    jane.post(json!({ "to": "john", "text": "an answer", "replyTo": sent["id"] })).await.expect(201);
+    jane.post(json!({ "to": "john", "text": "an answer", "replyTo": sent["id"] }))
+        .await
+        .expect(201);
     jane.post_into(chat, HEBREW).await;
     replica.user("john").send("jim", HEBREW).await;
-    jane.call(Method::POST, "/chats", json!({ "name": HEBREW, "members": ["john"] })).await.expect(201);
+    jane.call(
+        Method::POST,
+        "/chats",
+        json!({ "name": HEBREW, "members": ["john"] }),
+    )
+    .await
+    .expect(201);
     let browser = Browser::open(&replica.base).await;
     let john = Person::sign_in(&browser, &replica.base, "john").await;
-    john.until("document.querySelectorAll('#conversations a .name').length === 4").await;
+    john.until("document.querySelectorAll('#conversations a .name').length === 4")
+        .await;
     john.opens("jane").await;
     john.sees("an answer").await;
     john.until("document.querySelector('.quote')").await;
@@ -78,7 +92,10 @@ async fn a_text_from_right_to_left_shows_its_beginning_in_every_preview() {
     assert!(shows_the_beginning(&john, "#title").await, "the title");
     // Who has written it stands before it.
     for (key, who) in [("chats/1", "jane: "), ("users/jim", "You: ")] {
-        let shown = format!("return document.querySelector('{} .gist').textContent", row(key));
+        let shown = format!(
+            "return document.querySelector('{} .gist').textContent",
+            row(key)
+        );
         assert_eq!(john.run(&shown).await, format!("{who}{HEBREW}"));
     }
     assert_eq!(browser.errors().await, [""; 0]);
@@ -87,7 +104,10 @@ async fn a_text_from_right_to_left_shows_its_beginning_in_every_preview() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_of_a_text_from_right_to_left_begin_at_the_right() {
     let (_database, replica) = service().await;
-    replica.user("jane").send("john", &format!("שלום\n{HEBREW}")).await;
+    replica
+        .user("jane")
+        .send("john", &format!("שלום\n{HEBREW}"))
+        .await;
     let browser = Browser::open(&replica.base).await;
     let john = Person::sign_in(&browser, &replica.base, "john").await;
     john.opens("jane").await;
@@ -127,17 +147,31 @@ async fn a_name_turns_nothing_around_but_itself() {
     let person = Person::sign_in(&browser, &replica.base, "jane").await;
     person.click("//input[@aria-label='Search messages']").await;
     person.presses_keys("needle").await;
-    person.until("document.querySelectorAll('#hits .hit').length === 2").await;
+    person
+        .until("document.querySelectorAll('#hits .hit').length === 2")
+        .await;
     for name in TURNED {
         let place = format!("//*[@class='name'][contains(., '{name}') and contains(., 'You')]");
-        assert_eq!(stands_behind(&person, &place, name, "You").await, true, "a hit in {name:?}");
+        assert_eq!(
+            stands_behind(&person, &place, name, "You").await,
+            true,
+            "a hit in {name:?}"
+        );
     }
     for name in TURNED {
-        person.click(&format!("//ol[@id='hits']//a[contains(., '{name}')]")).await;
-        person.until(&format!("document.querySelector('#title').textContent === '{name}'")).await;
+        person
+            .click(&format!("//ol[@id='hits']//a[contains(., '{name}')]"))
+            .await;
+        person
+            .until(&format!(
+                "document.querySelector('#title').textContent === '{name}'"
+            ))
+            .await;
         person.presses("Name and members").await;
         person.presses("Leave").await;
-        person.until("document.querySelectorAll('dialog').length === 2").await;
+        person
+            .until("document.querySelectorAll('dialog').length === 2")
+            .await;
         let question = "//dialog[last()]/p";
         assert_eq!(
             stands_behind(&person, question, name, "You").await,
@@ -183,13 +217,17 @@ async fn a_stack_of_marks_paints_over_nothing_else() {
         john.post_into(chat, text).await;
     }
     let answer = json!({ "text": "an answer", "replyTo": sent["id"] });
-    jane.call(Method::POST, &format!("/chats/{chat}/messages"), answer).await.expect(201);
+    jane.call(Method::POST, &format!("/chats/{chat}/messages"), answer)
+        .await
+        .expect(201);
     john.post_into(chat, &text).await;
     let browser = Browser::open(&replica.base).await;
     let person = Person::sign_in(&browser, &replica.base, "john").await;
     person.opens(&name).await;
     person.sees("an answer").await;
-    person.until("document.querySelectorAll('#log .text').length === 7").await;
+    person
+        .until("document.querySelectorAll('#log .text').length === 7")
+        .await;
     // A caret blinks where the focus is.
     person.run("document.activeElement.blur()").await;
     // The list, the head and the thread, each beside or between what is stacked.
@@ -212,7 +250,9 @@ async fn a_stack_of_marks_paints_over_nothing_else() {
         assert!(with == without, "{selector}");
     }
     person.presses("Name and members").await;
-    person.until("document.querySelectorAll('.members li').length === 2").await;
+    person
+        .until("document.querySelectorAll('.members li').length === 2")
+        .await;
     for selector in ["dialog h3", "dialog .members", "dialog .choices"] {
         let [with, without] = pictures(&person, selector).await;
         assert!(with == without, "{selector}");
@@ -248,7 +288,11 @@ async fn the_longest_ids_stay_on_the_screen_of_a_phone() {
     person.sees("an answer").await;
     let width = "const { scrollWidth, clientWidth } = document.querySelector('#messages');
                  return scrollWidth - clientWidth";
-    assert_eq!(person.run(width).await, 0, "there is nothing to scroll to at the side");
+    assert_eq!(
+        person.run(width).await,
+        0,
+        "there is nothing to scroll to at the side"
+    );
     for selector in [".bubble", ".sender", ".quote strong", ".files span"] {
         assert!(fits(&person, selector).await, "{selector}");
     }
@@ -262,14 +306,24 @@ async fn the_longest_ids_stay_on_the_screen_of_a_phone() {
 async fn a_hit_begins_with_a_whole_character() {
     const FAMILY: &str = "👨‍👩‍👧‍👦";
     let (_database, replica) = service().await;
-    replica.user("jane").send("john", &format!("{} needle", FAMILY.repeat(20))).await;
+    replica
+        .user("jane")
+        .send("john", &format!("{} needle", FAMILY.repeat(20)))
+        .await;
     let browser = Browser::open(&replica.base).await;
     let person = Person::sign_in(&browser, &replica.base, "john").await;
     person.click("//input[@aria-label='Search messages']").await;
     person.presses_keys("needle").await;
     person.until("document.querySelector('#hits .gist')").await;
-    let shown = person.run("return document.querySelector('#hits .gist').textContent").await;
-    let families = shown.as_str().and_then(|shown| shown.strip_prefix('…')?.strip_suffix(" needle"));
+    let shown = person
+        .run("return document.querySelector('#hits .gist').textContent")
+        .await;
+    let families = shown
+        .as_str()
+        .and_then(|shown| shown.strip_prefix('…')?.strip_suffix(" needle"));
     let families = families.expect("the end of what is before the match");
-    assert!(!families.is_empty() && families.replace(FAMILY, "").is_empty(), "{shown}");
+    assert!(
+        !families.is_empty() && families.replace(FAMILY, "").is_empty(),
+        "{shown}"
+    );
 }

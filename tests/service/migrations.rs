@@ -9,8 +9,15 @@ use crate::support::{Database, Replica, Settings};
 /// A fresh database with the schema as it was after `count` migrations.
 async fn database_after(count: usize) -> Database {
     let database = Database::fresh().await;
-    let migrations = messages::store::MIGRATIONS.iter().take(count).cloned().collect();
-    Migrator::with_migrations(migrations).run(&mut database.connect().await).await.unwrap();
+    let migrations = messages::store::MIGRATIONS
+        .iter()
+        .take(count)
+        .cloned()
+        .collect();
+    Migrator::with_migrations(migrations)
+        .run(&mut database.connect().await)
+        .await
+        .unwrap();
     database
 }
 
@@ -37,13 +44,20 @@ async fn numbers_of_chats_and_messages_go_on_where_they_were() {
     let replica = Replica::start(&database, Settings::default()).await;
     let jane = replica.user("jane");
     let chats = jane.get("/chats").await.expect(200);
-    let counts: Vec<_> =
-        chats["chats"].as_array().unwrap().iter().map(|chat| chat["messages"].clone()).collect();
+    let counts: Vec<_> = chats["chats"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|chat| chat["messages"].clone())
+        .collect();
     assert_eq!(counts, [json!(2), json!(0)]);
     assert_eq!(jane.post_into(1, "the next one").await["number"], 3);
     assert_eq!(jane.post_into(2, "the first one").await["number"], 1);
     assert_eq!(jane.chat("Three", &[]).await, 3);
     assert_eq!(jane.sync("").await["next"], 8);
-    let deleted = jane.ask(Method::GET, "/chats/1/messages/2", None).await.expect(200);
+    let deleted = jane
+        .ask(Method::GET, "/chats/1/messages/2", None)
+        .await
+        .expect(200);
     assert_eq!(deleted["deleted"], true);
 }

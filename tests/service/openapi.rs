@@ -27,21 +27,33 @@ fn operations(document: &Value) -> Vec<(String, String, &Value)> {
 #[test]
 fn the_committed_document_is_fresh() {
     let fresh = messages::http::openapi().to_pretty_json().unwrap();
-    assert!(committed().trim() == fresh.trim(), "openapi/openapi.json is stale: run `make prepare`");
+    assert!(
+        committed().trim() == fresh.trim(),
+        "openapi/openapi.json is stale: run `make prepare`"
+    );
 }
 
 #[test]
 fn every_operation_is_named_described_and_complete() {
     let document = document();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
-    assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    assert_eq!(
+        document["components"]["securitySchemes"]["bearer"]["scheme"],
+        "bearer"
+    );
     for (method, path, operation) in operations(&document) {
         let what = format!("{method} {path}");
-        assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{what}");
+        assert!(
+            operation["operationId"].is_string() && operation["summary"].is_string(),
+            "{what}"
+        );
         let responses = operation["responses"].as_object().unwrap();
         for (status, response) in responses {
             for header in ["X-Request-Id", "Cache-Control", "Vary"] {
-                assert!(response["headers"][header].is_object(), "{what} {status} has no {header}");
+                assert!(
+                    response["headers"][header].is_object(),
+                    "{what} {status} has no {header}"
+                );
             }
         }
         if path.starts_with("/health") || path == "/metrics" {
@@ -55,15 +67,26 @@ fn every_operation_is_named_described_and_complete() {
         for status in ["401", "406", "500", "503"] {
             assert!(responses.contains_key(status), "{what} has no {status}");
         }
-        let problems = responses.iter().filter(|(status, _)| status.as_str() >= "400");
+        let problems = responses
+            .iter()
+            .filter(|(status, _)| status.as_str() >= "400");
         for (status, problem) in problems {
             let schema = &problem["content"]["application/problem+json"]["schema"]["$ref"];
-            assert_eq!(schema, "#/components/schemas/ProblemDocument", "{what} {status}");
+            assert_eq!(
+                schema, "#/components/schemas/ProblemDocument",
+                "{what} {status}"
+            );
             let example = &problem["content"]["application/problem+json"]["example"];
             assert_eq!(example["status"].to_string(), *status, "{what}");
         }
-        assert!(responses["503"]["headers"]["Retry-After"].is_object(), "{what}");
-        assert!(responses["401"]["headers"]["WWW-Authenticate"].is_object(), "{what}");
+        assert!(
+            responses["503"]["headers"]["Retry-After"].is_object(),
+            "{what}"
+        );
+        assert!(
+            responses["401"]["headers"]["WWW-Authenticate"].is_object(),
+            "{what}"
+        );
     }
 }
 
@@ -71,7 +94,10 @@ fn every_operation_is_named_described_and_complete() {
 fn every_reference_leads_somewhere() {
     let document = document();
     let text = document.to_string();
-    let references = text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next());
+    let references = text
+        .split("\"$ref\":\"#")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next());
     let mut count = 0;
     for reference in references {
         count += 1;
@@ -88,7 +114,9 @@ fn every_64_bit_number_has_its_maximum() {
                 if members.get("format") == Some(&json!("int64")) {
                     assert!(members.contains_key("maximum"), "{place} has no maximum");
                 }
-                members.iter().for_each(|(name, member)| look(member, &format!("{place}/{name}")));
+                members
+                    .iter()
+                    .for_each(|(name, member)| look(member, &format!("{place}/{name}")));
             }
             Value::Array(items) => items.iter().for_each(|item| look(item, place)),
             _ => {}
@@ -117,11 +145,22 @@ async fn the_examples_work_as_they_stand() {
         })
         .collect();
     assert_eq!(query, ["after=0", "limit=50"]);
-    assert_eq!(jane.sync(&query.join("&")).await["messages"][0]["id"], sent["id"]);
-    for (schema, user) in [("EditedMessageText", &jane), ("MessageReadMark", &replica.user("john"))] {
+    assert_eq!(
+        jane.sync(&query.join("&")).await["messages"][0]["id"],
+        sent["id"]
+    );
+    for (schema, user) in [
+        ("EditedMessageText", &jane),
+        ("MessageReadMark", &replica.user("john")),
+    ] {
         let example = served["components"]["schemas"][schema]["example"].clone();
-        let now = jane.get(&format!("/messages/{}", sent["id"])).await.expect(200);
-        user.patch(&sent["id"], &now["timestamp"], example).await.expect(200);
+        let now = jane
+            .get(&format!("/messages/{}", sent["id"]))
+            .await
+            .expect(200);
+        user.patch(&sent["id"], &now["timestamp"], example)
+            .await
+            .expect(200);
     }
 }
 
@@ -131,11 +170,17 @@ async fn swagger_ui_is_served_from_the_binary() {
     let page = replica.nobody().get("/swagger-ui").await;
     assert_eq!(page.status, 200);
     assert!(page.text.contains("swagger-ui"));
-    let script =
-        Reply::of(replica.nobody().request(reqwest::Method::GET, "/swagger-ui/swagger-ui-bundle.js"))
-            .await;
+    let script = Reply::of(
+        replica
+            .nobody()
+            .request(reqwest::Method::GET, "/swagger-ui/swagger-ui-bundle.js"),
+    )
+    .await;
     assert_eq!(script.status, 200);
-    let start = replica.nobody().get("/swagger-ui/swagger-initializer.js").await;
+    let start = replica
+        .nobody()
+        .get("/swagger-ui/swagger-initializer.js")
+        .await;
     assert!(start.text.contains("/openapi.json"));
 }
 

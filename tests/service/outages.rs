@@ -17,7 +17,9 @@ fn load(replica: &Replica) -> Load {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_crashes_means_503_until_it_is_back() {
-    let servers = tokio::task::spawn_blocking(|| Servers::start("postgres")).await.unwrap();
+    let servers = tokio::task::spawn_blocking(|| Servers::start("postgres"))
+        .await
+        .unwrap();
     let database = Database::at(&servers.database_url);
     let replica = Replica::start(&database, Default::default()).await;
     let load = load(&replica);
@@ -26,7 +28,10 @@ async fn a_database_that_crashes_means_503_until_it_is_back() {
         tokio::task::block_in_place(|| servers.crash("postgres"));
         refuses_everything(&replica.user("jane")).await;
         assert_eq!(replica.nobody().get("/health/live").await.status, 200);
-        assert_eq!(replica.nobody().get("/health/ready").await.expect(503)["database"], "unavailable");
+        assert_eq!(
+            replica.nobody().get("/health/ready").await.expect(503)["database"],
+            "unavailable"
+        );
         tokio::task::block_in_place(|| servers.start_again("postgres"));
         load.until_more(200).await;
         eventually("the service is ready again", async || {
@@ -35,18 +40,26 @@ async fn a_database_that_crashes_means_503_until_it_is_back() {
         .await;
     }
     load.finish().await;
-    assert_eq!(database.count("SELECT count(*) FROM messages WHERE sender = 'jane'").await, 0);
+    assert_eq!(
+        database
+            .count("SELECT count(*) FROM messages WHERE sender = 'jane'")
+            .await,
+        0
+    );
 }
 
 /// While the database is away, every operation is 503 with the reason and with Retry-After. (A
 /// change may also find the writer busy with a commit whose outcome it cannot learn yet.)
 async fn refuses_everything(jane: &Client) {
     for path in ["/messages", "/messages?include=message", "/messages/1"] {
-        jane.get(path).await.expect_problem(503, "database-unavailable");
+        jane.get(path)
+            .await
+            .expect_problem(503, "database-unavailable");
     }
     let changes = [
         jane.post(json!({ "to": "john", "text": "not now" })).await,
-        jane.patch(&json!(1), &json!(1), json!({ "text": "not now" })).await,
+        jane.patch(&json!(1), &json!(1), json!({ "text": "not now" }))
+            .await,
         jane.delete(&json!(1), &json!(1)).await,
     ];
     for reply in changes {
@@ -56,13 +69,19 @@ async fn refuses_everything(jane: &Client) {
                 .contains(&reply.json()["type"].as_str().unwrap())
         );
         assert!(reply.header("retry-after").parse::<u32>().unwrap() > 0);
-        assert!(!reply.text.contains("127.0.0.1"), "no internals: {}", reply.text);
+        assert!(
+            !reply.text.contains("127.0.0.1"),
+            "no internals: {}",
+            reply.text
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_stops_holds_up_nothing_and_gets_everything() {
-    let servers = tokio::task::spawn_blocking(|| Servers::start("rabbitmq")).await.unwrap();
+    let servers = tokio::task::spawn_blocking(|| Servers::start("rabbitmq"))
+        .await
+        .unwrap();
     let database = Database::fresh().await;
     let queue = EventQueue::at(&servers.amqp_url);
     let replica = Replica::start(&database, queue.settings()).await;
@@ -70,7 +89,11 @@ async fn a_broker_that_stops_holds_up_nothing_and_gets_everything() {
     for crash in [false, true] {
         load.until_more(200).await;
         tokio::task::block_in_place(|| {
-            if crash { servers.crash("rabbitmq") } else { servers.stop("rabbitmq") }
+            if crash {
+                servers.crash("rabbitmq")
+            } else {
+                servers.stop("rabbitmq")
+            }
         });
         load.until_more(300).await;
         eventually("the backlog is measured", async || {
@@ -99,13 +122,22 @@ async fn a_broker_that_stops_holds_up_nothing_and_gets_everything() {
     })
     .await;
     let sent = database.count("SELECT count(*) FROM messages").await;
-    let deleted = database.count("SELECT count(*) FROM messages WHERE deleted").await;
+    let deleted = database
+        .count("SELECT count(*) FROM messages WHERE deleted")
+        .await;
     let events = queue
         .consume_until(|events| {
-            first_deliveries(events).values().map(Vec::len).sum::<usize>() as i64 == sent + deleted
+            first_deliveries(events)
+                .values()
+                .map(Vec::len)
+                .sum::<usize>() as i64
+                == sent + deleted
         })
         .await;
     let uses = first_deliveries(&events);
     assert_eq!(uses.len() as i64, sent, "every file was reported");
-    assert!(uses.values().all(|uses| uses.is_sorted() && uses[0].1), "in the order of the changes");
+    assert!(
+        uses.values().all(|uses| uses.is_sorted() && uses[0].1),
+        "in the order of the changes"
+    );
 }

@@ -12,16 +12,24 @@ async fn poll(replica: &Replica, client: &Client, query: &str) -> tokio::task::J
     let before = held(replica).await;
     let request = client.request(Method::GET, &format!("/messages?{query}"));
     let polling = tokio::spawn(Reply::of(request));
-    eventually("the answer is held", async || (held(replica).await > before).then_some(())).await;
+    eventually("the answer is held", async || {
+        (held(replica).await > before).then_some(())
+    })
+    .await;
     polling
 }
 
 async fn held(replica: &Replica) -> f64 {
-    replica.metric("messages_live_connections", "kind=\"poll\"").await
+    replica
+        .metric("messages_live_connections", "kind=\"poll\"")
+        .await
 }
 
 async fn until_none_is_held(replica: &Replica) {
-    eventually("no answer is held", async || (held(replica).await == 0.0).then_some(())).await;
+    eventually("no answer is held", async || {
+        (held(replica).await == 0.0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -32,17 +40,28 @@ async fn an_answer_is_held_until_there_is_something_on_whatever_replica() {
     let mut cursor = 0;
     for (held_by, written_by) in [(&one, &one), (&one, &other), (&other, &one)] {
         let john = held_by.user("john");
-        let polling = poll(held_by, &john, &format!("after={cursor}&wait=60&include=message")).await;
+        let polling = poll(
+            held_by,
+            &john,
+            &format!("after={cursor}&wait=60&include=message"),
+        )
+        .await;
         let sent = written_by.user("jane").send("john", "hello").await;
         let reply = polling.await.unwrap();
         let page = reply.expect(200);
         let entry = json!({ "id": sent["id"], "timestamp": sent["timestamp"], "message": sent });
         assert_eq!(page["messages"], json!([entry]));
         assert_eq!(reply.header("cache-control"), "no-store, no-transform");
-        assert_eq!(reply.header("content-type"), "application/vnd.messageUpdates.v1+json");
+        assert_eq!(
+            reply.header("content-type"),
+            "application/vnd.messageUpdates.v1+json"
+        );
         cursor = page["next"].as_i64().unwrap();
         let lost = held_by.metric("messages_lost_wakeups_total", "").await;
-        assert!(lost == 0.0, "a wake-up has brought it, and not a look every now and then");
+        assert!(
+            lost == 0.0,
+            "a wake-up has brought it, and not a look every now and then"
+        );
     }
     until_none_is_held(&one).await;
 }
@@ -61,7 +80,8 @@ async fn what_is_there_is_answered_at_once() {
 async fn what_does_not_come_is_an_empty_page_with_the_cursor() {
     let (_database, replica) = service().await;
     let sent = replica.user("jane").send("john", "hello").await;
-    let empty = |cursor: &Value| json!({ "total": 0, "messages": [], "next": cursor, "latest": cursor });
+    let empty =
+        |cursor: &Value| json!({ "total": 0, "messages": [], "next": cursor, "latest": cursor });
     let page = replica.user("john").sync("after=latest&wait=1").await;
     assert_eq!(page, empty(&sent["timestamp"]));
     let page = replica.user("nobody").sync("wait=1").await;
@@ -81,15 +101,22 @@ async fn from_now_on_means_from_the_moment_of_the_call() {
     .await;
     let page = polling.await.unwrap().expect(200);
     assert!(page["total"].as_i64() > Some(0));
-    assert!(page["messages"][0]["id"].as_i64() > before["id"].as_i64(), "{page}");
+    assert!(
+        page["messages"][0]["id"].as_i64() > before["id"].as_i64(),
+        "{page}"
+    );
 }
 
 #[tokio::test]
 async fn a_cursor_ahead_and_bad_waits_are_told_at_once() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
-    jane.get("/messages?after=9&wait=60").await.expect_problem(410, "cursor-ahead");
-    jane.get("/messages?wait=soon").await.expect_problem(400, "malformed");
+    jane.get("/messages?after=9&wait=60")
+        .await
+        .expect_problem(410, "cursor-ahead");
+    jane.get("/messages?wait=soon")
+        .await
+        .expect_problem(400, "malformed");
     assert_eq!(jane.get("/messages?wait=61").await.wrong_fields(), ["wait"]);
     assert_eq!(jane.get("/messages?wait=-1").await.wrong_fields(), ["wait"]);
 }
@@ -107,7 +134,11 @@ async fn held_answers_end_with_the_token_and_with_the_service() {
     let (_database, mut replica) = service().await;
     let short = replica.with_token(&token(1, "john", Duration::from_secs(2)));
     let reply = short.get("/messages?wait=60").await;
-    assert_eq!(reply.expect(200)["total"], 0, "the token ended before the wait");
+    assert_eq!(
+        reply.expect(200)["total"],
+        0,
+        "the token ended before the wait"
+    );
     let polling = poll(&replica, &replica.user("john"), "wait=60").await;
     replica.signal_to_stop();
     assert_eq!(polling.await.unwrap().expect(200)["total"], 0);
@@ -120,8 +151,14 @@ async fn held_answers_are_compressed_like_any_other() {
     let john = replica.user("john");
     let request = john.request(Method::GET, "/messages?wait=60&include=message");
     let polling = tokio::spawn(request.header("Accept-Encoding", "gzip").send());
-    eventually("the answer is held", async || (held(&replica).await > 0.0).then_some(())).await;
-    replica.user("jane").send("john", &"long ".repeat(100)).await;
+    eventually("the answer is held", async || {
+        (held(&replica).await > 0.0).then_some(())
+    })
+    .await;
+    replica
+        .user("jane")
+        .send("john", &"long ".repeat(100))
+        .await;
     let response = polling.await.unwrap().unwrap();
     assert_eq!(response.headers()["content-encoding"], "gzip");
     assert!(response.bytes().await.unwrap().starts_with(&[0x1f, 0x8b]));
@@ -130,8 +167,9 @@ async fn held_answers_are_compressed_like_any_other() {
 #[tokio::test]
 async fn live_connections_are_limited_for_the_service_and_for_each_user() {
     let database = Database::fresh().await;
-    let settings =
-        Settings::default().with("LIVE_CONNECTIONS_MAX", "3").with("LIVE_CONNECTIONS_PER_USER_MAX", "2");
+    let settings = Settings::default()
+        .with("LIVE_CONNECTIONS_MAX", "3")
+        .with("LIVE_CONNECTIONS_PER_USER_MAX", "2");
     let replica = Replica::start(&database, settings).await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     let first = poll(&replica, &jane, "wait=60").await;
@@ -139,7 +177,11 @@ async fn live_connections_are_limited_for_the_service_and_for_each_user() {
     let reply = jane.get("/messages?wait=60").await;
     reply.expect_problem(429, "too-many-live-connections");
     assert!(reply.header("retry-after").parse::<u32>().unwrap() > 0);
-    assert_eq!(jane.sync("").await["total"], 0, "what does not wait is not limited");
+    assert_eq!(
+        jane.sync("").await["total"],
+        0,
+        "what does not wait is not limited"
+    );
     let _third = john.stream("").await;
     let reply = Reply::of(replica.user("jim").streaming("/messages")).await;
     reply.expect_problem(503, "overloaded");

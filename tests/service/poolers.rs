@@ -3,7 +3,9 @@
 use crate::support::{Database, Replica, Servers, Settings, eventually};
 
 async fn server() -> Servers {
-    tokio::task::spawn_blocking(|| Servers::start("postgres")).await.unwrap()
+    tokio::task::spawn_blocking(|| Servers::start("postgres"))
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,9 +13,15 @@ async fn behind_a_pooler_in_session_mode_what_is_acknowledged_survives_a_crash()
     let servers = server().await;
     let direct = Database::at(&servers.database_url);
     // As it comes, the server loses what it has answered in the last moments before a crash.
-    direct.execute("ALTER SYSTEM SET synchronous_commit = off").await;
-    direct.execute("ALTER SYSTEM SET wal_writer_delay = '10s'").await;
-    direct.execute("ALTER SYSTEM SET wal_writer_flush_after = '2GB'").await;
+    direct
+        .execute("ALTER SYSTEM SET synchronous_commit = off")
+        .await;
+    direct
+        .execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        .await;
+    direct
+        .execute("ALTER SYSTEM SET wal_writer_flush_after = '2GB'")
+        .await;
     tokio::task::block_in_place(|| {
         servers.stop("postgres");
         servers.start_again("postgres");
@@ -36,7 +44,10 @@ async fn behind_a_pooler_in_session_mode_what_is_acknowledged_survives_a_crash()
         (replica.nobody().get("/health/ready").await.status == 200).then_some(())
     })
     .await;
-    assert_eq!(jane.get("/messages/search?q=59").await.expect(200)["hits"][0]["message"]["text"], "59");
+    assert_eq!(
+        jane.get("/messages/search?q=59").await.expect(200)["hits"][0]["message"]["text"],
+        "59"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,13 +11,20 @@ use crate::support::{Database, Nginx, Replica, Settings, Stream, service};
 async fn a_held_answer_comes_before_a_proxy_gives_it_up() {
     let database = Database::fresh().await;
     // A twentieth of what is usual on both sides.
-    let replica =
-        Replica::start(&database, Settings::default().with("HELD_ANSWER_MS_MAX", "2500")).await;
+    let replica = Replica::start(
+        &database,
+        Settings::default().with("HELD_ANSWER_MS_MAX", "2500"),
+    )
+    .await;
     let nginx = Nginx::before(&replica, "proxy_read_timeout 3s;").await;
     let began = Instant::now();
     let reply = nginx.user("john").get("/messages?wait=60").await;
     assert_eq!(reply.expect(200)["messages"], json!([]));
-    assert!(began.elapsed() >= Duration::from_millis(2500), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(2500),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!(reply.header("cache-control"), "no-store, no-transform");
 }
 
@@ -27,10 +34,19 @@ async fn a_stream_passes_a_proxy_that_compresses_event_by_event() {
     let settings = "gzip on; gzip_types *; gzip_proxied any; gzip_min_length 0;";
     let nginx = Nginx::before(&replica, settings).await;
     let john = nginx.user("john");
-    let request = john.request(Method::GET, "/messages").header("Accept-Encoding", "gzip");
-    replica.user("jane").send("john", &"long ".repeat(100)).await;
+    let request = john
+        .request(Method::GET, "/messages")
+        .header("Accept-Encoding", "gzip");
+    replica
+        .user("jane")
+        .send("john", &"long ".repeat(100))
+        .await;
     let page = request.send().await.unwrap();
-    assert_eq!(page.headers()["content-encoding"], "gzip", "nginx compresses");
+    assert_eq!(
+        page.headers()["content-encoding"],
+        "gzip",
+        "nginx compresses"
+    );
     let mut stream = Stream::open(john.streaming("/messages")).await;
     assert_eq!(stream.headers["cache-control"], "no-store, no-transform");
     stream.begin().await;
@@ -40,6 +56,10 @@ async fn a_stream_passes_a_proxy_that_compresses_event_by_event() {
         let began = Instant::now();
         let sent = replica.user("jane").send("john", &turn.to_string()).await;
         assert_eq!(stream.event("update").await.data["id"], sent["id"]);
-        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(8),
+            "{:?}",
+            began.elapsed()
+        );
     }
 }

@@ -13,17 +13,34 @@ async fn of_two_edits_of_the_same_state_exactly_one_wins() {
         let sent = one.user("jane").send("john", "hi").await;
         let edit = |client: Client, text: String| {
             let sent = sent.clone();
-            async move { client.patch(&sent["id"], &sent["timestamp"], json!({ "text": text })).await }
+            async move {
+                client
+                    .patch(&sent["id"], &sent["timestamp"], json!({ "text": text }))
+                    .await
+            }
         };
         let second = if round % 2 == 0 { &one } else { &other };
         let (first, second) = tokio::join!(
             edit(one.user("jane"), format!("first {round}")),
             edit(second.user("jane"), format!("second {round}")),
         );
-        let (won, lost) = if first.status == 200 { (first, second) } else { (second, first) };
+        let (won, lost) = if first.status == 200 {
+            (first, second)
+        } else {
+            (second, first)
+        };
         let won = won.expect(200);
-        assert_eq!(lost.expect_problem(412, "stale")["current"], won["timestamp"]);
-        assert_eq!(one.user("john").get(&format!("/messages/{}", sent["id"])).await.expect(200), won);
+        assert_eq!(
+            lost.expect_problem(412, "stale")["current"],
+            won["timestamp"]
+        );
+        assert_eq!(
+            one.user("john")
+                .get(&format!("/messages/{}", sent["id"]))
+                .await
+                .expect(200),
+            won
+        );
     }
 }
 
@@ -33,8 +50,13 @@ async fn of_two_edits_in_one_batch_exactly_one_wins() {
     let jane = replica.user("jane");
     let sent = jane.send("john", "hi").await;
     let batches_of_two = async || {
-        let of_two = replica.metric("messages_batch_size_bucket", "queue=\"timeline\",le=\"2\"").await;
-        of_two - replica.metric("messages_batch_size_bucket", "queue=\"timeline\",le=\"1\"").await
+        let of_two = replica
+            .metric("messages_batch_size_bucket", "queue=\"timeline\",le=\"2\"")
+            .await;
+        of_two
+            - replica
+                .metric("messages_batch_size_bucket", "queue=\"timeline\",le=\"1\"")
+                .await
     };
     assert_eq!(batches_of_two().await, 0.0);
 
@@ -42,7 +64,8 @@ async fn of_two_edits_in_one_batch_exactly_one_wins() {
     let edits = ["one", "two"].map(|text| {
         let (jane, sent) = (jane.clone(), sent.clone());
         tokio::spawn(async move {
-            jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": text })).await
+            jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": text }))
+                .await
         })
     });
     replica.until_waiting("timeline", 2.0).await;
@@ -55,7 +78,12 @@ async fn of_two_edits_in_one_batch_exactly_one_wins() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 412]);
     assert_eq!(batches_of_two().await, 1.0, "both edits were in one batch");
-    assert_eq!(database.count("SELECT count(*) FROM updates WHERE user_id = 'jane'").await, 2);
+    assert_eq!(
+        database
+            .count("SELECT count(*) FROM updates WHERE user_id = 'jane'")
+            .await,
+        2
+    );
 }
 
 #[tokio::test]
@@ -73,7 +101,11 @@ async fn one_command_that_cannot_be_stored_does_not_hurt_its_batch() {
     let lane = database.block_lane().await;
     let sends = (0..9).map(|number| {
         let jane = jane.clone();
-        let text = if number == 4 { "poison".to_owned() } else { number.to_string() };
+        let text = if number == 4 {
+            "poison".to_owned()
+        } else {
+            number.to_string()
+        };
         tokio::spawn(async move { jane.post(json!({ "to": "john", "text": text })).await })
     });
     let sends: Vec<_> = sends.collect();

@@ -65,10 +65,18 @@ async fn who_is_up_to_date_is_told_so_from_memory_in_every_way_of_asking() {
 
     replica.user("jim").send("jane", "others go on").await;
     let later = newest.as_i64().unwrap() + 1;
-    let reply = until_known(&replica, &john, &format!("/messages?after={later}"), "pages").await;
+    let reply = until_known(
+        &replica,
+        &john,
+        &format!("/messages?after={later}"),
+        "pages",
+    )
+    .await;
     assert_eq!(reply.expect(200), nothing(&json!(later), &json!(later)));
     let ahead = format!("/messages?after={}", later + 1);
-    until_known(&replica, &john, &ahead, "pages").await.expect_problem(410, "cursor-ahead");
+    until_known(&replica, &john, &ahead, "pages")
+        .await
+        .expect_problem(410, "cursor-ahead");
 }
 
 #[tokio::test]
@@ -77,10 +85,15 @@ async fn a_change_is_listed_at_once_on_a_replica_that_knew_of_none() {
     let (jane, john) = (one.user("jane"), other.user("john"));
     let mut after = json!(0);
     for number in 0..50 {
-        until_known(&other, &john, &format!("/messages?after={after}"), "pages").await.expect(200);
+        until_known(&other, &john, &format!("/messages?after={after}"), "pages")
+            .await
+            .expect(200);
         let sent = jane.send("john", &number.to_string()).await;
         let page = john.sync(&format!("after={after}")).await;
-        assert_eq!(page["messages"], json!([{ "id": sent["id"], "timestamp": sent["timestamp"] }]));
+        assert_eq!(
+            page["messages"],
+            json!([{ "id": sent["id"], "timestamp": sent["timestamp"] }])
+        );
         after = page["next"].clone();
     }
 }
@@ -94,13 +107,25 @@ async fn a_message_is_known_until_it_changes_on_whatever_replica() {
     for number in 0..20 {
         let known = until_known(&other, &john, &path, "messages").await;
         assert_eq!(known.expect(200), message);
-        assert_eq!(known.header("etag"), format!("\"{}\"", message["timestamp"]));
+        assert_eq!(
+            known.header("etag"),
+            format!("\"{}\"", message["timestamp"])
+        );
         let text = json!({ "text": number.to_string() });
-        message = jane.patch(&message["id"], &message["timestamp"], text).await.expect(200);
+        message = jane
+            .patch(&message["id"], &message["timestamp"], text)
+            .await
+            .expect(200);
         assert_eq!(john.get(&path).await.expect(200), message);
     }
-    other.user("jim").get(&path).await.expect_problem(404, "not-found");
-    jane.delete(&message["id"], &message["timestamp"]).await.expect(200);
+    other
+        .user("jim")
+        .get(&path)
+        .await
+        .expect_problem(404, "not-found");
+    jane.delete(&message["id"], &message["timestamp"])
+        .await
+        .expect(200);
     assert_eq!(john.get(&path).await.expect(200)["deleted"], true);
 }
 
@@ -113,11 +138,24 @@ async fn a_message_of_a_chat_is_known_to_its_members_alone_and_while_they_are() 
     let path = format!("/messages/{}", message["id"]);
     let membership = format!("/chats/{chat}/members/john");
     for _ in 0..10 {
-        assert_eq!(until_known(&other, &john, &path, "messages").await.expect(200), message);
-        other.user("jim").get(&path).await.expect_problem(404, "not-found");
-        jane.call(Method::DELETE, &membership, Value::Null).await.expect(204);
+        assert_eq!(
+            until_known(&other, &john, &path, "messages")
+                .await
+                .expect(200),
+            message
+        );
+        other
+            .user("jim")
+            .get(&path)
+            .await
+            .expect_problem(404, "not-found");
+        jane.call(Method::DELETE, &membership, Value::Null)
+            .await
+            .expect(204);
         john.get(&path).await.expect_problem(404, "not-found");
-        jane.call(Method::PUT, &membership, Value::Null).await.expect(201);
+        jane.call(Method::PUT, &membership, Value::Null)
+            .await
+            .expect(201);
         assert_eq!(john.get(&path).await.expect(200), message);
     }
 }
@@ -129,14 +167,24 @@ async fn a_replica_that_hears_nothing_reads_everything() {
     let message = jane.send("john", "hi").await;
     let path = format!("/messages/{}", message["id"]);
     for round in 0..3 {
-        let after = until_known(&replica, &john, "/messages?after=latest", "pages").await.expect(200);
-        until_known(&replica, &john, &path, "messages").await.expect(200);
+        let after = until_known(&replica, &john, "/messages?after=latest", "pages")
+            .await
+            .expect(200);
+        until_known(&replica, &john, &path, "messages")
+            .await
+            .expect(200);
         deafen(&database).await;
         let current = john.get(&path).await.expect(200);
         let text = json!({ "text": round.to_string() });
-        let edited = jane.patch(&current["id"], &current["timestamp"], text).await.expect(200);
+        let edited = jane
+            .patch(&current["id"], &current["timestamp"], text)
+            .await
+            .expect(200);
         let page = john.sync(&format!("after={}", after["next"])).await;
-        assert_eq!(page["messages"], json!([{ "id": edited["id"], "timestamp": edited["timestamp"] }]));
+        assert_eq!(
+            page["messages"],
+            json!([{ "id": edited["id"], "timestamp": edited["timestamp"] }])
+        );
         assert_eq!(john.get(&path).await.expect(200), edited);
     }
 }
@@ -153,19 +201,35 @@ async fn what_was_known_is_known_again_after_every_disturbance() {
              WHERE datname = current_database() AND application_name = 'messages {name}'"
         )
     };
-    let disturbances = [cut("listener"), cut("reader"), "SELECT pg_notify('updates', '1 *')".to_owned()];
+    let disturbances = [
+        cut("listener"),
+        cut("reader"),
+        "SELECT pg_notify('updates', '1 *')".to_owned(),
+    ];
     for disturbance in disturbances {
-        until_known(&replica, &john, "/messages?after=latest", "pages").await.expect(200);
+        until_known(&replica, &john, "/messages?after=latest", "pages")
+            .await
+            .expect(200);
         let eras = async || replica.metric("messages_wakeups_total", "everybody").await;
         let before = eras().await;
         database.execute(&disturbance).await;
         if !disturbance.contains("reader") {
-            eventually("it was heard", async || (eras().await > before).then_some(())).await;
+            eventually("it was heard", async || {
+                (eras().await > before).then_some(())
+            })
+            .await;
         }
         // No commit tells it how far the timeline has come; it has it announced.
-        let page = until_known(&replica, &john, "/messages?after=latest", "pages").await.expect(200);
+        let page = until_known(&replica, &john, "/messages?after=latest", "pages")
+            .await
+            .expect(200);
         assert_eq!(page["latest"], message["timestamp"]);
-        assert_eq!(until_known(&replica, &john, &path, "messages").await.expect(200), message);
+        assert_eq!(
+            until_known(&replica, &john, &path, "messages")
+                .await
+                .expect(200),
+            message
+        );
     }
 }
 
@@ -173,9 +237,14 @@ async fn what_was_known_is_known_again_after_every_disturbance() {
 async fn heard_until(listener: &mut PgListener, last: i64) -> BTreeSet<WakeKey> {
     let mut concerned = BTreeSet::new();
     loop {
-        let heard = timeout(PATIENCE, listener.recv()).await.expect("a commit notifies").unwrap();
+        let heard = timeout(PATIENCE, listener.recv())
+            .await
+            .expect("a commit notifies")
+            .unwrap();
         let wakeup = Wakeup::parse(heard.payload());
-        let Who::Users(keys) = wakeup.who else { panic!("a commit names whom it concerns") };
+        let Who::Users(keys) = wakeup.who else {
+            panic!("a commit names whom it concerns")
+        };
         concerned.extend(keys);
         if !wakeup.goes_on && wakeup.stretch.unwrap().last.0 == last {
             return concerned;
@@ -194,8 +263,11 @@ async fn every_commit_names_everybody_whom_it_concerns() {
         let last = database.count("SELECT last_value FROM timeline").await;
         let mut connection = database.connect().await;
         let rows = "SELECT DISTINCT application_id, user_id FROM updates WHERE timestamp > $1";
-        let told: Vec<(i64, String)> =
-            sqlx::query_as(rows).bind(known).fetch_all(&mut connection).await.unwrap();
+        let told: Vec<(i64, String)> = sqlx::query_as(rows)
+            .bind(known)
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
         let key = |(application, user): (i64, String)| {
             WakeKey::of(ApplicationId(application), &UserId::trusted(&user))
         };
@@ -208,11 +280,19 @@ async fn every_commit_names_everybody_whom_it_concerns() {
     let sent = jane.send("john", "hi").await;
     check().await;
     let edit = json!({ "text": "hello" });
-    let edited = jane.patch(&sent["id"], &sent["timestamp"], edit).await.expect(200);
+    let edited = jane
+        .patch(&sent["id"], &sent["timestamp"], edit)
+        .await
+        .expect(200);
     check().await;
-    let read = john.patch(&sent["id"], &edited["timestamp"], json!({ "read": true })).await.expect(200);
+    let read = john
+        .patch(&sent["id"], &edited["timestamp"], json!({ "read": true }))
+        .await
+        .expect(200);
     check().await;
-    john.delete(&sent["id"], &read["timestamp"]).await.expect(200);
+    john.delete(&sent["id"], &read["timestamp"])
+        .await
+        .expect(200);
     check().await;
     let members: Vec<_> = (0..1000).map(|number| format!("member-{number}")).collect();
     let members: Vec<_> = members.iter().map(String::as_str).collect();
@@ -221,13 +301,19 @@ async fn every_commit_names_everybody_whom_it_concerns() {
     jane.post_into(chat, "hi").await;
     check().await;
     let membership = format!("/chats/{chat}/members/member-7");
-    jane.call(Method::DELETE, &membership, Value::Null).await.expect(204);
+    jane.call(Method::DELETE, &membership, Value::Null)
+        .await
+        .expect(204);
     check().await;
-    jane.call(Method::PUT, &membership, Value::Null).await.expect(201);
+    jane.call(Method::PUT, &membership, Value::Null)
+        .await
+        .expect(201);
     check().await;
     let timestamp = jane.get(&format!("/chats/{chat}")).await.expect(200)["timestamp"].clone();
     let renaming = jane.request(Method::PATCH, &format!("/chats/{chat}"));
-    let renaming = renaming.header("If-Match", timestamp.to_string()).json(&json!({ "name": "crew" }));
+    let renaming = renaming
+        .header("If-Match", timestamp.to_string())
+        .json(&json!({ "name": "crew" }));
     Reply::of(renaming).await.expect(200);
     check().await;
 }

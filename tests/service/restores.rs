@@ -16,7 +16,9 @@ impl Restorable {
     async fn of(database: Database) -> Self {
         let name = name(&database);
         let backup = format!("{name}_backup");
-        server().execute(&format!("CREATE DATABASE {backup} TEMPLATE {name}")).await;
+        server()
+            .execute(&format!("CREATE DATABASE {backup} TEMPLATE {name}"))
+            .await;
         Self { database, backup }
     }
 
@@ -25,9 +27,15 @@ impl Restorable {
     async fn restore(&self) {
         let (name, backup, server) = (name(&self.database), &self.backup, server());
         advance_timeline(&self.database.url.replace(&name, backup));
-        server.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
-        server.execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
-        server.execute(&format!("ALTER DATABASE {backup} RENAME TO {name}")).await;
+        server
+            .execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+            .await;
+        server
+            .execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+            .await;
+        server
+            .execute(&format!("ALTER DATABASE {backup} RENAME TO {name}"))
+            .await;
     }
 }
 
@@ -41,12 +49,19 @@ fn server() -> Database {
 
 async fn create_application(replica: &Replica, name: &str) -> Value {
     let body = json!({ "name": name });
-    replica.administrator().call(Method::POST, "/applications", body).await.expect(201)
+    replica
+        .administrator()
+        .call(Method::POST, "/applications", body)
+        .await
+        .expect(201)
 }
 
 fn advance_timeline(database_url: &str) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_messages"));
-    let status = command.args(["timeline", "advance"]).env("DATABASE_URL", database_url).status();
+    let status = command
+        .args(["timeline", "advance"])
+        .env("DATABASE_URL", database_url)
+        .status();
     assert!(status.unwrap().success());
 }
 
@@ -61,31 +76,54 @@ async fn nothing_of_a_lost_application_is_ever_good_for_another_one() {
     let restorable = Restorable::of(database).await;
     let database = &restorable.database;
     let replica = Replica::start(database, administered()).await;
-    let lost = create_application(&replica, "lost").await["id"].as_i64().unwrap();
-    let jane_of_lost = replica.with_token(&token(lost, "jane", std::time::Duration::from_secs(3600)));
+    let lost = create_application(&replica, "lost").await["id"]
+        .as_i64()
+        .unwrap();
+    let jane_of_lost =
+        replica.with_token(&token(lost, "jane", std::time::Duration::from_secs(3600)));
     jane_of_lost.send("jane", "to myself").await;
     let mut stream = jane_of_lost.stream("").await;
     let lost_chat = replica.user("jane").chat("Lost", &["john"]).await;
 
     restorable.restore().await;
-    eventually("tokens of an application that does not exist are not good any more", async || {
-        let reply = jane_of_lost.post(json!({ "to": "jane", "text": "lost" })).await;
-        (reply.status == 401).then_some(())
-    })
+    eventually(
+        "tokens of an application that does not exist are not good any more",
+        async || {
+            let reply = jane_of_lost
+                .post(json!({ "to": "jane", "text": "lost" }))
+                .await;
+            (reply.status == 401).then_some(())
+        },
+    )
     .await;
     while let Some(block) = stream.block().await {
         assert_ne!(block.event, "reset", "it ends with the application");
     }
-    let other = create_application(&replica, "another").await["id"].as_i64().unwrap();
+    let other = create_application(&replica, "another").await["id"]
+        .as_i64()
+        .unwrap();
     assert_ne!(other, lost);
     let jane_of_other = replica.user_of(other, "jane");
-    jane_of_other.send("jane", "a secret of the other application").await;
-    for path in ["/messages", "/messages/search?q=secret", "/users/jane/messages"] {
-        jane_of_lost.get(path).await.expect_problem(401, "unauthorized");
+    jane_of_other
+        .send("jane", "a secret of the other application")
+        .await;
+    for path in [
+        "/messages",
+        "/messages/search?q=secret",
+        "/users/jane/messages",
+    ] {
+        jane_of_lost
+            .get(path)
+            .await
+            .expect_problem(401, "unauthorized");
     }
     assert!(replica.user("jane").chat("New", &["john"]).await > lost_chat);
     assert_eq!(
-        database.count(&format!("SELECT count(*) FROM messages WHERE application_id = {lost}")).await,
+        database
+            .count(&format!(
+                "SELECT count(*) FROM messages WHERE application_id = {lost}"
+            ))
+            .await,
         0
     );
 }
@@ -96,7 +134,11 @@ async fn ids_of_applications_that_are_made_together_differ() {
     let replica = Replica::start(&database, administered()).await;
     let mut ids = Vec::new();
     for count in 0..20 {
-        ids.push(create_application(&replica, &count.to_string()).await["id"].as_i64().unwrap());
+        ids.push(
+            create_application(&replica, &count.to_string()).await["id"]
+                .as_i64()
+                .unwrap(),
+        );
     }
     assert!(ids.is_sorted_by(|one, other| one < other), "{ids:?}");
     assert!(

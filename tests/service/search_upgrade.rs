@@ -12,8 +12,15 @@ const RENEWAL: i64 = 8;
 /// that stands alone for a character of Thai, and so for the end of a word.
 async fn database_of_the_version_before() -> Database {
     let database = Database::fresh().await;
-    let earlier = MIGRATIONS.iter().filter(|migration| migration.version < RENEWAL).cloned().collect();
-    Migrator::with_migrations(earlier).run(&mut database.connect().await).await.unwrap();
+    let earlier = MIGRATIONS
+        .iter()
+        .filter(|migration| migration.version < RENEWAL)
+        .cloned()
+        .collect();
+    Migrator::with_migrations(earlier)
+        .run(&mut database.connect().await)
+        .await
+        .unwrap();
     database
         .execute(
             "INSERT INTO messages
@@ -34,9 +41,13 @@ async fn database_of_the_version_before() -> Database {
 }
 
 async fn ids(user: &Client, q: &str) -> Vec<i64> {
-    let page = user.get(&format!("/messages/search?q={q}")).await.expect(200);
+    let page = user
+        .get(&format!("/messages/search?q={q}"))
+        .await
+        .expect(200);
     let hits = page["hits"].as_array().unwrap().iter();
-    hits.map(|hit| hit["message"]["id"].as_i64().unwrap()).collect()
+    hits.map(|hit| hit["message"]["id"].as_i64().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -49,9 +60,14 @@ async fn an_index_of_the_version_before_hides_nothing_and_is_built_anew() {
         assert_eq!(ids(&john, "istanbul").await, [2]);
         database.until_indexed().await;
     }
-    assert_eq!(database.count("SELECT count(*) FROM search_entries").await, 2);
     assert_eq!(
-        database.count("SELECT count(*) FROM search_entries WHERE terms @@ 'stanbul'").await,
+        database.count("SELECT count(*) FROM search_entries").await,
+        2
+    );
+    assert_eq!(
+        database
+            .count("SELECT count(*) FROM search_entries WHERE terms @@ 'stanbul'")
+            .await,
         0,
         "the old terms are gone"
     );
@@ -67,7 +83,9 @@ async fn an_indexer_of_the_version_before_writes_nothing_any_more() {
                  VALUES (1, 1, 'una man ana')
                  ON CONFLICT (application_id, message_id) DO UPDATE SET terms = excluded.terms";
     for _ in ["pending", "indexed"] {
-        let written = sqlx::query(write).execute(&mut database.connect().await).await;
+        let written = sqlx::query(write)
+            .execute(&mut database.connect().await)
+            .await;
         assert!(written.is_err(), "{written:?}");
         database.until_indexed().await;
     }

@@ -11,7 +11,9 @@ use crate::support::{Client, Database, Replica, Settings, administered, eventual
 /// The hits of a page.
 async fn search(user: &Client, place: &str, q: &str, more: &str) -> Value {
     let q: String = url_encoded(q);
-    user.get(&format!("{place}/search?q={q}{more}")).await.expect(200)
+    user.get(&format!("{place}/search?q={q}{more}"))
+        .await
+        .expect(200)
 }
 
 /// The texts of the caller's messages that match, the newest first.
@@ -21,7 +23,8 @@ async fn texts(user: &Client, q: &str) -> Vec<String> {
 
 fn texts_of(page: &Value) -> Vec<String> {
     let hits = page["hits"].as_array().unwrap().iter();
-    hits.map(|hit| hit["message"]["text"].as_str().unwrap().to_owned()).collect()
+    hits.map(|hit| hit["message"]["text"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn url_encoded(text: &str) -> String {
@@ -77,7 +80,10 @@ async fn words_beginnings_phrases_and_parts_are_found_in_the_index_and_before_it
     expect_all(&jane).await;
     drop(indexer);
     database.until_indexed().await;
-    assert_eq!(database.count("SELECT count(*) FROM search_entries").await, TEXTS.len() as i64);
+    assert_eq!(
+        database.count("SELECT count(*) FROM search_entries").await,
+        TEXTS.len() as i64
+    );
     expect_all(&jane).await;
 }
 
@@ -92,7 +98,9 @@ async fn expect_all(jane: &Client) {
 async fn matches_are_marked_and_everything_else_is_escaped() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
-    let sent = jane.send("john", "<img src=x onerror=alert(1)> & \"world\"").await;
+    let sent = jane
+        .send("john", "<img src=x onerror=alert(1)> & \"world\"")
+        .await;
     let page = search(&jane, "/messages", "IMG wor", "").await;
     assert_eq!(page["hits"].as_array().unwrap().len(), 1);
     assert_eq!(page["hits"][0]["message"], sent);
@@ -109,15 +117,19 @@ async fn edited_messages_are_found_by_their_present_text_and_deleted_ones_never(
     let jane = replica.user("jane");
     for is_indexed in [true, false] {
         let sent = jane.send("john", "apples").await;
-        let read =
-            replica.user("john").patch(&sent["id"], &sent["timestamp"], json!({"read": true})).await;
+        let read = replica
+            .user("john")
+            .patch(&sent["id"], &sent["timestamp"], json!({"read": true}))
+            .await;
         let sent = read.expect(200);
         if is_indexed {
             database.until_indexed().await;
         }
         let indexer = database.block_indexer().await;
-        let edited =
-            jane.patch(&sent["id"], &sent["timestamp"], json!({"text": "pears"})).await.expect(200);
+        let edited = jane
+            .patch(&sent["id"], &sent["timestamp"], json!({"text": "pears"}))
+            .await
+            .expect(200);
         assert_eq!(texts(&jane, "apples").await, [""; 0]);
         assert_eq!(texts(&jane, "pears").await, ["pears"]);
         drop(indexer);
@@ -126,18 +138,28 @@ async fn edited_messages_are_found_by_their_present_text_and_deleted_ones_never(
             assert_eq!(texts(&jane, "apples").await, [""; 0]);
             assert_eq!(texts(&jane, "pears").await, ["pears"]);
         }
-        jane.delete(&edited["id"], &edited["timestamp"]).await.expect(200);
+        jane.delete(&edited["id"], &edited["timestamp"])
+            .await
+            .expect(200);
         assert_eq!(texts(&jane, "pears").await, [""; 0]);
     }
     database.until_indexed().await;
     let entries = "SELECT count(*) FROM search_entries";
-    assert_eq!(database.count(entries).await, 0, "nothing of a deleted text is left");
+    assert_eq!(
+        database.count(entries).await,
+        0,
+        "nothing of a deleted text is left"
+    );
 }
 
 #[tokio::test]
 async fn a_caller_finds_what_it_may_read_and_nothing_else() {
     let (database, replica) = service().await;
-    let (jane, john, jim) = (replica.user("jane"), replica.user("john"), replica.user("jim"));
+    let (jane, john, jim) = (
+        replica.user("jane"),
+        replica.user("john"),
+        replica.user("jim"),
+    );
     let chat = jane.chat("Team", &["john"]).await;
     let other = jim.chat("Others", &[]).await;
     jane.send("john", "word to john").await;
@@ -149,9 +171,18 @@ async fn a_caller_finds_what_it_may_read_and_nothing_else() {
         if is_indexed {
             database.until_indexed().await;
         }
-        assert_eq!(texts(&jane, "word").await, ["word in chat", "word to myself", "word to john"]);
-        assert_eq!(texts(&john, "word").await, ["word in chat", "word from jim", "word to john"]);
-        assert_eq!(texts(&jim, "word").await, ["word elsewhere", "word from jim"]);
+        assert_eq!(
+            texts(&jane, "word").await,
+            ["word in chat", "word to myself", "word to john"]
+        );
+        assert_eq!(
+            texts(&john, "word").await,
+            ["word in chat", "word from jim", "word to john"]
+        );
+        assert_eq!(
+            texts(&jim, "word").await,
+            ["word elsewhere", "word from jim"]
+        );
         let with = |more: &'static str| search(&jane, "/messages", "word", more);
         assert_eq!(texts_of(&with("&with=john").await), ["word to john"]);
         assert_eq!(texts_of(&with("&with=jane").await), ["word to myself"]);
@@ -159,15 +190,27 @@ async fn a_caller_finds_what_it_may_read_and_nothing_else() {
         assert_eq!(texts_of(&with("&chat=1").await), ["word in chat"]);
         let in_chat = search(&jane, &format!("/chats/{chat}/messages"), "word", "").await;
         assert_eq!(texts_of(&in_chat), ["word in chat"]);
-        jim.get("/chats/1/messages/search?q=word").await.expect_problem(404, "not-found");
-        jim.get("/messages/search?q=word&chat=1").await.expect_problem(404, "not-found");
+        jim.get("/chats/1/messages/search?q=word")
+            .await
+            .expect_problem(404, "not-found");
+        jim.get("/messages/search?q=word&chat=1")
+            .await
+            .expect_problem(404, "not-found");
     }
     // Who leaves a chat finds nothing of it any more, and who joins finds all of it.
     let members = format!("/chats/{chat}/members");
-    john.ask(Method::DELETE, &format!("{members}/john"), None).await.expect(204);
+    john.ask(Method::DELETE, &format!("{members}/john"), None)
+        .await
+        .expect(204);
     jane.ask(Method::PUT, &format!("{members}/jim"), None).await;
-    assert_eq!(texts(&john, "word").await, ["word from jim", "word to john"]);
-    assert_eq!(texts(&jim, "word").await, ["word elsewhere", "word in chat", "word from jim"]);
+    assert_eq!(
+        texts(&john, "word").await,
+        ["word from jim", "word to john"]
+    );
+    assert_eq!(
+        texts(&jim, "word").await,
+        ["word elsewhere", "word in chat", "word from jim"]
+    );
 }
 
 #[tokio::test]
@@ -176,7 +219,15 @@ async fn a_user_whose_id_looks_like_a_term_of_the_index_finds_only_its_own() {
     let jane = replica.user("jane");
     jane.send("john", "secret").await;
     database.until_indexed().await;
-    for id in ["jane:a0", "jane:b0", "jane:c0", "a0:u1:jane", ":u1:jane", "1:jane", "u1:jane"] {
+    for id in [
+        "jane:a0",
+        "jane:b0",
+        "jane:c0",
+        "a0:u1:jane",
+        ":u1:jane",
+        "1:jane",
+        "u1:jane",
+    ] {
         let other = replica.user(id);
         assert_eq!(texts(&other, "secret").await, [""; 0], "{id}");
         assert_eq!(
@@ -212,15 +263,23 @@ async fn a_member_of_thousands_of_chats_searches_them_all() {
 async fn an_application_searches_chats_and_for_its_users() {
     let database = Database::fresh().await;
     let replica = Replica::start(&database, administered()).await;
-    let shop =
-        replica.administrator().call(Method::POST, "/applications", json!({"name": "shop"})).await;
+    let shop = replica
+        .administrator()
+        .call(Method::POST, "/applications", json!({"name": "shop"}))
+        .await;
     let shop = replica.with_token(shop.expect(201)["token"].as_str().unwrap());
     let jane = shop.acting_as("jane");
     let chat = shop.chat("Team", &["jane"]).await;
     shop.post_into(chat, "word of the shop").await;
     jane.send("john", "word of jane").await;
-    assert_eq!(shop.get("/messages/search?q=word").await.wrong_fields(), ["As-User"]);
-    assert_eq!(texts(&jane, "word").await, ["word of jane", "word of the shop"]);
+    assert_eq!(
+        shop.get("/messages/search?q=word").await.wrong_fields(),
+        ["As-User"]
+    );
+    assert_eq!(
+        texts(&jane, "word").await,
+        ["word of jane", "word of the shop"]
+    );
     let in_chat = search(&shop, &format!("/chats/{chat}/messages"), "word", "").await;
     assert_eq!(texts_of(&in_chat), ["word of the shop"]);
     assert_eq!(
@@ -243,7 +302,9 @@ async fn pages_lead_from_the_newest_to_the_oldest_whatever_lies_between() {
             jane.send("john", "hay").await;
         }
         database
-            .execute(&format!("SELECT setval('message_ids', last_value + {gap}) FROM message_ids"))
+            .execute(&format!(
+                "SELECT setval('message_ids', last_value + {gap}) FROM message_ids"
+            ))
             .await;
     }
     sent.reverse();
@@ -257,8 +318,13 @@ async fn pages_lead_from_the_newest_to_the_oldest_whatever_lies_between() {
                 let page = search(&jane, "/messages", q, &more).await;
                 let hits = page["hits"].as_array().unwrap();
                 assert!(hits.len() <= limit && !hits.is_empty());
-                found.extend(hits.iter().map(|hit| hit["message"]["id"].as_i64().unwrap()));
-                let Some(next) = page["next"].as_i64() else { break };
+                found.extend(
+                    hits.iter()
+                        .map(|hit| hit["message"]["id"].as_i64().unwrap()),
+                );
+                let Some(next) = page["next"].as_i64() else {
+                    break;
+                };
                 more = format!("&limit={limit}&before={next}");
             }
             assert_eq!(found, sent, "{q} by {limit}");
@@ -275,7 +341,10 @@ async fn a_phrase_is_found_behind_hundreds_of_messages_that_only_have_its_words(
         let jane = jane.clone();
         async move { jane.send("john", &format!("beta {number} alpha")).await }
     });
-    futures_util::stream::iter(others).buffer_unordered(50).count().await;
+    futures_util::stream::iter(others)
+        .buffer_unordered(50)
+        .count()
+        .await;
     for _ in ["pending", "indexed"] {
         assert_eq!(texts(&jane, "\"alpha beta\"").await, ["alpha beta"]);
         database.until_indexed().await;
@@ -287,20 +356,42 @@ async fn bad_searches_are_told() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
     for query in ["", "?q=", "?q=%20%09"] {
-        assert_eq!(jane.get(&format!("/messages/search{query}")).await.wrong_fields(), ["q"]);
+        assert_eq!(
+            jane.get(&format!("/messages/search{query}"))
+                .await
+                .wrong_fields(),
+            ["q"]
+        );
     }
     let long = "x".repeat(201);
-    assert_eq!(jane.get(&format!("/messages/search?q={long}")).await.wrong_fields(), ["q"]);
+    assert_eq!(
+        jane.get(&format!("/messages/search?q={long}"))
+            .await
+            .wrong_fields(),
+        ["q"]
+    );
     assert_eq!(texts(&jane, &"日".repeat(200)).await, [""; 0]);
     for query in ["before=x", "before=-1", "limit=ten", "chat=x", "q=%FF"] {
-        jane.get(&format!("/messages/search?q=a&{query}")).await.expect_problem(400, "malformed");
+        jane.get(&format!("/messages/search?q=a&{query}"))
+            .await
+            .expect_problem(400, "malformed");
     }
-    for (query, field) in
-        [("limit=0", "limit"), ("limit=101", "limit"), ("with=a%20b", "with"), ("with=a&chat=1", "chat")]
-    {
-        assert_eq!(jane.get(&format!("/messages/search?q=a&{query}")).await.wrong_fields(), [field]);
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("with=a%20b", "with"),
+        ("with=a&chat=1", "chat"),
+    ] {
+        assert_eq!(
+            jane.get(&format!("/messages/search?q=a&{query}"))
+                .await
+                .wrong_fields(),
+            [field]
+        );
     }
-    jane.get("/messages/search?q=a&chat=9").await.expect_problem(404, "not-found");
+    jane.get("/messages/search?q=a&chat=9")
+        .await
+        .expect_problem(404, "not-found");
 }
 
 /// Queries of every kind, the same ones in every run.
@@ -315,7 +406,9 @@ fn queries(count: usize) -> Vec<String> {
         "[a-z' \"]{200}",
     ];
     let mut runner = TestRunner::deterministic();
-    (0..count).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
+    (0..count)
+        .map(|_| strategy.new_tree(&mut runner).unwrap().current())
+        .collect()
 }
 
 #[tokio::test]
@@ -323,7 +416,16 @@ async fn whatever_is_typed_finds_exactly_what_matches() {
     let (database, replica) = service().await;
     let jane = replica.user("jane");
     let indexer = database.block_indexer().await;
-    let short = ["a b", "ab cd", "b'a", "日本a", "本 語", "c\"d\" a", "it's a b%_c", "日本語"];
+    let short = [
+        "a b",
+        "ab cd",
+        "b'a",
+        "日本a",
+        "本 語",
+        "c\"d\" a",
+        "it's a b%_c",
+        "日本語",
+    ];
     let mut sent: Vec<&str> = TEXTS.into_iter().chain(short).collect();
     for text in &sent {
         jane.send("john", text).await;
@@ -332,9 +434,14 @@ async fn whatever_is_typed_finds_exactly_what_matches() {
     let mut indexer = Some(indexer);
     for _ in ["pending", "indexed"] {
         for q in queries(300) {
-            let Ok(query) = Query::parse(&q) else { continue };
-            let expected: Vec<_> =
-                sent.iter().copied().filter(|text| query.find_in(text).is_some()).collect();
+            let Ok(query) = Query::parse(&q) else {
+                continue;
+            };
+            let expected: Vec<_> = sent
+                .iter()
+                .copied()
+                .filter(|text| query.find_in(text).is_some())
+                .collect();
             assert_eq!(texts(&jane, &q).await, expected, "{q:?}");
         }
         drop(indexer.take());
@@ -354,12 +461,19 @@ async fn a_message_is_found_from_its_answer_on_whoever_indexes_and_whatever_dies
         let (jane, john) = (survivor.user("jane"), survivor.user("john"));
         tokio::spawn(async move {
             for number in 0..40 {
-                let (first, second) =
-                    (format!("first{writer}x{number}x"), format!("second{writer}x{number}x"));
+                let (first, second) = (
+                    format!("first{writer}x{number}x"),
+                    format!("second{writer}x{number}x"),
+                );
                 let sent = jane.send("john", &first).await;
-                assert_eq!(texts(&john, &first).await, [first.as_str()], "found at once");
-                let edited =
-                    jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": second })).await;
+                assert_eq!(
+                    texts(&john, &first).await,
+                    [first.as_str()],
+                    "found at once"
+                );
+                let edited = jane
+                    .patch(&sent["id"], &sent["timestamp"], json!({ "text": second }))
+                    .await;
                 let edited = edited.expect(200);
                 assert_eq!(texts(&john, &first).await, [""; 0], "its past is not found");
                 assert_eq!(
@@ -368,7 +482,9 @@ async fn a_message_is_found_from_its_answer_on_whoever_indexes_and_whatever_dies
                     "its present is found at once"
                 );
                 if number % 2 == 0 {
-                    jane.delete(&edited["id"], &edited["timestamp"]).await.expect(200);
+                    jane.delete(&edited["id"], &edited["timestamp"])
+                        .await
+                        .expect(200);
                     assert_eq!(texts(&john, &second).await, [""; 0], "a deleted one is not");
                 }
             }
@@ -393,9 +509,16 @@ async fn a_message_is_found_from_its_answer_on_whoever_indexes_and_whatever_dies
 
 async fn rebuild(database: &Database) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_messages"));
-    command.args(["search", "rebuild"]).env_clear().env("DATABASE_URL", &database.url);
+    command
+        .args(["search", "rebuild"])
+        .env_clear()
+        .env("DATABASE_URL", &database.url);
     let output = command.output().await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[tokio::test]
@@ -422,7 +545,10 @@ async fn a_search_that_takes_too_long_says_so() {
     jane.send("john", "hello").await;
     let mut lock = database.connect().await;
     sqlx::query("BEGIN").execute(&mut lock).await.unwrap();
-    sqlx::query("LOCK TABLE search_entries IN ACCESS EXCLUSIVE MODE").execute(&mut lock).await.unwrap();
+    sqlx::query("LOCK TABLE search_entries IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut lock)
+        .await
+        .unwrap();
     let reply = jane.get("/messages/search?q=hello").await;
     reply.expect_problem(503, "search-overdue");
     assert!(reply.headers.contains_key("retry-after"));

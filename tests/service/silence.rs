@@ -34,17 +34,57 @@ struct Clients {
 }
 
 const KINDS: [Kind; 11] = [
-    ("send", |clients| clients.jane.posting(json!({ "to": "john", "text": "hello" })), 201),
-    ("sync", |clients| get(&clients.jane, "/messages?after=latest"), 200),
-    ("sync with data", |clients| get(&clients.jane, "/messages?include=message&limit=10"), 200),
+    (
+        "send",
+        |clients| {
+            clients
+                .jane
+                .posting(json!({ "to": "john", "text": "hello" }))
+        },
+        201,
+    ),
+    (
+        "sync",
+        |clients| get(&clients.jane, "/messages?after=latest"),
+        200,
+    ),
+    (
+        "sync with data",
+        |clients| get(&clients.jane, "/messages?include=message&limit=10"),
+        200,
+    ),
     ("message", |clients| get(&clients.jane, "/messages/1"), 200),
-    ("history", |clients| get(&clients.jane, "/users/john/messages?limit=5"), 200),
+    (
+        "history",
+        |clients| get(&clients.jane, "/users/john/messages?limit=5"),
+        200,
+    ),
     ("chats", |clients| get(&clients.jane, "/chats"), 200),
-    ("chat history", |clients| get(&clients.jane, "/chats/1/messages"), 200),
-    ("search", |clients| get(&clients.jane, "/messages/search?q=hello&limit=1"), 200),
-    ("application", |clients| get(&clients.application, "/applications/self"), 200),
-    ("administrator", |clients| get(&clients.administrator, "/applications"), 200),
-    ("readiness", |clients| get(&clients.nobody, "/health/ready"), 200),
+    (
+        "chat history",
+        |clients| get(&clients.jane, "/chats/1/messages"),
+        200,
+    ),
+    (
+        "search",
+        |clients| get(&clients.jane, "/messages/search?q=hello&limit=1"),
+        200,
+    ),
+    (
+        "application",
+        |clients| get(&clients.application, "/applications/self"),
+        200,
+    ),
+    (
+        "administrator",
+        |clients| get(&clients.administrator, "/applications"),
+        200,
+    ),
+    (
+        "readiness",
+        |clients| get(&clients.nobody, "/health/ready"),
+        200,
+    ),
 ];
 
 fn get(client: &Client, path: &str) -> reqwest::RequestBuilder {
@@ -70,7 +110,11 @@ async fn every_kind_of_call_is_good_again_soon_after_the_database_fell_silent() 
     let (mut callers, began) = (tokio::task::JoinSet::new(), Instant::now());
     for (kind, seen) in KINDS.iter().zip(&seen) {
         for _ in 0..CALLERS {
-            callers.spawn(call_again_and_again(*kind, clients.clone(), Arc::clone(seen)));
+            callers.spawn(call_again_and_again(
+                *kind,
+                clients.clone(),
+                Arc::clone(seen),
+            ));
         }
     }
     for seen in &seen {
@@ -87,11 +131,19 @@ async fn every_kind_of_call_is_good_again_soon_after_the_database_fell_silent() 
         // More than may still have been on its way.
         until_succeeded(seen, CALLERS).await;
         let taken = since.elapsed();
-        assert!(taken < RECOVERY_TIME_MAX + usual, "{} took {taken:?}, {usual:?} before", kind.0);
+        assert!(
+            taken < RECOVERY_TIME_MAX + usual,
+            "{} took {taken:?}, {usual:?} before",
+            kind.0
+        );
     }
     callers.shutdown().await;
     eventually("no connection is in use", async || {
-        (replica.metric("messages_database_connections_in_use", "").await <= 1.0).then_some(())
+        (replica
+            .metric("messages_database_connections_in_use", "")
+            .await
+            <= 1.0)
+            .then_some(())
     })
     .await;
 }
@@ -100,12 +152,20 @@ async fn every_kind_of_call_is_good_again_soon_after_the_database_fell_silent() 
 /// machine was too slow for them.
 async fn fill_pool(replica: &Replica, database: &Database) -> bool {
     let mut locked = database.connect().await;
-    locked.execute("BEGIN; LOCK TABLE applications").await.unwrap();
-    let read = |administrator: Client| async move { administrator.get("/applications").await.status };
-    let waiting: Vec<_> = (0..8).map(|_| tokio::spawn(read(replica.administrator()))).collect();
+    locked
+        .execute("BEGIN; LOCK TABLE applications")
+        .await
+        .unwrap();
+    let read =
+        |administrator: Client| async move { administrator.get("/applications").await.status };
+    let waiting: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(read(replica.administrator())))
+        .collect();
     let in_use = "pool=\"reads\"";
     eventually("the reads wait, or have", async || {
-        let connections = replica.metric("messages_database_connections_in_use", in_use).await;
+        let connections = replica
+            .metric("messages_database_connections_in_use", in_use)
+            .await;
         (connections == 8.0 || waiting.iter().all(|read| read.is_finished())).then_some(())
     })
     .await;
@@ -141,7 +201,10 @@ async fn a_start_ends_that_waits_for_a_server_which_is_not_at_work_any_more() {
     drop(Replica::start(&database, Settings::default()).await);
     let wire = Wire::to(&database.url).await;
     let mut locked = database.connect().await;
-    locked.execute("BEGIN; LOCK TABLE _sqlx_migrations").await.unwrap();
+    locked
+        .execute("BEGIN; LOCK TABLE _sqlx_migrations")
+        .await
+        .unwrap();
     let url = wire.url(&database.url);
     let starting = tokio::spawn(async move { Replica::started_in_vain(&url).await });
     eventually("the migration waits", async || {
@@ -156,7 +219,11 @@ async fn a_start_ends_that_waits_for_a_server_which_is_not_at_work_any_more() {
     assert!(starting.await.unwrap().contains("not at work any more"));
     // The server has found out as well, and has freed the lock of migrations.
     wire.lead_to(&database.url);
-    Replica::start(&database, Settings::default()).await.user("jane").send("john", "hello").await;
+    Replica::start(&database, Settings::default())
+        .await
+        .user("jane")
+        .send("john", "hello")
+        .await;
 }
 
 async fn clients(replica: &Replica) -> Clients {
@@ -166,16 +233,29 @@ async fn clients(replica: &Replica) -> Clients {
     jane.post_into(chat, "hello, everybody").await;
     let administrator = replica.administrator();
     let name = json!({ "name": "shop" });
-    let created = administrator.call(reqwest::Method::POST, "/applications", name).await.expect(201);
+    let created = administrator
+        .call(reqwest::Method::POST, "/applications", name)
+        .await
+        .expect(201);
     let application = replica.with_token(created["token"].as_str().unwrap());
-    Clients { jane, application, administrator, nobody: replica.nobody() }
+    Clients {
+        jane,
+        application,
+        administrator,
+        nobody: replica.nobody(),
+    }
 }
 
 async fn call_again_and_again((name, request, status): Kind, clients: Clients, seen: Arc<Seen>) {
     loop {
         let is_silent = seen.silent.load(Ordering::SeqCst);
         let reply = Reply::of(request(clients.clone())).await;
-        assert!([status, 503].contains(&reply.status), "{name}: {} {}", reply.status, reply.text);
+        assert!(
+            [status, 503].contains(&reply.status),
+            "{name}: {} {}",
+            reply.status,
+            reply.text
+        );
         if reply.status == status && is_silent == seen.silent.load(Ordering::SeqCst) {
             seen.successes.fetch_add(1, Ordering::SeqCst);
         }
@@ -184,6 +264,8 @@ async fn call_again_and_again((name, request, status): Kind, clients: Clients, s
 }
 
 async fn until_succeeded(seen: &Seen, count: usize) {
-    eventually("calls succeed", async || (seen.successes.load(Ordering::SeqCst) >= count).then_some(()))
-        .await;
+    eventually("calls succeed", async || {
+        (seen.successes.load(Ordering::SeqCst) >= count).then_some(())
+    })
+    .await;
 }

@@ -37,7 +37,12 @@ async fn a_full_disk_is_told() {
         (status, &health["writes"], &health["database"]),
         (503, &json!("diskFull"), &json!("available"))
     );
-    assert!(replica.metric("messages_batch_failures_total", "disk_full").await > 0.0);
+    assert!(
+        replica
+            .metric("messages_batch_failures_total", "disk_full")
+            .await
+            > 0.0
+    );
     database.execute("DROP TRIGGER fail ON messages").await;
     jane.send("john", "there is room again").await;
     assert_eq!(readiness(&replica).await.0, 200);
@@ -47,7 +52,10 @@ async fn a_full_disk_is_told() {
 async fn a_limit_of_the_server_is_no_fault_of_the_request() {
     let (database, replica) = service().await;
     fail_inserts(&database, "54001").await;
-    let reply = replica.user("jane").post(json!({ "to": "john", "text": "hello" })).await;
+    let reply = replica
+        .user("jane")
+        .post(json!({ "to": "john", "text": "hello" }))
+        .await;
     reply.expect_problem(503, "database-unavailable");
     assert!(!reply.header("retry-after").is_empty());
 }
@@ -57,10 +65,13 @@ async fn changes_that_wait_for_a_lock_that_somebody_keeps_are_told() {
     let (database, replica) = service().await;
     let lane = database.block_lane().await;
     let jane = replica.user("jane");
-    let sending = tokio::spawn(async move { jane.post(json!({ "to": "john", "text": "hello" })).await });
+    let sending =
+        tokio::spawn(async move { jane.post(json!({ "to": "john", "text": "hello" })).await });
     eventually("it is told that nothing is committed", async || {
         let (status, health) = readiness(&replica).await;
-        let is_told = ["stalled", "failing"].map(Value::from).contains(&health["writes"]);
+        let is_told = ["stalled", "failing"]
+            .map(Value::from)
+            .contains(&health["writes"]);
         (status == 503 && is_told).then_some(())
     })
     .await;
@@ -91,7 +102,11 @@ async fn with_a_full_queue_of_notifications_changes_are_written_and_followed() {
     stream.update().await;
     database.execute(FULL_QUEUE).await;
     let name = database.url.rsplit('/').next().unwrap();
-    database.execute(&format!("ALTER DATABASE {name} SET search_path = public, pg_catalog")).await;
+    database
+        .execute(&format!(
+            "ALTER DATABASE {name} SET search_path = public, pg_catalog"
+        ))
+        .await;
     // What is connected has the old path.
     database
         .execute(
@@ -110,11 +125,21 @@ async fn with_a_full_queue_of_notifications_changes_are_written_and_followed() {
         sent.push(reply.expect(201)["timestamp"].clone());
     }
     for timestamp in &sent {
-        assert_eq!(&json!(stream.update().await.id.unwrap()), timestamp, "who follows misses nothing");
+        assert_eq!(
+            &json!(stream.update().await.id.unwrap()),
+            timestamp,
+            "who follows misses nothing"
+        );
     }
     let page = john.sync("").await;
     assert_eq!(page["total"], 6, "nothing was written twice");
-    assert!(replica.log().iter().any(|line| line.contains("notify nobody")), "the log says it");
+    assert!(
+        replica
+            .log()
+            .iter()
+            .any(|line| line.contains("notify nobody")),
+        "the log says it"
+    );
     database.execute("DROP FUNCTION public.pg_notify").await;
     jane.send("john", "afterwards").await;
     stream.update().await;
@@ -126,12 +151,18 @@ async fn no_batch_rewrites_a_row_that_the_next_one_rewrites_again() {
     let jane = replica.user("jane");
     let chat = jane.chat("Team", &["john"]).await;
     let mut snapshot = database.connect().await;
-    snapshot.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM messages").await.unwrap();
+    snapshot
+        .execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM messages")
+        .await
+        .unwrap();
     for count in 1..=50 {
         assert_eq!(jane.post_into(chat, "hello").await["number"], count);
         jane.send("john", "hello").await;
     }
-    assert_eq!(jane.get(&format!("/chats/{chat}")).await.expect(200)["messages"], 50);
+    assert_eq!(
+        jane.get(&format!("/chats/{chat}")).await.expect(200)["messages"],
+        50
+    );
     // The statistics of a connection are told some time after its last statement.
     eventually("all inserts are counted", async || {
         let sql = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'messages'";

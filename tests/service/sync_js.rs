@@ -28,7 +28,10 @@ async fn events_are_read_from_pieces_of_any_size() {
         { "event": "update", "id": "42", "data": "{\"text\":\n \"a: b\"}" },
         { "event": "current", "data": "{}" },
     ]]);
-    assert_eq!(told, expected, "the same in all pieces, and nothing of what is not complete");
+    assert_eq!(
+        told, expected,
+        "the same in all pieces, and nothing of what is not complete"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,6 +49,14 @@ async fn a_service_that_falls_silent_is_taken_for_lost_and_found_again() {
     jane.is_told("Up to date").await;
     jane.sees_that("written into the silence", "Sent").await;
     jane.sees_all(&["written into the silence"]).await;
-    let history = replica.user("john").get("/users/jane/messages").await.expect(200);
-    assert_eq!(history["messages"].as_array().unwrap().len(), 1, "sent once");
+    let history = replica
+        .user("john")
+        .get("/users/jane/messages")
+        .await
+        .expect(200);
+    assert_eq!(
+        history["messages"].as_array().unwrap().len(),
+        1,
+        "sent once"
+    );
 }

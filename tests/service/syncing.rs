@@ -6,7 +6,9 @@ use crate::support::{Database, Replica, Settings, service};
 
 fn timestamps(page: &Value) -> Vec<i64> {
     let entries = page["messages"].as_array().unwrap().iter();
-    entries.map(|entry| entry["timestamp"].as_i64().unwrap()).collect()
+    entries
+        .map(|entry| entry["timestamp"].as_i64().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -15,11 +17,18 @@ async fn pages_follow_each_other_until_the_client_has_caught_up() {
     let jane = replica.user("jane");
     let mut sent = Vec::new();
     for number in 0..5 {
-        sent.push(jane.send("john", &number.to_string()).await["timestamp"].as_i64().unwrap());
+        sent.push(
+            jane.send("john", &number.to_string()).await["timestamp"]
+                .as_i64()
+                .unwrap(),
+        );
     }
     let (mut after, mut seen) = (0, Vec::new());
     loop {
-        let page = replica.user("john").sync(&format!("after={after}&limit=2")).await;
+        let page = replica
+            .user("john")
+            .sync(&format!("after={after}&limit=2"))
+            .await;
         assert_eq!(page["total"], page["messages"].as_array().unwrap().len());
         assert_eq!(page["latest"], sent[4]);
         seen.extend(timestamps(&page));
@@ -30,7 +39,10 @@ async fn pages_follow_each_other_until_the_client_has_caught_up() {
     }
     assert_eq!(seen, sent);
     let page = jane.sync(&format!("after={after}")).await;
-    assert_eq!(page, json!({ "total": 0, "messages": [], "next": after, "latest": after }));
+    assert_eq!(
+        page,
+        json!({ "total": 0, "messages": [], "next": after, "latest": after })
+    );
 }
 
 #[tokio::test]
@@ -51,10 +63,18 @@ async fn every_change_is_listed_and_data_come_with_the_newest_entry() {
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     let first = jane.send("john", "one").await;
     let other = john.send("jane", "other").await;
-    let edited =
-        jane.patch(&first["id"], &first["timestamp"], json!({ "text": "two" })).await.expect(200);
-    let read = john.patch(&first["id"], &edited["timestamp"], json!({ "read": true })).await.expect(200);
-    let gone = john.delete(&other["id"], &other["timestamp"]).await.expect(200);
+    let edited = jane
+        .patch(&first["id"], &first["timestamp"], json!({ "text": "two" }))
+        .await
+        .expect(200);
+    let read = john
+        .patch(&first["id"], &edited["timestamp"], json!({ "read": true }))
+        .await
+        .expect(200);
+    let gone = john
+        .delete(&other["id"], &other["timestamp"])
+        .await
+        .expect(200);
     for user in [&jane, &john] {
         let page = user.sync("include=message").await;
         let expected = json!([
@@ -85,15 +105,34 @@ async fn a_page_with_data_ends_after_one_mebibyte_and_reads_on_from_there() {
     for _ in 1..20 {
         jane.send("john", &text).await;
     }
-    first = jane.patch(&first["id"], &first["timestamp"], json!({ "text": "short" })).await.expect(200);
+    first = jane
+        .patch(
+            &first["id"],
+            &first["timestamp"],
+            json!({ "text": "short" }),
+        )
+        .await
+        .expect(200);
     let page = jane.sync("include=message&limit=1000").await;
     assert_eq!(page["total"], 15, "the short text makes room for one more");
-    assert_eq!(page["messages"][0]["message"], first, "its newest entry is on a later page");
-    let rest = jane.sync(&format!("include=message&limit=1000&after={}", page["next"])).await;
+    assert_eq!(
+        page["messages"][0]["message"], first,
+        "its newest entry is on a later page"
+    );
+    let rest = jane
+        .sync(&format!(
+            "include=message&limit=1000&after={}",
+            page["next"]
+        ))
+        .await;
     assert_eq!(rest["total"], 6);
     assert_eq!(rest["messages"][5]["message"], first);
     assert_eq!(rest["next"], rest["latest"]);
-    assert_eq!(jane.sync("limit=1000").await["total"], 21, "ids alone are not limited by data");
+    assert_eq!(
+        jane.sync("limit=1000").await["total"],
+        21,
+        "ids alone are not limited by data"
+    );
 }
 
 #[tokio::test]
@@ -106,17 +145,25 @@ async fn a_client_may_begin_with_what_comes_from_now_on() {
     );
     let old = jane.send("john", "old").await;
     let page = john.sync("after=latest&include=message").await;
-    assert_eq!((&page["total"], &page["next"]), (&json!(0), &old["timestamp"]));
+    assert_eq!(
+        (&page["total"], &page["next"]),
+        (&json!(0), &old["timestamp"])
+    );
     let new = jane.send("john", "new").await;
     let page = john.sync(&format!("after={}", page["next"])).await;
-    assert_eq!(page["messages"], json!([{ "id": new["id"], "timestamp": new["timestamp"] }]));
+    assert_eq!(
+        page["messages"],
+        json!([{ "id": new["id"], "timestamp": new["timestamp"] }])
+    );
 }
 
 #[tokio::test]
 async fn a_cursor_beyond_the_timeline_is_never_an_empty_list() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
-    jane.get("/messages?after=1").await.expect_problem(410, "cursor-ahead");
+    jane.get("/messages?after=1")
+        .await
+        .expect_problem(410, "cursor-ahead");
     let sent = jane.send("john", "hi").await;
     let last = sent["timestamp"].as_i64().unwrap();
     for after in [last + 1, 9_007_199_254_740_991, i64::MAX] {
@@ -126,20 +173,37 @@ async fn a_cursor_beyond_the_timeline_is_never_an_empty_list() {
         }
     }
     let stranger = replica.user("jim").sync(&format!("after={last}")).await;
-    assert_eq!((&stranger["next"], &stranger["latest"]), (&json!(last), &json!(last)));
+    assert_eq!(
+        (&stranger["next"], &stranger["latest"]),
+        (&json!(last), &json!(last))
+    );
 }
 
 #[tokio::test]
 async fn parameters_are_checked_before_anything_is_read() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
-    for query in
-        ["after=-1", "after=1.5", "after=9223372036854775808", "after=x", "limit=x", "after=1&after=2"]
-    {
-        jane.get(&format!("/messages?{query}")).await.expect_problem(400, "malformed");
+    for query in [
+        "after=-1",
+        "after=1.5",
+        "after=9223372036854775808",
+        "after=x",
+        "limit=x",
+        "after=1&after=2",
+    ] {
+        jane.get(&format!("/messages?{query}"))
+            .await
+            .expect_problem(400, "malformed");
     }
-    for (query, field) in [("limit=0", "limit"), ("limit=1001", "limit"), ("include=all", "include")] {
-        assert_eq!(jane.get(&format!("/messages?{query}")).await.wrong_fields(), [field]);
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("include=all", "include"),
+    ] {
+        assert_eq!(
+            jane.get(&format!("/messages?{query}")).await.wrong_fields(),
+            [field]
+        );
     }
 }
 
@@ -147,13 +211,25 @@ async fn parameters_are_checked_before_anything_is_read() {
 async fn a_page_is_labelled_as_the_caller_asks() {
     let (_database, replica) = service().await;
     let get = |accept: &'static str| {
-        let request = replica.user("jane").request(reqwest::Method::GET, "/messages");
+        let request = replica
+            .user("jane")
+            .request(reqwest::Method::GET, "/messages");
         crate::support::Reply::of(request.header("Accept", accept))
     };
-    assert_eq!(get("*/*").await.header("content-type"), "application/vnd.messageUpdates.v1+json");
-    assert_eq!(get("application/json").await.header("content-type"), "application/json");
-    get("text/plain").await.expect_problem(406, "not-acceptable");
-    get("application/vnd.personalMessage.v1+json").await.expect_problem(406, "not-acceptable");
+    assert_eq!(
+        get("*/*").await.header("content-type"),
+        "application/vnd.messageUpdates.v1+json"
+    );
+    assert_eq!(
+        get("application/json").await.header("content-type"),
+        "application/json"
+    );
+    get("text/plain")
+        .await
+        .expect_problem(406, "not-acceptable");
+    get("application/vnd.personalMessage.v1+json")
+        .await
+        .expect_problem(406, "not-acceptable");
 }
 
 #[tokio::test]
@@ -187,7 +263,10 @@ async fn a_restored_database_shows_nothing_of_what_it_was_before() {
         )
         .await;
     let after = replica.user("ann").send("bob", "after").await;
-    assert_eq!((&after["id"], &after["timestamp"]), (&before["id"], &before["timestamp"]));
+    assert_eq!(
+        (&after["id"], &after["timestamp"]),
+        (&before["id"], &before["timestamp"])
+    );
     for _ in 0..4 {
         let page = replica.user("bob").sync("include=message").await;
         assert_eq!(page["messages"][0]["message"], after);

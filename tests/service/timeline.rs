@@ -10,7 +10,9 @@ use std::{
 
 use sqlx::Connection;
 
-use crate::support::{Acknowledged, Database, Follower, Load, Replica, Settings, Way, missed, service};
+use crate::support::{
+    Acknowledged, Database, Follower, Load, Replica, Settings, Way, missed, service,
+};
 
 const WRITERS: usize = 48;
 const FOLLOWERS: usize = 6;
@@ -36,7 +38,11 @@ async fn no_follower_misses_a_change_of_48_writers_over_two_replicas() {
     let (acknowledged, seen) = load.stop().await;
     for seen in seen {
         assert_eq!(missed(&acknowledged, &seen), Vec::<i64>::new());
-        assert_eq!(seen.len(), acknowledged.len(), "nothing is seen that was not acknowledged");
+        assert_eq!(
+            seen.len(),
+            acknowledged.len(),
+            "nothing is seen that was not acknowledged"
+        );
     }
 }
 
@@ -55,7 +61,10 @@ async fn the_checker_finds_what_writers_without_the_lock_lose() {
     let seen = &seen[0];
     assert!(!seen.is_empty(), "the follower follows");
     let missed = missed(&acknowledged, seen);
-    assert!(!missed.is_empty(), "the checker is blind: nothing is missed without the lock");
+    assert!(
+        !missed.is_empty(),
+        "the checker is blind: nothing is missed without the lock"
+    );
 }
 
 /// One change a transaction, as almost everybody writes it.
@@ -71,7 +80,10 @@ async fn write_without_the_lock(url: String, done: Arc<AtomicBool>, acknowledged
         .await
         .unwrap();
         // The rest of the transaction's work, which takes now less and now more.
-        sqlx::query("SELECT pg_sleep(random() * 0.005)").execute(&mut *transaction).await.unwrap();
+        sqlx::query("SELECT pg_sleep(random() * 0.005)")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
         transaction.commit().await.unwrap();
         acknowledged.add(timestamp);
     }

@@ -16,9 +16,18 @@ async fn what_waiting_does_not_mend_is_said_at_once() {
         changed(|_, host, database| format!("postgres://messages:wrong@{host}/{database}"));
     let no_database = changed(|user, host, _| format!("{user}@{host}/nothing"));
     for (url, words) in [
-        ("http://localhost/", "DATABASE_URL must begin with postgres://"),
-        ("postgres://u:hidden@localhost:port/m", "DATABASE_URL cannot be read: invalid port number"),
-        ("postgres://u:hidden@a,b/m?target_session_attrs=standby", "works on the primary alone"),
+        (
+            "http://localhost/",
+            "DATABASE_URL must begin with postgres://",
+        ),
+        (
+            "postgres://u:hidden@localhost:port/m",
+            "DATABASE_URL cannot be read: invalid port number",
+        ),
+        (
+            "postgres://u:hidden@a,b/m?target_session_attrs=standby",
+            "works on the primary alone",
+        ),
         (&wrong_password, "password authentication failed for user"),
         (&no_database, "database \"nothing\" does not exist"),
     ] {
@@ -29,7 +38,9 @@ async fn what_waiting_does_not_mend_is_said_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_is_not_accepted_is_told_with_what_to_set() {
-    let servers = tokio::task::spawn_blocking(|| Servers::start("postgres")).await.unwrap();
+    let servers = tokio::task::spawn_blocking(|| Servers::start("postgres"))
+        .await
+        .unwrap();
     for (kind, mode, advice) in [
         ("authority", "verify-full", "or set sslmode=require"),
         ("v1", "prefer", "or set sslmode=disable"),
@@ -38,6 +49,9 @@ async fn a_certificate_that_is_not_accepted_is_told_with_what_to_set() {
         let url = servers.database_url.replace("127.0.0.1", "localhost");
         let url = format!("{url}?sslmode={mode}&sslrootcert={certificate}");
         let said = Replica::refused_to_start(&url).await;
-        assert!(said.contains("certificate") && said.contains(advice), "{said}");
+        assert!(
+            said.contains("certificate") && said.contains(advice),
+            "{said}"
+        );
     }
 }

@@ -17,14 +17,28 @@ async fn files_come_with_their_type_a_strict_policy_and_a_tag() {
     let nobody = replica.nobody();
     for (path, media_type) in FILES {
         let file = nobody.get(path).await;
-        assert_eq!((file.status, file.header("content-type")), (200, media_type), "{path}");
+        assert_eq!(
+            (file.status, file.header("content-type")),
+            (200, media_type),
+            "{path}"
+        );
         let policy = file.header("content-security-policy");
-        assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(file.header("x-content-type-options"), "nosniff");
         assert_eq!(file.header("referrer-policy"), "no-referrer");
-        assert_eq!(file.header("cache-control"), "no-cache", "nothing in it is private");
-        assert_eq!(file.headers.get_all("vary").iter().collect::<Vec<_>>(), ["accept-encoding"]);
+        assert_eq!(
+            file.header("cache-control"),
+            "no-cache",
+            "nothing in it is private"
+        );
+        assert_eq!(
+            file.headers.get_all("vary").iter().collect::<Vec<_>>(),
+            ["accept-encoding"]
+        );
 
         let head = Reply::of(nobody.request(Method::HEAD, path)).await;
         assert_eq!((head.status, head.text.as_str()), (200, ""));
@@ -41,9 +55,18 @@ async fn a_file_is_sent_again_only_when_it_has_changed() {
             Reply::of(request.header(header::IF_NONE_MATCH, tag)).await
         };
         let tag = replica.nobody().get(path).await.header("etag").to_owned();
-        for known in [&tag, tag.trim_start_matches("W/"), &format!("\"other\", {tag}"), "*"] {
+        for known in [
+            &tag,
+            tag.trim_start_matches("W/"),
+            &format!("\"other\", {tag}"),
+            "*",
+        ] {
             let unchanged = ask(known).await;
-            assert_eq!((unchanged.status, unchanged.text.as_str()), (304, ""), "{path} {known}");
+            assert_eq!(
+                (unchanged.status, unchanged.text.as_str()),
+                (304, ""),
+                "{path} {known}"
+            );
             assert_eq!(unchanged.header("etag"), tag);
         }
         assert_eq!(ask("\"other\"").await.status, 200, "{path}");
@@ -54,12 +77,23 @@ async fn a_file_is_sent_again_only_when_it_has_changed() {
 async fn what_is_no_file_or_no_method_of_one_is_a_problem() {
     let (_database, replica) = service().await;
     let nobody = replica.nobody();
-    for path in ["/web/nothing.js", "/web/mod.rs", "/web/", "/web/..%2fmod.rs", "/web/%ff"] {
-        nobody.get(path).await.expect_problem(404, "no-such-resource");
+    for path in [
+        "/web/nothing.js",
+        "/web/mod.rs",
+        "/web/",
+        "/web/..%2fmod.rs",
+        "/web/%ff",
+    ] {
+        nobody
+            .get(path)
+            .await
+            .expect_problem(404, "no-such-resource");
     }
     for path in ["/", "/web/sync.js"] {
         let request = nobody.request(Method::POST, path);
-        Reply::of(request).await.expect_problem(405, "method-not-allowed");
+        Reply::of(request)
+            .await
+            .expect_problem(405, "method-not-allowed");
     }
 }
 
@@ -67,10 +101,17 @@ async fn what_is_no_file_or_no_method_of_one_is_a_problem() {
 async fn the_page_names_only_files_that_are_there() {
     let (_database, replica) = service().await;
     let page = replica.nobody().get("/").await.text;
-    let names: Vec<_> =
-        page.split("\"/web/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let names: Vec<_> = page
+        .split("\"/web/")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
     assert!(names.len() >= 4, "{names:?}");
     for name in names {
-        assert_eq!(replica.nobody().get(&format!("/web/{name}")).await.status, 200, "{name}");
+        assert_eq!(
+            replica.nobody().get(&format!("/web/{name}")).await.status,
+            200,
+            "{name}"
+        );
     }
 }

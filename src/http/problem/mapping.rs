@@ -27,7 +27,8 @@ impl From<auth::Error> for Problem {
                     .retry_after(RETRY_AWAY_SECONDS);
             }
             auth::Error::TooManyStrangers => {
-                return Self::new(&kinds::OVERLOADED, error.to_string()).retry_after(RETRY_SHED_SECONDS);
+                return Self::new(&kinds::OVERLOADED, error.to_string())
+                    .retry_after(RETRY_SHED_SECONDS);
             }
             auth::Error::NotBearer => "Bearer error=\"invalid_request\"".to_owned(),
             _ => format!("Bearer error=\"invalid_token\", error_description=\"{error}\""),
@@ -51,11 +52,14 @@ impl From<Refusal> for Problem {
             Refusal::NothingLeft => {
                 Self::invalid_field("text", "must not be empty without files or attributes")
             }
-            Refusal::ReplyElsewhere(_) => {
-                Self::invalid_field("replyTo", "must be the id of a message in this conversation")
-            }
+            Refusal::ReplyElsewhere(_) => Self::invalid_field(
+                "replyTo",
+                "must be the id of a message in this conversation",
+            ),
             Refusal::ChatFull => Self::invalid_field("members", "must be at most 1,000 users"),
-            Refusal::KeyReused => Self::invalid_field("Idempotency-Key", "was used for another request"),
+            Refusal::KeyReused => {
+                Self::invalid_field("Idempotency-Key", "was used for another request")
+            }
         }
     }
 }
@@ -105,7 +109,8 @@ impl From<search::Error> for Problem {
     fn from(error: search::Error) -> Self {
         match error {
             search::Error::Overdue => {
-                let detail = format!("{error}; a longer word or a single conversation narrows it down");
+                let detail =
+                    format!("{error}; a longer word or a single conversation narrows it down");
                 Self::new(&kinds::SEARCH_OVERDUE, detail).retry_after(RETRY_AWAY_SECONDS)
             }
             search::Error::Database(error) => error.into(),

@@ -84,7 +84,13 @@ pub struct ProblemDocument<'a> {
 
 impl Problem {
     fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), member: None, headers: Vec::new() }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            member: None,
+            headers: Vec::new(),
+        }
     }
 
     pub fn malformed(detail: impl Into<String>) -> Self {
@@ -92,7 +98,10 @@ impl Problem {
     }
 
     pub fn not_found() -> Self {
-        Self::new(&kinds::NOT_FOUND, "there is nothing of this name, or it is not yours")
+        Self::new(
+            &kinds::NOT_FOUND,
+            "there is nothing of this name, or it is not yours",
+        )
     }
 
     pub fn forbidden(detail: &'static str) -> Self {
@@ -100,7 +109,10 @@ impl Problem {
     }
 
     pub fn no_such_resource() -> Self {
-        Self::new(&kinds::NO_SUCH_RESOURCE, "the service has no resource of this name")
+        Self::new(
+            &kinds::NO_SUCH_RESOURCE,
+            "the service has no resource of this name",
+        )
     }
 
     pub fn body_too_slow() -> Self {
@@ -108,34 +120,58 @@ impl Problem {
     }
 
     pub fn body_too_large(bytes_max: usize) -> Self {
-        Self::new(&kinds::BODY_TOO_LARGE, format!("the body must be at most {bytes_max} bytes"))
+        Self::new(
+            &kinds::BODY_TOO_LARGE,
+            format!("the body must be at most {bytes_max} bytes"),
+        )
     }
 
     /// `accepted` are the media types that the operation reads.
     pub fn unsupported_media_type(method: &Method, accepted: &str) -> Self {
-        let name = if method == Method::PATCH { "accept-patch" } else { "accept-post" };
-        Self::new(&kinds::UNSUPPORTED_MEDIA_TYPE, format!("Content-Type must be one of {accepted}"))
-            .with_header(HeaderName::from_static(name), accepted)
+        let name = if method == Method::PATCH {
+            "accept-patch"
+        } else {
+            "accept-post"
+        };
+        Self::new(
+            &kinds::UNSUPPORTED_MEDIA_TYPE,
+            format!("Content-Type must be one of {accepted}"),
+        )
+        .with_header(HeaderName::from_static(name), accepted)
     }
 
     pub fn unsupported_encoding() -> Self {
-        Self::new(&kinds::UNSUPPORTED_MEDIA_TYPE, "the body must not be encoded: no Content-Encoding")
-            .with_header(header::ACCEPT_ENCODING, "identity")
+        Self::new(
+            &kinds::UNSUPPORTED_MEDIA_TYPE,
+            "the body must not be encoded: no Content-Encoding",
+        )
+        .with_header(header::ACCEPT_ENCODING, "identity")
     }
 
     pub fn not_acceptable(offered: &str) -> Self {
-        Self::new(&kinds::NOT_ACCEPTABLE, format!("Accept must allow one of {offered}"))
+        Self::new(
+            &kinds::NOT_ACCEPTABLE,
+            format!("Accept must allow one of {offered}"),
+        )
     }
 
     /// Every field that is not acceptable; there is at least one.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let sentences: Vec<_> =
-            errors.iter().map(|error| format!("{} {}", error.field, error.detail)).collect();
-        Self { errors, ..Self::new(&kinds::INVALID, sentences.join("; ")) }
+        let sentences: Vec<_> = errors
+            .iter()
+            .map(|error| format!("{} {}", error.field, error.detail))
+            .collect();
+        Self {
+            errors,
+            ..Self::new(&kinds::INVALID, sentences.join("; "))
+        }
     }
 
     pub fn invalid_field(field: &str, detail: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldError { field: field.to_owned(), detail: detail.into() }])
+        Self::invalid(vec![FieldError {
+            field: field.to_owned(),
+            detail: detail.into(),
+        }])
     }
 
     pub fn target_too_long() -> Self {
@@ -174,11 +210,17 @@ impl Problem {
     }
 
     fn with_current(self, current: Timestamp) -> Self {
-        Self { member: Some(Member::Current(current)), ..self }
+        Self {
+            member: Some(Member::Current(current)),
+            ..self
+        }
     }
 
     fn with_last(self, last: Timestamp) -> Self {
-        Self { member: Some(Member::Last(last)), ..self }
+        Self {
+            member: Some(Member::Last(last)),
+            ..self
+        }
     }
 
     fn retry_after(self, seconds: u32) -> Self {
@@ -198,7 +240,10 @@ impl Problem {
     /// The fields that are not acceptable.
     #[cfg(test)]
     pub fn fields(&self) -> Vec<String> {
-        self.errors.iter().map(|error| error.field.clone()).collect()
+        self.errors
+            .iter()
+            .map(|error| error.field.clone())
+            .collect()
     }
 
     /// Whether the caller's cursor lies beyond the timeline.
@@ -244,7 +289,9 @@ impl IntoResponse for Problem {
         *response.status_mut() = self.kind.status;
         response.headers_mut().extend(self.headers.iter().cloned());
         let media_type = HeaderValue::from_static(MEDIA_TYPE);
-        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, media_type);
         response.extensions_mut().insert(self);
         response
     }

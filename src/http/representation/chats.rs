@@ -88,7 +88,10 @@ pub struct Member {
 
 impl From<&Membership> for Member {
     fn from(member: &Membership) -> Self {
-        Self { user: member.user.as_str().to_owned(), joined: member.joined.0 }
+        Self {
+            user: member.user.as_str().to_owned(),
+            joined: member.joined.0,
+        }
     }
 }
 

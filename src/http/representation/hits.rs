@@ -31,6 +31,9 @@ impl<'a> From<&'a Page<search::Hit, i64>> for HitList<'a> {
             message: Message::from(hit.message.as_ref()),
             highlight: &hit.highlight,
         };
-        Self { hits: page.items.iter().map(hit).collect(), next: page.next }
+        Self {
+            hits: page.items.iter().map(hit).collect(),
+            next: page.next,
+        }
     }
 }

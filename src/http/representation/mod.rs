@@ -57,11 +57,17 @@ pub struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
     number: Option<i64>,
-    #[serde(serialize_with = "instant::serialize_option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        serialize_with = "instant::serialize_option",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = String, format = DateTime, required = false)]
     created: Option<OffsetDateTime>,
     /// When the text was last edited.
-    #[serde(serialize_with = "instant::serialize_option", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        serialize_with = "instant::serialize_option",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = String, format = DateTime, required = false)]
     edited: Option<OffsetDateTime>,
     /// Whether the recipient has marked it as read.
@@ -95,7 +101,14 @@ impl<'a> From<&'a Stored> for Message<'a> {
             Recipient::Chat(chat, number) => (None, Some(chat.0), Some(number.0)),
         };
         let Some(content) = &message.content else {
-            return Self { id, timestamp, chat, number, deleted: true, ..Self::default() };
+            return Self {
+                id,
+                timestamp,
+                chat,
+                number,
+                deleted: true,
+                ..Self::default()
+            };
         };
         Self {
             id,
@@ -109,7 +122,10 @@ impl<'a> From<&'a Stored> for Message<'a> {
             read: content.read,
             text: content.text.as_ref().map(|text| text.as_str()),
             files: content.files.iter().map(|file| file.as_str()).collect(),
-            attributes: content.attributes.as_ref().map(|attributes| attributes.as_json()),
+            attributes: content
+                .attributes
+                .as_ref()
+                .map(|attributes| attributes.as_json()),
             reply_to: content.reply_to.map(|id| id.0),
             deleted: false,
         }
@@ -169,10 +185,16 @@ impl<'a> From<&'a Entry> for MessageUpdate<'a> {
             Subject::Chat(number) => (None, Some(number.0), None),
         };
         let json = |message: &Stored| {
-            to_raw_value(&Message::from(message)).expect("strings and numbers can be written as JSON")
+            to_raw_value(&Message::from(message))
+                .expect("strings and numbers can be written as JSON")
         };
         let message = version.map(|version| version.json(json));
-        Self { id, chat, timestamp: entry.timestamp.0, message }
+        Self {
+            id,
+            chat,
+            timestamp: entry.timestamp.0,
+            message,
+        }
     }
 }
 
@@ -184,7 +206,9 @@ pub struct CaughtUp {
 
 impl From<&Changes> for CaughtUp {
     fn from(changes: &Changes) -> Self {
-        Self { latest: changes.latest.0 }
+        Self {
+            latest: changes.latest.0,
+        }
     }
 }
 
@@ -220,7 +244,11 @@ pub fn held(media_type: &'static str, changes: &Changes) -> Response {
 /// A message with its entity tag.
 pub fn message(media_type: &'static str, message: &Stored) -> Response {
     let etag = [(header::ETAG, entity_tag(message.timestamp))];
-    (etag, Json(label(media_type, message), Message::from(message))).into_response()
+    (
+        etag,
+        Json(label(media_type, message), Message::from(message)),
+    )
+        .into_response()
 }
 
 /// The agreed media type, or where that is a message's own, the one of its kind.
@@ -270,7 +298,9 @@ impl<T, P> Page<T, P> {
             bytes <= LIST_BYTES_MAX
         };
         let fitting = items.iter().take_while(within).count().max(1);
-        let limit = usize::try_from(limit).expect("a limit was checked").min(fitting);
+        let limit = usize::try_from(limit)
+            .expect("a limit was checked")
+            .min(fitting);
         let has_more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| has_more).map(position);
@@ -295,7 +325,10 @@ pub fn created(media_type: &'static str, done: &Done, minimal: bool) -> Response
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     if minimal {
-        headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("return=minimal"));
+        headers.insert(
+            PREFERENCE_APPLIED,
+            HeaderValue::from_static("return=minimal"),
+        );
     }
     response
 }

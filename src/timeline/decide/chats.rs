@@ -6,8 +6,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    Change, ChatChange, Creation, Decision, Next, State, is_application_or, replay, require_current,
-    visible_chat,
+    Change, ChatChange, Creation, Decision, Next, State, is_application_or, replay,
+    require_current, visible_chat,
 };
 use crate::{
     domain::{Chat, ChatNumber, MEMBERS_MAX, Refusal, Title, UserId},
@@ -41,7 +41,10 @@ pub fn create(
     };
     Ok(Decision::Change(Change::Chat(ChatChange {
         chat: Arc::new(chat),
-        created: Some(Creation { creator: owner, idempotency: idempotency.cloned() }),
+        created: Some(Creation {
+            creator: owner,
+            idempotency: idempotency.cloned(),
+        }),
         joined: members.into_iter().collect(),
         departed: None,
     })))
@@ -55,12 +58,21 @@ pub fn rename(
     expected: &Expected,
     next: &Next,
 ) -> Result<Decision, Refusal> {
-    let chat = managed_chat(state, command, number, "only the chat's owner may rename it")?;
+    let chat = managed_chat(
+        state,
+        command,
+        number,
+        "only the chat's owner may rename it",
+    )?;
     if chat.name == *name {
         return Ok(keep(chat));
     }
     require_current(chat.timestamp, expected)?;
-    let renamed = Chat { name: name.clone(), timestamp: next.timestamp, ..Chat::clone(chat) };
+    let renamed = Chat {
+        name: name.clone(),
+        timestamp: next.timestamp,
+        ..Chat::clone(chat)
+    };
     Ok(change(renamed, Vec::new()))
 }
 
@@ -71,15 +83,27 @@ pub fn add_member(
     user: &UserId,
     next: &Next,
 ) -> Result<Decision, Refusal> {
-    let chat = managed_chat(state, command, number, "only the chat's owner may add members")?;
-    if state.member_since(command.application, number, user).is_some() {
+    let chat = managed_chat(
+        state,
+        command,
+        number,
+        "only the chat's owner may add members",
+    )?;
+    if state
+        .member_since(command.application, number, user)
+        .is_some()
+    {
         return Ok(keep(chat));
     }
     if usize::try_from(chat.members).is_ok_and(|members| members >= MEMBERS_MAX) {
         return Err(Refusal::ChatFull);
     }
     let members = chat.members + 1;
-    let larger = Chat { members, timestamp: next.timestamp, ..Chat::clone(chat) };
+    let larger = Chat {
+        members,
+        timestamp: next.timestamp,
+        ..Chat::clone(chat)
+    };
     Ok(change(larger, vec![user.clone()]))
 }
 
@@ -93,14 +117,22 @@ pub fn remove_member(
 ) -> Result<Decision, Refusal> {
     let chat = visible_chat(state, command, number)?;
     if !is_application_or(command, chat.owner.as_ref()) && command.caller.as_ref() != Some(user) {
-        return Err(Refusal::Forbidden("only the chat's owner may remove others"));
+        return Err(Refusal::Forbidden(
+            "only the chat's owner may remove others",
+        ));
     }
     let Some(joined) = state.member_since(command.application, number, user) else {
         return Ok(keep(chat));
     };
-    let mut smaller = Chat { members: chat.members - 1, timestamp: next.timestamp, ..Chat::clone(chat) };
+    let mut smaller = Chat {
+        members: chat.members - 1,
+        timestamp: next.timestamp,
+        ..Chat::clone(chat)
+    };
     if smaller.owner.as_ref() == Some(user) {
-        smaller.owner = state.longest_member(command.application, number, user).cloned();
+        smaller.owner = state
+            .longest_member(command.application, number, user)
+            .cloned();
     }
     Ok(Decision::Change(Change::Chat(ChatChange {
         chat: Arc::new(smaller),
@@ -128,7 +160,12 @@ fn keep(chat: &Arc<Chat>) -> Decision {
 
 fn change(chat: Chat, joined: Vec<UserId>) -> Decision {
     let chat = Arc::new(chat);
-    Decision::Change(Change::Chat(ChatChange { chat, created: None, joined, departed: None }))
+    Decision::Change(Change::Chat(ChatChange {
+        chat,
+        created: None,
+        joined,
+        departed: None,
+    }))
 }
 
 #[cfg(test)]
@@ -162,7 +199,11 @@ mod tests {
                 id: MessageId(self.drawn + 1000),
                 now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.drawn),
             };
-            let command = Command { application: APPLICATION, caller: caller.map(user), action };
+            let command = Command {
+                application: APPLICATION,
+                caller: caller.map(user),
+                action,
+            };
             let decision = decide(&self.state, &command, &next);
             if let Ok(Decision::Change(change)) = &decision {
                 self.state.apply(APPLICATION, change);
@@ -179,10 +220,26 @@ mod tests {
         }
 
         /// Sends into a chat; gives the message's number.
-        fn send(&mut self, caller: Option<&str>, chat: ChatNumber) -> Result<MessageNumber, Refusal> {
+        fn send(
+            &mut self,
+            caller: Option<&str>,
+            chat: ChatNumber,
+        ) -> Result<MessageNumber, Refusal> {
             let (text, files) = (Text::parse("hi").ok(), Files::default());
-            let draft = Draft { to: Target::Chat(chat), text, files, attributes: None, reply_to: None };
-            match self.when(caller, Action::Send { draft, idempotency: None })? {
+            let draft = Draft {
+                to: Target::Chat(chat),
+                text,
+                files,
+                attributes: None,
+                reply_to: None,
+            };
+            match self.when(
+                caller,
+                Action::Send {
+                    draft,
+                    idempotency: None,
+                },
+            )? {
                 Decision::Change(Change::Message(change)) => match change.message.to {
                     Recipient::Chat(_, number) => Ok(number),
                     Recipient::User(_) => panic!("it was sent into a chat"),
@@ -198,20 +255,34 @@ mod tests {
 
     fn create(members: &[&str]) -> Action {
         let members = members.iter().map(|member| user(member)).collect();
-        Action::CreateChat { name: Title::parse("Team").unwrap(), members, idempotency: None }
+        Action::CreateChat {
+            name: Title::parse("Team").unwrap(),
+            members,
+            idempotency: None,
+        }
     }
 
     fn add(chat: &Chat, member: &str) -> Action {
-        Action::AddMember { chat: chat.number, user: user(member) }
+        Action::AddMember {
+            chat: chat.number,
+            user: user(member),
+        }
     }
 
     fn remove(chat: &Chat, member: &str) -> Action {
-        Action::RemoveMember { chat: chat.number, user: user(member) }
+        Action::RemoveMember {
+            chat: chat.number,
+            user: user(member),
+        }
     }
 
     fn rename(chat: &Chat, name: &str) -> Action {
         let expected = Expected(vec![chat.timestamp]);
-        Action::RenameChat { chat: chat.number, name: Title::parse(name).unwrap(), expected }
+        Action::RenameChat {
+            chat: chat.number,
+            name: Title::parse(name).unwrap(),
+            expected,
+        }
     }
 
     #[test]
@@ -220,9 +291,15 @@ mod tests {
         let first = story.given(Some("jane"), create(&["john"])).chat;
         assert!(story.when(Some("jim"), rename(&first, "x")).is_err());
         let second = story.given(None, create(&[])).chat;
-        assert_eq!((first.number, second.number), (ChatNumber(1), ChatNumber(2)));
+        assert_eq!(
+            (first.number, second.number),
+            (ChatNumber(1), ChatNumber(2))
+        );
         assert_eq!(story.send(Some("john"), first.number), Ok(MessageNumber(1)));
-        assert_eq!(story.send(Some("jim"), first.number), Err(Refusal::NotFound));
+        assert_eq!(
+            story.send(Some("jim"), first.number),
+            Err(Refusal::NotFound)
+        );
         assert_eq!(story.send(None, first.number), Ok(MessageNumber(2)));
     }
 
@@ -230,7 +307,10 @@ mod tests {
     fn a_user_owns_what_it_creates_and_an_application_does_not() {
         let mut story = Story::default();
         let change = story.given(Some("jane"), create(&["john", "jane"]));
-        assert_eq!((change.chat.owner.clone(), change.chat.members), (Some(user("jane")), 2));
+        assert_eq!(
+            (change.chat.owner.clone(), change.chat.members),
+            (Some(user("jane")), 2)
+        );
         let change = story.given(None, create(&["john"]));
         assert_eq!((change.chat.owner.clone(), change.chat.members), (None, 1));
     }
@@ -268,11 +348,21 @@ mod tests {
         story.given(Some("jane"), remove(&chat, "john"));
         story.given(Some("jane"), add(&chat, "john"));
         let owner = |change: ChatChange| change.chat.owner.clone();
-        assert_eq!(owner(story.given(Some("jane"), remove(&chat, "jane"))), Some(user("adam")));
-        assert_eq!(owner(story.given(None, remove(&chat, "adam"))), Some(user("john")));
+        assert_eq!(
+            owner(story.given(Some("jane"), remove(&chat, "jane"))),
+            Some(user("adam"))
+        );
+        assert_eq!(
+            owner(story.given(None, remove(&chat, "adam"))),
+            Some(user("john"))
+        );
         let last = story.given(Some("john"), remove(&chat, "john"));
         assert_eq!((last.chat.members, owner(last)), (0, None));
-        assert_eq!(story.send(None, chat.number), Ok(MessageNumber(1)), "it stays with the application");
+        assert_eq!(
+            story.send(None, chat.number),
+            Ok(MessageNumber(1)),
+            "it stays with the application"
+        );
     }
 
     #[test]
@@ -281,7 +371,10 @@ mod tests {
         let chat = story.given(Some("jane"), create(&[])).chat;
         let renamed = story.given(Some("jane"), rename(&chat, "Crew")).chat;
         let current = renamed.timestamp;
-        assert_eq!(story.when(Some("jane"), rename(&chat, "Gang")), Err(Refusal::Stale { current }));
+        assert_eq!(
+            story.when(Some("jane"), rename(&chat, "Gang")),
+            Err(Refusal::Stale { current })
+        );
         let again = story.when(Some("jane"), rename(&chat, "Crew"));
         assert_eq!(again, Ok(Decision::Keep(Subject::Chat(renamed))));
     }
@@ -292,7 +385,10 @@ mod tests {
         let members: Vec<_> = (0..999).map(|number| format!("user-{number}")).collect();
         let members: Vec<_> = members.iter().map(String::as_str).collect();
         let chat = story.given(Some("jane"), create(&members)).chat;
-        assert_eq!(story.when(Some("jane"), add(&chat, "one-more")), Err(Refusal::ChatFull));
+        assert_eq!(
+            story.when(Some("jane"), add(&chat, "one-more")),
+            Err(Refusal::ChatFull)
+        );
         story.given(Some("jane"), remove(&chat, "user-7"));
         story.given(Some("jane"), add(&chat, "one-more"));
     }

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use super::{
-    Change, Creation, Decision, MessageChange, Next, State, is_application_or, replay, require_current,
-    visible_chat,
+    Change, Creation, Decision, MessageChange, Next, State, is_application_or, replay,
+    require_current, visible_chat,
 };
 use crate::{
     domain::{Chat, Content, Message, MessageId, MessageNumber, Recipient, Refusal, Text, UserId},
@@ -52,7 +52,10 @@ pub fn send(
         files: message.file_uses(true),
         text_changed: draft.text.is_some(),
         message: Arc::new(message),
-        created: Some(Creation { creator, idempotency: idempotency.cloned() }),
+        created: Some(Creation {
+            creator,
+            idempotency: idempotency.cloned(),
+        }),
         numbered_by,
     })))
 }
@@ -69,7 +72,10 @@ fn recipient(
         Target::User(user) => Ok((Recipient::User(user.clone()), None)),
         Target::Chat(number) => {
             let chat = visible_chat(state, command, *number)?;
-            let chat = Chat { messages: chat.messages + 1, ..Chat::clone(chat) };
+            let chat = Chat {
+                messages: chat.messages + 1,
+                ..Chat::clone(chat)
+            };
             let to = Recipient::Chat(*number, MessageNumber(chat.messages));
             Ok((to, Some(Arc::new(chat))))
         }
@@ -99,7 +105,11 @@ pub fn edit_text(
     if text.is_none() && content.files.is_empty() && content.attributes.is_none() {
         return Err(Refusal::NothingLeft);
     }
-    let content = Content { text: text.cloned(), edited: Some(next.now), ..content.clone() };
+    let content = Content {
+        text: text.cloned(),
+        edited: Some(next.now),
+        ..content.clone()
+    };
     Ok(modify(message, content, next))
 }
 
@@ -116,7 +126,10 @@ pub fn mark_read(
         return Ok(Decision::Keep(Subject::Message(Arc::clone(message))));
     }
     require_current(message.timestamp, expected)?;
-    let content = Content { read, ..content.clone() };
+    let content = Content {
+        read,
+        ..content.clone()
+    };
     Ok(modify(message, content, next))
 }
 
@@ -129,7 +142,11 @@ pub fn delete(
 ) -> Result<Decision, Refusal> {
     let (message, content) = editable(state, command, id, may_delete)?;
     require_current(message.timestamp, expected)?;
-    let tombstone = Message { timestamp: next.timestamp, content: None, ..Message::clone(message) };
+    let tombstone = Message {
+        timestamp: next.timestamp,
+        content: None,
+        ..Message::clone(message)
+    };
     Ok(Decision::Change(Change::Message(MessageChange {
         files: message.file_uses(false),
         text_changed: content.text.is_some(),
@@ -144,18 +161,21 @@ type Permission = fn(&Message, &Command, owner: Option<&UserId>) -> Result<(), R
 
 fn may_edit(message: &Message, command: &Command, _: Option<&UserId>) -> Result<(), Refusal> {
     let may = message.from == command.caller;
-    may.then_some(()).ok_or(Refusal::Forbidden("only the sender may edit the text"))
+    may.then_some(())
+        .ok_or(Refusal::Forbidden("only the sender may edit the text"))
 }
 
 fn may_mark(message: &Message, command: &Command, _: Option<&UserId>) -> Result<(), Refusal> {
     let may = matches!(&message.to, Recipient::User(user) if Some(user) == command.caller.as_ref());
-    may.then_some(())
-        .ok_or(Refusal::Forbidden("only the recipient of a personal message may mark it as read"))
+    may.then_some(()).ok_or(Refusal::Forbidden(
+        "only the recipient of a personal message may mark it as read",
+    ))
 }
 
 fn may_delete(message: &Message, command: &Command, owner: Option<&UserId>) -> Result<(), Refusal> {
-    let may =
-        message.chat().is_none() || message.from == command.caller || is_application_or(command, owner);
+    let may = message.chat().is_none()
+        || message.from == command.caller
+        || is_application_or(command, owner);
     may.then_some(()).ok_or(Refusal::Forbidden(
         "only the sender, the owner of the chat or the application may delete the message",
     ))
@@ -168,12 +188,15 @@ fn editable<'s>(
     id: MessageId,
     permission: Permission,
 ) -> Result<(&'s Arc<Message>, &'s Content), Refusal> {
-    let message = state.message(command.application, id).ok_or(Refusal::NotFound)?;
+    let message = state
+        .message(command.application, id)
+        .ok_or(Refusal::NotFound)?;
     let owner = match message.chat() {
         Some(chat) => visible_chat(state, command, chat)?.owner.as_ref(),
         None => {
-            let is_participant =
-                message.participants().any(|user| command.caller.as_ref() == Some(user));
+            let is_participant = message
+                .participants()
+                .any(|user| command.caller.as_ref() == Some(user));
             is_participant.then_some(None).ok_or(Refusal::NotFound)?
         }
     };
@@ -183,9 +206,16 @@ fn editable<'s>(
 }
 
 fn modify(message: &Message, content: Content, next: &Next) -> Decision {
-    let earlier = message.content.as_ref().and_then(|content| content.text.as_ref());
+    let earlier = message
+        .content
+        .as_ref()
+        .and_then(|content| content.text.as_ref());
     let text_changed = content.text.as_ref() != earlier;
-    let modified = Message { timestamp: next.timestamp, content: Some(content), ..message.clone() };
+    let modified = Message {
+        timestamp: next.timestamp,
+        content: Some(content),
+        ..message.clone()
+    };
     Decision::Change(Change::Message(MessageChange {
         message: Arc::new(modified),
         created: None,
@@ -224,7 +254,11 @@ mod tests {
                 id: MessageId(self.drawn + 1000),
                 now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.drawn),
             };
-            let command = Command { application: APPLICATION, caller: Some(user(caller)), action };
+            let command = Command {
+                application: APPLICATION,
+                caller: Some(user(caller)),
+                action,
+            };
             let decision = decide(&self.state, &command, &next);
             if let Ok(Decision::Change(change)) = &decision {
                 self.state.apply(APPLICATION, change);
@@ -251,16 +285,31 @@ mod tests {
 
     fn draft(to: &str, words: &str) -> Draft {
         let files = Files::default();
-        Draft { to: Target::User(user(to)), text: text(words), files, attributes: None, reply_to: None }
+        Draft {
+            to: Target::User(user(to)),
+            text: text(words),
+            files,
+            attributes: None,
+            reply_to: None,
+        }
     }
 
     fn send(draft: Draft) -> Action {
-        Action::Send { draft, idempotency: None }
+        Action::Send {
+            draft,
+            idempotency: None,
+        }
     }
 
     fn send_once(draft: Draft, key: &str, digest: u8) -> Action {
         let key = IdempotencyKey::parse(key).unwrap();
-        Action::Send { draft, idempotency: Some(Idempotency { key, digest: Digest([digest; 32]) }) }
+        Action::Send {
+            draft,
+            idempotency: Some(Idempotency {
+                key,
+                digest: Digest([digest; 32]),
+            }),
+        }
     }
 
     fn expect(timestamp: Timestamp) -> Expected {
@@ -269,29 +318,53 @@ mod tests {
 
     fn edit(message: &Message, words: &str) -> Action {
         let expected = expect(message.timestamp);
-        Action::EditText { id: message.id, text: text(words), expected }
+        Action::EditText {
+            id: message.id,
+            text: text(words),
+            expected,
+        }
     }
 
     fn mark(message: &Message, read: bool) -> Action {
-        Action::MarkRead { id: message.id, read, expected: expect(message.timestamp) }
+        Action::MarkRead {
+            id: message.id,
+            read,
+            expected: expect(message.timestamp),
+        }
     }
 
     fn remove(message: &Message) -> Action {
-        Action::Delete { id: message.id, expected: expect(message.timestamp) }
+        Action::Delete {
+            id: message.id,
+            expected: expect(message.timestamp),
+        }
     }
 
     fn with_files(to: &str, words: &str, files: &[&str]) -> Draft {
         let files = Files::new(files.iter().map(|file| FileId::trusted(file)).collect()).unwrap();
-        Draft { files, ..draft(to, words) }
+        Draft {
+            files,
+            ..draft(to, words)
+        }
     }
 
     #[test]
     fn a_message_is_sent_with_what_was_drawn_for_it() {
         let change = Story::default().given("jane", send(with_files("john", "hi", &["a", "b"])));
         let message = &change.message;
-        assert_eq!((message.id, message.timestamp), (MessageId(1001), Timestamp(1)));
-        assert_eq!(message.created, OffsetDateTime::UNIX_EPOCH + Duration::seconds(1));
-        let uses: Vec<_> = change.files.iter().map(|used| (used.file.as_str(), used.in_use)).collect();
+        assert_eq!(
+            (message.id, message.timestamp),
+            (MessageId(1001), Timestamp(1))
+        );
+        assert_eq!(
+            message.created,
+            OffsetDateTime::UNIX_EPOCH + Duration::seconds(1)
+        );
+        let uses: Vec<_> = change
+            .files
+            .iter()
+            .map(|used| (used.file.as_str(), used.in_use))
+            .collect();
         assert_eq!(uses, [("a", true), ("b", true)]);
         assert!(change.created.is_some());
     }
@@ -299,28 +372,53 @@ mod tests {
     #[test]
     fn a_message_to_oneself_concerns_one_user_once() {
         let change = Story::default().given("jane", send(draft("jane", "note")));
-        assert_eq!(change.message.participants().collect::<Vec<_>>(), [&user("jane")]);
+        assert_eq!(
+            change.message.participants().collect::<Vec<_>>(),
+            [&user("jane")]
+        );
     }
 
     #[test]
     fn a_reply_stays_in_its_conversation() {
         let mut story = Story::default();
         let first = story.given("jane", send(draft("john", "hi"))).message;
-        let reply = |to: &str| send(Draft { reply_to: Some(first.id), ..draft(to, "re") });
+        let reply = |to: &str| {
+            send(Draft {
+                reply_to: Some(first.id),
+                ..draft(to, "re")
+            })
+        };
         assert!(story.when("john", reply("jane")).is_ok());
         assert!(story.when("jane", reply("john")).is_ok());
-        assert_eq!(story.when("jane", reply("jim")), Err(Refusal::ReplyElsewhere(first.id)));
-        assert_eq!(story.when("jim", reply("jane")), Err(Refusal::ReplyElsewhere(first.id)));
-        let unknown = Draft { reply_to: Some(MessageId(7)), ..draft("john", "re") };
-        assert_eq!(story.when("jane", send(unknown)), Err(Refusal::ReplyElsewhere(MessageId(7))));
+        assert_eq!(
+            story.when("jane", reply("jim")),
+            Err(Refusal::ReplyElsewhere(first.id))
+        );
+        assert_eq!(
+            story.when("jim", reply("jane")),
+            Err(Refusal::ReplyElsewhere(first.id))
+        );
+        let unknown = Draft {
+            reply_to: Some(MessageId(7)),
+            ..draft("john", "re")
+        };
+        assert_eq!(
+            story.when("jane", send(unknown)),
+            Err(Refusal::ReplyElsewhere(MessageId(7)))
+        );
     }
 
     #[test]
     fn a_repeated_request_gets_the_message_as_it_is_now() {
         let mut story = Story::default();
-        let sent = story.given("jane", send_once(draft("john", "hi"), "k", 1)).message;
+        let sent = story
+            .given("jane", send_once(draft("john", "hi"), "k", 1))
+            .message;
         let again = story.when("jane", send_once(draft("john", "hi"), "k", 1));
-        assert_eq!(again, Ok(Decision::Replay(Subject::Message(Arc::clone(&sent)))));
+        assert_eq!(
+            again,
+            Ok(Decision::Replay(Subject::Message(Arc::clone(&sent))))
+        );
         let deleted = story.given("jane", remove(&sent)).message;
         let after_all = story.when("jane", send_once(draft("john", "hi"), "k", 1));
         assert_eq!(after_all, Ok(Decision::Replay(Subject::Message(deleted))));
@@ -330,10 +428,21 @@ mod tests {
     fn a_repeated_request_is_answered_before_any_other_check_of_state() {
         let mut story = Story::default();
         let key = IdempotencyKey::parse("k").unwrap();
-        let known = Idempotency { key, digest: Digest([1; 32]) };
+        let known = Idempotency {
+            key,
+            digest: Digest([1; 32]),
+        };
         let sent = story.given("jane", send(draft("john", "hi"))).message;
-        story.state.add_key(APPLICATION, Some(user("jane")), known, Named::Message(sent.id));
-        let reply_to_nothing = Draft { reply_to: Some(MessageId(7)), ..draft("john", "hi") };
+        story.state.add_key(
+            APPLICATION,
+            Some(user("jane")),
+            known,
+            Named::Message(sent.id),
+        );
+        let reply_to_nothing = Draft {
+            reply_to: Some(MessageId(7)),
+            ..draft("john", "hi")
+        };
         let again = story.when("jane", send_once(reply_to_nothing, "k", 1));
         assert_eq!(again, Ok(Decision::Replay(Subject::Message(sent))));
     }
@@ -350,7 +459,10 @@ mod tests {
     #[test]
     fn a_refused_request_leaves_its_key_free() {
         let mut story = Story::default();
-        let bad = Draft { reply_to: Some(MessageId(7)), ..draft("john", "hi") };
+        let bad = Draft {
+            reply_to: Some(MessageId(7)),
+            ..draft("john", "hi")
+        };
         assert!(story.when("jane", send_once(bad, "k", 1)).is_err());
         story.given("jane", send_once(draft("john", "hi"), "k", 2));
     }
@@ -359,14 +471,23 @@ mod tests {
     fn only_the_sender_edits_and_only_the_recipient_marks() {
         let mut story = Story::default();
         let sent = story.given("jane", send(draft("john", "hi"))).message;
-        assert!(matches!(story.when("john", edit(&sent, "ho")), Err(Refusal::Forbidden(_))));
-        assert!(matches!(story.when("jane", mark(&sent, true)), Err(Refusal::Forbidden(_))));
+        assert!(matches!(
+            story.when("john", edit(&sent, "ho")),
+            Err(Refusal::Forbidden(_))
+        ));
+        assert!(matches!(
+            story.when("jane", mark(&sent, true)),
+            Err(Refusal::Forbidden(_))
+        ));
         assert_eq!(story.when("jim", edit(&sent, "ho")), Err(Refusal::NotFound));
         assert_eq!(story.when("jim", mark(&sent, true)), Err(Refusal::NotFound));
         assert_eq!(story.when("jim", remove(&sent)), Err(Refusal::NotFound));
         let edited = story.given("jane", edit(&sent, "ho")).message;
         let content = edited.content.as_ref().unwrap();
-        assert_eq!(content.edited, Some(OffsetDateTime::UNIX_EPOCH + Duration::seconds(story.drawn)));
+        assert_eq!(
+            content.edited,
+            Some(OffsetDateTime::UNIX_EPOCH + Duration::seconds(story.drawn))
+        );
         let read = story.given("john", mark(&edited, true)).message;
         assert!(read.content.as_ref().unwrap().read);
         assert_eq!(read.content.as_ref().unwrap().edited, content.edited);
@@ -381,7 +502,10 @@ mod tests {
             story.when("jane", edit(&sent, "ho")),
             Ok(Decision::Keep(Subject::Message(Arc::clone(&edited))))
         );
-        assert_eq!(story.when("john", mark(&sent, false)), Ok(Decision::Keep(Subject::Message(edited))));
+        assert_eq!(
+            story.when("john", mark(&sent, false)),
+            Ok(Decision::Keep(Subject::Message(edited)))
+        );
     }
 
     #[test]
@@ -389,17 +513,31 @@ mod tests {
         let mut story = Story::default();
         let sent = story.given("jane", send(draft("john", "hi"))).message;
         let current = story.given("jane", edit(&sent, "one")).message.timestamp;
-        assert_eq!(story.when("jane", edit(&sent, "two")), Err(Refusal::Stale { current }));
-        assert_eq!(story.when("john", mark(&sent, true)), Err(Refusal::Stale { current }));
-        assert_eq!(story.when("john", remove(&sent)), Err(Refusal::Stale { current }));
+        assert_eq!(
+            story.when("jane", edit(&sent, "two")),
+            Err(Refusal::Stale { current })
+        );
+        assert_eq!(
+            story.when("john", mark(&sent, true)),
+            Err(Refusal::Stale { current })
+        );
+        assert_eq!(
+            story.when("john", remove(&sent)),
+            Err(Refusal::Stale { current })
+        );
     }
 
     #[test]
     fn a_text_is_emptied_only_where_something_remains() {
         let mut story = Story::default();
         let bare = story.given("jane", send(draft("john", "hi"))).message;
-        assert_eq!(story.when("jane", edit(&bare, "")), Err(Refusal::NothingLeft));
-        let filed = story.given("jane", send(with_files("john", "hi", &["a"]))).message;
+        assert_eq!(
+            story.when("jane", edit(&bare, "")),
+            Err(Refusal::NothingLeft)
+        );
+        let filed = story
+            .given("jane", send(with_files("john", "hi", &["a"])))
+            .message;
         let emptied = story.given("jane", edit(&filed, "")).message;
         assert_eq!(emptied.content.as_ref().unwrap().text, None);
         story.given("jane", edit(&emptied, "text for a message of files"));
@@ -410,20 +548,34 @@ mod tests {
         let mut story = Story::default();
         let sent = story.given("jane", send(draft("john", "hi"))).message;
         story.given("jane", edit(&sent, "ho"));
-        assert!(matches!(story.when("jane", edit(&sent, "")), Err(Refusal::Stale { .. })));
+        assert!(matches!(
+            story.when("jane", edit(&sent, "")),
+            Err(Refusal::Stale { .. })
+        ));
     }
 
     #[test]
     fn either_participant_deletes_and_nothing_comes_after() {
         for deleter in ["jane", "john"] {
             let mut story = Story::default();
-            let sent = story.given("jane", send(with_files("john", "hi", &["a"]))).message;
+            let sent = story
+                .given("jane", send(with_files("john", "hi", &["a"])))
+                .message;
             let change = story.given(deleter, remove(&sent));
             assert_eq!(change.message.content, None);
             assert!(!change.files[0].in_use);
-            assert_eq!(story.when(deleter, remove(&change.message)), Err(Refusal::Gone));
-            assert_eq!(story.when("jane", edit(&change.message, "x")), Err(Refusal::Gone));
-            assert!(matches!(story.when("john", edit(&sent, "x")), Err(Refusal::Forbidden(_))));
+            assert_eq!(
+                story.when(deleter, remove(&change.message)),
+                Err(Refusal::Gone)
+            );
+            assert_eq!(
+                story.when("jane", edit(&change.message, "x")),
+                Err(Refusal::Gone)
+            );
+            assert!(matches!(
+                story.when("john", edit(&sent, "x")),
+                Err(Refusal::Forbidden(_))
+            ));
         }
     }
 

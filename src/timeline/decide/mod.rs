@@ -93,14 +93,20 @@ pub fn decide(state: &State, command: &Command, next: &Next) -> Result<Decision,
             messages::mark_read(state, command, *id, *read, expected, next)
         }
         Action::Delete { id, expected } => messages::delete(state, command, *id, expected, next),
-        Action::CreateChat { name, members, idempotency } => {
-            chats::create(state, command, name, members, idempotency.as_ref(), next)
-        }
-        Action::RenameChat { chat, name, expected } => {
-            chats::rename(state, command, *chat, name, expected, next)
-        }
+        Action::CreateChat {
+            name,
+            members,
+            idempotency,
+        } => chats::create(state, command, name, members, idempotency.as_ref(), next),
+        Action::RenameChat {
+            chat,
+            name,
+            expected,
+        } => chats::rename(state, command, *chat, name, expected, next),
         Action::AddMember { chat, user } => chats::add_member(state, command, *chat, user, next),
-        Action::RemoveMember { chat, user } => chats::remove_member(state, command, *chat, user, next),
+        Action::RemoveMember { chat, user } => {
+            chats::remove_member(state, command, *chat, user, next)
+        }
     }
 }
 
@@ -121,7 +127,10 @@ fn replay(
 }
 
 fn require_current(current: Timestamp, expected: &Expected) -> Result<(), Refusal> {
-    expected.allows(current).then_some(()).ok_or(Refusal::Stale { current })
+    expected
+        .allows(current)
+        .then_some(())
+        .ok_or(Refusal::Stale { current })
 }
 
 /// The caller's view of a chat: a chat that the caller may not know of is not there.
@@ -130,10 +139,14 @@ fn visible_chat<'s>(
     command: &Command,
     chat: ChatNumber,
 ) -> Result<&'s Arc<Chat>, Refusal> {
-    let chat = state.chat(command.application, chat).ok_or(Refusal::NotFound)?;
+    let chat = state
+        .chat(command.application, chat)
+        .ok_or(Refusal::NotFound)?;
     let is_inside = match &command.caller {
         None => true,
-        Some(user) => state.member_since(command.application, chat.number, user).is_some(),
+        Some(user) => state
+            .member_since(command.application, chat.number, user)
+            .is_some(),
     };
     is_inside.then_some(chat).ok_or(Refusal::NotFound)
 }

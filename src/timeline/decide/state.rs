@@ -8,7 +8,8 @@ use std::{
 use super::{Change, ChatChange, Creation, MessageChange};
 use crate::{
     domain::{
-        ApplicationId, Chat, ChatNumber, Digest, IdempotencyKey, Message, MessageId, Timestamp, UserId,
+        ApplicationId, Chat, ChatNumber, Digest, IdempotencyKey, Message, MessageId, Timestamp,
+        UserId,
     },
     store::keys::Named,
     timeline::command::{Command, Idempotency, Subject},
@@ -79,7 +80,8 @@ impl State {
         known: Idempotency,
         named: Named,
     ) {
-        self.keys.insert((application, creator, known.key), (named, known.digest));
+        self.keys
+            .insert((application, creator, known.key), (named, known.digest));
     }
 
     pub fn message(&self, application: ApplicationId, id: MessageId) -> Option<&Arc<Message>> {
@@ -87,7 +89,9 @@ impl State {
     }
 
     pub fn messages(&self) -> impl Iterator<Item = (ApplicationId, &Message)> {
-        self.messages.iter().map(|(key, message)| (key.0, message.as_ref()))
+        self.messages
+            .iter()
+            .map(|(key, message)| (key.0, message.as_ref()))
     }
 
     pub fn chat(&self, application: ApplicationId, number: ChatNumber) -> Option<&Arc<Chat>> {
@@ -101,7 +105,9 @@ impl State {
         chat: ChatNumber,
         user: &UserId,
     ) -> Option<Timestamp> {
-        self.members.get(&(application, chat, user.clone())).copied()
+        self.members
+            .get(&(application, chat, user.clone()))
+            .copied()
     }
 
     /// The member who has been there longest, leaving one aside.
@@ -112,7 +118,10 @@ impl State {
         aside: &UserId,
     ) -> Option<&UserId> {
         let roster = self.rosters.get(&(application, chat))?;
-        roster.iter().map(|(_, user)| user).find(|user| *user != aside)
+        roster
+            .iter()
+            .map(|(_, user)| user)
+            .find(|user| *user != aside)
     }
 
     /// The number of the next chat of the application.
@@ -125,15 +134,21 @@ impl State {
         let owner = (command.application, command.caller.clone(), key.clone());
         let (named, digest) = *self.keys.get(&owner)?;
         let subject = match named {
-            Named::Message(id) => Subject::Message(Arc::clone(self.message(command.application, id)?)),
-            Named::Chat(number) => Subject::Chat(Arc::clone(self.chat(command.application, number)?)),
+            Named::Message(id) => {
+                Subject::Message(Arc::clone(self.message(command.application, id)?))
+            }
+            Named::Chat(number) => {
+                Subject::Chat(Arc::clone(self.chat(command.application, number)?))
+            }
         };
         Some((subject, digest))
     }
 
     /// How many members of a chat are told of the command's change.
     pub fn members_told(&self, command: &Command) -> usize {
-        let message = command.touches().and_then(|id| self.message(command.application, id));
+        let message = command
+            .touches()
+            .and_then(|id| self.message(command.application, id));
         let chat = command.chat().or_else(|| message?.chat());
         let chat = chat.and_then(|chat| self.chat(command.application, chat));
         chat.map_or(0, |chat| usize::try_from(chat.members).unwrap_or_default())
@@ -145,9 +160,13 @@ impl State {
             Change::Message(change) => self.apply_to_message(application, change),
             Change::Chat(change) => self.apply_to_chat(application, change),
         }
-        let (Change::Message(MessageChange { created, .. }) | Change::Chat(ChatChange { created, .. })) =
-            change;
-        if let Some(Creation { creator, idempotency: Some(known) }) = created {
+        let (Change::Message(MessageChange { created, .. })
+        | Change::Chat(ChatChange { created, .. })) = change;
+        if let Some(Creation {
+            creator,
+            idempotency: Some(known),
+        }) = created
+        {
             let named = match change {
                 Change::Message(change) => Named::Message(change.message.id),
                 Change::Chat(change) => Named::Chat(change.chat.number),
@@ -173,7 +192,8 @@ impl State {
             self.add_member(application, chat.number, user.clone(), chat.timestamp);
         }
         if let Some((user, joined)) = &change.departed {
-            self.members.remove(&(application, chat.number, user.clone()));
+            self.members
+                .remove(&(application, chat.number, user.clone()));
             if let Some(roster) = self.rosters.get_mut(&(application, chat.number)) {
                 roster.remove(&(*joined, user.clone()));
             }

@@ -32,16 +32,24 @@ impl Browser {
     pub async fn open(url: &str) -> Self {
         let driver = tokio::task::spawn_blocking(Driver::start).await.unwrap();
         // Whoever runs the tests as root, or in a container, has no sandbox and little shared memory.
-        let arguments =
-            ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", WINDOW];
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-gpu",
+            WINDOW,
+        ];
         let capabilities = json!({
             "goog:chromeOptions": { "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
         });
-        let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
+        let mut builder =
+            ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         builder.capabilities(capabilities.as_object().unwrap().clone());
-        let page =
-            builder.connect(&format!("http://127.0.0.1:{}", driver.port)).await.expect("a browser");
+        let page = builder
+            .connect(&format!("http://127.0.0.1:{}", driver.port))
+            .await
+            .expect("a browser");
         page.goto(url).await.expect("the page opens");
         Self { page, driver }
     }
@@ -56,7 +64,10 @@ impl Browser {
 
     /// Goes to a window.
     pub async fn show(&self, window: &WindowHandle) {
-        self.page.switch_to_window(window.clone()).await.expect("the window is there");
+        self.page
+            .switch_to_window(window.clone())
+            .await
+            .expect("the window is there");
     }
 
     pub async fn reload(&self) {
@@ -65,36 +76,60 @@ impl Browser {
 
     /// Clicks on what an XPath leads to, as soon as it is there and can be clicked.
     pub async fn click(&self, xpath: &str) {
-        eventually(xpath, async || self.page.find(Locator::XPath(xpath)).await.ok()?.click().await.ok())
-            .await;
+        eventually(xpath, async || {
+            self.page
+                .find(Locator::XPath(xpath))
+                .await
+                .ok()?
+                .click()
+                .await
+                .ok()
+        })
+        .await;
     }
 
     /// Types into what an XPath leads to, as soon as it takes keys.
     pub async fn type_into(&self, xpath: &str, keys: &str) {
         eventually(xpath, async || {
-            self.page.find(Locator::XPath(xpath)).await.ok()?.send_keys(keys).await.ok()
+            self.page
+                .find(Locator::XPath(xpath))
+                .await
+                .ok()?
+                .send_keys(keys)
+                .await
+                .ok()
         })
         .await;
     }
 
     /// Types wherever the focus is.
     pub async fn press(&self, keys: &str) {
-        let focused = self.page.active_element().await.expect("something has the focus");
+        let focused = self
+            .page
+            .active_element()
+            .await
+            .expect("something has the focus");
         focused.send_keys(keys).await.expect("it takes keys");
     }
 
     /// What the console of the page was told of errors since the last call: those of scripts, of
     /// the policy, and of what could not be loaded.
     pub async fn errors(&self) -> Vec<String> {
-        let log = self.ask_driver("se/log", json!({ "type": "browser" })).await;
+        let log = self
+            .ask_driver("se/log", json!({ "type": "browser" }))
+            .await;
         let entries = log["value"].as_array().expect("a log").iter();
-        let errors = entries.filter(|entry| entry["level"] == "SEVERE" || entry["source"] == "security");
-        errors.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
+        let errors =
+            entries.filter(|entry| entry["level"] == "SEVERE" || entry["source"] == "security");
+        errors
+            .map(|entry| entry["message"].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// Gives the window that is worked with a screen of another size, in CSS pixels.
     pub async fn resize(&self, (width, height): (u32, u32)) {
-        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        let size =
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         let command = json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": size });
         self.ask_driver("goog/cdp/execute", command).await;
     }
@@ -103,7 +138,10 @@ impl Browser {
     async fn ask_driver(&self, path: &str, body: Value) -> Value {
         let session = self.page.session_id().await.unwrap().expect("a session");
         let driver = super::Client::new(&format!("http://127.0.0.1:{}", self.driver.port), None);
-        driver.call(Method::POST, &format!("/session/{session}/{path}"), body).await.expect(200)
+        driver
+            .call(Method::POST, &format!("/session/{session}/{path}"), body)
+            .await
+            .expect(200)
     }
 
     /// Runs a script in the page; gives what it returns.
@@ -113,14 +151,21 @@ impl Browser {
 
     /// What is drawn where an element stands, as a PNG.
     pub async fn picture_of(&self, selector: &str) -> Vec<u8> {
-        let element = self.page.find(Locator::Css(selector)).await.expect(selector);
+        let element = self
+            .page
+            .find(Locator::Css(selector))
+            .await
+            .expect(selector);
         element.screenshot().await.expect("a picture")
     }
 
     /// Waits until an expression in the page is true.
     pub async fn until(&self, expression: &str) {
         let script = format!("return Boolean({expression})");
-        eventually(expression, async || (self.run(&script).await == true).then_some(())).await;
+        eventually(expression, async || {
+            (self.run(&script).await == true).then_some(())
+        })
+        .await;
     }
 }
 

@@ -31,13 +31,24 @@ impl Client {
     pub fn new(base: &str, token: Option<String>) -> Self {
         // The client asks for a provider even where it speaks no TLS; one is enough for all.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        Self { http, base: base.to_owned(), token, as_user: None }
+        let http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        Self {
+            http,
+            base: base.to_owned(),
+            token,
+            as_user: None,
+        }
     }
 
     /// The same caller, an application, acting as one of its users.
     pub fn acting_as(&self, user: &str) -> Self {
-        Self { as_user: Some(user.to_owned()), ..self.clone() }
+        Self {
+            as_user: Some(user.to_owned()),
+            ..self.clone()
+        }
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -53,7 +64,9 @@ impl Client {
 
     /// A GET of a stream.
     pub fn streaming(&self, path: &str) -> RequestBuilder {
-        self.request(Method::GET, path).header(ACCEPT, "text/event-stream").timeout(Duration::MAX)
+        self.request(Method::GET, path)
+            .header(ACCEPT, "text/event-stream")
+            .timeout(Duration::MAX)
     }
 
     /// A stream of the timeline.
@@ -76,19 +89,30 @@ impl Client {
 
     /// Sends a text and gives the message.
     pub async fn send(&self, to: &str, text: &str) -> Value {
-        self.post(json!({ "to": to, "text": text })).await.expect(201)
+        self.post(json!({ "to": to, "text": text }))
+            .await
+            .expect(201)
     }
 
     pub async fn patch(&self, id: &Value, if_match: &Value, body: Value) -> Reply {
-        Reply::of(self.patching(id, body).header(IF_MATCH, format!("\"{if_match}\""))).await
+        Reply::of(
+            self.patching(id, body)
+                .header(IF_MATCH, format!("\"{if_match}\"")),
+        )
+        .await
     }
 
     pub fn patching(&self, id: &Value, body: Value) -> RequestBuilder {
-        self.request(Method::PATCH, &format!("/messages/{id}")).json(&body)
+        self.request(Method::PATCH, &format!("/messages/{id}"))
+            .json(&body)
     }
 
     pub async fn delete(&self, id: &Value, if_match: &Value) -> Reply {
-        Reply::of(self.deleting(id).header(IF_MATCH, format!("\"{if_match}\""))).await
+        Reply::of(
+            self.deleting(id)
+                .header(IF_MATCH, format!("\"{if_match}\"")),
+        )
+        .await
     }
 
     pub fn deleting(&self, id: &Value) -> RequestBuilder {
@@ -113,13 +137,17 @@ impl Client {
     /// Creates a chat with members; gives its number.
     pub async fn chat(&self, name: &str, members: &[&str]) -> i64 {
         let body = json!({ "name": name, "members": members });
-        self.call(Method::POST, "/chats", body).await.expect(201)["number"].as_i64().unwrap()
+        self.call(Method::POST, "/chats", body).await.expect(201)["number"]
+            .as_i64()
+            .unwrap()
     }
 
     /// Sends a text into a chat and gives the message.
     pub async fn post_into(&self, chat: i64, text: &str) -> Value {
         let path = format!("/chats/{chat}/messages");
-        self.call(Method::POST, &path, json!({ "text": text })).await.expect(201)
+        self.call(Method::POST, &path, json!({ "text": text }))
+            .await
+            .expect(201)
     }
 
     /// A page of the timeline.
@@ -137,7 +165,11 @@ impl Reply {
     pub async fn try_of(request: RequestBuilder) -> Result<Self, reqwest::Error> {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Self { status, headers, text: response.text().await? })
+        Ok(Self {
+            status,
+            headers,
+            text: response.text().await?,
+        })
     }
 
     /// The body, after a look at the status.
@@ -153,10 +185,16 @@ impl Reply {
     /// A problem document of this status and name.
     pub fn expect_problem(&self, status: u16, name: &str) -> Value {
         let problem = self.expect(status);
-        assert_eq!(self.header(CONTENT_TYPE.as_str()), "application/problem+json");
+        assert_eq!(
+            self.header(CONTENT_TYPE.as_str()),
+            "application/problem+json"
+        );
         assert_eq!(problem["type"], format!("/problems/{name}"), "{problem}");
         assert_eq!(problem["status"], status);
-        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+        assert!(
+            problem["title"].is_string() && problem["detail"].is_string(),
+            "{problem}"
+        );
         assert_eq!(problem["requestId"], self.header("x-request-id"));
         problem
     }
@@ -164,11 +202,18 @@ impl Reply {
     /// The fields that a 422 names.
     pub fn wrong_fields(&self) -> Vec<String> {
         let problem = self.expect_problem(422, "invalid");
-        let errors = problem["errors"].as_array().expect("422 names fields").iter();
-        errors.map(|error| error["field"].as_str().unwrap().to_owned()).collect()
+        let errors = problem["errors"]
+            .as_array()
+            .expect("422 names fields")
+            .iter();
+        errors
+            .map(|error| error["field"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 }

@@ -19,11 +19,19 @@ impl Database {
     pub async fn fresh() -> Self {
         let (server, _) = servers::shared();
         let name = format!("test_{}", Uuid::new_v4().simple());
-        let mut connection = PgConnection::connect(&server).await.expect("the shared server answers");
+        let mut connection = PgConnection::connect(&server)
+            .await
+            .expect("the shared server answers");
         let create = format!("CREATE DATABASE {name}");
-        connection.execute(sqlx::AssertSqlSafe(create)).await.expect("a database can be created");
+        connection
+            .execute(sqlx::AssertSqlSafe(create))
+            .await
+            .expect("a database can be created");
         let (base, _) = server.rsplit_once('/').expect("the URL names a database");
-        Self { url: format!("{base}/{name}"), shared: Some((server.clone(), name)) }
+        Self {
+            url: format!("{base}/{name}"),
+            shared: Some((server.clone(), name)),
+        }
     }
 
     /// The database from which those of the shared server are made.
@@ -33,16 +41,24 @@ impl Database {
 
     /// The database of a server that belongs to the test.
     pub fn at(url: &str) -> Self {
-        Self { url: url.to_owned(), shared: None }
+        Self {
+            url: url.to_owned(),
+            shared: None,
+        }
     }
 
     pub async fn connect(&self) -> PgConnection {
-        PgConnection::connect(&self.url).await.expect("the database answers")
+        PgConnection::connect(&self.url)
+            .await
+            .expect("the database answers")
     }
 
     pub async fn execute(&self, sql: &str) {
         let mut connection = self.connect().await;
-        connection.execute(sqlx::AssertSqlSafe(sql.to_owned())).await.expect(sql);
+        connection
+            .execute(sqlx::AssertSqlSafe(sql.to_owned()))
+            .await
+            .expect(sql);
     }
 
     pub async fn count(&self, sql: &str) -> i64 {
@@ -57,7 +73,11 @@ impl Database {
     /// [`open_lane`] is called.
     pub async fn block_lane(&self) -> PgConnection {
         let mut connection = self.connect().await;
-        sqlx::query("SELECT pg_advisory_lock($1)").bind(LANE).execute(&mut connection).await.unwrap();
+        sqlx::query("SELECT pg_advisory_lock($1)")
+            .bind(LANE)
+            .execute(&mut connection)
+            .await
+            .unwrap();
         connection
     }
 
@@ -119,10 +139,15 @@ pub async fn open_lane(connection: PgConnection) {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let Some((server, name)) = self.shared.take() else { return };
+        let Some((server, name)) = self.shared.take() else {
+            return;
+        };
         // Dropping waits for the server, so it has a thread of its own.
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let mut connection = PgConnection::connect(&server).await.unwrap();
                 let drop = format!("DROP DATABASE {name} WITH (FORCE)");

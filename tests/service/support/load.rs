@@ -61,7 +61,14 @@ pub struct Follower {
 
 impl Follower {
     pub fn new(way: Way, clients: Vec<Client>) -> Self {
-        Self { way, clients, turn: 0, cursor: 0, stream: None, seen: Vec::new() }
+        Self {
+            way,
+            clients,
+            turn: 0,
+            cursor: 0,
+            stream: None,
+            seen: Vec::new(),
+        }
     }
 
     /// Follows until the end, once that is known.
@@ -86,23 +93,34 @@ impl Follower {
     async fn read_page(&mut self, wait: &str) {
         let path = format!("/messages?after={}&limit=100{wait}", self.cursor);
         let request = self.next_client().request(Method::GET, &path);
-        let Ok(reply) = Reply::try_of(request).await else { return };
+        let Ok(reply) = Reply::try_of(request).await else {
+            return;
+        };
         if reply.status == 503 {
             return;
         }
         let page = reply.expect(200);
         let entries = page["messages"].as_array().unwrap();
-        self.seen.extend(entries.iter().map(|entry| entry["timestamp"].as_i64().unwrap()));
+        self.seen.extend(
+            entries
+                .iter()
+                .map(|entry| entry["timestamp"].as_i64().unwrap()),
+        );
         self.cursor = page["next"].as_i64().unwrap();
     }
 
     async fn read_block(&mut self) {
         if self.stream.is_none() {
             let cursor = self.cursor.to_string();
-            let request = self.next_client().streaming("/messages").header("Last-Event-ID", cursor);
+            let request = self
+                .next_client()
+                .streaming("/messages")
+                .header("Last-Event-ID", cursor);
             self.stream = Stream::try_open(request).await;
         }
-        let Some(stream) = &mut self.stream else { return };
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
         match stream.block().await {
             Some(block) if block.event == "update" => {
                 self.seen.push(block.id.unwrap());
@@ -162,8 +180,10 @@ impl Load {
     /// Waits until `count` more changes are acknowledged.
     pub async fn until_more(&self, count: usize) {
         let target = self.acknowledged.len() + count;
-        eventually("more is acknowledged", async || (self.acknowledged.len() >= target).then_some(()))
-            .await;
+        eventually("more is acknowledged", async || {
+            (self.acknowledged.len() >= target).then_some(())
+        })
+        .await;
     }
 
     /// Stops the writers, lets the followers come to the last change that was acknowledged, and
@@ -174,11 +194,17 @@ impl Load {
             writer.await.unwrap();
         }
         let acknowledged = self.acknowledged.all();
-        self.end.send_replace(*acknowledged.last().expect("something was written"));
+        self.end
+            .send_replace(*acknowledged.last().expect("something was written"));
         let mut seen = Vec::new();
         for follower in self.followers {
             let following = tokio::time::timeout(PATIENCE, follower).await;
-            seen.push(following.expect("the follower comes to the end").unwrap().seen);
+            seen.push(
+                following
+                    .expect("the follower comes to the end")
+                    .unwrap()
+                    .seen,
+            );
         }
         (acknowledged, seen)
     }
@@ -194,7 +220,10 @@ impl Load {
 
 /// The checker: timestamps must be strictly ascending; returns what was acknowledged and not seen.
 pub fn missed(acknowledged: &BTreeSet<i64>, seen: &[i64]) -> Vec<i64> {
-    assert!(seen.is_sorted_by(|one, next| one < next), "timestamps do not ascend");
+    assert!(
+        seen.is_sorted_by(|one, next| one < next),
+        "timestamps do not ascend"
+    );
     let seen: BTreeSet<_> = seen.iter().copied().collect();
     acknowledged.difference(&seen).copied().collect()
 }
@@ -222,11 +251,17 @@ async fn change(client: &Client, sent: &Value, turn: i32, acknowledged: &Acknowl
     let id = &sent["id"];
     let text = format!("edit {turn}");
     let if_match = sent["timestamp"].to_string();
-    let edit = || client.patching(id, json!({ "text": text })).header("If-Match", &if_match);
+    let edit = || {
+        client
+            .patching(id, json!({ "text": text }))
+            .header("If-Match", &if_match)
+    };
     let edited = until_answered(edit, 200).await;
     acknowledged.add(edited["timestamp"].as_i64().unwrap());
     if turn % 6 == 0 {
-        let request = client.deleting(id).header("If-Match", edited["timestamp"].to_string());
+        let request = client
+            .deleting(id)
+            .header("If-Match", edited["timestamp"].to_string());
         if let Ok(reply) = Reply::try_of(request).await
             && reply.status == 200
         {

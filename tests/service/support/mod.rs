@@ -48,5 +48,7 @@ pub async fn eventually<T, F: AsyncFnMut() -> Option<T>>(what: &str, mut conditi
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("in vain: {what}"))
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("in vain: {what}"))
 }

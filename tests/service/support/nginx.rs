@@ -42,14 +42,24 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .expect("nginx is installed: scripts/services install browser");
-        let nginx = Self { process, folder, base: format!("http://{address}") };
-        eventually("nginx listens", async || TcpStream::connect(&address).await.ok()).await;
+        let nginx = Self {
+            process,
+            folder,
+            base: format!("http://{address}"),
+        };
+        eventually("nginx listens", async || {
+            TcpStream::connect(&address).await.ok()
+        })
+        .await;
         nginx
     }
 
     /// A user of application 1 who calls the replica by way of nginx.
     pub fn user(&self, id: &str) -> Client {
-        Client::new(&self.base, Some(token(1, id, std::time::Duration::from_secs(3600))))
+        Client::new(
+            &self.base,
+            Some(token(1, id, std::time::Duration::from_secs(3600))),
+        )
     }
 }
 
@@ -62,7 +72,9 @@ fn free_address() -> String {
 impl Drop for Nginx {
     fn drop(&mut self) {
         // The master ends its workers on SIGTERM, which it would not do when killed.
-        let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        let _ = Command::new("kill")
+            .args(["-TERM", &self.process.id().to_string()])
+            .status();
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }

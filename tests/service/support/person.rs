@@ -33,12 +33,16 @@ impl<'a> Person<'a> {
     }
 
     pub async fn opens_link_with(browser: &'a Browser, base: &str, token: &str) -> Self {
-        Self { browser, window: browser.open_window(&format!("{base}/#token={token}")).await }
+        Self {
+            browser,
+            window: browser.open_window(&format!("{base}/#token={token}")).await,
+        }
     }
 
     /// Opens a conversation of the list.
     pub async fn opens(&self, name: &str) {
-        self.click(&format!("//nav//a[.//span[@class='name'][.='{name}']]")).await;
+        self.click(&format!("//nav//a[.//span[@class='name'][.='{name}']]"))
+            .await;
         self.is_at(name).await;
     }
 
@@ -85,14 +89,18 @@ impl<'a> Person<'a> {
 
     /// Presses a button, by what stands on it or what a screen reader says of it.
     pub async fn presses(&self, label: &str) {
-        self.click(&format!("//button[@aria-label='{label}' or normalize-space()='{label}']")).await;
+        self.click(&format!(
+            "//button[@aria-label='{label}' or normalize-space()='{label}']"
+        ))
+        .await;
     }
 
     /// Chooses a message and an action of it.
     pub async fn acts_on(&self, text: &str, action: &str) {
         let message = format!("//article[.//p[contains(@class, 'text')][.='{text}']]");
         self.click(&message).await;
-        self.click(&format!("{message}//button[@aria-label='{action}']")).await;
+        self.click(&format!("{message}//button[@aria-label='{action}']"))
+            .await;
     }
 
     /// Waits until the open conversation shows exactly these texts.
@@ -142,7 +150,10 @@ impl<'a> Person<'a> {
     /// Waits for the line below the conversations.
     pub async fn is_told(&self, state: &str) {
         let state = Value::from(state);
-        self.until(&format!("document.querySelector('#state').textContent.startsWith({state})")).await;
+        self.until(&format!(
+            "document.querySelector('#state').textContent.startsWith({state})"
+        ))
+        .await;
     }
 
     /// Waits until the list has these conversations, from the top, the unread ones with their number.

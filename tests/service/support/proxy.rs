@@ -36,7 +36,12 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let target = address(database_url);
-        let proxy = Self { port, armed: Arc::default(), cuts: Arc::default(), closes: Arc::default() };
+        let proxy = Self {
+            port,
+            armed: Arc::default(),
+            cuts: Arc::default(),
+            closes: Arc::default(),
+        };
         let (armed, cuts) = (Arc::clone(&proxy.armed), Arc::clone(&proxy.cuts));
         let closes = Arc::clone(&proxy.closes);
         tokio::spawn(async move {
@@ -44,8 +49,16 @@ impl Proxy {
                 if closes.load(Ordering::SeqCst) && cuts.load(Ordering::SeqCst) > 0 {
                     continue;
                 }
-                let server = TcpStream::connect(&target).await.expect("the server answers");
-                tokio::spawn(carry(client, server, cut, Arc::clone(&armed), Arc::clone(&cuts)));
+                let server = TcpStream::connect(&target)
+                    .await
+                    .expect("the server answers");
+                tokio::spawn(carry(
+                    client,
+                    server,
+                    cut,
+                    Arc::clone(&armed),
+                    Arc::clone(&cuts),
+                ));
             }
         });
         proxy
@@ -80,13 +93,19 @@ impl Proxy {
 /// The URL of a database by way of a port of this host, without TLS.
 pub fn by_way_of(port: u16, database_url: &str) -> String {
     let through = format!("127.0.0.1:{port}");
-    format!("{}?sslmode=disable", database_url.replace(&address(database_url), &through))
+    format!(
+        "{}?sslmode=disable",
+        database_url.replace(&address(database_url), &through)
+    )
 }
 
 /// Where the server of a database is.
 pub fn address(database_url: &str) -> String {
     let (_, rest) = database_url.split_once('@').expect("the URL has a user");
-    rest.split('/').next().expect("the URL has a host").to_owned()
+    rest.split('/')
+        .next()
+        .expect("the URL has a host")
+        .to_owned()
 }
 
 /// What a writer calls its connection.
@@ -102,7 +121,12 @@ async fn carry(
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let (committing, committed) = oneshot::channel();
-    let answers = tokio::spawn(carry_answers(from_server, to_client, committed, cuts.clone()));
+    let answers = tokio::spawn(carry_answers(
+        from_server,
+        to_client,
+        committed,
+        cuts.clone(),
+    ));
     carry_requests(from_client, to_server, cut, &armed, committing, &cuts).await;
     if cut == Cut::Commit {
         answers.abort();

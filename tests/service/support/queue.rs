@@ -38,12 +38,17 @@ impl EventQueue {
     }
 
     pub fn at(amqp_url: &str) -> Self {
-        Self { amqp_url: amqp_url.to_owned(), name: format!("test.{}", uuid::Uuid::new_v4()) }
+        Self {
+            amqp_url: amqp_url.to_owned(),
+            name: format!("test.{}", uuid::Uuid::new_v4()),
+        }
     }
 
     /// What makes a replica publish to this queue.
     pub fn settings(&self) -> Settings {
-        Settings::default().with("AMQP_URL", &self.amqp_url).with("AMQP_QUEUE", &self.name)
+        Settings::default()
+            .with("AMQP_URL", &self.amqp_url)
+            .with("AMQP_QUEUE", &self.name)
     }
 
     pub async fn connect(&self) -> Connection {
@@ -57,7 +62,10 @@ impl EventQueue {
         let connection = self.connect().await;
         let channel = connection.create_channel().await.unwrap();
         let options = QueueDeclareOptions::durable();
-        channel.queue_declare(self.name.as_str().into(), options, arguments).await.unwrap();
+        channel
+            .queue_declare(self.name.as_str().into(), options, arguments)
+            .await
+            .unwrap();
         let _ = connection.close(200, "done".into()).await;
     }
 
@@ -65,8 +73,12 @@ impl EventQueue {
     async fn ensure(&self) {
         let connection = self.connect().await;
         let channel = connection.create_channel().await.unwrap();
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let found = channel.queue_declare(self.name.as_str().into(), options, FieldTable::default());
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let found =
+            channel.queue_declare(self.name.as_str().into(), options, FieldTable::default());
         if found.await.is_err() {
             self.declare(FieldTable::default()).await;
         }
@@ -77,7 +89,10 @@ impl EventQueue {
     pub async fn waiting(&self) -> u32 {
         let connection = self.connect().await;
         let channel = connection.create_channel().await.unwrap();
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
         let queue = channel
             .queue_declare(self.name.as_str().into(), options, FieldTable::default())
             .await
@@ -87,14 +102,19 @@ impl EventQueue {
     }
 
     /// Consumes until `enough` says so of all that was delivered.
-    pub async fn consume_until(&self, mut enough: impl FnMut(&[Delivered]) -> bool) -> Vec<Delivered> {
+    pub async fn consume_until(
+        &self,
+        mut enough: impl FnMut(&[Delivered]) -> bool,
+    ) -> Vec<Delivered> {
         self.ensure().await;
         let connection = self.connect().await;
         let channel = connection.create_channel().await.unwrap();
         let (queue, arguments) = (self.name.as_str(), FieldTable::default());
         let options = BasicConsumeOptions::default();
-        let mut consumer: Consumer =
-            channel.basic_consume(queue.into(), "test".into(), options, arguments).await.unwrap();
+        let mut consumer: Consumer = channel
+            .basic_consume(queue.into(), "test".into(), options, arguments)
+            .await
+            .unwrap();
         let mut delivered = Vec::new();
         let consuming = async {
             loop {
@@ -111,7 +131,11 @@ impl EventQueue {
             }
         };
         let in_time = tokio::time::timeout(super::PATIENCE, consuming).await;
-        assert!(in_time.is_ok(), "not enough events: {} so far", delivered.len());
+        assert!(
+            in_time.is_ok(),
+            "not enough events: {} so far",
+            delivered.len()
+        );
         let _ = connection.close(200, "done".into()).await;
         delivered
     }
@@ -119,9 +143,14 @@ impl EventQueue {
 
 impl Delivered {
     fn new(delivery: &lapin::message::Delivery) -> Self {
-        let body: serde_json::Value = serde_json::from_slice(&delivery.data).expect("a body of JSON");
+        let body: serde_json::Value =
+            serde_json::from_slice(&delivery.data).expect("a body of JSON");
         let properties = delivery.properties.clone();
-        let message_id = properties.message_id().as_ref().expect("a message id").to_string();
+        let message_id = properties
+            .message_id()
+            .as_ref()
+            .expect("a message id")
+            .to_string();
         let (timestamp, _) = message_id.split_once('.').expect("timestamp.index");
         let headers = properties.headers().as_ref().expect("headers");
         let application = match headers.inner().get("application") {

@@ -48,13 +48,20 @@ impl Replica {
     /// Starts a replica and waits until it listens.
     pub async fn start(database: &Database, settings: Settings) -> Self {
         let url = database.url.clone();
-        tokio::task::spawn_blocking(move || Self::launch(&url, &settings, "127.0.0.1:0")).await.unwrap()
+        tokio::task::spawn_blocking(move || Self::launch(&url, &settings, "127.0.0.1:0"))
+            .await
+            .unwrap()
     }
 
     /// Starts a replica where another one was.
     pub async fn start_again_at(base: &str, database: &Database, settings: Settings) -> Self {
-        let (url, address) = (database.url.clone(), base.trim_start_matches("http://").to_owned());
-        tokio::task::spawn_blocking(move || Self::launch(&url, &settings, &address)).await.unwrap()
+        let (url, address) = (
+            database.url.clone(),
+            base.trim_start_matches("http://").to_owned(),
+        );
+        tokio::task::spawn_blocking(move || Self::launch(&url, &settings, &address))
+            .await
+            .unwrap()
     }
 
     /// The command that would start a replica, with nothing from the environment of the tests.
@@ -91,7 +98,12 @@ impl Replica {
     fn launch(database_url: &str, settings: &Settings, address: &str) -> Self {
         let mut process = Self::command(database_url)
             .env("LISTEN_ADDR", address)
-            .envs(settings.environment.iter().map(|(name, value)| (*name, value)))
+            .envs(
+                settings
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (*name, value)),
+            )
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
@@ -110,9 +122,16 @@ impl Replica {
             }
         });
         let address = address.recv_timeout(PATIENCE);
-        let replica =
-            Self { base: format!("http://{}", address.as_deref().unwrap_or_default()), process, log };
-        assert!(address.is_ok(), "the replica does not listen: {:#?}", replica.log());
+        let replica = Self {
+            base: format!("http://{}", address.as_deref().unwrap_or_default()),
+            process,
+            log,
+        };
+        assert!(
+            address.is_ok(),
+            "the replica does not listen: {:#?}",
+            replica.log()
+        );
         replica
     }
 
@@ -127,7 +146,10 @@ impl Replica {
     }
 
     pub fn user_of(&self, application: i64, id: &str) -> Client {
-        Client::new(&self.base, Some(token(application, id, Duration::from_secs(3600))))
+        Client::new(
+            &self.base,
+            Some(token(application, id, Duration::from_secs(3600))),
+        )
     }
 
     pub fn nobody(&self) -> Client {
@@ -146,15 +168,22 @@ impl Replica {
     /// The value of a metric, the sum over all its labels that hold `label`.
     pub async fn metric(&self, name: &str, label: &str) -> f64 {
         let text = self.nobody().get("/metrics").await.text;
-        let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
-        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with(name) && line.contains(label));
+        lines
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .sum()
     }
 
     /// The memory that the process holds at present.
     pub fn resident_bytes(&self) -> u64 {
         let status = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(status).expect("the process runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
@@ -175,7 +204,10 @@ impl Replica {
 
     /// Waits for the end.
     pub async fn ended(&mut self) -> ExitStatus {
-        super::eventually("the process ends", async || self.process.try_wait().unwrap()).await
+        super::eventually("the process ends", async || {
+            self.process.try_wait().unwrap()
+        })
+        .await
     }
 
     /// SIGTERM.
@@ -194,7 +226,9 @@ impl Replica {
     }
 
     fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status();
+        let status = Command::new("kill")
+            .args([signal, &self.process.id().to_string()])
+            .status();
         assert!(status.expect("kill runs").success());
     }
 }
@@ -219,5 +253,9 @@ fn address_in(line: &str) -> Option<String> {
 pub fn token(application: i64, user: &str, lifetime: Duration) -> String {
     let user = UserId::parse(user).expect("a user id");
     let signer = Signer::new(&SECRET.to_owned().into()).unwrap();
-    signer.sign(ApplicationId(application), &user, SystemTime::now() + lifetime)
+    signer.sign(
+        ApplicationId(application),
+        &user,
+        SystemTime::now() + lifetime,
+    )
 }

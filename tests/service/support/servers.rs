@@ -34,7 +34,11 @@ impl Servers {
         let name = format!("test-{}", uuid::Uuid::new_v4().simple());
         run(verb, &name, argument);
         let (database_url, amqp_url) = (setting(&name, "DATABASE_URL"), setting(&name, "AMQP_URL"));
-        Self { name, database_url, amqp_url }
+        Self {
+            name,
+            database_url,
+            amqp_url,
+        }
     }
 
     /// Makes a standby a primary.
@@ -72,8 +76,14 @@ impl Servers {
 impl Servers {
     /// Tells the broker something by its command line.
     pub fn rabbitmqctl(&self, arguments: &[&str]) {
-        let status = Command::new(SCRIPT).args(["rabbitmqctl", &self.name]).args(arguments).status();
-        assert!(status.expect("scripts/services runs").success(), "rabbitmqctl {arguments:?}");
+        let status = Command::new(SCRIPT)
+            .args(["rabbitmqctl", &self.name])
+            .args(arguments)
+            .status();
+        assert!(
+            status.expect("scripts/services runs").success(),
+            "rabbitmqctl {arguments:?}"
+        );
     }
 }
 
@@ -86,12 +96,17 @@ impl Drop for Servers {
 fn setting(name: &str, key: &str) -> String {
     let path = format!("{}/.local/{name}/env", env!("CARGO_MANIFEST_DIR"));
     let settings = std::fs::read_to_string(path).expect("the servers have settings");
-    let line = settings.lines().find_map(|line| line.strip_prefix(&format!("export {key}=")));
+    let line = settings
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("export {key}=")));
     line.expect("the setting is there").to_owned()
 }
 
 fn run(verb: &str, name: &str, service: &str) {
-    let status = Command::new(SCRIPT).args([verb, name, service]).env("FSYNC", "off").status();
+    let status = Command::new(SCRIPT)
+        .args([verb, name, service])
+        .env("FSYNC", "off")
+        .status();
     assert!(
         status.expect("scripts/services runs").success(),
         "scripts/services {verb} {name} {service}"

@@ -39,7 +39,11 @@ impl Stream {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
         let headers = response.headers().clone();
-        Some(Self { response, headers, unread: String::new() })
+        Some(Self {
+            response,
+            headers,
+            unread: String::new(),
+        })
     }
 
     /// The next block; `None` once the stream has ended or its connection broke.
@@ -56,8 +60,11 @@ impl Stream {
                 return Ok(Some(block));
             }
             let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
-            let Some(chunk) = chunk.expect("the stream tells something")? else { return Ok(None) };
-            self.unread.push_str(std::str::from_utf8(&chunk).expect("a page is whole"));
+            let Some(chunk) = chunk.expect("the stream tells something")? else {
+                return Ok(None);
+            };
+            self.unread
+                .push_str(std::str::from_utf8(&chunk).expect("a page is whole"));
         }
     }
 
@@ -90,10 +97,20 @@ impl Stream {
 
     /// Reads what a stream begins with; gives the cursor.
     pub async fn begin(&mut self) -> i64 {
-        assert!(self.block().await.unwrap().comment, "a comment goes out at once");
+        assert!(
+            self.block().await.unwrap().comment,
+            "a comment goes out at once"
+        );
         let cursor = self.block().await.unwrap();
         let id = cursor.id.expect("the cursor");
-        assert_eq!(cursor, Block { id: Some(id), ..Block::default() }, "the cursor stands alone");
+        assert_eq!(
+            cursor,
+            Block {
+                id: Some(id),
+                ..Block::default()
+            },
+            "the cursor stands alone"
+        );
         assert!((1000..4000).contains(&self.block().await.unwrap().retry.unwrap()));
         id
     }

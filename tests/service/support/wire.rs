@@ -34,7 +34,11 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let target = Arc::new(Mutex::new(address(database_url)));
-        let wire = Self { port, target: Arc::clone(&target), fates: watch::Sender::new(None) };
+        let wire = Self {
+            port,
+            target: Arc::clone(&target),
+            fates: watch::Sender::new(None),
+        };
         let fates = wire.fates.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
