@@ -264,6 +264,11 @@ impl<Q, A> Waiting<Q, A> {
 }
 
 impl<Q, A> Begun<Q, A> {
+    /// Answers the caller with what becomes of its request.
+    pub fn finish(self, answer: impl FnOnce(Q) -> A) {
+        let _ = self.answer.send(answer(self.request));
+    }
+
     /// Answers the caller, if it is still there.
     pub fn answer(self, answer: A) {
         let _ = self.answer.send(answer);

@@ -25,6 +25,8 @@ pub mod sync;
 pub mod batching;
 // Events: from the rows of committed changes to RabbitMQ.
 pub mod outbox;
+// What a commit tells every replica, and who is told.
+pub mod notifications;
 // The same read again, woken by commits on every replica: held answers and streams.
 pub mod live;
 // What a query means, how the index is asked and kept, and how matches are shown.

@@ -17,12 +17,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lifecycle", &[]),
     ("telemetry", &[]),
     ("store", &["domain"]),
-    ("timeline", &["domain", "store", "batching"]),
-    ("sync", &["domain", "store", "batching"]),
-    ("outbox", &["domain", "store"]),
+    ("notifications", &["domain", "store"]),
+    (
+        "timeline",
+        &["domain", "notifications", "store", "batching"],
+    ),
+    ("sync", &["domain", "notifications", "store", "batching"]),
+    ("outbox", &["domain", "notifications", "store"]),
     ("search", &["domain", "store"]),
     ("auth", &["domain", "store"]),
-    ("live", &["domain", "store", "sync", "batching"]),
+    (
+        "live",
+        &["domain", "notifications", "store", "sync", "batching"],
+    ),
     (
         "config",
         &[
@@ -50,7 +57,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("utoipa", &["http/"]),
     ("tower", &["http/"]),
     ("lapin", &["outbox/", "config/values.rs"]),
-    ("sqlx", &["store/", "live/listener.rs"]),
+    ("sqlx", &["store/", "notifications/listener.rs"]),
     ("jsonwebtoken", &["auth/"]),
     ("reqwest", &["auth/"]),
     ("moka", &["auth/"]),
@@ -174,4 +181,22 @@ fn libraries_stay_in_their_rooms() {
 fn imports_are_found_in_every_form() {
     let text = "use crate::{\n    domain::{Message, UserId},\n    store,\n};\nuse crate::http::x;\nlet a = crate::sync::b();";
     assert_eq!(imports(text), ["domain", "store", "http", "sync"]);
+}
+
+/// What decides about a command is pure: it knows nothing of the database.
+#[test]
+fn commands_know_the_domain_and_the_timeline_alone() {
+    let commands = sources()
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("timeline/commands/") || name == "timeline/state.rs");
+    let mut checked = 0;
+    for (name, text) in commands {
+        for import in imports(&text) {
+            let may = ["domain", "timeline"].contains(&import.as_str());
+            assert!(may, "{name} imports {import}");
+        }
+        assert!(!text.contains(".await"), "{name} waits");
+        checked += 1;
+    }
+    assert!(checked >= 10, "{checked} files were checked");
 }

@@ -57,9 +57,9 @@ impl Meter {
 
     async fn measure_database(&mut self) -> store::Result<()> {
         let connection = self.session.connection().await?;
-        let usage = store::wakeups::queue_usage(connection).await?;
+        let usage = store::notify::queue_usage(connection).await?;
         metrics::gauge!("messages_notification_queue_usage").set(usage);
-        store::wakeups::send_pulse(connection, usage).await?;
+        store::notify::send_pulse(connection, usage).await?;
         let backlog = store::outbox::backlog(connection).await?;
         let age = backlog
             .oldest

@@ -2,19 +2,18 @@
 
 use std::{io, sync::Arc, thread};
 
-use tokio::sync::Notify;
-
 use super::{Outcome, database::make_ready, meter::Meter, now};
 use crate::{
     auth::{self, Authenticator, IntrospectionConfig, JwksConfig, Signer, Tickets},
     config::{CallersConfig, EventsConfig, HttpConfig, ServeConfig},
     http::{self, Acceptor, Address, Broker, Budget, Digester, Parts, Service},
     lifecycle::Lifecycle,
-    live::{Hub, Limits, Listener, Live},
-    outbox::{BrokerConfig, Publisher, Signs},
+    live::{Hub, Live},
+    notifications::{Listener, Subscriber},
+    outbox::{BrokerConfig, Publisher, Signs, Wake},
     search::Indexer,
     store::{Database, Purpose},
-    sync::{Heard, Readers, WayIn},
+    sync::{Freshness, Readers, ThreadHandle},
     telemetry,
     timeline::{Timeline, Writer},
 };
@@ -55,10 +54,22 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
     make_ready(&database).await?;
 
     let timeline = spawn_writers(life, &database, limits.write_queue_max);
-    let heard = Arc::new(Heard::default());
-    let ways_in = spawn_readers(life, &database, limits.read_queue_max, Arc::clone(&heard));
-    let (hub, outbox_wake) = spawn_listener(life, &database, limits.live(), heard);
-    let broker = spawn_publisher(life, &database, events, outbox_wake);
+    let freshness = Arc::new(Freshness::default());
+    let handles = spawn_readers(
+        life,
+        &database,
+        limits.read_queue_max,
+        Arc::clone(&freshness),
+    );
+    let hub = Arc::new(Hub::new(limits.live()));
+    let wake = Arc::new(Wake::default());
+    spawn_listener(
+        life,
+        &database,
+        freshness,
+        [Arc::clone(&hub) as _, Arc::clone(&wake) as _],
+    );
+    let broker = spawn_publisher(life, &database, events, wake);
     spawn_indexer(life, &database, timeline.clone());
     let session = database.session(Purpose::Measuring);
     let (measured, broker_status) = (timeline.clone(), broker.clone());
@@ -92,7 +103,7 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
         held_time_max: http.held_time_max(),
         stop: life.stop(),
     };
-    let acceptor = spawn_workers(life, Arc::new(parts), ways_in, &http)?;
+    let acceptor = spawn_workers(life, Arc::new(parts), handles, &http)?;
     let listener = address.listen()?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     life.spawn("acceptor", acceptor.run(listener, life.stop()));
@@ -103,11 +114,11 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
 fn spawn_workers(
     life: &mut Lifecycle,
     parts: Arc<Parts>,
-    ways_in: Vec<WayIn>,
+    handles: Vec<ThreadHandle>,
     config: &HttpConfig,
 ) -> io::Result<Acceptor> {
-    let (acceptor, intakes) = Acceptor::new(ways_in.len());
-    for ((sync, look), intake) in ways_in.into_iter().zip(intakes) {
+    let (acceptor, intakes) = Acceptor::new(handles.len());
+    for ((sync, look), intake) in handles.into_iter().zip(intakes) {
         let router = http::router(Service::new(Arc::clone(&parts), sync), &config.cors_origins);
         let thread = life.start_thread("http worker")?;
         life.spawn_on(
@@ -154,18 +165,17 @@ fn known_callers(config: CallersConfig) -> auth::Config {
     }
 }
 
-/// Starts what hears the commits of all replicas; gives what it wakes.
+/// Starts what receives the notifications of all replicas.
 fn spawn_listener(
     life: &mut Lifecycle,
     database: &Database,
-    limits: Limits,
-    heard: Arc<Heard>,
-) -> (Arc<Hub>, Arc<Notify>) {
-    let (hub, outbox_wake) = (Arc::new(Hub::new(limits)), Arc::new(Notify::new()));
-    let waking = (Arc::clone(&hub), Arc::clone(&outbox_wake));
-    let listener = Listener::new(database.clone(), heard, waking.0, waking.1);
+    freshness: Arc<Freshness>,
+    others: [Arc<dyn Subscriber>; 2],
+) {
+    let announcements = freshness.epoch_begun();
+    let subscribers = [freshness as Arc<dyn Subscriber>].into_iter().chain(others);
+    let listener = Listener::new(database.clone(), subscribers.collect(), announcements);
     life.spawn("listener", listener.run(life.stop()));
-    (hub, outbox_wake)
 }
 
 /// Starts what carries out changes; `waiting_max` may wait.
@@ -183,16 +193,16 @@ fn spawn_readers(
     life: &mut Lifecycle,
     database: &Database,
     waiting_max: usize,
-    heard: Arc<Heard>,
-) -> Vec<WayIn> {
-    let readers = Readers::new(waiting_max, heard);
+    freshness: Arc<Freshness>,
+) -> Vec<ThreadHandle> {
+    let readers = Readers::new(waiting_max, freshness);
     let threads =
         thread::available_parallelism().map_or(1, |cores| cores.get().min(HTTP_THREADS_MAX));
-    let ways_in = (0..threads).map(|_| readers.way_in(database)).collect();
+    let handles = (0..threads).map(|_| readers.handle(database)).collect();
     for (name, task) in readers.tasks(database) {
         life.spawn(name, task);
     }
-    ways_in
+    handles
 }
 
 /// Starts what indexes texts; it rests while changes wait.
@@ -207,7 +217,7 @@ fn spawn_publisher(
     life: &mut Lifecycle,
     database: &Database,
     events: EventsConfig,
-    wake: Arc<Notify>,
+    wake: Arc<Wake>,
 ) -> Broker {
     let EventsConfig {
         amqp_url,

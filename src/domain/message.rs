@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use super::{
-    Attributes, ChatNumber, FileId, Invalid, MessageId, MessageNumber, Text, Timestamp, UserId,
+    Attributes, Conversation, FileId, Invalid, MessageId, MessageNumber, Text, Timestamp, UserId,
 };
 
 /// The most files that a message may name. Each becomes an event on its creation and deletion.
@@ -17,17 +17,12 @@ pub struct Message {
     pub timestamp: Timestamp,
     /// `None` where the application itself has posted it into a chat.
     pub from: Option<UserId>,
-    pub to: Recipient,
+    pub conversation: Conversation,
+    /// Its number in its chat; `None` in a personal conversation.
+    pub number: Option<MessageNumber>,
     pub created: OffsetDateTime,
     /// `None` once the message is deleted: its data are cleared for ever.
     pub content: Option<Content>,
-}
-
-/// Where a message was sent to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Recipient {
-    User(UserId),
-    Chat(ChatNumber, MessageNumber),
 }
 
 /// What a deletion clears.
@@ -42,31 +37,9 @@ pub struct Content {
 }
 
 impl Message {
-    /// The chat that it belongs to; `None` for a personal message.
-    pub fn chat(&self) -> Option<ChatNumber> {
-        match self.to {
-            Recipient::Chat(chat, _) => Some(chat),
-            Recipient::User(_) => None,
-        }
-    }
-
-    /// The users of a personal message: one where it was sent to oneself, else two. Those of a
-    /// message of a chat are not known to it.
-    pub fn participants(&self) -> impl Iterator<Item = &UserId> {
-        let (from, to) = match (&self.from, &self.to) {
-            (Some(from), Recipient::User(to)) => (Some(from), (to != from).then_some(to)),
-            _ => (None, None),
-        };
-        from.into_iter().chain(to)
-    }
-
-    /// Whether it belongs to the conversation of these two users.
-    pub fn is_between(&self, one: &UserId, other: &UserId) -> bool {
-        let is = |from: &UserId, to: &UserId| {
-            self.from.as_ref() == Some(from)
-                && matches!(&self.to, Recipient::User(user) if user == to)
-        };
-        is(one, other) || is(other, one)
+    /// Who has received a personal message: the sender where it was sent to oneself.
+    pub fn to(&self) -> Option<&UserId> {
+        Some(self.conversation.pair()?.other_of(self.from.as_ref()?))
     }
 
     /// How long its data are as JSON, in bytes: text, attributes and files.
@@ -86,17 +59,6 @@ impl Message {
             .map(|file| file.as_str().len() + 3)
             .sum();
         text + attributes + files
-    }
-
-    /// The uses of files that begin or end with this message's creation or deletion.
-    pub fn file_uses(&self, in_use: bool) -> Vec<FileUse> {
-        let files = self.content.iter().flat_map(|content| content.files.iter());
-        files
-            .map(|file| FileUse {
-                file: file.clone(),
-                in_use,
-            })
-            .collect()
     }
 }
 

@@ -4,25 +4,33 @@
 //! reads a clock or knows how it is stored or sent.
 
 mod attributes;
+mod change;
 mod chat;
+mod conversation;
 mod ids;
 mod message;
+mod numbers;
 mod refusal;
 mod text;
 mod timestamp;
+mod update;
 mod version;
 
-/// Reads the wall clock. Time is an argument: `app.rs` hands this over.
+/// Reads the wall clock. Time is an argument: `app` hands this over.
 pub type Clock = fn() -> std::time::SystemTime;
 
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
+pub use change::{Change, ChatChange, Idempotency, MessageChange};
 pub use chat::{Chat, MEMBERS_MAX, Title};
+pub use conversation::{Conversation, Pair, SearchScope};
 pub use ids::{
     ApplicationId, ChatNumber, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX, IdempotencyKey,
     MessageId, MessageNumber, NAME_CHARS_MAX, UserId,
 };
-pub use message::{Content, FILES_MAX, FileUse, Files, Message, Recipient};
+pub use message::{Content, FILES_MAX, FileUse, Files, Message};
+pub use numbers::NextNumbers;
 pub use refusal::{Invalid, Refusal};
 pub use text::{TEXT_CHARS_MAX, Text, is_longer};
 pub use timestamp::Timestamp;
+pub use update::{Cursor, Subject, Update};
 pub use version::Version;

@@ -17,9 +17,9 @@ use super::{
     representation,
 };
 use crate::{
-    domain::MessageId,
+    domain::{Conversation, MessageId},
     store,
-    timeline::{Action, Target},
+    timeline::commands::{DeleteMessage, SendMessage},
 };
 
 /// Sends a message into a chat: a member, or the application itself.
@@ -55,22 +55,18 @@ pub async fn send_chat_message(
     body: JsonBody<NewChatMessage>,
 ) -> Answer {
     let mut errors = Vec::new();
-    // A path that names no chat is told after what needs no state.
-    let target = number.known().map(Target::Chat);
-    let named = target.as_ref().ok().cloned();
-    let draft = body.acceptable()?.checked(&mut errors, named);
+    let content = body.acceptable()?.checked(&mut errors);
     let key = key.checked(&mut errors);
-    if !errors.is_empty() {
-        return Err(Problem::invalid(errors));
-    }
+    let content = content
+        .filter(|_| errors.is_empty())
+        .ok_or_else(|| Problem::invalid(errors))?;
     caller.actor()?;
-    target?;
-    let draft = draft.ok_or_else(Problem::not_found)?;
-    let idempotency = key.map(|key| service.digester.bind(key, &draft));
-    let done = service
-        .submit(&caller, Action::Send { draft, idempotency })
-        .await?;
-    Ok(representation::created(accept.media_type, &done, minimal))
+    // A path that names no chat is told after what needs no state.
+    let draft = content.to(Conversation::Chat(number.known()?));
+    let idempotency = key.map(|key| service.digester.bind(key, None, &draft));
+    let command = SendMessage { draft, idempotency };
+    let outcome = service.submit(&caller, command).await?;
+    Ok(representation::sent(accept.media_type, &outcome, minimal))
 }
 
 /// Reads a message of a chat by its number.
@@ -133,8 +129,8 @@ pub async fn edit_chat_message(
     let edit = body.acceptable()?;
     let expected = if_match.required()?;
     let id = id_of(&service, &caller, &path).await?;
-    let done = service.submit(&caller, edit.action(id, expected)).await?;
-    Ok(representation::message(accept.media_type, done.message()))
+    let message = edit.submit(&service, &caller, id, expected).await?;
+    Ok(representation::message(accept.media_type, &message))
 }
 
 /// Deletes a message of a chat: its sender, the chat's owner, or the application.
@@ -160,10 +156,10 @@ pub async fn delete_chat_message(
 ) -> Answer {
     let expected = if_match.readable()?.required()?;
     let id = id_of(&service, &caller, &path).await?;
-    let done = service
-        .submit(&caller, Action::Delete { id, expected })
+    let deleted = service
+        .submit(&caller, DeleteMessage { id, expected })
         .await?;
-    Ok(representation::message(accept.media_type, done.message()))
+    Ok(representation::message(accept.media_type, &deleted.output))
 }
 
 /// The id of the message that a path names. It tells nothing to who may not read it: whatever is

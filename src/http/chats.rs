@@ -23,7 +23,10 @@ use super::{
 use crate::{
     domain::{self, ChatNumber, UserId},
     store,
-    timeline::{Action, How},
+    timeline::{
+        Effect,
+        commands::{AddMember, CreateChat, RemoveMember, RenameChat},
+    },
 };
 
 /// Creates a chat. A user who creates it owns it and is a member.
@@ -61,13 +64,14 @@ pub async fn create_chat(
         .filter(|_| errors.is_empty())
         .ok_or_else(|| Problem::invalid(errors))?;
     let idempotency = key.map(|key| service.digester.bind_chat(key, &name, &members));
-    let action = Action::CreateChat {
+    let command = CreateChat {
         name,
         members,
         idempotency,
     };
-    let done = service.submit(&caller, action).await?;
-    Ok(representation::created(accept.media_type, &done, minimal))
+    let outcome = service.submit(&caller, command).await?;
+    let media_type = accept.media_type;
+    Ok(representation::created_chat(media_type, &outcome, minimal))
 }
 
 /// Lists the caller's chats, by number; for an application all of them.
@@ -154,13 +158,13 @@ pub async fn rename_chat(
     let name = body.acceptable()?.checked()?;
     let expected = if_match.required()?;
     caller.actor()?;
-    let action = Action::RenameChat {
+    let command = RenameChat {
         chat: number.known()?,
         name,
         expected,
     };
-    let done = service.submit(&caller, action).await?;
-    Ok(representation::chat(accept.media_type, done.chat()))
+    let renamed = service.submit(&caller, command).await?;
+    Ok(representation::chat(accept.media_type, &renamed.output))
 }
 
 /// Lists the present members of a chat, by name.
@@ -221,12 +225,12 @@ pub async fn add_member(
     user: UserPath,
 ) -> Answer {
     caller.actor()?;
-    let action = Action::AddMember {
+    let command = AddMember {
         user: user.checked()?,
         chat: number.known()?,
     };
-    let done = service.submit(&caller, action).await?;
-    let is_new = done.how == How::Changed;
+    let outcome = service.submit(&caller, command).await?;
+    let is_new = outcome.effect == Effect::Changed;
     Ok(if is_new {
         StatusCode::CREATED
     } else {
@@ -256,11 +260,11 @@ pub async fn remove_member(
     user: UserPath,
 ) -> Answer {
     caller.actor()?;
-    let action = Action::RemoveMember {
+    let command = RemoveMember {
         user: user.checked()?,
         chat: number.known()?,
     };
-    service.submit(&caller, action).await?;
+    service.submit(&caller, command).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

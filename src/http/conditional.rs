@@ -8,7 +8,7 @@ use axum::{
 };
 
 use super::problem::Problem;
-use crate::{domain::Timestamp, timeline::Expected};
+use crate::{domain::Timestamp, timeline::commands::Expected};
 
 /// The entity tag of a message as it is now.
 pub fn entity_tag(timestamp: Timestamp) -> HeaderValue {

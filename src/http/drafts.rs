@@ -1,19 +1,24 @@
 //! What callers send: messages to be and edits, checked field by field.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
+    Service,
     body::{FromJson, parse},
+    caller::Caller,
     media,
     problem::{FieldError, Problem},
 };
 use crate::{
-    domain::{Attributes, FileId, Files, Invalid, MEMBERS_MAX, MessageId, Text, Title, UserId},
-    timeline::{Action, Draft, Expected, Target},
+    domain::{
+        Attributes, Conversation, FileId, Files, Invalid, MEMBERS_MAX, Message, MessageId, Text,
+        Title, UserId,
+    },
+    timeline::commands::{Draft, EditText, Expected, MarkRead},
 };
 
 /// A personal message to be sent: `to`, and at least one of `text`, `files` and `attributes`.
@@ -49,12 +54,12 @@ impl FromJson for NewPersonalMessage {
 
 impl NewPersonalMessage {
     /// Checks every field and adds what is wrong to `errors`.
-    pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<Draft> {
+    pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<(UserId, NewContent)> {
         let to = self
             .to
             .ok_or(Invalid("is required"))
             .and_then(|to| UserId::parse(&to));
-        let to = keep(errors, "to", to).map(Target::User);
+        let to = keep(errors, "to", to);
         let Self {
             text,
             files,
@@ -62,13 +67,13 @@ impl NewPersonalMessage {
             reply_to,
             ..
         } = self;
-        NewChatMessage {
+        let message = NewChatMessage {
             text,
             files,
             attributes,
             reply_to,
-        }
-        .checked(errors, to)
+        };
+        to.zip(message.checked(errors))
     }
 }
 
@@ -102,7 +107,7 @@ impl FromJson for NewChatMessage {
 
 impl NewChatMessage {
     /// Checks every field and adds what is wrong to `errors`.
-    pub fn checked(self, errors: &mut Vec<FieldError>, to: Option<Target>) -> Option<Draft> {
+    pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<NewContent> {
         let is_empty = self.text.is_none()
             && self.files.as_ref().is_none_or(Vec::is_empty)
             && self.attributes.is_none();
@@ -120,13 +125,33 @@ impl NewChatMessage {
         let reply_to = self
             .reply_to
             .and_then(|id| keep(errors, "replyTo", parse_message_id(id)));
-        Some(Draft {
-            to: to?,
+        Some(NewContent {
             text,
             files: files?,
             attributes,
             reply_to,
         })
+    }
+}
+
+/// What is to be sent, wherever it goes.
+pub struct NewContent {
+    text: Option<Text>,
+    files: Files,
+    attributes: Option<Attributes>,
+    reply_to: Option<MessageId>,
+}
+
+impl NewContent {
+    /// The draft of a message in a conversation.
+    pub fn to(self, conversation: Conversation) -> Draft {
+        Draft {
+            conversation,
+            text: self.text,
+            files: self.files,
+            attributes: self.attributes,
+            reply_to: self.reply_to,
+        }
     }
 }
 
@@ -276,12 +301,25 @@ impl FromJson for Edit {
 }
 
 impl Edit {
-    /// The command for a message.
-    pub fn action(self, id: MessageId, expected: Expected) -> Action {
-        match self {
-            Self::Text(text) => Action::EditText { id, text, expected },
-            Self::Read(read) => Action::MarkRead { id, read, expected },
-        }
+    /// Carries it out; returns the message as it leaves it.
+    pub async fn submit(
+        self,
+        service: &Service,
+        caller: &Caller,
+        id: MessageId,
+        expected: Expected,
+    ) -> Result<Arc<Message>, Problem> {
+        let outcome = match self {
+            Self::Text(text) => {
+                let command = EditText { id, text, expected };
+                service.submit(caller, command).await?
+            }
+            Self::Read(read) => {
+                let command = MarkRead { id, read, expected };
+                service.submit(caller, command).await?
+            }
+        };
+        Ok(outcome.output)
     }
 
     fn from_patch(patch: MessagePatch) -> Result<Self, Problem> {
@@ -310,20 +348,20 @@ mod tests {
     use super::*;
 
     /// The draft, the fields that are not acceptable, or the status of what cannot be read.
-    fn draft(json: &str) -> Result<Draft, (StatusCode, Vec<String>)> {
+    fn draft(json: &str) -> Result<NewContent, (StatusCode, Vec<String>)> {
         let mut errors = Vec::new();
         let body = NewPersonalMessage::from_json(media::JSON, json.as_bytes())
             .map_err(|problem| (problem.status(), problem.fields()))?;
         let draft = body.checked(&mut errors);
         if errors.is_empty() {
-            return Ok(draft.expect("a draft without errors is complete"));
+            return Ok(draft.expect("a draft without errors is complete").1);
         }
         let fields = errors.into_iter().map(|error| error.field).collect();
         Err((StatusCode::UNPROCESSABLE_ENTITY, fields))
     }
 
     fn wrong_fields(json: &str) -> Vec<String> {
-        let (status, fields) = draft(json).expect_err(json);
+        let (status, fields) = draft(json).err().expect(json);
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{json}");
         fields
     }
@@ -388,7 +426,7 @@ mod tests {
             "nonsense",
         ] {
             assert_eq!(
-                draft(json).unwrap_err().0,
+                draft(json).err().unwrap().0,
                 StatusCode::BAD_REQUEST,
                 "{json}"
             );

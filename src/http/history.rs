@@ -17,7 +17,7 @@ use super::{
     representation::{Json, Message, MessageList, Page},
 };
 use crate::{
-    domain::{Message as Stored, Recipient},
+    domain::{Conversation, Message as Stored},
     store,
 };
 
@@ -42,9 +42,9 @@ pub async fn list_personal_messages(
 ) -> Answer {
     let (user, other) = (caller.user()?, other.checked()?);
     let (application, HistoryParams { span, limit }) = (caller.application, params);
+    let conversation = Conversation::between(&user, &other);
     let reading = service.query(async |connection| {
-        store::history::of_conversation(connection, application, &user, &other, span, limit + 1)
-            .await
+        store::history::read(connection, application, &conversation, span, limit + 1).await
     });
     Ok(answer(accept.media_type, reading.await?, limit))
 }
@@ -70,8 +70,9 @@ pub async fn list_chat_messages(
 ) -> Answer {
     let HistoryParams { span, limit } = params;
     let chat = visible_chat(&service, &caller, &number).await?.number;
+    let (application, conversation) = (caller.application, Conversation::Chat(chat));
     let reading = service.query(async |connection| {
-        store::history::of_chat(connection, caller.application, chat, span, limit + 1).await
+        store::history::read(connection, application, &conversation, span, limit + 1).await
     });
     Ok(answer(accept.media_type, reading.await?, limit))
 }
@@ -100,8 +101,5 @@ pub fn size(message: &Arc<Stored>) -> usize {
 
 /// Where a message stands in its conversation: by its number in a chat, else by its id.
 fn position(message: &Arc<Stored>) -> i64 {
-    match message.to {
-        Recipient::Chat(_, number) => number.0,
-        Recipient::User(_) => message.id.0,
-    }
+    message.number.map_or(message.id.0, |number| number.0)
 }

@@ -14,8 +14,8 @@ use sha2::Sha256;
 use super::problem::FieldError;
 use crate::{
     auth::derived_key,
-    domain::{Attributes, Digest, IdempotencyKey, Invalid, Title, UserId},
-    timeline::{Draft, Idempotency, Target},
+    domain::{Attributes, Digest, Idempotency, IdempotencyKey, Invalid, Title, UserId},
+    timeline::commands::Draft,
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -89,14 +89,12 @@ impl Digester {
     }
 
     /// The key with the digest of the draft that it stands for.
-    pub fn bind(&self, key: IdempotencyKey, draft: &Draft) -> Idempotency {
-        let (to, chat) = match &draft.to {
-            Target::User(user) => (Some(user.as_str()), None),
-            Target::Chat(chat) => (None, Some(chat.0)),
-        };
+    ///
+    /// `to` is who receives a personal message.
+    pub fn bind(&self, key: IdempotencyKey, to: Option<&UserId>, draft: &Draft) -> Idempotency {
         let fingerprint = Fingerprint {
-            to,
-            chat,
+            to: to.map(UserId::as_str),
+            chat: draft.conversation.chat().map(|chat| chat.0),
             text: draft.text.as_ref().map(|text| text.as_str()),
             files: draft.files.iter().map(|file| file.as_str()).collect(),
             attributes: draft.attributes.as_ref().map(canonical),
@@ -139,11 +137,11 @@ fn canonical(attributes: &Attributes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Files, MessageId, Text};
+    use crate::domain::{Conversation, Files, MessageId, Text};
 
     fn draft(text: &str) -> Draft {
         Draft {
-            to: Target::User(UserId::parse("john").unwrap()),
+            conversation: Conversation::between(&user("jane"), &user("john")),
             text: Some(Text::parse(text).unwrap()),
             files: Files::default(),
             attributes: None,
@@ -151,10 +149,19 @@ mod tests {
         }
     }
 
+    fn user(id: &str) -> UserId {
+        UserId::parse(id).unwrap()
+    }
+
+    /// The digest of a draft of jane's.
     fn digest(secret: &str, draft: &Draft) -> Digest {
         let key = IdempotencyKey::parse("k").unwrap();
+        let to = draft
+            .conversation
+            .pair()
+            .map(|pair| pair.other_of(&user("jane")));
         Digester::new(&SecretString::from(secret.to_owned()))
-            .bind(key, draft)
+            .bind(key, to, draft)
             .digest
     }
 
@@ -188,7 +195,7 @@ mod tests {
         };
         assert_ne!(digest("s", &one), digest("s", &reply));
         let other = Draft {
-            to: Target::User(UserId::parse("jim").unwrap()),
+            conversation: Conversation::between(&user("jane"), &user("jim")),
             ..one.clone()
         };
         assert_ne!(digest("s", &one), digest("s", &other));

@@ -189,7 +189,11 @@ impl Teller {
             self.state = State::Behind;
         }
         for entry in &changes.entries {
-            blocks.event("update", Some(entry.timestamp), &MessageUpdate::from(entry));
+            blocks.event(
+                "update",
+                Some(entry.update.timestamp),
+                &MessageUpdate::from(entry),
+            );
         }
         if !changes.has_caught_up() {
             self.state = State::Behind;

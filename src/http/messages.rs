@@ -28,10 +28,10 @@ use super::{
     server::Link,
 };
 use crate::{
-    domain::MessageId,
+    domain::{Conversation, Cursor, MessageId},
     store::pages::{PageRequest, PageSize},
     sync::PAGE_BYTES_MAX,
-    timeline::Action,
+    timeline::commands::{DeleteMessage, SendMessage},
 };
 
 /// Sends a message to a user.
@@ -69,17 +69,16 @@ pub async fn send_message(
     body: JsonBody<NewPersonalMessage>,
 ) -> Answer {
     let mut errors = Vec::new();
-    let draft = body.acceptable()?.checked(&mut errors);
+    let message = body.acceptable()?.checked(&mut errors);
     let key = key.checked(&mut errors);
-    let draft = draft
+    let (to, content) = message
         .filter(|_| errors.is_empty())
         .ok_or_else(|| Problem::invalid(errors))?;
-    let idempotency = key.map(|key| service.digester.bind(key, &draft));
-    caller.user()?;
-    let done = service
-        .submit(&caller, Action::Send { draft, idempotency })
-        .await?;
-    Ok(representation::created(accept.media_type, &done, minimal))
+    let draft = content.to(Conversation::between(&caller.user()?, &to));
+    let idempotency = key.map(|key| service.digester.bind(key, Some(&to), &draft));
+    let command = SendMessage { draft, idempotency };
+    let outcome = service.submit(&caller, command).await?;
+    Ok(representation::sent(accept.media_type, &outcome, minimal))
 }
 
 /// Tells what happened after a point on the timeline.
@@ -128,7 +127,7 @@ pub async fn sync_messages(
     last_event_id: LastEventId,
 ) -> Answer {
     let SyncParams {
-        after,
+        cursor,
         limit,
         with_messages,
         wait,
@@ -141,11 +140,12 @@ pub async fn sync_messages(
     let mut request = PageRequest {
         application,
         user,
-        after,
+        cursor,
         size,
     };
     if accept.media_type == media::EVENT_STREAM {
-        request.after = last_event_id.checked()?.or(after);
+        let last = last_event_id.checked()?;
+        request.cursor = last.map_or(cursor, Cursor::After);
         return live::open(
             &service,
             caller.validity,
@@ -261,10 +261,10 @@ pub async fn edit_message(
     let edit = body.acceptable()?;
     let expected = if_match.required()?;
     caller.actor()?;
-    let done = service
-        .submit(&caller, edit.action(id.known()?, expected))
+    let message = edit
+        .submit(&service, &caller, id.known()?, expected)
         .await?;
-    Ok(representation::message(accept.media_type, done.message()))
+    Ok(representation::message(accept.media_type, &message))
 }
 
 /// Deletes a message: its data are cleared for ever, and a tombstone remains.
@@ -292,12 +292,11 @@ pub async fn delete_message(
 ) -> Answer {
     let expected = if_match.readable()?.required()?;
     caller.actor()?;
-    let action = Action::Delete {
-        id: id.known()?,
-        expected,
-    };
-    let done = service.submit(&caller, action).await?;
-    Ok(representation::message(accept.media_type, done.message()))
+    let id = id.known()?;
+    let deleted = service
+        .submit(&caller, DeleteMessage { id, expected })
+        .await?;
+    Ok(representation::message(accept.media_type, &deleted.output))
 }
 
 /// Whether the caller prefers an answer without a body (RFC 7240, section 4.2).

@@ -64,7 +64,7 @@ use crate::{
     live::Live,
     store::{self, PgConnection, Pool},
     sync::Sync,
-    timeline::{Action, Command, Done, Timeline},
+    timeline::{Outcome, Requester, Timeline, commands::Command},
 };
 use caller::Caller;
 use problem::Problem;
@@ -142,13 +142,16 @@ impl Service {
     }
 
     /// Carries out what the caller wants to be changed.
-    async fn submit(&self, caller: &Caller, action: Action) -> Result<Done, Problem> {
-        let command = Command {
+    async fn submit<C: Command>(
+        &self,
+        caller: &Caller,
+        command: C,
+    ) -> Result<Outcome<C::Output>, Problem> {
+        let requester = Requester {
             application: caller.application,
-            caller: caller.actor()?,
-            action,
+            user: caller.actor()?,
         };
-        Ok(self.timeline.submit(command).await?)
+        Ok(self.timeline.submit(requester, command).await?)
     }
 
     /// Does what is neither on the timeline nor coalesced, on a connection that is shared.

@@ -11,7 +11,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::problem::{FieldError, Problem};
 use crate::{
-    domain::{ApplicationId, ChatNumber, Invalid, MessageId, MessageNumber, Timestamp, UserId},
+    domain::{
+        ApplicationId, ChatNumber, Cursor, Invalid, MessageId, MessageNumber, Timestamp, UserId,
+    },
     store::history::Span,
 };
 
@@ -260,8 +262,7 @@ pub async fn query<Q: DeserializeOwned + 'static>(parts: &mut Parts) -> Result<Q
 /// Where and how a sync reads on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SyncParams {
-    /// `None`: from now on.
-    pub after: Option<Timestamp>,
+    pub cursor: Cursor,
     pub limit: u16,
     pub with_messages: bool,
     /// How long the answer may be held until there is something.
@@ -288,10 +289,10 @@ impl<S: Sync> FromRequestParts<S> for SyncParams {
 impl SyncQuery {
     /// 400 for what cannot be read, then 422 for what can be but is not acceptable.
     fn parse(self) -> Result<SyncParams, Problem> {
-        let after = match self.after.as_deref() {
-            None => Some(Timestamp(0)),
-            Some("latest") => None,
-            Some(after) => Some(Timestamp::parse(after).ok_or_else(|| {
+        let cursor = match self.after.as_deref() {
+            None => Cursor::After(Timestamp(0)),
+            Some("latest") => Cursor::Latest,
+            Some(after) => Cursor::After(Timestamp::parse(after).ok_or_else(|| {
                 Problem::malformed("after must be a timestamp (digits only, 64 bits) or latest")
             })?),
         };
@@ -323,7 +324,7 @@ impl SyncQuery {
             return Err(Problem::invalid(errors));
         }
         Ok(SyncParams {
-            after,
+            cursor,
             limit: u16::try_from(limit).expect("the limit was checked"),
             with_messages,
             wait: Duration::from_secs(wait.unsigned_abs()),
@@ -392,9 +393,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_sync_begins_at_zero_with_pages_of_fifty() {
-        let after = Some(Timestamp(0));
+        let cursor = Cursor::After(Timestamp(0));
         let expected = SyncParams {
-            after,
+            cursor,
             limit: 50,
             with_messages: false,
             wait: Duration::ZERO,
@@ -402,7 +403,7 @@ mod tests {
         assert_eq!(params("").await, Ok(expected));
         let wait = Duration::from_secs(60);
         let expected = SyncParams {
-            after: None,
+            cursor: Cursor::Latest,
             limit: 1000,
             with_messages: true,
             wait,

@@ -19,8 +19,8 @@ use super::{
     representation::{HitList, Json, Page},
 };
 use crate::{
-    domain::{Invalid, UserId},
-    search::{self, Hit, Place},
+    domain::{Conversation, Invalid, SearchScope, UserId},
+    search::{self, Hit},
 };
 
 /// Searches the caller's messages, the newest first.
@@ -46,12 +46,14 @@ pub async fn search_messages(
     accept: Accept<PlainJson>,
     mut params: SearchParams,
 ) -> Answer {
-    let place = match params.narrowed.take() {
-        None => Place::Everything(caller.user()?),
-        Some(Narrowed::With(other)) => Place::With(caller.user()?, other),
+    let scope = match params.narrowed.take() {
+        None => SearchScope::Everything(caller.user()?),
+        Some(Narrowed::With(other)) => {
+            SearchScope::In(Conversation::between(&caller.user()?, &other))
+        }
         Some(Narrowed::Chat(chat)) => chat_of(&service, &caller, &chat).await?,
     };
-    found(&service, &caller, accept.media_type, place, params).await
+    found(&service, &caller, accept.media_type, &scope, params).await
 }
 
 /// Searches the messages of a chat, the newest first.
@@ -73,21 +75,25 @@ pub async fn search_chat(
     number: ChatPath,
     params: SearchParams,
 ) -> Answer {
-    let place = chat_of(&service, &caller, &number).await?;
-    found(&service, &caller, accept.media_type, place, params).await
+    let scope = chat_of(&service, &caller, &number).await?;
+    found(&service, &caller, accept.media_type, &scope, params).await
 }
 
 /// A chat, if the caller may read it.
-async fn chat_of(service: &Service, caller: &Caller, chat: &ChatPath) -> Result<Place, Problem> {
+async fn chat_of(
+    service: &Service,
+    caller: &Caller,
+    chat: &ChatPath,
+) -> Result<SearchScope, Problem> {
     let chat = visible_chat(service, caller, chat).await?;
-    Ok(Place::Chat(chat.number))
+    Ok(SearchScope::In(Conversation::Chat(chat.number)))
 }
 
 async fn found(
     service: &Service,
     caller: &Caller,
     media_type: &'static str,
-    place: Place,
+    scope: &SearchScope,
     params: SearchParams,
 ) -> Answer {
     let SearchParams {
@@ -102,7 +108,7 @@ async fn found(
     let hits = search::find(
         connection,
         caller.application,
-        place,
+        scope,
         &query,
         before,
         wanted,

@@ -14,7 +14,7 @@ use tokio::{
 use super::{Full, Hub, Kind, hub::Place};
 use crate::{
     batching::NotDone,
-    domain::Clock,
+    domain::{Clock, Cursor},
     store::pages::PageRequest,
     sync::{self, Changes, Sync},
 };
@@ -112,7 +112,7 @@ impl Follower {
             .changes_after(self.request.clone(), self.with_messages)
             .await?;
         drop(turn);
-        self.request.after = Some(changes.next);
+        self.request.cursor = Cursor::After(changes.next);
         self.has_caught_up = changes.has_caught_up();
         match waited {
             Some(waited) if !changes.entries.is_empty() => self.record(waited),

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::{
     domain::{ApplicationId, UserId},
-    store::wakeups::{WakeKey, Wakeup, Who},
+    notifications::{Concerned, Notification, Subscriber, UserKey},
 };
 
 /// How many may wait at the same time on one replica.
@@ -46,7 +46,7 @@ pub struct Hub {
 #[derive(Default)]
 struct Waiting {
     total: usize,
-    by_user: HashMap<WakeKey, Vec<Arc<Flag>>>,
+    by_user: HashMap<UserKey, Vec<Arc<Flag>>>,
 }
 
 struct Flag {
@@ -60,7 +60,7 @@ struct Flag {
 /// A place among those who wait; it ends when it is dropped.
 pub struct Place {
     hub: Arc<Hub>,
-    key: WakeKey,
+    key: UserKey,
     flag: Arc<Flag>,
     kind: Kind,
 }
@@ -80,7 +80,7 @@ impl Hub {
         application: ApplicationId,
         user: &UserId,
     ) -> Result<Place, Full> {
-        let key = WakeKey::of(application, user);
+        let key = UserKey::of(application, user);
         let flag = Arc::new(Flag::new(application, user));
         let mut waiting = self.waiting();
         if waiting.total >= self.limits.total_max {
@@ -103,21 +103,24 @@ impl Hub {
         })
     }
 
-    /// Raises the flags of those whom the wake-up names.
-    pub fn wake(&self, wakeup: &Wakeup) {
+    /// Raises the flags of those whom a commit concerns.
+    pub fn wake(&self, notification: &Notification) {
         let waiting = self.waiting();
-        metrics::counter!("messages_wakeups_total", "who" => wakeup.who.name()).increment(1);
-        match &wakeup.who {
-            Who::Users(keys) => {
+        metrics::counter!("messages_wakeups_total", "who" => notification.concerned.name())
+            .increment(1);
+        match &notification.concerned {
+            Concerned::Users(keys) => {
                 let places = keys.iter().filter_map(|key| waiting.by_user.get(key));
-                places.flatten().for_each(|flag| flag.raise(wakeup.written));
+                places
+                    .flatten()
+                    .for_each(|flag| flag.raise(notification.written));
             }
-            Who::Everybody => {
+            Concerned::Everybody => {
                 waiting
                     .by_user
                     .values()
                     .flatten()
-                    .for_each(|flag| flag.raise(wakeup.written));
+                    .for_each(|flag| flag.raise(notification.written));
             }
         }
     }
@@ -135,6 +138,16 @@ impl Hub {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         unpoisoned(&self.waiting)
+    }
+}
+
+impl Subscriber for Hub {
+    fn reconnected(&self) {
+        self.wake(&Notification::EVERYBODY);
+    }
+
+    fn notified(&self, notification: &Notification) {
+        self.wake(notification);
     }
 }
 
@@ -210,11 +223,11 @@ mod tests {
     }
 
     fn wake(hub: &Hub, id: &str, second: u64) {
-        let who = Who::Users(vec![WakeKey::of(ONE, &user(id))]);
-        hub.wake(&Wakeup {
-            who,
+        let concerned = Concerned::Users(vec![UserKey::of(ONE, &user(id))]);
+        hub.wake(&Notification {
+            concerned,
             written: Some(at(second)),
-            ..Wakeup::EVERYBODY
+            ..Notification::EVERYBODY
         });
     }
 
@@ -241,7 +254,7 @@ mod tests {
             places.each_ref().map(is_raised),
             [Some(Some(at(7))), Some(Some(at(7))), None]
         );
-        hub.wake(&Wakeup::EVERYBODY);
+        hub.wake(&Notification::EVERYBODY);
         assert_eq!(
             places.each_ref().map(is_raised),
             [Some(None), Some(None), Some(None)]

@@ -22,8 +22,6 @@
 
 mod follow;
 mod hub;
-mod listener;
 
 pub use follow::{Follower, Live};
 pub use hub::{Full, Hub, Kind, Limits};
-pub use listener::Listener;

@@ -48,14 +48,31 @@ use tokio_util::sync::CancellationToken;
 
 pub use broker::{BrokerConfig, QueueType};
 
-use crate::store::{
-    self, Lead, Session,
-    outbox::{self, Event},
+use crate::{
+    notifications::Subscriber,
+    store::{
+        self, Lead, Session,
+        outbox::{self, Event},
+    },
 };
 use broker::Channel;
 
 /// Events that are read and published in one go.
 const WINDOW_EVENTS: i64 = 1000;
+
+/// Wakes the publisher when there may be new events.
+#[derive(Default)]
+pub struct Wake(Notify);
+
+impl Subscriber for Wake {
+    fn reconnected(&self) {
+        self.0.notify_one();
+    }
+
+    fn events_added(&self) {
+        self.0.notify_one();
+    }
+}
 
 /// An idle publisher looks this often without being woken: a lost wake-up costs no more than that.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
@@ -93,7 +110,7 @@ pub struct Signs {
 pub struct Publisher {
     session: Session,
     config: Arc<BrokerConfig>,
-    wake: Arc<Notify>,
+    wake: Arc<Wake>,
     signs: Signs,
     /// What the broker has confirmed and the database still has. Nothing is published before it is
     /// deleted, so it is one window at the most.
@@ -102,7 +119,7 @@ pub struct Publisher {
 
 impl Publisher {
     /// `wake` tells of new events.
-    pub fn new(session: Session, config: BrokerConfig, wake: Arc<Notify>, signs: Signs) -> Self {
+    pub fn new(session: Session, config: BrokerConfig, wake: Arc<Wake>, signs: Signs) -> Self {
         Self {
             session,
             config: Arc::new(config),
@@ -169,7 +186,7 @@ impl Publisher {
             }
             if events.is_empty() {
                 // Looking anyway after the period needs no other reason.
-                let _ = timeout(LOOK_PERIOD, self.wake.notified()).await;
+                let _ = timeout(LOOK_PERIOD, self.wake.0.notified()).await;
             }
         }
     }

@@ -15,7 +15,7 @@ use super::{
     query::{Query, Term},
     words::{Kind, Unit, units},
 };
-use crate::domain::{ApplicationId, ChatNumber, Message, Recipient, UserId};
+use crate::domain::{ApplicationId, ChatNumber, Conversation, Message, SearchScope, UserId};
 
 /// How much of a word the index holds: longer than what people type, shorter than what PostgreSQL
 /// takes as a lexeme (2,046 bytes). Entries and queries are cut alike, in the form in which they are
@@ -29,17 +29,6 @@ const PART_CHARS_MAX: usize = WORD_CHARS_MAX / 2;
 /// The sizes of the blocks of ids, as powers of two, and their names: each 16 times the one before.
 const BLOCKS: [(u32, char); 3] = [(12, 'a'), (16, 'b'), (20, 'c')];
 
-/// Whose messages are searched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// All that a user may read: personal messages, and those of these chats.
-    User(UserId, Vec<ChatNumber>),
-    /// The conversation of two users.
-    Conversation(UserId, UserId),
-    /// One chat.
-    Chat(ChatNumber),
-}
-
 /// A message as the index knows it: a literal of `tsvector`. `None` where it can be found by nothing.
 pub fn terms_of(application: ApplicationId, message: &Message) -> Option<String> {
     let text = message.content.as_ref()?.text.as_ref()?;
@@ -49,15 +38,7 @@ pub fn terms_of(application: ApplicationId, message: &Message) -> Option<String>
         let next = units.get(index + 1).filter(|next| next.is_glued);
         terms.insert(lexeme(unit, next));
     }
-    let readers = match &message.to {
-        Recipient::Chat(chat, _) => vec![chat_term(application, *chat)],
-        Recipient::User(to) => message
-            .from
-            .iter()
-            .flat_map(|from| pair(application, from, to))
-            .collect(),
-    };
-    for reader in readers {
+    for reader in readers_of(application, &message.conversation) {
         terms.extend(BLOCKS.map(|(bits, name)| in_block(&reader, name, message.id.0 >> bits)));
         terms.insert(reader);
     }
@@ -136,29 +117,31 @@ impl Stage {
 
 /// A query of the index: literals of `tsquery`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct Lookup {
     /// What is looked up.
     pub index: String,
     /// What each entry that was looked up must match.
     pub entry: String,
 }
 
-/// Asks for the messages of a scope and a stage that may match.
+/// Looks for the messages of a scope and a stage that may match. `chats` are those of a user who searches
+/// in everything.
 ///
 /// Looking up the beginning of a word reads whatever begins so, which may be half of the index, where
 /// reading the caller's few entries of a small stage costs next to nothing: `by_entry` does that.
-pub fn asked(
+pub fn lookup(
     application: ApplicationId,
-    scope: &Scope,
+    scope: &SearchScope,
+    chats: &[ChatNumber],
     query: &Query,
     stage: &Stage,
     by_entry: bool,
-) -> Asked {
+) -> Lookup {
     let (mut whole, mut open) = (BTreeSet::new(), BTreeSet::new());
     for term in query.terms() {
         wanted(term, &mut whole, &mut open);
     }
-    let whole: Vec<_> = [readers(application, scope, stage)]
+    let whole: Vec<_> = [readers(application, scope, chats, stage)]
         .into_iter()
         .chain(whole)
         .collect();
@@ -168,7 +151,7 @@ pub fn asked(
         .chain(open)
         .collect::<Vec<_>>()
         .join("&");
-    Asked {
+    Lookup {
         index: if by_entry {
             whole.join("&")
         } else {
@@ -218,7 +201,12 @@ fn cut(text: &str, chars_max: usize) -> &str {
 }
 
 /// Who must be able to read what is found.
-fn readers(application: ApplicationId, scope: &Scope, stage: &Stage) -> String {
+fn readers(
+    application: ApplicationId,
+    scope: &SearchScope,
+    chats: &[ChatNumber],
+    stage: &Stage,
+) -> String {
     let any = |readers: Vec<String>| {
         let is_few = readers.len() <= READERS_IN_BLOCKS_MAX;
         let terms = |reader: &String| {
@@ -236,17 +224,16 @@ fn readers(application: ApplicationId, scope: &Scope, stage: &Stage) -> String {
         format!("({})", any_of(&terms))
     };
     match scope {
-        Scope::Chat(chat) => any(vec![chat_term(application, *chat)]),
-        Scope::User(user, chats) => {
+        SearchScope::Everything(user) => {
             let chats = chats.iter().map(|chat| chat_term(application, *chat));
-            any([user_term(application, user)]
-                .into_iter()
-                .chain(chats)
-                .collect())
+            let user = user_term(application, user);
+            any([user].into_iter().chain(chats).collect())
         }
-        Scope::Conversation(one, other) => pair(application, one, other)
-            .map(|reader| any(vec![reader]))
-            .join("&"),
+        SearchScope::In(conversation) => {
+            let readers = readers_of(application, conversation).into_iter();
+            let terms: Vec<_> = readers.map(|reader| any(vec![reader])).collect();
+            terms.join("&")
+        }
     }
 }
 
@@ -259,14 +246,21 @@ fn any_of(terms: &[String]) -> String {
     }
 }
 
-/// The terms of a conversation. Who writes to oneself is the first user of it, and nobody the second.
-fn pair(application: ApplicationId, one: &UserId, other: &UserId) -> [String; 2] {
-    let second = if one == other {
-        format!(":m{}", application.0)
-    } else {
-        user_term(application, other)
-    };
-    [user_term(application, one), second]
+/// The terms of who may read a conversation. In one with oneself nobody is the second user.
+fn readers_of(application: ApplicationId, conversation: &Conversation) -> Vec<String> {
+    match conversation {
+        Conversation::Chat(chat) => vec![chat_term(application, *chat)],
+        Conversation::Personal(pair) => {
+            let mut terms: Vec<_> = pair
+                .users()
+                .map(|user| user_term(application, user))
+                .collect();
+            if terms.len() == 1 {
+                terms.push(format!(":m{}", application.0));
+            }
+            terms
+        }
+    }
 }
 
 fn user_term(application: ApplicationId, user: &UserId) -> String {
@@ -305,16 +299,11 @@ mod tests {
 
     const APPLICATION: ApplicationId = ApplicationId(7);
 
-    fn query(text: &str) -> Asked {
+    fn query(text: &str) -> Lookup {
         let query = Query::parse(text).unwrap();
         let stage = Stage::of(100, 100);
-        asked(
-            APPLICATION,
-            &Scope::Chat(ChatNumber(3)),
-            &query,
-            &stage,
-            true,
-        )
+        let chat = SearchScope::In(Conversation::Chat(ChatNumber(3)));
+        lookup(APPLICATION, &chat, &[], &query, &stage, true)
     }
 
     #[test]
@@ -339,20 +328,21 @@ mod tests {
     #[test]
     fn whoever_searches_reads_only_what_is_meant() {
         let (jane, john) = (UserId::trusted("jane"), UserId::trusted("john"));
-        let all = Scope::User(jane.clone(), vec![ChatNumber(1)]);
+        let all = SearchScope::Everything(jane.clone());
         let everywhere = Stage::of(100, 100);
         assert_eq!(
-            readers(APPLICATION, &all, &everywhere),
+            readers(APPLICATION, &all, &[ChatNumber(1)], &everywhere),
             "(':u7:jane'|':g7:1')"
         );
-        let both = Scope::Conversation(jane.clone(), john);
+        let both = SearchScope::In(Conversation::between(&john, &jane));
         assert_eq!(
-            readers(APPLICATION, &both, &everywhere),
+            readers(APPLICATION, &both, &[], &everywhere),
             "(':u7:jane')&(':u7:john')"
         );
         let newest = "(':a0:u7:jane'|':a1:u7:jane')&(':a0:m7'|':a1:m7')";
-        let alone = Scope::Conversation(jane.clone(), jane);
-        assert_eq!(readers(APPLICATION, &alone, &Stage::first(5000)), newest);
+        let alone = SearchScope::In(Conversation::between(&jane, &jane));
+        let first = Stage::first(5000);
+        assert_eq!(readers(APPLICATION, &alone, &[], &first), newest);
     }
 
     proptest! {

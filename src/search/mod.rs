@@ -54,13 +54,13 @@ use std::{cmp::Reverse, sync::Arc, time::Duration};
 use tokio::{task::yield_now, time::timeout};
 
 use crate::{
-    domain::{ApplicationId, ChatNumber, Message, MessageId, UserId},
+    domain::{ApplicationId, ChatNumber, Conversation, Message, MessageId, SearchScope},
     store::{
         self, PgConnection,
-        search::{Candidates, REST_MAX, Readers, Search},
+        search::{Candidates, REST_MAX, Search},
     },
 };
-use index::{Scope, Stage};
+use index::Stage;
 
 pub use indexer::{Indexer, Waiting};
 pub use query::{BadLength, QUERY_CHARS_MAX, Query};
@@ -71,6 +71,9 @@ const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
 /// The most messages that are read in one go: each may be 80 KB, or three times that where its text is
 /// not composed.
 const CANDIDATES_MAX: usize = 256;
+
+/// Candidates that are read beyond the hits that are wanted: nearly all candidates match.
+const SPARE_CANDIDATES: i64 = 8;
 
 /// To read an entry and check it takes about as long as to look up so many entries by the beginning of
 /// a word: the former is one of the caller's, the latter are everybody's.
@@ -102,22 +105,11 @@ impl From<store::Error> for Error {
     }
 }
 
-/// Who searches where.
-#[derive(Debug, Clone)]
-pub enum Place {
-    /// A user, in everything that it may read.
-    Everything(UserId),
-    /// A user, in its conversation with a user.
-    With(UserId, UserId),
-    /// In a chat, by somebody who may read it.
-    Chat(ChatNumber),
-}
-
 /// Finds up to `limit` messages with ids below `before`, the newest first, in 5 s at the most.
 pub async fn find(
     connection: &mut PgConnection,
     application: ApplicationId,
-    place: Place,
+    scope: &SearchScope,
     query: &Query,
     before: Option<i64>,
     limit: usize,
@@ -126,7 +118,7 @@ pub async fn find(
         return Ok(Vec::new());
     }
     let finding = async {
-        let mut search = Searching::begin(connection, application, place, query, limit).await?;
+        let mut search = Searching::begin(connection, application, scope, query, limit).await?;
         search.run(before).await?;
         Ok(search.hits)
     };
@@ -152,47 +144,13 @@ pub async fn rebuild(connection: &mut PgConnection) -> store::Result<u64> {
     store::search::reset(connection).await
 }
 
-impl Scope {
-    /// Whether a message belongs to it: nothing is shown for the word of the index alone.
-    fn holds(&self, message: &Message) -> bool {
-        match (self, message.chat()) {
-            (Self::User(_, chats), Some(chat)) => chats.contains(&chat),
-            (Self::User(user, _), None) => message
-                .participants()
-                .any(|participant| participant == user),
-            (Self::Conversation(one, other), None) => message.is_between(one, other),
-            (Self::Chat(wanted), Some(chat)) => *wanted == chat,
-            (Self::Conversation(..), Some(_)) | (Self::Chat(_), None) => false,
-        }
-    }
-
-    /// Whose pending changes count.
-    fn readers(&self) -> Readers<'_> {
-        match self {
-            Self::User(user, chats) => Readers {
-                user: Some(user),
-                with: None,
-                chats,
-            },
-            Self::Conversation(user, other) => Readers {
-                user: Some(user),
-                with: Some(other),
-                chats: &[],
-            },
-            Self::Chat(chat) => Readers {
-                user: None,
-                with: None,
-                chats: std::slice::from_ref(chat),
-            },
-        }
-    }
-}
-
 /// A search under way.
 struct Searching<'a> {
     connection: &'a mut PgConnection,
     application: ApplicationId,
-    scope: Scope,
+    scope: &'a SearchScope,
+    /// Of which chats the user is a member who searches in everything.
+    chats: Vec<ChatNumber>,
     query: &'a Query,
     limit: usize,
     /// The last id that was given to a message when the search began.
@@ -204,29 +162,36 @@ impl<'a> Searching<'a> {
     async fn begin(
         connection: &'a mut PgConnection,
         application: ApplicationId,
-        place: Place,
+        scope: &'a SearchScope,
         query: &'a Query,
         limit: usize,
     ) -> Result<Self, Error> {
-        let user = match &place {
-            Place::Everything(user) => Some(user),
-            Place::With(..) | Place::Chat(_) => None,
+        let user = match scope {
+            SearchScope::Everything(user) => Some(user),
+            SearchScope::In(_) => None,
         };
         let (last, chats) = store::search::reach(connection, application, user).await?;
-        let scope = match place {
-            Place::Everything(user) => Scope::User(user, chats),
-            Place::With(user, other) => Scope::Conversation(user, other),
-            Place::Chat(chat) => Scope::Chat(chat),
-        };
         Ok(Self {
             connection,
             application,
             scope,
+            chats,
             query,
             limit,
             last,
             hits: Vec::new(),
         })
+    }
+
+    /// Whether a message is in the scope: the index alone shows nothing to anybody.
+    fn holds(&self, message: &Message) -> bool {
+        match self.scope {
+            SearchScope::In(conversation) => message.conversation == *conversation,
+            SearchScope::Everything(user) => match &message.conversation {
+                Conversation::Chat(chat) => self.chats.contains(chat),
+                Conversation::Personal(pair) => pair.contains(user),
+            },
+        }
     }
 
     /// Searches stage after stage, until there are enough hits or no more messages.
@@ -251,17 +216,24 @@ impl<'a> Searching<'a> {
 
     /// Searches a stage; gives the number of entries that were looked up.
     async fn stage(&mut self, stage: &Stage, by_entry: bool) -> Result<usize, Error> {
-        let asked = index::asked(self.application, &self.scope, self.query, stage, by_entry);
+        let lookup = index::lookup(
+            self.application,
+            self.scope,
+            &self.chats,
+            self.query,
+            stage,
+            by_entry,
+        );
         let mut ids = stage.ids.clone();
         loop {
             let search = Search {
                 application: self.application,
-                index: &asked.index,
-                entry: &asked.entry,
+                index: &lookup.index,
+                entry: &lookup.entry,
                 ids: ids.clone(),
-                readers: self.scope.readers(),
-                // Nearly all candidates match.
-                limit: self.limit as i64 + 8,
+                scope: self.scope,
+                chats: &self.chats,
+                limit: self.limit as i64 + SPARE_CANDIDATES,
             };
             let Candidates {
                 messages,
@@ -307,7 +279,7 @@ impl<'a> Searching<'a> {
             let Some(text) = text.map(|text| text.as_str()) else {
                 continue;
             };
-            if !self.scope.holds(&message) {
+            if !self.holds(&message) {
                 continue;
             }
             if let Some(ranges) = self.query.find_in(text) {

@@ -1,18 +1,12 @@
 //! The last statement of a batch, which stores all but what belongs to chats and events: messages,
-//! the updates of the personal ones, where the sequences stand, the record of the batch and the
-//! wake-ups. One statement costs one round trip under the lock.
+//! the updates of the personal ones, where the sequences stand, the record of the batch and its
+//! notifications. One statement costs one round trip under the lock.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    Lane, Result,
-    updates::NewUpdate,
-    wakeups::{self, Stretch, WakeKey},
-};
-use crate::domain::{
-    ApplicationId, Digest, Files, IdempotencyKey, Message, MessageId, Recipient, UserId,
-};
+use super::{Lane, Result, notify::UPDATES_CHANNEL, updates::NewUpdate};
+use crate::domain::{ApplicationId, Files, Idempotency, Message, MessageId, Timestamp, UserId};
 
 /// What a batch stores with its last statement.
 pub struct Batch<'a> {
@@ -22,12 +16,12 @@ pub struct Batch<'a> {
     pub messages: &'a [StoredMessage<'a>],
     /// Of personal messages.
     pub updates: &'a [NewUpdate<'a>],
-    /// The part of the timeline that it takes.
-    pub stretch: Stretch,
-    /// Whether the commit notifies anybody.
-    pub notifies: bool,
+    /// The last timestamp that it gives.
+    pub last_timestamp: Timestamp,
     /// The last id that it gives, where it has new messages.
     pub last_id: Option<MessageId>,
+    /// What its commit notifies.
+    pub notifications: &'a [String],
 }
 
 /// A message as the batch has left it.
@@ -35,37 +29,25 @@ pub struct StoredMessage<'a> {
     pub application: ApplicationId,
     pub message: &'a Message,
     pub is_new: bool,
-    /// The key under which a new one was sent.
-    pub key: Option<(&'a IdempotencyKey, Digest)>,
+    /// The request that has created it, where it may be repeated.
+    pub idempotency: Option<&'a Idempotency>,
     /// Whether the indexer has to look at its text.
-    pub text_changed: bool,
+    pub changes_text: bool,
 }
 
-/// Stores the batch, and wakes with the commit whoever waits for one of its changes.
+/// Stores the batch; its commit notifies.
 ///
 /// The sequences are set and not drawn from: numbers are given under the lock alone, and so none is
 /// lost but with a transaction that fails.
-pub async fn finish(
-    lane: &mut Lane,
-    batch: Batch<'_>,
-    concerned: impl Iterator<Item = WakeKey>,
-) -> Result<()> {
+pub async fn finish(lane: &mut Lane, batch: Batch<'_>) -> Result<()> {
     let Batch {
-        messages,
-        updates,
-        stretch,
-        ..
+        messages, updates, ..
     } = batch;
     let rows = Columns::of(messages);
     let applications: Vec<_> = updates.iter().map(|update| update.application.0).collect();
     let users: Vec<_> = updates.iter().map(|update| update.user.as_str()).collect();
     let timestamps: Vec<_> = updates.iter().map(|update| update.timestamp.0).collect();
     let ids: Vec<_> = updates.iter().map(|update| update.message.0).collect();
-    let notifications = if batch.notifies {
-        wakeups::notifications(stretch, concerned)
-    } else {
-        Vec::new()
-    };
     sqlx::query_file!(
         "src/store/batch.sql",
         &rows.applications,
@@ -86,17 +68,17 @@ pub async fn finish(
         &rows.keys as &[Option<&str>],
         &rows.digests as &[Option<&[u8]>],
         &rows.is_new,
-        &rows.text_changed,
+        &rows.changes_text,
         &applications,
         &users as &[&str],
         &timestamps,
         &ids,
         batch.writer,
         batch.number,
-        stretch.last.0,
+        batch.last_timestamp.0,
         batch.last_id.map(|id| id.0),
-        wakeups::CHANNEL,
-        &notifications,
+        UPDATES_CHANNEL,
+        batch.notifications,
     )
     .fetch_one(lane.connection())
     .await?;
@@ -124,7 +106,7 @@ struct Columns<'a> {
     keys: Vec<Option<&'a str>>,
     digests: Vec<Option<&'a [u8]>>,
     is_new: Vec<bool>,
-    text_changed: Vec<bool>,
+    changes_text: Vec<bool>,
 }
 
 impl<'a> Columns<'a> {
@@ -132,11 +114,15 @@ impl<'a> Columns<'a> {
         let mut columns = Self::default();
         for stored in messages {
             columns.push_message(stored.application, stored.message);
-            let key = stored.key.as_ref();
-            columns.keys.push(key.map(|(key, _)| key.as_str()));
-            columns.digests.push(key.map(|(_, digest)| &digest.0[..]));
+            let request = stored.idempotency;
+            columns
+                .keys
+                .push(request.map(|request| request.key.as_str()));
+            columns
+                .digests
+                .push(request.map(|request| &request.digest.0[..]));
             columns.is_new.push(stored.is_new);
-            columns.text_changed.push(stored.text_changed);
+            columns.changes_text.push(stored.changes_text);
         }
         columns
     }
@@ -146,14 +132,11 @@ impl<'a> Columns<'a> {
         self.applications.push(application.0);
         self.ids.push(message.id.0);
         self.timestamps.push(message.timestamp.0);
-        let (recipient, chat, number) = match &message.to {
-            Recipient::User(user) => (Some(user.as_str()), None, None),
-            Recipient::Chat(chat, number) => (None, Some(chat.0), Some(number.0)),
-        };
         self.senders.push(message.from.as_ref().map(UserId::as_str));
-        self.recipients.push(recipient);
-        self.chats.push(chat);
-        self.numbers.push(number);
+        self.recipients.push(message.to().map(UserId::as_str));
+        self.chats
+            .push(message.conversation.chat().map(|chat| chat.0));
+        self.numbers.push(message.number.map(|number| number.0));
         self.created.push(message.created);
         self.edited.push(content.and_then(|content| content.edited));
         self.read.push(content.is_some_and(|content| content.read));

@@ -8,7 +8,7 @@ WITH message AS MATERIALIZED (
     ) AS message (
         application_id, id, timestamp, sender, recipient, chat_number, number, created, edited, read,
         text, files, attributes, reply_to, deleted, idempotency_key, request_digest, is_new,
-        text_changed
+        changes_text
     )
 ),
 inserted AS (
@@ -38,9 +38,9 @@ changed AS (
 ),
 pending AS (
     INSERT INTO search_pending (application_id, message_id, sender, recipient, chat_number)
-    SELECT application_id, id, sender, recipient, chat_number FROM message WHERE text_changed
+    SELECT application_id, id, sender, recipient, chat_number FROM message WHERE changes_text
 ),
-told AS (
+personal AS (
     INSERT INTO updates (application_id, user_id, timestamp, message_id)
     SELECT * FROM unnest($20::bigint[], $21::text[], $22::bigint[], $23::bigint[])
 ),
@@ -51,8 +51,5 @@ recorded AS (
 SELECT setval('timeline', $26)    AS "timestamp!",
        setval('message_ids', $27) AS "id",
        ARRAY(
-           SELECT pg_notify(
-               $28, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || ' ' || notification
-           )::text
-           FROM unnest($29::text[]) AS notification
-       )                          AS "woken!"
+           SELECT pg_notify($28, payload)::text FROM unnest($29::text[]) AS payload
+       )                          AS "notified!"

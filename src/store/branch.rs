@@ -17,7 +17,7 @@
 
 use sqlx::{Executor, PgConnection, Row};
 
-use super::{Lane, Result, wakeups};
+use super::{Lane, Result, notify::UPDATES_CHANNEL};
 
 /// By how much timestamps and ids are lifted: more than are given in days at the highest rate, and almost a
 /// million times less than there are.
@@ -99,12 +99,11 @@ pub async fn lift(lane: &mut Lane, changes: i64, chats: i64) -> Result<()> {
         r#"
         SELECT setval('timeline', timeline.last_value + $1::bigint)       AS "timeline!",
                setval('message_ids', message_ids.last_value + $1::bigint) AS "ids!",
-               pg_notify($2, $3)                                          AS "woken!: ()"
+               pg_notify($2, '')                                          AS "notified!: ()"
         FROM timeline, message_ids
         "#,
         changes,
-        wakeups::CHANNEL,
-        wakeups::EVERYBODY,
+        UPDATES_CHANNEL,
     )
     .fetch_one(lane.connection())
     .await?;

@@ -9,9 +9,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Lane, Result};
-use crate::domain::{
-    ApplicationId, Chat, ChatNumber, Digest, IdempotencyKey, Timestamp, Title, UserId,
-};
+use crate::domain::{ApplicationId, Chat, ChatNumber, Idempotency, Timestamp, Title, UserId};
 
 /// A row as it is read.
 pub(super) struct ChatRow {
@@ -45,7 +43,7 @@ pub struct NewChat<'a> {
     pub application: ApplicationId,
     pub chat: &'a Chat,
     pub creator: Option<&'a UserId>,
-    pub key: Option<(&'a IdempotencyKey, Digest)>,
+    pub idempotency: Option<&'a Idempotency>,
 }
 
 pub(super) type ChatKey = (ApplicationId, ChatNumber);
@@ -110,11 +108,11 @@ pub async fn insert(lane: &mut Lane, new: &[NewChat<'_>]) -> Result<()> {
         .collect();
     let keys: Vec<_> = new
         .iter()
-        .map(|new| Some(new.key.as_ref()?.0.as_str()))
+        .map(|new| Some(new.idempotency?.key.as_str()))
         .collect();
     let digests: Vec<_> = new
         .iter()
-        .map(|new| Some(&new.key.as_ref()?.1.0[..]))
+        .map(|new| Some(&new.idempotency?.digest.0[..]))
         .collect();
     sqlx::query!(
         r#"

@@ -20,6 +20,9 @@ pub enum Error {
     /// The database refused a statement for what it says: trying again changes nothing.
     #[error("the database refused a statement: {0}")]
     Refused(#[source] sqlx::Error),
+    /// A row says what no row can say.
+    #[error("row {id} of the table {table} is inconsistent")]
+    Inconsistent { table: &'static str, id: i64 },
     /// The database went away, or was too slow, after it was asked for a change.
     #[error("it is not known whether the change was made: {0}")]
     OutcomeUnknown(#[source] sqlx::Error),
@@ -196,7 +199,7 @@ impl Error {
         match self {
             Self::Unavailable(_) | Self::OutcomeUnknown(_) => false,
             Self::Unfit(unfit) => unfit.is_lasting(),
-            Self::Refused(_) => true,
+            Self::Refused(_) | Self::Inconsistent { .. } => true,
         }
     }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 
 use super::{Result, messages::MessageRow};
-use crate::domain::{ApplicationId, ChatNumber, Message, MessageId, MessageNumber, UserId};
+use crate::domain::{ApplicationId, ChatNumber, Conversation, Message, MessageId, MessageNumber};
 
-/// Where a page of history lies: by the number of messages in a chat, by their id in a conversation.
+/// Where a page of history lies: by the number of messages in a chat, by their id in a personal
+/// conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
     /// What came before, the newest first.
@@ -20,118 +21,84 @@ impl Span {
     /// Everything, the newest first.
     pub const NEWEST: Self = Self::Before(i64::MAX);
 
-    /// As (position, whether it descends).
-    fn parts(self) -> (i64, bool) {
+    /// Where it begins, going down and going up. The way that it does not go is empty.
+    fn bounds(self) -> (Option<i64>, Option<i64>) {
         match self {
-            Self::Before(position) => (position, true),
-            Self::After(position) => (position, false),
+            Self::Before(position) => (Some(position), None),
+            Self::After(position) => (None, Some(position)),
         }
     }
 }
 
-/// A page of a chat's messages, tombstones included.
-pub async fn of_chat(
+/// Reads a page of a conversation, deleted messages included.
+pub async fn read(
     connection: &mut PgConnection,
     application: ApplicationId,
-    chat: ChatNumber,
+    conversation: &Conversation,
     span: Span,
     limit: i64,
 ) -> Result<Vec<Arc<Message>>> {
-    let (position, descends) = span.parts();
-    let rows = if descends {
-        sqlx::query_as!(
-            MessageRow,
-            r#"
-            SELECT application_id, id, timestamp, sender, recipient, chat_number, number, created,
-                   edited, read, text, files, attributes AS "attributes: _", reply_to, deleted
-            FROM messages
-            WHERE application_id = $1 AND chat_number = $2 AND number < $3
-            ORDER BY number DESC
-            LIMIT $4
-            "#,
-            application.0,
-            chat.0,
-            position,
-            limit,
-        )
-        .fetch_all(connection)
-        .await?
-    } else {
-        sqlx::query_as!(
-            MessageRow,
-            r#"
-            SELECT application_id, id, timestamp, sender, recipient, chat_number, number, created,
-                   edited, read, text, files, attributes AS "attributes: _", reply_to, deleted
-            FROM messages
-            WHERE application_id = $1 AND chat_number = $2 AND number > $3
-            ORDER BY number
-            LIMIT $4
-            "#,
-            application.0,
-            chat.0,
-            position,
-            limit,
-        )
-        .fetch_all(connection)
-        .await?
+    let (before, after) = span.bounds();
+    let rows = match conversation {
+        Conversation::Chat(chat) => {
+            sqlx::query_scalar!(
+                r#"
+                (
+                    SELECT m AS "message!: MessageRow"
+                    FROM messages AS m
+                    WHERE application_id = $1 AND chat_number = $2 AND number < $3
+                    ORDER BY number DESC
+                    LIMIT $5
+                ) UNION ALL (
+                    SELECT m
+                    FROM messages AS m
+                    WHERE application_id = $1 AND chat_number = $2 AND number > $4
+                    ORDER BY number
+                    LIMIT $5
+                )
+                "#,
+                application.0,
+                chat.0,
+                before,
+                after,
+                limit,
+            )
+            .fetch_all(connection)
+            .await?
+        }
+        Conversation::Personal(pair) => {
+            sqlx::query_scalar!(
+                r#"
+                (
+                    SELECT m AS "message!: MessageRow"
+                    FROM messages AS m
+                    WHERE application_id = $1 AND chat_number IS NULL
+                      AND least(sender, recipient) = $2 AND greatest(sender, recipient) = $3
+                      AND id < $4
+                    ORDER BY id DESC
+                    LIMIT $6
+                ) UNION ALL (
+                    SELECT m
+                    FROM messages AS m
+                    WHERE application_id = $1 AND chat_number IS NULL
+                      AND least(sender, recipient) = $2 AND greatest(sender, recipient) = $3
+                      AND id > $5
+                    ORDER BY id
+                    LIMIT $6
+                )
+                "#,
+                application.0,
+                pair.least().as_str(),
+                pair.greatest().as_str(),
+                before,
+                after,
+                limit,
+            )
+            .fetch_all(connection)
+            .await?
+        }
     };
-    Ok(rows.into_iter().map(|row| row.into_message().1).collect())
-}
-
-/// A page of the personal messages of two users, tombstones included.
-pub async fn of_conversation(
-    connection: &mut PgConnection,
-    application: ApplicationId,
-    one: &UserId,
-    other: &UserId,
-    span: Span,
-    limit: i64,
-) -> Result<Vec<Arc<Message>>> {
-    let (position, descends) = span.parts();
-    let rows = if descends {
-        sqlx::query_as!(
-            MessageRow,
-            r#"
-            SELECT application_id, id, timestamp, sender, recipient, chat_number, number, created,
-                   edited, read, text, files, attributes AS "attributes: _", reply_to, deleted
-            FROM messages
-            WHERE application_id = $1 AND chat_number IS NULL
-              AND least(sender, recipient) = $2 AND greatest(sender, recipient) = $3
-              AND id < $4
-            ORDER BY id DESC
-            LIMIT $5
-            "#,
-            application.0,
-            one.min(other).as_str(),
-            one.max(other).as_str(),
-            position,
-            limit,
-        )
-        .fetch_all(connection)
-        .await?
-    } else {
-        sqlx::query_as!(
-            MessageRow,
-            r#"
-            SELECT application_id, id, timestamp, sender, recipient, chat_number, number, created,
-                   edited, read, text, files, attributes AS "attributes: _", reply_to, deleted
-            FROM messages
-            WHERE application_id = $1 AND chat_number IS NULL
-              AND least(sender, recipient) = $2 AND greatest(sender, recipient) = $3
-              AND id > $4
-            ORDER BY id
-            LIMIT $5
-            "#,
-            application.0,
-            one.min(other).as_str(),
-            one.max(other).as_str(),
-            position,
-            limit,
-        )
-        .fetch_all(connection)
-        .await?
-    };
-    Ok(rows.into_iter().map(|row| row.into_message().1).collect())
+    rows.into_iter().map(MessageRow::into_message).collect()
 }
 
 /// The id of a chat's message.

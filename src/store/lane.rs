@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use sqlx::{Executor, PgConnection, Row, postgres::PgRow};
 use time::{Duration, OffsetDateTime};
 
-use super::{Result, applications, timeline::Next};
-use crate::domain::{ApplicationId, MessageId, Timestamp};
+use super::{Result, applications};
+use crate::domain::{ApplicationId, MessageId, NextNumbers, Timestamp};
 
 /// Prepares what every transaction begins with, once for a connection: to parse and plan it took a fifth
 /// of the database's time for a small batch.
@@ -29,16 +29,6 @@ const ENTER: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     EXECUTE take_lane;
     EXECUTE next_numbers";
-
-/// Says how far the timeline has come, as a commit that changes nothing; see
-/// [`notifications`](super::wakeups::notifications). Statements that are sent together are one
-/// transaction, so the lock is held on the server alone.
-const ANNOUNCE: &str = "
-    SELECT pg_advisory_xact_lock(7305808869231650168);
-    SELECT pg_notify('updates', concat_ws(
-        ' ', (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, last, last, 0, ''
-    ))
-    FROM (SELECT last_value - (NOT is_called)::int AS last FROM timeline) AS timeline";
 
 /// Proof that this transaction holds the lane's lock, and so is the only one, on any replica, that
 /// gives timestamps.
@@ -75,7 +65,10 @@ impl Lane {
     }
 
     /// Begins a transaction, waits for the lock, and reads which numbers are next: in one round trip.
-    pub async fn enter(mut connection: PgConnection, existing: Existing) -> Result<(Self, Next)> {
+    pub async fn enter(
+        mut connection: PgConnection,
+        existing: Existing,
+    ) -> Result<(Self, NextNumbers)> {
         let rows = connection.fetch_all(sqlx::raw_sql(ENTER)).await?;
         let next = next(rows.last().expect("a SELECT without FROM has a row"))?;
         Ok((
@@ -110,15 +103,8 @@ impl Lane {
     }
 }
 
-/// Tells every replica how far the timeline has come, as each batch does: for whoever has just begun to
-/// listen.
-pub async fn announce(connection: &mut PgConnection) -> Result<()> {
-    connection.execute(sqlx::raw_sql(ANNOUNCE)).await?;
-    Ok(())
-}
-
-fn next(row: &PgRow) -> sqlx::Result<Next> {
-    Ok(Next {
+fn next(row: &PgRow) -> sqlx::Result<NextNumbers> {
+    Ok(NextNumbers {
         timestamp: Timestamp(row.try_get("timestamp")?),
         id: MessageId(row.try_get("id")?),
         now: OffsetDateTime::UNIX_EPOCH + Duration::microseconds(row.try_get("now")?),

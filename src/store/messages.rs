@@ -6,29 +6,34 @@ use serde_json::value::RawValue;
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 
-use super::{Result, columns};
+use super::{Error, Result, columns};
 use crate::domain::{
-    ApplicationId, Attributes, ChatNumber, Content, FileId, Files, Message, MessageId,
-    MessageNumber, Recipient, Text, Timestamp, UserId,
+    ApplicationId, Attributes, ChatNumber, Content, Conversation, FileId, Files, Message,
+    MessageId, MessageNumber, Text, Timestamp, UserId,
 };
 
-/// A row as it is read. Every query that reads whole messages names these columns.
+/// A row of the table, as a value of its composite type: all columns in their order. It is the one place
+/// where the columns of a message are read.
+#[derive(Debug, sqlx::Type)]
+#[sqlx(type_name = "messages")]
 pub(super) struct MessageRow {
-    pub application_id: i64,
-    pub id: i64,
-    pub timestamp: i64,
-    pub sender: Option<String>,
-    pub recipient: Option<String>,
-    pub chat_number: Option<i64>,
-    pub number: Option<i64>,
-    pub created: OffsetDateTime,
-    pub edited: Option<OffsetDateTime>,
-    pub read: bool,
-    pub text: Option<String>,
-    pub files: Option<Vec<String>>,
-    pub attributes: Option<Json<Box<RawValue>>>,
-    pub reply_to: Option<i64>,
-    pub deleted: bool,
+    application_id: i64,
+    id: i64,
+    timestamp: i64,
+    sender: Option<String>,
+    recipient: Option<String>,
+    created: OffsetDateTime,
+    edited: Option<OffsetDateTime>,
+    read: bool,
+    text: Option<String>,
+    files: Option<Vec<String>>,
+    attributes: Option<Json<Box<RawValue>>>,
+    reply_to: Option<i64>,
+    deleted: bool,
+    idempotency_key: Option<String>,
+    request_digest: Option<Vec<u8>>,
+    chat_number: Option<i64>,
+    number: Option<i64>,
 }
 
 /// Reads the messages that exist, in any order.
@@ -37,13 +42,10 @@ pub async fn load(
     ids: impl Iterator<Item = (ApplicationId, MessageId)>,
 ) -> Result<Vec<(ApplicationId, Arc<Message>)>> {
     let (applications, ids) = columns(ids);
-    let rows = sqlx::query_as!(
-        MessageRow,
+    let rows = sqlx::query_scalar!(
         r#"
-        SELECT m.application_id, m.id, m.timestamp, m.sender, m.recipient, m.chat_number, m.number,
-               m.created, m.edited, m.read, m.text, m.files, m.attributes AS "attributes: _",
-               m.reply_to, m.deleted
-        FROM unnest($1::bigint[], $2::bigint[]) AS wanted (application_id, id)
+        SELECT m AS "message!: MessageRow"
+        FROM unnest($1::bigint[], $2::bigint[]) AS lookup (application_id, id)
         JOIN messages AS m USING (application_id, id)
         "#,
         &applications,
@@ -51,40 +53,41 @@ pub async fn load(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(MessageRow::into_message).collect())
+    let message = |row: MessageRow| {
+        let application = ApplicationId(row.application_id);
+        Ok((application, row.into_message()?))
+    };
+    rows.into_iter().map(message).collect()
 }
 
 /// A message and for whom it is read; `None` is the application itself.
-pub type Asked = (ApplicationId, Option<UserId>, MessageId);
+pub type Request = (ApplicationId, Option<UserId>, MessageId);
 
 /// Reads messages, each for somebody who may know of it: a participant of its conversation, a
-/// present member of its chat, or the application where it is of a chat. In the order of `asked`.
+/// present member of its chat, or the application where it is of a chat. In the order of `requests`.
 pub async fn find(
     connection: &mut PgConnection,
-    asked: &[&Asked],
+    requests: &[&Request],
 ) -> Result<Vec<Option<Arc<Message>>>> {
-    let applications: Vec<_> = asked.iter().map(|asked| asked.0.0).collect();
-    let users: Vec<_> = asked
+    let applications: Vec<_> = requests.iter().map(|request| request.0.0).collect();
+    let users: Vec<_> = requests
         .iter()
-        .map(|asked| asked.1.as_ref().map(UserId::as_str))
+        .map(|request| request.1.as_ref().map(UserId::as_str))
         .collect();
-    let ids: Vec<_> = asked.iter().map(|asked| asked.2.0).collect();
+    let ids: Vec<_> = requests.iter().map(|request| request.2.0).collect();
     let rows = sqlx::query!(
         r#"
-        SELECT asked.ordinal AS "ordinal!",
-               m.application_id, m.id, m.timestamp, m.sender, m.recipient, m.chat_number, m.number,
-               m.created, m.edited, m.read, m.text, m.files,
-               m.attributes AS "attributes: Json<Box<RawValue>>", m.reply_to, m.deleted
+        SELECT request.ordinal AS "ordinal!", m AS "message!: MessageRow"
         FROM unnest($1::bigint[], $2::text[], $3::bigint[])
-                 WITH ORDINALITY AS asked (application_id, user_id, id, ordinal)
+                 WITH ORDINALITY AS request (application_id, user_id, id, ordinal)
         JOIN messages AS m USING (application_id, id)
         WHERE CASE
-            WHEN m.chat_number IS NULL THEN asked.user_id IN (m.sender, m.recipient)
-            ELSE asked.user_id IS NULL OR (
+            WHEN m.chat_number IS NULL THEN request.user_id IN (m.sender, m.recipient)
+            ELSE request.user_id IS NULL OR (
                 SELECT TRUE
                 FROM chat_members AS c
                 WHERE c.application_id = m.application_id AND c.chat_number = m.chat_number
-                  AND c.user_id = asked.user_id AND c.departed IS NULL
+                  AND c.user_id = request.user_id AND c.departed IS NULL
                 LIMIT 1
             )
         END
@@ -93,38 +96,22 @@ pub async fn find(
         &users as &[Option<&str>],
         &ids,
     )
-    .map(|row| {
-        let message = MessageRow {
-            application_id: row.application_id,
-            id: row.id,
-            timestamp: row.timestamp,
-            sender: row.sender,
-            recipient: row.recipient,
-            chat_number: row.chat_number,
-            number: row.number,
-            created: row.created,
-            edited: row.edited,
-            read: row.read,
-            text: row.text,
-            files: row.files,
-            attributes: row.attributes,
-            reply_to: row.reply_to,
-            deleted: row.deleted,
-        };
-        (row.ordinal, message.into_message().1)
-    })
     .fetch_all(connection)
     .await?;
-    let mut found = vec![None; asked.len()];
-    for (ordinal, message) in rows {
-        let index = usize::try_from(ordinal - 1).expect("ordinals count what was asked from 1");
-        found[index] = Some(message);
+    let mut found = vec![None; requests.len()];
+    for row in rows {
+        let index = usize::try_from(row.ordinal - 1).expect("ordinals count the requests from 1");
+        found[index] = Some(row.message.into_message()?);
     }
     Ok(found)
 }
 
 impl MessageRow {
-    pub(super) fn into_message(self) -> (ApplicationId, Arc<Message>) {
+    pub(super) fn into_message(self) -> Result<Arc<Message>> {
+        let inconsistent = Error::Inconsistent {
+            table: "messages",
+            id: self.id,
+        };
         let files = self.files.unwrap_or_default();
         let content = Content {
             text: self.text.map(Text::trusted),
@@ -134,18 +121,20 @@ impl MessageRow {
             edited: self.edited,
             read: self.read,
         };
-        let to = match (self.chat_number, self.number) {
-            (Some(chat), Some(number)) => Recipient::Chat(ChatNumber(chat), MessageNumber(number)),
-            _ => Recipient::User(UserId::trusted(&self.recipient.unwrap_or_default())),
+        let from = self.sender.as_deref().map(UserId::trusted);
+        let conversation = match (self.chat_number, &from, self.recipient) {
+            (Some(chat), ..) => Conversation::Chat(ChatNumber(chat)),
+            (None, Some(from), Some(to)) => Conversation::between(from, &UserId::trusted(&to)),
+            (None, ..) => return Err(inconsistent),
         };
-        let message = Message {
+        Ok(Arc::new(Message {
             id: MessageId(self.id),
             timestamp: Timestamp(self.timestamp),
-            from: self.sender.as_deref().map(UserId::trusted),
-            to,
+            from,
+            conversation,
+            number: self.number.map(MessageNumber),
             created: self.created,
             content: (!self.deleted).then_some(content),
-        };
-        (ApplicationId(self.application_id), Arc::new(message))
+        }))
     }
 }

@@ -3,18 +3,15 @@
 use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 
-use super::{Lane, Result};
+use super::{Lane, Result, notify::EVENTS_CHANNEL};
 use crate::domain::{ApplicationId, FileId, FileUse, Timestamp};
 
-/// Wakes the publisher: something was put into the outbox.
-pub const WAKE_CHANNEL: &str = "outbox";
-
 /// The events of one change.
-pub struct NewEvents<'a> {
+pub struct NewEvents {
     pub application: ApplicationId,
     pub timestamp: Timestamp,
     pub created: OffsetDateTime,
-    pub files: &'a [FileUse],
+    pub files: Vec<FileUse>,
 }
 
 /// An event as it waits: the `index`th of the change at `timestamp`.
@@ -41,15 +38,11 @@ pub struct Backlog {
 pub const BACKLOG_COUNT_MAX: i64 = 100_000;
 
 /// Inserts the events of a batch; where it `notifies`, its commit wakes the publisher.
-pub async fn insert(
-    lane: &mut Lane,
-    new: impl Iterator<Item = NewEvents<'_>>,
-    notifies: bool,
-) -> Result<()> {
+pub async fn insert(lane: &mut Lane, new: &[NewEvents], notifies: bool) -> Result<()> {
     let (mut applications, mut timestamps, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut files, mut in_use, mut created) = (Vec::new(), Vec::new(), Vec::new());
     for change in new {
-        for (index, file) in (0..).zip(change.files) {
+        for (index, file) in (0..).zip(&change.files) {
             applications.push(change.application.0);
             timestamps.push(change.timestamp.0);
             indexes.push(index);
@@ -66,7 +59,7 @@ pub async fn insert(
                 $1::bigint[], $2::bigint[], $3::integer[], $4::text[], $5::boolean[], $6::timestamptz[]
             )
         )
-        SELECT pg_notify($7, '') AS "woken!: ()" WHERE $8
+        SELECT pg_notify($7, '') AS "notified!: ()" WHERE $8
         "#,
         &applications,
         &timestamps,
@@ -74,7 +67,7 @@ pub async fn insert(
         &files as &[&str],
         &in_use,
         &created,
-        WAKE_CHANNEL,
+        EVENTS_CHANNEL,
         notifies,
     )
     .execute(lane.connection())

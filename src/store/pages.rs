@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use serde_json::value::RawValue;
-use sqlx::{PgConnection, types::Json};
-use time::OffsetDateTime;
+use sqlx::PgConnection;
 
 use super::{Result, messages::MessageRow};
-use crate::domain::{ApplicationId, ChatNumber, MessageId, Timestamp, UserId, Version};
+use crate::domain::{
+    ApplicationId, ChatNumber, Cursor, MessageId, Subject, Timestamp, Update, UserId, Version,
+};
 
 /// What every entry has beside a message's data counts this much, in bytes of JSON (as in
 /// `pages_with_messages.sql`).
@@ -18,8 +18,7 @@ pub const ENTRY_BYTES: usize = 200;
 pub struct PageRequest {
     pub application: ApplicationId,
     pub user: UserId,
-    /// `None`: from now on.
-    pub after: Option<Timestamp>,
+    pub cursor: Cursor,
     pub size: PageSize,
 }
 
@@ -27,7 +26,7 @@ pub struct PageRequest {
 #[derive(Debug, Clone, Copy)]
 pub struct PageSize {
     pub entries: u16,
-    /// The data of a page that is asked for with data, in bytes of JSON. The entry that passes it
+    /// The data of a page that is request for with data, in bytes of JSON. The entry that passes it
     /// is still part of the page, so a page always goes on.
     pub bytes: i64,
 }
@@ -42,19 +41,13 @@ pub struct Page {
     pub last_given: Timestamp,
 }
 
+/// An entry of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    pub timestamp: Timestamp,
-    pub subject: Subject,
-}
-
-/// What a change was about.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Subject {
-    /// With the message as it is now at its newest entry of a page that was asked for with data,
-    /// if the user may still read it.
-    Message(MessageId, Option<Arc<Version>>),
-    Chat(ChatNumber),
+    pub update: Update,
+    /// The message as it is now: at its newest entry of a page that was request for with data, if the user
+    /// may still read it.
+    pub message: Option<Arc<Version>>,
 }
 
 /// The requests as parallel arrays.
@@ -80,7 +73,7 @@ impl<'a> Columns<'a> {
                 .collect(),
             after: requests
                 .clone()
-                .map(|request| Some(request.after?.0))
+                .map(|request| Some(request.cursor.timestamp()?.0))
                 .collect(),
             entries: requests
                 .clone()
@@ -98,7 +91,7 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
     let columns = Columns::of(requests);
     let rows = sqlx::query!(
         r#"
-        SELECT asked.ordinal        AS "ordinal!",
+        SELECT request.ordinal        AS "ordinal!",
                newest.timestamp     AS "latest?",
                CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "last_given!",
                page.timestamps      AS "timestamps?",
@@ -106,11 +99,11 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
                page.chats           AS "chats?: Vec<Option<i64>>"
         FROM timeline
         CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
-            WITH ORDINALITY AS asked (application_id, user_id, after, entries_max, ordinal)
+            WITH ORDINALITY AS request (application_id, user_id, after, entries_max, ordinal)
         LEFT JOIN LATERAL (
             SELECT u.timestamp
             FROM updates AS u
-            WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
+            WHERE u.application_id = request.application_id AND u.user_id = request.user_id
             ORDER BY u.timestamp DESC
             LIMIT 1
         ) AS newest ON TRUE
@@ -121,11 +114,11 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
             FROM (
                 SELECT u.timestamp, u.message_id, u.chat_number
                 FROM updates AS u
-                WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
-                  AND u.timestamp > asked.after
-                  AND newest.timestamp > asked.after
+                WHERE u.application_id = request.application_id AND u.user_id = request.user_id
+                  AND u.timestamp > request.after
+                  AND newest.timestamp > request.after
                 ORDER BY u.timestamp
-                LIMIT asked.entries_max
+                LIMIT request.entries_max
             ) AS entry
         ) AS page ON TRUE
         "#,
@@ -139,15 +132,16 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
     let mut pages = PageBuilder::new(requests.len());
     for row in rows {
         let page = pages.at(row.ordinal, row.latest, row.last_given);
-        let subjects = row
-            .messages
-            .into_iter()
-            .flatten()
-            .zip(row.chats.into_iter().flatten());
+        let messages = row.messages.into_iter().flatten();
+        let subjects = messages.zip(row.chats.into_iter().flatten());
         let entries = row.timestamps.into_iter().flatten().zip(subjects);
         page.entries = entries
             .filter_map(|(timestamp, (message, chat))| {
-                Entry::new(Some(timestamp), message, chat, None)
+                let update = update(timestamp, message, chat)?;
+                Some(Entry {
+                    update,
+                    message: None,
+                })
             })
             .collect();
     }
@@ -163,8 +157,7 @@ pub async fn read_with_messages(
     requests: &[&PageRequest],
 ) -> Result<Vec<Page>> {
     let columns = Columns::of(requests);
-    let rows = sqlx::query_file_as!(
-        PageRow,
+    let rows = sqlx::query_file!(
         "src/store/pages_with_messages.sql",
         &columns.applications,
         &columns.users as &[&str],
@@ -177,105 +170,47 @@ pub async fn read_with_messages(
     let mut pages = PageBuilder::new(requests.len());
     for row in rows {
         let page = pages.at(row.ordinal, row.latest, row.last_given);
-        page.entries.extend(row.into_entry());
+        let Some(timestamp) = row.update_timestamp else {
+            // A page without entries has one row all the same.
+            continue;
+        };
+        let message = row.message.map(MessageRow::into_message).transpose()?;
+        let message = message.map(|message| Arc::new(Version::from(message)));
+        let entry = update(timestamp, row.message_id, row.chat);
+        page.entries
+            .extend(entry.map(|update| Entry { update, message }));
     }
     let mut pages = pages.finish();
     pages.iter_mut().for_each(Page::hand_over_with_newest);
     Ok(pages)
 }
 
-/// A row of [`read_with_messages`]: all but the first three are absent for a page without entries.
-struct PageRow {
-    ordinal: i64,
-    latest: Option<i64>,
-    last_given: i64,
-    update_timestamp: Option<i64>,
-    message_id: Option<i64>,
-    chat: Option<i64>,
-    application_id: Option<i64>,
-    timestamp: Option<i64>,
-    sender: Option<String>,
-    recipient: Option<String>,
-    chat_number: Option<i64>,
-    number: Option<i64>,
-    created: Option<OffsetDateTime>,
-    edited: Option<OffsetDateTime>,
-    read: Option<bool>,
-    text: Option<String>,
-    files: Option<Vec<String>>,
-    attributes: Option<Json<Box<RawValue>>>,
-    reply_to: Option<i64>,
-    deleted: Option<bool>,
-}
-
-impl PageRow {
-    fn into_entry(self) -> Option<Entry> {
-        let (timestamp, message, chat) = (self.update_timestamp, self.message_id, self.chat);
-        Entry::new(timestamp, message, chat, self.into_version())
-    }
-
-    /// The message, where this is its first entry of the page.
-    fn into_version(self) -> Option<Arc<Version>> {
-        let row = MessageRow {
-            application_id: self.application_id?,
-            id: self.message_id?,
-            timestamp: self.timestamp?,
-            sender: self.sender,
-            recipient: self.recipient,
-            chat_number: self.chat_number,
-            number: self.number,
-            created: self.created?,
-            edited: self.edited,
-            read: self.read?,
-            text: self.text,
-            files: self.files,
-            attributes: self.attributes,
-            reply_to: self.reply_to,
-            deleted: self.deleted?,
-        };
-        Some(Arc::new(Version::from(row.into_message().1)))
-    }
-}
-
-impl Entry {
-    /// An entry, unless the row is that of a page without entries.
-    fn new(
-        timestamp: Option<i64>,
-        message: Option<i64>,
-        chat: Option<i64>,
-        data: Option<Arc<Version>>,
-    ) -> Option<Self> {
-        let subject = match message {
-            Some(id) => Subject::Message(MessageId(id), data),
-            None => Subject::Chat(ChatNumber(chat?)),
-        };
-        Some(Self {
-            timestamp: Timestamp(timestamp?),
-            subject,
-        })
-    }
+/// A row of the table `updates`; it names a message or a chat.
+fn update(timestamp: i64, message: Option<i64>, chat: Option<i64>) -> Option<Update> {
+    let subject = match message {
+        Some(id) => Subject::Message(MessageId(id)),
+        None => Subject::Chat(ChatNumber(chat?)),
+    };
+    let timestamp = Timestamp(timestamp);
+    Some(Update { timestamp, subject })
 }
 
 impl Page {
     /// Whether no change that concerns the user comes after it.
     pub fn reaches_end(&self) -> bool {
-        self.entries
-            .last()
-            .is_none_or(|last| last.timestamp >= self.latest)
+        let last = self.entries.last();
+        last.is_none_or(|last| last.update.timestamp >= self.latest)
     }
 
     /// Moves each message from its first entry to its newest.
     fn hand_over_with_newest(&mut self) {
-        let mut first: HashMap<MessageId, Arc<Version>> = HashMap::new();
+        let mut first: HashMap<Subject, Arc<Version>> = HashMap::new();
         for entry in &mut self.entries {
-            if let Subject::Message(id, message) = &mut entry.subject {
-                first.extend(message.take().map(|message| (*id, message)));
-            }
+            let subject = entry.update.subject;
+            first.extend(entry.message.take().map(|message| (subject, message)));
         }
         for entry in self.entries.iter_mut().rev() {
-            if let Subject::Message(id, message) = &mut entry.subject {
-                *message = first.remove(id);
-            }
+            entry.message = first.remove(&entry.update.subject);
         }
     }
 }

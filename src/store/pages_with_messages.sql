@@ -1,31 +1,18 @@
 -- A page of the timeline for each of many callers, with the messages' present data: see pages.rs.
-SELECT asked.ordinal          AS "ordinal!",
+SELECT request.ordinal          AS "ordinal!",
        newest.timestamp       AS "latest?",
        CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "last_given!",
        page.update_timestamp  AS "update_timestamp?",
        page.message_id        AS "message_id?",
        page.chat              AS "chat?",
-       page.application_id    AS "application_id?",
-       page.timestamp         AS "timestamp?",
-       page.sender            AS "sender?",
-       page.recipient         AS "recipient?",
-       page.chat_number       AS "chat_number?",
-       page.number            AS "number?",
-       page.created           AS "created?",
-       page.edited            AS "edited?",
-       page.read              AS "read?",
-       page.text              AS "text?",
-       page.files             AS "files?",
-       page.attributes        AS "attributes?: _",
-       page.reply_to          AS "reply_to?",
-       page.deleted           AS "deleted?"
+       page.message           AS "message?: MessageRow"
 FROM timeline
 CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
-    WITH ORDINALITY AS asked (application_id, user_id, after, entries_max, bytes_max, ordinal)
+    WITH ORDINALITY AS request (application_id, user_id, after, entries_max, bytes_max, ordinal)
 LEFT JOIN LATERAL (
     SELECT u.timestamp
     FROM updates AS u
-    WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
+    WHERE u.application_id = request.application_id AND u.user_id = request.user_id
     ORDER BY u.timestamp DESC
     LIMIT 1
 ) AS newest ON TRUE
@@ -35,11 +22,11 @@ LEFT JOIN LATERAL (
         SELECT listed.timestamp AS update_timestamp,
                listed.message_id,
                listed.chat_number AS chat,
-               m.*,
+               m.message,
                coalesce(sum(
-                   coalesce(octet_length(to_json(m.text)::text), 0)
-                   + coalesce(octet_length(m.attributes::text), 0)
-                   + coalesce(octet_length(array_to_string(m.files, '","')), 0)
+                   coalesce(octet_length(to_json((m.message).text)::text), 0)
+                   + coalesce(octet_length((m.message).attributes::text), 0)
+                   + coalesce(octet_length(array_to_string((m.message).files, '","')), 0)
                    + 200
                ) OVER (
                    ORDER BY listed.timestamp ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -54,20 +41,20 @@ LEFT JOIN LATERAL (
             FROM (
                 SELECT u.timestamp, u.message_id, u.chat_number
                 FROM updates AS u
-                WHERE u.application_id = asked.application_id AND u.user_id = asked.user_id
-                  AND u.timestamp > asked.after
-                  AND newest.timestamp > asked.after
+                WHERE u.application_id = request.application_id AND u.user_id = request.user_id
+                  AND u.timestamp > request.after
+                  AND newest.timestamp > request.after
                 ORDER BY u.timestamp
-                LIMIT asked.entries_max
+                LIMIT request.entries_max
             ) AS entry
         ) AS listed
         -- The limit makes it a look by key for each entry, whatever the planner believes of a table
         -- that was never analyzed.
         LEFT JOIN LATERAL (
-            SELECT found.*
+            SELECT found AS message
             FROM messages AS found
             WHERE listed.is_first
-              AND found.application_id = asked.application_id AND found.id = listed.message_id
+              AND found.application_id = request.application_id AND found.id = listed.message_id
               -- Who has left a chat reads nothing of it any more. (A value and not EXISTS, which the
               -- planner may turn into a hash of all members.)
               AND (found.chat_number IS NULL OR (
@@ -75,12 +62,12 @@ LEFT JOIN LATERAL (
                   FROM chat_members AS c
                   WHERE c.application_id = found.application_id
                     AND c.chat_number = found.chat_number
-                    AND c.user_id = asked.user_id AND c.departed IS NULL
+                    AND c.user_id = request.user_id AND c.departed IS NULL
                   LIMIT 1
               ))
             LIMIT 1
         ) AS m ON TRUE
     ) AS sized
-    WHERE sized.bytes_before < asked.bytes_max
+    WHERE sized.bytes_before < request.bytes_max
 ) AS page ON TRUE
-ORDER BY asked.ordinal, page.update_timestamp
+ORDER BY request.ordinal, page.update_timestamp

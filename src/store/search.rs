@@ -3,11 +3,12 @@
 
 use std::{ops::Range, sync::Arc};
 
-use serde_json::value::RawValue;
-use sqlx::{Connection, PgConnection, types::Json};
+use sqlx::{Connection, PgConnection};
 
 use super::{Result, columns, messages::MessageRow};
-use crate::domain::{ApplicationId, ChatNumber, Message, MessageId, UserId};
+use crate::domain::{
+    ApplicationId, ChatNumber, Conversation, Message, MessageId, SearchScope, UserId,
+};
 
 /// Where counting what is pending ends.
 pub const PENDING_COUNT_MAX: i64 = 100_000;
@@ -19,16 +20,27 @@ pub struct Search<'a> {
     pub index: &'a str,
     pub entry: &'a str,
     pub ids: Range<i64>,
-    pub readers: Readers<'a>,
+    pub scope: &'a SearchScope,
+    /// The chats of a user who searches in everything.
+    pub chats: &'a [ChatNumber],
     pub limit: i64,
 }
 
-/// Whose pending changes count: those of the user's personal messages, all or those with `with`, and
-/// those of these chats.
-pub struct Readers<'a> {
-    pub user: Option<&'a UserId>,
-    pub with: Option<&'a UserId>,
-    pub chats: &'a [ChatNumber],
+impl Search<'_> {
+    /// Whose pending changes count: those of the user's personal messages, all or those with the other
+    /// one, and those of these chats.
+    fn readers(&self) -> (Option<&UserId>, Option<&UserId>, Vec<i64>) {
+        match self.scope {
+            SearchScope::Everything(user) => {
+                let chats = self.chats.iter().map(|chat| chat.0);
+                (Some(user), None, chats.collect())
+            }
+            SearchScope::In(Conversation::Personal(pair)) => {
+                (Some(pair.least()), Some(pair.greatest()), Vec::new())
+            }
+            SearchScope::In(Conversation::Chat(chat)) => (None, None, vec![chat.0]),
+        }
+    }
 }
 
 /// The most candidates of one look whose ids are given beyond those that are read at once.
@@ -49,8 +61,7 @@ pub struct Candidates {
 /// Index and pending changes are read in one snapshot: a change is in one of them at least, from its
 /// commit on, since the indexer moves it in one transaction.
 pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Result<Candidates> {
-    let Readers { user, with, chats } = search.readers;
-    let chats: Vec<_> = chats.iter().map(|chat| chat.0).collect();
+    let (user, with, chats) = search.readers();
     let rows = sqlx::query_file!(
         "src/store/search_candidates.sql",
         search.application.0,
@@ -64,46 +75,21 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
         search.limit,
         REST_MAX as i64,
     )
-    .map(|row| {
-        // Where there is an id there is a whole row.
-        let message = row.id.map(|id| MessageRow {
-            application_id: search.application.0,
-            id,
-            timestamp: row.timestamp.unwrap_or_default(),
-            sender: row.sender,
-            recipient: row.recipient,
-            chat_number: row.chat_number,
-            number: row.number,
-            created: row.created.unwrap_or(time::OffsetDateTime::UNIX_EPOCH),
-            edited: row.edited,
-            read: row.read.unwrap_or_default(),
-            text: row.text,
-            files: row.files,
-            attributes: row.attributes,
-            reply_to: row.reply_to,
-            deleted: row.deleted.unwrap_or_default(),
-        });
-        (
-            row.looked_up,
-            row.rest,
-            message.map(|row| row.into_message().1),
-        )
-    })
     .fetch_all(connection)
     .await?;
-    let looked_up = rows
-        .first()
-        .and_then(|row| usize::try_from(row.0).ok())
-        .unwrap_or_default();
-    let rest = rows.first().map_or(Vec::new(), |row| {
-        row.1.iter().copied().map(MessageId).collect()
-    });
-    let messages = rows.into_iter().filter_map(|row| row.2).collect();
-    Ok(Candidates {
-        messages,
-        rest,
-        looked_up,
-    })
+    let mut candidates = Candidates {
+        messages: Vec::new(),
+        rest: Vec::new(),
+        looked_up: 0,
+    };
+    for row in rows {
+        candidates.looked_up = usize::try_from(row.looked_up).expect("a count is not negative");
+        candidates.rest = row.rest.into_iter().map(MessageId).collect();
+        if let Some(message) = row.message {
+            candidates.messages.push(message.into_message()?);
+        }
+    }
+    Ok(candidates)
 }
 
 /// The last id that was given to a message, and the chats of which a user is a member at present.

@@ -22,19 +22,17 @@ SELECT (SELECT count(*) FROM looked_up) AS "looked_up!",
        ARRAY(
            SELECT message_id FROM candidates ORDER BY message_id DESC OFFSET $9 LIMIT $10
        ) AS "rest!",
-       m.id AS "id?", m.timestamp AS "timestamp?", m.sender, m.recipient, m.chat_number,
-       m.number, m.created AS "created?", m.edited, m.read AS "read?", m.text, m.files,
-       m.attributes AS "attributes: Json<Box<RawValue>>", m.reply_to, m.deleted AS "deleted?"
+       found.message AS "message?: MessageRow"
 FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
-    SELECT m.*
+    SELECT m.message
     FROM (SELECT message_id FROM candidates ORDER BY message_id DESC) AS candidate
     CROSS JOIN LATERAL (
         -- The limit keeps this a lookup by key.
-        SELECT * FROM messages
+        SELECT message FROM messages AS message
         WHERE application_id = $1 AND id = candidate.message_id
         LIMIT 1
     ) AS m
     ORDER BY candidate.message_id DESC
     LIMIT $9
-) AS m ON TRUE
+) AS found ON TRUE

@@ -2,7 +2,8 @@
 
 use sqlx::PgConnection;
 
-use super::{Database, Lane, Result, lane::Existing, timeline::Next};
+use super::{Database, Lane, Result, lane::Existing};
+use crate::domain::NextNumbers;
 
 /// What a connection is for; it decides about its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +92,7 @@ impl Session {
     }
 
     /// Enters the lane. The lane has the connection until it is [given back](Self::give_back).
-    pub async fn enter_lane(&mut self) -> Result<(Lane, Next)> {
+    pub async fn enter_lane(&mut self) -> Result<(Lane, NextNumbers)> {
         self.connected().await?;
         let Connected {
             mut connection,

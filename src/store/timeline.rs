@@ -1,19 +1,10 @@
 //! The sequences of the service and the record of what was committed.
 
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Lane, Result, branch};
-use crate::domain::{MessageId, Timestamp};
-
-/// The next timestamp and the next id, which the holder of the lane may give, and the time.
-#[derive(Debug, Clone, Copy)]
-pub struct Next {
-    pub timestamp: Timestamp,
-    pub id: MessageId,
-    pub now: OffsetDateTime,
-}
+use crate::domain::Timestamp;
 
 /// Whether `writer` has committed its batch `number`. It is final: whoever holds the lane knows that
 /// every transaction that held it before has ended.

@@ -3,7 +3,6 @@
 use super::{
     Lane, Result,
     members::{self, Membership},
-    wakeups::WakeKey,
 };
 use crate::domain::{ApplicationId, ChatNumber, MessageId, Timestamp, UserId};
 
@@ -25,16 +24,18 @@ pub struct ChatUpdate {
     pub message: Option<MessageId>,
 }
 
-/// Inserts the updates of changes in chats, for everybody who was a member at a change's timestamp,
-/// whatever else the batch has done to the membership: who is a member now, if he had joined by
-/// then, and who has left with the batch, until then. So its memberships must be stored by now, and
-/// `departed` are those that it has ended. Who joins or leaves with the change is told of it. Gives
-/// the users concerned.
+/// Inserts the updates of changes in chats, for everybody who was a member at a change's timestamp.
+/// Returns these users.
+///
+/// That holds whatever else the batch has done to the membership. Present members have an update if they
+/// had joined by then, and members who have left with the batch if they had not left before. So the
+/// batch's memberships must be stored before, and `departed` are those that it has ended. Who joins or
+/// leaves with a change has an update of that change.
 pub async fn fan_out(
     lane: &mut Lane,
     updates: &[ChatUpdate],
     departed: &[(Membership, Timestamp)],
-) -> Result<Vec<WakeKey>> {
+) -> Result<Vec<(ApplicationId, UserId)>> {
     let gone = members::Columns::of(departed.iter().map(|(membership, _)| membership));
     let gone_at: Vec<_> = departed.iter().map(|(_, at)| at.0).collect();
     let applications: Vec<_> = updates.iter().map(|update| update.application.0).collect();
@@ -44,14 +45,14 @@ pub async fn fan_out(
         .iter()
         .map(|update| Some(update.message?.0))
         .collect();
-    let told = sqlx::query!(
+    let concerned = sqlx::query!(
         r#"
         WITH change AS (
             SELECT application_id, chat_number, timestamp, message_id,
                    CASE WHEN message_id IS NULL THEN chat_number END AS chat
             FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
                      AS change (application_id, chat_number, timestamp, message_id)
-        ), told AS (
+        ), fan_out AS (
             INSERT INTO updates (application_id, user_id, timestamp, message_id, chat_number)
             SELECT change.application_id, m.user_id, change.timestamp, message_id, chat
             FROM change
@@ -66,7 +67,7 @@ pub async fn fan_out(
             WHERE change.timestamp BETWEEN gone.joined AND gone.departed
             RETURNING application_id, user_id
         )
-        SELECT DISTINCT application_id, user_id FROM told
+        SELECT DISTINCT application_id, user_id FROM fan_out
         "#,
         &applications,
         &chats,
@@ -79,12 +80,12 @@ pub async fn fan_out(
         &gone_at,
     )
     .map(|row| {
-        WakeKey::of(
+        (
             ApplicationId(row.application_id),
-            &UserId::trusted(&row.user_id),
+            UserId::trusted(&row.user_id),
         )
     })
     .fetch_all(lane.connection())
     .await?;
-    Ok(told)
+    Ok(concerned)
 }

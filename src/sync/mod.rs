@@ -5,26 +5,21 @@
 //! who wants less. A query that has begun is never joined: whoever asks after a change was acknowledged
 //! reads a snapshot that holds it, on every replica.
 //!
-//! Most who ask are told what they know already. So what was read about a user is [kept](known), and is
-//! the answer again if one look at the timeline's sequence, which all who ask at the time share, proves
-//! that nothing has happened since that this replica has not [heard]. Other caches hold what never
-//! changes: see [`versions`].
+//! Most callers are told what they know already. So what was read about a user is cached, and is the answer
+//! again where it is proved to be current: see [`cache`].
 
-mod heard;
-mod known;
+mod cache;
 mod reader;
-mod versions;
 
 use std::{sync::Arc, time::Duration};
 
-pub use heard::Heard;
-use known::{Fact, Known};
-use reader::{LastGiven, Messages, Pages, PagesWithMessages, Read, Reader, Task};
-use versions::Versions;
+pub use cache::Freshness;
+use cache::{Cached, MessageCache, ReadCache};
+use reader::{Messages, Pages, PagesWithMessages, Read, Reader, Task, TimelineEnd};
 
 use crate::{
     batching::{self, Batches, Limits, NotDone, Queue},
-    domain::{ApplicationId, Message, MessageId, Timestamp, UserId},
+    domain::{ApplicationId, Cursor, Message, MessageId, Timestamp, UserId},
     store::{
         self, Database,
         pages::{Entry, Page, PageRequest},
@@ -37,12 +32,12 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Callers answered by one query for pages of ids, or for single messages.
 pub const BATCH_MAX: usize = 256;
 
-/// Callers for whom one look at the sequence is enough: it costs the same for any number.
-const LAST_GIVEN_BATCH_MAX: usize = 1024;
+/// Callers who share one query for the end of the timeline. It costs the same for any number of them.
+const TIMELINE_END_BATCH_MAX: usize = 1024;
 
-/// How long a look at the sequence may wait to begin: the one before takes a moment. After it the database
-/// is asked for the answer itself.
-const LAST_GIVEN_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long a query for the end of the timeline may wait to begin. Then the database is asked for the
+/// answer itself.
+const TIMELINE_END_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Callers answered by one query for pages with data: at about 1 MiB each, this bounds the memory
 /// of one query.
@@ -101,37 +96,37 @@ pub struct Changes {
     pub latest: Timestamp,
 }
 
-/// What one kind of read asks for and gets.
-type Line<R> = Queue<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
-type Intake<R> = Batches<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
+/// The requests for one kind of read, and their batches.
+type RequestQueue<R> = Queue<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
+type RequestBatches<R> = Batches<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
 
-/// The way in for one thread, with the task that looks at the sequence for its callers.
-pub type WayIn = (Sync, Task);
+/// The handle for one thread, with the task that asks for the end of the timeline for its callers.
+pub type ThreadHandle = (Sync, Task);
 
-/// The way in for the callers of one thread.
+/// Reads the timeline, for the callers of one thread.
 #[derive(Clone)]
 pub struct Sync {
     shared: Arc<Shared>,
-    last_given: Line<LastGiven>,
+    timeline_end: RequestQueue<TimelineEnd>,
 }
 
 /// What the callers of all threads share.
 struct Shared {
-    heard: Arc<Heard>,
-    known: Known,
-    versions: Versions,
-    pages: Line<Pages>,
-    pages_with_messages: Line<PagesWithMessages>,
-    messages: Line<Messages>,
+    freshness: Arc<Freshness>,
+    reads: ReadCache,
+    message_cache: MessageCache,
+    pages: RequestQueue<Pages>,
+    pages_with_messages: RequestQueue<PagesWithMessages>,
+    messages: RequestQueue<Messages>,
 }
 
 /// The work behind it, to be spawned.
 pub struct Readers {
     shared: Arc<Shared>,
     waiting_max: usize,
-    pages: Intake<Pages>,
-    pages_with_messages: Intake<PagesWithMessages>,
-    messages: Intake<Messages>,
+    pages: RequestBatches<Pages>,
+    pages_with_messages: RequestBatches<PagesWithMessages>,
+    messages: RequestBatches<Messages>,
 }
 
 impl Sync {
@@ -144,34 +139,53 @@ impl Sync {
         request: PageRequest,
         with_messages: bool,
     ) -> Result<Changes, Error> {
+        let (cursor, epoch) = (request.cursor, self.shared.freshness.epoch());
+        let cached = self.cached_page(&request).await;
+        let page = match (cached, with_messages) {
+            (Some(page), false) => page,
+            (Some(page), true) => match self.shared.message_cache.fill(epoch, &request, page) {
+                Some(page) => page,
+                None => self.read_page_with_messages(epoch, request).await?,
+            },
+            (None, false) => self.read_page(request).await?,
+            (None, true) => self.read_page_with_messages(epoch, request).await?,
+        };
+        Changes::new(cursor, page)
+    }
+
+    /// The page without data, if it is cached and current.
+    async fn cached_page(&self, request: &PageRequest) -> Option<Page> {
+        let updates = self.shared.reads.updates(request);
+        let (updates, end) = self.validated(updates).await?;
+        Some(updates.page(request, end))
+    }
+
+    async fn read_page(&self, request: PageRequest) -> Result<Page, Error> {
+        let Shared { reads, pages, .. } = &*self.shared;
+        let pending = reads.begin(request.application, &request.user);
+        let cursor = request.cursor;
+        let page = pages.ask(request, 1).await.map_err(Error::NotDone)??;
+        reads.insert_page(pending, cursor, &page);
+        Ok(page)
+    }
+
+    async fn read_page_with_messages(
+        &self,
+        epoch: u64,
+        request: PageRequest,
+    ) -> Result<Page, Error> {
         let Shared {
-            heard,
-            versions,
+            reads,
+            message_cache,
             pages_with_messages,
             ..
         } = &*self.shared;
-        let (after, era) = (request.after, heard.era());
-        let mut page = self.page(&request).await?;
-        if with_messages && !versions.complete(era, &request, &mut page) {
-            let answer = pages_with_messages.ask(request, 1).await;
-            page = answer.map_err(Error::NotDone)??;
-            versions.share(era, &mut page);
-        }
-        Changes::new(after, page)
-    }
-
-    /// The page without data.
-    async fn page(&self, request: &PageRequest) -> Result<Page, Error> {
-        let Shared { known, pages, .. } = &*self.shared;
-        if let Some((tail, last_given)) = self.confirmed(known.tail(request)).await {
-            return Ok(tail.page(request, last_given));
-        }
-        let reading = known.begin(request.application, &request.user);
-        let page = pages
-            .ask(request.clone(), 1)
-            .await
-            .map_err(Error::NotDone)??;
-        known.learn_page(reading, request.after, &page);
+        let pending = reads.begin(request.application, &request.user);
+        let cursor = request.cursor;
+        let answer = pages_with_messages.ask(request, 1).await;
+        let mut page = answer.map_err(Error::NotDone)??;
+        reads.insert_page(pending, cursor, &page);
+        message_cache.insert(epoch, &mut page);
         Ok(page)
     }
 
@@ -184,29 +198,29 @@ impl Sync {
         id: MessageId,
     ) -> Result<Option<Arc<Message>>, Error> {
         let Shared {
-            known, messages, ..
+            reads, messages, ..
         } = &*self.shared;
-        let read_before = user
+        let cached = user
             .as_ref()
-            .and_then(|user| known.message(application, user, id));
-        if let Some((message, _)) = self.confirmed(read_before).await {
+            .and_then(|user| reads.message(application, user, id));
+        if let Some((message, _)) = self.validated(cached).await {
             return Ok(Some(message));
         }
-        let reading = user.as_ref().map(|user| known.begin(application, user));
+        let pending = user.as_ref().map(|user| reads.begin(application, user));
         let answer = messages.ask((application, user, id), 1).await;
         let message = answer.map_err(Error::NotDone)??;
-        if let Some((reading, message)) = reading.zip(message.clone()) {
-            known.learn_message(reading, message);
+        if let Some((pending, message)) = pending.zip(message.clone()) {
+            reads.insert_message(pending, message);
         }
         Ok(message)
     }
 
-    /// What is known, with where the sequence stands, if it is certain that it is still so. Where the
-    /// sequence cannot be seen nothing is, and the readers decide: its one connection may be at fault.
-    async fn confirmed<T>(&self, known: Option<Fact<T>>) -> Option<(T, Timestamp)> {
-        let known = known?;
-        let last_given = self.last_given.ask((), 1).await.ok()?.ok()?;
-        Some((self.shared.known.confirm(known, last_given)?, last_given))
+    /// What is cached, with the end of the timeline, if it is current. Where the end cannot be asked for,
+    /// nothing is: the readers decide then, since only this one connection may have failed.
+    async fn validated<T>(&self, cached: Option<Cached<T>>) -> Option<(T, Timestamp)> {
+        let cached = cached?;
+        let end = self.timeline_end.ask((), 1).await.ok()?.ok()?;
+        Some((self.shared.reads.validate(cached, end)?, end))
     }
 }
 
@@ -216,8 +230,8 @@ impl Changes {
         self.next >= self.latest
     }
 
-    fn new(after: Option<Timestamp>, page: Page) -> Result<Self, Error> {
-        let after = after.unwrap_or(page.latest);
+    fn new(cursor: Cursor, page: Page) -> Result<Self, Error> {
+        let after = cursor.or(page.latest);
         if after > page.last_given {
             return Err(Error::CursorAhead {
                 last: page.last_given,
@@ -225,7 +239,10 @@ impl Changes {
         }
         Ok(Self {
             after,
-            next: page.entries.last().map_or(after, |entry| entry.timestamp),
+            next: page
+                .entries
+                .last()
+                .map_or(after, |entry| entry.update.timestamp),
             latest: page.latest.max(after),
             entries: page.entries,
         })
@@ -233,16 +250,17 @@ impl Changes {
 }
 
 impl Readers {
-    /// `waiting_max` callers of each kind may wait, and for looks of each thread; a listener keeps up to date what was `heard`.
-    pub fn new(waiting_max: usize, heard: Arc<Heard>) -> Self {
-        let (pages, pages_intake) = queue("pages", waiting_max, BATCH_MAX, WAIT_MAX);
-        let (data, data_intake) =
+    /// `waiting_max` callers of each kind of read may wait, and on each thread as many for the end of the
+    /// timeline. The listener keeps `freshness` up to date.
+    pub fn new(waiting_max: usize, freshness: Arc<Freshness>) -> Self {
+        let (pages, page_batches) = queue("pages", waiting_max, BATCH_MAX, WAIT_MAX);
+        let (data, data_batches) =
             queue("pages_with_messages", waiting_max, DATA_BATCH_MAX, WAIT_MAX);
-        let (messages, messages_intake) = queue("messages", waiting_max, BATCH_MAX, WAIT_MAX);
+        let (messages, message_batches) = queue("messages", waiting_max, BATCH_MAX, WAIT_MAX);
         let shared = Shared {
-            known: Known::new(Arc::clone(&heard)),
-            versions: Versions::new(Arc::clone(&heard)),
-            heard,
+            reads: ReadCache::new(Arc::clone(&freshness)),
+            message_cache: MessageCache::new(Arc::clone(&freshness)),
+            freshness,
             pages,
             pages_with_messages: data,
             messages,
@@ -250,56 +268,51 @@ impl Readers {
         Self {
             shared: Arc::new(shared),
             waiting_max,
-            pages: pages_intake,
-            pages_with_messages: data_intake,
-            messages: messages_intake,
+            pages: page_batches,
+            pages_with_messages: data_batches,
+            messages: message_batches,
         }
     }
 
-    /// The way in for the callers of one thread, with the task that looks at the sequence for them: it
-    /// belongs on the same thread, so that nobody else has to be woken for an answer that is known.
-    pub fn way_in(&self, database: &Database) -> WayIn {
-        let (last_given, intake) = queue(
+    /// The handle for the callers of one thread, with the task that asks for the end of the timeline for
+    /// them. It belongs on the same thread, so that an answer from the cache wakes no other thread.
+    pub fn handle(&self, database: &Database) -> ThreadHandle {
+        let (timeline_end, batches) = queue(
             "last_given",
             self.waiting_max,
-            LAST_GIVEN_BATCH_MAX,
-            LAST_GIVEN_WAIT_MAX,
+            TIMELINE_END_BATCH_MAX,
+            TIMELINE_END_WAIT_MAX,
         );
         let session = database.session(store::Purpose::Reading);
-        let task = Reader::<LastGiven>::task(session, Arc::clone(&self.shared.heard), intake);
-        (
-            Sync {
-                shared: Arc::clone(&self.shared),
-                last_given,
-            },
-            task,
-        )
+        let freshness = Arc::clone(&self.shared.freshness);
+        let task = Reader::<TimelineEnd>::task(session, freshness, batches);
+        let sync = Sync {
+            shared: Arc::clone(&self.shared),
+            timeline_end,
+        };
+        (sync, task)
     }
 
     /// The tasks of the readers for all threads, named. Each ends when its queue is closed and empty.
     pub fn tasks(self, database: &Database) -> Vec<(&'static str, Task)> {
-        let session = || database.session(store::Purpose::Reading);
-        let heard = || Arc::clone(&self.shared.heard);
         let mut tasks = Vec::new();
         for _ in 0..READERS {
-            let (pages, data) = (self.pages.clone(), self.pages_with_messages.clone());
-            let messages = self.messages.clone();
+            let pages = self.task::<Pages>(database, &self.pages);
+            let data = self.task::<PagesWithMessages>(database, &self.pages_with_messages);
+            let messages = self.task::<Messages>(database, &self.messages);
             tasks.extend([
-                (
-                    "page reader",
-                    Reader::<Pages>::task(session(), heard(), pages),
-                ),
-                (
-                    "data reader",
-                    Reader::<PagesWithMessages>::task(session(), heard(), data),
-                ),
-                (
-                    "message reader",
-                    Reader::<Messages>::task(session(), heard(), messages),
-                ),
+                ("page reader", pages),
+                ("data reader", data),
+                ("message reader", messages),
             ]);
         }
         tasks
+    }
+
+    fn task<R: Read>(&self, database: &Database, batches: &RequestBatches<R>) -> Task {
+        let session = database.session(store::Purpose::Reading);
+        let freshness = Arc::clone(&self.shared.freshness);
+        Reader::<R>::task(session, freshness, batches.clone())
     }
 }
 
@@ -321,12 +334,15 @@ fn queue<Q, A>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::pages::Subject;
+    use crate::domain::{Subject, Update};
 
     fn page(timestamps: &[i64], latest: i64, last_given: i64) -> Page {
         let entry = |timestamp: &i64| Entry {
-            timestamp: Timestamp(*timestamp),
-            subject: Subject::Message(MessageId(1), None),
+            update: Update {
+                timestamp: Timestamp(*timestamp),
+                subject: Subject::Message(MessageId(1)),
+            },
+            message: None,
         };
         Page {
             entries: timestamps.iter().map(entry).collect(),
@@ -336,7 +352,8 @@ mod tests {
     }
 
     fn changes(after: Option<i64>, page: Page) -> Result<(i64, i64), i64> {
-        match Changes::new(after.map(Timestamp), page) {
+        let cursor = after.map_or(Cursor::Latest, |after| Cursor::After(Timestamp(after)));
+        match Changes::new(cursor, page) {
             Ok(changes) => Ok((changes.next.0, changes.latest.0)),
             Err(Error::CursorAhead { last }) => Err(last.0),
             Err(error) => panic!("{error}"),

@@ -2,13 +2,12 @@
 
 use std::{marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
-use super::{Error, Heard, Intake};
+use super::{Error, Freshness, RequestBatches};
 use crate::{
     batching::Begun,
     domain::{Message, Timestamp},
     store::{
-        self, PgConnection, Session,
-        messages::Asked,
+        self, PgConnection, Session, messages,
         pages::{Page, PageRequest},
     },
 };
@@ -25,7 +24,7 @@ pub trait Read: Send + 'static {
     type Answer: Send + 'static;
 
     /// Whether it may fail for one request and not for another.
-    const DIFFERS: bool = true;
+    const FAILS_PER_REQUEST: bool = true;
 
     fn read(
         connection: &mut PgConnection,
@@ -36,8 +35,8 @@ pub trait Read: Send + 'static {
 /// The callers who are answered together.
 type Batch<R> = Vec<Begun<<R as Read>::Request, Result<<R as Read>::Answer, Error>>>;
 
-/// Where the timeline's sequence stands.
-pub struct LastGiven;
+/// The end of the timeline.
+pub struct TimelineEnd;
 
 /// Pages of ids and timestamps.
 pub struct Pages;
@@ -48,18 +47,18 @@ pub struct PagesWithMessages;
 /// Single messages by id.
 pub struct Messages;
 
-impl Read for LastGiven {
+impl Read for TimelineEnd {
     type Request = ();
     type Answer = Timestamp;
 
-    const DIFFERS: bool = false;
+    const FAILS_PER_REQUEST: bool = false;
 
     async fn read(
         connection: &mut PgConnection,
         requests: &[&()],
     ) -> store::Result<Vec<Timestamp>> {
-        let last_given = store::timeline::last_given(connection).await?;
-        Ok(vec![last_given; requests.len()])
+        let end = store::timeline::last_given(connection).await?;
+        Ok(vec![end; requests.len()])
     }
 }
 
@@ -88,7 +87,7 @@ impl Read for PagesWithMessages {
 }
 
 impl Read for Messages {
-    type Request = Asked;
+    type Request = messages::Request;
     type Answer = Option<Arc<Message>>;
 
     async fn read(
@@ -102,15 +101,15 @@ impl Read for Messages {
 /// Answers one kind of read until its queue is closed and empty.
 pub struct Reader<R> {
     session: Session,
-    heard: Arc<Heard>,
+    freshness: Arc<Freshness>,
     kind: PhantomData<R>,
 }
 
 impl<R: Read> Reader<R> {
-    pub fn task(session: Session, heard: Arc<Heard>, batches: Intake<R>) -> Task {
+    pub fn task(session: Session, freshness: Arc<Freshness>, batches: RequestBatches<R>) -> Task {
         let mut reader = Self {
             session,
-            heard,
+            freshness,
             kind: PhantomData,
         };
         Box::pin(async move {
@@ -130,7 +129,7 @@ impl<R: Read> Reader<R> {
             }
             Err(error) => {
                 tracing::warn!(%error, batch.size = batch.len(), "a query for many callers failed");
-                if R::DIFFERS {
+                if R::FAILS_PER_REQUEST {
                     self.serve_one_by_one(batch).await;
                 } else {
                     batch
@@ -168,11 +167,13 @@ impl<R: Read> Reader<R> {
 
     /// One read; its connection is thrown away where it has failed.
     async fn read(&mut self, requests: &[&R::Request]) -> store::Result<Vec<R::Answer>> {
-        let Self { session, heard, .. } = self;
+        let Self {
+            session, freshness, ..
+        } = self;
         let reading = async move {
             if !session.is_connected() {
                 session.connection().await?;
-                heard.begin_era();
+                freshness.begin_epoch();
             }
             R::read(session.connection().await?, requests).await
         };

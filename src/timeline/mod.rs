@@ -26,7 +26,7 @@
 //!   earlier than its coming, by as much as it takes the database to say that the lock is had.
 //! - *The caller goes away.* Before its batch begins: the command is dropped. After that: it is
 //!   carried out; the transaction lives in the writer's task, which no caller can drop.
-//! - *The answer to a COMMIT is lost.* It is not guessed: see [`commit`]. Only where the database
+//! - *The answer to a COMMIT is lost.* It is not guessed: see [`transaction`]. Only where the database
 //!   stays away is the caller told that the outcome is unknown.
 //! - *One command makes its batch fail.* The batch is split until that command is alone.
 //! - *PostgreSQL's queue of notifications is full.* It refuses every COMMIT that notifies, so the batch is
@@ -50,24 +50,30 @@
 //! What made no difference beyond the spread: a thread and a runtime of the writers' own, a lower priority
 //! of the threads that serve HTTP, updates sorted by user, larger batches.
 
-mod command;
-mod commit;
-mod decide;
-mod ledger;
+mod batch;
+pub mod commands;
 mod load;
+mod pending;
 mod progress;
+mod state;
+mod transaction;
 mod writer;
 
 use std::{sync::Arc, time::Duration};
 
-pub use command::{Action, Command, Done, Draft, Expected, How, Idempotency, Subject, Target};
+use tokio::sync::oneshot;
+
+pub use pending::{Effect, Outcome, Requester};
 pub use progress::{Progress, WriteState};
+pub use state::State;
 pub use writer::Writer;
 
 use crate::{
-    batching::{self, Batches, Limits, NotDone, Queue},
+    batching::{self, Batches, Begun, Limits, NotDone, Queue},
     domain::Refusal,
 };
+use commands::Command;
+use pending::{Pending, Request};
 
 /// Commands in one transaction. Larger batches gained nothing with 256 connections.
 const BATCH_MAX: usize = 256;
@@ -98,19 +104,22 @@ pub enum Error {
     Failed,
 }
 
-/// What the writer answers.
-type Answer = Result<Done, Error>;
+/// A command whose batch has begun.
+type Job = Begun<Box<dyn Pending>, ()>;
 
 /// The way in, for any number of callers.
 #[derive(Clone)]
 pub struct Timeline {
-    queue: Queue<Command, Answer>,
+    queue: Queue<Box<dyn Pending>, ()>,
     progress: Arc<Progress>,
 }
 
+/// The commands that wait, for the [`Writer`]s.
+pub type Commands = Batches<Box<dyn Pending>, ()>;
+
 impl Timeline {
-    /// The way in and the batches for its [`Writer`]. `waiting_max` commands may wait.
-    pub fn new(waiting_max: usize) -> (Self, Batches<Command, Answer>) {
+    /// The way in and the batches for its [`Writer`]s. `waiting_max` commands may wait.
+    pub fn new(waiting_max: usize) -> (Self, Commands) {
         let (queue, batches) = batching::queue(Limits {
             name: "timeline",
             waiting_max,
@@ -118,13 +127,8 @@ impl Timeline {
             weight_max: BATCH_ROWS_MAX,
             wait_max: WAIT_MAX,
         });
-        (
-            Self {
-                queue,
-                progress: Arc::default(),
-            },
-            batches,
-        )
+        let progress = Arc::default();
+        (Self { queue, progress }, batches)
     }
 
     /// How the writers are doing.
@@ -137,13 +141,25 @@ impl Timeline {
         self.queue.waiting()
     }
 
-    /// Carries out `command` and returns once the change is committed.
+    /// Carries out a command and returns once its change is committed.
     ///
     /// Dropping the future drops only the waiting: a command whose batch has begun is carried out.
-    pub async fn submit(&self, command: Command) -> Answer {
-        let weight = command.weight();
-        match self.queue.ask(command, weight).await {
-            Ok(answer) => answer,
+    pub async fn submit<C: Command>(
+        &self,
+        requester: Requester,
+        command: C,
+    ) -> Result<Outcome<C::Output>, Error> {
+        let (answer, outcome) = oneshot::channel();
+        let request = Box::new(Request {
+            requester,
+            command,
+            outcome: None,
+            answer,
+        });
+        let rows = request.rows();
+        match self.queue.ask(request, rows).await {
+            // The outcome was sent before.
+            Ok(()) => outcome.await.unwrap_or(Err(Error::OutcomeUnknown)),
             Err(NotDone::Abandoned) => Err(Error::OutcomeUnknown),
             Err(not_done) => Err(Error::NotDone(not_done)),
         }

@@ -14,13 +14,13 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Answer, Error,
-    command::{Command, Done, How},
-    commit::{self, Entered, Failure, Record, Results},
+    Error, Job,
+    pending::Pending,
     progress::{Progress, WriteState},
+    transaction::{self, Decided, Failure, LockedTransaction, Record},
 };
 use crate::{
-    batching::{Batches, Begun},
+    batching::Batches,
     store::{self, Database, Purpose, Session},
 };
 
@@ -52,8 +52,9 @@ pub struct Writer {
     number: i64,
 }
 
-/// Why a batch has no results.
-enum Setback {
+/// Why a batch was not carried out, or is not known to have been.
+#[derive(Clone, Copy)]
+enum BatchError {
     /// The database refused it: some command in it cannot be stored.
     Refused,
     /// A limit of the server stood against it, perhaps because of one command in it.
@@ -61,8 +62,6 @@ enum Setback {
     Unavailable,
     OutcomeUnknown,
 }
-
-type Begin = Begun<Command, Answer>;
 
 impl Writer {
     /// The writers of a process.
@@ -79,7 +78,7 @@ impl Writer {
     }
 
     /// Carries out batches until the queue is closed and empty.
-    pub async fn run(mut self, batches: Batches<Command, Answer>) {
+    pub async fn run(mut self, batches: Batches<Box<dyn Pending>, ()>) {
         loop {
             let turns = Arc::clone(&self.turns);
             let turn = turns.lock().await;
@@ -87,22 +86,22 @@ impl Writer {
                 return;
             }
             self.progress.begin();
-            let entered = self.enter().await;
+            let locked = self.lock().await;
             let batch = batches.take().await;
             drop(turn);
-            match entered {
-                Some(entered) => self.settle(batch, entered).await,
-                None => refuse(batch, &Setback::Unavailable),
+            match locked {
+                Some(locked) => self.run_batch(batch, locked).await,
+                None => fail(batch, BatchError::Unavailable),
             }
             self.progress.end();
         }
     }
 
-    /// Waits for the lane; `None` where the database is away.
-    async fn enter(&mut self) -> Option<Entered> {
+    /// Begins a transaction that holds the lane's lock; `None` where the database is away.
+    async fn lock(&mut self) -> Option<LockedTransaction> {
         for attempt in 1..=ATTEMPTS_MAX {
-            match commit::enter(&mut self.session).await {
-                Ok(entered) => return Some(entered),
+            match transaction::begin(&mut self.session).await {
+                Ok(locked) => return Some(locked),
                 Err(error) => {
                     tracing::warn!(%error, attempt, "the lane cannot be entered");
                     self.progress.record_failure(WriteState::of_failure(&error));
@@ -113,75 +112,74 @@ impl Writer {
         None
     }
 
-    /// Carries out a batch and answers its callers; splits it where one command spoils it, and where
-    /// it is more than one transaction should write. (Of an empty one only the transaction is ended.)
-    async fn settle(&mut self, batch: Vec<Begin>, entered: Entered) {
-        let (mut todo, mut entered) = (vec![batch], Some(entered));
+    /// Carries out a batch and answers its callers. It is split where one command makes it fail, and
+    /// where it is more than one transaction should write. Where its callers have all gone, the batch is
+    /// empty, and only the transaction is ended.
+    async fn run_batch(&mut self, batch: Vec<Job>, locked: LockedTransaction) {
+        let (mut todo, mut locked) = (vec![batch], Some(locked));
         while let Some(mut batch) = todo.pop() {
             let began = Instant::now();
-            let commands: Vec<_> = batch.iter().map(|begun| &begun.request).collect();
-            match self.results(&commands, entered.take()).await {
-                Ok(results) => {
+            match self.commit(&mut batch, locked.take()).await {
+                Ok(decided) => {
                     metrics::histogram!("messages_batch_seconds")
                         .record(began.elapsed().as_secs_f64());
-                    let is_change = |result: &Result<Done, _>| {
-                        result.as_ref().is_ok_and(|done| done.how == How::Changed)
-                    };
-                    self.progress.record_commit(results.iter().any(is_change));
-                    let rest = batch.split_off(results.len());
-                    answer(batch, results);
+                    self.progress.record_commit(decided.has_changes);
+                    let rest = batch.split_off(decided.commands);
+                    answer(batch, || Ok(()));
                     todo.extend((!rest.is_empty()).then_some(rest));
                 }
-                Err(Setback::Refused | Setback::LimitExceeded) if batch.len() > 1 => {
+                Err(BatchError::Refused | BatchError::LimitExceeded) if batch.len() > 1 => {
                     let second_half = batch.split_off(batch.len() / 2);
                     todo.push(second_half);
                     todo.push(batch);
                 }
-                Err(setback @ (Setback::Refused | Setback::LimitExceeded)) => {
-                    refuse(batch, &setback)
+                Err(error @ (BatchError::Refused | BatchError::LimitExceeded)) => {
+                    fail(batch, error);
                 }
-                Err(setback) => {
+                Err(error) => {
                     // The other parts would fare no better, and their callers have waited as long.
-                    refuse(batch, &setback);
-                    let untouched = todo.drain(..).flatten().collect();
-                    refuse(untouched, &Setback::Unavailable);
+                    fail(batch, error);
+                    fail(todo.drain(..).flatten().collect(), BatchError::Unavailable);
                 }
             }
         }
     }
 
-    /// The results of a batch that is committed.
-    async fn results(
+    /// Decides and commits a batch, in the transaction that is `locked` or in one of its own.
+    async fn commit(
         &mut self,
-        commands: &[&Command],
-        mut entered: Option<Entered>,
-    ) -> Result<Results, Setback> {
+        batch: &mut [Job],
+        mut locked: Option<LockedTransaction>,
+    ) -> Result<Decided, BatchError> {
         for attempt in 1..=ATTEMPTS_MAX {
-            match self.attempt(commands, entered.take()).await {
-                Ok(results) => return Ok(results),
+            match self.attempt(batch, locked.take()).await {
+                Ok(decided) => return Ok(decided),
                 Err(Failure::BeforeCommit(error @ store::Error::Refused(_))) => {
-                    tracing::error!(%error, batch.size = commands.len(), "the database refused a batch");
-                    return Err(Setback::Refused);
+                    tracing::error!(%error, batch.size = batch.len(), "the database refused a batch");
+                    return Err(BatchError::Refused);
                 }
                 Err(Failure::BeforeCommit(error)) => {
-                    tracing::warn!(%error, attempt, batch.size = commands.len(), "a batch failed");
-                    self.progress.record_failure(WriteState::of_failure(&error));
-                    self.fall_silent_after(&error);
+                    tracing::warn!(%error, attempt, batch.size = batch.len(), "a batch failed");
+                    self.record_failure(&error);
                     if error.is_limit_exceeded() && attempt == ATTEMPTS_MAX {
-                        return Err(Setback::LimitExceeded);
+                        return Err(BatchError::LimitExceeded);
                     }
                 }
-                Err(Failure::AtCommit(results, error)) => {
-                    tracing::warn!(%error, attempt, batch.size = commands.len(), "a commit failed");
-                    self.progress.record_failure(WriteState::of_failure(&error));
-                    self.fall_silent_after(&error);
+                Err(Failure::AtCommit(decided, error)) => {
+                    tracing::warn!(%error, attempt, batch.size = batch.len(), "a commit failed");
+                    self.record_failure(&error);
                     if self.was_committed().await? {
-                        return Ok(results);
+                        return Ok(decided);
                     }
                 }
             }
         }
-        Err(Setback::Unavailable)
+        Err(BatchError::Unavailable)
+    }
+
+    fn record_failure(&mut self, error: &store::Error) {
+        self.progress.record_failure(WriteState::of_failure(error));
+        self.fall_silent_after(error);
     }
 
     /// A limit of the server that stops a commit is most likely that of its queue of notifications, which
@@ -198,13 +196,13 @@ impl Writer {
             .is_some_and(|until| Instant::now() < until)
     }
 
-    /// One attempt in one transaction, which may have entered the lane. After a failure its connection is
-    /// gone, and with it whatever the transaction held.
+    /// One attempt in one transaction. After a failure its connection is gone, and with it whatever the
+    /// transaction held.
     async fn attempt(
         &mut self,
-        commands: &[&Command],
-        entered: Option<Entered>,
-    ) -> Result<Results, Failure> {
+        batch: &mut [Job],
+        locked: Option<LockedTransaction>,
+    ) -> Result<Decided, Failure> {
         self.number += 1;
         let record = Record {
             writer: self.id,
@@ -213,11 +211,11 @@ impl Writer {
         };
         let session = &mut self.session;
         let carrying_out = async {
-            let entered = match entered {
-                Some(entered) => entered,
-                None => commit::enter(session).await?,
+            let locked = match locked {
+                Some(locked) => locked,
+                None => transaction::begin(session).await?,
             };
-            commit::carry_out(session, entered, commands, record).await
+            transaction::carry_out(session, locked, batch, record).await
         };
         let result = carrying_out.await;
         if result.is_err() {
@@ -227,38 +225,36 @@ impl Writer {
     }
 
     /// Whether the last attempt was committed, asked until the database answers.
-    async fn was_committed(&mut self) -> Result<bool, Setback> {
+    async fn was_committed(&mut self) -> Result<bool, BatchError> {
         let deadline = Instant::now() + OUTCOME_TIME_MAX;
         while Instant::now() < deadline {
-            match commit::was_committed(&mut self.session, self.id, self.number).await {
+            match transaction::was_committed(&mut self.session, self.id, self.number).await {
                 Ok(committed) => return Ok(committed),
                 Err(error) => tracing::warn!(%error, "the outcome of a commit is not known yet"),
             }
             self.session.discard();
             sleep(OUTCOME_PAUSE).await;
         }
-        Err(Setback::OutcomeUnknown)
+        Err(BatchError::OutcomeUnknown)
     }
 }
 
-impl Setback {
-    fn error(&self) -> Error {
-        match self {
-            Self::Refused => Error::Failed,
-            Self::LimitExceeded | Self::Unavailable => Error::Unavailable,
-            Self::OutcomeUnknown => Error::OutcomeUnknown,
+impl From<BatchError> for Error {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Refused => Self::Failed,
+            BatchError::LimitExceeded | BatchError::Unavailable => Self::Unavailable,
+            BatchError::OutcomeUnknown => Self::OutcomeUnknown,
         }
     }
 }
 
-fn refuse(batch: Vec<Begin>, setback: &Setback) {
-    for begun in batch {
-        begun.answer(Err(setback.error()));
-    }
+fn fail(batch: Vec<Job>, error: BatchError) {
+    answer(batch, || Err(error.into()));
 }
 
-fn answer(batch: Vec<Begin>, results: Results) {
-    for (begun, result) in batch.into_iter().zip(results) {
-        begun.answer(result.map_err(Error::Refused));
+fn answer(batch: Vec<Job>, committed: impl Fn() -> Result<(), Error>) {
+    for job in batch {
+        job.finish(|pending| pending.answer(committed()));
     }
 }

@@ -200,7 +200,7 @@ async fn a_page_with_messages_looks_by_key_whatever_the_planner_believes() {
     let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     let plan = plan.join("\n");
     assert!(
-        plan.contains("Index Cond: ((application_id = asked.application_id) AND (id = "),
+        plan.contains("Index Cond: ((application_id = request.application_id) AND (id = "),
         "{plan}"
     );
     assert!(!plan.contains("hashed SubPlan"), "{plan}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use messages::{
     domain::{ApplicationId, UserId},
-    store::wakeups::{WakeKey, Wakeup, Who},
+    notifications::{Concerned, Notification, UserKey},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -234,19 +234,19 @@ async fn what_was_known_is_known_again_after_every_disturbance() {
 }
 
 /// Hears until the timeline has come to `last`; gives whom its commits concerned.
-async fn heard_until(listener: &mut PgListener, last: i64) -> BTreeSet<WakeKey> {
+async fn heard_until(listener: &mut PgListener, last: i64) -> BTreeSet<UserKey> {
     let mut concerned = BTreeSet::new();
     loop {
         let heard = timeout(PATIENCE, listener.recv())
             .await
             .expect("a commit notifies")
             .unwrap();
-        let wakeup = Wakeup::parse(heard.payload());
-        let Who::Users(keys) = wakeup.who else {
+        let wakeup = Notification::parse(heard.payload());
+        let Concerned::Users(keys) = wakeup.concerned else {
             panic!("a commit names whom it concerns")
         };
         concerned.extend(keys);
-        if !wakeup.goes_on && wakeup.stretch.unwrap().last.0 == last {
+        if !wakeup.continues && wakeup.range.unwrap().last.0 == last {
             return concerned;
         }
     }
@@ -269,7 +269,7 @@ async fn every_commit_names_everybody_whom_it_concerns() {
             .await
             .unwrap();
         let key = |(application, user): (i64, String)| {
-            WakeKey::of(ApplicationId(application), &UserId::trusted(&user))
+            UserKey::of(ApplicationId(application), &UserId::trusted(&user))
         };
         let told: BTreeSet<_> = told.into_iter().map(key).collect();
         assert!(!told.is_empty());

@@ -3,7 +3,7 @@
 mod chats;
 mod hits;
 
-use std::ops::Not;
+use std::{ops::Not, sync::Arc};
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -19,10 +19,10 @@ pub use hits::HitList;
 
 use super::{conditional::entity_tag, instant, media, request::Held};
 use crate::{
-    domain::{Message as Stored, Recipient, UserId},
-    store::pages::{Entry, Subject},
+    domain::{self, Conversation, Message as Stored, Subject, Timestamp, UserId},
+    store::pages::Entry,
     sync::Changes,
-    timeline::{self, Done, How},
+    timeline::{Effect, Outcome},
 };
 
 /// A message as it is now: a personal one has `to`, one of a chat has `chat` and `number`. What is
@@ -96,10 +96,8 @@ pub struct Message<'a> {
 impl<'a> From<&'a Stored> for Message<'a> {
     fn from(message: &'a Stored) -> Self {
         let (id, timestamp) = (message.id.0, message.timestamp.0);
-        let (to, chat, number) = match &message.to {
-            Recipient::User(user) => (Some(user.as_str()), None, None),
-            Recipient::Chat(chat, number) => (None, Some(chat.0), Some(number.0)),
-        };
+        let chat = message.conversation.chat().map(|chat| chat.0);
+        let number = message.number.map(|number| number.0);
         let Some(content) = &message.content else {
             return Self {
                 id,
@@ -114,7 +112,7 @@ impl<'a> From<&'a Stored> for Message<'a> {
             id,
             timestamp,
             from: message.from.as_ref().map(UserId::as_str),
-            to,
+            to: message.to().map(UserId::as_str),
             chat,
             number,
             created: Some(message.created),
@@ -180,19 +178,19 @@ fn updates<S: Serializer>(entries: &[Entry], serializer: S) -> Result<S::Ok, S::
 
 impl<'a> From<&'a Entry> for MessageUpdate<'a> {
     fn from(entry: &'a Entry) -> Self {
-        let (id, chat, version) = match &entry.subject {
-            Subject::Message(id, version) => (Some(id.0), None, version.as_ref()),
-            Subject::Chat(number) => (None, Some(number.0), None),
+        let (id, chat) = match entry.update.subject {
+            Subject::Message(id) => (Some(id.0), None),
+            Subject::Chat(number) => (None, Some(number.0)),
         };
         let json = |message: &Stored| {
             to_raw_value(&Message::from(message))
                 .expect("strings and numbers can be written as JSON")
         };
-        let message = version.map(|version| version.json(json));
+        let message = entry.message.as_ref().map(|version| version.json(json));
         Self {
             id,
             chat,
-            timestamp: entry.timestamp.0,
+            timestamp: entry.update.timestamp.0,
             message,
         }
     }
@@ -253,10 +251,10 @@ pub fn message(media_type: &'static str, message: &Stored) -> Response {
 
 /// The agreed media type, or where that is a message's own, the one of its kind.
 fn label(media_type: &'static str, message: &Stored) -> &'static str {
-    match message.to {
+    match message.conversation {
         _ if media_type == media::JSON => media::JSON,
-        Recipient::User(_) => media::PERSONAL_MESSAGE,
-        Recipient::Chat(..) => media::CHAT_MESSAGE,
+        Conversation::Personal(_) => media::PERSONAL_MESSAGE,
+        Conversation::Chat(_) => media::CHAT_MESSAGE,
     }
 }
 
@@ -308,20 +306,47 @@ impl<T, P> Page<T, P> {
     }
 }
 
-/// The answer to a sent message or created chat: 201 with its place; without it where the caller asked for little.
-pub fn created(media_type: &'static str, done: &Done, minimal: bool) -> Response {
+/// The answer to a sent message.
+pub fn sent(media_type: &'static str, outcome: &Outcome<Arc<Stored>>, minimal: bool) -> Response {
+    let sent = &outcome.output;
+    let (path, whole) = (format!("/messages/{}", sent.id), || {
+        message(media_type, sent)
+    });
+    created(&path, sent.timestamp, outcome.effect, minimal, whole)
+}
+
+/// The answer to a created chat.
+pub fn created_chat(
+    media_type: &'static str,
+    outcome: &Outcome<Arc<domain::Chat>>,
+    minimal: bool,
+) -> Response {
+    let new = &outcome.output;
+    let (path, whole) = (format!("/chats/{}", new.number.0), || chat(media_type, new));
+    created(&path, new.timestamp, outcome.effect, minimal, whole)
+}
+
+/// 201 with the path of what was created; without the whole of it where the caller prefers that.
+fn created(
+    path: &str,
+    timestamp: Timestamp,
+    effect: Effect,
+    minimal: bool,
+    whole: impl FnOnce() -> Response,
+) -> Response {
     const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
     const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-    let mut response = match &done.subject {
-        subject if minimal => [(header::ETAG, entity_tag(subject.timestamp()))].into_response(),
-        timeline::Subject::Message(sent) => message(media_type, sent),
-        timeline::Subject::Chat(created) => chat(media_type, created),
+    let mut response = if minimal {
+        [(header::ETAG, entity_tag(timestamp))].into_response()
+    } else {
+        whole()
     };
     *response.status_mut() = StatusCode::CREATED;
     let headers = response.headers_mut();
-    headers.insert(header::LOCATION, location(&done.subject));
-    if done.how == How::Replayed {
+    let location = HeaderValue::try_from(path).expect("digits are visible ASCII");
+    headers.insert(header::LOCATION, location);
+    if effect == Effect::Replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     if minimal {
@@ -331,14 +356,6 @@ pub fn created(media_type: &'static str, done: &Done, minimal: bool) -> Response
         );
     }
     response
-}
-
-fn location(subject: &timeline::Subject) -> HeaderValue {
-    let path = match subject {
-        timeline::Subject::Message(message) => format!("/messages/{}", message.id),
-        timeline::Subject::Chat(chat) => format!("/chats/{}", chat.number.0),
-    };
-    HeaderValue::try_from(path).expect("digits are visible ASCII")
 }
 
 #[cfg(test)]
@@ -353,7 +370,8 @@ mod tests {
             id: MessageId(17),
             timestamp: Timestamp(42),
             from: Some(UserId::trusted("jane")),
-            to: Recipient::User(UserId::trusted("john")),
+            conversation: Conversation::between(&UserId::trusted("jane"), &UserId::trusted("john")),
+            number: None,
             created: datetime!(2026-11-20 09:30:00.5 UTC),
             content,
         };

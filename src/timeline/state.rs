@@ -5,14 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{Change, ChatChange, Creation, MessageChange};
-use crate::{
-    domain::{
-        ApplicationId, Chat, ChatNumber, Digest, IdempotencyKey, Message, MessageId, Timestamp,
-        UserId,
-    },
-    store::keys::Named,
-    timeline::command::{Command, Idempotency, Subject},
+use crate::domain::{
+    ApplicationId, Change, Chat, ChatChange, ChatNumber, Digest, Idempotency, IdempotencyKey,
+    Message, MessageChange, MessageId, Subject, Timestamp, UserId,
 };
 
 /// What is not in it does not exist, as far as the batch's commands name it.
@@ -28,7 +23,7 @@ pub struct State {
     rosters: HashMap<(ApplicationId, ChatNumber), BTreeSet<(Timestamp, UserId)>>,
     /// The last number given to a chat of the application.
     last_chats: HashMap<ApplicationId, ChatNumber>,
-    keys: HashMap<KeyOwner, (Named, Digest)>,
+    created: HashMap<KeyOwner, (Subject, Digest)>,
 }
 
 type KeyOwner = (ApplicationId, Option<UserId>, IdempotencyKey);
@@ -63,7 +58,8 @@ impl State {
         self.members.insert((application, chat, user), joined);
     }
 
-    /// From now on the chat's members are all known; those are to be added.
+    /// From now on all members of the chat are kept by the length of their membership. They are to be
+    /// added after it.
     pub fn add_roster(&mut self, application: ApplicationId, chat: ChatNumber) {
         self.rosters.entry((application, chat)).or_default();
     }
@@ -72,16 +68,18 @@ impl State {
         self.last_chats.insert(application, last);
     }
 
-    /// Makes a key known; what it stands for is added by itself.
+    /// Adds what was created under a key. The message or chat itself is added apart.
     pub fn add_key(
         &mut self,
         application: ApplicationId,
         creator: Option<UserId>,
-        known: Idempotency,
-        named: Named,
+        request: Idempotency,
+        subject: Subject,
     ) {
-        self.keys
-            .insert((application, creator, known.key), (named, known.digest));
+        self.created.insert(
+            (application, creator, request.key),
+            (subject, request.digest),
+        );
     }
 
     pub fn message(&self, application: ApplicationId, id: MessageId) -> Option<&Arc<Message>> {
@@ -110,18 +108,18 @@ impl State {
             .copied()
     }
 
-    /// The member who has been there longest, leaving one aside.
+    /// Who has been a member for longest, but for one.
     pub fn longest_member(
         &self,
         application: ApplicationId,
         chat: ChatNumber,
-        aside: &UserId,
+        except: &UserId,
     ) -> Option<&UserId> {
         let roster = self.rosters.get(&(application, chat))?;
         roster
             .iter()
             .map(|(_, user)| user)
-            .find(|user| *user != aside)
+            .find(|user| *user != except)
     }
 
     /// The number of the next chat of the application.
@@ -129,28 +127,20 @@ impl State {
         ChatNumber(self.last_chats.get(&application).map_or(0, |last| last.0) + 1)
     }
 
-    /// What a key of the command's caller stands for, as it is now.
-    pub fn key(&self, command: &Command, key: &IdempotencyKey) -> Option<(Subject, Digest)> {
-        let owner = (command.application, command.caller.clone(), key.clone());
-        let (named, digest) = *self.keys.get(&owner)?;
-        let subject = match named {
-            Named::Message(id) => {
-                Subject::Message(Arc::clone(self.message(command.application, id)?))
-            }
-            Named::Chat(number) => {
-                Subject::Chat(Arc::clone(self.chat(command.application, number)?))
-            }
-        };
-        Some((subject, digest))
+    /// What somebody has created under a key, and the digest of the request.
+    pub fn created(
+        &self,
+        application: ApplicationId,
+        creator: Option<&UserId>,
+        key: &IdempotencyKey,
+    ) -> Option<(Subject, Digest)> {
+        let owner = (application, creator.cloned(), key.clone());
+        self.created.get(&owner).copied()
     }
 
-    /// How many members of a chat are told of the command's change.
-    pub fn members_told(&self, command: &Command) -> usize {
-        let message = command
-            .touches()
-            .and_then(|id| self.message(command.application, id));
-        let chat = command.chat().or_else(|| message?.chat());
-        let chat = chat.and_then(|chat| self.chat(command.application, chat));
+    /// How many members learn of a change in a chat.
+    pub fn member_count(&self, application: ApplicationId, chat: ChatNumber) -> usize {
+        let chat = self.chat(application, chat);
         chat.map_or(0, |chat| usize::try_from(chat.members).unwrap_or_default())
     }
 
@@ -160,31 +150,27 @@ impl State {
             Change::Message(change) => self.apply_to_message(application, change),
             Change::Chat(change) => self.apply_to_chat(application, change),
         }
-        let (Change::Message(MessageChange { created, .. })
-        | Change::Chat(ChatChange { created, .. })) = change;
-        if let Some(Creation {
-            creator,
-            idempotency: Some(known),
-        }) = created
-        {
-            let named = match change {
-                Change::Message(change) => Named::Message(change.message.id),
-                Change::Chat(change) => Named::Chat(change.chat.number),
-            };
-            self.add_key(application, creator.clone(), known.clone(), named);
+        if let Some((creator, request)) = change.idempotency() {
+            let creator = creator.cloned();
+            self.add_key(application, creator, request.clone(), change.subject());
         }
     }
 
     fn apply_to_message(&mut self, application: ApplicationId, change: &MessageChange) {
-        if let Some(chat) = &change.numbered_by {
-            self.add_chat(application, Arc::clone(chat));
+        let message = &change.after;
+        if let (Some(chat), Some(number)) = (message.conversation.chat(), message.number)
+            && let Some(chat) = self.chats.get_mut(&(application, chat))
+        {
+            // A new message has the next number of its chat, which so has as many.
+            let chat = Arc::make_mut(chat);
+            chat.messages = chat.messages.max(number.0);
         }
-        self.add_message(application, Arc::clone(&change.message));
+        self.add_message(application, Arc::clone(message));
     }
 
     fn apply_to_chat(&mut self, application: ApplicationId, change: &ChatChange) {
-        let chat = &change.chat;
-        if change.created.is_some() {
+        let chat = &change.after;
+        if change.is_creation() {
             self.add_last_chat(application, chat.number);
             self.add_roster(application, chat.number);
         }

@@ -4,14 +4,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{
-    command::{Command, Done},
-    ledger::Ledger,
-    load::load,
-};
+use super::{Job, batch::BatchChanges, load::load};
 use crate::{
-    domain::Refusal,
-    store::{self, Lane, Session, timeline::Next},
+    domain::NextNumbers,
+    store::{self, Lane, Session},
 };
 
 /// The longest that entering the lane may take. Commands do not wait for longer than that to begin, so to
@@ -22,12 +18,17 @@ const ENTER_TIME_MAX: Duration = Duration::from_secs(5);
 /// A connection on which nothing arrives any more holds up a batch for this long.
 const STEP_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// What each command of a batch comes to, in their order. A batch that turns out to write too many
-/// rows has results for its first commands alone; nothing was done for the others.
-pub type Results = Vec<Result<Done, Refusal>>;
+/// What a batch has come to. One that turns out to write too many rows decides its first commands alone;
+/// nothing was done for the others.
+#[derive(Debug, Clone, Copy)]
+pub struct Decided {
+    /// How many commands have an outcome.
+    pub commands: usize,
+    pub has_changes: bool,
+}
 
 /// A transaction that holds the lane's lock, and the numbers that are next.
-pub type Entered = (Lane, Next);
+pub type LockedTransaction = (Lane, NextNumbers);
 
 /// A transaction that did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -35,14 +36,14 @@ pub enum Failure {
     /// It failed before COMMIT was sent: nothing was changed.
     #[error("the batch failed before its commit")]
     BeforeCommit(#[from] store::Error),
-    /// COMMIT was sent, and its answer was an error or did not come. If it was committed, these
-    /// are its results.
+    /// COMMIT was sent, and its answer was an error or did not come. If it was committed, this was
+    /// decided.
     #[error("the outcome of the batch's commit is not known")]
-    AtCommit(Results, #[source] store::Error),
+    AtCommit(Decided, #[source] store::Error),
 }
 
 /// Begins a transaction and waits for the lane's lock.
-pub async fn enter(session: &mut Session) -> store::Result<Entered> {
+pub async fn begin(session: &mut Session) -> store::Result<LockedTransaction> {
     store::in_time(ENTER_TIME_MAX, session.enter_lane()).await
 }
 
@@ -55,35 +56,36 @@ pub struct Record {
     pub notifies: bool,
 }
 
-/// Carries out a batch in one transaction.
+/// Carries out a batch in one transaction. The outcomes are kept with its commands.
 pub async fn carry_out(
     session: &mut Session,
-    entered: Entered,
-    commands: &[&Command],
+    (mut lane, first): LockedTransaction,
+    jobs: &mut [Job],
     record: Record,
-) -> Result<Results, Failure> {
-    let (lane, results) = store::in_time(STEP_TIME_MAX, prepare(entered, commands, record)).await?;
+) -> Result<Decided, Failure> {
+    let preparing = async {
+        let wanted: Vec<_> = jobs
+            .iter()
+            .map(|job| (job.request.requester(), job.request.needs()))
+            .collect();
+        let state = load(&mut lane, &wanted).await?;
+        let (changes, commands) = BatchChanges::decide(state, jobs, first);
+        if !changes.is_empty() {
+            changes.store(&mut lane, record).await?;
+        }
+        Ok(Decided {
+            commands,
+            has_changes: !changes.is_empty(),
+        })
+    };
+    let decided = store::in_time(STEP_TIME_MAX, preparing).await?;
     match store::in_time(STEP_TIME_MAX, lane.commit()).await {
         Ok(connection) => {
             session.give_back(connection);
-            Ok(results)
+            Ok(decided)
         }
-        Err(error) => Err(Failure::AtCommit(results, error)),
+        Err(error) => Err(Failure::AtCommit(decided, error)),
     }
-}
-
-/// Everything up to the commit.
-async fn prepare(
-    (mut lane, first): Entered,
-    commands: &[&Command],
-    record: Record,
-) -> store::Result<(Lane, Results)> {
-    let state = load(&mut lane, commands).await?;
-    let (ledger, results) = Ledger::decide(state, commands, first);
-    if !ledger.is_empty() {
-        ledger.store(&mut lane, record).await?;
-    }
-    Ok((lane, results))
 }
 
 /// Whether `writer`'s batch `number` was committed. Taking the lane proves that the transaction

@@ -1,0 +1,116 @@
+//! A change on the timeline: what there was before it, and what there is after it.
+
+use std::sync::Arc;
+
+use super::{Chat, Digest, FileUse, IdempotencyKey, Message, Subject, Text, Timestamp, UserId};
+
+/// One change. Everything that is stored, told or published of it follows from it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    Message(MessageChange),
+    Chat(ChatChange),
+}
+
+/// A change of a message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessageChange {
+    /// `None` where the change creates it.
+    pub before: Option<Arc<Message>>,
+    pub after: Arc<Message>,
+    /// The request that has created it, where it may be repeated.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A change of a chat's name or members.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatChange {
+    /// `None` where the change creates it.
+    pub before: Option<Arc<Chat>>,
+    pub after: Arc<Chat>,
+    pub joined: Vec<UserId>,
+    /// Who has left, and since when that user was a member.
+    pub departed: Option<(UserId, Timestamp)>,
+    /// The request that has created it, where it may be repeated.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// What makes a request safe to repeat: its key, and a digest that tells it from another request under
+/// the same key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    pub key: IdempotencyKey,
+    pub digest: Digest,
+}
+
+impl Change {
+    pub fn timestamp(&self) -> Timestamp {
+        match self {
+            Self::Message(change) => change.after.timestamp,
+            Self::Chat(change) => change.after.timestamp,
+        }
+    }
+
+    pub fn subject(&self) -> Subject {
+        match self {
+            Self::Message(change) => Subject::Message(change.after.id),
+            Self::Chat(change) => Subject::Chat(change.after.number),
+        }
+    }
+
+    /// The uses of files that begin or end with it.
+    pub fn file_uses(&self) -> Vec<FileUse> {
+        match self {
+            Self::Message(change) => change.file_uses(),
+            Self::Chat(_) => Vec::new(),
+        }
+    }
+
+    /// The request that has created something, and who has made it; `None` is the application itself.
+    pub fn idempotency(&self) -> Option<(Option<&UserId>, &Idempotency)> {
+        match self {
+            Self::Message(change) => {
+                Some((change.after.from.as_ref(), change.idempotency.as_ref()?))
+            }
+            Self::Chat(change) => Some((change.after.owner.as_ref(), change.idempotency.as_ref()?)),
+        }
+    }
+}
+
+impl MessageChange {
+    pub fn is_creation(&self) -> bool {
+        self.before.is_none()
+    }
+
+    /// Whether the text, by which the message is found, is another one.
+    pub fn changes_text(&self) -> bool {
+        self.before.as_deref().and_then(text) != text(&self.after)
+    }
+
+    /// The uses of files that begin with the creation or end with the deletion.
+    pub fn file_uses(&self) -> Vec<FileUse> {
+        let (message, in_use) = match &self.before {
+            None => (&self.after, true),
+            Some(before) if self.after.content.is_none() => (before, false),
+            Some(_) => return Vec::new(),
+        };
+        let files = message
+            .content
+            .iter()
+            .flat_map(|content| content.files.iter());
+        let file_use = |file: &super::FileId| FileUse {
+            file: file.clone(),
+            in_use,
+        };
+        files.map(file_use).collect()
+    }
+}
+
+impl ChatChange {
+    pub fn is_creation(&self) -> bool {
+        self.before.is_none()
+    }
+}
+
+fn text(message: &Message) -> Option<&Text> {
+    message.content.as_ref()?.text.as_ref()
+}

@@ -1,0 +1,323 @@
+//! Versions of messages, so that a page with data mostly costs no more than a page of ids.
+//!
+//! A timestamp belongs to one change of one message, so what is cached under it never changes. It is valid
+//! in one [epoch](Freshness::epoch) alone: after a restore or a failover that has lost commits, the same
+//! numbers name other changes.
+//!
+//! A cached version is the *present* one where a page comes to the end of the timeline, and no entry
+//! behind the message's newest one is of its chat: all changes of a message since are on the timeline
+//! of whoever has been a member since.
+//!
+//! Of pages of 50, a service without this answered 3.4 times as many without data as with; with it 1.3
+//! times as many. (With moka's cache, which keeps its entries in the order of use, 50 lookups took 70 µs.)
+
+use std::{collections::HashSet, sync::Arc};
+
+use quick_cache::{Weighter, sync::Cache};
+
+use super::freshness::Freshness;
+use crate::{
+    domain::{ChatNumber, MessageId, Subject, Timestamp, Version},
+    store::pages::{ENTRY_BYTES, Page, PageRequest},
+};
+
+/// What is kept at the most, in bytes: some 40,000 messages of a line of text.
+const BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// What a version costs beside its data, in bytes.
+const OVERHEAD_BYTES: usize = 500;
+
+/// The epoch, and the timestamp of the change that has made a version.
+type Key = (u64, Timestamp);
+
+/// Versions of messages that were read.
+pub struct MessageCache {
+    versions: Cache<Key, Arc<Version>, Weight>,
+    freshness: Arc<Freshness>,
+}
+
+/// Weighs a version by the bytes that it takes: as it is, and as JSON.
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Key, Arc<Version>> for Weight {
+    fn weight(&self, _: &Key, version: &Arc<Version>) -> u64 {
+        (2 * version.data_bytes() + OVERHEAD_BYTES) as u64
+    }
+}
+
+impl MessageCache {
+    pub fn new(freshness: Arc<Freshness>) -> Self {
+        let expected = BYTES_MAX as usize / (2 * OVERHEAD_BYTES);
+        Self {
+            versions: Cache::with_weighter(expected, BYTES_MAX, Weight),
+            freshness,
+        }
+    }
+
+    /// Adds the data to a page of ids that was read in `epoch`. `None` where they are not cached, are not
+    /// certain to be the present ones, or are more than `request` asks for.
+    pub fn fill(&self, epoch: u64, request: &PageRequest, mut page: Page) -> Option<Page> {
+        if !page.reaches_end() {
+            // A change that makes one of these messages what it is now may be on a later page.
+            return None;
+        }
+        let mut bytes = ENTRY_BYTES * page.entries.len();
+        let (mut seen, mut changed_chats) = (HashSet::new(), HashSet::new());
+        for entry in page.entries.iter_mut().rev() {
+            match entry.update.subject {
+                Subject::Chat(chat) => {
+                    changed_chats.insert(chat);
+                }
+                Subject::Message(id) if seen.insert(id) => {
+                    let newest = (epoch, entry.update.timestamp);
+                    let version = self.present(newest, id, &changed_chats)?;
+                    bytes += version.data_bytes();
+                    entry.message = Some(version);
+                }
+                Subject::Message(_) => {}
+            }
+        }
+        // While the epoch lasts, no connection is made: the page and the versions are of one history.
+        let is_whole = (bytes as i64) < request.size.bytes && self.freshness.epoch() == epoch;
+        is_whole.then_some(page)
+    }
+
+    /// The version that a message's newest change has made, unless its chat has changed since: the
+    /// user may have left, and reads nothing of it then, or may have come back and not know of changes
+    /// in between.
+    fn present(
+        &self,
+        newest: Key,
+        id: MessageId,
+        changed_chats: &HashSet<ChatNumber>,
+    ) -> Option<Arc<Version>> {
+        let version = self.versions.get(&newest)?;
+        let message = &version.message;
+        let is_of_changed_chat = |chat| changed_chats.contains(&chat);
+        let has_changed = message.conversation.chat().is_some_and(is_of_changed_chat);
+        (message.id == id && !has_changed).then_some(version)
+    }
+
+    /// Keeps the data of a page that was read in `epoch`, and replaces those that are cached already:
+    /// pages that are held for slow readers share them.
+    pub fn insert(&self, epoch: u64, page: &mut Page) {
+        for entry in &mut page.entries {
+            if let Some(version) = &mut entry.message {
+                let key = (epoch, version.message.timestamp);
+                match self.versions.get(&key).filter(|cached| cached == version) {
+                    Some(cached) => *version = cached,
+                    None => self.versions.insert(key, Arc::clone(version)),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::{
+        domain::{
+            ApplicationId, Content, Conversation, Cursor, Files, Message, MessageNumber, Text,
+            Update, UserId,
+        },
+        store::pages::{Entry, PageSize},
+    };
+
+    /// Message `id` as the change at `timestamp` has left it; in a chat, where there is one.
+    fn version(id: i64, timestamp: i64, chat: Option<i64>, text: Option<&str>) -> Arc<Version> {
+        let content = |text: &str| Content {
+            text: Some(Text::trusted(text.to_owned())),
+            files: Files::default(),
+            attributes: None,
+            reply_to: None,
+            edited: None,
+            read: false,
+        };
+        let (jane, john) = (UserId::trusted("jane"), UserId::trusted("john"));
+        let conversation = match chat {
+            Some(chat) => Conversation::Chat(ChatNumber(chat)),
+            None => Conversation::between(&jane, &john),
+        };
+        Arc::new(Version::from(Arc::new(Message {
+            id: MessageId(id),
+            timestamp: Timestamp(timestamp),
+            from: Some(jane),
+            conversation,
+            number: chat.map(|_| MessageNumber(1)),
+            created: OffsetDateTime::UNIX_EPOCH,
+            content: text.map(content),
+        })))
+    }
+
+    fn entry(timestamp: i64, subject: Subject) -> Entry {
+        let timestamp = Timestamp(timestamp);
+        Entry {
+            update: Update { timestamp, subject },
+            message: None,
+        }
+    }
+
+    fn message(timestamp: i64, id: i64) -> Entry {
+        entry(timestamp, Subject::Message(MessageId(id)))
+    }
+
+    fn chat(timestamp: i64, number: i64) -> Entry {
+        entry(timestamp, Subject::Chat(ChatNumber(number)))
+    }
+
+    /// The entry of the change that has made a version, with it.
+    fn with_data(version: &Arc<Version>) -> Entry {
+        let timestamp = version.message.timestamp.0;
+        Entry {
+            message: Some(Arc::clone(version)),
+            ..message(timestamp, version.message.id.0)
+        }
+    }
+
+    /// A page that comes to the end of the timeline.
+    fn page(entries: Vec<Entry>) -> Page {
+        let latest = entries
+            .last()
+            .map_or(Timestamp(0), |entry| entry.update.timestamp);
+        Page {
+            entries,
+            latest,
+            last_given: Timestamp(1000),
+        }
+    }
+
+    /// What has read `versions`, each on a page.
+    fn caching(versions: &[Arc<Version>]) -> MessageCache {
+        let cache = MessageCache::new(Arc::default());
+        for version in versions {
+            cache.insert(0, &mut page(vec![with_data(version)]));
+        }
+        cache
+    }
+
+    fn request(bytes: i64) -> PageRequest {
+        PageRequest {
+            application: ApplicationId::DEFAULT,
+            user: UserId::trusted("john"),
+            cursor: Cursor::After(Timestamp(0)),
+            size: PageSize { entries: 50, bytes },
+        }
+    }
+
+    /// The texts on the page, `None` where it has to be read from the database.
+    fn texts(cache: &MessageCache, page: Page) -> Option<Vec<Option<String>>> {
+        let text = |entry: &Entry| {
+            let content = entry.message.as_ref()?.message.content.as_ref()?;
+            Some(content.text.as_ref()?.as_str().to_owned())
+        };
+        let filled = cache.fill(cache.freshness.epoch(), &request(1024 * 1024), page)?;
+        Some(filled.entries.iter().map(text).collect())
+    }
+
+    fn said(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn what_is_cached_is_on_the_page_once_at_its_newest_entry() {
+        let cache = caching(&[
+            version(1, 5, None, Some("edited")),
+            version(2, 4, None, Some("hi")),
+        ]);
+        let page = page(vec![message(3, 1), message(4, 2), message(5, 1)]);
+        assert_eq!(
+            texts(&cache, page),
+            Some(vec![None, said("hi"), said("edited")])
+        );
+        assert_eq!(texts(&cache, self::page(Vec::new())), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_not_cached_has_to_be_read() {
+        let cache = caching(&[version(1, 3, None, Some("hi"))]);
+        assert_eq!(
+            texts(&cache, page(vec![message(3, 1), message(4, 2)])),
+            None
+        );
+        assert_eq!(
+            texts(&cache, page(vec![message(3, 1), message(5, 1)])),
+            None,
+            "it was edited"
+        );
+    }
+
+    #[test]
+    fn a_page_before_the_end_has_to_be_read() {
+        let cache = caching(&[version(1, 3, None, Some("hi"))]);
+        let earlier = Page {
+            latest: Timestamp(9),
+            ..page(vec![message(3, 1)])
+        };
+        assert_eq!(texts(&cache, earlier), None);
+    }
+
+    #[test]
+    fn a_message_of_a_chat_that_has_changed_since_has_to_be_read() {
+        let cache = caching(&[version(1, 3, Some(7), Some("hi"))]);
+        assert_eq!(
+            texts(&cache, page(vec![chat(2, 7), message(3, 1)])),
+            Some(vec![None, said("hi")])
+        );
+        assert_eq!(
+            texts(&cache, page(vec![message(3, 1), chat(4, 8)])),
+            Some(vec![said("hi"), None])
+        );
+        assert_eq!(texts(&cache, page(vec![message(3, 1), chat(4, 7)])), None);
+    }
+
+    #[test]
+    fn a_deleted_message_is_shown_as_such() {
+        let cache = caching(&[version(1, 3, None, Some("hi")), version(1, 4, None, None)]);
+        let page = page(vec![message(3, 1), message(4, 1)]);
+        let page = cache.fill(0, &request(1024 * 1024), page).unwrap();
+        let version = page.entries[1].message.as_ref();
+        let version = version.expect("its data are at its newest entry");
+        assert_eq!(version.message.content, None);
+    }
+
+    #[test]
+    fn a_page_that_may_be_too_long_has_to_be_read() {
+        let cache = caching(&[version(1, 3, None, Some(&"\u{1}".repeat(100)))]);
+        let (page, beside) = (page(vec![message(3, 1)]), ENTRY_BYTES as i64);
+        // As JSON the message has 602 bytes.
+        let too_long = cache.fill(0, &request(beside + 602), page.clone());
+        assert_eq!(too_long, None);
+        assert!(cache.fill(0, &request(beside + 603), page).is_some());
+    }
+
+    #[test]
+    fn numbers_that_are_given_again_show_nothing_of_before() {
+        let cache = caching(&[version(1, 3, None, Some("before"))]);
+        assert_eq!(
+            texts(&cache, page(vec![message(3, 2)])),
+            None,
+            "it is another message"
+        );
+
+        let again = version(1, 3, None, Some("after"));
+        let mut read = page(vec![with_data(&again)]);
+        cache.insert(0, &mut read);
+        let shared = read.entries[0].message.as_ref();
+        assert_eq!(shared, Some(&again), "what was read counts");
+        cache.freshness.begin_epoch();
+        assert_eq!(
+            texts(&cache, page(vec![message(3, 1)])),
+            None,
+            "the connection is another"
+        );
+        let cache = caching(&[version(1, 3, None, Some("before"))]);
+        cache.freshness.begin_epoch();
+        let read_before = page(vec![message(3, 1)]);
+        let filled = cache.fill(0, &request(1024 * 1024), read_before);
+        assert_eq!(filled, None);
+    }
+}

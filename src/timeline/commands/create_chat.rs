@@ -1,0 +1,109 @@
+//! Creating a chat.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{Command, Context, Decision, Needs, ensure};
+use crate::domain::{
+    Change, Chat, ChatChange, Idempotency, MEMBERS_MAX, Refusal, Subject, Title, UserId,
+};
+
+/// Creates a chat. The caller, if it is a user, owns it and is a member.
+#[derive(Debug, Clone)]
+pub struct CreateChat {
+    pub name: Title,
+    pub members: Vec<UserId>,
+    pub idempotency: Option<Idempotency>,
+}
+
+impl Command for CreateChat {
+    type Output = Arc<Chat>;
+
+    fn needs(&self) -> Needs<'_> {
+        Needs {
+            idempotency: self.idempotency.as_ref(),
+            next_chat: true,
+            ..Needs::default()
+        }
+    }
+
+    /// The members, and their updates.
+    fn rows(&self) -> usize {
+        2 * self.members.len()
+    }
+
+    fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {
+        if let Some(Subject::Chat(number)) = context.replayed(self.idempotency.as_ref())? {
+            let earlier = context.state.chat(context.application, number);
+            return Ok(Decision::Replay(Arc::clone(
+                earlier.ok_or(Refusal::NotFound)?,
+            )));
+        }
+        let owner = context.caller.cloned();
+        let members: BTreeSet<_> = self.members.iter().chain(&owner).cloned().collect();
+        ensure(members.len() <= MEMBERS_MAX, Refusal::ChatFull)?;
+        let chat = Arc::new(Chat {
+            number: context.state.next_chat(context.application),
+            timestamp: context.next.timestamp,
+            name: self.name.clone(),
+            owner,
+            created: context.next.now,
+            messages: 0,
+            members: i32::try_from(members.len()).expect("the members were counted"),
+        });
+        let change = ChatChange {
+            before: None,
+            after: Arc::clone(&chat),
+            joined: members.into_iter().collect(),
+            departed: None,
+            idempotency: self.idempotency.clone(),
+        };
+        Ok(Decision::Change(Change::Chat(change), chat))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::story::{Story, add, create, leave, rename, user},
+        *,
+    };
+    use crate::domain::{ChatNumber, MessageNumber};
+
+    #[test]
+    fn chats_and_their_messages_are_numbered_from_one_without_gaps() {
+        let mut story = Story::default();
+        let first = story.given("jane", create(&["john"]));
+        assert!(story.when("jim", rename(&first, "x")).is_err());
+        let second = story.given_application(create(&[]));
+        assert_eq!(
+            (first.number, second.number),
+            (ChatNumber(1), ChatNumber(2))
+        );
+        assert_eq!(story.send_into(Some("john"), &first), Ok(MessageNumber(1)));
+        assert_eq!(story.send_into(Some("jim"), &first), Err(Refusal::NotFound));
+        assert_eq!(story.send_into(None, &first), Ok(MessageNumber(2)));
+    }
+
+    #[test]
+    fn a_user_owns_what_it_creates_and_an_application_does_not() {
+        let mut story = Story::default();
+        let chat = story.given("jane", create(&["john", "jane"]));
+        assert_eq!((chat.owner.clone(), chat.members), (Some(user("jane")), 2));
+        let chat = story.given_application(create(&["john"]));
+        assert_eq!((chat.owner.clone(), chat.members), (None, 1));
+    }
+
+    #[test]
+    fn a_chat_has_room_for_a_thousand() {
+        let mut story = Story::default();
+        let members: Vec<_> = (0..999).map(|number| format!("user-{number}")).collect();
+        let members: Vec<_> = members.iter().map(String::as_str).collect();
+        let chat = story.given("jane", create(&members));
+        assert_eq!(
+            story.when("jane", add(&chat, "one-more")).err(),
+            Some(Refusal::ChatFull)
+        );
+        story.given("jane", leave(&chat, "user-7"));
+        story.given("jane", add(&chat, "one-more"));
+    }
+}

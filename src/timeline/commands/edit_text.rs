@@ -1,0 +1,119 @@
+//! Editing the text of a message.
+
+use std::sync::Arc;
+
+use super::{Command, Context, Decision, Expected, Needs, content, ensure};
+use crate::domain::{Content, Message, MessageId, Refusal, Text};
+
+/// Replaces the text of a message.
+#[derive(Debug, Clone)]
+pub struct EditText {
+    pub id: MessageId,
+    /// `None` empties it.
+    pub text: Option<Text>,
+    pub expected: Expected,
+}
+
+impl Command for EditText {
+    type Output = Arc<Message>;
+
+    fn needs(&self) -> Needs<'_> {
+        Needs {
+            message: Some(self.id),
+            ..Needs::default()
+        }
+    }
+
+    fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
+        let (message, _) = context.visible_message(self.id)?;
+        let is_sender = message.from.as_ref() == context.caller;
+        ensure(
+            is_sender,
+            Refusal::Forbidden("only the sender may edit the text"),
+        )?;
+        let content = content(message)?;
+        if content.text == self.text {
+            return Ok(Decision::Keep(Arc::clone(message)));
+        }
+        self.expected.require(message.timestamp)?;
+        let something_remains =
+            self.text.is_some() || !content.files.is_empty() || content.attributes.is_some();
+        ensure(something_remains, Refusal::NothingLeft)?;
+        let edited = Content {
+            text: self.text.clone(),
+            edited: Some(context.next.now),
+            ..content.clone()
+        };
+        Ok(context.change_message(message, Some(edited)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::{Duration, OffsetDateTime};
+
+    use super::{
+        super::story::{Story, draft, edit, mark, remove, send, with_files},
+        *,
+    };
+
+    #[test]
+    fn only_the_sender_edits() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send(draft("jane", "john", "hi")));
+        let refusal = story.when("john", edit(&sent, "ho")).err();
+        assert!(matches!(refusal, Some(Refusal::Forbidden(_))));
+        assert_eq!(
+            story.when("jim", edit(&sent, "ho")).err(),
+            Some(Refusal::NotFound)
+        );
+        let edited = story.given("jane", edit(&sent, "ho"));
+        let at = OffsetDateTime::UNIX_EPOCH + Duration::seconds(edited.timestamp.0);
+        assert_eq!(edited.content.as_ref().unwrap().edited, Some(at));
+    }
+
+    #[test]
+    fn an_edit_that_changes_nothing_takes_no_timestamp_however_stale() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send(draft("jane", "john", "hi")));
+        let edited = story.given("jane", edit(&sent, "ho"));
+        assert_eq!(
+            story.when("jane", edit(&sent, "ho")),
+            Ok(Decision::Keep(edited))
+        );
+    }
+
+    #[test]
+    fn of_two_edits_of_the_same_state_the_first_wins() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send(draft("jane", "john", "hi")));
+        let current = story.given("jane", edit(&sent, "one")).timestamp;
+        let stale = Some(Refusal::Stale { current });
+        assert_eq!(story.when("jane", edit(&sent, "two")).err(), stale);
+        assert_eq!(story.when("john", mark(&sent, true)).err(), stale);
+        assert_eq!(story.when("john", remove(&sent)).err(), stale);
+    }
+
+    #[test]
+    fn a_text_is_emptied_only_where_something_remains() {
+        let mut story = Story::default();
+        let bare = story.given("jane", send(draft("jane", "john", "hi")));
+        assert_eq!(
+            story.when("jane", edit(&bare, "")).err(),
+            Some(Refusal::NothingLeft)
+        );
+        let filed = story.given("jane", send(with_files("jane", "john", &["a"])));
+        let emptied = story.given("jane", edit(&filed, ""));
+        assert_eq!(emptied.content.as_ref().unwrap().text, None);
+        story.given("jane", edit(&emptied, "text for a message of files"));
+    }
+
+    #[test]
+    fn a_stale_edit_that_would_leave_nothing_is_stale_first() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send(draft("jane", "john", "hi")));
+        story.given("jane", edit(&sent, "ho"));
+        let refusal = story.when("jane", edit(&sent, "")).err();
+        assert!(matches!(refusal, Some(Refusal::Stale { .. })));
+    }
+}

@@ -1,0 +1,221 @@
+//! What a caller may change: each command is a type in a file of its own, with what it needs to be
+//! decided, its decision, its output and its tests.
+//!
+//! A decision is pure: (state, command, next numbers) → change or refusal. So a batch may be decided
+//! again from the start, and a new command is a new file.
+//!
+//! The order of the checks is part of the contract: not found, forbidden, gone, nothing to do, stale,
+//! and last what the present state makes unacceptable. "Nothing to do" comes before "stale", so that a
+//! repeated edit does not fail against itself.
+
+mod add_member;
+mod create_chat;
+mod delete_message;
+mod edit_text;
+mod mark_read;
+mod remove_member;
+mod rename_chat;
+mod send_message;
+#[cfg(test)]
+mod story;
+
+use std::sync::Arc;
+
+pub use add_member::AddMember;
+pub use create_chat::CreateChat;
+pub use delete_message::DeleteMessage;
+pub use edit_text::EditText;
+pub use mark_read::MarkRead;
+pub use remove_member::RemoveMember;
+pub use rename_chat::RenameChat;
+pub use send_message::{Draft, SendMessage};
+
+use super::State;
+use crate::domain::{
+    ApplicationId, Change, Chat, ChatChange, ChatNumber, Content, Idempotency, Message,
+    MessageChange, MessageId, NextNumbers, Refusal, Subject, Timestamp, UserId,
+};
+
+/// One caller's wish for one change.
+pub trait Command: Send + Sync + 'static {
+    /// What the command is about, as it leaves it.
+    type Output: Send + Sync + 'static;
+
+    /// What has to be loaded before it is decided.
+    fn needs(&self) -> Needs<'_>;
+
+    /// The rows that it may write beside the message or chat and two updates. (The updates of a chat's
+    /// members come on top, once it is known how many there are.)
+    fn rows(&self) -> usize {
+        0
+    }
+
+    /// Decides it against the state that the commands before it have left.
+    fn decide(&self, context: &Context<'_>) -> Result<Decision<Self::Output>, Refusal>;
+}
+
+/// What a command needs of the present state, beside whether the caller is a member of its chat.
+#[derive(Debug, Default)]
+pub struct Needs<'a> {
+    /// A message. The chat that it is in is the command's chat.
+    pub message: Option<MessageId>,
+    pub chat: Option<ChatNumber>,
+    /// Whose membership of the chat, beside the caller's.
+    pub member: Option<&'a UserId>,
+    /// All members of the chat, if `member` owns it: one of them becomes its owner.
+    pub successors: bool,
+    /// What the caller has created with an earlier request.
+    pub idempotency: Option<&'a Idempotency>,
+    /// The number of the application's next chat.
+    pub next_chat: bool,
+}
+
+/// What a command comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision<T> {
+    Change(Change, T),
+    /// Everything is as the command wants it: no timestamp is taken.
+    Keep(T),
+    /// The same request was carried out before, under the same idempotency key.
+    Replay(T),
+}
+
+/// In what a command is decided: for whom, on what state, with which numbers.
+pub struct Context<'a> {
+    pub application: ApplicationId,
+    /// `None`: the application itself.
+    pub caller: Option<&'a UserId>,
+    pub state: &'a State,
+    pub next: NextNumbers,
+}
+
+/// The timestamps that the caller accepts as present (RFC 9110, If-Match). An empty list accepts none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected(pub Vec<Timestamp>);
+
+impl Expected {
+    fn require(&self, current: Timestamp) -> Result<(), Refusal> {
+        ensure(self.0.contains(&current), Refusal::Stale { current })
+    }
+}
+
+fn ensure(holds: bool, refusal: Refusal) -> Result<(), Refusal> {
+    if holds { Ok(()) } else { Err(refusal) }
+}
+
+impl<'a> Context<'a> {
+    /// Decides a command, if its application still exists.
+    pub fn decide<C: Command>(&self, command: &C) -> Result<Decision<C::Output>, Refusal> {
+        let exists = !self.state.is_missing(self.application);
+        ensure(exists, Refusal::UnknownApplication)?;
+        command.decide(self)
+    }
+
+    fn message(&self, id: MessageId) -> Option<&'a Arc<Message>> {
+        self.state.message(self.application, id)
+    }
+
+    /// The chat, if the caller may know of it.
+    fn visible_chat(&self, number: ChatNumber) -> Result<&'a Arc<Chat>, Refusal> {
+        let chat = self.state.chat(self.application, number);
+        let is_inside = |user: &UserId| self.member_since(number, user).is_some();
+        chat.filter(|_| self.caller.is_none_or(is_inside))
+            .ok_or(Refusal::NotFound)
+    }
+
+    /// The chat, if the caller may know of it and may manage it.
+    fn managed_chat(
+        &self,
+        number: ChatNumber,
+        otherwise: &'static str,
+    ) -> Result<&'a Arc<Chat>, Refusal> {
+        let chat = self.visible_chat(number)?;
+        ensure(self.may_manage(chat), Refusal::Forbidden(otherwise))?;
+        Ok(chat)
+    }
+
+    /// The application and the owner manage a chat.
+    fn may_manage(&self, chat: &Chat) -> bool {
+        self.caller.is_none() || self.caller == chat.owner.as_ref()
+    }
+
+    /// The message, if the caller may know of it, with its chat.
+    fn visible_message(
+        &self,
+        id: MessageId,
+    ) -> Result<(&'a Arc<Message>, Option<&'a Arc<Chat>>), Refusal> {
+        let message = self.message(id).ok_or(Refusal::NotFound)?;
+        let chat = match message.conversation.chat() {
+            Some(chat) => Some(self.visible_chat(chat)?),
+            None => {
+                let pair = message.conversation.pair();
+                let is_inside = |user: &UserId| pair.is_some_and(|pair| pair.contains(user));
+                ensure(self.caller.is_some_and(is_inside), Refusal::NotFound)?;
+                None
+            }
+        };
+        Ok((message, chat))
+    }
+
+    fn member_since(&self, chat: ChatNumber, user: &UserId) -> Option<Timestamp> {
+        self.state.member_since(self.application, chat, user)
+    }
+
+    /// What the same request of the caller has created under its key.
+    fn replayed(&self, idempotency: Option<&Idempotency>) -> Result<Option<Subject>, Refusal> {
+        let Some(request) = idempotency else {
+            return Ok(None);
+        };
+        let earlier = self
+            .state
+            .created(self.application, self.caller, &request.key);
+        let Some((subject, digest)) = earlier else {
+            return Ok(None);
+        };
+        ensure(digest == request.digest, Refusal::KeyReused)?;
+        Ok(Some(subject))
+    }
+
+    fn change_message(&self, before: &Arc<Message>, content: Option<Content>) -> MessageDecision {
+        let after = Arc::new(Message {
+            timestamp: self.next.timestamp,
+            content,
+            ..Message::clone(before)
+        });
+        let change = MessageChange {
+            before: Some(Arc::clone(before)),
+            after: Arc::clone(&after),
+            idempotency: None,
+        };
+        Decision::Change(Change::Message(change), after)
+    }
+
+    /// `changed` is the chat with what the change makes of it, but for the timestamp.
+    fn change_chat(
+        &self,
+        before: &Arc<Chat>,
+        changed: Chat,
+        joined: Vec<UserId>,
+        departed: Option<(UserId, Timestamp)>,
+    ) -> ChatDecision {
+        let after = Arc::new(Chat {
+            timestamp: self.next.timestamp,
+            ..changed
+        });
+        let change = ChatChange {
+            before: Some(Arc::clone(before)),
+            after: Arc::clone(&after),
+            joined,
+            departed,
+            idempotency: None,
+        };
+        Decision::Change(Change::Chat(change), after)
+    }
+}
+
+type MessageDecision = Decision<Arc<Message>>;
+type ChatDecision = Decision<Arc<Chat>>;
+
+fn content(message: &Message) -> Result<&Content, Refusal> {
+    message.content.as_ref().ok_or(Refusal::Gone)
+}

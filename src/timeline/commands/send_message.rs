@@ -1,0 +1,231 @@
+//! Sending a message, to a user or into a chat.
+
+use std::sync::Arc;
+
+use super::{Command, Context, Decision, Needs, ensure};
+use crate::domain::{
+    Attributes, Change, ChatNumber, Content, Conversation, Files, Idempotency, Message,
+    MessageChange, MessageId, MessageNumber, Refusal, Subject, Text,
+};
+
+/// Sends a message.
+#[derive(Debug, Clone)]
+pub struct SendMessage {
+    pub draft: Draft,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A message before it is sent: at least one of text, files and attributes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft {
+    pub conversation: Conversation,
+    pub text: Option<Text>,
+    pub files: Files,
+    pub attributes: Option<Attributes>,
+    pub reply_to: Option<MessageId>,
+}
+
+impl Command for SendMessage {
+    type Output = Arc<Message>;
+
+    fn needs(&self) -> Needs<'_> {
+        Needs {
+            message: self.draft.reply_to,
+            chat: self.draft.conversation.chat(),
+            idempotency: self.idempotency.as_ref(),
+            ..Needs::default()
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.draft.files.len()
+    }
+
+    fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
+        if let Some(Subject::Message(id)) = context.replayed(self.idempotency.as_ref())? {
+            let earlier = context.message(id).ok_or(Refusal::NotFound)?;
+            return Ok(Decision::Replay(Arc::clone(earlier)));
+        }
+        let number = self.number(context)?;
+        self.require_reply_inside(context)?;
+        let message = Arc::new(self.message(context, number));
+        let change = MessageChange {
+            before: None,
+            after: Arc::clone(&message),
+            idempotency: self.idempotency.clone(),
+        };
+        Ok(Decision::Change(Change::Message(change), message))
+    }
+}
+
+impl SendMessage {
+    /// The message's number in a chat, if the caller may send into the conversation.
+    fn number(&self, context: &Context<'_>) -> Result<Option<MessageNumber>, Refusal> {
+        let next = |chat: ChatNumber| {
+            let messages = context.visible_chat(chat)?.messages;
+            Ok(Some(MessageNumber(messages + 1)))
+        };
+        match &self.draft.conversation {
+            Conversation::Chat(chat) => next(*chat),
+            Conversation::Personal(pair) => {
+                let is_inside = context.caller.is_some_and(|user| pair.contains(user));
+                ensure(is_inside, Refusal::NotFound)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn require_reply_inside(&self, context: &Context<'_>) -> Result<(), Refusal> {
+        let Some(id) = self.draft.reply_to else {
+            return Ok(());
+        };
+        let is_inside = |message: &Arc<Message>| message.conversation == self.draft.conversation;
+        let holds = context.message(id).is_some_and(is_inside);
+        ensure(holds, Refusal::ReplyElsewhere(id))
+    }
+
+    fn message(&self, context: &Context<'_>, number: Option<MessageNumber>) -> Message {
+        let draft = self.draft.clone();
+        Message {
+            id: context.next.id,
+            timestamp: context.next.timestamp,
+            from: context.caller.cloned(),
+            conversation: draft.conversation,
+            number,
+            created: context.next.now,
+            content: Some(Content {
+                text: draft.text,
+                files: draft.files,
+                attributes: draft.attributes,
+                reply_to: draft.reply_to,
+                edited: None,
+                read: false,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::{Duration, OffsetDateTime};
+
+    use super::{
+        super::story::{
+            Story, conversation, draft, idempotency, remove, send, send_once, user, with_files,
+        },
+        *,
+    };
+    use crate::domain::Timestamp;
+
+    fn reply(id: MessageId, draft: Draft) -> Draft {
+        Draft {
+            reply_to: Some(id),
+            ..draft
+        }
+    }
+
+    #[test]
+    fn a_message_is_sent_with_the_numbers_that_are_next() {
+        let message = Story::default().given("jane", send(with_files("jane", "john", &["a"])));
+        assert_eq!(
+            (message.id, message.timestamp),
+            (MessageId(1001), Timestamp(1))
+        );
+        let second = OffsetDateTime::UNIX_EPOCH + Duration::seconds(1);
+        assert_eq!(message.created, second);
+        assert_eq!(message.to(), Some(&user("john")));
+    }
+
+    #[test]
+    fn its_change_begins_the_use_of_each_file() {
+        let mut story = Story::default();
+        story.given("jane", send(with_files("jane", "john", &["a", "b"])));
+        let uses = story.last_change().file_uses();
+        let uses: Vec<_> = uses
+            .iter()
+            .map(|file_use| (file_use.file.as_str(), file_use.in_use))
+            .collect();
+        assert_eq!(uses, [("a", true), ("b", true)]);
+    }
+
+    #[test]
+    fn a_reply_stays_in_its_conversation() {
+        let mut story = Story::default();
+        let first = story.given("jane", send(draft("jane", "john", "hi"))).id;
+        assert!(
+            story
+                .when("john", send(reply(first, draft("john", "jane", "re"))))
+                .is_ok()
+        );
+        assert!(
+            story
+                .when("jane", send(reply(first, draft("jane", "john", "re"))))
+                .is_ok()
+        );
+        for (from, to) in [("jane", "jim"), ("jim", "jane")] {
+            let elsewhere = story.when(from, send(reply(first, draft(from, to, "re"))));
+            assert_eq!(elsewhere.err(), Some(Refusal::ReplyElsewhere(first)));
+        }
+        let unknown = story.when(
+            "jane",
+            send(reply(MessageId(7), draft("jane", "john", "re"))),
+        );
+        assert_eq!(unknown.err(), Some(Refusal::ReplyElsewhere(MessageId(7))));
+    }
+
+    #[test]
+    fn nobody_sends_into_a_conversation_of_others() {
+        let mut story = Story::default();
+        let sent = story.when("jim", send(draft("jane", "john", "hi")));
+        assert_eq!(sent.err(), Some(Refusal::NotFound));
+        let by_application = story.when_application(send(draft("jane", "john", "hi")));
+        assert_eq!(by_application.err(), Some(Refusal::NotFound));
+    }
+
+    #[test]
+    fn a_repeated_request_gets_the_message_as_it_is_now() {
+        let mut story = Story::default();
+        let request = || send_once(draft("jane", "john", "hi"), "k", 1);
+        let sent = story.given("jane", request());
+        assert_eq!(
+            story.when("jane", request()),
+            Ok(Decision::Replay(Arc::clone(&sent)))
+        );
+        let deleted = story.given("jane", remove(&sent));
+        assert_eq!(story.when("jane", request()), Ok(Decision::Replay(deleted)));
+    }
+
+    #[test]
+    fn a_repeated_request_is_answered_before_any_other_check_of_state() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send(draft("jane", "john", "hi")));
+        story.add_key("jane", &idempotency("k", 1), Subject::Message(sent.id));
+        let to_nothing = reply(MessageId(7), draft("jane", "john", "hi"));
+        let again = story.when("jane", send_once(to_nothing, "k", 1));
+        assert_eq!(again, Ok(Decision::Replay(sent)));
+    }
+
+    #[test]
+    fn a_key_belongs_to_one_request_of_one_sender() {
+        let mut story = Story::default();
+        story.given("jane", send_once(draft("jane", "john", "hi"), "k", 1));
+        let other = story.when("jane", send_once(draft("jane", "john", "ho"), "k", 2));
+        assert_eq!(other.err(), Some(Refusal::KeyReused));
+        story.given("john", send_once(draft("john", "jane", "hi"), "k", 3));
+    }
+
+    #[test]
+    fn a_refused_request_leaves_its_key_free() {
+        let mut story = Story::default();
+        let bad = reply(MessageId(7), draft("jane", "john", "hi"));
+        assert!(story.when("jane", send_once(bad, "k", 1)).is_err());
+        story.given("jane", send_once(draft("jane", "john", "hi"), "k", 2));
+    }
+
+    #[test]
+    fn a_message_to_oneself_is_in_a_conversation_of_one() {
+        let message = Story::default().given("jane", send(draft("jane", "jane", "note")));
+        assert_eq!(message.conversation, conversation("jane", "jane"));
+        assert_eq!(message.to(), Some(&user("jane")));
+    }
+}

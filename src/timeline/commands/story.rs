@@ -1,0 +1,227 @@
+//! Stories for the tests of commands: given what was done, when a command comes, then this follows.
+
+use std::sync::Arc;
+
+use time::{Duration, OffsetDateTime};
+
+use super::{
+    AddMember, Command, Context, CreateChat, Decision, DeleteMessage, Draft, EditText, Expected,
+    MarkRead, RemoveMember, RenameChat, SendMessage,
+};
+use crate::{
+    domain::{
+        ApplicationId, Change, Chat, Conversation, Digest, FileId, Files, Idempotency,
+        IdempotencyKey, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Refusal,
+        Subject, Text, Timestamp, Title, UserId,
+    },
+    timeline::State,
+};
+
+const APPLICATION: ApplicationId = ApplicationId::DEFAULT;
+
+/// A state, and how many numbers were given.
+#[derive(Default)]
+pub struct Story {
+    state: State,
+    given: i64,
+    last: Option<Change>,
+}
+
+impl Story {
+    /// What a command of a user comes to. A change is part of the state from then on.
+    pub fn when<C: Command>(
+        &mut self,
+        caller: &str,
+        command: C,
+    ) -> Result<Decision<C::Output>, Refusal> {
+        self.decide(Some(user(caller)), &command)
+    }
+
+    /// What a command of the application itself comes to.
+    pub fn when_application<C: Command>(
+        &mut self,
+        command: C,
+    ) -> Result<Decision<C::Output>, Refusal> {
+        self.decide(None, &command)
+    }
+
+    /// What a command changes that must change something.
+    pub fn given<C: Command>(&mut self, caller: &str, command: C) -> C::Output {
+        changed(self.when(caller, command))
+    }
+
+    pub fn given_application<C: Command>(&mut self, command: C) -> C::Output {
+        changed(self.when_application(command))
+    }
+
+    /// Sends into a chat; returns the message's number.
+    pub fn send_into(
+        &mut self,
+        caller: Option<&str>,
+        chat: &Chat,
+    ) -> Result<MessageNumber, Refusal> {
+        let draft = Draft {
+            conversation: Conversation::Chat(chat.number),
+            ..draft("jane", "john", "hi")
+        };
+        let sent = self.decide(caller.map(user), &send(draft))?;
+        Ok(changed(Ok(sent)).number.unwrap())
+    }
+
+    pub fn last_change(&self) -> &Change {
+        self.last.as_ref().unwrap()
+    }
+
+    pub fn last_message_change(&self) -> &MessageChange {
+        match self.last_change() {
+            Change::Message(change) => change,
+            Change::Chat(change) => panic!("a chat was changed: {change:?}"),
+        }
+    }
+
+    pub fn add_key(&mut self, creator: &str, idempotency: &Idempotency, subject: Subject) {
+        let creator = Some(user(creator));
+        self.state
+            .add_key(APPLICATION, creator, idempotency.clone(), subject);
+    }
+
+    fn decide<C: Command>(
+        &mut self,
+        caller: Option<UserId>,
+        command: &C,
+    ) -> Result<Decision<C::Output>, Refusal> {
+        self.given += 1;
+        let context = Context {
+            application: APPLICATION,
+            caller: caller.as_ref(),
+            state: &self.state,
+            next: NextNumbers {
+                timestamp: Timestamp(self.given),
+                id: MessageId(self.given + 1000),
+                now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.given),
+            },
+        };
+        let decision = context.decide(command)?;
+        if let Decision::Change(change, _) = &decision {
+            self.state.apply(APPLICATION, change);
+            self.last = Some(change.clone());
+        }
+        Ok(decision)
+    }
+}
+
+fn changed<T>(decision: Result<Decision<T>, Refusal>) -> T {
+    match decision {
+        Ok(Decision::Change(_, output)) => output,
+        Ok(_) => panic!("nothing was changed"),
+        Err(refusal) => panic!("{refusal}"),
+    }
+}
+
+pub fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+
+pub fn conversation(one: &str, other: &str) -> Conversation {
+    Conversation::between(&user(one), &user(other))
+}
+
+fn text(text: &str) -> Option<Text> {
+    Text::parse_or_empty(text).unwrap()
+}
+
+pub fn draft(from: &str, to: &str, words: &str) -> Draft {
+    Draft {
+        conversation: conversation(from, to),
+        text: text(words),
+        files: Files::default(),
+        attributes: None,
+        reply_to: None,
+    }
+}
+
+pub fn with_files(from: &str, to: &str, files: &[&str]) -> Draft {
+    let files = Files::new(files.iter().map(|file| FileId::trusted(file)).collect());
+    Draft {
+        files: files.unwrap(),
+        ..draft(from, to, "with files")
+    }
+}
+
+pub fn send(draft: Draft) -> SendMessage {
+    SendMessage {
+        draft,
+        idempotency: None,
+    }
+}
+
+pub fn idempotency(key: &str, digest: u8) -> Idempotency {
+    Idempotency {
+        key: IdempotencyKey::parse(key).unwrap(),
+        digest: Digest([digest; 32]),
+    }
+}
+
+pub fn send_once(draft: Draft, key: &str, digest: u8) -> SendMessage {
+    SendMessage {
+        draft,
+        idempotency: Some(idempotency(key, digest)),
+    }
+}
+
+fn expected(timestamp: Timestamp) -> Expected {
+    Expected(vec![timestamp])
+}
+
+pub fn edit(message: &Message, words: &str) -> EditText {
+    EditText {
+        id: message.id,
+        text: text(words),
+        expected: expected(message.timestamp),
+    }
+}
+
+pub fn mark(message: &Message, read: bool) -> MarkRead {
+    MarkRead {
+        id: message.id,
+        read,
+        expected: expected(message.timestamp),
+    }
+}
+
+pub fn remove(message: &Message) -> DeleteMessage {
+    DeleteMessage {
+        id: message.id,
+        expected: expected(message.timestamp),
+    }
+}
+
+pub fn create(members: &[&str]) -> CreateChat {
+    CreateChat {
+        name: Title::parse("Team").unwrap(),
+        members: members.iter().map(|member| user(member)).collect(),
+        idempotency: None,
+    }
+}
+
+pub fn rename(chat: &Arc<Chat>, name: &str) -> RenameChat {
+    RenameChat {
+        chat: chat.number,
+        name: Title::parse(name).unwrap(),
+        expected: expected(chat.timestamp),
+    }
+}
+
+pub fn add(chat: &Arc<Chat>, member: &str) -> AddMember {
+    AddMember {
+        chat: chat.number,
+        user: user(member),
+    }
+}
+
+pub fn leave(chat: &Arc<Chat>, member: &str) -> RemoveMember {
+    RemoveMember {
+        chat: chat.number,
+        user: user(member),
+    }
+}

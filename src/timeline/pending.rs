@@ -1,0 +1,109 @@
+//! A command in the queue: who has sent it, and who waits for its typed output.
+
+use tokio::sync::oneshot;
+
+use super::{
+    Error, State,
+    commands::{Command, Context, Decision, Needs},
+};
+use crate::domain::{ApplicationId, Change, NextNumbers, Refusal, UserId};
+
+/// What has become of a command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome<T> {
+    /// What the command was about, as it is now.
+    pub output: T,
+    pub effect: Effect,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    Changed,
+    /// Everything was as the command wanted it.
+    Unchanged,
+    /// The request was a repetition under its idempotency key: nothing was done again.
+    Replayed,
+}
+
+/// Who wants a change.
+#[derive(Debug, Clone)]
+pub struct Requester {
+    pub application: ApplicationId,
+    /// `None`: the application itself.
+    pub user: Option<UserId>,
+}
+
+/// A command of whatever type, as the writers see it.
+pub trait Pending: Send + Sync {
+    fn requester(&self) -> &Requester;
+
+    fn needs(&self) -> Needs<'_>;
+
+    /// See [`Command::rows`].
+    fn rows(&self) -> usize;
+
+    /// Decides the command and keeps the outcome; returns the change, where there is one. It may be
+    /// decided again, when its batch is run again: the last outcome counts.
+    fn decide(&mut self, state: &State, next: NextNumbers) -> Option<Change>;
+
+    /// Tells the caller the outcome, which is committed, or why there is none.
+    fn answer(self: Box<Self>, committed: Result<(), Error>);
+}
+
+/// A command whose caller waits.
+pub struct Request<C: Command> {
+    pub requester: Requester,
+    pub command: C,
+    pub outcome: Option<Result<Outcome<C::Output>, Refusal>>,
+    pub answer: oneshot::Sender<Result<Outcome<C::Output>, Error>>,
+}
+
+impl<C: Command> Pending for Request<C> {
+    fn requester(&self) -> &Requester {
+        &self.requester
+    }
+
+    fn needs(&self) -> Needs<'_> {
+        self.command.needs()
+    }
+
+    fn rows(&self) -> usize {
+        self.command.rows()
+    }
+
+    fn decide(&mut self, state: &State, next: NextNumbers) -> Option<Change> {
+        let context = Context {
+            application: self.requester.application,
+            caller: self.requester.user.as_ref(),
+            state,
+            next,
+        };
+        let (outcome, change) = match context.decide(&self.command) {
+            Ok(Decision::Change(change, output)) => {
+                (Ok(outcome(output, Effect::Changed)), Some(change))
+            }
+            Ok(Decision::Keep(output)) => (Ok(outcome(output, Effect::Unchanged)), None),
+            Ok(Decision::Replay(output)) => (Ok(outcome(output, Effect::Replayed)), None),
+            Err(refusal) => (Err(refusal), None),
+        };
+        self.outcome = Some(outcome);
+        change
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), Error>) {
+        let Self {
+            outcome, answer, ..
+        } = *self;
+        let outcome = match (committed, outcome) {
+            (Ok(()), Some(outcome)) => outcome.map_err(Error::Refused),
+            (Ok(()), None) => Err(Error::Failed),
+            (Err(error), _) => Err(error),
+        };
+        // A caller that has gone needs no answer.
+        let _ = answer.send(outcome);
+    }
+}
+
+fn outcome<T>(output: T, effect: Effect) -> Outcome<T> {
+    Outcome { output, effect }
+}
