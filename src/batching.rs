@@ -37,7 +37,7 @@ pub struct Limits {
 
 /// Why a request was not worked on. In every case but the last nothing was done, and nothing will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotDone {
+pub enum QueueError {
     #[error("too many requests are waiting")]
     Full,
     #[error("the request has waited too long")]
@@ -81,7 +81,7 @@ pub struct Batches<Q, A> {
 
 /// A request that has begun, with the caller who waits for its answer.
 #[derive(Debug)]
-pub struct Begun<Q, A> {
+pub struct Accepted<Q, A> {
     pub request: Q,
     answer: oneshot::Sender<A>,
 }
@@ -129,7 +129,7 @@ impl<Q, A> Queue<Q, A> {
     ///
     /// Dropping the future withdraws a request that has not begun; one that has begun is worked on
     /// to its end all the same.
-    pub async fn ask(&self, request: Q, weight: usize) -> Result<A, NotDone> {
+    pub async fn ask(&self, request: Q, weight: usize) -> Result<A, QueueError> {
         let (begin, begun) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting {
@@ -140,12 +140,12 @@ impl<Q, A> Queue<Q, A> {
             answer,
         };
         self.sender.try_send(waiting).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => NotDone::Full,
-            mpsc::error::TrySendError::Closed(_) => NotDone::Closed,
+            mpsc::error::TrySendError::Full(_) => QueueError::Full,
+            mpsc::error::TrySendError::Closed(_) => QueueError::Closed,
         })?;
         self.meters.waiting.increment(1.0);
         self.until_begun(begun).await?;
-        answered.await.map_err(|_| NotDone::Abandoned)
+        answered.await.map_err(|_| QueueError::Abandoned)
     }
 
     /// How many requests wait.
@@ -153,14 +153,14 @@ impl<Q, A> Queue<Q, A> {
         self.sender.max_capacity() - self.sender.capacity()
     }
 
-    async fn until_begun(&self, mut begun: oneshot::Receiver<()>) -> Result<(), NotDone> {
+    async fn until_begun(&self, mut begun: oneshot::Receiver<()>) -> Result<(), QueueError> {
         match timeout(self.limits.wait_max, &mut begun).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(NotDone::Closed),
+            Ok(Err(_)) => Err(QueueError::Closed),
             Err(_) => {
                 // Closing decides: what the worker sent before counts, what it sends later fails.
                 begun.close();
-                begun.try_recv().map_err(|_| NotDone::Overdue)
+                begun.try_recv().map_err(|_| QueueError::Overdue)
             }
         }
     }
@@ -180,7 +180,7 @@ impl<Q, A> Batches<Q, A> {
     /// Waits for a request and takes it with all that wait behind it, within the limits.
     ///
     /// `None` once the queue is closed and empty. A batch is never empty.
-    pub async fn next(&self) -> Option<Vec<Begun<Q, A>>> {
+    pub async fn next(&self) -> Option<Vec<Accepted<Q, A>>> {
         let mut intake = self.intake.lock().await;
         loop {
             intake.hold_first().await?;
@@ -197,7 +197,7 @@ impl<Q, A> Batches<Q, A> {
     }
 
     /// Takes all that wait, within the limits. The batch is empty where nobody waits any more.
-    pub async fn take(&self) -> Vec<Begun<Q, A>> {
+    pub async fn take(&self) -> Vec<Accepted<Q, A>> {
         self.intake.lock().await.take()
     }
 }
@@ -225,7 +225,7 @@ impl<Q, A> Intake<Q, A> {
         }
     }
 
-    fn take(&mut self) -> Vec<Begun<Q, A>> {
+    fn take(&mut self) -> Vec<Accepted<Q, A>> {
         let (mut weight, mut batch) = (0, Vec::new());
         while batch.len() < self.limits.batch_max {
             let Some(next) = self.held.take().or_else(|| self.receiver.try_recv().ok()) else {
@@ -250,20 +250,20 @@ impl<Q, A> Intake<Q, A> {
 
 impl<Q, A> Waiting<Q, A> {
     /// Begins the request, unless its caller has gone.
-    fn begin(self, meters: &Meters) -> Option<Begun<Q, A>> {
+    fn begin(self, meters: &Meters) -> Option<Accepted<Q, A>> {
         meters.waiting.decrement(1.0);
         self.begin.send(()).ok()?;
         meters
             .wait_seconds
             .record(self.since.elapsed().as_secs_f64());
-        Some(Begun {
+        Some(Accepted {
             request: self.request,
             answer: self.answer,
         })
     }
 }
 
-impl<Q, A> Begun<Q, A> {
+impl<Q, A> Accepted<Q, A> {
     /// Answers the caller with what becomes of its request.
     pub fn finish(self, answer: impl FnOnce(Q) -> A) {
         let _ = self.answer.send(answer(self.request));
@@ -297,7 +297,7 @@ mod tests {
         queue: &Queue<u32, u32>,
         request: u32,
         weight: usize,
-    ) -> JoinHandle<Result<u32, NotDone>> {
+    ) -> JoinHandle<Result<u32, QueueError>> {
         let before = queue.sender.capacity();
         let asking = tokio::spawn({
             let queue = queue.clone();
@@ -309,7 +309,7 @@ mod tests {
         asking
     }
 
-    fn requests(batch: &[Begun<u32, u32>]) -> Vec<u32> {
+    fn requests(batch: &[Accepted<u32, u32>]) -> Vec<u32> {
         batch.iter().map(|begun| begun.request).collect()
     }
 
@@ -376,7 +376,7 @@ mod tests {
         for request in 1..=4 {
             ask(&queue, request, 1).await;
         }
-        assert_eq!(queue.ask(5, 1).await, Err(NotDone::Full));
+        assert_eq!(queue.ask(5, 1).await, Err(QueueError::Full));
     }
 
     #[tokio::test]
@@ -393,7 +393,7 @@ mod tests {
     async fn a_request_that_waits_too_long_is_withdrawn_for_good() {
         let (queue, batches) = queue(LIMITS);
         let overdue = ask(&queue, 1, 1).await;
-        assert_eq!(overdue.await.unwrap(), Err(NotDone::Overdue));
+        assert_eq!(overdue.await.unwrap(), Err(QueueError::Overdue));
         assert!(
             is_pending(batches.next()),
             "the withdrawn request was begun"
@@ -427,7 +427,7 @@ mod tests {
         let waits = ask(&queue, 2, 20).await;
         drop(batches.next().await.unwrap());
         drop(batches);
-        assert_eq!(begun.await.unwrap(), Err(NotDone::Abandoned));
-        assert_eq!(waits.await.unwrap(), Err(NotDone::Closed));
+        assert_eq!(begun.await.unwrap(), Err(QueueError::Abandoned));
+        assert_eq!(waits.await.unwrap(), Err(QueueError::Closed));
     }
 }

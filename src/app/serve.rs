@@ -6,7 +6,7 @@ use super::{Outcome, database::make_ready, meter::Meter, now};
 use crate::{
     auth::{self, Authenticator, IntrospectionConfig, JwksConfig, Signer, Tickets},
     config::{CallersConfig, EventsConfig, HttpConfig, ServeConfig},
-    http::{self, Acceptor, Address, Broker, Budget, Digester, Parts, Service},
+    http::{self, Acceptor, Address, AppState, Broker, Budget, Digester, Service},
     lifecycle::Lifecycle,
     live::{Hub, Live},
     notifications::{Listener, Subscriber},
@@ -87,7 +87,7 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
     let reads = database.reads();
     let authenticator =
         Authenticator::new(known_callers(callers), signer.clone(), reads.clone(), now)?;
-    let parts = Parts {
+    let state = AppState {
         timeline,
         authenticator: Arc::new(authenticator),
         live: Live::new(hub, now),
@@ -103,7 +103,7 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
         held_time_max: http.held_time_max(),
         stop: life.stop(),
     };
-    let acceptor = spawn_workers(life, Arc::new(parts), handles, &http)?;
+    let acceptor = spawn_workers(life, Arc::new(state), handles, &http)?;
     let listener = address.listen()?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     life.spawn("acceptor", acceptor.run(listener, life.stop()));
@@ -113,13 +113,13 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
 /// Starts what serves HTTP: a thread for each way into the timeline.
 fn spawn_workers(
     life: &mut Lifecycle,
-    parts: Arc<Parts>,
+    state: Arc<AppState>,
     handles: Vec<ThreadHandle>,
     config: &HttpConfig,
 ) -> io::Result<Acceptor> {
     let (acceptor, intakes) = Acceptor::new(handles.len());
     for ((sync, look), intake) in handles.into_iter().zip(intakes) {
-        let router = http::router(Service::new(Arc::clone(&parts), sync), &config.cors_origins);
+        let router = http::router(Service::new(Arc::clone(&state), sync), &config.cors_origins);
         let thread = life.start_thread("http worker")?;
         life.spawn_on(
             &thread,

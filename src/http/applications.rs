@@ -5,29 +5,32 @@ use axum::{
     http::{HeaderValue, header},
     response::IntoResponse,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::{
     Answer, Service,
-    body::{FromJson, JsonBody, parse},
-    caller::{Administrator, OwnApplication},
-    drafts::keep,
-    instant,
-    media::{self, Accept, PlainJson},
-    openapi::{
-        ApplicationProblems, ListApplicationsProblems, NewApplicationProblems,
-        RenameApplicationProblems,
+    answer::{
+        instant,
+        openapi::{
+            ApplicationCreateProblems, ApplicationListProblems, ApplicationReadProblems,
+            ApplicationRenameProblems,
+        },
+        problem::Problem,
+        representation::{Json, Page, secret},
     },
-    params::{ApplicationPath, ListParams},
-    problem::Problem,
-    representation::{Json, Page},
-    tokens::secret,
+    extract::{
+        body::JsonBody,
+        caller::{Administrator, OwnApplication},
+        media::{Accept, PlainJson},
+        params::{ApplicationPath, ListParams},
+        request_bodies::{Name, NewName},
+    },
 };
 use crate::{
     auth::{ApplicationToken, create_application as create},
-    domain::{ApplicationId, Invalid, Title},
+    domain::{ApplicationId, Title},
     store::{self, applications::Application as Stored},
 };
 
@@ -78,46 +81,6 @@ pub struct ApplicationList {
     next: Option<i64>,
 }
 
-/// The name of an application or a chat.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({ "name": "shop" }))]
-pub struct Name {
-    /// 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed.
-    #[schema(value_type = String, required, min_length = 1, max_length = 200)]
-    name: Option<String>,
-}
-
-/// The name of an application to be created.
-pub struct NewName(Name);
-
-impl FromJson for NewName {
-    const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
-
-    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
-        parse(json).map(Self)
-    }
-}
-
-impl FromJson for Name {
-    const MEDIA_TYPES: &'static [&'static str] = &[media::JSON, media::MERGE_PATCH];
-
-    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
-        parse(json)
-    }
-}
-
-impl Name {
-    pub fn checked(self) -> Result<Title, Problem> {
-        let mut errors = Vec::new();
-        let name = self
-            .name
-            .ok_or(Invalid("is required"))
-            .and_then(|name| Title::parse(&name));
-        keep(&mut errors, "name", name).ok_or_else(|| Problem::invalid(errors))
-    }
-}
-
 /// Creates an application. Its token is shown this once and stored only as a hash.
 ///
 /// After a 503 `outcome-unknown` it may exist, with a token that nobody has seen: look for its name in
@@ -131,7 +94,7 @@ impl Name {
     responses(
         (status = 201, description = "Created, with its token", body = Application, content_type = "application/json",
             headers(("Location" = String, description = "`/applications/{id}`"))),
-        NewApplicationProblems,
+        ApplicationCreateProblems,
     ),
 )]
 pub async fn create_application(
@@ -158,10 +121,10 @@ pub async fn create_application(
     path = "/applications",
     tag = "applications",
     security(("bearer" = [])),
-    params(super::openapi::NumberPage),
+    params(crate::http::answer::openapi::NumberPage),
     responses(
         (status = 200, description = "A page", body = ApplicationList, content_type = "application/json"),
-        ListApplicationsProblems,
+        ApplicationListProblems,
     ),
 )]
 pub async fn list_applications(
@@ -200,7 +163,7 @@ pub async fn list_applications(
     params(("id" = i64, Path, description = "The application's id", minimum = 1, maximum = 9007199254740991_i64)),
     responses(
         (status = 200, description = "The application", body = Application, content_type = "application/json"),
-        ApplicationProblems,
+        ApplicationReadProblems,
     ),
 )]
 pub async fn get_application(
@@ -222,7 +185,7 @@ pub async fn get_application(
     request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
     responses(
         (status = 200, description = "The application", body = Application, content_type = "application/json"),
-        RenameApplicationProblems,
+        ApplicationRenameProblems,
     ),
 )]
 pub async fn rename_application(
@@ -250,7 +213,7 @@ pub async fn rename_application(
     params(("id" = i64, Path, description = "The application's id", minimum = 1, maximum = 9007199254740991_i64)),
     responses(
         (status = 201, description = "The application with its new token", body = Application, content_type = "application/json"),
-        ApplicationProblems,
+        ApplicationReadProblems,
     ),
 )]
 pub async fn replace_application_token(
@@ -282,7 +245,7 @@ pub async fn replace_application_token(
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The application", body = Application, content_type = "application/json"),
-        ApplicationProblems,
+        ApplicationReadProblems,
     ),
 )]
 pub async fn get_own_application(
@@ -302,7 +265,7 @@ pub async fn get_own_application(
     request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
     responses(
         (status = 200, description = "The application", body = Application, content_type = "application/json"),
-        RenameApplicationProblems,
+        ApplicationRenameProblems,
     ),
 )]
 pub async fn rename_own_application(

@@ -4,17 +4,24 @@ use axum::extract::State;
 
 use super::{
     Answer, Service,
-    body::JsonBody,
-    caller::Caller,
-    conditional::{IfMatch, IfNoneMatch},
-    drafts::{Edit, EditedMessageText, MessagePatch, NewChatMessage},
-    idempotency::KeyHeader,
-    media::{Accept, AnyMessage, ChatMessage},
-    messages::{self, PrefersMinimal},
-    openapi::{DeleteProblems, EditProblems, MessageAnswer, ReadProblems, SendIntoChatProblems},
-    params::{ChatMessagePath, ChatPath},
-    problem::Problem,
-    representation,
+    answer::{
+        openapi::{
+            CreateInsideProblems, DeleteProblems, EditProblems, MessageAnswer, ReadProblems,
+        },
+        problem::Problem,
+        representation,
+    },
+    extract::{
+        body::JsonBody,
+        caller::Caller,
+        conditional::{IfMatch, IfNoneMatch},
+        idempotency::KeyHeader,
+        media::{Accept, AnyMessage, ChatMessage},
+        params::{ChatMessagePath, ChatPath},
+        prefer::PrefersMinimal,
+        request_bodies::{Edit, EditedMessageText, MessagePatch, NewChatMessage},
+    },
+    messages,
 };
 use crate::{
     domain::{Conversation, MessageId},
@@ -28,7 +35,7 @@ use crate::{
     path = "/chats/{number}/messages",
     tag = "chats",
     security(("bearer" = [])),
-    params(super::openapi::AsUser, super::openapi::ChatNumberPath, super::openapi::Repeatable),
+    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, crate::http::answer::openapi::Repeatable),
     request_body(content(
         (NewChatMessage = "application/vnd.newChatMessage.v1+json"),
         (NewChatMessage = "application/json"),
@@ -42,7 +49,7 @@ use crate::{
                 ("Idempotent-Replayed" = bool, description = "`true` where nothing was sent again"),
                 ("Preference-Applied" = String, description = "`return=minimal` where the answer has no body"),
             )),
-        SendIntoChatProblems,
+        CreateInsideProblems,
     ),
 )]
 pub async fn send_chat_message(
@@ -76,9 +83,9 @@ pub async fn send_chat_message(
     tag = "chats",
     security(("bearer" = [])),
     params(
-        super::openapi::AsUser,
-        super::openapi::ChatNumberPath,
-        super::openapi::MessageNumberPath,
+        crate::http::answer::openapi::AsUser,
+        crate::http::answer::openapi::ChatNumberPath,
+        crate::http::answer::openapi::MessageNumberPath,
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the message as you know it: 304 if it is still so"),
     ),
     responses(
@@ -105,9 +112,9 @@ pub async fn get_chat_message(
     tag = "chats",
     security(("bearer" = [])),
     params(
-        super::openapi::AsUser,
-        super::openapi::ChatNumberPath,
-        super::openapi::MessageNumberPath,
+        crate::http::answer::openapi::AsUser,
+        crate::http::answer::openapi::ChatNumberPath,
+        crate::http::answer::openapi::MessageNumberPath,
         ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
     ),
     request_body(content(
@@ -140,9 +147,9 @@ pub async fn edit_chat_message(
     tag = "chats",
     security(("bearer" = [])),
     params(
-        super::openapi::AsUser,
-        super::openapi::ChatNumberPath,
-        super::openapi::MessageNumberPath,
+        crate::http::answer::openapi::AsUser,
+        crate::http::answer::openapi::ChatNumberPath,
+        crate::http::answer::openapi::MessageNumberPath,
         ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
     ),
     responses(MessageAnswer, DeleteProblems),

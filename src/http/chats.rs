@@ -4,24 +4,27 @@ use axum::{extract::State, http::StatusCode, response::IntoResponse};
 
 use super::{
     Answer, Service,
-    applications::Name,
-    body::JsonBody,
-    caller::Caller,
-    conditional::IfMatch,
-    drafts::NewChat,
-    idempotency::KeyHeader,
-    media::{Accept, PlainJson},
-    messages::PrefersMinimal,
-    openapi::{
-        ChatAnswer, ChatProblems, ListProblems, MemberProblems, NewChatProblems, NumberPage,
-        RenameChatProblems, UserPage,
+    answer::{
+        openapi::{
+            ChatAnswer, CreateProblems, ListInsideProblems, ListProblems, NumberPage, ReadProblems,
+            RenameProblems, UserPage,
+        },
+        problem::Problem,
+        representation::{self, ChatList, Json, MemberList, Page},
     },
-    params::{ChatPath, ListParams, UserPath},
-    problem::Problem,
-    representation::{self, ChatList, Json, MemberList, Page},
+    extract::{
+        body::JsonBody,
+        caller::Caller,
+        conditional::IfMatch,
+        idempotency::KeyHeader,
+        media::{Accept, PlainJson},
+        params::{ChatPath, ListParams, UserPath},
+        prefer::PrefersMinimal,
+        request_bodies::{Name, NewChat},
+    },
 };
 use crate::{
-    domain::{self, ChatNumber, UserId},
+    domain::{ChatNumber, UserId},
     store,
     timeline::{
         Effect,
@@ -35,7 +38,7 @@ use crate::{
     path = "/chats",
     tag = "chats",
     security(("bearer" = [])),
-    params(super::openapi::AsUser, super::openapi::Repeatable),
+    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::Repeatable),
     request_body(content((NewChat = "application/json"))),
     responses(
         (status = 201, description = "Created; or the chat as it is now, where the key was used for the same request before",
@@ -46,7 +49,7 @@ use crate::{
                 ("Idempotent-Replayed" = bool, description = "`true` where nothing was created again"),
                 ("Preference-Applied" = String, description = "`return=minimal` where the answer has no body"),
             )),
-        NewChatProblems,
+        CreateProblems,
     ),
 )]
 pub async fn create_chat(
@@ -80,7 +83,7 @@ pub async fn create_chat(
     path = "/chats",
     tag = "chats",
     security(("bearer" = [])),
-    params(super::openapi::AsUser, NumberPage),
+    params(crate::http::answer::openapi::AsUser, NumberPage),
     responses(
         (status = 200, description = "A page", body = ChatList, content_type = "application/json"),
         ListProblems,
@@ -119,8 +122,8 @@ pub async fn list_chats(
     path = "/chats/{number}",
     tag = "chats",
     security(("bearer" = [])),
-    params(super::openapi::AsUser, super::openapi::ChatNumberPath),
-    responses(ChatAnswer, ChatProblems),
+    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath),
+    responses(ChatAnswer, ReadProblems),
 )]
 pub async fn get_chat(
     State(service): State<Service>,
@@ -128,7 +131,7 @@ pub async fn get_chat(
     accept: Accept<PlainJson>,
     number: ChatPath,
 ) -> Answer {
-    let chat = visible_chat(&service, &caller, &number).await?;
+    let chat = service.visible_chat(&caller, &number).await?;
     Ok(representation::chat(accept.media_type, &chat))
 }
 
@@ -139,12 +142,12 @@ pub async fn get_chat(
     tag = "chats",
     security(("bearer" = [])),
     params(
-        super::openapi::AsUser,
-        super::openapi::ChatNumberPath,
+        crate::http::answer::openapi::AsUser,
+        crate::http::answer::openapi::ChatNumberPath,
         ("If-Match" = String, Header, description = "The ETag of the chat as you know it"),
     ),
     request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
-    responses(ChatAnswer, RenameChatProblems),
+    responses(ChatAnswer, RenameProblems),
 )]
 pub async fn rename_chat(
     State(service): State<Service>,
@@ -173,10 +176,10 @@ pub async fn rename_chat(
     path = "/chats/{number}/members",
     tag = "chats",
     security(("bearer" = [])),
-    params(super::openapi::AsUser, super::openapi::ChatNumberPath, UserPage),
+    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, UserPage),
     responses(
         (status = 200, description = "A page", body = MemberList, content_type = "application/json"),
-        MemberProblems,
+        ListInsideProblems,
     ),
 )]
 pub async fn list_members(
@@ -186,7 +189,7 @@ pub async fn list_members(
     number: ChatPath,
     params: ListParams<UserId>,
 ) -> Answer {
-    let chat = visible_chat(&service, &caller, &number).await?.number;
+    let chat = service.visible_chat(&caller, &number).await?.number;
     let (application, after, limit) = (caller.application, params.after.as_ref(), params.limit + 1);
     let reading = service.query(async |connection| {
         store::members::list(connection, application, chat, after, limit).await
@@ -210,11 +213,11 @@ pub async fn list_members(
     path = "/chats/{number}/members/{user}",
     tag = "chats",
     security(("bearer" = [])),
-    params(super::openapi::AsUser, super::openapi::ChatNumberPath, super::openapi::UserIdPath),
+    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, crate::http::answer::openapi::UserIdPath),
     responses(
         (status = 201, description = "The user has become a member"),
         (status = 204, description = "The user was a member"),
-        MemberProblems,
+        ListInsideProblems,
     ),
 )]
 pub async fn add_member(
@@ -246,10 +249,10 @@ pub async fn add_member(
     path = "/chats/{number}/members/{user}",
     tag = "chats",
     security(("bearer" = [])),
-    params(super::openapi::AsUser, super::openapi::ChatNumberPath, super::openapi::UserIdPath),
+    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, crate::http::answer::openapi::UserIdPath),
     responses(
         (status = 204, description = "The user is not a member"),
-        MemberProblems,
+        ListInsideProblems,
     ),
 )]
 pub async fn remove_member(
@@ -266,17 +269,4 @@ pub async fn remove_member(
     };
     service.submit(&caller, command).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// The chat that a path names, if the caller may know of it.
-pub async fn visible_chat(
-    service: &Service,
-    caller: &Caller,
-    number: &ChatPath,
-) -> Result<domain::Chat, Problem> {
-    let (application, member, number) = (caller.application, caller.actor()?, number.known()?);
-    let reading = service.query(async |connection| {
-        store::chats::find(connection, application, member.as_ref(), number).await
-    });
-    reading.await?.ok_or_else(Problem::not_found)
 }

@@ -9,12 +9,15 @@ use axum::{
 
 use super::{
     Answer, Service,
-    caller::Caller,
-    chats::visible_chat,
-    media::{Accept, PlainJson},
-    openapi::{HistoryPage, HistoryProblems, PersonalHistoryProblems},
-    params::{ChatPath, HistoryParams, UserPath},
-    representation::{Json, Message, MessageList, Page},
+    answer::{
+        openapi::{HistoryPage, ListInsideProblems, ListProblems},
+        representation::{Json, Message, MessageList, Page, json_bytes},
+    },
+    extract::{
+        caller::Caller,
+        media::{Accept, PlainJson},
+        params::{ChatPath, HistoryParams, UserPath},
+    },
 };
 use crate::{
     domain::{Conversation, Message as Stored},
@@ -27,10 +30,10 @@ use crate::{
     path = "/users/{user}/messages",
     tag = "messages",
     security(("bearer" = [])),
-    params(super::openapi::AsUser, super::openapi::UserIdPath, HistoryPage),
+    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::UserIdPath, HistoryPage),
     responses(
         (status = 200, description = "A page; `before` and `after` are ids of messages", body = MessageList, content_type = "application/json"),
-        PersonalHistoryProblems,
+        ListProblems,
     ),
 )]
 pub async fn list_personal_messages(
@@ -55,10 +58,10 @@ pub async fn list_personal_messages(
     path = "/chats/{number}/messages",
     tag = "chats",
     security(("bearer" = [])),
-    params(super::openapi::AsUser, super::openapi::ChatNumberPath, HistoryPage),
+    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, HistoryPage),
     responses(
         (status = 200, description = "A page; `before` and `after` are numbers of messages", body = MessageList, content_type = "application/json"),
-        HistoryProblems,
+        ListInsideProblems,
     ),
 )]
 pub async fn list_chat_messages(
@@ -69,7 +72,7 @@ pub async fn list_chat_messages(
     params: HistoryParams,
 ) -> Answer {
     let HistoryParams { span, limit } = params;
-    let chat = visible_chat(&service, &caller, &number).await?.number;
+    let chat = service.visible_chat(&caller, &number).await?.number;
     let (application, conversation) = (caller.application, Conversation::Chat(chat));
     let reading = service.query(async |connection| {
         store::history::read(connection, application, &conversation, span, limit + 1).await
@@ -78,7 +81,7 @@ pub async fn list_chat_messages(
 }
 
 fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Response {
-    let page = Page::cut_at(found, limit, size, position);
+    let page = Page::cut_at(found, limit, json_bytes, position);
     let messages = page
         .items
         .iter()
@@ -92,11 +95,6 @@ fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Resp
         },
     )
     .into_response()
-}
-
-/// About how long a message is as JSON, in bytes.
-pub fn size(message: &Arc<Stored>) -> usize {
-    store::pages::ENTRY_BYTES + message.data_bytes()
 }
 
 /// Where a message stands in its conversation: by its number in a chat, else by its id.

@@ -14,12 +14,17 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
 use super::{
-    Service, media,
-    problem::Problem,
-    representation::{CaughtUp, MessageUpdate},
-    request::{Held, RequestId},
-    server::Link,
-    sse::{Blocks, COMMENT},
+    Service,
+    answer::{
+        problem::Problem,
+        representation::{CaughtUp, LIVE_CACHE_CONTROL, MessageUpdate},
+        sse::{Blocks, COMMENT},
+    },
+    extract::media,
+    server::{
+        Link,
+        envelope::{LongLived, RequestId},
+    },
 };
 use crate::{
     auth::Validity,
@@ -27,10 +32,6 @@ use crate::{
     store::pages::{PageRequest, PageSize},
     sync::Changes,
 };
-
-/// Of streams and held answers: nobody keeps them, and nobody on the way changes them. A proxy that
-/// compresses would keep what it gets until it has a block's worth of it.
-pub const CACHE_CONTROL: &str = "no-store, no-transform";
 
 /// The longest that an answer is held, whatever its caller asks for. Proxies give up an answer that
 /// says nothing for 60 s, as nginx does by default, and then answer 504.
@@ -126,7 +127,7 @@ pub fn open(
         ),
         (
             header::CACHE_CONTROL,
-            HeaderValue::from_static(CACHE_CONTROL),
+            HeaderValue::from_static(LIVE_CACHE_CONTROL),
         ),
         // It is the last answer of its connection, which ends with it.
         (header::CONNECTION, HeaderValue::from_static("close")),
@@ -136,7 +137,7 @@ pub fn open(
         ),
     ];
     let mut response = (headers, Body::from_stream(body)).into_response();
-    response.extensions_mut().insert(Held);
+    response.extensions_mut().insert(LongLived);
     Ok(response)
 }
 

@@ -1,31 +1,35 @@
 //! Messages: send, sync, read, edit, delete.
 
-use std::convert::Infallible;
-
 use axum::{
     Extension,
-    extract::{FromRequestParts, State},
-    http::{StatusCode, header, request::Parts},
+    extract::State,
+    http::{StatusCode, header},
     response::IntoResponse,
 };
 
 use super::{
     Answer, Service,
-    body::JsonBody,
-    caller::{Caller, StreamCaller},
-    conditional::{IfMatch, IfNoneMatch, entity_tag},
-    drafts::{Edit, EditedMessageText, MessagePatch, MessageReadMark, NewPersonalMessage},
-    idempotency::KeyHeader,
-    live,
-    media::{self, Accept, AnyMessage, PersonalMessage, Updates},
-    openapi::{
-        DeleteProblems, EditProblems, MessageAnswer, ReadProblems, SendProblems, SyncProblems,
+    answer::{
+        openapi::{
+            CreateProblems, DeleteProblems, EditProblems, MessageAnswer, ReadProblems, SyncProblems,
+        },
+        problem::Problem,
+        representation::{self, Json, MessageUpdates},
     },
-    params::{LastEventId, MessagePath, SyncParams},
-    problem::Problem,
-    representation::{self, Json, MessageUpdates},
-    request::RequestId,
-    server::Link,
+    extract::{
+        body::JsonBody,
+        caller::{Caller, StreamCaller},
+        conditional::{IfMatch, IfNoneMatch, entity_tag},
+        idempotency::KeyHeader,
+        media::{self, Accept, AnyMessage, PersonalMessage, Updates},
+        params::{LastEventId, MessagePath, SyncParams},
+        prefer::PrefersMinimal,
+        request_bodies::{
+            Edit, EditedMessageText, MessagePatch, MessageReadMark, NewPersonalMessage,
+        },
+    },
+    live,
+    server::{Link, envelope::RequestId},
 };
 use crate::{
     domain::{Conversation, Cursor, MessageId},
@@ -43,7 +47,7 @@ use crate::{
     path = "/messages",
     tag = "messages",
     security(("bearer" = [])),
-    params(super::openapi::AsUser, super::openapi::Repeatable),
+    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::Repeatable),
     request_body(content(
         (NewPersonalMessage = "application/vnd.newPersonalMessage.v1+json"),
         (NewPersonalMessage = "application/json"),
@@ -57,7 +61,7 @@ use crate::{
                 ("Idempotent-Replayed" = bool, description = "`true` where nothing was sent again"),
                 ("Preference-Applied" = String, description = "`return=minimal` where the answer has no body"),
             )),
-        SendProblems,
+        CreateProblems,
     ),
 )]
 pub async fn send_message(
@@ -100,7 +104,7 @@ pub async fn send_message(
     tag = "messages",
     security(("bearer" = []), ("ticket" = [])),
     params(
-        super::openapi::AsUser,
+        crate::http::answer::openapi::AsUser,
         ("after" = Option<String>, Query, description = "The last timestamp received from this call; `latest`: from now on", pattern = "^([0-9]+|latest)$", example = "0"),
         ("limit" = Option<i64>, Query, description = "The most entries of the page (default 50)", minimum = 1, maximum = 1000, example = 50),
         ("wait" = Option<i64>, Query, description = "How long to hold the answer while there is nothing, in seconds (default 0); after 50 it comes anyway", minimum = 0, maximum = 60),
@@ -176,7 +180,7 @@ pub async fn sync_messages(
     tag = "messages",
     security(("bearer" = [])),
     params(
-        super::openapi::AsUser,
+        crate::http::answer::openapi::AsUser,
         ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the message as you know it: 304 if it is still so"),
     ),
@@ -234,7 +238,7 @@ pub async fn read(
     tag = "messages",
     security(("bearer" = [])),
     params(
-        super::openapi::AsUser,
+        crate::http::answer::openapi::AsUser,
         ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
         ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
     ),
@@ -274,7 +278,7 @@ pub async fn edit_message(
     tag = "messages",
     security(("bearer" = [])),
     params(
-        super::openapi::AsUser,
+        crate::http::answer::openapi::AsUser,
         ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
         ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
     ),
@@ -297,29 +301,4 @@ pub async fn delete_message(
         .submit(&caller, DeleteMessage { id, expected })
         .await?;
     Ok(representation::message(accept.media_type, &deleted.output))
-}
-
-/// Whether the caller prefers an answer without a body (RFC 7240, section 4.2).
-pub struct PrefersMinimal(pub bool);
-
-impl<S: Sync> FromRequestParts<S> for PrefersMinimal {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let lines = parts
-            .headers
-            .get_all("prefer")
-            .iter()
-            .filter_map(|line| line.to_str().ok());
-        let mut preferences = lines.flat_map(|line| line.split(',')).map(str::trim);
-        // Of a preference that is given twice, the first counts (section 2).
-        let wanted =
-            preferences.find(|preference| preference.to_ascii_lowercase().starts_with("return="));
-        let is_minimal = |wanted: &str| {
-            wanted[7..]
-                .trim_matches('"')
-                .eq_ignore_ascii_case("minimal")
-        };
-        Ok(Self(wanted.is_some_and(is_minimal)))
-    }
 }

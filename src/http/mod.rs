@@ -9,37 +9,19 @@
 //! 60 s, a place in a batch 5 s, and a batch or a query as long as their own limits allow. A held
 //! answer and a stream end with the caller's token, and when the service shuts down.
 
-mod acceptor;
-mod address;
+mod answer;
 mod applications;
-mod body;
-mod budget;
-mod caller;
 mod chat_messages;
 mod chats;
-mod conditional;
-mod cors;
-mod drafts;
-mod drain;
-mod encoding;
+mod extract;
 mod history;
-mod idempotency;
-mod instant;
 mod live;
-mod media;
 mod messages;
-mod openapi;
 mod operations;
-mod params;
-mod problem;
-mod representation;
-mod request;
 mod search;
 mod server;
-mod sse;
 mod tokens;
 mod web;
-mod wire;
 
 use std::{
     ops::Deref,
@@ -60,36 +42,37 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     auth::{Authenticator, Signer, Tickets, Validity},
-    domain::Clock,
+    domain::{Chat, Clock},
     live::Live,
     store::{self, PgConnection, Pool},
     sync::Sync,
     timeline::{Outcome, Requester, Timeline, commands::Command},
 };
-use caller::Caller;
-use problem::Problem;
+use answer::{
+    openapi,
+    problem::{self, Problem},
+};
+use extract::{caller::Caller, params::ChatPath};
+use server::{cors, envelope};
 
-pub use acceptor::Acceptor;
-pub use address::{Address, BadAddress};
-pub use budget::{Budget, BudgetLimits};
-pub use cors::{BadOrigin, Origin};
-pub use idempotency::Digester;
+pub use extract::idempotency::Digester;
 pub use live::HELD_TIME_MAX;
-pub use openapi::openapi;
-pub use server::{WRITE_TIME_MAX, serve};
+pub use server::{
+    Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, Origin, WRITE_TIME_MAX, serve,
+};
 
 /// What the handlers of one thread work with. It is cloned several times a request, and costs a count
 /// each time.
 #[derive(Clone)]
-pub struct Service(Arc<Own>);
+pub struct Service(Arc<WorkerState>);
 
-struct Own {
+struct WorkerState {
     sync: Sync,
-    parts: Arc<Parts>,
+    app: Arc<AppState>,
 }
 
 /// What the service is made of, for all threads.
-pub struct Parts {
+pub struct AppState {
     pub timeline: Timeline,
     pub live: Live,
     pub authenticator: Arc<Authenticator>,
@@ -109,10 +92,10 @@ pub struct Parts {
 }
 
 impl Deref for Service {
-    type Target = Parts;
+    type Target = AppState;
 
-    fn deref(&self) -> &Parts {
-        &self.0.parts
+    fn deref(&self) -> &AppState {
+        &self.0.app
     }
 }
 
@@ -132,8 +115,8 @@ pub enum Broker {
 type Answer = Result<Response, Problem>;
 
 impl Service {
-    pub fn new(parts: Arc<Parts>, sync: Sync) -> Self {
-        Self(Arc::new(Own { sync, parts }))
+    pub fn new(app: Arc<AppState>, sync: Sync) -> Self {
+        Self(Arc::new(WorkerState { sync, app }))
     }
 
     /// The way to what happened on the timeline.
@@ -160,6 +143,16 @@ impl Service {
         statements: impl AsyncFnOnce(&mut PgConnection) -> store::Result<T>,
     ) -> Result<T, Problem> {
         Ok(self.reads.query(statements).await?)
+    }
+
+    /// The chat that a path names, if the caller may know of it.
+    async fn visible_chat(&self, caller: &Caller, number: &ChatPath) -> Result<Chat, Problem> {
+        let (application, member) = (caller.application, caller.actor()?);
+        let number = number.known()?;
+        let reading = self.query(async |connection| {
+            store::chats::find(connection, application, member.as_ref(), number).await
+        });
+        reading.await?.ok_or_else(Problem::not_found)
     }
 
     /// Waits until what was opened under a token must end.
@@ -242,6 +235,11 @@ fn routes() -> OpenApiRouter<Service> {
         .routes(routes!(operations::get_metrics))
 }
 
+/// The OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    openapi::complete(routes().into_openapi())
+}
+
 /// The web client, which is no part of the documented interface.
 fn pages() -> Router<Service> {
     Router::new()
@@ -264,7 +262,7 @@ pub fn router(service: Service, origins: &[Origin]) -> Router {
     let layers = ServiceBuilder::new()
         .layer(middleware::from_fn_with_state(
             Arc::clone(&service.budget),
-            request::frame,
+            envelope::envelope,
         ))
         .option_layer(cors::layer(origins))
         .layer(CatchPanicLayer::custom(problem::panicked));

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use super::{Service, media, representation::Json};
+use super::{Service, answer::representation::Json, extract::media};
 use crate::{store, timeline::WriteState};
 
 /// How long the database may take to show that it is there.

@@ -9,14 +9,16 @@ use serde::Deserialize;
 
 use super::{
     Answer, Service,
-    caller::Caller,
-    chats::visible_chat,
-    history::size,
-    media::{Accept, PlainJson},
-    openapi::{SearchPage, SearchProblems},
-    params::{ChatPath, list_limit, number, query},
-    problem::Problem,
-    representation::{HitList, Json, Page},
+    answer::{
+        openapi::{ListInsideProblems, SearchPage},
+        problem::Problem,
+        representation::{HitList, Json, Page, json_bytes},
+    },
+    extract::{
+        caller::Caller,
+        media::{Accept, PlainJson},
+        params::{ChatPath, list_limit, number, query},
+    },
 };
 use crate::{
     domain::{Conversation, Invalid, SearchScope, UserId},
@@ -30,14 +32,14 @@ use crate::{
     tag = "messages",
     security(("bearer" = [])),
     params(
-        super::openapi::AsUser,
+        crate::http::answer::openapi::AsUser,
         SearchPage,
         ("with" = Option<String>, Query, description = "Only the personal conversation with this user"),
         ("chat" = Option<i64>, Query, description = "Only this chat", minimum = 1, maximum = 9007199254740991_i64),
     ),
     responses(
         (status = 200, description = "A page of what matches", body = HitList, content_type = "application/json"),
-        SearchProblems,
+        ListInsideProblems,
     ),
 )]
 pub async fn search_messages(
@@ -62,10 +64,10 @@ pub async fn search_messages(
     path = "/chats/{number}/messages/search",
     tag = "chats",
     security(("bearer" = [])),
-    params(super::openapi::AsUser, super::openapi::ChatNumberPath, SearchPage),
+    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, SearchPage),
     responses(
         (status = 200, description = "A page of what matches; `before` is the id of a message", body = HitList, content_type = "application/json"),
-        SearchProblems,
+        ListInsideProblems,
     ),
 )]
 pub async fn search_chat(
@@ -85,7 +87,7 @@ async fn chat_of(
     caller: &Caller,
     chat: &ChatPath,
 ) -> Result<SearchScope, Problem> {
-    let chat = visible_chat(service, caller, chat).await?;
+    let chat = service.visible_chat(caller, chat).await?;
     Ok(SearchScope::In(Conversation::Chat(chat.number)))
 }
 
@@ -120,7 +122,7 @@ async fn found(
 }
 
 fn answer(media_type: &'static str, hits: Vec<Hit>, limit: i64) -> Response {
-    let size = |hit: &Hit| size(&hit.message) + hit.highlight.len();
+    let size = |hit: &Hit| json_bytes(&hit.message) + hit.highlight.len();
     let page = Page::cut_at(hits, limit, size, |hit| hit.message.id.0);
     Json(media_type, HitList::from(&page)).into_response()
 }

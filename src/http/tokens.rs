@@ -3,25 +3,25 @@
 
 use std::time::Duration;
 
-use axum::{
-    extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::{
     Answer, Service,
-    body::{FromJson, JsonBody, parse},
-    caller::{Caller, OwnApplication},
-    drafts::keep,
-    instant,
-    media::{self, Accept, PlainJson},
-    openapi::{TicketProblems, TokenProblems},
-    problem::Problem,
-    representation::Json,
+    answer::{
+        instant,
+        openapi::{ApplicationCreateProblems, ListProblems},
+        problem::Problem,
+        representation::secret,
+    },
+    extract::{
+        body::{FromJson, JsonBody, parse},
+        caller::{Caller, OwnApplication},
+        media::{self, Accept, PlainJson},
+        request_bodies::keep,
+    },
 };
 use crate::{
     auth::Ticket,
@@ -95,7 +95,7 @@ pub struct UserToken {
     request_body(content((NewToken = "application/json"))),
     responses(
         (status = 201, description = "A token", body = UserToken, content_type = "application/json"),
-        TokenProblems,
+        ApplicationCreateProblems,
     ),
 )]
 pub async fn create_token(
@@ -134,10 +134,10 @@ pub struct StreamTicket {
     path = "/tickets",
     tag = "messages",
     security(("bearer" = [])),
-    params(super::openapi::AsUser),
+    params(crate::http::answer::openapi::AsUser),
     responses(
         (status = 201, description = "A ticket", body = StreamTicket, content_type = "application/json"),
-        TicketProblems,
+        ListProblems,
     ),
 )]
 pub async fn create_ticket(
@@ -156,10 +156,4 @@ pub async fn create_ticket(
             expires: expires.into(),
         },
     ))
-}
-
-/// 201 with what nobody is to keep but the caller.
-pub fn secret(media_type: &'static str, body: impl Serialize) -> Response {
-    let no_store = [(header::CACHE_CONTROL, "no-store")];
-    (StatusCode::CREATED, no_store, Json(media_type, body)).into_response()
 }

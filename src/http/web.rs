@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{Answer, conditional, problem::Problem, request::ForEverybody};
+use super::{Answer, answer::problem::Problem, extract::conditional, server::envelope::Public};
 use crate::web::{self, File};
 
 /// What the page may do: run and fetch what this service serves, and nothing else. No text can become
@@ -46,7 +46,7 @@ pub async fn get_file(name: Result<Path<String>, PathRejection>, headers: Header
 fn find(name: &str, headers: &HeaderMap) -> Answer {
     let file = web::file(name).ok_or_else(Problem::no_such_resource)?;
     let mut response = answer(file, headers);
-    response.extensions_mut().insert(ForEverybody);
+    response.extensions_mut().insert(Public);
     Ok(response)
 }
 

@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{Full, Hub, Kind, hub::Place};
 use crate::{
-    batching::NotDone,
+    batching::QueueError,
     domain::{Clock, Cursor},
     store::pages::PageRequest,
     sync::{self, Changes, Sync},
@@ -136,9 +136,9 @@ impl Follower {
             &live.reading
         };
         let turn = timeout(TURN_TIME_MAX, reading.acquire()).await;
-        let overdue = sync::Error::NotDone(NotDone::Overdue);
+        let overdue = sync::Error::QueueError(QueueError::Overdue);
         turn.map_err(|_| overdue)?
-            .map_err(|_| sync::Error::NotDone(NotDone::Closed))
+            .map_err(|_| sync::Error::QueueError(QueueError::Closed))
     }
 
     /// Measures what has brought a change.

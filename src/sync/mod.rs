@@ -18,7 +18,7 @@ use cache::{Cached, MessageCache, ReadCache};
 use reader::{Messages, Pages, PagesWithMessages, Read, Reader, Task, TimelineEnd};
 
 use crate::{
-    batching::{self, Batches, Limits, NotDone, Queue},
+    batching::{self, Batches, Limits, Queue, QueueError},
     domain::{ApplicationId, Cursor, Message, MessageId, Timestamp, UserId},
     store::{
         self, Database,
@@ -56,7 +56,7 @@ pub enum Error {
     CursorAhead { last: Timestamp },
     /// The service is overloaded or shutting down.
     #[error(transparent)]
-    NotDone(NotDone),
+    QueueError(QueueError),
     #[error("the database is not available")]
     Unavailable,
     #[error("the database refused the query")]
@@ -68,7 +68,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Unavailable | Self::NotDone(NotDone::Full | NotDone::Overdue)
+            Self::Unavailable | Self::QueueError(QueueError::Full | QueueError::Overdue)
         )
     }
 }
@@ -164,7 +164,7 @@ impl Sync {
         let Shared { reads, pages, .. } = &*self.shared;
         let pending = reads.begin(request.application, &request.user);
         let cursor = request.cursor;
-        let page = pages.ask(request, 1).await.map_err(Error::NotDone)??;
+        let page = pages.ask(request, 1).await.map_err(Error::QueueError)??;
         reads.insert_page(pending, cursor, &page);
         Ok(page)
     }
@@ -183,7 +183,7 @@ impl Sync {
         let pending = reads.begin(request.application, &request.user);
         let cursor = request.cursor;
         let answer = pages_with_messages.ask(request, 1).await;
-        let mut page = answer.map_err(Error::NotDone)??;
+        let mut page = answer.map_err(Error::QueueError)??;
         reads.insert_page(pending, cursor, &page);
         message_cache.insert(epoch, &mut page);
         Ok(page)
@@ -208,7 +208,7 @@ impl Sync {
         }
         let pending = user.as_ref().map(|user| reads.begin(application, user));
         let answer = messages.ask((application, user, id), 1).await;
-        let message = answer.map_err(Error::NotDone)??;
+        let message = answer.map_err(Error::QueueError)??;
         if let Some((pending, message)) = pending.zip(message.clone()) {
             reads.insert_message(pending, message);
         }

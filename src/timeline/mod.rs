@@ -69,7 +69,7 @@ pub use state::State;
 pub use writer::Writer;
 
 use crate::{
-    batching::{self, Batches, Begun, Limits, NotDone, Queue},
+    batching::{self, Accepted, Batches, Limits, Queue, QueueError},
     domain::Refusal,
 };
 use commands::Command;
@@ -92,7 +92,7 @@ pub enum Error {
     Refused(#[from] Refusal),
     /// The service is overloaded or shutting down. Nothing was changed, and nothing will be.
     #[error(transparent)]
-    NotDone(NotDone),
+    QueueError(QueueError),
     /// The database is away. Nothing was changed, and nothing will be.
     #[error("the database is not available")]
     Unavailable,
@@ -105,7 +105,7 @@ pub enum Error {
 }
 
 /// A command whose batch has begun.
-type Job = Begun<Box<dyn Pending>, ()>;
+type Job = Accepted<Box<dyn Pending>, ()>;
 
 /// The way in, for any number of callers.
 #[derive(Clone)]
@@ -160,8 +160,8 @@ impl Timeline {
         match self.queue.ask(request, rows).await {
             // The outcome was sent before.
             Ok(()) => outcome.await.unwrap_or(Err(Error::OutcomeUnknown)),
-            Err(NotDone::Abandoned) => Err(Error::OutcomeUnknown),
-            Err(not_done) => Err(Error::NotDone(not_done)),
+            Err(QueueError::Abandoned) => Err(Error::OutcomeUnknown),
+            Err(error) => Err(Error::QueueError(error)),
         }
     }
 }

@@ -1,0 +1,153 @@
+//! The one place where errors become problems.
+
+use axum::http::header;
+
+use super::{Problem, kinds};
+use crate::{auth, batching::QueueError, domain::Refusal, live, search, store, sync, timeline};
+
+/// When a caller that was shed should come back, in seconds: a queue drains within one.
+const RETRY_SHED_SECONDS: u32 = 1;
+
+/// When a caller should come back after the database was away, in seconds.
+const RETRY_AWAY_SECONDS: u32 = 2;
+
+/// When a caller should come back that found no place for a live connection, in seconds.
+const RETRY_LIVE_SECONDS: u32 = 5;
+
+const DATABASE_AWAY: &str = "the database is not available; nothing was changed";
+
+impl From<auth::Error> for Problem {
+    fn from(error: auth::Error) -> Self {
+        // RFC 6750, section 3.1: no error code for a request that does not try to authenticate.
+        let challenge = match error {
+            auth::Error::Missing => "Bearer".to_owned(),
+            auth::Error::DatabaseUnavailable => return database_unavailable(),
+            auth::Error::IssuerUnavailable => {
+                return Self::new(&kinds::ISSUER_UNAVAILABLE, error.to_string())
+                    .retry_after(RETRY_AWAY_SECONDS);
+            }
+            auth::Error::TooManyStrangers => {
+                return Self::new(&kinds::OVERLOADED, error.to_string())
+                    .retry_after(RETRY_SHED_SECONDS);
+            }
+            auth::Error::NotBearer => "Bearer error=\"invalid_request\"".to_owned(),
+            _ => format!("Bearer error=\"invalid_token\", error_description=\"{error}\""),
+        };
+        Self::new(&kinds::UNAUTHORIZED, error.to_string())
+            .with_header(header::WWW_AUTHENTICATE, &challenge)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::UnknownApplication => auth::Error::UnknownApplication.into(),
+            Refusal::NotFound => Self::not_found(),
+            Refusal::Forbidden(_) => Self::new(&kinds::FORBIDDEN, detail),
+            Refusal::Gone => Self::new(&kinds::DELETED, detail),
+            Refusal::Stale { current } => Self::new(&kinds::STALE, detail)
+                .with_current(current)
+                .with_header(header::ETAG, &format!("\"{current}\"")),
+            Refusal::NothingLeft => {
+                Self::invalid_field("text", "must not be empty without files or attributes")
+            }
+            Refusal::ReplyElsewhere(_) => Self::invalid_field(
+                "replyTo",
+                "must be the id of a message in this conversation",
+            ),
+            Refusal::ChatFull => Self::invalid_field("members", "must be at most 1,000 users"),
+            Refusal::KeyReused => {
+                Self::invalid_field("Idempotency-Key", "was used for another request")
+            }
+        }
+    }
+}
+
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        let detail = format!("{error}; nothing was changed");
+        let kind = match error {
+            QueueError::Full | QueueError::Overdue => &kinds::OVERLOADED,
+            QueueError::Closed => &kinds::SHUTTING_DOWN,
+            QueueError::Abandoned => return Self::internal(),
+        };
+        Self::new(kind, detail).retry_after(RETRY_SHED_SECONDS)
+    }
+}
+
+impl From<timeline::Error> for Problem {
+    fn from(error: timeline::Error) -> Self {
+        match error {
+            timeline::Error::Refused(refusal) => refusal.into(),
+            timeline::Error::QueueError(error) => error.into(),
+            timeline::Error::Unavailable => database_unavailable(),
+            timeline::Error::OutcomeUnknown => outcome_unknown(
+                "the change may or may not have been made; repeating the request is safe with the same \
+                 Idempotency-Key or If-Match",
+            ),
+            timeline::Error::Failed => Self::internal(),
+        }
+    }
+}
+
+impl From<sync::Error> for Problem {
+    fn from(error: sync::Error) -> Self {
+        match error {
+            sync::Error::CursorAhead { last } => {
+                let detail = format!("the timeline has only come to {last}: sync again from 0");
+                Self::new(&kinds::CURSOR_AHEAD, detail).with_last(last)
+            }
+            sync::Error::QueueError(error) => error.into(),
+            sync::Error::Unavailable => database_unavailable(),
+            sync::Error::Failed => Self::internal(),
+        }
+    }
+}
+
+impl From<search::Error> for Problem {
+    fn from(error: search::Error) -> Self {
+        match error {
+            search::Error::Overdue => {
+                let detail =
+                    format!("{error}; a longer word or a single conversation narrows it down");
+                Self::new(&kinds::SEARCH_OVERDUE, detail).retry_after(RETRY_AWAY_SECONDS)
+            }
+            search::Error::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<live::Full> for Problem {
+    fn from(full: live::Full) -> Self {
+        let kind = match full {
+            live::Full::Service => &kinds::OVERLOADED,
+            live::Full::User => &kinds::TOO_MANY_CONNECTIONS,
+        };
+        Self::new(kind, full.to_string()).retry_after(RETRY_LIVE_SECONDS)
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::OutcomeUnknown(_) => {
+                tracing::warn!(%error, "a change was not answered");
+                outcome_unknown("the change may or may not have been made")
+            }
+            _ if error.is_unavailable() => database_unavailable(),
+            _ => {
+                tracing::error!(%error, "a query failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+fn outcome_unknown(detail: &'static str) -> Problem {
+    Problem::new(&kinds::OUTCOME_UNKNOWN, detail).retry_after(RETRY_AWAY_SECONDS)
+}
+
+fn database_unavailable() -> Problem {
+    Problem::new(&kinds::DATABASE_UNAVAILABLE, DATABASE_AWAY).retry_after(RETRY_AWAY_SECONDS)
+}

@@ -1,0 +1,104 @@
+//! Chats and their members as JSON.
+
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::{super::instant, Json};
+use crate::{
+    domain::{self, UserId},
+    http::extract::conditional::entity_tag,
+    store::members::Membership,
+};
+
+/// A chat as it is now.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "number": 1, "timestamp": 44, "name": "Team", "owner": "jane",
+    "created": "2026-11-20T09:30:00.123456Z", "messages": 0, "members": 3
+}))]
+pub struct Chat<'a> {
+    /// 1, 2, 3 … within its application.
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    number: i64,
+    /// The point on the timeline of its creation or of the last change of its name or members; its
+    /// entity tag.
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    timestamp: i64,
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    owner: Option<&'a str>,
+    #[serde(serialize_with = "instant::serialize")]
+    #[schema(value_type = String, format = DateTime)]
+    created: OffsetDateTime,
+    /// How many messages it has; so also the number of the last one.
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    messages: i64,
+    /// How many members it has.
+    #[schema(minimum = 0, maximum = 1000)]
+    members: i32,
+}
+
+impl<'a> From<&'a domain::Chat> for Chat<'a> {
+    fn from(chat: &'a domain::Chat) -> Self {
+        Self {
+            number: chat.number.0,
+            timestamp: chat.timestamp.0,
+            name: chat.name.as_str(),
+            owner: chat.owner.as_ref().map(UserId::as_str),
+            created: chat.created,
+            messages: chat.messages,
+            members: chat.members,
+        }
+    }
+}
+
+/// A chat with its entity tag.
+pub fn chat(media_type: &'static str, chat: &domain::Chat) -> Response {
+    let etag = [(header::ETAG, entity_tag(chat.timestamp))];
+    (etag, Json(media_type, Chat::from(chat))).into_response()
+}
+
+/// The chats of the caller, by number.
+#[derive(Serialize, ToSchema)]
+pub struct ChatList<'a> {
+    pub chats: Vec<Chat<'a>>,
+    /// The `after` of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    pub next: Option<i64>,
+}
+
+/// A member of a chat.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({ "user": "jane", "joined": 44 }))]
+pub struct Member {
+    user: String,
+    /// The point on the timeline since which the user is a member.
+    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    joined: i64,
+}
+
+impl From<&Membership> for Member {
+    fn from(member: &Membership) -> Self {
+        Self {
+            user: member.user.as_str().to_owned(),
+            joined: member.joined.0,
+        }
+    }
+}
+
+/// The present members of a chat, by name.
+#[derive(Serialize, ToSchema)]
+pub struct MemberList {
+    pub members: Vec<Member>,
+    /// The `after` of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub next: Option<String>,
+}

@@ -1,0 +1,203 @@
+//! `Idempotency-Key`: repeating a request is safe.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderName, request::Parts},
+};
+use hmac::{Hmac, KeyInit, Mac};
+use secrecy::SecretString;
+use serde::Serialize;
+use sha2::Sha256;
+
+use crate::{
+    auth::derived_key,
+    domain::{Attributes, Digest, Idempotency, IdempotencyKey, Invalid, Title, UserId},
+    http::answer::problem::FieldError,
+    timeline::commands::Draft,
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The header as it came: it is judged together with the body.
+pub struct KeyHeader(Result<Option<IdempotencyKey>, Invalid>);
+
+impl KeyHeader {
+    /// The key, or what is wrong with it, for the list of everything that is.
+    pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<IdempotencyKey> {
+        self.0.unwrap_or_else(|invalid| {
+            errors.push(FieldError {
+                field: "Idempotency-Key".to_owned(),
+                detail: invalid.to_string(),
+            });
+            None
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for KeyHeader {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let mut lines = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let key = match (lines.next(), lines.next()) {
+            (None, _) => Ok(None),
+            (Some(line), None) => {
+                IdempotencyKey::parse(line.to_str().unwrap_or_default()).map(Some)
+            }
+            (Some(_), Some(_)) => Err(Invalid("must be given once")),
+        };
+        Ok(Self(key))
+    }
+}
+
+/// Makes the keyed digests by which a repeated request is told from another one.
+///
+/// The key is derived from the service's secret, so whoever reads the database cannot guess a
+/// deleted text from its digest.
+pub struct Digester {
+    key: Hmac<Sha256>,
+}
+
+/// What makes two requests the same.
+#[derive(Serialize)]
+struct Fingerprint<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat: Option<i64>,
+    text: Option<&'a str>,
+    files: Vec<&'a str>,
+    attributes: Option<String>,
+    reply_to: Option<i64>,
+}
+
+/// What makes two creations of a chat the same; the members by name, each once.
+#[derive(Serialize)]
+struct ChatFingerprint<'a> {
+    name: &'a str,
+    members: Vec<&'a str>,
+}
+
+impl Digester {
+    pub fn new(secret: &SecretString) -> Self {
+        let key = derived_key(secret, "messages: digests of requests");
+        Self {
+            key: Hmac::new_from_slice(&key).expect("HMAC takes keys of every length"),
+        }
+    }
+
+    /// The key with the digest of the draft that it stands for.
+    ///
+    /// `to` is who receives a personal message.
+    pub fn bind(&self, key: IdempotencyKey, to: Option<&UserId>, draft: &Draft) -> Idempotency {
+        let fingerprint = Fingerprint {
+            to: to.map(UserId::as_str),
+            chat: draft.conversation.chat().map(|chat| chat.0),
+            text: draft.text.as_ref().map(|text| text.as_str()),
+            files: draft.files.iter().map(|file| file.as_str()).collect(),
+            attributes: draft.attributes.as_ref().map(canonical),
+            reply_to: draft.reply_to.map(|id| id.0),
+        };
+        self.digest(key, &fingerprint)
+    }
+
+    /// The key with the digest of the chat that it stands for.
+    pub fn bind_chat(&self, key: IdempotencyKey, name: &Title, members: &[UserId]) -> Idempotency {
+        let members = members.iter().map(UserId::as_str).collect();
+        self.digest(
+            key,
+            &ChatFingerprint {
+                name: name.as_str(),
+                members,
+            },
+        )
+    }
+
+    fn digest(&self, key: IdempotencyKey, fingerprint: &impl Serialize) -> Idempotency {
+        let json =
+            serde_json::to_vec(fingerprint).expect("strings and numbers can be written as JSON");
+        let digest = self.key.clone().chain_update(json).finalize();
+        Idempotency {
+            key,
+            digest: Digest(digest.into_bytes().into()),
+        }
+    }
+}
+
+/// Attributes without what does not count in JSON: blanks, escapes and the order of members. Where
+/// numbers are out of every common range, the text itself stands for the attributes.
+fn canonical(attributes: &Attributes) -> String {
+    let text = attributes.as_json().get();
+    serde_json::from_str::<serde_json::Value>(text)
+        .map_or_else(|_| text.to_owned(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Conversation, Files, MessageId, Text};
+
+    fn draft(text: &str) -> Draft {
+        Draft {
+            conversation: Conversation::between(&user("jane"), &user("john")),
+            text: Some(Text::parse(text).unwrap()),
+            files: Files::default(),
+            attributes: None,
+            reply_to: None,
+        }
+    }
+
+    fn user(id: &str) -> UserId {
+        UserId::parse(id).unwrap()
+    }
+
+    /// The digest of a draft of jane's.
+    fn digest(secret: &str, draft: &Draft) -> Digest {
+        let key = IdempotencyKey::parse("k").unwrap();
+        let to = draft
+            .conversation
+            .pair()
+            .map(|pair| pair.other_of(&user("jane")));
+        Digester::new(&SecretString::from(secret.to_owned()))
+            .bind(key, to, draft)
+            .digest
+    }
+
+    #[test]
+    fn attributes_are_the_same_however_they_are_written() {
+        let with = |json: &str| {
+            let raw = serde_json::value::RawValue::from_string(json.to_owned()).unwrap();
+            Draft {
+                attributes: Some(Attributes::parse(raw).unwrap()),
+                ..draft("hello")
+            }
+        };
+        let one = digest("s", &with(r#"{"a":1,"b":"\u0041"}"#));
+        assert_eq!(one, digest("s", &with(r#"{ "b": "A", "a": 1 }"#)));
+        assert_ne!(one, digest("s", &with(r#"{"a":2,"b":"A"}"#)));
+        assert_ne!(
+            digest("s", &with(r#"{"a":1e400}"#)),
+            digest("s", &with(r#"{"a":2e400}"#))
+        );
+    }
+
+    #[test]
+    fn the_digest_tells_requests_and_secrets_apart() {
+        let one = draft("hello");
+        assert_eq!(digest("s", &one), digest("s", &one));
+        assert_ne!(digest("s", &one), digest("t", &one));
+        assert_ne!(digest("s", &one), digest("s", &draft("hello!")));
+        let reply = Draft {
+            reply_to: Some(MessageId(1)),
+            ..one.clone()
+        };
+        assert_ne!(digest("s", &one), digest("s", &reply));
+        let other = Draft {
+            conversation: Conversation::between(&user("jane"), &user("jim")),
+            ..one.clone()
+        };
+        assert_ne!(digest("s", &one), digest("s", &other));
+    }
+}

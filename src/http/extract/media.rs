@@ -1,0 +1,336 @@
+//! Media types: what the service speaks, and what a caller accepts (RFC 9110, section 12.5.1).
+
+use std::{marker::PhantomData, str::FromStr};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
+};
+use mediatype::{MediaType, Name};
+
+use crate::http::answer::problem::Problem;
+
+pub const JSON: &str = "application/json";
+pub const MERGE_PATCH: &str = "application/merge-patch+json";
+pub const PERSONAL_MESSAGE: &str = "application/vnd.personalMessage.v1+json";
+pub const NEW_PERSONAL_MESSAGE: &str = "application/vnd.newPersonalMessage.v1+json";
+pub const CHAT_MESSAGE: &str = "application/vnd.chatMessage.v1+json";
+pub const NEW_CHAT_MESSAGE: &str = "application/vnd.newChatMessage.v1+json";
+pub const EDITED_TEXT: &str = "application/vnd.editedMessageText.v1+json";
+pub const READ_MARK: &str = "application/vnd.messageReadMark.v1+json";
+pub const EVENT_STREAM: &str = "text/event-stream";
+pub const UPDATES: &str = "application/vnd.messageUpdates.v1+json";
+
+/// A media type that an answer can have.
+pub struct Offer {
+    accepted_as: MediaType<'static>,
+    /// The `Content-Type` of the answer.
+    label: &'static str,
+    /// Offered only to whoever asks for it by name.
+    is_alias: bool,
+}
+
+impl Offer {
+    const fn vendor(subtype: &'static str, label: &'static str) -> Self {
+        let application = Name::new_unchecked("application");
+        let json = Name::new_unchecked("json");
+        let subtype = Name::new_unchecked(subtype);
+        let accepted_as = MediaType::from_parts(application, subtype, Some(json), &[]);
+        Self {
+            accepted_as,
+            label,
+            is_alias: false,
+        }
+    }
+
+    /// Another name under which what is labelled `label` is asked for.
+    const fn alias(subtype: &'static str, label: &'static str) -> Self {
+        let mut offer = Self::vendor(subtype, label);
+        offer.is_alias = true;
+        offer
+    }
+
+    const fn plain_json() -> Self {
+        let application = Name::new_unchecked("application");
+        Self {
+            accepted_as: MediaType::new(application, Name::new_unchecked("json")),
+            label: JSON,
+            is_alias: false,
+        }
+    }
+
+    const fn event_stream() -> Self {
+        let (text, event_stream) = (
+            Name::new_unchecked("text"),
+            Name::new_unchecked("event-stream"),
+        );
+        Self {
+            accepted_as: MediaType::new(text, event_stream),
+            label: EVENT_STREAM,
+            is_alias: true,
+        }
+    }
+}
+
+/// What an operation can answer with, the preferred first.
+pub trait Answers {
+    const OFFERS: &'static [Offer];
+}
+
+/// A new personal message.
+pub struct PersonalMessage;
+
+/// A new message in a chat.
+pub struct ChatMessage;
+
+/// A message of either kind: which one is not known before it is read, so each name is accepted,
+/// and the answer is labelled by what it is.
+pub struct AnyMessage;
+
+/// A page of the timeline, or a stream of it.
+pub struct Updates;
+
+/// What has no vendor type.
+pub struct PlainJson;
+
+impl Answers for PersonalMessage {
+    const OFFERS: &'static [Offer] = &[
+        Offer::vendor("vnd.personalMessage.v1", PERSONAL_MESSAGE),
+        Offer::plain_json(),
+    ];
+}
+
+impl Answers for ChatMessage {
+    const OFFERS: &'static [Offer] = &[
+        Offer::vendor("vnd.chatMessage.v1", CHAT_MESSAGE),
+        Offer::plain_json(),
+    ];
+}
+
+impl Answers for AnyMessage {
+    const OFFERS: &'static [Offer] = &[
+        Offer::vendor("vnd.personalMessage.v1", PERSONAL_MESSAGE),
+        Offer::alias("vnd.chatMessage.v1", PERSONAL_MESSAGE),
+        Offer::plain_json(),
+    ];
+}
+
+impl Answers for Updates {
+    const OFFERS: &'static [Offer] = &[
+        Offer::vendor("vnd.messageUpdates.v1", UPDATES),
+        Offer::plain_json(),
+        Offer::event_stream(),
+    ];
+}
+
+impl Answers for PlainJson {
+    const OFFERS: &'static [Offer] = &[Offer::plain_json()];
+}
+
+/// The media type of the answer, agreed before anything else is looked at.
+pub struct Accept<A> {
+    pub media_type: &'static str,
+    answers: PhantomData<A>,
+}
+
+impl<A: Answers, S: Sync> FromRequestParts<S> for Accept<A> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let media_type = negotiate(&parts.headers, A::OFFERS).ok_or_else(|| {
+            let names: Vec<_> = A::OFFERS
+                .iter()
+                .map(|offer| offer.accepted_as.to_string())
+                .collect();
+            Problem::not_acceptable(&names.join(", "))
+        })?;
+        Ok(Self {
+            media_type,
+            answers: PhantomData,
+        })
+    }
+}
+
+/// Whether the caller prefers a stream to a page.
+pub fn prefers_stream(headers: &HeaderMap) -> bool {
+    negotiate(headers, Updates::OFFERS) == Some(EVENT_STREAM)
+}
+
+/// The label of the best offer. Without an `Accept`, everything is accepted; one that cannot be
+/// read accepts nothing that is known.
+fn negotiate(headers: &HeaderMap, offers: &'static [Offer]) -> Option<&'static str> {
+    let mut lines = headers.get_all(header::ACCEPT).iter().peekable();
+    if lines.peek().is_none_or(|line| line.as_bytes() == b"*/*") {
+        return Some(offers[0].label);
+    }
+    let lines: Vec<_> = lines
+        .map(|line| Some(weighted_ranges(line.to_str().ok()?)))
+        .collect::<Option<_>>()?;
+    let accept = headers_accept::Accept::from_str(&lines.join(",")).ok()?;
+    let is_named = |offer: &Offer| {
+        accept
+            .media_types()
+            .any(|range| range.essence() == offer.accepted_as)
+    };
+    let offered = offers
+        .iter()
+        .filter(|offer| !offer.is_alias || is_named(offer));
+    let best = accept.negotiate(offered.map(|offer| &offer.accepted_as))?;
+    offers
+        .iter()
+        .find(|offer| offer.accepted_as == *best)
+        .map(|offer| offer.label)
+}
+
+/// The media ranges of a line with their weights alone: a parameter such as `charset` would make a
+/// range more specific than anything that is offered. What is no media range (old clients send `*`)
+/// is left out and spoils nothing.
+fn weighted_ranges(line: &str) -> String {
+    let weighted = |range: &str| {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find(|part| part.starts_with("q=") || part.starts_with("Q="));
+        weight.map_or_else(|| name.to_owned(), |weight| format!("{name};{weight}"))
+    };
+    let is_range = |range: &String| MediaType::parse(range).is_ok();
+    line.split(',')
+        .map(weighted)
+        .filter(is_range)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// Which of `accepted` the body is, by its `Content-Type`; parameters (charset) do not count, since
+/// JSON is UTF-8 (RFC 8259, section 8.1).
+pub fn content_type(
+    headers: &HeaderMap,
+    accepted: &'static [&'static str],
+) -> Option<&'static str> {
+    let given = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let given = MediaType::parse(given).ok()?;
+    accepted
+        .iter()
+        .find(|media_type| MediaType::parse(media_type).is_ok_and(|known| known == given.essence()))
+        .copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn agreed(accept: &str) -> Option<&'static str> {
+        let value = HeaderValue::from_str(accept).unwrap();
+        negotiate(
+            &HeaderMap::from_iter([(header::ACCEPT, value)]),
+            AnyMessage::OFFERS,
+        )
+    }
+
+    #[test]
+    fn the_vendor_type_is_the_default() {
+        assert_eq!(
+            negotiate(&HeaderMap::new(), AnyMessage::OFFERS),
+            Some(PERSONAL_MESSAGE)
+        );
+        for accept in [
+            "*/*",
+            "application/*",
+            "text/html, */*;q=0.1",
+            PERSONAL_MESSAGE,
+        ] {
+            assert_eq!(agreed(accept), Some(PERSONAL_MESSAGE), "{accept}");
+        }
+    }
+
+    #[test]
+    fn plain_json_is_given_to_whoever_asks_for_it() {
+        for accept in [
+            "application/json",
+            "application/json, */*",
+            "application/json;charset=utf-8;q=0.9",
+            "APPLICATION/JSON",
+        ] {
+            assert_eq!(agreed(accept), Some(JSON), "{accept}");
+        }
+    }
+
+    #[test]
+    fn either_kind_of_message_is_accepted_where_the_kind_is_not_known() {
+        assert_eq!(
+            agreed("application/vnd.chatMessage.v1+json"),
+            Some(PERSONAL_MESSAGE)
+        );
+        assert_eq!(
+            agreed("application/vnd.personalMessage.v1+json;q=0, application/*"),
+            Some(JSON)
+        );
+    }
+
+    #[test]
+    fn a_stream_is_given_to_whoever_asks_for_one() {
+        let prefers = |accept: &'static str| {
+            prefers_stream(&HeaderMap::from_iter([(
+                header::ACCEPT,
+                HeaderValue::from_static(accept),
+            )]))
+        };
+        assert!(prefers("text/event-stream"));
+        assert!(prefers("text/event-stream, */*;q=0.1"));
+        assert!(!prefers("*/*"));
+        assert!(!prefers("application/json, text/event-stream"));
+        assert!(!prefers("text/html, text/*;q=0.8, */*;q=0.1"));
+        assert!(!prefers(
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        ));
+    }
+
+    #[test]
+    fn what_is_no_media_range_spoils_nothing() {
+        assert_eq!(
+            agreed("text/html, image/gif, *; q=.2, */*; q=.2"),
+            Some(PERSONAL_MESSAGE)
+        );
+        assert_eq!(agreed("nonsense, application/json"), Some(JSON));
+    }
+
+    #[test]
+    fn what_is_not_spoken_is_not_agreed() {
+        for accept in [
+            "text/html",
+            "application/xml",
+            "application/json;q=0",
+            "application/vnd.personalMessage.v2+json",
+            "",
+            "nonsense",
+        ] {
+            assert_eq!(agreed(accept), None, "{accept}");
+        }
+    }
+
+    #[test]
+    fn a_content_type_is_known_with_or_without_parameters() {
+        let known = |value: &'static str| {
+            let headers =
+                HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
+            content_type(&headers, &[NEW_PERSONAL_MESSAGE, JSON])
+        };
+        assert_eq!(known("application/json; charset=utf-8"), Some(JSON));
+        assert_eq!(
+            known("Application/VND.newPersonalMessage.v1+JSON"),
+            Some(NEW_PERSONAL_MESSAGE)
+        );
+        for other in ["text/plain", "application/merge-patch+json", "json", ""] {
+            assert_eq!(known(other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_accept_header_panics(accept in "[ -~]{0,60}") {
+            agreed(&accept);
+        }
+    }
+}

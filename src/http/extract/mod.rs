@@ -1,0 +1,10 @@
+//! What is read from a request. Everything is parsed here, once.
+
+pub mod body;
+pub mod caller;
+pub mod conditional;
+pub mod idempotency;
+pub mod media;
+pub mod params;
+pub mod prefer;
+pub mod request_bodies;

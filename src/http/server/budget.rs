@@ -1,0 +1,299 @@
+//! What callers may hold at a time: requests of one user, and the bytes of answers that nobody has
+//! taken yet.
+//!
+//! A connection costs little, an answer up to a megabyte for as long as its reader takes. So answers
+//! have a budget, and a user has a number of requests, of which an answer that is still being taken is
+//! one. The budget cannot be used up by one user alone, nor memory by all of them.
+//!
+//! Only large answers are counted: the kernel's buffer takes a small one whole. What a stream sends is
+//! limited by its page, and the bytes on their way through an encoder by its pieces.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    response::{IntoResponse, Response},
+};
+use http_body_util::BodyExt;
+
+use super::envelope::Public;
+use crate::{
+    domain::{ApplicationId, UserId},
+    http::answer::problem::Problem,
+};
+
+/// From how many bytes on an answer is large: what the kernel takes at once of an answer.
+const LARGE_BYTES: usize = 64 * 1024;
+
+/// A user may have pending answers up to this part of the budget: it takes four users to use it up.
+const SHARE_OF_USER: usize = 4;
+
+/// Counters of requests and of bytes. Users share one where their hashes do, by a key that nobody can
+/// guess; with 64 of them at their limit, one user in a thousand would be refused for another's requests.
+const COUNTERS: usize = 64 * 1024;
+
+/// How much callers may hold on this replica.
+#[derive(Debug, Clone, Copy)]
+pub struct BudgetLimits {
+    /// Requests of one user under way, beside streams and held answers, which have a limit of their
+    /// own.
+    pub requests_per_user_max: u32,
+    /// Bytes of large answers that were produced and not taken yet.
+    pub pending_bytes_max: usize,
+}
+
+/// What callers hold at present.
+pub struct Budget {
+    limits: BudgetLimits,
+    key: RandomState,
+    users: Box<[Held]>,
+    pending_bytes: AtomicUsize,
+}
+
+/// What one user holds.
+#[derive(Default)]
+struct Held {
+    requests: AtomicU32,
+    pending_bytes: AtomicUsize,
+}
+
+/// A place among the requests of a user; it ends when it is dropped.
+pub struct Place {
+    budget: Arc<Budget>,
+    counter: usize,
+}
+
+/// A large answer, whose bytes count until they are dropped: when the connection has written all of
+/// them.
+struct Pending {
+    bytes: Bytes,
+    _claim: Claim,
+}
+
+/// Bytes of the budget, of a user's share too where it is one's answer.
+struct Claim {
+    bytes: usize,
+    budget: Arc<Budget>,
+    place: Option<Place>,
+}
+
+impl Budget {
+    pub fn new(limits: BudgetLimits) -> Arc<Self> {
+        let users = (0..COUNTERS).map(|_| Held::default()).collect();
+        Arc::new(Self {
+            limits,
+            key: RandomState::new(),
+            users,
+            pending_bytes: AtomicUsize::new(0),
+        })
+    }
+
+    /// A place for a request of a user, or 429.
+    pub fn enter(
+        self: &Arc<Self>,
+        application: ApplicationId,
+        user: &UserId,
+    ) -> Result<Place, Problem> {
+        let hash = self.key.hash_one((application.0, user.as_str()));
+        let counter = usize::try_from(hash % COUNTERS as u64).expect("it is smaller than a length");
+        let before = self.users[counter].requests.fetch_add(1, Ordering::Relaxed);
+        // From here on the place is given back, whatever comes.
+        let place = Place {
+            budget: Arc::clone(self),
+            counter,
+        };
+        if before >= self.limits.requests_per_user_max {
+            return Err(Problem::too_many_requests(
+                self.limits.requests_per_user_max,
+            ));
+        }
+        Ok(place)
+    }
+
+    /// Counts an answer, if it is large, until its caller has taken it.
+    ///
+    /// A large page that the budget has no room for is thrown away, and the answer is 503: to wait
+    /// with it in hand would cost the memory that there is none of, and a read can be repeated. What
+    /// answers a change, or nobody's request in particular (metrics), is small or rare, and never
+    /// refused.
+    pub async fn hold(
+        self: &Arc<Self>,
+        response: Response,
+        place: Option<Place>,
+        is_read: bool,
+    ) -> Response {
+        let length = response
+            .body()
+            .size_hint()
+            .exact()
+            .and_then(|length| usize::try_from(length).ok());
+        let is_same_for_all = response.extensions().get::<Public>().is_some();
+        let Some(length) = length.filter(|length| *length >= LARGE_BYTES && !is_same_for_all)
+        else {
+            return response;
+        };
+        let can_be_refused = is_read && place.is_some();
+        let (claim, is_over) = Claim::new(Arc::clone(self), length, place);
+        if is_over && can_be_refused {
+            return Problem::too_many_pending_answers().into_response();
+        }
+        let (head, body) = response.into_parts();
+        // It is whole, so this waits for nothing and copies nothing.
+        let collected = body.collect().await;
+        let bytes = collected.map(|whole| whole.to_bytes()).unwrap_or_default();
+        if bytes.len() != length {
+            return Problem::broken_answer().into_response();
+        }
+        let pending = Pending {
+            bytes,
+            _claim: claim,
+        };
+        Response::from_parts(head, Body::from(Bytes::from_owner(pending)))
+    }
+}
+
+impl Claim {
+    /// Claims bytes; tells whether there was no room for them.
+    fn new(budget: Arc<Budget>, bytes: usize, place: Option<Place>) -> (Self, bool) {
+        metrics::gauge!("http_pending_answer_bytes").increment(bytes as f64);
+        let claim = Self {
+            bytes,
+            budget,
+            place,
+        };
+        let max = claim.budget.limits.pending_bytes_max;
+        let of_all = claim
+            .budget
+            .pending_bytes
+            .fetch_add(bytes, Ordering::Relaxed);
+        let of_user = claim
+            .of_user()
+            .map_or(0, |held| held.fetch_add(bytes, Ordering::Relaxed));
+        let is_over = of_all + bytes > max || of_user > 0 && of_user + bytes > max / SHARE_OF_USER;
+        (claim, is_over)
+    }
+
+    fn of_user(&self) -> Option<&AtomicUsize> {
+        let place = self.place.as_ref()?;
+        Some(&self.budget.users[place.counter].pending_bytes)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        metrics::gauge!("http_pending_answer_bytes").decrement(self.bytes as f64);
+        self.budget
+            .pending_bytes
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+        self.of_user()
+            .map(|held| held.fetch_sub(self.bytes, Ordering::Relaxed));
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.budget.users[self.counter]
+            .requests
+            .fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl AsRef<[u8]> for Pending {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    const LIMITS: BudgetLimits = BudgetLimits {
+        requests_per_user_max: 2,
+        pending_bytes_max: 5 * LARGE_BYTES,
+    };
+
+    fn enter(budget: &Arc<Budget>, user: &str) -> Result<Place, StatusCode> {
+        let user = UserId::parse(user).unwrap();
+        budget
+            .enter(ApplicationId(1), &user)
+            .map_err(|problem| problem.status())
+    }
+
+    fn answer(bytes: usize) -> Response {
+        vec![b'x'; bytes].into_response()
+    }
+
+    #[test]
+    fn a_user_has_a_number_of_places_which_are_given_back() {
+        let budget = Budget::new(LIMITS);
+        let first = enter(&budget, "jane").unwrap();
+        let _second = enter(&budget, "jane").unwrap();
+        assert_eq!(
+            enter(&budget, "jane").err(),
+            Some(StatusCode::TOO_MANY_REQUESTS)
+        );
+        drop(first);
+        assert!(enter(&budget, "jane").is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_keeps_its_place_and_its_bytes_until_it_is_taken() {
+        let budget = Budget::new(LIMITS);
+        let page = budget
+            .hold(answer(3 * LARGE_BYTES), enter(&budget, "jane").ok(), true)
+            .await;
+        let bytes = page.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(bytes.len(), 3 * LARGE_BYTES);
+        let refused = budget
+            .hold(answer(3 * LARGE_BYTES), enter(&budget, "john").ok(), true)
+            .await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let small = budget
+            .hold(answer(LARGE_BYTES - 1), enter(&budget, "jane").ok(), true)
+            .await;
+        assert_eq!(small.status(), StatusCode::OK);
+        let _one_more = enter(&budget, "jane").unwrap();
+        assert!(enter(&budget, "jane").is_err(), "the page has one place");
+        drop(bytes);
+        assert!(enter(&budget, "jane").is_ok());
+        assert_eq!(budget.pending_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_user_has_a_share_of_the_budget() {
+        let limits = BudgetLimits {
+            requests_per_user_max: 9,
+            pending_bytes_max: 12 * LARGE_BYTES,
+        };
+        let budget = Budget::new(limits);
+        let hold = async |user| {
+            budget
+                .hold(answer(2 * LARGE_BYTES), enter(&budget, user).ok(), true)
+                .await
+        };
+        let [first, second, of_john] = [hold("jane").await, hold("jane").await, hold("john").await];
+        assert_eq!(first.status(), StatusCode::OK);
+        assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(of_john.status(), StatusCode::OK);
+        drop(first);
+        assert_eq!(hold("jane").await.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn the_answer_to_a_change_is_never_refused() {
+        let budget = Budget::new(LIMITS);
+        let answer = budget
+            .hold(answer(9 * LARGE_BYTES), enter(&budget, "jane").ok(), false)
+            .await;
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+}
