@@ -109,7 +109,7 @@ fn describe() {
     describe_histogram!(
         "messages_delivery_seconds",
         Unit::Seconds,
-        "Time from the writing of a change, just before its commit, to its way out on a live \
+        "Time from the writing of a change, when its batch had the lock, to its way out on a live \
          connection, by the clocks of the database and of this replica"
     );
     describe_histogram!(

@@ -5,8 +5,8 @@
 //! commit, on whatever replica it was made.
 //!
 //! # How
-//! A commit notifies all replicas of the users that it concerns. The [`Listener`] hears it and
-//! raises the flags of those who wait in the [`Hub`]. A [`Follower`] registers, reads after its
+//! A commit notifies all replicas of the users that it concerns. The listener receives it and the hub
+//! raises the flags of those who wait ([`Hub`]). A [`Follower`] registers, reads after its
 //! cursor, and waits for its flag before it reads again. What it is told comes from that read
 //! alone, so everything that sync promises holds for it too.
 //!

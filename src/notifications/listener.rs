@@ -62,7 +62,7 @@ impl Listener {
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let ended = stop.run_until_cancelled(self.listen()).await;
-            self.tell(|subscriber| subscriber.reconnected());
+            self.tell(|subscriber| subscriber.disconnected());
             if let Some(Err(error)) = ended {
                 tracing::warn!(%error, "the listener has no connection");
                 stop.run_until_cancelled(sleep(RECONNECT_PAUSE)).await;

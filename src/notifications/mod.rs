@@ -35,6 +35,9 @@ pub trait Subscriber: Send + Sync {
     /// A new connection listens. What was committed before it may not have been notified.
     fn reconnected(&self);
 
+    /// The connection is lost: nothing is notified until there is another one.
+    fn disconnected(&self) {}
+
     /// A commit was notified.
     fn notified(&self, _: &Notification) {}
 

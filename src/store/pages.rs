@@ -26,7 +26,7 @@ pub struct PageRequest {
 #[derive(Debug, Clone, Copy)]
 pub struct PageSize {
     pub entries: u16,
-    /// The data of a page that is request for with data, in bytes of JSON. The entry that passes it
+    /// The data of a page that is asked for with data, in bytes of JSON. The entry that passes it
     /// is still part of the page, so a page always goes on.
     pub bytes: i64,
 }
@@ -45,7 +45,7 @@ pub struct Page {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     pub update: Update,
-    /// The message as it is now: at its newest entry of a page that was request for with data, if the user
+    /// The message as it is now: at its newest entry of a page that was asked for with data, if the user
     /// may still read it.
     pub message: Option<Arc<Version>>,
 }

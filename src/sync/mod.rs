@@ -140,15 +140,18 @@ impl Sync {
         with_messages: bool,
     ) -> Result<Changes, Error> {
         let (cursor, epoch) = (request.cursor, self.shared.freshness.epoch());
-        let cached = self.cached_page(&request).await;
-        let page = match (cached, with_messages) {
-            (Some(page), false) => page,
-            (Some(page), true) => match self.shared.message_cache.fill(epoch, &request, page) {
-                Some(page) => page,
-                None => self.read_page_with_messages(epoch, request).await?,
-            },
-            (None, false) => self.read_page(request).await?,
-            (None, true) => self.read_page_with_messages(epoch, request).await?,
+        let page = match self.cached_page(&request).await {
+            Some(page) => page,
+            None => self.read_page(request.clone()).await?,
+        };
+        if !with_messages {
+            return Changes::new(cursor, page);
+        }
+        // What one member of a chat has read serves the others: most often the ids are all that is left to
+        // be read.
+        let page = match self.shared.message_cache.fill(epoch, &request, page) {
+            Some(page) => page,
+            None => self.read_page_with_messages(epoch, request).await?,
         };
         Changes::new(cursor, page)
     }

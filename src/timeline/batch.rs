@@ -24,9 +24,6 @@ use crate::{
     },
 };
 
-/// The rows of a command's message or chat, and of two updates.
-const ROWS_OF_COMMAND: usize = 3;
-
 /// The changes of a batch, in the order of the timeline.
 #[derive(Debug)]
 pub struct BatchChanges {
@@ -61,7 +58,7 @@ impl BatchChanges {
             let wanted: Wanted<'_> = (pending.requester(), pending.needs());
             let members =
                 chat_of(&wanted, &state).map_or(0, |chat| state.member_count(application, chat));
-            rows += ROWS_OF_COMMAND + pending.rows() + members;
+            rows += pending.rows() + members;
             if rows > BATCH_ROWS_MAX && decided > 0 {
                 break;
             }

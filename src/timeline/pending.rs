@@ -8,6 +8,9 @@ use super::{
 };
 use crate::domain::{ApplicationId, Change, NextNumbers, Refusal, UserId};
 
+/// The rows of a command's message or chat, and of two updates.
+const ROWS_OF_COMMAND: usize = 3;
+
 /// What has become of a command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome<T> {
@@ -39,7 +42,7 @@ pub trait Pending: Send + Sync {
 
     fn needs(&self) -> Needs<'_>;
 
-    /// See [`Command::rows`].
+    /// The rows that it may write, as far as is known before it is decided; see [`Command::rows`].
     fn rows(&self) -> usize;
 
     /// Decides the command and keeps the outcome; returns the change, where there is one. It may be
@@ -68,7 +71,7 @@ impl<C: Command> Pending for Request<C> {
     }
 
     fn rows(&self) -> usize {
-        self.command.rows()
+        ROWS_OF_COMMAND + self.command.rows()
     }
 
     fn decide(&mut self, state: &State, next: NextNumbers) -> Option<Change> {
@@ -96,7 +99,7 @@ impl<C: Command> Pending for Request<C> {
         } = *self;
         let outcome = match (committed, outcome) {
             (Ok(()), Some(outcome)) => outcome.map_err(Error::Refused),
-            (Ok(()), None) => Err(Error::Failed),
+            (Ok(()), None) => Err(Error::OutcomeUnknown),
             (Err(error), _) => Err(error),
         };
         // A caller that has gone needs no answer.

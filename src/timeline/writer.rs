@@ -154,7 +154,9 @@ impl Writer {
         for attempt in 1..=ATTEMPTS_MAX {
             match self.attempt(batch, locked.take()).await {
                 Ok(decided) => return Ok(decided),
-                Err(Failure::BeforeCommit(error @ store::Error::Refused(_))) => {
+                Err(Failure::BeforeCommit(
+                    error @ (store::Error::Refused(_) | store::Error::Inconsistent { .. }),
+                )) => {
                     tracing::error!(%error, batch.size = batch.len(), "the database refused a batch");
                     return Err(BatchError::Refused);
                 }

@@ -132,6 +132,10 @@ impl Subscriber for Freshness {
         self.begin_epoch();
     }
 
+    fn disconnected(&self) {
+        self.begin_epoch();
+    }
+
     fn notified(&self, notification: &Notification) {
         self.record(notification);
     }

@@ -1,7 +1,7 @@
 //! What may be answered from memory, and why it is still true.
 //!
 //! # The formula
-//! A read about user `u` that is cached is what the database would answer now, if and only if
+//! A read about user `u` that is cached is known to be what the database would answer now where
 //!
 //! ```text
 //! cached(u) is valid  ⇔  notified_up_to = end of the timeline
