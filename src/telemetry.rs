@@ -2,6 +2,7 @@
 
 use std::{io::IsTerminal, str::FromStr};
 
+use metrics::Unit;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
@@ -72,115 +73,155 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-fn describe() {
-    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+/// A metric: its name, its unit where it has one, and what it tells.
+type Described = (&'static str, Option<Unit>, &'static str);
 
-    describe_histogram!(
-        "http_request_seconds",
-        Unit::Seconds,
-        "Requests by route, method and status"
-    );
-    describe_gauge!("http_connections", "Open connections");
-    describe_gauge!(
-        "http_pending_answer_bytes",
-        Unit::Bytes,
-        "Large answers that are not taken yet"
-    );
-    describe_counter!(
+/// What is counted.
+const COUNTERS: &[Described] = &[
+    (
         "http_unreadable_requests_total",
-        "What could not be read as a request, by the status of its answer"
-    );
-    describe_gauge!(
-        "messages_live_connections",
-        "Open streams and held answers, by kind"
-    );
-    describe_counter!(
+        None,
+        "What could not be read as a request, by the status of its answer",
+    ),
+    (
         "http_held_requests_total",
-        "Streams and held answers, by route"
-    );
-    describe_counter!(
+        None,
+        "Streams and held answers, by route",
+    ),
+    (
         "messages_wakeups_total",
-        "Notifications heard, by whom they wake"
-    );
-    describe_counter!(
+        None,
+        "Notifications received, by whom they concern",
+    ),
+    (
         "messages_lost_wakeups_total",
-        "Changes that were found without a wake-up"
-    );
-    describe_histogram!(
-        "messages_delivery_seconds",
-        Unit::Seconds,
-        "Time from the writing of a change, when its batch had the lock, to its way out on a live \
-         connection, by the clocks of the database and of this replica"
-    );
-    describe_histogram!(
-        "messages_batch_size",
-        Unit::Count,
-        "Requests in one batch, by queue"
-    );
-    describe_histogram!(
-        "messages_queue_wait_seconds",
-        Unit::Seconds,
-        "Time before a request's batch began"
-    );
-    describe_gauge!(
-        "messages_queue_waiting",
-        "Requests that wait for their batch, by queue"
-    );
-    describe_histogram!(
-        "messages_batch_seconds",
-        Unit::Seconds,
-        "Time that a batch of changes took"
-    );
-    describe_counter!(
+        None,
+        "Changes that were found without a wake-up",
+    ),
+    (
         "messages_batch_failures_total",
-        "Batches of changes that failed at the database, by reason; most succeed when tried again"
-    );
-    describe_gauge!(
-        "messages_writes_stalled_seconds",
-        Unit::Seconds,
-        "Time that changes have waited without any commit"
-    );
-    describe_gauge!(
-        "messages_database_connections_in_use",
-        "Connections that are in use, by pool: 8 for reads and 4 for searches at the most"
-    );
-    describe_gauge!(
-        "messages_notification_queue_usage",
-        "How full the queue of notifications of the PostgreSQL server is, from 0 to 1"
-    );
-    describe_counter!(
+        None,
+        "Batches of changes that failed at the database, by reason; most succeed when tried again",
+    ),
+    (
         "messages_history_branches_total",
-        "Failovers and restores that this replica was the first to find: commits may be lost"
-    );
-    describe_gauge!(
-        "messages_search_pending",
-        "Changes of texts that are not indexed yet"
-    );
-    describe_counter!(
+        None,
+        "Failovers and restores that this replica was the first to find: commits may be lost",
+    ),
+    (
         "messages_search_indexed_total",
-        "Changes of texts that were indexed"
-    );
-    describe_counter!(
+        None,
+        "Changes of texts that were indexed",
+    ),
+    (
         "messages_events_published_total",
-        "Events that the broker has confirmed"
-    );
-    describe_gauge!(
+        None,
+        "Events that the broker has confirmed",
+    ),
+];
+
+/// What goes up and down.
+const GAUGES: &[Described] = &[
+    ("http_connections", None, "Open connections"),
+    (
+        "http_pending_answer_bytes",
+        Some(Unit::Bytes),
+        "Large answers that are not taken yet",
+    ),
+    (
+        "messages_live_connections",
+        None,
+        "Open streams and held answers, by kind",
+    ),
+    (
+        "messages_queue_waiting",
+        None,
+        "Requests that wait for their batch, by queue",
+    ),
+    (
+        "messages_writes_stalled_seconds",
+        Some(Unit::Seconds),
+        "Time that changes have waited without any commit",
+    ),
+    (
+        "messages_database_connections_in_use",
+        None,
+        "Connections that are in use, by pool: 8 for reads and 4 for searches at the most",
+    ),
+    (
+        "messages_notification_queue_usage",
+        None,
+        "How full the queue of notifications of the PostgreSQL server is, from 0 to 1",
+    ),
+    (
+        "messages_search_pending",
+        None,
+        "Changes of texts that are not indexed yet",
+    ),
+    (
         "messages_outbox_events",
-        "Events that wait for the broker, counted up to 100,000"
-    );
-    describe_gauge!(
+        None,
+        "Events that wait for the broker, counted up to 100,000",
+    ),
+    (
         "messages_outbox_oldest_seconds",
-        Unit::Seconds,
-        "Age of the oldest event that waits"
-    );
-    describe_gauge!(
+        Some(Unit::Seconds),
+        "Age of the oldest event that waits",
+    ),
+    (
         "messages_broker_connected",
-        "1 while this replica publishes events"
-    );
-    describe_gauge!(
+        None,
+        "1 while this replica publishes events",
+    ),
+    (
         "messages_broker_blocked",
-        "1 while a memory or disk alarm keeps the broker from taking the events of this replica"
-    );
+        None,
+        "1 while a memory or disk alarm keeps the broker from taking the events of this replica",
+    ),
+];
+
+/// What is distributed over buckets.
+const HISTOGRAMS: &[Described] = &[
+    (
+        "http_request_seconds",
+        Some(Unit::Seconds),
+        "Requests by route, method and status",
+    ),
+    (
+        "messages_delivery_seconds",
+        Some(Unit::Seconds),
+        "Time from the writing of a change, when its batch had the lock, to its way out on a live \
+         connection, by the clocks of the database and of this replica",
+    ),
+    (
+        "messages_batch_size",
+        Some(Unit::Count),
+        "Requests in one batch, by queue",
+    ),
+    (
+        "messages_queue_wait_seconds",
+        Some(Unit::Seconds),
+        "Time before a request's batch began",
+    ),
+    (
+        "messages_batch_seconds",
+        Some(Unit::Seconds),
+        "Time that a batch of changes took",
+    ),
+];
+
+fn describe() {
+    metrics::with_recorder(|recorder| {
+        for (name, unit, description) in COUNTERS {
+            recorder.describe_counter((*name).into(), *unit, (*description).into());
+        }
+        for (name, unit, description) in GAUGES {
+            recorder.describe_gauge((*name).into(), *unit, (*description).into());
+        }
+        for (name, unit, description) in HISTOGRAMS {
+            recorder.describe_histogram((*name).into(), *unit, (*description).into());
+        }
+    });
 }
 
 #[cfg(test)]

@@ -63,20 +63,13 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
     );
     let hub = Arc::new(Hub::new(limits.live()));
     let wake = Arc::new(Wake::default());
-    spawn_listener(
-        life,
-        &database,
-        freshness,
-        [Arc::clone(&hub) as _, Arc::clone(&wake) as _],
-    );
+    spawn_listener(life, &database, freshness, &hub, &wake);
     let broker = spawn_publisher(life, &database, events, wake);
     spawn_indexer(life, &database, timeline.clone());
-    let session = database.session(Purpose::Measuring);
-    let (measured, broker_status) = (timeline.clone(), broker.clone());
     let meter = Meter {
-        session,
-        timeline: measured,
-        broker: broker_status,
+        session: database.session(Purpose::Measuring),
+        timeline: timeline.clone(),
+        broker: broker.clone(),
         metrics: metrics.clone(),
     };
     let stop = life.stop();
@@ -110,7 +103,7 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
     Ok(())
 }
 
-/// Starts what serves HTTP: a thread for each way into the timeline.
+/// Starts what serves HTTP: a thread for each handle.
 fn spawn_workers(
     life: &mut Lifecycle,
     state: Arc<AppState>,
@@ -170,11 +163,13 @@ fn spawn_listener(
     life: &mut Lifecycle,
     database: &Database,
     freshness: Arc<Freshness>,
-    others: [Arc<dyn Subscriber>; 2],
+    hub: &Arc<Hub>,
+    wake: &Arc<Wake>,
 ) {
     let announcements = freshness.epoch_begun();
-    let subscribers = [freshness as Arc<dyn Subscriber>].into_iter().chain(others);
-    let listener = Listener::new(database.clone(), subscribers.collect(), announcements);
+    // Whoever is woken finds that what is cached is not current any more.
+    let subscribers: Vec<Arc<dyn Subscriber>> = vec![freshness, hub.clone(), wake.clone()];
+    let listener = Listener::new(database.clone(), subscribers, announcements);
     life.spawn("listener", listener.run(life.stop()));
 }
 
@@ -187,8 +182,8 @@ fn spawn_writers(life: &mut Lifecycle, database: &Database, waiting_max: usize) 
     timeline
 }
 
-/// Starts what answers reads; `waiting_max` of each kind may wait, and of looks at the sequence for each
-/// thread. Gives a way in for each thread that serves HTTP.
+/// Starts what answers reads, of which `waiting_max` of each kind may wait. Returns a handle for each thread
+/// that serves HTTP.
 fn spawn_readers(
     life: &mut Lifecycle,
     database: &Database,

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Chat, Digest, FileUse, IdempotencyKey, Message, Subject, Text, Timestamp, UserId};
+use super::{
+    Chat, Digest, FileId, FileUse, IdempotencyKey, Message, Subject, Text, Timestamp, UserId,
+};
 
 /// One change. Everything that is stored, told or published of it follows from it.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,14 +59,6 @@ impl Change {
         }
     }
 
-    /// The uses of files that begin or end with it.
-    pub fn file_uses(&self) -> Vec<FileUse> {
-        match self {
-            Self::Message(change) => change.file_uses(),
-            Self::Chat(_) => Vec::new(),
-        }
-    }
-
     /// The request that has created something, and who has made it; `None` is the application itself.
     pub fn idempotency(&self) -> Option<(Option<&UserId>, &Idempotency)> {
         match self {
@@ -97,7 +91,7 @@ impl MessageChange {
             .content
             .iter()
             .flat_map(|content| content.files.iter());
-        let file_use = |file: &super::FileId| FileUse {
+        let file_use = |file: &FileId| FileUse {
             file: file.clone(),
             in_use,
         };

@@ -17,22 +17,42 @@ pub struct Membership {
     pub joined: Timestamp,
 }
 
-/// Reads since when users are members of chats; who is none is left out.
+/// A row as it is read.
+struct MembershipRow {
+    application_id: i64,
+    chat_number: i64,
+    user_id: String,
+    joined: i64,
+}
+
+impl From<MembershipRow> for Membership {
+    fn from(row: MembershipRow) -> Self {
+        Self {
+            application: ApplicationId(row.application_id),
+            chat: ChatNumber(row.chat_number),
+            user: UserId::trusted(&row.user_id),
+            joined: Timestamp(row.joined),
+        }
+    }
+}
+
+/// Reads since when users are members of chats. Users who are not are left out.
 pub async fn load(
     lane: &mut Lane,
-    wanted: impl Iterator<Item = (ApplicationId, ChatNumber, &UserId)>,
+    lookup: impl Iterator<Item = (ApplicationId, ChatNumber, &UserId)>,
 ) -> Result<Vec<Membership>> {
     let (mut applications, mut chats, mut users) = (Vec::new(), Vec::new(), Vec::new());
-    for (application, chat, user) in wanted {
+    for (application, chat, user) in lookup {
         applications.push(application.0);
         chats.push(chat.0);
         users.push(user.as_str().to_owned());
     }
-    let members = sqlx::query!(
+    let rows = sqlx::query_as!(
+        MembershipRow,
         r#"
         SELECT m.application_id, m.chat_number, m.user_id, m.joined
         FROM unnest($1::bigint[], $2::bigint[], $3::text[])
-                 AS wanted (application_id, chat_number, user_id)
+                 AS lookup (application_id, chat_number, user_id)
         JOIN chat_members AS m USING (application_id, chat_number, user_id)
         WHERE m.departed IS NULL
         "#,
@@ -40,17 +60,9 @@ pub async fn load(
         &chats,
         &users,
     )
-    .map(|row| {
-        membership(
-            row.application_id,
-            row.chat_number,
-            &row.user_id,
-            row.joined,
-        )
-    })
     .fetch_all(lane.connection())
     .await?;
-    Ok(members)
+    Ok(rows.into_iter().map(Membership::from).collect())
 }
 
 /// Reads all members of chats.
@@ -59,36 +71,20 @@ pub async fn load_rosters(
     chats: impl Iterator<Item = ChatKey>,
 ) -> Result<Vec<Membership>> {
     let (applications, chats) = columns(chats);
-    let members = sqlx::query!(
+    let rows = sqlx::query_as!(
+        MembershipRow,
         r#"
         SELECT m.application_id, m.chat_number, m.user_id, m.joined
-        FROM unnest($1::bigint[], $2::bigint[]) AS wanted (application_id, chat_number)
+        FROM unnest($1::bigint[], $2::bigint[]) AS lookup (application_id, chat_number)
         JOIN chat_members AS m USING (application_id, chat_number)
         WHERE m.departed IS NULL
         "#,
         &applications,
         &chats,
     )
-    .map(|row| {
-        membership(
-            row.application_id,
-            row.chat_number,
-            &row.user_id,
-            row.joined,
-        )
-    })
     .fetch_all(lane.connection())
     .await?;
-    Ok(members)
-}
-
-fn membership(application: i64, chat: i64, user: &str, joined: i64) -> Membership {
-    Membership {
-        application: ApplicationId(application),
-        chat: ChatNumber(chat),
-        user: UserId::trusted(user),
-        joined: Timestamp(joined),
-    }
+    Ok(rows.into_iter().map(Membership::from).collect())
 }
 
 /// Inserts new memberships.
@@ -141,7 +137,8 @@ pub async fn list(
     after: Option<&UserId>,
     limit: i64,
 ) -> Result<Vec<Membership>> {
-    let members = sqlx::query!(
+    let rows = sqlx::query_as!(
+        MembershipRow,
         r#"
         SELECT application_id, chat_number, user_id, joined
         FROM chat_members
@@ -154,17 +151,9 @@ pub async fn list(
         after.map_or("", UserId::as_str),
         limit,
     )
-    .map(|row| {
-        membership(
-            row.application_id,
-            row.chat_number,
-            &row.user_id,
-            row.joined,
-        )
-    })
     .fetch_all(connection)
     .await?;
-    Ok(members)
+    Ok(rows.into_iter().map(Membership::from).collect())
 }
 
 /// Memberships as parallel arrays.

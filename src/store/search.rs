@@ -78,13 +78,16 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
     .fetch_all(connection)
     .await?;
     let mut candidates = Candidates {
-        messages: Vec::new(),
+        messages: Vec::with_capacity(rows.len()),
         rest: Vec::new(),
         looked_up: 0,
     };
-    for row in rows {
-        candidates.looked_up = usize::try_from(row.looked_up).expect("a count is not negative");
-        candidates.rest = row.rest.into_iter().map(MessageId).collect();
+    for (index, row) in rows.into_iter().enumerate() {
+        // Every row repeats them.
+        if index == 0 {
+            candidates.looked_up = usize::try_from(row.looked_up).expect("a count is not negative");
+            candidates.rest = row.rest.into_iter().map(MessageId).collect();
+        }
         if let Some(message) = row.message {
             candidates.messages.push(message.into_message()?);
         }

@@ -177,18 +177,9 @@ impl Sync {
         epoch: u64,
         request: PageRequest,
     ) -> Result<Page, Error> {
-        let Shared {
-            reads,
-            message_cache,
-            pages_with_messages,
-            ..
-        } = &*self.shared;
-        let pending = reads.begin(request.application, &request.user);
-        let cursor = request.cursor;
-        let answer = pages_with_messages.ask(request, 1).await;
+        let answer = self.shared.pages_with_messages.ask(request, 1).await;
         let mut page = answer.map_err(Error::QueueError)??;
-        reads.insert_page(pending, cursor, &page);
-        message_cache.insert(epoch, &mut page);
+        self.shared.message_cache.insert(epoch, &mut page);
         Ok(page)
     }
 

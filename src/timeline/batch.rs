@@ -1,5 +1,5 @@
 //! What a batch has decided and has yet to store: a list of changes, each with what there was before it
-//! and what there is after it. Every row, every event and every wake-up is a function of that list.
+//! and what there is after it. Every row, every event and every notification is a function of that list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     domain::{
-        ApplicationId, Change, Chat, ChatChange, ChatNumber, Idempotency, Message, MessageChange,
-        MessageId, NextNumbers, Timestamp,
+        ApplicationId, Change, Chat, ChatChange, ChatNumber, MessageChange, MessageId, NextNumbers,
+        Timestamp,
     },
     notifications::{TimestampRange, UserKey, payloads},
     store::{
@@ -31,14 +31,6 @@ pub struct BatchChanges {
     /// The numbers that the changes so far have left for the next one.
     next: NextNumbers,
     changes: Vec<(ApplicationId, Change)>,
-}
-
-/// A message as its changes of one batch have left it.
-struct ChangedMessage<'a> {
-    after: &'a Message,
-    is_new: bool,
-    idempotency: Option<&'a Idempotency>,
-    changes_text: bool,
 }
 
 impl BatchChanges {
@@ -97,7 +89,6 @@ impl BatchChanges {
             store::outbox::insert(lane, &events, notifies).await?;
         }
         let (messages, updates) = (self.messages(), self.personal_updates());
-        let messages: Vec<_> = messages.iter().map(stored).collect();
         let chat_updates: Vec<_> = self.chat_updates().collect();
         let mut concerned: BTreeSet<_> = updates
             .iter()
@@ -192,22 +183,22 @@ impl BatchChanges {
     }
 
     /// Each message that it changes, as it leaves it.
-    fn messages(&self) -> BTreeMap<(ApplicationId, MessageId), ChangedMessage<'_>> {
+    fn messages(&self) -> Vec<StoredMessage<'_>> {
         let mut messages = BTreeMap::new();
         for (application, change) in self.message_changes() {
-            let message =
-                messages
-                    .entry((application, change.after.id))
-                    .or_insert(ChangedMessage {
-                        after: &change.after,
-                        is_new: change.is_creation(),
-                        idempotency: change.idempotency.as_ref(),
-                        changes_text: false,
-                    });
-            message.after = &change.after;
+            let message = messages
+                .entry((application, change.after.id))
+                .or_insert(StoredMessage {
+                    application,
+                    message: &change.after,
+                    is_new: change.is_creation(),
+                    idempotency: change.idempotency.as_ref(),
+                    changes_text: false,
+                });
+            message.message = &change.after;
             message.changes_text |= change.changes_text();
         }
-        messages
+        messages.into_values().collect()
     }
 
     /// Each chat that it changes, as it leaves it.
@@ -303,17 +294,5 @@ impl BatchChanges {
                 files,
             })
         })
-    }
-}
-
-fn stored<'a>(
-    (key, message): (&(ApplicationId, MessageId), &ChangedMessage<'a>),
-) -> StoredMessage<'a> {
-    StoredMessage {
-        application: key.0,
-        message: message.after,
-        is_new: message.is_new,
-        idempotency: message.idempotency,
-        changes_text: message.changes_text,
     }
 }

@@ -115,7 +115,7 @@ impl ReadCache {
         }
     }
 
-    /// Keeps a page that was read after a cursor, without its data. One that tells of a shorter timeline
+    /// Keeps a page without data that was read after a cursor. One that tells of a shorter timeline
     /// than was notified begins an epoch: the database was restored in place.
     pub fn insert_page(&self, pending: PendingRead, cursor: Cursor, page: &Page) {
         if pending.read.may_precede(page.last_given) {
@@ -152,13 +152,9 @@ impl RecentUpdates {
             }
             _ => (page.latest, [].as_slice()),
         };
-        let without_data = |entry: &Entry| Entry {
-            update: entry.update,
-            message: None,
-        };
         Self {
             after,
-            entries: entries.iter().map(without_data).collect(),
+            entries: entries.into(),
             latest: page.latest,
         }
     }

@@ -16,10 +16,7 @@ impl Command for DeleteMessage {
     type Output = Arc<Message>;
 
     fn needs(&self) -> Needs<'_> {
-        Needs {
-            message: Some(self.id),
-            ..Needs::default()
-        }
+        Needs::of_message(self.id)
     }
 
     fn rows(&self) -> usize {
@@ -57,7 +54,7 @@ mod tests {
             let sent = story.given("jane", send(with_files("jane", "john", &["a"])));
             let deleted = story.given(deleter, remove(&sent));
             assert_eq!(deleted.content, None);
-            assert!(!story.last_change().file_uses()[0].in_use);
+            assert!(!story.last_message_change().file_uses()[0].in_use);
             assert_eq!(
                 story.when(deleter, remove(&deleted)).err(),
                 Some(Refusal::Gone)

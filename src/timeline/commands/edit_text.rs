@@ -18,10 +18,7 @@ impl Command for EditText {
     type Output = Arc<Message>;
 
     fn needs(&self) -> Needs<'_> {
-        Needs {
-            message: Some(self.id),
-            ..Needs::default()
-        }
+        Needs::of_message(self.id)
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {

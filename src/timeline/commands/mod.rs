@@ -70,6 +70,16 @@ pub struct Needs<'a> {
     pub next_chat: bool,
 }
 
+impl Needs<'_> {
+    /// A message alone.
+    fn of_message(id: MessageId) -> Self {
+        Self {
+            message: Some(id),
+            ..Self::default()
+        }
+    }
+}
+
 /// What a command comes to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision<T> {

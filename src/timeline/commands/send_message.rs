@@ -140,7 +140,7 @@ mod tests {
     fn its_change_begins_the_use_of_each_file() {
         let mut story = Story::default();
         story.given("jane", send(with_files("jane", "john", &["a", "b"])));
-        let uses = story.last_change().file_uses();
+        let uses = story.last_message_change().file_uses();
         let uses: Vec<_> = uses
             .iter()
             .map(|file_use| (file_use.file.as_str(), file_use.in_use))

@@ -68,14 +68,10 @@ impl Story {
         Ok(changed(Ok(sent)).number.unwrap())
     }
 
-    pub fn last_change(&self) -> &Change {
-        self.last.as_ref().unwrap()
-    }
-
     pub fn last_message_change(&self) -> &MessageChange {
-        match self.last_change() {
-            Change::Message(change) => change,
-            Change::Chat(change) => panic!("a chat was changed: {change:?}"),
+        match &self.last {
+            Some(Change::Message(change)) => change,
+            other => panic!("no message was changed: {other:?}"),
         }
     }
 
