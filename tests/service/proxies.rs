@@ -10,18 +10,18 @@ use crate::support::{Database, Nginx, Replica, Settings, Stream, service};
 #[tokio::test]
 async fn a_held_answer_comes_before_a_proxy_gives_it_up() {
     let database = Database::fresh().await;
-    // A twentieth of what is usual on both sides.
+    // Three tenths of what is usual on both sides: less leaves a slow machine no time between them.
     let replica = Replica::start(
         &database,
-        Settings::default().with("HELD_ANSWER_MS_MAX", "2500"),
+        Settings::default().with("HELD_ANSWER_MS_MAX", "15000"),
     )
     .await;
-    let nginx = Nginx::before(&replica, "proxy_read_timeout 3s;").await;
+    let nginx = Nginx::before(&replica, "proxy_read_timeout 18s;").await;
     let began = Instant::now();
     let reply = nginx.user("john").get("/messages?wait=60").await;
     assert_eq!(reply.expect(200)["messages"], json!([]));
     assert!(
-        began.elapsed() >= Duration::from_millis(2500),
+        began.elapsed() >= Duration::from_secs(15),
         "{:?}",
         began.elapsed()
     );
