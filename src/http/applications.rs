@@ -21,10 +21,10 @@ use super::{
         representation::{Json, Page, secret},
     },
     extract::{
-        body::JsonBody,
         caller::{Administrator, OwnApplication},
-        media::{Accept, PlainJson},
-        params::{ApplicationPath, ListParams},
+        checks::Checks,
+        media::PlainJson,
+        params::ListParams,
         request_bodies::{Name, NewName},
     },
 };
@@ -99,14 +99,13 @@ pub struct ApplicationList {
 )]
 pub async fn create_application(
     State(service): State<Service>,
-    _: Administrator,
-    accept: Accept<PlainJson>,
-    body: JsonBody<NewName>,
+    mut checks: Checks<Administrator, PlainJson>,
 ) -> Answer {
-    let name = body.acceptable()?.0.checked()?;
-    let (stored, ApplicationToken { token, .. }) = create(&service.reads, &name).await?;
+    let name = checks.body::<NewName>().await?;
+    let passed = checks.finish(|| name)?;
+    let (stored, ApplicationToken { token, .. }) = create(&service.reads, &passed.input).await?;
     let id = stored.id;
-    let mut response = secret(accept.media_type, Application::new(stored, Some(token)));
+    let mut response = secret(passed.media_type, Application::new(stored, Some(token)));
     let location = HeaderValue::try_from(format!("/applications/{}", id.0));
     response.headers_mut().insert(
         header::LOCATION,
@@ -129,29 +128,23 @@ pub async fn create_application(
 )]
 pub async fn list_applications(
     State(service): State<Service>,
-    _: Administrator,
-    accept: Accept<PlainJson>,
-    params: ListParams<i64>,
+    mut checks: Checks<Administrator, PlainJson>,
 ) -> Answer {
-    let after = ApplicationId(params.after.unwrap_or(0));
-    let reading = service.query(async |connection| {
-        store::applications::list(connection, after, params.limit + 1).await
-    });
-    let found = reading.await?;
-    let page = Page::cut(found, params.limit, |last| last.id.0);
-    let applications = page
-        .items
-        .into_iter()
-        .map(|stored| Application::new(stored, None))
-        .collect();
-    Ok(Json(
-        accept.media_type,
-        ApplicationList {
-            applications,
-            next: page.next,
-        },
-    )
-    .into_response())
+    let params = checks.query::<ListParams<i64>>();
+    let passed = checks.finish(|| params)?;
+    let ListParams { after, limit } = passed.input;
+    let after = ApplicationId(after.unwrap_or(0));
+    let reading = service
+        .query(async |connection| store::applications::list(connection, after, limit + 1).await);
+    let page = Page::cut(reading.await?, limit, |last| last.id.0);
+    let applications = page.items.into_iter();
+    let list = ApplicationList {
+        applications: applications
+            .map(|stored| Application::new(stored, None))
+            .collect(),
+        next: page.next,
+    };
+    Ok(Json(passed.media_type, list).into_response())
 }
 
 /// Reads an application.
@@ -168,11 +161,11 @@ pub async fn list_applications(
 )]
 pub async fn get_application(
     State(service): State<Service>,
-    _: Administrator,
-    accept: Accept<PlainJson>,
-    id: ApplicationPath,
+    mut checks: Checks<Administrator, PlainJson>,
 ) -> Answer {
-    answer(accept.media_type, find(&service, id.known()?).await?)
+    let id = checks.path::<ApplicationId>();
+    let passed = checks.finish(|| id)?;
+    answer(passed.media_type, find(&service, passed.input).await?)
 }
 
 /// Renames an application.
@@ -190,16 +183,13 @@ pub async fn get_application(
 )]
 pub async fn rename_application(
     State(service): State<Service>,
-    _: Administrator,
-    accept: Accept<PlainJson>,
-    id: ApplicationPath,
-    body: JsonBody<Name>,
+    mut checks: Checks<Administrator, PlainJson>,
 ) -> Answer {
-    let name = body.acceptable()?.checked()?;
-    answer(
-        accept.media_type,
-        rename(&service, id.known()?, &name).await?,
-    )
+    let name = checks.body::<Name>().await?;
+    let id = checks.path::<ApplicationId>();
+    let passed = checks.finish(|| id.zip(name))?;
+    let (id, name) = passed.input;
+    answer(passed.media_type, rename(&service, id, &name).await?)
 }
 
 /// Makes a new token for an application. The old one ends at once, on other replicas within 5 seconds.
@@ -218,23 +208,21 @@ pub async fn rename_application(
 )]
 pub async fn replace_application_token(
     State(service): State<Service>,
-    _: Administrator,
-    accept: Accept<PlainJson>,
-    id: ApplicationPath,
+    mut checks: Checks<Administrator, PlainJson>,
 ) -> Answer {
-    let id = id.known()?;
+    let id = checks.path::<ApplicationId>();
+    let passed = checks.finish(|| id)?;
+    let id = passed.input;
     let ApplicationToken { token, hash } = ApplicationToken::generate(id);
     let replacing = service
         .reads
         .change(async |connection| store::applications::replace_token(connection, id, &hash).await);
     let replaced = replacing.await;
-    // Where it is not known whether there is a new token, the next request finds out.
+    // Where the outcome is unknown the next request finds out which token there is.
     service.authenticator.forget(id).await;
     let stored = replaced?.ok_or_else(Problem::not_found)?;
-    Ok(secret(
-        accept.media_type,
-        Application::new(stored, Some(token)),
-    ))
+    let application = Application::new(stored, Some(token));
+    Ok(secret(passed.media_type, application))
 }
 
 /// Reads the application that calls.
@@ -250,10 +238,10 @@ pub async fn replace_application_token(
 )]
 pub async fn get_own_application(
     State(service): State<Service>,
-    OwnApplication(id): OwnApplication,
-    accept: Accept<PlainJson>,
+    checks: Checks<OwnApplication, PlainJson>,
 ) -> Answer {
-    answer(accept.media_type, find(&service, id).await?)
+    let passed = checks.finish(|| Some(()))?;
+    answer(passed.media_type, find(&service, passed.caller).await?)
 }
 
 /// Renames the application that calls.
@@ -270,12 +258,12 @@ pub async fn get_own_application(
 )]
 pub async fn rename_own_application(
     State(service): State<Service>,
-    OwnApplication(id): OwnApplication,
-    accept: Accept<PlainJson>,
-    body: JsonBody<Name>,
+    mut checks: Checks<OwnApplication, PlainJson>,
 ) -> Answer {
-    let name = body.acceptable()?.checked()?;
-    answer(accept.media_type, rename(&service, id, &name).await?)
+    let name = checks.body::<Name>().await?;
+    let passed = checks.finish(|| name)?;
+    let renamed = rename(&service, passed.caller, &passed.input).await?;
+    answer(passed.media_type, renamed)
 }
 
 async fn find(service: &Service, id: ApplicationId) -> Result<Option<Stored>, Problem> {

@@ -12,21 +12,20 @@ use super::{
         representation,
     },
     extract::{
-        body::JsonBody,
         caller::Caller,
-        conditional::{IfMatch, IfNoneMatch},
+        checks::Checks,
+        conditional::IfNoneMatch,
         idempotency::KeyHeader,
-        media::{Accept, AnyMessage, ChatMessage},
-        params::{ChatMessagePath, ChatPath},
-        prefer::PrefersMinimal,
+        media::{AnyMessage, ChatMessage},
+        prefer::prefers_minimal,
         request_bodies::{Edit, EditedMessageText, MessagePatch, NewChatMessage},
     },
     messages,
 };
 use crate::{
-    domain::{Conversation, MessageId},
+    domain::{ChatNumber, Conversation, MessageId, MessageNumber},
     store,
-    timeline::commands::{DeleteMessage, SendMessage},
+    timeline::commands::{DeleteMessage, Expected, SendMessage},
 };
 
 /// Sends a message into a chat: a member, or the application itself.
@@ -54,26 +53,18 @@ use crate::{
 )]
 pub async fn send_chat_message(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<ChatMessage>,
-    number: ChatPath,
-    key: KeyHeader,
-    PrefersMinimal(minimal): PrefersMinimal,
-    body: JsonBody<NewChatMessage>,
+    mut checks: Checks<Caller, ChatMessage>,
 ) -> Answer {
-    let mut errors = Vec::new();
-    let content = body.acceptable()?.checked(&mut errors);
-    let key = key.checked(&mut errors);
-    let content = content
-        .filter(|_| errors.is_empty())
-        .ok_or_else(|| Problem::invalid(errors))?;
-    caller.actor()?;
-    // A path that names no chat is told after what needs no state.
-    let draft = content.to(Conversation::Chat(number.known()?));
+    let content = checks.body::<NewChatMessage>().await?;
+    let (chat, key) = (checks.path::<ChatNumber>(), checks.header::<KeyHeader>());
+    let minimal = prefers_minimal(checks.headers());
+    let passed = checks.finish(|| Some((chat?, content?, key?.0)))?;
+    let (chat, content, key) = passed.input;
+    let draft = content.to(Conversation::Chat(chat));
     let idempotency = key.map(|key| service.digester.bind(key, None, &draft));
     let command = SendMessage { draft, idempotency };
-    let outcome = service.submit(&caller, command).await?;
-    Ok(representation::sent(accept.media_type, &outcome, minimal))
+    let outcome = service.submit(&passed.caller, command).await?;
+    Ok(representation::sent(passed.media_type, &outcome, minimal))
 }
 
 /// Reads a message of a chat by its number.
@@ -96,13 +87,13 @@ pub async fn send_chat_message(
 )]
 pub async fn get_chat_message(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<AnyMessage>,
-    path: ChatMessagePath,
-    if_none_match: IfNoneMatch,
+    mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let id = id_of(&service, &caller, &path).await?;
-    messages::read(&service, &caller, id, accept.media_type, &if_none_match).await
+    let path = checks.path::<(ChatNumber, MessageNumber)>();
+    let if_none_match = IfNoneMatch::of(checks.headers());
+    let passed = checks.finish(|| path)?;
+    let id = id_of(&service, &passed.caller, passed.input).await?;
+    messages::read(&service, &passed, id, &if_none_match).await
 }
 
 /// Edits the text of one's own message in a chat.
@@ -126,18 +117,15 @@ pub async fn get_chat_message(
 )]
 pub async fn edit_chat_message(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<AnyMessage>,
-    path: ChatMessagePath,
-    if_match: IfMatch,
-    body: JsonBody<Edit>,
+    mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let if_match = if_match.readable()?;
-    let edit = body.acceptable()?;
-    let expected = if_match.required()?;
-    let id = id_of(&service, &caller, &path).await?;
-    let message = edit.submit(&service, &caller, id, expected).await?;
-    Ok(representation::message(accept.media_type, &message))
+    let edit = checks.body::<Edit>().await?;
+    let (path, expected) = (checks.path(), checks.header::<Expected>());
+    let passed = checks.finish(|| Some((path?, edit?, expected?)))?;
+    let (path, edit, expected) = passed.input;
+    let id = id_of(&service, &passed.caller, path).await?;
+    let message = edit.submit(&service, &passed.caller, id, expected).await?;
+    Ok(representation::message(passed.media_type, &message))
 }
 
 /// Deletes a message of a chat: its sender, the chat's owner, or the application.
@@ -156,17 +144,15 @@ pub async fn edit_chat_message(
 )]
 pub async fn delete_chat_message(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<AnyMessage>,
-    path: ChatMessagePath,
-    if_match: IfMatch,
+    mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let expected = if_match.readable()?.required()?;
-    let id = id_of(&service, &caller, &path).await?;
-    let deleted = service
-        .submit(&caller, DeleteMessage { id, expected })
-        .await?;
-    Ok(representation::message(accept.media_type, &deleted.output))
+    let (path, expected) = (checks.path(), checks.header::<Expected>());
+    let passed = checks.finish(|| Some((path?, expected?)))?;
+    let (path, expected) = passed.input;
+    let id = id_of(&service, &passed.caller, path).await?;
+    let command = DeleteMessage { id, expected };
+    let deleted = service.submit(&passed.caller, command).await?;
+    Ok(representation::message(passed.media_type, &deleted.output))
 }
 
 /// The id of the message that a path names. It tells nothing to who may not read it: whatever is
@@ -174,10 +160,8 @@ pub async fn delete_chat_message(
 async fn id_of(
     service: &Service,
     caller: &Caller,
-    path: &ChatMessagePath,
+    (chat, number): (ChatNumber, MessageNumber),
 ) -> Result<MessageId, Problem> {
-    caller.actor()?;
-    let (chat, number) = path.known()?;
     let reading = service.query(async |connection| {
         store::history::id_in_chat(connection, caller.application, chat, number).await
     });

@@ -9,17 +9,15 @@ use super::{
             ChatAnswer, CreateProblems, ListInsideProblems, ListProblems, NumberPage, ReadProblems,
             RenameProblems, UserPage,
         },
-        problem::Problem,
         representation::{self, ChatList, Json, MemberList, Page},
     },
     extract::{
-        body::JsonBody,
         caller::Caller,
-        conditional::IfMatch,
+        checks::Checks,
         idempotency::KeyHeader,
-        media::{Accept, PlainJson},
-        params::{ChatPath, ListParams, UserPath},
-        prefer::PrefersMinimal,
+        media::PlainJson,
+        params::ListParams,
+        prefer::prefers_minimal,
         request_bodies::{Name, NewChat},
     },
 };
@@ -28,7 +26,7 @@ use crate::{
     store,
     timeline::{
         Effect,
-        commands::{AddMember, CreateChat, RemoveMember, RenameChat},
+        commands::{AddMember, CreateChat, Expected, RemoveMember, RenameChat},
     },
 };
 
@@ -54,26 +52,21 @@ use crate::{
 )]
 pub async fn create_chat(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<PlainJson>,
-    key: KeyHeader,
-    PrefersMinimal(minimal): PrefersMinimal,
-    body: JsonBody<NewChat>,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let mut errors = Vec::new();
-    let chat = body.acceptable()?.checked(&mut errors);
-    let key = key.checked(&mut errors);
-    let (name, members) = chat
-        .filter(|_| errors.is_empty())
-        .ok_or_else(|| Problem::invalid(errors))?;
+    let chat = checks.body::<NewChat>().await?;
+    let key = checks.header::<KeyHeader>();
+    let minimal = prefers_minimal(checks.headers());
+    let passed = checks.finish(|| Some((chat?, key?.0)))?;
+    let ((name, members), key) = passed.input;
     let idempotency = key.map(|key| service.digester.bind_chat(key, &name, &members));
     let command = CreateChat {
         name,
         members,
         idempotency,
     };
-    let outcome = service.submit(&caller, command).await?;
-    let media_type = accept.media_type;
+    let outcome = service.submit(&passed.caller, command).await?;
+    let media_type = passed.media_type;
     Ok(representation::created_chat(media_type, &outcome, minimal))
 }
 
@@ -91,29 +84,27 @@ pub async fn create_chat(
 )]
 pub async fn list_chats(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<PlainJson>,
-    params: ListParams<i64>,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let (member, after) = (caller.actor()?, ChatNumber(params.after.unwrap_or(0)));
-    let (application, limit) = (caller.application, params.limit + 1);
-    let reading = service.query(async |connection| match &member {
-        None => store::chats::list(connection, application, after, limit).await,
+    let params = checks.query::<ListParams<i64>>();
+    let passed = checks.finish(|| params)?;
+    let ListParams { after, limit } = passed.input;
+    let after = ChatNumber(after.unwrap_or(0));
+    let Caller {
+        application, user, ..
+    } = passed.caller;
+    let reading = service.query(async |connection| match &user {
+        None => store::chats::list(connection, application, after, limit + 1).await,
         Some(user) => {
-            store::chats::list_of_member(connection, application, user, after, limit).await
+            store::chats::list_of_member(connection, application, user, after, limit + 1).await
         }
     });
-    let found = reading.await?;
-    let page = Page::cut(found, params.limit, |last| last.number.0);
-    let chats = page.items.iter().map(representation::Chat::from).collect();
-    Ok(Json(
-        accept.media_type,
-        ChatList {
-            chats,
-            next: page.next,
-        },
-    )
-    .into_response())
+    let page = Page::cut(reading.await?, limit, |last| last.number.0);
+    let list = ChatList {
+        chats: page.items.iter().map(representation::Chat::from).collect(),
+        next: page.next,
+    };
+    Ok(Json(passed.media_type, list).into_response())
 }
 
 /// Reads a chat.
@@ -127,12 +118,12 @@ pub async fn list_chats(
 )]
 pub async fn get_chat(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<PlainJson>,
-    number: ChatPath,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let chat = service.visible_chat(&caller, &number).await?;
-    Ok(representation::chat(accept.media_type, &chat))
+    let chat = checks.path::<ChatNumber>();
+    let passed = checks.finish(|| chat)?;
+    let chat = service.visible_chat(&passed.caller, passed.input).await?;
+    Ok(representation::chat(passed.media_type, &chat))
 }
 
 /// Renames a chat: its owner, or the application.
@@ -151,23 +142,20 @@ pub async fn get_chat(
 )]
 pub async fn rename_chat(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<PlainJson>,
-    number: ChatPath,
-    if_match: IfMatch,
-    body: JsonBody<Name>,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let if_match = if_match.readable()?;
-    let name = body.acceptable()?.checked()?;
-    let expected = if_match.required()?;
-    caller.actor()?;
-    let command = RenameChat {
-        chat: number.known()?,
-        name,
-        expected,
+    let name = checks.body::<Name>().await?;
+    let (chat, expected) = (checks.path::<ChatNumber>(), checks.header::<Expected>());
+    let command = || {
+        Some(RenameChat {
+            chat: chat?,
+            name: name?,
+            expected: expected?,
+        })
     };
-    let renamed = service.submit(&caller, command).await?;
-    Ok(representation::chat(accept.media_type, &renamed.output))
+    let passed = checks.finish(command)?;
+    let renamed = service.submit(&passed.caller, passed.input).await?;
+    Ok(representation::chat(passed.media_type, &renamed.output))
 }
 
 /// Lists the present members of a chat, by name.
@@ -184,27 +172,22 @@ pub async fn rename_chat(
 )]
 pub async fn list_members(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<PlainJson>,
-    number: ChatPath,
-    params: ListParams<UserId>,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let chat = service.visible_chat(&caller, &number).await?.number;
-    let (application, after, limit) = (caller.application, params.after.as_ref(), params.limit + 1);
+    let (chat, params) = (checks.path(), checks.query::<ListParams<UserId>>());
+    let passed = checks.finish(|| chat.zip(params))?;
+    let (chat, ListParams { after, limit }) = passed.input;
+    let chat = service.visible_chat(&passed.caller, chat).await?.number;
+    let application = passed.caller.application;
     let reading = service.query(async |connection| {
-        store::members::list(connection, application, chat, after, limit).await
+        store::members::list(connection, application, chat, after.as_ref(), limit + 1).await
     });
-    let found = reading.await?;
-    let page = Page::cut(found, params.limit, |last| last.user.as_str().to_owned());
-    let members = page.items.iter().map(Into::into).collect();
-    Ok(Json(
-        accept.media_type,
-        MemberList {
-            members,
-            next: page.next,
-        },
-    )
-    .into_response())
+    let page = Page::cut(reading.await?, limit, |last| last.user.as_str().to_owned());
+    let list = MemberList {
+        members: page.items.iter().map(Into::into).collect(),
+        next: page.next,
+    };
+    Ok(Json(passed.media_type, list).into_response())
 }
 
 /// Adds a member: the chat's owner, or the application. Adding one who is a member changes nothing.
@@ -222,24 +205,22 @@ pub async fn list_members(
 )]
 pub async fn add_member(
     State(service): State<Service>,
-    caller: Caller,
-    _: Accept<PlainJson>,
-    number: ChatPath,
-    user: UserPath,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    caller.actor()?;
-    let command = AddMember {
-        user: user.checked()?,
-        chat: number.known()?,
+    let (chat, user) = (checks.path(), checks.path());
+    let command = || {
+        Some(AddMember {
+            chat: chat?,
+            user: user?,
+        })
     };
-    let outcome = service.submit(&caller, command).await?;
-    let is_new = outcome.effect == Effect::Changed;
-    Ok(if is_new {
-        StatusCode::CREATED
-    } else {
-        StatusCode::NO_CONTENT
-    }
-    .into_response())
+    let passed = checks.finish(command)?;
+    let added = service.submit(&passed.caller, passed.input).await?;
+    let status = match added.effect {
+        Effect::Changed => StatusCode::CREATED,
+        Effect::Unchanged | Effect::Replayed => StatusCode::NO_CONTENT,
+    };
+    Ok(status.into_response())
 }
 
 /// Removes a member: the chat's owner, the application, or the member itself. An owner who leaves
@@ -257,16 +238,16 @@ pub async fn add_member(
 )]
 pub async fn remove_member(
     State(service): State<Service>,
-    caller: Caller,
-    _: Accept<PlainJson>,
-    number: ChatPath,
-    user: UserPath,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    caller.actor()?;
-    let command = RemoveMember {
-        user: user.checked()?,
-        chat: number.known()?,
+    let (chat, user) = (checks.path(), checks.path());
+    let command = || {
+        Some(RemoveMember {
+            chat: chat?,
+            user: user?,
+        })
     };
-    service.submit(&caller, command).await?;
+    let passed = checks.finish(command)?;
+    service.submit(&passed.caller, passed.input).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::IntoResponse};
 
 use super::{
     Answer, Service,
@@ -13,14 +10,10 @@ use super::{
         openapi::{HistoryPage, ListInsideProblems, ListProblems},
         representation::{Json, Message, MessageList, Page, json_bytes},
     },
-    extract::{
-        caller::Caller,
-        media::{Accept, PlainJson},
-        params::{ChatPath, HistoryParams, UserPath},
-    },
+    extract::{caller::Caller, checks::Checks, media::PlainJson, params::HistoryParams},
 };
 use crate::{
-    domain::{Conversation, Message as Stored},
+    domain::{ApplicationId, Conversation, Message as Stored, UserId},
     store,
 };
 
@@ -38,18 +31,22 @@ use crate::{
 )]
 pub async fn list_personal_messages(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<PlainJson>,
-    other: UserPath,
-    params: HistoryParams,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let (user, other) = (caller.user()?, other.checked()?);
-    let (application, HistoryParams { span, limit }) = (caller.application, params);
+    let (user, other) = (checks.user(), checks.path::<UserId>());
+    let params = checks.query::<HistoryParams>();
+    let passed = checks.finish(|| Some((user?, other?, params?)))?;
+    let (user, other, params) = passed.input;
     let conversation = Conversation::between(&user, &other);
-    let reading = service.query(async |connection| {
-        store::history::read(connection, application, &conversation, span, limit + 1).await
-    });
-    Ok(answer(accept.media_type, reading.await?, limit))
+    let application = passed.caller.application;
+    list(
+        &service,
+        application,
+        &conversation,
+        &params,
+        passed.media_type,
+    )
+    .await
 }
 
 /// Lists the messages of a chat by their numbers, the newest first.
@@ -66,35 +63,44 @@ pub async fn list_personal_messages(
 )]
 pub async fn list_chat_messages(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<PlainJson>,
-    number: ChatPath,
-    params: HistoryParams,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let HistoryParams { span, limit } = params;
-    let chat = service.visible_chat(&caller, &number).await?.number;
-    let (application, conversation) = (caller.application, Conversation::Chat(chat));
-    let reading = service.query(async |connection| {
-        store::history::read(connection, application, &conversation, span, limit + 1).await
-    });
-    Ok(answer(accept.media_type, reading.await?, limit))
+    let (chat, params) = (checks.path(), checks.query::<HistoryParams>());
+    let passed = checks.finish(|| chat.zip(params))?;
+    let (chat, params) = passed.input;
+    let chat = service.visible_chat(&passed.caller, chat).await?.number;
+    let (application, conversation) = (passed.caller.application, Conversation::Chat(chat));
+    list(
+        &service,
+        application,
+        &conversation,
+        &params,
+        passed.media_type,
+    )
+    .await
 }
 
-fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Response {
-    let page = Page::cut_at(found, limit, json_bytes, position);
+async fn list(
+    service: &Service,
+    application: ApplicationId,
+    conversation: &Conversation,
+    params: &HistoryParams,
+    media_type: &'static str,
+) -> Answer {
+    let HistoryParams { span, limit } = *params;
+    let reading = service.query(async |connection| {
+        store::history::read(connection, application, conversation, span, limit + 1).await
+    });
+    let page = Page::cut_at(reading.await?, limit, json_bytes, position);
     let messages = page
         .items
         .iter()
-        .map(|message| Message::from(message.as_ref()))
-        .collect();
-    Json(
-        media_type,
-        MessageList {
-            messages,
-            next: page.next,
-        },
-    )
-    .into_response()
+        .map(|message| Message::from(message.as_ref()));
+    let list = MessageList {
+        messages: messages.collect(),
+        next: page.next,
+    };
+    Ok(Json(media_type, list).into_response())
 }
 
 /// Where a message stands in its conversation: by its number in a chat, else by its id.

@@ -17,13 +17,13 @@ use super::{
         representation::{self, Json, MessageUpdates},
     },
     extract::{
-        body::JsonBody,
-        caller::{Caller, StreamCaller},
-        conditional::{IfMatch, IfNoneMatch, entity_tag},
+        caller::{BearerOrTicket, Caller},
+        checks::{Checks, Passed},
+        conditional::{IfNoneMatch, entity_tag},
         idempotency::KeyHeader,
-        media::{self, Accept, AnyMessage, PersonalMessage, Updates},
-        params::{LastEventId, MessagePath, SyncParams},
-        prefer::PrefersMinimal,
+        media::{self, AnyMessage, PersonalMessage, Updates},
+        params::{LastEventId, SyncParams},
+        prefer::prefers_minimal,
         request_bodies::{
             Edit, EditedMessageText, MessagePatch, MessageReadMark, NewPersonalMessage,
         },
@@ -35,7 +35,7 @@ use crate::{
     domain::{Conversation, Cursor, MessageId},
     store::pages::{PageRequest, PageSize},
     sync::PAGE_BYTES_MAX,
-    timeline::commands::{DeleteMessage, SendMessage},
+    timeline::commands::{DeleteMessage, Expected, SendMessage},
 };
 
 /// Sends a message to a user.
@@ -66,23 +66,18 @@ use crate::{
 )]
 pub async fn send_message(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<PersonalMessage>,
-    key: KeyHeader,
-    PrefersMinimal(minimal): PrefersMinimal,
-    body: JsonBody<NewPersonalMessage>,
+    mut checks: Checks<Caller, PersonalMessage>,
 ) -> Answer {
-    let mut errors = Vec::new();
-    let message = body.acceptable()?.checked(&mut errors);
-    let key = key.checked(&mut errors);
-    let (to, content) = message
-        .filter(|_| errors.is_empty())
-        .ok_or_else(|| Problem::invalid(errors))?;
-    let draft = content.to(Conversation::between(&caller.user()?, &to));
+    let message = checks.body::<NewPersonalMessage>().await?;
+    let (user, key) = (checks.user(), checks.header::<KeyHeader>());
+    let minimal = prefers_minimal(checks.headers());
+    let passed = checks.finish(|| Some((user?, message?, key?.0)))?;
+    let (user, (to, content), key) = passed.input;
+    let draft = content.to(Conversation::between(&user, &to));
     let idempotency = key.map(|key| service.digester.bind(key, Some(&to), &draft));
     let command = SendMessage { draft, idempotency };
-    let outcome = service.submit(&caller, command).await?;
-    Ok(representation::sent(accept.media_type, &outcome, minimal))
+    let outcome = service.submit(&passed.caller, command).await?;
+    Ok(representation::sent(passed.media_type, &outcome, minimal))
 }
 
 /// Tells what happened after a point on the timeline.
@@ -123,54 +118,55 @@ pub async fn send_message(
 )]
 pub async fn sync_messages(
     State(service): State<Service>,
-    StreamCaller(caller): StreamCaller,
-    accept: Accept<Updates>,
-    params: SyncParams,
     Extension(request_id): Extension<RequestId>,
     Extension(link): Extension<Link>,
-    last_event_id: LastEventId,
+    mut checks: Checks<BearerOrTicket, Updates>,
 ) -> Answer {
-    let SyncParams {
-        cursor,
-        limit,
-        with_messages,
-        wait,
-    } = params;
-    let size = PageSize {
-        entries: limit,
-        bytes: PAGE_BYTES_MAX,
+    let (user, params) = (checks.user(), checks.query::<SyncParams>());
+    let is_stream = checks.media_type() == media::EVENT_STREAM;
+    let last_event_id = if is_stream {
+        checks.header::<LastEventId>()
+    } else {
+        Some(LastEventId(None))
     };
-    let (application, user) = (caller.application, caller.user()?);
-    let mut request = PageRequest {
+    let passed = checks.finish(|| Some((user?, params?, last_event_id?.0)))?;
+    let (user, params, last_event_id) = passed.input;
+    let Caller {
         application,
-        user,
-        cursor,
-        size,
+        validity,
+        ..
+    } = passed.caller;
+    let with_messages = params.with_messages;
+    let request = PageRequest {
+        application,
+        user: user.clone(),
+        cursor: last_event_id.map_or(params.cursor, Cursor::After),
+        size: PageSize {
+            entries: params.limit,
+            bytes: PAGE_BYTES_MAX,
+        },
     };
-    if accept.media_type == media::EVENT_STREAM {
-        let last = last_event_id.checked()?;
-        request.cursor = last.map_or(cursor, Cursor::After);
+    if is_stream {
         return live::open(
             &service,
-            caller.validity,
+            validity,
             request,
             with_messages,
             request_id,
             &link,
         );
     }
-    if wait.is_zero() {
+    if params.wait.is_zero() {
         let changes = service.sync().changes_after(request, with_messages).await?;
-        return Ok(Json(accept.media_type, MessageUpdates::from(&changes)).into_response());
+        return Ok(Json(passed.media_type, MessageUpdates::from(&changes)).into_response());
     }
-    // While it waits it counts as a held answer, and as a request again once there is an answer.
-    drop(link.leave());
-    let user = request.user.clone();
-    // In a box: most requests do not wait, and would carry the room for it.
-    let holding = live::hold(&service, &caller.validity, request, with_messages, wait);
+    // A held answer has a limit of its own; once there is an answer it is a request again.
+    drop(link.take_permit());
+    // Boxed: most requests do not wait, and would carry the space for it.
+    let holding = live::hold(&service, &validity, request, with_messages, params.wait);
     let changes = Box::pin(holding).await?;
     link.keep(service.budget.enter(application, &user)?);
-    Ok(representation::held(accept.media_type, &changes))
+    Ok(representation::held(passed.media_type, &changes))
 }
 
 /// Reads a message as it is now; a deleted one as a tombstone.
@@ -192,40 +188,31 @@ pub async fn sync_messages(
 )]
 pub async fn get_message(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<AnyMessage>,
-    id: MessagePath,
-    if_none_match: IfNoneMatch,
+    mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    caller.actor()?;
-    read(
-        &service,
-        &caller,
-        id.known()?,
-        accept.media_type,
-        &if_none_match,
-    )
-    .await
+    let id = checks.path::<MessageId>();
+    let if_none_match = IfNoneMatch::of(checks.headers());
+    let passed = checks.finish(|| id)?;
+    read(&service, &passed, passed.input, &if_none_match).await
 }
 
 /// Answers with a message as it is now.
-pub async fn read(
+pub async fn read<T>(
     service: &Service,
-    caller: &Caller,
+    passed: &Passed<Caller, T>,
     id: MessageId,
-    media_type: &'static str,
     if_none_match: &IfNoneMatch,
 ) -> Answer {
-    let found = service
-        .sync()
-        .message(caller.application, caller.actor()?, id)
-        .await?;
-    let message = found.ok_or_else(Problem::not_found)?;
+    let Caller {
+        application, user, ..
+    } = &passed.caller;
+    let reading = service.sync().message(*application, user.clone(), id);
+    let message = reading.await?.ok_or_else(Problem::not_found)?;
     if if_none_match.matches(message.timestamp) {
         let etag = [(header::ETAG, entity_tag(message.timestamp))];
         return Ok((StatusCode::NOT_MODIFIED, etag).into_response());
     }
-    Ok(representation::message(media_type, &message))
+    Ok(representation::message(passed.media_type, &message))
 }
 
 /// Edits the text of one's own message, or marks a received one as read or unread.
@@ -255,20 +242,14 @@ pub async fn read(
 )]
 pub async fn edit_message(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<AnyMessage>,
-    id: MessagePath,
-    if_match: IfMatch,
-    body: JsonBody<Edit>,
+    mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let if_match = if_match.readable()?;
-    let edit = body.acceptable()?;
-    let expected = if_match.required()?;
-    caller.actor()?;
-    let message = edit
-        .submit(&service, &caller, id.known()?, expected)
-        .await?;
-    Ok(representation::message(accept.media_type, &message))
+    let edit = checks.body::<Edit>().await?;
+    let (id, expected) = (checks.path::<MessageId>(), checks.header::<Expected>());
+    let passed = checks.finish(|| Some((id?, edit?, expected?)))?;
+    let (id, edit, expected) = passed.input;
+    let message = edit.submit(&service, &passed.caller, id, expected).await?;
+    Ok(representation::message(passed.media_type, &message))
 }
 
 /// Deletes a message: its data are cleared for ever, and a tombstone remains.
@@ -289,16 +270,16 @@ pub async fn edit_message(
 )]
 pub async fn delete_message(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<AnyMessage>,
-    id: MessagePath,
-    if_match: IfMatch,
+    mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let expected = if_match.readable()?.required()?;
-    caller.actor()?;
-    let id = id.known()?;
-    let deleted = service
-        .submit(&caller, DeleteMessage { id, expected })
-        .await?;
-    Ok(representation::message(accept.media_type, &deleted.output))
+    let (id, expected) = (checks.path::<MessageId>(), checks.header::<Expected>());
+    let command = || {
+        Some(DeleteMessage {
+            id: id?,
+            expected: expected?,
+        })
+    };
+    let passed = checks.finish(command)?;
+    let deleted = service.submit(&passed.caller, passed.input).await?;
+    Ok(representation::message(passed.media_type, &deleted.output))
 }

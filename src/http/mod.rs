@@ -42,7 +42,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     auth::{Authenticator, Signer, Tickets, Validity},
-    domain::{Chat, Clock},
+    domain::{Chat, ChatNumber, Clock},
     live::Live,
     store::{self, PgConnection, Pool},
     sync::Sync,
@@ -52,7 +52,7 @@ use answer::{
     openapi,
     problem::{self, Problem},
 };
-use extract::{caller::Caller, params::ChatPath};
+use extract::caller::Caller;
 use server::{cors, envelope};
 
 pub use extract::idempotency::Digester;
@@ -132,7 +132,7 @@ impl Service {
     ) -> Result<Outcome<C::Output>, Problem> {
         let requester = Requester {
             application: caller.application,
-            user: caller.actor()?,
+            user: caller.user.clone(),
         };
         Ok(self.timeline.submit(requester, command).await?)
     }
@@ -145,12 +145,11 @@ impl Service {
         Ok(self.reads.query(statements).await?)
     }
 
-    /// The chat that a path names, if the caller may know of it.
-    async fn visible_chat(&self, caller: &Caller, number: &ChatPath) -> Result<Chat, Problem> {
-        let (application, member) = (caller.application, caller.actor()?);
-        let number = number.known()?;
+    /// A chat, if the caller is a member of it or its application.
+    async fn visible_chat(&self, caller: &Caller, number: ChatNumber) -> Result<Chat, Problem> {
+        let (application, member) = (caller.application, caller.user.as_ref());
         let reading = self.query(async |connection| {
-            store::chats::find(connection, application, member.as_ref(), number).await
+            store::chats::find(connection, application, member, number).await
         });
         reading.await?.ok_or_else(Problem::not_found)
     }

@@ -1,10 +1,6 @@
 //! Search: messages by their texts, within what the caller may read.
 
-use axum::{
-    extract::{FromRequestParts, State},
-    http::request::Parts,
-    response::{IntoResponse, Response},
-};
+use axum::{extract::State, response::IntoResponse};
 use serde::Deserialize;
 
 use super::{
@@ -16,12 +12,13 @@ use super::{
     },
     extract::{
         caller::Caller,
-        media::{Accept, PlainJson},
-        params::{ChatPath, list_limit, number, query},
+        checks::{Checks, FromQuery},
+        media::PlainJson,
+        params::{list_limit, number},
     },
 };
 use crate::{
-    domain::{Conversation, Invalid, SearchScope, UserId},
+    domain::{ChatNumber, Conversation, Invalid, SearchScope, UserId},
     search::{self, Hit},
 };
 
@@ -44,18 +41,19 @@ use crate::{
 )]
 pub async fn search_messages(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<PlainJson>,
-    mut params: SearchParams,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let scope = match params.narrowed.take() {
-        None => SearchScope::Everything(caller.user()?),
+    let params = checks.query::<SearchParams>();
+    let passed = checks.finish(|| params)?;
+    let caller = &passed.caller;
+    let scope = match &passed.input.narrowed {
+        None => SearchScope::Everything(caller.require_user()?),
         Some(Narrowed::With(other)) => {
-            SearchScope::In(Conversation::between(&caller.user()?, &other))
+            SearchScope::In(Conversation::between(&caller.require_user()?, other))
         }
-        Some(Narrowed::Chat(chat)) => chat_of(&service, &caller, &chat).await?,
+        Some(Narrowed::Chat(chat)) => chat_scope(&service, caller, *chat).await?,
     };
-    found(&service, &caller, accept.media_type, &scope, params).await
+    find(&service, caller, &scope, &passed.input, passed.media_type).await
 }
 
 /// Searches the messages of a chat, the newest first.
@@ -72,31 +70,31 @@ pub async fn search_messages(
 )]
 pub async fn search_chat(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<PlainJson>,
-    number: ChatPath,
-    params: SearchParams,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let scope = chat_of(&service, &caller, &number).await?;
-    found(&service, &caller, accept.media_type, &scope, params).await
+    let (chat, params) = (checks.path(), checks.query::<SearchParams>());
+    let passed = checks.finish(|| chat.zip(params))?;
+    let (chat, params) = passed.input;
+    let scope = chat_scope(&service, &passed.caller, chat).await?;
+    find(&service, &passed.caller, &scope, &params, passed.media_type).await
 }
 
 /// A chat, if the caller may read it.
-async fn chat_of(
+async fn chat_scope(
     service: &Service,
     caller: &Caller,
-    chat: &ChatPath,
+    chat: ChatNumber,
 ) -> Result<SearchScope, Problem> {
     let chat = service.visible_chat(caller, chat).await?;
     Ok(SearchScope::In(Conversation::Chat(chat.number)))
 }
 
-async fn found(
+async fn find(
     service: &Service,
     caller: &Caller,
-    media_type: &'static str,
     scope: &SearchScope,
-    params: SearchParams,
+    params: &SearchParams,
+    media_type: &'static str,
 ) -> Answer {
     let SearchParams {
         query,
@@ -104,32 +102,20 @@ async fn found(
         limit,
         ..
     } = params;
-    let wanted = usize::try_from(limit + 1).expect("a limit was checked");
+    let hits_max = usize::try_from(limit + 1).expect("a limit was checked");
     let mut lease = service.searches.take().await?;
-    let connection = lease.connection();
-    let hits = search::find(
-        connection,
-        caller.application,
-        scope,
-        &query,
-        before,
-        wanted,
-    )
-    .await?;
+    let (connection, application) = (lease.connection(), caller.application);
+    let hits = search::find(connection, application, scope, query, *before, hits_max).await?;
     // A search that did not end well may still be at work on its connection, which is closed then.
     lease.give_back();
-    Ok(answer(media_type, hits, limit))
-}
-
-fn answer(media_type: &'static str, hits: Vec<Hit>, limit: i64) -> Response {
     let size = |hit: &Hit| json_bytes(&hit.message) + hit.highlight.len();
-    let page = Page::cut_at(hits, limit, size, |hit| hit.message.id.0);
-    Json(media_type, HitList::from(&page)).into_response()
+    let page = Page::cut_at(hits, *limit, size, |hit| hit.message.id.0);
+    Ok(Json(media_type, HitList::from(&page)).into_response())
 }
 
 /// The query of a search as it came.
 #[derive(Deserialize)]
-struct SearchQuery {
+pub struct SearchQuery {
     q: Option<String>,
     with: Option<String>,
     chat: Option<String>,
@@ -148,20 +134,20 @@ pub struct SearchParams {
 /// A search in one conversation.
 pub enum Narrowed {
     With(UserId),
-    Chat(ChatPath),
+    Chat(ChatNumber),
 }
 
-impl<S: Sync> FromRequestParts<S> for SearchParams {
-    type Rejection = Problem;
+impl FromQuery for SearchParams {
+    type Params = SearchQuery;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    fn from_query(params: SearchQuery) -> Result<Self, Problem> {
         let SearchQuery {
             q,
             with,
             chat,
             before,
             limit,
-        } = query(parts).await?;
+        } = params;
         let (before, chat) = (number("before", before)?, number("chat", chat)?);
         let limit = list_limit(limit.as_deref())?;
         let query = search::Query::parse(&q.unwrap_or_default())
@@ -178,7 +164,7 @@ impl<S: Sync> FromRequestParts<S> for SearchParams {
                     |invalid: Invalid| Problem::invalid_field("with", invalid.to_string());
                 Some(Narrowed::With(UserId::parse(&with).map_err(invalid)?))
             }
-            (None, Some(chat)) => Some(Narrowed::Chat(ChatPath::of(chat))),
+            (None, Some(chat)) => Some(Narrowed::Chat(ChatNumber(chat))),
             (None, None) => None,
         };
         Ok(Self {

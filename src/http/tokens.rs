@@ -13,14 +13,15 @@ use super::{
     answer::{
         instant,
         openapi::{ApplicationCreateProblems, ListProblems},
-        problem::Problem,
+        problem::{FieldError, Problem},
         representation::secret,
     },
     extract::{
-        body::{FromJson, JsonBody, parse},
+        body::{RequestBody, parse},
         caller::{Caller, OwnApplication},
-        media::{self, Accept, PlainJson},
-        request_bodies::keep,
+        checks::Checks,
+        media::{self, PlainJson},
+        request_bodies::collect,
     },
 };
 use crate::{
@@ -47,32 +48,25 @@ pub struct NewToken {
     expires_in: Option<i64>,
 }
 
-impl FromJson for NewToken {
+impl RequestBody for NewToken {
+    type Valid = (UserId, Duration);
+
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
         parse(json)
     }
-}
 
-impl NewToken {
-    fn checked(self) -> Result<(UserId, Duration), Problem> {
-        let mut errors = Vec::new();
-        let user = self
-            .user
-            .ok_or(Invalid("is required"))
-            .and_then(|user| UserId::parse(&user));
-        let user = keep(&mut errors, "user", user);
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<(UserId, Duration)> {
+        let user = self.user.ok_or(Invalid("is required"));
+        let user = collect(errors, "user", user.and_then(|user| UserId::parse(&user)));
         let seconds = self.expires_in.unwrap_or(LIFETIME_SECONDS_DEFAULT);
-        let seconds = (LIFETIME_SECONDS_MIN..=LIFETIME_SECONDS_MAX)
-            .contains(&seconds)
-            .then_some(seconds);
-        let lifetime = seconds.ok_or(Invalid("must be 60 to 2592000 seconds"));
-        let lifetime = keep(&mut errors, "expiresIn", lifetime);
-        let (Some(user), Some(lifetime)) = (user, lifetime) else {
-            return Err(Problem::invalid(errors));
+        let lifetime = if (LIFETIME_SECONDS_MIN..=LIFETIME_SECONDS_MAX).contains(&seconds) {
+            Ok(Duration::from_secs(seconds.unsigned_abs()))
+        } else {
+            Err(Invalid("must be 60 to 2592000 seconds"))
         };
-        Ok((user, Duration::from_secs(lifetime.unsigned_abs())))
+        user.zip(collect(errors, "expiresIn", lifetime))
     }
 }
 
@@ -100,17 +94,17 @@ pub struct UserToken {
 )]
 pub async fn create_token(
     State(service): State<Service>,
-    OwnApplication(application): OwnApplication,
-    accept: Accept<PlainJson>,
-    body: JsonBody<NewToken>,
+    mut checks: Checks<OwnApplication, PlainJson>,
 ) -> Answer {
-    let (user, lifetime) = body.acceptable()?.checked()?;
+    let token = checks.body::<NewToken>().await?;
+    let passed = checks.finish(|| token)?;
+    let (application, (user, lifetime)) = (passed.caller, passed.input);
     let expires = OffsetDateTime::from((service.clock)() + lifetime);
     let expires = expires
         .replace_nanosecond(0)
         .expect("a second has a beginning");
     let token = service.signer.sign(application, &user, expires.into());
-    Ok(secret(accept.media_type, UserToken { token, expires }))
+    Ok(secret(passed.media_type, UserToken { token, expires }))
 }
 
 /// A ticket for opening streams.
@@ -142,18 +136,19 @@ pub struct StreamTicket {
 )]
 pub async fn create_ticket(
     State(service): State<Service>,
-    caller: Caller,
-    accept: Accept<PlainJson>,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let Ticket { ticket, expires } =
-        service
-            .tickets
-            .give(caller.application, &caller.user()?, &caller.validity);
-    Ok(secret(
-        accept.media_type,
-        StreamTicket {
-            ticket,
-            expires: expires.into(),
-        },
-    ))
+    let user = checks.user();
+    let passed = checks.finish(|| user)?;
+    let Caller {
+        application,
+        validity,
+        ..
+    } = &passed.caller;
+    let Ticket { ticket, expires } = service.tickets.give(*application, &passed.input, validity);
+    let ticket = StreamTicket {
+        ticket,
+        expires: expires.into(),
+    };
+    Ok(secret(passed.media_type, ticket))
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{FromRequest, Request},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header, request::Parts},
 };
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -13,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::media;
-use crate::http::answer::problem::Problem;
+use crate::http::answer::problem::{FieldError, Problem};
 
 /// The largest body, in bytes. The largest message that its fields' limits allow takes 263,191: 20,000
 /// characters outside the Basic Multilingual Plane escaped as ASCII (12 bytes each), 16 KiB of
@@ -23,68 +22,55 @@ pub const BODY_BYTES_MAX: usize = 512 * 1024;
 /// How long a body may take to arrive.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// What an operation reads.
-pub trait FromJson: Sized {
+/// What an operation reads from its body.
+pub trait RequestBody: Sized {
+    /// What it is once every field has passed.
+    type Valid;
+
     /// The media types that it accepts.
     const MEDIA_TYPES: &'static [&'static str];
 
-    /// Parses `json`, which came as `media_type`, one of the accepted ones.
+    /// Parses `json`, which came as `media_type`, one of the accepted ones: else 400 for what is no
+    /// JSON, and 422 for JSON of another shape.
     fn from_json(media_type: &'static str, json: &[u8]) -> Result<Self, Problem>;
+
+    /// Checks every field and adds what is wrong to `errors`; `None` where anything is.
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<Self::Valid>;
 }
 
-/// A body of the right media type and size that is JSON: else 415, 413 or 400, in this order. Its
-/// shape is judged later, together with what else is 422.
-pub struct JsonBody<T>(Result<T, Problem>);
-
-impl<T> JsonBody<T> {
-    /// The body, or 422.
-    pub fn acceptable(self) -> Result<T, Problem> {
-        self.0
+/// The media type of a request's body, one of those that `T` accepts: else 415.
+pub fn media_type<T: RequestBody>(head: &Parts) -> Result<&'static str, Problem> {
+    if is_encoded(&head.headers) {
+        return Err(Problem::unsupported_encoding());
     }
+    let media_type = media::content_type(&head.headers, T::MEDIA_TYPES);
+    media_type
+        .ok_or_else(|| Problem::unsupported_media_type(&head.method, &T::MEDIA_TYPES.join(", ")))
 }
 
-impl<T: FromJson, S: Sync> FromRequest<S> for JsonBody<T> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let media_type =
-            media::content_type(request.headers(), T::MEDIA_TYPES).ok_or_else(|| {
-                Problem::unsupported_media_type(request.method(), &T::MEDIA_TYPES.join(", "))
-            })?;
-        if is_encoded(request.headers()) {
-            return Err(Problem::unsupported_encoding());
-        }
-        let reading = read(request.into_body());
-        let json = timeout(BODY_TIME_MAX, reading)
-            .await
-            .map_err(|_| Problem::body_too_slow())??;
-        match T::from_json(media_type, &json) {
-            Err(problem) if problem.status() == StatusCode::BAD_REQUEST => Err(problem),
-            parsed => Ok(Self(parsed)),
-        }
-    }
-}
-
-/// Whether the body is compressed or the like, which no operation undoes.
-fn is_encoded(headers: &HeaderMap) -> bool {
-    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-}
-
-/// Reads a whole body of at most [`BODY_BYTES_MAX`].
-async fn read(body: Body) -> Result<Bytes, Problem> {
-    // Who announces too much is told so before anything is read.
+/// Reads a whole body of at most [`BODY_BYTES_MAX`] within [`BODY_TIME_MAX`]: else 413 or 408.
+pub async fn read(body: Body) -> Result<Bytes, Problem> {
+    // A length that is announced and too large is refused before anything is read.
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Problem::body_too_large(BODY_BYTES_MAX));
     }
-    let collected = Limited::new(body, BODY_BYTES_MAX).collect().await;
-    collected.map(Collected::to_bytes).map_err(|error| {
+    let reading = Limited::new(body, BODY_BYTES_MAX).collect();
+    let read = timeout(BODY_TIME_MAX, reading)
+        .await
+        .map_err(|_| Problem::body_too_slow())?;
+    read.map(Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() {
             Problem::body_too_large(BODY_BYTES_MAX)
         } else {
             Problem::malformed("the body ended before it was complete")
         }
     })
+}
+
+/// Whether the body is compressed or the like, which no operation undoes.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// Parses a JSON object: 400 for what is no JSON, and then 422 for JSON of another shape.

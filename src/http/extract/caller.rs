@@ -2,8 +2,7 @@
 //! user as whom an application acts.
 
 use axum::{
-    RequestPartsExt,
-    extract::{FromRequestParts, Query},
+    extract::Query,
     http::{HeaderMap, header, request::Parts},
 };
 use serde::Deserialize;
@@ -12,139 +11,173 @@ use super::media;
 use crate::{
     auth::{self, Identity, Validity},
     domain::{ApplicationId, Invalid, UserId},
-    http::{Service, answer::problem::Problem, server::Link},
+    http::{
+        Service,
+        answer::problem::{FieldError, Problem},
+        server::Link,
+    },
 };
 
 const AS_USER: &str = "as-user";
 
+/// Who may make a request, and how the caller is authenticated: else 401, 403, or what keeps the
+/// service from finding out.
+pub trait Authenticate {
+    type Caller: Send;
+
+    /// What is wrong with `As-User` and can wait until later in the order of checks is added to
+    /// `errors`.
+    fn authenticate(
+        head: &mut Parts,
+        service: &Service,
+        errors: &mut Vec<FieldError>,
+    ) -> impl Future<Output = Result<Self::Caller, Problem>> + Send;
+}
+
 /// A user, or an application, which acts as one of its users or for itself.
 pub struct Caller {
     pub application: ApplicationId,
-    user: Result<Option<UserId>, Invalid>,
+    /// The user who calls, or as whom the application does; `None` for the application itself.
+    pub user: Option<UserId>,
     pub validity: Validity,
 }
 
+/// As [`Caller`], for what can also be opened with a ticket. A bearer token counts where both are
+/// there.
+pub struct BearerOrTicket;
+
+/// An application that calls for itself.
+pub struct OwnApplication;
+
+/// Whoever has the administrator's token.
+pub struct Administrator;
+
 impl Caller {
-    /// The user who calls, or as whom the application does; `None` for the application itself.
-    pub fn actor(&self) -> Result<Option<UserId>, Problem> {
-        self.user
-            .clone()
-            .map_err(|invalid| Problem::invalid_field("As-User", invalid.to_string()))
+    /// The user, for what an application cannot do for itself: else 422.
+    pub fn require_user(&self) -> Result<UserId, Problem> {
+        let missing = || Problem::invalid_field("As-User", "is required for this");
+        self.user.clone().ok_or_else(missing)
     }
 
-    /// As [`Caller::actor`], for what needs a user.
-    pub fn user(&self) -> Result<UserId, Problem> {
-        self.actor()?
-            .ok_or_else(|| Problem::invalid_field("As-User", "is required for this"))
-    }
-
-    fn new(identity: Identity, headers: &HeaderMap) -> Result<Self, Problem> {
+    fn new(
+        identity: Identity,
+        headers: &HeaderMap,
+        errors: &mut Vec<FieldError>,
+    ) -> Result<Self, Problem> {
         let as_user = as_user(headers);
-        match identity {
-            Identity::Administrator => Err(Problem::forbidden(
-                "the administrator manages applications only",
-            )),
-            Identity::Application(application, validity) => Ok(Self {
-                application,
-                user: as_user,
-                validity,
-            }),
-            Identity::User(application, user, validity) => match as_user {
-                Ok(None) => Ok(Self {
-                    application,
-                    user: Ok(Some(user)),
-                    validity,
-                }),
-                Ok(Some(other)) if other == user => Ok(Self {
-                    application,
-                    user: Ok(Some(user)),
-                    validity,
-                }),
-                _ => Err(Problem::forbidden(
-                    "a user acts for nobody else: As-User is for applications",
-                )),
-            },
-        }
+        let (application, user, validity) = match identity {
+            Identity::Administrator => {
+                return Err(Problem::forbidden(
+                    "the administrator manages applications only",
+                ));
+            }
+            Identity::Application(application, validity) => {
+                let user = as_user.unwrap_or_else(|invalid| {
+                    errors.push(FieldError::new("As-User", invalid.to_string()));
+                    None
+                });
+                (application, user, validity)
+            }
+            Identity::User(application, user, validity) => {
+                let is_own = as_user.is_ok_and(|named| named.is_none_or(|named| named == user));
+                if !is_own {
+                    return Err(Problem::forbidden(
+                        "a user acts for nobody else: As-User is for applications",
+                    ));
+                }
+                (application, Some(user), validity)
+            }
+        };
+        Ok(Self {
+            application,
+            user,
+            validity,
+        })
     }
 }
 
-impl FromRequestParts<Service> for Caller {
-    type Rejection = Problem;
+impl Authenticate for Caller {
+    type Caller = Self;
 
     /// Takes a place among the user's requests, which the connection keeps.
-    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
-        let caller = Self::new(identify(parts, service).await?, &parts.headers)?;
+    async fn authenticate(
+        head: &mut Parts,
+        service: &Service,
+        errors: &mut Vec<FieldError>,
+    ) -> Result<Self, Problem> {
+        let caller = Self::new(identify(head, service).await?, &head.headers, errors)?;
         // An application that calls for itself is trusted with what it needs.
-        if let (Ok(Some(user)), Some(link)) = (&caller.user, parts.extensions.get::<Link>()) {
+        if let (Some(user), Some(link)) = (&caller.user, head.extensions.get::<Link>()) {
             link.keep(service.budget.enter(caller.application, user)?);
         }
         Ok(caller)
     }
 }
 
-/// The caller of what can also be opened with a ticket. A bearer token counts where both are given.
-pub struct StreamCaller(pub Caller);
-
 #[derive(Deserialize)]
 struct TicketQuery {
     ticket: Option<String>,
 }
 
-impl FromRequestParts<Service> for StreamCaller {
-    type Rejection = Problem;
+impl Authenticate for BearerOrTicket {
+    type Caller = Caller;
 
-    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
-        let query = parts.extract::<Query<TicketQuery>>().await;
+    async fn authenticate(
+        head: &mut Parts,
+        service: &Service,
+        errors: &mut Vec<FieldError>,
+    ) -> Result<Caller, Problem> {
+        let query = Query::<TicketQuery>::try_from_uri(&head.uri);
         let ticket = query.ok().and_then(|Query(query)| query.ticket);
-        let Some(ticket) = ticket.filter(|_| !parts.headers.contains_key(header::AUTHORIZATION))
+        let Some(ticket) = ticket.filter(|_| !head.headers.contains_key(header::AUTHORIZATION))
         else {
-            return Caller::from_request_parts(parts, service).await.map(Self);
+            return Caller::authenticate(head, service, errors).await;
         };
-        if !media::prefers_stream(&parts.headers) {
+        if !media::prefers_stream(&head.headers) {
             return Err(auth::Error::TicketElsewhere.into());
         }
-        let caller = Caller::new(service.tickets.take(&ticket)?, &parts.headers)?;
+        let caller = Caller::new(service.tickets.take(&ticket)?, &head.headers, errors)?;
         service
             .authenticator
             .require_valid(&caller.validity)
             .await?;
-        Ok(Self(caller))
+        Ok(caller)
     }
 }
 
-/// An application that calls for itself.
-pub struct OwnApplication(pub ApplicationId);
+impl Authenticate for OwnApplication {
+    type Caller = ApplicationId;
 
-impl FromRequestParts<Service> for OwnApplication {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
-        match identify(parts, service).await? {
-            Identity::Application(application, _) => Ok(Self(application)),
+    async fn authenticate(
+        head: &mut Parts,
+        service: &Service,
+        _: &mut Vec<FieldError>,
+    ) -> Result<ApplicationId, Problem> {
+        match identify(head, service).await? {
+            Identity::Application(application, _) => Ok(application),
             _ => Err(Problem::forbidden("this is for the application itself")),
         }
     }
 }
 
-/// Whoever has the administrator's token.
-pub struct Administrator;
+impl Authenticate for Administrator {
+    type Caller = Self;
 
-impl FromRequestParts<Service> for Administrator {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Problem> {
-        match identify(parts, service).await? {
+    async fn authenticate(
+        head: &mut Parts,
+        service: &Service,
+        _: &mut Vec<FieldError>,
+    ) -> Result<Self, Problem> {
+        match identify(head, service).await? {
             Identity::Administrator => Ok(Self),
             _ => Err(Problem::forbidden("this is for the administrator")),
         }
     }
 }
 
-async fn identify(parts: &Parts, service: &Service) -> Result<Identity, Problem> {
-    Ok(service
-        .authenticator
-        .identify(bearer_token(&parts.headers)?)
-        .await?)
+async fn identify(head: &Parts, service: &Service) -> Result<Identity, Problem> {
+    let token = bearer_token(&head.headers)?;
+    Ok(service.authenticator.identify(token).await?)
 }
 
 fn bearer_token(headers: &HeaderMap) -> Result<&str, auth::Error> {

@@ -1,24 +1,14 @@
 //! Conditional requests (RFC 9110, section 13): timestamps as entity tags.
 
-use std::convert::Infallible;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use axum::{
-    extract::FromRequestParts,
-    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
-};
-
+use super::checks::FromHeaders;
 use crate::{domain::Timestamp, http::answer::problem::Problem, timeline::commands::Expected};
 
 /// The entity tag of a message as it is now.
 pub fn entity_tag(timestamp: Timestamp) -> HeaderValue {
     HeaderValue::try_from(format!("\"{timestamp}\"")).expect("digits in quotes are visible ASCII")
 }
-
-/// `If-Match` as it came: it is judged after the body, as the contract orders the checks.
-pub struct IfMatch(Result<Option<Tags>, Problem>);
-
-/// An `If-Match` that can be read, if there was one.
-pub struct Condition(Option<Tags>);
 
 /// `If-None-Match`; one that cannot be read matches nothing.
 pub struct IfNoneMatch(Option<Tags>);
@@ -31,25 +21,25 @@ enum Tags {
     Timestamps(Vec<Timestamp>),
 }
 
-impl IfMatch {
-    /// 400 where it is not well-formed.
-    pub fn readable(self) -> Result<Condition, Problem> {
-        self.0.map(Condition)
-    }
-}
-
-impl Condition {
-    /// The timestamps that the caller knows. A missing header or `*` is 428: whoever changes a
-    /// message says which state of it is meant.
-    pub fn required(self) -> Result<Expected, Problem> {
-        match self.0 {
-            Some(Tags::Timestamps(timestamps)) => Ok(Expected(timestamps)),
+impl FromHeaders for Expected {
+    /// The timestamps of `If-Match`: 400 where it is not well-formed. A missing header or `*` is 428:
+    /// whoever changes a message says which state of it is meant.
+    fn from_headers(headers: &HeaderMap) -> Result<Self, Problem> {
+        let tags = read(headers, header::IF_MATCH).map_err(|()| {
+            Problem::malformed("If-Match must be an entity tag like \"7\", or a list of them")
+        })?;
+        match tags {
+            Some(Tags::Timestamps(timestamps)) => Ok(Self(timestamps)),
             Some(Tags::Any) | None => Err(Problem::precondition_required()),
         }
     }
 }
 
 impl IfNoneMatch {
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self(read(headers, header::IF_NONE_MATCH).unwrap_or_default())
+    }
+
     /// Whether the caller already has the message as it is at `current`.
     pub fn matches(&self, current: Timestamp) -> bool {
         match &self.0 {
@@ -57,27 +47,6 @@ impl IfNoneMatch {
             Some(Tags::Timestamps(timestamps)) => timestamps.contains(&current),
             None => false,
         }
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let tags = read(&parts.headers, header::IF_MATCH);
-        Ok(Self(tags.map_err(|()| {
-            Problem::malformed("If-Match must be an entity tag like \"7\", or a list of them")
-        })))
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(
-            read(&parts.headers, header::IF_NONE_MATCH).unwrap_or_default(),
-        ))
     }
 }
 

@@ -1,54 +1,34 @@
 //! `Idempotency-Key`: repeating a request is safe.
 
-use std::convert::Infallible;
-
-use axum::{
-    extract::FromRequestParts,
-    http::{HeaderName, request::Parts},
-};
+use axum::http::{HeaderMap, HeaderName};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::SecretString;
 use serde::Serialize;
 use sha2::Sha256;
 
+use super::checks::FromHeaders;
 use crate::{
     auth::derived_key,
     domain::{Attributes, Digest, Idempotency, IdempotencyKey, Invalid, Title, UserId},
-    http::answer::problem::FieldError,
+    http::answer::problem::Problem,
     timeline::commands::Draft,
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The header as it came: it is judged together with the body.
-pub struct KeyHeader(Result<Option<IdempotencyKey>, Invalid>);
+/// The key of a request, if it has one.
+pub struct KeyHeader(pub Option<IdempotencyKey>);
 
-impl KeyHeader {
-    /// The key, or what is wrong with it, for the list of everything that is.
-    pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<IdempotencyKey> {
-        self.0.unwrap_or_else(|invalid| {
-            errors.push(FieldError {
-                field: "Idempotency-Key".to_owned(),
-                detail: invalid.to_string(),
-            });
-            None
-        })
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for KeyHeader {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let mut lines = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+impl FromHeaders for KeyHeader {
+    fn from_headers(headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
         let key = match (lines.next(), lines.next()) {
-            (None, _) => Ok(None),
-            (Some(line), None) => {
-                IdempotencyKey::parse(line.to_str().unwrap_or_default()).map(Some)
-            }
+            (None, _) => return Ok(Self(None)),
+            (Some(line), None) => IdempotencyKey::parse(line.to_str().unwrap_or_default()),
             (Some(_), Some(_)) => Err(Invalid("must be given once")),
         };
-        Ok(Self(key))
+        key.map(|key| Self(Some(key)))
+            .map_err(|invalid| Problem::invalid_field("Idempotency-Key", invalid.to_string()))
     }
 }
 

@@ -1,11 +1,8 @@
 //! Media types: what the service speaks, and what a caller accepts (RFC 9110, section 12.5.1).
 
-use std::{marker::PhantomData, str::FromStr};
+use std::str::FromStr;
 
-use axum::{
-    extract::FromRequestParts,
-    http::{HeaderMap, header, request::Parts},
-};
+use axum::http::{HeaderMap, header};
 use mediatype::{MediaType, Name};
 
 use crate::http::answer::problem::Problem;
@@ -127,38 +124,25 @@ impl Answers for PlainJson {
     const OFFERS: &'static [Offer] = &[Offer::plain_json()];
 }
 
-/// The media type of the answer, agreed before anything else is looked at.
-pub struct Accept<A> {
-    pub media_type: &'static str,
-    answers: PhantomData<A>,
-}
-
-impl<A: Answers, S: Sync> FromRequestParts<S> for Accept<A> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let media_type = negotiate(&parts.headers, A::OFFERS).ok_or_else(|| {
-            let names: Vec<_> = A::OFFERS
-                .iter()
-                .map(|offer| offer.accepted_as.to_string())
-                .collect();
-            Problem::not_acceptable(&names.join(", "))
-        })?;
-        Ok(Self {
-            media_type,
-            answers: PhantomData,
-        })
-    }
+/// The media type of the answer, out of those that the operation has: else 406.
+pub fn negotiate<A: Answers>(headers: &HeaderMap) -> Result<&'static str, Problem> {
+    best_offer(headers, A::OFFERS).ok_or_else(|| {
+        let names: Vec<_> = A::OFFERS
+            .iter()
+            .map(|offer| offer.accepted_as.to_string())
+            .collect();
+        Problem::not_acceptable(&names.join(", "))
+    })
 }
 
 /// Whether the caller prefers a stream to a page.
 pub fn prefers_stream(headers: &HeaderMap) -> bool {
-    negotiate(headers, Updates::OFFERS) == Some(EVENT_STREAM)
+    best_offer(headers, Updates::OFFERS) == Some(EVENT_STREAM)
 }
 
 /// The label of the best offer. Without an `Accept`, everything is accepted; one that cannot be
 /// read accepts nothing that is known.
-fn negotiate(headers: &HeaderMap, offers: &'static [Offer]) -> Option<&'static str> {
+fn best_offer(headers: &HeaderMap, offers: &'static [Offer]) -> Option<&'static str> {
     let mut lines = headers.get_all(header::ACCEPT).iter().peekable();
     if lines.peek().is_none_or(|line| line.as_bytes() == b"*/*") {
         return Some(offers[0].label);
@@ -223,7 +207,7 @@ mod tests {
 
     fn agreed(accept: &str) -> Option<&'static str> {
         let value = HeaderValue::from_str(accept).unwrap();
-        negotiate(
+        best_offer(
             &HeaderMap::from_iter([(header::ACCEPT, value)]),
             AnyMessage::OFFERS,
         )
@@ -232,7 +216,7 @@ mod tests {
     #[test]
     fn the_vendor_type_is_the_default() {
         assert_eq!(
-            negotiate(&HeaderMap::new(), AnyMessage::OFFERS),
+            best_offer(&HeaderMap::new(), AnyMessage::OFFERS),
             Some(PERSONAL_MESSAGE)
         );
         for accept in [

@@ -1,7 +1,8 @@
-//! What is read from a request. Everything is parsed here, once.
+//! What is read from a request. Everything is parsed here, once; [`checks`] has the order.
 
 pub mod body;
 pub mod caller;
+pub mod checks;
 pub mod conditional;
 pub mod idempotency;
 pub mod media;

@@ -1,18 +1,13 @@
 //! Parameters of the path and of the query.
 
-use std::{collections::HashMap, convert::Infallible, time::Duration};
+use std::time::Duration;
 
-use axum::{
-    RequestPartsExt,
-    extract::{FromRequestParts, Path, Query},
-    http::request::Parts,
-};
-use serde::{Deserialize, de::DeserializeOwned};
+use axum::http::HeaderMap;
+use serde::Deserialize;
 
+use super::checks::{FromHeaders, FromPath, FromQuery};
 use crate::{
-    domain::{
-        ApplicationId, ChatNumber, Cursor, Invalid, MessageId, MessageNumber, Timestamp, UserId,
-    },
+    domain::{ApplicationId, ChatNumber, Cursor, MessageId, MessageNumber, Timestamp, UserId},
     http::answer::problem::{FieldError, Problem},
     store::history::Span,
 };
@@ -29,134 +24,51 @@ pub const LIMIT_DEFAULT: i64 = 50;
 /// The longest wait that a caller may ask for, in seconds; the answer may come sooner.
 pub const WAIT_SECONDS_MAX: i64 = 60;
 
-/// The message that a path names. A path that can name none is as good as one that names none.
-pub struct MessagePath(Option<MessageId>);
+// A path that cannot name anything is 404, like one whose object does not exist.
 
-impl MessagePath {
-    /// To be asked after everything that needs no state.
-    pub fn known(self) -> Result<MessageId, Problem> {
-        self.0.ok_or_else(Problem::not_found)
+impl FromPath for MessageId {
+    fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
+        Self::parse(segment("id")).ok_or_else(Problem::not_found)
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for MessagePath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(
-            segment(parts, "id")
-                .await
-                .and_then(|id| MessageId::parse(&id)),
-        ))
+impl FromPath for ChatNumber {
+    fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
+        positive(segment("number")).map(Self)
     }
 }
 
-/// A positive number of digits alone.
-fn positive(value: &str) -> Option<i64> {
-    Timestamp::parse(value)
-        .map(|number| number.0)
-        .filter(|number| *number > 0)
-}
-
-/// The chat that a path names. A path that can name none is as good as one that names none.
-pub struct ChatPath(Option<ChatNumber>);
-
-impl ChatPath {
-    /// A chat that is named elsewhere than in a path.
-    pub fn of(number: i64) -> Self {
-        Self(Some(ChatNumber(number)))
-    }
-
-    /// To be asked after everything that needs no state.
-    pub fn known(&self) -> Result<ChatNumber, Problem> {
-        self.0.ok_or_else(Problem::not_found)
+impl FromPath for (ChatNumber, MessageNumber) {
+    fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
+        let number = positive(segment("n")).map(MessageNumber)?;
+        Ok((ChatNumber::from_path(segment)?, number))
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for ChatPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let number = segment(parts, "number").await;
-        Ok(Self(
-            number.and_then(|number| positive(&number)).map(ChatNumber),
-        ))
+impl FromPath for ApplicationId {
+    fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
+        positive(segment("id")).map(Self)
     }
 }
 
-/// The application that a path names. A path that can name none is as good as one that names none.
-pub struct ApplicationPath(Option<ApplicationId>);
-
-impl ApplicationPath {
-    /// To be asked after everything that needs no state.
-    pub fn known(&self) -> Result<ApplicationId, Problem> {
-        self.0.ok_or_else(Problem::not_found)
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for ApplicationPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let id = segment(parts, "id").await;
-        Ok(Self(id.and_then(|id| positive(&id)).map(ApplicationId)))
-    }
-}
-
-/// The message of a chat that a path names by its number.
-pub struct ChatMessagePath(Option<(ChatNumber, MessageNumber)>);
-
-impl ChatMessagePath {
-    /// To be asked after everything that needs no state.
-    pub fn known(&self) -> Result<(ChatNumber, MessageNumber), Problem> {
-        self.0.ok_or_else(Problem::not_found)
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for ChatMessagePath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let ChatPath(chat) = ChatPath::from_request_parts(parts, state).await?;
-        let message = segment(parts, "n")
-            .await
-            .and_then(|number| positive(&number));
-        Ok(Self(chat.zip(message.map(MessageNumber))))
-    }
-}
-
-/// The user whom a path names.
-pub struct UserPath(Result<UserId, Invalid>);
-
-impl UserPath {
-    pub fn checked(&self) -> Result<UserId, Problem> {
-        self.0
-            .clone()
+impl FromPath for UserId {
+    fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
+        Self::parse(segment("user"))
             .map_err(|invalid| Problem::invalid_field("user", invalid.to_string()))
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for UserPath {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let user = segment(parts, "user").await.unwrap_or_default();
-        Ok(Self(UserId::parse(&user)))
-    }
-}
-
-/// A segment of the path; `None` where the path is not UTF-8.
-async fn segment(parts: &mut Parts, name: &str) -> Option<String> {
-    let Path(mut segments) = parts
-        .extract::<Path<HashMap<String, String>>>()
-        .await
-        .ok()?;
-    segments.remove(name)
+/// A positive number of digits alone.
+fn positive(segment: &str) -> Result<i64, Problem> {
+    let number = Timestamp::parse(segment).map(|number| number.0);
+    number
+        .filter(|number| *number > 0)
+        .ok_or_else(Problem::not_found)
 }
 
 /// The query of a list as it came.
 #[derive(Deserialize)]
-struct ListQuery {
+pub struct ListQuery {
     before: Option<String>,
     after: Option<String>,
     limit: Option<String>,
@@ -185,17 +97,16 @@ pub struct ListParams<P> {
     pub limit: i64,
 }
 
-impl<P: Position, S: Sync> FromRequestParts<S> for ListParams<P> {
-    type Rejection = Problem;
+impl<P: Position> FromQuery for ListParams<P> {
+    type Params = ListQuery;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query: ListQuery = query(parts).await?;
-        let after = query
+    fn from_query(params: ListQuery) -> Result<Self, Problem> {
+        let after = params
             .after
             .map(|after| P::parse(after).ok_or_else(malformed_after));
         Ok(Self {
             after: after.transpose()?,
-            limit: list_limit(query.limit.as_deref())?,
+            limit: list_limit(params.limit.as_deref())?,
         })
     }
 }
@@ -206,15 +117,15 @@ pub struct HistoryParams {
     pub limit: i64,
 }
 
-impl<S: Sync> FromRequestParts<S> for HistoryParams {
-    type Rejection = Problem;
+impl FromQuery for HistoryParams {
+    type Params = ListQuery;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+    fn from_query(params: ListQuery) -> Result<Self, Problem> {
         let ListQuery {
             before,
             after,
             limit,
-        } = query(parts).await?;
+        } = params;
         let (before, after) = (number("before", before)?, number("after", after)?);
         let limit = list_limit(limit.as_deref())?;
         let span = match (before, after) {
@@ -251,14 +162,6 @@ pub fn list_limit(value: Option<&str>) -> Result<i64, Problem> {
         .ok_or_else(|| Problem::invalid_field("limit", "must be 1 to 100"))
 }
 
-/// The query of a request.
-pub async fn query<Q: DeserializeOwned + 'static>(parts: &mut Parts) -> Result<Q, Problem> {
-    let query = parts.extract::<Query<Q>>().await;
-    query
-        .map(|Query(query)| query)
-        .map_err(|rejection| Problem::malformed(rejection.body_text()))
-}
-
 /// Where and how a sync reads on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SyncParams {
@@ -269,42 +172,33 @@ pub struct SyncParams {
     pub wait: Duration,
 }
 
-/// The query as it came; parameters that are not known are ignored.
+/// The query of a sync as it came.
 #[derive(Deserialize)]
-struct SyncQuery {
+pub struct SyncQuery {
     after: Option<String>,
     limit: Option<String>,
     include: Option<String>,
     wait: Option<String>,
 }
 
-impl<S: Sync> FromRequestParts<S> for SyncParams {
-    type Rejection = Problem;
+impl FromQuery for SyncParams {
+    type Params = SyncQuery;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        query::<SyncQuery>(parts).await?.parse()
-    }
-}
-
-impl SyncQuery {
-    /// 400 for what cannot be read, then 422 for what can be but is not acceptable.
-    fn parse(self) -> Result<SyncParams, Problem> {
-        let cursor = match self.after.as_deref() {
+    /// 400 for what cannot be read, then 422 for what can be and is not acceptable.
+    fn from_query(params: SyncQuery) -> Result<Self, Problem> {
+        let cursor = match params.after.as_deref() {
             None => Cursor::After(Timestamp(0)),
             Some("latest") => Cursor::Latest,
             Some(after) => Cursor::After(Timestamp::parse(after).ok_or_else(|| {
                 Problem::malformed("after must be a timestamp (digits only, 64 bits) or latest")
             })?),
         };
-        let limit = whole_number("limit", self.limit.as_deref())?.unwrap_or(LIMIT_DEFAULT);
-        let wait = whole_number("wait", self.wait.as_deref())?.unwrap_or(0);
+        let limit = whole_number("limit", params.limit.as_deref())?.unwrap_or(LIMIT_DEFAULT);
+        let wait = whole_number("wait", params.wait.as_deref())?.unwrap_or(0);
         let mut errors = Vec::new();
         let mut require = |holds: bool, field: &str, detail: &str| {
             if !holds {
-                errors.push(FieldError {
-                    field: field.to_owned(),
-                    detail: detail.to_owned(),
-                });
+                errors.push(FieldError::new(field, detail));
             }
         };
         require(
@@ -317,9 +211,9 @@ impl SyncQuery {
             "wait",
             "must be 0 to 60",
         );
-        let with_messages = self.include.is_some();
-        let is_known = self.include.is_none_or(|include| include == "message");
-        require(is_known, "include", "must be message");
+        let with_messages = params.include.is_some();
+        let is_include = params.include.is_none_or(|include| include == "message");
+        require(is_include, "include", "must be message");
         if !errors.is_empty() {
             return Err(Problem::invalid(errors));
         }
@@ -343,56 +237,39 @@ fn malformed_number(name: &str) -> Problem {
     Problem::malformed(format!("{name} must be a whole number"))
 }
 
-/// Where a client that opens a broken stream again goes on; absent or empty for a new stream. It is
-/// read for every page and looked at for streams alone.
-pub struct LastEventId(Result<Option<Timestamp>, ()>);
+/// Where a client that opens a broken stream again goes on; `None` for a new stream, where the header
+/// is absent or empty.
+pub struct LastEventId(pub Option<Timestamp>);
 
-impl LastEventId {
-    pub fn checked(self) -> Result<Option<Timestamp>, Problem> {
-        self.0.map_err(|()| {
+impl FromHeaders for LastEventId {
+    fn from_headers(headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut lines = headers.get_all("last-event-id").iter();
+        let id = match (lines.next(), lines.next()) {
+            (None, _) => return Ok(Self(None)),
+            (Some(id), None) if id.is_empty() => return Ok(Self(None)),
+            (Some(id), None) => id.to_str().ok().and_then(Timestamp::parse),
+            (Some(_), Some(_)) => None,
+        };
+        id.map(|id| Self(Some(id))).ok_or_else(|| {
             Problem::malformed("Last-Event-ID must be the id of an event of a stream")
         })
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for LastEventId {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let mut lines = parts.headers.get_all("last-event-id").iter();
-        Ok(Self(match (lines.next(), lines.next()) {
-            (None, _) => Ok(None),
-            (Some(id), None) if id.is_empty() => Ok(None),
-            (Some(id), None) => id
-                .to_str()
-                .ok()
-                .and_then(Timestamp::parse)
-                .map(Some)
-                .ok_or(()),
-            (Some(_), Some(_)) => Err(()),
-        }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::http::{Request, StatusCode};
+    use axum::{extract::Query, http::StatusCode};
 
     use super::*;
 
-    async fn params(query: &str) -> Result<SyncParams, StatusCode> {
-        let request = Request::builder()
-            .uri(format!("/messages?{query}"))
-            .body(())
-            .unwrap();
-        let (mut parts, ()) = request.into_parts();
-        SyncParams::from_request_parts(&mut parts, &())
-            .await
-            .map_err(|problem| problem.status())
+    fn params(query: &str) -> Result<SyncParams, StatusCode> {
+        let uri = format!("/messages?{query}").parse().unwrap();
+        let Query(params) = Query::try_from_uri(&uri).map_err(|_| StatusCode::BAD_REQUEST)?;
+        SyncParams::from_query(params).map_err(|problem| problem.status())
     }
 
-    #[tokio::test]
-    async fn a_sync_begins_at_zero_with_pages_of_fifty() {
+    #[test]
+    fn a_sync_begins_at_zero_with_pages_of_fifty() {
         let cursor = Cursor::After(Timestamp(0));
         let expected = SyncParams {
             cursor,
@@ -400,7 +277,7 @@ mod tests {
             with_messages: false,
             wait: Duration::ZERO,
         };
-        assert_eq!(params("").await, Ok(expected));
+        assert_eq!(params(""), Ok(expected));
         let wait = Duration::from_secs(60);
         let expected = SyncParams {
             cursor: Cursor::Latest,
@@ -409,11 +286,11 @@ mod tests {
             wait,
         };
         let query = "after=latest&limit=1000&include=message&wait=60&other=1";
-        assert_eq!(params(query).await, Ok(expected));
+        assert_eq!(params(query), Ok(expected));
     }
 
-    #[tokio::test]
-    async fn what_cannot_be_read_is_malformed() {
+    #[test]
+    fn what_cannot_be_read_is_malformed() {
         for query in [
             "after=-1",
             "after=1.5",
@@ -428,12 +305,12 @@ mod tests {
             "wait=%2B5",
             "after=1&after=2",
         ] {
-            assert_eq!(params(query).await, Err(StatusCode::BAD_REQUEST), "{query}");
+            assert_eq!(params(query), Err(StatusCode::BAD_REQUEST), "{query}");
         }
     }
 
-    #[tokio::test]
-    async fn what_can_be_read_may_still_be_unacceptable() {
+    #[test]
+    fn what_can_be_read_may_still_be_unacceptable() {
         for query in [
             "limit=0",
             "limit=1001",
@@ -444,7 +321,7 @@ mod tests {
             "wait=-1",
         ] {
             assert_eq!(
-                params(query).await,
+                params(query),
                 Err(StatusCode::UNPROCESSABLE_ENTITY),
                 "{query}"
             );

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
-    body::{FromJson, parse},
+    body::{RequestBody, parse},
     caller::Caller,
     media,
 };
@@ -46,22 +46,21 @@ pub struct NewPersonalMessage {
     reply_to: Option<i64>,
 }
 
-impl FromJson for NewPersonalMessage {
+impl RequestBody for NewPersonalMessage {
+    type Valid = (UserId, NewContent);
+
     const MEDIA_TYPES: &'static [&'static str] = &[media::NEW_PERSONAL_MESSAGE, media::JSON];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
         parse(json)
     }
-}
 
-impl NewPersonalMessage {
-    /// Checks every field and adds what is wrong to `errors`.
-    pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<(UserId, NewContent)> {
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<(UserId, NewContent)> {
         let to = self
             .to
             .ok_or(Invalid("is required"))
             .and_then(|to| UserId::parse(&to));
-        let to = keep(errors, "to", to);
+        let to = collect(errors, "to", to);
         let Self {
             text,
             files,
@@ -75,7 +74,7 @@ impl NewPersonalMessage {
             attributes,
             reply_to,
         };
-        to.zip(message.checked(errors))
+        to.zip(message.validate(errors))
     }
 }
 
@@ -99,34 +98,33 @@ pub struct NewChatMessage {
     reply_to: Option<i64>,
 }
 
-impl FromJson for NewChatMessage {
+impl RequestBody for NewChatMessage {
+    type Valid = NewContent;
+
     const MEDIA_TYPES: &'static [&'static str] = &[media::NEW_CHAT_MESSAGE, media::JSON];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
         parse(json)
     }
-}
 
-impl NewChatMessage {
-    /// Checks every field and adds what is wrong to `errors`.
-    pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<NewContent> {
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<NewContent> {
         let is_empty = self.text.is_none()
             && self.files.as_ref().is_none_or(Vec::is_empty)
             && self.attributes.is_none();
         if is_empty {
             let nothing = Invalid("or files or attributes must be given");
-            keep::<()>(errors, "text", Err(nothing));
+            collect::<()>(errors, "text", Err(nothing));
         }
         let text = self
             .text
-            .and_then(|text| keep(errors, "text", Text::parse(&text)));
-        let files = keep(errors, "files", parse_files(self.files.unwrap_or_default()));
+            .and_then(|text| collect(errors, "text", Text::parse(&text)));
+        let files = collect(errors, "files", parse_files(self.files.unwrap_or_default()));
         let attributes = self
             .attributes
-            .and_then(|raw| keep(errors, "attributes", Attributes::parse(raw)));
+            .and_then(|raw| collect(errors, "attributes", Attributes::parse(raw)));
         let reply_to = self
             .reply_to
-            .and_then(|id| keep(errors, "replyTo", parse_message_id(id)));
+            .and_then(|id| collect(errors, "replyTo", parse_message_id(id)));
         Some(NewContent {
             text,
             files: files?,
@@ -170,23 +168,22 @@ pub struct NewChat {
     members: Option<Vec<String>>,
 }
 
-impl FromJson for NewChat {
+impl RequestBody for NewChat {
+    type Valid = (Title, Vec<UserId>);
+
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
         parse(json)
     }
-}
 
-impl NewChat {
-    /// Checks every field and adds what is wrong to `errors`.
-    pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<(Title, Vec<UserId>)> {
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<(Title, Vec<UserId>)> {
         let name = self
             .name
             .ok_or(Invalid("is required"))
             .and_then(|name| Title::parse(&name));
-        let name = keep(errors, "name", name);
-        let members = keep(
+        let name = collect(errors, "name", name);
+        let members = collect(
             errors,
             "members",
             parse_members(&self.members.unwrap_or_default()),
@@ -208,30 +205,32 @@ pub struct Name {
 /// The name of an application to be created.
 pub struct NewName(pub Name);
 
-impl FromJson for NewName {
+impl RequestBody for NewName {
+    type Valid = Title;
+
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
         parse(json).map(Self)
     }
+
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<Title> {
+        self.0.validate(errors)
+    }
 }
 
-impl FromJson for Name {
+impl RequestBody for Name {
+    type Valid = Title;
+
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON, media::MERGE_PATCH];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
         parse(json)
     }
-}
 
-impl Name {
-    pub fn checked(self) -> Result<Title, Problem> {
-        let mut errors = Vec::new();
-        let name = self
-            .name
-            .ok_or(Invalid("is required"))
-            .and_then(|name| Title::parse(&name));
-        keep(&mut errors, "name", name).ok_or_else(|| Problem::invalid(errors))
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<Title> {
+        let name = self.name.ok_or(Invalid("is required"));
+        collect(errors, "name", name.and_then(|name| Title::parse(&name)))
     }
 }
 
@@ -262,13 +261,14 @@ fn parse_message_id(id: i64) -> Result<MessageId, Invalid> {
 }
 
 /// The value, or a note of what is wrong with it.
-pub fn keep<T>(errors: &mut Vec<FieldError>, field: &str, parsed: Result<T, Invalid>) -> Option<T> {
+pub fn collect<T>(
+    errors: &mut Vec<FieldError>,
+    field: &str,
+    parsed: Result<T, Invalid>,
+) -> Option<T> {
     parsed
         .map_err(|invalid| {
-            errors.push(FieldError {
-                field: field.to_owned(),
-                detail: invalid.to_string(),
-            });
+            errors.push(FieldError::new(field, invalid.to_string()));
         })
         .ok()
 }
@@ -318,7 +318,9 @@ pub enum Edit {
     Read(bool),
 }
 
-impl FromJson for Edit {
+impl RequestBody for Edit {
+    type Valid = Self;
+
     const MEDIA_TYPES: &'static [&'static str] = &[
         media::EDITED_TEXT,
         media::READ_MARK,
@@ -339,6 +341,10 @@ impl FromJson for Edit {
                 Self::from_patch(patch)
             }
         }
+    }
+
+    fn validate(self, _: &mut Vec<FieldError>) -> Option<Self> {
+        Some(self)
     }
 }
 
@@ -394,7 +400,7 @@ mod tests {
         let mut errors = Vec::new();
         let body = NewPersonalMessage::from_json(media::JSON, json.as_bytes())
             .map_err(|problem| (problem.status(), problem.fields()))?;
-        let draft = body.checked(&mut errors);
+        let draft = body.validate(&mut errors);
         if errors.is_empty() {
             return Ok(draft.expect("a draft without errors is complete").1);
         }

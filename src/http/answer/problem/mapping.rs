@@ -130,17 +130,14 @@ impl From<live::Full> for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
-        match error {
+        let problem = match error {
             store::Error::OutcomeUnknown(_) => {
-                tracing::warn!(%error, "a change was not answered");
                 outcome_unknown("the change may or may not have been made")
             }
             _ if error.is_unavailable() => database_unavailable(),
-            _ => {
-                tracing::error!(%error, "a query failed");
-                Self::internal()
-            }
-        }
+            _ => Self::internal(),
+        };
+        problem.caused_by(error)
     }
 }
 

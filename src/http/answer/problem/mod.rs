@@ -3,7 +3,7 @@
 pub mod kinds;
 mod mapping;
 
-use std::{any::Any, fmt};
+use std::{any::Any, fmt, sync::Arc};
 
 use axum::{
     body::Body,
@@ -13,7 +13,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::Timestamp;
+use crate::{domain::Timestamp, store};
 pub use kinds::Kind;
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -32,6 +32,8 @@ pub struct Problem {
     errors: Vec<FieldError>,
     member: Option<Member>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// What has failed inside of the service, for its log alone.
+    cause: Option<Arc<store::Error>>,
 }
 
 /// A member that only one kind of problem has.
@@ -49,6 +51,15 @@ pub struct FieldError {
     pub field: String,
     #[schema(example = "must be at most 20,000 characters")]
     pub detail: String,
+}
+
+impl FieldError {
+    pub fn new(field: &str, detail: impl Into<String>) -> Self {
+        Self {
+            field: field.to_owned(),
+            detail: detail.into(),
+        }
+    }
 }
 
 /// A problem document (RFC 9457).
@@ -90,6 +101,7 @@ impl Problem {
             errors: Vec::new(),
             member: None,
             headers: Vec::new(),
+            cause: None,
         }
     }
 
@@ -168,10 +180,7 @@ impl Problem {
     }
 
     pub fn invalid_field(field: &str, detail: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldError {
-            field: field.to_owned(),
-            detail: detail.into(),
-        }])
+        Self::invalid(vec![FieldError::new(field, detail)])
     }
 
     pub fn target_too_long() -> Self {
@@ -209,6 +218,13 @@ impl Problem {
         Self::new(&kinds::INTERNAL, detail)
     }
 
+    fn caused_by(self, cause: impl Into<Arc<store::Error>>) -> Self {
+        Self {
+            cause: Some(cause.into()),
+            ..self
+        }
+    }
+
     fn with_current(self, current: Timestamp) -> Self {
         Self {
             member: Some(Member::Current(current)),
@@ -235,6 +251,11 @@ impl Problem {
 
     pub fn status(&self) -> StatusCode {
         self.kind.status
+    }
+
+    /// Every field that is not acceptable.
+    pub fn into_errors(self) -> Vec<FieldError> {
+        self.errors
     }
 
     /// The fields that are not acceptable.
@@ -277,9 +298,14 @@ impl Problem {
     }
 }
 
+/// As the log has it, with the cause.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind.name, self.detail)
+        write!(f, "{}: {}", self.kind.name, self.detail)?;
+        match &self.cause {
+            Some(cause) => write!(f, ", because of: {cause}"),
+            None => Ok(()),
+        }
     }
 }
 
