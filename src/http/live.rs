@@ -1,7 +1,7 @@
-//! The live forms of a sync: an answer that is held until there is something, and a stream.
+//! The live forms of a sync: an answer that is held until there is a change, and a stream.
 //!
-//! Both end when the caller's token does and when the service shuts down. Neither keeps anything for
-//! a caller that is slow: a stream reads a page, and reads on when the connection has taken it.
+//! Both end with the caller's token and when the service shuts down. Neither buffers for a slow
+//! caller: a stream reads a page, and reads the next one when the connection has taken it.
 
 use std::{convert::Infallible, ops::Range, time::Duration};
 
@@ -33,28 +33,28 @@ use crate::{
     sync::Changes,
 };
 
-/// The longest that an answer is held, whatever its caller asks for. Proxies give up an answer that
-/// says nothing for 60 s, as nginx does by default, and then answer 504.
+/// The longest that an answer is held, whatever `wait` says. Proxies give up on an answer that is
+/// silent for 60 s, as nginx does by default, and then answer 504.
 pub const HELD_TIME_MAX: Duration = Duration::from_secs(50);
 
-/// A stream on which nothing else was sent for this long sends a comment, which keeps proxies from
-/// closing it and finds out who has gone.
+/// How long a stream may be silent before it sends a comment, which keeps proxies from closing it and
+/// detects clients that have gone.
 const COMMENT_PERIOD: Duration = Duration::from_secs(15);
 
-/// What a stream reads, and keeps until the connection has taken it.
+/// What a stream reads at a time, and keeps until the connection has taken it.
 const STREAM_PAGE: PageSize = PageSize {
     entries: 250,
     bytes: 64 * 1024,
 };
 
-/// The pause before a client opens a broken stream again, in milliseconds. It is spread, so that the
-/// clients of a replica that was stopped do not come back all at once.
+/// The pause before a client reconnects, in milliseconds. It is random, so that the clients of a
+/// stopped replica do not reconnect all at once.
 const RETRY_MILLISECONDS: Range<u64> = 1000..4000;
 
-/// The pause before a stream reads again after a failure, in milliseconds; spread as well.
+/// The pause before a stream reads again after a failure, in milliseconds; random as well.
 const REREAD_MILLISECONDS: Range<u64> = 500..1500;
 
-/// Answers once there is something after the cursor, or with an empty page when `wait` is over, or the
+/// Answers once there is a change after the cursor, or with an empty page after `wait`, or after the
 /// longest that the service holds an answer ([`HELD_TIME_MAX`]).
 pub async fn hold(
     service: &Service,
@@ -83,12 +83,12 @@ pub async fn hold(
     }
     match last {
         Some(changes) => Ok(changes),
-        // Not even the first read has come to an end.
+        // Not even the first read has ended.
         None => Ok(follower.read().await?),
     }
 }
 
-/// Answers with a stream of everything after the cursor, and of each change as it is committed.
+/// Answers with a stream of every change after the cursor, and of each new one once it is committed.
 pub fn open(
     service: &Service,
     validity: Validity,
@@ -104,17 +104,17 @@ pub fn open(
     let follower = service
         .live
         .follow(service.sync(), Kind::Stream, request, with_messages)?;
-    let teller = Teller {
+    let events = EventStream {
         follower,
         request_id,
-        state: State::Opening,
+        state: StreamState::Opening,
     };
-    let blocks = stream::unfold(teller, async |mut teller| {
-        Some((teller.next().await?, teller))
+    let blocks = stream::unfold(events, async |mut events| {
+        Some((events.next().await?, events))
     });
     let service = service.clone();
     let end = async move { service.until_end(&validity).await }.shared();
-    link.must_end(end.clone());
+    link.close_after(end.clone());
     let blocks = stream::iter([COMMENT]).chain(blocks).take_until(end);
     let mut pauses = interval(COMMENT_PERIOD);
     pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -129,7 +129,7 @@ pub fn open(
             header::CACHE_CONTROL,
             HeaderValue::from_static(LIVE_CACHE_CONTROL),
         ),
-        // It is the last answer of its connection, which ends with it.
+        // A stream is the last answer of its connection.
         (header::CONNECTION, HeaderValue::from_static("close")),
         (
             HeaderName::from_static("x-accel-buffering"),
@@ -141,32 +141,32 @@ pub fn open(
     Ok(response)
 }
 
-/// Tells one client what its follower reads.
-struct Teller {
+/// Turns what a follower reads into events for one client.
+struct EventStream {
     follower: Follower,
     request_id: RequestId,
-    state: State,
+    state: StreamState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Nothing was read yet.
+enum StreamState {
+    /// Nothing was sent yet.
     Opening,
-    /// There is more to read.
+    /// There is more to send.
     Behind,
-    /// The client was told that it has caught up.
+    /// The client knows that it has caught up.
     Current,
     Ended,
 }
 
-impl Teller {
+impl EventStream {
     /// The next blocks; `None` at the end. A read that fails because the service is busy or the
-    /// database away is repeated: the client has only to wait.
+    /// database is away is repeated.
     async fn next(&mut self) -> Option<Bytes> {
-        while self.state != State::Ended {
+        while self.state != StreamState::Ended {
             match self.follower.read().await {
                 Ok(changes) => {
-                    if let Some(blocks) = self.tell(&changes).finish() {
+                    if let Some(blocks) = self.events(&changes).finish() {
                         return Some(blocks);
                     }
                 }
@@ -174,7 +174,7 @@ impl Teller {
                     sleep(Duration::from_millis(fastrand::u64(REREAD_MILLISECONDS))).await;
                 }
                 Err(error) => {
-                    self.state = State::Ended;
+                    self.state = StreamState::Ended;
                     return self.last_block(error.into()).finish();
                 }
             }
@@ -182,12 +182,12 @@ impl Teller {
         None
     }
 
-    fn tell(&mut self, changes: &Changes) -> Blocks {
+    fn events(&mut self, changes: &Changes) -> Blocks {
         let mut blocks = Blocks::default();
-        if self.state == State::Opening {
+        if self.state == StreamState::Opening {
             blocks.id(changes.after);
             blocks.retry(fastrand::u64(RETRY_MILLISECONDS));
-            self.state = State::Behind;
+            self.state = StreamState::Behind;
         }
         for entry in &changes.entries {
             blocks.event(
@@ -197,16 +197,16 @@ impl Teller {
             );
         }
         if !changes.has_caught_up() {
-            self.state = State::Behind;
-        } else if self.state == State::Behind {
+            self.state = StreamState::Behind;
+        } else if self.state == StreamState::Behind {
             blocks.event("current", None::<u8>, &CaughtUp::from(changes));
-            self.state = State::Current;
+            self.state = StreamState::Current;
         }
         blocks
     }
 
-    /// What stands for a 410 in a stream. Its id lets a client that does nothing about it begin
-    /// anew. After any other problem the stream just ends.
+    /// The `reset` event in place of a 410. Its id 0 makes a client that ignores it start again. After
+    /// any other problem the stream just ends.
     fn last_block(&self, problem: Problem) -> Blocks {
         let mut blocks = Blocks::default();
         if problem.is_cursor_ahead() {

@@ -1,11 +1,14 @@
 //! Server-Sent Events as bytes (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+//!
+//! axum's `Sse` sends each event as a chunk of its own. A stream that catches up sends hundreds of
+//! events a page, and writes them here into one buffer, which is one chunk.
 
 use std::fmt::Display;
 
 use axum::body::Bytes;
 use serde::Serialize;
 
-/// A comment: keeps a connection open and means nothing.
+/// An empty comment, which keeps a connection open.
 pub const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
 /// Blocks of fields, in the order in which they were added.
@@ -13,20 +16,19 @@ pub const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 pub struct Blocks(Vec<u8>);
 
 impl Blocks {
-    /// An id alone: no event, but where the client goes on after a break.
+    /// An id alone: no event, but the client resumes from it.
     pub fn id(&mut self, id: impl Display) {
         self.field("id", id);
         self.end();
     }
 
-    /// How long the client waits before it opens a broken stream again.
+    /// How long the client waits before it reconnects.
     pub fn retry(&mut self, milliseconds: u64) {
         self.field("retry", milliseconds);
         self.end();
     }
 
-    /// An event; without an `id` the one before it stays. (A browser tells its page of no event
-    /// that has no data.)
+    /// An event; without an `id` the one before it stays. (A browser dispatches no event without data.)
     pub fn event(&mut self, name: &str, id: Option<impl Display>, data: &impl Serialize) {
         self.field("event", name);
         if let Some(id) = id {
@@ -36,8 +38,8 @@ impl Blocks {
         let start = self.0.len();
         serde_json::to_writer(&mut self.0, data)
             .expect("strings and numbers can be written as JSON");
-        // Where JSON has a line break, it stands between two tokens, as good as a blank: attributes
-        // are given back as they came. Here it would end the field.
+        // Attributes are sent as they were received, and may have line breaks between their tokens. A
+        // line break would end the field, and a blank means the same in JSON.
         for byte in &mut self.0[start..] {
             if matches!(byte, b'\n' | b'\r') {
                 *byte = b' ';

@@ -1,4 +1,4 @@
-//! The acceptor: takes connections, within a limit, and hands each to the worker that has the fewest.
+//! Accepts connections, within a limit, and hands each to the worker that has the fewest.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -9,103 +9,103 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Open connections; more wait in the listener's backlog. An idle one costs some ten kilobytes, one
-/// in the middle of a request up to its body (512 KiB) or its answer (1 MiB and a little).
+/// Open connections; more wait in the listener's backlog. An idle one costs some ten kilobytes; a
+/// request adds up to its body (512 KiB) and its answer (a little over 1 MiB).
 const CONNECTIONS_MAX: usize = 10_000;
 
-/// The pause after a connection that could not be accepted, which mostly means that the process
-/// has no more file descriptors: it needs a moment in which others are closed.
+/// The pause after a connection could not be accepted. Mostly the process has no file descriptor
+/// left, and other connections have to be closed first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections for its workers.
 pub struct Acceptor {
-    workers: Vec<Line>,
-    places: Arc<Semaphore>,
+    workers: Vec<WorkerQueue>,
+    permits: Arc<Semaphore>,
 }
 
-/// What a worker is handed. Nothing waits in it beyond the limit of all connections.
-pub type Intake = mpsc::UnboundedReceiver<Accepted>;
+/// The connections that a worker is handed. The limit of all connections bounds it.
+pub type Connections = mpsc::UnboundedReceiver<AcceptedConnection>;
 
-/// A connection that belongs to no runtime yet.
-pub struct Accepted {
+/// A connection that is registered with no runtime yet.
+pub struct AcceptedConnection {
     stream: std::net::TcpStream,
-    place: Place,
+    permit: ConnectionPermit,
 }
 
-/// A place among the open connections; it ends when it is dropped.
-pub struct Place {
+/// The right of a connection to be open. Dropping it lets another one in.
+pub struct ConnectionPermit {
     _of_all: OwnedSemaphorePermit,
     _of_worker: Arc<()>,
 }
 
-struct Line {
-    sender: mpsc::UnboundedSender<Accepted>,
-    /// Every connection of the worker holds one.
+/// Where a worker is handed its connections.
+struct WorkerQueue {
+    sender: mpsc::UnboundedSender<AcceptedConnection>,
+    /// Counts the worker's connections: each holds a reference.
     open: Arc<()>,
 }
 
 impl Acceptor {
-    /// An acceptor, and what each of its workers is handed.
-    pub fn new(workers: usize) -> (Self, Vec<Intake>) {
-        let line = |_| {
-            let (sender, intake) = mpsc::unbounded_channel();
+    /// An acceptor, and the connections for each of its workers.
+    pub fn new(workers: usize) -> (Self, Vec<Connections>) {
+        let queue = |_| {
+            let (sender, connections) = mpsc::unbounded_channel();
             (
-                Line {
+                WorkerQueue {
                     sender,
                     open: Arc::default(),
                 },
-                intake,
+                connections,
             )
         };
-        let (workers, intakes) = (0..workers).map(line).unzip();
+        let (workers, connections) = (0..workers).map(queue).unzip();
         (
             Self {
                 workers,
-                places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+                permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             },
-            intakes,
+            connections,
         )
     }
 
-    /// Accepts until `stop`. With the acceptor the listener is closed, and the workers are told that
-    /// nothing more will come.
+    /// Accepts until `stop`. Then the listener is closed, and so is each worker's queue.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) {
         stop.run_until_cancelled(self.accept(listener)).await;
     }
 
     async fn accept(&self, listener: TcpListener) {
-        while let Ok(place) = Arc::clone(&self.places).acquire_owned().await {
+        while let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await {
             let accepted = listener.accept().await;
-            if let Err(error) = accepted.and_then(|(stream, _)| self.hand_over(stream, place)) {
+            if let Err(error) = accepted.and_then(|(stream, _)| self.hand_over(stream, permit)) {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 
-    fn hand_over(&self, stream: TcpStream, place: OwnedSemaphorePermit) -> io::Result<()> {
+    fn hand_over(&self, stream: TcpStream, permit: OwnedSemaphorePermit) -> io::Result<()> {
         let idlest = self
             .workers
             .iter()
             .min_by_key(|worker| Arc::strong_count(&worker.open));
         let worker = idlest.expect("there is a worker");
-        let place = Place {
-            _of_all: place,
+        let permit = ConnectionPermit {
+            _of_all: permit,
             _of_worker: Arc::clone(&worker.open),
         };
-        // A worker that has ended takes the process with it.
-        let _ = worker.sender.send(Accepted {
+        // The process stops when a worker ends, so nobody misses the connection.
+        let _ = worker.sender.send(AcceptedConnection {
             stream: stream.into_std()?,
-            place,
+            permit,
         });
         Ok(())
     }
 }
 
-impl Accepted {
-    /// Makes the connection one of the runtime that this is called on.
-    pub fn take(self) -> io::Result<(TcpStream, Place)> {
-        Ok((TcpStream::from_std(self.stream)?, self.place))
+impl AcceptedConnection {
+    /// Registers the connection with the runtime that this is called on.
+    pub fn take(self) -> io::Result<(TcpStream, ConnectionPermit)> {
+        Ok((TcpStream::from_std(self.stream)?, self.permit))
     }
 }
 
@@ -116,13 +116,13 @@ mod tests {
 
     use super::*;
 
-    /// An acceptor at work, with what its two workers are handed.
-    async fn accepting(stop: &CancellationToken) -> (SocketAddr, Intake, Intake) {
+    /// A running acceptor, with the connections of its two workers.
+    async fn accepting(stop: &CancellationToken) -> (SocketAddr, Connections, Connections) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (acceptor, intakes) = Acceptor::new(2);
+        let (acceptor, connections) = Acceptor::new(2);
         tokio::spawn(acceptor.run(listener, stop.clone()));
-        let [one, other] = <[Intake; 2]>::try_from(intakes).ok().unwrap();
+        let [one, other] = <[Connections; 2]>::try_from(connections).ok().unwrap();
         (address, one, other)
     }
 
@@ -136,11 +136,14 @@ mod tests {
         drop(ends);
         let _third = connect().await;
         let (_stream, _place) = other.recv().await.unwrap().take().unwrap();
-        assert!(one.try_recv().is_err(), "the first one has one still");
+        assert!(
+            one.try_recv().is_err(),
+            "the first worker still has a connection"
+        );
     }
 
     #[tokio::test]
-    async fn at_the_end_workers_are_told_and_the_listener_is_closed() {
+    async fn at_the_end_the_queues_and_the_listener_are_closed() {
         let stop = CancellationToken::new();
         let (address, mut one, mut other) = accepting(&stop).await;
         let _client = TcpStream::connect(address).await.unwrap();
@@ -148,7 +151,10 @@ mod tests {
         stop.cancel();
         assert!(other.recv().await.is_none());
         assert!(one.recv().await.is_none());
-        assert!(handed_over.is_some(), "what was accepted goes on");
+        assert!(
+            handed_over.is_some(),
+            "an accepted connection is still served"
+        );
         assert!(TcpStream::connect(address).await.is_err());
     }
 }

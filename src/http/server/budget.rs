@@ -1,12 +1,13 @@
-//! What callers may hold at a time: requests of one user, and the bytes of answers that nobody has
-//! taken yet.
+//! What callers may hold at a time: requests of one user, and the bytes of answers that were not read
+//! yet.
 //!
-//! A connection costs little, an answer up to a megabyte for as long as its reader takes. So answers
-//! have a budget, and a user has a number of requests, of which an answer that is still being taken is
-//! one. The budget cannot be used up by one user alone, nor memory by all of them.
+//! A connection costs little. An answer costs up to a megabyte until its caller has read it. So
+//! all answers share a budget of bytes, and a user has a number of requests, which includes answers
+//! that are still being read. One user alone cannot use up the budget, and all of them together cannot
+//! use up the memory.
 //!
-//! Only large answers are counted: the kernel's buffer takes a small one whole. What a stream sends is
-//! limited by its page, and the bytes on their way through an encoder by its pieces.
+//! Only large answers are counted: a small one fits into the kernel's buffer. A stream is bounded by
+//! its page, and an encoder by the size of its pieces.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -28,23 +29,22 @@ use crate::{
     http::answer::problem::Problem,
 };
 
-/// From how many bytes on an answer is large: what the kernel takes at once of an answer.
+/// An answer of so many bytes is large: the kernel does not take more at once.
 const LARGE_BYTES: usize = 64 * 1024;
 
-/// A user may have pending answers up to this part of the budget: it takes four users to use it up.
+/// A user may have a quarter of the budget: it takes four users to use it up.
 const SHARE_OF_USER: usize = 4;
 
-/// Counters of requests and of bytes. Users share one where their hashes do, by a key that nobody can
-/// guess; with 64 of them at their limit, one user in a thousand would be refused for another's requests.
+/// Counters of requests and of bytes. Users whose keyed hashes agree share one: with 64 users at
+/// their limit, one user in a thousand would be refused because of another. Nobody can guess the key.
 const COUNTERS: usize = 64 * 1024;
 
 /// How much callers may hold on this replica.
 #[derive(Debug, Clone, Copy)]
 pub struct BudgetLimits {
-    /// Requests of one user under way, beside streams and held answers, which have a limit of their
-    /// own.
+    /// Requests of one user at a time. Streams and held answers have a limit of their own.
     pub requests_per_user_max: u32,
-    /// Bytes of large answers that were produced and not taken yet.
+    /// Bytes of large answers that were produced and not read yet.
     pub pending_bytes_max: usize,
 }
 
@@ -52,40 +52,39 @@ pub struct BudgetLimits {
 pub struct Budget {
     limits: BudgetLimits,
     key: RandomState,
-    users: Box<[Held]>,
+    users: Box<[Usage]>,
     pending_bytes: AtomicUsize,
 }
 
 /// What one user holds.
 #[derive(Default)]
-struct Held {
+struct Usage {
     requests: AtomicU32,
     pending_bytes: AtomicUsize,
 }
 
-/// A place among the requests of a user; it ends when it is dropped.
-pub struct Place {
+/// A user's right to one request. Dropping it lets another request in.
+pub struct RequestPermit {
     budget: Arc<Budget>,
     counter: usize,
 }
 
-/// A large answer, whose bytes count until they are dropped: when the connection has written all of
-/// them.
-struct Pending {
+/// A large answer. Its bytes count until the connection has written all of them and drops it.
+struct CountedAnswer {
     bytes: Bytes,
     _claim: Claim,
 }
 
-/// Bytes of the budget, of a user's share too where it is one's answer.
+/// Bytes of the budget, and of the user's share where the answer is a user's.
 struct Claim {
     bytes: usize,
     budget: Arc<Budget>,
-    place: Option<Place>,
+    permit: Option<RequestPermit>,
 }
 
 impl Budget {
     pub fn new(limits: BudgetLimits) -> Arc<Self> {
-        let users = (0..COUNTERS).map(|_| Held::default()).collect();
+        let users = (0..COUNTERS).map(|_| Usage::default()).collect();
         Arc::new(Self {
             limits,
             key: RandomState::new(),
@@ -94,17 +93,17 @@ impl Budget {
         })
     }
 
-    /// A place for a request of a user, or 429.
+    /// Admits a request of a user, or 429.
     pub fn enter(
         self: &Arc<Self>,
         application: ApplicationId,
         user: &UserId,
-    ) -> Result<Place, Problem> {
+    ) -> Result<RequestPermit, Problem> {
         let hash = self.key.hash_one((application.0, user.as_str()));
         let counter = usize::try_from(hash % COUNTERS as u64).expect("it is smaller than a length");
         let before = self.users[counter].requests.fetch_add(1, Ordering::Relaxed);
-        // From here on the place is given back, whatever comes.
-        let place = Place {
+        // From here on the count is undone by the drop.
+        let permit = RequestPermit {
             budget: Arc::clone(self),
             counter,
         };
@@ -113,19 +112,18 @@ impl Budget {
                 self.limits.requests_per_user_max,
             ));
         }
-        Ok(place)
+        Ok(permit)
     }
 
-    /// Counts an answer, if it is large, until its caller has taken it.
+    /// Counts an answer, if it is large, until its caller has read it.
     ///
-    /// A large page that the budget has no room for is thrown away, and the answer is 503: to wait
-    /// with it in hand would cost the memory that there is none of, and a read can be repeated. What
-    /// answers a change, or nobody's request in particular (metrics), is small or rare, and never
-    /// refused.
+    /// A large page that does not fit into the budget is dropped, and the answer is 503: keeping the page
+    /// until there is room would cost the memory that is missing, and a read can be repeated. The answer
+    /// to a change and an answer that is no user's (metrics) are small or rare, and never refused.
     pub async fn hold(
         self: &Arc<Self>,
         response: Response,
-        place: Option<Place>,
+        permit: Option<RequestPermit>,
         is_read: bool,
     ) -> Response {
         let length = response
@@ -138,19 +136,19 @@ impl Budget {
         else {
             return response;
         };
-        let can_be_refused = is_read && place.is_some();
-        let (claim, is_over) = Claim::new(Arc::clone(self), length, place);
+        let can_be_refused = is_read && permit.is_some();
+        let (claim, is_over) = Claim::new(Arc::clone(self), length, permit);
         if is_over && can_be_refused {
             return Problem::too_many_pending_answers().into_response();
         }
         let (head, body) = response.into_parts();
-        // It is whole, so this waits for nothing and copies nothing.
+        // The body is in memory: this neither waits nor copies.
         let collected = body.collect().await;
         let bytes = collected.map(|whole| whole.to_bytes()).unwrap_or_default();
         if bytes.len() != length {
             return Problem::broken_answer().into_response();
         }
-        let pending = Pending {
+        let pending = CountedAnswer {
             bytes,
             _claim: claim,
         };
@@ -159,13 +157,13 @@ impl Budget {
 }
 
 impl Claim {
-    /// Claims bytes; tells whether there was no room for them.
-    fn new(budget: Arc<Budget>, bytes: usize, place: Option<Place>) -> (Self, bool) {
+    /// Claims bytes; returns whether they exceed a limit.
+    fn new(budget: Arc<Budget>, bytes: usize, permit: Option<RequestPermit>) -> (Self, bool) {
         metrics::gauge!("http_pending_answer_bytes").increment(bytes as f64);
         let claim = Self {
             bytes,
             budget,
-            place,
+            permit,
         };
         let max = claim.budget.limits.pending_bytes_max;
         let of_all = claim
@@ -174,14 +172,14 @@ impl Claim {
             .fetch_add(bytes, Ordering::Relaxed);
         let of_user = claim
             .of_user()
-            .map_or(0, |held| held.fetch_add(bytes, Ordering::Relaxed));
+            .map_or(0, |usage| usage.fetch_add(bytes, Ordering::Relaxed));
         let is_over = of_all + bytes > max || of_user > 0 && of_user + bytes > max / SHARE_OF_USER;
         (claim, is_over)
     }
 
     fn of_user(&self) -> Option<&AtomicUsize> {
-        let place = self.place.as_ref()?;
-        Some(&self.budget.users[place.counter].pending_bytes)
+        let permit = self.permit.as_ref()?;
+        Some(&self.budget.users[permit.counter].pending_bytes)
     }
 }
 
@@ -192,11 +190,11 @@ impl Drop for Claim {
             .pending_bytes
             .fetch_sub(self.bytes, Ordering::Relaxed);
         self.of_user()
-            .map(|held| held.fetch_sub(self.bytes, Ordering::Relaxed));
+            .map(|usage| usage.fetch_sub(self.bytes, Ordering::Relaxed));
     }
 }
 
-impl Drop for Place {
+impl Drop for RequestPermit {
     fn drop(&mut self) {
         self.budget.users[self.counter]
             .requests
@@ -204,7 +202,7 @@ impl Drop for Place {
     }
 }
 
-impl AsRef<[u8]> for Pending {
+impl AsRef<[u8]> for CountedAnswer {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -221,7 +219,7 @@ mod tests {
         pending_bytes_max: 5 * LARGE_BYTES,
     };
 
-    fn enter(budget: &Arc<Budget>, user: &str) -> Result<Place, StatusCode> {
+    fn enter(budget: &Arc<Budget>, user: &str) -> Result<RequestPermit, StatusCode> {
         let user = UserId::parse(user).unwrap();
         budget
             .enter(ApplicationId(1), &user)
@@ -233,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_has_a_number_of_places_which_are_given_back() {
+    fn a_user_has_a_number_of_requests_at_a_time() {
         let budget = Budget::new(LIMITS);
         let first = enter(&budget, "jane").unwrap();
         let _second = enter(&budget, "jane").unwrap();
@@ -246,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_answer_keeps_its_place_and_its_bytes_until_it_is_taken() {
+    async fn a_large_answer_counts_until_it_is_read() {
         let budget = Budget::new(LIMITS);
         let page = budget
             .hold(answer(3 * LARGE_BYTES), enter(&budget, "jane").ok(), true)
@@ -262,7 +260,7 @@ mod tests {
             .await;
         assert_eq!(small.status(), StatusCode::OK);
         let _one_more = enter(&budget, "jane").unwrap();
-        assert!(enter(&budget, "jane").is_err(), "the page has one place");
+        assert!(enter(&budget, "jane").is_err(), "the page has one permit");
         drop(bytes);
         assert!(enter(&budget, "jane").is_ok());
         assert_eq!(budget.pending_bytes.load(Ordering::Relaxed), 0);

@@ -1,4 +1,4 @@
-//! Encodings of answers, for who takes them (RFC 9110, section 12.5.3).
+//! Encodings of answers (RFC 9110, section 12.5.3).
 
 use std::convert::Infallible;
 
@@ -14,28 +14,28 @@ use tower_http::compression::Compression;
 
 use super::envelope::Account;
 
-/// Leaves of `Accept-Encoding` what the service can do. An encoding that is not there is no reason
-/// to refuse an answer, least of all after a change was made.
+/// Removes from `Accept-Encoding` what the service does not encode. A missing encoding is no reason to
+/// refuse an answer, least of all after a change was made.
 pub fn offer(headers: &mut HeaderMap) {
     if !headers.contains_key(header::ACCEPT_ENCODING) {
         return;
     }
-    let wanted = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let known: Vec<_> = wanted
+    let lines = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let offered: Vec<_> = lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(',').map(str::trim))
         .filter(|coding| coding.starts_with("gzip") || coding.starts_with("br"))
         .collect();
-    match HeaderValue::try_from(known.join(", ")) {
-        Ok(known) if !known.is_empty() => headers.insert(header::ACCEPT_ENCODING, known),
+    match HeaderValue::try_from(offered.join(", ")) {
+        Ok(offered) if !offered.is_empty() => headers.insert(header::ACCEPT_ENCODING, offered),
         _ => headers.remove(header::ACCEPT_ENCODING),
     };
 }
 
-/// Answers a request, encoded where it takes an encoding.
+/// Answers a request, encoded where the caller accepts an encoding.
 ///
-/// Others do not pass the encoder at all: its six kilobytes stand in the body of every answer that does,
-/// and are moved with it from layer to layer.
+/// Other answers bypass the encoder: it adds six kilobytes to the body of an answer, which are moved
+/// with it from layer to layer.
 pub async fn answer(request: Request, next: Next, account: Account) -> Response {
     let takes_one = request.headers().contains_key(header::ACCEPT_ENCODING);
     if takes_one {

@@ -1,5 +1,8 @@
-//! The frame of every request: its id, its log line, its metrics and its problem; what of its body
-//! nobody read; how its answer is encoded, and what caches may keep of it.
+//! What surrounds every request: its id, its log line, its metrics and the document of its problem;
+//! reading the rest of its body; encoding its answer; and what caches may keep.
+//!
+//! The id is made here and not by `tower-http`, whose layer takes over any value that a caller sends:
+//! ours stands in log lines.
 
 use std::{sync::Arc, time::Instant};
 
@@ -24,27 +27,26 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The longest request id that is taken from the caller, in characters; a UUID has 36.
 const REQUEST_ID_CHARS_MAX: usize = 128;
 
-/// The longest target of a request, in bytes. 8,000 are usual (RFC 9110, section 4.1); the longest
-/// that has a meaning here, a hundred ids of users with every character escaped, takes 20,000.
+/// The longest target of a request, in bytes. RFC 9110, section 4.1, recommends 8,000 at the least;
+/// a hundred ids of users with every character escaped take 20,000.
 pub const TARGET_BYTES_MAX: usize = 32 * 1024;
 
 /// What an answer varies by, for caches between the service and its callers.
 const VARY: HeaderValue =
     HeaderValue::from_static("Accept, Accept-Encoding, Authorization, As-User");
 
-/// What the encoder says of each answer that it could have encoded, and what an answer for everybody
-/// varies by.
+/// What a public answer varies by. The encoder adds the same to each answer that it could encode.
 const VARY_OF_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 
 /// The id of a request, among its extensions.
 #[derive(Clone)]
 pub struct RequestId(HeaderValue);
 
-/// Marks an answer that was held or goes on: how long it took tells nothing about the service.
+/// Marks a held answer or a stream, whose duration says nothing about the service.
 #[derive(Clone)]
 pub struct LongLived;
 
-/// Marks an answer that is the same for everybody who asks: it holds nothing of any user.
+/// Marks an answer that is the same for every caller: it contains nothing of any user.
 #[derive(Clone)]
 pub struct Public;
 
@@ -54,7 +56,7 @@ impl RequestId {
     }
 }
 
-/// Gives the request an id and a span, counts it, and writes down the problem it ended in.
+/// Gives the request an id and a span, counts it, and renders the problem that it ended in.
 pub async fn envelope(
     State(budget): State<Arc<Budget>>,
     mut request: Request,
@@ -109,7 +111,7 @@ async fn answer(mut request: Request, next: Next, budget: Arc<Budget>) -> Respon
     response
 }
 
-/// Where an answer is counted that was produced and is not taken yet.
+/// Where an answer is counted until it is read.
 #[derive(Clone)]
 pub struct Account {
     budget: Arc<Budget>,
@@ -118,21 +120,21 @@ pub struct Account {
 }
 
 impl Account {
-    /// Counts an answer before it is encoded, with the place of its request.
+    /// Counts an answer before it is encoded, with the permit of its request.
     pub async fn hold(self, response: Response) -> Response {
-        let place = self.link.as_ref().and_then(Link::leave);
-        self.budget.hold(response, place, self.is_read).await
+        let permit = self.link.as_ref().and_then(Link::take_permit);
+        self.budget.hold(response, permit, self.is_read).await
     }
 }
 
-/// The method, if it is one that HTTP defines: whoever invents others must not fill the metrics.
+/// The method, if HTTP defines it: invented ones must not fill the metrics.
 fn method_name(method: &Method) -> &'static str {
-    const KNOWN: [&str; 9] = [
+    const METHODS: [&str; 9] = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
     ];
-    KNOWN
+    METHODS
         .into_iter()
-        .find(|known| *known == method.as_str())
+        .find(|name| *name == method.as_str())
         .unwrap_or("other")
 }
 
@@ -165,14 +167,14 @@ fn finish(response: &mut Response, id: &HeaderValue, began: Instant) {
     if response.status() == StatusCode::NOT_FOUND
         && !response.headers().contains_key(header::CONTENT_TYPE)
     {
-        // A part that is not ours (Swagger UI's files) found nothing and said nothing.
+        // Swagger UI answers a missing file with an empty 404.
         *response = Problem::no_such_resource().into_response();
     }
     let status = response.status().as_u16();
     let duration_ms = began.elapsed().as_secs_f64() * 1000.0;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         match problem.status() {
-            // Shedding load and waiting for the database are states and not faults.
+            // Shedding load and waiting for the database are no faults.
             StatusCode::SERVICE_UNAVAILABLE => {
                 tracing::warn!(http.status = status, duration_ms, %problem, "the request was not served");
             }
@@ -195,7 +197,7 @@ fn finish(response: &mut Response, id: &HeaderValue, began: Instant) {
     response.headers_mut().insert(REQUEST_ID, id.clone());
 }
 
-/// The caller's own id, if it can stand in a log line as it is; else a new one.
+/// The caller's own id, if it fits into a log line as it is; else a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers.get(REQUEST_ID).filter(|id| {
         (1..=REQUEST_ID_CHARS_MAX).contains(&id.len())
@@ -229,12 +231,11 @@ fn trace_id(headers: &HeaderMap) -> &str {
     if is_valid { trace } else { "" }
 }
 
-/// Keeps answers out of shared caches and makes private ones ask again; says what each answer varies
-/// by.
+/// Keeps answers out of shared caches, makes private caches revalidate, and sets `Vary`.
 fn mark_for_caches(response: &mut Response) {
-    let is_for_everybody = response.extensions().get::<Public>().is_some();
+    let is_public = response.extensions().get::<Public>().is_some();
     let headers = response.headers_mut();
-    // CORS has reasons of its own why an answer varies.
+    // CORS adds headers by which the answer varies too.
     let lines = headers.get_all(header::VARY).iter();
     let others: Vec<_> = lines
         .filter(|line| *line != VARY_OF_ENCODING)
@@ -242,16 +243,12 @@ fn mark_for_caches(response: &mut Response) {
         .collect();
     headers.insert(
         header::VARY,
-        if is_for_everybody {
-            VARY_OF_ENCODING
-        } else {
-            VARY
-        },
+        if is_public { VARY_OF_ENCODING } else { VARY },
     );
     for other in others {
         headers.append(header::VARY, other);
     }
-    if !is_for_everybody {
+    if !is_public {
         headers
             .entry(header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("private, no-cache"));

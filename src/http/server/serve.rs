@@ -1,12 +1,13 @@
-//! A worker: serves the connections that it is handed, watches them and ends them in order.
+//! A worker: serves the connections that it is handed, and ends them in order.
 //!
-//! Each worker has a thread with a runtime of its own, and a connection stays where it is. So a request is
-//! read, answered from memory and written without a switch between threads, which costs more than the
-//! rest of it. The price: no other worker takes over what waits behind something long. So nothing may hold a
-//! thread for more than some milliseconds; a search yields after each text, an encoder after each piece.
-//! (What a pooled connection to the database has to say is heard by the worker on which it was made.)
+//! Each worker has a thread with a runtime of its own, and a connection stays with its worker. So a
+//! request is read, answered from memory and written without a switch between threads, which would
+//! cost more than the rest. The price: no other worker takes over what waits behind something
+//! long. So nothing may hold a thread for more than some milliseconds; a search yields after each
+//! text, an encoder after each piece. (A pooled connection to the database is registered with the
+//! worker on which it was made.)
 //!
-//! HTTP/1.1 alone is spoken: TLS, and HTTP/2 with it, is the business of the proxy in front.
+//! Only HTTP/1.1 is served: TLS, and HTTP/2 with it, is for the proxy in front.
 
 use std::{
     pin::Pin,
@@ -32,114 +33,110 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
-    acceptor::{self, Intake},
-    budget::Place,
+    acceptor::{ConnectionPermit, Connections},
+    budget::RequestPermit,
     wire::{Called, Wire},
 };
 
-/// How long a request's head may take to arrive, counted from the connect or from the end of the
-/// request before it: so also how long an idle connection is kept.
+/// How long a request's head may take to arrive, from the connect or from the end of the request
+/// before it. So it is also how long an idle connection is kept.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// How long a caller may take nothing of its answer. Until then the answer stays in memory; a
-/// stream goes on where it was.
+/// How long a caller may read nothing of its answer, which stays in memory until then.
 pub const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// What the kernel keeps for a caller that takes its answer slowly, in bytes (it allows twice as
-/// much). A stream must not run ahead of its reader by megabytes; and the socket takes more only
-/// once a third of it is free, so a large buffer would make a slow reader look like one that takes
-/// nothing.
+/// What the kernel keeps for a caller that reads its answer slowly, in bytes (it allows twice as
+/// much). A stream must not run ahead of its reader by megabytes. And a socket becomes writable only
+/// once a third of its buffer is free, so with a large one a slow reader would look like one that
+/// reads nothing.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// How long a host may acknowledge nothing before it counts as gone.
+/// How long a host may acknowledge nothing before its connection is closed.
 const SILENCE_TIME_MAX: Duration = Duration::from_secs(180);
 
 /// What a connection reads or writes ahead, in bytes.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// The largest head of a request, in bytes: many times what browsers and proxies send. The library
-/// takes at most 100 fields.
+/// The largest head of a request, in bytes: many times what browsers and proxies send. hyper takes at
+/// most 100 fields.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How long open requests may take to end at shutdown.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// How long a stream that has to end may take to be taken by its reader.
+/// How long the reader of a stream that has ended may take to read the rest.
 const FLUSH_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// When something has to be over.
-type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Completes when a connection has to end.
+type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What a request has of its connection.
+/// What a request may do with its connection.
 #[derive(Clone)]
-pub struct Link(Arc<Shared>);
+pub struct Link(Arc<LinkState>);
 
-struct Shared {
-    end: Mutex<Option<oneshot::Sender<End>>>,
-    /// That of the request under way: a connection has one at a time.
-    place: Mutex<Option<Place>>,
+struct LinkState {
+    deadline: Mutex<Option<oneshot::Sender<Deadline>>>,
+    /// The permit of the present request: a connection has one at a time.
+    permit: Mutex<Option<RequestPermit>>,
     called: Called,
 }
 
 impl Link {
-    fn new() -> (Self, oneshot::Receiver<End>) {
+    fn new() -> (Self, oneshot::Receiver<Deadline>) {
         let (sender, receiver) = oneshot::channel();
-        let end = Mutex::new(Some(sender));
-        (
-            Self(Arc::new(Shared {
-                end,
-                place: Mutex::default(),
-                called: Called::default(),
-            })),
-            receiver,
-        )
+        let state = LinkState {
+            deadline: Mutex::new(Some(sender)),
+            permit: Mutex::default(),
+            called: Called::default(),
+        };
+        (Self(Arc::new(state)), receiver)
     }
 
-    /// Lets an answer say when its connection must end, whether or not its reader takes the rest: it
-    /// is cut a few seconds after `end`. Only the first call counts.
-    pub fn must_end(&self, end: impl Future<Output = ()> + Send + 'static) {
-        let sender = unpoisoned(&self.0.end).take();
+    /// Closes the connection some seconds after `end`, even if its reader has not read all. Only the
+    /// first call counts.
+    pub fn close_after(&self, end: impl Future<Output = ()> + Send + 'static) {
+        let sender = unpoisoned(&self.0.deadline).take();
         // Without a receiver the connection has ended already.
         let _ = sender.map(|sender| sender.send(Box::pin(end)));
     }
 
-    /// Keeps the place of the request under way, which ends with the connection at the latest.
-    pub fn keep(&self, place: Place) {
-        *unpoisoned(&self.0.place) = Some(place);
+    /// Keeps the permit of the present request, at the longest until the connection ends.
+    pub fn keep(&self, permit: RequestPermit) {
+        *unpoisoned(&self.0.permit) = Some(permit);
     }
 
-    /// Gives the place back that was kept, if there is one.
-    pub fn leave(&self) -> Option<Place> {
-        unpoisoned(&self.0.place).take()
+    /// Takes the permit that was kept, if there is one.
+    pub fn take_permit(&self) -> Option<RequestPermit> {
+        unpoisoned(&self.0.permit).take()
     }
 }
 
-/// What the locks guard is whole after every step, so a panic elsewhere does not spoil it.
+/// What the locks guard is consistent after every step, so a panic elsewhere does no harm.
 fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until a connection must be cut.
-async fn overdue(end: oneshot::Receiver<End>) {
-    match end.await {
-        Ok(end) => end.await,
+/// Waits until a connection must be closed.
+async fn overdue(deadline: oneshot::Receiver<Deadline>) {
+    match deadline.await {
+        Ok(deadline) => deadline.await,
         Err(_) => std::future::pending().await,
     }
     sleep(FLUSH_TIME_MAX).await;
 }
 
-/// Serves what it is handed until the acceptor has gone, then lets open requests end.
+/// Serves connections until the acceptor closes the queue, then lets open requests end.
 ///
-/// A caller may take nothing of its answer for `write_time_max`.
-pub async fn serve(mut intake: Intake, router: Router, write_time_max: Duration) {
+/// A connection is closed whose caller reads nothing of its answer for `write_time_max`.
+pub async fn serve(mut connections: Connections, router: Router, write_time_max: Duration) {
     let graceful = GracefulShutdown::new();
     let aborted = CancellationToken::new();
-    while let Some(accepted) = intake.recv().await {
+    while let Some(accepted) = connections.recv().await {
         match accepted.take() {
-            Ok((stream, place)) => {
+            Ok((stream, permit)) => {
                 open(
                     prepare(stream, write_time_max),
-                    place,
+                    permit,
                     &router,
                     &graceful,
                     &aborted,
@@ -157,12 +154,12 @@ pub async fn serve(mut intake: Intake, router: Router, write_time_max: Duration)
 
 fn open(
     stream: Prepared,
-    place: acceptor::Place,
+    permit: ConnectionPermit,
     router: &Router,
     graceful: &GracefulShutdown,
     aborted: &CancellationToken,
 ) {
-    let (link, end) = Link::new();
+    let (link, deadline) = Link::new();
     let wire = Wire::new(stream, Arc::clone(&link.0.called));
     let service = router
         .clone()
@@ -185,28 +182,28 @@ fn open(
     spawn(async move {
         let open = metrics::gauge!("http_connections");
         open.increment(1.0);
-        // A connection that breaks is its caller's affair.
+        // A broken connection is no failure of the service.
         tokio::select! {
             _ = connection => {}
-            () = overdue(end) => {}
+            () = overdue(deadline) => {}
             () = aborted.cancelled() => {}
         }
         open.decrement(1.0);
-        drop(place);
+        drop(permit);
     });
 }
 
-/// A connection that is cut where its caller takes nothing for too long.
+/// A connection that is closed where its caller reads nothing for too long.
 type Prepared = Pin<Box<TimeoutStream<TcpStream>>>;
 
 fn prepare(stream: TcpStream, write_time_max: Duration) -> Prepared {
-    // Answers are written whole: waiting to fill a packet only delays them.
+    // Each answer is written at once: waiting to fill a packet would only delay it.
     let _ = stream.set_nodelay(true);
-    // Both are refinements, without which the service works as well: the second one ends
+    // The service works without these two as well, so an error does not matter. The second one ends
     // connections to hosts that are gone.
     let socket = SockRef::from(&stream);
     let _ = socket.set_send_buffer_size(SEND_BUFFER_BYTES);
-    // A host whose reader takes nothing acknowledges nothing more either.
+    // A host whose program reads nothing soon acknowledges nothing either.
     let _ = socket.set_tcp_user_timeout(Some(SILENCE_TIME_MAX.max(write_time_max)));
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(write_time_max));

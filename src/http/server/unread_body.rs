@@ -1,8 +1,8 @@
-//! Reading what the handler did not: an answer that is sent while the caller still sends is often
-//! lost, because closing a connection with unread data resets it.
+//! Reads what the handler did not. An answer to a caller that is still sending is often lost, because
+//! closing a connection with unread data resets it.
 //!
-//! The body is lent to the handler, and comes back when the handler drops it. While the answer goes
-//! out, what is left of it is read and thrown away, within a limit of time.
+//! The handler gets the body in a wrapper that returns it when it is dropped. While the answer is
+//! sent, the rest of the body is read and discarded, within a limit of time.
 
 use std::{
     pin::Pin,
@@ -23,18 +23,18 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{encoding, envelope::Account};
 
-/// How long that may take; whoever sends for longer does not listen.
+/// How long the rest of a body may take. A caller that sends for longer does not read the answer.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// A body that goes back to its owner when it is dropped.
+/// A body that returns to its owner when it is dropped.
 struct ReturnedBody {
     body: Body,
     owner: Option<oneshot::Sender<Body>>,
 }
 
-/// Answers; lets the handler do so whenever it wants, and the caller finish what it is sending.
+/// Answers a request; the handler may answer at any time, and the caller may finish sending.
 pub async fn finish_reading(request: Request, next: Next, account: Account) -> Response {
-    // Without a body there is nothing to read; and who waits to be told to go on sends nothing.
+    // Without a body there is nothing to read, and a caller that waits for 100 (Continue) sends none.
     if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
         return encoding::answer(request, next, account).await;
     }

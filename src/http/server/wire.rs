@@ -1,13 +1,12 @@
-//! A connection as the HTTP library sees it, and the answers that the library gives by itself.
+//! Gives the answers that hyper makes by itself a problem document.
 //!
-//! What cannot be read as a request never reaches a handler. The library answers it with a status line
-//! and nothing else, and offers no way to say more. So the answer is recognized on its way out: it is
-//! written while something was read since the service was called last, it is one of three statuses,
-//! and it has no request id, which every answer of the service has. A problem document takes its
-//! place.
+//! Bytes that are no request never reach a handler. hyper answers them with a bare status line and has
+//! no hook for more. So the bare answer is recognized when it is written: something was read since
+//! the service was last called, the status is one of three, and the request id is missing that every
+//! answer of the service has. A problem document replaces it.
 //!
-//! The caller may be sending still. A connection that is closed with unread data resets it, and the
-//! answer is lost on the way; so what comes is read and thrown away for a moment.
+//! The caller may still be sending. Closing a connection with unread data resets it, and the answer is
+//! lost; so the rest is read and discarded for a moment.
 
 use std::{
     io::{self, IoSlice},
@@ -35,10 +34,10 @@ const BARE_BYTES_MAX: usize = 256;
 /// How long a caller whose request was refused may go on sending before its connection is closed.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// What is read at once of what is thrown away, in bytes.
+/// How much is read at a time of what is discarded, in bytes.
 const SCRATCH_BYTES: usize = 8 * 1024;
 
-/// Set when the service is called, and taken back when something is read.
+/// Set when the service is called, and cleared when something is read.
 pub type Called = Arc<AtomicBool>;
 
 /// A connection whose bare answers become problem documents.
@@ -49,7 +48,7 @@ pub struct Wire<S> {
     /// target, and whether it has ended.
     line_bytes: usize,
     has_line: bool,
-    /// What takes the place of a bare answer, and how much of it is written.
+    /// What replaces a bare answer, and how much of it is written.
     refusal: Option<(Vec<u8>, usize)>,
     lingering: Option<Pin<Box<Sleep>>>,
 }
@@ -77,8 +76,8 @@ impl<S> Wire<S> {
         }
     }
 
-    /// Takes over what is about to be written, if it is a bare answer.
-    fn takes_over(&mut self, bufs: &[IoSlice<'_>]) -> Option<usize> {
+    /// Replaces what is about to be written, if it is a bare answer; returns its length.
+    fn replace(&mut self, bufs: &[IoSlice<'_>]) -> Option<usize> {
         if self.called.load(Ordering::Relaxed) || self.refusal.is_some() {
             return None;
         }
@@ -141,7 +140,7 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
 }
 
 impl<S: AsyncRead + Unpin> Wire<S> {
-    /// Throws away what comes until the caller has ended, or for a moment.
+    /// Reads and discards until the caller ends, at most for [`LINGER_TIME_MAX`].
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let end = self
             .lingering
@@ -179,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.takes_over(&[IoSlice::new(data)]) {
+        match self.replace(&[IoSlice::new(data)]) {
             Some(length) => Poll::Ready(Ok(length)),
             None => Pin::new(&mut self.stream).poll_write(context, data),
         }
@@ -190,7 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         context: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.takes_over(bufs) {
+        match self.replace(bufs) {
             Some(length) => Poll::Ready(Ok(length)),
             None => Pin::new(&mut self.stream).poll_write_vectored(context, bufs),
         }
