@@ -57,7 +57,7 @@ async fn serve_static() {
         life.spawn_on(
             &thread,
             "http worker",
-            messages::http::serve(intake, router, messages::http::WRITE_TIME_MAX),
+            messages::http::serve(intake, router, messages::http::TimeLimits::default()),
         );
     }
     life.spawn("acceptor", acceptor.run(listener, life.stop()));

@@ -20,6 +20,7 @@ mod messages;
 mod operations;
 mod search;
 mod server;
+mod time_limits;
 mod tokens;
 mod web;
 
@@ -29,7 +30,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use axum::{Router, middleware, response::Response, routing::get};
@@ -56,10 +56,8 @@ use extract::{caller::Caller, params::ChatPath};
 use server::{cors, envelope};
 
 pub use extract::idempotency::Digester;
-pub use live::HELD_TIME_MAX;
-pub use server::{
-    Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, Origin, WRITE_TIME_MAX, serve,
-};
+pub use server::{Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, Origin, serve};
+pub use time_limits::TimeLimits;
 
 /// What the handlers of one thread work with. It is cloned several times a request, and costs a count
 /// each time.
@@ -85,8 +83,7 @@ pub struct AppState {
     pub budget: Arc<Budget>,
     pub metrics: PrometheusHandle,
     pub clock: Clock,
-    /// The longest that an answer is held: [`HELD_TIME_MAX`], but for tests.
-    pub held_time_max: Duration,
+    pub times: TimeLimits,
     /// Ends what would go on for ever: held answers and streams.
     pub stop: CancellationToken,
 }

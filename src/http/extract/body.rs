@@ -1,7 +1,5 @@
 //! Bodies: read within limits of size and time, and parsed so that the caller learns what is wrong.
 
-use std::time::Duration;
-
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{FromRequest, Request},
@@ -13,15 +11,12 @@ use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::media;
-use crate::http::answer::problem::Problem;
+use crate::http::{Service, answer::problem::Problem};
 
 /// The largest body, in bytes. The largest message that its fields' limits allow takes 263,191: 20,000
 /// characters outside the Basic Multilingual Plane escaped as ASCII (12 bytes each), 16 KiB of
 /// attributes and 100 files. It fits with room for blanks.
 pub const BODY_BYTES_MAX: usize = 512 * 1024;
-
-/// How long a body may take to arrive.
-pub const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What an operation reads.
 pub trait FromJson: Sized {
@@ -43,10 +38,10 @@ impl<T> JsonBody<T> {
     }
 }
 
-impl<T: FromJson, S: Sync> FromRequest<S> for JsonBody<T> {
+impl<T: FromJson> FromRequest<Service> for JsonBody<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, service: &Service) -> Result<Self, Problem> {
         let media_type =
             media::content_type(request.headers(), T::MEDIA_TYPES).ok_or_else(|| {
                 Problem::unsupported_media_type(request.method(), &T::MEDIA_TYPES.join(", "))
@@ -55,7 +50,7 @@ impl<T: FromJson, S: Sync> FromRequest<S> for JsonBody<T> {
             return Err(Problem::unsupported_encoding());
         }
         let reading = read(request.into_body());
-        let json = timeout(BODY_TIME_MAX, reading)
+        let json = timeout(service.times.body, reading)
             .await
             .map_err(|_| Problem::body_too_slow())??;
         match T::from_json(media_type, &json) {

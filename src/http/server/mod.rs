@@ -20,4 +20,4 @@ pub use acceptor::Acceptor;
 pub use address::{Address, BadAddress};
 pub use budget::{Budget, BudgetLimits};
 pub use cors::{BadOrigin, Origin};
-pub use serve::{Link, WRITE_TIME_MAX, serve};
+pub use serve::{Link, serve};

@@ -36,14 +36,7 @@ use super::{
     budget::Place,
     wire::{Called, Wire},
 };
-
-/// How long a request's head may take to arrive, counted from the connect or from the end of the
-/// request before it: so also how long an idle connection is kept.
-const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
-
-/// How long a caller may take nothing of its answer. Until then the answer stays in memory; a
-/// stream goes on where it was.
-pub const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+use crate::http::TimeLimits;
 
 /// What the kernel keeps for a caller that takes its answer slowly, in bytes (it allows twice as
 /// much). A stream must not run ahead of its reader by megabytes; and the socket takes more only
@@ -129,21 +122,14 @@ async fn overdue(end: oneshot::Receiver<End>) {
 }
 
 /// Serves what it is handed until the acceptor has gone, then lets open requests end.
-///
-/// A caller may take nothing of its answer for `write_time_max`.
-pub async fn serve(mut intake: Intake, router: Router, write_time_max: Duration) {
+pub async fn serve(mut intake: Intake, router: Router, times: TimeLimits) {
     let graceful = GracefulShutdown::new();
     let aborted = CancellationToken::new();
     while let Some(accepted) = intake.recv().await {
         match accepted.take() {
             Ok((stream, place)) => {
-                open(
-                    prepare(stream, write_time_max),
-                    place,
-                    &router,
-                    &graceful,
-                    &aborted,
-                );
+                let stream = prepare(stream, times.write);
+                open(stream, place, &router, times.head, &graceful, &aborted);
             }
             Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
         }
@@ -159,6 +145,7 @@ fn open(
     stream: Prepared,
     place: acceptor::Place,
     router: &Router,
+    head_time_max: Duration,
     graceful: &GracefulShutdown,
     aborted: &CancellationToken,
 ) {
@@ -174,7 +161,7 @@ fn open(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME_MAX);
+        .header_read_timeout(head_time_max);
     builder
         .max_buf_size(BUFFER_BYTES_MAX)
         .max_header_size(HEAD_BYTES_MAX);
