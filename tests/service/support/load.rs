@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Client, PATIENCE, Replica, Reply, Stream, eventually};
+use super::{Client, PATIENCE, Replica, Reply, Stream, eventually, fail_if_a_replica_died};
 
 /// As a polite client waits where `Retry-After` would be too long for a test.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -78,6 +78,7 @@ impl Follower {
                 () = self.read() => {}
                 _ = end.changed() => {}
             }
+            fail_if_a_replica_died("the follower comes to the end");
         }
         self
     }
@@ -278,6 +279,7 @@ async fn until_answered(request: impl Fn() -> reqwest::RequestBuilder, status: u
             Ok(reply) if reply.status != 503 => return reply.expect(status),
             _ => tokio::time::sleep(RETRY_PAUSE).await,
         }
+        fail_if_a_replica_died("a change is answered");
     }
     panic!("in vain: an answer of {status}")
 }
