@@ -1,17 +1,9 @@
 //! What was read before is the answer again, but only where a read would find the same.
 
-use std::collections::BTreeSet;
-
-use messages::{
-    domain::{ApplicationId, UserId},
-    notifications::{Concerned, Notification, UserKey},
-};
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::postgres::PgListener;
-use tokio::time::timeout;
 
-use crate::support::{Client, Database, PATIENCE, Replica, Reply, Settings, eventually, service};
+use crate::support::{Client, Database, Replica, Reply, Settings, eventually, service};
 
 /// Asks until the answer comes without a query of its kind: until the replica has heard of every commit
 /// so far.
@@ -231,89 +223,4 @@ async fn what_was_known_is_known_again_after_every_disturbance() {
             message
         );
     }
-}
-
-/// Hears until the timeline has come to `last`; gives whom its commits concerned.
-async fn heard_until(listener: &mut PgListener, last: i64) -> BTreeSet<UserKey> {
-    let mut concerned = BTreeSet::new();
-    loop {
-        let heard = timeout(PATIENCE, listener.recv())
-            .await
-            .expect("a commit notifies")
-            .unwrap();
-        let wakeup = Notification::parse(heard.payload());
-        let Concerned::Users(keys) = wakeup.concerned else {
-            panic!("a commit names whom it concerns")
-        };
-        concerned.extend(keys);
-        if !wakeup.continues && wakeup.range.unwrap().last.0 == last {
-            return concerned;
-        }
-    }
-}
-
-#[tokio::test]
-async fn every_commit_names_everybody_whom_it_concerns() {
-    let (database, replica) = service().await;
-    let (jane, john) = (replica.user("jane"), replica.user("john"));
-    let mut listener = PgListener::connect(&database.url).await.unwrap();
-    listener.listen("updates").await.unwrap();
-    let mut known = 0;
-    let mut check = async || {
-        let last = database.count("SELECT last_value FROM timeline").await;
-        let mut connection = database.connect().await;
-        let rows = "SELECT DISTINCT application_id, user_id FROM updates WHERE timestamp > $1";
-        let told: Vec<(i64, String)> = sqlx::query_as(rows)
-            .bind(known)
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-        let key = |(application, user): (i64, String)| {
-            UserKey::of(ApplicationId(application), &UserId::trusted(&user))
-        };
-        let told: BTreeSet<_> = told.into_iter().map(key).collect();
-        assert!(!told.is_empty());
-        assert_eq!(heard_until(&mut listener, last).await, told);
-        known = last;
-    };
-
-    let sent = jane.send("john", "hi").await;
-    check().await;
-    let edit = json!({ "text": "hello" });
-    let edited = jane
-        .patch(&sent["id"], &sent["timestamp"], edit)
-        .await
-        .expect(200);
-    check().await;
-    let read = john
-        .patch(&sent["id"], &edited["timestamp"], json!({ "read": true }))
-        .await
-        .expect(200);
-    check().await;
-    john.delete(&sent["id"], &read["timestamp"])
-        .await
-        .expect(200);
-    check().await;
-    let members: Vec<_> = (0..1000).map(|number| format!("member-{number}")).collect();
-    let members: Vec<_> = members.iter().map(String::as_str).collect();
-    let chat = jane.chat("team", &members[..999]).await;
-    check().await;
-    jane.post_into(chat, "hi").await;
-    check().await;
-    let membership = format!("/chats/{chat}/members/member-7");
-    jane.call(Method::DELETE, &membership, Value::Null)
-        .await
-        .expect(204);
-    check().await;
-    jane.call(Method::PUT, &membership, Value::Null)
-        .await
-        .expect(201);
-    check().await;
-    let timestamp = jane.get(&format!("/chats/{chat}")).await.expect(200)["timestamp"].clone();
-    let renaming = jane.request(Method::PATCH, &format!("/chats/{chat}"));
-    let renaming = renaming
-        .header("If-Match", timestamp.to_string())
-        .json(&json!({ "name": "crew" }));
-    Reply::of(renaming).await.expect(200);
-    check().await;
 }
