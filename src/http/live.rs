@@ -104,12 +104,12 @@ pub fn open(
     let blocks = stream::unfold(teller, async |mut teller| {
         Some((teller.next().await?, teller))
     });
+    let mut pauses = interval(service.times.comment_period);
+    pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let service = service.clone();
     let end = async move { service.until_end(&validity).await }.shared();
     link.must_end(end.clone());
     let blocks = stream::iter([COMMENT]).chain(blocks).take_until(end);
-    let mut pauses = interval(service.times.comment_period);
-    pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let body = tokio_stream::StreamExt::timeout_repeating(blocks, pauses)
         .map(|block| Ok::<_, Infallible>(block.unwrap_or(COMMENT)));
     let headers = [
