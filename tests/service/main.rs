@@ -27,6 +27,7 @@ mod dates;
 mod equivalent_texts;
 mod events;
 mod failovers;
+mod harness;
 mod history;
 mod idempotency;
 mod ids;

@@ -71,7 +71,7 @@ impl Follower {
         }
     }
 
-    /// Follows until the end, once that is known.
+    /// Follows to the end, which is set later.
     async fn follow_to(mut self, mut end: watch::Receiver<i64>) -> Self {
         while self.cursor < *end.borrow_and_update() {
             tokio::select! {
@@ -161,7 +161,7 @@ impl Load {
         }
     }
 
-    /// Adds a writer, which is to write until it is told to stop and to say what was acknowledged.
+    /// Adds a writer, which writes until the flag is set and adds what was acknowledged.
     pub fn add_writer<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         write: impl FnOnce(Arc<AtomicBool>, Acknowledged) -> F,
@@ -188,7 +188,7 @@ impl Load {
     }
 
     /// Stops the writers, lets the followers come to the last change that was acknowledged, and
-    /// gives what was acknowledged and what each follower has seen.
+    /// returns what was acknowledged and what each follower has seen.
     pub async fn stop(self) -> (BTreeSet<i64>, Vec<Vec<i64>>) {
         self.done.store(true, Ordering::SeqCst);
         for writer in self.writers {

@@ -77,7 +77,8 @@ impl Replica {
         command
     }
 
-    /// The one line that a replica says that cannot start on a database, at once: one that waits says so.
+    /// The one line that a replica says that cannot start on a database, at once: one that waits
+    /// says so.
     pub async fn refused_to_start(database_url: &str) -> String {
         let said = Self::started_in_vain(database_url).await;
         assert_eq!(said.lines().count(), 1, "{said}");
@@ -188,7 +189,7 @@ impl Replica {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Waits until `count` requests wait in a queue, and none of them has begun.
+    /// Waits until `count` requests wait in a queue, and none of them is processed yet.
     pub async fn until_waiting(&self, queue: &str, count: f64) {
         let label = format!("queue=\"{queue}\"");
         super::eventually("the requests wait", async || {
@@ -229,7 +230,7 @@ impl Replica {
         self.signal("-CONT");
     }
 
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let status = Command::new("kill")
             .args([signal, &self.process.id().to_string()])
             .status();

@@ -1,5 +1,5 @@
-//! The log of a replica, and the watch that each test keeps over its replicas: one that has died fails
-//! whoever waits, at once and with the log.
+//! The log of a replica, and the watch that each test keeps over its replicas: one that has died
+//! fails whoever waits, at once and with the log.
 
 use std::sync::{
     Arc, Mutex, Weak,
