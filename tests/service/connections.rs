@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use messages::http::TimeLimits;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,31 +18,53 @@ async fn connect(replica: &Replica) -> TcpStream {
         .unwrap()
 }
 
+/// A replica on which a limit of time is one second.
+async fn replica_with_one_second(setting: &'static str) -> (Database, Replica) {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default().with(setting, "1000")).await;
+    (database, replica)
+}
+
+/// What comes on a connection until the service closes it.
+async fn until_closed(mut connection: TcpStream) -> String {
+    let mut answer = String::new();
+    let reading = connection.read_to_string(&mut answer);
+    let closed = tokio::time::timeout(PATIENCE, reading).await;
+    closed.expect("the connection ends").unwrap();
+    answer
+}
+
+/// The beginning of an answer.
+async fn answer_on(connection: &mut TcpStream) -> String {
+    let mut answer = vec![0; 4096];
+    let reading = tokio::time::timeout(PATIENCE, connection.read(&mut answer)).await;
+    let length = reading.expect("an answer").unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
 #[tokio::test]
 async fn a_silent_connection_is_closed() {
-    let (_database, replica) = service().await;
+    let (_database, replica) = replica_with_one_second("HEAD_MS_MAX").await;
+    assert_eq!(until_closed(connect(&replica).await).await, "");
     let mut connection = connect(&replica).await;
-    let mut nothing = Vec::new();
-    let closed = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut nothing)).await;
-    assert!(closed.is_ok(), "the connection stays open");
+    let request = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n";
+    connection.write_all(request).await.unwrap();
+    let answer = until_closed(connection).await;
+    assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
 }
 
 #[tokio::test]
 async fn half_a_request_head_does_not_keep_its_connection() {
-    let (_database, replica) = service().await;
+    let (_database, replica) = replica_with_one_second("HEAD_MS_MAX").await;
     let mut connection = connect(&replica).await;
-    connection
-        .write_all(b"GET /messages HTTP/1.1\r\nHost: half")
-        .await
-        .unwrap();
-    let mut rest = Vec::new();
-    let closed = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut rest)).await;
-    assert!(closed.is_ok(), "the connection stays open");
+    let half = b"GET /messages HTTP/1.1\r\nHost: half";
+    connection.write_all(half).await.unwrap();
+    until_closed(connection).await;
 }
 
 #[tokio::test]
 async fn half_a_body_is_not_waited_for() {
-    let (_database, replica) = service().await;
+    let (_database, replica) = replica_with_one_second("BODY_MS_MAX").await;
     let token = token(1, "jane", Duration::from_secs(600));
     let mut connection = connect(&replica).await;
     let head = format!(
@@ -49,20 +72,18 @@ async fn half_a_body_is_not_waited_for() {
          Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{\"to\":"
     );
     connection.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = vec![0; 4096];
-    let reading = connection.read(&mut answer);
-    let length = tokio::time::timeout(PATIENCE, reading)
-        .await
-        .expect("an answer")
-        .unwrap();
-    let answer = String::from_utf8_lossy(&answer[..length]);
+    let answer = answer_on(&mut connection).await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
 
 #[tokio::test]
 async fn a_caller_who_takes_nothing_of_its_answer_is_cut_off() {
     let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default().with("WRITE_MS_MAX", "1000")).await;
+    // No other connection ends meanwhile.
+    let settings = Settings::default()
+        .with("WRITE_MS_MAX", "1000")
+        .with("HEAD_MS_MAX", "600000");
+    let replica = Replica::start(&database, settings).await;
     let jane = replica.user("jane");
     for _ in 0..14 {
         jane.send("john", &"\u{1f600}".repeat(20_000)).await;
@@ -117,9 +138,7 @@ async fn an_answer_does_not_wait_for_a_body_that_it_does_not_need() {
             .write_all(format!("{head}\r\nHost: x\r\n\r\n").as_bytes())
             .await
             .unwrap();
-        let mut answer = vec![0; 4096];
-        let length = connection.read(&mut answer).await.unwrap();
-        let answer = String::from_utf8_lossy(&answer[..length]);
+        let answer = answer_on(&mut connection).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{head}: {answer}"
@@ -139,9 +158,7 @@ async fn a_request_names_its_host_once() {
         let mut connection = connect(&replica).await;
         let request = format!("GET /health/live HTTP/1.1\r\n{hosts}\r\n");
         connection.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = vec![0; 4096];
-        let length = connection.read(&mut answer).await.unwrap();
-        let answer = String::from_utf8_lossy(&answer[..length]);
+        let answer = answer_on(&mut connection).await;
         assert!(
             answer.starts_with(&format!("HTTP/1.1 {status} ")),
             "{hosts:?}: {answer}"
@@ -149,17 +166,12 @@ async fn a_request_names_its_host_once() {
     }
 }
 
-/// What comes back for these bytes, to the end of the connection: the status, the head and the body.
+/// What comes back for these bytes, to the end of the connection: the status, the head and the
+/// body.
 async fn answer_to(replica: &Replica, request: &[u8]) -> (u16, String, Value) {
     let mut connection = connect(replica).await;
     connection.write_all(request).await.unwrap();
-    let mut answer = Vec::new();
-    let reading = connection.read_to_end(&mut answer);
-    tokio::time::timeout(PATIENCE, reading)
-        .await
-        .expect("the connection ends")
-        .unwrap();
-    let answer = String::from_utf8(answer).unwrap();
+    let answer = until_closed(connection).await;
     let (head, body) = answer
         .split_once("\r\n\r\n")
         .unwrap_or_else(|| panic!("{answer:?}"));
@@ -250,31 +262,28 @@ async fn what_cannot_be_read_as_a_request_is_a_problem_like_any_other() {
 }
 
 #[tokio::test]
-async fn what_follows_a_good_request_is_told_apart_from_its_answer() {
+async fn each_request_of_a_connection_has_an_answer_of_its_own() {
     let (_database, replica) = service().await;
     let mut connection = connect(&replica).await;
-    let mut answer = vec![0; 4096];
     for _ in 0..2 {
         connection
             .write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
             .await
             .unwrap();
-        let length = connection.read(&mut answer).await.unwrap();
-        assert!(answer[..length].starts_with(b"HTTP/1.1 200 "));
+        let answer = answer_on(&mut connection).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
     connection
         .write_all(b"GET /health/live HTTP/1.1\r\n\r\n")
         .await
         .unwrap();
-    let length = connection.read(&mut answer).await.unwrap();
-    let ours = String::from_utf8_lossy(&answer[..length]).into_owned();
+    let answer = answer_on(&mut connection).await;
     assert!(
-        ours.starts_with("HTTP/1.1 400 ") && ours.contains("Host must be given once"),
-        "{ours}"
+        answer.starts_with("HTTP/1.1 400 ") && answer.contains("Host must be given once"),
+        "{answer}"
     );
     connection.write_all(b"nonsense\r\n\r\n").await.unwrap();
-    let mut rest = String::new();
-    connection.read_to_string(&mut rest).await.unwrap();
+    let rest = until_closed(connection).await;
     assert!(
         rest.starts_with("HTTP/1.1 400 ") && rest.contains("is not a request of HTTP/1.1"),
         "{rest}"
@@ -316,5 +325,29 @@ async fn the_documented_limit_of_a_head_is_the_real_one() {
             "{} bytes",
             request.len()
         );
+    }
+}
+
+/// The other tests set shorter ones.
+#[test]
+fn the_documented_limits_of_time_are_the_real_ones() {
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let limits = TimeLimits::default();
+    let seconds = |limit: Duration| limit.as_secs();
+    for words in [
+        format!("| a body | 512 KiB, within {} s |", seconds(limits.body)),
+        format!("an idle one is closed after {} s", seconds(limits.head)),
+        format!(
+            "takes nothing of its answer after {} s |",
+            seconds(limits.write)
+        ),
+        format!("| a held answer | {} s,", seconds(limits.held_answer)),
+        format!(
+            "its idle timeout above {}\nseconds",
+            seconds(limits.comment_period)
+        ),
+    ] {
+        assert!(readme.contains(&words), "the README does not say: {words}");
     }
 }
