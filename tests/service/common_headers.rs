@@ -1,4 +1,5 @@
-//! What the answers of all operations have in common: problems, request ids, encodings, caching, CORS.
+//! What the answers of all operations have in common: problems, request ids, encodings, caching,
+//! CORS.
 
 use reqwest::Method;
 use serde_json::json;

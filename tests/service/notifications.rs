@@ -15,20 +15,21 @@ use crate::support::{
     Database, Follower, Load, PATIENCE, Replica, Reply, Settings, Way, eventually, service,
 };
 
-/// Hears until the timeline has come to `last`; gives whom its commits concerned.
-async fn heard_until(listener: &mut PgListener, last: i64) -> BTreeSet<UserKey> {
+/// Receives notifications until the timeline has come to `last`; returns whom its commits
+/// concerned.
+async fn concerned_until(listener: &mut PgListener, last: i64) -> BTreeSet<UserKey> {
     let mut concerned = BTreeSet::new();
     loop {
-        let heard = timeout(PATIENCE, listener.recv())
+        let received = timeout(PATIENCE, listener.recv())
             .await
             .expect("a commit notifies")
             .unwrap();
-        let wakeup = Notification::parse(heard.payload());
-        let Concerned::Users(keys) = wakeup.concerned else {
+        let notification = Notification::parse(received.payload());
+        let Concerned::Users(keys) = notification.concerned else {
             panic!("a commit names whom it concerns")
         };
         concerned.extend(keys);
-        if !wakeup.continues && wakeup.range.unwrap().last.0 == last {
+        if !notification.continues && notification.range.unwrap().last.0 == last {
             return concerned;
         }
     }
@@ -40,23 +41,23 @@ async fn every_commit_names_everybody_whom_it_concerns() {
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     let mut listener = PgListener::connect(&database.url).await.unwrap();
     listener.listen("updates").await.unwrap();
-    let mut known = 0;
+    let mut checked = 0;
     let mut check = async || {
         let last = database.count("SELECT last_value FROM timeline").await;
         let mut connection = database.connect().await;
         let rows = "SELECT DISTINCT application_id, user_id FROM updates WHERE timestamp > $1";
-        let told: Vec<(i64, String)> = sqlx::query_as(rows)
-            .bind(known)
+        let listed: Vec<(i64, String)> = sqlx::query_as(rows)
+            .bind(checked)
             .fetch_all(&mut connection)
             .await
             .unwrap();
         let key = |(application, user): (i64, String)| {
             UserKey::of(ApplicationId(application), &UserId::trusted(&user))
         };
-        let told: BTreeSet<_> = told.into_iter().map(key).collect();
-        assert!(!told.is_empty());
-        assert_eq!(heard_until(&mut listener, last).await, told);
-        known = last;
+        let listed: BTreeSet<_> = listed.into_iter().map(key).collect();
+        assert!(!listed.is_empty());
+        assert_eq!(concerned_until(&mut listener, last).await, listed);
+        checked = last;
     };
 
     let sent = jane.send("john", "hi").await;
@@ -100,7 +101,7 @@ async fn every_commit_names_everybody_whom_it_concerns() {
     check().await;
 }
 
-/// Terminates the listeners of both replicas once both are there; gives how many it was.
+/// Terminates the listeners of both replicas once both are there; returns how many it was.
 async fn terminate_listeners(database: &Database) -> i64 {
     let terminate = "WITH listeners AS (
                          SELECT pid FROM pg_stat_activity
@@ -154,7 +155,7 @@ async fn a_listener_that_loses_its_connection_loses_nothing_for_its_followers() 
 }
 
 #[tokio::test]
-async fn a_change_that_no_wake_up_tells_of_is_found_all_the_same() {
+async fn a_change_without_a_notification_is_found_all_the_same() {
     let (database, replica) = service().await;
     let john = replica.user("john");
     let mut stream = john.stream("").await;
@@ -162,10 +163,10 @@ async fn a_change_that_no_wake_up_tells_of_is_found_all_the_same() {
     let silently = "INSERT INTO updates (application_id, user_id, timestamp, message_id)
                     VALUES (1, 'john', nextval('timeline'), nextval('message_ids'))";
     database.execute(silently).await;
-    let told = stream.event("update").await.id;
+    let read = stream.event("update").await.id;
     let polling = tokio::spawn({
         let john = john.clone();
-        async move { john.sync(&format!("after={}&wait=60", told.unwrap())).await }
+        async move { john.sync(&format!("after={}&wait=60", read.unwrap())).await }
     });
     eventually("the answer is held", async || {
         (replica.metric("messages_live_connections", "poll").await > 0.0).then_some(())

@@ -24,7 +24,7 @@ async fn open_unread(replica: &Replica, user: &str) -> TcpStream {
     connection
 }
 
-/// Reads on until the data of `count` updates have come; gives their timestamps.
+/// Reads on until the data of `count` updates have come; returns their timestamps.
 async fn read_updates(connection: &mut TcpStream, count: usize) -> Vec<i64> {
     let (mut text, mut buffer) = (String::new(), vec![0; 64 * 1024]);
     while text.matches("event: current").count() == 0 {
@@ -40,7 +40,7 @@ async fn read_updates(connection: &mut TcpStream, count: usize) -> Vec<i64> {
     seen
 }
 
-/// Sends `count` messages of the longest text to john; gives their timestamps.
+/// Sends `count` messages of the longest text to john; returns their timestamps.
 async fn send_long(replica: &Replica, count: usize) -> Vec<i64> {
     let (jane, text) = (replica.user("jane"), "x".repeat(20_000));
     let mut sent = Vec::new();

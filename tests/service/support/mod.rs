@@ -1,4 +1,4 @@
-//! What the tests stand on: databases, replicas, callers, queues, and the load that proves things.
+//! What all tests share: databases, replicas, callers, queues, and the load that proves things.
 
 mod browser;
 mod client;
@@ -40,8 +40,8 @@ pub async fn service() -> (Database, Replica) {
 /// Long enough for anything that happens at all, however busy the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(150);
 
-/// Waits until `condition` returns something, trying again and again. Fails at once if a replica of the
-/// test has died.
+/// Waits until `condition` returns something, trying again and again. Fails at once if a replica of
+/// the test has died.
 pub async fn eventually<T, F: AsyncFnMut() -> Option<T>>(what: &str, mut condition: F) -> T {
     let waiting = async {
         loop {
