@@ -14,8 +14,8 @@ local tokens = read("tokens", function(line) return "Bearer " .. line end)
 local turn = 0
 local text = string.rep("measure it ", 9) .. "x"
 
--- For each user: the newest timestamp, where a client that is up to date stands, and the one before
--- the newest 50.
+-- For each user: the newest timestamp, the cursor of a client that is up to date, and the one
+-- before the newest 50.
 local cursors = read("cursors", function(line)
     local newest, before = line:match("(%d+)|(%d+)")
     return { newest = newest, before = before }
@@ -62,8 +62,8 @@ local function post_into_chat()
     return with_body("POST", "/chats/" .. chat .. "/messages", 1, '{"text":"' .. text .. '"}')
 end
 
--- 60 % sends, 10 % edits, 25 % read marks, 5 % deletes, of messages that this thread has sent. Each is
--- in one request at a time, and comes back with its new timestamp.
+-- 60 % sends, 10 % edits, 25 % read marks, 5 % deletes, of messages that this thread has sent. Each
+-- is in one request at a time, and comes back with its new timestamp.
 local own = {}
 local function mixed(user)
     local draw = turn % 20

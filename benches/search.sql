@@ -15,7 +15,8 @@ WITH drawn AS (
     SELECT number, random() AS share FROM generate_series(1, :messages) AS number
 ),
 new AS (
-    SELECT nextval('message_ids') AS id, nextval('timeline') AS timestamp, number, share < 0.05 AS in_chat,
+    SELECT nextval('message_ids') AS id, nextval('timeline') AS timestamp, number,
+           share < 0.05 AS in_chat,
            CASE WHEN share >= 0.05 AND share < 0.15 THEN 'heavy'
                 WHEN share >= 0.15 AND share < 0.152 THEN 'light'
                 ELSE 'user-' || ceil(random() * 1000) END AS sender,
@@ -33,9 +34,12 @@ new AS (
     FROM drawn
 ),
 stored AS (
-    INSERT INTO messages (application_id, id, timestamp, sender, recipient, chat_number, number, created, read, text, deleted)
+    INSERT INTO messages
+        (application_id, id, timestamp, sender, recipient, chat_number, number, created, read, text,
+         deleted)
     SELECT 1, id, timestamp, sender, CASE WHEN NOT in_chat THEN 'user-' || ceil(random() * 1000) END,
-           CASE WHEN in_chat THEN 1000 END, CASE WHEN in_chat THEN number END, now(), false, text, false
+           CASE WHEN in_chat THEN 1000 END, CASE WHEN in_chat THEN number END, now(), false, text,
+           false
     FROM new
     RETURNING application_id, id, sender, recipient, chat_number
 )

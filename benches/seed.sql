@@ -6,8 +6,10 @@ WITH new AS (
     FROM generate_series(1, :messages) AS number
 ),
 stored AS (
-    INSERT INTO messages (application_id, id, timestamp, sender, recipient, created, read, text, deleted)
-    SELECT 1, id, timestamp, sender, recipient, now(), false, repeat('measure it ', 9) || 'x', false FROM new
+    INSERT INTO messages
+        (application_id, id, timestamp, sender, recipient, created, read, text, deleted)
+    SELECT 1, id, timestamp, sender, recipient, now(), false, repeat('measure it ', 9) || 'x', false
+    FROM new
 )
 INSERT INTO updates (application_id, user_id, timestamp, message_id)
 SELECT 1, sender, timestamp, id FROM new

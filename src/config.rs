@@ -1,6 +1,7 @@
 //! The command line and the environment: everything that can be set, each with its default.
 
 mod reading;
+mod time_limits;
 mod values;
 
 use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
@@ -11,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     auth::{EndpointUrl, STRANGERS_PER_SECOND_MAX},
     domain::{ApplicationId, Title, UserId},
-    http::{BudgetLimits, HELD_TIME_MAX, Origin, WRITE_TIME_MAX},
+    http::{BudgetLimits, Origin},
     live,
     outbox::QueueType,
     store::{BadUrl, Database},
@@ -19,6 +20,7 @@ use crate::{
 };
 
 pub use reading::{Refused, read};
+pub use time_limits::TimeLimitsConfig;
 
 /// A message service: one timeline of changes, and no client ever misses one.
 #[derive(Debug, Parser)]
@@ -104,24 +106,8 @@ pub struct HttpConfig {
     /// Origins whose pages may call the service, separated by commas; * allows all. None by default.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<Origin>,
-    /// The longest that an answer is held, in milliseconds: for tests, which have no minute to spare.
-    #[arg(long, env = "HELD_ANSWER_MS_MAX", hide = true)]
-    pub held_answer_ms_max: Option<u64>,
-    /// How long a caller may take nothing of its answer, in milliseconds: for tests as well.
-    #[arg(long, env = "WRITE_MS_MAX", hide = true)]
-    pub write_ms_max: Option<u64>,
-}
-
-impl HttpConfig {
-    pub fn held_time_max(&self) -> Duration {
-        self.held_answer_ms_max
-            .map_or(HELD_TIME_MAX, Duration::from_millis)
-    }
-
-    pub fn write_time_max(&self) -> Duration {
-        self.write_ms_max
-            .map_or(WRITE_TIME_MAX, Duration::from_millis)
-    }
+    #[command(flatten)]
+    pub times: TimeLimitsConfig,
 }
 
 /// How much may wait, be open or be held on this replica.

@@ -141,10 +141,10 @@ fn modules_import_only_what_they_may() {
     let mut checked = 0;
     for (name, text) in sources() {
         let module = name.split(['/', '.']).next().unwrap();
-        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(known, _)| *known == module) else {
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == module) else {
             assert!(
                 ["lib", "main", "app"].contains(&module),
-                "{name} is of no known module"
+                "{name} belongs to no module of the list"
             );
             continue;
         };
@@ -183,9 +183,9 @@ fn imports_are_found_in_every_form() {
     assert_eq!(imports(text), ["domain", "store", "http", "sync"]);
 }
 
-/// What decides about a command is pure: it knows nothing of the database.
+/// What decides about a command is pure: it does not depend on the database.
 #[test]
-fn commands_know_the_domain_and_the_timeline_alone() {
+fn commands_import_the_domain_and_the_timeline_alone() {
     let commands = sources()
         .into_iter()
         .filter(|(name, _)| name.starts_with("timeline/commands/") || name == "timeline/state.rs");

@@ -1,7 +1,8 @@
-//! A crowd of streams: how soon a change is told, how many a second, and what a stream costs.
+//! A crowd of streams: how soon a change arrives, how many a second, and what a stream costs.
 //!
-//! Times are taken from `created`, which is
-//! drawn just before the commit, to the arrival of the event, by the one clock of this machine.
+//! Times are taken from `created`, which is drawn just before the commit, to the arrival of the
+//! event, by the one clock of this machine.
+
 use std::{
     collections::HashMap,
     sync::{
@@ -30,10 +31,10 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
 
 type Microseconds = i64;
 
-/// Which change was told when.
+/// Which change arrived when.
 #[derive(Clone, Default)]
-struct Told {
-    arrivals: Arc<Mutex<Vec<(i64, Microseconds)>>>,
+struct Arrivals {
+    all: Arc<Mutex<Vec<(i64, Microseconds)>>>,
     open: Arc<AtomicUsize>,
 }
 
@@ -44,7 +45,7 @@ pub async fn measure(service: Arc<Service>) {
         "warm-up",
         1,
         |_| "warm".to_owned(),
-        Told::default(),
+        Arrivals::default(),
         200,
     )
     .await;
@@ -56,16 +57,16 @@ pub async fn measure(service: Arc<Service>) {
         grown as f64 / STREAMS as f64 / 1024.0
     );
 
-    let told = Told::default();
+    let arrivals = Arrivals::default();
     let mut watch = JoinSet::new();
-    open_stream(&service, "watcher", told.clone(), &mut watch).await;
+    open_stream(&service, "watcher", arrivals.clone(), &mut watch).await;
     let to_watcher = |_| "watcher".to_owned();
     measure_sends(
         &service,
         "1 sender, 1,000 idle streams",
         1,
         to_watcher,
-        told,
+        arrivals,
         0,
     )
     .await;
@@ -80,22 +81,27 @@ pub async fn measure(service: Arc<Service>) {
 }
 
 /// Opens the streams of all users of a crowd, from now on.
-async fn open_streams(service: &Arc<Service>, crowd: &str) -> (Told, JoinSet<()>) {
-    let (told, mut streams) = (Told::default(), JoinSet::new());
+async fn open_streams(service: &Arc<Service>, crowd: &str) -> (Arrivals, JoinSet<()>) {
+    let (arrivals, mut streams) = (Arrivals::default(), JoinSet::new());
     for number in 0..STREAMS {
         open_stream(
             service,
             &format!("{crowd}-{number}"),
-            told.clone(),
+            arrivals.clone(),
             &mut streams,
         )
         .await;
     }
-    (told, streams)
+    (arrivals, streams)
 }
 
 /// Opens a stream and waits until it has caught up.
-async fn open_stream(service: &Arc<Service>, user: &str, told: Told, streams: &mut JoinSet<()>) {
+async fn open_stream(
+    service: &Arc<Service>,
+    user: &str,
+    arrivals: Arrivals,
+    streams: &mut JoinSet<()>,
+) {
     let mut connection = service.connect().await;
     let request = format!(
         "GET /messages?after=latest HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\
@@ -111,7 +117,7 @@ async fn open_stream(service: &Arc<Service>, user: &str, told: Told, streams: &m
             "the stream is open"
         );
     }
-    told.open.fetch_add(1, Ordering::Relaxed);
+    arrivals.open.fetch_add(1, Ordering::Relaxed);
     streams.spawn(async move {
         let mut line = Vec::new();
         while connection
@@ -121,7 +127,7 @@ async fn open_stream(service: &Arc<Service>, user: &str, told: Told, streams: &m
         {
             if let Some(id) = line.strip_prefix(b"id: ") {
                 let id = std::str::from_utf8(id).unwrap().trim_end().parse().unwrap();
-                told.arrivals.lock().unwrap().push((id, now()));
+                arrivals.all.lock().unwrap().push((id, now()));
             }
             line.clear();
         }
@@ -129,13 +135,13 @@ async fn open_stream(service: &Arc<Service>, user: &str, told: Told, streams: &m
 }
 
 /// Sends for the time of a row, `rate` a second over all senders (0: each as soon as the one before
-/// is answered), and prints how the streams were told.
+/// is answered), and prints when each change arrived.
 async fn measure_sends(
     service: &Arc<Service>,
     name: &str,
     senders: usize,
     to: impl Fn(usize) -> String + Copy + Send + 'static,
-    told: Told,
+    arrivals: Arrivals,
     rate: usize,
 ) {
     let (began, cpu_before) = (Instant::now(), service.cpu_seconds());
@@ -151,22 +157,22 @@ async fn measure_sends(
     let sent = sending.join_all().await;
     let sent: HashMap<i64, Microseconds> = sent.iter().flatten().map(created).collect();
     let seconds = began.elapsed().as_secs_f64();
-    if told.open.load(Ordering::Relaxed) == 0 {
+    if arrivals.open.load(Ordering::Relaxed) == 0 {
         return;
     }
-    let all_told = async {
-        while told.arrivals.lock().unwrap().len() < sent.len() {
+    let all_arrived = async {
+        while arrivals.all.lock().unwrap().len() < sent.len() {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    let _ = timeout(DRAIN_TIME_MAX, all_told).await;
+    let _ = timeout(DRAIN_TIME_MAX, all_arrived).await;
     let cpu = (service.cpu_seconds() - cpu_before) / began.elapsed().as_secs_f64();
-    let arrivals = told.arrivals.lock().unwrap();
-    let mut taken: Vec<_> = arrivals.iter().map(|(id, at)| at - sent[id]).collect();
+    let arrived = arrivals.all.lock().unwrap();
+    let mut taken: Vec<_> = arrived.iter().map(|(id, at)| at - sent[id]).collect();
     taken.sort_unstable();
     let percentile = |share: usize| taken[(taken.len() - 1) * share / 100] as f64 / 1000.0;
     println!(
-        "{name}: {:.0} sent/s, {:.0} told/s, p50 {:.2} ms, p99 {:.2} ms, {:.0} % of a core, {} of {} told",
+        "{name}: {:.0} sent/s, {:.0} received/s, p50 {:.2} ms, p99 {:.2} ms, {:.0} % of a core, {} of {} received",
         sent.len() as f64 / seconds,
         taken.len() as f64 / seconds,
         percentile(50),
@@ -175,7 +181,7 @@ async fn measure_sends(
         taken.len(),
         sent.len(),
     );
-    assert_eq!(taken.len(), sent.len(), "every change is told once");
+    assert_eq!(taken.len(), sent.len(), "every change arrives once");
 }
 
 /// The timestamp of a message, and when it was created.
@@ -186,9 +192,9 @@ fn created(sent: &Sent) -> (i64, Microseconds) {
     (sent.message["timestamp"].as_i64().unwrap(), created)
 }
 
-impl Told {
+impl Arrivals {
     fn clear(&self) {
-        self.arrivals.lock().unwrap().clear();
+        self.all.lock().unwrap().clear();
     }
 }
 

@@ -1,18 +1,21 @@
-//! What a load generator for requests cannot do: `live` follows streams, `search` searches among many
-//! messages, `static` is the server of an answer that touches nothing, `tokens N` prints those of
-//! `user-1` to `user-N`.
+//! Measures a service that `scripts/bench` has started and names in the environment.
 //!
-//! `scripts/bench` starts the service and names it by BASE, SERVICE_PID, MESSAGES_SECRET and
-//! DATABASE_URL; SECONDS_A_ROW is how long a row is measured.
+//! `table [ROW]` measures rows beside their limits, `live` follows streams, `search` searches among
+//! many messages. For the script itself, `static` serves an answer that touches nothing, and
+//! `tokens N` prints those of `user-1` to `user-N`.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
     reason = "a benchmark spawns, reads clocks and the environment, writes its own SQL, and fails by panicking"
 )]
 
+mod generators;
 mod live;
+mod processors;
+mod rows;
 mod search;
 mod service;
+mod table;
 
 use std::{sync::Arc, thread};
 
@@ -33,6 +36,9 @@ async fn main() {
     let mut arguments = std::env::args().skip(1);
     let service = || Arc::new(Service::from_environment());
     match arguments.next().as_deref() {
+        Some("table") => {
+            table::measure(&service(), &arguments.next().unwrap_or_default()).await;
+        }
         Some("live") => live::measure(service()).await,
         Some("search") => search::measure(service()).await,
         Some("static") => serve_static().await,
@@ -57,7 +63,7 @@ async fn serve_static() {
         life.spawn_on(
             &thread,
             "http worker",
-            messages::http::serve(intake, router, messages::http::WRITE_TIME_MAX),
+            messages::http::serve(intake, router, messages::http::TimeLimits::default()),
         );
     }
     life.spawn("acceptor", acceptor.run(listener, life.stop()));

@@ -1,7 +1,8 @@
-//! Search among many messages: how soon each kind of query is answered, how fast the index grows, and
-//! what it costs those who send.
+//! Search among many messages: how soon each kind of query is answered, how fast the index grows,
+//! and what it costs those who send.
 //!
 //! The messages are those of benches/search.sql, in the database DATABASE_URL of the service.
+
 use std::{sync::Arc, time::Duration};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -10,7 +11,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::service::{Service, call, percentile, setting, token};
+use super::service::{Service, call, execute, pending, percentile, setting, token};
 
 /// Searches of each kind in each place.
 const SEARCHES: usize = 300;
@@ -23,16 +24,16 @@ const SENDERS: usize = 64;
 const STOP_INDEXER: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                             WHERE application_name = 'messages indexer' AND datname = current_database()";
 
-/// The lock of the indexer, as `store/lane.rs` has it.
+/// The lock of the indexer, as `store/lead.rs` has it.
 const INDEXER: &str = "7305808869231650170";
 
 pub async fn measure(service: Arc<Service>) {
     let mut database = PgConnection::connect(&setting("DATABASE_URL"))
         .await
         .unwrap();
-    let (begun, count) = (Instant::now(), pending(&mut database).await);
+    let (start, count) = (Instant::now(), pending(&mut database).await);
     until_indexed(&mut database).await;
-    let rate = count as f64 / begun.elapsed().as_secs_f64();
+    let rate = count as f64 / start.elapsed().as_secs_f64();
     println!("indexed {count} messages, {rate:.0} a second with nothing else to do");
     execute(&mut database, "VACUUM ANALYZE").await;
     execute(&mut database, "CHECKPOINT").await;
@@ -65,7 +66,7 @@ async fn latencies(service: &Service, database: &mut PgConnection) {
             let (mut taken, mut hits) = (Vec::new(), 0);
             for query in &queries {
                 let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
-                let begun = Instant::now();
+                let start = Instant::now();
                 let page = call(
                     &mut connection,
                     "GET",
@@ -74,7 +75,7 @@ async fn latencies(service: &Service, database: &mut PgConnection) {
                     "",
                 )
                 .await;
-                taken.push(begun.elapsed());
+                taken.push(start.elapsed());
                 hits += page["hits"].as_array().unwrap().len();
             }
             taken.sort_unstable();
@@ -194,18 +195,4 @@ async fn until_indexed(database: &mut PgConnection) {
     while pending(database).await > 0 {
         sleep(Duration::from_millis(100)).await;
     }
-}
-
-async fn pending(database: &mut PgConnection) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM search_pending")
-        .fetch_one(database)
-        .await
-        .unwrap()
-}
-
-async fn execute(database: &mut PgConnection, sql: &str) {
-    sqlx::query(AssertSqlSafe(sql.to_owned()))
-        .execute(database)
-        .await
-        .unwrap();
 }

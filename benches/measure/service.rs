@@ -9,13 +9,15 @@ use messages::{
     auth::Signer,
     domain::{ApplicationId, UserId},
 };
+use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
-/// BASE, SERVICE_PID and MESSAGES_SECRET name the service; SECONDS_A_ROW is how long to measure.
+/// BASE, SERVICE_PID and MESSAGES_SECRET name the service; SECONDS_A_ROW is how long a row is
+/// measured.
 pub struct Service {
     address: String,
     pid: String,
@@ -67,8 +69,8 @@ impl Service {
     }
 
     /// Sends over one connection, the `number`th of so many that take turns, for the time of a row:
-    /// one message each `pause`, whether the service keeps up or not; without a pause each as soon as
-    /// the one before is answered. `message` gives the recipient and the text of each turn.
+    /// one message each `pause`, whether the service keeps up or not; without a pause each as soon
+    /// as the one before is answered. `message` returns the recipient and the text of each turn.
     pub async fn send(
         &self,
         (number, senders): (usize, usize),
@@ -153,4 +155,19 @@ pub async fn call(
 /// The value that `share` percent do not exceed, in milliseconds.
 pub fn percentile(sorted: &[Duration], share: usize) -> f64 {
     sorted[(sorted.len() - 1) * share / 100].as_secs_f64() * 1000.0
+}
+
+/// Changes of texts that are not in the index yet.
+pub async fn pending(database: &mut PgConnection) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM search_pending")
+        .fetch_one(database)
+        .await
+        .unwrap()
+}
+
+pub async fn execute(database: &mut PgConnection, sql: &str) {
+    sqlx::query(AssertSqlSafe(sql.to_owned()))
+        .execute(database)
+        .await
+        .unwrap();
 }

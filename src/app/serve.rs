@@ -93,7 +93,7 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> Outcome {
         budget: Budget::new(limits.budget()),
         metrics,
         clock: now,
-        held_time_max: http.held_time_max(),
+        times: http.times.limits(),
         stop: life.stop(),
     };
     let acceptor = spawn_workers(life, Arc::new(state), handles, &http)?;
@@ -117,7 +117,7 @@ fn spawn_workers(
         life.spawn_on(
             &thread,
             "http worker",
-            http::serve(intake, router, config.write_time_max()),
+            http::serve(intake, router, config.times.limits()),
         );
         life.spawn_on(&thread, "sequence reader", look);
     }

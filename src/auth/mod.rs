@@ -38,7 +38,7 @@ pub use endpoint::{BadEndpoint, EndpointUrl};
 pub use introspection::{IntrospectionConfig, STRANGERS_PER_SECOND_MAX};
 pub use jwks::JwksConfig;
 pub use key::{SECRET_BYTES_MIN, WeakSecret, derived_key};
-pub use ticket::{Ticket, Tickets};
+pub use ticket::{TICKET_LIFETIME, Ticket, Tickets};
 pub use token::Signer;
 
 /// How long another service may take to say who a caller is.

@@ -33,14 +33,6 @@ use crate::{
     sync::Changes,
 };
 
-/// The longest that an answer is held, whatever `wait` says. Proxies give up on an answer that is
-/// silent for 60 s, as nginx does by default, and then answer 504.
-pub const HELD_TIME_MAX: Duration = Duration::from_secs(50);
-
-/// How long a stream may be silent before it sends a comment, which keeps proxies from closing it and
-/// detects clients that have gone.
-const COMMENT_PERIOD: Duration = Duration::from_secs(15);
-
 /// What a stream reads at a time, and keeps until the connection has taken it.
 const STREAM_PAGE: PageSize = PageSize {
     entries: 250,
@@ -55,7 +47,7 @@ const RETRY_MILLISECONDS: Range<u64> = 1000..4000;
 const REREAD_MILLISECONDS: Range<u64> = 500..1500;
 
 /// Answers once there is a change after the cursor, or with an empty page after `wait`, or after the
-/// longest that the service holds an answer ([`HELD_TIME_MAX`]).
+/// longest that the service holds an answer.
 pub async fn hold(
     service: &Service,
     validity: &Validity,
@@ -63,7 +55,7 @@ pub async fn hold(
     with_messages: bool,
     wait: Duration,
 ) -> Result<Changes, Problem> {
-    let deadline = Instant::now() + wait.min(service.held_time_max);
+    let deadline = Instant::now() + wait.min(service.times.held_answer);
     let mut follower = service
         .live
         .follow(service.sync(), Kind::Poll, request, with_messages)?;
@@ -112,12 +104,12 @@ pub fn open(
     let blocks = stream::unfold(events, async |mut events| {
         Some((events.next().await?, events))
     });
+    let mut pauses = interval(service.times.comment_period);
+    pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let service = service.clone();
     let end = async move { service.until_end(&validity).await }.shared();
     link.close_after(end.clone());
     let blocks = stream::iter([COMMENT]).chain(blocks).take_until(end);
-    let mut pauses = interval(COMMENT_PERIOD);
-    pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let body = tokio_stream::StreamExt::timeout_repeating(blocks, pauses)
         .map(|block| Ok::<_, Infallible>(block.unwrap_or(COMMENT)));
     let headers = [

@@ -1,8 +1,8 @@
 //! HTTP: every route on one page, and what all of them share.
 //!
-//! A handler extracts, calls one function and shapes the answer. Whatever goes wrong becomes a
-//! [`Problem`](problem::Problem), in one place. No handler opens a transaction, so a caller who
-//! goes away never leaves one behind.
+//! A handler checks the request ([`extract::checks`]), calls one function and shapes the answer.
+//! Every failure becomes a [`Problem`](problem::Problem), in one place. No handler opens a
+//! transaction, so a caller that goes away never leaves one behind.
 //!
 //! # Limits of time
 //! Nothing waits without end: half a request's head 20 s, a body 10 s, an answer that nobody takes
@@ -29,7 +29,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use axum::{Router, middleware, response::Response, routing::get};
@@ -56,13 +55,12 @@ use extract::caller::Caller;
 use server::{cors, envelope};
 
 pub use extract::idempotency::Digester;
-pub use live::HELD_TIME_MAX;
 pub use server::{
-    Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, Origin, WRITE_TIME_MAX, serve,
+    Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, HttpTimeLimits, Origin, serve,
 };
 
-/// What the handlers of one thread work with. It is cloned several times a request, and costs a count
-/// each time.
+/// The state of the handlers of one thread. It is cloned several times a request, which costs a
+/// reference count.
 #[derive(Clone)]
 pub struct Service(Arc<WorkerState>);
 
@@ -71,7 +69,7 @@ struct WorkerState {
     app: Arc<AppState>,
 }
 
-/// What the service is made of, for all threads.
+/// The parts of the service that all threads share.
 pub struct AppState {
     pub timeline: Timeline,
     pub live: Live,
@@ -85,9 +83,8 @@ pub struct AppState {
     pub budget: Arc<Budget>,
     pub metrics: PrometheusHandle,
     pub clock: Clock,
-    /// The longest that an answer is held: [`HELD_TIME_MAX`], but for tests.
-    pub held_time_max: Duration,
-    /// Ends what would go on for ever: held answers and streams.
+    pub times: HttpTimeLimits,
+    /// Ends held answers and streams.
     pub stop: CancellationToken,
 }
 
@@ -111,7 +108,6 @@ pub enum Broker {
     },
 }
 
-/// What a handler comes to.
 type Answer = Result<Response, Problem>;
 
 impl Service {
@@ -119,12 +115,12 @@ impl Service {
         Self(Arc::new(WorkerState { sync, app }))
     }
 
-    /// The way to what happened on the timeline.
+    /// Reads of the timeline.
     fn sync(&self) -> &Sync {
         &self.0.sync
     }
 
-    /// Carries out what the caller wants to be changed.
+    /// Carries out a command of the caller.
     async fn submit<C: Command>(
         &self,
         caller: &Caller,
@@ -137,7 +133,7 @@ impl Service {
         Ok(self.timeline.submit(requester, command).await?)
     }
 
-    /// Does what is neither on the timeline nor coalesced, on a connection that is shared.
+    /// Runs a read that is not coalesced, on a pooled connection.
     async fn query<T>(
         &self,
         statements: impl AsyncFnOnce(&mut PgConnection) -> store::Result<T>,
@@ -154,7 +150,7 @@ impl Service {
         reading.await?.ok_or_else(Problem::not_found)
     }
 
-    /// Waits until what was opened under a token must end.
+    /// Waits until a stream or held answer of a token must end.
     async fn until_end(&self, validity: &Validity) {
         self.stop
             .run_until_cancelled(self.authenticator.until_end(validity))
@@ -239,16 +235,16 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     openapi::complete(routes().into_openapi())
 }
 
-/// The web client, which is no part of the documented interface.
+/// The web client, which is not part of the documented interface.
 fn pages() -> Router<Service> {
     Router::new()
         .route("/", get(web::get_page))
         .route("/web/{file}", get(web::get_file))
 }
 
-/// The whole of what is served. The layers, from the outside: the frame of every request, with its
-/// encoding; CORS; panics. To the router they are one: it boxes each layer, and clones the boxes of all for
-/// every request.
+/// Everything that is served. The layers, from the outside: the envelope of every request, which also
+/// encodes the answer; CORS; panics. They are one layer for the router, which boxes each layer and
+/// clones the boxes for every request.
 pub fn router(service: Service, origins: &[Origin]) -> Router {
     let (router, _) = routes().split_for_parts();
     let swagger = SwaggerUi::new("/swagger-ui")

@@ -44,7 +44,7 @@ const TIMELINE_END_WAIT_MAX: Duration = Duration::from_secs(1);
 pub const DATA_BATCH_MAX: usize = 16;
 
 /// Queries in flight for each kind of read, each on a connection of its own.
-const READERS: usize = 2;
+pub const READERS: usize = 2;
 
 /// A page with data ends after this much of it, in bytes of JSON.
 pub const PAGE_BYTES_MAX: i64 = 1024 * 1024;

@@ -52,7 +52,7 @@ export async function copy(text) {
 }
 
 const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'" };
-const unescape = (text) => text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) => ENTITIES[entity]);
+const withoutEntities = (text) => text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) => ENTITIES[entity]);
 
 /**
  * The nodes of a search's `highlight`. It is HTML of which `<mark>` is the only element, so there is no
@@ -61,7 +61,7 @@ const unescape = (text) => text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) =>
 export function highlighted(html) {
   return html.split(/(<mark>.*?<\/mark>)/s).map((part) => {
     const marked = /^<mark>(.*)<\/mark>$/s.exec(part);
-    return marked ? element("mark", {}, unescape(marked[1])) : unescape(part);
+    return marked ? element("mark", {}, withoutEntities(marked[1])) : unescape(part);
   });
 }
 

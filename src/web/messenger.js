@@ -129,7 +129,11 @@ export class Messenger {
       this.#refreshing = null;
       await this.#show();
     };
-    return (this.#refreshing ??= (this.#shown = this.#shown.then(again, again)));
+    if (!this.#refreshing) {
+      this.#shown = this.#shown.then(again, again);
+      this.#refreshing = this.#shown;
+    }
+    return this.#refreshing;
   }
 
   async #show() {

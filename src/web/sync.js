@@ -73,7 +73,10 @@ async function follow({ base, token, store, signal, onState }, onHeard) {
       if (events.some(({ event }) => event === "reset")) return await store.clear();
       const entries = events.filter(({ event }) => event === "update").map(({ data }) => JSON.parse(data));
       const next = Number(events.findLast(({ id }) => id)?.id ?? cursor);
-      if (next !== cursor) await store.apply(entries, (cursor = next));
+      if (next !== cursor) {
+        cursor = next;
+        await store.apply(entries, cursor);
+      }
       if (events.some(({ event }) => event === "current")) onState("current");
       // Only what is stored is progress: a full disk is no reason to ask again at once.
       if (events.some(({ event }) => event)) onHeard();

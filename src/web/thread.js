@@ -123,10 +123,10 @@ export class Thread {
   }
 
   #waiting(messages, pending) {
-    const follows = (item, at) => at > 0 || (messages.at(-1)?.from === this.#user && !messages.at(-1).deleted);
+    const follows = (at) => at > 0 || (messages.at(-1)?.from === this.#user && !messages.at(-1).deleted);
     const isGone = Boolean(this.#conversation?.isGone);
     return pending.map((item, at) => [`outbox ${item.order}`, `${isGone} ${item.refused ?? ""}`, () => pendingBubble(item, {
-      isFirst: !follows(item, at),
+      isFirst: !follows(at),
       onRetry: isGone ? undefined : () => this.#on.retry(item),
       onDiscard: () => this.#on.discard(item),
     })]);

@@ -1,4 +1,5 @@
-//! Brokers as operators keep them: users with few rights, queues with arguments of their own, alarms.
+//! Brokers as operators keep them: users with few rights, queues with arguments of their own,
+//! alarms.
 
 use lapin::{
     ExchangeKind,
@@ -103,7 +104,7 @@ async fn a_queue_that_exists_is_used_as_it_is_and_whoever_may_write_needs_no_oth
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_under_an_alarm_is_told_apart_and_gets_each_event_once_it_takes_them() {
+async fn a_broker_under_an_alarm_is_reported_and_gets_each_event_once_it_takes_them() {
     let servers = broker().await;
     let database = Database::fresh().await;
     let queue = EventQueue::at(&servers.amqp_url);
@@ -122,7 +123,7 @@ async fn a_broker_under_an_alarm_is_told_apart_and_gets_each_event_once_it_takes
             .await
             .expect(201);
     }
-    eventually("the alarm is told", async || {
+    eventually("readiness reports the alarm", async || {
         (broker_state().await == "blocked").then_some(())
     })
     .await;

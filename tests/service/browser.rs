@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use messages::auth::TICKET_LIFETIME;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
 
 use crate::support::{Browser, Client, Database, Replica, Settings, token};
 
@@ -18,7 +20,7 @@ fn lines_of_the_readme() -> String {
         .collect()
 }
 
-/// Opens a page of the service that follows john's timeline and keeps what it was told of.
+/// Opens a page of the service that follows john's timeline and keeps what the stream sends.
 async fn open_follower(replica: &Replica) -> Browser {
     let browser = Browser::open(&format!("{}/health/live", replica.base)).await;
     let token = token(1, "john", Duration::from_secs(3600));
@@ -43,10 +45,10 @@ async fn send(jane: &Client, sent: &mut Vec<Value>) -> String {
     format!("shown.length >= {}", sent.len())
 }
 
-async fn restart(replica: Replica, database: &Database, while_away: Duration) -> Replica {
+async fn restart(replica: Replica, database: &Database, away_until: Instant) -> Replica {
     let base = replica.base.clone();
     drop(replica);
-    tokio::time::sleep(while_away).await;
+    sleep_until(away_until).await;
     Replica::start_again_at(&base, database, Settings::default()).await
 }
 
@@ -59,9 +61,10 @@ async fn an_event_source_outlives_restarts_short_and_long() {
     send(&jane, &mut sent).await;
     let browser = open_follower(&replica).await;
     browser.until("shown.length >= 1").await;
+    let ticket_end = Instant::now() + TICKET_LIFETIME;
     browser.until(&send(&jane, &mut sent).await).await;
 
-    let replica = restart(replica, &database, Duration::ZERO).await;
+    let replica = restart(replica, &database, Instant::now()).await;
     let is_shown = send(&jane, &mut sent).await;
     browser.until(&is_shown).await;
     assert_eq!(
@@ -70,8 +73,8 @@ async fn an_event_source_outlives_restarts_short_and_long() {
         "the browser has reconnected by itself"
     );
 
-    // The ticket is good for 30 s: nothing but time makes it old.
-    let _replica = restart(replica, &database, Duration::from_secs(60)).await;
+    // Nothing but time makes the ticket old.
+    let _replica = restart(replica, &database, ticket_end).await;
     let is_shown = send(&jane, &mut sent).await;
     browser.until(&is_shown).await;
     assert!(

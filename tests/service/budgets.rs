@@ -13,7 +13,7 @@ use crate::support::{Database, Replica, Reply, Settings, eventually, open_lane, 
 
 const MIB: u64 = 1024 * 1024;
 
-/// Gives a user a page of about a megabyte.
+/// Sends messages, of which the user's page has about a megabyte.
 async fn fill_page_of(replica: &Replica, user: &str) {
     for _ in 0..14 {
         replica
@@ -23,7 +23,8 @@ async fn fill_page_of(replica: &Replica, user: &str) {
     }
 }
 
-/// Asks for the page of a user, on a connection of which nothing is read and into which little fits.
+/// Requests the page of a user, on a connection of which nothing is read and into which little
+/// fits.
 async fn ask_and_take_nothing(replica: &Replica, user: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -44,12 +45,13 @@ async fn take(mut connection: TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// Settings with which an answer may be left untaken for as long as a slow machine takes for a test.
+/// Settings with which an answer may be left untaken for as long as a slow machine takes for a
+/// test.
 fn patient() -> Settings {
     Settings::default().with("WRITE_MS_MAX", "600000")
 }
 
-/// Asks as often as there are users, and waits until every answer was produced.
+/// Requests a page as often as there are users, and waits until every answer was produced.
 async fn slow_readers(replica: &Replica, users: impl Iterator<Item = String>) -> Vec<TcpStream> {
     let answered = async || {
         replica

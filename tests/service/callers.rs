@@ -1,5 +1,4 @@
-//! Who may ask, and what nobody may see: every operation without credentials, with bad ones, and
-//! with another user's or another tenant's message.
+//! Callers without credentials, with bad ones, and with another user's or another tenant's message.
 
 use std::time::Duration;
 
@@ -7,8 +6,11 @@ use serde_json::json;
 
 use crate::support::{Client, Reply, service, token};
 
-/// Every operation that needs a caller, on message `id`.
-async fn every_operation(client: &Client, id: &serde_json::Value) -> Vec<(&'static str, Reply)> {
+/// The operations on messages, those on one message with this id.
+async fn operations_on_messages(
+    client: &Client,
+    id: &serde_json::Value,
+) -> Vec<(&'static str, Reply)> {
     vec![
         (
             "send",
@@ -25,7 +27,7 @@ async fn every_operation(client: &Client, id: &serde_json::Value) -> Vec<(&'stat
 }
 
 #[tokio::test]
-async fn no_operation_answers_without_a_valid_token() {
+async fn no_operation_on_messages_answers_without_a_valid_token() {
     let (database, replica) = service().await;
     let expired = token(1, "jane", Duration::ZERO);
     let tampered = format!("{}x", token(1, "jane", Duration::from_secs(60)));
@@ -41,7 +43,7 @@ async fn no_operation_answers_without_a_valid_token() {
         ),
     ];
     for (caller, challenge) in callers {
-        for (operation, reply) in every_operation(&caller, &json!(1)).await {
+        for (operation, reply) in operations_on_messages(&caller, &json!(1)).await {
             reply.expect_problem(401, "unauthorized");
             assert_eq!(reply.header("www-authenticate"), challenge, "{operation}");
         }
@@ -50,7 +52,7 @@ async fn no_operation_answers_without_a_valid_token() {
 }
 
 #[tokio::test]
-async fn a_header_that_is_no_bearer_token_is_told_so() {
+async fn a_header_that_is_no_bearer_token_is_refused_with_the_reason() {
     let (_database, replica) = service().await;
     for value in ["Basic amFuZTp4", "Bearer", "token"] {
         let request = replica
@@ -83,7 +85,7 @@ async fn a_strangers_message_does_not_exist() {
         replica.user_of(2, "jane"),
         replica.user_of(2, "john"),
     ] {
-        let replies = every_operation(&stranger, &sent["id"]).await;
+        let replies = operations_on_messages(&stranger, &sent["id"]).await;
         for (operation, reply) in replies {
             match operation {
                 "send" => assert_eq!(reply.status, 201),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{Acknowledged, Client, PATIENCE, Reply, eventually, missed, service};
 
-/// Requests that are begun, most of them to be cancelled.
+/// Requests, most of which are cancelled.
 const REQUESTS: u64 = 3000;
 
 /// Requests that are under way at a time.
@@ -67,8 +67,8 @@ async fn thousands_of_cancelled_requests_leave_nothing_behind() {
         .await;
 }
 
-/// Begins sends and syncs in turn and gives each a moment between nothing and some milliseconds;
-/// every tenth is left to come to its end.
+/// Begins sends and syncs in turn, and cancels each after up to 30 ms; every tenth is left to come
+/// to its end.
 async fn begin_and_cancel(client: Client, caller: u64, acknowledged: Acknowledged) {
     for turn in 0..REQUESTS / AT_ONCE {
         let moment = Duration::from_micros((turn * 7919 + caller * 104_729) % 30_000);

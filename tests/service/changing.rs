@@ -303,7 +303,7 @@ async fn a_path_that_names_no_message_is_not_found() {
 }
 
 #[tokio::test]
-async fn either_kind_of_message_may_be_asked_for() {
+async fn a_message_is_labelled_as_what_it_is_whichever_kind_the_caller_accepts() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let sent = jane.send("john", "hi").await;

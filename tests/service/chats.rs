@@ -1,4 +1,4 @@
-//! Chats: members, numbers, and what each member is told.
+//! Chats: members, numbers, and the entries that each member gets.
 
 use std::collections::BTreeSet;
 
@@ -50,9 +50,9 @@ async fn a_chat_is_created_read_renamed_and_listed() {
                 "created": chat["created"], "messages": 0, "members": 2 })
     );
     assert_eq!(get_chat(&john, 1).await, chat);
-    let told = json!([{ "chat": 1, "timestamp": chat["timestamp"] }]);
-    assert_eq!(json!(timeline(&john).await), told);
-    assert_eq!(json!(timeline(&jane).await), told);
+    let entries = json!([{ "chat": 1, "timestamp": chat["timestamp"] }]);
+    assert_eq!(json!(timeline(&john).await), entries);
+    assert_eq!(json!(timeline(&jane).await), entries);
 
     let rename = |user: &Client, name: &str, tag: &Value| {
         let request = user
@@ -99,7 +99,7 @@ async fn a_chat_is_created_read_renamed_and_listed() {
 }
 
 #[tokio::test]
-async fn what_is_no_chat_is_told_field_by_field() {
+async fn what_is_no_chat_is_refused_field_by_field() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let create = async |body: Value| jane.call(Method::POST, "/chats", body).await;
@@ -459,7 +459,7 @@ async fn who_leaves_keeps_the_entries_and_loses_the_data() {
     assert_eq!(
         timeline(&john).await.len(),
         7,
-        "who was there all the time was told of everything"
+        "who was there all the time has every entry"
     );
 }
 
@@ -652,7 +652,7 @@ async fn no_member_misses_a_change_and_no_other_sees_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_of_large_chats_is_split_and_everybody_is_told() {
+async fn a_batch_of_large_chats_is_split_and_every_member_gets_its_entries() {
     let (database, replica) = service().await;
     let jane = replica.user("jane");
     let members: Vec<_> = (0..999).map(|number| format!("user-{number}")).collect();

@@ -2,6 +2,7 @@
 
 use std::{
     net::TcpListener,
+    path::Path,
     process::{Command, Output},
 };
 
@@ -189,7 +190,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Starts the service with a setting that it refuses; gives the only line that it prints.
+/// Starts the service with a setting that it refuses; returns the only line that it prints.
 fn refused(name: &str, value: &str) -> String {
     let environment = [
         NOWHERE,
@@ -245,9 +246,18 @@ async fn make_run_is_not_satisfied_by_another_server_on_its_port() {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env_clear()
             .envs(kept);
+        // What these tests were built with is not built anew.
+        let binary = Path::new(env!("CARGO_BIN_EXE_messages"));
+        let folder = binary.parent().unwrap();
+        let profile = match folder.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            profile => profile,
+        };
         command
             .env("INSTANCE", "test")
             .env("LISTEN_ADDR", address)
+            .env("CARGO_TARGET_DIR", folder.parent().unwrap())
+            .env("PROFILE", profile)
             .output()
             .unwrap()
     });
@@ -364,7 +374,7 @@ async fn log_lines_are_for_people_or_for_machines() {
         );
         assert!(
             !line.contains('\u{1b}'),
-            "no colours where nobody looks: {line}"
+            "no colours where no person reads: {line}"
         );
     }
 }

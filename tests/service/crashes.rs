@@ -9,8 +9,7 @@ use crate::{
     support::{Database, EventQueue, Follower, Load, Replica, Way, eventually},
 };
 
-/// Every use of a file that the messages of the database stand for, as (file, timestamp) of its
-/// beginning. (The writers name a new file in each message.)
+/// The files of all messages: each has one, which is named like the message's idempotency key.
 async fn files_of_committed_messages(database: &Database) -> BTreeSet<String> {
     let mut connection = database.connect().await;
     let rows = sqlx::query("SELECT idempotency_key FROM messages")
@@ -72,7 +71,7 @@ async fn a_killed_replica_loses_nothing_for_any_follower_and_no_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_that_is_told_to_stop_answers_whoever_waits() {
+async fn a_replica_that_is_stopped_answers_whoever_waits() {
     let database = Database::fresh().await;
     let mut replica = Replica::start(&database, Default::default()).await;
     let jane = replica.user("jane");

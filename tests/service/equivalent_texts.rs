@@ -180,7 +180,7 @@ fn spellings(word: &str) -> [String; 3] {
     [word.nfc().collect(), word.nfd().collect(), mixed.collect()]
 }
 
-/// The text of a highlight, after a look at its marks: they stand where characters begin and end.
+/// The text of a highlight, after a check of its marks: they begin and end where characters do.
 fn without_marks(html: &str) -> String {
     let mut text = String::new();
     let mut borders = Vec::new();
@@ -205,7 +205,7 @@ fn without_marks(html: &str) -> String {
 }
 
 #[tokio::test]
-async fn random_words_are_found_in_whatever_form_they_are_written_and_asked_for() {
+async fn random_words_are_found_in_whatever_form_they_are_written_and_searched_for() {
     let (database, replica) = service().await;
     let jane = replica.user("jane");
     let words = words(64);

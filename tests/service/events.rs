@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::support::{Database, Delivered, EventQueue, Replica, eventually, service};
@@ -183,8 +184,8 @@ async fn until_publishing_failed(replica: &Replica, times: usize) {
 const RAISE: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql \
                      AS $$ BEGIN RAISE EXCEPTION 'no event may be deleted'; END $$";
 
-/// How deletes are refused while the service runs, how they are allowed again, and whether the failure
-/// shows before anything is published.
+/// How deletes are refused while the service runs, how they are allowed again, and whether the
+/// failure shows before anything is published.
 const REFUSALS: [(&str, &[&str], &[&str], bool); 4] = [
     (
         "the database becomes read-only",
@@ -229,7 +230,8 @@ const REFUSALS: [(&str, &[&str], &[&str], bool); 4] = [
 
 #[tokio::test]
 async fn events_that_cannot_be_deleted_are_published_once_and_not_again_and_again() {
-    for (what, refuse, allow, shows_before) in REFUSALS {
+    // Each takes several pauses of the publisher.
+    join_all(REFUSALS.map(async |(what, refuse, allow, shows_before)| {
         let database = Database::fresh().await;
         let queue = EventQueue::on_shared_broker();
         let replica = Replica::start(&database, queue.settings()).await;
@@ -261,16 +263,17 @@ async fn events_that_cannot_be_deleted_are_published_once_and_not_again_and_agai
             5.0,
             "{what}"
         );
-    }
+    }))
+    .await;
 }
 
 /// The first delivery of each event, by file, in order: repeats are dropped as a consumer would.
 pub fn first_deliveries(events: &[Delivered]) -> BTreeMap<String, Vec<(i64, bool)>> {
-    let mut known = std::collections::HashSet::new();
+    let mut seen = std::collections::HashSet::new();
     let mut files: BTreeMap<String, Vec<(i64, bool)>> = BTreeMap::new();
     for event in events
         .iter()
-        .filter(|event| known.insert(event.message_id.clone()))
+        .filter(|event| seen.insert(event.message_id.clone()))
     {
         files
             .entry(event.file.clone())

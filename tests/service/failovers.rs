@@ -1,5 +1,5 @@
-//! Whether what answers at the database's address is what it was before: standbys, and primaries that
-//! have lost commits or were replaced.
+//! Whether what answers at the database's address is what it was before: standbys, and primaries
+//! that have lost commits or were replaced.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ async fn until_ready(replica: &Replica) {
     .await;
 }
 
-/// Sends until it succeeds; gives the message.
+/// Sends until it succeeds; returns the message.
 async fn send(client: &Client, to: &str, text: &str) -> Value {
     let body = json!({ "to": to, "text": text, "files": ["f"] });
     eventually("the message is sent", async || {
@@ -100,20 +100,20 @@ async fn a_failover_that_loses_commits_gives_no_number_twice() {
     }
     // A client that has read what was lost misses nothing of what comes.
     let page = john.sync(&format!("after={cursor}")).await;
-    let told: Vec<_> = page["messages"]
+    let listed: Vec<_> = page["messages"]
         .as_array()
         .unwrap()
         .iter()
         .map(|entry| &entry["id"])
         .collect();
     assert_eq!(
-        told,
+        listed,
         found
             .iter()
             .map(|message| &message["id"])
             .collect::<Vec<_>>()
     );
-    // What was known of a lost message fits no other one.
+    // The id and the timestamp of a lost message fit no other one.
     let stale = &lost[2];
     let text = json!({ "text": "another" });
     jane.patch(&stale["id"], &stale["timestamp"], text)
@@ -147,8 +147,8 @@ async fn a_failover_that_loses_commits_gives_no_number_twice() {
         replica.metric("messages_history_branches_total", "").await,
         1.0
     );
-    let is_told = |line: &String| line.contains("ERROR") && line.contains("another history");
-    assert!(replica.log().iter().any(is_told), "the log says it");
+    let is_logged = |line: &String| line.contains("ERROR") && line.contains("another history");
+    assert!(replica.log().iter().any(is_logged), "the log says it");
     until_ready(&replica).await;
 
     // Who comes back to the primary that was replaced is not answered by it.

@@ -88,7 +88,7 @@ async fn a_chat_is_read_by_number_with_its_tombstones() {
 }
 
 #[tokio::test]
-async fn bad_pages_are_told() {
+async fn bad_pages_are_refused() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let path = "/users/john/messages";

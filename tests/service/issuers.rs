@@ -31,9 +31,9 @@ struct Issuer {
     /// What is answered for session keys.
     sessions: Arc<Mutex<HashMap<String, Value>>>,
     is_away: Arc<std::sync::atomic::AtomicBool>,
-    asked: Arc<AtomicUsize>,
-    /// How often it was asked for each session key.
-    asked_for: Arc<Mutex<HashMap<String, usize>>>,
+    requests: Arc<AtomicUsize>,
+    /// Requests for each session key.
+    requests_for: Arc<Mutex<HashMap<String, usize>>>,
 }
 
 impl Issuer {
@@ -49,19 +49,19 @@ impl Issuer {
     }
 
     fn answer(&self, answer: Value) -> Result<Json<Value>, StatusCode> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.requests.fetch_add(1, Ordering::SeqCst);
         if self.is_away.load(Ordering::SeqCst) {
             return Err(StatusCode::INTERNAL_SERVER_ERROR);
         }
         Ok(Json(answer))
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 
-    fn asked_for(&self, key: &str) -> usize {
-        self.asked_for
+    fn requests_for(&self, key: &str) -> usize {
+        self.requests_for
             .lock()
             .unwrap()
             .get(key)
@@ -101,7 +101,7 @@ async fn introspect(
         return Err(StatusCode::UNAUTHORIZED);
     }
     *issuer
-        .asked_for
+        .requests_for
         .lock()
         .unwrap()
         .entry(question.token.clone())
@@ -215,7 +215,7 @@ async fn an_issuers_tokens_are_verified_by_its_keys() {
         let jane = replica.with_token(&key.sign(&claims()));
         assert_eq!(jane.send("john", "hi").await["from"], "jane", "{}", key.id);
     }
-    assert_eq!(issuer.asked(), 1, "the set is read once");
+    assert_eq!(issuer.requests(), 1, "the set is read once");
     for (claims, why) in [
         (with("iss", "https://other.example"), "issuer or audience"),
         (with("aud", "other"), "issuer or audience"),
@@ -290,16 +290,16 @@ async fn a_new_key_is_found_at_a_limited_rate_and_old_ones_outlive_an_outage() {
         assert_eq!(sync(&by_new).await, 401);
     }
     assert_eq!(
-        issuer.asked(),
+        issuer.requests(),
         1,
-        "an unknown key is no reason to ask again and again"
+        "an unknown key is no reason to read the set again and again"
     );
     issuer.keys.lock().unwrap().push(new.public());
     eventually("the new key is found", async || {
         (sync(&by_new).await == 200).then_some(())
     })
     .await;
-    assert_eq!(issuer.asked(), 2);
+    assert_eq!(issuer.requests(), 2);
     issuer.go_away();
     let unknown = replica.with_token(&Key::generate("third", Algorithm::EdDSA).sign(&claims()));
     eventually("the outage is noticed", async || {
@@ -309,7 +309,7 @@ async fn a_new_key_is_found_at_a_limited_rate_and_old_ones_outlive_an_outage() {
     assert_eq!(
         (sync(&by_old).await, sync(&by_new).await),
         (200, 200),
-        "known keys are kept"
+        "the keys of before are kept"
     );
 }
 
@@ -321,7 +321,7 @@ async fn a_session_key_is_resolved_and_an_outage_lets_nobody_in() {
     let jane = replica.with_token("session-key");
     assert_eq!(jane.send("john", "hi").await["from"], "jane");
     assert_eq!(sync(&jane).await, 200);
-    assert_eq!(issuer.asked(), 1, "the answer is kept for a moment");
+    assert_eq!(issuer.requests(), 1, "the answer is cached for a moment");
     replica
         .with_token("another-key")
         .get("/messages")
@@ -335,7 +335,7 @@ async fn a_session_key_is_resolved_and_an_outage_lets_nobody_in() {
         !replica.log().iter().any(|line| line.contains("third-key")),
         "keys are not logged"
     );
-    eventually("the kept answer is forgotten", async || {
+    eventually("the cached answer expires", async || {
         (sync(&jane).await == 503).then_some(())
     })
     .await;
@@ -448,7 +448,7 @@ async fn a_key_that_cannot_be_read_spoils_no_other_and_is_logged_once() {
     let unknown = replica.with_token(&Key::generate("unknown", Algorithm::ES256).sign(&claims()));
     eventually("the set is read again", async || {
         assert_eq!(sync(&unknown).await, 401);
-        (issuer.asked() > 1).then_some(())
+        (issuer.requests() > 1).then_some(())
     })
     .await;
     let log = replica.log();
@@ -499,7 +499,7 @@ async fn a_claim_of_another_type_is_401_and_logged_once() {
 }
 
 #[tokio::test]
-async fn strangers_do_not_load_the_endpoint_and_hold_up_nobody_who_is_known() {
+async fn unknown_session_keys_load_the_endpoint_within_a_limit_and_hold_up_no_known_one() {
     let issuer = Issuer::default();
     issuer.open_session("janes-key", json!({ "active": true, "sub": "jane" }));
     let settings = Settings::default().with("INTROSPECTION_STRANGERS_MAX", "2");
@@ -510,7 +510,7 @@ async fn strangers_do_not_load_the_endpoint_and_hold_up_nobody_who_is_known() {
         assert_eq!(sync(&replica.with_token("guess")).await, 401);
     }
     assert_eq!(
-        issuer.asked_for("guess"),
+        issuer.requests_for("guess"),
         1,
         "a refusal is kept like any answer"
     );
@@ -536,14 +536,15 @@ async fn strangers_do_not_load_the_endpoint_and_hold_up_nobody_who_is_known() {
     assert!(refused.contains(&true));
     let allowed = 10.0 + 2.0 * began.elapsed().as_secs_f64() + 2.0;
     assert!(
-        (issuer.asked() as f64) < allowed,
+        (issuer.requests() as f64) < allowed,
         "{} of {allowed}",
-        issuer.asked()
+        issuer.requests()
     );
-    // Whoever is known is asked for again meanwhile, also when the kept answer has ended.
+    // A session that was resolved before is resolved again, also when the cached answer has
+    // expired.
     let stranger = replica.nobody();
     let mut number = 0;
-    eventually("the session is asked for again", async || {
+    eventually("the session is resolved again", async || {
         for _ in 0..20 {
             number += 1;
             let request = stranger.request(reqwest::Method::GET, "/messages");
@@ -551,7 +552,7 @@ async fn strangers_do_not_load_the_endpoint_and_hold_up_nobody_who_is_known() {
             assert!([401, 503].contains(&reply.status), "{}", reply.text);
         }
         assert_eq!(sync(&jane).await, 200);
-        (issuer.asked_for("janes-key") > 1).then_some(())
+        (issuer.requests_for("janes-key") > 1).then_some(())
     })
     .await;
 }

@@ -155,7 +155,7 @@ async fn all_callers_of_a_batch_get_their_own_results() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outcome_that_cannot_be_learnt_is_said_to_be_unknown() {
+async fn an_outcome_that_cannot_be_learnt_is_answered_as_unknown() {
     let database = Database::fresh().await;
     let proxy = Proxy::start(&database.url, Cut::Answer).await;
     let behind = Database::at(&proxy.url(&database.url));

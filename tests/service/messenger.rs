@@ -56,7 +56,7 @@ async fn two_people_write_to_each_other_and_see_edits_deletions_and_read_marks()
 
     for person in [&jane, &john] {
         person.reloads().await;
-        person.is_told("Up to date").await;
+        person.reads_state("Up to date").await;
         person
             .sees_all(&["Hello, John! How are you?", "This message was deleted"])
             .await;
@@ -172,7 +172,7 @@ async fn what_waits_for_a_chat_that_one_is_removed_from_is_kept_and_says_why() {
     john.until("document.querySelector('#composer').hidden")
         .await;
     john.reloads().await;
-    john.is_told("Up to date").await;
+    john.reads_state("Up to date").await;
     john.sees_all(&["I have so much to say", "and this"]).await;
     john.until(&format!("{says} === 2")).await;
 
@@ -249,7 +249,7 @@ async fn the_place_of_the_members_says_why_they_are_not_there() {
     jane.presses("Done").await;
 
     replica.kill();
-    jane.is_told("Offline").await;
+    jane.reads_state("Offline").await;
     jane.presses("Name and members").await;
     jane.until(&format!(
         "{place}.textContent === 'The service cannot be reached.'"
@@ -522,7 +522,7 @@ async fn the_keyboard_alone_is_enough() {
     let focused = jane
         .run("return document.activeElement.getAttribute('aria-label')")
         .await;
-    assert_eq!(focused, "Delete", "the dialog gives the focus back");
+    assert_eq!(focused, "Delete", "the dialog returns the focus");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -542,5 +542,5 @@ async fn a_token_that_ends_leads_back_to_signing_in_and_says_why() {
     jane.presses_keys(&token(1, "jane", Duration::from_secs(3600)))
         .await;
     jane.presses("Sign in").await;
-    jane.is_told("Up to date").await;
+    jane.reads_state("Up to date").await;
 }

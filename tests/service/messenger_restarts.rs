@@ -35,14 +35,14 @@ async fn nothing_is_lost_or_doubled_when_the_service_is_killed_while_both_write(
             }
         }
         for person in [&jane, &john] {
-            person.is_told("Offline").await;
+            person.reads_state("Offline").await;
         }
         drop(replica);
         replica = Replica::start_again_at(&base, &database, Settings::default()).await;
     }
 
     for person in [&jane, &john] {
-        person.is_told("Up to date").await;
+        person.reads_state("Up to date").await;
         person
             .until("!document.querySelector('#log .pending')")
             .await;
@@ -87,7 +87,7 @@ async fn what_was_searched_for_while_the_service_was_away_is_found_when_it_is_ba
     let jane = Person::sign_in(&browser, &replica.base, "jane").await;
     let base = replica.base.clone();
     drop(replica);
-    jane.is_told("Offline").await;
+    jane.reads_state("Offline").await;
     jane.click("//input[@aria-label='Search messages']").await;
     jane.presses_keys("needle").await;
     jane.until(
@@ -110,7 +110,7 @@ async fn a_reload_loses_nothing_that_was_not_sent_yet() {
     jane.until("document.querySelector('#log .pending')").await;
     database.until_writer_waits().await;
     jane.reloads().await;
-    jane.is_told("Up to date").await;
+    jane.reads_state("Up to date").await;
     jane.sees_all(&["written before the reload"]).await;
     jane.until("document.querySelector('#log .pending')").await;
     open_lane(lane).await;
@@ -141,7 +141,7 @@ async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
     let browser = Browser::open(&replica.base).await;
     let stream = replica.user("jane").stream("after=latest").await;
     let jane = Person::opens_link(&browser, &replica.base, "jane").await;
-    jane.is_told("Offline").await;
+    jane.reads_state("Offline").await;
     jane.begins_with("john").await;
     replica
         .user("jane")
@@ -150,7 +150,7 @@ async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
     proxy.close_after_cut();
     proxy.arm();
     jane.writes("only once").await;
-    eventually("the page is told that the outcome is unknown", async || {
+    eventually("the page learns that the outcome is unknown", async || {
         let label = "method=\"POST\",route=\"/messages\",status=\"503\"";
         (replica.metric("http_request_seconds_count", label).await > 0.0).then_some(())
     })
@@ -160,7 +160,7 @@ async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
     assert_eq!(proxy.cuts(), 1, "the answer to the COMMIT was lost");
     assert_eq!(texts_between(&replica.user("jane")).await, ["only once"]);
     drop(stream);
-    jane.is_told("Up to date").await;
+    jane.reads_state("Up to date").await;
     jane.sees_all(&["only once"]).await;
 }
 

@@ -1,5 +1,5 @@
-//! The web client with texts and names that would leave their place: written from right to left, with
-//! stacks of marks, or with control characters of direction.
+//! The web client with texts and names that would leave their place: written from right to left,
+//! with stacks of marks, or with control characters of direction.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,7 +10,8 @@ use crate::support::{Browser, PHONE, Person, service};
 const HEBREW: &str = "בראשית ברא אלהים את השמים ואת הארץ והארץ היתה תהו ובהו וחשך על פני תהום \
                       ורוח אלהים מרחפת על פני המים ויאמר אלהים יהי אור ויהי אור";
 
-/// Names that end in the middle of a direction: one is turned around, one leaves its isolation first.
+/// Names that end in the middle of a direction: one is turned around, one leaves its isolation
+/// first.
 const TURNED: [&str; 2] = ["Team \u{202e}evil", "Team \u{2069}\u{202c}\u{202e}evil"];
 
 /// A word under stacks of so many marks.
@@ -90,7 +91,7 @@ async fn a_text_from_right_to_left_shows_its_beginning_in_every_preview() {
     }
     john.opens(HEBREW).await;
     assert!(shows_the_beginning(&john, "#title").await, "the title");
-    // Who has written it stands before it.
+    // The name of the writer precedes it.
     for (key, who) in [("chats/1", "jane: "), ("users/jim", "You: ")] {
         let shown = format!(
             "return document.querySelector('{} .gist').textContent",
@@ -120,8 +121,8 @@ async fn the_lines_of_a_text_from_right_to_left_begin_at_the_right() {
     assert_eq!(john.run(&script).await, true);
 }
 
-/// Whether a word of the page's own reads from left to right, behind everything that a name holds or
-/// in a line below it.
+/// Whether a word of the page's own reads from left to right, behind everything that a name holds
+/// or in a line below it.
 async fn stands_behind(person: &Person<'_>, xpath: &str, name: &str, word: &str) -> Value {
     let (xpath, name, word) = (Value::from(xpath), Value::from(name), Value::from(word));
     let script = format!(
@@ -185,7 +186,8 @@ async fn a_name_turns_nothing_around_but_itself() {
     assert_eq!(browser.errors().await, [""; 0]);
 }
 
-/// What is drawn where an element stands: with the stacks of marks in the page, and with these unseen.
+/// What is drawn in the place of an element: with the stacks of marks in the page, and with these
+/// unseen.
 async fn pictures(person: &Person<'_>, selector: &str) -> [Vec<u8>; 2] {
     let with = person.picture_of(selector).await;
     let hide = "

@@ -1,10 +1,12 @@
 //! The database or the broker goes away under load and comes back.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     events::first_deliveries,
-    support::{Client, Database, EventQueue, Follower, Load, Replica, Servers, Way, eventually},
+    support::{
+        Client, Database, EventQueue, Follower, Load, Replica, Servers, Settings, Way, eventually,
+    },
 };
 
 /// Eight writers to john, who follows in every way.
@@ -75,6 +77,30 @@ async fn refuses_everything(jane: &Client) {
             reply.text
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_waits_for_a_database_that_is_away() {
+    let servers = tokio::task::spawn_blocking(|| Servers::start("postgres"))
+        .await
+        .unwrap();
+    let database = Database::at(&servers.database_url);
+    let replica = Replica::start(&database, Settings::default()).await;
+    let jane = replica.user("jane");
+    let mut stream = replica.user("john").stream("").await;
+    stream.begin_current().await;
+    tokio::task::block_in_place(|| servers.crash("postgres"));
+    let mut opened_meanwhile = replica.user("john").stream("after=latest").await;
+    assert!(opened_meanwhile.block().await.unwrap().comment);
+    tokio::task::block_in_place(|| servers.start_again("postgres"));
+    let sent = eventually("the service recovers", async || {
+        let reply = jane.post(json!({ "to": "john", "text": "hello" })).await;
+        (reply.status == 201).then(|| reply.json())
+    })
+    .await;
+    assert_eq!(stream.event("update").await.id, sent["timestamp"].as_i64());
+    let from: Value = opened_meanwhile.next_event().await.id.into();
+    assert!(from == 0 || from == sent["timestamp"], "{from}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,23 @@ async fn held(replica: &Replica) -> f64 {
         .await
 }
 
+/// Makes a call that could be held, and asserts that it is answered although another one, which
+/// began before it, is still held, and that no wake-up was needed.
+async fn is_answered_at_once<T>(replica: &Replica, call: impl Future<Output = T>) -> T {
+    let other = poll(
+        replica,
+        &replica.user("somebody-else"),
+        "after=latest&wait=60",
+    )
+    .await;
+    let answer = call.await;
+    assert!(!other.is_finished(), "it was held as long as the other one");
+    let lost = replica.metric("messages_lost_wakeups_total", "").await;
+    assert!(lost == 0.0, "it waited until the replica read once more");
+    other.abort();
+    answer
+}
+
 async fn until_none_is_held(replica: &Replica) {
     eventually("no answer is held", async || {
         (held(replica).await == 0.0).then_some(())
@@ -60,7 +77,7 @@ async fn an_answer_is_held_until_there_is_something_on_whatever_replica() {
         let lost = held_by.metric("messages_lost_wakeups_total", "").await;
         assert!(
             lost == 0.0,
-            "a wake-up has brought it, and not a look every now and then"
+            "a wake-up has brought it, and not a read every few seconds"
         );
     }
     until_none_is_held(&one).await;
@@ -70,10 +87,14 @@ async fn an_answer_is_held_until_there_is_something_on_whatever_replica() {
 async fn what_is_there_is_answered_at_once() {
     let (_database, replica) = service().await;
     let sent = replica.user("jane").send("john", "hello").await;
-    let page = replica.user("john").sync("wait=60").await;
-    assert_eq!(page["next"], sent["timestamp"]);
-    let page = replica.user("john").sync("wait=60&limit=1&after=0").await;
-    assert_eq!(page["total"], 1);
+    let john = replica.user("john");
+    for query in ["wait=60", "wait=60&limit=1&after=0"] {
+        let page = is_answered_at_once(&replica, john.sync(query)).await;
+        assert_eq!(
+            (&page["next"], &page["total"]),
+            (&sent["timestamp"], &json!(1))
+        );
+    }
 }
 
 #[tokio::test]
@@ -108,17 +129,20 @@ async fn from_now_on_means_from_the_moment_of_the_call() {
 }
 
 #[tokio::test]
-async fn a_cursor_ahead_and_bad_waits_are_told_at_once() {
+async fn a_cursor_ahead_and_bad_waits_are_refused_at_once() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
-    jane.get("/messages?after=9&wait=60")
+    is_answered_at_once(&replica, jane.get("/messages?after=9&wait=60"))
         .await
         .expect_problem(410, "cursor-ahead");
-    jane.get("/messages?wait=soon")
+    is_answered_at_once(&replica, jane.get("/messages?wait=soon"))
         .await
         .expect_problem(400, "malformed");
-    assert_eq!(jane.get("/messages?wait=61").await.wrong_fields(), ["wait"]);
-    assert_eq!(jane.get("/messages?wait=-1").await.wrong_fields(), ["wait"]);
+    for wait in [61, -1] {
+        let path = format!("/messages?wait={wait}");
+        let reply = is_answered_at_once(&replica, jane.get(&path)).await;
+        assert_eq!(reply.wrong_fields(), ["wait"]);
+    }
 }
 
 #[tokio::test]

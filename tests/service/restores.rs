@@ -22,8 +22,8 @@ impl Restorable {
         Self { database, backup }
     }
 
-    /// Puts the backup in the place of the database, whose connections end. Its timeline is advanced before,
-    /// as an operator does it.
+    /// Puts the backup in the place of the database, whose connections end. Its timeline is
+    /// advanced before, as an operator does it.
     async fn restore(&self) {
         let (name, backup, server) = (name(&self.database), &self.backup, server());
         advance_timeline(&self.database.url.replace(&name, backup));

@@ -8,8 +8,8 @@ use crate::support::{Client, Database, Replica, Settings};
 /// The migration that has the index built anew.
 const RENEWAL: i64 = 8;
 
-/// A database as the version before left it: two messages, and an index of its terms. It took a tilde
-/// that stands alone for a character of Thai, and so for the end of a word.
+/// A database as the version before left it: two messages, and an index of its terms. It took a
+/// tilde that is a whole character of Thai, and so for the end of a word.
 async fn database_of_the_version_before() -> Database {
     let database = Database::fresh().await;
     let earlier = MIGRATIONS
@@ -77,8 +77,8 @@ async fn an_index_of_the_version_before_hides_nothing_and_is_built_anew() {
 async fn an_indexer_of_the_version_before_writes_nothing_any_more() {
     let database = database_of_the_version_before().await;
     let _replica = Replica::start(&database, Settings::default()).await;
-    // A replica of the version before may still run. Its indexer fails with this statement, keeps what
-    // it has taken as pending, and gives up its turn.
+    // A replica of the version before may still run. Its indexer fails with this statement, keeps
+    // what it has taken as pending, and gives up its turn.
     let write = "INSERT INTO search_entries (application_id, message_id, terms)
                  VALUES (1, 1, 'una man ana')
                  ON CONFLICT (application_id, message_id) DO UPDATE SET terms = excluded.terms";

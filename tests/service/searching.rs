@@ -352,7 +352,7 @@ async fn a_phrase_is_found_behind_hundreds_of_messages_that_only_have_its_words(
 }
 
 #[tokio::test]
-async fn bad_searches_are_told() {
+async fn bad_searches_are_refused() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
     for query in ["", "?q=", "?q=%20%09"] {
@@ -572,7 +572,7 @@ async fn the_index_answers_and_not_a_look_at_every_entry() {
         expect_all(&jane).await;
     }
     // The server counts with some delay, both at once.
-    eventually("the looks into the index are counted", async || {
+    eventually("the scans of the index are counted", async || {
         (count(of_index).await > 0).then_some(())
     })
     .await;

@@ -218,6 +218,33 @@ async fn limits_are_inclusive() {
 }
 
 #[tokio::test]
+async fn the_largest_message_that_the_limits_of_its_fields_allow_is_accepted() {
+    let (_database, replica) = service().await;
+    let text = "\\uD83D\\uDE00".repeat(20_000);
+    let attributes = format!(r#"{{"a":"{}"}}"#, "x".repeat(16 * 1024 - 8));
+    let files: Vec<_> = (0..100).map(|number| format!("\"{number:064}\"")).collect();
+    let body = format!(
+        r#"{{"to":"john","text":"{text}","files":[{}],"attributes":{attributes}}}"#,
+        files.join(",")
+    );
+    let send = |body: String| {
+        let request = replica.user("jane").request(Method::POST, "/messages");
+        Reply::of(
+            request
+                .header("Content-Type", "application/json")
+                .body(body),
+        )
+    };
+    let sent = send(body.clone()).await.expect(201);
+    assert_eq!(sent["text"].as_str().unwrap().chars().count(), 20_000);
+    let blanks = |length: usize| body.clone() + &" ".repeat(length - body.len());
+    send(blanks(512 * 1024)).await.expect(201);
+    send(blanks(512 * 1024 + 1))
+        .await
+        .expect_problem(413, "body-too-large");
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_refused_in_the_order_of_the_contract() {
     let (database, replica) = service().await;
     let jane = replica.user("jane");

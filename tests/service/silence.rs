@@ -1,4 +1,5 @@
-//! A database host that falls silent: its connections stay open, and nothing arrives on them any more.
+//! A database host that falls silent: its connections stay open, and nothing arrives on them any
+//! more.
 
 use std::{
     sync::{
@@ -13,7 +14,8 @@ use sqlx::Executor;
 
 use crate::support::{Client, Database, Replica, Reply, Settings, Wire, administered, eventually};
 
-/// How soon every kind of call must succeed again, beside the time that as many successes take anyway.
+/// How soon every kind of call must succeed again, beside the time that as many successes take
+/// anyway.
 const RECOVERY_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// Callers of each kind: more than one for each place in a pool, with all kinds together.
@@ -148,8 +150,8 @@ async fn every_kind_of_call_is_good_again_soon_after_the_database_fell_silent() 
     .await;
 }
 
-/// Has every place of the pool taken: a lock makes eight reads wait at the same time. `false` where the
-/// machine was too slow for them.
+/// Has every place of the pool taken: a lock makes eight reads wait at the same time. `false` where
+/// the machine was too slow for them.
 async fn fill_pool(replica: &Replica, database: &Database) -> bool {
     let mut locked = database.connect().await;
     locked

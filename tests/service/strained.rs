@@ -1,5 +1,5 @@
-//! A database under strain: a full disk, a full queue of notifications, an old snapshot, a lock that
-//! somebody keeps.
+//! A database under strain: a full disk, a full queue of notifications, an old snapshot, a lock
+//! that somebody keeps.
 
 use serde_json::{Value, json};
 use sqlx::Executor;
@@ -23,7 +23,7 @@ async fn readiness(replica: &Replica) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_told() {
+async fn a_full_disk_is_named_by_readiness() {
     let (database, replica) = service().await;
     let jane = replica.user("jane");
     jane.send("john", "there is room").await;
@@ -61,18 +61,18 @@ async fn a_limit_of_the_server_is_no_fault_of_the_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_that_wait_for_a_lock_that_somebody_keeps_are_told() {
+async fn readiness_says_that_changes_wait_for_a_lock_that_somebody_keeps() {
     let (database, replica) = service().await;
     let lane = database.block_lane().await;
     let jane = replica.user("jane");
     let sending =
         tokio::spawn(async move { jane.post(json!({ "to": "john", "text": "hello" })).await });
-    eventually("it is told that nothing is committed", async || {
+    eventually("readiness says that nothing is committed", async || {
         let (status, health) = readiness(&replica).await;
-        let is_told = ["stalled", "failing"]
+        let is_stalled = ["stalled", "failing"]
             .map(Value::from)
             .contains(&health["writes"]);
-        (status == 503 && is_told).then_some(())
+        (status == 503 && is_stalled).then_some(())
     })
     .await;
     sending.await.unwrap().expect_problem(503, "overloaded");
@@ -81,8 +81,8 @@ async fn changes_that_wait_for_a_lock_that_somebody_keeps_are_told() {
     assert_eq!(readiness(&replica).await.0, 200);
 }
 
-/// PostgreSQL refuses the COMMIT of whoever has notified while its queue is full, which takes 8 GB of
-/// notifications. Here a function of the same name stands before the real one and has the same effect.
+/// PostgreSQL refuses the COMMIT of whoever has notified while its queue is full, which takes 8 GB
+/// of notifications. Here a function of the same name shadows the real one and has the same effect.
 const FULL_QUEUE: &str = "
     CREATE TABLE full_queue (is_full boolean);
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -163,7 +163,7 @@ async fn no_batch_rewrites_a_row_that_the_next_one_rewrites_again() {
         jane.get(&format!("/chats/{chat}")).await.expect(200)["messages"],
         50
     );
-    // The statistics of a connection are told some time after its last statement.
+    // A connection reports its statistics some time after its last statement.
     eventually("all inserts are counted", async || {
         let sql = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'messages'";
         (database.count(sql).await == 100).then_some(())

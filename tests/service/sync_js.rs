@@ -11,17 +11,17 @@ async fn events_are_read_from_pieces_of_any_size() {
     let read = "const { eventReader } = await import('/web/sync.js');
         const text = [':', '', 'id: 41', '', 'retry: 2500', '', 'event: update', 'id: 42',
                       'data: {\"text\":', 'data:  \"a: b\"}', '', 'event: current', 'data: {}', '', 'id: 43'];
-        const told = [];
+        const read = [];
         for (const end of ['\\n', '\\r\\n', '\\r']) for (let size = 1; size < 40; size += 1) {
             const all = text.join(end) + end;
             const events = eventReader();
             const found = [];
             for (let at = 0; at < all.length; at += size) found.push(...events(all.slice(at, at + size)));
-            told.push(JSON.stringify(found));
+            read.push(JSON.stringify(found));
         }
-        return [...new Set(told)].map((found) => JSON.parse(found));";
+        return [...new Set(read)].map((found) => JSON.parse(found));";
     let script = format!("return (async () => {{ {read} }})()");
-    let told = browser.run(&script).await;
+    let read = browser.run(&script).await;
     let expected = json!([[
         { "id": "41" },
         { "retry": "2500" },
@@ -29,7 +29,7 @@ async fn events_are_read_from_pieces_of_any_size() {
         { "event": "current", "data": "{}" },
     ]]);
     assert_eq!(
-        told, expected,
+        read, expected,
         "the same in all pieces, and nothing of what is not complete"
     );
 }
@@ -44,9 +44,9 @@ async fn a_service_that_falls_silent_is_taken_for_lost_and_found_again() {
     // The connections stay open and nothing comes: only time tells. Meanwhile the page sends, again
     // and again, what the service finds all at once when it wakes.
     jane.writes("written into the silence").await;
-    jane.is_told("Offline").await;
+    jane.reads_state("Offline").await;
     replica.thaw();
-    jane.is_told("Up to date").await;
+    jane.reads_state("Up to date").await;
     jane.sees_that("written into the silence", "Sent").await;
     jane.sees_all(&["written into the silence"]).await;
     let history = replica

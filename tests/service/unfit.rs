@@ -1,17 +1,17 @@
-//! Databases that the service cannot work with, and is told so at its start.
+//! Databases that the service cannot work with: it does not start, and says why.
 
-use crate::support::{Replica, Servers};
+use crate::support::{Database, Replica, Servers};
 
 /// The URL of the shared server with another part.
 fn changed(part: impl Fn(&str, &str, &str) -> String) -> String {
-    let url = crate::support::Database::at_shared_server().url.clone();
+    let url = Database::at_shared_server().url.clone();
     let (user, place) = url.rsplit_once('@').unwrap();
     let (host, database) = place.split_once('/').unwrap();
     part(user, host, database)
 }
 
 #[tokio::test]
-async fn what_waiting_does_not_mend_is_said_at_once() {
+async fn what_waiting_does_not_mend_ends_the_start_at_once() {
     let wrong_password =
         changed(|_, host, database| format!("postgres://messages:wrong@{host}/{database}"));
     let no_database = changed(|user, host, _| format!("{user}@{host}/nothing"));
@@ -37,7 +37,7 @@ async fn what_waiting_does_not_mend_is_said_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_is_not_accepted_is_told_with_what_to_set() {
+async fn a_certificate_that_is_not_accepted_ends_the_start_with_what_to_set() {
     let servers = tokio::task::spawn_blocking(|| Servers::start("postgres"))
         .await
         .unwrap();

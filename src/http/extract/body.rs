@@ -19,9 +19,6 @@ use crate::http::answer::problem::{FieldError, Problem};
 /// attributes and 100 files. It fits with room for blanks.
 pub const BODY_BYTES_MAX: usize = 512 * 1024;
 
-/// How long a body may take to arrive.
-pub const BODY_TIME_MAX: Duration = Duration::from_secs(10);
-
 /// What an operation reads from its body.
 pub trait RequestBody: Sized {
     /// What it is once every field has passed.
@@ -48,14 +45,14 @@ pub fn media_type<T: RequestBody>(head: &Parts) -> Result<&'static str, Problem>
         .ok_or_else(|| Problem::unsupported_media_type(&head.method, &T::MEDIA_TYPES.join(", ")))
 }
 
-/// Reads a whole body of at most [`BODY_BYTES_MAX`] within [`BODY_TIME_MAX`]: else 413 or 408.
-pub async fn read(body: Body) -> Result<Bytes, Problem> {
+/// Reads a whole body of at most [`BODY_BYTES_MAX`] within `time_max`: else 413 or 408.
+pub async fn read(body: Body, time_max: Duration) -> Result<Bytes, Problem> {
     // A length that is announced and too large is refused before anything is read.
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
         return Err(Problem::body_too_large(BODY_BYTES_MAX));
     }
     let reading = Limited::new(body, BODY_BYTES_MAX).collect();
-    let read = timeout(BODY_TIME_MAX, reading)
+    let read = timeout(time_max, reading)
         .await
         .map_err(|_| Problem::body_too_slow())?;
     read.map(Collected::to_bytes).map_err(|error| {

@@ -17,7 +17,7 @@
 //! the parts of the request in any order, each as an `Option` that is `None` where the part did not
 //! pass, and ends with [`Checks::finish`].
 
-use std::{marker::PhantomData, mem};
+use std::{marker::PhantomData, mem, time::Duration};
 
 use axum::{
     RequestExt,
@@ -56,6 +56,7 @@ pub struct Checks<C: Authenticate, A> {
     path: Option<RawPathParams>,
     head: Parts,
     body: Body,
+    body_time_max: Duration,
     verdicts: Verdicts,
     answers: PhantomData<A>,
 }
@@ -111,6 +112,7 @@ impl<C: Authenticate, A: Answers> FromRequest<Service> for Checks<C, A> {
             path,
             head,
             body,
+            body_time_max: service.times.body,
             verdicts,
             answers: PhantomData,
         })
@@ -152,7 +154,7 @@ impl<C: Authenticate, A> Checks<C, A> {
     /// 413 or 408: nothing that comes before them in the order is left to be checked.
     pub async fn body<T: RequestBody>(&mut self) -> Result<Option<T::Valid>, Problem> {
         let media_type = body::media_type::<T>(&self.head)?;
-        let json = body::read(mem::take(&mut self.body)).await?;
+        let json = body::read(mem::take(&mut self.body), self.body_time_max).await?;
         let parsed = self.verdicts.note(T::from_json(media_type, &json));
         Ok(parsed.and_then(|body| body.validate(&mut self.verdicts.invalid)))
     }

@@ -13,6 +13,7 @@ pub mod cors;
 pub mod encoding;
 pub mod envelope;
 mod serve;
+mod time_limits;
 pub mod unread_body;
 pub mod wire;
 
@@ -20,4 +21,5 @@ pub use acceptor::Acceptor;
 pub use address::{Address, BadAddress};
 pub use budget::{Budget, BudgetLimits};
 pub use cors::{BadOrigin, Origin};
-pub use serve::{Link, WRITE_TIME_MAX, serve};
+pub use serve::{Link, serve};
+pub use time_limits::HttpTimeLimits;

@@ -33,18 +33,11 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{
+    HttpTimeLimits,
     acceptor::{ConnectionPermit, Connections},
     budget::RequestPermit,
     wire::{Called, Wire},
 };
-
-/// How long a request's head may take to arrive, from the connect or from the end of the request
-/// before it. So it is also how long an idle connection is kept.
-const HEADER_TIME_MAX: Duration = Duration::from_secs(20);
-
-/// How long a caller may read nothing of its answer, which stays in memory until then.
-pub const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
-
 /// What the kernel keeps for a caller that reads its answer slowly, in bytes (it allows twice as
 /// much). A stream must not run ahead of its reader by megabytes. And a socket becomes writable only
 /// once a third of its buffer is free, so with a large one a slow reader would look like one that
@@ -126,21 +119,14 @@ async fn overdue(deadline: oneshot::Receiver<Deadline>) {
 }
 
 /// Serves connections until the acceptor closes the queue, then lets open requests end.
-///
-/// A connection is closed whose caller reads nothing of its answer for `write_time_max`.
-pub async fn serve(mut connections: Connections, router: Router, write_time_max: Duration) {
+pub async fn serve(mut connections: Connections, router: Router, times: HttpTimeLimits) {
     let graceful = GracefulShutdown::new();
     let aborted = CancellationToken::new();
     while let Some(accepted) = connections.recv().await {
         match accepted.take() {
             Ok((stream, permit)) => {
-                open(
-                    prepare(stream, write_time_max),
-                    permit,
-                    &router,
-                    &graceful,
-                    &aborted,
-                );
+                let stream = prepare(stream, times.write);
+                open(stream, permit, &router, times.head, &graceful, &aborted);
             }
             Err(error) => tracing::warn!(%error, "a connection could not be taken over"),
         }
@@ -156,6 +142,7 @@ fn open(
     stream: Prepared,
     permit: ConnectionPermit,
     router: &Router,
+    head_time_max: Duration,
     graceful: &GracefulShutdown,
     aborted: &CancellationToken,
 ) {
@@ -171,7 +158,7 @@ fn open(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME_MAX);
+        .header_read_timeout(head_time_max);
     builder
         .max_buf_size(BUFFER_BYTES_MAX)
         .max_header_size(HEAD_BYTES_MAX);

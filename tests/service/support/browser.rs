@@ -31,7 +31,8 @@ impl Browser {
     /// Starts a browser and opens a page.
     pub async fn open(url: &str) -> Self {
         let driver = tokio::task::spawn_blocking(Driver::start).await.unwrap();
-        // Whoever runs the tests as root, or in a container, has no sandbox and little shared memory.
+        // Whoever runs the tests as root, or in a container, has no sandbox and little shared
+        // memory.
         let arguments = [
             "--headless=new",
             "--no-sandbox",
@@ -112,7 +113,7 @@ impl Browser {
         focused.send_keys(keys).await.expect("it takes keys");
     }
 
-    /// What the console of the page was told of errors since the last call: those of scripts, of
+    /// The errors in the console of the page since the last call: those of scripts, of
     /// the policy, and of what could not be loaded.
     pub async fn errors(&self) -> Vec<String> {
         let log = self
@@ -126,7 +127,7 @@ impl Browser {
             .collect()
     }
 
-    /// Gives the window that is worked with a screen of another size, in CSS pixels.
+    /// Changes the size of the screen of the window that is worked with, in CSS pixels.
     pub async fn resize(&self, (width, height): (u32, u32)) {
         let size =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
@@ -144,12 +145,12 @@ impl Browser {
             .expect(200)
     }
 
-    /// Runs a script in the page; gives what it returns.
+    /// Runs a script in the page; returns what the script does.
     pub async fn run(&self, script: &str) -> Value {
         self.page.execute(script, Vec::new()).await.expect(script)
     }
 
-    /// What is drawn where an element stands, as a PNG.
+    /// What is drawn in the place of an element, as a PNG.
     pub async fn picture_of(&self, selector: &str) -> Vec<u8> {
         let element = self
             .page
@@ -183,7 +184,7 @@ impl Driver {
             let (_, port) = line.split_once("started successfully on port ")?;
             port.trim_end_matches('.').parse().ok()
         });
-        driver.port = port.expect("chromedriver tells its port");
+        driver.port = port.expect("chromedriver prints its port");
         // What it says later must go somewhere.
         std::thread::spawn(move || lines.for_each(drop));
         driver
@@ -192,7 +193,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // It closes its browser when it is asked to end, and not when it is killed.
+        // It closes its browser when it ends by a request, and not when it is killed.
         match TcpStream::connect(("127.0.0.1", self.port)) {
             Ok(mut connection) => {
                 let shutdown = b"GET /shutdown HTTP/1.1\r\nHost: localhost\r\n\r\n";

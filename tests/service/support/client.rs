@@ -29,7 +29,7 @@ pub struct Reply {
 
 impl Client {
     pub fn new(base: &str, token: Option<String>) -> Self {
-        // The client asks for a provider even where it speaks no TLS; one is enough for all.
+        // The client needs a provider even where it speaks no TLS; one is enough for all.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .timeout(PATIENCE)
@@ -87,7 +87,7 @@ impl Client {
         self.request(Method::POST, "/messages").json(&body)
     }
 
-    /// Sends a text and gives the message.
+    /// Sends a text and returns the message.
     pub async fn send(&self, to: &str, text: &str) -> Value {
         self.post(json!({ "to": to, "text": text }))
             .await
@@ -134,7 +134,7 @@ impl Client {
         .await
     }
 
-    /// Creates a chat with members; gives its number.
+    /// Creates a chat with members; returns its number.
     pub async fn chat(&self, name: &str, members: &[&str]) -> i64 {
         let body = json!({ "name": name, "members": members });
         self.call(Method::POST, "/chats", body).await.expect(201)["number"]
@@ -142,7 +142,7 @@ impl Client {
             .unwrap()
     }
 
-    /// Sends a text into a chat and gives the message.
+    /// Sends a text into a chat and returns the message.
     pub async fn post_into(&self, chat: i64, text: &str) -> Value {
         let path = format!("/chats/{chat}/messages");
         self.call(Method::POST, &path, json!({ "text": text }))
@@ -172,7 +172,7 @@ impl Reply {
         })
     }
 
-    /// The body, after a look at the status.
+    /// The body, after a check of the status.
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.json()

@@ -81,7 +81,7 @@ impl Database {
         connection
     }
 
-    /// Keeps the indexer from writing, until the connection is dropped; what it has begun goes on.
+    /// Keeps the indexer from writing, until the connection is dropped. A write under way goes on.
     pub async fn block_indexer(&self) -> PgConnection {
         let mut connection = self.connect().await;
         connection
@@ -132,7 +132,7 @@ impl Database {
     }
 }
 
-/// Gives the lane back.
+/// Lets writers enter the lane again.
 pub async fn open_lane(connection: PgConnection) {
     connection.close().await.expect("the connection closes");
 }

@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::{Client, PATIENCE, Replica, Reply, Stream, eventually};
+use super::{Client, PATIENCE, Replica, Reply, Stream, eventually, fail_if_a_replica_died};
 
 /// As a polite client waits where `Retry-After` would be too long for a test.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -71,13 +71,14 @@ impl Follower {
         }
     }
 
-    /// Follows until the end, once that is known.
+    /// Follows to the end, which is set later.
     async fn follow_to(mut self, mut end: watch::Receiver<i64>) -> Self {
         while self.cursor < *end.borrow_and_update() {
             tokio::select! {
                 () = self.read() => {}
                 _ = end.changed() => {}
             }
+            fail_if_a_replica_died("the follower comes to the end");
         }
         self
     }
@@ -160,7 +161,7 @@ impl Load {
         }
     }
 
-    /// Adds a writer, which is to write until it is told to stop and to say what was acknowledged.
+    /// Adds a writer, which writes until the flag is set and adds what was acknowledged.
     pub fn add_writer<F: Future<Output = ()> + Send + 'static>(
         &mut self,
         write: impl FnOnce(Arc<AtomicBool>, Acknowledged) -> F,
@@ -187,7 +188,7 @@ impl Load {
     }
 
     /// Stops the writers, lets the followers come to the last change that was acknowledged, and
-    /// gives what was acknowledged and what each follower has seen.
+    /// returns what was acknowledged and what each follower has seen.
     pub async fn stop(self) -> (BTreeSet<i64>, Vec<Vec<i64>>) {
         self.done.store(true, Ordering::SeqCst);
         for writer in self.writers {
@@ -278,6 +279,7 @@ async fn until_answered(request: impl Fn() -> reqwest::RequestBuilder, status: u
             Ok(reply) if reply.status != 503 => return reply.expect(status),
             _ => tokio::time::sleep(RETRY_PAUSE).await,
         }
+        fail_if_a_replica_died("a change is answered");
     }
     panic!("in vain: an answer of {status}")
 }

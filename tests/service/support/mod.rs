@@ -1,4 +1,4 @@
-//! What the tests stand on: databases, replicas, callers, queues, and the load that proves things.
+//! What all tests share: databases, replicas, callers, queues, and the load that proves things.
 
 mod browser;
 mod client;
@@ -11,6 +11,7 @@ mod queue;
 mod replica;
 mod servers;
 mod stream;
+mod watch;
 mod wire;
 
 pub use browser::Browser;
@@ -24,6 +25,7 @@ pub use queue::{Delivered, EventQueue};
 pub use replica::{Replica, SECRET, Settings, administered, token};
 pub use servers::Servers;
 pub use stream::Stream;
+pub use watch::fail_if_a_replica_died;
 pub use wire::Wire;
 
 use std::time::Duration;
@@ -38,13 +40,15 @@ pub async fn service() -> (Database, Replica) {
 /// Long enough for anything that happens at all, however busy the machine is.
 pub const PATIENCE: Duration = Duration::from_secs(150);
 
-/// Waits until `condition` gives something, asking again and again.
+/// Waits until `condition` returns something, trying again and again. Fails at once if a replica of
+/// the test has died.
 pub async fn eventually<T, F: AsyncFnMut() -> Option<T>>(what: &str, mut condition: F) -> T {
     let waiting = async {
         loop {
             if let Some(value) = condition().await {
                 return value;
             }
+            fail_if_a_replica_died(what);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

@@ -1,4 +1,4 @@
-//! A person at the web client: clicks on what can be seen, types, and looks.
+//! A person at the web client: clicks, types, and reads what is shown.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl<'a> Person<'a> {
     /// Opens the link that signs a user in, as `make run` prints it, and waits for the copy.
     pub async fn sign_in(browser: &'a Browser, base: &str, user: &str) -> Self {
         let person = Self::opens_link(browser, base, user).await;
-        person.is_told("Up to date").await;
+        person.reads_state("Up to date").await;
         person
     }
 
@@ -87,7 +87,7 @@ impl<'a> Person<'a> {
         self.browser.press(keys).await;
     }
 
-    /// Presses a button, by what stands on it or what a screen reader says of it.
+    /// Presses a button, by its text or what a screen reader says of it.
     pub async fn presses(&self, label: &str) {
         self.click(&format!(
             "//button[@aria-label='{label}' or normalize-space()='{label}']"
@@ -148,7 +148,7 @@ impl<'a> Person<'a> {
     }
 
     /// Waits for the line below the conversations.
-    pub async fn is_told(&self, state: &str) {
+    pub async fn reads_state(&self, state: &str) {
         let state = Value::from(state);
         self.until(&format!(
             "document.querySelector('#state').textContent.startsWith({state})"
@@ -156,7 +156,8 @@ impl<'a> Person<'a> {
         .await;
     }
 
-    /// Waits until the list has these conversations, from the top, the unread ones with their number.
+    /// Waits until the list has these conversations, from the top, the unread ones with their
+    /// number.
     pub async fn lists(&self, conversations: &[&str]) {
         let expected = Value::from(conversations.to_vec());
         self.until(&format!(
@@ -188,7 +189,7 @@ impl<'a> Person<'a> {
         self.browser.until(expression).await;
     }
 
-    /// What this person sees where an element stands, as a PNG.
+    /// What this person sees in the place of an element, as a PNG.
     pub async fn picture_of(&self, selector: &str) -> Vec<u8> {
         self.browser.show(&self.window).await;
         self.browser.picture_of(selector).await

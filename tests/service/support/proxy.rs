@@ -23,7 +23,7 @@ pub enum Cut {
 /// Forwards every connection; an armed one is cut at the writer's next COMMIT.
 pub struct Proxy {
     port: u16,
-    /// Which COMMIT from now on is cut; zero: none.
+    /// Whether the next COMMIT is cut.
     armed: Arc<AtomicBool>,
     cuts: Arc<AtomicUsize>,
     /// Whether new connections are refused once one was cut.
@@ -133,8 +133,8 @@ async fn carry(
     }
 }
 
-/// Forwards what the client says. It names itself in its first packet; a COMMIT is a simple query of its
-/// own, so it begins a packet.
+/// Forwards what the client says. It names itself in its first packet; a COMMIT is a simple query
+/// of its own, so it begins a packet.
 async fn carry_requests(
     mut client: OwnedReadHalf,
     mut server: OwnedWriteHalf,

@@ -118,7 +118,7 @@ impl EventQueue {
         let mut delivered = Vec::new();
         let consuming = async {
             loop {
-                // The question is asked of all events, so it waits for a pause between them.
+                // `enough` goes through all events, so it is called in a pause between them.
                 match tokio::time::timeout(PAUSE, consumer.next()).await {
                     Ok(delivery) => {
                         let delivery = delivery.expect("the queue stays").expect("a delivery");

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, mpsc},
     time::{Duration, SystemTime},
 };
 
@@ -12,7 +12,7 @@ use messages::{
     domain::{ApplicationId, UserId},
 };
 
-use super::{Client, Database, PATIENCE};
+use super::{Client, Database, PATIENCE, watch::Log};
 
 pub const SECRET: &str = "a secret for tests that is long enough";
 
@@ -41,7 +41,7 @@ impl Settings {
 pub struct Replica {
     process: Child,
     pub base: String,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Arc<Log>,
 }
 
 impl Replica {
@@ -77,7 +77,8 @@ impl Replica {
         command
     }
 
-    /// The one line that a replica says that cannot start on a database, at once: one that waits says so.
+    /// The one line that a replica says that cannot start on a database, at once: one that waits
+    /// says so.
     pub async fn refused_to_start(database_url: &str) -> String {
         let said = Self::started_in_vain(database_url).await;
         assert_eq!(said.lines().count(), 1, "{said}");
@@ -108,7 +109,7 @@ impl Replica {
             .spawn()
             .expect("the binary starts");
         let stderr = BufReader::new(process.stderr.take().expect("it was piped"));
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let log = Log::watched();
         let (listening, address) = mpsc::channel();
         std::thread::spawn({
             let log = Arc::clone(&log);
@@ -117,8 +118,9 @@ impl Replica {
                     if let Some(address) = address_in(&line) {
                         let _ = listening.send(address);
                     }
-                    log.lock().unwrap().push(line);
+                    log.push(line);
                 }
+                log.close();
             }
         });
         let address = address.recv_timeout(PATIENCE);
@@ -162,7 +164,7 @@ impl Replica {
 
     /// The log lines so far.
     pub fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        self.log.lines()
     }
 
     /// The value of a metric, the sum over all its labels that hold `label`.
@@ -187,7 +189,7 @@ impl Replica {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Waits until `count` requests wait in a queue, and none of them has begun.
+    /// Waits until `count` requests wait in a queue, and none of them is processed yet.
     pub async fn until_waiting(&self, queue: &str, count: f64) {
         let label = format!("queue=\"{queue}\"");
         super::eventually("the requests wait", async || {
@@ -198,12 +200,14 @@ impl Replica {
 
     /// SIGKILL.
     pub fn kill(&mut self) {
+        self.log.expect_close();
         self.process.kill().expect("the process can be killed");
         self.process.wait().expect("the process ends");
     }
 
     /// Waits for the end.
     pub async fn ended(&mut self) -> ExitStatus {
+        self.log.expect_close();
         super::eventually("the process ends", async || {
             self.process.try_wait().unwrap()
         })
@@ -212,6 +216,7 @@ impl Replica {
 
     /// SIGTERM.
     pub fn signal_to_stop(&self) {
+        self.log.expect_close();
         self.signal("-TERM");
     }
 
@@ -225,7 +230,7 @@ impl Replica {
         self.signal("-CONT");
     }
 
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let status = Command::new("kill")
             .args([signal, &self.process.id().to_string()])
             .status();
@@ -235,12 +240,11 @@ impl Replica {
 
 impl Drop for Replica {
     fn drop(&mut self) {
+        self.log.expect_close();
         let _ = self.process.kill();
         let _ = self.process.wait();
         if std::thread::panicking() {
-            let log = self.log();
-            let tail = log.len().saturating_sub(20);
-            eprintln!("--- log of {}:\n{}", self.base, log[tail..].join("\n"));
+            eprintln!("--- log of {}:\n{}", self.base, self.log.tail());
         }
     }
 }

@@ -46,14 +46,15 @@ impl Servers {
         run("promote", &self.name, "");
     }
 
-    /// Gives this PostgreSQL a certificate: `v1` or that of an `authority`. Returns the file's path.
+    /// Sets up TLS with a certificate: `v1` or that of an `authority`. Returns the file's path.
     pub fn certify(&self, kind: &str) -> String {
         run("certificate", &self.name, kind);
         let directory = setting(&self.name, "DATA");
         format!("{directory}/server.crt")
     }
 
-    /// Starts pgbouncer before this PostgreSQL, in `session` or `transaction` mode; gives the URL.
+    /// Starts pgbouncer before this PostgreSQL, in `session` or `transaction` mode; returns the
+    /// URL.
     pub fn pooler(&self, mode: &str) -> String {
         run("pooler", &self.name, mode);
         setting(&self.name, "POOLER_URL")
@@ -74,7 +75,7 @@ impl Servers {
 }
 
 impl Servers {
-    /// Tells the broker something by its command line.
+    /// Runs a command of the broker's own command line.
     pub fn rabbitmqctl(&self, arguments: &[&str]) {
         let status = Command::new(SCRIPT)
             .args(["rabbitmqctl", &self.name])

@@ -15,7 +15,7 @@ pub struct Stream {
     unread: String,
 }
 
-/// What stands between two empty lines.
+/// What is between two empty lines.
 #[derive(Debug, Default, PartialEq)]
 pub struct Block {
     pub comment: bool,
@@ -60,7 +60,7 @@ impl Stream {
                 return Ok(Some(block));
             }
             let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await;
-            let Some(chunk) = chunk.expect("the stream tells something")? else {
+            let Some(chunk) = chunk.expect("the stream sends something")? else {
                 return Ok(None);
             };
             self.unread
@@ -69,7 +69,7 @@ impl Stream {
     }
 
     /// The next block that is no comment.
-    pub async fn told(&mut self) -> Block {
+    pub async fn next_event(&mut self) -> Block {
         loop {
             let block = self.block().await.expect("the stream goes on");
             if !block.comment {
@@ -80,22 +80,22 @@ impl Stream {
 
     /// The next event of this name, and not another.
     pub async fn event(&mut self, name: &str) -> Block {
-        let block = self.told().await;
+        let block = self.next_event().await;
         assert_eq!(block.event, name, "{block:?}");
         block
     }
 
-    /// The next update, whatever is told before it.
+    /// The next update, whatever comes before it.
     pub async fn update(&mut self) -> Block {
         loop {
-            let block = self.told().await;
+            let block = self.next_event().await;
             if block.event == "update" {
                 return block;
             }
         }
     }
 
-    /// Reads what a stream begins with; gives the cursor.
+    /// Reads what a stream begins with; returns the cursor.
     pub async fn begin(&mut self) -> i64 {
         assert!(
             self.block().await.unwrap().comment,
@@ -109,7 +109,7 @@ impl Stream {
                 id: Some(id),
                 ..Block::default()
             },
-            "the cursor stands alone"
+            "the cursor has a block of its own"
         );
         assert!((1000..4000).contains(&self.block().await.unwrap().retry.unwrap()));
         id

@@ -55,7 +55,8 @@ impl Wire {
         by_way_of(self.port, database_url)
     }
 
-    /// Nothing arrives any more on the connections that are open, and nobody is told. New ones work.
+    /// Nothing arrives any more on the connections that are open, without a sign of it. New ones
+    /// work.
     pub fn silence(&self) {
         self.fates.send_replace(Some(Fate::Silent));
     }
@@ -77,7 +78,7 @@ async fn carry(
         result = copy_bidirectional(&mut client, &mut server) => result.map(|_| ()),
         _ = fate.changed() => {
             if *fate.borrow_and_update() == Some(Fate::Silent) {
-                // Both ends stay open until the wire is gone, or is told to close them.
+                // Both ends stay open until the wire is gone, or closes them.
                 let _ = fate.changed().await;
             }
             Ok(())

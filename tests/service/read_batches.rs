@@ -1,12 +1,13 @@
 //! Callers who wait are answered by one query.
 
+use messages::{
+    store::{self, Purpose},
+    sync::READERS,
+};
 use reqwest::Method;
 use sqlx::{Connection, Executor, PgConnection, Row};
 
 use crate::support::{Client, Database, Replica, Reply, Settings, eventually, service};
-
-/// Queries of each kind that are under way at a time, as `sync` has it.
-const READERS: usize = 2;
 
 /// Locks a table against every reader until the connection is closed.
 async fn lock(database: &Database, table: &str) -> PgConnection {
@@ -170,13 +171,15 @@ async fn a_database_that_hangs_is_not_waited_for_without_end() {
 #[tokio::test]
 async fn a_page_with_messages_looks_by_key_whatever_the_planner_believes() {
     let (database, _replica) = service().await;
-    let mut connection = database.connect().await;
-    // The plan is made while the tables are empty, and was never analyzed.
+    // A connection on the terms of a reader. The plan is made while the tables are empty, and was
+    // never analyzed.
+    let mut session = store::Database::at(&database.url)
+        .unwrap()
+        .session(Purpose::Reading);
+    let connection = session.connection().await.unwrap();
     let page = include_str!("../../src/store/pages_with_messages.sql");
     let prepare = format!(
-        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
-         SET enable_hashjoin = off; SET enable_mergejoin = off;
-         ALTER TABLE messages SET (autovacuum_enabled = off);
+        "ALTER TABLE messages SET (autovacuum_enabled = off);
          ALTER TABLE updates SET (autovacuum_enabled = off);
          PREPARE page (bigint[], text[], bigint[], bigint[], bigint[]) AS {page}"
     );
@@ -194,7 +197,7 @@ async fn a_page_with_messages_looks_by_key_whatever_the_planner_believes() {
     connection.execute(fill).await.unwrap();
     let explain = format!("EXPLAIN (ANALYZE, TIMING off, COSTS off) {run}");
     let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
-        .fetch_all(&mut connection)
+        .fetch_all(connection)
         .await
         .unwrap();
     let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();

@@ -1,0 +1,113 @@
+//! The load generators: wrk for requests, pgbench for transactions.
+
+use std::{fs, process::Command};
+
+use super::service::setting;
+
+/// The folder of what belongs to one run.
+pub const FOLDER: &str = ".local/bench";
+
+/// What a load generator has found.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// Requests, or messages, a second.
+    pub rate: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+}
+
+/// Requests of a kind over so many connections.
+pub fn requests(kind: &str, connections: u32, seconds: u64) -> Found {
+    let url = setting(if kind == "static" { "STATIC" } else { "BASE" });
+    let output = run(Command::new("wrk")
+        .arg(format!("-t{}", threads(connections)))
+        .arg(format!("-c{connections}"))
+        .arg(format!("-d{seconds}s"))
+        .args(["--latency", "-s", "benches/requests.lua", &url])
+        .env("ROW", kind));
+    assert!(!output.contains("Non-2xx"), "{output}");
+    let value = |label: &str| {
+        let line = output
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(label));
+        line.unwrap_or_else(|| panic!("{label} is not in {output}"))
+            .trim()
+            .to_owned()
+    };
+    Found {
+        rate: value("Requests/sec:").parse().unwrap(),
+        p50_ms: milliseconds(&value("50%")),
+        p99_ms: milliseconds(&value("99%")),
+    }
+}
+
+/// wrk writes 950.00us, 1.20ms or 1.05s.
+fn milliseconds(time: &str) -> f64 {
+    let units = [("us", 0.001), ("ms", 1.0), ("s", 1000.0)];
+    let in_unit =
+        |(unit, factor): &(&str, f64)| Some(time.strip_suffix(unit)?.parse::<f64>().ok()? * factor);
+    units
+        .iter()
+        .find_map(in_unit)
+        .unwrap_or_else(|| panic!("{time} is no time"))
+}
+
+/// Transactions of a script by so many clients, each of so many messages.
+pub fn transactions(script: &str, clients: u32, messages: u32, seconds: u64) -> Found {
+    let log = format!("{FOLDER}/transactions");
+    fs::remove_dir_all(&log).unwrap_or_default();
+    fs::create_dir(&log).unwrap();
+    let output = run(Command::new(format!("{}/pgbench", setting("POSTGRES_BIN")))
+        .args(["-n", "-M", "prepared", "-l", "--log-prefix"])
+        .arg(format!("{log}/of"))
+        .args([
+            "-c",
+            &clients.to_string(),
+            "-j",
+            &threads(clients).to_string(),
+        ])
+        .args([
+            "-T",
+            &seconds.to_string(),
+            "-f",
+            &format!("benches/{script}.sql"),
+        ])
+        .arg(setting("LIMIT_URL")));
+    let tps = output.lines().find_map(|line| line.strip_prefix("tps = "));
+    let tps: f64 = tps
+        .and_then(|rest| rest.split(' ').next())
+        .unwrap()
+        .parse()
+        .unwrap();
+    let mut taken = microseconds(&log);
+    taken.sort_unstable();
+    let percentile = |share: usize| taken[taken.len() * share / 100] as f64 / 1000.0;
+    Found {
+        rate: tps * f64::from(messages),
+        p50_ms: percentile(50),
+        p99_ms: percentile(99),
+    }
+}
+
+/// How long each transaction of a log took: the third field of each line.
+fn microseconds(log: &str) -> Vec<u64> {
+    let files = fs::read_dir(log)
+        .unwrap()
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let lines = files.flat_map(|file| file.lines().map(str::to_owned).collect::<Vec<_>>());
+    lines
+        .map(|line| line.split(' ').nth(2).unwrap().parse().unwrap())
+        .collect()
+}
+
+/// Two threads, as the machine has to serve as well.
+fn threads(connections: u32) -> u32 {
+    connections.min(2)
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().expect("the load generator is installed");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}

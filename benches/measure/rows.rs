@@ -1,0 +1,106 @@
+//! The rows of the table: what each measures, and the rows that are its limits.
+
+/// What a row measures.
+#[derive(Debug, Clone)]
+pub enum Load {
+    /// Requests of a kind that `requests.lua` has, over so many connections.
+    Requests {
+        kind: &'static str,
+        connections: u32,
+    },
+    /// Transactions of a script below `benches`, each of so many messages.
+    Transactions {
+        script: &'static str,
+        clients: u32,
+        messages: u32,
+    },
+}
+
+/// A row and the names of its limits.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub name: String,
+    pub load: Load,
+    pub limits: &'static [&'static str],
+}
+
+/// The rows whose names begin with `only`, in the order of the table, with their limits.
+pub fn selected(only: &str) -> Vec<Row> {
+    let chosen = |row: &Row| row.name.starts_with(only);
+    let limits: Vec<_> = rows()
+        .into_iter()
+        .filter(chosen)
+        .flat_map(|row| row.limits)
+        .collect();
+    let is_needed = |row: &Row| chosen(row) || limits.iter().any(|limit| **limit == row.name);
+    rows().into_iter().filter(is_needed).collect()
+}
+
+fn rows() -> Vec<Row> {
+    vec![
+        requests("static", 64, &[]),
+        requests("static", 256, &[]),
+        transactions("five-statements", 64, 1, &[]),
+        transactions("one-statement", 64, 1, &[]),
+        transactions("five-hundred", 1, 500, &[]),
+        Row {
+            name: "one-client".to_owned(),
+            ..transactions("five-statements", 1, 1, &[])
+        },
+        requests(
+            "send",
+            256,
+            &["five-statements", "one-statement", "five-hundred"],
+        ),
+        requests("send", 64, &["five-statements"]),
+        requests("send", 1, &["one-client"]),
+        requests("mixed", 256, &["send-256"]),
+        requests("sync", 64, &["static-64"]),
+        requests("sync", 256, &["static-256"]),
+        requests("get", 64, &["static-64"]),
+        requests("get", 256, &["static-256"]),
+        requests("page", 64, &["static-64"]),
+        requests("page", 256, &["static-256"]),
+        requests("early-page", 64, &["static-64"]),
+        requests("early-page", 256, &["static-256"]),
+        requests("page-messages", 64, &["static-64"]),
+        requests("page-messages", 256, &["static-256"]),
+        into_chat("chat-10"),
+        into_chat("chat-100"),
+        into_chat("chat-1000"),
+    ]
+}
+
+fn requests(kind: &'static str, connections: u32, limits: &'static [&'static str]) -> Row {
+    Row {
+        name: format!("{kind}-{connections}"),
+        load: Load::Requests { kind, connections },
+        limits,
+    }
+}
+
+/// Messages into chats, whose number of members is part of the kind.
+fn into_chat(kind: &'static str) -> Row {
+    Row {
+        name: kind.to_owned(),
+        ..requests(kind, 64, &[])
+    }
+}
+
+fn transactions(
+    script: &'static str,
+    clients: u32,
+    messages: u32,
+    limits: &'static [&'static str],
+) -> Row {
+    let load = Load::Transactions {
+        script,
+        clients,
+        messages,
+    };
+    Row {
+        name: script.to_owned(),
+        load,
+        limits,
+    }
+}

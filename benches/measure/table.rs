@@ -1,0 +1,145 @@
+//! The table: rows measured in interleaved rounds, and the medians of the rounds beside their
+//! limits.
+
+use std::{collections::HashMap, fs, time::Duration};
+
+use sqlx::{Connection, PgConnection};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    generators::{self, FOLDER, Found},
+    processors::Usage,
+    rows::{Load, Row, selected},
+    service::{Service, execute, pending, setting},
+};
+
+/// How long a row warms up before it is measured.
+const WARM_UP_SECONDS: u64 = 2;
+
+/// What one round has found of a row.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    found: Found,
+    usage: Usage,
+    /// Memory of the service.
+    mib: f64,
+}
+
+/// The samples of a row, one a round.
+type Samples = HashMap<String, Vec<Sample>>;
+
+/// Measures the rows whose names begin with `only`, and prints the table.
+pub async fn measure(service: &Service, only: &str) {
+    let rows = selected(only);
+    assert!(!rows.is_empty(), "there is no row {only}");
+    let rounds: usize = setting("ROUNDS").parse().unwrap();
+    let mut database = PgConnection::connect(&setting("DATABASE_URL"))
+        .await
+        .unwrap();
+    let mut samples = Samples::new();
+    for _ in 0..rounds {
+        for row in &rows {
+            let sample = measure_row(service, &mut database, row).await;
+            eprintln!("{} {sample:?}", row.name);
+            samples.entry(row.name.clone()).or_default().push(sample);
+        }
+    }
+    print(&rows, &samples);
+}
+
+async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) -> Sample {
+    // What the row before has left to be indexed is not this row's work. (The indexer yields to
+    // sends.)
+    while pending(database).await > 0 {
+        sleep(Duration::from_millis(200)).await;
+    }
+    execute(database, "CHECKPOINT").await;
+    if let Load::Requests { kind, connections } = row.load {
+        write_cursors(database).await;
+        generators::requests(kind, connections, WARM_UP_SECONDS);
+    }
+    let (began, before) = (Instant::now(), Usage::now());
+    let found = match row.load {
+        Load::Requests { kind, connections } => {
+            generators::requests(kind, connections, service.seconds)
+        }
+        Load::Transactions {
+            script,
+            clients,
+            messages,
+        } => generators::transactions(script, clients, messages, service.seconds),
+    };
+    Sample {
+        found,
+        usage: Usage::now().since(before, began.elapsed().as_secs_f64()),
+        mib: service.resident_bytes() as f64 / 1024.0 / 1024.0,
+    }
+}
+
+/// Writes where each user is on the timeline: the newest update, and the one before the newest 50.
+/// Rows that send move the users on, and who is up to date must be so again.
+async fn write_cursors(database: &mut PgConnection) {
+    let sql = "SELECT max(timestamp) || '|' || (array_agg(timestamp ORDER BY timestamp DESC))[51]
+               FROM updates WHERE user_id LIKE 'user-%'
+               GROUP BY user_id ORDER BY substr(user_id, 6)::int";
+    let lines: Vec<String> = sqlx::query_scalar(sql).fetch_all(database).await.unwrap();
+    fs::write(format!("{FOLDER}/cursors"), lines.join("\n") + "\n").unwrap();
+}
+
+fn print(rows: &[Row], samples: &Samples) {
+    println!(
+        "{:20} {:>10} {:>7} {:>8} {:>8} {:>22} {:>7}  against its limits",
+        "row", "per second", "spread", "p50 ms", "p99 ms", "CPU service/pg/load", "MiB"
+    );
+    for row in rows {
+        let of_row = |value: fn(&Sample) -> f64| sorted(&samples[&row.name], value);
+        let rates = of_row(|sample| sample.found.rate);
+        let rate = median(&rates);
+        let spread = 100.0 * (rates[rates.len() - 1] - rates[0]) / rate;
+        let cpu = format!(
+            "{:.2} / {:.2} / {:.2}",
+            median(&of_row(|sample| sample.usage.service)),
+            median(&of_row(|sample| sample.usage.postgres)),
+            median(&of_row(|sample| sample.usage.load)),
+        );
+        let limits: Vec<_> = row
+            .limits
+            .iter()
+            .map(|limit| ratio(row, limit, samples))
+            .collect();
+        println!(
+            "{:20} {rate:10.0} {spread:5.0} % {:8.2} {:8.2} {cpu:>22} {:7.0}  {}",
+            row.name,
+            median(&of_row(|sample| sample.found.p50_ms)),
+            median(&of_row(|sample| sample.found.p99_ms)),
+            median(&of_row(|sample| sample.mib)),
+            limits.join("  "),
+        );
+    }
+}
+
+/// A row beside one of its limits. Of a single caller the latency counts, else the rate.
+fn ratio(row: &Row, limit: &str, samples: &Samples) -> String {
+    let medians = |value: fn(&Sample) -> f64| {
+        let of = |name: &str| median(&sorted(&samples[name], value));
+        of(&row.name) / of(limit)
+    };
+    if matches!(row.load, Load::Requests { connections: 1, .. }) {
+        format!(
+            "latency {:.2} × {limit}",
+            medians(|sample| sample.found.p50_ms)
+        )
+    } else {
+        format!("{:.2} × {limit}", medians(|sample| sample.found.rate))
+    }
+}
+
+fn sorted(samples: &[Sample], value: fn(&Sample) -> f64) -> Vec<f64> {
+    let mut values: Vec<_> = samples.iter().map(value).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    sorted[(sorted.len() - 1) / 2]
+}
