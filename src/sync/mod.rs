@@ -18,7 +18,7 @@ use cache::{Cached, MessageCache, ReadCache};
 use reader::{Messages, Pages, PagesWithMessages, Read, Reader, Task, TimelineEnd};
 
 use crate::{
-    batching::{self, Batches, Limits, Queue, QueueError},
+    batching::{self, Batches, Queue, QueueError, QueueLimits},
     domain::{ApplicationId, Cursor, Message, MessageId, Timestamp, UserId},
     store::{
         self, Database,
@@ -316,7 +316,7 @@ fn queue<Q, A>(
     batch_max: usize,
     wait_max: Duration,
 ) -> (Queue<Q, A>, Batches<Q, A>) {
-    batching::queue(Limits {
+    batching::queue(QueueLimits {
         name,
         waiting_max,
         batch_max,

@@ -4,7 +4,7 @@ use std::{marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use super::{Error, Freshness, RequestBatches};
 use crate::{
-    batching::Accepted,
+    batching::AcceptedRequest,
     domain::{Message, Timestamp},
     store::{
         self, PgConnection, Session, messages,
@@ -33,7 +33,7 @@ pub trait Read: Send + 'static {
 }
 
 /// The callers who are answered together.
-type Batch<R> = Vec<Accepted<<R as Read>::Request, Result<<R as Read>::Answer, Error>>>;
+type Batch<R> = Vec<AcceptedRequest<<R as Read>::Request, Result<<R as Read>::Answer, Error>>>;
 
 /// The end of the timeline.
 pub struct TimelineEnd;

@@ -69,7 +69,7 @@ pub use state::State;
 pub use writer::Writer;
 
 use crate::{
-    batching::{self, Accepted, Batches, Limits, Queue, QueueError},
+    batching::{self, AcceptedRequest, Batches, Queue, QueueError, QueueLimits},
     domain::Refusal,
 };
 use commands::Command;
@@ -105,7 +105,7 @@ pub enum Error {
 }
 
 /// A command whose batch has begun.
-type Job = Accepted<Box<dyn Pending>, ()>;
+type Job = AcceptedRequest<Box<dyn Pending>, ()>;
 
 /// The way in, for any number of callers.
 #[derive(Clone)]
@@ -120,7 +120,7 @@ pub type Commands = Batches<Box<dyn Pending>, ()>;
 impl Timeline {
     /// The way in and the batches for its [`Writer`]s. `waiting_max` commands may wait.
     pub fn new(waiting_max: usize) -> (Self, Commands) {
-        let (queue, batches) = batching::queue(Limits {
+        let (queue, batches) = batching::queue(QueueLimits {
             name: "timeline",
             waiting_max,
             batch_max: BATCH_MAX,
