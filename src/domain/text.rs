@@ -25,7 +25,7 @@ impl Text {
         Self::parse_or_empty(value)?.ok_or(Invalid("must hold more than blanks"))
     }
 
-    /// As [`Text::parse`], but an empty text is `None`: a message of files or attributes has none.
+    /// As [`Text::parse`], but an empty text is `None`: a message may have files or attributes alone.
     pub fn parse_or_empty(value: &str) -> Result<Option<Self>, Invalid> {
         let trimmed = value.trim();
         if trimmed.contains('\0') {
@@ -46,7 +46,7 @@ impl Text {
         &self.0
     }
 
-    /// How long it is as a JSON string, in bytes (RFC 8259, section 7).
+    /// Its length as a JSON string, in bytes (RFC 8259, section 7).
     pub fn json_bytes(&self) -> usize {
         let escaped = |byte: u8| match byte {
             b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn nul_is_refused_wherever_it_stands() {
+    fn nul_is_refused_at_every_place() {
         assert!(Text::parse("a\0b").is_err());
         assert!(Text::parse("\0").is_err());
     }

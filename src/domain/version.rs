@@ -15,8 +15,8 @@ pub struct Version {
 }
 
 impl Version {
-    /// The message as JSON, which is made by the first call. There is one representation of a message,
-    /// so every caller gives the same `render`.
+    /// The message as JSON, which the first call makes. A message has one representation, so every caller
+    /// must pass the same `render`.
     pub fn json(&self, render: impl FnOnce(&Message) -> Box<RawValue>) -> &RawValue {
         self.json.get_or_init(|| render(&self.message))
     }
