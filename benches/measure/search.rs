@@ -4,6 +4,7 @@
 //! The messages are those of benches/search.sql, in the database DATABASE_URL of the service.
 use std::{sync::Arc, time::Duration};
 
+use messages::store::locks;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{
     task::JoinSet,
@@ -22,9 +23,6 @@ const SENDERS: usize = 64;
 /// Ends the connection of the indexer, and with it its lock.
 const STOP_INDEXER: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                             WHERE application_name = 'messages indexer' AND datname = current_database()";
-
-/// The lock of the indexer, as `store/lane.rs` has it.
-const INDEXER: &str = "7305808869231650170";
 
 pub async fn measure(service: Arc<Service>) {
     let mut database = PgConnection::connect(&setting("DATABASE_URL"))
@@ -148,7 +146,7 @@ async fn sends(service: &Arc<Service>, database: &mut PgConnection) {
             execute(database, STOP_INDEXER).await;
             execute(
                 &mut connection,
-                &format!("SELECT pg_advisory_lock({INDEXER})"),
+                &format!("SELECT pg_advisory_lock({})", locks::INDEXER),
             )
             .await;
             lock = Some(connection);

@@ -30,7 +30,7 @@ use crate::{
     auth::Validity,
     live::{Follower, Kind},
     store::pages::{PageRequest, PageSize},
-    sync::Changes,
+    sync::ChangesPage,
 };
 
 /// The longest that an answer is held, whatever its caller asks for. Proxies give up an answer that
@@ -62,7 +62,7 @@ pub async fn hold(
     request: PageRequest,
     with_messages: bool,
     wait: Duration,
-) -> Result<Changes, Problem> {
+) -> Result<ChangesPage, Problem> {
     let deadline = Instant::now() + wait.min(service.held_time_max);
     let mut follower = service
         .live
@@ -71,7 +71,7 @@ pub async fn hold(
     let waiting = async {
         while last
             .as_ref()
-            .is_none_or(|changes: &Changes| changes.entries.is_empty())
+            .is_none_or(|changes: &ChangesPage| changes.entries.is_empty())
         {
             last = Some(follower.read().await?);
         }
@@ -182,7 +182,7 @@ impl Teller {
         None
     }
 
-    fn tell(&mut self, changes: &Changes) -> Blocks {
+    fn tell(&mut self, changes: &ChangesPage) -> Blocks {
         let mut blocks = Blocks::default();
         if self.state == State::Opening {
             blocks.id(changes.after);

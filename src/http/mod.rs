@@ -45,7 +45,7 @@ use crate::{
     domain::{Chat, Clock},
     live::Live,
     store::{self, PgConnection, Pool},
-    sync::Sync,
+    sync::SyncHandle,
     timeline::{Outcome, Requester, Timeline, commands::Command},
 };
 use answer::{
@@ -67,7 +67,7 @@ pub use server::{
 pub struct Service(Arc<WorkerState>);
 
 struct WorkerState {
-    sync: Sync,
+    sync: SyncHandle,
     app: Arc<AppState>,
 }
 
@@ -115,12 +115,12 @@ pub enum Broker {
 type Answer = Result<Response, Problem>;
 
 impl Service {
-    pub fn new(app: Arc<AppState>, sync: Sync) -> Self {
+    pub fn new(app: Arc<AppState>, sync: SyncHandle) -> Self {
         Self(Arc::new(WorkerState { sync, app }))
     }
 
     /// The way to what happened on the timeline.
-    fn sync(&self) -> &Sync {
+    fn sync(&self) -> &SyncHandle {
         &self.0.sync
     }
 

@@ -3,7 +3,6 @@
 use sqlx::PgConnection;
 
 use super::{Database, Lane, Result, lane::Existing};
-use crate::domain::NextNumbers;
 
 /// What a connection is for; it decides about its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +90,9 @@ impl Session {
         Ok(self.connected.as_mut().expect("it was made above"))
     }
 
-    /// Enters the lane. The lane has the connection until it is [given back](Self::give_back).
-    pub async fn enter_lane(&mut self) -> Result<(Lane, NextNumbers)> {
+    /// Enters the lane, which owns the connection until it is [given back](Self::give_back). After a
+    /// failure there is no connection, and the next call makes one.
+    pub async fn enter_lane(&mut self) -> Result<Lane> {
         self.connected().await?;
         let Connected {
             mut connection,
