@@ -19,6 +19,7 @@ mod cancelled;
 mod changing;
 mod chats;
 mod coalescing;
+mod columns;
 mod command_line;
 mod crashes;
 mod edges;
