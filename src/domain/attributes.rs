@@ -7,8 +7,8 @@ use super::Invalid;
 /// The largest attributes, in bytes of their JSON text as it was sent.
 pub const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
 
-/// The deepest nesting of objects and arrays. Common parsers, such as PostgreSQL's, recurse and fail on
-/// deep nesting. Whatever is accepted here must be readable by every receiver.
+/// The deepest nesting of objects and arrays. Common parsers, such as PostgreSQL's, recurse and
+/// fail on deep nesting. Whatever is accepted here must be readable by every receiver.
 pub const ATTRIBUTES_DEPTH_MAX: usize = 100;
 
 /// A JSON object of at most 16 KiB. Its text is kept unchanged: order, whitespace and numbers.
@@ -77,7 +77,8 @@ fn check_string(mut rest: &[u8]) -> Result<&[u8], Invalid> {
     }
 }
 
-/// Checks the four digits of a `\u` escape, and the second escape of a surrogate pair; returns the rest.
+/// Checks the four digits of a `\u` escape, and the second escape of a surrogate pair; returns the
+/// rest.
 fn check_unicode_escape(rest: &[u8]) -> Result<&[u8], Invalid> {
     const UNPAIRED: Invalid = Invalid("must not contain unpaired surrogates");
     match hex4(rest) {

@@ -36,8 +36,8 @@ pub struct ChatChange {
     pub idempotency: Option<Idempotency>,
 }
 
-/// What makes a request safe to repeat: its key, and a digest that differs for another request under the
-/// same key.
+/// What makes a request safe to repeat: its key, and a digest that differs for another request
+/// under the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
     pub key: IdempotencyKey,
@@ -59,8 +59,8 @@ impl Change {
         }
     }
 
-    /// The request that has created the message or chat, and the user who has sent it. `None` as a user is
-    /// the application itself.
+    /// The request that has created the message or chat, and the user who has sent it. `None` as a
+    /// user is the application itself.
     pub fn idempotency(&self) -> Option<(Option<&UserId>, &Idempotency)> {
         match self {
             Self::Message(change) => {

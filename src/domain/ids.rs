@@ -67,8 +67,8 @@ impl UserId {
     }
 }
 
-/// The id of a file that another service stores: 1 to 64 ASCII letters, digits and `- _ .`. It is never a
-/// step of a path: see [`is_step`].
+/// The id of a file that another service stores: 1 to 64 ASCII letters, digits and `- _ .`. It is
+/// never a step of a path: see [`is_step`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(Arc<str>);
 
@@ -89,7 +89,8 @@ impl FileId {
     }
 }
 
-/// The name that a sender gives a request, so that repeating it is safe: 1 to 64 visible ASCII characters.
+/// The name that a sender gives a request, so that repeating it is safe: 1 to 64 visible ASCII
+/// characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(Arc<str>);
 
@@ -111,8 +112,8 @@ impl IdempotencyKey {
     }
 }
 
-/// A keyed digest of a parsed request. It differs for another request under the same idempotency key, and
-/// a reader of the database learns nothing about the request from it.
+/// A keyed digest of a parsed request. It differs for another request under the same idempotency
+/// key, and a reader of the database learns nothing about the request from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest(pub [u8; 32]);
 
@@ -125,8 +126,8 @@ fn parse_name(value: &str, punctuation: &str) -> Option<Arc<str>> {
     fits.then(|| value.into())
 }
 
-/// Whether a segment of a path is a step within it (RFC 3986, section 3.3). Browsers, proxies and clients
-/// resolve such steps, even if they are percent-encoded, and so request another resource.
+/// Whether a segment of a path is a step within it (RFC 3986, section 3.3). Browsers, proxies and
+/// clients resolve such steps, even if they are percent-encoded, and so request another resource.
 fn is_step(value: &str) -> bool {
     matches!(value, "." | "..")
 }

@@ -1,7 +1,7 @@
 //! The words of the product, as values that are always valid.
 //!
-//! Every value is parsed once, at the edge, and never validated again. Nothing here waits or reads a
-//! clock, and nothing here knows the database or HTTP.
+//! Every value is parsed once, at the edge, and never validated again. Nothing here waits or reads
+//! a clock, and nothing here knows the database or HTTP.
 
 mod attributes;
 mod change;

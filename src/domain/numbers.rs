@@ -4,7 +4,8 @@ use time::OffsetDateTime;
 
 use super::{MessageId, Timestamp};
 
-/// The numbers that are next, and the time. Only the transaction that holds the lane's lock may take them.
+/// The numbers that are next, and the time. Only the transaction that holds the lane's lock may
+/// take them.
 #[derive(Debug, Clone, Copy)]
 pub struct NextNumbers {
     pub timestamp: Timestamp,

@@ -2,8 +2,8 @@
 
 use super::{ChatNumber, MessageId, Timestamp};
 
-/// One entry of a user's timeline: a change that concerns the user. It names the message or chat that has
-/// changed, and not the change itself.
+/// One entry of a user's timeline: a change that concerns the user. It names the message or chat
+/// that has changed, and not the change itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Update {
     pub timestamp: Timestamp,

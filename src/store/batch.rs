@@ -1,6 +1,6 @@
 //! The last statement of a batch. It stores everything that does not belong to chats or events:
-//! messages, the updates of personal messages, the sequences' values, the record of the batch, and its
-//! notifications. One statement costs one round trip under the lock.
+//! messages, the updates of personal messages, the sequences' values, the record of the batch, and
+//! its notifications. One statement costs one round trip under the lock.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -108,8 +108,8 @@ pub async fn finish(lane: &mut Lane, rows: LastRows<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Files as the text of a PostgreSQL array, because `unnest` would flatten an array of arrays. The ids
-/// of files have no character that needs escaping within the quotes.
+/// Files as the text of a PostgreSQL array, because `unnest` would flatten an array of arrays. The
+/// ids of files have no character that needs escaping within the quotes.
 fn array_literal(files: &Files) -> Option<String> {
     if files.is_empty() {
         return None;

@@ -105,7 +105,8 @@ pub async fn load_last(
     Ok(last)
 }
 
-/// Inserts new chats, and updates the last chat number and the count of chats of their applications.
+/// Inserts new chats, and updates the last chat number and the count of chats of their
+/// applications.
 pub async fn insert(lane: &mut Lane, new: &[NewChatRow<'_>]) -> Result<()> {
     columns!(for row in new => {
         applications: row.application.0,

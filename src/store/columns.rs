@@ -1,7 +1,7 @@
 //! Rows as the parallel arrays that `unnest` takes.
 
-/// Declares a variable for each column: a `Vec` with the column's value of every row, in the order of
-/// the rows.
+/// Declares a variable for each column: a `Vec` with the column's value of every row, in the order
+/// of the rows.
 ///
 /// ```text
 /// columns!(for update in updates => {

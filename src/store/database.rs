@@ -15,8 +15,8 @@ use super::{
     url::BadUrl,
 };
 
-/// How long a server may take for each step of a new connection: to connect, to agree on the terms, and to
-/// return its branch.
+/// How long a server may take for each step of a new connection: to connect, to agree on the terms,
+/// and to return its branch.
 pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// How long it may take to adopt a new branch, which waits for the lane's lock.
@@ -31,8 +31,9 @@ const READ_CONNECTIONS_MAX: usize = 8;
 /// Connections for searches, so that expensive searches delay nothing else.
 const SEARCH_CONNECTIONS_MAX: usize = 4;
 
-/// Connects to the database. Every connection of the service is made here. It is used only after it was
-/// found to be to the primary, on the service's terms, and on the branch of history that is remembered.
+/// Connects to the database. Every connection of the service is made here. It is used only after it
+/// was found to be to the primary, on the service's terms, and on the branch of history that is
+/// remembered.
 #[derive(Clone)]
 pub struct Database(Arc<Servers>);
 
@@ -83,16 +84,17 @@ impl Database {
         in_time(ADOPT_TIME_MAX, adopt(connection, branch)).await
     }
 
-    /// A connection to the primary, on any branch: before the first migration, no branch is remembered.
+    /// A connection to the primary, on any branch: before the first migration, no branch is
+    /// remembered.
     pub(super) async fn connect_unbranched(&self, purpose: Purpose) -> Result<PgConnection> {
         Ok(self.0.find_primary(purpose).await?.connection)
     }
 
-    /// Listens on the server that was the primary last. The caller must have found out before whether it
-    /// still is; the branch is not compared.
+    /// Listens on the server that was the primary last. The caller must have found out before
+    /// whether it still is; the branch is not compared.
     ///
-    /// A listener that is dropped closes its connection in a task of the library. That task lasts until a
-    /// dead connection is found to be dead.
+    /// A listener that is dropped closes its connection in a task of the library. That task lasts
+    /// until a dead connection is found to be dead.
     pub async fn listen(&self, channels: [&str; 3]) -> Result<PgListener> {
         let server = self.0.last_primary();
         let pool = PgPoolOptions::new()
@@ -114,8 +116,8 @@ impl Database {
         .await
     }
 
-    /// Proves that the database answers, that it stores texts unchanged, and that each connection has a server
-    /// process of its own, which some connection poolers do not provide.
+    /// Proves that the database answers, that it stores texts unchanged, and that each connection
+    /// has a server process of its own, which some connection poolers do not provide.
     pub async fn require_fit(&self) -> Result<()> {
         let mut one = self.connect_unbranched(Purpose::Migrating).await?;
         let mut other = self.connect_unbranched(Purpose::Migrating).await?;

@@ -9,7 +9,8 @@ use crate::domain::{
     ApplicationId, ChatNumber, Conversation, Message, MessageId, MessageNumber, Pair,
 };
 
-/// The position of a page of history: a message's number in a chat, its id in a personal conversation.
+/// The position of a page of history: a message's number in a chat, its id in a personal
+/// conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
     /// The messages before a position, the newest first.
@@ -22,7 +23,8 @@ impl Span {
     /// Everything, the newest first.
     pub const NEWEST: Self = Self::Before(i64::MAX);
 
-    /// The position as `(before, after)`. One of them is `None`, and its half of the query has no rows.
+    /// The position as `(before, after)`. One of them is `None`, and its half of the query has no
+    /// rows.
     fn bounds(self) -> (Option<i64>, Option<i64>) {
         match self {
             Self::Before(position) => (Some(position), None),

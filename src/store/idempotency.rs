@@ -8,8 +8,8 @@ use crate::domain::{
 /// A key and the user who has sent it; `None` is the application itself.
 pub type KeyOf<'a> = (ApplicationId, Option<&'a UserId>, &'a IdempotencyKey);
 
-/// Reads what was created under idempotency keys: for each of `keys` that was used, its index, what was
-/// created, and the digest of the request.
+/// Reads what was created under idempotency keys: for each of `keys` that was used, its index, what
+/// was created, and the digest of the request.
 pub async fn load(lane: &mut Lane, keys: &[KeyOf<'_>]) -> Result<Vec<(usize, Subject, Digest)>> {
     columns!(for (application, creator, key) in keys => {
         applications: application.0,

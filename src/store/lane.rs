@@ -8,8 +8,8 @@ use time::{Duration, OffsetDateTime};
 use super::{Result, applications, locks};
 use crate::domain::{ApplicationId, MessageId, NextNumbers, Timestamp};
 
-/// Prepares the statements that every transaction begins with, once for a connection. To parse and plan
-/// them each time would take a fifth of the database's time for a small batch.
+/// Prepares the statements that every transaction begins with, once for a connection. To parse and
+/// plan them each time would take a fifth of the database's time for a small batch.
 fn prepare_statements() -> String {
     format!(
         "PREPARE take_lane AS SELECT pg_advisory_xact_lock({});
@@ -23,38 +23,38 @@ fn prepare_statements() -> String {
 
 const UNPREPARE: &str = "DEALLOCATE take_lane; DEALLOCATE next_numbers";
 
-/// The lock is taken by a statement of its own. At READ COMMITTED each statement has its own snapshot, so
-/// the next statement sees everything that was committed under the lock. The snapshot of a statement
-/// that waited for the lock would be older than the wait.
+/// The lock is taken by a statement of its own. At READ COMMITTED each statement has its own
+/// snapshot, so the next statement sees everything that was committed under the lock. The snapshot
+/// of a statement that waited for the lock would be older than the wait.
 ///
-/// Several statements without parameters take one round trip. PostgreSQL answers them as text, so the
-/// time is read as a number.
+/// Several statements without parameters take one round trip. PostgreSQL answers them as text, so
+/// the time is read as a number.
 const ENTER: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     EXECUTE take_lane;
     EXECUTE next_numbers";
 
-/// Proof that this transaction holds the lane's lock. It is the only one, on any replica, that takes
-/// timestamps.
+/// Proof that this transaction holds the lane's lock. It is the only one, on any replica, that
+/// takes timestamps.
 ///
-/// The lock is taken before anything is read, and held to the end of the transaction. So a timestamp is
-/// taken *and* committed under the lock, the order of commits is the order of timestamps, and whoever
-/// sees one timestamp sees every smaller one. While the lock is held, nothing but the database is
-/// awaited.
+/// The lock is taken before anything is read, and held to the end of the transaction. So a
+/// timestamp is taken *and* committed under the lock, the order of commits is the order of
+/// timestamps, and whoever sees one timestamp sees every smaller one. While the lock is held,
+/// nothing but the database is awaited.
 ///
-/// Nothing calls `nextval` on the sequences. They are read here, and set by the batch that has taken
-/// their numbers.
+/// Nothing calls `nextval` on the sequences. They are read here, and set by the batch that has
+/// taken their numbers.
 ///
-/// The lane owns its connection. If it is dropped without a commit, the connection is closed and the
-/// server rolls back.
+/// The lane owns its connection. If it is dropped without a commit, the connection is closed and
+/// the server rolls back.
 pub struct Lane {
     connection: PgConnection,
     existing: Existing,
     next: NextNumbers,
 }
 
-/// Applications that exist, according to reads on the same connection. They cannot cease to exist while
-/// it lasts: a restore of an older database ends all connections.
+/// Applications that exist, according to reads on the same connection. They cannot cease to exist
+/// while it lasts: a restore of an older database ends all connections.
 pub type Existing = HashSet<ApplicationId>;
 
 impl Lane {
@@ -71,7 +71,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Begins a transaction, waits for the lock, and reads which numbers are next: in one round trip.
+    /// Begins a transaction, waits for the lock, and reads which numbers are next: in one round
+    /// trip.
     pub async fn enter(mut connection: PgConnection, existing: Existing) -> Result<Self> {
         let rows = connection.fetch_all(sqlx::raw_sql(ENTER)).await?;
         let next = next(rows.last().expect("a SELECT without FROM has a row"))?;
@@ -87,8 +88,8 @@ impl Lane {
         self.next
     }
 
-    /// Commits and frees the lock. Returns the connection, with the applications that exist. After an error
-    /// the outcome is unknown.
+    /// Commits and frees the lock. Returns the connection, with the applications that exist. After
+    /// an error the outcome is unknown.
     pub async fn commit(mut self) -> Result<(PgConnection, Existing)> {
         self.connection.execute(sqlx::raw_sql("COMMIT")).await?;
         Ok((self.connection, self.existing))

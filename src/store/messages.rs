@@ -12,8 +12,8 @@ use crate::domain::{
     MessageId, MessageNumber, Text, Timestamp, UserId,
 };
 
-/// A row of the table, as a value of its composite type. The fields are all columns of the table, in the
-/// table's order, which a test compares. No other place reads the columns of a message.
+/// A row of the table, as a value of its composite type. The fields are all columns of the table,
+/// in the table's order, which a test compares. No other place reads the columns of a message.
 #[derive(Debug, sqlx::Type)]
 #[sqlx(type_name = "messages")]
 pub(super) struct MessageRow {
@@ -66,8 +66,8 @@ pub async fn load(
 /// A message and the user who reads it; `None` is the application itself.
 pub type MessageRequest = (ApplicationId, Option<UserId>, MessageId);
 
-/// Reads each message, if the requester may read it: a user of its conversation, a present member of its
-/// chat, or the application if it is in a chat. The order is that of `requests`.
+/// Reads each message, if the requester may read it: a user of its conversation, a present member
+/// of its chat, or the application if it is in a chat. The order is that of `requests`.
 pub async fn find(
     connection: &mut PgConnection,
     requests: &[&MessageRequest],

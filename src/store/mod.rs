@@ -1,7 +1,7 @@
 //! PostgreSQL: the only SQL of the service, one file per family of tables.
 //!
-//! A function takes a connection, whose owner decides about the transaction. A function that must run
-//! in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held.
+//! A function takes a connection, whose owner decides about the transaction. A function that must
+//! run in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held.
 
 pub mod applications;
 pub mod batch;

@@ -126,9 +126,9 @@ pub async fn delete<'a>(
     Ok(deleted.rows_affected())
 }
 
-/// Deletes an event and rolls back: fails where events cannot be deleted on this connection, because
-/// the session is read-only, the right is missing, or a trigger or a policy stands against it. What
-/// fails at a commit alone is not found out this way.
+/// Deletes an event and rolls back: fails where events cannot be deleted on this connection,
+/// because the session is read-only, the right is missing, or a trigger or a policy stands against
+/// it. What fails at a commit alone is not found out this way.
 pub async fn prove_deletable(connection: &mut PgConnection, event: &Event) -> Result<()> {
     let mut transaction = connection.begin().await?;
     let deleted = delete(&mut transaction, std::iter::once(event)).await?;

@@ -25,8 +25,8 @@ pub struct PageRequest {
 #[derive(Debug, Clone, Copy)]
 pub struct PageSize {
     pub entries: u16,
-    /// The data of a page with data, in bytes of JSON. The entry that exceeds it is still part of the page,
-    /// so a page that is not the last one is never empty.
+    /// The data of a page with data, in bytes of JSON. The entry that exceeds it is still part of
+    /// the page, so a page that is not the last one is never empty.
     pub bytes: i64,
 }
 
@@ -44,14 +44,15 @@ pub struct Page {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     pub update: Update,
-    /// On a page with data: the message as it is now, at the newest of its entries on the page. `None` if
-    /// the user may not read it any more.
+    /// On a page with data: the message as it is now, at the newest of its entries on the page.
+    /// `None` if the user may not read it any more.
     pub message: Option<Arc<Version>>,
 }
 
 /// Reads a page for each of many callers, in their order, in one statement and one snapshot.
 ///
-/// The statement looks up the newest update of each user first. For a user who has read it, that is all.
+/// The statement looks up the newest update of each user first. For a user who has read it, that is
+/// all.
 pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> Result<Vec<Page>> {
     columns!(for request in requests => {
         applications: request.application.0,
@@ -120,8 +121,8 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
 
 /// As [`read`], with the present data of every message.
 ///
-/// A message with several entries is read and counted once, at its first entry, so that it is on the page
-/// wherever the page ends. It is returned at its newest entry of the page.
+/// A message with several entries is read and counted once, at its first entry, so that it is on
+/// the page wherever the page ends. It is returned at its newest entry of the page.
 pub async fn read_with_messages(
     connection: &mut PgConnection,
     requests: &[&PageRequest],

@@ -1,5 +1,5 @@
-//! The tables of search: `search_entries` is the index, and `search_pending` has the changes of texts that
-//! are not in the index yet.
+//! The tables of search: `search_entries` is the index, and `search_pending` has the changes of
+//! texts that are not in the index yet.
 
 use std::{ops::Range, sync::Arc};
 
@@ -13,8 +13,8 @@ use crate::domain::{
 /// Where counting pending changes ends.
 pub const PENDING_COUNT_MAX: i64 = 100_000;
 
-/// The version of the form of the index's terms. The table accepts no other, so an indexer of an older
-/// version of the service cannot write terms that searches of this one do not find.
+/// The version of the form of the index's terms. The table accepts no other, so an indexer of an
+/// older version of the service cannot write terms that searches of this one do not find.
 const TERMS_VERSION: i16 = 2;
 
 /// One query of the index and of all pending changes.
@@ -32,8 +32,8 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Which pending changes are searched: a user's personal messages, all of them or only those with
-    /// another user, and the messages of these chats.
+    /// Which pending changes are searched: a user's personal messages, all of them or only those
+    /// with another user, and the messages of these chats.
     fn readers(&self) -> (Option<&UserId>, Option<&UserId>, Vec<i64>) {
         match self.scope {
             SearchScope::Everything(user) => {
@@ -48,7 +48,8 @@ impl Search<'_> {
     }
 }
 
-/// The most ids of candidates that one query returns, beside the candidates whose messages it returns.
+/// The most ids of candidates that one query returns, beside the candidates whose messages it
+/// returns.
 pub const REST_MAX: usize = 10_000;
 
 /// Messages that may match, the newest first.
@@ -125,14 +126,15 @@ pub async fn reach(
     ))
 }
 
-/// A message and its terms, a literal of `tsvector`. `None` if no search finds the message any more.
+/// A message and its terms, a literal of `tsvector`. `None` if no search finds the message any
+/// more.
 pub type NewEntry = (ApplicationId, MessageId, Option<String>);
 
-/// Moves up to `limit` pending changes into the index, in one transaction; returns how many. `terms_of`
-/// returns the terms of a message's present state.
+/// Moves up to `limit` pending changes into the index, in one transaction; returns how many.
+/// `terms_of` returns the terms of a message's present state.
 ///
-/// The messages are read after their pending rows are deleted, so no message is older than its row. A
-/// change that is committed meanwhile has a pending row of its own, which stays.
+/// The messages are read after their pending rows are deleted, so no message is older than its row.
+/// A change that is committed meanwhile has a pending row of its own, which stays.
 pub async fn move_pending(
     connection: &mut PgConnection,
     limit: i64,
@@ -219,7 +221,8 @@ pub async fn vacuum_pending(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Merges the entries that were added last into the main part of the index, where lookups are faster.
+/// Merges the entries that were added last into the main part of the index, where lookups are
+/// faster.
 pub async fn merge(connection: &mut PgConnection) -> Result<()> {
     let merging =
         sqlx::query_scalar!(r#"SELECT gin_clean_pending_list('search_terms') AS "pages!""#);
@@ -236,8 +239,8 @@ pub async fn count_pending(connection: &mut PgConnection) -> Result<i64> {
     Ok(count.fetch_one(connection).await?)
 }
 
-/// Empties the index and makes every message pending; returns how many. The caller owns the transaction,
-/// which must hold all of it.
+/// Empties the index and makes every message pending; returns how many. The caller owns the
+/// transaction, which must hold all of it.
 ///
 /// The lock stops the indexer: it has moved a change before the lock, or moves it after the commit.
 /// Searches wait only while the index is emptied, at the end.

@@ -1,7 +1,8 @@
 //! The servers that the URL names, and which of them is the primary.
 //!
-//! A failover promotes a standby, and the primary that it replaces may still answer, with an old history.
-//! So a server is compared with the newest [branch](super::branch) that this process has seen.
+//! A failover promotes a standby, and the primary that it replaces may still answer, with an old
+//! history. So a server is compared with the newest [branch](super::branch) that this process has
+//! seen.
 
 use std::{
     sync::{
@@ -26,8 +27,9 @@ pub struct Servers {
     servers: Vec<PgConnectOptions>,
     /// The index of the server that was the primary last.
     primary: AtomicUsize,
-    /// The index of the server with which the next search begins: the one after the last server that was
-    /// tried. So a server that never answers is tried last, even if its caller gave up waiting.
+    /// The index of the server with which the next search begins: the one after the last server
+    /// that was tried. So a server that never answers is tried last, even if its caller gave up
+    /// waiting.
     first: AtomicUsize,
     /// The newest branch that this process has seen.
     newest: Mutex<Option<Branch>>,
@@ -65,8 +67,9 @@ impl Servers {
         &self.servers[self.primary.load(Ordering::Relaxed)]
     }
 
-    /// Connects to the primary: tries one server after the other, the last primary first. A process that has
-    /// seen no branch yet tries all of them, since a replaced primary answers like the present one.
+    /// Connects to the primary: tries one server after the other, the last primary first. A process
+    /// that has seen no branch yet tries all of them, since a replaced primary answers like the
+    /// present one.
     pub async fn find_primary(&self, purpose: Purpose) -> Result<Primary> {
         let Self {
             servers,

@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::{Lane, Result, branch};
 use crate::domain::Timestamp;
 
-/// Whether `writer` has committed its batch `number`. The answer is final: while the lane is held, every
-/// transaction that held it before has ended.
+/// Whether `writer` has committed its batch `number`. The answer is final: while the lane is held,
+/// every transaction that held it before has ended.
 pub async fn has_committed(lane: &mut Lane, writer: Uuid, number: i64) -> Result<bool> {
     let found = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM batches WHERE writer = $1 AND batch = $2) AS "found!""#,
@@ -39,11 +39,12 @@ pub async fn forget_batches(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Raises every counter by `count`, so that no number from before a restore is used again, and notifies all
-/// replicas that nothing they have cached is valid. Returns the end of the timeline before and after.
+/// Raises every counter by `count`, so that no number from before a restore is used again, and
+/// notifies all replicas that nothing they have cached is valid. Returns the end of the timeline
+/// before and after.
 pub async fn advance(lane: &mut Lane, count: i64) -> Result<(Timestamp, Timestamp)> {
     let before = end(lane.connection()).await?;
-    branch::lift(lane, count, count).await?;
+    branch::raise_counters(lane, count, count).await?;
     let after = end(lane.connection()).await?;
     Ok((before, after))
 }

@@ -21,12 +21,13 @@ pub struct ChatUpdate {
     pub message: Option<MessageId>,
 }
 
-/// Inserts the updates of changes in chats: one for each change and each user who was a member at its
-/// timestamp. Returns these users.
+/// Inserts the updates of changes in chats: one for each change and each user who was a member at
+/// its timestamp. Returns these users.
 ///
-/// A present member has an update of every change since it joined. A member who has left with this batch
-/// has an update of every change from its joining to its leaving, both included. So the batch's
-/// memberships must be stored before this call, and `departed` are the memberships that it ends.
+/// A present member has an update of every change since it joined. A member who has left with this
+/// batch has an update of every change from its joining to its leaving, both included. So the
+/// batch's memberships must be stored before this call, and `departed` are the memberships that it
+/// ends.
 pub async fn fan_out(
     lane: &mut Lane,
     updates: &[ChatUpdate],

@@ -1,12 +1,12 @@
 //! The read path of the timeline: pages of changes and single messages, for many callers at a time.
 //!
 //! One query answers all callers who wait. Pages of ids, pages with data and single messages have
-//! queues of their own, and each queue has several readers: so a heavy first sync delays no caller who
-//! reads less. No caller joins a query that has already started. So a caller that comes after a change
-//! was acknowledged reads a snapshot that holds it, on every replica.
+//! queues of their own, and each queue has several readers: so a heavy first sync delays no caller
+//! who reads less. No caller joins a query that has already started. So a caller that comes after a
+//! change was acknowledged reads a snapshot that holds it, on every replica.
 //!
-//! Most callers have already read everything. So what was read about a user is cached, and answers again
-//! as long as it is provably current: see [`cache`].
+//! Most callers have already read everything. So what was read about a user is cached, and answers
+//! again as long as it is provably current: see [`cache`].
 
 mod cache;
 mod changes;
@@ -73,8 +73,8 @@ pub struct SyncHandle {
 }
 
 impl SyncHandle {
-    /// The changes that concern a user after a cursor, the oldest first. `with_messages`: with the present
-    /// data of their messages.
+    /// The changes that concern a user after a cursor, the oldest first. `with_messages`: with the
+    /// present data of their messages.
     ///
     /// Every change that was committed before the call is on this page or a later one.
     pub async fn changes_after(
@@ -90,8 +90,8 @@ impl SyncHandle {
         if !with_messages {
             return ChangesPage::new(cursor, page);
         }
-        // What one member of a chat has read serves the others. So most often the versions are cached, and
-        // the page of ids is all that had to be read.
+        // What one member of a chat has read serves the others. So most often the versions are
+        // cached, and the page of ids is all that had to be read.
         let page = match self.shared.versions.fill(epoch, &request, page) {
             Some(page) => page,
             None => self.read_page_with_messages(epoch, request).await?,
@@ -126,8 +126,9 @@ impl SyncHandle {
         Ok(page)
     }
 
-    /// A message of one of the user's conversations and chats. The application itself reads messages of all
-    /// its chats. `None` if there is no such message, or the caller may not read it.
+    /// A message of one of the user's conversations and chats. The application itself reads
+    /// messages of all its chats. `None` if there is no such message, or the caller may not read
+    /// it.
     pub async fn message(
         &self,
         application: ApplicationId,
@@ -152,8 +153,9 @@ impl SyncHandle {
         Ok(message)
     }
 
-    /// What is cached, with the end of the timeline, if it is current. If the end cannot be read, nothing
-    /// counts as current: the connection of this thread may have failed while those of the readers work.
+    /// What is cached, with the end of the timeline, if it is current. If the end cannot be read,
+    /// nothing counts as current: the connection of this thread may have failed while those of the
+    /// readers work.
     async fn validated<T>(&self, cached: Option<Cached<T>>) -> Option<(T, Timestamp)> {
         let cached = cached?;
         let end = self.timeline_end.ask((), 1).await.ok()?.ok()?;

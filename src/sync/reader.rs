@@ -12,8 +12,8 @@ use crate::{
     },
 };
 
-/// The longest that a read may take. A connection on which nothing arrives any more delays its callers this
-/// long.
+/// The longest that a read may take. A connection on which nothing arrives any more delays its
+/// callers this long.
 const READ_TIME_MAX: Duration = Duration::from_secs(6);
 
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -141,8 +141,9 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Runs a failed batch again, one request at a time, so that it fails only for the request that causes
-    /// it. As soon as the database turns out to be unavailable or too slow, all remaining requests fail.
+    /// Runs a failed batch again, one request at a time, so that it fails only for the request that
+    /// causes it. As soon as the database turns out to be unavailable or too slow, all remaining
+    /// requests fail.
     async fn serve_one_by_one(&mut self, batch: AcceptedReads<R>) {
         let mut is_unavailable = false;
         for accepted in batch {
@@ -166,7 +167,8 @@ impl<R: Read> Reader<R> {
         Ok(answers.pop().expect("a read answers each request"))
     }
 
-    /// Runs one query. A new connection begins an epoch of the cache. A connection that fails is discarded.
+    /// Runs one query. A new connection begins an epoch of the cache. A connection that fails is
+    /// discarded.
     async fn read(&mut self, requests: &[&R::Request]) -> store::Result<Vec<R::Answer>> {
         let Self {
             session, freshness, ..

@@ -18,15 +18,16 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Callers whom one query for pages of ids, or for single messages, answers.
 pub const BATCH_MAX: usize = 256;
 
-/// Callers who share one query for the end of the timeline, which costs the same for any number of them.
+/// Callers who share one query for the end of the timeline, which costs the same for any number of
+/// them.
 const TIMELINE_END_BATCH_MAX: usize = 1024;
 
-/// How long a caller waits for the end of the timeline to be read. After that, the caller's read goes to
-/// the database, as if nothing was cached.
+/// How long a caller waits for the end of the timeline to be read. After that, the caller's read
+/// goes to the database, as if nothing was cached.
 const TIMELINE_END_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Callers whom one query for pages with data answers. Each page has about 1 MiB, so this limits the
-/// memory of one query.
+/// Callers whom one query for pages with data answers. Each page has about 1 MiB, so this limits
+/// the memory of one query.
 pub const DATA_BATCH_MAX: usize = 16;
 
 /// Readers for each kind of read. Each has a connection and one query at a time.
@@ -62,8 +63,8 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// `waiting_max` callers may wait for each kind of read, and on each thread as many for the end of the
-    /// timeline. Notifications must be recorded in `freshness`.
+    /// `waiting_max` callers may wait for each kind of read, and on each thread as many for the end
+    /// of the timeline. Notifications must be recorded in `freshness`.
     pub fn new(waiting_max: usize, freshness: Arc<Freshness>) -> Self {
         let (pages, page_batches) = queue("pages", waiting_max, BATCH_MAX, WAIT_MAX);
         let (data, data_batches) =
@@ -86,8 +87,9 @@ impl Readers {
         }
     }
 
-    /// The handle for the callers of one thread, and the task that reads the end of the timeline for them.
-    /// The task belongs on the same thread, so that an answer from the cache wakes no other thread.
+    /// The handle for the callers of one thread, and the task that reads the end of the timeline
+    /// for them. The task belongs on the same thread, so that an answer from the cache wakes no
+    /// other thread.
     pub fn handle(&self, database: &Database) -> ThreadHandle {
         let (timeline_end, batches) = queue(
             "timeline_end",
@@ -105,8 +107,8 @@ impl Readers {
         (sync, task)
     }
 
-    /// The tasks of the readers for all threads, with their names. Each ends when its queue is closed and
-    /// empty.
+    /// The tasks of the readers for all threads, with their names. Each ends when its queue is
+    /// closed and empty.
     pub fn tasks(self, database: &Database) -> Vec<(&'static str, Task)> {
         let mut tasks = Vec::new();
         for _ in 0..READERS {

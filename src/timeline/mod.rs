@@ -2,52 +2,56 @@
 //!
 //! # The promise
 //! Changes become visible in the order of their timestamps, on every replica. So a user who reads a
-//! timestamp has read, or can read, every smaller one that concerns the user. An acknowledged change
-//! is committed; a refused one has left no trace.
+//! timestamp has read, or can read, every smaller one that concerns the user. An acknowledged
+//! change is committed; a refused one has left no trace.
 //!
 //! # How
-//! Commands wait in a bounded queue. A [`Writer`] takes the lane's lock, then all commands that wait by
-//! then, and carries them out in one transaction: load → decide → store → commit. The number of round
-//! trips does not depend on the number of commands. It is three where nothing has to be loaded.
+//! Commands wait in a bounded queue. A [`Writer`] takes the lane's lock, then all commands that
+//! wait by then, and carries them out in one transaction: load → decide → store → commit. The
+//! number of round trips does not depend on the number of commands. It is three where nothing has
+//! to be loaded.
 //!
 //! # The races, and how each is decided
-//! - *A timestamp is taken early and committed late.* It is taken and committed under the lane's lock
-//!   ([`Lane`](crate::store::Lane)), so commits come in the order of timestamps.
-//! - *Two commands of one batch change one message.* They are decided in the order of the queue. Each
-//!   sees the state that the one before it left. The row is stored once, with the last state, and each
-//!   change has its own updates.
-//! - *A user joins a chat, is concerned by a change and leaves, all in one batch.* A membership has a
-//!   first and a last timestamp. Memberships are stored before the database derives from them whom each
-//!   change concerns.
-//! - *Two messages need the next number of a chat.* The last number is loaded under the lock, counted
-//!   up in memory and stored with the messages.
-//! - *Two writers, of one replica or of two, change one message.* One of them waits for the lock and
-//!   then reads what the other has committed. Callers who have no answer yet cannot rely on an order.
-//! - *A command arrives while its writer waits for the lock.* It is part of the batch. Its `created` is
-//!   the time at which the database took the lock, so it may be earlier than the arrival, by the time
-//!   that the database's answer is on its way.
+//! - *A timestamp is taken early and committed late.* It is taken and committed under the lane's
+//!   lock ([`Lane`](crate::store::Lane)), so commits come in the order of timestamps.
+//! - *Two commands of one batch change one message.* They are decided in the order of the queue.
+//!   Each sees the state that the one before it left. The row is stored once, with the last state,
+//!   and each change has its own updates.
+//! - *A user joins a chat, is concerned by a change and leaves, all in one batch.* A membership has
+//!   a first and a last timestamp. Memberships are stored before the database derives from them
+//!   whom each change concerns.
+//! - *Two messages need the next number of a chat.* The last number is loaded under the lock,
+//!   counted up in memory and stored with the messages.
+//! - *Two writers, of one replica or of two, change one message.* One of them waits for the lock
+//!   and then reads what the other has committed. Callers who have no answer yet cannot rely on an
+//!   order.
+//! - *A command arrives while its writer waits for the lock.* It is part of the batch. Its
+//!   `created` is the time at which the database took the lock, so it may be earlier than the
+//!   arrival, by the time that the database's answer is on its way.
 //! - *The caller goes away.* A command that no writer has accepted is dropped. An accepted one is
 //!   carried out: the transaction lives in the writer's task, which no caller can drop.
 //! - *The answer to a COMMIT is lost.* The writer finds out whether it was committed: see
-//!   [`transaction`]. The caller learns that the outcome is unknown only if the database stays away.
+//!   [`transaction`]. The caller learns that the outcome is unknown only if the database stays
+//!   away.
 //! - *One command makes its batch fail.* The batch is split until that command is alone.
-//! - *PostgreSQL's queue of notifications is full.* It refuses every COMMIT that notifies, so the batch
-//!   is committed without notifications. No read is wrong: every read compares the cache with the end of
-//!   the timeline, and every stream reads again after some seconds.
-//! - *The process stops.* The queue closes when the last handler has ended. Commands that wait are still
-//!   carried out and answered.
+//! - *PostgreSQL's queue of notifications is full.* It refuses every COMMIT that notifies, so the
+//!   batch is committed without notifications. No read is wrong: every read compares the cache with
+//!   the end of the timeline, and every stream reads again after some seconds.
+//! - *The process stops.* The queue closes when the last handler has ended. Commands that wait are
+//!   still carried out and answered.
 //!
 //! # What makes it fast, and what does not
-//! Measured by `make bench` on 2 cores, which PostgreSQL and the load share. Batches pay most: with 256
-//! connections the service makes three times as many sends as pgbench makes commits of five statements
-//! with 64 clients. Small batches profit from one statement for all common rows, from numbers that are
-//! counted in memory instead of drawn row by row, and from prepared statements. Taking the commands
-//! after the lock, and not before, makes batches a third larger with 64 connections.
+//! Measured by `make bench` on 2 cores, which PostgreSQL and the load share. Batches pay most: with
+//! 256 connections the service makes three times as many sends as pgbench makes commits of five
+//! statements with 64 clients. Small batches profit from one statement for all common rows, from
+//! numbers that are counted in memory instead of drawn row by row, and from prepared statements.
+//! Taking the commands after the lock, and not before, makes batches a third larger with 64
+//! connections.
 //!
-//! Processor time comes next. The database's part of a send takes half as long again when many threads
-//! of the service share its caches and cores, so time that the service saves makes commits faster too.
-//! The second writer pays most if the database is on another machine: with a round trip of 3.5 ms there
-//! are 1.3 times as many sends with 64 connections, and 1.2 times as many with 256.
+//! Processor time comes next. The database's part of a send takes half as long again when many
+//! threads of the service share its caches and cores, so time that the service saves makes commits
+//! faster too. The second writer pays most if the database is on another machine: with a round trip
+//! of 3.5 ms there are 1.3 times as many sends with 64 connections, and 1.2 times as many with 256.
 //!
 //! No measurable difference: a thread and a runtime for the writers alone, a lower priority for the
 //! threads that serve HTTP, updates sorted by user, larger batches.

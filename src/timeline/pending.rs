@@ -42,7 +42,8 @@ pub trait AnyCommand: Send + Sync {
 
     fn needs(&self) -> Needs<'_>;
 
-    /// The most rows that it may write, see [`Command::rows`]; without the updates of a chat's members.
+    /// The most rows that it may write, see [`Command::rows`]; without the updates of a chat's
+    /// members.
     fn rows(&self) -> usize;
 
     /// Decides the command and keeps the outcome. Returns the change, if there is one. A command is

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::store;
 
-/// How long commands may wait without a commit before the write path counts as stalled. It is longer
-/// than the database lets another replica hold the lane.
+/// How long commands may wait without a commit before the write path counts as stalled. It is
+/// longer than the database lets another replica hold the lane.
 const STALLED_AFTER: Duration = Duration::from_secs(8);
 
 /// How long a failure counts. A replica that is not ready receives no more changes, so without this

@@ -20,8 +20,8 @@ pub struct BatchState {
     chats: HashMap<(ApplicationId, ChatNumber), Arc<Chat>>,
     /// Since when users are members.
     members: HashMap<(ApplicationId, ChatNumber, UserId), Timestamp>,
-    /// All members of some chats, the longest membership first: of new chats, and of chats whose owner
-    /// leaves.
+    /// All members of some chats, the longest membership first: of new chats, and of chats whose
+    /// owner leaves.
     rosters: HashMap<(ApplicationId, ChatNumber), BTreeSet<(Timestamp, UserId)>>,
     /// The last number given to a chat of the application.
     last_chats: HashMap<ApplicationId, ChatNumber>,
@@ -60,8 +60,8 @@ impl BatchState {
         self.members.insert((application, chat, user), joined);
     }
 
-    /// Keeps all members of the chat in the order of their joining, from now on. The members must be
-    /// added after this call.
+    /// Keeps all members of the chat in the order of their joining, from now on. The members must
+    /// be added after this call.
     pub fn add_roster(&mut self, application: ApplicationId, chat: ChatNumber) {
         self.rosters.entry((application, chat)).or_default();
     }

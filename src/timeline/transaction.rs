@@ -7,16 +7,17 @@ use uuid::Uuid;
 use super::{AcceptedCommand, batch::BatchChanges, load::load};
 use crate::store::{self, Lane, Session};
 
-/// The longest that entering the lane may take. Commands do not wait longer than this for a writer. So
-/// to wait longer for a lock that another replica holds would help no caller.
+/// The longest that entering the lane may take. Commands do not wait longer than this for a writer.
+/// So to wait longer for a lock that another replica holds would help no caller.
 const ENTER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The longest that the statements before the commit may take, and the longest for the commit: many times
-/// what the largest batch takes. A connection on which nothing arrives any more delays a batch this long.
+/// The longest that the statements before the commit may take, and the longest for the commit: many
+/// times what the largest batch takes. A connection on which nothing arrives any more delays a
+/// batch this long.
 const STEP_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// How far a batch was decided. A batch that would write too many rows decides its first commands alone,
-/// and nothing is done for the others.
+/// How far a batch was decided. A batch that would write too many rows decides its first commands
+/// alone, and nothing is done for the others.
 #[derive(Debug, Clone, Copy)]
 pub struct Decided {
     /// How many commands have an outcome.
@@ -50,7 +51,8 @@ pub async fn enter_lane(session: &mut Session) -> store::Result<Lane> {
     store::in_time(ENTER_TIME_MAX, session.enter_lane()).await
 }
 
-/// Carries out a batch in one transaction: in `lane`, or in a new one. Each command keeps its outcome.
+/// Carries out a batch in one transaction: in `lane`, or in a new one. Each command keeps its
+/// outcome.
 ///
 /// After a failure, the connection is closed, so the server rolls the transaction back.
 pub async fn carry_out(
@@ -88,8 +90,8 @@ pub async fn carry_out(
     }
 }
 
-/// Whether `writer`'s batch `number` was committed. The answer is final: whoever enters the lane knows
-/// that the transaction that held it before has ended, on whatever connection it was.
+/// Whether `writer`'s batch `number` was committed. The answer is final: whoever enters the lane
+/// knows that the transaction that held it before has ended, on whatever connection it was.
 pub async fn was_committed(
     session: &mut Session,
     writer: Uuid,

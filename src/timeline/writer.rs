@@ -1,9 +1,9 @@
 //! The writers: tasks that carry out batch after batch, and never guess an outcome.
 //!
-//! A process has two, which take turns: while one carries out its batch, the other waits for the lock.
-//! The writer that gets the lock takes all commands that wait by then. So the lock is never idle while
-//! commands wait, and batches are as large as possible. Only one writer at a time waits for commands:
-//! otherwise one would take them all, and the other would hold the lock for nothing.
+//! A process has two, which take turns: while one carries out its batch, the other waits for the
+//! lock. The writer that gets the lock takes all commands that wait by then. So the lock is never
+//! idle while commands wait, and batches are as large as possible. Only one writer at a time waits
+//! for commands: otherwise one would take them all, and the other would hold the lock for nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,8 +31,9 @@ const OUTCOME_TIME_MAX: Duration = Duration::from_secs(15);
 /// The pause between two attempts to learn the outcome.
 const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a writer commits without notifications after PostgreSQL has refused them. Meanwhile streams
-/// find changes by reading every few seconds. To notify with every batch would make each batch twice.
+/// How long a writer commits without notifications after PostgreSQL has refused them. Meanwhile
+/// streams find changes by reading every few seconds. To notify with every batch would make each
+/// batch twice.
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// Carries out commands, one batch at a time.
@@ -108,9 +109,9 @@ impl Writer {
         None
     }
 
-    /// Carries out a batch and answers its callers. The batch is split if one command makes it fail, and
-    /// if it would write too many rows. A batch whose callers have all gone is empty: then only the
-    /// transaction of `lane` is ended.
+    /// Carries out a batch and answers its callers. The batch is split if one command makes it
+    /// fail, and if it would write too many rows. A batch whose callers have all gone is empty:
+    /// then only the transaction of `lane` is ended.
     async fn run_batch(&mut self, batch: Vec<AcceptedCommand>, lane: Lane) {
         let (mut todo, mut lane) = (vec![batch], Some(lane));
         while let Some(mut batch) = todo.pop() {
@@ -141,8 +142,8 @@ impl Writer {
         }
     }
 
-    /// Commits a batch, at the second attempt if need be. The first attempt is made in `lane`, if there is
-    /// one. Every other attempt has a transaction of its own.
+    /// Commits a batch, at the second attempt if need be. The first attempt is made in `lane`, if
+    /// there is one. Every other attempt has a transaction of its own.
     async fn commit(
         &mut self,
         batch: &mut [AcceptedCommand],
@@ -182,8 +183,8 @@ impl Writer {
         self.fall_silent_after(error);
     }
 
-    /// Stops notifying for a while, if the server's limit for notifications may be the cause. It is the
-    /// most likely limit to stop a commit, and sessions of others fill that queue.
+    /// Stops notifying for a while, if the server's limit for notifications may be the cause. It is
+    /// the most likely limit to stop a commit, and sessions of others fill that queue.
     fn fall_silent_after(&mut self, error: &store::Error) {
         if error.is_limit_exceeded() {
             tracing::error!(%error, "commits notify nobody for a while: streams are late by some seconds");

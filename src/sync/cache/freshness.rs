@@ -1,4 +1,5 @@
-//! How far this replica was notified, and the last change that concerns each user: see [`cache`](super).
+//! How far this replica was notified, and the last change that concerns each user: see
+//! [`cache`](super).
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -9,8 +10,8 @@ use crate::{
     notifications::{Concerned, Notification, Subscriber, TimestampRange, UserKey},
 };
 
-/// Each user has one of this many slots. A change that concerns one user counts for all users of its slot.
-/// They take half a megabyte.
+/// Each user has one of this many slots. A change that concerns one user counts for all users of
+/// its slot. They take half a megabyte.
 const SLOTS: usize = 1 << 16;
 
 /// No timestamp: smaller than every timestamp.
@@ -19,7 +20,8 @@ const NONE: Timestamp = Timestamp(-1);
 /// What the notifications so far say about the timeline.
 pub struct Freshness {
     state: RwLock<NotifiedState>,
-    /// Notified when an epoch begins: nothing is current until the end of the timeline is announced.
+    /// Notified when an epoch begins: nothing is current until the end of the timeline is
+    /// announced.
     new_epoch: Arc<Notify>,
 }
 
@@ -44,8 +46,8 @@ impl ReadPoint {
         self.epoch == epoch
     }
 
-    /// Whether a read that began then may find that the timeline ends at `end`. It may not after a restore
-    /// of the database in place.
+    /// Whether a read that began then may find that the timeline ends at `end`. It may not after a
+    /// restore of the database in place.
     pub fn may_precede(self, end: Timestamp) -> bool {
         self.at <= end
     }
@@ -72,8 +74,8 @@ impl Freshness {
         self.new_epoch.notify_one();
     }
 
-    /// Notified whenever an epoch begins. Then nothing is current until a notification announces the end
-    /// of the timeline.
+    /// Notified whenever an epoch begins. Then nothing is current until a notification announces
+    /// the end of the timeline.
     pub fn new_epoch(&self) -> Arc<Notify> {
         Arc::clone(&self.new_epoch)
     }
@@ -92,8 +94,8 @@ impl Freshness {
         }
     }
 
-    /// The read point of a read that begins now. Its snapshot holds everything that was notified, unless an
-    /// epoch begins before the read.
+    /// The read point of a read that begins now. Its snapshot holds everything that was notified,
+    /// unless an epoch begins before the read.
     pub fn read_point(&self) -> ReadPoint {
         let state = self.read();
         ReadPoint {
@@ -106,8 +108,8 @@ impl Freshness {
         self.read().epoch
     }
 
-    /// Whether a read about a user is still what the database would answer, now that the timeline ends at
-    /// `end`.
+    /// Whether a read about a user is still what the database would answer, now that the timeline
+    /// ends at `end`.
     pub fn is_current(&self, user: UserKey, read: ReadPoint, end: Timestamp) -> bool {
         let state = self.read();
         state.notified_up_to == end && state.may_be_current(user, read)

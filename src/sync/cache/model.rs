@@ -1,5 +1,6 @@
-//! A model of the database and of one replica's cache: random commits, reads, late notifications, lost
-//! connections and restores. It proves the [formula](super) against what the database would answer.
+//! A model of the database and of one replica's cache: random commits, reads, late notifications,
+//! lost connections and restores. It proves the [formula](super) against what the database would
+//! answer.
 
 use std::collections::VecDeque;
 

@@ -14,8 +14,8 @@ use crate::{
     store::pages::{Entry, Page, PageRequest},
 };
 
-/// The most bytes that are cached of timelines, and as many of messages: some 17,000 pages of 50, and
-/// 70,000 messages of one line of text.
+/// The most bytes that are cached of timelines, and as many of messages: some 17,000 pages of 50,
+/// and 70,000 messages of one line of text.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// The bytes that a cached read takes beside its data.
@@ -78,7 +78,8 @@ impl ReadCache {
         }
     }
 
-    /// The user's newest updates, if they may be current and begin at the request's cursor or before it.
+    /// The user's newest updates, if they may be current and begin at the request's cursor or
+    /// before it.
     pub fn updates(&self, request: &PageRequest) -> Option<Cached<RecentUpdates>> {
         let user = (request.application, request.user.clone());
         let updates = self.updates.get(&user)?;
@@ -115,8 +116,8 @@ impl ReadCache {
         }
     }
 
-    /// Caches a page without data that was read after a cursor. If the timeline of the page ends before
-    /// what was notified, the database was restored in place: that begins an epoch.
+    /// Caches a page without data that was read after a cursor. If the timeline of the page ends
+    /// before what was notified, the database was restored in place: that begins an epoch.
     pub fn insert_page(&self, pending: PendingRead, cursor: Cursor, page: &Page) {
         if pending.read.may_precede(page.timeline_end) {
             let updates = pending.cached(RecentUpdates::of(cursor, page));

@@ -1,16 +1,17 @@
 //! Versions of messages. With them, a page with data mostly costs no more than a page of ids.
 //!
-//! A timestamp belongs to one change of one message, so the version that is cached under it never changes.
-//! It is valid in one [epoch](Freshness::epoch) only: after a restore, or a failover that loses commits,
-//! the same numbers belong to other changes.
+//! A timestamp belongs to one change of one message, so the version that is cached under it never
+//! changes. It is valid in one [epoch](Freshness::epoch) only: after a restore, or a failover that
+//! loses commits, the same numbers belong to other changes.
 //!
-//! When is the cached version of a message's newest entry on a page the *present* version? If the page
-//! reaches the end of the user's timeline, and no later entry is of the message's chat. Then the user has
-//! been a member since, and every change of the message since would be on the user's timeline.
+//! When is the cached version of a message's newest entry on a page the *present* version? If the
+//! page reaches the end of the user's timeline, and no later entry is of the message's chat. Then
+//! the user has been a member since, and every change of the message since would be on the user's
+//! timeline.
 //!
-//! The figure: without this cache, the service answers 3.4 times as many pages of 50 without data as with
-//! data; with the cache, 1.3 times as many. (In moka's cache, which keeps entries in the order of use, 50
-//! lookups took 70 µs.)
+//! The figure: without this cache, the service answers 3.4 times as many pages of 50 without data
+//! as with data; with the cache, 1.3 times as many. (In moka's cache, which keeps entries in the
+//! order of use, 50 lookups took 70 µs.)
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -56,8 +57,8 @@ impl VersionCache {
         }
     }
 
-    /// Adds the data to a page of ids that was read in `epoch`. `None` if a version is not cached, or is
-    /// not certainly the present one, or if the data have more bytes than `request` allows.
+    /// Adds the data to a page of ids that was read in `epoch`. `None` if a version is not cached,
+    /// or is not certainly the present one, or if the data have more bytes than `request` allows.
     pub fn fill(&self, epoch: u64, request: &PageRequest, mut page: Page) -> Option<Page> {
         if !page.reaches_end() {
             // A change that makes one of these messages what it is now may be on a later page.
@@ -79,15 +80,15 @@ impl VersionCache {
                 Subject::Message(_) => {}
             }
         }
-        // A new connection begins an epoch. So within one epoch, the page and the versions are of one
-        // history of the database.
+        // A new connection begins an epoch. So within one epoch, the page and the versions are of
+        // one history of the database.
         let is_whole = (bytes as i64) < request.size.bytes && self.freshness.epoch() == epoch;
         is_whole.then_some(page)
     }
 
-    /// The version that a message's newest change has made, unless the chat has changed since. In that
-    /// case the user may have left, and may not read it, or may have come back and missed changes in
-    /// between.
+    /// The version that a message's newest change has made, unless the chat has changed since. In
+    /// that case the user may have left, and may not read it, or may have come back and missed
+    /// changes in between.
     fn present(
         &self,
         newest: VersionKey,
@@ -101,8 +102,8 @@ impl VersionCache {
         (message.id == id && !has_changed).then_some(version)
     }
 
-    /// Caches the versions of a page that was read in `epoch`. The page takes the cached version instead of
-    /// its own if they are equal, so that pages that wait for slow clients share memory.
+    /// Caches the versions of a page that was read in `epoch`. The page takes the cached version
+    /// instead of its own if they are equal, so that pages that wait for slow clients share memory.
     pub fn insert(&self, epoch: u64, page: &mut Page) {
         for entry in &mut page.entries {
             if let Some(version) = &mut entry.message {
@@ -129,7 +130,8 @@ mod tests {
         store::pages::{Entry, PageSize},
     };
 
-    /// Message `id` as the change at `timestamp` has left it: in a chat, or else in a conversation of two.
+    /// Message `id` as the change at `timestamp` has left it: in a chat, or else in a conversation
+    /// of two.
     fn version(id: i64, timestamp: i64, chat: Option<i64>, text: Option<&str>) -> Arc<Version> {
         let content = |text: &str| Content {
             text: Some(Text::trusted(text.to_owned())),

@@ -1,5 +1,5 @@
-//! What a batch has decided and has yet to store: a list of changes, each with the states before and
-//! after it. Every row, event and notification is a function of that list (`rows`).
+//! What a batch has decided and has yet to store: a list of changes, each with the states before
+//! and after it. Every row, event and notification is a function of that list (`rows`).
 
 mod rows;
 
@@ -26,9 +26,9 @@ pub struct BatchChanges {
 }
 
 impl BatchChanges {
-    /// Decides the commands in order. Each sees what the ones before it did, and each change takes the
-    /// next numbers, from `first` on. It stops before the command that would write too many rows, but
-    /// decides one command at least. Returns how many were decided.
+    /// Decides the commands in order. Each sees what the ones before it did, and each change takes
+    /// the next numbers, from `first` on. It stops before the command that would write too many
+    /// rows, but decides one command at least. Returns how many were decided.
     pub fn decide(
         mut state: BatchState,
         commands: &mut [AcceptedCommand],
@@ -71,8 +71,8 @@ impl BatchChanges {
         self.changes.is_empty()
     }
 
-    /// Stores the changes and the record of the batch. The number of statements does not depend on the
-    /// number of changes.
+    /// Stores the changes and the record of the batch. The number of statements does not depend on
+    /// the number of changes.
     pub async fn store(&self, lane: &mut Lane, record: BatchRecord) -> store::Result<()> {
         let departed = self.departed();
         self.store_chats(lane, &departed).await?;
@@ -131,8 +131,8 @@ impl BatchChanges {
         Ok(())
     }
 
-    /// Stores the updates of changes in chats. Returns the users whom they concern, which is read from the
-    /// memberships: so these must be stored before.
+    /// Stores the updates of changes in chats. Returns the users whom they concern, which is read
+    /// from the memberships: so these must be stored before.
     async fn store_chat_updates(
         &self,
         lane: &mut Lane,

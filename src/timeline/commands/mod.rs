@@ -1,12 +1,12 @@
-//! What a caller may change. Each command is a type in a file of its own, with its needs, its decision,
-//! its output and its tests.
+//! What a caller may change. Each command is a type in a file of its own, with its needs, its
+//! decision, its output and its tests.
 //!
-//! A decision is pure: (state, command, next numbers) → change or refusal. So a batch may be decided
-//! again from the start, and a new command is a new file.
+//! A decision is pure: (state, command, next numbers) → change or refusal. So a batch may be
+//! decided again from the start, and a new command is a new file.
 //!
-//! The order of the checks is part of the contract: not found, forbidden, gone, nothing to do, stale,
-//! and last what the present state makes unacceptable. "Nothing to do" comes before "stale", so that a
-//! repeated edit does not fail against itself.
+//! The order of the checks is part of the contract: not found, forbidden, gone, nothing to do,
+//! stale, and last what the present state makes unacceptable. "Nothing to do" comes before "stale",
+//! so that a repeated edit does not fail against itself.
 
 mod add_member;
 mod create_chat;
@@ -44,8 +44,8 @@ pub trait Command: Send + Sync + 'static {
     /// What has to be loaded before it is decided.
     fn needs(&self) -> Needs<'_>;
 
-    /// The most rows that it may write, without the message or chat, the updates of two users, and the
-    /// updates of a chat's members, who are counted after loading.
+    /// The most rows that it may write, without the message or chat, the updates of two users, and
+    /// the updates of a chat's members, who are counted after loading.
     fn rows(&self) -> usize {
         0
     }
@@ -99,7 +99,8 @@ pub struct Context<'a> {
     pub next: NextNumbers,
 }
 
-/// The timestamps that the caller accepts as present (RFC 9110, If-Match). An empty list accepts none.
+/// The timestamps that the caller accepts as present (RFC 9110, If-Match). An empty list accepts
+/// none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected(pub Vec<Timestamp>);
 

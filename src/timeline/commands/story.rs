@@ -1,5 +1,5 @@
-//! Stories for the tests of commands: *given* earlier changes, *when* a command is decided, *then* this
-//! follows.
+//! Stories for the tests of commands: *given* earlier changes, *when* a command is decided, *then*
+//! this follows.
 
 use std::sync::Arc;
 
