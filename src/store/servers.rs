@@ -78,7 +78,7 @@ impl Servers {
             ..
         } = self;
         let begin = first.load(Ordering::Relaxed);
-        let asks_all = self.newest().is_none() && !self.has_warned.load(Ordering::Relaxed);
+        let tries_all = self.newest().is_none() && !self.has_warned.load(Ordering::Relaxed);
         let mut outcome: Option<Result<Primary>> = None;
         for index in (0..servers.len()).map(|offset| (begin + offset) % servers.len()) {
             first.store((index + 1) % servers.len(), Ordering::Relaxed);
@@ -93,7 +93,7 @@ impl Servers {
                 (Err(error), Some(Err(kept))) if error.is_lasting() && !kept.is_lasting() => {}
                 (Err(error), _) => outcome = Some(Err(error)),
             }
-            if !asks_all && matches!(outcome, Some(Ok(_))) {
+            if !tries_all && matches!(outcome, Some(Ok(_))) {
                 break;
             }
         }
