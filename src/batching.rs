@@ -1,16 +1,16 @@
-//! Many callers, few round trips: whoever waits is answered by the same piece of work.
+//! Many callers, few round trips: one piece of work answers all callers who wait.
 //!
-//! A caller puts its request into a bounded [`Queue`] and waits. A worker takes everything that
-//! waits, up to a limit, works on it as one batch and answers each caller. While it works, the
-//! next batch fills: there is no timer, so an idle service answers at once and a busy one pays
-//! once for hundreds of callers. Several workers may share a queue, and a batch that has begun is
-//! never joined.
+//! A caller puts its request into a bounded [`Queue`] and waits. A worker takes all waiting
+//! requests, up to a limit, works on them as one batch and answers each caller. Meanwhile the
+//! next batch fills. There is no timer: an idle service answers at once, and a busy one pays
+//! once for hundreds of callers. Several workers may share a queue. No request joins a batch that
+//! a worker has already taken.
 //!
 //! # What a caller can rely on
-//! A request either *begins* or it never will. Both sides agree on which, whatever happens at the
-//! same moment: the worker begins a request by sending on a channel that the caller may close, and
-//! only one of them comes first. So a caller that has gone, or has waited too long, is dropped
-//! before its batch; and one that was told that nothing was done can trust it.
+//! A request is either *accepted* by a worker or withdrawn by its caller, and both sides agree on
+//! which. The worker accepts it by sending on a channel that the caller may close, and only one of
+//! the two comes first. So the request of a caller that has gone, or has waited too long, is never
+//! worked on, and a caller can trust an error that says that nothing was done.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,9 +20,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// The bounds of a queue and of the batches that are taken from it.
+/// The limits of a queue and of the batches that are taken from it.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct QueueLimits {
     /// Names the queue in metrics.
     pub name: &'static str,
     /// Requests that may wait behind the first; one more is refused at once.
@@ -31,11 +31,11 @@ pub struct Limits {
     pub batch_max: usize,
     /// The sum of the requests' weights in one batch; a single heavier request goes alone.
     pub weight_max: usize,
-    /// How long a request may wait for its batch to begin.
+    /// How long a request may wait to be accepted.
     pub wait_max: Duration,
 }
 
-/// Why a request was not worked on. In every case but the last nothing was done, and nothing will be.
+/// Why a request has no answer. In every case but the last, nothing was done and nothing will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum QueueError {
     #[error("too many requests are waiting")]
@@ -44,27 +44,27 @@ pub enum QueueError {
     Overdue,
     #[error("the service is shutting down")]
     Closed,
-    /// The worker ended in the middle of the batch.
-    #[error("the work was begun and did not end")]
+    /// The worker accepted the request, and ended before it had answered.
+    #[error("the worker ended before it had answered")]
     Abandoned,
 }
 
-/// The callers' side. Clones feed the same workers; the last one dropped closes the queue.
+/// The callers' side. Clones feed the same workers. Dropping the last one closes the queue.
 pub struct Queue<Q, A> {
-    sender: mpsc::Sender<Waiting<Q, A>>,
-    limits: Limits,
-    meters: Meters,
+    sender: mpsc::Sender<QueuedRequest<Q, A>>,
+    limits: QueueLimits,
+    metrics: QueueMetrics,
 }
 
-/// The metrics of a queue, looked up once: it would cost as much again for each request.
+/// The metrics of a queue. They are looked up once and not for each request, which costs too much.
 #[derive(Clone)]
-struct Meters {
+struct QueueMetrics {
     waiting: Gauge,
     wait_seconds: Histogram,
     batch_size: Histogram,
 }
 
-impl Meters {
+impl QueueMetrics {
     fn new(queue: &'static str) -> Self {
         Self {
             waiting: metrics::gauge!("messages_queue_waiting", "queue" => queue),
@@ -76,49 +76,50 @@ impl Meters {
 
 /// The workers' side. Clones share the queue.
 pub struct Batches<Q, A> {
-    intake: Arc<Mutex<Intake<Q, A>>>,
+    intake: Arc<Mutex<BatchIntake<Q, A>>>,
 }
 
-/// A request that has begun, with the caller who waits for its answer.
+/// A request that a worker has accepted. Its caller waits for the answer.
 #[derive(Debug)]
-pub struct Accepted<Q, A> {
+pub struct AcceptedRequest<Q, A> {
     pub request: Q,
     answer: oneshot::Sender<A>,
 }
 
-struct Waiting<Q, A> {
+struct QueuedRequest<Q, A> {
     request: Q,
     weight: usize,
     since: Instant,
-    begin: oneshot::Sender<()>,
+    /// Closed once the caller has withdrawn the request.
+    accept: oneshot::Sender<()>,
     answer: oneshot::Sender<A>,
 }
 
-struct Intake<Q, A> {
-    receiver: mpsc::Receiver<Waiting<Q, A>>,
-    /// The first request of the next batch, where it was waited for, or would have made the last one too
-    /// heavy.
-    held: Option<Waiting<Q, A>>,
-    limits: Limits,
-    meters: Meters,
+struct BatchIntake<Q, A> {
+    receiver: mpsc::Receiver<QueuedRequest<Q, A>>,
+    /// The first request of the next batch, if it is here already: because a worker has waited for
+    /// it, or because it would have made the last batch too heavy.
+    held: Option<QueuedRequest<Q, A>>,
+    limits: QueueLimits,
+    metrics: QueueMetrics,
 }
 
 /// Makes a queue and the side from which its batches are taken.
-pub fn queue<Q, A>(limits: Limits) -> (Queue<Q, A>, Batches<Q, A>) {
+pub fn queue<Q, A>(limits: QueueLimits) -> (Queue<Q, A>, Batches<Q, A>) {
     let (sender, receiver) = mpsc::channel(limits.waiting_max);
-    let meters = Meters::new(limits.name);
-    let intake = Intake {
+    let metrics = QueueMetrics::new(limits.name);
+    let intake = BatchIntake {
         receiver,
         held: None,
         limits,
-        meters: meters.clone(),
+        metrics: metrics.clone(),
     };
     let intake = Arc::new(Mutex::new(intake));
     (
         Queue {
             sender,
             limits,
-            meters,
+            metrics,
         },
         Batches { intake },
     )
@@ -127,24 +128,24 @@ pub fn queue<Q, A>(limits: Limits) -> (Queue<Q, A>, Batches<Q, A>) {
 impl<Q, A> Queue<Q, A> {
     /// Waits for the answer to `request`.
     ///
-    /// Dropping the future withdraws a request that has not begun; one that has begun is worked on
-    /// to its end all the same.
+    /// Dropping the future withdraws the request, unless it is accepted. An accepted request is
+    /// worked on to its end.
     pub async fn ask(&self, request: Q, weight: usize) -> Result<A, QueueError> {
-        let (begin, begun) = oneshot::channel();
+        let (accept, accepted) = oneshot::channel();
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting {
+        let queued = QueuedRequest {
             request,
             weight,
             since: Instant::now(),
-            begin,
+            accept,
             answer,
         };
-        self.sender.try_send(waiting).map_err(|error| match error {
+        self.sender.try_send(queued).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => QueueError::Full,
             mpsc::error::TrySendError::Closed(_) => QueueError::Closed,
         })?;
-        self.meters.waiting.increment(1.0);
-        self.until_begun(begun).await?;
+        self.metrics.waiting.increment(1.0);
+        self.until_accepted(accepted).await?;
         answered.await.map_err(|_| QueueError::Abandoned)
     }
 
@@ -153,14 +154,14 @@ impl<Q, A> Queue<Q, A> {
         self.sender.max_capacity() - self.sender.capacity()
     }
 
-    async fn until_begun(&self, mut begun: oneshot::Receiver<()>) -> Result<(), QueueError> {
-        match timeout(self.limits.wait_max, &mut begun).await {
+    async fn until_accepted(&self, mut accepted: oneshot::Receiver<()>) -> Result<(), QueueError> {
+        match timeout(self.limits.wait_max, &mut accepted).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(QueueError::Closed),
             Err(_) => {
                 // Closing decides: what the worker sent before counts, what it sends later fails.
-                begun.close();
-                begun.try_recv().map_err(|_| QueueError::Overdue)
+                accepted.close();
+                accepted.try_recv().map_err(|_| QueueError::Overdue)
             }
         }
     }
@@ -171,16 +172,16 @@ impl<Q, A> Clone for Queue<Q, A> {
         Self {
             sender: self.sender.clone(),
             limits: self.limits,
-            meters: self.meters.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 }
 
 impl<Q, A> Batches<Q, A> {
-    /// Waits for a request and takes it with all that wait behind it, within the limits.
+    /// Waits for a request, and accepts it with all that wait behind it, within the limits.
     ///
     /// `None` once the queue is closed and empty. A batch is never empty.
-    pub async fn next(&self) -> Option<Vec<Accepted<Q, A>>> {
+    pub async fn next(&self) -> Option<Vec<AcceptedRequest<Q, A>>> {
         let mut intake = self.intake.lock().await;
         loop {
             intake.hold_first().await?;
@@ -191,13 +192,14 @@ impl<Q, A> Batches<Q, A> {
         }
     }
 
-    /// Waits until there is a request, and begins none. `false` once the queue is closed and empty.
+    /// Waits until there is a request, and accepts none. `false` once the queue is closed and
+    /// empty.
     pub async fn wait(&self) -> bool {
         self.intake.lock().await.hold_first().await.is_some()
     }
 
-    /// Takes all that wait, within the limits. The batch is empty where nobody waits any more.
-    pub async fn take(&self) -> Vec<Accepted<Q, A>> {
+    /// Accepts all that wait, within the limits. The batch is empty if no caller waits any more.
+    pub async fn take(&self) -> Vec<AcceptedRequest<Q, A>> {
         self.intake.lock().await.take()
     }
 }
@@ -210,22 +212,22 @@ impl<Q, A> Clone for Batches<Q, A> {
     }
 }
 
-impl<Q, A> Intake<Q, A> {
-    /// Waits for the next request whose caller is still there, and leaves it for the next batch.
+impl<Q, A> BatchIntake<Q, A> {
+    /// Waits for the next request whose caller is still there, and holds it for the next batch.
     async fn hold_first(&mut self) -> Option<()> {
         loop {
             match &self.held {
                 None => self.held = Some(self.receiver.recv().await?),
-                Some(held) if held.begin.is_closed() => {
+                Some(held) if held.accept.is_closed() => {
                     self.held = None;
-                    self.meters.waiting.decrement(1.0);
+                    self.metrics.waiting.decrement(1.0);
                 }
                 Some(_) => return Some(()),
             }
         }
     }
 
-    fn take(&mut self) -> Vec<Accepted<Q, A>> {
+    fn take(&mut self) -> Vec<AcceptedRequest<Q, A>> {
         let (mut weight, mut batch) = (0, Vec::new());
         while batch.len() < self.limits.batch_max {
             let Some(next) = self.held.take().or_else(|| self.receiver.try_recv().ok()) else {
@@ -235,36 +237,36 @@ impl<Q, A> Intake<Q, A> {
                 self.held = Some(next);
                 break;
             }
-            let of_next = next.weight;
-            if let Some(begun) = next.begin(&self.meters) {
-                weight += of_next;
-                batch.push(begun);
+            let next_weight = next.weight;
+            if let Some(accepted) = next.accept(&self.metrics) {
+                weight += next_weight;
+                batch.push(accepted);
             }
         }
         if !batch.is_empty() {
-            self.meters.batch_size.record(batch.len() as f64);
+            self.metrics.batch_size.record(batch.len() as f64);
         }
         batch
     }
 }
 
-impl<Q, A> Waiting<Q, A> {
-    /// Begins the request, unless its caller has gone.
-    fn begin(self, meters: &Meters) -> Option<Accepted<Q, A>> {
-        meters.waiting.decrement(1.0);
-        self.begin.send(()).ok()?;
-        meters
+impl<Q, A> QueuedRequest<Q, A> {
+    /// Accepts the request, unless its caller has withdrawn it.
+    fn accept(self, metrics: &QueueMetrics) -> Option<AcceptedRequest<Q, A>> {
+        metrics.waiting.decrement(1.0);
+        self.accept.send(()).ok()?;
+        metrics
             .wait_seconds
             .record(self.since.elapsed().as_secs_f64());
-        Some(Accepted {
+        Some(AcceptedRequest {
             request: self.request,
             answer: self.answer,
         })
     }
 }
 
-impl<Q, A> Accepted<Q, A> {
-    /// Answers the caller with what becomes of its request.
+impl<Q, A> AcceptedRequest<Q, A> {
+    /// Answers the caller with what `answer` makes of its request.
     pub fn finish(self, answer: impl FnOnce(Q) -> A) {
         let _ = self.answer.send(answer(self.request));
     }
@@ -284,7 +286,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: QueueLimits = QueueLimits {
         name: "test",
         waiting_max: 4,
         batch_max: 3,
@@ -292,7 +294,7 @@ mod tests {
         wait_max: Duration::from_secs(5),
     };
 
-    /// Starts asking and returns once the request is in the queue.
+    /// Returns once the request is in the queue.
     async fn ask(
         queue: &Queue<u32, u32>,
         request: u32,
@@ -309,8 +311,8 @@ mod tests {
         asking
     }
 
-    fn requests(batch: &[Accepted<u32, u32>]) -> Vec<u32> {
-        batch.iter().map(|begun| begun.request).collect()
+    fn requests(batch: &[AcceptedRequest<u32, u32>]) -> Vec<u32> {
+        batch.iter().map(|accepted| accepted.request).collect()
     }
 
     fn is_pending(future: impl Future) -> bool {
@@ -330,17 +332,17 @@ mod tests {
         assert_eq!(requests(&first), [1, 2, 3]);
         let second = batches.next().await.unwrap();
         assert_eq!(requests(&second), [4]);
-        for begun in first.into_iter().chain(second) {
-            let answer = begun.request * 10;
-            begun.answer(answer);
+        for accepted in first.into_iter().chain(second) {
+            let answer = accepted.request * 10;
+            accepted.answer(answer);
         }
-        for (asked, asking) in (1..).zip(asking) {
-            assert_eq!(asking.await.unwrap(), Ok(asked * 10));
+        for (request, asking) in (1..).zip(asking) {
+            assert_eq!(asking.await.unwrap(), Ok(request * 10));
         }
     }
 
     #[tokio::test]
-    async fn what_comes_while_a_batch_is_waited_for_is_part_of_it() {
+    async fn a_request_that_arrives_before_the_batch_is_taken_is_part_of_it() {
         let (queue, batches) = queue(LIMITS);
         let first = ask(&queue, 1, 1).await;
         assert!(batches.wait().await);
@@ -350,7 +352,7 @@ mod tests {
         assert_eq!(
             requests(&batches.take().await),
             [2],
-            "the first one had not begun"
+            "the first one was withdrawn"
         );
         assert!(batches.take().await.is_empty());
         drop(queue);
@@ -396,18 +398,18 @@ mod tests {
         assert_eq!(overdue.await.unwrap(), Err(QueueError::Overdue));
         assert!(
             is_pending(batches.next()),
-            "the withdrawn request was begun"
+            "the withdrawn request was accepted"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_has_begun_is_waited_for_however_long_it_takes() {
+    async fn the_answer_to_an_accepted_request_may_take_any_time() {
         let (queue, batches) = queue(LIMITS);
         let asking = ask(&queue, 1, 1).await;
         let batch = batches.next().await.unwrap();
         tokio::time::advance(LIMITS.wait_max * 10).await;
-        for begun in batch {
-            begun.answer(7);
+        for accepted in batch {
+            accepted.answer(7);
         }
         assert_eq!(asking.await.unwrap(), Ok(7));
     }
@@ -421,13 +423,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_that_ends_tells_who_was_begun_from_who_was_not() {
+    async fn a_worker_that_ends_tells_accepted_requests_from_waiting_ones() {
         let (queue, batches) = queue(LIMITS);
-        let begun = ask(&queue, 1, 20).await;
+        let accepted = ask(&queue, 1, 20).await;
         let waits = ask(&queue, 2, 20).await;
         drop(batches.next().await.unwrap());
         drop(batches);
-        assert_eq!(begun.await.unwrap(), Err(QueueError::Abandoned));
+        assert_eq!(accepted.await.unwrap(), Err(QueueError::Abandoned));
         assert_eq!(waits.await.unwrap(), Err(QueueError::Closed));
     }
 }

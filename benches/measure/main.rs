@@ -63,7 +63,7 @@ async fn serve_static() {
         life.spawn_on(
             &thread,
             "http worker",
-            messages::http::serve(intake, router, messages::http::TimeLimits::default()),
+            messages::http::serve(intake, router, messages::http::HttpTimeLimits::default()),
         );
     }
     life.spawn("acceptor", acceptor.run(listener, life.stop()));

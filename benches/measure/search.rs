@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use messages::store::locks;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{
     task::JoinSet,
@@ -23,9 +24,6 @@ const SENDERS: usize = 64;
 /// Ends the connection of the indexer, and with it its lock.
 const STOP_INDEXER: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                             WHERE application_name = 'messages indexer' AND datname = current_database()";
-
-/// The lock of the indexer, as `store/lead.rs` has it.
-const INDEXER: &str = "7305808869231650170";
 
 pub async fn measure(service: Arc<Service>) {
     let mut database = PgConnection::connect(&setting("DATABASE_URL"))
@@ -149,7 +147,7 @@ async fn sends(service: &Arc<Service>, database: &mut PgConnection) {
             execute(database, STOP_INDEXER).await;
             execute(
                 &mut connection,
-                &format!("SELECT pg_advisory_lock({INDEXER})"),
+                &format!("SELECT pg_advisory_lock({})", locks::INDEXER),
             )
             .await;
             lock = Some(connection);

@@ -38,7 +38,7 @@ pub async fn create_application(config: &CreateApplicationConfig) -> Outcome {
 pub async fn advance_timeline(config: &AdvanceConfig) -> Outcome {
     let database = ready(&config.database).await?;
     let advancing = in_time(ADVANCE_TIME_MAX, async {
-        let (mut lane, _) = database.session(Purpose::Writing).enter_lane().await?;
+        let mut lane = database.session(Purpose::Writing).enter_lane().await?;
         let stood = store::timeline::advance(&mut lane, config.by).await?;
         lane.commit().await?;
         Ok(stood)

@@ -166,7 +166,7 @@ fn spawn_listener(
     hub: &Arc<Hub>,
     wake: &Arc<Wake>,
 ) {
-    let announcements = freshness.epoch_begun();
+    let announcements = freshness.new_epoch();
     // Whoever is woken finds that what is cached is not current any more.
     let subscribers: Vec<Arc<dyn Subscriber>> = vec![freshness, hub.clone(), wake.clone()];
     let listener = Listener::new(database.clone(), subscribers, announcements);

@@ -1,22 +1,22 @@
-//! The attributes of a message: the sender's own JSON, carried and never read.
+//! The attributes of a message: the sender's own JSON, which the service does not interpret.
 
 use serde_json::value::RawValue;
 
 use super::Invalid;
 
-/// The largest attributes, in bytes of their JSON text as it came.
+/// The largest attributes, in bytes of their JSON text as it was sent.
 pub const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
 
-/// The deepest nesting of objects and arrays. Common parsers, PostgreSQL's among them, recurse and
-/// give up on deep nesting: what is accepted here must be readable by everybody who receives it.
+/// The deepest nesting of objects and arrays. Common parsers, such as PostgreSQL's, recurse and
+/// fail on deep nesting. Whatever is accepted here must be readable by every receiver.
 pub const ATTRIBUTES_DEPTH_MAX: usize = 100;
 
-/// A JSON object of at most 16 KiB, kept to the letter: order, blanks and numbers as they came.
+/// A JSON object of at most 16 KiB. Its text is kept unchanged: order, whitespace and numbers.
 #[derive(Debug, Clone)]
 pub struct Attributes(Box<RawValue>);
 
 impl Attributes {
-    /// Checks what PostgreSQL and other readers of JSON could not take, and nothing else.
+    /// Refuses what PostgreSQL and other readers of JSON cannot read, and nothing else.
     pub fn parse(raw: Box<RawValue>) -> Result<Self, Invalid> {
         let json = raw.get();
         if !json.starts_with('{') {
@@ -34,7 +34,7 @@ impl Attributes {
         Self(raw)
     }
 
-    /// The JSON text as it came.
+    /// The JSON text as it was sent.
     pub fn as_json(&self) -> &RawValue {
         &self.0
     }
@@ -46,7 +46,7 @@ impl PartialEq for Attributes {
     }
 }
 
-/// Walks over text that is already known to be JSON.
+/// Checks text that a parser has accepted as JSON.
 fn check_readable(json: &str) -> Result<(), Invalid> {
     let mut depth = 0;
     let mut rest = json.as_bytes();
@@ -77,7 +77,8 @@ fn check_string(mut rest: &[u8]) -> Result<&[u8], Invalid> {
     }
 }
 
-/// Takes the four digits of a `\u` escape, and its second half where it is one of a surrogate pair.
+/// Checks the four digits of a `\u` escape, and the second escape of a surrogate pair; returns the
+/// rest.
 fn check_unicode_escape(rest: &[u8]) -> Result<&[u8], Invalid> {
     const UNPAIRED: Invalid = Invalid("must not contain unpaired surrogates");
     match hex4(rest) {
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_come_back_to_the_letter() {
+    fn attributes_keep_their_text() {
         for json in [
             "{}",
             r#"{ "b" : 1.50e+400, "a": [ null ] , "a": true }"#,
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_could_not_read_is_refused() {
+    fn what_other_parsers_cannot_read_is_refused() {
         for json in [
             r#"{"a":"\u0000"}"#,
             r#"{"\u0000":1}"#,
@@ -155,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_string_without_nul_is_carried_however_it_is_escaped(text in any::<String>()) {
+        fn every_string_without_nul_is_accepted_however_it_is_escaped(text in any::<String>()) {
             let json = serde_json::json!({ "a": text }).to_string();
             prop_assert_eq!(parse(&json).is_ok(), !text.contains('\0'));
             let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();

@@ -1,4 +1,4 @@
-//! A change on the timeline: what there was before it, and what there is after it.
+//! A change on the timeline: the states before and after it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::{
     Chat, Digest, FileId, FileUse, IdempotencyKey, Message, Subject, Text, Timestamp, UserId,
 };
 
-/// One change. Everything that is stored, told or published of it follows from it.
+/// One change. Every row, notification and event of it follows from this value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     Message(MessageChange),
@@ -16,28 +16,28 @@ pub enum Change {
 /// A change of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessageChange {
-    /// `None` where the change creates it.
+    /// `None` if the change creates it.
     pub before: Option<Arc<Message>>,
     pub after: Arc<Message>,
-    /// The request that has created it, where it may be repeated.
+    /// The request that has created it, if it may be repeated.
     pub idempotency: Option<Idempotency>,
 }
 
 /// A change of a chat's name or members.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatChange {
-    /// `None` where the change creates it.
+    /// `None` if the change creates it.
     pub before: Option<Arc<Chat>>,
     pub after: Arc<Chat>,
     pub joined: Vec<UserId>,
     /// Who has left, and since when that user was a member.
     pub departed: Option<(UserId, Timestamp)>,
-    /// The request that has created it, where it may be repeated.
+    /// The request that has created it, if it may be repeated.
     pub idempotency: Option<Idempotency>,
 }
 
-/// What makes a request safe to repeat: its key, and a digest that tells it from another request under
-/// the same key.
+/// What makes a request safe to repeat: its key, and a digest that differs for another request
+/// under the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
     pub key: IdempotencyKey,
@@ -59,7 +59,8 @@ impl Change {
         }
     }
 
-    /// The request that has created something, and who has made it; `None` is the application itself.
+    /// The request that has created the message or chat, and the user who has sent it. `None` as a
+    /// user is the application itself.
     pub fn idempotency(&self) -> Option<(Option<&UserId>, &Idempotency)> {
         match self {
             Self::Message(change) => {
@@ -75,7 +76,7 @@ impl MessageChange {
         self.before.is_none()
     }
 
-    /// Whether the text, by which the message is found, is another one.
+    /// Whether the text is another one, so that the message must be indexed again.
     pub fn changes_text(&self) -> bool {
         self.before.as_deref().and_then(text) != text(&self.after)
     }

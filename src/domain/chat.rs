@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::{ChatNumber, Invalid, Timestamp, UserId, text::is_longer};
 
-/// The most members of a chat: each of its changes is told to each of them.
+/// The most members of a chat. Each of its changes writes an update for each of them.
 pub const MEMBERS_MAX: usize = 1000;
 
 /// The longest name of a chat or an application, in characters of its composed form after trimming:
@@ -18,12 +18,12 @@ pub struct Chat {
     /// Its creation, or the last change of its name or members; also its entity tag.
     pub timestamp: Timestamp,
     pub name: Title,
-    /// `None` where the application has created it, and once it has no members.
+    /// `None` if the application has created it, and once it has no members.
     pub owner: Option<UserId>,
     pub created: OffsetDateTime,
-    /// How many messages it has, deleted ones included; so also the last number given to one.
+    /// The count of its messages, with the deleted ones, and so the number of the newest one.
     pub messages: i64,
-    /// How many members it has at present.
+    /// The count of its present members.
     pub members: i32,
 }
 

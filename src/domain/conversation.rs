@@ -1,8 +1,8 @@
-//! Where messages are: between two users, or in a chat.
+//! Conversations: of two users, or of the members of a chat.
 
 use super::{ChatNumber, UserId};
 
-/// What a message is part of. A message is in one conversation for ever.
+/// A conversation. A message never moves to another one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Conversation {
     /// Of two users, or of one with itself.
@@ -10,7 +10,7 @@ pub enum Conversation {
     Chat(ChatNumber),
 }
 
-/// Where somebody searches.
+/// What a search covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SearchScope {
     /// In everything that a user may read.
@@ -19,7 +19,7 @@ pub enum SearchScope {
     In(Conversation),
 }
 
-/// The users of a personal conversation. It does not matter which of them is named first.
+/// The users of a personal conversation, in no order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pair {
     least: UserId,
@@ -67,7 +67,7 @@ impl Pair {
         &self.greatest
     }
 
-    /// Each user once: one of a conversation with oneself, else two.
+    /// Each user once: one user in a conversation with oneself, or else two.
     pub fn users(&self) -> impl Iterator<Item = &UserId> {
         let other = (self.least != self.greatest).then_some(&self.greatest);
         std::iter::once(&self.least).chain(other)
@@ -77,7 +77,7 @@ impl Pair {
         self.least == *user || self.greatest == *user
     }
 
-    /// With whom the user is in the conversation: the other one, or itself.
+    /// The other user of the conversation. In a conversation with oneself: the user.
     pub fn other_of(&self, user: &UserId) -> &UserId {
         if self.least == *user {
             &self.greatest

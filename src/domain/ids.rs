@@ -1,4 +1,4 @@
-//! Who and what is meant: ids of applications, users, messages and files, and idempotency keys.
+//! Ids of applications, users, messages and files; numbers of chats and messages; idempotency keys.
 
 use std::{fmt, sync::Arc};
 
@@ -20,12 +20,12 @@ impl ApplicationId {
     pub const DEFAULT: Self = Self(1);
 }
 
-/// The id of a message, given once at its creation and unique in the service.
+/// The id of a message, which is unique in the service and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageId(pub i64);
 
 impl MessageId {
-    /// Reads decimal digits; `None` for everything that no message can be called by.
+    /// Reads decimal digits. `None` for everything that cannot be the id of a message.
     pub fn parse(value: &str) -> Option<Self> {
         parse_digits(value).filter(|id| *id > 0).map(Self)
     }
@@ -45,8 +45,8 @@ pub struct ChatNumber(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageNumber(pub i64);
 
-/// A user's id: 1 to 64 ASCII letters, digits and `- _ . @ : |`, given by whoever signs people up. It is
-/// no step of a path: see [`is_step`].
+/// A user's id: 1 to 64 ASCII letters, digits and `- _ . @ : |`, given by the identity provider. It
+/// is never a step of a path: see [`is_step`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(Arc<str>);
 
@@ -67,8 +67,8 @@ impl UserId {
     }
 }
 
-/// The id of a file that another service stores: 1 to 64 ASCII letters, digits and `- _ .`. It is no step
-/// of a path: see [`is_step`].
+/// The id of a file that another service stores: 1 to 64 ASCII letters, digits and `- _ .`. It is
+/// never a step of a path: see [`is_step`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(Arc<str>);
 
@@ -89,7 +89,8 @@ impl FileId {
     }
 }
 
-/// What a sender calls one request, so that repeating it is safe: 1 to 64 visible ASCII characters.
+/// The name that a sender gives a request, so that repeating it is safe: 1 to 64 visible ASCII
+/// characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(Arc<str>);
 
@@ -111,8 +112,8 @@ impl IdempotencyKey {
     }
 }
 
-/// A keyed digest of a parsed request: tells a repeated request from another one under the same
-/// key, and tells nothing of the request to whoever reads the database.
+/// A keyed digest of a parsed request. It differs for another request under the same idempotency
+/// key, and a reader of the database learns nothing about the request from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest(pub [u8; 32]);
 
@@ -125,8 +126,8 @@ fn parse_name(value: &str, punctuation: &str) -> Option<Arc<str>> {
     fits.then(|| value.into())
 }
 
-/// Whether a segment of a path is a step within it (RFC 3986, section 3.3). Browsers, proxies and clients
-/// take such steps, also where they are percent-encoded, and so ask for another resource.
+/// Whether a segment of a path is a step within it (RFC 3986, section 3.3). Browsers, proxies and
+/// clients resolve such steps, even if they are percent-encoded, and so request another resource.
 fn is_step(value: &str) -> bool {
     matches!(value, "." | "..")
 }
@@ -138,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_id_takes_what_identity_providers_give() {
+    fn a_user_id_accepts_the_ids_of_identity_providers() {
         for id in [
             "jane",
             "auth0|5f7",

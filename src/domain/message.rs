@@ -1,4 +1,4 @@
-//! A message in its one version: the present one.
+//! A message as it is now.
 
 use time::OffsetDateTime;
 
@@ -13,9 +13,9 @@ pub const FILES_MAX: usize = 100;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     pub id: MessageId,
-    /// The change that made it what it is now; also its entity tag.
+    /// The last change of the message; also its entity tag.
     pub timestamp: Timestamp,
-    /// `None` where the application itself has posted it into a chat.
+    /// `None` if the application itself has sent it into a chat.
     pub from: Option<UserId>,
     pub conversation: Conversation,
     /// Its number in its chat; `None` in a personal conversation.
@@ -37,12 +37,12 @@ pub struct Content {
 }
 
 impl Message {
-    /// Who has received a personal message: the sender where it was sent to oneself.
+    /// The recipient of a personal message, who is also the sender of a message to oneself.
     pub fn to(&self) -> Option<&UserId> {
         Some(self.conversation.pair()?.other_of(self.from.as_ref()?))
     }
 
-    /// How long its data are as JSON, in bytes: text, attributes and files.
+    /// The length of its data as JSON, in bytes: text, attributes and files.
     pub fn data_bytes(&self) -> usize {
         let Some(content) = &self.content else {
             return 0;
@@ -52,7 +52,7 @@ impl Message {
             .attributes
             .as_ref()
             .map_or(0, |raw| raw.as_json().get().len());
-        // Each file stands in quotes and has a comma.
+        // Each file has quotes and a comma.
         let files: usize = content
             .files
             .iter()

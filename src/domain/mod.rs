@@ -1,7 +1,7 @@
-//! The words of the product, as values that cannot be wrong.
+//! The words of the product, as values that are always valid.
 //!
-//! Everything here is parsed once, at the edge, and never validated again. Nothing here waits,
-//! reads a clock or knows how it is stored or sent.
+//! Every value is parsed once, at the edge, and never validated again. Nothing here waits or reads
+//! a clock, and nothing here knows the database or HTTP.
 
 mod attributes;
 mod change;
@@ -16,7 +16,7 @@ mod timestamp;
 mod update;
 mod version;
 
-/// Reads the wall clock. Time is an argument: `app` hands this over.
+/// Reads the wall clock. Time is an argument, which `app` passes.
 pub type Clock = fn() -> std::time::SystemTime;
 
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};

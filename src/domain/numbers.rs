@@ -1,10 +1,11 @@
-//! What a change takes of the service's counters and of the clock.
+//! The numbers and the time that the next change takes.
 
 use time::OffsetDateTime;
 
 use super::{MessageId, Timestamp};
 
-/// The numbers that are given next, and the time. Whoever holds the lane's lock may give them.
+/// The numbers that are next, and the time. Only the transaction that holds the lane's lock may
+/// take them.
 #[derive(Debug, Clone, Copy)]
 pub struct NextNumbers {
     pub timestamp: Timestamp,

@@ -1,4 +1,4 @@
-//! Why something that was asked for is not done.
+//! Why a request is refused.
 
 use super::{MessageId, Timestamp};
 
@@ -10,11 +10,11 @@ pub struct Invalid(pub &'static str);
 /// The answer to one caller whose command the present state does not allow. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The application has been lost with a restore.
+    /// A restore has lost the application.
     #[error("the application does not exist")]
     UnknownApplication,
-    /// There is no such message or chat, or the caller may not know of it.
-    #[error("there is nothing of this name")]
+    /// There is no such message or chat, or the caller may not see it.
+    #[error("there is no such message or chat")]
     NotFound,
     /// The caller may see it but may not do this to it.
     #[error("{0}")]
@@ -34,7 +34,7 @@ pub enum Refusal {
     /// The chat has as many members as a chat may have.
     #[error("the chat is full")]
     ChatFull,
-    /// The idempotency key stands for another request.
+    /// The idempotency key was used for another request.
     #[error("this key was used for another request")]
     KeyReused,
 }

@@ -7,8 +7,8 @@ use super::Invalid;
 /// The longest text, in characters of its composed form after trimming: see [`is_longer`].
 pub const TEXT_CHARS_MAX: usize = 20_000;
 
-/// Whether a text has more than so many characters: Unicode scalar values of its Normalization Form C
-/// (UAX #15), so that canonically equivalent texts are equally long.
+/// Whether a text has more than so many characters: Unicode scalar values of its Normalization Form
+/// C (UAX #15), so that canonically equivalent texts are equally long.
 pub fn is_longer(text: &str, chars_max: usize) -> bool {
     // A text has at least as many bytes as its composed form has characters.
     text.len() > chars_max && text.nfc().nth(chars_max).is_some()
@@ -25,7 +25,8 @@ impl Text {
         Self::parse_or_empty(value)?.ok_or(Invalid("must hold more than blanks"))
     }
 
-    /// As [`Text::parse`], but an empty text is `None`: a message of files or attributes has none.
+    /// As [`Text::parse`], but an empty text is `None`: a message may have files or attributes
+    /// alone.
     pub fn parse_or_empty(value: &str) -> Result<Option<Self>, Invalid> {
         let trimmed = value.trim();
         if trimmed.contains('\0') {
@@ -46,7 +47,7 @@ impl Text {
         &self.0
     }
 
-    /// How long it is as a JSON string, in bytes (RFC 8259, section 7).
+    /// Its length as a JSON string, in bytes (RFC 8259, section 7).
     pub fn json_bytes(&self) -> usize {
         let escaped = |byte: u8| match byte {
             b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn nul_is_refused_wherever_it_stands() {
+    fn nul_is_refused_at_every_place() {
         assert!(Text::parse("a\0b").is_err());
         assert!(Text::parse("\0").is_err());
     }

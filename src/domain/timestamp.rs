@@ -4,8 +4,8 @@ use std::fmt;
 
 /// A point on the one timeline of the service: a value of the database's sequence `timeline`.
 ///
-/// It orders changes and is not a clock. Zero is the point before every change; the sequence ends at
-/// 2^53 - 1, so that every timestamp is exact in JavaScript's numbers.
+/// It orders changes and is not a clock. Zero is the point before every change. The sequence ends
+/// at 2^53 - 1, so that JavaScript's numbers represent every timestamp exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 

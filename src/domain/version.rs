@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 
 use super::Message;
 
-/// A message as one change has left it. That never changes, so its JSON is made once and kept with it.
+/// A message as one change has left it. That never changes, so its JSON is made once and kept with
+/// it.
 #[derive(Debug)]
 pub struct Version {
     pub message: Arc<Message>,
@@ -15,8 +16,8 @@ pub struct Version {
 }
 
 impl Version {
-    /// The message as JSON, which is made by the first call. There is one representation of a message,
-    /// so every caller gives the same `render`.
+    /// The message as JSON, which the first call makes. A message has one representation, so every
+    /// caller must pass the same `render`.
     pub fn json(&self, render: impl FnOnce(&Message) -> Box<RawValue>) -> &RawValue {
         self.json.get_or_init(|| render(&self.message))
     }

@@ -30,7 +30,7 @@ use crate::{
     auth::Validity,
     live::{Follower, Kind},
     store::pages::{PageRequest, PageSize},
-    sync::Changes,
+    sync::ChangesPage,
 };
 
 /// What a stream reads at a time, and keeps until the connection has taken it.
@@ -54,7 +54,7 @@ pub async fn hold(
     request: PageRequest,
     with_messages: bool,
     wait: Duration,
-) -> Result<Changes, Problem> {
+) -> Result<ChangesPage, Problem> {
     let deadline = Instant::now() + wait.min(service.times.held_answer);
     let mut follower = service
         .live
@@ -63,7 +63,7 @@ pub async fn hold(
     let waiting = async {
         while last
             .as_ref()
-            .is_none_or(|changes: &Changes| changes.entries.is_empty())
+            .is_none_or(|changes: &ChangesPage| changes.entries.is_empty())
         {
             last = Some(follower.read().await?);
         }
@@ -174,7 +174,7 @@ impl EventStream {
         None
     }
 
-    fn events(&mut self, changes: &Changes) -> Blocks {
+    fn events(&mut self, changes: &ChangesPage) -> Blocks {
         let mut blocks = Blocks::default();
         if self.state == StreamState::Opening {
             blocks.id(changes.after);

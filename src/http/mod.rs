@@ -44,7 +44,7 @@ use crate::{
     domain::{Chat, ChatNumber, Clock},
     live::Live,
     store::{self, PgConnection, Pool},
-    sync::Sync,
+    sync::SyncHandle,
     timeline::{Outcome, Requester, Timeline, commands::Command},
 };
 use answer::{
@@ -65,7 +65,7 @@ pub use server::{
 pub struct Service(Arc<WorkerState>);
 
 struct WorkerState {
-    sync: Sync,
+    sync: SyncHandle,
     app: Arc<AppState>,
 }
 
@@ -111,12 +111,12 @@ pub enum Broker {
 type Answer = Result<Response, Problem>;
 
 impl Service {
-    pub fn new(app: Arc<AppState>, sync: Sync) -> Self {
+    pub fn new(app: Arc<AppState>, sync: SyncHandle) -> Self {
         Self(Arc::new(WorkerState { sync, app }))
     }
 
     /// Reads of the timeline.
-    fn sync(&self) -> &Sync {
+    fn sync(&self) -> &SyncHandle {
         &self.0.sync
     }
 

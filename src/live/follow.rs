@@ -16,7 +16,7 @@ use crate::{
     batching::QueueError,
     domain::{Clock, Cursor},
     store::pages::PageRequest,
-    sync::{self, Changes, Sync},
+    sync::{self, ChangesPage, SyncHandle},
 };
 
 /// Whoever waits looks this often without being woken, in milliseconds: a lost wake-up costs no more
@@ -44,7 +44,7 @@ pub struct Live {
 /// Follows the timeline of one user from a cursor on.
 pub struct Follower {
     live: Live,
-    sync: Sync,
+    sync: SyncHandle,
     place: Place,
     request: PageRequest,
     with_messages: bool,
@@ -74,7 +74,7 @@ impl Live {
     /// Begins to follow where `request` says; nothing is read yet. `sync` is that of the thread.
     pub fn follow(
         &self,
-        sync: &Sync,
+        sync: &SyncHandle,
         kind: Kind,
         request: PageRequest,
         with_messages: bool,
@@ -98,7 +98,7 @@ impl Follower {
     /// The flag was there before the first read and is lowered before each later one. So a change
     /// that a read does not find has raised it since, or will. Dropping the future loses nothing:
     /// the cursor moves with the answer.
-    pub async fn read(&mut self) -> Result<Changes, sync::Error> {
+    pub async fn read(&mut self) -> Result<ChangesPage, sync::Error> {
         let waited = if self.has_caught_up {
             Some(self.wait().await)
         } else {

@@ -142,7 +142,8 @@ async fn announce_all(session: &mut Session, announcements: &Notify) -> Infallib
 
 /// Notifies every replica of how far the timeline has come, as a batch does that changes nothing.
 async fn announce(session: &mut Session) -> store::Result<()> {
-    let (mut lane, next) = session.enter_lane().await?;
+    let mut lane = session.enter_lane().await?;
+    let next = lane.next_numbers();
     let end = Timestamp(next.timestamp.0 - 1);
     let range = TimestampRange {
         after: end,

@@ -141,7 +141,7 @@ fn is_read_faster(entries: usize, found: usize, stage: &Stage, next: &Stage) -> 
 /// Drops the index and makes every message pending, which is as well found; the indexer of the running
 /// service builds the index anew. Gives the number of messages.
 pub async fn rebuild(connection: &mut PgConnection) -> store::Result<u64> {
-    store::search::reset(connection).await
+    store::in_transaction(connection, store::search::reset).await
 }
 
 /// A search under way.

@@ -12,7 +12,7 @@ pub struct Application {
     pub id: ApplicationId,
     pub name: Title,
     pub created: OffsetDateTime,
-    /// The number of its chats.
+    /// The count of its chats.
     pub chats: i64,
 }
 
@@ -34,11 +34,11 @@ impl ApplicationRow {
     }
 }
 
-/// Draws the id of a new application, which its token is to name.
+/// Draws the id of a new application, which its token then contains.
 ///
-/// Users' tokens name their application by this id alone, so it must never be given again, not even
-/// after a restore has set the sequence back: its upper bits are the seconds since 2026, by the clock of
-/// the database, and the lower 12 tell apart those of one second.
+/// Users' tokens name their application by this id alone. So it must never be used again, not even
+/// after a restore has set the sequence back. Its upper bits are the seconds since 2026, by the
+/// clock of the database, and the lower 12 differ for ids of the same second.
 pub async fn next_id(connection: &mut PgConnection) -> Result<ApplicationId> {
     let id = sqlx::query_scalar!(
         r#"
@@ -69,7 +69,7 @@ pub async fn insert(
     Ok(row.into_application())
 }
 
-/// Those of the applications that exist.
+/// The applications of `ids` that exist.
 pub async fn existing(
     connection: &mut PgConnection,
     ids: &[ApplicationId],
@@ -128,7 +128,7 @@ pub async fn rename(
     Ok(row.map(ApplicationRow::into_application))
 }
 
-/// Replaces the hash of the application's token: the old token ends.
+/// Replaces the hash of the application's token, so that the old token is not valid any more.
 pub async fn replace_token(
     connection: &mut PgConnection,
     id: ApplicationId,
@@ -145,8 +145,8 @@ pub async fn replace_token(
     Ok(row.map(ApplicationRow::into_application))
 }
 
-/// The hash of the application's token: `None` for an application that does not exist, and in it
-/// for one that has no token yet.
+/// The hash of the application's token. `None` if the application does not exist, `Some(None)` if
+/// it has no token yet.
 pub async fn token_hash(
     connection: &mut PgConnection,
     id: ApplicationId,

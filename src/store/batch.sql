@@ -22,7 +22,7 @@ inserted AS (
     FROM message
     WHERE is_new
 ),
--- A deletion clears the data; an edit leaves what it does not change.
+-- A deletion clears the data. An edit keeps the data that it does not change.
 changed AS (
     UPDATE messages AS m
     SET timestamp  = message.timestamp,

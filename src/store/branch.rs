@@ -1,29 +1,30 @@
-//! Which history the database has, and what happens when it is another one than before.
+//! Which history the database has, and what happens when it has another one than before.
 //!
-//! A failover to a standby that lagged, or a restore to an earlier point of time, loses commits that
-//! were acknowledged. The counters are set back with them, so the same timestamps and ids would be given
-//! again, to other changes: clients would step over these, and an old ETag would fit another message.
+//! A failover to a standby that lagged, or a restore to an earlier point of time, loses
+//! acknowledged commits and sets the counters back with them. Without a remedy, the service would
+//! use the same timestamps and ids again, for other changes: clients would miss these changes, and
+//! an old ETag would match another state of a message.
 //!
-//! PostgreSQL tells when that may have happened: every server has a system identifier, and every
+//! PostgreSQL shows when that may have happened. Every server has a system identifier, and every
 //! promotion and every recovery to a point of time begins a new *branch* of its history (PostgreSQL
-//! calls it a timeline). The last branch is remembered in a row, and compared with the server's on every
-//! connection, before anything else is done on it. Whoever finds another one lifts every counter by
-//! more than can have been lost, and remembers the new branch, in one transaction under the lane's lock.
-//! So nothing is written on a branch before its counters are lifted.
+//! calls it a timeline). A row of the database remembers the last branch. Every new connection
+//! compares it with the server's branch, before it does anything else. If they differ, it raises
+//! every counter by more than can have been lost and remembers the new branch, in one transaction
+//! under the lane's lock. So nothing is written on a branch before its counters are raised.
 //!
-//! What it cannot see: a dump that is restored into the same server, a copy of the server's files that is
-//! put back, and a backup by a version that remembered no branch. There the operator runs `messages timeline
-//! advance`.
+//! Three cases cannot be detected: a dump that is restored into the same server, a copy of the
+//! server's files that is put back, and a backup by a version that remembered no branch. After
+//! these, the operator runs `messages timeline advance`.
 
 use sqlx::{Executor, PgConnection, Row};
 
 use super::{Lane, Result, notify::UPDATES_CHANNEL};
 
-/// By how much timestamps and ids are lifted: more than are given in days at the highest rate, and almost a
-/// million times less than there are.
+/// By how much timestamps and ids are raised: more than are used in days at the highest rate, and
+/// almost a million times less than there are.
 const LOST_CHANGES_MAX: i64 = 10_000_000_000;
 
-/// By how much each application's numbers of chats are lifted.
+/// By how much the last chat number of each application is raised.
 const LOST_CHATS_MAX: i64 = 1_000;
 
 /// A branch of a server's history.
@@ -42,12 +43,12 @@ impl Branch {
     }
 }
 
-/// The branch of the server that answers, which must be a primary. It is told whatever the schema is.
+/// The branch of the server that answers, which must be a primary. No table is needed.
 ///
-/// The name of the file that is written to begins with the timeline: the control file tells it only
-/// after the first checkpoint on it.
+/// The timeline is read from the name of the current WAL file. The control file has it only after
+/// the first checkpoint on the new timeline.
 pub async fn of_server(connection: &mut PgConnection) -> Result<Branch> {
-    // Without a prepared statement: it is not known yet whether the session is a whole one.
+    // Without a prepared statement: the session may still turn out to be shared by a pooler.
     let query = sqlx::raw_sql(
         "SELECT (SELECT system_identifier FROM pg_control_system()),
                 ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer",
@@ -59,17 +60,16 @@ pub async fn of_server(connection: &mut PgConnection) -> Result<Branch> {
     })
 }
 
-/// The branch on which the database was used last; `None` for one that was used by no version of the
-/// service that remembers it.
+/// The branch on which the service used the database last. `None` if it was never remembered.
 pub async fn remembered(connection: &mut PgConnection) -> Result<Option<Branch>> {
     let branch = sqlx::query_as!(Branch, "SELECT system, timeline FROM branch");
     Ok(branch.fetch_optional(connection).await?)
 }
 
-/// Makes `branch` the remembered one. Where another one was, every counter is lifted and every replica
-/// is told that nothing it has read counts any more; returns whether that was so.
+/// Remembers `branch`. If another branch was remembered, raises every counter and notifies every
+/// replica that nothing it has cached is valid; returns whether that was so.
 pub async fn adopt(lane: &mut Lane, branch: Branch) -> Result<bool> {
-    // Another replica may have been faster.
+    // Another replica may have adopted the branch already.
     let before = remembered(lane.connection()).await?;
     if before == Some(branch) {
         return Ok(false);
@@ -84,14 +84,15 @@ pub async fn adopt(lane: &mut Lane, branch: Branch) -> Result<bool> {
     .execute(lane.connection())
     .await?;
     if before.is_some() {
-        lift(lane, LOST_CHANGES_MAX, LOST_CHATS_MAX).await?;
+        raise_counters(lane, LOST_CHANGES_MAX, LOST_CHATS_MAX).await?;
     }
     Ok(before.is_some())
 }
 
-/// Lifts the sequences by `changes` and the numbers of chats by `chats`, and tells every replica that
-/// nothing it has read counts any more. Ids of applications hold the time, so none is ever given again.
-pub async fn lift(lane: &mut Lane, changes: i64, chats: i64) -> Result<()> {
+/// Raises the sequences by `changes` and the last chat numbers by `chats`, and notifies every
+/// replica that nothing it has cached is valid. Ids of applications contain the time, so they are
+/// never used twice.
+pub async fn raise_counters(lane: &mut Lane, changes: i64, chats: i64) -> Result<()> {
     sqlx::query!("UPDATE applications SET last_chat = last_chat + $1", chats)
         .execute(lane.connection())
         .await?;

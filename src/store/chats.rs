@@ -1,30 +1,48 @@
 //! The table `chats`.
 //!
-//! How many messages a chat has is the number of its newest one, and not a column: a row that every
-//! message rewrote would leave its versions behind while any old snapshot is open.
+//! The count of a chat's messages is the number of its newest message, and not a column: PostgreSQL
+//! would keep a version of the row for every message, for as long as an old snapshot is open.
 
 use std::sync::Arc;
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Lane, Result};
+use super::{Lane, Result, columns};
 use crate::domain::{ApplicationId, Chat, ChatNumber, Idempotency, Timestamp, Title, UserId};
 
-/// A row as it is read.
-pub(super) struct ChatRow {
-    pub application_id: i64,
-    pub number: i64,
-    pub timestamp: i64,
-    pub name: String,
-    pub owner: Option<String>,
-    pub created: OffsetDateTime,
-    pub messages: i64,
-    pub members: i32,
+/// What is read of a chat.
+struct ChatRow {
+    application_id: i64,
+    number: i64,
+    timestamp: i64,
+    name: String,
+    owner: Option<String>,
+    created: OffsetDateTime,
+    messages: i64,
+    members: i32,
+}
+
+/// A query for [`ChatRow`]s of `chats AS c`: `$from` is the statement from FROM on.
+macro_rules! query_chats {
+    ($from:tt, $($arguments:tt)*) => {
+        sqlx::query_as!(
+            ChatRow,
+            r#"
+            SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created,
+                   coalesce((
+                       SELECT m.number FROM messages AS m
+                       WHERE m.application_id = c.application_id AND m.chat_number = c.number
+                       ORDER BY m.number DESC LIMIT 1
+                   ), 0) AS "messages!", c.members
+            "# + $from,
+            $($arguments)*
+        )
+    };
 }
 
 impl ChatRow {
-    pub(super) fn into_chat(self) -> (ApplicationId, Chat) {
+    fn into_chat(self) -> (ApplicationId, Chat) {
         let chat = Chat {
             number: ChatNumber(self.number),
             timestamp: Timestamp(self.timestamp),
@@ -39,7 +57,7 @@ impl ChatRow {
 }
 
 /// A new chat with its creator and the idempotency key under which it was created.
-pub struct NewChat<'a> {
+pub struct NewChatRow<'a> {
     pub application: ApplicationId,
     pub chat: &'a Chat,
     pub creator: Option<&'a UserId>,
@@ -48,30 +66,18 @@ pub struct NewChat<'a> {
 
 pub(super) type ChatKey = (ApplicationId, ChatNumber);
 
-pub(super) fn columns(chats: impl Iterator<Item = ChatKey>) -> (Vec<i64>, Vec<i64>) {
-    chats
-        .map(|(application, chat)| (application.0, chat.0))
-        .unzip()
-}
-
 /// Reads the chats that exist, in any order.
 pub async fn load(
     lane: &mut Lane,
     chats: impl Iterator<Item = ChatKey>,
 ) -> Result<Vec<(ApplicationId, Arc<Chat>)>> {
-    let (applications, numbers) = columns(chats);
-    let rows = sqlx::query_as!(
-        ChatRow,
-        r#"
-        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created,
-               coalesce((
-                   SELECT m.number FROM messages AS m
-                   WHERE m.application_id = c.application_id AND m.chat_number = c.number
-                   ORDER BY m.number DESC LIMIT 1
-               ), 0) AS "messages!", c.members
-        FROM unnest($1::bigint[], $2::bigint[]) AS wanted (application_id, number)
-        JOIN chats AS c USING (application_id, number)
-        "#,
+    columns!(for (application, number) in chats => {
+        applications: application.0,
+        numbers: number.0,
+    });
+    let rows = query_chats!(
+        "FROM unnest($1::bigint[], $2::bigint[]) AS lookup (application_id, number)
+        JOIN chats AS c USING (application_id, number)",
         &applications,
         &numbers,
     )
@@ -83,7 +89,7 @@ pub async fn load(
         .collect())
 }
 
-/// Reads the last number that each application has given to a chat.
+/// Reads the number of the last chat of each application.
 pub async fn load_last(
     lane: &mut Lane,
     applications: impl Iterator<Item = ApplicationId>,
@@ -99,21 +105,21 @@ pub async fn load_last(
     Ok(last)
 }
 
-/// Inserts new chats, and keeps the last number given in their applications.
-pub async fn insert(lane: &mut Lane, new: &[NewChat<'_>]) -> Result<()> {
-    let rows = Columns::of(new.iter().map(|new| (new.application, new.chat)));
-    let creators: Vec<_> = new
-        .iter()
-        .map(|new| new.creator.map(UserId::as_str))
-        .collect();
-    let keys: Vec<_> = new
-        .iter()
-        .map(|new| Some(new.idempotency?.key.as_str()))
-        .collect();
-    let digests: Vec<_> = new
-        .iter()
-        .map(|new| Some(&new.idempotency?.digest.0[..]))
-        .collect();
+/// Inserts new chats, and updates the last chat number and the count of chats of their
+/// applications.
+pub async fn insert(lane: &mut Lane, new: &[NewChatRow<'_>]) -> Result<()> {
+    columns!(for row in new => {
+        applications: row.application.0,
+        numbers: row.chat.number.0,
+        timestamps: row.chat.timestamp.0,
+        names: row.chat.name.as_str(),
+        owners: row.chat.owner.as_ref().map(UserId::as_str),
+        created: row.chat.created,
+        members: row.chat.members,
+        creators: row.creator.map(UserId::as_str),
+        keys: row.idempotency.map(|request| request.key.as_str()),
+        digests: row.idempotency.map(|request| &request.digest.0[..]),
+    });
     sqlx::query!(
         r#"
         WITH numbered AS (
@@ -136,13 +142,13 @@ pub async fn insert(lane: &mut Lane, new: &[NewChat<'_>]) -> Result<()> {
             $7::integer[], $8::text[], $9::text[], $10::bytea[]
         )
         "#,
-        &rows.applications,
-        &rows.numbers,
-        &rows.timestamps,
-        &rows.names as &[&str],
-        &rows.owners as &[Option<&str>],
-        &rows.created,
-        &rows.members,
+        &applications,
+        &numbers,
+        &timestamps,
+        &names as &[&str],
+        &owners as &[Option<&str>],
+        &created,
+        &members,
         &creators as &[Option<&str>],
         &keys as &[Option<&str>],
         &digests as &[Option<&[u8]>],
@@ -152,12 +158,19 @@ pub async fn insert(lane: &mut Lane, new: &[NewChat<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Stores what changes of chats change.
+/// Stores chats that have changed.
 pub async fn update<'a>(
     lane: &mut Lane,
     changed: impl Iterator<Item = (ApplicationId, &'a Chat)>,
 ) -> Result<()> {
-    let rows = Columns::of(changed);
+    columns!(for (application, chat) in changed => {
+        applications: application.0,
+        numbers: chat.number.0,
+        timestamps: chat.timestamp.0,
+        names: chat.name.as_str(),
+        owners: chat.owner.as_ref().map(UserId::as_str),
+        members: chat.members,
+    });
     sqlx::query!(
         r#"
         UPDATE chats AS c
@@ -170,12 +183,12 @@ pub async fn update<'a>(
         ) AS new (application_id, number, timestamp, name, owner, members)
         WHERE c.application_id = new.application_id AND c.number = new.number
         "#,
-        &rows.applications,
-        &rows.numbers,
-        &rows.timestamps,
-        &rows.names as &[&str],
-        &rows.owners as &[Option<&str>],
-        &rows.members,
+        &applications,
+        &numbers,
+        &timestamps,
+        &names as &[&str],
+        &owners as &[Option<&str>],
+        &members,
     )
     .execute(lane.connection())
     .await?;
@@ -189,20 +202,11 @@ pub async fn list(
     after: ChatNumber,
     limit: i64,
 ) -> Result<Vec<Chat>> {
-    let rows = sqlx::query_as!(
-        ChatRow,
-        r#"
-        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created,
-               coalesce((
-                   SELECT m.number FROM messages AS m
-                   WHERE m.application_id = c.application_id AND m.chat_number = c.number
-                   ORDER BY m.number DESC LIMIT 1
-               ), 0) AS "messages!", c.members
-        FROM chats AS c
+    let rows = query_chats!(
+        "FROM chats AS c
         WHERE c.application_id = $1 AND c.number > $2
         ORDER BY c.number
-        LIMIT $3
-        "#,
+        LIMIT $3",
         application.0,
         after.0,
         limit,
@@ -220,16 +224,8 @@ pub async fn list_of_member(
     after: ChatNumber,
     limit: i64,
 ) -> Result<Vec<Chat>> {
-    let rows = sqlx::query_as!(
-        ChatRow,
-        r#"
-        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created,
-               coalesce((
-                   SELECT m.number FROM messages AS m
-                   WHERE m.application_id = c.application_id AND m.chat_number = c.number
-                   ORDER BY m.number DESC LIMIT 1
-               ), 0) AS "messages!", c.members
-        FROM (
+    let rows = query_chats!(
+        "FROM (
             SELECT chat_number
             FROM chat_members
             WHERE application_id = $1 AND user_id = $2 AND chat_number > $3 AND departed IS NULL
@@ -237,8 +233,7 @@ pub async fn list_of_member(
             LIMIT $4
         ) AS m
         JOIN chats AS c ON c.application_id = $1 AND c.number = m.chat_number
-        ORDER BY c.number
-        "#,
+        ORDER BY c.number",
         application.0,
         member.as_str(),
         after.0,
@@ -257,23 +252,14 @@ pub async fn find(
     number: ChatNumber,
 ) -> Result<Option<Chat>> {
     let member = member.map(UserId::as_str);
-    let row = sqlx::query_as!(
-        ChatRow,
-        r#"
-        SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created,
-               coalesce((
-                   SELECT m.number FROM messages AS m
-                   WHERE m.application_id = c.application_id AND m.chat_number = c.number
-                   ORDER BY m.number DESC LIMIT 1
-               ), 0) AS "messages!", c.members
-        FROM chats AS c
+    let row = query_chats!(
+        "FROM chats AS c
         WHERE c.application_id = $1 AND c.number = $3
           AND ($2::text IS NULL OR EXISTS (
               SELECT FROM chat_members AS m
               WHERE m.application_id = $1 AND m.chat_number = c.number AND m.user_id = $2
                 AND m.departed IS NULL
-          ))
-        "#,
+          ))",
         application.0,
         member as Option<&str>,
         number.0,
@@ -281,32 +267,4 @@ pub async fn find(
     .fetch_optional(connection)
     .await?;
     Ok(row.map(|row| row.into_chat().1))
-}
-
-/// Chats as parallel arrays.
-#[derive(Default)]
-struct Columns<'a> {
-    applications: Vec<i64>,
-    numbers: Vec<i64>,
-    timestamps: Vec<i64>,
-    names: Vec<&'a str>,
-    owners: Vec<Option<&'a str>>,
-    created: Vec<OffsetDateTime>,
-    members: Vec<i32>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(chats: impl Iterator<Item = (ApplicationId, &'a Chat)>) -> Self {
-        let mut columns = Self::default();
-        for (application, chat) in chats {
-            columns.applications.push(application.0);
-            columns.numbers.push(chat.number.0);
-            columns.timestamps.push(chat.timestamp.0);
-            columns.names.push(chat.name.as_str());
-            columns.owners.push(chat.owner.as_ref().map(UserId::as_str));
-            columns.created.push(chat.created);
-            columns.members.push(chat.members);
-        }
-        columns
-    }
 }

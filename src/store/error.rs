@@ -1,4 +1,4 @@
-//! What can go wrong between the service and its database.
+//! The errors of the database.
 
 use std::borrow::Cow;
 
@@ -11,24 +11,24 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The database is away, overloaded, shutting down or too slow. It may be well again soon.
+    /// The database is unreachable, overloaded, shutting down or too slow. It may recover soon.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// Something answers that the service cannot work with.
+    /// The server that answers is not one that the service can use.
     #[error(transparent)]
     Unfit(#[from] Unfit),
-    /// The database refused a statement for what it says: trying again changes nothing.
+    /// The database refused a statement for its content: another attempt fails as well.
     #[error("the database refused a statement: {0}")]
     Refused(#[source] sqlx::Error),
-    /// A row says what no row can say.
+    /// A row has values that contradict each other.
     #[error("row {id} of the table {table} is inconsistent")]
     Inconsistent { table: &'static str, id: i64 },
-    /// The database went away, or was too slow, after it was asked for a change.
-    #[error("it is not known whether the change was made: {0}")]
+    /// The database became unreachable, or was too slow, after a change was sent to it.
+    #[error("it is unknown whether the change was made: {0}")]
     OutcomeUnknown(#[source] sqlx::Error),
 }
 
-/// Why the service does not work with what answers at the database's address.
+/// Why the service cannot use the server that answers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     #[error("the database server is a standby: the service works on the primary alone")]
@@ -55,27 +55,27 @@ pub enum Unfit {
     },
     #[error("the database's encoding is {0}; it must be UTF8")]
     Encoding(String),
-    /// The server's own words: a wrong password, user or database.
+    /// The server's own message: a wrong password, user or database.
     #[error("the database server refused the connection: {0}")]
     Denied(String),
 }
 
 impl Unfit {
-    /// Whether it stays so until somebody changes the configuration. A standby may be promoted.
+    /// Whether it lasts until somebody changes the configuration. (A standby may be promoted.)
     pub fn is_lasting(&self) -> bool {
         !matches!(self, Self::Standby | Self::Replaced { .. })
     }
 }
 
-/// Classes of SQLSTATE that speak of the server's state and not of the statement: connection,
+/// Classes of SQLSTATE that describe the server's state and not the statement: connection,
 /// transaction state, rollback, resources, limits of the server, object state, operator's
 /// intervention, system. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 const CLASSES_OF_THE_SERVER: [&str; 9] = ["08", "25", "28", "3D", "40", "53", "54", "57", "58"];
 
-/// A lock could not be acquired in time (class 55 is otherwise about the statement).
+/// A lock could not be acquired in time. (The rest of class 55 describes the statement.)
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-/// A statement ran into its limit of time.
+/// A statement exceeded its time limit.
 const QUERY_CANCELED: &str = "57014";
 
 /// No room is left on the server's disk.
@@ -84,7 +84,8 @@ const DISK_FULL: &str = "53100";
 /// The transaction may only read.
 const READ_ONLY: &str = "25006";
 
-/// The class of the server's own limits. That of its queue of notifications is told at COMMIT.
+/// The class of the server's own limits. The limit of its queue of notifications is reported at
+/// COMMIT.
 const LIMIT_EXCEEDED: &str = "54";
 
 /// There is no such table.
@@ -93,7 +94,7 @@ const UNDEFINED_TABLE: &str = "42P01";
 /// The class of broken connections.
 const CONNECTION: &str = "08";
 
-/// What poolers answer with, whatever is wrong.
+/// The code with which poolers report every problem.
 const PROTOCOL_VIOLATION: &str = "08P01";
 
 impl From<sqlx::Error> for Error {
@@ -126,7 +127,8 @@ impl Error {
         Self::Unavailable(sqlx::Error::Io(error))
     }
 
-    /// A table that is missing: of a backup that is older than the schema, until its replicas are restarted.
+    /// The error of a query whose table may be missing: the database was restored from a backup
+    /// with an older schema, and the service has to start again to migrate it.
     pub(super) fn of_missing_table(self) -> Self {
         match self {
             Self::Refused(error) if code_of(&error) == UNDEFINED_TABLE => Self::Unavailable(error),
@@ -134,8 +136,7 @@ impl Error {
         }
     }
 
-    /// An error of connecting: what only the configuration can mend is told apart from a server that
-    /// is away.
+    /// An error of connecting. It tells a wrong configuration from a server that is unreachable.
     pub(super) fn of_connecting(error: sqlx::Error) -> Self {
         if let Some(unfit) = certificate(&error) {
             return unfit.into();
@@ -156,7 +157,7 @@ impl Error {
         }
     }
 
-    /// Whether a statement was given up because it took too long.
+    /// Whether the server cancelled a statement because it took too long.
     pub fn is_overdue(&self) -> bool {
         self.has_code(QUERY_CANCELED)
     }
@@ -169,7 +170,8 @@ impl Error {
         self.has_code(READ_ONLY)
     }
 
-    /// Whether a limit of the server was exceeded: at a commit most likely that of notifications.
+    /// Whether a limit of the server was exceeded: at a commit, most likely the one of
+    /// notifications.
     pub fn is_limit_exceeded(&self) -> bool {
         self.code().starts_with(LIMIT_EXCEEDED)
     }
@@ -178,7 +180,7 @@ impl Error {
         self.code() == code
     }
 
-    /// The SQLSTATE; empty where the server has said nothing.
+    /// The SQLSTATE; empty if the server has sent none.
     fn code(&self) -> Cow<'_, str> {
         let Self::Unavailable(error) = self else {
             return Cow::default();
@@ -194,7 +196,7 @@ impl Error {
         )
     }
 
-    /// Whether it stays so until somebody changes the configuration.
+    /// Whether it lasts until somebody changes the configuration.
     pub fn is_lasting(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::OutcomeUnknown(_) => false,
@@ -211,8 +213,9 @@ fn code_of(error: &sqlx::Error) -> Cow<'_, str> {
         .unwrap_or_default()
 }
 
-/// Whether the server has answered that the statement has failed, and goes on. One that ends the session may
-/// do so after the commit, and a pooler that has lost the server does not know.
+/// Whether the statement certainly failed: the server has reported the error, and goes on. A server
+/// that ends the session may do so after the commit, and a pooler that has lost its server cannot
+/// know.
 fn is_undone(error: &sqlx::Error) -> bool {
     let answer = error
         .as_database_error()
@@ -222,11 +225,11 @@ fn is_undone(error: &sqlx::Error) -> bool {
     })
 }
 
-/// Class 28 is a wrong user or password, 3D a database that does not exist. Poolers say all that they
-/// have to say under one code, so their words decide.
+/// Class 28 is a wrong user or password, 3D a database that does not exist. Poolers use one code
+/// for every problem, so the text of their message decides.
 fn is_denial(answer: &dyn DatabaseError) -> bool {
-    let (code, words) = (answer.code().unwrap_or_default(), answer.message());
-    let is_poolers = [
+    let (code, message) = (answer.code().unwrap_or_default(), answer.message());
+    let is_denial_of_pooler = [
         "unsupported startup parameter",
         "no such database",
         "no such user",
@@ -234,12 +237,12 @@ fn is_denial(answer: &dyn DatabaseError) -> bool {
     code.starts_with("28")
         || code.starts_with("3D")
         || code == PROTOCOL_VIOLATION
-            && is_poolers
+            && is_denial_of_pooler
                 .iter()
-                .any(|beginning| words.starts_with(beginning))
+                .any(|beginning| message.starts_with(beginning))
 }
 
-/// A certificate that TLS does not accept, with what to do about it.
+/// A certificate that TLS does not accept, with advice.
 fn certificate(error: &sqlx::Error) -> Option<Unfit> {
     let sqlx::Error::Io(error) = error else {
         return None;

@@ -1,19 +1,21 @@
-//! Conversations message by message: pages of history, each one range of one index.
+//! The history of a conversation. Each page is one range of one index.
 
 use std::sync::Arc;
 
 use sqlx::PgConnection;
 
 use super::{Result, messages::MessageRow};
-use crate::domain::{ApplicationId, ChatNumber, Conversation, Message, MessageId, MessageNumber};
+use crate::domain::{
+    ApplicationId, ChatNumber, Conversation, Message, MessageId, MessageNumber, Pair,
+};
 
-/// Where a page of history lies: by the number of messages in a chat, by their id in a personal
+/// The position of a page of history: a message's number in a chat, its id in a personal
 /// conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
-    /// What came before, the newest first.
+    /// The messages before a position, the newest first.
     Before(i64),
-    /// What came after, the oldest first.
+    /// The messages after a position, the oldest first.
     After(i64),
 }
 
@@ -21,7 +23,8 @@ impl Span {
     /// Everything, the newest first.
     pub const NEWEST: Self = Self::Before(i64::MAX);
 
-    /// Where it begins, going down and going up. The way that it does not go is empty.
+    /// The position as `(before, after)`. One of them is `None`, and its half of the query has no
+    /// rows.
     fn bounds(self) -> (Option<i64>, Option<i64>) {
         match self {
             Self::Before(position) => (Some(position), None),
@@ -30,7 +33,7 @@ impl Span {
     }
 }
 
-/// Reads a page of a conversation, deleted messages included.
+/// Reads a page of a conversation, with the deleted messages.
 pub async fn read(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -38,67 +41,88 @@ pub async fn read(
     span: Span,
     limit: i64,
 ) -> Result<Vec<Arc<Message>>> {
-    let (before, after) = span.bounds();
     let rows = match conversation {
-        Conversation::Chat(chat) => {
-            sqlx::query_scalar!(
-                r#"
-                (
-                    SELECT m AS "message!: MessageRow"
-                    FROM messages AS m
-                    WHERE application_id = $1 AND chat_number = $2 AND number < $3
-                    ORDER BY number DESC
-                    LIMIT $5
-                ) UNION ALL (
-                    SELECT m
-                    FROM messages AS m
-                    WHERE application_id = $1 AND chat_number = $2 AND number > $4
-                    ORDER BY number
-                    LIMIT $5
-                )
-                "#,
-                application.0,
-                chat.0,
-                before,
-                after,
-                limit,
-            )
-            .fetch_all(connection)
-            .await?
-        }
+        Conversation::Chat(chat) => read_chat(connection, application, *chat, span, limit).await?,
         Conversation::Personal(pair) => {
-            sqlx::query_scalar!(
-                r#"
-                (
-                    SELECT m AS "message!: MessageRow"
-                    FROM messages AS m
-                    WHERE application_id = $1 AND chat_number IS NULL
-                      AND least(sender, recipient) = $2 AND greatest(sender, recipient) = $3
-                      AND id < $4
-                    ORDER BY id DESC
-                    LIMIT $6
-                ) UNION ALL (
-                    SELECT m
-                    FROM messages AS m
-                    WHERE application_id = $1 AND chat_number IS NULL
-                      AND least(sender, recipient) = $2 AND greatest(sender, recipient) = $3
-                      AND id > $5
-                    ORDER BY id
-                    LIMIT $6
-                )
-                "#,
-                application.0,
-                pair.least().as_str(),
-                pair.greatest().as_str(),
-                before,
-                after,
-                limit,
-            )
-            .fetch_all(connection)
-            .await?
+            read_personal(connection, application, pair, span, limit).await?
         }
     };
     rows.into_iter().map(MessageRow::into_message).collect()
+}
+
+async fn read_chat(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    chat: ChatNumber,
+    span: Span,
+    limit: i64,
+) -> Result<Vec<MessageRow>> {
+    let (before, after) = span.bounds();
+    let rows = sqlx::query_scalar!(
+        r#"
+        (
+            SELECT m AS "message!: MessageRow"
+            FROM messages AS m
+            WHERE application_id = $1 AND chat_number = $2 AND number < $3
+            ORDER BY number DESC
+            LIMIT $5
+        ) UNION ALL (
+            SELECT m
+            FROM messages AS m
+            WHERE application_id = $1 AND chat_number = $2 AND number > $4
+            ORDER BY number
+            LIMIT $5
+        )
+        "#,
+        application.0,
+        chat.0,
+        before,
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+async fn read_personal(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    pair: &Pair,
+    span: Span,
+    limit: i64,
+) -> Result<Vec<MessageRow>> {
+    let (before, after) = span.bounds();
+    let rows = sqlx::query_scalar!(
+        r#"
+        (
+            SELECT m AS "message!: MessageRow"
+            FROM messages AS m
+            WHERE application_id = $1 AND chat_number IS NULL
+              AND least(sender, recipient) = $2 AND greatest(sender, recipient) = $3
+              AND id < $4
+            ORDER BY id DESC
+            LIMIT $6
+        ) UNION ALL (
+            SELECT m
+            FROM messages AS m
+            WHERE application_id = $1 AND chat_number IS NULL
+              AND least(sender, recipient) = $2 AND greatest(sender, recipient) = $3
+              AND id > $5
+            ORDER BY id
+            LIMIT $6
+        )
+        "#,
+        application.0,
+        pair.least().as_str(),
+        pair.greatest().as_str(),
+        before,
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
 }
 
 /// The id of a chat's message.

@@ -1,22 +1,21 @@
-//! Idempotency keys: they live with the message or chat that was created under them.
+//! Idempotency keys: each is a column of the message or chat that was created under it.
 
-use super::{Lane, Result};
+use super::{Lane, Result, columns};
 use crate::domain::{
     ApplicationId, ChatNumber, Digest, IdempotencyKey, MessageId, Subject, UserId,
 };
 
-/// A key as its creator used it; `None` is the application itself.
+/// A key and the user who has sent it; `None` is the application itself.
 pub type KeyOf<'a> = (ApplicationId, Option<&'a UserId>, &'a IdempotencyKey);
 
-/// Reads what was created under idempotency keys: for each of `keys` that was used, its index, what was
-/// created, and the digest of the request.
+/// Reads what was created under idempotency keys: for each of `keys` that was used, its index, what
+/// was created, and the digest of the request.
 pub async fn load(lane: &mut Lane, keys: &[KeyOf<'_>]) -> Result<Vec<(usize, Subject, Digest)>> {
-    let applications: Vec<_> = keys.iter().map(|key| key.0.0).collect();
-    let creators: Vec<_> = keys
-        .iter()
-        .map(|key| key.1.map_or("", UserId::as_str))
-        .collect();
-    let names: Vec<_> = keys.iter().map(|key| key.2.as_str()).collect();
+    columns!(for (application, creator, key) in keys => {
+        applications: application.0,
+        creators: creator.map_or("", UserId::as_str),
+        names: key.as_str(),
+    });
     let rows = sqlx::query!(
         r#"
         WITH lookup AS (

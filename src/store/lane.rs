@@ -2,86 +2,94 @@
 
 use std::collections::HashSet;
 
-use sqlx::{Executor, PgConnection, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgRow};
 use time::{Duration, OffsetDateTime};
 
-use super::{Result, applications};
+use super::{Result, applications, locks};
 use crate::domain::{ApplicationId, MessageId, NextNumbers, Timestamp};
 
-/// Prepares what every transaction begins with, once for a connection: to parse and plan it took a fifth
-/// of the database's time for a small batch.
-const PREPARE: &str = "
-    PREPARE take_lane AS SELECT pg_advisory_xact_lock(7305808869231650168);
-    PREPARE next_numbers AS
-        SELECT (SELECT last_value + is_called::int FROM timeline) AS timestamp,
-               (SELECT last_value + is_called::int FROM message_ids) AS id,
-               (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now";
+/// Prepares the statements that every transaction begins with, once for a connection. To parse and
+/// plan them each time would take a fifth of the database's time for a small batch.
+fn prepare_statements() -> String {
+    format!(
+        "PREPARE take_lane AS SELECT pg_advisory_xact_lock({});
+         PREPARE next_numbers AS
+             SELECT (SELECT last_value + is_called::int FROM timeline) AS timestamp,
+                    (SELECT last_value + is_called::int FROM message_ids) AS id,
+                    (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now",
+        locks::LANE
+    )
+}
 
 const UNPREPARE: &str = "DEALLOCATE take_lane; DEALLOCATE next_numbers";
 
-/// The lock stands in a statement of its own: each statement has its own snapshot, so what is read
-/// after it sees everything that was committed under it. (A snapshot taken while waiting would be
-/// older than the wait; hence READ COMMITTED, whatever the server's default is.)
+/// The lock is taken by a statement of its own. At READ COMMITTED each statement has its own
+/// snapshot, so the next statement sees everything that was committed under the lock. The snapshot
+/// of a statement that waited for the lock would be older than the wait.
 ///
-/// Statements without parameters may stand behind each other. Their answers are text, in which a time
-/// is read most safely as a number.
+/// Several statements without parameters take one round trip. PostgreSQL answers them as text, so
+/// the time is read as a number.
 const ENTER: &str = "
     BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
     EXECUTE take_lane;
     EXECUTE next_numbers";
 
-/// Proof that this transaction holds the lane's lock, and so is the only one, on any replica, that
-/// gives timestamps.
+/// Proof that this transaction holds the lane's lock. It is the only one, on any replica, that
+/// takes timestamps.
 ///
-/// The lock is taken before anything is read and is held to the end of the transaction. So a
-/// timestamp is given *and* committed under it, the order of commits is the order of timestamps,
-/// and whoever sees one timestamp sees every smaller one. Nothing but the database is awaited
-/// while it is held.
+/// The lock is taken before anything is read, and held to the end of the transaction. So a
+/// timestamp is taken *and* committed under the lock, the order of commits is the order of
+/// timestamps, and whoever sees one timestamp sees every smaller one. While the lock is held,
+/// nothing but the database is awaited.
 ///
-/// Nobody calls `nextval` on these sequences: they are read here, and set by the batch that has given
-/// their numbers.
+/// Nothing calls `nextval` on the sequences. They are read here, and set by the batch that has
+/// taken their numbers.
 ///
-/// It owns its connection: dropped without a commit, it closes it, and the server rolls back.
+/// The lane owns its connection. If it is dropped without a commit, the connection is closed and
+/// the server rolls back.
 pub struct Lane {
     connection: PgConnection,
     existing: Existing,
+    next: NextNumbers,
 }
 
-/// Applications that were found on a connection. They never cease to exist on it: a database that is
-/// replaced by an older one ends its connections.
+/// Applications that exist, according to reads on the same connection. They cannot cease to exist
+/// while it lasts: a restore of an older database ends all connections.
 pub type Existing = HashSet<ApplicationId>;
 
 impl Lane {
-    /// Makes a connection one that can [enter](Self::enter).
+    /// Prepares the statements of [`enter`](Self::enter) on a connection.
     pub async fn prepare(connection: &mut PgConnection) -> Result<()> {
-        connection.execute(sqlx::raw_sql(PREPARE)).await?;
+        let prepare = sqlx::raw_sql(AssertSqlSafe(prepare_statements()));
+        connection.execute(prepare).await?;
         Ok(())
     }
 
-    /// Makes it one that has yet to be prepared.
+    /// Undoes [`prepare`](Self::prepare).
     pub(super) async fn unprepare(connection: &mut PgConnection) -> Result<()> {
         connection.execute(sqlx::raw_sql(UNPREPARE)).await?;
         Ok(())
     }
 
-    /// Begins a transaction, waits for the lock, and reads which numbers are next: in one round trip.
-    pub async fn enter(
-        mut connection: PgConnection,
-        existing: Existing,
-    ) -> Result<(Self, NextNumbers)> {
+    /// Begins a transaction, waits for the lock, and reads which numbers are next: in one round
+    /// trip.
+    pub async fn enter(mut connection: PgConnection, existing: Existing) -> Result<Self> {
         let rows = connection.fetch_all(sqlx::raw_sql(ENTER)).await?;
         let next = next(rows.last().expect("a SELECT without FROM has a row"))?;
-        Ok((
-            Self {
-                connection,
-                existing,
-            },
+        Ok(Self {
+            connection,
+            existing,
             next,
-        ))
+        })
     }
 
-    /// Commits and frees the lock; returns the connection with what was found on it. After an error the
-    /// outcome is not known.
+    /// The numbers that were next when the lane was entered.
+    pub fn next_numbers(&self) -> NextNumbers {
+        self.next
+    }
+
+    /// Commits and frees the lock. Returns the connection, with the applications that exist. After
+    /// an error the outcome is unknown.
     pub async fn commit(mut self) -> Result<(PgConnection, Existing)> {
         self.connection.execute(sqlx::raw_sql("COMMIT")).await?;
         Ok((self.connection, self.existing))

@@ -2,14 +2,14 @@
 
 use sqlx::PgConnection;
 
-use super::Result;
+use super::{Result, locks};
 
 /// What is led, by the key of its lock.
 #[derive(Debug, Clone, Copy)]
 #[repr(i64)]
 pub enum Lead {
-    Publishing = 7_305_808_869_231_650_169,
-    Indexing = 7_305_808_869_231_650_170,
+    Publishing = locks::PUBLISHER,
+    Indexing = locks::INDEXER,
 }
 
 /// Takes the lock of a lead for as long as the connection lives, unless another replica has it.

@@ -1,5 +1,5 @@
-//! Maintenance: work on the database that takes as long as it takes, and so has no limit of time. It ends
-//! all the same where its connection is lost, which nothing that arrives on it would tell.
+//! Maintenance: work on the database without a time limit, such as migrations. A lost connection
+//! would make it wait for ever, so a second connection watches whether the server is still at work.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use tokio::time::sleep;
 
 use super::{Database, Error, Purpose, Result, database::CONNECT_TIME_MAX, in_time, terms};
 
-/// How often it is looked whether the server is still at work.
-const LOOK_PERIOD: Duration = Duration::from_secs(3);
+/// How often the server's work is checked.
+const CHECK_PERIOD: Duration = Duration::from_secs(3);
 
-/// After so many looks in a row that found no work, its connection is lost.
-const IDLE_LOOKS_MAX: u32 = 5;
+/// After so many checks in a row that find no work, the connection counts as lost.
+const IDLE_CHECKS_MAX: u32 = 5;
 
-/// After so many in a row that found no server, or had no place on it, it is given up: five minutes at least.
-const FAILED_LOOKS_MAX: u32 = 100;
+/// After so many failed checks in a row, the work is given up: five minutes at least.
+const FAILED_CHECKS_MAX: u32 = 100;
 
-/// The schema, whose lock lets replicas start together.
+/// The migrations of the schema. They take a lock, so replicas may start at the same time.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +35,8 @@ impl Database {
             .await
     }
 
-    /// Does some work on a connection without limits of time; gives up when the server is not at it any
-    /// more.
+    /// Does some work on a connection without time limits. Fails when the server does not work on
+    /// it any more.
     pub async fn maintain<T, E: From<Error>>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> std::result::Result<T, E>,
@@ -51,8 +51,8 @@ impl Database {
 
     async fn until_idle(&self, process: i32) -> Error {
         let (mut idle, mut failed) = (0, 0);
-        while idle < IDLE_LOOKS_MAX && failed < FAILED_LOOKS_MAX {
-            sleep(LOOK_PERIOD).await;
+        while idle < IDLE_CHECKS_MAX && failed < FAILED_CHECKS_MAX {
+            sleep(CHECK_PERIOD).await;
             match self.waits_for(process).await {
                 Ok(Some(event)) => {
                     (idle, failed) = (0, 0);
@@ -61,18 +61,19 @@ impl Database {
                 Ok(None) => (idle, failed) = (idle + 1, 0),
                 Err(error) => {
                     failed += 1;
-                    tracing::warn!(%error, "it cannot be seen whether the database is still at work");
+                    tracing::warn!(%error, "the check whether the database is still at work failed");
                 }
             }
         }
         Error::timed_out("the server is not at work any more, and has not answered")
     }
 
-    /// For what a server process waits that carries out a statement; `None` where it does not.
+    /// What a server process waits for while it runs a statement. `None` if it runs none.
     async fn waits_for(&self, process: i32) -> Result<Option<String>> {
         let mut connection = self.connect_unbranched(Purpose::Migrating).await?;
         in_time(CONNECT_TIME_MAX, async {
-            // A server that does not track what its processes do says that it is disabled.
+            // The state is 'disabled' on a server that does not track the activity of its
+            // processes.
             let waiting = sqlx::query_scalar!(
                 r#"SELECT coalesce(wait_event, 'nothing') AS "event!"
                    FROM pg_stat_activity

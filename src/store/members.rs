@@ -2,10 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::{
-    Lane, Result,
-    chats::{ChatKey, columns},
-};
+use super::{Lane, Result, chats::ChatKey, columns};
 use crate::domain::{ApplicationId, ChatNumber, Timestamp, UserId};
 
 /// A user's membership of a chat.
@@ -17,7 +14,6 @@ pub struct Membership {
     pub joined: Timestamp,
 }
 
-/// A row as it is read.
 struct MembershipRow {
     application_id: i64,
     chat_number: i64,
@@ -36,17 +32,16 @@ impl From<MembershipRow> for Membership {
     }
 }
 
-/// Reads since when users are members of chats. Users who are not are left out.
+/// Reads the memberships of users. A user who is no member has none.
 pub async fn load(
     lane: &mut Lane,
     lookup: impl Iterator<Item = (ApplicationId, ChatNumber, &UserId)>,
 ) -> Result<Vec<Membership>> {
-    let (mut applications, mut chats, mut users) = (Vec::new(), Vec::new(), Vec::new());
-    for (application, chat, user) in lookup {
-        applications.push(application.0);
-        chats.push(chat.0);
-        users.push(user.as_str().to_owned());
-    }
+    columns!(for (application, chat, user) in lookup => {
+        applications: application.0,
+        chats: chat.0,
+        users: user.as_str(),
+    });
     let rows = sqlx::query_as!(
         MembershipRow,
         r#"
@@ -58,7 +53,7 @@ pub async fn load(
         "#,
         &applications,
         &chats,
-        &users,
+        &users as &[&str],
     )
     .fetch_all(lane.connection())
     .await?;
@@ -70,7 +65,10 @@ pub async fn load_rosters(
     lane: &mut Lane,
     chats: impl Iterator<Item = ChatKey>,
 ) -> Result<Vec<Membership>> {
-    let (applications, chats) = columns(chats);
+    columns!(for (application, number) in chats => {
+        applications: application.0,
+        numbers: number.0,
+    });
     let rows = sqlx::query_as!(
         MembershipRow,
         r#"
@@ -80,7 +78,7 @@ pub async fn load_rosters(
         WHERE m.departed IS NULL
         "#,
         &applications,
-        &chats,
+        &numbers,
     )
     .fetch_all(lane.connection())
     .await?;
@@ -89,26 +87,36 @@ pub async fn load_rosters(
 
 /// Inserts new memberships.
 pub async fn insert(lane: &mut Lane, new: &[Membership]) -> Result<()> {
-    let rows = Columns::of(new.iter());
+    columns!(for membership in new => {
+        applications: membership.application.0,
+        chats: membership.chat.0,
+        users: membership.user.as_str(),
+        joined: membership.joined.0,
+    });
     sqlx::query!(
         r#"
         INSERT INTO chat_members (application_id, chat_number, user_id, joined)
         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])
         "#,
-        &rows.applications,
-        &rows.chats,
-        &rows.users as &[&str],
-        &rows.joined,
+        &applications,
+        &chats,
+        &users as &[&str],
+        &joined,
     )
     .execute(lane.connection())
     .await?;
     Ok(())
 }
 
-/// Ends memberships, which may have begun in the same batch.
+/// Ends memberships. They may have started in the same batch.
 pub async fn end(lane: &mut Lane, ended: &[(Membership, Timestamp)]) -> Result<()> {
-    let rows = Columns::of(ended.iter().map(|(membership, _)| membership));
-    let departed: Vec<_> = ended.iter().map(|(_, departed)| departed.0).collect();
+    columns!(for (membership, end) in ended => {
+        applications: membership.application.0,
+        chats: membership.chat.0,
+        users: membership.user.as_str(),
+        joined: membership.joined.0,
+        departed: end.0,
+    });
     sqlx::query!(
         r#"
         UPDATE chat_members AS m
@@ -118,10 +126,10 @@ pub async fn end(lane: &mut Lane, ended: &[(Membership, Timestamp)]) -> Result<(
         WHERE m.application_id = ended.application_id AND m.chat_number = ended.chat_number
           AND m.user_id = ended.user_id AND m.joined = ended.joined
         "#,
-        &rows.applications,
-        &rows.chats,
-        &rows.users as &[&str],
-        &rows.joined,
+        &applications,
+        &chats,
+        &users as &[&str],
+        &joined,
         &departed,
     )
     .execute(lane.connection())
@@ -154,26 +162,4 @@ pub async fn list(
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(Membership::from).collect())
-}
-
-/// Memberships as parallel arrays.
-#[derive(Default)]
-pub(super) struct Columns<'a> {
-    pub applications: Vec<i64>,
-    pub chats: Vec<i64>,
-    pub users: Vec<&'a str>,
-    pub joined: Vec<i64>,
-}
-
-impl<'a> Columns<'a> {
-    pub fn of(members: impl Iterator<Item = &'a Membership>) -> Self {
-        let mut columns = Self::default();
-        for member in members {
-            columns.applications.push(member.application.0);
-            columns.chats.push(member.chat.0);
-            columns.users.push(member.user.as_str());
-            columns.joined.push(member.joined.0);
-        }
-        columns
-    }
 }

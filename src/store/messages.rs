@@ -12,8 +12,8 @@ use crate::domain::{
     MessageId, MessageNumber, Text, Timestamp, UserId,
 };
 
-/// A row of the table, as a value of its composite type: all columns in their order. It is the one place
-/// where the columns of a message are read.
+/// A row of the table, as a value of its composite type. The fields are all columns of the table,
+/// in the table's order, which a test compares. No other place reads the columns of a message.
 #[derive(Debug, sqlx::Type)]
 #[sqlx(type_name = "messages")]
 pub(super) struct MessageRow {
@@ -39,9 +39,12 @@ pub(super) struct MessageRow {
 /// Reads the messages that exist, in any order.
 pub async fn load(
     connection: &mut PgConnection,
-    ids: impl Iterator<Item = (ApplicationId, MessageId)>,
+    lookup: impl Iterator<Item = (ApplicationId, MessageId)>,
 ) -> Result<Vec<(ApplicationId, Arc<Message>)>> {
-    let (applications, ids) = columns(ids);
+    columns!(for (application, id) in lookup => {
+        applications: application.0,
+        ids: id.0,
+    });
     let rows = sqlx::query_scalar!(
         r#"
         SELECT m AS "message!: MessageRow"
@@ -60,21 +63,20 @@ pub async fn load(
     rows.into_iter().map(message).collect()
 }
 
-/// A message and for whom it is read; `None` is the application itself.
-pub type Request = (ApplicationId, Option<UserId>, MessageId);
+/// A message and the user who reads it; `None` is the application itself.
+pub type MessageRequest = (ApplicationId, Option<UserId>, MessageId);
 
-/// Reads messages, each for somebody who may know of it: a participant of its conversation, a
-/// present member of its chat, or the application where it is of a chat. In the order of `requests`.
+/// Reads each message, if the requester may read it: a user of its conversation, a present member
+/// of its chat, or the application if it is in a chat. The order is that of `requests`.
 pub async fn find(
     connection: &mut PgConnection,
-    requests: &[&Request],
+    requests: &[&MessageRequest],
 ) -> Result<Vec<Option<Arc<Message>>>> {
-    let applications: Vec<_> = requests.iter().map(|request| request.0.0).collect();
-    let users: Vec<_> = requests
-        .iter()
-        .map(|request| request.1.as_ref().map(UserId::as_str))
-        .collect();
-    let ids: Vec<_> = requests.iter().map(|request| request.2.0).collect();
+    columns!(for (application, user, id) in requests => {
+        applications: application.0,
+        users: user.as_ref().map(UserId::as_str),
+        ids: id.0,
+    });
     let rows = sqlx::query!(
         r#"
         SELECT request.ordinal AS "ordinal!", m AS "message!: MessageRow"

@@ -1,18 +1,20 @@
 //! PostgreSQL: the only SQL of the service, one file per family of tables.
 //!
-//! A function takes a connection, whose owner decides about the transaction. What may only happen
-//! in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held.
+//! A function takes a connection, whose owner decides about the transaction. A function that must
+//! run in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held.
 
 pub mod applications;
 pub mod batch;
 mod branch;
 pub mod chats;
+mod columns;
 mod database;
 mod error;
 pub mod history;
 pub mod idempotency;
 mod lane;
 mod lead;
+pub mod locks;
 mod maintenance;
 pub mod members;
 pub mod messages;
@@ -21,6 +23,7 @@ pub mod outbox;
 pub mod pages;
 mod pool;
 pub mod search;
+mod servers;
 mod session;
 mod terms;
 pub mod timeline;
@@ -38,14 +41,21 @@ pub use sqlx::PgConnection;
 pub use terms::in_time;
 pub use url::BadUrl;
 
-use crate::domain::{ApplicationId, MessageId};
+use columns::columns;
+use sqlx::Connection;
 
-/// Ids of one family as the parallel arrays that `unnest` takes.
-fn columns(ids: impl Iterator<Item = (ApplicationId, MessageId)>) -> (Vec<i64>, Vec<i64>) {
-    ids.map(|(application, id)| (application.0, id.0)).unzip()
+/// Runs `work` in a transaction, and commits it unless `work` fails.
+pub async fn in_transaction<T>(
+    connection: &mut PgConnection,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
+) -> Result<T> {
+    let mut transaction = connection.begin().await?;
+    let result = work(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(result)
 }
 
-/// Whether the server that answers is a primary, and so can be written to.
+/// Whether the server that answers is a primary, and so accepts changes.
 pub async fn is_primary(connection: &mut PgConnection) -> Result<bool> {
     let is_primary = sqlx::query_scalar!(r#"SELECT NOT pg_is_in_recovery() AS "is_primary!""#);
     Ok(is_primary.fetch_one(connection).await?)

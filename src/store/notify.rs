@@ -4,18 +4,18 @@ use sqlx::PgConnection;
 
 use super::Result;
 
-/// Commits notify here. The payload is a matter of `notifications`; one without a payload concerns
-/// everybody.
+/// Commits notify here. `notifications` defines the payload. A notification without payload
+/// concerns everybody.
 pub const UPDATES_CHANNEL: &str = "updates";
 
 /// Commits that add events notify here.
 pub const EVENTS_CHANNEL: &str = "outbox";
 
-/// Every replica shows here, every few seconds, that notifications still arrive.
+/// Every replica notifies here, every few seconds, to prove that notifications still arrive.
 pub const PULSE_CHANNEL: &str = "pulse";
 
-/// The share of PostgreSQL's queue of notifications up to which pulses are sent: what is left is room for
-/// millions of them.
+/// Above this share of PostgreSQL's queue of notifications, no pulses are sent. The rest of the
+/// queue still has room for millions of notifications.
 const QUEUE_USAGE_MAX: f64 = 0.99;
 
 /// Notifies with the commit of the transaction.
@@ -29,17 +29,18 @@ pub async fn send(connection: &mut PgConnection, channel: &str, payload: &str) -
     Ok(())
 }
 
-/// How full PostgreSQL's queue of notifications is, from 0 to 1. All databases of a server share the queue,
-/// and whoever listens and stays in a transaction fills it.
+/// How full PostgreSQL's queue of notifications is, from 0 to 1. All databases of a server share
+/// the queue, and a session that listens and stays in a transaction fills it.
 ///
-/// Asking is what makes PostgreSQL free the room of what everybody has read: without it a queue that is
-/// full stays so, since nothing can be put into it any more.
+/// This call also makes PostgreSQL free what all listeners have read. Without it a full queue would
+/// stay full, since PostgreSQL frees it otherwise only when a notification is added.
 pub async fn queue_usage(connection: &mut PgConnection) -> Result<f64> {
     let usage = sqlx::query_scalar!(r#"SELECT pg_notification_queue_usage() AS "usage!""#);
     Ok(usage.fetch_one(connection).await?)
 }
 
-/// Shows every replica that notifications arrive, unless the queue, which is at `usage`, is all but full.
+/// Proves to every replica that notifications arrive. Sends nothing if the queue, at `usage`, is
+/// almost full.
 pub async fn send_pulse(connection: &mut PgConnection, usage: f64) -> Result<()> {
     if usage < QUEUE_USAGE_MAX {
         send(connection, PULSE_CHANNEL, "").await?;

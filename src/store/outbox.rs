@@ -1,9 +1,9 @@
-//! The table `outbox`: events that were committed with their change and wait for the broker.
+//! The table `outbox`: events that were committed with their changes and are not published yet.
 
 use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 
-use super::{Lane, Result, notify::EVENTS_CHANNEL};
+use super::{Lane, Result, columns, notify::EVENTS_CHANNEL};
 use crate::domain::{ApplicationId, FileId, FileUse, Timestamp};
 
 /// The events of one change.
@@ -14,7 +14,7 @@ pub struct NewEvents {
     pub files: Vec<FileUse>,
 }
 
-/// An event as it waits: the `index`th of the change at `timestamp`.
+/// An event that waits: number `index`, from 0, of the change at `timestamp`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     pub application: ApplicationId,
@@ -25,7 +25,7 @@ pub struct Event {
     pub created: OffsetDateTime,
 }
 
-/// How much waits and since when.
+/// How many events wait, and since when.
 #[derive(Debug, Clone, Copy)]
 pub struct Backlog {
     /// Counted up to [`BACKLOG_COUNT_MAX`].
@@ -34,23 +34,23 @@ pub struct Backlog {
     pub now: OffsetDateTime,
 }
 
-/// Where counting the backlog ends: a long one is not read through every few seconds.
+/// Where counting the backlog ends, so that a long one is not counted to its end every few seconds.
 pub const BACKLOG_COUNT_MAX: i64 = 100_000;
 
-/// Inserts the events of a batch; where it `notifies`, its commit wakes the publisher.
+/// Inserts the events of a batch. If it `notifies`, its commit wakes the publisher.
 pub async fn insert(lane: &mut Lane, new: &[NewEvents], notifies: bool) -> Result<()> {
-    let (mut applications, mut timestamps, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut files, mut in_use, mut created) = (Vec::new(), Vec::new(), Vec::new());
-    for change in new {
-        for (index, file) in (0..).zip(&change.files) {
-            applications.push(change.application.0);
-            timestamps.push(change.timestamp.0);
-            indexes.push(index);
-            files.push(file.file.as_str());
-            in_use.push(file.in_use);
-            created.push(change.created);
-        }
-    }
+    let events = new.iter().flat_map(|change| {
+        let indexed = (0..).zip(&change.files);
+        indexed.map(move |(index, file_use)| (change, index, file_use))
+    });
+    columns!(for (change, index, file_use) in events => {
+        applications: change.application.0,
+        timestamps: change.timestamp.0,
+        indexes: index,
+        files: file_use.file.as_str(),
+        in_use: file_use.in_use,
+        created: change.created,
+    });
     sqlx::query!(
         r#"
         WITH added AS (
@@ -104,12 +104,11 @@ pub async fn delete<'a>(
     connection: &mut PgConnection,
     confirmed: impl Iterator<Item = &'a Event>,
 ) -> Result<u64> {
-    let (mut applications, mut timestamps, mut indexes) = (Vec::new(), Vec::new(), Vec::new());
-    for event in confirmed {
-        applications.push(event.application.0);
-        timestamps.push(event.timestamp.0);
-        indexes.push(event.index);
-    }
+    columns!(for event in confirmed => {
+        applications: event.application.0,
+        timestamps: event.timestamp.0,
+        indexes: event.index,
+    });
     let deleted = sqlx::query!(
         r#"
         DELETE FROM outbox AS o
@@ -127,9 +126,9 @@ pub async fn delete<'a>(
     Ok(deleted.rows_affected())
 }
 
-/// Deletes an event and rolls back: fails where events cannot be deleted on this connection, because
-/// the session is read-only, the right is missing, or a trigger or a policy stands against it. What
-/// fails at a commit alone is not found out this way.
+/// Deletes an event and rolls back: fails where events cannot be deleted on this connection,
+/// because the session is read-only, the right is missing, or a trigger or a policy stands against
+/// it. What fails at a commit alone is not found out this way.
 pub async fn prove_deletable(connection: &mut PgConnection, event: &Event) -> Result<()> {
     let mut transaction = connection.begin().await?;
     let deleted = delete(&mut transaction, std::iter::once(event)).await?;
@@ -141,7 +140,7 @@ pub async fn prove_deletable(connection: &mut PgConnection, event: &Event) -> Re
     }
 }
 
-/// Measures what waits.
+/// Measures the backlog.
 pub async fn backlog(connection: &mut PgConnection) -> Result<Backlog> {
     let measured = sqlx::query!(
         r#"

@@ -1,7 +1,7 @@
 -- A page of the timeline for each of many callers, with the messages' present data: see pages.rs.
-SELECT request.ordinal          AS "ordinal!",
+SELECT request.ordinal        AS "ordinal!",
        newest.timestamp       AS "latest?",
-       CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "last_given!",
+       CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "timeline_end!",
        page.update_timestamp  AS "update_timestamp?",
        page.message_id        AS "message_id?",
        page.chat              AS "chat?",
@@ -27,7 +27,7 @@ LEFT JOIN LATERAL (
                    coalesce(octet_length(to_json((m.message).text)::text), 0)
                    + coalesce(octet_length((m.message).attributes::text), 0)
                    + coalesce(octet_length(array_to_string((m.message).files, '","')), 0)
-                   + 200
+                   + $6::bigint
                ) OVER (
                    ORDER BY listed.timestamp ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                ), 0) AS bytes_before
@@ -48,15 +48,15 @@ LEFT JOIN LATERAL (
                 LIMIT request.entries_max
             ) AS entry
         ) AS listed
-        -- The limit makes it a look by key for each entry, whatever the planner believes of a table
+        -- The limit makes this a lookup by key for each entry, whatever the planner assumes about a table
         -- that was never analyzed.
         LEFT JOIN LATERAL (
             SELECT found AS message
             FROM messages AS found
             WHERE listed.is_first
               AND found.application_id = request.application_id AND found.id = listed.message_id
-              -- Who has left a chat reads nothing of it any more. (A value and not EXISTS, which the
-              -- planner may turn into a hash of all members.)
+              -- A user who has left a chat reads none of its messages any more. (This is a value and not
+              -- EXISTS, which the planner may turn into a hash of all members.)
               AND (found.chat_number IS NULL OR (
                   SELECT TRUE
                   FROM chat_members AS c

@@ -1,4 +1,4 @@
-//! Connections that many callers share, one at a time.
+//! Pools: connections that many callers share, each used by one caller at a time.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -13,27 +13,28 @@ use sqlx::{Connection, PgConnection};
 
 use super::{Database, Error, Purpose, Result, in_time};
 
-/// How long a caller waits for a connection that others use: as long as these may take.
+/// How long a caller waits while others use all connections: as long as their queries may take.
 const WAIT_TIME_MAX: Duration = Duration::from_secs(6);
 
-/// How long a query may take. A connection on which nothing arrives any more costs its caller this much.
+/// How long a query may take. A connection on which nothing arrives any more delays its caller this
+/// long.
 const QUERY_TIME_MAX: Duration = Duration::from_secs(6);
 
-/// A connection that was used longer ago is tried before it is given out: one that the server has closed
-/// meanwhile would fail its next user.
-const UNTRIED_TIME_MAX: Duration = Duration::from_secs(1);
+/// A connection that was idle for longer is tested before it is used again: the server may have
+/// closed it.
+const UNTESTED_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// How long it may take to try a connection: a dead one costs its caller this much.
-const TRY_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long the test of a connection may take. A dead connection delays its caller this long.
+const TEST_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// How long a caller waits for a connection, whatever the pool has to try or to make for it.
+/// How long a caller waits for a connection, including tests and new connections.
 const TAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Shares connections. Each is made when it is first needed.
 ///
-/// A connection comes back only where its last use ended well. What was dropped in the middle of a
-/// statement, by a caller that went away or by a limit of time, is closed at once: to wait until it has
-/// ended would take a place for as long as nothing arrives on it.
+/// A connection returns to the pool only if its last use ended well. If a caller or a time limit
+/// drops it in the middle of a statement, it is closed at once: waiting for the end of the
+/// statement would occupy a place of the pool for as long as nothing arrives.
 #[derive(Clone)]
 pub struct Pool {
     name: &'static str,
@@ -43,9 +44,9 @@ pub struct Pool {
 struct Manager {
     database: Database,
     purpose: Purpose,
-    /// When the last try began that has found a connection dead. Those that were used last before it most
-    /// likely are as well: they are closed without a try, which would cost their callers the time of one
-    /// each. (A server that is merely slow has its connections made anew.)
+    /// When the last test began that found a dead connection. Connections that were last used
+    /// before are most likely dead too. They are closed without a test, which would delay a caller
+    /// for each of them. (If the server was only slow, its connections are made again.)
     found_dead: Mutex<Option<Instant>>,
 }
 
@@ -72,16 +73,18 @@ impl managed::Manager for Manager {
     ) -> RecycleResult<Error> {
         let last_used = metrics.recycled.unwrap_or(metrics.created);
         if self.found_dead().is_some_and(|found| last_used <= found) {
-            return Err(RecycleError::message("others of its time are dead"));
+            return Err(RecycleError::message(
+                "connections of the same age are dead",
+            ));
         }
-        if metrics.last_used() < UNTRIED_TIME_MAX {
+        if metrics.last_used() < UNTESTED_TIME_MAX {
             return Ok(());
         }
-        let tried = Instant::now();
-        let answer = in_time(TRY_TIME_MAX, async { Ok(connection.ping().await?) }).await;
+        let start = Instant::now();
+        let answer = in_time(TEST_TIME_MAX, async { Ok(connection.ping().await?) }).await;
         if answer.is_err() {
             let mut found_dead = self.found_dead();
-            *found_dead = (*found_dead).max(Some(tried));
+            *found_dead = (*found_dead).max(Some(start));
         }
         answer.map_err(RecycleError::Backend)
     }
@@ -96,9 +99,8 @@ impl Pool {
     ) -> Self {
         let timeouts = Timeouts {
             wait: Some(WAIT_TIME_MAX),
-            // The limit for taking a connection is one for making it as well.
+            // `TAKE_TIME_MAX` limits these two.
             create: None,
-            // So have the tries.
             recycle: None,
         };
         let connections = managed::Pool::builder(Manager {
@@ -114,7 +116,8 @@ impl Pool {
         Self { name, connections }
     }
 
-    /// Takes a connection. In a box: every request would carry the room for making one.
+    /// Takes a connection. The future is boxed, or else every request would reserve the memory that
+    /// making a connection needs.
     pub async fn take(&self) -> Result<Lease> {
         let taking = Box::pin(in_time(TAKE_TIME_MAX, async {
             self.connections.get().await.map_err(|error| match error {
@@ -125,7 +128,7 @@ impl Pool {
         Ok(Lease::new(self.name, taking.await?))
     }
 
-    /// Runs one or a few statements on a connection, within a limit of time.
+    /// Runs one or a few statements on a connection, within a time limit.
     pub async fn query<T>(
         &self,
         statements: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
@@ -133,8 +136,8 @@ impl Pool {
         self.take().await?.run(statements).await
     }
 
-    /// As [`query`](Self::query), for one statement that changes something and is its own transaction:
-    /// where its outcome cannot be known the error says so.
+    /// As [`query`](Self::query), for one statement that changes something and is its own
+    /// transaction. If its outcome is unknown, the error says so.
     pub async fn change<T>(
         &self,
         statement: impl AsyncFnOnce(&mut PgConnection) -> Result<T>,
@@ -147,7 +150,7 @@ impl Pool {
     }
 }
 
-/// A connection in use. It is closed when it is dropped, unless it was given back.
+/// A connection in use. Dropping it closes it, unless it was given back.
 pub struct Lease {
     pool: &'static str,
     connection: Option<Object<Manager>>,
@@ -179,7 +182,7 @@ impl Lease {
             .expect("it is there until this is dropped")
     }
 
-    /// Gives the connection to whoever needs it next: its last statement has ended.
+    /// Returns the connection to the pool. Its last statement must have ended.
     pub fn give_back(mut self) {
         drop(self.connection.take());
     }

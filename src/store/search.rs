@@ -1,5 +1,5 @@
-//! The tables of search: `search_entries`, the index, and `search_pending`, the changes of texts that
-//! it does not have yet.
+//! The tables of search: `search_entries` is the index, and `search_pending` has the changes of
+//! texts that are not in the index yet.
 
 use std::{ops::Range, sync::Arc};
 
@@ -10,14 +10,19 @@ use crate::domain::{
     ApplicationId, ChatNumber, Conversation, Message, MessageId, SearchScope, UserId,
 };
 
-/// Where counting what is pending ends.
+/// Where counting pending changes ends.
 pub const PENDING_COUNT_MAX: i64 = 100_000;
 
-/// One look into the index and at everything pending.
+/// The version of the form of the index's terms. The table accepts no other, so an indexer of an
+/// older version of the service cannot write terms that searches of this one do not find.
+const TERMS_VERSION: i16 = 2;
+
+/// One query of the index and of all pending changes.
 pub struct Search<'a> {
     pub application: ApplicationId,
-    /// Literals of `tsquery`: what is looked up, and what each entry must match.
+    /// A literal of `tsquery`: what is looked up in the index.
     pub index: &'a str,
+    /// A literal of `tsquery`: what each entry must match.
     pub entry: &'a str,
     pub ids: Range<i64>,
     pub scope: &'a SearchScope,
@@ -27,8 +32,8 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Whose pending changes count: those of the user's personal messages, all or those with the other
-    /// one, and those of these chats.
+    /// Which pending changes are searched: a user's personal messages, all of them or only those
+    /// with another user, and the messages of these chats.
     fn readers(&self) -> (Option<&UserId>, Option<&UserId>, Vec<i64>) {
         match self.scope {
             SearchScope::Everything(user) => {
@@ -43,23 +48,24 @@ impl Search<'_> {
     }
 }
 
-/// The most candidates of one look whose ids are given beyond those that are read at once.
+/// The most ids of candidates that one query returns, beside the candidates whose messages it
+/// returns.
 pub const REST_MAX: usize = 10_000;
 
-/// What may match, the newest first.
+/// Messages that may match, the newest first.
 pub struct Candidates {
-    /// The newest of them, as they are now.
+    /// The newest candidates, as they are now.
     pub messages: Vec<Arc<Message>>,
-    /// The ids of the next ones, up to [`REST_MAX`].
+    /// The ids of the next candidates, up to [`REST_MAX`].
     pub rest: Vec<MessageId>,
     /// How many entries of the index were looked up.
     pub looked_up: usize,
 }
 
-/// Looks for messages that may match.
+/// Finds messages that may match.
 ///
-/// Index and pending changes are read in one snapshot: a change is in one of them at least, from its
-/// commit on, since the indexer moves it in one transaction.
+/// The index and the pending changes are read in one snapshot. The indexer moves a change in one
+/// transaction, so from its commit on, every change is in one of them at least.
 pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Result<Candidates> {
     let (user, with, chats) = search.readers();
     let rows = sqlx::query_file!(
@@ -83,7 +89,7 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
         looked_up: 0,
     };
     for (index, row) in rows.into_iter().enumerate() {
-        // Every row repeats them.
+        // Every row repeats these values.
         if index == 0 {
             candidates.looked_up = usize::try_from(row.looked_up).expect("a count is not negative");
             candidates.rest = row.rest.into_iter().map(MessageId).collect();
@@ -95,7 +101,7 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
     Ok(candidates)
 }
 
-/// The last id that was given to a message, and the chats of which a user is a member at present.
+/// The id of the newest message of the service, and the chats of which a user is a member now.
 pub async fn reach(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -120,14 +126,15 @@ pub async fn reach(
     ))
 }
 
-/// A message and its terms, a literal of `tsvector`; `None` where nothing finds it any more.
+/// A message and its terms, a literal of `tsvector`. `None` if no search finds the message any
+/// more.
 pub type NewEntry = (ApplicationId, MessageId, Option<String>);
 
-/// Moves up to `limit` pending changes into the index, in one transaction: `terms_of` says what the
-/// present state of a message is to be found by. Gives their number.
+/// Moves up to `limit` pending changes into the index, in one transaction; returns how many.
+/// `terms_of` returns the terms of a message's present state.
 ///
-/// The messages are read after the pending rows were deleted, and so as new as each of these or newer.
-/// A change that is committed meanwhile has a row of its own, which stays.
+/// The messages are read after their pending rows are deleted, so no message is older than its row.
+/// A change that is committed meanwhile has a pending row of its own, which stays.
 pub async fn move_pending(
     connection: &mut PgConnection,
     limit: i64,
@@ -167,22 +174,31 @@ async fn take_pending(
 }
 
 async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()> {
-    let found = entries.iter().filter(|entry| entry.2.is_some());
-    let (applications, ids) = columns(found.clone().map(|entry| (entry.0, entry.1)));
-    let terms: Vec<_> = found.filter_map(|entry| entry.2.as_deref()).collect();
+    let present = entries
+        .iter()
+        .filter_map(|(application, id, terms)| Some((application, id, terms.as_deref()?)));
+    columns!(for (application, id, terms) in present => {
+        applications: application.0,
+        ids: id.0,
+        vectors: terms,
+    });
     sqlx::query!(
         "INSERT INTO search_entries (application_id, message_id, terms, terms_version)
-         SELECT application_id, message_id, terms::tsvector, 2
+         SELECT application_id, message_id, terms::tsvector, $4
          FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS new (application_id, message_id, terms)
          ON CONFLICT (application_id, message_id) DO UPDATE SET terms = excluded.terms",
         &applications,
         &ids,
-        &terms as &[&str],
+        &vectors as &[&str],
+        TERMS_VERSION,
     )
     .execute(&mut *connection)
     .await?;
-    let gone = entries.iter().filter(|entry| entry.2.is_none());
-    let (applications, ids) = columns(gone.map(|entry| (entry.0, entry.1)));
+    let gone = entries.iter().filter(|(_, _, terms)| terms.is_none());
+    columns!(for (application, id, _) in gone => {
+        applications: application.0,
+        ids: id.0,
+    });
     if !ids.is_empty() {
         sqlx::query!(
             "DELETE FROM search_entries AS e
@@ -197,7 +213,7 @@ async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()
     Ok(())
 }
 
-/// Frees the room of deleted pending rows, which every search would pass over, for new ones.
+/// Frees the space of deleted pending rows. Without this, every search would skip them one by one.
 pub async fn vacuum_pending(connection: &mut PgConnection) -> Result<()> {
     sqlx::query!("VACUUM (TRUNCATE FALSE) search_pending")
         .execute(connection)
@@ -205,7 +221,8 @@ pub async fn vacuum_pending(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Merges the entries that were added last into the order of the index, where they are found faster.
+/// Merges the entries that were added last into the main part of the index, where lookups are
+/// faster.
 pub async fn merge(connection: &mut PgConnection) -> Result<()> {
     let merging =
         sqlx::query_scalar!(r#"SELECT gin_clean_pending_list('search_terms') AS "pages!""#);
@@ -213,7 +230,7 @@ pub async fn merge(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Counts what is pending, up to [`PENDING_COUNT_MAX`].
+/// Counts the pending changes, up to [`PENDING_COUNT_MAX`].
 pub async fn count_pending(connection: &mut PgConnection) -> Result<i64> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM (SELECT FROM search_pending LIMIT $1) AS counted"#,
@@ -222,24 +239,23 @@ pub async fn count_pending(connection: &mut PgConnection) -> Result<i64> {
     Ok(count.fetch_one(connection).await?)
 }
 
-/// Drops the whole index and makes every message pending. Gives their number.
+/// Empties the index and makes every message pending; returns how many. The caller owns the
+/// transaction, which must hold all of it.
 ///
-/// The lock keeps the indexer out, which has either moved a change before it or moves it after the
-/// commit; searches are kept out only while the index is emptied, at the end.
+/// The lock stops the indexer: it has moved a change before the lock, or moves it after the commit.
+/// Searches wait only while the index is emptied, at the end.
 pub async fn reset(connection: &mut PgConnection) -> Result<u64> {
-    let mut transaction = connection.begin().await?;
     sqlx::query!("LOCK TABLE search_entries IN SHARE ROW EXCLUSIVE MODE")
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
     let pending = sqlx::query!(
         "INSERT INTO search_pending (application_id, message_id, sender, recipient, chat_number)
          SELECT application_id, id, sender, recipient, chat_number FROM messages WHERE text IS NOT NULL"
     )
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     sqlx::query!("TRUNCATE search_entries")
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
-    transaction.commit().await?;
     Ok(pending.rows_affected())
 }

@@ -1,6 +1,6 @@
--- What may match: entries that are looked up ($2) and match ($3), and pending changes, both within a
--- range of ids ($4, $5) and within what the caller may read; the newest $9 with their data, and the
--- ids of the $10 after them.
+-- Messages that may match: entries that are looked up ($2) and match ($3), and pending changes. Both are
+-- within a range of ids ($4, $5) and within what the caller may read. Returns the newest $9 messages, and
+-- the ids of the next $10.
 WITH looked_up AS MATERIALIZED (
     SELECT message_id, terms @@ ($3::text)::tsquery AS matches
     FROM search_entries

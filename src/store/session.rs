@@ -1,32 +1,32 @@
-//! What connections are for, and the one that a worker keeps.
+//! The purposes of connections, and the session: the one connection of a worker.
 
 use sqlx::PgConnection;
 
 use super::{Database, Lane, Result, lane::Existing};
-use crate::domain::NextNumbers;
 
-/// What a connection is for; it decides about its settings.
+/// What a connection is for. Its settings depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Writes the timeline. It holds the lane's lock, so neither a stalled process nor a dead host
-    /// may keep it: idle in a transaction < a statement < waiting for the lock.
+    /// Writes the timeline. It holds the lane's lock, which neither a stalled process nor a dead
+    /// host may keep. So the time limits are ordered: idle in a transaction < a statement < waiting
+    /// for the lock.
     Writing,
-    /// Says how far the timeline has come, which takes the lane's lock as well.
+    /// Announces the end of the timeline, which takes the lane's lock as well.
     Announcing,
-    /// Measures what is not counted as it happens, and sends the pulse.
+    /// Measures what metrics cannot count as it happens, and sends the pulse.
     Measuring,
     /// Answers reads of many callers at once.
     Reading,
     /// Publishes the outbox, under a lock of its own.
     Publishing,
-    /// Answers a search, which reads more than others and has an end all the same.
+    /// Answers a search, which reads more than other reads and needs a time limit.
     Searching,
-    /// Moves pending changes into the index of search, under a lock of its own. What it has committed
-    /// may be lost in a crash: it is pending again then.
+    /// Moves pending changes into the index of search, under a lock of its own. A crash of the
+    /// server may lose its last commits: those changes are pending again.
     Indexing,
-    /// Changes the schema and the like, which takes as long as it takes.
+    /// Changes the schema and the like, without time limits.
     Migrating,
-    /// Hears notifications.
+    /// Receives notifications.
     Listening,
 }
 
@@ -46,10 +46,10 @@ impl Purpose {
     }
 }
 
-/// One worker's connection: made when it is needed, thrown away when anything on it fails.
+/// One worker's connection. It is made when it is needed, and discarded when anything on it fails.
 ///
-/// Dropping a connection ends its transaction on the server and frees its locks, so a failure
-/// leaves nothing behind that the next attempt could trip over.
+/// Dropping a connection ends its transaction on the server and frees its locks. So a failure
+/// leaves nothing behind that could disturb the next attempt.
 pub struct Session {
     database: Database,
     purpose: Purpose,
@@ -58,7 +58,8 @@ pub struct Session {
 
 struct Connected {
     connection: PgConnection,
-    /// What the lane has found on it, once it can enter the lane.
+    /// The applications that exist, according to the lane. `None` until the connection is prepared
+    /// for it.
     existing: Option<Existing>,
 }
 
@@ -75,7 +76,7 @@ impl Session {
         self.connected.is_some()
     }
 
-    /// The connection, made anew where there is none.
+    /// The connection, which is made if there is none.
     pub async fn connection(&mut self) -> Result<&mut PgConnection> {
         Ok(&mut self.connected().await?.connection)
     }
@@ -91,8 +92,9 @@ impl Session {
         Ok(self.connected.as_mut().expect("it was made above"))
     }
 
-    /// Enters the lane. The lane has the connection until it is [given back](Self::give_back).
-    pub async fn enter_lane(&mut self) -> Result<(Lane, NextNumbers)> {
+    /// Enters the lane, which owns the connection until it is [given back](Self::give_back). After
+    /// a failure there is no connection, and the next call makes one.
+    pub async fn enter_lane(&mut self) -> Result<Lane> {
         self.connected().await?;
         let Connected {
             mut connection,
@@ -104,7 +106,7 @@ impl Session {
         Lane::enter(connection, existing.unwrap_or_default()).await
     }
 
-    /// Takes a connection back that has left the lane, with what was found on it.
+    /// Takes the connection back that [`Lane::commit`] returns.
     pub fn give_back(&mut self, (connection, existing): (PgConnection, Existing)) {
         self.connected = Some(Connected {
             connection,
@@ -112,7 +114,7 @@ impl Session {
         });
     }
 
-    /// Throws the connection away.
+    /// Closes the connection.
     pub fn discard(&mut self) {
         self.connected = None;
     }

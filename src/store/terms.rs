@@ -1,10 +1,10 @@
-//! On what terms a connection is used: the settings that the service relies on, and the proof that they
+//! The terms of a connection: the settings that the service relies on, and the proof that they
 //! hold.
 //!
-//! They are set by statements after the connect and not by startup parameters, which connection poolers
-//! refuse or drop. Then they are read back in another transaction: a pooler in transaction mode may
-//! answer it on another server process, where they do not hold. So what the promise rests on
-//! (`synchronous_commit`, the isolation, the limits of time) is never only asked for.
+//! They are set by statements after connecting, and not by startup parameters, which connection
+//! poolers refuse or drop. Then they are read back in another transaction: a pooler in transaction
+//! mode may run it in another server process, where they do not hold. So every setting that the
+//! service's promise depends on (`synchronous_commit`, the isolation, the time limits) is proved.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{Error, Purpose, Result, Unfit};
 /// A setting and its value.
 type Setting = (&'static str, String);
 
-/// Seconds, zero for none; see [`Purpose::Writing`] for their order.
+/// Time limits in seconds, zero for none. [`Purpose::Writing`] explains their order.
 struct TimeLimits {
     idle_in_transaction: u32,
     statement: u32,
@@ -54,7 +54,7 @@ fn settings(purpose: Purpose) -> Vec<Setting> {
             }
             .to_owned(),
         ),
-        // The server's own look at whether this host is still there.
+        // With these, the server finds out whether this host is still alive.
         ("tcp_keepalives_idle", seconds(10)),
         ("tcp_keepalives_interval", seconds(5)),
         ("tcp_keepalives_count", "3".to_owned()),
@@ -68,8 +68,8 @@ fn settings(purpose: Purpose) -> Vec<Setting> {
         ("lock_timeout", seconds(limits.lock)),
     ];
     if !matches!(purpose, Purpose::Migrating | Purpose::Listening) {
-        // Every statement here looks up a few rows by key. Planning each anew costs more than running
-        // it, and no statistics of a young table may talk the planner into reading all of it.
+        // Every statement here looks up a few rows by key. Planning it takes longer than running
+        // it. And the statistics of a young table must not make the planner read the whole table.
         let planner = [
             ("plan_cache_mode", "force_generic_plan"),
             ("jit", "off"),
@@ -82,8 +82,8 @@ fn settings(purpose: Purpose) -> Vec<Setting> {
     settings
 }
 
-/// Makes the settings of `purpose` those of the session, and proves that they hold and that the server
-/// is a primary.
+/// Applies the settings of `purpose` to the session. Proves that they hold, and that the server is
+/// a primary.
 pub async fn settle(connection: &mut PgConnection, purpose: Purpose) -> Result<()> {
     let settings = settings(purpose);
     let set = list(&settings, |(name, value)| {
@@ -113,8 +113,8 @@ pub async fn settle(connection: &mut PgConnection, purpose: Purpose) -> Result<(
     }
 }
 
-/// A statement that selects the server process, whether it is a standby's, and an expression for each
-/// setting. Names and values are constants of this module.
+/// A statement that selects the server process, whether the server is a standby, and an expression
+/// for each setting. Names and values are constants of this module, so the text is safe.
 fn list(settings: &[Setting], expression: impl Fn(&Setting) -> String) -> String {
     let expressions: Vec<_> = settings.iter().map(expression).collect();
     format!(
@@ -123,13 +123,13 @@ fn list(settings: &[Setting], expression: impl Fn(&Setting) -> String) -> String
     )
 }
 
-/// How often two sessions are compared. A pooler in transaction mode gives both of them the same server
-/// process at the first comparison where nobody else uses it, and another one to each sooner or later
-/// where somebody does.
+/// How often two sessions are compared. Behind a pooler in transaction mode, the first comparison
+/// finds one server process for both, if nobody else uses the pooler. Otherwise, one of them sooner
+/// or later has another process than before.
 const COMPARISONS: usize = 8;
 
-/// Proves that each of two connections, which are open at the same time, has a server process to itself
-/// and keeps it.
+/// Proves that each of two connections, open at the same time, has a server process of its own and
+/// keeps it.
 pub async fn require_own_sessions(one: &mut PgConnection, other: &mut PgConnection) -> Result<()> {
     let first = (process(one).await?, process(other).await?);
     for _ in 0..COMPARISONS {
@@ -140,7 +140,7 @@ pub async fn require_own_sessions(one: &mut PgConnection, other: &mut PgConnecti
     Ok(())
 }
 
-/// Proves that the database stores text as it is sent.
+/// Proves that the database stores text unchanged.
 pub async fn require_encoding(connection: &mut PgConnection) -> Result<()> {
     let query = sqlx::raw_sql("SELECT current_setting('server_encoding')");
     let encoding: String = connection.fetch_one(query).await?.try_get(0)?;
@@ -151,7 +151,8 @@ pub async fn require_encoding(connection: &mut PgConnection) -> Result<()> {
     }
 }
 
-/// The server process that answers. Asked without a prepared statement, which would belong to one.
+/// The server process that answers. A prepared statement would belong to one process, so none is
+/// used.
 pub async fn process(connection: &mut PgConnection) -> Result<i32> {
     let row = connection
         .fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()"))
@@ -159,9 +160,8 @@ pub async fn process(connection: &mut PgConnection) -> Result<i32> {
     Ok(row.try_get(0)?)
 }
 
-/// Waits for the database for at most `limit`. The server's own limits are for a server that is there;
-/// this one is for a connection on which nothing arrives any more. After it the connection must be
-/// thrown away.
+/// Waits for the database for at most `limit`. The server enforces its own limits; this limit is
+/// for a connection on which nothing arrives any more. After it the connection must be discarded.
 pub async fn in_time<T>(limit: Duration, step: impl Future<Output = Result<T>>) -> Result<T> {
     let answer = tokio::time::timeout(limit, step).await;
     answer.unwrap_or_else(|_| Err(Error::timed_out("no answer from the database")))

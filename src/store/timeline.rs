@@ -1,4 +1,4 @@
-//! The sequences of the service and the record of what was committed.
+//! The sequences of the service, and the record of the batches that were committed.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{Lane, Result, branch};
 use crate::domain::Timestamp;
 
-/// Whether `writer` has committed its batch `number`. It is final: whoever holds the lane knows that
+/// Whether `writer` has committed its batch `number`. The answer is final: while the lane is held,
 /// every transaction that held it before has ended.
 pub async fn has_committed(lane: &mut Lane, writer: Uuid, number: i64) -> Result<bool> {
     let found = sqlx::query_scalar!(
@@ -17,29 +17,34 @@ pub async fn has_committed(lane: &mut Lane, writer: Uuid, number: i64) -> Result
     Ok(found.fetch_one(lane.connection()).await?)
 }
 
-/// Where the sequence stands: no timestamp that anybody has seen is larger.
-pub async fn last_given(connection: &mut PgConnection) -> Result<Timestamp> {
+/// The end of the timeline: no change that is committed has a larger timestamp.
+pub async fn end(connection: &mut PgConnection) -> Result<Timestamp> {
     let last = sqlx::query_scalar!(
         r#"SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS "last!" FROM timeline"#
     );
     Ok(Timestamp(last.fetch_one(connection).await?))
 }
 
-/// Forgets batches that were committed more than ten minutes ago: no writer takes longer to learn what
-/// became of one.
+/// How long the record of a batch is kept, in seconds. No writer takes as long to learn an outcome.
+const RECORD_SECONDS: f64 = 600.0;
+
+/// Deletes the records of old batches.
 pub async fn forget_batches(connection: &mut PgConnection) -> Result<()> {
-    sqlx::query!("DELETE FROM batches WHERE committed < clock_timestamp() - interval '10 minutes'")
-        .execute(connection)
-        .await?;
+    sqlx::query!(
+        "DELETE FROM batches WHERE committed < clock_timestamp() - make_interval(secs => $1)",
+        RECORD_SECONDS,
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
-/// Lifts every counter by `count`, so that no number that was given before a restore is given again,
-/// and tells all replicas that nothing they have read counts any more. Returns the last timestamp
+/// Raises every counter by `count`, so that no number from before a restore is used again, and
+/// notifies all replicas that nothing they have cached is valid. Returns the end of the timeline
 /// before and after.
 pub async fn advance(lane: &mut Lane, count: i64) -> Result<(Timestamp, Timestamp)> {
-    let before = last_given(lane.connection()).await?;
-    branch::lift(lane, count, count).await?;
-    let after = last_given(lane.connection()).await?;
+    let before = end(lane.connection()).await?;
+    branch::raise_counters(lane, count, count).await?;
+    let after = end(lane.connection()).await?;
     Ok((before, after))
 }

@@ -1,12 +1,9 @@
-//! The table `updates`: which user is concerned by which change.
+//! The table `updates`: which change concerns which user.
 
-use super::{
-    Lane, Result,
-    members::{self, Membership},
-};
+use super::{Lane, Result, columns, members::Membership};
 use crate::domain::{ApplicationId, ChatNumber, MessageId, Timestamp, UserId};
 
-/// One change of a personal message and one user who learns of it.
+/// One change of a personal message and one user of the conversation.
 #[derive(Debug, Clone)]
 pub struct NewUpdate<'a> {
     pub application: ApplicationId,
@@ -24,27 +21,31 @@ pub struct ChatUpdate {
     pub message: Option<MessageId>,
 }
 
-/// Inserts the updates of changes in chats, for everybody who was a member at a change's timestamp.
-/// Returns these users.
+/// Inserts the updates of changes in chats: one for each change and each user who was a member at
+/// its timestamp. Returns these users.
 ///
-/// That holds whatever else the batch has done to the membership. Present members have an update if they
-/// had joined by then, and members who have left with the batch if they had not left before. So the
-/// batch's memberships must be stored before, and `departed` are those that it has ended. Who joins or
-/// leaves with a change has an update of that change.
+/// A present member has an update of every change since it joined. A member who has left with this
+/// batch has an update of every change from its joining to its leaving, both included. So the
+/// batch's memberships must be stored before this call, and `departed` are the memberships that it
+/// ends.
 pub async fn fan_out(
     lane: &mut Lane,
     updates: &[ChatUpdate],
     departed: &[(Membership, Timestamp)],
 ) -> Result<Vec<(ApplicationId, UserId)>> {
-    let gone = members::Columns::of(departed.iter().map(|(membership, _)| membership));
-    let gone_at: Vec<_> = departed.iter().map(|(_, at)| at.0).collect();
-    let applications: Vec<_> = updates.iter().map(|update| update.application.0).collect();
-    let chats: Vec<_> = updates.iter().map(|update| update.chat.0).collect();
-    let timestamps: Vec<_> = updates.iter().map(|update| update.timestamp.0).collect();
-    let messages: Vec<_> = updates
-        .iter()
-        .map(|update| Some(update.message?.0))
-        .collect();
+    columns!(for update in updates => {
+        applications: update.application.0,
+        chats: update.chat.0,
+        timestamps: update.timestamp.0,
+        messages: update.message.map(|id| id.0),
+    });
+    columns!(for (membership, end) in departed => {
+        gone_applications: membership.application.0,
+        gone_chats: membership.chat.0,
+        gone_users: membership.user.as_str(),
+        gone_joined: membership.joined.0,
+        gone_departed: end.0,
+    });
     let concerned = sqlx::query!(
         r#"
         WITH change AS (
@@ -73,11 +74,11 @@ pub async fn fan_out(
         &chats,
         &timestamps,
         &messages as &[Option<i64>],
-        &gone.applications,
-        &gone.chats,
-        &gone.users as &[&str],
-        &gone.joined,
-        &gone_at,
+        &gone_applications,
+        &gone_chats,
+        &gone_users as &[&str],
+        &gone_joined,
+        &gone_departed,
     )
     .map(|row| {
         (

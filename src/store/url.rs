@@ -9,8 +9,8 @@ use sqlx::postgres::PgConnectOptions;
 #[error("DATABASE_URL {0}")]
 pub struct BadUrl(String);
 
-/// The values of `target_session_attrs` that ask for what the service always does: it works on the
-/// primary alone. <https://www.postgresql.org/docs/current/libpq-connect.html>
+/// The accepted values of `target_session_attrs`. The service always uses the primary.
+/// <https://www.postgresql.org/docs/current/libpq-connect.html>
 const TARGETS: [&str; 3] = ["any", "primary", "read-write"];
 
 /// Reads a URL as libpq does: `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?…`. There are
@@ -42,7 +42,8 @@ pub fn parse(url: &str) -> Result<Vec<PgConnectOptions>, BadUrl> {
         .collect()
 }
 
-/// Whether the driver reads a parameter. Of others it would log the value as well, which may be a secret.
+/// Whether the driver reads a parameter. Of other parameters it would log the value, which may be a
+/// secret.
 fn is_read(name: &str) -> bool {
     const READ: [&str; 18] = [
         "sslmode",
@@ -67,7 +68,8 @@ fn is_read(name: &str) -> bool {
     READ.contains(&name) || name.starts_with("options[") || name.starts_with("options%5B")
 }
 
-/// The parameters that the driver reads; those that it would pass over are decided about here.
+/// The parameters that the driver reads. Parameters that it would ignore are accepted, logged or
+/// refused here.
 fn kept_parameters(query: &str) -> Result<String, BadUrl> {
     let mut kept = Vec::new();
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_done_is_refused_in_one_sentence() {
+    fn what_cannot_work_is_refused_in_one_sentence() {
         for (url, words) in [
             ("", "must begin with postgres://"),
             ("localhost:5432", "must begin with postgres://"),

@@ -2,9 +2,9 @@
 
 use std::{marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
-use super::{Error, Freshness, RequestBatches};
+use super::{Error, Freshness, readers::ReadBatches};
 use crate::{
-    batching::Accepted,
+    batching::AcceptedRequest,
     domain::{Message, Timestamp},
     store::{
         self, PgConnection, Session, messages,
@@ -12,18 +12,18 @@ use crate::{
     },
 };
 
-/// The longest that a read may take: a connection on which nothing arrives any more costs its callers this
-/// much.
+/// The longest that a read may take. A connection on which nothing arrives any more delays its
+/// callers this long.
 const READ_TIME_MAX: Duration = Duration::from_secs(6);
 
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A kind of read: for the requests of many callers at once, answered in their order.
+/// A kind of read, which answers the requests of many callers at once, in their order.
 pub trait Read: Send + 'static {
-    type Request: Send + std::marker::Sync + 'static;
+    type Request: Send + Sync + 'static;
     type Answer: Send + 'static;
 
-    /// Whether it may fail for one request and not for another.
+    /// Whether a read may fail because of one of its requests.
     const FAILS_PER_REQUEST: bool = true;
 
     fn read(
@@ -32,8 +32,9 @@ pub trait Read: Send + 'static {
     ) -> impl Future<Output = store::Result<Vec<Self::Answer>>> + Send;
 }
 
-/// The callers who are answered together.
-type Batch<R> = Vec<Accepted<<R as Read>::Request, Result<<R as Read>::Answer, Error>>>;
+/// The requests that one query answers.
+type AcceptedReads<R> =
+    Vec<AcceptedRequest<<R as Read>::Request, Result<<R as Read>::Answer, Error>>>;
 
 /// The end of the timeline.
 pub struct TimelineEnd;
@@ -57,7 +58,7 @@ impl Read for TimelineEnd {
         connection: &mut PgConnection,
         requests: &[&()],
     ) -> store::Result<Vec<Timestamp>> {
-        let end = store::timeline::last_given(connection).await?;
+        let end = store::timeline::end(connection).await?;
         Ok(vec![end; requests.len()])
     }
 }
@@ -87,7 +88,7 @@ impl Read for PagesWithMessages {
 }
 
 impl Read for Messages {
-    type Request = messages::Request;
+    type Request = messages::MessageRequest;
     type Answer = Option<Arc<Message>>;
 
     async fn read(
@@ -106,7 +107,7 @@ pub struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    pub fn task(session: Session, freshness: Arc<Freshness>, batches: RequestBatches<R>) -> Task {
+    pub fn task(session: Session, freshness: Arc<Freshness>, batches: ReadBatches<R>) -> Task {
         let mut reader = Self {
             session,
             freshness,
@@ -119,12 +120,12 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    async fn serve(&mut self, batch: Batch<R>) {
-        let requests: Vec<_> = batch.iter().map(|begun| &begun.request).collect();
+    async fn serve(&mut self, batch: AcceptedReads<R>) {
+        let requests: Vec<_> = batch.iter().map(|accepted| &accepted.request).collect();
         match self.read(&requests).await {
             Ok(answers) => {
-                for (begun, answer) in batch.into_iter().zip(answers) {
-                    begun.answer(Ok(answer));
+                for (accepted, answer) in batch.into_iter().zip(answers) {
+                    accepted.answer(Ok(answer));
                 }
             }
             Err(error) => {
@@ -134,30 +135,31 @@ impl<R: Read> Reader<R> {
                 } else {
                     batch
                         .into_iter()
-                        .for_each(|begun| begun.answer(Err(Error::Unavailable)));
+                        .for_each(|accepted| accepted.answer(Err(Error::Unavailable)));
                 }
             }
         }
     }
 
-    /// Runs a failed batch again, caller by caller, so that the one it fails for is alone with it.
-    /// Once the database is found to be away or too slow, everybody who is left is told so at once.
-    async fn serve_one_by_one(&mut self, batch: Batch<R>) {
-        let mut is_away = false;
-        for begun in batch {
-            let answer = if is_away {
+    /// Runs a failed batch again, one request at a time, so that it fails only for the request that
+    /// causes it. As soon as the database turns out to be unavailable or too slow, all remaining
+    /// requests fail.
+    async fn serve_one_by_one(&mut self, batch: AcceptedReads<R>) {
+        let mut is_unavailable = false;
+        for accepted in batch {
+            let answer = if is_unavailable {
                 Err(Error::Unavailable)
             } else {
-                self.read_one(&begun.request).await
+                self.read_one(&accepted.request).await
             };
-            is_away = matches!(answer, Err(Error::Unavailable));
-            begun.answer(answer);
+            is_unavailable = matches!(answer, Err(Error::Unavailable));
+            accepted.answer(answer);
         }
     }
 
     async fn read_one(&mut self, request: &R::Request) -> Result<R::Answer, Error> {
         let mut answers = self.read(&[request]).await.inspect_err(|error| {
-            // That the database is away was said for the batch.
+            // An unavailable database was logged for the batch already.
             if !error.is_unavailable() {
                 tracing::error!(%error, "a query failed");
             }
@@ -165,7 +167,8 @@ impl<R: Read> Reader<R> {
         Ok(answers.pop().expect("a read answers each request"))
     }
 
-    /// One read; its connection is thrown away where it has failed.
+    /// Runs one query. A new connection begins an epoch of the cache. A connection that fails is
+    /// discarded.
     async fn read(&mut self, requests: &[&R::Request]) -> store::Result<Vec<R::Answer>> {
         let Self {
             session, freshness, ..

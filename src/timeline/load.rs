@@ -1,19 +1,19 @@
-//! Loading the present state of all that a batch names, in a fixed number of round trips.
+//! Loads the present state of all that a batch names, in a fixed number of round trips.
 
 use std::collections::BTreeSet;
 
-use super::{State, commands::Needs, pending::Requester};
+use super::{BatchState, commands::Needs, pending::Requester};
 use crate::{
     domain::{ApplicationId, ChatNumber, Idempotency, MessageId, Subject, UserId},
     store::{self, Lane},
 };
 
-/// A command as far as loading is concerned: who has sent it, and what it needs.
-pub type Wanted<'a> = (&'a Requester, Needs<'a>);
+/// What loading has to do for one command: its requester and its needs.
+pub type LoadRequest<'a> = (&'a Requester, Needs<'a>);
 
 /// Loads what the commands need to be decided.
-pub async fn load(lane: &mut Lane, commands: &[Wanted<'_>]) -> store::Result<State> {
-    let mut state = State::default();
+pub async fn load(lane: &mut Lane, commands: &[LoadRequest<'_>]) -> store::Result<BatchState> {
+    let mut state = BatchState::default();
     let applications = commands.iter().map(|(requester, _)| requester.application);
     state.add_missing(lane.missing(applications.collect()).await?);
     let created = load_created(lane, commands, &mut state).await?;
@@ -24,13 +24,13 @@ pub async fn load(lane: &mut Lane, commands: &[Wanted<'_>]) -> store::Result<Sta
     Ok(state)
 }
 
-/// What was created under idempotency keys.
+/// The messages and chats that were created under idempotency keys.
 type Created = Vec<(ApplicationId, Subject)>;
 
 async fn load_created(
     lane: &mut Lane,
-    commands: &[Wanted<'_>],
-    state: &mut State,
+    commands: &[LoadRequest<'_>],
+    state: &mut BatchState,
 ) -> store::Result<Created> {
     let keyed = commands.iter().filter_map(|(requester, needs)| {
         let key = &needs.idempotency?.key;
@@ -55,9 +55,9 @@ async fn load_created(
 
 async fn load_messages(
     lane: &mut Lane,
-    commands: &[Wanted<'_>],
+    commands: &[LoadRequest<'_>],
     created: &Created,
-    state: &mut State,
+    state: &mut BatchState,
 ) -> store::Result<()> {
     let needed = commands
         .iter()
@@ -82,12 +82,12 @@ async fn load_messages(
     Ok(())
 }
 
-/// The chats that commands and keys name, and those of messages.
+/// Loads the chats that commands and keys name, and the chats of messages.
 async fn load_chats(
     lane: &mut Lane,
-    commands: &[Wanted<'_>],
+    commands: &[LoadRequest<'_>],
     created: &Created,
-    state: &mut State,
+    state: &mut BatchState,
 ) -> store::Result<()> {
     let needed = commands
         .iter()
@@ -113,13 +113,14 @@ async fn load_chats(
     Ok(())
 }
 
-/// The memberships that decide about rights; and where an owner leaves a chat, those of all.
+/// Loads the memberships that decide about rights. If an owner leaves a chat, loads all of the
+/// chat.
 async fn load_members(
     lane: &mut Lane,
-    commands: &[Wanted<'_>],
-    state: &mut State,
+    commands: &[LoadRequest<'_>],
+    state: &mut BatchState,
 ) -> store::Result<()> {
-    let wanted: BTreeSet<(ApplicationId, ChatNumber, &UserId)> = commands
+    let lookup: BTreeSet<(ApplicationId, ChatNumber, &UserId)> = commands
         .iter()
         .filter_map(|command| Some((command, chat_of(command, state)?)))
         .flat_map(|((requester, needs), chat)| {
@@ -127,14 +128,14 @@ async fn load_members(
             users.map(move |user| (requester.application, chat, user))
         })
         .collect();
-    if wanted.is_empty() {
+    if lookup.is_empty() {
         return Ok(());
     }
     let left: BTreeSet<_> = commands
         .iter()
         .filter_map(|command| left_by_owner(command, state))
         .collect();
-    let mut members = store::members::load(lane, wanted.into_iter()).await?;
+    let mut members = store::members::load(lane, lookup.into_iter()).await?;
     if !left.is_empty() {
         for (application, chat) in &left {
             state.add_roster(*application, *chat);
@@ -149,8 +150,8 @@ async fn load_members(
 
 async fn load_last_chats(
     lane: &mut Lane,
-    commands: &[Wanted<'_>],
-    state: &mut State,
+    commands: &[LoadRequest<'_>],
+    state: &mut BatchState,
 ) -> store::Result<()> {
     let creating = commands.iter().filter(|(_, needs)| needs.next_chat);
     let applications: BTreeSet<_> = creating
@@ -165,8 +166,8 @@ async fn load_last_chats(
     Ok(())
 }
 
-/// The chat that a command is about: the one that it names, or that of its message.
-pub fn chat_of((requester, needs): &Wanted<'_>, state: &State) -> Option<ChatNumber> {
+/// The chat of a command: the one that it names, or the chat of its message.
+pub fn chat_of((requester, needs): &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumber> {
     let of_message = || {
         let message = state.message(requester.application, needs.message?)?;
         message.conversation.chat()
@@ -174,11 +175,11 @@ pub fn chat_of((requester, needs): &Wanted<'_>, state: &State) -> Option<ChatNum
     needs.chat.or_else(of_message)
 }
 
-/// The chat whose present owner leaves it. (Another owner can leave it in the same batch only after
-/// this one.)
+/// The chat that the command's member leaves, if that member owns it now. (Within a batch, another
+/// member can become the owner and leave only after this one has left.)
 fn left_by_owner(
-    (requester, needs): &Wanted<'_>,
-    state: &State,
+    (requester, needs): &LoadRequest<'_>,
+    state: &BatchState,
 ) -> Option<(ApplicationId, ChatNumber)> {
     if !needs.successors {
         return None;

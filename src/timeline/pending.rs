@@ -1,20 +1,20 @@
-//! A command in the queue: who has sent it, and who waits for its typed output.
+//! A command in the queue, with its requester and the channel for its typed output.
 
 use tokio::sync::oneshot;
 
 use super::{
-    Error, State,
+    BatchState, Error,
     commands::{Command, Context, Decision, Needs},
 };
 use crate::domain::{ApplicationId, Change, NextNumbers, Refusal, UserId};
 
-/// The rows of a command's message or chat, and of two updates.
+/// The rows that every command may write: a message or a chat, and two updates.
 const ROWS_OF_COMMAND: usize = 3;
 
-/// What has become of a command.
+/// What a command has done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome<T> {
-    /// What the command was about, as it is now.
+    /// The message or chat, as it is now.
     pub output: T,
     pub effect: Effect,
 }
@@ -22,13 +22,13 @@ pub struct Outcome<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     Changed,
-    /// Everything was as the command wanted it.
+    /// The message or chat was already as the command makes it.
     Unchanged,
     /// The request was a repetition under its idempotency key: nothing was done again.
     Replayed,
 }
 
-/// Who wants a change.
+/// Whose command it is.
 #[derive(Debug, Clone)]
 pub struct Requester {
     pub application: ApplicationId,
@@ -37,31 +37,32 @@ pub struct Requester {
 }
 
 /// A command of whatever type, as the writers see it.
-pub trait Pending: Send + Sync {
+pub trait AnyCommand: Send + Sync {
     fn requester(&self) -> &Requester;
 
     fn needs(&self) -> Needs<'_>;
 
-    /// The rows that it may write, as far as is known before it is decided; see [`Command::rows`].
+    /// The most rows that it may write, see [`Command::rows`]; without the updates of a chat's
+    /// members.
     fn rows(&self) -> usize;
 
-    /// Decides the command and keeps the outcome; returns the change, where there is one. It may be
-    /// decided again, when its batch is run again: the last outcome counts.
-    fn decide(&mut self, state: &State, next: NextNumbers) -> Option<Change>;
+    /// Decides the command and keeps the outcome. Returns the change, if there is one. A command is
+    /// decided again if its batch is run again: the last outcome counts.
+    fn decide(&mut self, state: &BatchState, next: NextNumbers) -> Option<Change>;
 
-    /// Tells the caller the outcome, which is committed, or why there is none.
+    /// Sends the caller the outcome, which is committed, or the error.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
 
 /// A command whose caller waits.
-pub struct Request<C: Command> {
+pub struct PendingCommand<C: Command> {
     pub requester: Requester,
     pub command: C,
     pub outcome: Option<Result<Outcome<C::Output>, Refusal>>,
     pub answer: oneshot::Sender<Result<Outcome<C::Output>, Error>>,
 }
 
-impl<C: Command> Pending for Request<C> {
+impl<C: Command> AnyCommand for PendingCommand<C> {
     fn requester(&self) -> &Requester {
         &self.requester
     }
@@ -74,7 +75,7 @@ impl<C: Command> Pending for Request<C> {
         ROWS_OF_COMMAND + self.command.rows()
     }
 
-    fn decide(&mut self, state: &State, next: NextNumbers) -> Option<Change> {
+    fn decide(&mut self, state: &BatchState, next: NextNumbers) -> Option<Change> {
         let context = Context {
             application: self.requester.application,
             caller: self.requester.user.as_ref(),

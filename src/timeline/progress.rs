@@ -1,4 +1,4 @@
-//! Whether changes are being committed: what health and metrics tell of the write path.
+//! Whether changes are being committed, for health checks and metrics.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -9,31 +9,31 @@ use tokio::time::Instant;
 
 use crate::store;
 
-/// How long commands may wait without a commit before the write path counts as stalled: longer than the
-/// database's own limits let another replica hold the lane.
+/// How long commands may wait without a commit before the write path counts as stalled. It is
+/// longer than the database lets another replica hold the lane.
 const STALLED_AFTER: Duration = Duration::from_secs(8);
 
-/// How long a failure is told of. A replica that is not ready is sent no more changes, so nothing would
-/// ever show that they succeed again.
-const FAILURE_TOLD_FOR: Duration = Duration::from_secs(15);
+/// How long a failure counts. A replica that is not ready receives no more changes, so without this
+/// limit no commit would ever show that changes succeed again.
+const FAILURE_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// How the write path is, as far as the last batches show.
+/// The state of the write path, according to the last batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteState {
     /// The last batch was committed, or there was none.
     Available,
     /// The database has no more room.
     DiskFull,
-    /// The database takes no changes at present.
+    /// The database accepts no changes at present.
     ReadOnly,
     /// The last batch failed for another reason.
     Failing,
-    /// Commands wait, and for long no batch was committed.
+    /// Commands wait, and no batch was committed for a while.
     Stalled,
 }
 
 impl WriteState {
-    /// The state that a failure shows.
+    /// The state that follows from a failure.
     pub fn of_failure(error: &store::Error) -> Self {
         if error.is_disk_full() {
             Self::DiskFull
@@ -56,52 +56,52 @@ impl WriteState {
     }
 }
 
-/// What the writers of a process tell of their batches.
+/// What the writers of a process record about their batches.
 #[derive(Debug, Default)]
-pub struct Progress(Mutex<Batches>);
+pub struct Progress(Mutex<BatchesInProgress>);
 
 #[derive(Debug, Default)]
-struct Batches {
-    under_way: usize,
-    /// Since when batches are under way and none was committed.
+struct BatchesInProgress {
+    count: usize,
+    /// Since when there is a batch in progress and no commit.
     since: Option<Instant>,
-    failed: Option<(Instant, WriteState)>,
+    last_failure: Option<(Instant, WriteState)>,
 }
 
 impl Progress {
     /// A writer has commands to carry out.
     pub fn begin(&self) {
         let mut batches = self.batches();
-        batches.under_way += 1;
+        batches.count += 1;
         batches.since.get_or_insert_with(Instant::now);
     }
 
-    /// A batch was committed. One that has changed nothing shows that the database answers, and not that
-    /// it takes changes.
+    /// A batch was committed. A batch without changes proves that the database answers. It does not
+    /// prove that the database accepts changes.
     pub fn record_commit(&self, has_changes: bool) {
         let mut batches = self.batches();
         if has_changes {
-            batches.failed = None;
+            batches.last_failure = None;
         }
         batches.since = Some(Instant::now());
     }
 
-    /// A batch failed, which is counted.
+    /// A batch failed. Counts it in the metrics.
     pub fn record_failure(&self, state: WriteState) {
         metrics::counter!("messages_batch_failures_total", "reason" => state.name()).increment(1);
-        self.batches().failed = Some((Instant::now(), state));
+        self.batches().last_failure = Some((Instant::now(), state));
     }
 
     /// A writer has answered all its commands.
     pub fn end(&self) {
         let mut batches = self.batches();
-        batches.under_way -= 1;
-        if batches.under_way == 0 {
+        batches.count -= 1;
+        if batches.count == 0 {
             batches.since = None;
         }
     }
 
-    /// For how long commands have waited without any commit.
+    /// How long commands have waited without any commit.
     pub fn stalled_for(&self) -> Duration {
         self.batches()
             .since
@@ -112,14 +112,14 @@ impl Progress {
         if self.stalled_for() > STALLED_AFTER {
             return WriteState::Stalled;
         }
-        match self.batches().failed {
-            Some((at, state)) if at.elapsed() < FAILURE_TOLD_FOR => state,
+        match self.batches().last_failure {
+            Some((at, state)) if at.elapsed() < FAILURE_TIME_MAX => state,
             _ => WriteState::Available,
         }
     }
 
-    fn batches(&self) -> MutexGuard<'_, Batches> {
-        // What it guards is whole after every step.
+    fn batches(&self) -> MutexGuard<'_, BatchesInProgress> {
+        // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn commands_that_wait_without_a_commit_are_told_of() {
+    async fn commands_that_wait_without_a_commit_are_reported() {
         let progress = Progress::default();
         progress.begin();
         tokio::time::advance(STALLED_AFTER).await;
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(
             progress.state(),
             WriteState::Available,
-            "the other one may take its time again"
+            "a commit starts the time anew"
         );
         tokio::time::advance(STALLED_AFTER * 2).await;
         assert_eq!(progress.state(), WriteState::Stalled);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_is_told_of_until_a_commit_or_for_a_while() {
+    async fn a_failure_counts_until_a_commit_or_for_a_while() {
         let progress = Progress::default();
         progress.begin();
         progress.record_failure(WriteState::DiskFull);
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(progress.state(), WriteState::Available);
         progress.record_failure(WriteState::ReadOnly);
         progress.end();
-        tokio::time::advance(FAILURE_TOLD_FOR).await;
+        tokio::time::advance(FAILURE_TIME_MAX).await;
         assert_eq!(progress.state(), WriteState::Available);
     }
 }

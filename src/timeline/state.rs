@@ -1,4 +1,4 @@
-//! The present state of all that a batch names, carried along as the batch is decided.
+//! The present state of all that a batch names. It changes with each command that is decided.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -10,16 +10,18 @@ use crate::domain::{
     Message, MessageChange, MessageId, Subject, Timestamp, UserId,
 };
 
-/// What is not in it does not exist, as far as the batch's commands name it.
+/// Everything that the batch's commands name. What is missing here does not exist.
 #[derive(Debug, Default)]
-pub struct State {
-    /// Applications that do not exist: a restore has lost them since their callers were let in.
+pub struct BatchState {
+    /// Applications that do not exist any more: a restore has lost them after their callers were
+    /// authenticated.
     missing: HashSet<ApplicationId>,
     messages: HashMap<(ApplicationId, MessageId), Arc<Message>>,
     chats: HashMap<(ApplicationId, ChatNumber), Arc<Chat>>,
     /// Since when users are members.
     members: HashMap<(ApplicationId, ChatNumber, UserId), Timestamp>,
-    /// All members by the length of their membership, of chats that somebody leaves.
+    /// All members of some chats, the longest membership first: of new chats, and of chats whose
+    /// owner leaves.
     rosters: HashMap<(ApplicationId, ChatNumber), BTreeSet<(Timestamp, UserId)>>,
     /// The last number given to a chat of the application.
     last_chats: HashMap<ApplicationId, ChatNumber>,
@@ -28,7 +30,7 @@ pub struct State {
 
 type KeyOwner = (ApplicationId, Option<UserId>, IdempotencyKey);
 
-impl State {
+impl BatchState {
     pub fn add_missing(&mut self, applications: HashSet<ApplicationId>) {
         self.missing.extend(applications);
     }
@@ -58,8 +60,8 @@ impl State {
         self.members.insert((application, chat, user), joined);
     }
 
-    /// From now on all members of the chat are kept by the length of their membership. They are to be
-    /// added after it.
+    /// Keeps all members of the chat in the order of their joining, from now on. The members must
+    /// be added after this call.
     pub fn add_roster(&mut self, application: ApplicationId, chat: ChatNumber) {
         self.rosters.entry((application, chat)).or_default();
     }
@@ -68,7 +70,7 @@ impl State {
         self.last_chats.insert(application, last);
     }
 
-    /// Adds what was created under a key. The message or chat itself is added apart.
+    /// Adds what was created under a key. The caller adds the message or chat itself.
     pub fn add_key(
         &mut self,
         application: ApplicationId,
@@ -108,7 +110,7 @@ impl State {
             .copied()
     }
 
-    /// Who has been a member for longest, but for one.
+    /// Who has been a member for longest, except one user.
     pub fn longest_member(
         &self,
         application: ApplicationId,
@@ -138,13 +140,13 @@ impl State {
         self.created.get(&owner).copied()
     }
 
-    /// How many members learn of a change in a chat.
+    /// How many members a change in the chat concerns.
     pub fn member_count(&self, application: ApplicationId, chat: ChatNumber) -> usize {
         let chat = self.chat(application, chat);
         chat.map_or(0, |chat| usize::try_from(chat.members).unwrap_or_default())
     }
 
-    /// Lets the commands that follow see a change.
+    /// Applies a change, so that the commands after it see it.
     pub fn apply(&mut self, application: ApplicationId, change: &Change) {
         match change {
             Change::Message(change) => self.apply_to_message(application, change),
@@ -161,7 +163,7 @@ impl State {
         if let (Some(chat), Some(number)) = (message.conversation.chat(), message.number)
             && let Some(chat) = self.chats.get_mut(&(application, chat))
         {
-            // A new message has the next number of its chat, which so has as many.
+            // The number of a chat's newest message is the count of its messages.
             let chat = Arc::make_mut(chat);
             chat.messages = chat.messages.max(number.0);
         }

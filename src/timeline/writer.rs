@@ -1,9 +1,9 @@
 //! The writers: tasks that carry out batch after batch, and never guess an outcome.
 //!
-//! A process has two, which take turns: while one carries out its batch, the other waits for the lock.
-//! Whoever gets it takes all commands that wait by then: so the lock is handed over without a break, and
-//! batches are as large as they can be. Only one waits for its next batch at a time, or the other would
-//! find nothing left to do.
+//! A process has two, which take turns: while one carries out its batch, the other waits for the
+//! lock. The writer that gets the lock takes all commands that wait by then. So the lock is never
+//! idle while commands wait, and batches are as large as possible. Only one writer at a time waits
+//! for commands: otherwise one would take them all, and the other would hold the lock for nothing.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,50 +14,48 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Error, Job,
-    pending::Pending,
+    AcceptedCommand, CommandBatches, Error,
     progress::{Progress, WriteState},
-    transaction::{self, Decided, Failure, LockedTransaction, Record},
+    transaction::{self, BatchRecord, Decided, Failure},
 };
-use crate::{
-    batching::Batches,
-    store::{self, Database, Purpose, Session},
-};
+use crate::store::{self, Database, Lane, Purpose, Session};
 
-/// How often a batch is tried that fails for no reason of its own. The second attempt has a new
-/// connection; if that fails as well, the database is away, and the callers are told so.
+/// How often a batch is tried if the failure is not its own fault. The second attempt has a new
+/// connection. If it fails as well, the database is not available.
 const ATTEMPTS_MAX: u32 = 2;
 
-/// How long the writer tries to learn what became of a COMMIT. Long enough for a restart of the
+/// How long the writer tries to learn the outcome of a COMMIT: long enough for a restart of the
 /// database, short enough for a caller to wait.
 const OUTCOME_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// The pause between two attempts to reach a database that is away.
+/// The pause between two attempts to learn the outcome.
 const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a writer goes on without notifications after PostgreSQL has refused them. What waits is found
-/// by looking meanwhile; to try with every batch would make each of them twice.
+/// How long a writer commits without notifications after PostgreSQL has refused them. Meanwhile
+/// streams find changes by reading every few seconds. To notify with every batch would make each
+/// batch twice.
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// Carries out commands, one batch at a time.
 pub struct Writer {
     session: Session,
+    /// Held by the one writer of the process that waits for commands or for the lock.
     turns: Arc<Mutex<()>>,
     progress: Arc<Progress>,
     /// Until when its commits notify nobody.
     silent_until: Option<Instant>,
-    /// Names this writer among those of all processes.
+    /// Identifies this writer among those of all processes.
     id: Uuid,
     /// The number of the last attempt; each attempt has its own.
     number: i64,
 }
 
-/// Why a batch was not carried out, or is not known to have been.
+/// Why a batch was not carried out, or why its outcome is unknown.
 #[derive(Clone, Copy)]
 enum BatchError {
     /// The database refused it: some command in it cannot be stored.
     Refused,
-    /// A limit of the server stood against it, perhaps because of one command in it.
+    /// The batch exceeds a limit of the server, perhaps because of one command in it.
     LimitExceeded,
     Unavailable,
     OutcomeUnknown,
@@ -78,7 +76,7 @@ impl Writer {
     }
 
     /// Carries out batches until the queue is closed and empty.
-    pub async fn run(mut self, batches: Batches<Box<dyn Pending>, ()>) {
+    pub async fn run(mut self, batches: CommandBatches) {
         loop {
             let turns = Arc::clone(&self.turns);
             let turn = turns.lock().await;
@@ -86,43 +84,42 @@ impl Writer {
                 return;
             }
             self.progress.begin();
-            let locked = self.lock().await;
+            let lane = self.enter_lane().await;
             let batch = batches.take().await;
             drop(turn);
-            match locked {
-                Some(locked) => self.run_batch(batch, locked).await,
+            match lane {
+                Some(lane) => self.run_batch(batch, lane).await,
                 None => fail(batch, BatchError::Unavailable),
             }
             self.progress.end();
         }
     }
 
-    /// Begins a transaction that holds the lane's lock; `None` where the database is away.
-    async fn lock(&mut self) -> Option<LockedTransaction> {
+    /// Begins a transaction that holds the lane's lock. `None` if the database is not available.
+    async fn enter_lane(&mut self) -> Option<Lane> {
         for attempt in 1..=ATTEMPTS_MAX {
-            match transaction::begin(&mut self.session).await {
-                Ok(locked) => return Some(locked),
+            match transaction::enter_lane(&mut self.session).await {
+                Ok(lane) => return Some(lane),
                 Err(error) => {
                     tracing::warn!(%error, attempt, "the lane cannot be entered");
                     self.progress.record_failure(WriteState::of_failure(&error));
                 }
             }
-            self.session.discard();
         }
         None
     }
 
-    /// Carries out a batch and answers its callers. It is split where one command makes it fail, and
-    /// where it is more than one transaction should write. Where its callers have all gone, the batch is
-    /// empty, and only the transaction is ended.
-    async fn run_batch(&mut self, batch: Vec<Job>, locked: LockedTransaction) {
-        let (mut todo, mut locked) = (vec![batch], Some(locked));
+    /// Carries out a batch and answers its callers. The batch is split if one command makes it
+    /// fail, and if it would write too many rows. A batch whose callers have all gone is empty:
+    /// then only the transaction of `lane` is ended.
+    async fn run_batch(&mut self, batch: Vec<AcceptedCommand>, lane: Lane) {
+        let (mut todo, mut lane) = (vec![batch], Some(lane));
         while let Some(mut batch) = todo.pop() {
-            let began = Instant::now();
-            match self.commit(&mut batch, locked.take()).await {
+            let start = Instant::now();
+            match self.commit(&mut batch, lane.take()).await {
                 Ok(decided) => {
                     metrics::histogram!("messages_batch_seconds")
-                        .record(began.elapsed().as_secs_f64());
+                        .record(start.elapsed().as_secs_f64());
                     self.progress.record_commit(decided.has_changes);
                     let rest = batch.split_off(decided.commands);
                     answer(batch, || Ok(()));
@@ -137,7 +134,7 @@ impl Writer {
                     fail(batch, error);
                 }
                 Err(error) => {
-                    // The other parts would fare no better, and their callers have waited as long.
+                    // The other parts would fail as well, and their callers have waited as long.
                     fail(batch, error);
                     fail(todo.drain(..).flatten().collect(), BatchError::Unavailable);
                 }
@@ -145,14 +142,16 @@ impl Writer {
         }
     }
 
-    /// Decides and commits a batch, in the transaction that is `locked` or in one of its own.
+    /// Commits a batch, at the second attempt if need be. The first attempt is made in `lane`, if
+    /// there is one. Every other attempt has a transaction of its own.
     async fn commit(
         &mut self,
-        batch: &mut [Job],
-        mut locked: Option<LockedTransaction>,
+        batch: &mut [AcceptedCommand],
+        mut lane: Option<Lane>,
     ) -> Result<Decided, BatchError> {
         for attempt in 1..=ATTEMPTS_MAX {
-            match self.attempt(batch, locked.take()).await {
+            let record = self.next_record();
+            match transaction::carry_out(&mut self.session, lane.take(), batch, record).await {
                 Ok(decided) => return Ok(decided),
                 Err(Failure::BeforeCommit(
                     error @ (store::Error::Refused(_) | store::Error::Inconsistent { .. }),
@@ -184,8 +183,8 @@ impl Writer {
         self.fall_silent_after(error);
     }
 
-    /// A limit of the server that stops a commit is most likely that of its queue of notifications, which
-    /// sessions of others fill. Commits do without, for a while.
+    /// Stops notifying for a while, if the server's limit for notifications may be the cause. It is
+    /// the most likely limit to stop a commit, and sessions of others fill that queue.
     fn fall_silent_after(&mut self, error: &store::Error) {
         if error.is_limit_exceeded() {
             tracing::error!(%error, "commits notify nobody for a while: streams are late by some seconds");
@@ -198,43 +197,24 @@ impl Writer {
             .is_some_and(|until| Instant::now() < until)
     }
 
-    /// One attempt in one transaction. After a failure its connection is gone, and with it whatever the
-    /// transaction held.
-    async fn attempt(
-        &mut self,
-        batch: &mut [Job],
-        locked: Option<LockedTransaction>,
-    ) -> Result<Decided, Failure> {
+    /// The record of the next attempt.
+    fn next_record(&mut self) -> BatchRecord {
         self.number += 1;
-        let record = Record {
+        BatchRecord {
             writer: self.id,
             number: self.number,
             notifies: !self.is_silent(),
-        };
-        let session = &mut self.session;
-        let carrying_out = async {
-            let locked = match locked {
-                Some(locked) => locked,
-                None => transaction::begin(session).await?,
-            };
-            transaction::carry_out(session, locked, batch, record).await
-        };
-        let result = carrying_out.await;
-        if result.is_err() {
-            self.session.discard();
         }
-        result
     }
 
-    /// Whether the last attempt was committed, asked until the database answers.
+    /// Whether the last attempt was committed. Asks again until the database answers.
     async fn was_committed(&mut self) -> Result<bool, BatchError> {
         let deadline = Instant::now() + OUTCOME_TIME_MAX;
         while Instant::now() < deadline {
             match transaction::was_committed(&mut self.session, self.id, self.number).await {
                 Ok(committed) => return Ok(committed),
-                Err(error) => tracing::warn!(%error, "the outcome of a commit is not known yet"),
+                Err(error) => tracing::warn!(%error, "the outcome of a commit is still unknown"),
             }
-            self.session.discard();
             sleep(OUTCOME_PAUSE).await;
         }
         Err(BatchError::OutcomeUnknown)
@@ -251,12 +231,12 @@ impl From<BatchError> for Error {
     }
 }
 
-fn fail(batch: Vec<Job>, error: BatchError) {
+fn fail(batch: Vec<AcceptedCommand>, error: BatchError) {
     answer(batch, || Err(error.into()));
 }
 
-fn answer(batch: Vec<Job>, committed: impl Fn() -> Result<(), Error>) {
-    for job in batch {
-        job.finish(|pending| pending.answer(committed()));
+fn answer(batch: Vec<AcceptedCommand>, committed: impl Fn() -> Result<(), Error>) {
+    for command in batch {
+        command.finish(|command| command.answer(committed()));
     }
 }

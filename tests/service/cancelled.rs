@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use messages::store::locks;
 use serde_json::json;
 
 use crate::support::{Acknowledged, Client, PATIENCE, Reply, eventually, missed, service};
@@ -34,13 +35,14 @@ async fn thousands_of_cancelled_requests_leave_nothing_behind() {
     // The indexer holds the one lock that is left out, for as long as it leads.
     eventually("no transaction is open and no lock is held", async || {
         let open = database
-            .count(
+            .count(&format!(
                 "SELECT (SELECT count(*) FROM pg_stat_activity
                          WHERE datname = current_database() AND state LIKE 'idle in transaction%')
                       + (SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database
                          WHERE locktype = 'advisory' AND d.datname = current_database()
-                           AND (classid::bigint << 32 | objid::bigint) <> 7305808869231650170)",
-            )
+                           AND (classid::bigint << 32 | objid::bigint) <> {})",
+                locks::INDEXER
+            ))
             .await;
         (open == 0).then_some(())
     })

@@ -19,6 +19,7 @@ mod callers;
 mod cancelled;
 mod changing;
 mod chats;
+mod columns;
 mod command_line;
 mod common_headers;
 mod connections;

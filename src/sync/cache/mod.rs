@@ -1,7 +1,7 @@
-//! What may be answered from memory, and why it is still true.
+//! What may be answered from memory, and why it is still valid.
 //!
 //! # The formula
-//! A read about user `u` that is cached is known to be what the database would answer now where
+//! The cached read about user `u` is what the database would answer now, if this holds:
 //!
 //! ```text
 //! cached(u) is valid  ⇔  notified_up_to = end of the timeline
@@ -10,33 +10,35 @@
 //!                      ∧  epoch = epoch of the read
 //! ```
 //!
-//! - `notified_up_to`: this replica has received the notifications of all commits up to here. Each says
-//!   which part of the timeline was written, and which users it concerns.
-//! - *end of the timeline*: where the database's sequence stands, asked for after the caller came. A batch
-//!   sets the sequence before it commits, so nothing beyond the end is committed. It is one small query
-//!   for everybody on a thread who waits, instead of one for each of them.
+//! - `notified_up_to`: this replica has received the notifications of all commits up to here. Each
+//!   names the part of the timeline that was written, and the users whom it concerns.
+//! - *end of the timeline*: the last value of the database's sequence, read after the caller came.
+//!   A batch sets the sequence before it commits, so nothing beyond the end is committed. One small
+//!   query reads it for all callers of a thread who wait.
 //! - `last_change(u)`: the last notified change that concerns the user.
-//! - `read_at`: `notified_up_to` when the cached read began. PostgreSQL delivers a notification to whoever
-//!   can see its commit, so the read has seen every change up to here.
-//! - `valid_from`: nothing that was read before it counts. It moves where notifications have a gap (a
-//!   commit that was not heard of, or numbers that a failed transaction has lost), and where one concerns
-//!   everybody.
+//! - `read_at`: the value of `notified_up_to` when the cached read began. PostgreSQL delivers a
+//!   notification only after its commit is visible, so the read has seen every change up to here.
+//! - `valid_from`: nothing that was read before it is valid. It moves if notifications have a gap
+//!   (a notification was lost, or a failed transaction has lost numbers), and if a notification
+//!   concerns everybody.
 //! - *epoch*: all of this assumes one history of the database. A restore, or a failover that loses
-//!   commits, reuses numbers. So every new connection that reads or listens starts a new epoch, and
+//!   commits, reuses numbers. So every new connection that reads or listens begins a new epoch, and
 //!   nothing cached in an older epoch is valid.
 //!
-//! A notification that is late makes an answer slow and never wrong: the end of the timeline is beyond
-//! `notified_up_to` then, and the database is asked.
+//! A late notification makes an answer slow and never wrong: the end of the timeline is then beyond
+//! `notified_up_to`, so the answer comes from the database.
 //!
-//! # What it buys
-//! Most callers are told what they know already. With 64 connections, callers that are up to date are
-//! answered 80,000 times a second where a page from the database comes 18,600 times (`make bench`, rows
-//! `sync-64` and `early-page-64`, in one run).
+//! # What it is worth
+//! Most callers have already read everything. With 64 connections, the service answers 80,000 such
+//! calls a second, and 18,600 pages a second from the database (`make bench`, rows `sync-64` and
+//! `early-page-64`, in one run).
 
 mod freshness;
-mod messages;
+#[cfg(test)]
+mod model;
 mod reads;
+mod versions;
 
 pub use freshness::Freshness;
-pub use messages::MessageCache;
 pub use reads::{Cached, ReadCache};
+pub use versions::VersionCache;

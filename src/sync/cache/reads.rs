@@ -1,7 +1,7 @@
-//! Reads about users that may be answered again: the newest updates of a user, and single messages.
+//! Cached reads about users: the newest updates of a user, and single messages.
 //!
-//! Nothing here is invalidated one by one. Whether a cached read is valid is asked of [`Freshness`] when it
-//! is needed: see [`cache`](super).
+//! No entry is ever invalidated. Each use of an entry compares it with [`Freshness`]: see
+//! [`cache`](super).
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::{
     store::pages::{Entry, Page, PageRequest},
 };
 
-/// What is kept of timelines, in bytes, and again of messages: some 17,000 pages of 50, and 70,000
-/// messages of a line of text.
+/// The most bytes that are cached of timelines, and as many of messages: some 17,000 pages of 50,
+/// and 70,000 messages of one line of text.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-/// What a cached read costs beside its data, in bytes.
+/// The bytes that a cached read takes beside its data.
 const OVERHEAD_BYTES: usize = 300;
 
 type User = (ApplicationId, UserId);
@@ -26,11 +26,11 @@ type User = (ApplicationId, UserId);
 /// Cached reads, as many as fit.
 pub struct ReadCache {
     freshness: Arc<Freshness>,
-    updates: Cache<User, Cached<RecentUpdates>, Weight>,
-    messages: Cache<(User, MessageId), Cached<Arc<Message>>, Weight>,
+    updates: Cache<User, Cached<RecentUpdates>, ReadWeight>,
+    messages: Cache<(User, MessageId), Cached<Arc<Message>>, ReadWeight>,
 }
 
-/// What a read about a user has found.
+/// The result of a read about a user, with what decides whether it is still valid.
 #[derive(Clone)]
 pub struct Cached<T> {
     found: T,
@@ -38,11 +38,11 @@ pub struct Cached<T> {
     read: ReadPoint,
 }
 
-/// The end of a user's timeline.
+/// The newest updates of a user.
 #[derive(Clone)]
 pub struct RecentUpdates {
     after: Timestamp,
-    /// Everything after it, without data.
+    /// All updates after it, without data.
     entries: Arc<[Entry]>,
     latest: Timestamp,
 }
@@ -54,15 +54,15 @@ pub struct PendingRead {
 }
 
 #[derive(Clone)]
-struct Weight;
+struct ReadWeight;
 
-impl Weighter<User, Cached<RecentUpdates>> for Weight {
+impl Weighter<User, Cached<RecentUpdates>> for ReadWeight {
     fn weight(&self, _: &User, updates: &Cached<RecentUpdates>) -> u64 {
         (size_of_val(&*updates.found.entries) + OVERHEAD_BYTES) as u64
     }
 }
 
-impl Weighter<(User, MessageId), Cached<Arc<Message>>> for Weight {
+impl Weighter<(User, MessageId), Cached<Arc<Message>>> for ReadWeight {
     fn weight(&self, _: &(User, MessageId), message: &Cached<Arc<Message>>) -> u64 {
         (message.found.data_bytes() + OVERHEAD_BYTES) as u64
     }
@@ -73,20 +73,21 @@ impl ReadCache {
         let expected = BYTES_MAX as usize / (2 * OVERHEAD_BYTES);
         Self {
             freshness,
-            updates: Cache::with_weighter(expected, BYTES_MAX, Weight),
-            messages: Cache::with_weighter(expected, BYTES_MAX, Weight),
+            updates: Cache::with_weighter(expected, BYTES_MAX, ReadWeight),
+            messages: Cache::with_weighter(expected, BYTES_MAX, ReadWeight),
         }
     }
 
-    /// The end of the user's timeline, where it may be current and holds what is asked for.
+    /// The user's newest updates, if they may be current and begin at the request's cursor or
+    /// before it.
     pub fn updates(&self, request: &PageRequest) -> Option<Cached<RecentUpdates>> {
         let user = (request.application, request.user.clone());
         let updates = self.updates.get(&user)?;
-        let holds_it = request.cursor.or(updates.found.latest) >= updates.found.after;
-        (holds_it && self.may_be_current(&updates)).then_some(updates)
+        let covers_request = request.cursor.or(updates.found.latest) >= updates.found.after;
+        (covers_request && self.may_be_current(&updates)).then_some(updates)
     }
 
-    /// A message as the user could read it, where that may be current.
+    /// A message that the user may read, if the cached read may be current.
     pub fn message(
         &self,
         application: ApplicationId,
@@ -101,13 +102,13 @@ impl ReadCache {
         self.freshness.may_be_current(cached.user, cached.read)
     }
 
-    /// What was read, if it is valid when the timeline ends at `end`.
+    /// The cached result, if it is valid now that the timeline ends at `end`.
     pub fn validate<T>(&self, cached: Cached<T>, end: Timestamp) -> Option<T> {
         let Cached { found, user, read } = cached;
         self.freshness.is_current(user, read, end).then_some(found)
     }
 
-    /// To be called before the database is asked about a user.
+    /// Must be called before the database is read for a user.
     pub fn begin(&self, application: ApplicationId, user: &UserId) -> PendingRead {
         PendingRead {
             user: (application, user.clone()),
@@ -115,10 +116,10 @@ impl ReadCache {
         }
     }
 
-    /// Keeps a page without data that was read after a cursor. One that tells of a shorter timeline
-    /// than was notified begins an epoch: the database was restored in place.
+    /// Caches a page without data that was read after a cursor. If the timeline of the page ends
+    /// before what was notified, the database was restored in place: that begins an epoch.
     pub fn insert_page(&self, pending: PendingRead, cursor: Cursor, page: &Page) {
-        if pending.read.may_precede(page.last_given) {
+        if pending.read.may_precede(page.timeline_end) {
             let updates = pending.cached(RecentUpdates::of(cursor, page));
             self.updates.insert(pending.user, updates);
         } else if pending.read.is_of_epoch(self.freshness.epoch()) {
@@ -126,7 +127,7 @@ impl ReadCache {
         }
     }
 
-    /// Keeps a message that the user could read.
+    /// Caches a message that the user may read.
     pub fn insert_message(&self, pending: PendingRead, message: Arc<Message>) {
         let id = message.id;
         let message = pending.cached(message);
@@ -159,7 +160,7 @@ impl RecentUpdates {
         }
     }
 
-    /// A page of it, when the timeline ends at `end`.
+    /// The page that answers a request, now that the timeline ends at `end`.
     pub fn page(&self, request: &PageRequest, end: Timestamp) -> Page {
         let after = request.cursor.or(self.latest);
         let first = self
@@ -170,7 +171,7 @@ impl RecentUpdates {
         Page {
             entries,
             latest: self.latest,
-            last_given: end,
+            timeline_end: end,
         }
     }
 }
@@ -197,10 +198,10 @@ mod tests {
         }
     }
 
-    /// The timestamps of the page after a cursor, where it holds them; and what is the latest.
-    fn given(tail: &RecentUpdates, after: Option<i64>, entries: u16) -> (Vec<i64>, i64) {
-        let page = tail.page(&request(after, entries), Timestamp(20));
-        assert_eq!(page.last_given, Timestamp(20));
+    /// The timestamps on the page after a cursor, and the latest timestamp.
+    fn page_after(updates: &RecentUpdates, after: Option<i64>, entries: u16) -> (Vec<i64>, i64) {
+        let page = updates.page(&request(after, entries), Timestamp(20));
+        assert_eq!(page.timeline_end, Timestamp(20));
         (
             page.entries
                 .iter()
@@ -222,34 +223,34 @@ mod tests {
         Page {
             entries,
             latest: Timestamp(latest),
-            last_given: Timestamp(20),
+            timeline_end: Timestamp(20),
         }
     }
 
     #[test]
     fn a_page_to_the_end_answers_every_later_cursor() {
-        let tail = RecentUpdates::of(cursor(Some(2)), &page(&[3, 5, 9], 9));
-        assert_eq!(tail.after, Timestamp(2));
-        assert_eq!(given(&tail, Some(2), 50), (vec![3, 5, 9], 9));
-        assert_eq!(given(&tail, Some(2), 2), (vec![3, 5], 9));
-        assert_eq!(given(&tail, Some(5), 50), (vec![9], 9));
-        assert_eq!(given(&tail, Some(11), 50), (vec![], 9));
-        assert_eq!(given(&tail, None, 50), (vec![], 9));
+        let updates = RecentUpdates::of(cursor(Some(2)), &page(&[3, 5, 9], 9));
+        assert_eq!(updates.after, Timestamp(2));
+        assert_eq!(page_after(&updates, Some(2), 50), (vec![3, 5, 9], 9));
+        assert_eq!(page_after(&updates, Some(2), 2), (vec![3, 5], 9));
+        assert_eq!(page_after(&updates, Some(5), 50), (vec![9], 9));
+        assert_eq!(page_after(&updates, Some(11), 50), (vec![], 9));
+        assert_eq!(page_after(&updates, None, 50), (vec![], 9));
     }
 
     #[test]
-    fn any_other_page_tells_which_change_is_the_latest() {
+    fn any_other_page_caches_the_latest_timestamp_alone() {
         let cut = RecentUpdates::of(cursor(Some(2)), &page(&[3, 5], 9));
         let from_now_on = RecentUpdates::of(Cursor::Latest, &page(&[], 9));
         let ahead = RecentUpdates::of(cursor(Some(12)), &page(&[], 9));
-        for tail in [cut, from_now_on, ahead] {
-            assert_eq!(tail.after, Timestamp(9));
-            assert_eq!(given(&tail, Some(9), 50), (vec![], 9));
+        for updates in [cut, from_now_on, ahead] {
+            assert_eq!(updates.after, Timestamp(9));
+            assert_eq!(page_after(&updates, Some(9), 50), (vec![], 9));
         }
     }
 
     #[test]
-    fn a_shorter_timeline_voids_what_is_cached() {
+    fn a_timeline_that_becomes_shorter_invalidates_the_cache() {
         let freshness = Arc::new(Freshness::default());
         let cache = ReadCache::new(Arc::clone(&freshness));
         let notify = |payload: &str| freshness.record(&Notification::parse(payload));
@@ -260,14 +261,14 @@ mod tests {
         notify("1 20 20 0 ");
         read("jane");
         let updates = || cache.updates(&request(Some(2), 50));
-        let last_given = Timestamp(20);
+        let end = Timestamp(20);
         assert!(
             updates()
-                .and_then(|updates| cache.validate(updates, last_given))
+                .and_then(|updates| cache.validate(updates, end))
                 .is_some()
         );
         notify("1 20 30 0 ");
-        assert!(updates().is_some(), "nothing has concerned her");
+        assert!(updates().is_some(), "no change has concerned the user");
         read("john");
         assert!(updates().is_none());
         notify("1 20 20 0 ");

@@ -23,7 +23,8 @@ impl Command for DeleteMessage {
         FILES_MAX
     }
 
-    /// Either user deletes a personal message; in a chat its sender, the owner and the application do.
+    /// Either user deletes a personal message; in a chat its sender, the owner and the application
+    /// do.
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
         let (message, chat) = context.visible_message(self.id)?;
         let is_sender = message.from.as_ref() == context.caller;

@@ -1,12 +1,12 @@
-//! What a caller may change: each command is a type in a file of its own, with what it needs to be
-//! decided, its decision, its output and its tests.
+//! What a caller may change. Each command is a type in a file of its own, with its needs, its
+//! decision, its output and its tests.
 //!
-//! A decision is pure: (state, command, next numbers) → change or refusal. So a batch may be decided
-//! again from the start, and a new command is a new file.
+//! A decision is pure: (state, command, next numbers) → change or refusal. So a batch may be
+//! decided again from the start, and a new command is a new file.
 //!
-//! The order of the checks is part of the contract: not found, forbidden, gone, nothing to do, stale,
-//! and last what the present state makes unacceptable. "Nothing to do" comes before "stale", so that a
-//! repeated edit does not fail against itself.
+//! The order of the checks is part of the contract: not found, forbidden, gone, nothing to do,
+//! stale, and last what the present state makes unacceptable. "Nothing to do" comes before "stale",
+//! so that a repeated edit does not fail against itself.
 
 mod add_member;
 mod create_chat;
@@ -30,22 +30,22 @@ pub use remove_member::RemoveMember;
 pub use rename_chat::RenameChat;
 pub use send_message::{Draft, SendMessage};
 
-use super::State;
+use super::BatchState;
 use crate::domain::{
     ApplicationId, Change, Chat, ChatChange, ChatNumber, Content, Idempotency, Message,
     MessageChange, MessageId, NextNumbers, Refusal, Subject, Timestamp, UserId,
 };
 
-/// One caller's wish for one change.
+/// One change that a caller requests.
 pub trait Command: Send + Sync + 'static {
-    /// What the command is about, as it leaves it.
+    /// The message or chat, as the command leaves it.
     type Output: Send + Sync + 'static;
 
     /// What has to be loaded before it is decided.
     fn needs(&self) -> Needs<'_>;
 
-    /// The rows that it may write beside the message or chat and two updates. (The updates of a chat's
-    /// members come on top, once it is known how many there are.)
+    /// The most rows that it may write, without the message or chat, the updates of two users, and
+    /// the updates of a chat's members, who are counted after loading.
     fn rows(&self) -> usize {
         0
     }
@@ -60,7 +60,7 @@ pub struct Needs<'a> {
     /// A message. The chat that it is in is the command's chat.
     pub message: Option<MessageId>,
     pub chat: Option<ChatNumber>,
-    /// Whose membership of the chat, beside the caller's.
+    /// A user whose membership of the chat counts, beside the caller's.
     pub member: Option<&'a UserId>,
     /// All members of the chat, if `member` owns it: one of them becomes its owner.
     pub successors: bool,
@@ -80,26 +80,27 @@ impl Needs<'_> {
     }
 }
 
-/// What a command comes to.
+/// The result of deciding a command.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision<T> {
     Change(Change, T),
-    /// Everything is as the command wants it: no timestamp is taken.
+    /// The message or chat is already as the command makes it: no timestamp is taken.
     Keep(T),
     /// The same request was carried out before, under the same idempotency key.
     Replay(T),
 }
 
-/// In what a command is decided: for whom, on what state, with which numbers.
+/// What a command is decided by: its requester, the state and the next numbers.
 pub struct Context<'a> {
     pub application: ApplicationId,
     /// `None`: the application itself.
     pub caller: Option<&'a UserId>,
-    pub state: &'a State,
+    pub state: &'a BatchState,
     pub next: NextNumbers,
 }
 
-/// The timestamps that the caller accepts as present (RFC 9110, If-Match). An empty list accepts none.
+/// The timestamps that the caller accepts as present (RFC 9110, If-Match). An empty list accepts
+/// none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected(pub Vec<Timestamp>);
 
@@ -171,7 +172,7 @@ impl<'a> Context<'a> {
         self.state.member_since(self.application, chat, user)
     }
 
-    /// What the same request of the caller has created under its key.
+    /// What the caller has created with the same request under the same key.
     fn replayed(&self, idempotency: Option<&Idempotency>) -> Result<Option<Subject>, Refusal> {
         let Some(request) = idempotency else {
             return Ok(None);
@@ -200,7 +201,7 @@ impl<'a> Context<'a> {
         Decision::Change(Change::Message(change), after)
     }
 
-    /// `changed` is the chat with what the change makes of it, but for the timestamp.
+    /// `changed` is the chat as the change leaves it, except for the timestamp.
     fn change_chat(
         &self,
         before: &Arc<Chat>,

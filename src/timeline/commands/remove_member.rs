@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Command, Context, Decision, Needs, ensure};
 use crate::domain::{Chat, ChatNumber, Refusal, UserId};
 
-/// Ends a membership. An owner who leaves passes the chat on to whoever has been a member for longest.
+/// Ends a membership. If the owner leaves, the member with the longest membership becomes the
+/// owner.
 #[derive(Debug, Clone)]
 pub struct RemoveMember {
     pub chat: ChatNumber,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Command, Context, Decision, Expected, Needs};
 use crate::domain::{Chat, ChatNumber, Refusal, Title};
 
-/// Gives a chat another name.
+/// Changes the name of a chat.
 #[derive(Debug, Clone)]
 pub struct RenameChat {
     pub chat: ChatNumber,

@@ -1,4 +1,5 @@
-//! Stories for the tests of commands: given what was done, when a command comes, then this follows.
+//! Stories for the tests of commands: *given* earlier changes, *when* a command is decided, *then*
+//! this follows.
 
 use std::sync::Arc;
 
@@ -14,21 +15,21 @@ use crate::{
         IdempotencyKey, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Refusal,
         Subject, Text, Timestamp, Title, UserId,
     },
-    timeline::State,
+    timeline::BatchState,
 };
 
 const APPLICATION: ApplicationId = ApplicationId::DEFAULT;
 
-/// A state, and how many numbers were given.
+/// A state, and how many commands were decided.
 #[derive(Default)]
 pub struct Story {
-    state: State,
-    given: i64,
+    state: BatchState,
+    decided: i64,
     last: Option<Change>,
 }
 
 impl Story {
-    /// What a command of a user comes to. A change is part of the state from then on.
+    /// Decides a command of a user. A change is part of the state from then on.
     pub fn when<C: Command>(
         &mut self,
         caller: &str,
@@ -37,7 +38,7 @@ impl Story {
         self.decide(Some(user(caller)), &command)
     }
 
-    /// What a command of the application itself comes to.
+    /// Decides a command of the application itself.
     pub fn when_application<C: Command>(
         &mut self,
         command: C,
@@ -45,7 +46,7 @@ impl Story {
         self.decide(None, &command)
     }
 
-    /// What a command changes that must change something.
+    /// Decides a command of a user that must change something; returns its output.
     pub fn given<C: Command>(&mut self, caller: &str, command: C) -> C::Output {
         changed(self.when(caller, command))
     }
@@ -86,15 +87,15 @@ impl Story {
         caller: Option<UserId>,
         command: &C,
     ) -> Result<Decision<C::Output>, Refusal> {
-        self.given += 1;
+        self.decided += 1;
         let context = Context {
             application: APPLICATION,
             caller: caller.as_ref(),
             state: &self.state,
             next: NextNumbers {
-                timestamp: Timestamp(self.given),
-                id: MessageId(self.given + 1000),
-                now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.given),
+                timestamp: Timestamp(self.decided),
+                id: MessageId(self.decided + 1000),
+                now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.decided),
             },
         };
         let decision = context.decide(command)?;

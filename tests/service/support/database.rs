@@ -1,12 +1,10 @@
 //! A fresh database for each test.
 
+use messages::store::locks;
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
 
 use super::{eventually, servers};
-
-/// The key of the lane's lock, as `store/lane.rs` has it.
-const LANE: i64 = 7_305_808_869_231_650_168;
 
 /// A database on the shared server, dropped when the test ends.
 pub struct Database {
@@ -74,7 +72,7 @@ impl Database {
     pub async fn block_lane(&self) -> PgConnection {
         let mut connection = self.connect().await;
         sqlx::query("SELECT pg_advisory_lock($1)")
-            .bind(LANE)
+            .bind(locks::LANE)
             .execute(&mut connection)
             .await
             .unwrap();

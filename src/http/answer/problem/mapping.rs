@@ -94,9 +94,9 @@ impl From<timeline::Error> for Problem {
 impl From<sync::Error> for Problem {
     fn from(error: sync::Error) -> Self {
         match error {
-            sync::Error::CursorAhead { last } => {
-                let detail = format!("the timeline has only come to {last}: sync again from 0");
-                Self::new(&kinds::CURSOR_AHEAD, detail).with_last(last)
+            sync::Error::CursorAhead { end } => {
+                let detail = format!("the timeline has only come to {end}: sync again from 0");
+                Self::new(&kinds::CURSOR_AHEAD, detail).with_last(end)
             }
             sync::Error::QueueError(error) => error.into(),
             sync::Error::Unavailable => database_unavailable(),

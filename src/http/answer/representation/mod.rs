@@ -25,7 +25,7 @@ use crate::{
         server::envelope::LongLived,
     },
     store::pages::{ENTRY_BYTES, Entry},
-    sync::Changes,
+    sync::ChangesPage,
     timeline::{Effect, Outcome},
 };
 
@@ -206,16 +206,16 @@ pub struct CaughtUp {
     latest: i64,
 }
 
-impl From<&Changes> for CaughtUp {
-    fn from(changes: &Changes) -> Self {
+impl From<&ChangesPage> for CaughtUp {
+    fn from(changes: &ChangesPage) -> Self {
         Self {
             latest: changes.latest.0,
         }
     }
 }
 
-impl<'a> From<&'a Changes> for MessageUpdates<'a> {
-    fn from(changes: &'a Changes) -> Self {
+impl<'a> From<&'a ChangesPage> for MessageUpdates<'a> {
+    fn from(changes: &'a ChangesPage) -> Self {
         Self {
             total: changes.entries.len(),
             messages: &changes.entries,
@@ -246,7 +246,7 @@ pub fn secret(media_type: &'static str, body: impl Serialize) -> Response {
 pub const LIVE_CACHE_CONTROL: &str = "no-store, no-transform";
 
 /// A page that was held until there was something: it is of no use to anybody else.
-pub fn held(media_type: &'static str, changes: &Changes) -> Response {
+pub fn held(media_type: &'static str, changes: &ChangesPage) -> Response {
     let live = [(header::CACHE_CONTROL, LIVE_CACHE_CONTROL)];
     let mut response = (live, Json(media_type, MessageUpdates::from(changes))).into_response();
     response.extensions_mut().insert(LongLived);

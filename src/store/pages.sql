@@ -1,0 +1,31 @@
+-- A page of the timeline for each of many callers: see pages.rs.
+SELECT request.ordinal      AS "ordinal!",
+       newest.timestamp     AS "latest?",
+       CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "timeline_end!",
+       page.timestamps      AS "timestamps?",
+       page.messages        AS "messages?: Vec<Option<i64>>",
+       page.chats           AS "chats?: Vec<Option<i64>>"
+FROM timeline
+CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+    WITH ORDINALITY AS request (application_id, user_id, after, entries_max, ordinal)
+LEFT JOIN LATERAL (
+    SELECT u.timestamp
+    FROM updates AS u
+    WHERE u.application_id = request.application_id AND u.user_id = request.user_id
+    ORDER BY u.timestamp DESC
+    LIMIT 1
+) AS newest ON TRUE
+LEFT JOIN LATERAL (
+    -- One row with all entries costs far less than a row for each.
+    SELECT array_agg(entry.timestamp) AS timestamps, array_agg(entry.message_id) AS messages,
+           array_agg(entry.chat_number) AS chats
+    FROM (
+        SELECT u.timestamp, u.message_id, u.chat_number
+        FROM updates AS u
+        WHERE u.application_id = request.application_id AND u.user_id = request.user_id
+          AND u.timestamp > request.after
+          AND newest.timestamp > request.after
+        ORDER BY u.timestamp
+        LIMIT request.entries_max
+    ) AS entry
+) AS page ON TRUE

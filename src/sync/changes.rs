@@ -1,0 +1,95 @@
+//! A page of changes as the caller sees it.
+
+use super::Error;
+use crate::{
+    domain::{Cursor, Timestamp},
+    store::pages::{Entry, Page},
+};
+
+/// A page of the changes that concern a user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangesPage {
+    /// The cursor after which the page begins.
+    pub after: Timestamp,
+    /// Ascending by timestamp.
+    pub entries: Vec<Entry>,
+    /// The cursor of the next call.
+    pub next: Timestamp,
+    /// The caller has caught up when `next` has reached it.
+    pub latest: Timestamp,
+}
+
+impl ChangesPage {
+    /// Whether no change after this page concerns the user.
+    pub fn has_caught_up(&self) -> bool {
+        self.next >= self.latest
+    }
+
+    pub(super) fn new(cursor: Cursor, page: Page) -> Result<Self, Error> {
+        let after = cursor.or(page.latest);
+        if after > page.timeline_end {
+            return Err(Error::CursorAhead {
+                end: page.timeline_end,
+            });
+        }
+        Ok(Self {
+            after,
+            next: page
+                .entries
+                .last()
+                .map_or(after, |entry| entry.update.timestamp),
+            latest: page.latest.max(after),
+            entries: page.entries,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{MessageId, Subject, Update};
+
+    fn page(timestamps: &[i64], latest: i64, end: i64) -> Page {
+        let entry = |timestamp: &i64| Entry {
+            update: Update {
+                timestamp: Timestamp(*timestamp),
+                subject: Subject::Message(MessageId(1)),
+            },
+            message: None,
+        };
+        Page {
+            entries: timestamps.iter().map(entry).collect(),
+            latest: Timestamp(latest),
+            timeline_end: Timestamp(end),
+        }
+    }
+
+    fn changes(after: Option<i64>, page: Page) -> Result<(i64, i64), i64> {
+        let cursor = after.map_or(Cursor::Latest, |after| Cursor::After(Timestamp(after)));
+        match ChangesPage::new(cursor, page) {
+            Ok(changes) => Ok((changes.next.0, changes.latest.0)),
+            Err(Error::CursorAhead { end }) => Err(end.0),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn the_next_cursor_is_the_last_entry_or_stays_where_it_is() {
+        assert_eq!(changes(Some(2), page(&[3, 5], 9, 12)), Ok((5, 9)));
+        assert_eq!(changes(Some(9), page(&[], 9, 12)), Ok((9, 9)));
+        assert_eq!(changes(Some(11), page(&[], 9, 12)), Ok((11, 11)));
+    }
+
+    #[test]
+    fn from_now_on_begins_at_the_latest_change() {
+        assert_eq!(changes(None, page(&[], 9, 12)), Ok((9, 9)));
+        assert_eq!(changes(None, page(&[], 0, 0)), Ok((0, 0)));
+    }
+
+    #[test]
+    fn a_cursor_beyond_the_timeline_is_an_error() {
+        assert_eq!(changes(Some(13), page(&[], 9, 12)), Err(12));
+        assert_eq!(changes(Some(1), page(&[], 0, 0)), Err(0));
+        assert_eq!(changes(Some(12), page(&[], 9, 12)), Ok((12, 12)));
+    }
+}

@@ -1,0 +1,147 @@
+//! The readers of a process: their queues, their limits and their tasks.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Error, SyncHandle,
+    cache::{Freshness, ReadCache, VersionCache},
+    reader::{Messages, Pages, PagesWithMessages, Read, Reader, Task, TimelineEnd},
+};
+use crate::{
+    batching::{self, Batches, Queue, QueueLimits},
+    store::{Database, Purpose},
+};
+
+/// How long a read may wait for a reader.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Callers whom one query for pages of ids, or for single messages, answers.
+pub const BATCH_MAX: usize = 256;
+
+/// Callers who share one query for the end of the timeline, which costs the same for any number of
+/// them.
+const TIMELINE_END_BATCH_MAX: usize = 1024;
+
+/// How long a caller waits for the end of the timeline to be read. After that, the caller's read
+/// goes to the database, as if nothing was cached.
+const TIMELINE_END_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Callers whom one query for pages with data answers. Each page has about 1 MiB, so this limits
+/// the memory of one query.
+pub const DATA_BATCH_MAX: usize = 16;
+
+/// Readers for each kind of read. Each has a connection and one query at a time.
+pub const READERS: usize = 2;
+
+/// A page with data ends after this much of it, in bytes of JSON.
+pub const PAGE_BYTES_MAX: i64 = 1024 * 1024;
+
+/// The queue for one kind of read, and its batches.
+pub type ReadQueue<R> = Queue<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
+pub type ReadBatches<R> = Batches<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
+
+/// The handle for one thread, and the task that reads the end of the timeline for its callers.
+pub type ThreadHandle = (SyncHandle, Task);
+
+/// What the callers of all threads share.
+pub struct SharedReads {
+    pub freshness: Arc<Freshness>,
+    pub reads: ReadCache,
+    pub versions: VersionCache,
+    pub pages: ReadQueue<Pages>,
+    pub pages_with_messages: ReadQueue<PagesWithMessages>,
+    pub messages: ReadQueue<Messages>,
+}
+
+/// The readers of a process, before their tasks are spawned.
+pub struct Readers {
+    shared: Arc<SharedReads>,
+    waiting_max: usize,
+    pages: ReadBatches<Pages>,
+    pages_with_messages: ReadBatches<PagesWithMessages>,
+    messages: ReadBatches<Messages>,
+}
+
+impl Readers {
+    /// `waiting_max` callers may wait for each kind of read, and on each thread as many for the end
+    /// of the timeline. Notifications must be recorded in `freshness`.
+    pub fn new(waiting_max: usize, freshness: Arc<Freshness>) -> Self {
+        let (pages, page_batches) = queue("pages", waiting_max, BATCH_MAX, WAIT_MAX);
+        let (data, data_batches) =
+            queue("pages_with_messages", waiting_max, DATA_BATCH_MAX, WAIT_MAX);
+        let (messages, message_batches) = queue("messages", waiting_max, BATCH_MAX, WAIT_MAX);
+        let shared = SharedReads {
+            reads: ReadCache::new(Arc::clone(&freshness)),
+            versions: VersionCache::new(Arc::clone(&freshness)),
+            freshness,
+            pages,
+            pages_with_messages: data,
+            messages,
+        };
+        Self {
+            shared: Arc::new(shared),
+            waiting_max,
+            pages: page_batches,
+            pages_with_messages: data_batches,
+            messages: message_batches,
+        }
+    }
+
+    /// The handle for the callers of one thread, and the task that reads the end of the timeline
+    /// for them. The task belongs on the same thread, so that an answer from the cache wakes no
+    /// other thread.
+    pub fn handle(&self, database: &Database) -> ThreadHandle {
+        let (timeline_end, batches) = queue(
+            "timeline_end",
+            self.waiting_max,
+            TIMELINE_END_BATCH_MAX,
+            TIMELINE_END_WAIT_MAX,
+        );
+        let session = database.session(Purpose::Reading);
+        let freshness = Arc::clone(&self.shared.freshness);
+        let task = Reader::<TimelineEnd>::task(session, freshness, batches);
+        let sync = SyncHandle {
+            shared: Arc::clone(&self.shared),
+            timeline_end,
+        };
+        (sync, task)
+    }
+
+    /// The tasks of the readers for all threads, with their names. Each ends when its queue is
+    /// closed and empty.
+    pub fn tasks(self, database: &Database) -> Vec<(&'static str, Task)> {
+        let mut tasks = Vec::new();
+        for _ in 0..READERS {
+            let pages = self.task::<Pages>(database, &self.pages);
+            let data = self.task::<PagesWithMessages>(database, &self.pages_with_messages);
+            let messages = self.task::<Messages>(database, &self.messages);
+            tasks.extend([
+                ("page reader", pages),
+                ("data reader", data),
+                ("message reader", messages),
+            ]);
+        }
+        tasks
+    }
+
+    fn task<R: Read>(&self, database: &Database, batches: &ReadBatches<R>) -> Task {
+        let session = database.session(Purpose::Reading);
+        let freshness = Arc::clone(&self.shared.freshness);
+        Reader::<R>::task(session, freshness, batches.clone())
+    }
+}
+
+fn queue<Q, A>(
+    name: &'static str,
+    waiting_max: usize,
+    batch_max: usize,
+    wait_max: Duration,
+) -> (Queue<Q, A>, Batches<Q, A>) {
+    batching::queue(QueueLimits {
+        name,
+        waiting_max,
+        batch_max,
+        weight_max: usize::MAX,
+        wait_max,
+    })
+}
