@@ -7,7 +7,7 @@ use std::{convert::Infallible, ops::Range, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures_util::{FutureExt, StreamExt, stream};
@@ -201,6 +201,10 @@ impl EventStream {
     /// any other problem the stream just ends.
     fn last_block(&self, problem: Problem) -> Blocks {
         let mut blocks = Blocks::default();
+        if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
+            let request_id = self.request_id.as_str();
+            tracing::error!(request.id = request_id, %problem, "a stream failed");
+        }
         if problem.is_cursor_ahead() {
             blocks.event(
                 "reset",

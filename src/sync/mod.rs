@@ -40,28 +40,26 @@ pub enum Error {
     #[error(transparent)]
     QueueError(QueueError),
     #[error("the database is not available")]
-    Unavailable,
+    Unavailable(#[source] Arc<store::Error>),
     #[error("the database refused the query")]
-    Failed,
+    Failed(#[source] Arc<store::Error>),
 }
 
 impl Error {
+    fn of(cause: Arc<store::Error>) -> Self {
+        if cause.is_unavailable() {
+            Self::Unavailable(cause)
+        } else {
+            Self::Failed(cause)
+        }
+    }
+
     /// Whether the same read may succeed in a moment.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Unavailable | Self::QueueError(QueueError::Full | QueueError::Overdue)
+            Self::Unavailable(_) | Self::QueueError(QueueError::Full | QueueError::Overdue)
         )
-    }
-}
-
-impl From<store::Error> for Error {
-    fn from(error: store::Error) -> Self {
-        if error.is_unavailable() {
-            Self::Unavailable
-        } else {
-            Self::Failed
-        }
     }
 }
 

@@ -32,9 +32,8 @@ pub trait Read: Send + 'static {
     ) -> impl Future<Output = store::Result<Vec<Self::Answer>>> + Send;
 }
 
-/// The requests that one query answers.
-type AcceptedReads<R> =
-    Vec<AcceptedRequest<<R as Read>::Request, Result<<R as Read>::Answer, Error>>>;
+/// A request whose query has begun.
+type AcceptedRead<R> = AcceptedRequest<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
 
 /// The end of the timeline.
 pub struct TimelineEnd;
@@ -120,7 +119,7 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    async fn serve(&mut self, batch: AcceptedReads<R>) {
+    async fn serve(&mut self, batch: Vec<AcceptedRead<R>>) {
         let requests: Vec<_> = batch.iter().map(|accepted| &accepted.request).collect();
         match self.read(&requests).await {
             Ok(answers) => {
@@ -133,9 +132,7 @@ impl<R: Read> Reader<R> {
                 if R::FAILS_PER_REQUEST {
                     self.serve_one_by_one(batch).await;
                 } else {
-                    batch
-                        .into_iter()
-                        .for_each(|accepted| accepted.answer(Err(Error::Unavailable)));
+                    fail::<R>(batch, &Arc::new(error));
                 }
             }
         }
@@ -144,27 +141,23 @@ impl<R: Read> Reader<R> {
     /// Runs a failed batch again, one request at a time, so that it fails only for the request that
     /// causes it. As soon as the database turns out to be unavailable or too slow, all remaining
     /// requests fail.
-    async fn serve_one_by_one(&mut self, batch: AcceptedReads<R>) {
-        let mut is_unavailable = false;
-        for accepted in batch {
-            let answer = if is_unavailable {
-                Err(Error::Unavailable)
-            } else {
-                self.read_one(&accepted.request).await
-            };
-            is_unavailable = matches!(answer, Err(Error::Unavailable));
-            accepted.answer(answer);
-        }
-    }
-
-    async fn read_one(&mut self, request: &R::Request) -> Result<R::Answer, Error> {
-        let mut answers = self.read(&[request]).await.inspect_err(|error| {
-            // An unavailable database was logged for the batch already.
-            if !error.is_unavailable() {
-                tracing::error!(%error, "a query failed");
+    async fn serve_one_by_one(&mut self, batch: Vec<AcceptedRead<R>>) {
+        let mut batch = batch.into_iter();
+        while let Some(accepted) = batch.next() {
+            match self.read(&[&accepted.request]).await {
+                Ok(mut answers) => {
+                    let answer = answers.pop().expect("a read answers each request");
+                    accepted.answer(Ok(answer));
+                }
+                Err(error) => {
+                    let (is_unavailable, cause) = (error.is_unavailable(), Arc::new(error));
+                    accepted.answer(Err(Error::of(Arc::clone(&cause))));
+                    if is_unavailable {
+                        return fail::<R>(batch, &cause);
+                    }
+                }
             }
-        })?;
-        Ok(answers.pop().expect("a read answers each request"))
+        }
     }
 
     /// Runs one query. A new connection begins an epoch of the cache. A connection that fails is
@@ -186,5 +179,12 @@ impl<R: Read> Reader<R> {
             self.session.discard();
         }
         result
+    }
+}
+
+/// Fails reads because the database is not available.
+fn fail<R: Read>(batch: impl IntoIterator<Item = AcceptedRead<R>>, cause: &Arc<store::Error>) {
+    for accepted in batch {
+        accepted.answer(Err(Error::Unavailable(Arc::clone(cause))));
     }
 }

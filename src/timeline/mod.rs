@@ -77,6 +77,7 @@ pub use writer::Writer;
 use crate::{
     batching::{self, AcceptedRequest, Batches, Queue, QueueError, QueueLimits},
     domain::Refusal,
+    store,
 };
 use commands::Command;
 use pending::{AnyCommand, PendingCommand};
@@ -101,13 +102,13 @@ pub enum Error {
     QueueError(QueueError),
     /// The database is not available. Nothing was changed, and nothing will be.
     #[error("the database is not available")]
-    Unavailable,
+    Unavailable(#[source] Arc<store::Error>),
     /// The database became unavailable during the commit, and stayed so.
     #[error("it is unknown whether the change was committed")]
-    OutcomeUnknown,
+    OutcomeUnknown(#[source] Option<Arc<store::Error>>),
     /// The command cannot be stored. Nothing was changed.
     #[error("the database refused the change")]
-    Failed,
+    Failed(#[source] Arc<store::Error>),
 }
 
 /// A command that a writer has accepted.
@@ -165,8 +166,8 @@ impl Timeline {
         let rows = pending.rows();
         match self.queue.ask(pending, rows).await {
             // The outcome was sent before this answer.
-            Ok(()) => outcome.await.unwrap_or(Err(Error::OutcomeUnknown)),
-            Err(QueueError::Abandoned) => Err(Error::OutcomeUnknown),
+            Ok(()) => outcome.await.unwrap_or(Err(Error::OutcomeUnknown(None))),
+            Err(QueueError::Abandoned) => Err(Error::OutcomeUnknown(None)),
             Err(error) => Err(Error::QueueError(error)),
         }
     }

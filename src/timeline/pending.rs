@@ -100,7 +100,7 @@ impl<C: Command> AnyCommand for PendingCommand<C> {
         } = *self;
         let outcome = match (committed, outcome) {
             (Ok(()), Some(outcome)) => outcome.map_err(Error::Refused),
-            (Ok(()), None) => Err(Error::OutcomeUnknown),
+            (Ok(()), None) => Err(Error::OutcomeUnknown(None)),
             (Err(error), _) => Err(error),
         };
         // A caller that has gone needs no answer.

@@ -51,14 +51,14 @@ pub struct Writer {
 }
 
 /// Why a batch was not carried out, or why its outcome is unknown.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum BatchError {
     /// The database refused it: some command in it cannot be stored.
-    Refused,
+    Refused(Arc<store::Error>),
     /// The batch exceeds a limit of the server, perhaps because of one command in it.
-    LimitExceeded,
-    Unavailable,
-    OutcomeUnknown,
+    LimitExceeded(Arc<store::Error>),
+    Unavailable(Arc<store::Error>),
+    OutcomeUnknown(Arc<store::Error>),
 }
 
 impl Writer {
@@ -88,25 +88,28 @@ impl Writer {
             let batch = batches.take().await;
             drop(turn);
             match lane {
-                Some(lane) => self.run_batch(batch, lane).await,
-                None => fail(batch, BatchError::Unavailable),
+                Ok(lane) => self.run_batch(batch, lane).await,
+                Err(error) => fail(batch, &error),
             }
             self.progress.end();
         }
     }
 
-    /// Begins a transaction that holds the lane's lock. `None` if the database is not available.
-    async fn enter_lane(&mut self) -> Option<Lane> {
-        for attempt in 1..=ATTEMPTS_MAX {
-            match transaction::enter_lane(&mut self.session).await {
-                Ok(lane) => return Some(lane),
-                Err(error) => {
-                    tracing::warn!(%error, attempt, "the lane cannot be entered");
-                    self.progress.record_failure(WriteState::of_failure(&error));
-                }
+    /// Begins a transaction that holds the lane's lock, at the second attempt if need be.
+    async fn enter_lane(&mut self) -> Result<Lane, BatchError> {
+        let mut attempt = 1;
+        loop {
+            let error = match transaction::enter_lane(&mut self.session).await {
+                Ok(lane) => return Ok(lane),
+                Err(error) => error,
+            };
+            self.progress.record_failure(WriteState::of_failure(&error));
+            if attempt == ATTEMPTS_MAX {
+                return Err(BatchError::Unavailable(error.into()));
             }
+            tracing::warn!(%error, attempt, "the lane could not be entered");
+            attempt += 1;
         }
-        None
     }
 
     /// Carries out a batch and answers its callers. The batch is split if one command makes it
@@ -125,18 +128,19 @@ impl Writer {
                     answer(batch, || Ok(()));
                     todo.extend((!rest.is_empty()).then_some(rest));
                 }
-                Err(BatchError::Refused | BatchError::LimitExceeded) if batch.len() > 1 => {
+                Err(BatchError::Refused(_) | BatchError::LimitExceeded(_)) if batch.len() > 1 => {
                     let second_half = batch.split_off(batch.len() / 2);
                     todo.push(second_half);
                     todo.push(batch);
                 }
-                Err(error @ (BatchError::Refused | BatchError::LimitExceeded)) => {
-                    fail(batch, error);
+                Err(error @ (BatchError::Refused(_) | BatchError::LimitExceeded(_))) => {
+                    fail(batch, &error);
                 }
-                Err(error) => {
+                Err(error @ (BatchError::Unavailable(_) | BatchError::OutcomeUnknown(_))) => {
+                    fail(batch, &error);
                     // The other parts would fail as well, and their callers have waited as long.
-                    fail(batch, error);
-                    fail(todo.drain(..).flatten().collect(), BatchError::Unavailable);
+                    let rest = todo.drain(..).flatten().collect();
+                    fail(rest, &BatchError::Unavailable(error.cause()));
                 }
             }
         }
@@ -149,33 +153,33 @@ impl Writer {
         batch: &mut [AcceptedCommand],
         mut lane: Option<Lane>,
     ) -> Result<Decided, BatchError> {
-        for attempt in 1..=ATTEMPTS_MAX {
+        let mut attempt = 1;
+        loop {
             let record = self.next_record();
-            match transaction::carry_out(&mut self.session, lane.take(), batch, record).await {
+            let carried_out = transaction::carry_out(&mut self.session, lane.take(), batch, record);
+            let error = match carried_out.await {
                 Ok(decided) => return Ok(decided),
                 Err(Failure::BeforeCommit(
                     error @ (store::Error::Refused(_) | store::Error::Inconsistent { .. }),
-                )) => {
-                    tracing::error!(%error, batch.size = batch.len(), "the database refused a batch");
-                    return Err(BatchError::Refused);
-                }
+                )) => return Err(BatchError::Refused(error.into())),
                 Err(Failure::BeforeCommit(error)) => {
-                    tracing::warn!(%error, attempt, batch.size = batch.len(), "a batch failed");
                     self.record_failure(&error);
-                    if error.is_limit_exceeded() && attempt == ATTEMPTS_MAX {
-                        return Err(BatchError::LimitExceeded);
-                    }
+                    error
                 }
                 Err(Failure::AtCommit(decided, error)) => {
-                    tracing::warn!(%error, attempt, batch.size = batch.len(), "a commit failed");
                     self.record_failure(&error);
                     if self.was_committed().await? {
                         return Ok(decided);
                     }
+                    error
                 }
+            };
+            if attempt == ATTEMPTS_MAX {
+                return Err(BatchError::of_last_attempt(error));
             }
+            tracing::warn!(%error, attempt, batch.size = batch.len(), "a batch is run again");
+            attempt += 1;
         }
-        Err(BatchError::Unavailable)
     }
 
     fn record_failure(&mut self, error: &store::Error) {
@@ -210,29 +214,54 @@ impl Writer {
     /// Whether the last attempt was committed. Asks again until the database answers.
     async fn was_committed(&mut self) -> Result<bool, BatchError> {
         let deadline = Instant::now() + OUTCOME_TIME_MAX;
-        while Instant::now() < deadline {
-            match transaction::was_committed(&mut self.session, self.id, self.number).await {
+        loop {
+            let looked = transaction::was_committed(&mut self.session, self.id, self.number).await;
+            let error = match looked {
                 Ok(committed) => return Ok(committed),
-                Err(error) => tracing::warn!(%error, "the outcome of a commit is still unknown"),
+                Err(error) => error,
+            };
+            if Instant::now() >= deadline {
+                return Err(BatchError::OutcomeUnknown(error.into()));
             }
+            tracing::warn!(%error, "the outcome of a commit is still unknown");
             sleep(OUTCOME_PAUSE).await;
         }
-        Err(BatchError::OutcomeUnknown)
+    }
+}
+
+impl BatchError {
+    fn cause(&self) -> Arc<store::Error> {
+        let (Self::Refused(cause)
+        | Self::LimitExceeded(cause)
+        | Self::Unavailable(cause)
+        | Self::OutcomeUnknown(cause)) = self;
+        Arc::clone(cause)
+    }
+
+    /// What a failure means that no other attempt follows.
+    fn of_last_attempt(error: store::Error) -> Self {
+        if error.is_limit_exceeded() {
+            Self::LimitExceeded(error.into())
+        } else {
+            Self::Unavailable(error.into())
+        }
     }
 }
 
 impl From<BatchError> for Error {
     fn from(error: BatchError) -> Self {
         match error {
-            BatchError::Refused => Self::Failed,
-            BatchError::LimitExceeded | BatchError::Unavailable => Self::Unavailable,
-            BatchError::OutcomeUnknown => Self::OutcomeUnknown,
+            BatchError::Refused(cause) => Self::Failed(cause),
+            BatchError::LimitExceeded(cause) | BatchError::Unavailable(cause) => {
+                Self::Unavailable(cause)
+            }
+            BatchError::OutcomeUnknown(cause) => Self::OutcomeUnknown(Some(cause)),
         }
     }
 }
 
-fn fail(batch: Vec<AcceptedCommand>, error: BatchError) {
-    answer(batch, || Err(error.into()));
+fn fail(batch: Vec<AcceptedCommand>, error: &BatchError) {
+    answer(batch, || Err(error.clone().into()));
 }
 
 fn answer(batch: Vec<AcceptedCommand>, committed: impl Fn() -> Result<(), Error>) {

@@ -81,12 +81,18 @@ impl From<timeline::Error> for Problem {
         match error {
             timeline::Error::Refused(refusal) => refusal.into(),
             timeline::Error::QueueError(error) => error.into(),
-            timeline::Error::Unavailable => database_unavailable(),
-            timeline::Error::OutcomeUnknown => outcome_unknown(
-                "the change may or may not have been made; repeating the request is safe with the same \
-                 Idempotency-Key or If-Match",
-            ),
-            timeline::Error::Failed => Self::internal(),
+            timeline::Error::Unavailable(cause) => database_unavailable().caused_by(cause),
+            timeline::Error::OutcomeUnknown(cause) => {
+                let problem = outcome_unknown(
+                    "the change may or may not have been made; repeating the request is safe with the \
+                     same Idempotency-Key or If-Match",
+                );
+                match cause {
+                    Some(cause) => problem.caused_by(cause),
+                    None => problem,
+                }
+            }
+            timeline::Error::Failed(cause) => Self::internal().caused_by(cause),
         }
     }
 }
@@ -99,8 +105,8 @@ impl From<sync::Error> for Problem {
                 Self::new(&kinds::CURSOR_AHEAD, detail).with_last(end)
             }
             sync::Error::QueueError(error) => error.into(),
-            sync::Error::Unavailable => database_unavailable(),
-            sync::Error::Failed => Self::internal(),
+            sync::Error::Unavailable(cause) => database_unavailable().caused_by(cause),
+            sync::Error::Failed(cause) => Self::internal().caused_by(cause),
         }
     }
 }
