@@ -6,10 +6,11 @@ SELECT rank, substr(translate(md5(rank::text), '0123456789', 'ghijklmnop'), 1, 3
 FROM generate_series(0, 19999) AS rank;
 ALTER TABLE bench_words ADD PRIMARY KEY (rank);
 
-INSERT INTO chats (application_id, number, timestamp, name, owner, created, messages, members)
-VALUES (1, 1000, nextval('timeline'), 'bench', 'heavy', now(), :messages, 1);
-INSERT INTO chat_members (application_id, chat_number, user_id, joined) VALUES (1, 1000, 'heavy', 1);
-UPDATE applications SET chats = 1000 WHERE id = 1;
+INSERT INTO chats (application_id, number, timestamp, name, owner, created, members)
+VALUES (1, 1000, nextval('timeline'), 'bench', 'heavy', now(), 1);
+INSERT INTO chat_members (application_id, chat_number, user_id, joined)
+VALUES (1, 1000, 'heavy', 1);
+UPDATE applications SET chats = 1000, last_chat = 1000 WHERE id = 1;
 
 WITH drawn AS (
     SELECT number, random() AS share FROM generate_series(1, :messages) AS number
