@@ -155,8 +155,8 @@ pub async fn delete_chat_message(
     Ok(representation::message(passed.media_type, &deleted.output))
 }
 
-/// The id of the message that a path names. It tells nothing to who may not read it: whatever is
-/// done with the id looks again.
+/// The id of the message that a path names. Nothing is revealed to a caller who may not read it: every
+/// use of the id checks that again.
 async fn id_of(
     service: &Service,
     caller: &Caller,

@@ -103,7 +103,7 @@ async fn list(
     Ok(Json(media_type, list).into_response())
 }
 
-/// Where a message stands in its conversation: by its number in a chat, else by its id.
+/// The position of a message in its conversation: its number in a chat, else its id.
 fn position(message: &Arc<Stored>) -> i64 {
     message.number.map_or(message.id.0, |number| number.0)
 }

@@ -1,7 +1,7 @@
 //! HTTP: every route on one page, and what all of them share.
 //!
 //! A handler checks the request ([`extract::checks`]), calls one function and shapes the answer.
-//! Every failure becomes a [`Problem`](problem::Problem), in one place. No handler opens a
+//! Every failure becomes a [`Problem`], in one place. No handler opens a
 //! transaction, so a caller that goes away never leaves one behind.
 //!
 //! # Limits of time

@@ -16,7 +16,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       require-trusted-types-for 'script'; trusted-types 'none'";
 
 const HEADERS: [(HeaderName, HeaderValue); 4] = [
-    // Always asked for, and mostly answered with 304: the files belong together.
+    // Browsers revalidate each file and mostly get 304: the files are only consistent together.
     (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     (
         header::CONTENT_SECURITY_POLICY,

@@ -50,7 +50,7 @@ impl IfNoneMatch {
     }
 }
 
-/// Whether `If-None-Match` names an entity tag that is no timestamp, given by what stands in its quotes.
+/// Whether `If-None-Match` has the entity tag `opaque`, which is no timestamp and comes without quotes.
 pub fn names(headers: &HeaderMap, opaque: &str) -> bool {
     let lines = headers
         .get_all(header::IF_NONE_MATCH)
@@ -90,7 +90,7 @@ fn read(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, ()> {
 }
 
 /// Takes one element of a list, which may be empty: `"7"`, `7` (as people type it) or `W/"7"` (as a
-/// compressing proxy makes it). Returns what stands within the quotes, and what follows the comma.
+/// compressing proxy makes it). Returns what is within the quotes, and what follows the comma.
 fn next_tag(list: &str) -> Result<(&str, &str), ()> {
     let opaque = list.strip_prefix("W/").unwrap_or(list);
     let (tag, tail) = match opaque.strip_prefix('"') {

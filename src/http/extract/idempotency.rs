@@ -32,7 +32,7 @@ impl FromHeaders for KeyHeader {
     }
 }
 
-/// Makes the keyed digests by which a repeated request is told from another one.
+/// Makes the keyed digests that distinguish a repeated request from another one.
 ///
 /// The key is derived from the service's secret, so whoever reads the database cannot guess a
 /// deleted text from its digest.
@@ -68,7 +68,7 @@ impl Digester {
         }
     }
 
-    /// The key with the digest of the draft that it stands for.
+    /// The key with the digest of its draft.
     ///
     /// `to` is who receives a personal message.
     pub fn bind(&self, key: IdempotencyKey, to: Option<&UserId>, draft: &Draft) -> Idempotency {
@@ -83,7 +83,7 @@ impl Digester {
         self.digest(key, &fingerprint)
     }
 
-    /// The key with the digest of the chat that it stands for.
+    /// The key with the digest of its chat.
     pub fn bind_chat(&self, key: IdempotencyKey, name: &Title, members: &[UserId]) -> Idempotency {
         let members = members.iter().map(UserId::as_str).collect();
         self.digest(
@@ -107,7 +107,7 @@ impl Digester {
 }
 
 /// Attributes without what does not count in JSON: blanks, escapes and the order of members. Where
-/// numbers are out of every common range, the text itself stands for the attributes.
+/// numbers are out of every common range, the digest is that of the text.
 fn canonical(attributes: &Attributes) -> String {
     let text = attributes.as_json().get();
     serde_json::from_str::<serde_json::Value>(text)

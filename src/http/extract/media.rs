@@ -40,7 +40,7 @@ impl Offer {
         }
     }
 
-    /// Another name under which what is labelled `label` is asked for.
+    /// Another name for an answer that is labelled `label`.
     const fn alias(subtype: &'static str, label: &'static str) -> Self {
         let mut offer = Self::vendor(subtype, label);
         offer.is_alias = true;
@@ -80,8 +80,8 @@ pub struct PersonalMessage;
 /// A new message in a chat.
 pub struct ChatMessage;
 
-/// A message of either kind: which one is not known before it is read, so each name is accepted,
-/// and the answer is labelled by what it is.
+/// A message of either kind. The kind is only clear once the message is read, so both names are
+/// accepted, and the answer has the label of its kind.
 pub struct AnyMessage;
 
 /// A page of the timeline, or a stream of it.
@@ -141,7 +141,7 @@ pub fn prefers_stream(headers: &HeaderMap) -> bool {
 }
 
 /// The label of the best offer. Without an `Accept`, everything is accepted; one that cannot be
-/// read accepts nothing that is known.
+/// read accepts nothing.
 fn best_offer(headers: &HeaderMap, offers: &'static [Offer]) -> Option<&'static str> {
     let mut lines = headers.get_all(header::ACCEPT).iter().peekable();
     if lines.peek().is_none_or(|line| line.as_bytes() == b"*/*") {
@@ -194,7 +194,9 @@ pub fn content_type(
     let given = MediaType::parse(given).ok()?;
     accepted
         .iter()
-        .find(|media_type| MediaType::parse(media_type).is_ok_and(|known| known == given.essence()))
+        .find(|media_type| {
+            MediaType::parse(media_type).is_ok_and(|accepted| accepted == given.essence())
+        })
         .copied()
 }
 
@@ -295,19 +297,19 @@ mod tests {
     }
 
     #[test]
-    fn a_content_type_is_known_with_or_without_parameters() {
-        let known = |value: &'static str| {
+    fn a_content_type_is_accepted_with_or_without_parameters() {
+        let accepted = |value: &'static str| {
             let headers =
                 HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
             content_type(&headers, &[NEW_PERSONAL_MESSAGE, JSON])
         };
-        assert_eq!(known("application/json; charset=utf-8"), Some(JSON));
+        assert_eq!(accepted("application/json; charset=utf-8"), Some(JSON));
         assert_eq!(
-            known("Application/VND.newPersonalMessage.v1+JSON"),
+            accepted("Application/VND.newPersonalMessage.v1+JSON"),
             Some(NEW_PERSONAL_MESSAGE)
         );
         for other in ["text/plain", "application/merge-patch+json", "json", ""] {
-            assert_eq!(known(other), None, "{other}");
+            assert_eq!(accepted(other), None, "{other}");
         }
     }
 

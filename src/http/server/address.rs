@@ -1,5 +1,5 @@
 //! Where the service listens. The address is taken first of all, so that one that is in use ends the
-//! start before anything else has begun; it is listened on last, when everything is ready.
+//! start before anything else is started; it is listened on last, when everything is ready.
 
 use std::{io, net::SocketAddr};
 

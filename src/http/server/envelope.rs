@@ -1,8 +1,8 @@
 //! What surrounds every request: its id, its log line, its metrics and the document of its problem;
 //! reading the rest of its body; encoding its answer; and what caches may keep.
 //!
-//! The id is made here and not by `tower-http`, whose layer takes over any value that a caller sends:
-//! ours stands in log lines.
+//! The id is made here and not by `tower-http`, whose layer accepts any value from a caller: ours goes
+//! into log lines.
 
 use std::{sync::Arc, time::Instant};
 
