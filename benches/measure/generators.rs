@@ -74,11 +74,8 @@ pub fn transactions(script: &str, clients: u32, messages: u32, seconds: u64) -> 
         ])
         .arg(setting("LIMIT_URL")));
     let tps = output.lines().find_map(|line| line.strip_prefix("tps = "));
-    let tps: f64 = tps
-        .and_then(|rest| rest.split(' ').next())
-        .unwrap()
-        .parse()
-        .unwrap();
+    let tps = tps.and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
+    let tps = tps.unwrap_or_else(|| panic!("no rate is in {output}"));
     let mut taken = microseconds(&log);
     taken.sort_unstable();
     let percentile = |share: usize| taken[taken.len() * share / 100] as f64 / 1000.0;

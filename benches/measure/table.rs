@@ -79,7 +79,8 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
 /// Writes where each user is on the timeline: the newest update, and the one before the newest 50.
 /// Rows that send move the users on, and who is up to date must be so again.
 async fn write_cursors(database: &mut PgConnection) {
-    let sql = "SELECT max(timestamp) || '|' || (array_agg(timestamp ORDER BY timestamp DESC))[51]
+    let sql = "SELECT max(timestamp) || '|'
+                      || coalesce((array_agg(timestamp ORDER BY timestamp DESC))[51], 0)
                FROM updates WHERE user_id LIKE 'user-%'
                GROUP BY user_id ORDER BY substr(user_id, 6)::int";
     let lines: Vec<String> = sqlx::query_scalar(sql).fetch_all(database).await.unwrap();
