@@ -14,8 +14,9 @@ use super::{
     answer::{
         instant,
         openapi::{
-            ApplicationCreateProblems, ApplicationListProblems, ApplicationReadProblems,
-            ApplicationRenameProblems,
+            ApplicationCreateProblems, ApplicationIdPath, ApplicationListProblems,
+            ApplicationReadProblems, ApplicationRenameProblems, NumberPage,
+            schemas::ApplicationIdSchema,
         },
         problem::Problem,
         representation::{Json, Page, secret},
@@ -38,7 +39,7 @@ use crate::{
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({ "id": 2, "name": "shop", "created": "2026-11-20T09:30:00.000000Z", "chats": 0 }))]
 pub struct Application {
-    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = ApplicationIdSchema)]
     id: i64,
     name: String,
     #[serde(serialize_with = "instant::serialize")]
@@ -77,22 +78,23 @@ pub struct ApplicationList {
     applications: Vec<Application>,
     /// The `after` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = ApplicationIdSchema, required = false)]
     next: Option<i64>,
 }
 
-/// Creates an application. Its token is shown this once and stored only as a hash.
+/// Creates an application.
 ///
-/// After a 503 `outcome-unknown` it may exist, with a token that nobody has seen: look for its name in
-/// the list, and have its token replaced.
+/// Its token is shown this once and stored only as a hash. After a 503 `outcome-unknown` the
+/// application may exist, with a token that nobody has seen: look for its name in the list, and
+/// replace its token.
 #[utoipa::path(
     post,
     path = "/applications",
     tag = "applications",
-    security(("bearer" = [])),
     request_body(content((Name = "application/json"))),
     responses(
-        (status = 201, description = "Created, with its token", body = Application, content_type = "application/json",
+        (status = 201, description = "Created, with its token",
+            body = Application, content_type = "application/json",
             headers(("Location" = String, description = "`/applications/{id}`"))),
         ApplicationCreateProblems,
     ),
@@ -116,14 +118,16 @@ pub async fn create_application(
 }
 
 /// Lists all applications, by id.
+///
+/// For the administrator.
 #[utoipa::path(
     get,
     path = "/applications",
     tag = "applications",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::NumberPage),
+    params(NumberPage),
     responses(
-        (status = 200, description = "A page", body = ApplicationList, content_type = "application/json"),
+        (status = 200, description = "A page",
+            body = ApplicationList, content_type = "application/json"),
         ApplicationListProblems,
     ),
 )]
@@ -155,14 +159,16 @@ pub async fn list_applications(
 }
 
 /// Reads an application.
+///
+/// For the administrator.
 #[utoipa::path(
     get,
     path = "/applications/{id}",
     tag = "applications",
-    security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The application's id", minimum = 1, maximum = 9007199254740991_i64)),
+    params(ApplicationIdPath),
     responses(
-        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        (status = 200, description = "The application",
+            body = Application, content_type = "application/json"),
         ApplicationReadProblems,
     ),
 )]
@@ -176,15 +182,17 @@ pub async fn get_application(
 }
 
 /// Renames an application.
+///
+/// For the administrator.
 #[utoipa::path(
     patch,
     path = "/applications/{id}",
     tag = "applications",
-    security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The application's id", minimum = 1, maximum = 9007199254740991_i64)),
+    params(ApplicationIdPath),
     request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
     responses(
-        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        (status = 200, description = "The application",
+            body = Application, content_type = "application/json"),
         ApplicationRenameProblems,
     ),
 )]
@@ -202,17 +210,18 @@ pub async fn rename_application(
     )
 }
 
-/// Makes a new token for an application. The old one ends at once, on other replicas within 5 seconds.
+/// Makes a new token for an application.
 ///
-/// After a 503 `outcome-unknown` the old one may have ended as well: repeat the request.
+/// The old one ends at once, on other replicas within 5 seconds. After a 503 `outcome-unknown` it
+/// may have ended as well: repeat the request.
 #[utoipa::path(
     post,
     path = "/applications/{id}/token",
     tag = "applications",
-    security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The application's id", minimum = 1, maximum = 9007199254740991_i64)),
+    params(ApplicationIdPath),
     responses(
-        (status = 201, description = "The application with its new token", body = Application, content_type = "application/json"),
+        (status = 201, description = "The application with its new token",
+            body = Application, content_type = "application/json"),
         ApplicationReadProblems,
     ),
 )]
@@ -238,13 +247,15 @@ pub async fn replace_application_token(
 }
 
 /// Reads the application that calls.
+///
+/// For an application's own token.
 #[utoipa::path(
     get,
     path = "/applications/self",
     tag = "applications",
-    security(("bearer" = [])),
     responses(
-        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        (status = 200, description = "The application",
+            body = Application, content_type = "application/json"),
         ApplicationReadProblems,
     ),
 )]
@@ -257,14 +268,16 @@ pub async fn get_own_application(
 }
 
 /// Renames the application that calls.
+///
+/// For an application's own token.
 #[utoipa::path(
     patch,
     path = "/applications/self",
     tag = "applications",
-    security(("bearer" = [])),
     request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
     responses(
-        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        (status = 200, description = "The application",
+            body = Application, content_type = "application/json"),
         ApplicationRenameProblems,
     ),
 )]

@@ -10,7 +10,9 @@ use axum::{
 use super::{
     Answer, Service,
     answer::{
-        openapi::{HistoryPage, ListInsideProblems, ListProblems},
+        openapi::{
+            AsUser, ChatNumberPath, HistoryPage, ListInsideProblems, ListProblems, UserIdPath,
+        },
         representation::{Json, Message, MessageList, Page, json_bytes},
     },
     extract::{
@@ -25,14 +27,15 @@ use crate::{
 };
 
 /// Lists the messages of the caller's conversation with a user, the newest first.
+///
+/// `before` and `after` are ids of messages.
 #[utoipa::path(
     get,
     path = "/users/{user}/messages",
     tag = "messages",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::UserIdPath, HistoryPage),
+    params(AsUser, UserIdPath, HistoryPage),
     responses(
-        (status = 200, description = "A page; `before` and `after` are ids of messages", body = MessageList, content_type = "application/json"),
+        (status = 200, description = "A page", body = MessageList, content_type = "application/json"),
         ListProblems,
     ),
 )]
@@ -52,15 +55,16 @@ pub async fn list_personal_messages(
     Ok(answer(accept.media_type, reading.await?, limit))
 }
 
-/// Lists the messages of a chat by their numbers, the newest first.
+/// Lists the messages of a chat, the newest first.
+///
+/// `before` and `after` are numbers of messages.
 #[utoipa::path(
     get,
     path = "/chats/{number}/messages",
     tag = "chats",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, HistoryPage),
+    params(AsUser, ChatNumberPath, HistoryPage),
     responses(
-        (status = 200, description = "A page; `before` and `after` are numbers of messages", body = MessageList, content_type = "application/json"),
+        (status = 200, description = "A page", body = MessageList, content_type = "application/json"),
         ListInsideProblems,
     ),
 )]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{
     Answer, Service,
     answer::{
-        openapi::{ListInsideProblems, SearchPage},
+        openapi::{AsUser, ChatNumberPath, ListInsideProblems, SearchPage, SearchedConversation},
         problem::Problem,
         representation::{HitList, Json, Page, json_bytes},
     },
@@ -26,19 +26,17 @@ use crate::{
 };
 
 /// Searches the caller's messages, the newest first.
+///
+/// Case does not matter, accents do. Deleted messages are never found, edited ones by their present
+/// text.
 #[utoipa::path(
     get,
     path = "/messages/search",
     tag = "messages",
-    security(("bearer" = [])),
-    params(
-        crate::http::answer::openapi::AsUser,
-        SearchPage,
-        ("with" = Option<String>, Query, description = "Only the personal conversation with this user"),
-        ("chat" = Option<i64>, Query, description = "Only this chat", minimum = 1, maximum = 9007199254740991_i64),
-    ),
+    params(AsUser, SearchPage, SearchedConversation),
     responses(
-        (status = 200, description = "A page of what matches", body = HitList, content_type = "application/json"),
+        (status = 200, description = "A page of hits",
+            body = HitList, content_type = "application/json"),
         ListInsideProblems,
     ),
 )]
@@ -59,14 +57,17 @@ pub async fn search_messages(
 }
 
 /// Searches the messages of a chat, the newest first.
+///
+/// Case does not matter, accents do. Deleted messages are never found, edited ones by their present
+/// text.
 #[utoipa::path(
     get,
     path = "/chats/{number}/messages/search",
     tag = "chats",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, SearchPage),
+    params(AsUser, ChatNumberPath, SearchPage),
     responses(
-        (status = 200, description = "A page of what matches; `before` is the id of a message", body = HitList, content_type = "application/json"),
+        (status = 200, description = "A page of hits",
+            body = HitList, content_type = "application/json"),
         ListInsideProblems,
     ),
 )]

@@ -12,7 +12,7 @@ use super::{
     Answer, Service,
     answer::{
         instant,
-        openapi::{ApplicationCreateProblems, ListProblems},
+        openapi::{ApplicationCreateProblems, AsUser, ListProblems, schemas::UserIdSchema},
         problem::Problem,
         representation::secret,
     },
@@ -40,7 +40,7 @@ const LIFETIME_SECONDS_DEFAULT: i64 = 3600;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "user": "jane", "expiresIn": 3600 }))]
 pub struct NewToken {
-    #[schema(value_type = String, required, min_length = 1, max_length = 64, pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$")]
+    #[schema(value_type = UserIdSchema, required)]
     user: Option<String>,
     /// Its life in seconds; an hour by default.
     #[schema(value_type = Option<i64>, minimum = 60, maximum = 2592000)]
@@ -87,14 +87,16 @@ pub struct UserToken {
 }
 
 /// Makes a token for a user of the application.
+///
+/// It lives from a minute to 30 days.
 #[utoipa::path(
     post,
     path = "/tokens",
     tag = "applications",
-    security(("bearer" = [])),
     request_body(content((NewToken = "application/json"))),
     responses(
-        (status = 201, description = "A token", body = UserToken, content_type = "application/json"),
+        (status = 201, description = "A token",
+            body = UserToken, content_type = "application/json"),
         ApplicationCreateProblems,
     ),
 )]
@@ -125,18 +127,18 @@ pub struct StreamTicket {
     expires: OffsetDateTime,
 }
 
-/// Gives a ticket that opens streams for 30 seconds, on every replica.
+/// Makes a ticket that opens streams for 30 seconds, on every replica.
 ///
-/// For `new EventSource("/messages?ticket=…")`. A stream that it has opened lasts until the token
-/// ends that the ticket was asked for with.
+/// For `new EventSource("/messages?ticket=…")`. The stream lasts as long as the token that the
+/// ticket was made with.
 #[utoipa::path(
     post,
     path = "/tickets",
     tag = "messages",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser),
+    params(AsUser),
     responses(
-        (status = 201, description = "A ticket", body = StreamTicket, content_type = "application/json"),
+        (status = 201, description = "A ticket",
+            body = StreamTicket, content_type = "application/json"),
         ListProblems,
     ),
 )]

@@ -18,7 +18,10 @@ use crate::{
     },
     http::{
         Service,
-        answer::problem::{FieldError, Problem},
+        answer::{
+            openapi::schemas::{FileIdSchema, UserIdSchema, new_attributes},
+            problem::{FieldError, Problem},
+        },
     },
     timeline::commands::{Draft, EditText, Expected, MarkRead},
 };
@@ -29,17 +32,16 @@ use crate::{
 #[schema(example = json!({ "to": "john", "text": "Hello, John!" }))]
 pub struct NewPersonalMessage {
     /// The user who receives it. Sending to oneself is allowed.
-    #[schema(value_type = String, required, min_length = 1, max_length = 64, pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$")]
+    #[schema(value_type = UserIdSchema, required)]
     to: Option<String>,
-    /// 1 to 20,000 characters (Unicode scalar values in Normalization Form C) after blanks at both ends
-    /// are removed. It comes back as it was sent.
+    /// 1 to 20,000 characters (Unicode scalar values in Normalization Form C) after blanks at both
+    /// ends are removed. It comes back as it was sent.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 20000)]
     text: Option<String>,
     /// Ids of files that another service stores; none twice.
-    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    #[schema(value_type = Option<Vec<FileIdSchema>>, max_items = 100)]
     files: Option<Vec<String>>,
-    /// Any JSON object of up to 16 KiB and 100 levels, given back as it came.
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = new_attributes, required = false)]
     attributes: Option<Box<RawValue>>,
     /// The id of a message in the same conversation.
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
@@ -84,15 +86,14 @@ impl NewPersonalMessage {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({ "text": "Hello, everybody!" }))]
 pub struct NewChatMessage {
-    /// 1 to 20,000 characters (Unicode scalar values in Normalization Form C) after blanks at both ends
-    /// are removed. It comes back as it was sent.
+    /// 1 to 20,000 characters (Unicode scalar values in Normalization Form C) after blanks at both
+    /// ends are removed. It comes back as it was sent.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 20000)]
     text: Option<String>,
     /// Ids of files that another service stores; none twice.
-    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    #[schema(value_type = Option<Vec<FileIdSchema>>, max_items = 100)]
     files: Option<Vec<String>>,
-    /// Any JSON object of up to 16 KiB and 100 levels, given back as it came.
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = new_attributes, required = false)]
     attributes: Option<Box<RawValue>>,
     /// The id of a message in the same chat.
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
@@ -166,7 +167,7 @@ pub struct NewChat {
     #[schema(value_type = String, required, min_length = 1, max_length = 200)]
     name: Option<String>,
     /// Its members, beside the user who creates it.
-    #[schema(value_type = Option<Vec<String>>, max_items = 1000)]
+    #[schema(value_type = Option<Vec<UserIdSchema>>, max_items = 1000)]
     members: Option<Vec<String>>,
 }
 
@@ -242,7 +243,7 @@ fn parse_members(members: &[String]) -> Result<Vec<UserId>, Invalid> {
         .map(|user| UserId::parse(user))
         .collect::<Result<BTreeSet<_>, _>>()?;
     if members.len() > MEMBERS_MAX {
-        return Err(Invalid("must be at most 1,000 users"));
+        return Err(Invalid("must have at most 1,000 entries"));
     }
     Ok(members.into_iter().collect())
 }

@@ -56,7 +56,7 @@ impl From<Refusal> for Problem {
                 "replyTo",
                 "must be the id of a message in this conversation",
             ),
-            Refusal::ChatFull => Self::invalid_field("members", "must be at most 1,000 users"),
+            Refusal::ChatFull => Self::invalid_field("members", "must have at most 1,000 entries"),
             Refusal::KeyReused => {
                 Self::invalid_field("Idempotency-Key", "was used for another request")
             }
@@ -83,8 +83,8 @@ impl From<timeline::Error> for Problem {
             timeline::Error::QueueError(error) => error.into(),
             timeline::Error::Unavailable => database_unavailable(),
             timeline::Error::OutcomeUnknown => outcome_unknown(
-                "the change may or may not have been made; repeating the request is safe with the same \
-                 Idempotency-Key or If-Match",
+                "the change may or may not have been made; repeating the request is safe with the \
+                 same Idempotency-Key or If-Match",
             ),
             timeline::Error::Failed => Self::internal(),
         }
@@ -95,7 +95,7 @@ impl From<sync::Error> for Problem {
     fn from(error: sync::Error) -> Self {
         match error {
             sync::Error::CursorAhead { last } => {
-                let detail = format!("the timeline has only come to {last}: sync again from 0");
+                let detail = format!("the timeline ends at {last}: sync again from 0");
                 Self::new(&kinds::CURSOR_AHEAD, detail).with_last(last)
             }
             sync::Error::QueueError(error) => error.into(),

@@ -11,7 +11,10 @@ use utoipa::ToSchema;
 use super::{super::instant, Json};
 use crate::{
     domain::{self, UserId},
-    http::extract::conditional::entity_tag,
+    http::{
+        answer::openapi::schemas::{ChatNumberSchema, TimestampSchema, UserIdSchema},
+        extract::conditional::entity_tag,
+    },
     store::members::Membership,
 };
 
@@ -22,16 +25,15 @@ use crate::{
     "created": "2026-11-20T09:30:00.123456Z", "messages": 0, "members": 3
 }))]
 pub struct Chat<'a> {
-    /// 1, 2, 3 … within its application.
-    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = ChatNumberSchema)]
     number: i64,
     /// The point on the timeline of its creation or of the last change of its name or members; its
     /// entity tag.
-    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = TimestampSchema)]
     timestamp: i64,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = UserIdSchema, required = false)]
     owner: Option<&'a str>,
     #[serde(serialize_with = "instant::serialize")]
     #[schema(value_type = String, format = DateTime)]
@@ -78,9 +80,10 @@ pub struct ChatList<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({ "user": "jane", "joined": 44 }))]
 pub struct Member {
+    #[schema(value_type = UserIdSchema)]
     user: String,
     /// The point on the timeline since which the user is a member.
-    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = TimestampSchema)]
     joined: i64,
 }
 
@@ -99,6 +102,6 @@ pub struct MemberList {
     pub members: Vec<Member>,
     /// The `after` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = UserIdSchema, required = false)]
     pub next: Option<String>,
 }

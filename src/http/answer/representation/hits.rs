@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Message, Page};
-use crate::search;
+use crate::{http::answer::openapi::schemas::MessageIdSchema, search};
 
 /// A message that matches.
 #[derive(Serialize, ToSchema)]
@@ -21,7 +21,7 @@ pub struct HitList<'a> {
     hits: Vec<Hit<'a>>,
     /// The `before` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = MessageIdSchema, required = false)]
     next: Option<i64>,
 }
 
