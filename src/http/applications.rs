@@ -19,26 +19,28 @@ use super::{
             schemas::ApplicationIdSchema,
         },
         problem::Problem,
-        representation::{Json, Page, secret},
+        representation::{Json, ListPage, secret},
     },
     extract::{
         body::JsonBody,
         caller::{Administrator, OwnApplication},
         media::{Accept, PlainJson},
         params::{ApplicationPath, ListParams},
-        request_bodies::{Name, NewName},
+        request_bodies::{NameJson, NewNameJson},
     },
 };
 use crate::{
     auth::{ApplicationToken, create_application as create},
     domain::{ApplicationId, Title},
-    store::{self, applications::Application as Stored},
+    store::{self, applications::Application},
 };
 
 /// An application: a tenant, whose users, chats and messages nobody else sees.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "id": 2, "name": "shop", "created": "2026-11-20T09:30:00.000000Z", "chats": 0 }))]
-pub struct Application {
+#[schema(as = Application, example = json!({
+    "id": 2, "name": "shop", "created": "2026-11-20T09:30:00.000000Z", "chats": 0
+}))]
+pub struct ApplicationJson {
     #[schema(value_type = ApplicationIdSchema)]
     id: i64,
     name: String,
@@ -54,9 +56,9 @@ pub struct Application {
     token: Option<String>,
 }
 
-impl Application {
-    fn new(stored: Stored, token: Option<String>) -> Self {
-        let Stored {
+impl ApplicationJson {
+    fn new(stored: Application, token: Option<String>) -> Self {
+        let Application {
             id,
             name,
             created,
@@ -74,8 +76,9 @@ impl Application {
 
 /// A page of applications, by id.
 #[derive(Serialize, ToSchema)]
-pub struct ApplicationList {
-    applications: Vec<Application>,
+#[schema(as = ApplicationList)]
+pub struct ApplicationListJson {
+    applications: Vec<ApplicationJson>,
     /// The `after` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ApplicationIdSchema, required = false)]
@@ -91,10 +94,10 @@ pub struct ApplicationList {
     post,
     path = "/applications",
     tag = "applications",
-    request_body(content((Name = "application/json"))),
+    request_body(content((NameJson = "application/json"))),
     responses(
         (status = 201, description = "Created, with its token",
-            body = Application, content_type = "application/json",
+            body = ApplicationJson, content_type = "application/json",
             headers(("Location" = String, description = "`/applications/{id}`"))),
         ApplicationCreateProblems,
     ),
@@ -103,12 +106,12 @@ pub async fn create_application(
     State(service): State<Service>,
     _: Administrator,
     accept: Accept<PlainJson>,
-    body: JsonBody<NewName>,
+    body: JsonBody<NewNameJson>,
 ) -> Answer {
     let name = body.acceptable()?.0.checked()?;
     let (stored, ApplicationToken { token, .. }) = create(&service.reads, &name).await?;
     let id = stored.id;
-    let mut response = secret(accept.media_type, Application::new(stored, Some(token)));
+    let mut response = secret(accept.media_type, ApplicationJson::new(stored, Some(token)));
     let location = HeaderValue::try_from(format!("/applications/{}", id.0));
     response.headers_mut().insert(
         header::LOCATION,
@@ -127,7 +130,7 @@ pub async fn create_application(
     params(NumberPage),
     responses(
         (status = 200, description = "A page",
-            body = ApplicationList, content_type = "application/json"),
+            body = ApplicationListJson, content_type = "application/json"),
         ApplicationListProblems,
     ),
 )]
@@ -142,15 +145,15 @@ pub async fn list_applications(
         store::applications::list(connection, after, params.limit + 1).await
     });
     let found = reading.await?;
-    let page = Page::cut(found, params.limit, |last| last.id.0);
+    let page = ListPage::cut(found, params.limit, |last| last.id.0);
     let applications = page
         .items
         .into_iter()
-        .map(|stored| Application::new(stored, None))
+        .map(|stored| ApplicationJson::new(stored, None))
         .collect();
     Ok(Json(
         accept.media_type,
-        ApplicationList {
+        ApplicationListJson {
             applications,
             next: page.next,
         },
@@ -168,7 +171,7 @@ pub async fn list_applications(
     params(ApplicationIdPath),
     responses(
         (status = 200, description = "The application",
-            body = Application, content_type = "application/json"),
+            body = ApplicationJson, content_type = "application/json"),
         ApplicationReadProblems,
     ),
 )]
@@ -189,10 +192,13 @@ pub async fn get_application(
     path = "/applications/{id}",
     tag = "applications",
     params(ApplicationIdPath),
-    request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
+    request_body(content(
+        (NameJson = "application/json"),
+        (NameJson = "application/merge-patch+json"),
+    )),
     responses(
         (status = 200, description = "The application",
-            body = Application, content_type = "application/json"),
+            body = ApplicationJson, content_type = "application/json"),
         ApplicationRenameProblems,
     ),
 )]
@@ -201,7 +207,7 @@ pub async fn rename_application(
     _: Administrator,
     accept: Accept<PlainJson>,
     id: ApplicationPath,
-    body: JsonBody<Name>,
+    body: JsonBody<NameJson>,
 ) -> Answer {
     let name = body.acceptable()?.checked()?;
     answer(
@@ -221,7 +227,7 @@ pub async fn rename_application(
     params(ApplicationIdPath),
     responses(
         (status = 201, description = "The application with its new token",
-            body = Application, content_type = "application/json"),
+            body = ApplicationJson, content_type = "application/json"),
         ApplicationReadProblems,
     ),
 )]
@@ -242,7 +248,7 @@ pub async fn replace_application_token(
     let stored = replaced?.ok_or_else(Problem::not_found)?;
     Ok(secret(
         accept.media_type,
-        Application::new(stored, Some(token)),
+        ApplicationJson::new(stored, Some(token)),
     ))
 }
 
@@ -255,7 +261,7 @@ pub async fn replace_application_token(
     tag = "applications",
     responses(
         (status = 200, description = "The application",
-            body = Application, content_type = "application/json"),
+            body = ApplicationJson, content_type = "application/json"),
         ApplicationReadProblems,
     ),
 )]
@@ -274,10 +280,13 @@ pub async fn get_own_application(
     patch,
     path = "/applications/self",
     tag = "applications",
-    request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
+    request_body(content(
+        (NameJson = "application/json"),
+        (NameJson = "application/merge-patch+json"),
+    )),
     responses(
         (status = 200, description = "The application",
-            body = Application, content_type = "application/json"),
+            body = ApplicationJson, content_type = "application/json"),
         ApplicationRenameProblems,
     ),
 )]
@@ -285,13 +294,13 @@ pub async fn rename_own_application(
     State(service): State<Service>,
     OwnApplication(id): OwnApplication,
     accept: Accept<PlainJson>,
-    body: JsonBody<Name>,
+    body: JsonBody<NameJson>,
 ) -> Answer {
     let name = body.acceptable()?.checked()?;
     answer(accept.media_type, rename(&service, id, &name).await?)
 }
 
-async fn find(service: &Service, id: ApplicationId) -> Result<Option<Stored>, Problem> {
+async fn find(service: &Service, id: ApplicationId) -> Result<Option<Application>, Problem> {
     service
         .query(async |connection| store::applications::find(connection, id).await)
         .await
@@ -301,14 +310,14 @@ async fn rename(
     service: &Service,
     id: ApplicationId,
     name: &Title,
-) -> Result<Option<Stored>, Problem> {
+) -> Result<Option<Application>, Problem> {
     let renaming = service
         .reads
         .change(async |connection| store::applications::rename(connection, id, name).await);
     Ok(renaming.await?)
 }
 
-fn answer(media_type: &'static str, found: Option<Stored>) -> Answer {
+fn answer(media_type: &'static str, found: Option<Application>) -> Answer {
     let stored = found.ok_or_else(Problem::not_found)?;
-    Ok(Json(media_type, Application::new(stored, None)).into_response())
+    Ok(Json(media_type, ApplicationJson::new(stored, None)).into_response())
 }

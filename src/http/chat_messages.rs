@@ -21,7 +21,7 @@ use super::{
         media::{Accept, AnyMessage, ChatMessage},
         params::{ChatMessagePath, ChatPath},
         prefer::PrefersMinimal,
-        request_bodies::{Edit, EditedMessageText, MessagePatch, NewChatMessage},
+        request_bodies::{Edit, EditedMessageTextJson, MessagePatchJson, NewChatMessageJson},
     },
     messages,
 };
@@ -41,8 +41,8 @@ use crate::{
     tag = "chats",
     params(AsUser, ChatNumberPath, Repeatable),
     request_body(content(
-        (NewChatMessage = "application/vnd.newChatMessage.v1+json"),
-        (NewChatMessage = "application/json"),
+        (NewChatMessageJson = "application/vnd.newChatMessage.v1+json"),
+        (NewChatMessageJson = "application/json"),
     )),
     responses(ChatMessageSent, CreateInsideProblems),
 )]
@@ -53,7 +53,7 @@ pub async fn send_chat_message(
     number: ChatPath,
     key: KeyHeader,
     PrefersMinimal(minimal): PrefersMinimal,
-    body: JsonBody<NewChatMessage>,
+    body: JsonBody<NewChatMessageJson>,
 ) -> Answer {
     let mut errors = Vec::new();
     let content = body.acceptable()?.checked(&mut errors);
@@ -101,9 +101,9 @@ pub async fn get_chat_message(
     tag = "chats",
     params(AsUser, ChatNumberPath, MessageNumberPath, IfMatchHeader),
     request_body(content(
-        (MessagePatch = "application/json"),
-        (MessagePatch = "application/merge-patch+json"),
-        (EditedMessageText = "application/vnd.editedMessageText.v1+json"),
+        (MessagePatchJson = "application/json"),
+        (MessagePatchJson = "application/merge-patch+json"),
+        (EditedMessageTextJson = "application/vnd.editedMessageText.v1+json"),
     )),
     responses(MessageAnswer, EditProblems),
 )]

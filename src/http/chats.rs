@@ -11,7 +11,7 @@ use super::{
             UserIdPath, UserPage,
         },
         problem::Problem,
-        representation::{self, ChatList, Json, MemberList, Page},
+        representation::{self, ChatJson, ChatListJson, Json, ListPage, MemberListJson},
     },
     extract::{
         body::JsonBody,
@@ -21,7 +21,7 @@ use super::{
         media::{Accept, PlainJson},
         params::{ChatPath, ListParams, UserPath},
         prefer::PrefersMinimal,
-        request_bodies::{Name, NewChat},
+        request_bodies::{NameJson, NewChatJson},
     },
 };
 use crate::{
@@ -42,7 +42,7 @@ use crate::{
     path = "/chats",
     tag = "chats",
     params(AsUser, Repeatable),
-    request_body(content((NewChat = "application/json"))),
+    request_body(content((NewChatJson = "application/json"))),
     responses(ChatCreated, CreateProblems),
 )]
 pub async fn create_chat(
@@ -51,7 +51,7 @@ pub async fn create_chat(
     accept: Accept<PlainJson>,
     key: KeyHeader,
     PrefersMinimal(minimal): PrefersMinimal,
-    body: JsonBody<NewChat>,
+    body: JsonBody<NewChatJson>,
 ) -> Answer {
     let mut errors = Vec::new();
     let chat = body.acceptable()?.checked(&mut errors);
@@ -80,7 +80,7 @@ pub async fn create_chat(
     params(AsUser, NumberPage),
     responses(
         (status = 200, description = "A page",
-            body = ChatList, content_type = "application/json"),
+            body = ChatListJson, content_type = "application/json"),
         ListProblems,
     ),
 )]
@@ -99,11 +99,11 @@ pub async fn list_chats(
         }
     });
     let found = reading.await?;
-    let page = Page::cut(found, params.limit, |last| last.number.0);
-    let chats = page.items.iter().map(representation::Chat::from).collect();
+    let page = ListPage::cut(found, params.limit, |last| last.number.0);
+    let chats = page.items.iter().map(ChatJson::from).collect();
     Ok(Json(
         accept.media_type,
-        ChatList {
+        ChatListJson {
             chats,
             next: page.next,
         },
@@ -139,7 +139,10 @@ pub async fn get_chat(
     path = "/chats/{number}",
     tag = "chats",
     params(AsUser, ChatNumberPath, IfMatchHeader),
-    request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
+    request_body(content(
+        (NameJson = "application/json"),
+        (NameJson = "application/merge-patch+json"),
+    )),
     responses(ChatAnswer, RenameProblems),
 )]
 pub async fn rename_chat(
@@ -148,7 +151,7 @@ pub async fn rename_chat(
     accept: Accept<PlainJson>,
     number: ChatPath,
     if_match: IfMatch,
-    body: JsonBody<Name>,
+    body: JsonBody<NameJson>,
 ) -> Answer {
     let if_match = if_match.readable()?;
     let name = body.acceptable()?.checked()?;
@@ -173,7 +176,7 @@ pub async fn rename_chat(
     params(AsUser, ChatNumberPath, UserPage),
     responses(
         (status = 200, description = "A page",
-            body = MemberList, content_type = "application/json"),
+            body = MemberListJson, content_type = "application/json"),
         ListInsideProblems,
     ),
 )]
@@ -190,11 +193,11 @@ pub async fn list_members(
         store::members::list(connection, application, chat, after, limit).await
     });
     let found = reading.await?;
-    let page = Page::cut(found, params.limit, |last| last.user.as_str().to_owned());
+    let page = ListPage::cut(found, params.limit, |last| last.user.as_str().to_owned());
     let members = page.items.iter().map(Into::into).collect();
     Ok(Json(
         accept.media_type,
-        MemberList {
+        MemberListJson {
             members,
             next: page.next,
         },

@@ -13,7 +13,7 @@ use super::{
         openapi::{
             AsUser, ChatNumberPath, HistoryPage, ListInsideProblems, ListProblems, UserIdPath,
         },
-        representation::{Json, Message, MessageList, Page, json_bytes},
+        representation::{Json, ListPage, MessageJson, MessageListJson, json_bytes},
     },
     extract::{
         caller::Caller,
@@ -22,7 +22,7 @@ use super::{
     },
 };
 use crate::{
-    domain::{Conversation, Message as Stored},
+    domain::{Conversation, Message},
     store,
 };
 
@@ -35,7 +35,8 @@ use crate::{
     tag = "messages",
     params(AsUser, UserIdPath, HistoryPage),
     responses(
-        (status = 200, description = "A page", body = MessageList, content_type = "application/json"),
+        (status = 200, description = "A page",
+            body = MessageListJson, content_type = "application/json"),
         ListProblems,
     ),
 )]
@@ -64,7 +65,8 @@ pub async fn list_personal_messages(
     tag = "chats",
     params(AsUser, ChatNumberPath, HistoryPage),
     responses(
-        (status = 200, description = "A page", body = MessageList, content_type = "application/json"),
+        (status = 200, description = "A page",
+            body = MessageListJson, content_type = "application/json"),
         ListInsideProblems,
     ),
 )]
@@ -84,16 +86,16 @@ pub async fn list_chat_messages(
     Ok(answer(accept.media_type, reading.await?, limit))
 }
 
-fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Response {
-    let page = Page::cut_at(found, limit, json_bytes, position);
+fn answer(media_type: &'static str, found: Vec<Arc<Message>>, limit: i64) -> Response {
+    let page = ListPage::cut_at(found, limit, json_bytes, position);
     let messages = page
         .items
         .iter()
-        .map(|message| Message::from(message.as_ref()))
+        .map(|message| MessageJson::from(message.as_ref()))
         .collect();
     Json(
         media_type,
-        MessageList {
+        MessageListJson {
             messages,
             next: page.next,
         },
@@ -102,6 +104,6 @@ fn answer(media_type: &'static str, found: Vec<Arc<Stored>>, limit: i64) -> Resp
 }
 
 /// Where a message stands in its conversation: by its number in a chat, else by its id.
-fn position(message: &Arc<Stored>) -> i64 {
+fn position(message: &Arc<Message>) -> i64 {
     message.number.map_or(message.id.0, |number| number.0)
 }

@@ -16,7 +16,7 @@ use super::{
             Repeatable, Resumed, SyncPage, SyncProblems, schemas::MessageStreamSchema,
         },
         problem::Problem,
-        representation::{self, Json, MessageUpdates},
+        representation::{self, Json, MessageUpdatesJson},
     },
     extract::{
         body::JsonBody,
@@ -27,7 +27,8 @@ use super::{
         params::{LastEventId, MessagePath, SyncParams},
         prefer::PrefersMinimal,
         request_bodies::{
-            Edit, EditedMessageText, MessagePatch, MessageReadMark, NewPersonalMessage,
+            Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson,
+            NewPersonalMessageJson,
         },
     },
     live,
@@ -50,8 +51,8 @@ use crate::{
     tag = "messages",
     params(AsUser, Repeatable),
     request_body(content(
-        (NewPersonalMessage = "application/vnd.newPersonalMessage.v1+json"),
-        (NewPersonalMessage = "application/json"),
+        (NewPersonalMessageJson = "application/vnd.newPersonalMessage.v1+json"),
+        (NewPersonalMessageJson = "application/json"),
     )),
     responses(PersonalMessageSent, CreateProblems),
 )]
@@ -61,7 +62,7 @@ pub async fn send_message(
     accept: Accept<PersonalMessage>,
     key: KeyHeader,
     PrefersMinimal(minimal): PrefersMinimal,
-    body: JsonBody<NewPersonalMessage>,
+    body: JsonBody<NewPersonalMessageJson>,
 ) -> Answer {
     let mut errors = Vec::new();
     let message = body.acceptable()?.checked(&mut errors);
@@ -93,8 +94,8 @@ pub async fn send_message(
     params(AsUser, SyncPage, Resumed),
     responses(
         (status = 200, description = "A page, ascending by timestamp; or the stream", content(
-            (MessageUpdates = "application/json"),
-            (MessageUpdates = "application/vnd.messageUpdates.v1+json"),
+            (MessageUpdatesJson = "application/json"),
+            (MessageUpdatesJson = "application/vnd.messageUpdates.v1+json"),
             (MessageStreamSchema = "text/event-stream"),
         )),
         SyncProblems,
@@ -140,7 +141,7 @@ pub async fn sync_messages(
     }
     if wait.is_zero() {
         let changes = service.sync().changes_after(request, with_messages).await?;
-        return Ok(Json(accept.media_type, MessageUpdates::from(&changes)).into_response());
+        return Ok(Json(accept.media_type, MessageUpdatesJson::from(&changes)).into_response());
     }
     // While it waits it counts as a held answer, and as a request again once there is an answer.
     drop(link.leave());
@@ -210,10 +211,10 @@ pub async fn read(
     tag = "messages",
     params(AsUser, MessageIdPath, IfMatchHeader),
     request_body(content(
-        (MessagePatch = "application/json"),
-        (MessagePatch = "application/merge-patch+json"),
-        (EditedMessageText = "application/vnd.editedMessageText.v1+json"),
-        (MessageReadMark = "application/vnd.messageReadMark.v1+json"),
+        (MessagePatchJson = "application/json"),
+        (MessagePatchJson = "application/merge-patch+json"),
+        (EditedMessageTextJson = "application/vnd.editedMessageText.v1+json"),
+        (MessageReadMarkJson = "application/vnd.messageReadMark.v1+json"),
     )),
     responses(MessageAnswer, EditProblems),
 )]

@@ -23,7 +23,8 @@ const READINESS_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Whether the service can do its work.
 #[derive(Serialize, ToSchema)]
-pub struct Health {
+#[schema(as = Health)]
+pub struct HealthJson {
     status: HealthStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = DatabaseState, required = false)]
@@ -100,12 +101,13 @@ pub enum BrokerState {
     tag = "operations",
     security(),
     responses(
-        (status = 200, description = "It does", body = Health, content_type = "application/json"),
+        (status = 200, description = "It does",
+            body = HealthJson, content_type = "application/json"),
         OpenProblems,
     ),
 )]
 pub async fn get_liveness() -> Response {
-    let health = Health {
+    let health = HealthJson {
         status: HealthStatus::Up,
         database: None,
         writes: None,
@@ -125,9 +127,10 @@ pub async fn get_liveness() -> Response {
     tag = "operations",
     security(),
     responses(
-        (status = 200, description = "They can", body = Health, content_type = "application/json"),
+        (status = 200, description = "They can",
+            body = HealthJson, content_type = "application/json"),
         (status = 503, description = "They cannot: the database is away, or takes no changes",
-            body = Health, content_type = "application/json"),
+            body = HealthJson, content_type = "application/json"),
         OpenProblems,
     ),
 )]
@@ -149,7 +152,7 @@ pub async fn get_readiness(State(service): State<Service>) -> Response {
     } else {
         DatabaseState::Unavailable
     };
-    let health = Health {
+    let health = HealthJson {
         status,
         database: Some(database),
         writes: Some(writes.into()),

@@ -12,7 +12,7 @@ use super::{
     answer::{
         openapi::{AsUser, ChatNumberPath, ListInsideProblems, SearchPage, SearchedConversation},
         problem::Problem,
-        representation::{HitList, Json, Page, json_bytes},
+        representation::{HitListJson, Json, ListPage, json_bytes},
     },
     extract::{
         caller::Caller,
@@ -36,7 +36,7 @@ use crate::{
     params(AsUser, SearchPage, SearchedConversation),
     responses(
         (status = 200, description = "A page of hits",
-            body = HitList, content_type = "application/json"),
+            body = HitListJson, content_type = "application/json"),
         ListInsideProblems,
     ),
 )]
@@ -67,7 +67,7 @@ pub async fn search_messages(
     params(AsUser, ChatNumberPath, SearchPage),
     responses(
         (status = 200, description = "A page of hits",
-            body = HitList, content_type = "application/json"),
+            body = HitListJson, content_type = "application/json"),
         ListInsideProblems,
     ),
 )]
@@ -124,8 +124,8 @@ async fn found(
 
 fn answer(media_type: &'static str, hits: Vec<Hit>, limit: i64) -> Response {
     let size = |hit: &Hit| json_bytes(&hit.message) + hit.highlight.len();
-    let page = Page::cut_at(hits, limit, size, |hit| hit.message.id.0);
-    Json(media_type, HitList::from(&page)).into_response()
+    let page = ListPage::cut_at(hits, limit, size, |hit| hit.message.id.0);
+    Json(media_type, HitListJson::from(&page)).into_response()
 }
 
 /// The query of a search as it came.

@@ -38,8 +38,8 @@ const LIFETIME_SECONDS_DEFAULT: i64 = 3600;
 /// For whom a token is to be made, and for how long.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(example = json!({ "user": "jane", "expiresIn": 3600 }))]
-pub struct NewToken {
+#[schema(as = NewToken, example = json!({ "user": "jane", "expiresIn": 3600 }))]
+pub struct NewTokenJson {
     #[schema(value_type = UserIdSchema, required)]
     user: Option<String>,
     /// Its life in seconds; an hour by default.
@@ -47,7 +47,7 @@ pub struct NewToken {
     expires_in: Option<i64>,
 }
 
-impl FromJson for NewToken {
+impl FromJson for NewTokenJson {
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
@@ -55,7 +55,7 @@ impl FromJson for NewToken {
     }
 }
 
-impl NewToken {
+impl NewTokenJson {
     fn checked(self) -> Result<(UserId, Duration), Problem> {
         let mut errors = Vec::new();
         let user = self
@@ -78,8 +78,10 @@ impl NewToken {
 
 /// A user's token.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "token": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T10:30:00.000000Z" }))]
-pub struct UserToken {
+#[schema(as = UserToken, example = json!({
+    "token": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T10:30:00.000000Z"
+}))]
+pub struct UserTokenJson {
     token: String,
     #[serde(serialize_with = "instant::serialize")]
     #[schema(value_type = String, format = DateTime)]
@@ -93,10 +95,10 @@ pub struct UserToken {
     post,
     path = "/tokens",
     tag = "applications",
-    request_body(content((NewToken = "application/json"))),
+    request_body(content((NewTokenJson = "application/json"))),
     responses(
         (status = 201, description = "A token",
-            body = UserToken, content_type = "application/json"),
+            body = UserTokenJson, content_type = "application/json"),
         ApplicationCreateProblems,
     ),
 )]
@@ -104,7 +106,7 @@ pub async fn create_token(
     State(service): State<Service>,
     OwnApplication(application): OwnApplication,
     accept: Accept<PlainJson>,
-    body: JsonBody<NewToken>,
+    body: JsonBody<NewTokenJson>,
 ) -> Answer {
     let (user, lifetime) = body.acceptable()?.checked()?;
     let expires = OffsetDateTime::from((service.clock)() + lifetime);
@@ -112,13 +114,15 @@ pub async fn create_token(
         .replace_nanosecond(0)
         .expect("a second has a beginning");
     let token = service.signer.sign(application, &user, expires.into());
-    Ok(secret(accept.media_type, UserToken { token, expires }))
+    Ok(secret(accept.media_type, UserTokenJson { token, expires }))
 }
 
 /// A ticket for opening streams.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "ticket": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T09:30:30.000000Z" }))]
-pub struct StreamTicket {
+#[schema(as = StreamTicket, example = json!({
+    "ticket": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T09:30:30.000000Z"
+}))]
+pub struct StreamTicketJson {
     /// The value of `?ticket=`.
     ticket: String,
     /// When it stops to open streams.
@@ -138,7 +142,7 @@ pub struct StreamTicket {
     params(AsUser),
     responses(
         (status = 201, description = "A ticket",
-            body = StreamTicket, content_type = "application/json"),
+            body = StreamTicketJson, content_type = "application/json"),
         ListProblems,
     ),
 )]
@@ -153,7 +157,7 @@ pub async fn create_ticket(
             .give(caller.application, &caller.user()?, &caller.validity);
     Ok(secret(
         accept.media_type,
-        StreamTicket {
+        StreamTicketJson {
             ticket,
             expires: expires.into(),
         },

@@ -29,8 +29,8 @@ use crate::{
 /// A personal message to be sent: `to`, and at least one of `text`, `files` and `attributes`.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(example = json!({ "to": "john", "text": "Hello, John!" }))]
-pub struct NewPersonalMessage {
+#[schema(as = NewPersonalMessage, example = json!({ "to": "john", "text": "Hello, John!" }))]
+pub struct NewPersonalMessageJson {
     /// The user who receives it. Sending to oneself is allowed.
     #[schema(value_type = UserIdSchema, required)]
     to: Option<String>,
@@ -48,7 +48,7 @@ pub struct NewPersonalMessage {
     reply_to: Option<i64>,
 }
 
-impl FromJson for NewPersonalMessage {
+impl FromJson for NewPersonalMessageJson {
     const MEDIA_TYPES: &'static [&'static str] = &[media::NEW_PERSONAL_MESSAGE, media::JSON];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
@@ -56,7 +56,7 @@ impl FromJson for NewPersonalMessage {
     }
 }
 
-impl NewPersonalMessage {
+impl NewPersonalMessageJson {
     /// Checks every field and adds what is wrong to `errors`.
     pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<(UserId, NewContent)> {
         let to = self
@@ -71,7 +71,7 @@ impl NewPersonalMessage {
             reply_to,
             ..
         } = self;
-        let message = NewChatMessage {
+        let message = NewChatMessageJson {
             text,
             files,
             attributes,
@@ -84,8 +84,8 @@ impl NewPersonalMessage {
 /// A message to be sent into a chat: at least one of `text`, `files` and `attributes`.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(example = json!({ "text": "Hello, everybody!" }))]
-pub struct NewChatMessage {
+#[schema(as = NewChatMessage, example = json!({ "text": "Hello, everybody!" }))]
+pub struct NewChatMessageJson {
     /// 1 to 20,000 characters (Unicode scalar values in Normalization Form C) after blanks at both
     /// ends are removed. It comes back as it was sent.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 20000)]
@@ -100,7 +100,7 @@ pub struct NewChatMessage {
     reply_to: Option<i64>,
 }
 
-impl FromJson for NewChatMessage {
+impl FromJson for NewChatMessageJson {
     const MEDIA_TYPES: &'static [&'static str] = &[media::NEW_CHAT_MESSAGE, media::JSON];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
@@ -108,7 +108,7 @@ impl FromJson for NewChatMessage {
     }
 }
 
-impl NewChatMessage {
+impl NewChatMessageJson {
     /// Checks every field and adds what is wrong to `errors`.
     pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<NewContent> {
         let is_empty = self.text.is_none()
@@ -161,8 +161,8 @@ impl NewContent {
 /// A chat to be created.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "name": "Team", "members": ["john", "jim"] }))]
-pub struct NewChat {
+#[schema(as = NewChat, example = json!({ "name": "Team", "members": ["john", "jim"] }))]
+pub struct NewChatJson {
     /// 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed.
     #[schema(value_type = String, required, min_length = 1, max_length = 200)]
     name: Option<String>,
@@ -171,7 +171,7 @@ pub struct NewChat {
     members: Option<Vec<String>>,
 }
 
-impl FromJson for NewChat {
+impl FromJson for NewChatJson {
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
@@ -179,7 +179,7 @@ impl FromJson for NewChat {
     }
 }
 
-impl NewChat {
+impl NewChatJson {
     /// Checks every field and adds what is wrong to `errors`.
     pub fn checked(self, errors: &mut Vec<FieldError>) -> Option<(Title, Vec<UserId>)> {
         let name = self
@@ -199,17 +199,17 @@ impl NewChat {
 /// The name of an application or a chat.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "name": "shop" }))]
-pub struct Name {
+#[schema(as = Name, example = json!({ "name": "shop" }))]
+pub struct NameJson {
     /// 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed.
     #[schema(value_type = String, required, min_length = 1, max_length = 200)]
     name: Option<String>,
 }
 
 /// The name of an application to be created.
-pub struct NewName(pub Name);
+pub struct NewNameJson(pub NameJson);
 
-impl FromJson for NewName {
+impl FromJson for NewNameJson {
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
@@ -217,7 +217,7 @@ impl FromJson for NewName {
     }
 }
 
-impl FromJson for Name {
+impl FromJson for NameJson {
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON, media::MERGE_PATCH];
 
     fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
@@ -225,7 +225,7 @@ impl FromJson for Name {
     }
 }
 
-impl Name {
+impl NameJson {
     pub fn checked(self) -> Result<Title, Problem> {
         let mut errors = Vec::new();
         let name = self
@@ -277,8 +277,8 @@ pub fn keep<T>(errors: &mut Vec<FieldError>, field: &str, parsed: Result<T, Inva
 /// A new text for a message of one's own; empty only where files or attributes remain.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "text": "Hello, dear John!" }))]
-pub struct EditedMessageText {
+#[schema(as = EditedMessageText, example = json!({ "text": "Hello, dear John!" }))]
+pub struct EditedMessageTextJson {
     #[schema(max_length = 20000)]
     text: String,
 }
@@ -286,16 +286,21 @@ pub struct EditedMessageText {
 /// Whether one has read a message that one has received.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "read": true }))]
-pub struct MessageReadMark {
+#[schema(as = MessageReadMark, example = json!({ "read": true }))]
+pub struct MessageReadMarkJson {
     read: bool,
 }
 
 /// Exactly one of a new text and a read mark, as a JSON merge patch (RFC 7396): `null` removes.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(min_properties = 1, max_properties = 1, example = json!({ "text": "Hello, dear John!" }))]
-pub struct MessagePatch {
+#[schema(
+    as = MessagePatch,
+    min_properties = 1,
+    max_properties = 1,
+    example = json!({ "text": "Hello, dear John!" })
+)]
+pub struct MessagePatchJson {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 20000)]
     text: Option<Option<String>>,
@@ -329,11 +334,11 @@ impl FromJson for Edit {
 
     fn from_json(media_type: &'static str, json: &[u8]) -> Result<Self, Problem> {
         match media_type {
-            media::EDITED_TEXT => Self::text(&parse::<EditedMessageText>(json)?.text),
-            media::READ_MARK => Ok(Self::Read(parse::<MessageReadMark>(json)?.read)),
+            media::EDITED_TEXT => Self::text(&parse::<EditedMessageTextJson>(json)?.text),
+            media::READ_MARK => Ok(Self::Read(parse::<MessageReadMarkJson>(json)?.read)),
             media::MERGE_PATCH => Self::from_patch(parse(json)?),
             _ => {
-                let patch: MessagePatch = parse(json)?;
+                let patch: MessagePatchJson = parse(json)?;
                 if patch.text == Some(None) || patch.read == Some(None) {
                     return Err(Problem::invalid_field("body", "must not have null members"));
                 }
@@ -365,7 +370,7 @@ impl Edit {
         Ok(outcome.output)
     }
 
-    fn from_patch(patch: MessagePatch) -> Result<Self, Problem> {
+    fn from_patch(patch: MessagePatchJson) -> Result<Self, Problem> {
         match (patch.text, patch.read) {
             (Some(text), None) => Self::text(&text.unwrap_or_default()),
             (None, Some(read)) => Ok(Self::Read(read.unwrap_or_default())),
@@ -393,7 +398,7 @@ mod tests {
     /// The draft, the fields that are not acceptable, or the status of what cannot be read.
     fn draft(json: &str) -> Result<NewContent, (StatusCode, Vec<String>)> {
         let mut errors = Vec::new();
-        let body = NewPersonalMessage::from_json(media::JSON, json.as_bytes())
+        let body = NewPersonalMessageJson::from_json(media::JSON, json.as_bytes())
             .map_err(|problem| (problem.status(), problem.fields()))?;
         let draft = body.checked(&mut errors);
         if errors.is_empty() {
@@ -475,7 +480,7 @@ mod tests {
             );
         }
         let invalid_utf8 = b"{\"to\":\"john\",\"text\":\"\xff\"}";
-        let parsed = NewPersonalMessage::from_json(media::JSON, invalid_utf8);
+        let parsed = NewPersonalMessageJson::from_json(media::JSON, invalid_utf8);
         assert_eq!(parsed.err().unwrap().status(), StatusCode::BAD_REQUEST);
     }
 
@@ -531,7 +536,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = NewPersonalMessage::from_json(media::JSON, &body);
+            let _ = NewPersonalMessageJson::from_json(media::JSON, &body);
             let _ = Edit::from_json(media::JSON, &body);
         }
 

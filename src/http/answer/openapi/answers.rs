@@ -9,7 +9,7 @@ use utoipa::{
 
 use super::headers;
 use crate::http::{
-    answer::representation::{Chat, Message},
+    answer::representation::{ChatJson, MessageJson},
     extract::media,
 };
 
@@ -44,7 +44,7 @@ answers! {
     /// Of creating a chat.
     ChatCreated = "201" created(
         "Created; or the chat as it is now, where the key was used for the same request before",
-        &[(media::JSON, content::<Chat>)],
+        &[(media::JSON, content::<ChatJson>)],
     );
 }
 
@@ -53,16 +53,16 @@ pub fn components() -> [(String, Response); 3] {
     let message = response(
         "The message as it is now; a deleted one as a tombstone",
         &[
-            (media::JSON, content::<Message>),
-            (media::PERSONAL_MESSAGE, content::<Message>),
-            (media::CHAT_MESSAGE, content::<Message>),
+            (media::JSON, content::<MessageJson>),
+            (media::PERSONAL_MESSAGE, content::<MessageJson>),
+            (media::CHAT_MESSAGE, content::<MessageJson>),
         ],
         &["ETag"],
     );
     let unchanged = response("The message has not changed", &[], &["ETag"]);
     let chat = response(
         "The chat as it is now",
-        &[(media::JSON, content::<Chat>)],
+        &[(media::JSON, content::<ChatJson>)],
         &["ETag"],
     );
     [
@@ -76,8 +76,8 @@ fn sent(media_type: &'static str) -> Response {
     created(
         "Sent; or the message as it is now, where the key was used for the same request before",
         &[
-            (media::JSON, content::<Message>),
-            (media_type, content::<Message>),
+            (media::JSON, content::<MessageJson>),
+            (media_type, content::<MessageJson>),
         ],
     )
 }

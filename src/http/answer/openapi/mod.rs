@@ -34,8 +34,8 @@ pub use params::{
 };
 
 use super::{
-    problem::{self, ProblemDocument},
-    representation::{Chat, Message},
+    problem::{self, ProblemJson},
+    representation::{ChatJson, MessageJson},
 };
 
 #[derive(OpenApi)]
@@ -64,9 +64,9 @@ Accept-Encoding, Authorization, As-User`, and what else it depends on).",
         (name = "operations", description = "For whoever runs the service"),
     ),
     components(schemas(
-        Chat,
-        Message,
-        ProblemDocument,
+        ChatJson,
+        MessageJson,
+        ProblemJson,
         problem::FieldError,
         schemas::ApplicationIdSchema,
         schemas::ChatNumberSchema,
@@ -108,8 +108,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// Completes the document of all operations: with what they refer to, and with the header that every
-/// answer has.
+/// Completes the document of all operations: with what they refer to, and with the header that
+/// every answer has.
 pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     let components = document.components.get_or_insert_default();
     let shared = params::components();

@@ -8,7 +8,7 @@ use crate::{
     auth,
     batching::QueueError,
     domain::{Refusal, Timestamp},
-    http::answer::problem::{self, Problem, ProblemDocument},
+    http::answer::problem::{self, Problem, ProblemJson},
     live, sync,
 };
 
@@ -107,7 +107,7 @@ impl Described {
     fn response(self) -> Response {
         let problem = (self.example)();
         let document = problem.document("5f0c1c1e-9a53-4bd1-9d0f-0d6c3f6f1f2a");
-        let mut content = content::<ProblemDocument>();
+        let mut content = content::<ProblemJson>();
         content.example = Some(serde_json::json!(document));
         let mut response = ResponseBuilder::new()
             .description(self.description)

@@ -9,7 +9,8 @@ use crate::http::answer::openapi::schemas::{ProblemTypeSchema, TimestampSchema};
 /// A problem document (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ProblemDocument<'a> {
+#[schema(as = ProblemDocument)]
+pub struct ProblemJson<'a> {
     #[serde(rename = "type")]
     #[schema(value_type = ProblemTypeSchema)]
     kind: String,
@@ -45,13 +46,13 @@ pub struct FieldError {
 
 impl Problem {
     /// The document, for the request that is logged under `request_id`.
-    pub fn document<'a>(&'a self, request_id: &'a str) -> ProblemDocument<'a> {
+    pub fn document<'a>(&'a self, request_id: &'a str) -> ProblemJson<'a> {
         let (current, last) = match self.extension {
             Some(ExtensionMember::Current(timestamp)) => (Some(timestamp.0), None),
             Some(ExtensionMember::Last(timestamp)) => (None, Some(timestamp.0)),
             None => (None, None),
         };
-        ProblemDocument {
+        ProblemJson {
             kind: self.kind.uri(),
             title: self.kind.title,
             status: self.kind.status.as_u16(),

@@ -14,7 +14,7 @@ use axum::{
 };
 
 use crate::domain::Timestamp;
-pub use document::{FieldError, ProblemDocument};
+pub use document::{FieldError, ProblemJson};
 use kinds::Kind;
 pub use requests::{method_not_allowed, no_route, panicked};
 
@@ -23,8 +23,8 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 /// Something that went wrong, on its way to the caller.
 ///
 /// It travels as an extension of the response. The
-/// [`envelope`](crate::http::server::envelope::envelope), which has the request's id, writes it as a
-/// [`ProblemDocument`].
+/// [`envelope`](crate::http::server::envelope::envelope), which has the request's id, writes it
+/// as a [`ProblemJson`].
 #[derive(Debug, Clone)]
 pub struct Problem {
     kind: &'static Kind,

@@ -10,13 +10,13 @@ use serde::Serialize;
 
 use super::{Json, chat, message};
 use crate::{
-    domain::{self, Message as Stored, Timestamp},
+    domain::{Chat, Message, Timestamp},
     http::extract::conditional::entity_tag,
     timeline::{Effect, Outcome},
 };
 
 /// The answer to a sent message.
-pub fn sent(media_type: &'static str, outcome: &Outcome<Arc<Stored>>, minimal: bool) -> Response {
+pub fn sent(media_type: &'static str, outcome: &Outcome<Arc<Message>>, minimal: bool) -> Response {
     let sent = &outcome.output;
     let (path, whole) = (format!("/messages/{}", sent.id), || {
         message(media_type, sent)
@@ -27,7 +27,7 @@ pub fn sent(media_type: &'static str, outcome: &Outcome<Arc<Stored>>, minimal: b
 /// The answer to a created chat.
 pub fn created_chat(
     media_type: &'static str,
-    outcome: &Outcome<Arc<domain::Chat>>,
+    outcome: &Outcome<Arc<Chat>>,
     minimal: bool,
 ) -> Response {
     let new = &outcome.output;

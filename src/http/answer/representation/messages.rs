@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{super::instant, Json};
 use crate::{
-    domain::{Conversation, Message as Stored, UserId},
+    domain::{Conversation, Message, UserId},
     http::{
         answer::openapi::schemas::{
             ChatNumberSchema, FileIdSchema, MessageIdSchema, MessageNumberSchema, TimestampSchema,
@@ -29,11 +29,11 @@ use crate::{
 /// `chat` and `number` in a chat, and nothing else.
 #[derive(Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(example = json!({
+#[schema(as = Message, example = json!({
     "id": 17, "timestamp": 42, "from": "jane", "to": "john",
     "created": "2026-11-20T09:30:00.123456Z", "text": "Hello, John!"
 }))]
-pub struct Message<'a> {
+pub struct MessageJson<'a> {
     #[schema(value_type = MessageIdSchema)]
     id: i64,
     /// The point on the timeline of the change that made the message what it is; its entity tag.
@@ -88,8 +88,8 @@ pub struct Message<'a> {
     deleted: bool,
 }
 
-impl<'a> From<&'a Stored> for Message<'a> {
-    fn from(message: &'a Stored) -> Self {
+impl<'a> From<&'a Message> for MessageJson<'a> {
+    fn from(message: &'a Message) -> Self {
         let (id, timestamp) = (message.id.0, message.timestamp.0);
         let chat = message.conversation.chat().map(|chat| chat.0);
         let number = message.number.map(|number| number.0);
@@ -127,8 +127,9 @@ impl<'a> From<&'a Stored> for Message<'a> {
 
 /// A page of a conversation.
 #[derive(Serialize, ToSchema)]
-pub struct MessageList<'a> {
-    pub messages: Vec<Message<'a>>,
+#[schema(as = MessageList)]
+pub struct MessageListJson<'a> {
+    pub messages: Vec<MessageJson<'a>>,
     /// The `before` or `after` of the next page, as it was asked for; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
@@ -136,17 +137,17 @@ pub struct MessageList<'a> {
 }
 
 /// A message with its entity tag.
-pub fn message(media_type: &'static str, message: &Stored) -> Response {
+pub fn message(media_type: &'static str, message: &Message) -> Response {
     let etag = [(header::ETAG, entity_tag(message.timestamp))];
     (
         etag,
-        Json(label(media_type, message), Message::from(message)),
+        Json(label(media_type, message), MessageJson::from(message)),
     )
         .into_response()
 }
 
 /// The agreed media type, or where that is a message's own, the one of its kind.
-fn label(media_type: &'static str, message: &Stored) -> &'static str {
+fn label(media_type: &'static str, message: &Message) -> &'static str {
     match message.conversation {
         _ if media_type == media::JSON => media::JSON,
         Conversation::Personal(_) => media::PERSONAL_MESSAGE,
@@ -155,7 +156,7 @@ fn label(media_type: &'static str, message: &Stored) -> &'static str {
 }
 
 /// About how long a message is as JSON, in bytes.
-pub fn json_bytes(message: &Arc<Stored>) -> usize {
+pub fn json_bytes(message: &Arc<Message>) -> usize {
     ENTRY_BYTES + message.data_bytes()
 }
 
@@ -167,7 +168,7 @@ mod tests {
     use crate::domain::{Attributes, Content, FileId, Files, MessageId, Text, Timestamp};
 
     fn message(content: Option<Content>) -> String {
-        let message = Stored {
+        let message = Message {
             id: MessageId(17),
             timestamp: Timestamp(42),
             from: Some(UserId::trusted("jane")),
@@ -176,7 +177,7 @@ mod tests {
             created: datetime!(2026-11-20 09:30:00.5 UTC),
             content,
         };
-        serde_json::to_string(&Message::from(&message)).unwrap()
+        serde_json::to_string(&MessageJson::from(&message)).unwrap()
     }
 
     #[test]

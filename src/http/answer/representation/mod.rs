@@ -1,4 +1,7 @@
 //! What callers get: the things of the domain as JSON, with their headers.
+//!
+//! A type whose name ends in `Json` is a JSON document, or a part of one, that callers receive or
+//! [send](crate::http::extract::request_bodies). Its schema has the name without this ending.
 
 mod chats;
 mod created;
@@ -13,12 +16,12 @@ use axum::{
 };
 use serde::Serialize;
 
-pub use chats::{Chat, ChatList, MemberList, chat};
+pub use chats::{ChatJson, ChatListJson, MemberListJson, chat};
 pub use created::{created_chat, secret, sent};
-pub use hits::HitList;
-pub use messages::{Message, MessageList, json_bytes, message};
-pub use page::Page;
-pub use updates::{CaughtUp, LIVE_CACHE_CONTROL, MessageUpdate, MessageUpdates, held};
+pub use hits::HitListJson;
+pub use messages::{MessageJson, MessageListJson, json_bytes, message};
+pub use page::ListPage;
+pub use updates::{CaughtUpJson, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson, held};
 
 /// JSON under a media type that was agreed with the caller.
 pub struct Json<T>(pub &'static str, pub T);

@@ -4,18 +4,18 @@
 const LIST_BYTES_MAX: usize = 1024 * 1024;
 
 /// The items of a page, and where the next one begins, if there is one.
-pub struct Page<T, P> {
+pub struct ListPage<T, P> {
     pub items: Vec<T>,
     pub next: Option<P>,
 }
 
-impl<T, P> Page<T, P> {
+impl<T, P> ListPage<T, P> {
     /// Cuts what was read with one item more than the page has; `position` is that of an item.
     pub fn cut(items: Vec<T>, limit: i64, position: impl Fn(&T) -> P) -> Self {
         Self::cut_at(items, limit, |_| 0, position)
     }
 
-    /// As [`Page::cut`], and after 1 MiB of data by `size`; one item fits always.
+    /// As [`ListPage::cut`], and after 1 MiB of data by `size`; one item fits always.
     pub fn cut_at(
         mut items: Vec<T>,
         limit: i64,

@@ -8,9 +8,9 @@ use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
-use super::{Json, Message};
+use super::{Json, MessageJson};
 use crate::{
-    domain::{Message as Stored, Subject},
+    domain::{Message, Subject},
     http::{
         answer::openapi::schemas::{ChatNumberSchema, MessageIdSchema, TimestampSchema},
         server::envelope::LongLived,
@@ -21,17 +21,17 @@ use crate::{
 
 /// A page of the timeline: the changes that concern the caller, ascending by timestamp.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({
+#[schema(as = MessageUpdates, example = json!({
     "total": 2,
     "messages": [{ "id": 17, "timestamp": 42 }, { "id": 18, "timestamp": 43 }],
     "next": 43, "latest": 43
 }))]
-pub struct MessageUpdates<'a> {
+pub struct MessageUpdatesJson<'a> {
     /// The number of entries of this page.
     #[schema(minimum = 0, maximum = 1000)]
     total: usize,
     #[serde(serialize_with = "updates")]
-    #[schema(value_type = Vec<MessageUpdate<'static>>)]
+    #[schema(value_type = Vec<MessageUpdateJson<'static>>)]
     messages: &'a [Entry],
     /// The `after` of the next call.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
@@ -43,7 +43,8 @@ pub struct MessageUpdates<'a> {
 
 /// One change of a message or of a chat.
 #[derive(Serialize, ToSchema)]
-pub struct MessageUpdate<'a> {
+#[schema(as = MessageUpdate)]
+pub struct MessageUpdateJson<'a> {
     /// The message that has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageIdSchema, required = false)]
@@ -56,23 +57,23 @@ pub struct MessageUpdate<'a> {
     timestamp: i64,
     /// With `include=message`, at the message's newest entry of the page: the message as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Message, required = false)]
+    #[schema(value_type = MessageJson<'static>, required = false)]
     message: Option<&'a RawValue>,
 }
 
 /// Writes each entry as it is made: a page is never there twice.
 fn updates<S: Serializer>(entries: &[Entry], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(entries.iter().map(MessageUpdate::from))
+    serializer.collect_seq(entries.iter().map(MessageUpdateJson::from))
 }
 
-impl<'a> From<&'a Entry> for MessageUpdate<'a> {
+impl<'a> From<&'a Entry> for MessageUpdateJson<'a> {
     fn from(entry: &'a Entry) -> Self {
         let (id, chat) = match entry.update.subject {
             Subject::Message(id) => (Some(id.0), None),
             Subject::Chat(number) => (None, Some(number.0)),
         };
-        let json = |message: &Stored| {
-            to_raw_value(&Message::from(message))
+        let json = |message: &Message| {
+            to_raw_value(&MessageJson::from(message))
                 .expect("strings and numbers can be written as JSON")
         };
         let message = entry.message.as_ref().map(|version| version.json(json));
@@ -87,11 +88,11 @@ impl<'a> From<&'a Entry> for MessageUpdate<'a> {
 
 /// What a stream tells a client that has caught up.
 #[derive(Serialize)]
-pub struct CaughtUp {
+pub struct CaughtUpJson {
     latest: i64,
 }
 
-impl From<&Changes> for CaughtUp {
+impl From<&Changes> for CaughtUpJson {
     fn from(changes: &Changes) -> Self {
         Self {
             latest: changes.latest.0,
@@ -99,7 +100,7 @@ impl From<&Changes> for CaughtUp {
     }
 }
 
-impl<'a> From<&'a Changes> for MessageUpdates<'a> {
+impl<'a> From<&'a Changes> for MessageUpdatesJson<'a> {
     fn from(changes: &'a Changes) -> Self {
         Self {
             total: changes.entries.len(),
@@ -117,7 +118,7 @@ pub const LIVE_CACHE_CONTROL: &str = "no-store, no-transform";
 /// A page that was held until there was something: it is of no use to anybody else.
 pub fn held(media_type: &'static str, changes: &Changes) -> Response {
     let live = [(header::CACHE_CONTROL, LIVE_CACHE_CONTROL)];
-    let mut response = (live, Json(media_type, MessageUpdates::from(changes))).into_response();
+    let mut response = (live, Json(media_type, MessageUpdatesJson::from(changes))).into_response();
     response.extensions_mut().insert(LongLived);
     response
 }
