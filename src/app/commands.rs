@@ -75,6 +75,6 @@ pub fn print_token(config: &TokenConfig) -> Outcome {
 
 /// Prints the OpenAPI document.
 pub fn print_openapi() -> Outcome {
-    println!("{}", http::openapi().to_pretty_json()?);
+    println!("{}", http::openapi_text());
     Ok(())
 }

@@ -69,7 +69,7 @@ pub struct Files(Vec<FileId>);
 impl Files {
     pub fn new(files: Vec<FileId>) -> Result<Self, Invalid> {
         if files.len() > FILES_MAX {
-            return Err(Invalid("must be at most 100 files"));
+            return Err(Invalid("must have at most 100 entries"));
         }
         let mut sorted: Vec<_> = files.iter().collect();
         sorted.sort_unstable();

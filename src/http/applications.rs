@@ -14,31 +14,34 @@ use super::{
     answer::{
         instant,
         openapi::{
-            ApplicationCreateProblems, ApplicationListProblems, ApplicationReadProblems,
-            ApplicationRenameProblems,
+            ApplicationCreateProblems, ApplicationIdPath, ApplicationListProblems,
+            ApplicationReadProblems, ApplicationRenameProblems, NumberPage,
+            schemas::ApplicationIdSchema,
         },
         problem::Problem,
-        representation::{Json, Page, secret},
+        representation::{Json, ListPage, secret},
     },
     extract::{
         caller::{Administrator, OwnApplication},
         checks::Checks,
         media::PlainJson,
         params::ListParams,
-        request_bodies::{Name, NewName},
+        request_bodies::{NameJson, NewNameJson},
     },
 };
 use crate::{
     auth::{ApplicationToken, create_application as create},
     domain::{ApplicationId, Title},
-    store::{self, applications::Application as Stored},
+    store::{self, applications::Application},
 };
 
 /// An application: a tenant, whose users, chats and messages nobody else sees.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "id": 2, "name": "shop", "created": "2026-11-20T09:30:00.000000Z", "chats": 0 }))]
-pub struct Application {
-    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+#[schema(as = Application, example = json!({
+    "id": 2, "name": "shop", "created": "2026-11-20T09:30:00.000000Z", "chats": 0
+}))]
+pub struct ApplicationJson {
+    #[schema(value_type = ApplicationIdSchema)]
     id: i64,
     name: String,
     #[serde(serialize_with = "instant::serialize")]
@@ -53,9 +56,9 @@ pub struct Application {
     token: Option<String>,
 }
 
-impl Application {
-    fn new(stored: Stored, token: Option<String>) -> Self {
-        let Stored {
+impl ApplicationJson {
+    fn new(stored: Application, token: Option<String>) -> Self {
+        let Application {
             id,
             name,
             created,
@@ -73,26 +76,28 @@ impl Application {
 
 /// A page of applications, by id.
 #[derive(Serialize, ToSchema)]
-pub struct ApplicationList {
-    applications: Vec<Application>,
+#[schema(as = ApplicationList)]
+pub struct ApplicationListJson {
+    applications: Vec<ApplicationJson>,
     /// The `after` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = ApplicationIdSchema, required = false)]
     next: Option<i64>,
 }
 
-/// Creates an application. Its token is shown this once and stored only as a hash.
+/// Creates an application.
 ///
-/// After a 503 `outcome-unknown` it may exist, with a token that nobody has seen: look for its name in
-/// the list, and have its token replaced.
+/// Its token is shown this once and stored only as a hash. After a 503 `outcome-unknown` the
+/// application may exist, with a token that nobody has seen: look for its name in the list, and
+/// replace its token.
 #[utoipa::path(
     post,
     path = "/applications",
     tag = "applications",
-    security(("bearer" = [])),
-    request_body(content((Name = "application/json"))),
+    request_body(content((NameJson = "application/json"))),
     responses(
-        (status = 201, description = "Created, with its token", body = Application, content_type = "application/json",
+        (status = 201, description = "Created, with its token",
+            body = ApplicationJson, content_type = "application/json",
             headers(("Location" = String, description = "`/applications/{id}`"))),
         ApplicationCreateProblems,
     ),
@@ -101,11 +106,11 @@ pub async fn create_application(
     State(service): State<Service>,
     mut checks: Checks<Administrator, PlainJson>,
 ) -> Answer {
-    let name = checks.body::<NewName>().await?;
+    let name = checks.body::<NewNameJson>().await?;
     let passed = checks.finish(|| name)?;
     let (stored, ApplicationToken { token, .. }) = create(&service.reads, &passed.input).await?;
     let id = stored.id;
-    let mut response = secret(passed.media_type, Application::new(stored, Some(token)));
+    let mut response = secret(passed.media_type, ApplicationJson::new(stored, Some(token)));
     let location = HeaderValue::try_from(format!("/applications/{}", id.0));
     response.headers_mut().insert(
         header::LOCATION,
@@ -115,14 +120,16 @@ pub async fn create_application(
 }
 
 /// Lists all applications, by id.
+///
+/// For the administrator.
 #[utoipa::path(
     get,
     path = "/applications",
     tag = "applications",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::NumberPage),
+    params(NumberPage),
     responses(
-        (status = 200, description = "A page", body = ApplicationList, content_type = "application/json"),
+        (status = 200, description = "A page",
+            body = ApplicationListJson, content_type = "application/json"),
         ApplicationListProblems,
     ),
 )]
@@ -136,11 +143,11 @@ pub async fn list_applications(
     let after = ApplicationId(after.unwrap_or(0));
     let reading = service
         .query(async |connection| store::applications::list(connection, after, limit + 1).await);
-    let page = Page::cut(reading.await?, limit, |last| last.id.0);
+    let page = ListPage::cut(reading.await?, limit, |last| last.id.0);
     let applications = page.items.into_iter();
-    let list = ApplicationList {
+    let list = ApplicationListJson {
         applications: applications
-            .map(|stored| Application::new(stored, None))
+            .map(|stored| ApplicationJson::new(stored, None))
             .collect(),
         next: page.next,
     };
@@ -148,14 +155,16 @@ pub async fn list_applications(
 }
 
 /// Reads an application.
+///
+/// For the administrator.
 #[utoipa::path(
     get,
     path = "/applications/{id}",
     tag = "applications",
-    security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The application's id", minimum = 1, maximum = 9007199254740991_i64)),
+    params(ApplicationIdPath),
     responses(
-        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        (status = 200, description = "The application",
+            body = ApplicationJson, content_type = "application/json"),
         ApplicationReadProblems,
     ),
 )]
@@ -169,15 +178,20 @@ pub async fn get_application(
 }
 
 /// Renames an application.
+///
+/// For the administrator.
 #[utoipa::path(
     patch,
     path = "/applications/{id}",
     tag = "applications",
-    security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The application's id", minimum = 1, maximum = 9007199254740991_i64)),
-    request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
+    params(ApplicationIdPath),
+    request_body(content(
+        (NameJson = "application/json"),
+        (NameJson = "application/merge-patch+json"),
+    )),
     responses(
-        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        (status = 200, description = "The application",
+            body = ApplicationJson, content_type = "application/json"),
         ApplicationRenameProblems,
     ),
 )]
@@ -185,24 +199,25 @@ pub async fn rename_application(
     State(service): State<Service>,
     mut checks: Checks<Administrator, PlainJson>,
 ) -> Answer {
-    let name = checks.body::<Name>().await?;
+    let name = checks.body::<NameJson>().await?;
     let id = checks.path::<ApplicationId>();
     let passed = checks.finish(|| id.zip(name))?;
     let (id, name) = passed.input;
     answer(passed.media_type, rename(&service, id, &name).await?)
 }
 
-/// Makes a new token for an application. The old one ends at once, on other replicas within 5 seconds.
+/// Makes a new token for an application.
 ///
-/// After a 503 `outcome-unknown` the old one may have ended as well: repeat the request.
+/// The old one ends at once, on other replicas within 5 seconds. After a 503 `outcome-unknown` it
+/// may have ended as well: repeat the request.
 #[utoipa::path(
     post,
     path = "/applications/{id}/token",
     tag = "applications",
-    security(("bearer" = [])),
-    params(("id" = i64, Path, description = "The application's id", minimum = 1, maximum = 9007199254740991_i64)),
+    params(ApplicationIdPath),
     responses(
-        (status = 201, description = "The application with its new token", body = Application, content_type = "application/json"),
+        (status = 201, description = "The application with its new token",
+            body = ApplicationJson, content_type = "application/json"),
         ApplicationReadProblems,
     ),
 )]
@@ -221,18 +236,20 @@ pub async fn replace_application_token(
     // Where the outcome is unknown the next request finds out which token there is.
     service.authenticator.forget(id).await;
     let stored = replaced?.ok_or_else(Problem::not_found)?;
-    let application = Application::new(stored, Some(token));
+    let application = ApplicationJson::new(stored, Some(token));
     Ok(secret(passed.media_type, application))
 }
 
 /// Reads the application that calls.
+///
+/// For an application's own token.
 #[utoipa::path(
     get,
     path = "/applications/self",
     tag = "applications",
-    security(("bearer" = [])),
     responses(
-        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        (status = 200, description = "The application",
+            body = ApplicationJson, content_type = "application/json"),
         ApplicationReadProblems,
     ),
 )]
@@ -245,14 +262,19 @@ pub async fn get_own_application(
 }
 
 /// Renames the application that calls.
+///
+/// For an application's own token.
 #[utoipa::path(
     patch,
     path = "/applications/self",
     tag = "applications",
-    security(("bearer" = [])),
-    request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
+    request_body(content(
+        (NameJson = "application/json"),
+        (NameJson = "application/merge-patch+json"),
+    )),
     responses(
-        (status = 200, description = "The application", body = Application, content_type = "application/json"),
+        (status = 200, description = "The application",
+            body = ApplicationJson, content_type = "application/json"),
         ApplicationRenameProblems,
     ),
 )]
@@ -260,13 +282,13 @@ pub async fn rename_own_application(
     State(service): State<Service>,
     mut checks: Checks<OwnApplication, PlainJson>,
 ) -> Answer {
-    let name = checks.body::<Name>().await?;
+    let name = checks.body::<NameJson>().await?;
     let passed = checks.finish(|| name)?;
     let renamed = rename(&service, passed.caller, &passed.input).await?;
     answer(passed.media_type, renamed)
 }
 
-async fn find(service: &Service, id: ApplicationId) -> Result<Option<Stored>, Problem> {
+async fn find(service: &Service, id: ApplicationId) -> Result<Option<Application>, Problem> {
     service
         .query(async |connection| store::applications::find(connection, id).await)
         .await
@@ -276,14 +298,14 @@ async fn rename(
     service: &Service,
     id: ApplicationId,
     name: &Title,
-) -> Result<Option<Stored>, Problem> {
+) -> Result<Option<Application>, Problem> {
     let renaming = service
         .reads
         .change(async |connection| store::applications::rename(connection, id, name).await);
     Ok(renaming.await?)
 }
 
-fn answer(media_type: &'static str, found: Option<Stored>) -> Answer {
+fn answer(media_type: &'static str, found: Option<Application>) -> Answer {
     let stored = found.ok_or_else(Problem::not_found)?;
-    Ok(Json(media_type, Application::new(stored, None)).into_response())
+    Ok(Json(media_type, ApplicationJson::new(stored, None)).into_response())
 }

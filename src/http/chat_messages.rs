@@ -6,7 +6,9 @@ use super::{
     Answer, Service,
     answer::{
         openapi::{
-            CreateInsideProblems, DeleteProblems, EditProblems, MessageAnswer, ReadProblems,
+            AsUser, ChatMessageSent, ChatNumberPath, CreateInsideProblems, DeleteProblems,
+            EditProblems, IfMatchHeader, IfNoneMatchHeader, MessageAnswer, MessageNumberPath,
+            MessageUnchanged, ReadProblems, Repeatable,
         },
         problem::Problem,
         representation,
@@ -18,7 +20,7 @@ use super::{
         idempotency::KeyHeader,
         media::{AnyMessage, ChatMessage},
         prefer::prefers_minimal,
-        request_bodies::{Edit, EditedMessageText, MessagePatch, NewChatMessage},
+        request_bodies::{Edit, EditedMessageTextJson, MessagePatchJson, NewChatMessageJson},
     },
     messages,
 };
@@ -28,34 +30,26 @@ use crate::{
     timeline::commands::{DeleteMessage, Expected, SendMessage},
 };
 
-/// Sends a message into a chat: a member, or the application itself.
+/// Sends a message into a chat.
+///
+/// A member may, and the application itself. Repeating the request with the same `Idempotency-Key`
+/// sends nothing again.
 #[utoipa::path(
     post,
     path = "/chats/{number}/messages",
     tag = "chats",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, crate::http::answer::openapi::Repeatable),
+    params(AsUser, ChatNumberPath, Repeatable),
     request_body(content(
-        (NewChatMessage = "application/vnd.newChatMessage.v1+json"),
-        (NewChatMessage = "application/json"),
+        (NewChatMessageJson = "application/vnd.newChatMessage.v1+json"),
+        (NewChatMessageJson = "application/json"),
     )),
-    responses(
-        (status = 201, description = "Sent; or the message as it is now, where the key was used for the same request before",
-            content((representation::Message = "application/vnd.chatMessage.v1+json"), (representation::Message = "application/json")),
-            headers(
-                ("Location" = String, description = "`/messages/{id}`"),
-                ("ETag" = String, description = "The timestamp in quotes, for If-Match"),
-                ("Idempotent-Replayed" = bool, description = "`true` where nothing was sent again"),
-                ("Preference-Applied" = String, description = "`return=minimal` where the answer has no body"),
-            )),
-        CreateInsideProblems,
-    ),
+    responses(ChatMessageSent, CreateInsideProblems),
 )]
 pub async fn send_chat_message(
     State(service): State<Service>,
     mut checks: Checks<Caller, ChatMessage>,
 ) -> Answer {
-    let content = checks.body::<NewChatMessage>().await?;
+    let content = checks.body::<NewChatMessageJson>().await?;
     let (chat, key) = (checks.path::<ChatNumber>(), checks.header::<KeyHeader>());
     let minimal = prefers_minimal(checks.headers());
     let passed = checks.finish(|| Some((chat?, content?, key?.0)))?;
@@ -68,22 +62,14 @@ pub async fn send_chat_message(
 }
 
 /// Reads a message of a chat by its number.
+///
+/// A deleted message is there still, as a tombstone.
 #[utoipa::path(
     get,
     path = "/chats/{number}/messages/{n}",
     tag = "chats",
-    security(("bearer" = [])),
-    params(
-        crate::http::answer::openapi::AsUser,
-        crate::http::answer::openapi::ChatNumberPath,
-        crate::http::answer::openapi::MessageNumberPath,
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of the message as you know it: 304 if it is still so"),
-    ),
-    responses(
-        MessageAnswer,
-        (status = 304, description = "You have it as it is", headers(("ETag" = String, description = "The timestamp in quotes"))),
-        ReadProblems,
-    ),
+    params(AsUser, ChatNumberPath, MessageNumberPath, IfNoneMatchHeader),
+    responses(MessageAnswer, MessageUnchanged, ReadProblems)
 )]
 pub async fn get_chat_message(
     State(service): State<Service>,
@@ -97,21 +83,18 @@ pub async fn get_chat_message(
 }
 
 /// Edits the text of one's own message in a chat.
+///
+/// What changes nothing is 200 with the present ETag, whatever `If-Match` says: repeating an edit
+/// is safe.
 #[utoipa::path(
     patch,
     path = "/chats/{number}/messages/{n}",
     tag = "chats",
-    security(("bearer" = [])),
-    params(
-        crate::http::answer::openapi::AsUser,
-        crate::http::answer::openapi::ChatNumberPath,
-        crate::http::answer::openapi::MessageNumberPath,
-        ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
-    ),
+    params(AsUser, ChatNumberPath, MessageNumberPath, IfMatchHeader),
     request_body(content(
-        (MessagePatch = "application/json"),
-        (MessagePatch = "application/merge-patch+json"),
-        (EditedMessageText = "application/vnd.editedMessageText.v1+json"),
+        (MessagePatchJson = "application/json"),
+        (MessagePatchJson = "application/merge-patch+json"),
+        (EditedMessageTextJson = "application/vnd.editedMessageText.v1+json"),
     )),
     responses(MessageAnswer, EditProblems),
 )]
@@ -128,19 +111,16 @@ pub async fn edit_chat_message(
     Ok(representation::message(passed.media_type, &message))
 }
 
-/// Deletes a message of a chat: its sender, the chat's owner, or the application.
+/// Deletes a message of a chat.
+///
+/// Its sender may, the chat's owner, and the application. Its data are cleared for ever, and a
+/// tombstone remains.
 #[utoipa::path(
     delete,
     path = "/chats/{number}/messages/{n}",
     tag = "chats",
-    security(("bearer" = [])),
-    params(
-        crate::http::answer::openapi::AsUser,
-        crate::http::answer::openapi::ChatNumberPath,
-        crate::http::answer::openapi::MessageNumberPath,
-        ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
-    ),
-    responses(MessageAnswer, DeleteProblems),
+    params(AsUser, ChatNumberPath, MessageNumberPath, IfMatchHeader),
+    responses(MessageAnswer, DeleteProblems)
 )]
 pub async fn delete_chat_message(
     State(service): State<Service>,

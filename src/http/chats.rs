@@ -6,10 +6,11 @@ use super::{
     Answer, Service,
     answer::{
         openapi::{
-            ChatAnswer, CreateProblems, ListInsideProblems, ListProblems, NumberPage, ReadProblems,
-            RenameProblems, UserPage,
+            AsUser, ChatAnswer, ChatCreated, ChatNumberPath, CreateProblems, IfMatchHeader,
+            ListInsideProblems, ListProblems, NumberPage, ReadProblems, RenameProblems, Repeatable,
+            UserIdPath, UserPage,
         },
-        representation::{self, ChatList, Json, MemberList, Page},
+        representation::{self, ChatJson, ChatListJson, Json, ListPage, MemberListJson},
     },
     extract::{
         caller::Caller,
@@ -18,7 +19,7 @@ use super::{
         media::PlainJson,
         params::ListParams,
         prefer::prefers_minimal,
-        request_bodies::{Name, NewChat},
+        request_bodies::{NameJson, NewChatJson},
     },
 };
 use crate::{
@@ -30,31 +31,23 @@ use crate::{
     },
 };
 
-/// Creates a chat. A user who creates it owns it and is a member.
+/// Creates a chat.
+///
+/// A user who creates it owns it and is a member. Repeating the request with the same
+/// `Idempotency-Key` creates nothing again.
 #[utoipa::path(
     post,
     path = "/chats",
     tag = "chats",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::Repeatable),
-    request_body(content((NewChat = "application/json"))),
-    responses(
-        (status = 201, description = "Created; or the chat as it is now, where the key was used for the same request before",
-            content((representation::Chat = "application/json")),
-            headers(
-                ("Location" = String, description = "`/chats/{number}`"),
-                ("ETag" = String, description = "The timestamp in quotes, for If-Match"),
-                ("Idempotent-Replayed" = bool, description = "`true` where nothing was created again"),
-                ("Preference-Applied" = String, description = "`return=minimal` where the answer has no body"),
-            )),
-        CreateProblems,
-    ),
+    params(AsUser, Repeatable),
+    request_body(content((NewChatJson = "application/json"))),
+    responses(ChatCreated, CreateProblems),
 )]
 pub async fn create_chat(
     State(service): State<Service>,
     mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let chat = checks.body::<NewChat>().await?;
+    let chat = checks.body::<NewChatJson>().await?;
     let key = checks.header::<KeyHeader>();
     let minimal = prefers_minimal(checks.headers());
     let passed = checks.finish(|| Some((chat?, key?.0)))?;
@@ -70,15 +63,17 @@ pub async fn create_chat(
     Ok(representation::created_chat(media_type, &outcome, minimal))
 }
 
-/// Lists the caller's chats, by number; for an application all of them.
+/// Lists the caller's chats, by number.
+///
+/// For an application that acts for no user: all its chats.
 #[utoipa::path(
     get,
     path = "/chats",
     tag = "chats",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, NumberPage),
+    params(AsUser, NumberPage),
     responses(
-        (status = 200, description = "A page", body = ChatList, content_type = "application/json"),
+        (status = 200, description = "A page",
+            body = ChatListJson, content_type = "application/json"),
         ListProblems,
     ),
 )]
@@ -99,22 +94,23 @@ pub async fn list_chats(
             store::chats::list_of_member(connection, application, user, after, limit + 1).await
         }
     });
-    let page = Page::cut(reading.await?, limit, |last| last.number.0);
-    let list = ChatList {
-        chats: page.items.iter().map(representation::Chat::from).collect(),
+    let page = ListPage::cut(reading.await?, limit, |last| last.number.0);
+    let list = ChatListJson {
+        chats: page.items.iter().map(ChatJson::from).collect(),
         next: page.next,
     };
     Ok(Json(passed.media_type, list).into_response())
 }
 
 /// Reads a chat.
+///
+/// A member may, and the application.
 #[utoipa::path(
     get,
     path = "/chats/{number}",
     tag = "chats",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath),
-    responses(ChatAnswer, ReadProblems),
+    params(AsUser, ChatNumberPath),
+    responses(ChatAnswer, ReadProblems)
 )]
 pub async fn get_chat(
     State(service): State<Service>,
@@ -126,25 +122,25 @@ pub async fn get_chat(
     Ok(representation::chat(passed.media_type, &chat))
 }
 
-/// Renames a chat: its owner, or the application.
+/// Renames a chat.
+///
+/// Its owner may, and the application. Every member finds the change on the timeline.
 #[utoipa::path(
     patch,
     path = "/chats/{number}",
     tag = "chats",
-    security(("bearer" = [])),
-    params(
-        crate::http::answer::openapi::AsUser,
-        crate::http::answer::openapi::ChatNumberPath,
-        ("If-Match" = String, Header, description = "The ETag of the chat as you know it"),
-    ),
-    request_body(content((Name = "application/json"), (Name = "application/merge-patch+json"))),
+    params(AsUser, ChatNumberPath, IfMatchHeader),
+    request_body(content(
+        (NameJson = "application/json"),
+        (NameJson = "application/merge-patch+json"),
+    )),
     responses(ChatAnswer, RenameProblems),
 )]
 pub async fn rename_chat(
     State(service): State<Service>,
     mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let name = checks.body::<Name>().await?;
+    let name = checks.body::<NameJson>().await?;
     let (chat, expected) = (checks.path::<ChatNumber>(), checks.header::<Expected>());
     let command = || {
         Some(RenameChat {
@@ -159,14 +155,16 @@ pub async fn rename_chat(
 }
 
 /// Lists the present members of a chat, by name.
+///
+/// A member may, and the application.
 #[utoipa::path(
     get,
     path = "/chats/{number}/members",
     tag = "chats",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, UserPage),
+    params(AsUser, ChatNumberPath, UserPage),
     responses(
-        (status = 200, description = "A page", body = MemberList, content_type = "application/json"),
+        (status = 200, description = "A page",
+            body = MemberListJson, content_type = "application/json"),
         ListInsideProblems,
     ),
 )]
@@ -182,21 +180,22 @@ pub async fn list_members(
     let reading = service.query(async |connection| {
         store::members::list(connection, application, chat, after.as_ref(), limit + 1).await
     });
-    let page = Page::cut(reading.await?, limit, |last| last.user.as_str().to_owned());
-    let list = MemberList {
+    let page = ListPage::cut(reading.await?, limit, |last| last.user.as_str().to_owned());
+    let list = MemberListJson {
         members: page.items.iter().map(Into::into).collect(),
         next: page.next,
     };
     Ok(Json(passed.media_type, list).into_response())
 }
 
-/// Adds a member: the chat's owner, or the application. Adding one who is a member changes nothing.
+/// Adds a member to a chat.
+///
+/// The chat's owner may, and the application. Adding one who is a member changes nothing.
 #[utoipa::path(
     put,
     path = "/chats/{number}/members/{user}",
     tag = "chats",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, crate::http::answer::openapi::UserIdPath),
+    params(AsUser, ChatNumberPath, UserIdPath),
     responses(
         (status = 201, description = "The user has become a member"),
         (status = 204, description = "The user was a member"),
@@ -223,14 +222,15 @@ pub async fn add_member(
     Ok(status.into_response())
 }
 
-/// Removes a member: the chat's owner, the application, or the member itself. An owner who leaves
-/// passes the chat on to the member who has been there longest.
+/// Removes a member from a chat.
+///
+/// The chat's owner may, the application, and the member itself. An owner who leaves passes the
+/// chat on to the member who has been there longest.
 #[utoipa::path(
     delete,
     path = "/chats/{number}/members/{user}",
     tag = "chats",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, crate::http::answer::openapi::UserIdPath),
+    params(AsUser, ChatNumberPath, UserIdPath),
     responses(
         (status = 204, description = "The user is not a member"),
         ListInsideProblems,

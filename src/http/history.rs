@@ -7,25 +7,29 @@ use axum::{extract::State, response::IntoResponse};
 use super::{
     Answer, Service,
     answer::{
-        openapi::{HistoryPage, ListInsideProblems, ListProblems},
-        representation::{Json, Message, MessageList, Page, json_bytes},
+        openapi::{
+            AsUser, ChatNumberPath, HistoryPage, ListInsideProblems, ListProblems, UserIdPath,
+        },
+        representation::{Json, ListPage, MessageJson, MessageListJson, json_bytes},
     },
     extract::{caller::Caller, checks::Checks, media::PlainJson, params::HistoryParams},
 };
 use crate::{
-    domain::{ApplicationId, Conversation, Message as Stored, UserId},
+    domain::{ApplicationId, Conversation, Message, UserId},
     store,
 };
 
 /// Lists the messages of the caller's conversation with a user, the newest first.
+///
+/// `before` and `after` are ids of messages.
 #[utoipa::path(
     get,
     path = "/users/{user}/messages",
     tag = "messages",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::UserIdPath, HistoryPage),
+    params(AsUser, UserIdPath, HistoryPage),
     responses(
-        (status = 200, description = "A page; `before` and `after` are ids of messages", body = MessageList, content_type = "application/json"),
+        (status = 200, description = "A page",
+            body = MessageListJson, content_type = "application/json"),
         ListProblems,
     ),
 )]
@@ -49,15 +53,17 @@ pub async fn list_personal_messages(
     .await
 }
 
-/// Lists the messages of a chat by their numbers, the newest first.
+/// Lists the messages of a chat, the newest first.
+///
+/// `before` and `after` are numbers of messages.
 #[utoipa::path(
     get,
     path = "/chats/{number}/messages",
     tag = "chats",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, HistoryPage),
+    params(AsUser, ChatNumberPath, HistoryPage),
     responses(
-        (status = 200, description = "A page; `before` and `after` are numbers of messages", body = MessageList, content_type = "application/json"),
+        (status = 200, description = "A page",
+            body = MessageListJson, content_type = "application/json"),
         ListInsideProblems,
     ),
 )]
@@ -91,12 +97,12 @@ async fn list(
     let reading = service.query(async |connection| {
         store::history::read(connection, application, conversation, span, limit + 1).await
     });
-    let page = Page::cut_at(reading.await?, limit, json_bytes, position);
+    let page = ListPage::cut_at(reading.await?, limit, json_bytes, position);
     let messages = page
         .items
         .iter()
-        .map(|message| Message::from(message.as_ref()));
-    let list = MessageList {
+        .map(|message| MessageJson::from(message.as_ref()));
+    let list = MessageListJson {
         messages: messages.collect(),
         next: page.next,
     };
@@ -104,6 +110,6 @@ async fn list(
 }
 
 /// The position of a message in its conversation: its number in a chat, else its id.
-fn position(message: &Arc<Stored>) -> i64 {
+fn position(message: &Arc<Message>) -> i64 {
     message.number.map_or(message.id.0, |number| number.0)
 }

@@ -17,7 +17,7 @@ use super::{
     Service,
     answer::{
         problem::Problem,
-        representation::{CaughtUp, LIVE_CACHE_CONTROL, MessageUpdate},
+        representation::{CaughtUpJson, LIVE_CACHE_CONTROL, MessageUpdateJson},
         sse::{Blocks, COMMENT},
     },
     extract::media,
@@ -185,13 +185,13 @@ impl EventStream {
             blocks.event(
                 "update",
                 Some(entry.update.timestamp),
-                &MessageUpdate::from(entry),
+                &MessageUpdateJson::from(entry),
             );
         }
         if !changes.has_caught_up() {
             self.state = StreamState::Behind;
         } else if self.state == StreamState::Behind {
-            blocks.event("current", None::<u8>, &CaughtUp::from(changes));
+            blocks.event("current", None::<u8>, &CaughtUpJson::from(changes));
             self.state = StreamState::Current;
         }
         blocks

@@ -11,10 +11,12 @@ use super::{
     Answer, Service,
     answer::{
         openapi::{
-            CreateProblems, DeleteProblems, EditProblems, MessageAnswer, ReadProblems, SyncProblems,
+            AsUser, CreateProblems, DeleteProblems, EditProblems, IfMatchHeader, IfNoneMatchHeader,
+            MessageAnswer, MessageIdPath, MessageUnchanged, PersonalMessageSent, ReadProblems,
+            Repeatable, Resumed, SyncPage, SyncProblems, schemas::MessageStreamSchema,
         },
         problem::Problem,
-        representation::{self, Json, MessageUpdates},
+        representation::{self, Json, MessageUpdatesJson},
     },
     extract::{
         caller::{BearerOrTicket, Caller},
@@ -25,7 +27,8 @@ use super::{
         params::{LastEventId, SyncParams},
         prefer::prefers_minimal,
         request_bodies::{
-            Edit, EditedMessageText, MessagePatch, MessageReadMark, NewPersonalMessage,
+            Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson,
+            NewPersonalMessageJson,
         },
     },
     live,
@@ -46,29 +49,18 @@ use crate::{
     post,
     path = "/messages",
     tag = "messages",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::Repeatable),
+    params(AsUser, Repeatable),
     request_body(content(
-        (NewPersonalMessage = "application/vnd.newPersonalMessage.v1+json"),
-        (NewPersonalMessage = "application/json"),
+        (NewPersonalMessageJson = "application/vnd.newPersonalMessage.v1+json"),
+        (NewPersonalMessageJson = "application/json"),
     )),
-    responses(
-        (status = 201, description = "Sent; or the message as it is now, where the key was used for the same request before",
-            content((representation::Message = "application/vnd.personalMessage.v1+json"), (representation::Message = "application/json")),
-            headers(
-                ("Location" = String, description = "`/messages/{id}`"),
-                ("ETag" = String, description = "The timestamp in quotes, for If-Match"),
-                ("Idempotent-Replayed" = bool, description = "`true` where nothing was sent again"),
-                ("Preference-Applied" = String, description = "`return=minimal` where the answer has no body"),
-            )),
-        CreateProblems,
-    ),
+    responses(PersonalMessageSent, CreateProblems),
 )]
 pub async fn send_message(
     State(service): State<Service>,
     mut checks: Checks<Caller, PersonalMessage>,
 ) -> Answer {
-    let message = checks.body::<NewPersonalMessage>().await?;
+    let message = checks.body::<NewPersonalMessageJson>().await?;
     let (user, key) = (checks.user(), checks.header::<KeyHeader>());
     let minimal = prefers_minimal(checks.headers());
     let passed = checks.finish(|| Some((user?, message?, key?.0)))?;
@@ -80,39 +72,27 @@ pub async fn send_message(
     Ok(representation::sent(passed.media_type, &outcome, minimal))
 }
 
-/// Tells what happened after a point on the timeline.
+/// Lists the changes after a point on the timeline, or streams them.
 ///
-/// Repeat it with `after` = `next` of the answer before: you learn of every change that concerns
+/// Repeat it with `after` = `next` of the answer before: you receive every change that concerns
 /// you, in order, and never miss one. With `wait` the answer is held until there is something.
 ///
-/// With `Accept: text/event-stream` the answer is a stream of the same: a block with the cursor's
-/// `id` alone, a `retry`, then `event: update` for each change, with its timestamp as `id` and an
-/// entry of `messages` as `data`; `event: current` once everything so far was told, with `latest` as
-/// `data`, and again only after the client has been behind; `event: reset`, and the end, for a
-/// cursor that would be 410, with the problem as `data` and 0 as `id`. Comments keep it open; `limit`
-/// and `wait` do not count. It ends when the token does, when the service shuts down, or when
-/// nothing of it is taken for 60 s; open it again with `Last-Event-ID`, on any replica, and nothing
-/// is lost or repeated.
+/// With `Accept: text/event-stream` the answer is a stream of the same (see `MessageStream`),
+/// without regard to `limit` and `wait`. It ends when the token does, when the service shuts down,
+/// or when the client receives nothing of it for 60 s. Open it again with `Last-Event-ID`, on any
+/// replica: nothing is lost or repeated.
 #[utoipa::path(
     get,
     path = "/messages",
     tag = "messages",
     security(("bearer" = []), ("ticket" = [])),
-    params(
-        crate::http::answer::openapi::AsUser,
-        ("after" = Option<String>, Query, description = "The last timestamp received from this call; `latest`: from now on", pattern = "^([0-9]+|latest)$", example = "0"),
-        ("limit" = Option<i64>, Query, description = "The most entries of the page (default 50)", minimum = 1, maximum = 1000, example = 50),
-        ("wait" = Option<i64>, Query, description = "How long to hold the answer while there is nothing, in seconds (default 0); after 50 it comes anyway", minimum = 0, maximum = 60),
-        ("include" = Option<String>, Query, pattern = "^message$", description = "`message`: with each message's present data, at its newest entry of the page; a page then ends after 1 MiB of data"),
-        ("Last-Event-ID" = Option<String>, Header, description = "For a stream: the id of its last event, which counts before `after`", pattern = "^[0-9]*$"),
-    ),
+    params(AsUser, SyncPage, Resumed),
     responses(
-        (status = 200, description = "A page, ascending by timestamp; or a stream",
-            content(
-                (MessageUpdates = "application/vnd.messageUpdates.v1+json"),
-                (MessageUpdates = "application/json"),
-                (String = "text/event-stream", example = "id: 41\n\nevent: update\nid: 42\ndata: {\"id\":17,\"timestamp\":42}\n\nevent: current\ndata: {\"latest\":42}\n\n"),
-            )),
+        (status = 200, description = "A page, ascending by timestamp; or the stream", content(
+            (MessageUpdatesJson = "application/json"),
+            (MessageUpdatesJson = "application/vnd.messageUpdates.v1+json"),
+            (MessageStreamSchema = "text/event-stream"),
+        )),
         SyncProblems,
     ),
 )]
@@ -158,7 +138,7 @@ pub async fn sync_messages(
     }
     if params.wait.is_zero() {
         let changes = service.sync().changes_after(request, with_messages).await?;
-        return Ok(Json(passed.media_type, MessageUpdates::from(&changes)).into_response());
+        return Ok(Json(passed.media_type, MessageUpdatesJson::from(&changes)).into_response());
     }
     // A held answer has a limit of its own; once there is an answer it is a request again.
     drop(link.take_permit());
@@ -169,22 +149,15 @@ pub async fn sync_messages(
     Ok(representation::held(passed.media_type, &changes))
 }
 
-/// Reads a message as it is now; a deleted one as a tombstone.
+/// Reads a message as it is now.
+///
+/// A deleted message is there still, as a tombstone.
 #[utoipa::path(
     get,
     path = "/messages/{id}",
     tag = "messages",
-    security(("bearer" = [])),
-    params(
-        crate::http::answer::openapi::AsUser,
-        ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of the message as you know it: 304 if it is still so"),
-    ),
-    responses(
-        MessageAnswer,
-        (status = 304, description = "You have it as it is", headers(("ETag" = String, description = "The timestamp in quotes"))),
-        ReadProblems,
-    ),
+    params(AsUser, MessageIdPath, IfNoneMatchHeader),
+    responses(MessageAnswer, MessageUnchanged, ReadProblems)
 )]
 pub async fn get_message(
     State(service): State<Service>,
@@ -223,22 +196,14 @@ pub async fn read<T>(
     patch,
     path = "/messages/{id}",
     tag = "messages",
-    security(("bearer" = [])),
-    params(
-        crate::http::answer::openapi::AsUser,
-        ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
-        ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
-    ),
+    params(AsUser, MessageIdPath, IfMatchHeader),
     request_body(content(
-        (MessagePatch = "application/json"),
-        (MessagePatch = "application/merge-patch+json"),
-        (EditedMessageText = "application/vnd.editedMessageText.v1+json"),
-        (MessageReadMark = "application/vnd.messageReadMark.v1+json"),
+        (MessagePatchJson = "application/json"),
+        (MessagePatchJson = "application/merge-patch+json"),
+        (EditedMessageTextJson = "application/vnd.editedMessageText.v1+json"),
+        (MessageReadMarkJson = "application/vnd.messageReadMark.v1+json"),
     )),
-    responses(
-        MessageAnswer,
-        EditProblems,
-    ),
+    responses(MessageAnswer, EditProblems),
 )]
 pub async fn edit_message(
     State(service): State<Service>,
@@ -252,21 +217,15 @@ pub async fn edit_message(
     Ok(representation::message(passed.media_type, &message))
 }
 
-/// Deletes a message: its data are cleared for ever, and a tombstone remains.
+/// Deletes a message.
+///
+/// Its data are cleared for ever, and a tombstone remains.
 #[utoipa::path(
     delete,
     path = "/messages/{id}",
     tag = "messages",
-    security(("bearer" = [])),
-    params(
-        crate::http::answer::openapi::AsUser,
-        ("id" = i64, Path, description = "The message's id", minimum = 1, maximum = 9007199254740991_i64),
-        ("If-Match" = String, Header, description = "The ETag of the message as you know it"),
-    ),
-    responses(
-        MessageAnswer,
-        DeleteProblems,
-    ),
+    params(AsUser, MessageIdPath, IfMatchHeader),
+    responses(MessageAnswer, DeleteProblems)
 )]
 pub async fn delete_message(
     State(service): State<Service>,

@@ -33,6 +33,8 @@ use std::{
 
 use axum::{Router, middleware, response::Response, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+use serde_json::ser::PrettyFormatter;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -233,6 +235,17 @@ fn routes() -> OpenApiRouter<Service> {
 /// The OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     openapi::complete(routes().into_openapi())
+}
+
+/// The OpenAPI document as it is committed: with the smallest indentation.
+pub fn openapi_text() -> String {
+    let mut json = Vec::new();
+    let formatter = PrettyFormatter::with_indent(b" ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut json, formatter);
+    openapi()
+        .serialize(&mut serializer)
+        .expect("the document can be written as JSON");
+    String::from_utf8(json).expect("JSON is UTF-8")
 }
 
 /// The web client, which is not part of the documented interface.

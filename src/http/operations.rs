@@ -11,7 +11,11 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use super::{Service, answer::representation::Json, extract::media};
+use super::{
+    Service,
+    answer::{openapi::OpenProblems, representation::Json},
+    extract::media,
+};
 use crate::{store, timeline::WriteState};
 
 /// How long the database may take to show that it is there.
@@ -19,7 +23,8 @@ const READINESS_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Whether the service can do its work.
 #[derive(Serialize, ToSchema)]
-pub struct Health {
+#[schema(as = Health)]
+pub struct HealthJson {
     status: HealthStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = DatabaseState, required = false)]
@@ -87,12 +92,22 @@ pub enum BrokerState {
     NotPublishing,
 }
 
-/// Tells that the process runs and answers.
-#[utoipa::path(get, path = "/health/live", tag = "operations", responses(
-    (status = 200, description = "It does", body = Health, content_type = "application/json"),
-))]
+/// Reports that the process runs and answers.
+///
+/// It asks nobody else, so a database that is away does not matter.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = "operations",
+    security(),
+    responses(
+        (status = 200, description = "It does",
+            body = HealthJson, content_type = "application/json"),
+        OpenProblems,
+    ),
+)]
 pub async fn get_liveness() -> Response {
-    let health = Health {
+    let health = HealthJson {
         status: HealthStatus::Up,
         database: None,
         writes: None,
@@ -101,15 +116,24 @@ pub async fn get_liveness() -> Response {
     Json(media::JSON, health).into_response()
 }
 
-/// Tells whether requests can be served: the database must be a primary that takes changes; the broker is
-/// reported.
+/// Reports whether requests can be served.
 ///
-/// What the last changes have shown is told for 15 seconds, so that a replica that is not ready is tried
-/// again.
-#[utoipa::path(get, path = "/health/ready", tag = "operations", responses(
-    (status = 200, description = "They can", body = Health, content_type = "application/json"),
-    (status = 503, description = "They cannot: the database is away, or takes no changes", body = Health, content_type = "application/json"),
-))]
+/// The database must be a primary that takes changes; the broker is reported and not required. A
+/// failure of the last changes is reported for 15 seconds, so that a replica that is not ready is
+/// tried again.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "operations",
+    security(),
+    responses(
+        (status = 200, description = "They can",
+            body = HealthJson, content_type = "application/json"),
+        (status = 503, description = "They cannot: the database is away, or takes no changes",
+            body = HealthJson, content_type = "application/json"),
+        OpenProblems,
+    ),
+)]
 pub async fn get_readiness(State(service): State<Service>) -> Response {
     let looking = service
         .reads
@@ -128,7 +152,7 @@ pub async fn get_readiness(State(service): State<Service>) -> Response {
     } else {
         DatabaseState::Unavailable
     };
-    let health = Health {
+    let health = HealthJson {
         status,
         database: Some(database),
         writes: Some(writes.into()),
@@ -137,10 +161,20 @@ pub async fn get_readiness(State(service): State<Service>) -> Response {
     (code, Json(media::JSON, health)).into_response()
 }
 
-/// Gives metrics in the text format of Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
-    (status = 200, description = "Counters, gauges and histograms", body = String, content_type = "text/plain"),
-))]
+/// Returns the metrics of this replica.
+///
+/// In the text format of Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    security(),
+    responses(
+        (status = 200, description = "Counters, gauges and histograms",
+            body = String, content_type = "text/plain"),
+        OpenProblems,
+    ),
+)]
 pub async fn get_metrics(State(service): State<Service>) -> Response {
     let content_type = [(
         header::CONTENT_TYPE,

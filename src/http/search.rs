@@ -6,9 +6,9 @@ use serde::Deserialize;
 use super::{
     Answer, Service,
     answer::{
-        openapi::{ListInsideProblems, SearchPage},
+        openapi::{AsUser, ChatNumberPath, ListInsideProblems, SearchPage, SearchedConversation},
         problem::Problem,
-        representation::{HitList, Json, Page, json_bytes},
+        representation::{HitListJson, Json, ListPage, json_bytes},
     },
     extract::{
         caller::Caller,
@@ -23,19 +23,17 @@ use crate::{
 };
 
 /// Searches the caller's messages, the newest first.
+///
+/// Case does not matter, accents do. Deleted messages are never found, edited ones by their present
+/// text.
 #[utoipa::path(
     get,
     path = "/messages/search",
     tag = "messages",
-    security(("bearer" = [])),
-    params(
-        crate::http::answer::openapi::AsUser,
-        SearchPage,
-        ("with" = Option<String>, Query, description = "Only the personal conversation with this user"),
-        ("chat" = Option<i64>, Query, description = "Only this chat", minimum = 1, maximum = 9007199254740991_i64),
-    ),
+    params(AsUser, SearchPage, SearchedConversation),
     responses(
-        (status = 200, description = "A page of what matches", body = HitList, content_type = "application/json"),
+        (status = 200, description = "A page of hits",
+            body = HitListJson, content_type = "application/json"),
         ListInsideProblems,
     ),
 )]
@@ -57,14 +55,17 @@ pub async fn search_messages(
 }
 
 /// Searches the messages of a chat, the newest first.
+///
+/// Case does not matter, accents do. Deleted messages are never found, edited ones by their present
+/// text.
 #[utoipa::path(
     get,
     path = "/chats/{number}/messages/search",
     tag = "chats",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser, crate::http::answer::openapi::ChatNumberPath, SearchPage),
+    params(AsUser, ChatNumberPath, SearchPage),
     responses(
-        (status = 200, description = "A page of what matches; `before` is the id of a message", body = HitList, content_type = "application/json"),
+        (status = 200, description = "A page of hits",
+            body = HitListJson, content_type = "application/json"),
         ListInsideProblems,
     ),
 )]
@@ -109,8 +110,8 @@ async fn find(
     // A search that did not end well may still be at work on its connection, which is closed then.
     lease.give_back();
     let size = |hit: &Hit| json_bytes(&hit.message) + hit.highlight.len();
-    let page = Page::cut_at(hits, *limit, size, |hit| hit.message.id.0);
-    Ok(Json(media_type, HitList::from(&page)).into_response())
+    let page = ListPage::cut_at(hits, *limit, size, |hit| hit.message.id.0);
+    Ok(Json(media_type, HitListJson::from(&page)).into_response())
 }
 
 /// The query of a search as it came.

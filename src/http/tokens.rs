@@ -12,7 +12,7 @@ use super::{
     Answer, Service,
     answer::{
         instant,
-        openapi::{ApplicationCreateProblems, ListProblems},
+        openapi::{ApplicationCreateProblems, AsUser, ListProblems, schemas::UserIdSchema},
         problem::{FieldError, Problem},
         representation::secret,
     },
@@ -39,16 +39,16 @@ const LIFETIME_SECONDS_DEFAULT: i64 = 3600;
 /// For whom a token is to be made, and for how long.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(example = json!({ "user": "jane", "expiresIn": 3600 }))]
-pub struct NewToken {
-    #[schema(value_type = String, required, min_length = 1, max_length = 64, pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$")]
+#[schema(as = NewToken, example = json!({ "user": "jane", "expiresIn": 3600 }))]
+pub struct NewTokenJson {
+    #[schema(value_type = UserIdSchema, required)]
     user: Option<String>,
     /// Its life in seconds; an hour by default.
     #[schema(value_type = Option<i64>, minimum = 60, maximum = 2592000)]
     expires_in: Option<i64>,
 }
 
-impl RequestBody for NewToken {
+impl RequestBody for NewTokenJson {
     type Valid = (UserId, Duration);
 
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
@@ -72,8 +72,10 @@ impl RequestBody for NewToken {
 
 /// A user's token.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "token": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T10:30:00.000000Z" }))]
-pub struct UserToken {
+#[schema(as = UserToken, example = json!({
+    "token": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T10:30:00.000000Z"
+}))]
+pub struct UserTokenJson {
     token: String,
     #[serde(serialize_with = "instant::serialize")]
     #[schema(value_type = String, format = DateTime)]
@@ -81,14 +83,16 @@ pub struct UserToken {
 }
 
 /// Makes a token for a user of the application.
+///
+/// It lives from a minute to 30 days.
 #[utoipa::path(
     post,
     path = "/tokens",
     tag = "applications",
-    security(("bearer" = [])),
-    request_body(content((NewToken = "application/json"))),
+    request_body(content((NewTokenJson = "application/json"))),
     responses(
-        (status = 201, description = "A token", body = UserToken, content_type = "application/json"),
+        (status = 201, description = "A token",
+            body = UserTokenJson, content_type = "application/json"),
         ApplicationCreateProblems,
     ),
 )]
@@ -96,7 +100,7 @@ pub async fn create_token(
     State(service): State<Service>,
     mut checks: Checks<OwnApplication, PlainJson>,
 ) -> Answer {
-    let token = checks.body::<NewToken>().await?;
+    let token = checks.body::<NewTokenJson>().await?;
     let passed = checks.finish(|| token)?;
     let (application, (user, lifetime)) = (passed.caller, passed.input);
     let expires = OffsetDateTime::from((service.clock)() + lifetime);
@@ -104,13 +108,15 @@ pub async fn create_token(
         .replace_nanosecond(0)
         .expect("a second has a beginning");
     let token = service.signer.sign(application, &user, expires.into());
-    Ok(secret(passed.media_type, UserToken { token, expires }))
+    Ok(secret(passed.media_type, UserTokenJson { token, expires }))
 }
 
 /// A ticket for opening streams.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "ticket": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T09:30:30.000000Z" }))]
-pub struct StreamTicket {
+#[schema(as = StreamTicket, example = json!({
+    "ticket": "eyJ0eXAiOiJKV1Qi…", "expires": "2026-11-20T09:30:30.000000Z"
+}))]
+pub struct StreamTicketJson {
     /// The value of `?ticket=`.
     ticket: String,
     /// When it stops to open streams.
@@ -119,18 +125,18 @@ pub struct StreamTicket {
     expires: OffsetDateTime,
 }
 
-/// Gives a ticket that opens streams for 30 seconds, on every replica.
+/// Makes a ticket that opens streams for 30 seconds, on every replica.
 ///
-/// For `new EventSource("/messages?ticket=…")`. A stream that it has opened lasts until the token
-/// ends that the ticket was asked for with.
+/// For `new EventSource("/messages?ticket=…")`. The stream lasts as long as the token that the
+/// ticket was made with.
 #[utoipa::path(
     post,
     path = "/tickets",
     tag = "messages",
-    security(("bearer" = [])),
-    params(crate::http::answer::openapi::AsUser),
+    params(AsUser),
     responses(
-        (status = 201, description = "A ticket", body = StreamTicket, content_type = "application/json"),
+        (status = 201, description = "A ticket",
+            body = StreamTicketJson, content_type = "application/json"),
         ListProblems,
     ),
 )]
@@ -146,7 +152,7 @@ pub async fn create_ticket(
         ..
     } = &passed.caller;
     let Ticket { ticket, expires } = service.tickets.give(*application, &passed.input, validity);
-    let ticket = StreamTicket {
+    let ticket = StreamTicketJson {
         ticket,
         expires: expires.into(),
     };

@@ -1,8 +1,8 @@
 //! Times as answers show them: RFC 3339 in UTC, always with six digits of a second, which is what
 //! PostgreSQL keeps.
 //!
-//! RFC 3339 lets a time have as many digits as it needs. Readers in the field want one form: Python's
-//! `fromisoformat` takes three digits or six before version 3.11.
+//! RFC 3339 lets a time have as many digits as it needs. Readers in the field want one form:
+//! Python's `fromisoformat` takes three digits or six before version 3.11.
 
 use serde::{Serializer, ser::Error};
 use time::{

@@ -18,7 +18,10 @@ use crate::{
     },
     http::{
         Service,
-        answer::problem::{FieldError, Problem},
+        answer::{
+            openapi::schemas::{FileIdSchema, UserIdSchema, new_attributes},
+            problem::{FieldError, Problem},
+        },
     },
     timeline::commands::{Draft, EditText, Expected, MarkRead},
 };
@@ -26,27 +29,26 @@ use crate::{
 /// A personal message to be sent: `to`, and at least one of `text`, `files` and `attributes`.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(example = json!({ "to": "john", "text": "Hello, John!" }))]
-pub struct NewPersonalMessage {
+#[schema(as = NewPersonalMessage, example = json!({ "to": "john", "text": "Hello, John!" }))]
+pub struct NewPersonalMessageJson {
     /// The user who receives it. Sending to oneself is allowed.
-    #[schema(value_type = String, required, min_length = 1, max_length = 64, pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$")]
+    #[schema(value_type = UserIdSchema, required)]
     to: Option<String>,
-    /// 1 to 20,000 characters (Unicode scalar values in Normalization Form C) after blanks at both ends
-    /// are removed. It comes back as it was sent.
+    /// 1 to 20,000 characters (Unicode scalar values in Normalization Form C) after blanks at both
+    /// ends are removed. It comes back as it was sent.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 20000)]
     text: Option<String>,
     /// Ids of files that another service stores; none twice.
-    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    #[schema(value_type = Option<Vec<FileIdSchema>>, max_items = 100)]
     files: Option<Vec<String>>,
-    /// Any JSON object of up to 16 KiB and 100 levels, given back as it came.
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = new_attributes, required = false)]
     attributes: Option<Box<RawValue>>,
     /// The id of a message in the same conversation.
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
     reply_to: Option<i64>,
 }
 
-impl RequestBody for NewPersonalMessage {
+impl RequestBody for NewPersonalMessageJson {
     type Valid = (UserId, NewContent);
 
     const MEDIA_TYPES: &'static [&'static str] = &[media::NEW_PERSONAL_MESSAGE, media::JSON];
@@ -68,7 +70,7 @@ impl RequestBody for NewPersonalMessage {
             reply_to,
             ..
         } = self;
-        let message = NewChatMessage {
+        let message = NewChatMessageJson {
             text,
             files,
             attributes,
@@ -81,24 +83,23 @@ impl RequestBody for NewPersonalMessage {
 /// A message to be sent into a chat: at least one of `text`, `files` and `attributes`.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(example = json!({ "text": "Hello, everybody!" }))]
-pub struct NewChatMessage {
-    /// 1 to 20,000 characters (Unicode scalar values in Normalization Form C) after blanks at both ends
-    /// are removed. It comes back as it was sent.
+#[schema(as = NewChatMessage, example = json!({ "text": "Hello, everybody!" }))]
+pub struct NewChatMessageJson {
+    /// 1 to 20,000 characters (Unicode scalar values in Normalization Form C) after blanks at both
+    /// ends are removed. It comes back as it was sent.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 20000)]
     text: Option<String>,
     /// Ids of files that another service stores; none twice.
-    #[schema(value_type = Option<Vec<String>>, max_items = 100)]
+    #[schema(value_type = Option<Vec<FileIdSchema>>, max_items = 100)]
     files: Option<Vec<String>>,
-    /// Any JSON object of up to 16 KiB and 100 levels, given back as it came.
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = new_attributes, required = false)]
     attributes: Option<Box<RawValue>>,
     /// The id of a message in the same chat.
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
     reply_to: Option<i64>,
 }
 
-impl RequestBody for NewChatMessage {
+impl RequestBody for NewChatMessageJson {
     type Valid = NewContent;
 
     const MEDIA_TYPES: &'static [&'static str] = &[media::NEW_CHAT_MESSAGE, media::JSON];
@@ -158,17 +159,17 @@ impl NewContent {
 /// A chat to be created.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "name": "Team", "members": ["john", "jim"] }))]
-pub struct NewChat {
+#[schema(as = NewChat, example = json!({ "name": "Team", "members": ["john", "jim"] }))]
+pub struct NewChatJson {
     /// 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed.
     #[schema(value_type = String, required, min_length = 1, max_length = 200)]
     name: Option<String>,
     /// Its members, beside the user who creates it.
-    #[schema(value_type = Option<Vec<String>>, max_items = 1000)]
+    #[schema(value_type = Option<Vec<UserIdSchema>>, max_items = 1000)]
     members: Option<Vec<String>>,
 }
 
-impl RequestBody for NewChat {
+impl RequestBody for NewChatJson {
     type Valid = (Title, Vec<UserId>);
 
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
@@ -195,17 +196,17 @@ impl RequestBody for NewChat {
 /// The name of an application or a chat.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "name": "shop" }))]
-pub struct Name {
+#[schema(as = Name, example = json!({ "name": "shop" }))]
+pub struct NameJson {
     /// 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed.
     #[schema(value_type = String, required, min_length = 1, max_length = 200)]
     name: Option<String>,
 }
 
 /// The name of an application to be created.
-pub struct NewName(pub Name);
+pub struct NewNameJson(pub NameJson);
 
-impl RequestBody for NewName {
+impl RequestBody for NewNameJson {
     type Valid = Title;
 
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
@@ -219,7 +220,7 @@ impl RequestBody for NewName {
     }
 }
 
-impl RequestBody for Name {
+impl RequestBody for NameJson {
     type Valid = Title;
 
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON, media::MERGE_PATCH];
@@ -241,7 +242,7 @@ fn parse_members(members: &[String]) -> Result<Vec<UserId>, Invalid> {
         .map(|user| UserId::parse(user))
         .collect::<Result<BTreeSet<_>, _>>()?;
     if members.len() > MEMBERS_MAX {
-        return Err(Invalid("must be at most 1,000 users"));
+        return Err(Invalid("must have at most 1,000 entries"));
     }
     Ok(members.into_iter().collect())
 }
@@ -276,8 +277,8 @@ pub fn collect<T>(
 /// A new text for a message of one's own; empty only where files or attributes remain.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "text": "Hello, dear John!" }))]
-pub struct EditedMessageText {
+#[schema(as = EditedMessageText, example = json!({ "text": "Hello, dear John!" }))]
+pub struct EditedMessageTextJson {
     #[schema(max_length = 20000)]
     text: String,
 }
@@ -285,16 +286,21 @@ pub struct EditedMessageText {
 /// Whether one has read a message that one has received.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "read": true }))]
-pub struct MessageReadMark {
+#[schema(as = MessageReadMark, example = json!({ "read": true }))]
+pub struct MessageReadMarkJson {
     read: bool,
 }
 
 /// Exactly one of a new text and a read mark, as a JSON merge patch (RFC 7396): `null` removes.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(min_properties = 1, max_properties = 1, example = json!({ "text": "Hello, dear John!" }))]
-pub struct MessagePatch {
+#[schema(
+    as = MessagePatch,
+    min_properties = 1,
+    max_properties = 1,
+    example = json!({ "text": "Hello, dear John!" })
+)]
+pub struct MessagePatchJson {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 20000)]
     text: Option<Option<String>>,
@@ -330,11 +336,11 @@ impl RequestBody for Edit {
 
     fn from_json(media_type: &'static str, json: &[u8]) -> Result<Self, Problem> {
         match media_type {
-            media::EDITED_TEXT => Self::text(&parse::<EditedMessageText>(json)?.text),
-            media::READ_MARK => Ok(Self::Read(parse::<MessageReadMark>(json)?.read)),
+            media::EDITED_TEXT => Self::text(&parse::<EditedMessageTextJson>(json)?.text),
+            media::READ_MARK => Ok(Self::Read(parse::<MessageReadMarkJson>(json)?.read)),
             media::MERGE_PATCH => Self::from_patch(parse(json)?),
             _ => {
-                let patch: MessagePatch = parse(json)?;
+                let patch: MessagePatchJson = parse(json)?;
                 if patch.text == Some(None) || patch.read == Some(None) {
                     return Err(Problem::invalid_field("body", "must not have null members"));
                 }
@@ -370,7 +376,7 @@ impl Edit {
         Ok(outcome.output)
     }
 
-    fn from_patch(patch: MessagePatch) -> Result<Self, Problem> {
+    fn from_patch(patch: MessagePatchJson) -> Result<Self, Problem> {
         match (patch.text, patch.read) {
             (Some(text), None) => Self::text(&text.unwrap_or_default()),
             (None, Some(read)) => Ok(Self::Read(read.unwrap_or_default())),
@@ -398,7 +404,7 @@ mod tests {
     /// The draft, the fields that are not acceptable, or the status of what cannot be read.
     fn draft(json: &str) -> Result<NewContent, (StatusCode, Vec<String>)> {
         let mut errors = Vec::new();
-        let body = NewPersonalMessage::from_json(media::JSON, json.as_bytes())
+        let body = NewPersonalMessageJson::from_json(media::JSON, json.as_bytes())
             .map_err(|problem| (problem.status(), problem.fields()))?;
         let draft = body.validate(&mut errors);
         if errors.is_empty() {
@@ -480,7 +486,7 @@ mod tests {
             );
         }
         let invalid_utf8 = b"{\"to\":\"john\",\"text\":\"\xff\"}";
-        let parsed = NewPersonalMessage::from_json(media::JSON, invalid_utf8);
+        let parsed = NewPersonalMessageJson::from_json(media::JSON, invalid_utf8);
         assert_eq!(parsed.err().unwrap().status(), StatusCode::BAD_REQUEST);
     }
 
@@ -536,7 +542,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = NewPersonalMessage::from_json(media::JSON, &body);
+            let _ = NewPersonalMessageJson::from_json(media::JSON, &body);
             let _ = Edit::from_json(media::JSON, &body);
         }
 

@@ -146,7 +146,7 @@ impl Budget {
         let collected = body.collect().await;
         let bytes = collected.map(|whole| whole.to_bytes()).unwrap_or_default();
         if bytes.len() != length {
-            return Problem::broken_answer().into_response();
+            return Problem::internal().into_response();
         }
         let pending = CountedAnswer {
             bytes,

@@ -1,50 +1,83 @@
 //! The OpenAPI document: what the operations do not say of themselves.
+//!
+//! The operations describe their parameters and answers whole. What several of them have is
+//! described once: [`complete`] moves it to the document's components.
 
+mod answers;
+mod headers;
+mod outcomes;
 mod params;
 mod problems;
-
-use std::collections::BTreeMap;
+pub mod schemas;
 
 use utoipa::{
-    IntoResponses, Modify, OpenApi, ToSchema,
+    Modify, OpenApi,
     openapi::{
-        Content, ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder,
-        Type,
-        schema::ObjectBuilder,
+        Ref, RefOr,
+        path::{Operation, Parameter, PathItem},
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 
-pub use params::{
-    AsUser, ChatNumberPath, HistoryPage, MessageNumberPath, NumberPage, Repeatable, SearchPage,
-    UserIdPath, UserPage,
+pub use answers::{
+    ChatAnswer, ChatCreated, ChatMessageSent, MessageAnswer, MessageUnchanged, PersonalMessageSent,
 };
-pub use problems::{
+pub use outcomes::{
     ApplicationCreateProblems, ApplicationListProblems, ApplicationReadProblems,
     ApplicationRenameProblems, CreateInsideProblems, CreateProblems, DeleteProblems, EditProblems,
-    ListInsideProblems, ListProblems, ReadProblems, RenameProblems, SyncProblems,
+    ListInsideProblems, ListProblems, OpenProblems, ReadProblems, RenameProblems, SyncProblems,
+};
+pub use params::{
+    ApplicationIdPath, AsUser, ChatNumberPath, HistoryPage, IfMatchHeader, IfNoneMatchHeader,
+    MessageIdPath, MessageNumberPath, NumberPage, Repeatable, Resumed, SearchPage,
+    SearchedConversation, SyncPage, UserIdPath, UserPage,
 };
 
 use super::{
-    problem::{self, ProblemDocument},
-    representation::{Chat, Message},
+    problem::{self, ProblemJson},
+    representation::{ChatJson, MessageJson},
 };
-use crate::http::extract::media;
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "messages",
-        description = "A message service: it numbers every change on one timeline, and a client that \
-                       repeats `GET /messages?after=<last>` never misses one.",
+        description = "\
+A message service: every change has a place on one timeline, and a client that repeats \
+`GET /messages?after=<last>` never misses one.
+
+Integers are at most 2^53 - 1, so a double holds them. Times are RFC 3339 in UTC. An absent member \
+is none, empty or false. A client ignores members that it does not expect.
+
+Every error is a problem document (RFC 9457), and its `type` says which; a request whose target is \
+longer than 32 KiB gets 414. Every answer has `Cache-Control` (`private, no-cache`; `no-store` for \
+secrets, `no-store, no-transform` for streams and held answers) and `Vary` (`Accept, \
+Accept-Encoding, Authorization, As-User`, and what else it depends on).",
+        contact(name = "The maintainers of messages"),
     ),
+    servers((url = "/", description = "This replica")),
+    security(("bearer" = [])),
     tags(
         (name = "messages", description = "Send, sync, follow, read, edit and delete messages"),
         (name = "chats", description = "Group conversations: members, messages, history"),
         (name = "applications", description = "Tenants and their tokens"),
         (name = "operations", description = "For whoever runs the service"),
     ),
-    components(schemas(ProblemDocument, problem::FieldError)),
+    components(schemas(
+        ChatJson,
+        MessageJson,
+        ProblemJson,
+        problem::FieldError,
+        schemas::ApplicationIdSchema,
+        schemas::ChatNumberSchema,
+        schemas::FileIdSchema,
+        schemas::MessageIdSchema,
+        schemas::MessageNumberSchema,
+        schemas::MessageStreamSchema,
+        schemas::ProblemTypeSchema,
+        schemas::TimestampSchema,
+        schemas::UserIdSchema,
+    )),
     modifiers(&SecuritySchemes),
 )]
 struct Document;
@@ -53,88 +86,20 @@ struct SecuritySchemes;
 
 impl Modify for SecuritySchemes {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let scheme = HttpBuilder::new()
+        let description = "A user's token (`messages token --user jane` prints one), an \
+                           application's, or the administrator's";
+        let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
-            .description(Some("A user's token (`messages token --user jane` prints one), an application's, or the administrator's"))
+            .description(Some(description))
             .build();
+        let ticket = ApiKeyValue::with_description(
+            "ticket",
+            "A ticket of `POST /tickets`; it opens streams alone",
+        );
         let components = openapi.components.get_or_insert_default();
-        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
-        let ticket = "A ticket of `POST /tickets`, for streams alone";
-        let ticket = SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description(
-            "ticket", ticket,
-        )));
-        components.add_security_scheme("ticket", ticket);
-    }
-}
-
-/// The answer of the operations on one message.
-pub struct MessageAnswer;
-
-impl IntoResponses for MessageAnswer {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let description = "The message as it is now; a deleted one as a tombstone";
-        let answer = ResponseBuilder::new()
-            .description(description)
-            .content(media::PERSONAL_MESSAGE, content::<Message>())
-            .content(media::CHAT_MESSAGE, content::<Message>())
-            .content(media::JSON, content::<Message>())
-            .header("ETag", header("The timestamp in quotes"))
-            .build();
-        BTreeMap::from([("200".to_owned(), answer.into())])
-    }
-}
-
-/// The answer of the operations on one chat.
-pub struct ChatAnswer;
-
-impl IntoResponses for ChatAnswer {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let answer = ResponseBuilder::new()
-            .description("The chat as it is now")
-            .content(media::JSON, content::<Chat>())
-            .header("ETag", header("The timestamp in quotes"))
-            .build();
-        BTreeMap::from([("200".to_owned(), answer.into())])
-    }
-}
-
-fn content<T: ToSchema>() -> Content {
-    ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name(T::name())))
-        .build()
-}
-
-fn header(description: &str) -> Header {
-    let text = ObjectBuilder::new().schema_type(Type::String).build();
-    HeaderBuilder::new()
-        .schema(Some(text))
-        .description(Some(description))
-        .build()
-}
-
-/// The headers that every answer has.
-const COMMON_HEADERS: [(&str, &str); 3] = [
-    (
-        "X-Request-Id",
-        "The request's id, taken or made; its log lines have it",
-    ),
-    (
-        "Cache-Control",
-        "`private, no-cache`; `no-store` for secrets, `no-store, no-transform` for streams and held answers",
-    ),
-    (
-        "Vary",
-        "`Accept, Accept-Encoding, Authorization, As-User`, and what else the answer depends on",
-    ),
-];
-
-fn add_common_headers(response: &mut RefOr<Response>) {
-    if let RefOr::T(response) = response {
-        for (name, _) in COMMON_HEADERS {
-            let header = Ref::new(format!("#/components/headers/{name}"));
-            response.headers.insert(name.to_owned(), RefOr::Ref(header));
-        }
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Query(ticket)));
     }
 }
 
@@ -143,33 +108,52 @@ pub fn document() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
 
-/// Completes the document of all operations: with the problems that they name, and with the headers that
+/// Completes the document of all operations: with what they refer to, and with the header that
 /// every answer has.
 pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     let components = document.components.get_or_insert_default();
-    components.responses.extend(problems::components());
-    let headers = COMMON_HEADERS.map(|(name, description)| {
-        let header = RefOr::T(header(description));
-        (name.to_owned(), header)
-    });
-    components.headers.extend(headers);
+    let shared = params::components();
+    let named = shared.iter().cloned();
+    let parameters = named.map(|(name, parameter)| (name.to_owned(), parameter.into()));
+    components.parameters.extend(parameters);
+    components.headers.extend(headers::components());
+    let responses = answers::components()
+        .into_iter()
+        .chain(problems::components());
+    let responses = responses.map(|(name, response)| (name, response.into()));
+    components.responses.extend(responses);
     components
         .responses
         .values_mut()
-        .for_each(add_common_headers);
-    let items = document.paths.paths.values_mut();
-    let operations = items.flat_map(|item| {
-        [
-            &mut item.get,
-            &mut item.post,
-            &mut item.put,
-            &mut item.patch,
-            &mut item.delete,
-        ]
-    });
-    operations
-        .flatten()
-        .flat_map(|operation| operation.responses.responses.values_mut())
-        .for_each(add_common_headers);
+        .for_each(headers::add_common);
+    for operation in document.paths.paths.values_mut().flat_map(operations) {
+        let responses = operation.responses.responses.values_mut();
+        responses.for_each(headers::add_common);
+        for parameter in operation.parameters.iter_mut().flatten() {
+            share(parameter, &shared);
+        }
+    }
     document
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [
+        &mut item.get,
+        &mut item.post,
+        &mut item.put,
+        &mut item.patch,
+        &mut item.delete,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Refers to the component in place of a parameter that is the same.
+fn share(parameter: &mut RefOr<Parameter>, shared: &[(&'static str, Parameter)]) {
+    let RefOr::T(described) = &*parameter else {
+        return;
+    };
+    if let Some((name, _)) = shared.iter().find(|(_, shared)| shared == described) {
+        *parameter = RefOr::Ref(Ref::new(format!("#/components/parameters/{name}")));
+    }
 }

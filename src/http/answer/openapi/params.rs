@@ -1,6 +1,10 @@
-//! Parameters that several operations have.
+//! Parameters that several operations have, and those of a sync.
 
-use utoipa::IntoParams;
+use utoipa::{IntoParams, openapi::path::Parameter};
+
+use super::schemas::{
+    ApplicationIdSchema, ChatNumberSchema, MessageIdSchema, MessageNumberSchema, UserIdSchema,
+};
 
 /// As whom an application acts.
 #[derive(IntoParams)]
@@ -8,12 +12,7 @@ use utoipa::IntoParams;
 #[expect(dead_code, reason = "it describes a header")]
 pub struct AsUser {
     /// For an application: the user as whom it acts
-    #[param(
-        rename = "As-User",
-        min_length = 1,
-        max_length = 64,
-        pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$"
-    )]
+    #[param(rename = "As-User", value_type = UserIdSchema, required = false)]
     as_user: Option<String>,
 }
 
@@ -22,12 +21,48 @@ pub struct AsUser {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "it describes headers")]
 pub struct Repeatable {
-    /// 1 to 64 visible characters that stand for this request
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 64)]
+    /// 1 to 64 visible ASCII characters, the same when this request is repeated
+    #[param(
+        rename = "Idempotency-Key",
+        value_type = String,
+        required = false,
+        min_length = 1,
+        max_length = 64
+    )]
     idempotency_key: Option<String>,
     /// `return=minimal`: an answer without a body
-    #[param(rename = "Prefer")]
+    #[param(rename = "Prefer", value_type = String, required = false)]
     prefer: Option<String>,
+}
+
+/// What lets a change succeed only where nothing has changed since.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes a header")]
+pub struct IfMatchHeader {
+    /// The ETag of the message or chat as you have it
+    #[param(rename = "If-Match")]
+    if_match: String,
+}
+
+/// What saves the answer to a caller who has it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes a header")]
+pub struct IfNoneMatchHeader {
+    /// The ETag of the message as you have it: 304 where it has not changed
+    #[param(rename = "If-None-Match", value_type = String, required = false)]
+    if_none_match: Option<String>,
+}
+
+/// The id of a message in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes a path")]
+pub struct MessageIdPath {
+    /// The message's id
+    #[param(value_type = MessageIdSchema)]
+    id: i64,
 }
 
 /// The number of a chat in a path.
@@ -36,7 +71,7 @@ pub struct Repeatable {
 #[expect(dead_code, reason = "it describes a path")]
 pub struct ChatNumberPath {
     /// The chat's number
-    #[param(minimum = 1, maximum = 9007199254740991_i64)]
+    #[param(value_type = ChatNumberSchema)]
     number: i64,
 }
 
@@ -46,7 +81,7 @@ pub struct ChatNumberPath {
 #[expect(dead_code, reason = "it describes a path")]
 pub struct MessageNumberPath {
     /// The message's number in the chat
-    #[param(minimum = 1, maximum = 9007199254740991_i64)]
+    #[param(value_type = MessageNumberSchema)]
     n: i64,
 }
 
@@ -56,12 +91,18 @@ pub struct MessageNumberPath {
 #[expect(dead_code, reason = "it describes a path")]
 pub struct UserIdPath {
     /// The user's id
-    #[param(
-        min_length = 1,
-        max_length = 64,
-        pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$"
-    )]
+    #[param(value_type = UserIdSchema)]
     user: String,
+}
+
+/// The id of an application in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes a path")]
+pub struct ApplicationIdPath {
+    /// The application's id
+    #[param(value_type = ApplicationIdSchema)]
+    id: i64,
 }
 
 /// Which page of a list by numbers.
@@ -72,8 +113,8 @@ pub struct NumberPage {
     /// The `next` of the page before
     #[param(minimum = 0, maximum = 9007199254740991_i64)]
     after: Option<i64>,
-    /// The most items of the page (default 50)
-    #[param(minimum = 1, maximum = 100)]
+    /// The most items of the page
+    #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
 }
 
@@ -83,9 +124,10 @@ pub struct NumberPage {
 #[expect(dead_code, reason = "it describes a query")]
 pub struct UserPage {
     /// The `next` of the page before
+    #[param(value_type = UserIdSchema, required = false)]
     after: Option<String>,
-    /// The most items of the page (default 50)
-    #[param(minimum = 1, maximum = 100)]
+    /// The most items of the page
+    #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
 }
 
@@ -94,30 +136,102 @@ pub struct UserPage {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes a query")]
 pub struct HistoryPage {
-    /// What came before this one, the newest first (the default, from the newest on)
+    /// Messages before this one, the newest first (the default, from the newest on)
     #[param(minimum = 0, maximum = 9007199254740991_i64)]
     before: Option<i64>,
-    /// What came after this one, the oldest first; not together with `before`
+    /// Messages after this one, the oldest first; not together with `before`
     #[param(minimum = 0, maximum = 9007199254740991_i64)]
     after: Option<i64>,
-    /// The most items of the page (default 50)
-    #[param(minimum = 1, maximum = 100)]
+    /// The most items of the page
+    #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
 }
 
-/// What is searched for, and which page of it.
+/// The words of a search, and which page of its hits.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes a query")]
 pub struct SearchPage {
-    /// What is searched for: all words must occur, in any order and case; the last one may be the
-    /// beginning of a word; "quoted words" follow each other; text without blanks is found by any part
+    /// Words that must all occur, in any order and case; the last one may be the beginning of a
+    /// word; "quoted words" follow each other; text without blanks is found by any part
     #[param(min_length = 1, max_length = 200)]
     q: String,
     /// Messages with smaller ids: the `next` of the page before
     #[param(minimum = 0, maximum = 9007199254740991_i64)]
     before: Option<i64>,
-    /// The most hits of the page (default 50)
-    #[param(minimum = 1, maximum = 100)]
+    /// The most items of the page
+    #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
+}
+
+/// One conversation of a search.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct SearchedConversation {
+    /// Only the personal conversation with this user
+    #[param(value_type = UserIdSchema, required = false)]
+    with: Option<String>,
+    /// Only this chat; not together with `with`
+    #[param(value_type = ChatNumberSchema, required = false)]
+    chat: Option<i64>,
+}
+
+/// Where and how a sync reads on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct SyncPage {
+    /// The `next` of the answer before; `latest`: only what comes from now on
+    #[param(pattern = "^([0-9]+|latest)$", default = "0", example = "0")]
+    after: Option<String>,
+    /// The most entries of the page
+    #[param(minimum = 1, maximum = 1000, default = 50, example = 50)]
+    limit: Option<i64>,
+    /// How long to hold the answer while there is nothing, in seconds; after 50 it comes anyway
+    #[param(minimum = 0, maximum = 60, default = 0)]
+    wait: Option<i64>,
+    /// `message`: each message as it is now, at its newest entry of the page; a page then ends
+    /// after 1 MiB of data
+    #[param(pattern = "^message$")]
+    include: Option<String>,
+}
+
+/// Where a stream resumes.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes a header")]
+pub struct Resumed {
+    /// For a stream: the id of the last event received, which takes precedence over `after`
+    #[param(
+        rename = "Last-Event-ID",
+        value_type = String,
+        required = false,
+        pattern = "^[0-9]*$"
+    )]
+    last_event_id: Option<String>,
+}
+
+/// The parameters that several operations have, by their names among the document's components.
+pub fn components() -> Vec<(&'static str, Parameter)> {
+    [
+        named::<AsUser>(&["AsUser"]),
+        named::<Repeatable>(&["IdempotencyKey", "Prefer"]),
+        named::<IfMatchHeader>(&["IfMatch"]),
+        named::<IfNoneMatchHeader>(&["IfNoneMatch"]),
+        named::<MessageIdPath>(&["MessageId"]),
+        named::<ChatNumberPath>(&["ChatNumber"]),
+        named::<MessageNumberPath>(&["MessageNumber"]),
+        named::<UserIdPath>(&["User"]),
+        named::<ApplicationIdPath>(&["ApplicationId"]),
+        named::<NumberPage>(&["AfterNumber", "Limit"]),
+        named::<HistoryPage>(&["HistoryBefore", "HistoryAfter", "Limit"]),
+        named::<SearchPage>(&["SearchQuery", "SearchBefore", "Limit"]),
+    ]
+    .concat()
+}
+
+fn named<P: IntoParams>(names: &[&'static str]) -> Vec<(&'static str, Parameter)> {
+    let parameters = P::into_params(|| None);
+    names.iter().copied().zip(parameters).collect()
 }

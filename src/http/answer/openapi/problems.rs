@@ -1,260 +1,127 @@
-//! The problems that operations can end in, each described once, and put together by what an operation does.
+//! The problems that operations can end in, each described once.
 
-use std::collections::BTreeMap;
+use axum::http::Method;
+use utoipa::openapi::{Ref, RefOr, Response, ResponseBuilder};
 
-use utoipa::{
-    IntoResponses,
-    openapi::{Ref, RefOr, Response, ResponseBuilder},
+use super::{answers::content, headers};
+use crate::{
+    auth,
+    batching::QueueError,
+    domain::{Refusal, Timestamp},
+    http::answer::problem::{self, Problem, ProblemJson},
+    live, sync,
 };
 
-use super::{content, header};
-use crate::http::answer::problem::{self, Kind, ProblemDocument, kinds};
-
-/// A response of the document.
+/// A problem among the document's components.
 #[derive(Clone, Copy)]
-struct Problem {
-    /// Its name among the document's components.
+pub struct Described {
     name: &'static str,
-    kind: &'static Kind,
     description: &'static str,
-    /// The header that comes with it.
-    header: Option<(&'static str, &'static str)>,
+    /// What the service answers. Its status and its headers are those of the response.
+    example: fn() -> Problem,
 }
 
-const fn problem(name: &'static str, kind: &'static Kind, description: &'static str) -> Problem {
-    Problem {
-        name,
-        kind,
-        description,
-        header: None,
-    }
+/// Declares the problems, and the list of them.
+macro_rules! problems {
+    ($($constant:ident = $name:literal, $description:literal, $example:expr;)+) => {
+        $(pub const $constant: Described = Described {
+            name: $name,
+            description: $description,
+            example: || $example,
+        };)+
+
+        const ALL: &[Described] = &[$($constant),+];
+    };
 }
 
-const fn with_header(problem: Problem, name: &'static str, description: &'static str) -> Problem {
-    Problem {
-        header: Some((name, description)),
-        ..problem
-    }
-}
-
-const RETRY_AFTER: &str = "Seconds until it is worth trying again";
-
-/// What every operation can end in that needs a caller.
-const ALWAYS: &[Problem] = &[
-    with_header(
-        problem(
-            "Unauthorized",
-            &kinds::UNAUTHORIZED,
-            "The token is missing, badly signed or expired",
-        ),
-        "WWW-Authenticate",
-        "`Bearer`, with the reason",
-    ),
-    problem(
-        "Forbidden",
-        &kinds::FORBIDDEN,
-        "The caller is known and may not do this",
-    ),
-    problem(
-        "NotAcceptable",
-        &kinds::NOT_ACCEPTABLE,
-        "No media type of the answer is acceptable",
-    ),
-    problem(
-        "Failed",
-        &kinds::INTERNAL,
+problems! {
+    MALFORMED = "Malformed",
+        "The request cannot be read",
+        Problem::malformed("limit must be a whole number");
+    UNAUTHORIZED = "Unauthorized",
+        "The token is missing, badly signed or expired",
+        auth::Error::Missing.into();
+    FORBIDDEN = "Forbidden",
+        "The caller may not do this",
+        Problem::forbidden("only the sender may edit the text");
+    NOT_FOUND = "NotFound",
+        "It does not exist, or the caller may not see it",
+        Problem::not_found();
+    NOT_ACCEPTABLE = "NotAcceptable",
+        "`Accept` allows no media type that the answer can have",
+        Problem::not_acceptable("application/json");
+    BODY_TOO_SLOW = "BodyTooSlow",
+        "The body did not arrive within 10 s",
+        Problem::body_too_slow();
+    DELETED = "Deleted",
+        "The message is deleted",
+        Refusal::Gone.into();
+    CURSOR_AHEAD = "CursorAhead",
+        "`cursor-ahead`: the cursor is beyond the end of the timeline: a backup was restored",
+        sync::Error::CursorAhead { end: Timestamp(41) }.into();
+    STALE = "Stale",
+        "It has changed: `current` is its timestamp",
+        Refusal::Stale { current: Timestamp(43) }.into();
+    BODY_TOO_LARGE = "BodyTooLarge",
+        "The body is larger than 512 KiB",
+        Problem::body_too_large(512 * 1024);
+    UNSUPPORTED_POST = "UnsupportedPost",
+        "The body's media type is not supported",
+        Problem::unsupported_media_type(&Method::POST, "application/json");
+    UNSUPPORTED_PATCH = "UnsupportedPatch",
+        "The body's media type is not supported",
+        Problem::unsupported_media_type(&Method::PATCH, "application/json");
+    INVALID = "Invalid",
+        "Fields are not acceptable: `errors` names each",
+        Problem::invalid_field("text", "must be at most 20,000 characters");
+    PRECONDITION_REQUIRED = "PreconditionRequired",
+        "`If-Match` is missing or `*`",
+        Problem::precondition_required();
+    TOO_MANY_REQUESTS = "TooManyRequests",
+        "The user has too many requests in progress",
+        Problem::too_many_requests(256);
+    TOO_MANY_LIVE_CONNECTIONS = "TooManyLiveConnections",
+        "`too-many-live-connections`: the user has too many streams and held answers open. \
+         `too-many-requests`: the user has too many requests in progress",
+        live::Full::User.into();
+    HEAD_TOO_LARGE = "HeadTooLarge",
+        "The request line and the headers are over 64 KiB, or there are over 100 headers",
+        Problem::head_too_large();
+    FAILED = "Failed",
         "The service failed; nothing was changed",
-    ),
-    with_header(
-        problem(
-            "Unavailable",
-            &kinds::OVERLOADED,
-            "The service is overloaded, shutting down, or its database is away. Nothing was changed \
-             and nothing will be, with one exception: the problem `outcome-unknown`",
-        ),
-        "Retry-After",
-        RETRY_AFTER,
-    ),
-];
+        Problem::internal();
+    UNAVAILABLE = "Unavailable",
+        "`overloaded`, `shutting-down`, `database-unavailable`, `issuer-unavailable`: nothing was \
+         changed, and nothing will be. `search-overdue`: the search took too long. \
+         `outcome-unknown`: the change may or may not have been made",
+        QueueError::Full.into();
+}
 
-/// What operations of users can end in.
-const USER: &[Problem] = &[with_header(
-    problem(
-        "TooManyRequests",
-        &kinds::TOO_MANY_REQUESTS,
-        "The user has too many requests under way",
-    ),
-    "Retry-After",
-    RETRY_AFTER,
-)];
+impl Described {
+    /// The status, and a reference to the component.
+    pub fn reference(self) -> (String, RefOr<Response>) {
+        let status = (self.example)().status().as_u16().to_string();
+        (status, Ref::from_response_name(self.name).into())
+    }
 
-const MALFORMED: Problem = problem("Malformed", &kinds::MALFORMED, "The request cannot be read");
-const INVALID: Problem = problem(
-    "Invalid",
-    &kinds::INVALID,
-    "Fields are not acceptable: `errors` names each",
-);
-const BODY_TOO_SLOW: Problem = problem(
-    "BodyTooSlow",
-    &kinds::BODY_TOO_SLOW,
-    "The body did not arrive within 10 s",
-);
-const BODY_TOO_LARGE: Problem = problem(
-    "BodyTooLarge",
-    &kinds::BODY_TOO_LARGE,
-    "The body is larger than 512 KiB",
-);
-const UNSUPPORTED: Problem = problem(
-    "UnsupportedMediaType",
-    &kinds::UNSUPPORTED_MEDIA_TYPE,
-    "The body's media type is not supported",
-);
-
-/// With parameters.
-const PARAMETERS: &[Problem] = &[MALFORMED, INVALID];
-
-/// With a body that creates something.
-const BODY: &[Problem] = &[
-    MALFORMED,
-    INVALID,
-    BODY_TOO_SLOW,
-    BODY_TOO_LARGE,
-    with_header(UNSUPPORTED, "Accept-Post", "What is supported"),
-];
-
-/// With a body that changes something.
-const PATCH_BODY: &[Problem] = &[
-    MALFORMED,
-    INVALID,
-    BODY_TOO_SLOW,
-    BODY_TOO_LARGE,
-    with_header(
-        Problem {
-            name: "UnsupportedPatch",
-            ..UNSUPPORTED
-        },
-        "Accept-Patch",
-        "What is supported",
-    ),
-];
-
-/// With a path that names something.
-const OBJECT: &[Problem] = &[problem(
-    "NotFound",
-    &kinds::NOT_FOUND,
-    "There is no such thing, or the caller may not know of it",
-)];
-
-/// With `If-Match`.
-const CONDITION: &[Problem] = &[
-    with_header(
-        problem(
-            "Stale",
-            &kinds::STALE,
-            "It has changed: `current` is its timestamp",
-        ),
-        "ETag",
-        "The present timestamp in quotes",
-    ),
-    problem(
-        "PreconditionRequired",
-        &kinds::PRECONDITION_REQUIRED,
-        "If-Match is missing or `*`",
-    ),
-];
-
-/// With a message that may be deleted.
-const DELETED: &[Problem] = &[problem(
-    "Deleted",
-    &kinds::DELETED,
-    "The message is deleted",
-)];
-
-/// With a cursor, and with answers that are held.
-const FOLLOWING: &[Problem] = &[
-    problem(
-        "CursorAhead",
-        &kinds::CURSOR_AHEAD,
-        "`cursor-ahead`: the cursor lies beyond the timeline, since a backup was restored",
-    ),
-    with_header(
-        problem(
-            "TooManyLiveConnections",
-            &kinds::TOO_MANY_CONNECTIONS,
-            "The user has too many streams and held answers open, or (`too-many-requests`) requests \
-             under way",
-        ),
-        "Retry-After",
-        RETRY_AFTER,
-    ),
-];
-
-const SETS: [&[Problem]; 9] = [
-    ALWAYS, USER, PARAMETERS, BODY, PATCH_BODY, OBJECT, CONDITION, DELETED, FOLLOWING,
-];
-
-/// Declares the problems of operations, by what they do.
-macro_rules! operations {
-    ($($(#[$doc:meta])* $name:ident = $($set:ident)+;)+) => {$(
-        $(#[$doc])*
-        pub struct $name;
-
-        impl IntoResponses for $name {
-            fn responses() -> BTreeMap<String, RefOr<Response>> {
-                [$($set),+].concat().into_iter().map(reference).collect()
-            }
+    fn response(self) -> Response {
+        let problem = (self.example)();
+        let document = problem.document("5f0c1c1e-9a53-4bd1-9d0f-0d6c3f6f1f2a");
+        let mut content = content::<ProblemJson>();
+        content.example = Some(serde_json::json!(document));
+        let mut response = ResponseBuilder::new()
+            .description(self.description)
+            .content(problem::MEDIA_TYPE, content)
+            .build();
+        for (name, _) in problem.headers() {
+            headers::add(&mut response, name.as_str());
         }
-    )+};
-}
-
-operations! {
-    /// Of creating something.
-    CreateProblems = ALWAYS USER BODY;
-    /// Of creating something in something else.
-    CreateInsideProblems = ALWAYS USER BODY OBJECT;
-    /// Of following the timeline.
-    SyncProblems = ALWAYS PARAMETERS FOLLOWING;
-    /// Of listing what the caller has.
-    ListProblems = ALWAYS USER PARAMETERS;
-    /// Of listing what is in something, and of changing who is.
-    ListInsideProblems = ALWAYS USER PARAMETERS OBJECT;
-    /// Of reading one thing.
-    ReadProblems = ALWAYS USER PARAMETERS OBJECT;
-    /// Of editing a message.
-    EditProblems = ALWAYS USER PATCH_BODY OBJECT CONDITION DELETED;
-    /// Of deleting a message.
-    DeleteProblems = ALWAYS USER PARAMETERS OBJECT CONDITION DELETED;
-    /// Of renaming a chat.
-    RenameProblems = ALWAYS USER PATCH_BODY OBJECT CONDITION;
-    /// Of an application that creates something, and of creating one.
-    ApplicationCreateProblems = ALWAYS BODY;
-    /// Of listing applications.
-    ApplicationListProblems = ALWAYS PARAMETERS;
-    /// Of reading an application.
-    ApplicationReadProblems = ALWAYS OBJECT;
-    /// Of renaming an application.
-    ApplicationRenameProblems = ALWAYS PATCH_BODY OBJECT;
-}
-
-fn reference(problem: Problem) -> (String, RefOr<Response>) {
-    let status = problem.kind.status.as_u16().to_string();
-    (status, Ref::from_response_name(problem.name).into())
+        response
+    }
 }
 
 /// Every problem by its name, for the document's components.
-pub fn components() -> impl Iterator<Item = (String, RefOr<Response>)> {
-    let problems = SETS.concat().into_iter();
-    problems.map(|problem| (problem.name.to_owned(), response(problem).into()))
-}
-
-fn response(problem: Problem) -> Response {
-    let mut content = content::<ProblemDocument>();
-    content.example = Some(problem::example(problem.kind, problem.description));
-    let mut response = ResponseBuilder::new()
-        .description(problem.description)
-        .content(problem::MEDIA_TYPE, content);
-    if let Some((name, description)) = problem.header {
-        response = response.header(name, header(description));
-    }
-    response.build()
+pub fn components() -> impl Iterator<Item = (String, Response)> {
+    ALL.iter()
+        .map(|problem| (problem.name.to_owned(), problem.response()))
 }

@@ -1,133 +1,67 @@
-//! Every kind of problem: its status, its name in `type`, and its title.
+//! Every kind of problem: its name in `type`, its status, and its title.
 
 use axum::http::StatusCode;
 
 #[derive(Debug)]
 pub struct Kind {
-    pub status: StatusCode,
     pub name: &'static str,
+    pub status: StatusCode,
     pub title: &'static str,
 }
 
-const fn kind(status: StatusCode, name: &'static str, title: &'static str) -> Kind {
-    Kind {
-        status,
-        name,
-        title,
+impl Kind {
+    /// The `type` of a problem document: a URI relative to the service.
+    pub fn uri(&self) -> String {
+        format!("/problems/{}", self.name)
     }
 }
 
-pub static MALFORMED: Kind = kind(
-    StatusCode::BAD_REQUEST,
-    "malformed",
-    "The request cannot be read",
-);
-pub static UNAUTHORIZED: Kind = kind(
-    StatusCode::UNAUTHORIZED,
-    "unauthorized",
-    "The caller is not known",
-);
-pub static FORBIDDEN: Kind = kind(StatusCode::FORBIDDEN, "forbidden", "You may not do this");
-pub static NOT_FOUND: Kind = kind(StatusCode::NOT_FOUND, "not-found", "There is nothing here");
-pub static NO_SUCH_RESOURCE: Kind = kind(
-    StatusCode::NOT_FOUND,
-    "no-such-resource",
-    "There is nothing here",
-);
-pub static METHOD_NOT_ALLOWED: Kind = kind(
-    StatusCode::METHOD_NOT_ALLOWED,
-    "method-not-allowed",
-    "The method is not allowed",
-);
-pub static NOT_ACCEPTABLE: Kind = kind(
-    StatusCode::NOT_ACCEPTABLE,
-    "not-acceptable",
-    "No media type is acceptable",
-);
-pub static BODY_TOO_SLOW: Kind = kind(
-    StatusCode::REQUEST_TIMEOUT,
-    "body-too-slow",
-    "The request took too long",
-);
-pub static DELETED: Kind = kind(StatusCode::GONE, "deleted", "The message is deleted");
-pub static CURSOR_AHEAD: Kind = kind(
-    StatusCode::GONE,
-    "cursor-ahead",
-    "The cursor lies beyond the timeline",
-);
-pub static STALE: Kind = kind(StatusCode::PRECONDITION_FAILED, "stale", "It has changed");
-pub static BODY_TOO_LARGE: Kind = kind(
-    StatusCode::PAYLOAD_TOO_LARGE,
-    "body-too-large",
-    "The body is too large",
-);
-pub static UNSUPPORTED_MEDIA_TYPE: Kind = kind(
-    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    "unsupported-media-type",
-    "The body's media type is not supported",
-);
-pub static TARGET_TOO_LONG: Kind = kind(
-    StatusCode::URI_TOO_LONG,
-    "target-too-long",
-    "The request's target is too long",
-);
-pub static HEAD_TOO_LARGE: Kind = kind(
-    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-    "head-too-large",
-    "The head of the request is too large",
-);
-pub static INVALID: Kind = kind(
-    StatusCode::UNPROCESSABLE_ENTITY,
-    "invalid",
-    "The request is not acceptable",
-);
-pub static PRECONDITION_REQUIRED: Kind = kind(
-    StatusCode::PRECONDITION_REQUIRED,
-    "precondition-required",
-    "The request must be conditional",
-);
-pub static TOO_MANY_CONNECTIONS: Kind = kind(
-    StatusCode::TOO_MANY_REQUESTS,
-    "too-many-live-connections",
-    "The user has too many live connections",
-);
-pub static TOO_MANY_REQUESTS: Kind = kind(
-    StatusCode::TOO_MANY_REQUESTS,
-    "too-many-requests",
-    "The user has too many requests under way",
-);
-pub static INTERNAL: Kind = kind(
-    StatusCode::INTERNAL_SERVER_ERROR,
-    "internal",
-    "The service failed",
-);
-pub static OVERLOADED: Kind = kind(
-    StatusCode::SERVICE_UNAVAILABLE,
-    "overloaded",
-    "The service is not available",
-);
-pub static SHUTTING_DOWN: Kind = kind(
-    StatusCode::SERVICE_UNAVAILABLE,
-    "shutting-down",
-    "The service is not available",
-);
-pub static ISSUER_UNAVAILABLE: Kind = kind(
-    StatusCode::SERVICE_UNAVAILABLE,
-    "issuer-unavailable",
-    "The service is not available",
-);
-pub static DATABASE_UNAVAILABLE: Kind = kind(
-    StatusCode::SERVICE_UNAVAILABLE,
-    "database-unavailable",
-    "The service is not available",
-);
-pub static SEARCH_OVERDUE: Kind = kind(
-    StatusCode::SERVICE_UNAVAILABLE,
-    "search-overdue",
-    "The search took too long",
-);
-pub static OUTCOME_UNKNOWN: Kind = kind(
-    StatusCode::SERVICE_UNAVAILABLE,
-    "outcome-unknown",
-    "It is not known whether the change was made",
-);
+/// Declares the kinds, and the list of them.
+macro_rules! kinds {
+    ($($kind:ident: $name:literal, $status:ident, $title:literal;)+) => {
+        $(pub static $kind: Kind = Kind {
+            name: $name,
+            status: StatusCode::$status,
+            title: $title,
+        };)+
+
+        /// Every kind, by status.
+        pub static ALL: &[&Kind] = &[$(&$kind),+];
+    };
+}
+
+kinds! {
+    MALFORMED: "malformed", BAD_REQUEST, "The request cannot be read";
+    UNAUTHORIZED: "unauthorized", UNAUTHORIZED, "The caller is not known";
+    FORBIDDEN: "forbidden", FORBIDDEN, "You may not do this";
+    NOT_FOUND: "not-found", NOT_FOUND, "There is nothing here";
+    NO_SUCH_RESOURCE: "no-such-resource", NOT_FOUND, "There is nothing here";
+    METHOD_NOT_ALLOWED: "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed";
+    NOT_ACCEPTABLE: "not-acceptable", NOT_ACCEPTABLE, "No media type is acceptable";
+    BODY_TOO_SLOW: "body-too-slow", REQUEST_TIMEOUT, "The request took too long";
+    DELETED: "deleted", GONE, "The message is deleted";
+    CURSOR_AHEAD: "cursor-ahead", GONE, "The cursor lies beyond the timeline";
+    STALE: "stale", PRECONDITION_FAILED, "It has changed";
+    BODY_TOO_LARGE: "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
+    TARGET_TOO_LONG: "target-too-long", URI_TOO_LONG, "The request's target is too long";
+    UNSUPPORTED_MEDIA_TYPE: "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE,
+        "The body's media type is not supported";
+    INVALID: "invalid", UNPROCESSABLE_ENTITY, "The request is not acceptable";
+    PRECONDITION_REQUIRED: "precondition-required", PRECONDITION_REQUIRED,
+        "The request must be conditional";
+    TOO_MANY_CONNECTIONS: "too-many-live-connections", TOO_MANY_REQUESTS,
+        "The user has too many live connections";
+    TOO_MANY_REQUESTS: "too-many-requests", TOO_MANY_REQUESTS,
+        "The user has too many requests under way";
+    HEAD_TOO_LARGE: "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "The head of the request is too large";
+    INTERNAL: "internal", INTERNAL_SERVER_ERROR, "The service failed";
+    OVERLOADED: "overloaded", SERVICE_UNAVAILABLE, "The service is not available";
+    SHUTTING_DOWN: "shutting-down", SERVICE_UNAVAILABLE, "The service is not available";
+    ISSUER_UNAVAILABLE: "issuer-unavailable", SERVICE_UNAVAILABLE, "The service is not available";
+    DATABASE_UNAVAILABLE: "database-unavailable", SERVICE_UNAVAILABLE,
+        "The service is not available";
+    SEARCH_OVERDUE: "search-overdue", SERVICE_UNAVAILABLE, "The search took too long";
+    OUTCOME_UNKNOWN: "outcome-unknown", SERVICE_UNAVAILABLE,
+        "It is not known whether the change was made";
+}

@@ -56,7 +56,7 @@ impl From<Refusal> for Problem {
                 "replyTo",
                 "must be the id of a message in this conversation",
             ),
-            Refusal::ChatFull => Self::invalid_field("members", "must be at most 1,000 users"),
+            Refusal::ChatFull => Self::invalid_field("members", "must have at most 1,000 entries"),
             Refusal::KeyReused => {
                 Self::invalid_field("Idempotency-Key", "was used for another request")
             }
@@ -101,7 +101,7 @@ impl From<sync::Error> for Problem {
     fn from(error: sync::Error) -> Self {
         match error {
             sync::Error::CursorAhead { end } => {
-                let detail = format!("the timeline has only come to {end}: sync again from 0");
+                let detail = format!("the timeline ends at {end}: sync again from 0");
                 Self::new(&kinds::CURSOR_AHEAD, detail).with_last(end)
             }
             sync::Error::QueueError(error) => error.into(),

@@ -10,28 +10,30 @@ use utoipa::ToSchema;
 
 use super::{super::instant, Json};
 use crate::{
-    domain::{self, UserId},
-    http::extract::conditional::entity_tag,
+    domain::{Chat, UserId},
+    http::{
+        answer::openapi::schemas::{ChatNumberSchema, TimestampSchema, UserIdSchema},
+        extract::conditional::entity_tag,
+    },
     store::members::Membership,
 };
 
 /// A chat as it is now.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({
+#[schema(as = Chat, example = json!({
     "number": 1, "timestamp": 44, "name": "Team", "owner": "jane",
     "created": "2026-11-20T09:30:00.123456Z", "messages": 0, "members": 3
 }))]
-pub struct Chat<'a> {
-    /// 1, 2, 3 … within its application.
-    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+pub struct ChatJson<'a> {
+    #[schema(value_type = ChatNumberSchema)]
     number: i64,
     /// The point on the timeline of its creation or of the last change of its name or members; its
     /// entity tag.
-    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = TimestampSchema)]
     timestamp: i64,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = UserIdSchema, required = false)]
     owner: Option<&'a str>,
     #[serde(serialize_with = "instant::serialize")]
     #[schema(value_type = String, format = DateTime)]
@@ -44,8 +46,8 @@ pub struct Chat<'a> {
     members: i32,
 }
 
-impl<'a> From<&'a domain::Chat> for Chat<'a> {
-    fn from(chat: &'a domain::Chat) -> Self {
+impl<'a> From<&'a Chat> for ChatJson<'a> {
+    fn from(chat: &'a Chat) -> Self {
         Self {
             number: chat.number.0,
             timestamp: chat.timestamp.0,
@@ -59,15 +61,16 @@ impl<'a> From<&'a domain::Chat> for Chat<'a> {
 }
 
 /// A chat with its entity tag.
-pub fn chat(media_type: &'static str, chat: &domain::Chat) -> Response {
+pub fn chat(media_type: &'static str, chat: &Chat) -> Response {
     let etag = [(header::ETAG, entity_tag(chat.timestamp))];
-    (etag, Json(media_type, Chat::from(chat))).into_response()
+    (etag, Json(media_type, ChatJson::from(chat))).into_response()
 }
 
 /// The chats of the caller, by number.
 #[derive(Serialize, ToSchema)]
-pub struct ChatList<'a> {
-    pub chats: Vec<Chat<'a>>,
+#[schema(as = ChatList)]
+pub struct ChatListJson<'a> {
+    pub chats: Vec<ChatJson<'a>>,
     /// The `after` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
@@ -76,15 +79,16 @@ pub struct ChatList<'a> {
 
 /// A member of a chat.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({ "user": "jane", "joined": 44 }))]
-pub struct Member {
+#[schema(as = Member, example = json!({ "user": "jane", "joined": 44 }))]
+pub struct MemberJson {
+    #[schema(value_type = UserIdSchema)]
     user: String,
     /// The point on the timeline since which the user is a member.
-    #[schema(minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = TimestampSchema)]
     joined: i64,
 }
 
-impl From<&Membership> for Member {
+impl From<&Membership> for MemberJson {
     fn from(member: &Membership) -> Self {
         Self {
             user: member.user.as_str().to_owned(),
@@ -95,10 +99,11 @@ impl From<&Membership> for Member {
 
 /// The present members of a chat, by name.
 #[derive(Serialize, ToSchema)]
-pub struct MemberList {
-    pub members: Vec<Member>,
+#[schema(as = MemberList)]
+pub struct MemberListJson {
+    pub members: Vec<MemberJson>,
     /// The `after` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
+    #[schema(value_type = UserIdSchema, required = false)]
     pub next: Option<String>,
 }

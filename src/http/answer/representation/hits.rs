@@ -3,13 +3,14 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Message, Page};
-use crate::search;
+use super::{ListPage, MessageJson};
+use crate::{http::answer::openapi::schemas::MessageIdSchema, search};
 
 /// A message that matches.
 #[derive(Serialize, ToSchema)]
-pub struct Hit<'a> {
-    message: Message<'a>,
+#[schema(as = Hit)]
+pub struct HitJson<'a> {
+    message: MessageJson<'a>,
     /// Its text as HTML: what matches in `<mark>`, everything else escaped.
     #[schema(example = "<mark>Hello</mark>, John &amp; Jane!")]
     highlight: &'a str,
@@ -17,18 +18,19 @@ pub struct Hit<'a> {
 
 /// A page of what a search has found, the newest first.
 #[derive(Serialize, ToSchema)]
-pub struct HitList<'a> {
-    hits: Vec<Hit<'a>>,
+#[schema(as = HitList)]
+pub struct HitListJson<'a> {
+    hits: Vec<HitJson<'a>>,
     /// The `before` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    #[schema(value_type = MessageIdSchema, required = false)]
     next: Option<i64>,
 }
 
-impl<'a> From<&'a Page<search::Hit, i64>> for HitList<'a> {
-    fn from(page: &'a Page<search::Hit, i64>) -> Self {
-        let hit = |hit: &'a search::Hit| Hit {
-            message: Message::from(hit.message.as_ref()),
+impl<'a> From<&'a ListPage<search::Hit, i64>> for HitListJson<'a> {
+    fn from(page: &'a ListPage<search::Hit, i64>) -> Self {
+        let hit = |hit: &'a search::Hit| HitJson {
+            message: MessageJson::from(hit.message.as_ref()),
             highlight: &hit.highlight,
         };
         Self {

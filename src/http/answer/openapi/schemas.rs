@@ -1,0 +1,126 @@
+//! The words of the document: schemas that others refer to.
+
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        ObjectBuilder, RefOr, Schema, Type,
+        schema::{AdditionalProperties, SchemaType},
+    },
+};
+
+use crate::http::answer::problem::kinds;
+
+/// A user: an id that is given by whoever signs people up. It is neither `.` nor `..`.
+#[derive(ToSchema)]
+#[schema(
+    as = UserId,
+    min_length = 1,
+    max_length = 64,
+    pattern = "^(\\.{0,2}[A-Za-z0-9_@:|-]|\\.{3})[A-Za-z0-9_.@:|-]*$"
+)]
+#[expect(dead_code, reason = "it describes a value")]
+// It has no example: Swagger UI would send that as `As-User`.
+pub struct UserIdSchema(String);
+
+/// A file, which another service stores. It is neither `.` nor `..`.
+#[derive(ToSchema)]
+#[schema(
+    as = FileId,
+    min_length = 1,
+    max_length = 64,
+    pattern = "^(\\.{0,2}[A-Za-z0-9_-]|\\.{3})[A-Za-z0-9_.-]*$"
+)]
+#[expect(dead_code, reason = "it describes a value")]
+pub struct FileIdSchema(String);
+
+/// A point on the timeline: greater than that of every earlier change, and shared by no two. It is
+/// no clock.
+#[derive(ToSchema)]
+#[schema(as = Timestamp, minimum = 1, maximum = 9007199254740991_i64)]
+#[expect(dead_code, reason = "it describes a value")]
+pub struct TimestampSchema(i64);
+
+/// The id of a message, unique in the service.
+#[derive(ToSchema)]
+#[schema(as = MessageId, minimum = 1, maximum = 9007199254740991_i64)]
+#[expect(dead_code, reason = "it describes a value")]
+pub struct MessageIdSchema(i64);
+
+/// The number of a message in its chat: 1, 2, 3 … without gaps.
+#[derive(ToSchema)]
+#[schema(as = MessageNumber, minimum = 1, maximum = 9007199254740991_i64)]
+#[expect(dead_code, reason = "it describes a value")]
+pub struct MessageNumberSchema(i64);
+
+/// The number of a chat in its application: 1, 2, 3 …
+#[derive(ToSchema)]
+#[schema(as = ChatNumber, minimum = 1, maximum = 9007199254740991_i64)]
+#[expect(dead_code, reason = "it describes a value")]
+pub struct ChatNumberSchema(i64);
+
+/// The id of an application, unique in the service.
+#[derive(ToSchema)]
+#[schema(as = ApplicationId, minimum = 1, maximum = 9007199254740991_i64)]
+#[expect(dead_code, reason = "it describes a value")]
+pub struct ApplicationIdSchema(i64);
+
+/// Events as `text/event-stream` has them:
+///
+/// - `update`: one change. Its `id` is the timestamp, its `data` an entry as in a page's `messages`,
+/// - `current`: you have caught up. Its `data` is `{"latest": …}`,
+/// - `reset`, the last one: the cursor is beyond the timeline, as in a 410. Its `data` is the
+///   problem, its `id` is 0.
+///
+/// The first block is the cursor as an `id` alone; comments keep the stream open.
+#[derive(ToSchema)]
+#[schema(
+    as = MessageStream,
+    example = "id: 41\n\n\
+        event: update\nid: 42\ndata: {\"id\":17,\"timestamp\":42}\n\n\
+        event: current\ndata: {\"latest\":42}\n\n"
+)]
+#[expect(dead_code, reason = "it describes a stream")]
+pub struct MessageStreamSchema(String);
+
+/// The `type` of a problem document.
+pub struct ProblemTypeSchema;
+
+impl PartialSchema for ProblemTypeSchema {
+    fn schema() -> RefOr<Schema> {
+        let uris = kinds::ALL.iter().map(|kind| kind.uri());
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "What went wrong, for programs: a URI relative to the service",
+            ))
+            .enum_values(Some(uris))
+            .into()
+    }
+}
+
+impl ToSchema for ProblemTypeSchema {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "ProblemType".into()
+    }
+}
+
+/// Attributes of a message: any JSON object.
+pub fn attributes() -> Schema {
+    free_form(Type::Object.into(), "As the sender gave them.")
+}
+
+/// Attributes of a message that is sent; `null` is none.
+pub fn new_attributes() -> Schema {
+    free_form(
+        SchemaType::from_iter([Type::Object, Type::Null]),
+        "Any JSON object of up to 16 KiB and 100 levels. It comes back as it was sent.",
+    )
+}
+
+fn free_form(schema_type: SchemaType, description: &str) -> Schema {
+    ObjectBuilder::new()
+        .schema_type(schema_type)
+        .description(Some(description))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .into()
+}

@@ -1,0 +1,74 @@
+//! Answers to what was created.
+
+use std::sync::Arc;
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{Json, chat, message};
+use crate::{
+    domain::{Chat, Message, Timestamp},
+    http::extract::conditional::entity_tag,
+    timeline::{Effect, Outcome},
+};
+
+/// The answer to a sent message.
+pub fn sent(media_type: &'static str, outcome: &Outcome<Arc<Message>>, minimal: bool) -> Response {
+    let sent = &outcome.output;
+    let (path, whole) = (format!("/messages/{}", sent.id), || {
+        message(media_type, sent)
+    });
+    created(&path, sent.timestamp, outcome.effect, minimal, whole)
+}
+
+/// The answer to a created chat.
+pub fn created_chat(
+    media_type: &'static str,
+    outcome: &Outcome<Arc<Chat>>,
+    minimal: bool,
+) -> Response {
+    let new = &outcome.output;
+    let (path, whole) = (format!("/chats/{}", new.number.0), || chat(media_type, new));
+    created(&path, new.timestamp, outcome.effect, minimal, whole)
+}
+
+/// 201 with the path of what was created; without the whole of it where the caller prefers that.
+fn created(
+    path: &str,
+    timestamp: Timestamp,
+    effect: Effect,
+    minimal: bool,
+    whole: impl FnOnce() -> Response,
+) -> Response {
+    const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+    const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+    let mut response = if minimal {
+        [(header::ETAG, entity_tag(timestamp))].into_response()
+    } else {
+        whole()
+    };
+    *response.status_mut() = StatusCode::CREATED;
+    let headers = response.headers_mut();
+    let location = HeaderValue::try_from(path).expect("digits are visible ASCII");
+    headers.insert(header::LOCATION, location);
+    if effect == Effect::Replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    if minimal {
+        headers.insert(
+            PREFERENCE_APPLIED,
+            HeaderValue::from_static("return=minimal"),
+        );
+    }
+    response
+}
+
+/// 201 with what nobody is to keep but the caller.
+pub fn secret(media_type: &'static str, body: impl Serialize) -> Response {
+    let no_store = [(header::CACHE_CONTROL, "no-store")];
+    (StatusCode::CREATED, no_store, Json(media_type, body)).into_response()
+}

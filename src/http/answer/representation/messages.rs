@@ -1,0 +1,223 @@
+//! Messages as JSON.
+
+use std::{ops::Not, sync::Arc};
+
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::{super::instant, Json};
+use crate::{
+    domain::{Conversation, Message, UserId},
+    http::{
+        answer::openapi::schemas::{
+            ChatNumberSchema, FileIdSchema, MessageIdSchema, MessageNumberSchema, TimestampSchema,
+            UserIdSchema, attributes,
+        },
+        extract::{conditional::entity_tag, media},
+    },
+    store::pages::ENTRY_BYTES,
+};
+
+/// A message as it is now: a personal one has `to`, one of a chat has `chat` and `number`. What is
+/// absent is none, empty or false. A deleted message is `{id, timestamp, deleted: true}`, with
+/// `chat` and `number` in a chat, and nothing else.
+#[derive(Default, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Message, example = json!({
+    "id": 17, "timestamp": 42, "from": "jane", "to": "john",
+    "created": "2026-11-20T09:30:00.123456Z", "text": "Hello, John!"
+}))]
+pub struct MessageJson<'a> {
+    #[schema(value_type = MessageIdSchema)]
+    id: i64,
+    /// The point on the timeline of the change that made the message what it is; its entity tag.
+    #[schema(value_type = TimestampSchema)]
+    timestamp: i64,
+    /// The sender; absent where the application itself has posted into a chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = UserIdSchema, required = false)]
+    from: Option<&'a str>,
+    /// The recipient of a personal message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = UserIdSchema, required = false)]
+    to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ChatNumberSchema, required = false)]
+    chat: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = MessageNumberSchema, required = false)]
+    number: Option<i64>,
+    #[serde(
+        serialize_with = "instant::serialize_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    created: Option<OffsetDateTime>,
+    /// When the text was last edited.
+    #[serde(
+        serialize_with = "instant::serialize_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    edited: Option<OffsetDateTime>,
+    /// Whether the recipient has marked it as read.
+    #[serde(skip_serializing_if = "Not::not")]
+    #[schema(required = false)]
+    read: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<FileIdSchema>, required = false)]
+    files: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = attributes, required = false)]
+    attributes: Option<&'a RawValue>,
+    /// The id of the message that this one answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = MessageIdSchema, required = false)]
+    reply_to: Option<i64>,
+    #[serde(skip_serializing_if = "Not::not")]
+    #[schema(required = false)]
+    deleted: bool,
+}
+
+impl<'a> From<&'a Message> for MessageJson<'a> {
+    fn from(message: &'a Message) -> Self {
+        let (id, timestamp) = (message.id.0, message.timestamp.0);
+        let chat = message.conversation.chat().map(|chat| chat.0);
+        let number = message.number.map(|number| number.0);
+        let Some(content) = &message.content else {
+            return Self {
+                id,
+                timestamp,
+                chat,
+                number,
+                deleted: true,
+                ..Self::default()
+            };
+        };
+        Self {
+            id,
+            timestamp,
+            from: message.from.as_ref().map(UserId::as_str),
+            to: message.to().map(UserId::as_str),
+            chat,
+            number,
+            created: Some(message.created),
+            edited: content.edited,
+            read: content.read,
+            text: content.text.as_ref().map(|text| text.as_str()),
+            files: content.files.iter().map(|file| file.as_str()).collect(),
+            attributes: content
+                .attributes
+                .as_ref()
+                .map(|attributes| attributes.as_json()),
+            reply_to: content.reply_to.map(|id| id.0),
+            deleted: false,
+        }
+    }
+}
+
+/// A page of a conversation.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MessageList)]
+pub struct MessageListJson<'a> {
+    pub messages: Vec<MessageJson<'a>>,
+    /// The `before` or `after` of the next page, as it was asked for; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    pub next: Option<i64>,
+}
+
+/// A message with its entity tag.
+pub fn message(media_type: &'static str, message: &Message) -> Response {
+    let etag = [(header::ETAG, entity_tag(message.timestamp))];
+    (
+        etag,
+        Json(label(media_type, message), MessageJson::from(message)),
+    )
+        .into_response()
+}
+
+/// The agreed media type, or where that is a message's own, the one of its kind.
+fn label(media_type: &'static str, message: &Message) -> &'static str {
+    match message.conversation {
+        _ if media_type == media::JSON => media::JSON,
+        Conversation::Personal(_) => media::PERSONAL_MESSAGE,
+        Conversation::Chat(_) => media::CHAT_MESSAGE,
+    }
+}
+
+/// About how long a message is as JSON, in bytes.
+pub fn json_bytes(message: &Arc<Message>) -> usize {
+    ENTRY_BYTES + message.data_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::domain::{Attributes, Content, FileId, Files, MessageId, Text, Timestamp};
+
+    fn message(content: Option<Content>) -> String {
+        let message = Message {
+            id: MessageId(17),
+            timestamp: Timestamp(42),
+            from: Some(UserId::trusted("jane")),
+            conversation: Conversation::between(&UserId::trusted("jane"), &UserId::trusted("john")),
+            number: None,
+            created: datetime!(2026-11-20 09:30:00.5 UTC),
+            content,
+        };
+        serde_json::to_string(&MessageJson::from(&message)).unwrap()
+    }
+
+    #[test]
+    fn what_is_none_empty_or_false_is_absent() {
+        let content = Content {
+            text: Some(Text::trusted("hi".to_owned())),
+            files: Files::default(),
+            attributes: None,
+            reply_to: None,
+            edited: None,
+            read: false,
+        };
+        assert_eq!(
+            message(Some(content)),
+            r#"{"id":17,"timestamp":42,"from":"jane","to":"john","created":"2026-11-20T09:30:00.500000Z","text":"hi"}"#
+        );
+    }
+
+    #[test]
+    fn attributes_come_back_to_the_letter() {
+        let raw = RawValue::from_string(r#"{ "a":1.0 }"#.to_owned()).unwrap();
+        let content = Content {
+            text: None,
+            files: Files::trusted(vec![FileId::trusted("f")]),
+            attributes: Some(Attributes::trusted(raw)),
+            reply_to: Some(MessageId(3)),
+            edited: Some(datetime!(2026-11-20 09:31 UTC)),
+            read: true,
+        };
+        assert_eq!(
+            message(Some(content)),
+            concat!(
+                r#"{"id":17,"timestamp":42,"from":"jane","to":"john","created":"2026-11-20T09:30:00.500000Z","#,
+                r#""edited":"2026-11-20T09:31:00.000000Z","read":true,"files":["f"],"attributes":{ "a":1.0 },"replyTo":3}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_tombstone_is_bare() {
+        assert_eq!(message(None), r#"{"id":17,"timestamp":42,"deleted":true}"#);
+    }
+}

@@ -1,0 +1,39 @@
+//! Pages of lists.
+
+/// A page of a list ends after this much of data, in bytes.
+const LIST_BYTES_MAX: usize = 1024 * 1024;
+
+/// The items of a page, and where the next one begins, if there is one.
+pub struct ListPage<T, P> {
+    pub items: Vec<T>,
+    pub next: Option<P>,
+}
+
+impl<T, P> ListPage<T, P> {
+    /// Cuts what was read with one item more than the page has; `position` is that of an item.
+    pub fn cut(items: Vec<T>, limit: i64, position: impl Fn(&T) -> P) -> Self {
+        Self::cut_at(items, limit, |_| 0, position)
+    }
+
+    /// As [`ListPage::cut`], and after 1 MiB of data by `size`; one item fits always.
+    pub fn cut_at(
+        mut items: Vec<T>,
+        limit: i64,
+        size: impl Fn(&T) -> usize,
+        position: impl Fn(&T) -> P,
+    ) -> Self {
+        let mut bytes = 0;
+        let within = |item: &&T| {
+            bytes += size(item);
+            bytes <= LIST_BYTES_MAX
+        };
+        let fitting = items.iter().take_while(within).count().max(1);
+        let limit = usize::try_from(limit)
+            .expect("a limit was checked")
+            .min(fitting);
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| has_more).map(position);
+        Self { items, next }
+    }
+}
