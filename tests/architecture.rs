@@ -46,7 +46,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "domain", "timeline", "sync", "live", "auth", "search", "store", "batching", "web",
+            "domain", "timeline", "sync", "live", "auth", "search", "outbox", "store", "batching",
+            "web",
         ],
     ),
 ];

@@ -62,7 +62,7 @@ use crate::{
 };
 use index::Stage;
 
-pub use indexer::{Indexer, Waiting};
+pub use indexer::{Indexer, WaitingWrites};
 pub use query::{BadLength, QUERY_CHARS_MAX, Query};
 
 /// How long a search may go on.

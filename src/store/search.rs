@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 
 use sqlx::{Connection, PgConnection};
 
-use super::{Result, columns, messages::MessageRow};
+use super::{Indexing, Leadership, Result, columns, messages::MessageRow};
 use crate::domain::{
     ApplicationId, ChatNumber, Conversation, Message, MessageId, SearchScope, UserId,
 };
@@ -129,11 +129,11 @@ pub type NewEntry = (ApplicationId, MessageId, Option<String>);
 /// The messages are read after the pending rows were deleted, and so as new as each of these or newer.
 /// A change that is committed meanwhile has a row of its own, which stays.
 pub async fn move_pending(
-    connection: &mut PgConnection,
+    leader: &mut Leadership<Indexing>,
     limit: i64,
     terms_of: impl Fn(ApplicationId, &Message) -> Option<String>,
 ) -> Result<usize> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = leader.connection().begin().await?;
     let mut pending = take_pending(&mut transaction, limit).await?;
     let count = pending.len();
     pending.sort_unstable();
@@ -198,18 +198,18 @@ async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()
 }
 
 /// Frees the room of deleted pending rows, which every search would pass over, for new ones.
-pub async fn vacuum_pending(connection: &mut PgConnection) -> Result<()> {
+pub async fn vacuum_pending(leader: &mut Leadership<Indexing>) -> Result<()> {
     sqlx::query!("VACUUM (TRUNCATE FALSE) search_pending")
-        .execute(connection)
+        .execute(leader.connection())
         .await?;
     Ok(())
 }
 
 /// Merges the entries that were added last into the order of the index, where they are found faster.
-pub async fn merge(connection: &mut PgConnection) -> Result<()> {
+pub async fn merge(leader: &mut Leadership<Indexing>) -> Result<()> {
     let merging =
         sqlx::query_scalar!(r#"SELECT gin_clean_pending_list('search_terms') AS "pages!""#);
-    merging.fetch_one(connection).await?;
+    merging.fetch_one(leader.connection()).await?;
     Ok(())
 }
 
