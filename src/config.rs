@@ -162,8 +162,8 @@ pub struct LogConfig {
 
 impl LimitsConfig {
     /// How many streams and held answers may be open.
-    pub fn live(&self) -> live::Limits {
-        live::Limits {
+    pub fn live(&self) -> live::LiveLimits {
+        live::LiveLimits {
             total_max: self.live_connections_max,
             per_user_max: self.live_connections_per_user_max,
         }

@@ -47,3 +47,5 @@ pub mod config;
 pub mod lifecycle;
 // Logs and metrics.
 pub mod telemetry;
+// Random numbers and ids.
+pub mod random;

@@ -7,7 +7,7 @@ use messages::{
     config::{self, ApplicationCommand, Command, SearchCommand, TimelineCommand},
 };
 
-/// Most of a request's time in the service goes into small allocations on several threads.
+/// See Cargo.toml for the reason.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

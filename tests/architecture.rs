@@ -14,13 +14,14 @@ use std::{
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("batching", &[]),
+    ("random", &[]),
     ("lifecycle", &[]),
     ("telemetry", &[]),
     ("store", &["domain"]),
     ("notifications", &["domain", "store"]),
     (
         "timeline",
-        &["domain", "notifications", "store", "batching"],
+        &["domain", "notifications", "store", "batching", "random"],
     ),
     ("sync", &["domain", "notifications", "store", "batching"]),
     ("outbox", &["domain", "notifications", "store"]),
@@ -28,7 +29,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth", &["domain", "store"]),
     (
         "live",
-        &["domain", "notifications", "store", "sync", "batching"],
+        &[
+            "domain",
+            "notifications",
+            "store",
+            "sync",
+            "batching",
+            "random",
+        ],
     ),
     (
         "config",
@@ -47,7 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "domain", "timeline", "sync", "live", "auth", "search", "outbox", "store", "batching",
-            "web",
+            "web", "random",
         ],
     ),
 ];

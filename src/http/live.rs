@@ -10,8 +10,8 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{FutureExt, StreamExt, stream};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     Service,
@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     auth::Validity,
-    live::{Follower, Kind},
+    live::{Follower, WaitKind},
+    random,
     store::pages::{PageRequest, PageSize},
     sync::Changes,
 };
@@ -64,9 +65,10 @@ pub async fn hold(
     wait: Duration,
 ) -> Result<Changes, Problem> {
     let deadline = Instant::now() + wait.min(service.held_time_max);
-    let mut follower = service
-        .live
-        .follow(service.sync(), Kind::Poll, request, with_messages)?;
+    let mut follower =
+        service
+            .live
+            .follow(service.sync(), WaitKind::Poll, request, with_messages)?;
     let mut last = None;
     let waiting = async {
         while last
@@ -103,7 +105,7 @@ pub fn open(
     };
     let follower = service
         .live
-        .follow(service.sync(), Kind::Stream, request, with_messages)?;
+        .follow(service.sync(), WaitKind::Stream, request, with_messages)?;
     let teller = Teller {
         follower,
         request_id,
@@ -116,10 +118,7 @@ pub fn open(
     let end = async move { service.until_end(&validity).await }.shared();
     link.must_end(end.clone());
     let blocks = stream::iter([COMMENT]).chain(blocks).take_until(end);
-    let mut pauses = interval(COMMENT_PERIOD);
-    pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let body = tokio_stream::StreamExt::timeout_repeating(blocks, pauses)
-        .map(|block| Ok::<_, Infallible>(block.unwrap_or(COMMENT)));
+    let body = with_comments(blocks).map(Ok::<_, Infallible>);
     let headers = [
         (
             header::CONTENT_TYPE,
@@ -139,6 +138,14 @@ pub fn open(
     let mut response = (headers, Body::from_stream(body)).into_response();
     response.extensions_mut().insert(LongLived);
     Ok(response)
+}
+
+/// The blocks, and a comment whenever there was none for [`COMMENT_PERIOD`].
+fn with_comments(blocks: impl Stream<Item = Bytes>) -> impl Stream<Item = Bytes> {
+    stream::unfold(Box::pin(blocks), async |mut blocks| {
+        let next = timeout(COMMENT_PERIOD, blocks.next()).await;
+        Some((next.unwrap_or(Some(COMMENT))?, blocks))
+    })
 }
 
 /// Tells one client what its follower reads.
@@ -171,7 +178,7 @@ impl Teller {
                     }
                 }
                 Err(error) if error.is_transient() => {
-                    sleep(Duration::from_millis(fastrand::u64(REREAD_MILLISECONDS))).await;
+                    sleep(Duration::from_millis(random::between(REREAD_MILLISECONDS))).await;
                 }
                 Err(error) => {
                     self.state = State::Ended;
@@ -186,7 +193,7 @@ impl Teller {
         let mut blocks = Blocks::default();
         if self.state == State::Opening {
             blocks.id(changes.after);
-            blocks.retry(fastrand::u64(RETRY_MILLISECONDS));
+            blocks.retry(random::between(RETRY_MILLISECONDS));
             self.state = State::Behind;
         }
         for entry in &changes.entries {

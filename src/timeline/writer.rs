@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     batching::Batches,
+    random,
     store::{self, Database, Purpose, Session},
 };
 
@@ -72,7 +73,7 @@ impl Writer {
             turns: Arc::clone(&turns),
             progress: Arc::clone(progress),
             silent_until: None,
-            id: Uuid::now_v7(),
+            id: random::writer_id(),
             number: 0,
         })
     }

@@ -126,7 +126,7 @@ async fn a_caller_who_takes_nothing_of_its_answer_is_cut_off() {
         .write_all(request.repeat(40).as_bytes())
         .await
         .unwrap();
-    let open = async || replica.metric("http_connections", "").await;
+    let open = async || replica.metric("messages_http_connections", "").await;
     let before = open().await;
     crate::support::eventually("the connection is closed", async || {
         (open().await < before).then_some(())
@@ -377,8 +377,8 @@ async fn health_and_metrics_need_no_token() {
     let metrics = nobody.get("/metrics").await;
     assert!(metrics.header("content-type").starts_with("text/plain"));
     for name in [
-        "# HELP http_request_seconds",
-        "http_request_seconds_count{method=\"POST\",route=\"/messages\",status=\"201\"} 1",
+        "# HELP messages_http_request_seconds",
+        "messages_http_request_seconds_count{method=\"POST\",route=\"/messages\",status=\"201\"} 1",
         "messages_batch_size_bucket{queue=\"timeline\",le=\"1\"} 1",
         "messages_batch_seconds_count 1",
         "messages_queue_waiting{queue=\"timeline\"} 0",

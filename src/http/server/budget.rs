@@ -161,7 +161,7 @@ impl Budget {
 impl Claim {
     /// Claims bytes; tells whether there was no room for them.
     fn new(budget: Arc<Budget>, bytes: usize, place: Option<Place>) -> (Self, bool) {
-        metrics::gauge!("http_pending_answer_bytes").increment(bytes as f64);
+        metrics::gauge!("messages_http_pending_answer_bytes").increment(bytes as f64);
         let claim = Self {
             bytes,
             budget,
@@ -187,7 +187,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        metrics::gauge!("http_pending_answer_bytes").decrement(self.bytes as f64);
+        metrics::gauge!("messages_http_pending_answer_bytes").decrement(self.bytes as f64);
         self.budget
             .pending_bytes
             .fetch_sub(self.bytes, Ordering::Relaxed);

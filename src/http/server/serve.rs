@@ -183,7 +183,7 @@ fn open(
     let connection = graceful.watch(connection);
     let aborted = aborted.clone();
     spawn(async move {
-        let open = metrics::gauge!("http_connections");
+        let open = metrics::gauge!("messages_http_connections");
         open.increment(1.0);
         // A connection that breaks is its caller's affair.
         tokio::select! {
