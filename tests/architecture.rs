@@ -26,7 +26,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sync", &["domain", "notifications", "store", "batching"]),
     ("outbox", &["domain", "notifications", "store"]),
     ("search", &["domain", "store"]),
-    ("auth", &["domain", "store"]),
+    ("auth", &["domain", "store", "random"]),
     (
         "live",
         &[
@@ -69,7 +69,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("sqlx", &["store/", "notifications/listener.rs"]),
     ("jsonwebtoken", &["auth/"]),
     ("reqwest", &["auth/"]),
-    ("moka", &["auth/"]),
+    ("rand", &["random.rs"]),
     ("governor", &["auth/"]),
     ("quick_cache", &["auth/", "sync/"]),
     ("clap", &["config.rs", "config/", "telemetry.rs", "outbox/"]),

@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use super::{CommandResult, background::Background, database::make_ready, now};
 use crate::{
-    auth::{self, Authenticator, IntrospectionConfig, JwksConfig, Signer, Tickets},
+    auth::{Authenticator, AuthenticatorConfig, IntrospectionConfig, JwksConfig, Signer, Tickets},
     config::{CallersConfig, HttpConfig, ServeConfig},
     http::{self, Acceptor, Address, AppState, Budget, Digester, Service},
     lifecycle::Lifecycle,
@@ -93,7 +93,7 @@ fn spawn_http_threads(
     Ok(acceptor)
 }
 
-fn authenticator_config(config: CallersConfig) -> auth::Config {
+fn authenticator_config(config: CallersConfig) -> AuthenticatorConfig {
     let CallersConfig {
         admin_token,
         jwks_url,
@@ -119,7 +119,7 @@ fn authenticator_config(config: CallersConfig) -> auth::Config {
         applications: introspection_applications,
         strangers_per_second_max: introspection_strangers_max,
     });
-    auth::Config {
+    AuthenticatorConfig {
         administrator: admin_token,
         jwks,
         introspection,

@@ -229,7 +229,7 @@ pub async fn replace_application_token(
         .change(async |connection| store::applications::replace_token(connection, id, &hash).await);
     let replaced = replacing.await;
     // Where it is not known whether there is a new token, the next request finds out.
-    service.authenticator.forget(id).await;
+    service.authenticator.forget(id);
     let stored = replaced?.ok_or_else(Problem::not_found)?;
     Ok(secret(
         accept.media_type,

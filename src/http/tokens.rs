@@ -148,7 +148,7 @@ pub async fn create_ticket(
     let Ticket { ticket, expires } =
         service
             .tickets
-            .give(caller.application, &caller.user()?, &caller.validity);
+            .issue(caller.application, &caller.user()?, &caller.validity);
     Ok(secret(
         accept.media_type,
         StreamTicket {

@@ -103,7 +103,7 @@ impl FromRequestParts<Service> for StreamCaller {
         if !media::prefers_stream(&parts.headers) {
             return Err(auth::Error::TicketElsewhere.into());
         }
-        let caller = Caller::new(service.tickets.take(&ticket)?, &parts.headers)?;
+        let caller = Caller::new(service.tickets.verify(&ticket)?, &parts.headers)?;
         service
             .authenticator
             .require_valid(&caller.validity)
