@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::{Conversation, Invalid, SearchScope, UserId},
-    search::{self, Hit},
+    search::{self, Match},
 };
 
 /// Searches the caller's messages, the newest first.
@@ -121,8 +121,8 @@ async fn found(
     Ok(answer(media_type, hits, limit))
 }
 
-fn answer(media_type: &'static str, hits: Vec<Hit>, limit: i64) -> Response {
-    let size = |hit: &Hit| json_bytes(&hit.message) + hit.highlight.len();
+fn answer(media_type: &'static str, hits: Vec<Match>, limit: i64) -> Response {
+    let size = |hit: &Match| json_bytes(&hit.message) + hit.highlight.len();
     let page = Page::cut_at(hits, limit, size, |hit| hit.message.id.0);
     Json(media_type, HitList::from(&page)).into_response()
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::index::terms_of;
+use super::terms::terms_of;
 use crate::store::{self, Database, Indexing, Leadership, search};
 
 /// Changes that are moved in one transaction: some 20 ms of work.

@@ -25,9 +25,9 @@ pub struct HitList<'a> {
     next: Option<i64>,
 }
 
-impl<'a> From<&'a Page<search::Hit, i64>> for HitList<'a> {
-    fn from(page: &'a Page<search::Hit, i64>) -> Self {
-        let hit = |hit: &'a search::Hit| Hit {
+impl<'a> From<&'a Page<search::Match, i64>> for HitList<'a> {
+    fn from(page: &'a Page<search::Match, i64>) -> Self {
+        let hit = |hit: &'a search::Match| Hit {
             message: Message::from(hit.message.as_ref()),
             highlight: &hit.highlight,
         };
