@@ -1,37 +1,38 @@
-//! A message service over PostgreSQL and RabbitMQ: it stores messages, numbers every change on one
-//! timeline, and lets any client catch up by asking "what happened after N?" without ever missing
-//! a change.
+//! A message service over PostgreSQL and RabbitMQ. It stores messages and numbers every change on
+//! one timeline. A client catches up by requesting the changes after N, and never misses one.
 //!
-//! A change goes `http` → [`timeline`] → PostgreSQL: handlers put commands into a bounded queue, a writer
-//! takes all that wait and carries them out in one transaction under the lock of the timeline. A read
-//! goes `http` → [`sync`] → PostgreSQL: callers who wait are answered by one query, and from memory where
-//! nothing has changed. Events go PostgreSQL → [`outbox`] → RabbitMQ: they are rows of
-//! their change's transaction, published after it. A commit notifies every replica ([`notifications`]), and
-//! [`live`] wakes who waits: a stream is the same read, again and again. Texts are indexed by [`search`]
-//! after their commit and found from it on.
+//! A change goes `http` → [`timeline`] → PostgreSQL: handlers put commands into a bounded queue, a
+//! writer takes all that wait and carries them out in one transaction under the lock of the
+//! timeline. A read goes `http` → [`sync`] → PostgreSQL: one query answers all callers who wait,
+//! and the cache answers while nothing has changed. Events go PostgreSQL → [`outbox`] → RabbitMQ:
+//! they are rows of their change's transaction, and are published after it. A commit notifies every
+//! replica ([`notifications`]), and [`live`] wakes its followers: a stream is the same read,
+//! repeated. [`search`] indexes texts after their commit, and finds them from the commit on.
 //!
-//! Connections are served by threads, one a core, each with a runtime of its own. What works for all of
-//! them (the acceptor, writers, readers, the listener, the publisher, the indexer) shares one more runtime.
+//! Connections are served by threads, one a core, each with its own runtime. The tasks that work
+//! for all of them (the acceptor, writers, readers, the listener, the publisher, the indexer) share
+//! one more runtime.
 //!
-//! The modules stand below in reading order; `docs/ARCHITECTURE.md` has the walks through them. Who may import whom is held by `tests/architecture.rs`.
+//! The modules are declared in reading order; `docs/ARCHITECTURE.md` walks through them.
+//! `tests/architecture.rs` defines which module may import which.
 
 // The words of the product, as values that cannot be wrong.
 pub mod domain;
 // The write path: commands in, committed changes out, on one timeline.
 pub mod timeline;
-// The read path: pages of changes and single messages, many callers at a time.
+// The read path: pages of changes and single messages, for many callers at a time.
 pub mod sync;
-// Bounded queues whose workers answer everybody who waits: the part that both paths share.
+// Bounded queues whose workers answer all callers who wait: both paths use them.
 pub mod batching;
-// What a commit tells every replica, and who is told.
+// Notifications: their format, the listener, and its subscribers.
 pub mod notifications;
 // Events: from the rows of committed changes to RabbitMQ.
 pub mod outbox;
-// The same read again, woken by commits on every replica: held answers and streams.
+// The same read, repeated after each commit on any replica: held answers and streams.
 pub mod live;
-// What a query means, how the index is asked and kept, and how matches are shown.
+// Queries, the index of texts, and highlighting.
 pub mod search;
-// Who is asking.
+// Authentication: who a caller is.
 pub mod auth;
 // PostgreSQL: the only SQL.
 pub mod store;
@@ -39,11 +40,13 @@ pub mod store;
 pub mod web;
 // HTTP: routes, extractors, problem documents, OpenAPI.
 pub mod http;
-// The parts wired together.
+// Connects the parts and runs them; the commands of the command line.
 pub mod app;
-// What can be set.
+// The settings.
 pub mod config;
 // Tasks, signals and the end of the process.
 pub mod lifecycle;
 // Logs and metrics.
 pub mod telemetry;
+// Random numbers and ids.
+pub mod random;

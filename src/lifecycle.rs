@@ -1,7 +1,7 @@
-//! The life of the process: every task is known, watches for the end, and is waited for.
+//! The life of the process: it spawns every task, stops it with a token, and waits for its end.
 //!
-//! A task that ends by itself has failed, whatever it says: the process stops with an error and
-//! leaves the restart to whoever runs it, rather than go on without a part of itself.
+//! A task that ends by itself has failed, whatever it returns: the process stops with an error and
+//! leaves the restart to its supervisor, rather than go on without a part of itself.
 
 use std::{io, thread, time::Duration};
 
@@ -13,8 +13,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long everything may take to come to an end after the signal: open requests first, then the
-/// last batch.
+/// How long all tasks may take to end after the signal: open requests first, then the last batch.
 const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Debug, thiserror::Error)]
@@ -23,36 +22,36 @@ pub enum Error {
     EndedByItself(&'static str),
     #[error("a task panicked: {0}")]
     Panicked(#[from] tokio::task::JoinError),
-    #[error("not everything came to an end within 30 s")]
+    #[error("not every task has ended within {} s", SHUTDOWN_TIME_MAX.as_secs())]
     Overdue,
     #[error("signals cannot be received: {0}")]
     Signals(#[from] io::Error),
 }
 
-/// The tasks of the process and the token that tells them to end.
+/// The tasks of the process, and the token that stops them.
 #[derive(Default)]
 pub struct Lifecycle {
     tasks: JoinSet<&'static str>,
     stop: CancellationToken,
-    /// Is cancelled when every task has ended: with the end of this.
+    /// Cancelled when this is dropped, and so after every task has ended.
     ended: CancellationToken,
 }
 
 impl Lifecycle {
-    /// Is cancelled when the process is told to stop.
+    /// Cancelled when the process is to stop.
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// Spawns a task. `name` is what the logs call it.
+    /// Spawns a task. Log lines name it `name`.
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.spawn_on(&Handle::current(), name, task);
     }
 
     /// Starts a thread with a runtime of its own.
     ///
-    /// It goes on until every task of the process has ended: connections to the database that were made on
-    /// it may be in others' hands by then.
+    /// It runs until every task of the process has ended: tasks of other threads may use database
+    /// connections that were made on it.
     pub fn start_thread(&self, name: &str) -> io::Result<Handle> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (handle, ended) = (runtime.handle().clone(), self.ended.clone());
@@ -79,16 +78,16 @@ impl Lifecycle {
 
     /// Waits for SIGTERM or SIGINT, then for all tasks to end.
     pub async fn run(mut self) -> Result<(), Error> {
-        let outcome = self.until_told_to_stop().await;
+        let outcome = self.until_stopped().await;
         self.stop_all().await?;
         outcome
     }
 
-    /// Ends what a start that has failed had begun. What goes wrong meanwhile is only logged: it is
-    /// not why the start has failed.
+    /// Ends the tasks of a start that has failed. An error of that is only logged: it is not why
+    /// the start has failed.
     pub async fn end(mut self) {
         if let Err(error) = self.stop_all().await {
-            tracing::warn!(%error, "the start has failed, and its end was not in order");
+            tracing::warn!(%error, "the start has failed, and not every task has ended in order");
         }
     }
 
@@ -99,7 +98,7 @@ impl Lifecycle {
             .map_err(|_| Error::Overdue)?
     }
 
-    async fn until_told_to_stop(&mut self) -> Result<(), Error> {
+    async fn until_stopped(&mut self) -> Result<(), Error> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         tokio::select! {
@@ -139,49 +138,50 @@ mod tests {
     async fn a_panic_on_a_thread_of_its_own_stops_the_process_in_order() {
         let mut life = Lifecycle::default();
         let stop = life.stop();
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let runtime = life.start_thread("test").unwrap();
         life.spawn("in order", async move {
             stop.cancelled().await;
-            let _ = tell.send(());
+            let _ = sender.send(());
         });
         life.spawn_on(&runtime, "panics", async { panic!("as it should") });
         assert!(matches!(life.run().await, Err(Error::Panicked(_))));
         assert_eq!(
-            told.await,
+            receiver.await,
             Ok(()),
-            "the others were told to stop, and waited for"
+            "the others are stopped, and waited for"
         );
     }
 
     #[tokio::test]
-    async fn a_start_that_fails_waits_for_what_it_has_begun() {
+    async fn a_start_that_fails_waits_for_the_tasks_it_has_spawned() {
         let mut life = Lifecycle::default();
         let stop = life.stop();
-        let (tell, mut told) = oneshot::channel();
+        let (sender, mut receiver) = oneshot::channel();
         life.spawn("in order", async move {
             stop.cancelled().await;
-            let _ = tell.send(());
+            let _ = sender.send(());
         });
         life.end().await;
-        assert_eq!(told.try_recv(), Ok(()));
+        assert_eq!(receiver.try_recv(), Ok(()));
     }
 
     #[tokio::test]
-    async fn a_thread_goes_on_until_every_task_has_ended() {
+    async fn a_thread_runs_until_every_task_has_ended() {
         let mut life = Lifecycle::default();
-        let (tell, told) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let runtime = life.start_thread("test").unwrap();
         life.spawn_on(&runtime, "ends at once", async {});
-        // What was spawned there beside the tasks of the process is still driven when they stop.
+        // A future that was spawned on the thread outside the lifecycle still runs when the tasks
+        // stop.
         runtime.spawn({
             let stop = life.stop();
             async move {
                 stop.cancelled().await;
-                let _ = tell.send(());
+                let _ = sender.send(());
             }
         });
-        life.spawn("waits for it", async { assert_eq!(told.await, Ok(())) });
+        life.spawn("waits for it", async { assert_eq!(receiver.await, Ok(())) });
         assert!(matches!(
             life.run().await,
             Err(Error::EndedByItself("ends at once"))

@@ -4,10 +4,10 @@ use std::{error::Error, process::ExitCode};
 
 use messages::{
     app,
-    config::{self, ApplicationCommand, Command, SearchCommand, TimelineCommand},
+    config::{self, ApplicationCommand, CliCommand, SearchCommand, TimelineCommand},
 };
 
-/// Most of a request's time in the service goes into small allocations on several threads.
+/// See Cargo.toml for the reason.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -15,18 +15,20 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 async fn main() -> ExitCode {
     let command = match config::read() {
         Ok(cli) => cli.command,
-        Err(refused) => return failed(&refused),
+        Err(error) => return failed(&error),
     };
     let outcome = match command {
-        Command::Serve(config) => app::serve(*config).await,
-        Command::Migrate(config) => app::migrate(&config).await,
-        Command::Token(config) => app::print_token(&config),
-        Command::Application(ApplicationCommand::Create(config)) => {
+        CliCommand::Serve(config) => app::serve(*config).await,
+        CliCommand::Migrate(config) => app::migrate(&config).await,
+        CliCommand::Token(config) => app::print_token(&config),
+        CliCommand::Application(ApplicationCommand::Create(config)) => {
             app::create_application(&config).await
         }
-        Command::Timeline(TimelineCommand::Advance(config)) => app::advance_timeline(&config).await,
-        Command::Search(SearchCommand::Rebuild(config)) => app::rebuild_search(&config).await,
-        Command::Openapi => app::print_openapi(),
+        CliCommand::Timeline(TimelineCommand::Advance(config)) => {
+            app::advance_timeline(&config).await
+        }
+        CliCommand::Search(SearchCommand::Rebuild(config)) => app::rebuild_search(&config).await,
+        CliCommand::Openapi => app::print_openapi(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! What the process tells of itself: log lines and metrics.
+//! Telemetry: log lines and metrics.
 
 use std::{io::IsTerminal, str::FromStr};
 
@@ -8,7 +8,7 @@ use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -17,11 +17,11 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is logged: a level, or directives of `tracing`'s EnvFilter.
+/// Which events are logged: a level, or directives of `tracing`'s EnvFilter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
 
-/// The value is not a filter.
+/// The value is no [`LogFilter`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be error, warn, info, debug, trace or off, or directives, as warn,messages=debug")]
 pub struct BadLogFilter;
@@ -37,13 +37,13 @@ impl FromStr for LogFilter {
     }
 }
 
-/// A single word is a level. EnvFilter takes any other word for the name of a module, so that a
+/// A single word must be a level. EnvFilter takes any other word for the name of a module, so a
 /// misspelt level would silence everything else.
 fn is_directive(part: &str) -> bool {
     part.contains(['=', '[']) || (!part.is_empty() && part.parse::<LevelFilter>().is_ok())
 }
 
-/// Durations from half a millisecond, what one change takes alone, to the longest wait, in seconds.
+/// Durations in seconds, from half a millisecond, which a single change takes, to the longest wait.
 const SECONDS_BUCKETS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
@@ -73,18 +73,17 @@ pub fn metrics() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// A metric: its name, its unit where it has one, and what it tells.
-type Described = (&'static str, Option<Unit>, &'static str);
+/// A metric: its name, its unit if it has one, and its description.
+type MetricDescription = (&'static str, Option<Unit>, &'static str);
 
-/// What is counted.
-const COUNTERS: &[Described] = &[
+const COUNTERS: &[MetricDescription] = &[
     (
-        "http_unreadable_requests_total",
+        "messages_http_unreadable_requests_total",
         None,
-        "What could not be read as a request, by the status of its answer",
+        "Requests that could not be parsed, by the status of the answer",
     ),
     (
-        "http_held_requests_total",
+        "messages_http_held_requests_total",
         None,
         "Streams and held answers, by route",
     ),
@@ -96,7 +95,7 @@ const COUNTERS: &[Described] = &[
     (
         "messages_lost_wakeups_total",
         None,
-        "Changes that were found without a wake-up",
+        "Changes that a follower read without a wake-up",
     ),
     (
         "messages_batch_failures_total",
@@ -106,7 +105,7 @@ const COUNTERS: &[Described] = &[
     (
         "messages_history_branches_total",
         None,
-        "Failovers and restores that this replica was the first to find: commits may be lost",
+        "Failovers and restores that this replica was the first to detect: commits may be lost",
     ),
     (
         "messages_search_indexed_total",
@@ -120,13 +119,12 @@ const COUNTERS: &[Described] = &[
     ),
 ];
 
-/// What goes up and down.
-const GAUGES: &[Described] = &[
-    ("http_connections", None, "Open connections"),
+const GAUGES: &[MetricDescription] = &[
+    ("messages_http_connections", None, "Open connections"),
     (
-        "http_pending_answer_bytes",
+        "messages_http_pending_answer_bytes",
         Some(Unit::Bytes),
-        "Large answers that are not taken yet",
+        "Large answers that their callers have yet to receive",
     ),
     (
         "messages_live_connections",
@@ -146,22 +144,22 @@ const GAUGES: &[Described] = &[
     (
         "messages_database_connections_in_use",
         None,
-        "Connections that are in use, by pool: 8 for reads and 4 for searches at the most",
+        "Connections in use, by pool",
     ),
     (
         "messages_notification_queue_usage",
         None,
-        "How full the queue of notifications of the PostgreSQL server is, from 0 to 1",
+        "Share of PostgreSQL's queue of notifications that is in use, from 0 to 1",
     ),
     (
         "messages_search_pending",
         None,
-        "Changes of texts that are not indexed yet",
+        "Changes of texts that are not indexed yet; counting ends at a limit",
     ),
     (
         "messages_outbox_events",
         None,
-        "Events that wait for the broker, counted up to 100,000",
+        "Events that wait for the broker; counting ends at a limit",
     ),
     (
         "messages_outbox_oldest_seconds",
@@ -180,18 +178,17 @@ const GAUGES: &[Described] = &[
     ),
 ];
 
-/// What is distributed over buckets.
-const HISTOGRAMS: &[Described] = &[
+const HISTOGRAMS: &[MetricDescription] = &[
     (
-        "http_request_seconds",
+        "messages_http_request_seconds",
         Some(Unit::Seconds),
         "Requests by route, method and status",
     ),
     (
         "messages_delivery_seconds",
         Some(Unit::Seconds),
-        "Time from the writing of a change, when its batch had the lock, to its way out on a live \
-         connection, by the clocks of the database and of this replica",
+        "Time from the moment that a change's batch had the lock to the sending on a live connection, \
+         by the clocks of the database and of this replica",
     ),
     (
         "messages_batch_size",
@@ -227,6 +224,13 @@ fn describe() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_metric_has_the_prefix_of_the_service() {
+        for (name, _, _) in [COUNTERS, GAUGES, HISTOGRAMS].concat() {
+            assert!(name.starts_with("messages_"), "{name}");
+        }
+    }
 
     #[test]
     fn a_filter_is_a_level_or_directives_and_no_misspelt_level() {

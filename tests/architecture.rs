@@ -14,21 +14,29 @@ use std::{
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("batching", &[]),
+    ("random", &[]),
     ("lifecycle", &[]),
     ("telemetry", &[]),
     ("store", &["domain"]),
     ("notifications", &["domain", "store"]),
     (
         "timeline",
-        &["domain", "notifications", "store", "batching"],
+        &["domain", "notifications", "store", "batching", "random"],
     ),
     ("sync", &["domain", "notifications", "store", "batching"]),
     ("outbox", &["domain", "notifications", "store"]),
     ("search", &["domain", "store"]),
-    ("auth", &["domain", "store"]),
+    ("auth", &["domain", "store", "random"]),
     (
         "live",
-        &["domain", "notifications", "store", "sync", "batching"],
+        &[
+            "domain",
+            "notifications",
+            "store",
+            "sync",
+            "batching",
+            "random",
+        ],
     ),
     (
         "config",
@@ -46,7 +54,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "domain", "timeline", "sync", "live", "auth", "search", "store", "batching", "web",
+            "domain", "timeline", "sync", "live", "auth", "search", "outbox", "store", "batching",
+            "web", "random",
         ],
     ),
 ];
@@ -60,7 +69,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("sqlx", &["store/", "notifications/listener.rs"]),
     ("jsonwebtoken", &["auth/"]),
     ("reqwest", &["auth/"]),
-    ("moka", &["auth/"]),
+    ("rand", &["random.rs"]),
     ("governor", &["auth/"]),
     ("quick_cache", &["auth/", "sync/"]),
     ("clap", &["config.rs", "config/", "telemetry.rs", "outbox/"]),

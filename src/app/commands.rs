@@ -1,8 +1,8 @@
-//! What the command line does beside running the service.
+//! The commands of the command line, apart from `serve`.
 
 use std::time::Duration;
 
-use super::{Outcome, database::make_ready, now};
+use super::{CommandResult, database::make_ready, now};
 use crate::{
     auth::{self, Signer},
     config::{AdvanceConfig, CreateApplicationConfig, DatabaseConfig, TokenConfig},
@@ -10,7 +10,7 @@ use crate::{
     store::{self, Database, Purpose, in_time},
 };
 
-/// How long it may take to advance the timeline, with the wait for the lane's lock.
+/// How long it may take to advance the timeline, including the wait for the lane's lock.
 const ADVANCE_TIME_MAX: Duration = Duration::from_secs(30);
 
 async fn ready(config: &DatabaseConfig) -> Result<Database, Box<dyn std::error::Error>> {
@@ -20,40 +20,38 @@ async fn ready(config: &DatabaseConfig) -> Result<Database, Box<dyn std::error::
 }
 
 /// Brings the schema up to date.
-pub async fn migrate(config: &DatabaseConfig) -> Outcome {
+pub async fn migrate(config: &DatabaseConfig) -> CommandResult {
     ready(config).await?;
     println!("the schema is up to date");
     Ok(())
 }
 
-/// Creates an application, and prints its token, which is shown this once.
-pub async fn create_application(config: &CreateApplicationConfig) -> Outcome {
+/// Creates an application, and prints its token, which is shown only once.
+pub async fn create_application(config: &CreateApplicationConfig) -> CommandResult {
     let database = ready(&config.database).await?;
     let (application, token) = auth::create_application(&database.reads(), &config.name).await?;
     println!("application {}\ntoken {}", application.id.0, token.token);
     Ok(())
 }
 
-/// Lifts the sequences above what was given out before a restore.
-pub async fn advance_timeline(config: &AdvanceConfig) -> Outcome {
+/// Raises the sequences above every number that was used before a restore.
+pub async fn advance_timeline(config: &AdvanceConfig) -> CommandResult {
     let database = ready(&config.database).await?;
     let advancing = in_time(ADVANCE_TIME_MAX, async {
         let mut lane = database.session(Purpose::Writing).enter_lane().await?;
-        let stood = store::timeline::advance(&mut lane, config.by).await?;
+        let ends = store::timeline::advance(&mut lane, config.by).await?;
         lane.commit().await?;
-        Ok(stood)
+        Ok(ends)
     });
     let (before, after) = advancing.await.map_err(|error| {
-        format!(
-            "{error}; whether the timeline has advanced is not known: advancing it once more is safe"
-        )
+        format!("{error}; the timeline may have advanced: advancing it once more is safe")
     })?;
     println!("the timeline has advanced from {before} to {after}");
     Ok(())
 }
 
-/// Drops the index of search, which is built anew by the running service.
-pub async fn rebuild_search(config: &DatabaseConfig) -> Outcome {
+/// Drops the index of search; the running service builds it again.
+pub async fn rebuild_search(config: &DatabaseConfig) -> CommandResult {
     let database = ready(config).await?;
     let messages = database
         .maintain(async |connection| search::rebuild(connection).await)
@@ -63,7 +61,7 @@ pub async fn rebuild_search(config: &DatabaseConfig) -> Outcome {
 }
 
 /// Prints a user's token, alone or in a link: in the fragment, which browsers never send.
-pub fn print_token(config: &TokenConfig) -> Outcome {
+pub fn print_token(config: &TokenConfig) -> CommandResult {
     let signer = Signer::new(&config.secret.messages_secret)?;
     let token = signer.sign(config.application, &config.user, now() + config.expires_in);
     match &config.link {
@@ -74,7 +72,7 @@ pub fn print_token(config: &TokenConfig) -> Outcome {
 }
 
 /// Prints the OpenAPI document.
-pub fn print_openapi() -> Outcome {
+pub fn print_openapi() -> CommandResult {
     println!("{}", http::openapi_text());
     Ok(())
 }

@@ -1,25 +1,25 @@
-//! The database at a start: waited for, checked, and brought up to date.
+//! The database at the start: waits for it, checks it and migrates it.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::Outcome;
+use super::CommandResult;
 use crate::store::{self, Database, Purpose};
 
-/// How long a database that is away at start is tried again: about as long as a PostgreSQL that is started
+/// How long the start waits for a database that is away: about as long as a PostgreSQL that starts
 /// at the same moment may take.
 const WAIT_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// The pause between two tries.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Waits for the database, checks it, and runs the migrations.
-pub async fn make_ready(database: &Database) -> Outcome {
-    again_and_again(async || database.require_fit().await).await?;
+pub async fn make_ready(database: &Database) -> CommandResult {
+    retry(async || database.require_fit().await).await?;
     database.migrate().await?;
-    // The first connection on the present schema finds out whether the database has another history.
-    again_and_again(async || {
+    // The first connection on the new schema detects whether the database has another history.
+    retry(async || {
         database.session(Purpose::Announcing).connection().await?;
         Ok(())
     })
@@ -27,13 +27,13 @@ pub async fn make_ready(database: &Database) -> Outcome {
     Ok(())
 }
 
-/// Repeats a step while the database may just have been started; what waiting does not mend is told at
-/// once.
-async fn again_and_again(mut step: impl AsyncFnMut() -> store::Result<()>) -> store::Result<()> {
-    let began = Instant::now();
+/// Repeats a step while the database may still be starting. An error that waiting cannot cure is
+/// returned at once.
+async fn retry(mut step: impl AsyncFnMut() -> store::Result<()>) -> store::Result<()> {
+    let started = Instant::now();
     loop {
         match step().await {
-            Err(error) if !error.is_lasting() && began.elapsed() < WAIT_TIME_MAX => {
+            Err(error) if !error.is_lasting() && started.elapsed() < WAIT_TIME_MAX => {
                 tracing::warn!(%error, "waiting for the database");
             }
             outcome => return outcome,

@@ -6,32 +6,32 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::sleep;
 
 use crate::{
-    http::Broker,
+    outbox::{PublisherState, PublisherStatus},
     store::{self, Session, in_time},
     timeline::Timeline,
 };
 
-/// How often it is measured.
+/// The pause between two measurements.
 const PERIOD: Duration = Duration::from_secs(3);
 
-/// How long the database may take for it. With two periods and a new connection it is less than listeners
-/// wait for a pulse.
+/// How long the database may take for a measurement. Two periods, a measurement and a new
+/// connection take less time than a listener waits for a pulse.
 const DATABASE_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// After so many measurements what is left of old batches is deleted: about once a minute.
+/// After so many measurements the rows of old batches are deleted: about once a minute.
 const FORGET_ROUNDS: u64 = 20;
 
-/// What is measured, and the connection for it: a busy pool may not hold up the pulse.
+/// The meter. It has its own connection, so that a busy pool cannot delay the pulse.
 pub struct Meter {
     pub session: Session,
     pub timeline: Timeline,
-    pub broker: Broker,
+    pub publisher: PublisherStatus,
     pub metrics: PrometheusHandle,
 }
 
 impl Meter {
-    /// Measures for ever. It also keeps PostgreSQL's queue of notifications moving, and lets the recorder
-    /// fold what it has collected, which nobody else does where nobody asks for the metrics.
+    /// Measures for ever. It also keeps PostgreSQL's queue of notifications moving, and makes the
+    /// recorder aggregate its samples, which happens nowhere else while nobody reads the metrics.
     pub async fn run(mut self) {
         for round in 0_u64.. {
             if let Err(error) = in_time(DATABASE_TIME_MAX, self.measure_database()).await {
@@ -41,18 +41,23 @@ impl Meter {
             if round % FORGET_ROUNDS == 0
                 && let Err(error) = in_time(DATABASE_TIME_MAX, self.forget_batches()).await
             {
-                tracing::warn!(%error, "old batches cannot be forgotten");
+                tracing::warn!(%error, "the rows of old batches cannot be deleted");
                 self.session.discard();
             }
             let stalled_for = self.timeline.progress().stalled_for().as_secs_f64();
             metrics::gauge!("messages_writes_stalled_seconds").set(stalled_for);
-            let is_publishing = f64::from(u8::from(self.broker.is_publishing()));
-            metrics::gauge!("messages_broker_connected").set(is_publishing);
-            let is_blocked = f64::from(u8::from(self.broker.is_blocked()));
-            metrics::gauge!("messages_broker_blocked").set(is_blocked);
+            self.measure_publisher();
             self.metrics.run_upkeep();
             sleep(PERIOD).await;
         }
+    }
+
+    fn measure_publisher(&self) {
+        let state = *self.publisher.borrow();
+        let is_blocked = state == PublisherState::Blocked;
+        let is_connected = is_blocked || state == PublisherState::Publishing;
+        metrics::gauge!("messages_broker_connected").set(u8::from(is_connected));
+        metrics::gauge!("messages_broker_blocked").set(u8::from(is_blocked));
     }
 
     async fn measure_database(&mut self) -> store::Result<()> {

@@ -1,5 +1,6 @@
-//! The parts wired together: the only module that knows every other.
+//! Connects the parts: the only module that imports every other.
 
+mod background;
 mod commands;
 mod database;
 mod meter;
@@ -12,9 +13,9 @@ pub use commands::{
 };
 pub use serve::serve;
 
-type Outcome = Result<(), Box<dyn Error>>;
+type CommandResult = Result<(), Box<dyn Error>>;
 
-/// The service's one look at the wall clock.
+/// The one place that reads the wall clock.
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
 fn now() -> SystemTime {
     SystemTime::now()

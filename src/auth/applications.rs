@@ -1,43 +1,41 @@
-//! The applications that exist and the tokens that stand for them.
+//! The applications that exist, and the tokens that stand for them.
 
 use std::time::Duration;
 
-use moka::future::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::time::{Instant, sleep_until};
 
-use super::Error;
+use super::{Error, expiring::ExpiringCache};
 use crate::{
     domain::{ApplicationId, Title},
+    random,
     store::{self, Pool, applications::Application},
 };
 
-/// How long a hash is trusted. A token that was replaced ends on every replica within this time and
-/// a read; a stream that it has opened, within a second more.
+/// How long a hash is cached. A replaced token ends on every replica within this time and the time
+/// of a read; a stream that it has opened ends within a second more.
 const HASH_LIFETIME: Duration = Duration::from_secs(2);
 
-/// How long it is trusted that an application exists, beside the lifetime of what that was read with.
+/// How long the existence of an application is cached, beyond the lifetime of the read that showed
+/// it.
 const EXISTENCE_LIFETIME: Duration = Duration::from_secs(1);
 
-/// A token that is not the known one is a reason to read again, this long after the last read: so
-/// whoever guesses waits. So is a read that has failed.
+/// A token that does not match the cached hash is a reason to read again, this long after the last
+/// read: so a caller who guesses waits. A failed read is repeated after the same pause.
 const REREAD_PAUSE: Duration = Duration::from_millis(200);
 
-/// Applications whose hashes are kept; more are asked for again.
-const APPLICATIONS_MAX: u64 = 100_000;
+/// Applications whose hashes are cached.
+const APPLICATIONS_MAX: usize = 100_000;
 
-/// What tokens of applications begin with, for people and for scanners of leaked secrets.
+/// The prefix of applications' tokens, for people and for scanners of leaked secrets.
 const PREFIX: &str = "msgapp_";
-
-/// Random bytes of a token.
-const SECRET_BYTES: usize = 32;
 
 /// The hash of an application's token.
 pub type TokenHash = [u8; 32];
 
-/// An application's token, shown once.
+/// An application's token. It is shown once; the hash is stored.
 pub struct ApplicationToken {
     pub token: String,
     pub hash: TokenHash,
@@ -46,9 +44,10 @@ pub struct ApplicationToken {
 impl ApplicationToken {
     /// A new token: a prefix, the application's id, and a random secret.
     pub fn generate(application: ApplicationId) -> Self {
-        let mut secret = [0_u8; SECRET_BYTES];
-        rand::fill(&mut secret);
-        let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret: String = random::secret()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let token = format!("{PREFIX}{}_{secret}", application.0);
         Self {
             hash: hash(&token),
@@ -57,7 +56,7 @@ impl ApplicationToken {
     }
 }
 
-/// Creates an application with a token of its own.
+/// Creates an application with its token.
 pub async fn create_application(
     pool: &Pool,
     name: &Title,
@@ -72,38 +71,38 @@ pub async fn create_application(
     Ok((inserting.await?, token))
 }
 
-/// The hash under which a token is stored. The secret is random, so no salt and no slow hash is
-/// needed.
+/// The hash that is stored for a token. The secret is random, so it needs no salt and no slow hash.
 fn hash(token: &str) -> TokenHash {
     Sha256::digest(token).into()
 }
 
-/// Whether two secrets are the same, in a time that does not tell how much of them is.
+/// Compares two secrets in a time that does not depend on how much of them is equal.
 pub fn is_same_secret(one: &str, other: &str) -> bool {
     hash(one).ct_eq(&hash(other)).into()
 }
 
-/// Stands for an application's token where it may be seen: its hash, hashed again.
+/// Identifies an application's token where others may see it: the hash of its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fingerprint([u8; 32]);
+pub struct TokenFingerprint([u8; 32]);
 
-impl Fingerprint {
+impl TokenFingerprint {
     fn of(hash: &TokenHash) -> Self {
         Self(Sha256::digest(hash).into())
     }
 }
 
-/// Knows which applications exist, and the hashes of their tokens.
+/// Reads which applications exist and the hashes of their tokens, and caches both.
 pub struct Applications {
     pool: Pool,
-    known: Cache<ApplicationId, Known>,
-    /// Those that were there a moment ago. A restore may have lost one, and its tokens end with it.
-    existing: Cache<ApplicationId, ()>,
+    lookups: ExpiringCache<ApplicationId, Lookup>,
+    /// The applications that existed a moment ago. A restore may lose one, and its tokens end with
+    /// it.
+    existing: ExpiringCache<ApplicationId, ()>,
 }
 
-/// What was read of an application. A failure is kept as well: thousands of streams ask again every second.
+/// A read of an application. A failure is cached too: thousands of streams look every second.
 #[derive(Clone)]
-struct Known {
+struct Lookup {
     found: Result<Found, Error>,
     read: Instant,
 }
@@ -116,24 +115,19 @@ struct Found {
 
 impl Applications {
     pub fn new(pool: Pool) -> Self {
-        let known = Cache::builder()
-            .max_capacity(APPLICATIONS_MAX)
-            .time_to_live(HASH_LIFETIME);
-        let existing = Cache::builder()
-            .max_capacity(APPLICATIONS_MAX)
-            .time_to_live(EXISTENCE_LIFETIME);
         Self {
             pool,
-            known: known.build(),
-            existing: existing.build(),
+            lookups: ExpiringCache::new(APPLICATIONS_MAX),
+            existing: ExpiringCache::new(APPLICATIONS_MAX),
         }
     }
 
-    /// The application that a token stands for, if it looks like one of an application.
+    /// The application that a token stands for; `None` if it does not have the form of an
+    /// application's token.
     pub async fn identify(
         &self,
         token: &str,
-    ) -> Option<Result<(ApplicationId, Fingerprint), Error>> {
+    ) -> Option<Result<(ApplicationId, TokenFingerprint), Error>> {
         let (id, _) = token.strip_prefix(PREFIX)?.split_once('_')?;
         let application = ApplicationId(id.parse().ok()?);
         let verified = Box::pin(self.verify(application, &hash(token))).await;
@@ -144,30 +138,30 @@ impl Applications {
         &self,
         application: ApplicationId,
         given: &TokenHash,
-    ) -> Result<Fingerprint, Error> {
-        let is_given = |found: Found| found.token.is_some_and(|token| token.ct_eq(given).into());
-        let known = self.known_anew(application).await;
-        let mut found = known.found?;
-        if !is_given(found) {
-            // The token may be newer than what is known.
-            sleep_until(known.read + REREAD_PAUSE).await;
-            self.forget(application).await;
-            found = self.known(application).await.found?;
+    ) -> Result<TokenFingerprint, Error> {
+        let matches = |found: Found| found.token.is_some_and(|token| token.ct_eq(given).into());
+        let lookup = self.look_up_unless_failed(application).await;
+        let mut found = lookup.found?;
+        if !matches(found) {
+            // The token may be newer than the cached hash.
+            sleep_until(lookup.read + REREAD_PAUSE).await;
+            found = self.look_up_after(application, lookup.read).await.found?;
         }
-        is_given(found)
-            .then(|| Fingerprint::of(given))
-            .ok_or(Error::UnknownToken)
+        if matches(found) {
+            Ok(TokenFingerprint::of(given))
+        } else {
+            Err(Error::UnknownToken)
+        }
     }
 
-    /// The application's present token must be the one that a fingerprint stands for.
+    /// The application's present token must be the one with this fingerprint.
     pub async fn require_current(
         &self,
         application: ApplicationId,
-        given: &Fingerprint,
+        given: &TokenFingerprint,
     ) -> Result<(), Error> {
-        let token = self.known(application).await.found?.token;
-        let is_given = token.is_some_and(|token| Fingerprint::of(&token) == *given);
-        if is_given {
+        let token = self.look_up(application).await.found?.token;
+        if token.is_some_and(|token| TokenFingerprint::of(&token) == *given) {
             Ok(())
         } else {
             Err(Error::UnknownToken)
@@ -176,43 +170,48 @@ impl Applications {
 
     /// The application must exist.
     pub async fn require(&self, application: ApplicationId) -> Result<(), Error> {
-        if self.existing.contains_key(&application) {
+        if self.existing.contains(&application) {
             return Ok(());
         }
-        Box::pin(self.look_up(application)).await
+        Box::pin(self.require_found(application)).await
     }
 
-    async fn look_up(&self, application: ApplicationId) -> Result<(), Error> {
-        if !self.known_anew(application).await.found?.exists {
+    async fn require_found(&self, application: ApplicationId) -> Result<(), Error> {
+        if !self.look_up_unless_failed(application).await.found?.exists {
             return Err(Error::UnknownApplication);
         }
-        self.existing.insert(application, ()).await;
+        self.existing.insert(application, (), EXISTENCE_LIFETIME);
         Ok(())
     }
 
-    /// Forgets what is known of an application's token.
-    pub async fn forget(&self, application: ApplicationId) {
-        self.known.invalidate(&application).await;
+    /// Forgets the cached hash of an application's token.
+    pub fn forget(&self, application: ApplicationId) {
+        self.lookups.remove(&application);
     }
 
-    /// As [`known`](Self::known), and read again where the last read has failed.
-    async fn known_anew(&self, application: ApplicationId) -> Known {
-        let known = self.known(application).await;
-        if known.found.is_ok() || known.read.elapsed() < REREAD_PAUSE {
-            return known;
+    /// As [`look_up`](Self::look_up); a failed read is repeated after a pause.
+    async fn look_up_unless_failed(&self, application: ApplicationId) -> Lookup {
+        let lookup = self.look_up(application).await;
+        if lookup.found.is_ok() || lookup.read.elapsed() < REREAD_PAUSE {
+            return lookup;
         }
-        self.forget(application).await;
-        self.known(application).await
+        self.look_up_after(application, lookup.read).await
     }
 
-    async fn known(&self, application: ApplicationId) -> Known {
-        self.known
-            .get_with(application, self.read(application))
-            .await
+    /// A read that began after `earlier`, shared by all callers who need one.
+    async fn look_up_after(&self, application: ApplicationId, earlier: Instant) -> Lookup {
+        self.lookups
+            .remove_if(&application, |lookup| lookup.read <= earlier);
+        self.look_up(application).await
     }
 
-    async fn read(&self, application: ApplicationId) -> Known {
-        let began = Instant::now();
+    async fn look_up(&self, application: ApplicationId) -> Lookup {
+        let reading = async { (self.read(application).await, HASH_LIFETIME) };
+        self.lookups.get_or_load(&application, reading).await
+    }
+
+    async fn read(&self, application: ApplicationId) -> Lookup {
+        let started = Instant::now();
         let reading = self.pool.query(async |connection| {
             store::applications::token_hash(connection, application).await
         });
@@ -222,14 +221,14 @@ impl Applications {
                     exists: found.is_some(),
                     token: found.flatten(),
                 };
-                Known {
+                Lookup {
                     found: Ok(found),
-                    read: began,
+                    read: started,
                 }
             }
             Err(error) => {
                 tracing::warn!(%error, "the tokens of applications cannot be read");
-                Known {
+                Lookup {
                     found: Err(Error::DatabaseUnavailable),
                     read: Instant::now(),
                 }

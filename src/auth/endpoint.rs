@@ -1,14 +1,14 @@
-//! Where issuers are asked.
+//! The URLs of issuers.
 
 use std::str::FromStr;
 
 use reqwest::Url;
 
-/// An absolute URL of HTTP.
+/// An absolute URL with the scheme http or https.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointUrl(pub(super) Url);
 
-/// The value is not such a URL.
+/// The value is no [`EndpointUrl`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a URL, as https://issuer.example/keys")]
 pub struct BadEndpoint;

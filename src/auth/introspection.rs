@@ -3,68 +3,72 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use moka::future::Cache;
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::{EndpointUrl, Error, Issued, key::time_of, once::Once};
+use super::{
+    EndpointUrl, Error, Issued, expiring::ExpiringCache, jwt::time_of, log_once::LoggedFaults,
+};
 use crate::domain::{ApplicationId, Clock};
 
-/// How long an answer is trusted, a refusal too: so long does a session live on that was ended.
+/// How long an answer is cached, a refusal too. A session that was ended lives on for as long.
 const ANSWER_LIFETIME: Duration = Duration::from_secs(10);
 
-/// The longest session key, in characters: nothing longer is carried to the endpoint.
+/// The longest session key, in characters: the endpoint is not asked about a longer one.
 const KEY_CHARS_MAX: usize = 4096;
 
-/// Answers that are kept.
-const ANSWERS_MAX: u64 = 100_000;
+/// Answers that are cached.
+const ANSWERS_MAX: usize = 100_000;
 
-/// Unknown keys that the endpoint is asked for in a second, and how many times as many at once: anybody
-/// can invent keys, and whoever does must not load another service. It is more than sign in at a time, and
-/// after a restart everybody is let in within a minute or two.
+/// New keys that the endpoint is asked about in a second, and how many times as many at once:
+/// anybody can invent keys, and must not load another service by that. More people than this do not
+/// sign in at the same time, and after a restart everybody is signed in within a minute or two.
 pub const STRANGERS_PER_SECOND_MAX: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 const STRANGERS_BURST: NonZeroU32 = NonZeroU32::new(5).expect("it is not zero");
 
-/// How long a key counts as known after it was last active. Its session is asked for again without a
-/// limit, whatever strangers do.
-const ACQUAINTANCE: Duration = Duration::from_secs(3600);
+/// How long a key counts as recent after its session was last active. The endpoint is asked about a
+/// recent key without a limit, whatever strangers do.
+const RECENT_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// What was opened under a session key ends after this time at the latest, and may be opened again:
-/// nobody tells when a session is ended.
+/// A stream or a held answer that was opened with a session key ends after this time at the latest,
+/// and may be opened again: the endpoint announces no end of a session.
 const SESSION_TRUST: Duration = Duration::from_secs(300);
 
-/// Where to ask, and as whom.
+/// The endpoint, and the client's name and secret there.
 #[derive(Debug, Clone)]
 pub struct IntrospectionConfig {
     pub url: EndpointUrl,
     pub client_id: String,
     pub client_secret: SecretString,
-    /// The applications that the endpoint speaks for.
+    /// The applications that the endpoint may speak for.
     pub applications: Vec<ApplicationId>,
-    /// Keys that are not known yet and may be asked for in a second; five times as many at once.
+    /// New keys that the endpoint may be asked about in a second; five times as many at once.
     pub strangers_per_second_max: NonZeroU32,
 }
 
-/// Resolves session keys. Where the endpoint does not answer, nobody is let in.
+/// Resolves session keys. While the endpoint does not answer, no new session is accepted.
 pub struct Introspection {
     config: IntrospectionConfig,
     client: Client,
     clock: Clock,
-    /// By the hash of the key: keys themselves are not kept.
-    answers: Cache<KeyHash, Result<Session, Error>>,
-    /// The keys that were active not long ago.
-    known: Cache<KeyHash, ()>,
+    /// By the hash of the key: the keys themselves are not kept.
+    answers: ExpiringCache<KeyHash, Answered>,
+    /// The keys whose sessions were active within [`RECENT_LIFETIME`].
+    recent: ExpiringCache<KeyHash, ()>,
     strangers: DefaultDirectRateLimiter,
-    logged: Once,
+    logged: LoggedFaults,
 }
 
 type KeyHash = [u8; 32];
 
-/// An active session, as the endpoint tells of it.
+/// What the endpoint has answered, a refusal too; or why there is no answer.
+type Answered = Result<SessionClaims, Error>;
+
+/// The claims of an active session, as the endpoint returns them.
 #[derive(Debug, Clone, PartialEq)]
-struct Session {
+struct SessionClaims {
     sub: Option<String>,
     exp: Option<f64>,
     app: Option<i64>,
@@ -72,38 +76,28 @@ struct Session {
 
 impl Introspection {
     pub fn new(config: IntrospectionConfig, client: Client, clock: Clock) -> Self {
-        let answers = Cache::builder()
-            .max_capacity(ANSWERS_MAX)
-            .time_to_live(ANSWER_LIFETIME)
-            .build();
-        let known = Cache::builder()
-            .max_capacity(ANSWERS_MAX)
-            .time_to_live(ACQUAINTANCE)
-            .build();
         let per_second = config.strangers_per_second_max;
         let quota =
             Quota::per_second(per_second).allow_burst(per_second.saturating_mul(STRANGERS_BURST));
-        let strangers = RateLimiter::direct(quota);
         Self {
             config,
             client,
             clock,
-            answers,
-            known,
-            strangers,
-            logged: Once::default(),
+            answers: ExpiringCache::new(ANSWERS_MAX),
+            recent: ExpiringCache::new(ANSWERS_MAX),
+            strangers: RateLimiter::direct(quota),
+            logged: LoggedFaults::default(),
         }
     }
 
-    /// The user whose session the key is.
+    /// The user whose session has this key.
     pub async fn verify(&self, key: &str) -> Result<Issued, Error> {
         if !is_session_key(key) {
             return Err(Error::UnknownToken);
         }
         let hash = Sha256::digest(key).into();
         let asking = async { Box::pin(self.ask(key, hash)).await };
-        let answer = self.answers.try_get_with(hash, asking).await;
-        let session = answer.map_err(|error| *error)??;
+        let session = self.answers.get_or_load(&hash, asking).await?;
         let now = (self.clock)();
         let trusted = now + SESSION_TRUST;
         let expires = session.exp.map_or(trusted, time_of).min(trusted);
@@ -114,30 +108,32 @@ impl Introspection {
         Issued::checked(&user, session.app, expires, &self.config.applications)
     }
 
-    /// What the endpoint says of a key, a refusal too; an error where it says nothing.
-    async fn ask(&self, key: &str, hash: KeyHash) -> Result<Result<Session, Error>, Error> {
-        if !self.known.contains_key(&hash) && self.strangers.check().is_err() {
-            return Err(Error::TooManyStrangers);
+    /// Asks the endpoint about a key. Returns the answer and how long it may be cached: not at all
+    /// if there is none.
+    async fn ask(&self, key: &str, hash: KeyHash) -> (Answered, Duration) {
+        if !self.recent.contains(&hash) && self.strangers.check().is_err() {
+            return (Err(Error::TooManyStrangers), Duration::ZERO);
         }
-        let answer = self.request(key).await.map_err(|error| {
-            tracing::warn!(
-                error = summary(&error),
-                "the introspection endpoint does not answer"
-            );
-            Error::IssuerUnavailable
-        })?;
-        let session = session(&answer);
+        let answer = match self.request(key).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = summary(&error);
+                tracing::warn!(error, "the introspection endpoint does not answer");
+                return (Err(Error::IssuerUnavailable), Duration::ZERO);
+            }
+        };
+        let session = session_claims(&answer);
         match session {
-            Ok(_) => self.known.insert(hash, ()).await,
+            Ok(_) => self.recent.insert(hash, (), RECENT_LIFETIME),
             Err(Error::UnreadableClaim(claim)) if self.logged.is_new(claim) => {
                 tracing::warn!(
                     claim,
-                    "the introspection endpoint gives a claim that cannot be read"
+                    "the introspection endpoint returns a claim that cannot be read"
                 );
             }
             Err(_) => {}
         }
-        Ok(session)
+        (session, ANSWER_LIFETIME)
     }
 
     async fn request(&self, key: &str) -> Result<Map<String, Value>, reqwest::Error> {
@@ -158,19 +154,19 @@ impl Introspection {
     }
 }
 
-/// The session of an answer, if it is active and each claim has the JSON type that it must have.
-fn session(answer: &Map<String, Value>) -> Result<Session, Error> {
+/// The claims of an answer, if the session is active and each claim has its JSON type.
+fn session_claims(answer: &Map<String, Value>) -> Answered {
     if !claim(answer, "active", Value::as_bool)?.ok_or(Error::UnreadableClaim("active"))? {
         return Err(Error::UnknownToken);
     }
-    Ok(Session {
+    Ok(SessionClaims {
         sub: claim(answer, "sub", |value| value.as_str().map(str::to_owned))?,
         exp: claim(answer, "exp", Value::as_f64)?,
         app: claim(answer, "app", Value::as_i64)?,
     })
 }
 
-/// A claim, where there is one; null is as good as none.
+/// A claim; `None` if it is missing or null.
 fn claim<T>(
     answer: &Map<String, Value>,
     name: &'static str,
@@ -182,12 +178,12 @@ fn claim<T>(
     }
 }
 
-/// Whether it can be a bearer token of a reasonable length (RFC 6750, section 2.1).
+/// Whether it can be a bearer token (RFC 6750, section 2.1) of a reasonable length.
 fn is_session_key(key: &str) -> bool {
     (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// What went wrong, without the URL and what the endpoint has said.
+/// The kind of the error, without the URL and the body of the answer.
 fn summary(error: &reqwest::Error) -> &'static str {
     if error.is_timeout() {
         "no answer in time"

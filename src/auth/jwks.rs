@@ -1,4 +1,10 @@
-//! User tokens that another issuer signs: RS256, ES256 and EdDSA by the keys of a JWK Set (RFC 7517).
+//! User tokens that another issuer signs: RS256, ES256 and EdDSA, by the keys of a JWK Set (RFC
+//! 7517).
+//!
+//! Two locks protect the keys. `set` is held for a moment, to read or to replace the keys.
+//! `last_attempt` is held for as long as the set is fetched, so that one caller fetches it at a
+//! time. A caller with a known but old key uses that key rather than wait; a caller with an unknown
+//! key waits.
 
 use std::{
     collections::HashMap,
@@ -20,69 +26,69 @@ use tokio::{
 
 use super::{
     EndpointUrl, Error, Issued,
-    key::{time_of, verified_claims},
-    once::Once,
+    jwt::{time_of, verified_claims},
+    log_once::LoggedFaults,
 };
 use crate::domain::ApplicationId;
 
-/// The pause between two reads of the set: a key that is not known is asked for at this rate at most.
+/// The pause between two fetches of the set, however many tokens name an unknown key.
 const REFETCH_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long keys are used before the set is read again, so that one that was withdrawn ends.
+/// How long keys are used before the set is fetched again, so that a withdrawn key ends.
 const KEYS_LIFETIME: Duration = Duration::from_secs(600);
 
-/// How much of a key's id stands in the log, in characters.
+/// How much of a key's id is logged, in characters.
 const KEY_ID_CHARS_LOGGED_MAX: usize = 64;
 
-/// Where the keys are, and what their tokens must say.
+/// Where the keys are, and the claims that their tokens must have.
 #[derive(Debug, Clone)]
 pub struct JwksConfig {
     pub url: EndpointUrl,
     pub issuer: String,
     pub audience: String,
-    /// The applications that the issuer speaks for.
+    /// The applications that the issuer may speak for.
     pub applications: Vec<ApplicationId>,
 }
 
-/// The keys of an issuer, kept when its endpoint fails.
+/// The keys of an issuer. They stay in use while its endpoint fails.
 pub struct Jwks {
     config: JwksConfig,
     client: Client,
     set: RwLock<Arc<KeySet>>,
-    asked: Arc<Mutex<Attempt>>,
-    passed_over: Once,
+    last_attempt: Arc<Mutex<Attempt>>,
+    logged: LoggedFaults,
 }
 
-/// The last attempt to read the set.
+/// An attempt to fetch the set.
 #[derive(Default)]
 struct Attempt {
     at: Option<Instant>,
     succeeded: bool,
 }
 
-/// A JWK Set. Its keys are read one by one, because implementations should ignore those that they do
-/// not understand (RFC 7517, section 5).
+/// A JWK Set. Its keys are parsed one by one, because implementations should ignore those that they
+/// do not understand (RFC 7517, section 5).
 #[derive(Deserialize)]
-struct Document {
+struct KeySetDocument {
     keys: Vec<Value>,
 }
 
-/// The keys by their ids, and when they were read.
+/// The keys by their ids, and when they were fetched.
 #[derive(Default)]
 struct KeySet {
-    keys: HashMap<Option<String>, Key>,
-    read: Option<Instant>,
+    keys: HashMap<Option<String>, IssuerKey>,
+    fetched: Option<Instant>,
 }
 
 #[derive(Clone)]
-struct Key {
-    /// The key's own: a token does not choose it.
+struct IssuerKey {
+    /// The key determines it, never the token.
     algorithm: Algorithm,
     decoding: DecodingKey,
 }
 
 #[derive(Deserialize)]
-struct Claims {
+struct IssuerClaims {
     sub: String,
     exp: f64,
     app: Option<i64>,
@@ -94,12 +100,12 @@ impl Jwks {
             config,
             client,
             set: RwLock::default(),
-            asked: Arc::default(),
-            passed_over: Once::default(),
+            last_attempt: Arc::default(),
+            logged: LoggedFaults::default(),
         })
     }
 
-    /// The user whom a token stands for at present.
+    /// The user of a token that is valid at present.
     pub async fn verify(self: &Arc<Self>, token: &str, header: &Header) -> Result<Issued, Error> {
         let key = self.key(header.kid.as_deref()).await?;
         let mut validation = Validation::new(key.algorithm);
@@ -108,7 +114,7 @@ impl Jwks {
         validation.set_issuer(&[&self.config.issuer]);
         validation.set_audience(&[&self.config.audience]);
         validation.set_required_spec_claims(&["exp", "sub", "iss", "aud"]);
-        let claims: Claims = verified_claims(token, &key.decoding, &validation)?;
+        let claims: IssuerClaims = verified_claims(token, &key.decoding, &validation)?;
         Issued::checked(
             &claims.sub,
             claims.app,
@@ -117,21 +123,21 @@ impl Jwks {
         )
     }
 
-    /// The key of this id; of a set of one key, that one. The set is read again where the key is
-    /// missing, or the keys are old.
-    async fn key(self: &Arc<Self>, id: Option<&str>) -> Result<Key, Error> {
+    /// The key with this id; without an id, the only key of the set. The set is fetched again if
+    /// the key is missing or the keys are old.
+    async fn key(self: &Arc<Self>, id: Option<&str>) -> Result<IssuerKey, Error> {
         let set = self.set();
         match set.find(id) {
             Some(key) if !set.is_old() => return Ok(key),
-            // One reads the set again; who comes meanwhile uses the keys that there are.
+            // One caller fetches the set; the others use the old keys meanwhile.
             Some(_) => {
-                if let Ok(asked) = Arc::clone(&self.asked).try_lock_owned() {
-                    self.read_again(asked).await;
+                if let Ok(last) = Arc::clone(&self.last_attempt).try_lock_owned() {
+                    self.fetch_again(last).await;
                 }
             }
             None => {
-                let asked = Arc::clone(&self.asked).lock_owned().await;
-                if self.set().find(id).is_none() && !self.read_again(asked).await {
+                let last = Arc::clone(&self.last_attempt).lock_owned().await;
+                if self.set().find(id).is_none() && !self.fetch_again(last).await {
                     return Err(Error::IssuerUnavailable);
                 }
             }
@@ -139,64 +145,66 @@ impl Jwks {
         self.set().find(id).ok_or(Error::BadSignature)
     }
 
-    /// Reads the set, unless that was tried a moment ago. Whether the keys that there are come from
-    /// the last attempt. A caller who goes away does not interrupt it.
+    /// Fetches the set, unless the last attempt was a moment ago. Returns whether the last attempt
+    /// has succeeded. It is a task of its own, so a caller who goes away does not interrupt it.
     #[expect(
         clippy::disallowed_methods,
         reason = "it ends by itself, at the client's limit of time"
     )]
-    async fn read_again(self: &Arc<Self>, asked: OwnedMutexGuard<Attempt>) -> bool {
-        if asked.at.is_some_and(|at| at.elapsed() < REFETCH_PAUSE) {
-            return asked.succeeded;
+    async fn fetch_again(self: &Arc<Self>, last: OwnedMutexGuard<Attempt>) -> bool {
+        if last.at.is_some_and(|at| at.elapsed() < REFETCH_PAUSE) {
+            return last.succeeded;
         }
-        tokio::spawn(Arc::clone(self).attempt(asked))
+        tokio::spawn(Arc::clone(self).attempt(last))
             .await
             .unwrap_or(false)
     }
 
-    async fn attempt(self: Arc<Self>, mut asked: OwnedMutexGuard<Attempt>) -> bool {
-        asked.at = Some(Instant::now());
+    async fn attempt(self: Arc<Self>, mut last: OwnedMutexGuard<Attempt>) -> bool {
+        last.at = Some(Instant::now());
         let fetched = self.fetch().await;
-        asked.succeeded = fetched.is_ok();
+        last.succeeded = fetched.is_ok();
         match fetched {
             Ok(keys) => {
                 let set = KeySet {
                     keys,
-                    read: asked.at,
+                    fetched: last.at,
                 };
                 *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(set);
             }
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
-                tracing::warn!(error, "the JWK Set cannot be read; known keys are kept");
+                tracing::warn!(
+                    error,
+                    "the JWK Set cannot be fetched; the present keys stay in use"
+                );
             }
         }
-        asked.succeeded
+        last.succeeded
     }
 
-    async fn fetch(&self) -> Result<HashMap<Option<String>, Key>, reqwest::Error> {
+    async fn fetch(&self) -> Result<HashMap<Option<String>, IssuerKey>, reqwest::Error> {
         let answer = self
             .client
             .get(self.config.url.0.clone())
             .send()
             .await?
             .error_for_status()?;
-        let document: Document = answer.json().await?;
+        let document: KeySetDocument = answer.json().await?;
         let mut keys = HashMap::new();
         for (index, jwk) in document.keys.into_iter().enumerate() {
             let id = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
             match usable_key(jwk) {
                 Ok(key) => drop(keys.insert(id, key)),
-                Err(reason) => self.pass_over(index, id.as_deref().unwrap_or_default(), reason),
+                Err(reason) => self.log_unusable(index, id.as_deref().unwrap_or_default(), reason),
             }
         }
         Ok(keys)
     }
 
-    /// Says of a key once that it is of no use.
-    fn pass_over(&self, index: usize, id: &str, reason: &'static str) {
+    fn log_unusable(&self, index: usize, id: &str, reason: &'static str) {
         let id: String = id.chars().take(KEY_ID_CHARS_LOGGED_MAX).collect();
-        if self.passed_over.is_new(&format!("{index} {id} {reason}")) {
+        if self.logged.is_new(&format!("{index} {id} {reason}")) {
             tracing::warn!(
                 key.index = index,
                 key.id = id,
@@ -211,8 +219,8 @@ impl Jwks {
     }
 }
 
-/// The key of a JWK, or why it is of no use.
-fn usable_key(jwk: Value) -> Result<Key, &'static str> {
+/// The key of a JWK, or why it cannot be used.
+fn usable_key(jwk: Value) -> Result<IssuerKey, &'static str> {
     let jwk: Jwk = serde_json::from_value(jwk).map_err(|_| "it cannot be read")?;
     if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
         return Err("it is for encryption");
@@ -233,14 +241,14 @@ fn usable_key(jwk: Value) -> Result<Key, &'static str> {
         return Err("its algorithm is not supported");
     }
     let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| "its parameters cannot be read")?;
-    Ok(Key {
+    Ok(IssuerKey {
         algorithm,
         decoding,
     })
 }
 
 impl KeySet {
-    fn find(&self, id: Option<&str>) -> Option<Key> {
+    fn find(&self, id: Option<&str>) -> Option<IssuerKey> {
         match id {
             None if self.keys.len() == 1 => self.keys.values().next().cloned(),
             id => self.keys.get(&id.map(str::to_owned)).cloned(),
@@ -248,6 +256,7 @@ impl KeySet {
     }
 
     fn is_old(&self) -> bool {
-        self.read.is_none_or(|read| read.elapsed() > KEYS_LIFETIME)
+        self.fetched
+            .is_none_or(|fetched| fetched.elapsed() > KEYS_LIFETIME)
     }
 }

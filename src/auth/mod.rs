@@ -1,15 +1,16 @@
-//! Who is asking: bearer tokens and the callers that they stand for.
+//! Authentication: bearer tokens, and the callers whom they identify.
 //!
-//! A token is, in this order, the administrator's, an application's, a JSON Web Token of the service
-//! or of the configured issuer, or a session key that the configured endpoint resolves. Which key
-//! and algorithm verify a token is decided by the configuration, and never by the token alone.
+//! A token is, in this order, the administrator's, an application's, a JSON Web Token of the
+//! service or of the configured issuer, or a session key that the configured endpoint resolves. The
+//! configuration decides which key and algorithm verify a token, never the token alone.
 
 mod applications;
 mod endpoint;
+mod expiring;
 mod introspection;
 mod jwks;
-mod key;
-mod once;
+mod jwt;
+mod log_once;
 mod ticket;
 mod token;
 
@@ -28,7 +29,7 @@ use crate::{
     domain::{ApplicationId, Clock, UserId},
     store::Pool,
 };
-use applications::{Applications, Fingerprint, is_same_secret};
+use applications::{Applications, TokenFingerprint, is_same_secret};
 use introspection::Introspection;
 use jwks::Jwks;
 use token::Verifier;
@@ -37,17 +38,17 @@ pub use applications::{ApplicationToken, create_application};
 pub use endpoint::{BadEndpoint, EndpointUrl};
 pub use introspection::{IntrospectionConfig, STRANGERS_PER_SECOND_MAX};
 pub use jwks::JwksConfig;
-pub use key::{SECRET_BYTES_MIN, WeakSecret, derived_key};
+pub use jwt::{SECRET_BYTES_MIN, WeakSecret, derived_key};
 pub use ticket::{TICKET_LIFETIME, Ticket, Tickets};
 pub use token::Signer;
 
-/// How long another service may take to say who a caller is.
+/// How long another service may take to answer.
 const ISSUER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether an application, and its token, are still there.
+/// How often an open stream checks that its application exists and has the same token.
 const REVOCATION_PERIOD: Duration = Duration::from_secs(1);
 
-/// Whom a token stands for.
+/// The caller whom a token identifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     Administrator,
@@ -55,26 +56,26 @@ pub enum Identity {
     User(ApplicationId, UserId, Validity),
 }
 
-/// How long what was opened under a token may stay open.
+/// How long a stream or a held answer that was opened with a token may stay open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Validity {
-    /// Until then, and while the application exists: a restore may lose one.
+    /// Until this time, and while the application exists: a restore may lose one.
     Until(ApplicationId, SystemTime),
-    /// While the application's token is the one with this fingerprint.
-    WhileCurrent(ApplicationId, Fingerprint),
+    /// While the application's token has this fingerprint.
+    WhileCurrent(ApplicationId, TokenFingerprint),
 }
 
-/// What an issuer says of a user.
+/// A user as an issuer identifies one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
     pub application: ApplicationId,
     pub user: UserId,
-    /// When the token ends, and with it everything that was opened under it.
+    /// When the token expires, and with it everything that was opened with it.
     pub expires: SystemTime,
 }
 
 impl Issued {
-    /// What an issuer says of a user, if it may speak for the application.
+    /// The user, if the issuer may speak for the application.
     fn checked(
         user: &str,
         application: Option<i64>,
@@ -94,7 +95,7 @@ impl Issued {
     }
 }
 
-/// Why a caller is not known. The text may be shown to whoever asks.
+/// Why a caller is not identified. The text is shown to the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("the request has no bearer token")]
@@ -127,27 +128,27 @@ pub enum Error {
     BadTicket,
     #[error("the ticket has expired")]
     TicketExpired,
-    /// The issuer has answered, and this claim is missing or has another JSON type than it must have.
+    /// The issuer has answered, and this claim is missing or has the wrong JSON type.
     #[error("what its issuer says of the token has no {0} that can be read")]
     UnreadableClaim(&'static str),
-    /// Whoever is not known yet may come back in a moment; who is known goes on.
-    #[error("too many unknown session keys are being asked for; try again in a moment")]
+    /// The endpoint is not asked about this new key now. Recent keys are not affected.
+    #[error("too many new session keys are being used; try again in a moment")]
     TooManyStrangers,
-    /// The issuer does not answer: nobody is let in.
-    #[error("its issuer cannot be asked at present whom the token stands for")]
+    /// The issuer does not answer, so nobody new is let in.
+    #[error("the issuer of the token does not answer at present")]
     IssuerUnavailable,
     #[error("the database is not available")]
     DatabaseUnavailable,
 }
 
-/// What callers are known by, beside the service's own secret.
-pub struct Config {
+/// How callers are identified, apart from the tokens that the service signs itself.
+pub struct AuthenticatorConfig {
     pub administrator: Option<SecretString>,
     pub jwks: Option<JwksConfig>,
     pub introspection: Option<IntrospectionConfig>,
 }
 
-/// Finds out who is asking.
+/// Identifies callers.
 pub struct Authenticator {
     tokens: Verifier,
     administrator: Option<SecretString>,
@@ -159,18 +160,19 @@ pub struct Authenticator {
 
 impl Authenticator {
     pub fn new(
-        config: Config,
+        config: AuthenticatorConfig,
         signer: Signer,
         pool: Pool,
         clock: Clock,
     ) -> Result<Self, reqwest::Error> {
-        // For the client; where the process has one already, that one serves as well.
+        // The client needs a provider of cryptography. If the process has one already, that one
+        // will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(ISSUER_TIME_MAX)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        let Config {
+        let AuthenticatorConfig {
             administrator,
             jwks,
             introspection,
@@ -185,10 +187,10 @@ impl Authenticator {
         })
     }
 
-    /// Whom a bearer token stands for at present.
+    /// The caller whom a bearer token identifies at present.
     ///
-    /// What most requests do not need is awaited in a box, here and below: every request would carry the
-    /// room for it.
+    /// Here and below, futures that most requests do not need are boxed, so that not every request
+    /// has to be large enough to hold them.
     pub async fn identify(&self, token: &str) -> Result<Identity, Error> {
         let administrator = self.administrator.as_ref().map(ExposeSecret::expose_secret);
         if administrator.is_some_and(|secret| is_same_secret(secret, token)) {
@@ -202,7 +204,7 @@ impl Authenticator {
         self.user(self.issued(token).await?).await
     }
 
-    /// The user of whom an issuer speaks, if its application exists.
+    /// The user, if the application exists.
     async fn user(&self, issued: Issued) -> Result<Identity, Error> {
         let Issued {
             application,
@@ -217,13 +219,13 @@ impl Authenticator {
         ))
     }
 
-    /// Whether what was opened under a token may stay open, apart from its time: the application exists, and
-    /// its token is the one that it was.
+    /// Fails when a stream that was opened with a token must end, apart from its expiry: the
+    /// application is gone, or has another token.
     pub async fn require_valid(&self, validity: &Validity) -> Result<(), Error> {
         match validity {
             Validity::Until(application, _) => self.applications.require(*application).await,
             Validity::WhileCurrent(application, fingerprint) => {
-                // In a box: every stream carries the room for the larger of both.
+                // Boxed: the future of every stream would be large enough for the larger of both.
                 Box::pin(self.applications.require_current(*application, fingerprint)).await
             }
         }
@@ -242,12 +244,12 @@ impl Authenticator {
         }
     }
 
-    /// Forgets the token of an application that has just been replaced.
-    pub async fn forget(&self, application: ApplicationId) {
-        self.applications.forget(application).await;
+    /// Forgets the cached token of an application, which was replaced just now.
+    pub fn forget(&self, application: ApplicationId) {
+        self.applications.forget(application);
     }
 
-    /// Waits until what was opened under a token must end.
+    /// Waits until a stream with this validity must end.
     pub async fn until_end(&self, validity: &Validity) {
         let expired = async {
             match validity {
@@ -263,7 +265,7 @@ impl Authenticator {
         }
     }
 
-    /// While nobody can be asked, what is open stays open.
+    /// While the database does not answer, an open stream stays open.
     async fn until_revoked(&self, validity: &Validity) {
         while !matches!(
             self.require_valid(validity).await,

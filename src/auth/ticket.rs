@@ -1,6 +1,6 @@
 //! Stream tickets: a browser's EventSource cannot set headers, so it opens a stream with a ticket
-//! in the URL. A ticket is signed by a key of its own, so it is good on every replica, and it is no
-//! token, nor is a token a ticket.
+//! in the URL. Every replica can verify a ticket. It is signed with a key of its own, so a ticket
+//! is not valid as a token, nor a token as a ticket.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,50 +9,51 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Error, Identity, Validity,
-    applications::Fingerprint,
-    key::{Key, derived_key, numeric_date, time_of},
+    applications::TokenFingerprint,
+    jwt::{SigningKey, derived_key, numeric_date, time_of},
 };
 use crate::domain::{ApplicationId, Clock, UserId};
 
-/// How long a ticket opens streams. A stream that it has opened lasts as long as the token.
+/// How long a ticket opens streams. A stream that it has opened may last until the token expires.
 pub const TICKET_LIFETIME: Duration = Duration::from_secs(30);
 
-/// A ticket and when it stops to open streams.
+/// A ticket, and when it expires.
 pub struct Ticket {
     pub ticket: String,
     pub expires: SystemTime,
 }
 
-/// Gives and takes tickets.
+/// Issues and verifies tickets.
 #[derive(Clone)]
 pub struct Tickets {
-    key: Key,
+    key: SigningKey,
     clock: Clock,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Claims {
+struct TicketClaims {
     sub: String,
     app: i64,
     exp: u64,
-    /// When the token ends that the ticket was asked for with.
+    /// When the token expires with which the ticket was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
-    /// Or, for the token of the application, its fingerprint.
+    /// The fingerprint of that token, if it is an application's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<Fingerprint>,
+    token: Option<TokenFingerprint>,
 }
 
 impl Tickets {
     pub fn new(secret: &SecretString, clock: Clock) -> Self {
         Self {
-            key: Key::new(&derived_key(secret, "messages: stream tickets")),
+            key: SigningKey::new(&derived_key(secret, "messages: stream tickets")),
             clock,
         }
     }
 
-    /// A ticket for a user who is known by a token; it ends with the token, if that is sooner.
-    pub fn give(&self, application: ApplicationId, user: &UserId, validity: &Validity) -> Ticket {
+    /// A ticket for the user of a token with this validity. It expires with the token, if that is
+    /// sooner.
+    pub fn issue(&self, application: ApplicationId, user: &UserId, validity: &Validity) -> Ticket {
         let soon = (self.clock)() + TICKET_LIFETIME;
         let (expires, until, token) = match validity {
             Validity::Until(_, until) => (soon.min(*until), Some(numeric_date(*until)), None),
@@ -60,7 +61,7 @@ impl Tickets {
         };
         let exp = numeric_date(expires);
         let sub = user.as_str().to_owned();
-        let ticket = self.key.sign(&Claims {
+        let ticket = self.key.sign(&TicketClaims {
             sub,
             app: application.0,
             exp,
@@ -73,11 +74,11 @@ impl Tickets {
         }
     }
 
-    /// The user for whom the ticket was given.
-    pub fn take(&self, ticket: &str) -> Result<Identity, Error> {
+    /// The user to whom a ticket was issued.
+    pub fn verify(&self, ticket: &str) -> Result<Identity, Error> {
         let claims = self
             .key
-            .verify::<Claims>(ticket)
+            .verify::<TicketClaims>(ticket)
             .map_err(|error| match error {
                 Error::Expired => Error::TicketExpired,
                 _ => Error::BadTicket,
@@ -121,39 +122,39 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_stands_for_its_user_until_the_token_ends() {
+    fn a_ticket_identifies_its_user_until_the_token_expires() {
         let an_hour = until(SystemTime::now() + HOUR);
         let fingerprint = serde_json::from_str(&format!("{:?}", [3; 32])).unwrap();
         for validity in [an_hour, Validity::WhileCurrent(APPLICATION, fingerprint)] {
-            let given = tickets().give(APPLICATION, &jane(), &validity);
-            assert!(given.expires <= SystemTime::now() + TICKET_LIFETIME);
+            let issued = tickets().issue(APPLICATION, &jane(), &validity);
+            assert!(issued.expires <= SystemTime::now() + TICKET_LIFETIME);
             let identity = Identity::User(APPLICATION, jane(), validity);
-            assert_eq!(tickets().take(&given.ticket), Ok(identity));
+            assert_eq!(tickets().verify(&issued.ticket), Ok(identity));
         }
     }
 
     #[test]
-    fn a_ticket_ends_soon_and_with_its_token() {
+    fn a_ticket_expires_soon_and_with_its_token() {
         let an_hour_ago = || SystemTime::now() - HOUR;
         let validity = until(SystemTime::now() + HOUR);
-        let old = Tickets::new(&secret(), an_hour_ago).give(APPLICATION, &jane(), &validity);
-        assert_eq!(tickets().take(&old.ticket), Err(Error::TicketExpired));
+        let old = Tickets::new(&secret(), an_hour_ago).issue(APPLICATION, &jane(), &validity);
+        assert_eq!(tickets().verify(&old.ticket), Err(Error::TicketExpired));
         let soon = SystemTime::now() + Duration::from_secs(5);
-        assert!(tickets().give(APPLICATION, &jane(), &until(soon)).expires <= soon);
+        assert!(tickets().issue(APPLICATION, &jane(), &until(soon)).expires <= soon);
     }
 
     #[test]
-    fn tickets_and_tokens_do_not_stand_for_each_other() {
+    fn neither_is_a_ticket_valid_as_a_token_nor_a_token_as_a_ticket() {
         let expires = SystemTime::now() + HOUR;
         let signer = Signer::new(&secret()).unwrap();
         let token = signer.sign(APPLICATION, &jane(), expires);
-        assert_eq!(tickets().take(&token), Err(Error::BadTicket));
-        let given = tickets().give(APPLICATION, &jane(), &until(expires));
-        assert_eq!(signer.verify(&given.ticket), Err(Error::BadSignature));
+        assert_eq!(tickets().verify(&token), Err(Error::BadTicket));
+        let issued = tickets().issue(APPLICATION, &jane(), &until(expires));
+        assert_eq!(signer.verify(&issued.ticket), Err(Error::BadSignature));
         let other = Tickets::new(
             &"another secret that is long enough".to_owned().into(),
             SystemTime::now,
         );
-        assert_eq!(other.take(&given.ticket), Err(Error::BadTicket));
+        assert_eq!(other.verify(&issued.ticket), Err(Error::BadTicket));
     }
 }

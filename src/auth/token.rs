@@ -9,29 +9,29 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Error, Issued,
-    key::{Key, SECRET_BYTES_MIN, WeakSecret, numeric_date, time_of},
+    jwt::{SECRET_BYTES_MIN, SigningKey, WeakSecret, numeric_date, time_of},
 };
 use crate::domain::{ApplicationId, Clock, UserId};
 
-/// Tokens that are kept; each takes about 200 bytes.
+/// Tokens that are cached; each takes about 200 bytes.
 const VERIFIED_MAX: usize = 50_000;
 
 /// Signs and verifies user tokens with one secret.
 #[derive(Clone)]
 pub struct Signer {
-    key: Key,
+    key: SigningKey,
 }
 
-/// What a token says of its caller. `exp` is checked by the library, fractions included.
+/// The claims of a token. The library checks `exp`, fractions included.
 #[derive(Deserialize)]
-struct Claims {
+struct UserClaims {
     sub: String,
     app: Option<i64>,
     exp: f64,
 }
 
 #[derive(Serialize)]
-struct NewClaims<'a> {
+struct NewUserClaims<'a> {
     sub: &'a str,
     exp: u64,
     app: i64,
@@ -44,13 +44,13 @@ impl Signer {
             return Err(WeakSecret);
         }
         Ok(Self {
-            key: Key::new(secret),
+            key: SigningKey::new(secret),
         })
     }
 
-    /// A token for a user that ends at `expires`, to the second.
+    /// A token for a user. It expires at `expires`, to the second.
     pub fn sign(&self, application: ApplicationId, user: &UserId, expires: SystemTime) -> String {
-        let claims = NewClaims {
+        let claims = NewUserClaims {
             sub: user.as_str(),
             exp: numeric_date(expires),
             app: application.0,
@@ -58,9 +58,9 @@ impl Signer {
         self.key.sign(&claims)
     }
 
-    /// The caller whom a token stands for at present.
+    /// The user of a token that is valid at present.
     pub fn verify(&self, token: &str) -> Result<Issued, Error> {
-        let claims = self.key.verify::<Claims>(token)?;
+        let claims = self.key.verify::<UserClaims>(token)?;
         let application = claims.app.unwrap_or(ApplicationId::DEFAULT.0);
         if application < 1 {
             return Err(Error::BadApplication);
@@ -73,11 +73,11 @@ impl Signer {
     }
 }
 
-/// Verifies tokens, each of them once: its signature stays good until it ends.
+/// Verifies each token once: its signature stays valid until it expires.
 pub struct Verifier {
     signer: Signer,
     clock: Clock,
-    /// By the hash of the token: tokens themselves are not kept.
+    /// By the hash of the token: the tokens themselves are not kept.
     verified: Cache<[u8; 32], Issued>,
 }
 
@@ -90,11 +90,11 @@ impl Verifier {
         }
     }
 
-    /// The caller whom a token stands for at present.
+    /// The user of a token that is valid at present.
     pub fn verify(&self, token: &str) -> Result<Issued, Error> {
-        let holds = |issued: &Issued| (self.clock)() < issued.expires;
+        let is_valid = |issued: &Issued| (self.clock)() < issued.expires;
         let key = Sha256::digest(token).into();
-        if let Some(issued) = self.verified.get(&key).filter(holds) {
+        if let Some(issued) = self.verified.get(&key).filter(is_valid) {
             return Ok(issued);
         }
         let issued = self.signer.verify(token)?;
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_ends() {
+    fn a_token_expires() {
         let token = janes_token(&ours(), SystemTime::now());
         assert_eq!(
             ours().verify(&token),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_verified_before_is_known_until_it_ends() {
+    fn a_verified_token_is_cached_until_it_expires() {
         let verifier = Verifier::new(ours(), SystemTime::now);
         let token = janes_token(&ours(), SystemTime::now() + HOUR);
         let key = Sha256::digest(&token).into();
@@ -213,24 +213,24 @@ mod tests {
         assert_eq!(jane.user, UserId::trusted("jane"));
         assert_eq!(verifier.verified.get(&key), Some(jane.clone()));
 
-        let known = Issued {
-            user: UserId::trusted("known"),
+        let cached = Issued {
+            user: UserId::trusted("cached"),
             ..jane
         };
-        verifier.verified.insert(key, known.clone());
-        assert_eq!(verifier.verify(&token), Ok(known.clone()));
+        verifier.verified.insert(key, cached.clone());
+        assert_eq!(verifier.verify(&token), Ok(cached.clone()));
         verifier.verified.insert(
             key,
             Issued {
                 expires: SystemTime::now(),
-                ..known
+                ..cached
             },
         );
         assert_eq!(verifier.verify(&token), Ok(jane), "it was verified anew");
     }
 
     #[test]
-    fn what_is_refused_is_not_kept() {
+    fn a_refused_token_is_not_cached() {
         let verifier = Verifier::new(ours(), SystemTime::now);
         let other = signer("another secret that is long enough");
         for token in [

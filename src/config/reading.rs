@@ -1,5 +1,5 @@
-//! How the command line and the environment are read, and how a setting that is wrong is refused: in
-//! one line that names the setting and, unless it is a secret, the value.
+//! Reads the command line and the environment. A bad setting is refused in one line that names the
+//! setting and, unless it is a secret, the value.
 
 use std::env;
 
@@ -10,9 +10,9 @@ use clap::{
 
 use super::Cli;
 
-/// A setting that the program cannot be run with.
+/// A setting with which the program cannot run.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum BadSetting {
     #[error("{setting} cannot be {value:?}: {reason}")]
     Value {
         setting: String,
@@ -25,20 +25,20 @@ pub enum Refused {
     Missing(Vec<String>),
 }
 
-/// Reads the command line and the environment. Help, and a command line that is not understood, end
-/// the process.
-pub fn read() -> Result<Cli, Refused> {
+/// Reads the command line and the environment. After help, and after a command line that cannot be
+/// parsed, the process ends.
+pub fn read() -> Result<Cli, BadSetting> {
     let command = without_empty_variables(Cli::command());
     let read = command.try_get_matches_from(env::args_os());
     match read.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => Ok(cli),
-        // The help names every variable, those that are empty too.
+        // Parsed again: the help names every variable, empty ones too.
         Err(error) if error.kind() == ErrorKind::DisplayHelp => Ok(Cli::parse()),
-        Err(error) => Err(refused(&error).unwrap_or_else(|| error.exit())),
+        Err(error) => Err(bad_setting(&error).unwrap_or_else(|| error.exit())),
     }
 }
 
-/// A variable that is empty is one that is not set: Compose passes what nobody has set as empty ones.
+/// An empty variable counts as not set: Compose passes unset variables as empty ones.
 fn without_empty_variables(command: Command) -> Command {
     command
         .mut_args(without_empty_variable)
@@ -54,30 +54,30 @@ fn without_empty_variable(argument: Arg) -> Arg {
     }
 }
 
-/// What is wrong, if it is a setting: whatever the environment can hold.
-fn refused(error: &Error) -> Option<Refused> {
+/// The setting that the error is about; `None` if it is about something that no variable sets.
+fn bad_setting(error: &Error) -> Option<BadSetting> {
     let mut command = Cli::command();
     command.build();
     match (error.kind(), error.get(ContextKind::InvalidArg)?) {
         (ErrorKind::ValueValidation | ErrorKind::InvalidValue, ContextValue::String(written)) => {
-            refused_value(error, find(&command, written)?)
+            bad_value(error, find(&command, written)?)
         }
         (ErrorKind::MissingRequiredArgument, ContextValue::Strings(written)) => {
             let settings = written.iter().map(|written| name(find(&command, written)?));
-            settings.collect::<Option<_>>().map(Refused::Missing)
+            settings.collect::<Option<_>>().map(BadSetting::Missing)
         }
         _ => None,
     }
 }
 
-fn refused_value(error: &Error, argument: &Arg) -> Option<Refused> {
+fn bad_value(error: &Error, argument: &Arg) -> Option<BadSetting> {
     let setting = name(argument)?;
     let reason = reason(error)?;
     if argument.is_hide_env_values_set() {
-        return Some(Refused::Secret { setting, reason });
+        return Some(BadSetting::Secret { setting, reason });
     }
     match error.get(ContextKind::InvalidValue)? {
-        ContextValue::String(value) => Some(Refused::Value {
+        ContextValue::String(value) => Some(BadSetting::Value {
             setting,
             value: without_password(value),
             reason,
@@ -95,7 +95,7 @@ fn reason(error: &Error) -> Option<String> {
     Some(error.source()?.to_string())
 }
 
-/// The argument of any command that is written like this in an error: `--listen-addr <LISTEN_ADDR>`.
+/// The argument of any command that an error names like this: `--listen-addr <LISTEN_ADDR>`.
 fn find<'a>(command: &'a Command, written: &str) -> Option<&'a Arg> {
     let mut own = command.get_arguments();
     own.find(|argument| argument.to_string() == written && argument.get_env().is_some())
@@ -111,7 +111,7 @@ fn name(argument: &Arg) -> Option<String> {
     Some(argument.get_env()?.to_string_lossy().into_owned())
 }
 
-/// The value without what stands before the host of a URL.
+/// The value without the user and the password of a URL.
 fn without_password(value: &str) -> String {
     let Some(at) = value.rfind('@') else {
         return value.to_owned();

@@ -1,4 +1,5 @@
-//! What a setting must be: a parser for each kind of value. Its words complete "the setting X …".
+//! The parsers of settings, one for each kind of value. An error reads as the rest of a sentence
+//! that begins with the name of the setting.
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
@@ -18,7 +19,8 @@ pub fn secret(value: &str) -> Result<SecretString, String> {
     Ok(value.into())
 }
 
-/// A URL as the client of the broker reads it. What is wrong with it is not quoted: it has a password.
+/// A URL that the broker's client can parse. The error does not quote it, because it contains a
+/// password.
 pub fn broker_url(value: &str) -> Result<SecretString, String> {
     let refusal = |_| "must be amqp://USER:PASSWORD@HOST:PORT/VHOST or amqps://…".to_owned();
     value
@@ -40,7 +42,8 @@ pub fn application(value: &str) -> Result<ApplicationId, String> {
     }
 }
 
-/// The longest queue that can be set: at a few kilobytes a command, more waiting than memory is for.
+/// The longest queue that can be set: at a few kilobytes a command, a longer one takes too much
+/// memory.
 const QUEUE_LENGTH_MAX: usize = 100_000;
 
 pub fn queue_length(value: &str) -> Result<usize, String> {
@@ -50,7 +53,7 @@ pub fn queue_length(value: &str) -> Result<usize, String> {
     }
 }
 
-/// The most live connections that can be set: the others are for those who only ask.
+/// The most live connections that can be set: the other connections are for plain requests.
 const LIVE_CONNECTIONS_MAX: usize = 9_000;
 
 pub fn live_connections(value: &str) -> Result<usize, String> {
@@ -60,7 +63,7 @@ pub fn live_connections(value: &str) -> Result<usize, String> {
     }
 }
 
-/// The most requests of one user that can be set: as many as there are connections.
+/// The most requests of one user that can be set: the service has no more connections.
 const REQUESTS_PER_USER_MAX: u32 = 10_000;
 
 pub fn requests_per_user(value: &str) -> Result<u32, String> {
@@ -70,13 +73,17 @@ pub fn requests_per_user(value: &str) -> Result<u32, String> {
     }
 }
 
-/// The least and the most room for pending answers, in MiB: a few pages, and one for each connection.
+/// The least and the most memory for pending answers, in MiB: a few pages, and one page a
+/// connection.
 const PENDING_ANSWERS_MIB: RangeInclusive<usize> = 4..=16_384;
 
 pub fn pending_answers(value: &str) -> Result<usize, String> {
     match value.parse() {
         Ok(mib) if PENDING_ANSWERS_MIB.contains(&mib) => Ok(mib),
-        _ => Err("must be 4 to 16384".to_owned()),
+        _ => {
+            let (least, most) = (PENDING_ANSWERS_MIB.start(), PENDING_ANSWERS_MIB.end());
+            Err(format!("must be {least} to {most}"))
+        }
     }
 }
 
@@ -88,7 +95,7 @@ pub fn user_id(value: &str) -> Result<UserId, String> {
     UserId::parse(value).map_err(|invalid| invalid.to_string())
 }
 
-/// A year: whoever needs a longer token needs another way to sign in.
+/// The longest lifetime of a token that the command line prints: a year.
 const TOKEN_SECONDS_MAX: u64 = 366 * 86_400;
 
 pub fn seconds(value: &str) -> Result<Duration, String> {

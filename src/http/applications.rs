@@ -234,7 +234,7 @@ pub async fn replace_application_token(
         .change(async |connection| store::applications::replace_token(connection, id, &hash).await);
     let replaced = replacing.await;
     // Where the outcome is unknown the next request finds out which token there is.
-    service.authenticator.forget(id).await;
+    service.authenticator.forget(id);
     let stored = replaced?.ok_or_else(Problem::not_found)?;
     let application = ApplicationJson::new(stored, Some(token));
     Ok(secret(passed.media_type, application))

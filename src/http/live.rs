@@ -10,8 +10,8 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{FutureExt, StreamExt, stream};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     Service,
@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     auth::Validity,
-    live::{Follower, Kind},
+    live::{Follower, WaitKind},
+    random,
     store::pages::{PageRequest, PageSize},
     sync::ChangesPage,
 };
@@ -56,9 +57,10 @@ pub async fn hold(
     wait: Duration,
 ) -> Result<ChangesPage, Problem> {
     let deadline = Instant::now() + wait.min(service.times.held_answer);
-    let mut follower = service
-        .live
-        .follow(service.sync(), Kind::Poll, request, with_messages)?;
+    let mut follower =
+        service
+            .live
+            .follow(service.sync(), WaitKind::Poll, request, with_messages)?;
     let mut last = None;
     let waiting = async {
         while last
@@ -95,7 +97,7 @@ pub fn open(
     };
     let follower = service
         .live
-        .follow(service.sync(), Kind::Stream, request, with_messages)?;
+        .follow(service.sync(), WaitKind::Stream, request, with_messages)?;
     let events = EventStream {
         follower,
         request_id,
@@ -104,14 +106,12 @@ pub fn open(
     let blocks = stream::unfold(events, async |mut events| {
         Some((events.next().await?, events))
     });
-    let mut pauses = interval(service.times.comment_period);
-    pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let comment_period = service.times.comment_period;
     let service = service.clone();
     let end = async move { service.until_end(&validity).await }.shared();
     link.close_after(end.clone());
     let blocks = stream::iter([COMMENT]).chain(blocks).take_until(end);
-    let body = tokio_stream::StreamExt::timeout_repeating(blocks, pauses)
-        .map(|block| Ok::<_, Infallible>(block.unwrap_or(COMMENT)));
+    let body = with_comments(blocks, comment_period).map(Ok::<_, Infallible>);
     let headers = [
         (
             header::CONTENT_TYPE,
@@ -131,6 +131,14 @@ pub fn open(
     let mut response = (headers, Body::from_stream(body)).into_response();
     response.extensions_mut().insert(LongLived);
     Ok(response)
+}
+
+/// The blocks, and a comment whenever there was none for `period`.
+fn with_comments(blocks: impl Stream<Item = Bytes>, period: Duration) -> impl Stream<Item = Bytes> {
+    stream::unfold(Box::pin(blocks), move |mut blocks| async move {
+        let next = timeout(period, blocks.next()).await;
+        Some((next.unwrap_or(Some(COMMENT))?, blocks))
+    })
 }
 
 /// Turns what a follower reads into events for one client.
@@ -163,7 +171,7 @@ impl EventStream {
                     }
                 }
                 Err(error) if error.is_transient() => {
-                    sleep(Duration::from_millis(fastrand::u64(REREAD_MILLISECONDS))).await;
+                    sleep(Duration::from_millis(random::between(REREAD_MILLISECONDS))).await;
                 }
                 Err(error) => {
                     self.state = StreamState::Ended;
@@ -178,7 +186,7 @@ impl EventStream {
         let mut blocks = Blocks::default();
         if self.state == StreamState::Opening {
             blocks.id(changes.after);
-            blocks.retry(fastrand::u64(RETRY_MILLISECONDS));
+            blocks.retry(random::between(RETRY_MILLISECONDS));
             self.state = StreamState::Behind;
         }
         for entry in &changes.entries {

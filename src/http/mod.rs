@@ -23,13 +23,7 @@ mod server;
 mod tokens;
 mod web;
 
-use std::{
-    ops::Deref,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{ops::Deref, sync::Arc};
 
 use axum::{Router, middleware, response::Response, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -45,6 +39,7 @@ use crate::{
     auth::{Authenticator, Signer, Tickets, Validity},
     domain::{Chat, ChatNumber, Clock},
     live::Live,
+    outbox::PublisherStatus,
     store::{self, PgConnection, Pool},
     sync::SyncHandle,
     timeline::{Outcome, Requester, Timeline, commands::Command},
@@ -81,7 +76,7 @@ pub struct AppState {
     pub digester: Arc<Digester>,
     pub reads: Pool,
     pub searches: Pool,
-    pub broker: Broker,
+    pub publisher: PublisherStatus,
     pub budget: Arc<Budget>,
     pub metrics: PrometheusHandle,
     pub clock: Clock,
@@ -96,18 +91,6 @@ impl Deref for Service {
     fn deref(&self) -> &AppState {
         &self.0.app
     }
-}
-
-/// What is known of the broker.
-#[derive(Clone)]
-pub enum Broker {
-    NotConfigured,
-    /// Whether this replica publishes at present; one replica does at a time.
-    Configured {
-        connected: Arc<AtomicBool>,
-        /// Whether an alarm keeps the broker from taking what this replica publishes.
-        blocked: Arc<AtomicBool>,
-    },
 }
 
 type Answer = Result<Response, Problem>;
@@ -157,33 +140,6 @@ impl Service {
         self.stop
             .run_until_cancelled(self.authenticator.until_end(validity))
             .await;
-    }
-}
-
-impl Broker {
-    /// Whether this replica publishes events at present.
-    pub fn is_publishing(&self) -> bool {
-        match self {
-            Self::NotConfigured => false,
-            Self::Configured { connected, .. } => connected.load(Ordering::Relaxed),
-        }
-    }
-
-    /// Whether an alarm keeps the broker from taking events of this replica.
-    pub fn is_blocked(&self) -> bool {
-        match self {
-            Self::NotConfigured => false,
-            Self::Configured { blocked, .. } => blocked.load(Ordering::Relaxed),
-        }
-    }
-
-    fn state(&self) -> operations::BrokerState {
-        match self {
-            Self::NotConfigured => operations::BrokerState::NotConfigured,
-            Self::Configured { .. } if self.is_blocked() => operations::BrokerState::Blocked,
-            Self::Configured { .. } if self.is_publishing() => operations::BrokerState::Publishing,
-            Self::Configured { .. } => operations::BrokerState::NotPublishing,
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     answer::{openapi::OpenProblems, representation::Json},
     extract::media,
 };
-use crate::{store, timeline::WriteState};
+use crate::{outbox::PublisherState, store, timeline::WriteState};
 
 /// How long the database may take to show that it is there.
 const READINESS_TIME_MAX: Duration = Duration::from_secs(2);
@@ -81,7 +81,7 @@ impl From<WriteState> for WritesState {
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum BrokerState {
+enum BrokerState {
     /// `AMQP_URL` is not set: events wait in the database.
     NotConfigured,
     /// This replica publishes events.
@@ -90,6 +90,17 @@ pub enum BrokerState {
     Blocked,
     /// Another replica does, or the broker is away.
     NotPublishing,
+}
+
+impl From<PublisherState> for BrokerState {
+    fn from(state: PublisherState) -> Self {
+        match state {
+            PublisherState::NotConfigured => Self::NotConfigured,
+            PublisherState::Publishing => Self::Publishing,
+            PublisherState::Blocked => Self::Blocked,
+            PublisherState::NotPublishing => Self::NotPublishing,
+        }
+    }
 }
 
 /// Reports that the process runs and answers.
@@ -156,7 +167,7 @@ pub async fn get_readiness(State(service): State<Service>) -> Response {
         status,
         database: Some(database),
         writes: Some(writes.into()),
-        broker: Some(service.broker.state()),
+        broker: Some((*service.publisher.borrow()).into()),
     };
     (code, Json(media::JSON, health)).into_response()
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{ChatNumber, Conversation, Invalid, SearchScope, UserId},
-    search::{self, Hit},
+    search::{self, Match},
 };
 
 /// Searches the caller's messages, the newest first.
@@ -109,7 +109,7 @@ async fn find(
     let hits = search::find(connection, application, scope, query, *before, hits_max).await?;
     // A search that did not end well may still be at work on its connection, which is closed then.
     lease.give_back();
-    let size = |hit: &Hit| json_bytes(&hit.message) + hit.highlight.len();
+    let size = |hit: &Match| json_bytes(&hit.message) + hit.highlight.len();
     let page = ListPage::cut_at(hits, *limit, size, |hit| hit.message.id.0);
     Ok(Json(media_type, HitListJson::from(&page)).into_response())
 }

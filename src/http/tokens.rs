@@ -151,7 +151,7 @@ pub async fn create_ticket(
         validity,
         ..
     } = &passed.caller;
-    let Ticket { ticket, expires } = service.tickets.give(*application, &passed.input, validity);
+    let Ticket { ticket, expires } = service.tickets.issue(*application, &passed.input, validity);
     let ticket = StreamTicketJson {
         ticket,
         expires: expires.into(),

@@ -50,7 +50,7 @@ fn find(name: &str, headers: &HeaderMap) -> Answer {
     Ok(response)
 }
 
-fn answer(file: &'static File, headers: &HeaderMap) -> Response {
+fn answer(file: File, headers: &HeaderMap) -> Response {
     // Weak, because the same tag serves every encoding of the file.
     let tag = [(header::ETAG, format!("W/\"{}\"", file.tag))];
     if conditional::names(headers, &file.tag) {

@@ -11,28 +11,29 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Full, Hub, Kind, hub::Place};
+use super::{Full, Hub, WaitKind, hub::Registration};
 use crate::{
     batching::QueueError,
     domain::{Clock, Cursor},
+    random,
     store::pages::PageRequest,
     sync::{self, ChangesPage, SyncHandle},
 };
 
-/// Whoever waits looks this often without being woken, in milliseconds: a lost wake-up costs no more
-/// than that. It is spread, so that those who were woken together do not look together ever after.
-const TICK_MILLISECONDS: Range<u64> = 4000..6000;
+/// The longest wait for a wake-up, in milliseconds: a lost one delays a change by no more than
+/// that. It is spread, so that followers who were woken together do not read together ever after.
+const WAIT_MILLISECONDS_MAX: Range<u64> = 4000..6000;
 
-/// Followers that read at the same time, without and with data: two full batches each. Where
-/// everybody is woken at once, the others wait here, and leave the readers' queues to those who ask
-/// for themselves.
+/// Followers that read at the same time, without and with messages: two full batches each. When
+/// everybody is woken at once, the others wait here, and leave the readers' queues to plain
+/// requests.
 const READING_MAX: usize = 2 * sync::BATCH_MAX;
 const READING_DATA_MAX: usize = 2 * sync::DATA_BATCH_MAX;
 
 /// How long a follower waits for its turn to read.
 const TURN_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The way in for long polls and streams.
+/// Creates the followers of long polls and streams.
 #[derive(Clone)]
 pub struct Live {
     hub: Arc<Hub>,
@@ -45,18 +46,20 @@ pub struct Live {
 pub struct Follower {
     live: Live,
     sync: SyncHandle,
-    place: Place,
+    registration: Registration,
     request: PageRequest,
     with_messages: bool,
-    /// Whether the last read came to the end of the timeline, so that the next one has to wait.
+    /// Whether the last read has reached the end of the timeline, so that the next one has to wait.
     has_caught_up: bool,
 }
 
 /// How a wait has ended.
 enum Waited {
-    /// By a wake-up; with the time when the oldest of its changes was written, where it is known.
+    /// By a wake-up. With the time when the oldest of its changes was written, if the notification
+    /// had it.
     Woken(Option<SystemTime>),
-    InVain,
+    /// By the longest wait.
+    TimedOut,
 }
 
 impl Live {
@@ -71,19 +74,22 @@ impl Live {
         }
     }
 
-    /// Begins to follow where `request` says; nothing is read yet. `sync` is that of the thread.
+    /// A follower that begins at the cursor of `request`; nothing is read yet. `sync` is the
+    /// thread's own.
     pub fn follow(
         &self,
         sync: &SyncHandle,
-        kind: Kind,
+        kind: WaitKind,
         request: PageRequest,
         with_messages: bool,
     ) -> Result<Follower, Full> {
-        let place = self.hub.enter(kind, request.application, &request.user)?;
+        let registration = self
+            .hub
+            .register(kind, request.application, &request.user)?;
         Ok(Follower {
             live: self.clone(),
             sync: sync.clone(),
-            place,
+            registration,
             request,
             with_messages,
             has_caught_up: false,
@@ -92,19 +98,19 @@ impl Live {
 }
 
 impl Follower {
-    /// The next page, which may be empty. Once the end of the timeline was reached, the next read
-    /// waits for a wake-up, or for a while.
+    /// The next page, which may be empty. Once the end of the timeline is reached, the next read
+    /// waits for a wake-up, or a few seconds.
     ///
-    /// The flag was there before the first read and is lowered before each later one. So a change
-    /// that a read does not find has raised it since, or will. Dropping the future loses nothing:
-    /// the cursor moves with the answer.
+    /// The flag exists before the first read and is lowered before each later one. So a change that
+    /// a read misses raises it after that read. Dropping the future loses nothing: the cursor moves
+    /// with the answer.
     pub async fn read(&mut self) -> Result<ChangesPage, sync::Error> {
         let waited = if self.has_caught_up {
             Some(self.wait().await)
         } else {
             None
         };
-        // Whatever ends this read, the next one need not wait again.
+        // If this read fails or is dropped, the next one must not wait again.
         self.has_caught_up = false;
         let turn = self.turn().await?;
         let changes = self
@@ -122,10 +128,10 @@ impl Follower {
     }
 
     async fn wait(&self) -> Waited {
-        let tick = Duration::from_millis(fastrand::u64(TICK_MILLISECONDS));
-        timeout(tick, self.place.woken())
+        let wait_max = Duration::from_millis(random::between(WAIT_MILLISECONDS_MAX));
+        timeout(wait_max, self.registration.woken())
             .await
-            .map_or(Waited::InVain, Waited::Woken)
+            .map_or(Waited::TimedOut, Waited::Woken)
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, sync::Error> {
@@ -141,10 +147,10 @@ impl Follower {
             .map_err(|_| sync::Error::QueueError(QueueError::Closed))
     }
 
-    /// Measures what has brought a change.
+    /// Counts a lost wake-up, or measures the time since the change was written.
     fn record(&self, waited: Waited) {
         let written = match waited {
-            Waited::InVain => {
+            Waited::TimedOut => {
                 metrics::counter!("messages_lost_wakeups_total").increment(1);
                 return;
             }

@@ -1,4 +1,4 @@
-//! Who waits: a flag for each, raised when there may be something new.
+//! The hub: a flag for each follower, raised when there may be something new.
 
 use std::{
     collections::HashMap,
@@ -13,15 +13,15 @@ use crate::{
     notifications::{Concerned, Notification, Subscriber, UserKey},
 };
 
-/// How many may wait at the same time on one replica.
+/// How many followers one replica may have.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct LiveLimits {
     pub total_max: usize,
     /// Of one user of one application.
     pub per_user_max: usize,
 }
 
-/// Why one more may not wait.
+/// Why one more follower is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     #[error("the service has as many live connections as it takes")]
@@ -30,21 +30,21 @@ pub enum Full {
     User,
 }
 
-/// What somebody waits for. It names the kind in metrics.
+/// What a follower serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum WaitKind {
     Poll,
     Stream,
 }
 
-/// Everybody on this replica who waits.
+/// The followers of this replica.
 pub struct Hub {
-    limits: Limits,
-    waiting: Mutex<Waiting>,
+    limits: LiveLimits,
+    flags: Mutex<Flags>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Flags {
     total: usize,
     by_user: HashMap<UserKey, Vec<Arc<Flag>>>,
 }
@@ -53,49 +53,49 @@ struct Flag {
     application: ApplicationId,
     user: UserId,
     raised: Notify,
-    /// When the oldest of what has raised it was written.
-    since: Mutex<Option<SystemTime>>,
+    /// When the oldest change that has raised it was written.
+    written: Mutex<Option<SystemTime>>,
 }
 
-/// A place among those who wait; it ends when it is dropped.
-pub struct Place {
+/// A follower's registration with the hub. Dropping it removes its flag.
+pub struct Registration {
     hub: Arc<Hub>,
     key: UserKey,
     flag: Arc<Flag>,
-    kind: Kind,
+    kind: WaitKind,
 }
 
 impl Hub {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: LiveLimits) -> Self {
         Self {
             limits,
-            waiting: Mutex::default(),
+            flags: Mutex::default(),
         }
     }
 
-    /// Takes a place for a user. Every wake-up from now on raises its flag.
-    pub fn enter(
+    /// Registers a follower of a user. Every wake-up from now on raises its flag.
+    pub fn register(
         self: &Arc<Self>,
-        kind: Kind,
+        kind: WaitKind,
         application: ApplicationId,
         user: &UserId,
-    ) -> Result<Place, Full> {
+    ) -> Result<Registration, Full> {
         let key = UserKey::of(application, user);
         let flag = Arc::new(Flag::new(application, user));
-        let mut waiting = self.waiting();
-        if waiting.total >= self.limits.total_max {
+        let mut flags = self.flags();
+        if flags.total >= self.limits.total_max {
             return Err(Full::Service);
         }
-        let places = waiting.by_user.entry(key).or_default();
-        // Users may share a key, but not a limit.
-        let is_own = |place: &&Arc<Flag>| place.application == application && place.user == *user;
-        if places.iter().filter(is_own).count() >= self.limits.per_user_max {
+        let of_key = flags.by_user.entry(key).or_default();
+        // Two users may have the same key; each has a limit of its own.
+        let is_own = |flag: &&Arc<Flag>| flag.application == application && flag.user == *user;
+        if of_key.iter().filter(is_own).count() >= self.limits.per_user_max {
             return Err(Full::User);
         }
-        places.push(Arc::clone(&flag));
-        waiting.total += 1;
+        of_key.push(Arc::clone(&flag));
+        flags.total += 1;
         metrics::gauge!("messages_live_connections", "kind" => kind.name()).increment(1.0);
-        Ok(Place {
+        Ok(Registration {
             hub: Arc::clone(self),
             key,
             flag,
@@ -103,20 +103,20 @@ impl Hub {
         })
     }
 
-    /// Raises the flags of those whom a commit concerns.
+    /// Raises the flags of the users whom a commit concerns.
     pub fn wake(&self, notification: &Notification) {
-        let waiting = self.waiting();
+        let flags = self.flags();
         metrics::counter!("messages_wakeups_total", "who" => notification.concerned.name())
             .increment(1);
         match &notification.concerned {
             Concerned::Users(keys) => {
-                let places = keys.iter().filter_map(|key| waiting.by_user.get(key));
-                places
+                let concerned = keys.iter().filter_map(|key| flags.by_user.get(key));
+                concerned
                     .flatten()
                     .for_each(|flag| flag.raise(notification.written));
             }
             Concerned::Everybody => {
-                waiting
+                flags
                     .by_user
                     .values()
                     .flatten()
@@ -125,19 +125,19 @@ impl Hub {
         }
     }
 
-    fn leave(&self, place: &Place) {
-        let mut waiting = self.waiting();
-        waiting.total -= 1;
-        if let Some(places) = waiting.by_user.get_mut(&place.key) {
-            places.retain(|flag| !Arc::ptr_eq(flag, &place.flag));
-            if places.is_empty() {
-                waiting.by_user.remove(&place.key);
+    fn remove(&self, registration: &Registration) {
+        let mut flags = self.flags();
+        flags.total -= 1;
+        if let Some(of_key) = flags.by_user.get_mut(&registration.key) {
+            of_key.retain(|flag| !Arc::ptr_eq(flag, &registration.flag));
+            if of_key.is_empty() {
+                flags.by_user.remove(&registration.key);
             }
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        unpoisoned(&self.waiting)
+    fn flags(&self) -> MutexGuard<'_, Flags> {
+        unpoisoned(&self.flags)
     }
 }
 
@@ -151,18 +151,18 @@ impl Subscriber for Hub {
     }
 }
 
-impl Place {
-    /// Waits until the flag is raised, unless it is, and lowers it. Tells when the oldest of what
-    /// has raised it was written, where that is known.
+impl Registration {
+    /// Waits until the flag is raised, and lowers it. Returns when the oldest change that has
+    /// raised it was written, if its notification had the time.
     pub async fn woken(&self) -> Option<SystemTime> {
         self.flag.raised.notified().await;
-        unpoisoned(&self.flag.since).take()
+        unpoisoned(&self.flag.written).take()
     }
 }
 
-impl Drop for Place {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.hub.leave(self);
+        self.hub.remove(self);
         metrics::gauge!("messages_live_connections", "kind" => self.kind.name()).decrement(1.0);
     }
 }
@@ -173,19 +173,20 @@ impl Flag {
             application,
             user: user.clone(),
             raised: Notify::new(),
-            since: Mutex::default(),
+            written: Mutex::default(),
         }
     }
 
     fn raise(&self, written: Option<SystemTime>) {
-        let mut since = unpoisoned(&self.since);
-        *since = since.or(written);
-        drop(since);
+        let mut oldest = unpoisoned(&self.written);
+        *oldest = oldest.or(written);
+        drop(oldest);
         self.raised.notify_one();
     }
 }
 
-impl Kind {
+impl WaitKind {
+    /// Its name in metrics.
     fn name(self) -> &'static str {
         match self {
             Self::Poll => "poll",
@@ -194,7 +195,7 @@ impl Kind {
     }
 }
 
-/// What the lock guards is whole after every step, so a panic elsewhere does not spoil it.
+/// The value is consistent after every step, so a panic while the lock was held does no harm.
 fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -208,7 +209,7 @@ mod tests {
     const ONE: ApplicationId = ApplicationId(1);
 
     fn hub(total_max: usize, per_user_max: usize) -> Arc<Hub> {
-        Arc::new(Hub::new(Limits {
+        Arc::new(Hub::new(LiveLimits {
             total_max,
             per_user_max,
         }))
@@ -218,8 +219,8 @@ mod tests {
         UserId::parse(id).unwrap()
     }
 
-    fn enter(hub: &Arc<Hub>, id: &str) -> Result<Place, Full> {
-        hub.enter(Kind::Poll, ONE, &user(id))
+    fn register(hub: &Arc<Hub>, id: &str) -> Result<Registration, Full> {
+        hub.register(WaitKind::Poll, ONE, &user(id))
     }
 
     fn wake(hub: &Hub, id: &str, second: u64) {
@@ -236,11 +237,11 @@ mod tests {
     }
 
     /// Whether the flag is raised; it is lowered.
-    fn is_raised(place: &Place) -> Option<Option<SystemTime>> {
-        let mut woken = std::pin::pin!(place.woken());
+    fn is_raised(registration: &Registration) -> Option<Option<SystemTime>> {
+        let mut woken = std::pin::pin!(registration.woken());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match woken.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(since) => Some(since),
+            std::task::Poll::Ready(written) => Some(written),
             std::task::Poll::Pending => None,
         }
     }
@@ -248,15 +249,15 @@ mod tests {
     #[test]
     fn a_wake_up_raises_the_flags_of_its_users_alone() {
         let hub = hub(10, 10);
-        let places = ["jane", "jane", "john"].map(|id| enter(&hub, id).unwrap());
+        let registrations = ["jane", "jane", "john"].map(|id| register(&hub, id).unwrap());
         wake(&hub, "jane", 7);
         assert_eq!(
-            places.each_ref().map(is_raised),
+            registrations.each_ref().map(is_raised),
             [Some(Some(at(7))), Some(Some(at(7))), None]
         );
         hub.wake(&Notification::EVERYBODY);
         assert_eq!(
-            places.each_ref().map(is_raised),
+            registrations.each_ref().map(is_raised),
             [Some(None), Some(None), Some(None)]
         );
     }
@@ -264,27 +265,27 @@ mod tests {
     #[test]
     fn wake_ups_before_the_wait_count_once_with_the_oldest_time() {
         let hub = hub(10, 10);
-        let place = enter(&hub, "jane").unwrap();
+        let jane = register(&hub, "jane").unwrap();
         wake(&hub, "jane", 7);
         wake(&hub, "jane", 8);
-        assert_eq!(is_raised(&place), Some(Some(at(7))));
-        assert_eq!(is_raised(&place), None);
+        assert_eq!(is_raised(&jane), Some(Some(at(7))));
+        assert_eq!(is_raised(&jane), None);
     }
 
     #[test]
-    fn places_are_limited_and_given_back() {
+    fn registrations_are_limited_and_end_when_dropped() {
         let hub = hub(3, 2);
-        let jane = enter(&hub, "jane").unwrap();
-        let _also_jane = enter(&hub, "jane").unwrap();
-        assert_eq!(enter(&hub, "jane").err(), Some(Full::User));
-        let _john = enter(&hub, "john").unwrap();
-        assert_eq!(enter(&hub, "jim").err(), Some(Full::Service));
+        let jane = register(&hub, "jane").unwrap();
+        let _also_jane = register(&hub, "jane").unwrap();
+        assert_eq!(register(&hub, "jane").err(), Some(Full::User));
+        let _john = register(&hub, "john").unwrap();
+        assert_eq!(register(&hub, "jim").err(), Some(Full::Service));
         drop(jane);
-        let jim = enter(&hub, "jim").unwrap();
+        let jim = register(&hub, "jim").unwrap();
         drop(jim);
-        assert!(enter(&hub, "jane").is_ok());
+        assert!(register(&hub, "jane").is_ok());
         assert_eq!(
-            hub.waiting().by_user.len(),
+            hub.flags().by_user.len(),
             2,
             "nothing is kept of who has gone"
         );

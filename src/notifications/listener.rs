@@ -1,8 +1,8 @@
-//! LISTEN, with a reconnect that nobody misses.
+//! LISTEN, on a connection that is replaced when it is lost.
 //!
-//! After every connect the subscribers are told, since what was committed while nobody listened was not
-//! notified; and how far the timeline has come is announced anew, on a connection of its own, for who
-//! counts on having been notified of everything.
+//! Commits during a gap between two connections notify nobody here. So after every connect the
+//! listener calls the subscribers, and the end of the timeline is announced, for subscribers that
+//! rely on every notification.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -22,16 +22,15 @@ use crate::{
 /// The pause before the next attempt to listen.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long it may take to announce how far the timeline has come; longer than the wait for the lane's
-/// lock.
+/// How long an announcement may take; longer than the wait for the lane's lock.
 const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// The pause after an announcement: whatever asks for them may do it many times a second.
+/// The pause after an announcement: they may be requested many times a second.
 const ANNOUNCE_PAUSE: Duration = Duration::from_millis(500);
 
-/// A connection on which nothing arrives for this long is replaced: it is most likely dead, since every
-/// replica sends a [pulse](PULSE_CHANNEL) several times as often, unless the queue of notifications is all
-/// but full.
+/// A connection on which nothing arrives for this long is most likely dead, and is replaced: every
+/// replica sends a [pulse](PULSE_CHANNEL) several times as often, unless PostgreSQL's queue of
+/// notifications is almost full.
 const QUIET_TIME_MAX: Duration = Duration::from_secs(12);
 
 /// Receives the notifications of all replicas.
@@ -43,7 +42,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// How far the timeline has come is announced whenever `announcements` is notified.
+    /// The end of the timeline is announced whenever `announcements` is notified.
     pub fn new(
         database: Database,
         subscribers: Vec<Arc<dyn Subscriber>>,
@@ -62,7 +61,7 @@ impl Listener {
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let ended = stop.run_until_cancelled(self.listen()).await;
-            self.tell(|subscriber| subscriber.disconnected());
+            self.call_subscribers(|subscriber| subscriber.disconnected());
             if let Some(Err(error)) = ended {
                 tracing::warn!(%error, "the listener has no connection");
                 stop.run_until_cancelled(sleep(RECONNECT_PAUSE)).await;
@@ -70,17 +69,17 @@ impl Listener {
         }
     }
 
-    /// Listens until the connection is lost or has long been quiet. It is thrown away then, with
-    /// its pool: the library's own reconnect would be silent about what it has missed, and its
-    /// farewell on a dead connection would keep the pool's one place.
+    /// Listens until the connection is lost or has been quiet for too long. Then it is dropped
+    /// together with its pool: the library would reconnect without reporting the gap, and closing a
+    /// dead connection would occupy the pool's only place.
     async fn listen(&mut self) -> store::Result<Infallible> {
-        // Finds the primary, and says why where there is none. A connection that is left of an attempt
-        // that failed would be to the one of then.
+        // Finds the primary, or returns why there is none. A connection of an earlier attempt may
+        // be to the primary of that time.
         self.announcing.discard();
         self.announcing.connection().await?;
         let channels = [UPDATES_CHANNEL, EVENTS_CHANNEL, PULSE_CHANNEL];
         let listener = self.database.listen(channels).await?;
-        self.tell(|subscriber| subscriber.reconnected());
+        self.call_subscribers(|subscriber| subscriber.reconnected());
         let announcements = Arc::clone(&self.announcements);
         let receiving = receive_all(listener, &self.subscribers);
         tokio::select! {
@@ -89,14 +88,15 @@ impl Listener {
         }
     }
 
-    fn tell(&self, event: impl Fn(&dyn Subscriber)) {
+    fn call_subscribers(&self, event: impl Fn(&dyn Subscriber)) {
         for subscriber in &self.subscribers {
             event(subscriber.as_ref());
         }
     }
 }
 
-/// Receives notifications until the connection is lost or has long been quiet, which is an error.
+/// Receives notifications until the connection is lost or has been quiet for too long: both are
+/// errors.
 async fn receive_all(
     mut listener: PgListener,
     subscribers: &[Arc<dyn Subscriber>],
@@ -126,12 +126,12 @@ fn receive(received: &PgNotification, subscribers: &[Arc<dyn Subscriber>]) {
     }
 }
 
-/// Announces whenever it is asked for, each time until that succeeds.
+/// Announces at each request, and repeats until it succeeds.
 async fn announce_all(session: &mut Session, announcements: &Notify) -> Infallible {
     loop {
         announcements.notified().await;
         while let Err(error) = store::in_time(ANNOUNCE_TIME_MAX, announce(session)).await {
-            tracing::warn!(%error, "how far the timeline has come is not known yet");
+            tracing::warn!(%error, "the end of the timeline cannot be announced yet");
             session.discard();
             sleep(ANNOUNCE_PAUSE).await;
         }
@@ -140,7 +140,7 @@ async fn announce_all(session: &mut Session, announcements: &Notify) -> Infallib
     }
 }
 
-/// Notifies every replica of how far the timeline has come, as a batch does that changes nothing.
+/// Notifies every replica of the end of the timeline, as an empty batch would.
 async fn announce(session: &mut Session) -> store::Result<()> {
     let mut lane = session.enter_lane().await?;
     let next = lane.next_numbers();

@@ -1,11 +1,11 @@
-//! What a commit tells every replica: how far the timeline has come, and which users it concerns. A
-//! notification never carries data.
+//! Notifications: a commit notifies every replica of the end of the timeline and of the users whom
+//! it concerns. A notification carries no data.
 //!
-//! This is the one place that knows the form of a notification, and the [`Listener`] that receives them.
-//! Whoever wants to know is a [`Subscriber`]: the cache of reads, those who wait, the publisher of events.
+//! Only this module reads and writes the format of a notification; the [`Listener`] receives them.
+//! The [`Subscriber`]s are the cache of reads, the hub of followers, and the publisher of events.
 //!
-//! Notifications arrive in the order of commits, and after their commit can be seen. One that is lost is
-//! lost with its connection; so subscribers are told of each new one.
+//! Notifications arrive in the order of commits, and after their commit is visible. A notification
+//! is lost only with its connection, so subscribers are called after each new connection.
 
 mod listener;
 
@@ -24,37 +24,37 @@ use crate::domain::{ApplicationId, Timestamp, UserId};
 /// Keys in one notification: 8 characters each, and PostgreSQL allows 7,999 bytes.
 const KEYS_MAX: usize = 900;
 
-/// Notifications of one commit; one that concerns more users names everybody.
+/// Notifications of one commit. A commit that concerns more users notifies everybody.
 const LISTS_MAX: usize = 4;
 
-/// Stands for the keys of everybody.
+/// The list of keys that means everybody.
 const EVERYBODY: &str = "*";
 
-/// Whoever is told of notifications. Nothing of it may block.
+/// A receiver of notifications. No method may block.
 pub trait Subscriber: Send + Sync {
-    /// A new connection listens. What was committed before it may not have been notified.
+    /// A new connection listens. The notifications of earlier commits may be lost.
     fn reconnected(&self);
 
-    /// The connection is lost: nothing is notified until there is another one.
+    /// The connection is lost: no notification arrives until there is another one.
     fn disconnected(&self) {}
 
-    /// A commit was notified.
+    /// A notification has arrived.
     fn notified(&self, _: &Notification) {}
 
     /// A commit has added events.
     fn events_added(&self) {}
 }
 
-/// What a commit has notified.
+/// A notification of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
     pub concerned: Concerned,
-    /// When its batch had the lane's lock, by the clock of the database. `None` where nobody knows.
+    /// When its batch had the lane's lock, by the clock of the database, if that is known.
     pub written: Option<SystemTime>,
-    /// Which part of the timeline was committed. `None` where nobody knows: then nothing that was read
-    /// before counts.
+    /// The timestamps that were committed. `None` if they are unknown: then nothing that was read
+    /// before is valid.
     pub range: Option<TimestampRange>,
-    /// Whether another notification of the same commit names more of those whom it concerns.
+    /// Whether another notification of the same commit follows, with more users.
     pub continues: bool,
 }
 
@@ -72,8 +72,8 @@ pub enum Concerned {
     Everybody,
 }
 
-/// Stands for a user in a notification. It is the same on every replica and in every version of the
-/// service. Two users may share one (they are 32 bits): the other one looks once in vain.
+/// Identifies a user in a notification: 32 bits, the same on every replica and in every version of
+/// the service. Two users may have the same key; then the other user's followers read once in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserKey(u32);
 
@@ -83,7 +83,7 @@ impl UserKey {
         Self(u32::try_from(xxh3_64(&name) >> 32).expect("the upper half has 32 bits"))
     }
 
-    /// Its place among `slots`.
+    /// Its slot, of so many.
     pub fn slot(self, slots: usize) -> usize {
         self.0 as usize % slots
     }
@@ -112,14 +112,14 @@ impl Concerned {
     }
 }
 
-/// What a commit notifies, in this order. Each is
+/// The payloads of a commit's notifications, in their order. Each is
 ///
 /// ```text
 /// WRITTEN AFTER LAST REST KEYS
 /// ```
 ///
-/// with microseconds since 1970, the range of timestamps, how many notifications of the commit follow,
-/// and 8 hexadecimal digits for each user, or `*` for everybody.
+/// with microseconds since 1970, the range of timestamps, how many notifications of the commit
+/// follow, and 8 hexadecimal digits for each user, or `*` for everybody.
 pub fn payloads(
     range: TimestampRange,
     written: OffsetDateTime,
@@ -149,7 +149,7 @@ fn lists(keys: &[UserKey]) -> Vec<String> {
 }
 
 impl Notification {
-    /// Concerns everybody, for whatever reason.
+    /// Concerns everybody, with nothing else known.
     pub const EVERYBODY: Self = Self {
         concerned: Concerned::Everybody,
         written: None,
@@ -157,8 +157,8 @@ impl Notification {
         continues: false,
     };
 
-    /// Reads a payload. One that cannot be read, as another version of the service may send it, concerns
-    /// everybody.
+    /// Parses a payload. If it cannot be parsed, since another version of the service may have sent
+    /// it, it concerns everybody.
     pub fn parse(payload: &str) -> Self {
         Self::try_parse(payload).unwrap_or(Self::EVERYBODY)
     }
@@ -195,7 +195,7 @@ mod tests {
 
     const WRITTEN: OffsetDateTime = datetime!(2023-11-14 22:13:20.000001 UTC);
 
-    /// What a commit notifies, as it is received.
+    /// The notifications of a commit, as they are received.
     fn received(keys: impl Iterator<Item = UserKey>) -> Vec<Notification> {
         let payloads = payloads(RANGE, WRITTEN, keys.collect());
         payloads
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_stable_and_tells_users_and_applications_apart() {
+    fn a_key_is_stable_and_distinguishes_users_and_applications() {
         assert_eq!(format!("{:08x}", key(1, "jane").0), "7b56f74a");
         assert_ne!(key(1, "jane"), key(2, "jane"));
         assert_ne!(key(1, "jane"), key(1, "john"));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_that_concerns_nobody_tells_how_far_it_went() {
+    fn a_commit_that_concerns_nobody_notifies_its_range() {
         let parsed = received(std::iter::empty());
         assert_eq!(parsed.len(), 1);
         assert_eq!(
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_commit_for_many_users_takes_several_notifications_and_the_last_one_says_so() {
         let continues = |count: u32| {
-            let continues = |wakeup: &Notification| wakeup.continues;
+            let continues = |notification: &Notification| notification.continues;
             received((0..count).map(UserKey))
                 .iter()
                 .map(continues)
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_wakes_everybody() {
+    fn a_payload_that_cannot_be_parsed_wakes_everybody() {
         let others = [
             "",
             EVERYBODY,

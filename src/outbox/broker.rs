@@ -1,13 +1,6 @@
 //! RabbitMQ: a channel with confirms, and what counts as delivered.
 
-use std::{
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use lapin::{
     BasicProperties, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
@@ -16,19 +9,22 @@ use lapin::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
 
-use super::queue;
+use super::{PublisherState, queue};
 use crate::store::outbox::Event;
 
 /// How long the broker may take to answer while no alarm blocks it.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether an alarm (memory, disk) blocks the broker, which says so and then
-/// reads nothing more.
-const ALARM_LOOK_PERIOD: Duration = Duration::from_millis(500);
+/// How often a wait checks whether an alarm (memory, disk) blocks the broker. The broker announces
+/// one and then reads nothing more.
+const ALARM_CHECK_PERIOD: Duration = Duration::from_millis(500);
 
-/// AMQP's mark of a message that outlives a restart of the broker (delivery mode 2).
+/// AMQP's delivery mode of a message that outlives a restart of the broker.
 const PERSISTENT: u8 = 2;
 
 /// Where events go.
@@ -38,13 +34,13 @@ pub struct BrokerConfig {
     /// The default exchange where empty.
     pub exchange: String,
     pub routing_key: String,
-    /// The durable queue that is declared where it is missing, and bound where the exchange is not the
+    /// The durable queue. It is declared if it is missing, and bound unless the exchange is the
     /// default one.
     pub queue: String,
     pub queue_type: QueueType,
 }
 
-/// How RabbitMQ keeps the queue. It cannot be changed once the queue exists.
+/// How RabbitMQ stores the queue. It cannot be changed once the queue exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum QueueType {
     /// On one node.
@@ -67,7 +63,7 @@ pub enum Error {
     Lost,
 }
 
-/// The body of an event, as the contract has it.
+/// The body of an event, as the README defines it for consumers.
 #[derive(Serialize)]
 struct FileUsage<'a> {
     #[serde(rename = "fileId")]
@@ -77,17 +73,19 @@ struct FileUsage<'a> {
 }
 
 /// An open channel with confirms, on a connection of its own.
-pub struct Channel {
+pub struct ConfirmChannel {
     config: Arc<BrokerConfig>,
     connection: Connection,
     channel: lapin::Channel,
-    /// Tells others whether an alarm blocks the broker.
-    blocked: Arc<AtomicBool>,
+    state: watch::Sender<PublisherState>,
 }
 
-impl Channel {
-    /// Connects, makes sure that the queue is there and switches confirms on.
-    pub async fn open(config: Arc<BrokerConfig>, blocked: Arc<AtomicBool>) -> Result<Self, Error> {
+impl ConfirmChannel {
+    /// Connects, ensures that the queue exists and switches confirms on.
+    pub async fn open(
+        config: Arc<BrokerConfig>,
+        state: watch::Sender<PublisherState>,
+    ) -> Result<Self, Error> {
         let properties = ConnectionProperties::default().with_connection_name("messages".into());
         let connecting = Connection::connect(config.url.expose_secret(), properties);
         let connection = in_time(connecting).await?;
@@ -98,7 +96,7 @@ impl Channel {
             config,
             connection,
             channel,
-            blocked,
+            state,
         })
     }
 
@@ -108,31 +106,35 @@ impl Channel {
         if is_alive { Ok(()) } else { Err(Error::Lost) }
     }
 
-    /// Whether an alarm keeps the broker from taking events; others are told of it. The broker says so
-    /// once somebody publishes.
+    /// Whether an alarm keeps the broker from taking events; the status reports it too. The broker
+    /// announces an alarm only after something was published.
     pub fn is_blocked(&self) -> bool {
         let is_blocked = self.connection.status().blocked();
-        self.blocked.store(is_blocked, Ordering::Relaxed);
+        self.state.send_replace(if is_blocked {
+            PublisherState::Blocked
+        } else {
+            PublisherState::Publishing
+        });
         is_blocked
     }
 
-    /// Publishes all events, then waits for the confirms. Returns those that the broker has taken,
-    /// beside the first failure, if there was one.
+    /// Publishes all events, then waits for the confirms. Returns the confirmed events, and the
+    /// first failure if there was one.
     pub async fn publish<'e>(&self, events: &[&'e Event]) -> (Vec<&'e Event>, Result<(), Error>) {
         let mut outcome = Ok(());
-        let mut under_way = Vec::with_capacity(events.len());
+        let mut in_flight = Vec::with_capacity(events.len());
         for event in events {
             match self.send(event).await {
-                Ok(confirm) => under_way.push((*event, confirm)),
+                Ok(confirm) => in_flight.push((*event, confirm)),
                 Err(error) => {
                     outcome = Err(error);
                     break;
                 }
             }
         }
-        let mut confirmed = Vec::with_capacity(under_way.len());
+        let mut confirmed = Vec::with_capacity(in_flight.len());
         let mut deadline = Instant::now() + ANSWER_TIME_MAX;
-        for (event, confirm) in under_way {
+        for (event, confirm) in in_flight {
             let answer = self.patiently(confirm, &mut deadline).await;
             match answer.and_then(|confirmation| delivered(&confirmation)) {
                 Ok(()) => confirmed.push(event),
@@ -164,8 +166,8 @@ impl Channel {
             .await
     }
 
-    /// Waits for the broker until `deadline`, which an alarm puts off: what was sent is taken when the
-    /// alarm ends, and sending it again meanwhile would repeat it.
+    /// Waits for the broker until `deadline`. An alarm extends it: the broker takes what was sent
+    /// when the alarm ends, so sending it again would repeat it.
     async fn patiently<T>(
         &self,
         step: impl Future<Output = lapin::Result<T>>,
@@ -177,16 +179,16 @@ impl Channel {
             if self.is_blocked() {
                 *deadline = now + ANSWER_TIME_MAX;
             }
-            let look = (now + ALARM_LOOK_PERIOD).min(*deadline);
-            match timeout_at(look, &mut step).await {
+            let check = (now + ALARM_CHECK_PERIOD).min(*deadline);
+            match timeout_at(check, &mut step).await {
                 Ok(answer) => return Ok(answer?),
-                Err(_) if look == *deadline && !self.is_blocked() => return Err(Error::TimedOut),
+                Err(_) if check == *deadline && !self.is_blocked() => return Err(Error::TimedOut),
                 Err(_) => self.check()?,
             }
         }
     }
 
-    /// Closes the connection; one that is already lost needs no closing.
+    /// Closes the connection. An error is ignored: the connection is lost then.
     pub async fn close(self) {
         let _ = in_time(self.connection.close(200, "bye".into())).await;
     }
@@ -213,8 +215,8 @@ fn properties(event: &Event) -> BasicProperties {
         .with_headers(headers)
 }
 
-/// Whether the broker has taken responsibility. An `Ack` with a message in it is one that was returned
-/// first, because no queue takes it.
+/// Whether the broker has taken responsibility. An `Ack` that holds a message confirms one that was
+/// returned first, because no queue takes it.
 fn delivered(confirmation: &Confirmation) -> Result<(), Error> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),

@@ -1,47 +1,44 @@
 //! Events: from the rows of committed changes to RabbitMQ.
 //!
 //! # The promise
-//! Every event of a committed change reaches the broker at least once, none of a change that was
-//! not committed does, and first deliveries for one file of one application come in the order of
-//! their changes.
+//! Every event of a committed change reaches the broker at least once, no event of any other change
+//! does, and the first deliveries for one file of one application come in the order of their
+//! changes.
 //!
 //! # How
 //! An event is a row, stored in the transaction of its change. The publisher reads the oldest rows,
-//! publishes them `mandatory` and persistent on a channel with confirms, and deletes what the broker
-//! has confirmed. At the start of every connection the queue is declared, where it is missing.
+//! publishes them `mandatory` and persistent on a channel with confirms, and deletes the events
+//! that the broker has confirmed. At the start of every connection it declares the queue, if that
+//! is missing.
 //!
 //! # The races, and how each was decided
-//! - *Two replicas publish.* One at a time: the publisher holds an advisory lock on the connection
-//!   with which it also reads and deletes. An error there closes the channel before anything else,
-//!   so whoever leads next publishes after it.
-//! - *The connection breaks with events under way.* Some are confirmed, some are not, in any
-//!   order. What is not deleted is published again. So that this never puts a file's second event
-//!   before its first, at most one unconfirmed event per file is under way.
+//! - *Two replicas publish.* Only the leader does, with its [`Leadership`] as the proof: reading
+//!   and deleting happen on the connection that holds the lock. After an error on it the channel is
+//!   closed before the lock is freed, so the next leader publishes after it.
+//! - *The connection breaks while events are in flight.* Some are confirmed, some are not, in any
+//!   order. What is not deleted is published again. At most one unconfirmed event per file is in
+//!   flight, so this never puts a file's second event before its first.
 //! - *No queue takes the event.* The broker would confirm it all the same; `mandatory` makes it
 //!   come back, and that counts as a failure.
-//! - *The broker is away.* Every await on it has a limit; everything else goes on, and the rows wait.
-//! - *An alarm blocks the broker* (memory, disk). It says so and reads nothing more until the alarm ends.
-//!   What is under way is waited for, because it will be taken; readiness and metrics tell of it.
-//! - *The database refuses to delete* (it is read-only, the right is revoked, a trigger raises). Events
-//!   that cannot be deleted would be published for ever. So before each window the publisher deletes its
-//!   first event and rolls back: where that fails, nothing is published. A delete may fail all the same,
-//!   at its commit. What the broker has confirmed is remembered until it is deleted, over reconnects too,
-//!   and nothing else is published before. Another replica, or the next process, publishes it once more.
+//! - *The broker is away.* Every await on it has a limit; everything else goes on, and the rows
+//!   wait.
+//! - *An alarm blocks the broker* (memory, disk). It announces that and reads nothing more until
+//!   the alarm ends. Events in flight are waited for, because it will take them; readiness and
+//!   metrics report it.
+//! - *The database refuses to delete* (it is read-only, the right is revoked, a trigger raises).
+//!   Events that cannot be deleted would be published for ever. So before each window the publisher
+//!   deletes its first event and rolls back: if that fails, nothing is published. A delete may
+//!   still fail at its commit. The publisher remembers what the broker has confirmed until it is
+//!   deleted, over reconnects too, and publishes nothing else before. Another leader, or the next
+//!   process, publishes it once more.
 
 mod broker;
 mod queue;
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::Notify,
+    sync::{Notify, watch},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -51,11 +48,11 @@ pub use broker::{BrokerConfig, QueueType};
 use crate::{
     notifications::Subscriber,
     store::{
-        self, Lead, Session,
+        self, Database, Leadership, Publishing,
         outbox::{self, Event},
     },
 };
-use broker::Channel;
+use broker::ConfirmChannel;
 
 /// Events that are read and published in one go.
 const WINDOW_EVENTS: i64 = 1000;
@@ -74,11 +71,9 @@ impl Subscriber for Wake {
     }
 }
 
-/// An idle publisher looks this often without being woken: a lost wake-up costs no more than that.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
-
-/// How often a replica that does not publish asks whether it should.
-const LEAD_PERIOD: Duration = Duration::from_secs(2);
+/// How often an idle publisher looks for events without a wake-up: a lost one costs no more than
+/// that.
+const IDLE_PERIOD: Duration = Duration::from_secs(1);
 
 /// The pauses after failures double from the first to the last of these.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
@@ -97,39 +92,57 @@ enum Error {
     Broker(#[from] broker::Error),
 }
 
-/// What the publisher tells others of itself.
-#[derive(Clone, Default)]
-pub struct Signs {
-    /// Whether this replica publishes.
-    pub connected: Arc<AtomicBool>,
-    /// Whether an alarm keeps the broker from taking what it publishes.
-    pub blocked: Arc<AtomicBool>,
+/// What the publisher of this replica is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublisherState {
+    /// No broker is configured, so there is no publisher.
+    NotConfigured,
+    /// Another replica leads, or the broker is away.
+    NotPublishing,
+    /// This replica leads and has a channel.
+    Publishing,
+    /// As above, and an alarm keeps the broker from taking events.
+    Blocked,
 }
 
-/// Publishes the outbox while it leads.
+/// The present state, for health and metrics.
+pub type PublisherStatus = watch::Receiver<PublisherState>;
+
+/// The status where no broker is configured.
+pub fn not_configured() -> PublisherStatus {
+    watch::channel(PublisherState::NotConfigured).1
+}
+
+/// Publishes the outbox while this replica leads.
 pub struct Publisher {
-    session: Session,
+    database: Database,
     config: Arc<BrokerConfig>,
     wake: Arc<Wake>,
-    signs: Signs,
-    /// What the broker has confirmed and the database still has. Nothing is published before it is
-    /// deleted, so it is one window at the most.
+    state: watch::Sender<PublisherState>,
+    /// What the broker has confirmed and the database still has: one window at the most, because
+    /// nothing is published before it is deleted.
     confirmed: Vec<Event>,
 }
 
 impl Publisher {
-    /// `wake` tells of new events.
-    pub fn new(session: Session, config: BrokerConfig, wake: Arc<Wake>, signs: Signs) -> Self {
-        Self {
-            session,
+    /// `wake` is notified of new events.
+    pub fn new(
+        database: Database,
+        config: BrokerConfig,
+        wake: Arc<Wake>,
+    ) -> (Self, PublisherStatus) {
+        let (state, status) = watch::channel(PublisherState::NotPublishing);
+        let publisher = Self {
+            database,
             config: Arc::new(config),
             wake,
-            signs,
+            state,
             confirmed: Vec::new(),
-        }
+        };
+        (publisher, status)
     }
 
-    /// Publishes until `stop`: connect, drain, and after any failure wait and begin again.
+    /// Publishes until `stop`: leads, and after any failure waits and begins again.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut pause = PAUSE_MIN;
         while !stop.is_cancelled() {
@@ -137,91 +150,77 @@ impl Publisher {
             if let Some(Err(error)) = outcome {
                 tracing::warn!(%error, pause_ms = pause.as_millis(), "events are not being published");
             }
-            // The channel is closed by now; only then may another replica lead.
-            self.signs.connected.store(false, Ordering::Relaxed);
-            self.signs.blocked.store(false, Ordering::Relaxed);
-            self.session.discard();
+            self.state.send_replace(PublisherState::NotPublishing);
             stop.run_until_cancelled(sleep(pause)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    /// Deletes what was confirmed before, waits for its turn, connects to the broker and drains the
+    /// Becomes the leader, deletes what was confirmed before, connects to the broker and drains the
     /// outbox until something fails.
     async fn lead(&mut self, pause: &mut Duration) -> Result<(), Error> {
-        self.delete_confirmed().await?;
-        while !store::in_time(STATEMENT_TIME_MAX, async {
-            store::try_lead(self.session.connection().await?, Lead::Publishing).await
-        })
-        .await?
-        {
-            sleep(LEAD_PERIOD).await;
-        }
-        let channel =
-            Channel::open(Arc::clone(&self.config), Arc::clone(&self.signs.blocked)).await?;
+        let mut leader = Leadership::acquire(&self.database).await?;
+        self.delete_confirmed(&mut leader).await?;
+        let channel = ConfirmChannel::open(Arc::clone(&self.config), self.state.clone()).await?;
         tracing::info!(queue = %self.config.queue, "publishing events");
-        self.signs.connected.store(true, Ordering::Relaxed);
-        let outcome = self.drain(&channel, pause).await;
+        self.state.send_replace(PublisherState::Publishing);
+        let outcome = self.drain(&mut leader, &channel, pause).await;
+        // Only after this may another replica lead.
         channel.close().await;
         outcome
     }
 
-    async fn drain(&mut self, channel: &Channel, pause: &mut Duration) -> Result<(), Error> {
+    async fn drain(
+        &mut self,
+        leader: &mut Leadership<Publishing>,
+        channel: &ConfirmChannel,
+        pause: &mut Duration,
+    ) -> Result<(), Error> {
         loop {
             channel.check()?;
             if channel.is_blocked() {
-                sleep(LOOK_PERIOD).await;
+                sleep(IDLE_PERIOD).await;
                 continue;
             }
-            let events = store::in_time(STATEMENT_TIME_MAX, async {
-                outbox::oldest(self.session.connection().await?, WINDOW_EVENTS).await
-            })
-            .await?;
-            if let Some(first) = events.first() {
-                self.prove_deletable(first).await?;
-            }
+            let reading = outbox::oldest(leader, WINDOW_EVENTS);
+            let events = store::in_time(STATEMENT_TIME_MAX, reading).await?;
+            let Some(first) = events.first() else {
+                // The wake-up and the end of the period are the same reason to read again.
+                let _ = timeout(IDLE_PERIOD, self.wake.0.notified()).await;
+                continue;
+            };
+            // Fails if an event could not be deleted after it was published.
+            store::in_time(STATEMENT_TIME_MAX, outbox::prove_deletable(leader, first))
+                .await
+                .map_err(Error::Undeletable)?;
             for round in rounds(&events) {
-                self.publish(channel, &round).await?;
+                self.publish(leader, channel, &round).await?;
                 *pause = PAUSE_MIN;
-            }
-            if events.is_empty() {
-                // Looking anyway after the period needs no other reason.
-                let _ = timeout(LOOK_PERIOD, self.wake.0.notified()).await;
             }
         }
     }
 
     /// Publishes events of different files side by side and deletes those that were confirmed.
-    async fn publish(&mut self, channel: &Channel, round: &[&Event]) -> Result<(), Error> {
+    async fn publish(
+        &mut self,
+        leader: &mut Leadership<Publishing>,
+        channel: &ConfirmChannel,
+        round: &[&Event],
+    ) -> Result<(), Error> {
         let (confirmed, outcome) = channel.publish(round).await;
         metrics::counter!("messages_events_published_total").increment(confirmed.len() as u64);
         self.confirmed.extend(confirmed.into_iter().cloned());
-        self.delete_confirmed().await?;
+        self.delete_confirmed(leader).await?;
         Ok(outcome?)
     }
 
-    /// Fails where an event could not be deleted after it was published.
-    async fn prove_deletable(&mut self, event: &Event) -> Result<(), Error> {
-        let session = &mut self.session;
-        store::in_time(STATEMENT_TIME_MAX, async {
-            outbox::prove_deletable(session.connection().await?, event).await
-        })
-        .await
-        .map_err(Error::Undeletable)
-    }
-
-    async fn delete_confirmed(&mut self) -> Result<(), Error> {
+    async fn delete_confirmed(&mut self, leader: &mut Leadership<Publishing>) -> Result<(), Error> {
         if self.confirmed.is_empty() {
             return Ok(());
         }
-        let Self {
-            session, confirmed, ..
-        } = self;
-        store::in_time(STATEMENT_TIME_MAX, async {
-            outbox::delete(session.connection().await?, confirmed.iter()).await
-        })
-        .await
-        .map_err(Error::Undeletable)?;
+        store::in_time(STATEMENT_TIME_MAX, outbox::delete(leader, &self.confirmed))
+            .await
+            .map_err(Error::Undeletable)?;
         self.confirmed.clear();
         Ok(())
     }

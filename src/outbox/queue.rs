@@ -1,9 +1,9 @@
 //! The queue of events: used as it is where it exists, declared where it is missing.
 //!
-//! A user of the broker often may write and not configure, and an operator may have given the queue
-//! arguments of its own. So the service asks first whether the queue is there, which takes no right,
-//! and declares it only where it is not. A binding cannot be asked for, so it is tried, and a refusal
-//! counts for nothing: where no queue takes an event, the broker returns it.
+//! A user of the broker often may write but not configure, and an operator may have declared the
+//! queue with other arguments. So the service first checks whether the queue exists, which needs no
+//! right, and declares it only if it is missing. Whether a binding exists cannot be checked. So the
+//! service tries to bind, and ignores a refusal: if no queue takes an event, the broker returns it.
 
 use lapin::{
     Connection, ErrorKind,
@@ -14,8 +14,8 @@ use lapin::{
 
 use super::broker::{BrokerConfig, Error, QueueType, in_time};
 
-/// Makes sure that the queue is there, and bound where the exchange is not the default one. Each step
-/// has a channel of its own, because the broker closes the channel of a step that it refuses.
+/// Ensures that the queue exists, and that it is bound unless the exchange is the default one. Each
+/// step has its own channel, because the broker closes the channel of a step that it refuses.
 pub async fn ensure(connection: &Connection, config: &BrokerConfig) -> Result<(), Error> {
     match declare(
         connection,
@@ -68,7 +68,7 @@ async fn bind(connection: &Connection, config: &BrokerConfig) -> Result<(), Erro
     in_time(channel.close(200, "done".into())).await
 }
 
-/// What a queue is declared with; the broker does not look at it where the queue exists.
+/// The arguments of a new queue; the broker ignores them if the queue exists.
 fn arguments(config: &BrokerConfig) -> FieldTable {
     let mut arguments = FieldTable::default();
     if config.queue_type == QueueType::Quorum {

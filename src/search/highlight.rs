@@ -1,9 +1,9 @@
-//! A text as HTML, with what was found in it marked.
+//! A text as HTML with its matches marked.
 
 use std::ops::Range;
 
-/// The text with `<mark>` around the ranges, and everything else escaped, so that it can stand in a
-/// page as it is. The ranges are in order and on the borders of characters, as a query finds them.
+/// The text with `<mark>` around the ranges and everything else escaped, so that a page can contain
+/// it unchanged. The ranges are in order and on the borders of characters, as a query finds them.
 pub fn highlight(text: &str, ranges: &[Range<usize>]) -> String {
     let mut html = String::with_capacity(text.len() + ranges.len() * "<mark></mark>".len());
     let mut done = 0;
@@ -18,7 +18,7 @@ pub fn highlight(text: &str, ranges: &[Range<usize>]) -> String {
     html
 }
 
-/// Escapes what has a meaning in the content of an element or in a quoted attribute.
+/// Escapes the characters that have a meaning in an element or in a quoted attribute.
 fn escape(text: &str, html: &mut String) {
     for character in text.chars() {
         match character {

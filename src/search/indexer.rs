@@ -5,50 +5,47 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::index::terms_of;
-use crate::store::{self, Lead, Session, search};
+use super::terms::terms_of;
+use crate::store::{self, Database, Indexing, Leadership, search};
 
 /// Changes that are moved in one transaction: some 20 ms of work.
-const BATCH_CHANGES: i64 = 500;
+const BATCH_CHANGES: usize = 500;
 
-/// An idle indexer looks this often. What is pending is found all the same.
-const LOOK_PERIOD: Duration = Duration::from_millis(500);
-
-/// How often a replica that does not index asks whether it should.
-const LEAD_PERIOD: Duration = Duration::from_secs(2);
+/// How often an idle indexer looks for pending changes. A search finds them before that.
+const IDLE_PERIOD: Duration = Duration::from_millis(500);
 
 /// The pause after a failure.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 
-/// After so many changes the room of their pending rows is freed.
+/// After so many changes the space of their deleted pending rows is freed.
 const VACUUM_CHANGES: usize = 20_000;
 
 /// How long the database may take for one batch.
 const BATCH_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// With so many changes waiting to be committed, the indexer rests for as long as it works; with twice
+/// While so many writes wait to be committed, the indexer rests for as long as it worked; for twice
 /// as many, twice as long.
-const WAITING_FOR_REST: f64 = 4.0;
+const WAITING_WRITES_PER_REST: f64 = 4.0;
 
 /// The longest rest, as a multiple of the work before it.
 const REST_MAX: f64 = 20.0;
 
-/// Tells how many changes wait to be committed by this replica.
-pub type Waiting = Arc<dyn Fn() -> usize + Send + Sync>;
+/// Returns how many writes of this replica wait to be committed.
+pub type WaitingWrites = Arc<dyn Fn() -> usize + Send + Sync>;
 
-/// Indexes while it leads.
+/// Indexes while this replica leads.
 pub struct Indexer {
-    session: Session,
-    waiting: Waiting,
-    /// Changes since the pending rows were last vacuumed.
+    database: Database,
+    waiting_writes: WaitingWrites,
+    /// Changes that were moved since the pending rows were vacuumed.
     moved: usize,
 }
 
 impl Indexer {
-    pub fn new(session: Session, waiting: Waiting) -> Self {
+    pub fn new(database: Database, waiting_writes: WaitingWrites) -> Self {
         Self {
-            session,
-            waiting,
+            database,
+            waiting_writes,
             moved: 0,
         }
     }
@@ -59,58 +56,50 @@ impl Indexer {
             if let Some(Err(error)) = stop.run_until_cancelled(self.lead()).await {
                 tracing::warn!(%error, "texts are not being indexed; searches are slower");
             }
-            self.session.discard();
             stop.run_until_cancelled(sleep(FAILURE_PAUSE)).await;
         }
     }
 
-    /// Waits for its turn and indexes until something fails.
+    /// Becomes the leader and indexes until something fails.
     async fn lead(&mut self) -> store::Result<()> {
-        while !store::in_time(BATCH_TIME_MAX, async {
-            store::try_lead(self.session.connection().await?, Lead::Indexing).await
-        })
-        .await?
-        {
-            sleep(LEAD_PERIOD).await;
-        }
+        let mut leader = Leadership::acquire(&self.database).await?;
         tracing::info!("indexing texts");
         loop {
-            let begun = Instant::now();
-            let moved = store::in_time(BATCH_TIME_MAX, self.index()).await?;
-            if moved == BATCH_CHANGES as usize {
-                sleep(self.rest(begun.elapsed())).await;
+            let started = Instant::now();
+            let moved = store::in_time(BATCH_TIME_MAX, self.index(&mut leader)).await?;
+            if moved == BATCH_CHANGES {
+                sleep(self.rest(started.elapsed())).await;
             } else {
-                store::in_time(BATCH_TIME_MAX, self.tidy_up()).await?;
-                sleep(LOOK_PERIOD).await;
+                store::in_time(BATCH_TIME_MAX, self.tidy_up(&mut leader)).await?;
+                sleep(IDLE_PERIOD).await;
             }
         }
     }
 
-    async fn index(&mut self) -> store::Result<usize> {
-        let connection = self.session.connection().await?;
-        let moved = search::move_pending(connection, BATCH_CHANGES, terms_of).await?;
+    async fn index(&mut self, leader: &mut Leadership<Indexing>) -> store::Result<usize> {
+        let moved = search::move_pending(leader, BATCH_CHANGES as i64, terms_of).await?;
         self.moved += moved;
         if self.moved >= VACUUM_CHANGES {
-            search::vacuum_pending(connection).await?;
+            search::vacuum_pending(leader).await?;
             self.moved = 0;
         }
         metrics::counter!("messages_search_indexed_total").increment(moved as u64);
         Ok(moved)
     }
 
-    /// When it has caught up: leaves as little as possible to pass over for those who search.
-    async fn tidy_up(&mut self) -> store::Result<()> {
+    /// Once nothing is pending: frees what every search would pass over.
+    async fn tidy_up(&mut self, leader: &mut Leadership<Indexing>) -> store::Result<()> {
         if self.moved > 0 {
-            let connection = self.session.connection().await?;
-            search::merge(connection).await?;
-            search::vacuum_pending(connection).await?;
+            search::merge(leader).await?;
+            search::vacuum_pending(leader).await?;
             self.moved = 0;
         }
         Ok(())
     }
 
-    /// How long to leave the database to those who wait.
+    /// How long the indexer leaves the database to the writes that wait.
     fn rest(&self, worked: Duration) -> Duration {
-        worked.mul_f64(((self.waiting)() as f64 / WAITING_FOR_REST).min(REST_MAX))
+        let waiting = (self.waiting_writes)() as f64;
+        worked.mul_f64((waiting / WAITING_WRITES_PER_REST).min(REST_MAX))
     }
 }

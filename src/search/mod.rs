@@ -5,29 +5,43 @@
 //! the moment that its change was answered; deleted messages never, and nothing else.
 //!
 //! # How
-//! A change of a text is *pending* in the transaction of the change. The [`Indexer`], on one replica at
-//! a time, moves pending changes into the index. A search reads both in one statement, so it does not
-//! matter how far the indexer is behind; and it decides on the present texts ([`Query::find_in`]), so
-//! an entry that is too old costs time and shows nothing.
+//! The transaction that changes a text also inserts a *pending* row. The [`Indexer`], on one
+//! replica at a time, moves pending changes into the index. A search reads both in one statement,
+//! so it does not matter how far the indexer is behind. A match is decided on the present text
+//! ([`Query::find_in`]), so an outdated entry costs time and is never shown.
+//!
+//! # Words
+//! | word | meaning |
+//! | --- | --- |
+//! | unit | a word, or a *part*: one character of a script without blanks, or a symbol |
+//! | term of a query | units that must follow each other: a word, a run of parts, or a phrase |
+//! | lexeme | a term of the index: a word or a pair of parts of a message, or a reader |
+//! | whole | a lexeme that must occur as it is |
+//! | open | a lexeme that may continue: the last unit of a query may still be typed |
+//! | entry | a message in the index |
+//! | stage | the range of ids that is searched in one go, the newest first |
+//! | by entry | a lookup of the caller's entries of a stage, which checks the open lexemes on each |
+//! | candidate | a message that may match by its terms |
 //!
 //! # The races, and how each was decided
-//! - *A message changes while it is indexed.* The indexer deletes the pending row before it reads the
-//!   message. A change that comes later has a pending row of its own.
-//! - *Two replicas index.* One at a time, under an advisory lock of the connection that also writes.
+//! - *A message changes while it is indexed.* The indexer deletes the pending row before it reads
+//!   the message. A change that comes later has a pending row of its own.
+//! - *Two replicas index.* One at a time, under an advisory lock of the connection that also
+//!   writes.
 //! - *The indexer dies, or its last commit is lost in a crash* (it does not wait for the disk): the
 //!   pending rows are back, and are moved again.
 //! - *The index is rebuilt meanwhile*: see [`rebuild`].
 //!
-//! # Why so
-//! An index on the path of the commit costs a third of the sends and more (GIN takes 40 to 60 µs a
-//! message), so it is off that path, and its only price there is a small row. GIN has no order: "the
-//! newest 50 of 40,000 that match" took it 600 ms. With the readers of blocks of ids as terms of their
-//! own ([`index`]) a search reads the newest few hundred, and as far back as its matches so far tell.
-//! The beginning of a word is dear to look up where half of all messages have one (15 to 50 ms), so a
-//! search checks the caller's own entries instead where these are fewer ([`is_read_faster`]).
+//! # Why this design
+//! An index that is updated in the transaction of a send costs a third of the throughput and more
+//! (GIN takes 40 to 60 µs a message). So the transaction inserts a small row only. GIN has no
+//! order: "the newest 50 of 40,000 matches" took 600 ms. So the index also has the readers of each
+//! block of ids as terms (`terms`), and a search reads the newest stage first (`stage`). To
+//! look up the beginning of a word takes 15 to 50 ms if half of all messages have such a word. So a
+//! search reads by entry where the caller has few (`is_read_faster`).
 //!
-//! Measured by `benches/measure` among 1,000,000 messages of `benches/search.sql`, on 2 cores that it shared with PostgreSQL and
-//! the load, in ms as p50 and p99; a single word counts as the beginning of one:
+//! Measured by `benches/measure` among 1,000,000 messages of `benches/search.sql`, on 2 cores that
+//! it shared with PostgreSQL and the load, in ms as p50 and p99. The last word of a query is open:
 //!
 //! | | 2,000 messages | 100,000 messages | a chat of 50,000 |
 //! | --- | --- | --- | --- |
@@ -39,14 +53,17 @@
 //! | 2 characters | 0.5, 2.4 | 1.1, 5.6 | 1.1, 7.2 |
 //! | 4 characters | 0.6, 0.9 | 0.8, 2.1 | 1.0, 2.0 |
 //!
-//! It indexed 18,000 messages a second with nothing else to do. At 4,000 sends a second it was 2,700
-//! messages behind at the most, and the p99 of the sends was 10 to 14 ms, of which it was 5 to 6 without it.
-//! Where sends come as fast as they are answered it falls behind for as long as they do.
+//! The indexer moved 18,000 messages a second with no other load. At 4,000 sends a second it was
+//! 2,700 messages behind at the most, and the p99 of the sends was 10 to 14 ms, against 5 to 6 ms
+//! without the indexer. While sends come as fast as they are answered, it falls behind.
 
+mod folding;
 mod highlight;
-mod index;
 mod indexer;
+mod lookup;
 mod query;
+mod stage;
+mod terms;
 mod words;
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
@@ -60,30 +77,34 @@ use crate::{
         search::{Candidates, REST_MAX, Search},
     },
 };
-use index::Stage;
+use stage::Stage;
 
-pub use indexer::{Indexer, Waiting};
+pub use indexer::{Indexer, WaitingWrites};
 pub use query::{BadLength, QUERY_CHARS_MAX, Query};
 
-/// How long a search may go on.
+/// How long a search may take.
 const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// The most messages that are read in one go: each may be 80 KB, or three times that where its text is
+/// The most messages that are read in one go: each may be 80 KB, or three times that if its text is
 /// not composed.
 const CANDIDATES_MAX: usize = 256;
 
-/// Candidates that are read beyond the hits that are wanted: nearly all candidates match.
-const SPARE_CANDIDATES: i64 = 8;
+/// Candidates that are read beyond the requested matches: nearly all candidates match.
+const SPARE_CANDIDATES: usize = 8;
 
-/// To read an entry and check it takes about as long as to look up so many entries by the beginning of
-/// a word: the former is one of the caller's, the latter are everybody's.
+/// To read one of the caller's entries and check it takes about as long as to look up so many of
+/// everybody's entries by the beginning of a word.
 const LOOKED_UP_PER_CHECKED: usize = 70;
 
-/// A message that was found.
+/// What is assumed before anything was read: of so many entries, one in so many matches.
+const PRIOR_ENTRIES: usize = 20;
+const PRIOR_SHARE: usize = 100;
+
+/// A message that matches.
 #[derive(Debug, Clone)]
-pub struct Hit {
+pub struct Match {
     pub message: Arc<Message>,
-    /// Its text as HTML, with what was found in `<mark>` and everything else escaped.
+    /// Its text as HTML: the matches in `<mark>`, everything else escaped.
     pub highlight: String,
 }
 
@@ -91,7 +112,7 @@ pub struct Hit {
 pub enum Error {
     #[error(transparent)]
     Database(store::Error),
-    #[error("the search took longer than 5 s")]
+    #[error("the search took longer than {} s", SEARCH_TIME_MAX.as_secs())]
     Overdue,
 }
 
@@ -105,7 +126,8 @@ impl From<store::Error> for Error {
     }
 }
 
-/// Finds up to `limit` messages with ids below `before`, the newest first, in 5 s at the most.
+/// Finds up to `limit` messages with ids below `before`, the newest first, within
+/// `SEARCH_TIME_MAX`.
 pub async fn find(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -113,52 +135,54 @@ pub async fn find(
     query: &Query,
     before: Option<i64>,
     limit: usize,
-) -> Result<Vec<Hit>, Error> {
+) -> Result<Vec<Match>, Error> {
     if query.terms().is_empty() {
         return Ok(Vec::new());
     }
     let finding = async {
-        let mut search = Searching::begin(connection, application, scope, query, limit).await?;
+        let mut search = RunningSearch::begin(connection, application, scope, query, limit).await?;
         search.run(before).await?;
-        Ok(search.hits)
+        Ok(search.matches)
     };
     timeout(SEARCH_TIME_MAX, finding)
         .await
         .unwrap_or(Err(Error::Overdue))
 }
 
-/// Whether reading the caller's entries of the next stage is faster than looking up everything that
-/// begins as what is searched for, where a stage had so many of the caller's entries, and of these so
-/// many were found. What too few entries tell is weighed with one in a hundred, as words have it.
+/// Whether it is faster to read the next stage by entry than to look up everything that begins with
+/// the open lexemes. The last stage had `entries` of the caller's, of which `found` matched.
+///
+/// Both costs are estimated from that: the caller's entries grow with the length of the stage, and
+/// the share of matches is that of everybody's messages. Few entries show no share, so
+/// [`PRIOR_ENTRIES`] are added, of which one in [`PRIOR_SHARE`] matches.
 fn is_read_faster(entries: usize, found: usize, stage: &Stage, next: &Stage) -> bool {
-    const PRIOR: usize = 20;
     let read = (entries + 1).saturating_mul(next.length()) / stage.length().max(1);
     let ids = usize::try_from(stage.ids.end).unwrap_or(usize::MAX);
-    let looked_up = ids.saturating_mul(100 * found + PRIOR) / (100 * (entries + PRIOR));
+    let looked_up = ids.saturating_mul(PRIOR_SHARE * found + PRIOR_ENTRIES)
+        / (PRIOR_SHARE * (entries + PRIOR_ENTRIES));
     read.saturating_mul(LOOKED_UP_PER_CHECKED) <= looked_up
 }
 
-/// Drops the index and makes every message pending, which is as well found; the indexer of the running
-/// service builds the index anew. Gives the number of messages.
+/// Drops the index and makes every message pending, so that searches still find it; the indexer of
+/// the running service builds the index again. Returns the number of messages.
 pub async fn rebuild(connection: &mut PgConnection) -> store::Result<u64> {
     store::in_transaction(connection, store::search::reset).await
 }
 
-/// A search under way.
-struct Searching<'a> {
+struct RunningSearch<'a> {
     connection: &'a mut PgConnection,
     application: ApplicationId,
     scope: &'a SearchScope,
-    /// Of which chats the user is a member who searches in everything.
+    /// The chats of a user who searches in everything.
     chats: Vec<ChatNumber>,
     query: &'a Query,
     limit: usize,
-    /// The last id that was given to a message when the search began.
+    /// The last id that a message had when the search began.
     last: MessageId,
-    hits: Vec<Hit>,
+    matches: Vec<Match>,
 }
 
-impl<'a> Searching<'a> {
+impl<'a> RunningSearch<'a> {
     async fn begin(
         connection: &'a mut PgConnection,
         application: ApplicationId,
@@ -179,12 +203,12 @@ impl<'a> Searching<'a> {
             query,
             limit,
             last,
-            hits: Vec::new(),
+            matches: Vec::new(),
         })
     }
 
-    /// Whether a message is in the scope: the index alone shows nothing to anybody.
-    fn holds(&self, message: &Message) -> bool {
+    /// Whether a message is in the scope. What a caller may read never depends on the index.
+    fn is_in_scope(&self, message: &Message) -> bool {
         match self.scope {
             SearchScope::In(conversation) => message.conversation == *conversation,
             SearchScope::Everything(user) => match &message.conversation {
@@ -194,18 +218,18 @@ impl<'a> Searching<'a> {
         }
     }
 
-    /// Searches stage after stage, until there are enough hits or no more messages.
+    /// Searches stage after stage, until there are enough matches or no more messages.
     async fn run(&mut self, before: Option<i64>) -> Result<(), Error> {
         let end = before.map_or(self.last.0 + 1, |before| before.min(self.last.0 + 1));
         let (mut next, mut by_entry) = ((end > 1).then(|| Stage::first(end)), true);
         while let Some(stage) = next {
-            let before = self.hits.len();
-            let entries = self.stage(&stage, by_entry).await?;
-            let (found, wanted) = (self.hits.len() - before, self.limit - self.hits.len());
-            if wanted == 0 {
+            let before = self.matches.len();
+            let entries = self.search_stage(&stage, by_entry).await?;
+            let (found, missing) = (self.matches.len() - before, self.limit - self.matches.len());
+            if missing == 0 {
                 break;
             }
-            next = stage.next(found, wanted);
+            next = stage.next(found, missing);
             by_entry = by_entry
                 && next
                     .as_ref()
@@ -214,9 +238,9 @@ impl<'a> Searching<'a> {
         Ok(())
     }
 
-    /// Searches a stage; gives the number of entries that were looked up.
-    async fn stage(&mut self, stage: &Stage, by_entry: bool) -> Result<usize, Error> {
-        let lookup = index::lookup(
+    /// Searches a stage. Returns the number of entries that were looked up.
+    async fn search_stage(&mut self, stage: &Stage, by_entry: bool) -> Result<usize, Error> {
+        let lookup = lookup::lookup(
             self.application,
             self.scope,
             &self.chats,
@@ -233,7 +257,7 @@ impl<'a> Searching<'a> {
                 ids: ids.clone(),
                 scope: self.scope,
                 chats: &self.chats,
-                limit: self.limit as i64 + SPARE_CANDIDATES,
+                limit: (self.limit + SPARE_CANDIDATES) as i64,
             };
             let Candidates {
                 messages,
@@ -243,7 +267,7 @@ impl<'a> Searching<'a> {
             self.keep(messages).await;
             self.check(&rest).await?;
             match rest.last() {
-                Some(last) if rest.len() == REST_MAX && self.hits.len() < self.limit => {
+                Some(last) if rest.len() == REST_MAX && self.matches.len() < self.limit => {
                     ids.end = last.0
                 }
                 _ => return Ok(looked_up),
@@ -254,7 +278,7 @@ impl<'a> Searching<'a> {
     /// Reads candidates and keeps those that match, until there are enough.
     async fn check(&mut self, candidates: &[MessageId]) -> Result<(), Error> {
         for ids in candidates.chunks(CANDIDATES_MAX) {
-            if self.hits.len() == self.limit {
+            if self.matches.len() == self.limit {
                 break;
             }
             let ids = ids.iter().map(|id| (self.application, *id));
@@ -266,10 +290,10 @@ impl<'a> Searching<'a> {
         Ok(())
     }
 
-    /// Keeps the candidates that match by their present texts, of those that the caller may read.
+    /// Keeps the candidates of the scope that match by their present texts.
     async fn keep(&mut self, candidates: Vec<Arc<Message>>) {
         for message in candidates {
-            if self.hits.len() == self.limit {
+            if self.matches.len() == self.limit {
                 break;
             }
             let text = message
@@ -279,14 +303,14 @@ impl<'a> Searching<'a> {
             let Some(text) = text.map(|text| text.as_str()) else {
                 continue;
             };
-            if !self.holds(&message) {
+            if !self.is_in_scope(&message) {
                 continue;
             }
             if let Some(ranges) = self.query.find_in(text) {
                 let highlight = highlight::highlight(text, &ranges);
-                self.hits.push(Hit { message, highlight });
+                self.matches.push(Match { message, highlight });
             }
-            // A text of the largest size takes milliseconds.
+            // The longest text takes milliseconds: other tasks get their turn after each.
             yield_now().await;
         }
     }

@@ -1,33 +1,33 @@
-//! What is searched for, and where a text has it.
+//! Queries: parsed from what a caller types, and found in texts.
 
 use std::ops::Range;
 
-use super::words::{Kind, Unit, units};
+use super::words::{Unit, UnitKind, units};
 use crate::domain::is_longer;
 
 /// The longest query, in characters of its composed form (NFC).
 pub const QUERY_CHARS_MAX: usize = 200;
 
-/// Marks that begin and end a phrase.
+/// Quotation marks, which begin and end a phrase.
 const QUOTES: [char; 4] = ['"', '“', '”', '„'];
 
-/// A parsed query: all of its terms must occur, in any order. There is no text that it cannot be
-/// parsed from, and no operator in it: whatever is neither word, part nor quotation mark separates.
+/// A parsed query: all of its terms must occur, in any order. Every text of a valid length can be
+/// parsed, and there are no operators: whatever is no word, part or quotation mark separates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     terms: Vec<Term>,
 }
 
-/// Units that follow each other: a word, a part of a text without blanks, or a phrase of both.
+/// Units that must follow each other: a word, a run of parts, or a phrase of both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
     pub units: Vec<Unit>,
-    /// Whether the last unit is the beginning of a word or a character, and need not be all of it.
+    /// Whether the last unit may be the beginning of a longer one.
     pub is_open: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to 200 characters")]
+#[error("must be 1 to {QUERY_CHARS_MAX} characters")]
 pub struct BadLength;
 
 impl Query {
@@ -37,10 +37,10 @@ impl Query {
             return Err(BadLength);
         }
         let mut terms = Vec::new();
-        // Not of what is trimmed: a blank may be one character with the mark after it.
-        for (index, stretch) in text.split(QUOTES).enumerate() {
-            let units = units(stretch);
-            // Every second stretch stands in quotation marks.
+        // The untrimmed text: a blank and the mark after it may be one character.
+        for (index, section) in text.split(QUOTES).enumerate() {
+            let units = units(section);
+            // Every second section is in quotation marks.
             if index % 2 == 1 {
                 terms.extend((!units.is_empty()).then_some(units));
             } else {
@@ -58,11 +58,11 @@ impl Query {
                 is_open: false,
             })
             .collect();
-        // What is being typed goes on: the last unit, unless its phrase is closed.
+        // The last unit may still be typed, unless its phrase is closed.
         if let Some(last) = terms.last_mut()
             && !trimmed.ends_with(QUOTES)
         {
-            last.is_open = last.units.last().is_some_and(Unit::may_go_on);
+            last.is_open = last.units.last().is_some_and(Unit::may_continue);
         }
         Ok(Self {
             terms: without_repetitions(terms),
@@ -73,8 +73,8 @@ impl Query {
         &self.terms
     }
 
-    /// Where `text` has what is searched for, in order and without overlaps; `None` where it does
-    /// not have all of it. A query without any term finds nothing.
+    /// The matches in `text`, in order and without overlaps; `None` unless every term occurs. A
+    /// query without terms finds nothing.
     pub fn find_in(&self, text: &str) -> Option<Vec<Range<usize>>> {
         let units = units(text);
         let mut found = Vec::new();
@@ -90,11 +90,11 @@ impl Query {
     }
 }
 
-/// Whoever repeats a word does not ask for more.
+/// The terms, each once.
 fn without_repetitions(terms: Vec<Term>) -> Vec<Term> {
     let mut distinct: Vec<Term> = Vec::new();
     for term in terms {
-        if !distinct.iter().any(|earlier| earlier.is_as(&term)) {
+        if !distinct.iter().any(|earlier| earlier.is_equal(&term)) {
             distinct.push(term);
         }
     }
@@ -102,8 +102,8 @@ fn without_repetitions(terms: Vec<Term>) -> Vec<Term> {
 }
 
 impl Term {
-    /// Whether both are the same, wherever they stand.
-    fn is_as(&self, other: &Self) -> bool {
+    /// Whether both are the same, at whatever place.
+    fn is_equal(&self, other: &Self) -> bool {
         let parts = |term: &Self| -> Vec<_> {
             term.units
                 .iter()
@@ -127,10 +127,10 @@ impl Term {
             .iter()
             .zip(window)
             .enumerate()
-            .all(|(index, (wanted, unit))| {
-                let is_there = wanted.kind == unit.kind
-                    || (self.is_open && index == last && unit.begins_with(wanted));
-                is_there && (unit.is_glued || !wanted.is_glued)
+            .all(|(index, (own, unit))| {
+                let is_equal = own.kind == unit.kind
+                    || (self.is_open && index == last && unit.begins_with(own));
+                is_equal && (unit.is_glued || !own.is_glued)
             })
     }
 }
@@ -138,8 +138,8 @@ impl Term {
 impl Unit {
     fn begins_with(&self, beginning: &Self) -> bool {
         match (&self.kind, &beginning.kind) {
-            (Kind::Word(whole), Kind::Word(beginning))
-            | (Kind::Part(whole), Kind::Part(beginning)) => whole.starts_with(beginning),
+            (UnitKind::Word(whole), UnitKind::Word(beginning))
+            | (UnitKind::Part(whole), UnitKind::Part(beginning)) => whole.starts_with(beginning),
             _ => false,
         }
     }

@@ -1,7 +1,8 @@
 //! PostgreSQL: the only SQL of the service, one file per family of tables.
 //!
 //! A function takes a connection, whose owner decides about the transaction. A function that must
-//! run in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held.
+//! run in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held. What
+//! only a leader may do takes its [`Leadership`].
 
 pub mod applications;
 pub mod batch;
@@ -13,7 +14,7 @@ mod error;
 pub mod history;
 pub mod idempotency;
 mod lane;
-mod lead;
+mod leadership;
 pub mod locks;
 mod maintenance;
 pub mod members;
@@ -33,7 +34,7 @@ mod url;
 pub use database::Database;
 pub use error::{Error, Result, Unfit};
 pub use lane::Lane;
-pub use lead::{Lead, try_lead};
+pub use leadership::{Indexing, Leadership, Publishing};
 pub use maintenance::{MIGRATIONS, MigrationError};
 pub use pool::{Lease, Pool};
 pub use session::{Purpose, Session};

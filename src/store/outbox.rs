@@ -3,7 +3,7 @@
 use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 
-use super::{Lane, Result, columns, notify::EVENTS_CHANNEL};
+use super::{Lane, Leadership, Publishing, Result, columns, notify::EVENTS_CHANNEL};
 use crate::domain::{ApplicationId, FileId, FileUse, Timestamp};
 
 /// The events of one change.
@@ -76,7 +76,7 @@ pub async fn insert(lane: &mut Lane, new: &[NewEvents], notifies: bool) -> Resul
 }
 
 /// The oldest events, in the order of the timeline.
-pub async fn oldest(connection: &mut PgConnection, limit: i64) -> Result<Vec<Event>> {
+pub async fn oldest(leader: &mut Leadership<Publishing>, limit: i64) -> Result<Vec<Event>> {
     let events = sqlx::query!(
         r#"
         SELECT application_id, timestamp, index, file_id, in_use, created
@@ -94,17 +94,20 @@ pub async fn oldest(connection: &mut PgConnection, limit: i64) -> Result<Vec<Eve
         in_use: row.in_use,
         created: row.created,
     })
-    .fetch_all(connection)
+    .fetch_all(leader.connection())
     .await?;
     Ok(events)
 }
 
-/// Removes events that the broker has confirmed; returns how many were there.
-pub async fn delete<'a>(
-    connection: &mut PgConnection,
-    confirmed: impl Iterator<Item = &'a Event>,
-) -> Result<u64> {
-    columns!(for event in confirmed => {
+/// Removes events that the broker has confirmed.
+pub async fn delete(leader: &mut Leadership<Publishing>, confirmed: &[Event]) -> Result<()> {
+    delete_events(leader.connection(), confirmed).await?;
+    Ok(())
+}
+
+/// Returns how many of the events there were.
+async fn delete_events(connection: &mut PgConnection, events: &[Event]) -> Result<u64> {
+    columns!(for event in events => {
         applications: event.application.0,
         timestamps: event.timestamp.0,
         indexes: event.index,
@@ -126,12 +129,12 @@ pub async fn delete<'a>(
     Ok(deleted.rows_affected())
 }
 
-/// Deletes an event and rolls back: fails where events cannot be deleted on this connection,
-/// because the session is read-only, the right is missing, or a trigger or a policy stands against
-/// it. What fails at a commit alone is not found out this way.
-pub async fn prove_deletable(connection: &mut PgConnection, event: &Event) -> Result<()> {
-    let mut transaction = connection.begin().await?;
-    let deleted = delete(&mut transaction, std::iter::once(event)).await?;
+/// Deletes an event and rolls back. Fails when events cannot be deleted: the session is read-only,
+/// the right is missing, or a trigger or a policy forbids it. A failure of the commit alone is not
+/// found.
+pub async fn prove_deletable(leader: &mut Leadership<Publishing>, event: &Event) -> Result<()> {
+    let mut transaction = leader.connection().begin().await?;
+    let deleted = delete_events(&mut transaction, std::slice::from_ref(event)).await?;
     transaction.rollback().await?;
     if deleted == 0 {
         Err(sqlx::Error::RowNotFound.into())

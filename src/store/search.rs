@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 
 use sqlx::{Connection, PgConnection};
 
-use super::{Result, columns, messages::MessageRow};
+use super::{Indexing, Leadership, Result, columns, messages::MessageRow};
 use crate::domain::{
     ApplicationId, ChatNumber, Conversation, Message, MessageId, SearchScope, UserId,
 };
@@ -136,11 +136,11 @@ pub type NewEntry = (ApplicationId, MessageId, Option<String>);
 /// The messages are read after their pending rows are deleted, so no message is older than its row.
 /// A change that is committed meanwhile has a pending row of its own, which stays.
 pub async fn move_pending(
-    connection: &mut PgConnection,
+    leader: &mut Leadership<Indexing>,
     limit: i64,
     terms_of: impl Fn(ApplicationId, &Message) -> Option<String>,
 ) -> Result<usize> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = leader.connection().begin().await?;
     let mut pending = take_pending(&mut transaction, limit).await?;
     let count = pending.len();
     pending.sort_unstable();
@@ -214,19 +214,19 @@ async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()
 }
 
 /// Frees the space of deleted pending rows. Without this, every search would skip them one by one.
-pub async fn vacuum_pending(connection: &mut PgConnection) -> Result<()> {
+pub async fn vacuum_pending(leader: &mut Leadership<Indexing>) -> Result<()> {
     sqlx::query!("VACUUM (TRUNCATE FALSE) search_pending")
-        .execute(connection)
+        .execute(leader.connection())
         .await?;
     Ok(())
 }
 
 /// Merges the entries that were added last into the main part of the index, where lookups are
 /// faster.
-pub async fn merge(connection: &mut PgConnection) -> Result<()> {
+pub async fn merge(leader: &mut Leadership<Indexing>) -> Result<()> {
     let merging =
         sqlx::query_scalar!(r#"SELECT gin_clean_pending_list('search_terms') AS "pages!""#);
-    merging.fetch_one(connection).await?;
+    merging.fetch_one(leader.connection()).await?;
     Ok(())
 }
 

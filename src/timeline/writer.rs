@@ -18,7 +18,10 @@ use super::{
     progress::{Progress, WriteState},
     transaction::{self, BatchRecord, Decided, Failure},
 };
-use crate::store::{self, Database, Lane, Purpose, Session};
+use crate::{
+    random,
+    store::{self, Database, Lane, Purpose, Session},
+};
 
 /// How often a batch is tried if the failure is not its own fault. The second attempt has a new
 /// connection. If it fails as well, the database is not available.
@@ -70,7 +73,7 @@ impl Writer {
             turns: Arc::clone(&turns),
             progress: Arc::clone(progress),
             silent_until: None,
-            id: Uuid::now_v7(),
+            id: random::writer_id(),
             number: 0,
         })
     }

@@ -3,7 +3,7 @@
 /** Long enough for a busy service: it answers 503 before that. */
 const PATIENCE_MS = 20_000;
 
-/** What the service has refused, or that it could not be reached (status 0). */
+/** A refusal of the service, or a failure to reach it (status 0). */
 export class Problem extends Error {
   constructor(status, document = {}) {
     super(document.detail ?? "the service cannot be reached");
@@ -16,7 +16,7 @@ export class Problem extends Error {
     return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;
   }
 
-  /** What to tell a person. */
+  /** A text for people. */
   get words() {
     const fields = this.fields.map(({ field, detail }) => `${field} ${detail}`).join("; ");
     const words = fields || this.message;
@@ -24,7 +24,15 @@ export class Problem extends Error {
   }
 }
 
-/** A function that calls as the token's user, and gives the body of the answer with its `etag`. */
+/**
+ * Throws an error again that is a bug, such as a TypeError: it must not pass for "offline". A Problem is the
+ * service's, a DOMException the browser's, as when the copy is closed.
+ */
+export function rethrowBug(error) {
+  if (!(error instanceof Problem || error instanceof DOMException)) throw error;
+}
+
+/** Returns a function that calls as the token's user and returns the body of the answer. */
 export function caller(token, base = "") {
   return async function call(method, path, { body, headers = {} } = {}) {
     const request = { method, cache: "no-store", headers: { Authorization: `Bearer ${token}`, ...headers } };
@@ -34,7 +42,7 @@ export function caller(token, base = "") {
       request.body = JSON.stringify(body);
     }
     const answer = await fetch(base + path, request).catch(() => { throw new Problem(0); });
-    // An answer that breaks off is as good as none.
+    // An answer that breaks off counts as none.
     const text = await answer.text().catch(() => { throw new Problem(0); });
     const json = text.startsWith("{") ? JSON.parse(text) : {};
     if (!answer.ok) throw new Problem(answer.status, json);

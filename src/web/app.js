@@ -21,7 +21,7 @@ function showSignIn(why) {
   document.body.dataset.page = "sign-in";
   $("sign-in-why").textContent = why;
   $("token").addEventListener("input", () => {
-    // Only a token that does not say whose it is makes it a question.
+    // The user id is needed only if the token does not contain it.
     $("user-row").hidden = !$("token").value.trim() || claimsOf($("token").value) !== null;
   });
   $("sign-in").addEventListener("submit", (event) => {
@@ -37,7 +37,7 @@ function showSignIn(why) {
   $("token").focus();
 }
 
-/** Back to signing in. A new page forgets everything that the old one held. */
+/** Goes back to signing in. A new page has none of the old one's data. */
 function signOut(why) {
   forget(!why);
   if (why) sessionStorage.setItem(WHY, why);
@@ -45,7 +45,7 @@ function signOut(why) {
   location.reload();
 }
 
-// A link with a token, opened where somebody is signed in already.
+// A link with a token was opened in a tab where a user is signed in already.
 addEventListener("hashchange", () => {
   if (location.hash.startsWith("#token=")) location.reload();
 });

@@ -3,9 +3,8 @@ import { button, copy, element, icon } from "./dom.js";
 import { exactly, gist, hue, timeOf } from "./words.js";
 
 /**
- * Makes a message. `look` says how it stands among its neighbours: `isFirst` and `isLast` of a run by one
- * sender, and whether it says who that is; `quoted` is the message that it answers; `can` what the person
- * may do; `on` what happens then.
+ * Makes a message. `isFirst` and `isLast` are its place in a group of one sender, `quoted` is the message to which
+ * it replies, `can` has the actions that the user may take, and `on` their handlers.
  */
 export function bubble(message, { user, inChat, isFirst, isLast, quoted, can, on }) {
   const isMine = message.from === user;
@@ -25,7 +24,7 @@ export function bubble(message, { user, inChat, isFirst, isLast, quoted, can, on
 }
 
 /**
- * A message that waits in the outbox, or was refused: then it can be copied and discarded and, where there is
+ * A message that waits in the outbox, or was refused. A refused one can be copied and discarded and, if there is
  * an `onRetry`, tried again.
  */
 export function pendingBubble(item, { isFirst, onRetry, onDiscard }) {
@@ -68,7 +67,7 @@ function quote(quoted, user, on) {
     element("strong", {}, quoted.deleted ? "" : who),
     element("span", { class: "preview", dir: "auto" }, gist(quoted)),
   ];
-  // What the conversation does not show is nothing to go to.
+  // Without an id the conversation cannot show it.
   if (!quoted.id) return element("div", { class: "quote" }, content);
   return element("button", { type: "button", class: "quote", onclick: () => on.show(quoted) }, content);
 }
@@ -89,7 +88,7 @@ function actions(message, can, on) {
     can.remove && button("Delete", "trash", () => on.remove(message)));
 }
 
-/** All of a message in a sentence, for who does not see it. */
+/** A message in a sentence, for screen readers. */
 function label(message, isMine, inChat) {
   const { from, created, edited, read, deleted } = message;
   const states = [edited && "edited", isMine && !inChat && (read ? "read" : "sent")].filter(Boolean);

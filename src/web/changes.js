@@ -1,7 +1,7 @@
 /**
- * Edits, deletes and marks messages. Each says which state of the message it means. Where somebody was
- * faster (412), the present message is fetched and the change is made to that one: a read mark in
- * between matters to nobody. Only where the text is another one, the person decides.
+ * Edits, deletes and marks messages. Each change names the version of the message that it is based on. If the
+ * message has changed since (412), the present version is fetched and the change is repeated on it: a read
+ * mark does no harm. Only if the text has changed, the user decides.
  */
 export class Changes {
   #call; #store;
@@ -11,43 +11,43 @@ export class Changes {
     this.#store = store;
   }
 
-  /** `choose(present)` shows both texts, and gives the text to store, or null to leave it as it is. */
+  /** `choose(present)` shows both texts, and returns the text to store, or null to leave it as it is. */
   edit(message, text, choose) {
-    return this.#change(message, async (known) => this.#patch(known, { text }), async (present) => {
+    return this.#change(message, async (base) => this.#patch(base, { text }), async (present) => {
       const chosen = await choose(present, text);
       text = chosen ?? text;
       return chosen !== null;
     });
   }
 
-  /** `choose(present)` tells whether the message is to be deleted as it is now. */
+  /** `choose(present)` returns whether the message is to be deleted as it is now. */
   remove(message, choose) {
-    return this.#change(message, async (known) => {
-      const path = `/messages/${known.id}`;
-      await this.#call("DELETE", path, { headers: condition(known) });
+    return this.#change(message, async (base) => {
+      const path = `/messages/${base.id}`;
+      await this.#call("DELETE", path, { headers: condition(base) });
       return this.#call("GET", path);
     }, choose);
   }
 
   markRead(message) {
-    return this.#change(message, (known) => this.#patch(known, { read: true }), async () => true);
+    return this.#change(message, (base) => this.#patch(base, { read: true }), async () => true);
   }
 
-  #patch(known, body) {
-    return this.#call("PATCH", `/messages/${known.id}`, { body, headers: condition(known) });
+  #patch(base, body) {
+    return this.#call("PATCH", `/messages/${base.id}`, { body, headers: condition(base) });
   }
 
   async #change(message, attempt, choose) {
-    for (let known = message; ;) {
+    for (let base = message; ;) {
       try {
-        return await this.#store.put(await attempt(known));
+        return await this.#store.put(await attempt(base));
       } catch (problem) {
         if (![410, 412].includes(problem.status)) throw problem;
         const present = await this.#call("GET", `/messages/${message.id}`);
         await this.#store.put(present);
         if (present.deleted) return;
-        if (present.text !== known.text && !(await choose(present))) return;
-        known = present;
+        if (present.text !== base.text && !(await choose(present))) return;
+        base = present;
       }
     }
   }

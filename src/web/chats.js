@@ -1,12 +1,12 @@
-/** Chats: what the timeline only mentions is fetched here, and what a copy cannot know. */
-import { pathOf } from "./api.js";
+/** Chats: fetches what the timeline only mentions, and the history that the copy does not have. */
+import { pathOf, rethrowBug } from "./api.js";
 import { NO_MEMBER } from "./words.js";
 
 const PAGE = 50;
 
 /**
- * Fetches the chats that the timeline has mentioned. What is due stands in the copy, so that nothing is
- * forgotten when the page closes meanwhile.
+ * Fetches the chats that the timeline has mentioned. The copy stores which chats are due, so none is forgotten
+ * when the page closes.
  */
 export class Chats {
   #call; #store; #isBusy = false;
@@ -23,8 +23,9 @@ export class Chats {
       for (let due = await this.#due(); due.length; due = await this.#due()) {
         for (const conversation of due) await this.#fetch(conversation);
       }
-    } catch {
-      // The service is away. It is asked again when the copy is current again.
+    } catch (error) {
+      // The chats are fetched again when the copy is current again.
+      rethrowBug(error);
     } finally {
       this.#isBusy = false;
     }
@@ -45,9 +46,9 @@ export class Chats {
 }
 
 /**
- * The messages of a conversation before an id, the newest first, as many as fit a page. Of conversations
- * with people the copy has everything. Of a chat it has what came since the user is a member: its messages
- * are numbered without gaps, so what is missing shows, and is fetched.
+ * The messages of a conversation before an id, the newest first, up to a page. Of a personal conversation the
+ * copy has everything. Of a chat it has the messages since the user became a member. They are numbered without
+ * gaps, so a missing one is detected, and fetched.
  */
 export async function olderMessages(call, store, key, oldest) {
   const held = await store.messagesBefore(key, oldest?.id ?? Number.MAX_SAFE_INTEGER, PAGE);

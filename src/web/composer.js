@@ -1,11 +1,11 @@
-/** Where messages are written, answered and edited. A draft of each conversation stays while the tab does. */
+/** Writes, answers and edits messages. Each conversation has a draft, for as long as the tab exists. */
 import { $ } from "./dom.js";
 import { gist } from "./words.js";
 
 export class Composer {
   #on; #user; #key = null; #subject = null;
 
-  /** `on.send(key, content)` and `on.edit(message, text)` may throw what is then shown. */
+  /** An error that `on.send(key, content)` or `on.edit(message, text)` throws is shown. */
   constructor({ user, on }) {
     this.#on = on;
     this.#user = user;
@@ -71,14 +71,14 @@ export class Composer {
   }
 
   #resize() {
-    // Where the style sheet cannot do it alone.
+    // Only for browsers whose style sheets cannot do it.
     if (CSS.supports("field-sizing", "content")) return;
     $("text").style.height = "auto";
     $("text").style.height = `${$("text").scrollHeight}px`;
   }
 
   #onKey(event) {
-    // 229: Safari tells of the Enter that accepts a candidate after it has ended the composition.
+    // 229: Safari ends a composition before it reports the Enter key that has accepted the candidate.
     if (event.isComposing || event.keyCode === 229) return;
     const isTouch = matchMedia("(pointer: coarse)").matches;
     if (event.key === "Enter" && !event.shiftKey && !isTouch) {
@@ -104,7 +104,7 @@ export class Composer {
     const [key, subject, text] = [this.#key, this.#subject, $("text").value.trim()];
     const files = subject?.isEdit ? [] : $("files").value.split(/[\s,]+/).filter(Boolean);
     if (!text && !files.length && !(subject?.isEdit && subject.message.files)) return;
-    // The field is free at once: the person may go on writing.
+    // The field is emptied at once: the user may go on writing.
     if (!subject?.isEdit) sessionStorage.removeItem(`draft ${key}`);
     this.#subject = null;
     this.#showFiles(false);
@@ -118,7 +118,7 @@ export class Composer {
     }
   }
 
-  /** What could not be kept or changed stands in the field again, unless that is used for something else. */
+  /** Puts a text that could not be sent or stored into the field again, unless the field is in use. */
   #giveBack(key, subject, text) {
     if (this.#key !== key || this.#subject || (!subject?.isEdit && $("text").value)) return;
     this.#subject = subject;

@@ -1,15 +1,15 @@
 /** IndexedDB with promises, and the shape of the copy. */
 
 /**
- * messages       each as the service gave it, with its `conversation` and, where so, `unread: 1`
- * conversations  one for each person or chat: what the list on the left shows
- * outbox         what was written and is not acknowledged yet, in order
- * seen           the last number that was looked at in a chat; it outlives a reset
+ * messages       each as the service returned it, with its `conversation` and, if it is unread, `unread: 1`
+ * conversations  one for each user or chat: the list on the left
+ * outbox         messages that are not acknowledged yet, in order
+ * seen           the last number that was read in each chat; it outlives a reset
  * meta           the cursor
  */
 const STORES = ["messages", "conversations", "outbox", "seen", "meta"];
 
-/** Opens a copy. Where another tab deletes it, or the browser closes it, the page begins anew. */
+/** Opens a copy. If another tab deletes it, or the browser closes it, the page is loaded again. */
 export async function openDatabase(name) {
   const opening = indexedDB.open(name, 1);
   opening.onupgradeneeded = () => {

@@ -3,7 +3,7 @@ import { element } from "./dom.js";
 
 let count = 0;
 
-/** Shows a dialog; the title may be of several nodes. The promise is kept with what `close(value)` is given, or null after Escape. */
+/** Shows a dialog; the title may be several nodes. Resolves with the `value` of `close(value)`, or null after Escape. */
 export function showDialog(title, content) {
   const id = `dialog-${++count}`;
   const opener = document.activeElement;
@@ -16,7 +16,7 @@ export function showDialog(title, content) {
     const dialog = element("dialog", { "aria-labelledby": id }, element("h2", { id }, title), content(close));
     dialog.addEventListener("close", () => {
       dialog.remove();
-      // A message's actions are there only while the focus is within the message.
+      // The actions of a message exist only while the focus is within it.
       opener?.closest("article")?.focus({ preventScroll: true });
       opener?.focus({ preventScroll: true });
       resolve(value);
@@ -36,8 +36,8 @@ export function ask(title, body, choices) {
 }
 
 /**
- * A form; `fields` are {name, label, hint, value}. What `submit(values)` throws is shown and the form stays
- * open; else the promise is kept with what it gives.
+ * A form; `fields` are {name, label, hint, value}. If `submit(values)` throws, the error is shown and the form
+ * stays open; else the promise resolves with its value.
  */
 export function askFor(title, fields, verb, submit) {
   return showDialog(title, (close) => form(fields, verb, submit, close));
@@ -77,7 +77,7 @@ export function confirmed(title, text, verb) {
   return ask(title, element("p", {}, text), [[null, "Cancel"], [true, verb, "danger"]]);
 }
 
-/** Two texts of one message; gives the one to store, or null. */
+/** Shows two texts of one message; resolves with the one to store, or null. */
 export function chooseText(present, mine) {
   const version = (title, text) => element("figure", { class: "version" },
     element("figcaption", {}, title), element("blockquote", { dir: "auto" }, text || "(no text)"));
@@ -89,7 +89,7 @@ export function chooseText(present, mine) {
   return ask("Two versions", body, [[null, "Keep the present one"], [mine, "Save mine", "primary"]]);
 }
 
-/** Whether a message that has got another text meanwhile is to be deleted all the same. */
+/** Asks whether a message whose text has changed is to be deleted all the same. */
 export function confirmRemoval(present) {
   const body = [
     element("p", {}, "The message was edited meanwhile. It now says:"),

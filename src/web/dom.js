@@ -1,6 +1,6 @@
-/** Elements without HTML: whatever a person has written becomes a text node and nothing else. */
+/** Elements without HTML: what users have written becomes text nodes and nothing else. */
 
-/** Makes an element: `element("a", { class: "row", href }, "text", child, …)`; what is falsy is left out. */
+/** Makes an element: `element("a", { class: "row", href }, "text", child, …)`; falsy values are left out. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [attribute, value] of Object.entries(attributes)) {
@@ -14,7 +14,7 @@ export function element(name, attributes = {}, ...children) {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** A picture of the page's sprite; it says nothing to a screen reader. */
+/** A picture of the page's sprite, hidden from screen readers. */
 export function icon(name) {
   const picture = document.createElementNS(SVG, "svg");
   picture.setAttribute("class", "icon");
@@ -33,10 +33,10 @@ export function button(label, picture, onclick, extra = {}) {
 /** An element of the page, by its id. */
 export const $ = (id) => document.getElementById(id);
 
-/** What a person has written within a line of the page's own: it turns nothing around but itself. */
+/** A user's text within a line of the page: its direction of writing does not affect the rest of the line. */
 export const isolated = (text) => element("bdi", {}, text);
 
-/** Puts a text on the clipboard; where the page may not do so, as over plain HTTP, the way a person does. */
+/** Copies a text to the clipboard. If the page may not, as over plain HTTP, by the browser's copy command. */
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -55,24 +55,24 @@ const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;
 const withoutEntities = (text) => text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) => ENTITIES[entity]);
 
 /**
- * The nodes of a search's `highlight`. It is HTML of which `<mark>` is the only element, so there is no
- * need of a parser of HTML: what else it might hold stays text.
+ * The nodes of a search's `highlight`. `<mark>` is its only element, so no parser of HTML is needed: anything
+ * else stays text.
  */
 export function highlighted(html) {
   return html.split(/(<mark>.*?<\/mark>)/s).map((part) => {
     const marked = /^<mark>(.*)<\/mark>$/s.exec(part);
-    return marked ? element("mark", {}, withoutEntities(marked[1])) : unescape(part);
+    return marked ? element("mark", {}, withoutEntities(marked[1])) : withoutEntities(part);
   });
 }
 
 /**
- * Makes the children of `parent` those that `wanted` lists as [key, signature, make]: an element stays as
- * it is while its signature does, so that focus and what is selected stay too.
+ * Makes the children of `parent` those that `rows` lists as [key, signature, make]. An element with the same
+ * signature stays, and so do the focus and the selection in it.
  */
-export function reconcile(parent, wanted) {
+export function reconcile(parent, rows) {
   const held = new Map(Array.from(parent.children, (child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
-  for (const [key, signature, make] of wanted) {
+  for (const [key, signature, make] of rows) {
     let child = held.get(key);
     held.delete(key);
     if (child?.dataset.signature !== signature) {
@@ -88,7 +88,7 @@ export function reconcile(parent, wanted) {
   for (const child of held.values()) child.remove();
 }
 
-/** Puts one element in the place of another, with the focus if that had it. */
+/** Replaces an element; the new one gets the focus if the old one had it. */
 function replace(old, made) {
   const hadFocus = old.contains(document.activeElement);
   old.replaceWith(made);

@@ -8,7 +8,7 @@ import { isUserId, NOT_AN_ID } from "./words.js";
 
 const names = (list) => list.split(/[\s,]+/).filter(Boolean);
 
-/** Asks for a name and members; gives the new chat, or null. */
+/** Asks for a name and members; returns the new chat, or null. */
 export function createChat(call) {
   let sent = {};
   return askFor("New chat", [
@@ -16,13 +16,13 @@ export function createChat(call) {
     { name: "members", label: "Members", hint: "User ids, separated by commas. You are one anyway.", required: false },
   ], "Create", ({ name, members }) => {
     const body = { name: name.trim(), members: names(members) };
-    // The same wish under the same key: pressed again after a lost answer, it makes no second chat.
+    // The same input has the same key: pressed again after a lost answer, it creates no second chat.
     if (JSON.stringify(sent.body) !== JSON.stringify(body)) sent = { body, key: key() };
     return call("POST", "/chats", { body, headers: { "Idempotency-Key": sent.key } });
   });
 }
 
-/** A chat with its members, which its owner can change; `onChange(chat)` gets the chat as it is then. */
+/** A chat with its members, which its owner can change; `onChange(chat)` is called with the new state. */
 export class ChatDialog {
   #call; #place; #chat; #user; #onChange;
   #members = element("ul", { class: "members" });
@@ -49,7 +49,7 @@ export class ChatDialog {
     ]);
   }
 
-  /** Tells what has gone wrong in the dialog, which stays open; whether all went well. */
+  /** Shows an error in the dialog, which stays open; returns whether there was none. */
   async #attempt(work) {
     this.#error.textContent = "";
     try {
@@ -68,10 +68,10 @@ export class ChatDialog {
       this.#onChange(this.#chat);
     } catch (problem) {
       if (problem.status !== 412) throw problem;
-      const known = this.#chat;
+      const { name: before } = this.#chat;
       await this.#reload();
-      // Members came or went: nobody minds. Another name is another matter.
-      if (this.#chat.name === known.name) return this.#rename(name);
+      // If only the members have changed, the rename is repeated.
+      if (this.#chat.name === before) return this.#rename(name);
       const words = ["It was renamed to “", isolated(this.#chat.name), "” meanwhile. Rename it again to change that."];
       throw Object.assign(new Error("it was renamed meanwhile"), { words });
     }
@@ -102,7 +102,7 @@ export class ChatDialog {
     this.#onChange(this.#chat);
   }
 
-  /** Where the members are going to be, it says how that goes. */
+  /** Shows the progress or an error in place of the members. */
   async #load() {
     try {
       await this.#list();

@@ -1,4 +1,4 @@
-/** A signed-in user's messenger: the copy, what keeps it current, and what shows it. */
+/** A signed-in user's messenger: connects the copy, its synchronization and its views. */
 import { caller, Problem } from "./api.js";
 import { Changes } from "./changes.js";
 import { Chats } from "./chats.js";
@@ -66,7 +66,7 @@ export class Messenger {
 
   #connectButtons() {
     const { call, user } = { call: this.#call, user: this.#user };
-    const nameFor = (key) => nameOf(this.#conversations.find((known) => known.key === key) ?? { key });
+    const nameFor = (key) => nameOf(this.#conversations.find((conversation) => conversation.key === key) ?? { key });
     const onOpen = async (key, message) => {
       await this.#go(key);
       await this.#thread.show(message);
@@ -90,10 +90,10 @@ export class Messenger {
     };
   }
 
-  // What the service tells.
+  // Events of the service.
 
   #onState(state) {
-    // Each attempt would be told anew to whoever listens.
+    // A screen reader would announce every attempt.
     if (state === "connecting" && document.body.dataset.state === "offline") return;
     this.#isCurrent = state === "current";
     document.body.dataset.state = state;
@@ -103,12 +103,12 @@ export class Messenger {
     this.#outbox.wake();
     this.#chats.refresh();
     this.#search.retry();
-    // Only a current copy tells that a chat is not the user's.
+    // Only a current copy shows that a chat is not the user's.
     this.#refresh();
   }
 
   #onChange(messages) {
-    // After a reset nothing of the open conversation is as it was.
+    // After a reset the open conversation may be another one.
     if (!messages) this.#isCurrent = false;
     if (!messages && this.#open) this.#thread.open(this.#open);
     for (const message of messages ?? []) this.#announce(message);
@@ -116,13 +116,13 @@ export class Messenger {
     if (this.#isCurrent) this.#chats.refresh();
   }
 
-  /** Tells a screen reader what has come; not what was there before. */
+  /** Announces a new message to screen readers. */
   #announce(message) {
     if (!this.#isCurrent || message.deleted || message.edited || message.read || message.from === this.#user) return;
     $("announcer").textContent = `${message.from ?? "The service"}: ${gist(message)}`;
   }
 
-  /** Shows the copy as it is now; what changes meanwhile is shown in one go afterwards. */
+  /** Shows the present copy. Changes meanwhile are shown afterwards, in one go. */
   #refresh() {
     const again = async () => {
       await Promise.resolve();
@@ -142,7 +142,7 @@ export class Messenger {
     this.#conversations = await this.#store.conversations();
     showConversations(this.#conversations, await this.#store.outbox(), this.#user, this.#open);
     if (!this.#open) return;
-    // A chat that the copy does not have is not the user's, or not any more.
+    // A chat that is not in the copy is not the user's, or not any more.
     if (this.#isCurrent && isChat(this.#open) && !this.#present()) return this.#close(before);
     this.#showHeader();
     await this.#thread.render(this.#present());
@@ -166,13 +166,13 @@ export class Messenger {
     const members = count === 1 ? "1 member" : `${count ?? "…"} members`;
     const ofChat = conversation.isGone ? "You are no longer a member" : members;
     const kind = isChat(this.#open) ? ofChat : "Personal conversation";
-    // On a phone the line that says so is not there while a conversation is open.
+    // On a phone the state line is hidden while a conversation is open.
     $("subtitle").textContent = document.body.dataset.state === "offline" ? "Offline" : kind;
     $("details").hidden = !conversation.chat || conversation.isGone;
     $("composer").hidden = Boolean(conversation.isGone);
   }
 
-  // What the person does.
+  // Actions of the user.
 
   async #go(key) {
     if (location.hash !== addressOf(key)) history.pushState(null, "", addressOf(key));
@@ -193,13 +193,13 @@ export class Messenger {
     }
     this.#composer.open(key);
     this.#showHeader();
-    // On a phone the keyboard would come up and hide the messages.
+    // On a phone the keyboard would open and hide the messages.
     if (!matchMedia("(pointer: coarse)").matches) $("text").focus();
     await this.#thread.open(key);
     await this.#refresh();
   }
 
-  /** Closes a chat that is not the user's, or not any more, and says so. */
+  /** Closes a chat that is not the user's, or not any more, and shows why. */
   #close(chat) {
     history.replaceState(null, "", "#/");
     this.#route();
@@ -207,7 +207,7 @@ export class Messenger {
     else this.#tellLeft("There is no such chat, or you are not a member of it.");
   }
 
-  /** Says why nothing is open: in the empty pane and, for a phone, above the list. */
+  /** Shows why nothing is open: in the empty pane and, for phones, above the list. */
   #tellLeft(...words) {
     $("left").replaceChildren(...words);
     $("left-above").replaceChildren(...$("left").cloneNode(true).childNodes);

@@ -1,7 +1,7 @@
 /**
- * Sends what was written, in order, until the service has acknowledged it. Each message carries a key, so
- * that repeating it is safe: the service answers a repetition with the message that it has already. The
- * key also travels in the message's `attributes`, so that the timeline can empty the outbox as well.
+ * Sends messages in order, until the service has acknowledged them. Each request has an idempotency key, so it
+ * can be repeated: the service answers with the message that exists already. The key is also in the message's
+ * `attributes`, so that the timeline can remove the message from the outbox as well.
  */
 import { pathOf } from "./api.js";
 import { key } from "./session.js";
@@ -20,7 +20,7 @@ export class Outbox {
     this.#onSignedOut = onSignedOut;
   }
 
-  /** Takes a message; once this has returned, not even a crash of the browser loses it. */
+  /** Adds a message. Once this has returned, not even a crash of the browser loses it. */
   async add(conversation, { text, files, replyTo }) {
     const id = key();
     const body = { attributes: { key: id } };
@@ -41,7 +41,7 @@ export class Outbox {
     return this.#store.amend(item, null);
   }
 
-  /** There is something to send, or the service is back: no reason to wait any longer. */
+  /** Ends the wait: there is something to send, or the service is back. */
   wake() {
     this.#wake();
   }
@@ -57,7 +57,7 @@ export class Outbox {
         failures = 0;
       } catch (problem) {
         if (problem.status === 401) return this.#onSignedOut(problem);
-        // The service cannot be reached, or the copy cannot be written: neither for ever.
+        // The service cannot be reached, or the copy cannot be written: both may pass.
         await Promise.race([woken, pause(failures++)]);
       }
     }
@@ -80,7 +80,7 @@ export class Outbox {
     return this.#call("POST", `${pathOf(conversation)}/messages`, { body, headers });
   }
 
-  /** The service will never take it: the person decides what becomes of it. */
+  /** The service will never accept it: the user decides what to do with it. */
   #refuse(item, problem) {
     const isGone = problem.status === 404 && isChat(item.conversation);
     return this.#store.amend(item, { refused: isGone ? NO_MEMBER : problem.words });

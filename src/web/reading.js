@@ -1,4 +1,5 @@
-/** Read marks: whoever looks at a conversation has read it. */
+/** Read marks: an open conversation counts as read. */
+import { rethrowBug } from "./api.js";
 import { isChat } from "./words.js";
 
 export class Reading {
@@ -10,8 +11,9 @@ export class Reading {
   }
 
   /**
-   * Marks what is unread in a conversation. For people the service keeps the mark, so that the other side
-   * sees it; for chats it keeps none, and the copy does. What fails is tried again when the copy is current.
+   * Marks the unread messages of a conversation. The service stores the marks of personal messages, so that the
+   * other user sees them. The marks of chats are in the copy alone. A failure is repeated when the copy is
+   * current.
    */
   async look(key, isCurrent) {
     if (!key || document.hidden || this.#isBusy || (!isChat(key) && !isCurrent)) return;
@@ -21,8 +23,9 @@ export class Reading {
         if (isChat(key)) await this.#store.see(key);
         else for (const message of unread) await this.#changes.markRead(message);
       }
-    } catch {
-      // Offline, or not the user's any more: the timeline tells.
+    } catch (error) {
+      // Offline, or the message is not the user's any more, which the timeline reports.
+      rethrowBug(error);
     } finally {
       this.#isBusy = false;
     }

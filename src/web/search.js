@@ -1,4 +1,4 @@
-/** Search: what was found takes the place of the conversations until the field is empty again. */
+/** Search: the results replace the conversations until the field is empty again. */
 import { $, element, highlighted, isolated } from "./dom.js";
 import { addressOf, briefly, isChat } from "./words.js";
 
@@ -21,13 +21,13 @@ export class Search {
     });
   }
 
-  /** The service is back: what could not be searched for is searched for again. */
+  /** Repeats a search that has failed: the service is back. */
   retry() {
     if (this.#hasFailed) this.#search($("search").value.trim());
   }
 
   async #search(query, before) {
-    // Only the answer to what was asked last counts.
+    // Only the answer to the latest search is shown.
     const turn = ++this.#latest;
     this.#hasFailed = false;
     if (!query) return this.#show(false);
@@ -88,7 +88,7 @@ export class Search {
 const LEAD = 40;
 const characters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** A long text before the first match hides it: only its end is shown, from a whole character on. */
+/** A long text before the first match would hide it: only its end is shown, from a whole character on. */
 function around([lead, ...rest]) {
   const isLong = typeof lead === "string" && lead.length > LEAD && rest.length > 0;
   if (!isLong) return [lead, ...rest];

@@ -1,11 +1,11 @@
-/** The token of this tab: where it comes from, where it is kept, and whom it stands for. */
+/** The token of this tab: where it comes from, where it is stored, and whom it identifies. */
 
 const TOKEN = "token";
 const SCOPE = "scope";
 
 /**
- * The token of the address (`#token=…`), or of this tab. A fragment is never sent to a server; it is taken
- * out of the address at once, so that it does not stay in the history or in a bookmark either.
+ * The token of the address (`#token=…`), or of this tab. A fragment is never sent to a server. It is removed
+ * from the address at once, so that it does not stay in the history or in a bookmark either.
  */
 export function currentToken() {
   const given = /^#token=(.+)$/.exec(location.hash)?.[1];
@@ -24,7 +24,7 @@ function decoded(text) {
   }
 }
 
-/** Keeps a token for this tab. The same user finds the copy again, with what was not sent yet. */
+/** Stores a token for this tab. The same user finds the copy again, with the messages that were not sent. */
 export function keep(token, user = "") {
   const isSame = sessionStorage.getItem("user") === user.trim();
   const scope = (isSame && sessionStorage.getItem(SCOPE)) || `session-${key()}`;
@@ -34,15 +34,15 @@ export function keep(token, user = "") {
   sessionStorage.setItem(SCOPE, scope);
 }
 
-/** Forgets the token; where the person has signed out, whose copy this is as well. */
+/** Forgets the token; after signing out, also the user and the name of the copy. */
 export function forget(isSignedOut) {
   if (isSignedOut) sessionStorage.clear();
   else sessionStorage.removeItem(TOKEN);
 }
 
 /**
- * The user and the name of the copy. A JSON Web Token tells both. The session key of another service
- * tells nothing: then the person says who it is, and the copy belongs to this tab alone.
+ * The user and the name of the copy. A JSON Web Token contains both. The session key of another service
+ * contains neither: then the user types the id, and the copy belongs to this tab alone.
  */
 export function identify(token) {
   const claims = claimsOf(token);
@@ -52,7 +52,7 @@ export function identify(token) {
   return { user, copy: `messages/${scope}/${user}` };
 }
 
-/** What a JSON Web Token says; null for any other token. Nobody checks its signature here: the service does. */
+/** The claims of a JSON Web Token; null for any other token. The service checks the signature, not the page. */
 export function claimsOf(token) {
   try {
     const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
@@ -64,7 +64,7 @@ export function claimsOf(token) {
   }
 }
 
-/** A key that nobody else makes. (`crypto.randomUUID` is missing where a page comes without TLS.) */
+/** A random key. (`crypto.randomUUID` is missing on pages without TLS.) */
 export function key() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

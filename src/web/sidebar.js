@@ -2,7 +2,7 @@
 import { $, element, icon, reconcile } from "./dom.js";
 import { addressOf, briefly, gist, hue, initials, isChat, nameOf } from "./words.js";
 
-/** Shows the conversations with the newest on top; `open` is the key of the one on the right. */
+/** Shows the conversations, the newest first; `open` is the key of the open one. */
 export function showConversations(conversations, pending, user, open) {
   const unread = conversations.filter((conversation) => conversation.unread > 0).length;
   document.title = unread ? `(${unread}) Messages · ${user}` : `Messages · ${user}`;

@@ -1,6 +1,6 @@
 /**
- * The copy of one user's messages in this browser. Whatever changes several things does so in one
- * transaction: an entry with its cursor, an acknowledged message with its place in the outbox.
+ * The copy of one user's messages in this browser. Things that change together change in one transaction: an
+ * entry and the cursor, an acknowledged message and its item of the outbox.
  */
 import { between, deleteDatabase, newest, openDatabase, result, transaction } from "./database.js";
 
@@ -19,12 +19,12 @@ class Store {
     this.#user = user;
   }
 
-  /** Calls after each change of the copy with the messages that have come; with null after a reset. */
+  /** Calls `onChange` after each change of the copy with the new messages; with null after a reset. */
   watch(onChange) {
     this.#onChange = onChange;
   }
 
-  // What sync.js asks for.
+  // The interface that sync.js uses.
 
   cursor() {
     return this.#read(async ({ meta }) => (await result(meta.get("cursor"))) ?? 0);
@@ -41,7 +41,7 @@ class Store {
     }, messages);
   }
 
-  /** Forgets what came from the service. What was not sent yet stays listed, and what was looked at is kept. */
+  /** Removes everything that came from the service. Unsent messages and the marks of chats stay. */
   clear() {
     return this.#write(async ({ messages, conversations, meta, outbox }) => {
       await Promise.all([messages, conversations, meta].map((store) => result(store.clear())));
@@ -57,7 +57,7 @@ class Store {
     return this.#write((stores) => this.#put(stores, message));
   }
 
-  /** Older messages of a conversation; their tombstones do not say where they belong. */
+  /** Adds older messages of a conversation; tombstones do not contain their conversation. */
   addHistory(key, messages) {
     return this.#write(async (stores) => {
       for (const message of messages) await this.#put(stores, message, key);
@@ -68,7 +68,7 @@ class Store {
     return this.#read(({ messages }) => result(messages.get(id)));
   }
 
-  /** The messages of a conversation from an id on, and those that wait to be sent: each in one of the two. */
+  /** The messages of a conversation from an id on, and those that wait to be sent. No message is in both. */
   conversationFrom(key, id) {
     return this.#read(async ({ messages, outbox }) => {
       const sent = await between(messages.index("place"), [key, id], [key, LAST]);
@@ -85,7 +85,7 @@ class Store {
     return this.#read(({ messages }) => between(messages.index("unread"), [key, 1], [key, 1]));
   }
 
-  /** Remembers that everything in a chat was looked at: the service keeps no marks for chats. */
+  /** Marks everything in a chat as read: the service stores no marks for chats. */
   see(key) {
     return this.#write(async ({ messages, seen }) => {
       const [last] = await newest(messages.index("place"), [key, 0], [key, LAST], 1);
@@ -100,8 +100,8 @@ class Store {
   // Conversations.
 
   /**
-   * All of them with the number of their unread messages, the newest on top: by the last message, or by what
-   * waits to be sent as long as that is there.
+   * All of them with the number of their unread messages, in the order of the last message, sent or waiting:
+   * the newest first.
    */
   conversations() {
     return this.#read(async ({ conversations, messages, outbox }) => {
@@ -117,7 +117,7 @@ class Store {
     });
   }
 
-  /** A chat as the service has it now. It stays due if it has changed again meanwhile. */
+  /** Stores a chat as the service has it now. It stays due if it has changed again since. */
   putChat(chat) {
     return this.#write(async ({ conversations }) => {
       const held = await conversation({ conversations }, `chats/${chat.number}`, chat.created);
@@ -129,8 +129,8 @@ class Store {
   }
 
   /**
-   * Forgets a chat that is not the user's any more, unless news of it has come since `due`. What was written
-   * for it and not sent stays with its name, and says `why`: the chat is listed until that is discarded.
+   * Removes a chat that is not the user's any more, unless it was mentioned again since `due`. Its unsent
+   * messages stay, refused with `why`: the chat is listed until they are discarded.
    */
   removeChat(key, due, why) {
     return this.#write(async ({ conversations, messages, outbox, seen }) => {
@@ -162,7 +162,7 @@ class Store {
     return this.#read(({ outbox }) => result(outbox.getAll()));
   }
 
-  /** The service has the message: it leaves the outbox as it enters the copy. */
+  /** The service has acknowledged a message: it moves from the outbox to the messages. */
   sent(item, message) {
     return this.#write(async (stores) => {
       await result(stores.outbox.delete(item.order));
@@ -170,7 +170,7 @@ class Store {
     });
   }
 
-  /** Changes an item that is still there; null removes it. */
+  /** Changes an item of the outbox if it still exists; null removes it. */
   amend(item, change) {
     return this.#write(async ({ conversations, outbox }) => {
       const held = await result(outbox.get(item.order));
@@ -195,17 +195,17 @@ class Store {
     const held = await result(stores.messages.get(message.id));
     if (held?.timestamp > message.timestamp) return;
     const key = held?.conversation ?? place ?? this.#keyOf(message);
-    // The tombstone of a personal message that was never held says nothing about where it was.
+    // The tombstone of a personal message that the copy never had belongs to no conversation.
     if (!key) return;
     const record = { ...message, conversation: key };
     if (message.deleted) Object.assign(record, { from: held?.from, created: held?.created });
     if (await this.#isUnread(stores, record)) record.unread = 1;
     await result(stores.messages.put(record));
     if (message.from === this.#user) await leaveOutbox(stores, message.attributes?.key);
-    const known = await conversation(stores, key, record.created);
-    if (known.last?.id > record.id) return;
-    const at = record.created ? Date.parse(record.created) : known.at;
-    await result(stores.conversations.put({ ...known, last: record, at }));
+    const stored = await conversation(stores, key, record.created);
+    if (stored.last?.id > record.id) return;
+    const at = record.created ? Date.parse(record.created) : stored.at;
+    await result(stores.conversations.put({ ...stored, last: record, at }));
   }
 
   async #isUnread({ seen }, { conversation, from, to, read, number, deleted }) {
@@ -234,19 +234,19 @@ class Store {
   }
 }
 
-/** A conversation, held or new. A chat that nothing is known of is due: 0 is before any timestamp. */
+/** A conversation, stored or new. A new chat is due to be fetched: 0 is before any timestamp. */
 async function conversation({ conversations }, key, created) {
   const held = await result(conversations.get(key));
   const fresh = { key, at: created ? Date.parse(created) : 0 };
   return held ?? (key.startsWith("chats/") ? { ...fresh, due: 0 } : fresh);
 }
 
-/** What was written in a conversation and is not acknowledged, in order. */
+/** The unacknowledged messages of a conversation, in order. */
 async function unsent({ outbox }, key) {
   return (await result(outbox.getAll())).filter(({ conversation }) => conversation === key);
 }
 
-/** A message that comes on the timeline before its acknowledgement is no longer to be sent. */
+/** Removes a message from the outbox that arrives on the timeline before its acknowledgement. */
 async function leaveOutbox({ outbox }, key) {
   const order = typeof key === "string" ? await result(outbox.index("key").getKey(key)) : undefined;
   if (order !== undefined) await result(outbox.delete(order));

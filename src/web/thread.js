@@ -1,19 +1,20 @@
-/** The open conversation: the messages from an oldest one on, which goes back as the person scrolls. */
+/** The open conversation: its messages from the oldest shown one on. Scrolling up shows older ones. */
+import { rethrowBug } from "./api.js";
 import { bubble, pendingBubble } from "./bubble.js";
 import { olderMessages } from "./chats.js";
 import { $, element, reconcile } from "./dom.js";
 import { dayKey, dayOf, isChat } from "./words.js";
 
 const PAGE = 50;
-/** Messages of one sender within this time stand together. */
+/** Messages of one sender within this time are shown as a group. */
 const RUN_MS = 5 * 60 * 1000;
 /** How near an edge counts as being at it, in pixels. */
 const NEAR = 120;
 
 export class Thread {
   /**
-   * `#oldest` is where the window begins. It has none where everything is shown: what is older by its id may
-   * still come, such as a message from before the one that was just sent.
+   * `#oldest` is the oldest shown message. It is undefined when everything is shown: a message with a lower id
+   * may still arrive, such as one that was sent just before the user's own.
    */
   #call; #store; #user; #on;
   #key = null; #conversation; #oldest; #newFrom; #isComplete = false; #going = null;
@@ -25,7 +26,7 @@ export class Thread {
     this.#user = user;
     this.#on = { ...on, show: (message) => this.show(message) };
     $("messages").addEventListener("scroll", () => this.#onScroll(), { passive: true });
-    // The keyboard of a phone takes its place from the messages, as a longer text in the composer does.
+    // The keyboard of a phone makes the messages smaller, as a longer text in the composer does.
     new ResizeObserver(() => this.#onResize()).observe($("messages"));
     $("to-end").addEventListener("click", () => this.toEnd());
     $("log").addEventListener("focusin", ({ target }) => rove(target.closest("article")));
@@ -59,7 +60,7 @@ export class Thread {
     const turn = ++this.#begun;
     const { messages, pending } = await this.#store.conversationFrom(key, this.#oldest?.id ?? 0);
     const quoted = await this.#quoted(messages);
-    // Who has begun later has read later.
+    // A call that began later has read later.
     if (this.#key !== key || turn < this.#shown) return;
     this.#shown = turn;
     const keep = keepPlace();
@@ -75,7 +76,7 @@ export class Thread {
     this.#isAtEnd = true;
   }
 
-  /** Goes back to a message, however far, and points it out. */
+  /** Goes back to a message, however far, and highlights it. */
   async show({ id }) {
     while (!this.#isComplete && !(this.#oldest?.id <= id) && (await this.#older())) { /* further back */ }
     const shown = $("log").querySelector(`[data-key="${id}"] article`);
@@ -91,7 +92,7 @@ export class Thread {
     let day;
     messages.forEach((message, at) => {
       const [before, after] = [messages[at - 1], messages[at + 1]];
-      // A tombstone that was never held does not tell its day.
+      // The copy never had the message of some tombstones: then the day is unknown.
       const isNewDay = message.created && dayKey(message.created) !== day;
       if (isNewDay) {
         day = dayKey(message.created);
@@ -132,15 +133,15 @@ export class Thread {
     })]);
   }
 
-  /** The messages that these answer, by their ids. */
+  /** The messages to which these reply, by their ids. */
   async #quoted(messages) {
-    // Of a conversation with a person the copy has all but what was deleted before it was held.
+    // Of a personal conversation, the copy misses only messages that were deleted before it could store them.
     const missing = (id) => (isChat(this.#key) ? { id, text: "An earlier message" } : { deleted: true });
-    const known = new Map(messages.map((message) => [message.id, message]));
+    const shown = new Map(messages.map((message) => [message.id, message]));
     const quoted = new Map();
     for (const { replyTo } of messages) {
       if (replyTo && !quoted.has(replyTo)) {
-        const held = known.get(replyTo) ?? (await this.#store.message(replyTo));
+        const held = shown.get(replyTo) ?? (await this.#store.message(replyTo));
         quoted.set(replyTo, held ?? missing(replyTo));
       }
     }
@@ -154,7 +155,7 @@ export class Thread {
   }
 
   #onScroll() {
-    // A scroll may be told of after the place has got smaller, and before that is told of.
+    // A scroll event may arrive after the pane has become smaller, and before the event of that.
     if ($("messages").clientHeight === this.#height) this.#isAtEnd = isAtEnd();
     $("to-end").hidden = this.#isAtEnd;
     if ($("messages").scrollTop < NEAR) this.#fill();
@@ -165,7 +166,7 @@ export class Thread {
     while (this.#key && $("messages").scrollTop < NEAR && (await this.#older()));
   }
 
-  /** Goes one page back; tells whether there was one. Whoever asks meanwhile waits for the same page. */
+  /** Goes one page back; returns whether there was one. Callers meanwhile wait for the same page. */
   #older() {
     const isEnd = this.#isComplete || this.#conversation?.isGone;
     if (this.#going || isEnd || !this.#key) return this.#going ?? false;
@@ -185,16 +186,17 @@ export class Thread {
       this.#oldest = this.#isComplete ? undefined : page.at(-1);
       await this.render();
       return page.length > 0;
-    } catch {
-      // Offline: the next scroll asks again.
+    } catch (error) {
+      // Offline: the next scroll tries again.
+      rethrowBug(error);
       return false;
     }
   }
 }
 
 /**
- * How many of the newest messages follow each other: where the user was not a member of a chat for a while,
- * what was sent then is in the history alone.
+ * How many of the newest messages are without a gap. Messages of a chat from a time when the user was not a
+ * member are in the history alone.
  */
 function beforeGap(held) {
   const gap = held.findIndex((message, at) => at > 0 && message.chat && message.number !== held[at - 1].number - 1);
@@ -212,7 +214,7 @@ function isAtEnd() {
   return scrollHeight - scrollTop - clientHeight < NEAR;
 }
 
-/** Remembers what the person looks at: the end, or else the first message that is to be seen. */
+/** Returns a function that scrolls back to the present place: the end, or else the first visible message. */
 function keepPlace() {
   if (isAtEnd()) return () => { $("messages").scrollTop = $("messages").scrollHeight; };
   const edge = $("messages").getBoundingClientRect().top;
@@ -224,7 +226,7 @@ function keepPlace() {
   };
 }
 
-/** Makes one message the stop of the Tab key; the arrows go from there. */
+/** Makes one message the stop of the Tab key; the arrow keys move from there. */
 function rove(article) {
   if (!article) return;
   for (const other of $("log").querySelectorAll("article[tabindex='0']")) other.tabIndex = -1;

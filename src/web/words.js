@@ -1,4 +1,4 @@
-/** Dates and names as people read them, in their own language. */
+/** Dates and names in the user's language. */
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "long" });
@@ -25,7 +25,7 @@ export function dayOf(date) {
   return (then.getFullYear() === new Date().getFullYear() ? day : dayOfYear).format(then);
 }
 
-/** The same for a narrow column: the time where it is today. */
+/** The same for a narrow column: the time if it is today. */
 export function briefly(date) {
   const then = new Date(date);
   const days = daysAgo(then);
@@ -40,17 +40,17 @@ function daysAgo(date) {
 
 const capitalized = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
 
-/** What a conversation is called. */
+/** The name of a conversation. */
 export function nameOf({ key, chat }) {
   const [kind, name] = key.split("/");
   return kind === "users" ? name : (chat?.name ?? `Chat ${name}`);
 }
 
-/** Whether the service takes it for the id of a user. */
+/** Whether the service accepts it as the id of a user. */
 export const isUserId = (id) => /^[A-Za-z0-9_.@:|-]{1,64}$/.test(id) && id !== "." && id !== "..";
 export const NOT_AN_ID = "An id has up to 64 letters, digits and the characters - _ . @ : |, but is not “.” or “..”.";
 
-/** Why what was written for a chat is not sent any more. */
+/** Why messages for a chat are not sent any more. */
 export const NO_MEMBER = "You are no longer a member of this chat.";
 
 export const isChat = (key) => key.startsWith("chats/");
@@ -61,7 +61,7 @@ export function addressOf(key) {
   return `#/${kind}/${encodeURIComponent(name)}`;
 }
 
-/** The conversation that an address stands for, or null. */
+/** The conversation of an address, or null. */
 export function keyAt(address) {
   const [, kind, encoded] = /^#\/(users|chats)\/([^/]+)$/.exec(address) ?? [];
   try {
@@ -73,13 +73,14 @@ export function keyAt(address) {
   }
 }
 
-/** One or two letters for a name, and one of the colours that the style sheet has. */
+/** One or two letters of a name. */
 export function initials(name) {
   const words = name.split(/[\s._@:|-]+/).filter(Boolean);
   const letters = words.slice(0, 2).map((word) => Array.from(word)[0]);
   return letters.join("").toLocaleUpperCase() || "?";
 }
 
+/** One of the style sheet's colours for a name. */
 export function hue(name) {
   let sum = 11;
   for (const character of name) sum = (sum * 131 + character.codePointAt(0)) % 9973;

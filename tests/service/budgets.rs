@@ -55,7 +55,7 @@ fn patient() -> Settings {
 async fn slow_readers(replica: &Replica, users: impl Iterator<Item = String>) -> Vec<TcpStream> {
     let answered = async || {
         replica
-            .metric("http_request_seconds_count", "route=\"/messages\"")
+            .metric("messages_http_request_seconds_count", "route=\"/messages\"")
             .await
     };
     let before = answered().await;
@@ -88,7 +88,7 @@ async fn one_users_slow_readers_hold_as_many_answers_as_one_user_may_have() {
     let before = replica.resident_bytes();
     let refusals = async || {
         replica
-            .metric("http_request_seconds_count", "status=\"429\"")
+            .metric("messages_http_request_seconds_count", "status=\"429\"")
             .await
     };
     let mut readers = Vec::new();
@@ -138,7 +138,11 @@ async fn answers_that_nobody_takes_have_a_budget_of_their_own_for_all_users() {
     for _ in 0..5 {
         readers.extend(slow_readers(&replica, users.map(str::to_owned).into_iter()).await);
     }
-    let pending = async || replica.metric("http_pending_answer_bytes", "").await;
+    let pending = async || {
+        replica
+            .metric("messages_http_pending_answer_bytes", "")
+            .await
+    };
     let held = pending().await;
     assert!(
         held > 6.0 * MIB as f64 && held <= 8.0 * MIB as f64,

@@ -97,7 +97,7 @@ async fn a_caller_who_takes_nothing_of_its_answer_is_cut_off() {
         .write_all(request.repeat(40).as_bytes())
         .await
         .unwrap();
-    let open = async || replica.metric("http_connections", "").await;
+    let open = async || replica.metric("messages_http_connections", "").await;
     let before = open().await;
     eventually("the connection is closed", async || {
         (open().await < before).then_some(())

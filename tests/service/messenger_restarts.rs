@@ -152,7 +152,11 @@ async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
     jane.writes("only once").await;
     eventually("the page learns that the outcome is unknown", async || {
         let label = "method=\"POST\",route=\"/messages\",status=\"503\"";
-        (replica.metric("http_request_seconds_count", label).await > 0.0).then_some(())
+        (replica
+            .metric("messages_http_request_seconds_count", label)
+            .await
+            > 0.0)
+            .then_some(())
     })
     .await;
     proxy.open();

@@ -23,8 +23,8 @@ async fn health_and_metrics_need_no_token() {
     let metrics = nobody.get("/metrics").await;
     assert!(metrics.header("content-type").starts_with("text/plain"));
     for name in [
-        "# HELP http_request_seconds",
-        "http_request_seconds_count{method=\"POST\",route=\"/messages\",status=\"201\"} 1",
+        "# HELP messages_http_request_seconds",
+        "messages_http_request_seconds_count{method=\"POST\",route=\"/messages\",status=\"201\"} 1",
         "messages_batch_size_bucket{queue=\"timeline\",le=\"1\"} 1",
         "messages_batch_seconds_count 1",
         "messages_queue_waiting{queue=\"timeline\"} 0",

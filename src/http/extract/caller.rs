@@ -136,7 +136,7 @@ impl Authenticate for BearerOrTicket {
         if !media::prefers_stream(&head.headers) {
             return Err(auth::Error::TicketElsewhere.into());
         }
-        let caller = Caller::new(service.tickets.take(&ticket)?, &head.headers, errors)?;
+        let caller = Caller::new(service.tickets.verify(&ticket)?, &head.headers, errors)?;
         service
             .authenticator
             .require_valid(&caller.validity)

@@ -159,7 +159,7 @@ impl Budget {
 impl Claim {
     /// Claims bytes; returns whether they exceed a limit.
     fn new(budget: Arc<Budget>, bytes: usize, permit: Option<RequestPermit>) -> (Self, bool) {
-        metrics::gauge!("http_pending_answer_bytes").increment(bytes as f64);
+        metrics::gauge!("messages_http_pending_answer_bytes").increment(bytes as f64);
         let claim = Self {
             bytes,
             budget,
@@ -185,7 +185,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        metrics::gauge!("http_pending_answer_bytes").decrement(self.bytes as f64);
+        metrics::gauge!("messages_http_pending_answer_bytes").decrement(self.bytes as f64);
         self.budget
             .pending_bytes
             .fetch_sub(self.bytes, Ordering::Relaxed);

@@ -16,10 +16,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tracing::Instrument;
-use uuid::Uuid;
 
 use super::{Link, budget::Budget, encoding, unread_body};
-use crate::http::answer::problem::{self, Problem};
+use crate::{
+    http::answer::problem::{self, Problem},
+    random,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -84,10 +86,10 @@ pub async fn envelope(
     };
     span.in_scope(|| finish(&mut response, &id, began));
     if response.extensions().get::<LongLived>().is_some() {
-        metrics::counter!("http_held_requests_total", "route" => route).increment(1);
+        metrics::counter!("messages_http_held_requests_total", "route" => route).increment(1);
     } else {
         metrics::histogram!(
-            "http_request_seconds",
+            "messages_http_request_seconds",
             "method" => method,
             "route" => route,
             "status" => response.status().as_u16().to_string(),
@@ -204,8 +206,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
             && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });
     given.cloned().unwrap_or_else(|| {
-        let id = Uuid::new_v4().to_string();
-        HeaderValue::try_from(id).expect("a UUID is visible ASCII")
+        HeaderValue::try_from(random::request_id()).expect("a UUID is visible ASCII")
     })
 }
 

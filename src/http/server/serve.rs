@@ -167,7 +167,7 @@ fn open(
     let connection = graceful.watch(connection);
     let aborted = aborted.clone();
     spawn(async move {
-        let open = metrics::gauge!("http_connections");
+        let open = metrics::gauge!("messages_http_connections");
         open.increment(1.0);
         // A broken connection is no failure of the service.
         tokio::select! {

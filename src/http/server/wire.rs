@@ -23,10 +23,12 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
 };
-use uuid::Uuid;
 
 use super::envelope::TARGET_BYTES_MAX;
-use crate::http::answer::problem::{MEDIA_TYPE, Problem};
+use crate::{
+    http::answer::problem::{MEDIA_TYPE, Problem},
+    random,
+};
 
 /// The longest bare answer, in bytes: a status line, a length and a date.
 const BARE_BYTES_MAX: usize = 256;
@@ -106,8 +108,8 @@ fn refusal(bare: &[u8], line_bytes: usize) -> Option<Vec<u8>> {
         _ => return None,
     };
     let date = lines.find(|line| line.starts_with("date: "))?;
-    let (id, status) = (Uuid::new_v4().to_string(), problem.status());
-    metrics::counter!("http_unreadable_requests_total", "status" => status.as_u16().to_string())
+    let (id, status) = (random::request_id(), problem.status());
+    metrics::counter!("messages_http_unreadable_requests_total", "status" => status.as_u16().to_string())
         .increment(1);
     tracing::debug!(
         request.id = id,

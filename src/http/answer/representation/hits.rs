@@ -27,9 +27,9 @@ pub struct HitListJson<'a> {
     next: Option<i64>,
 }
 
-impl<'a> From<&'a ListPage<search::Hit, i64>> for HitListJson<'a> {
-    fn from(page: &'a ListPage<search::Hit, i64>) -> Self {
-        let hit = |hit: &'a search::Hit| HitJson {
+impl<'a> From<&'a ListPage<search::Match, i64>> for HitListJson<'a> {
+    fn from(page: &'a ListPage<search::Match, i64>) -> Self {
+        let hit = |hit: &'a search::Match| HitJson {
             message: MessageJson::from(hit.message.as_ref()),
             highlight: &hit.highlight,
         };

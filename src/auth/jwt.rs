@@ -1,9 +1,9 @@
-//! JSON Web Tokens (RFC 7519): what all tokens share, and the HS256 that tokens and tickets of our own
-//! are signed with.
+//! JSON Web Tokens (RFC 7519): what all tokens have in common, and HS256, which signs the service's
+//! own tokens and tickets.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hmac::{Hmac, KeyInit, Mac};
+use hkdf::Hkdf;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
 };
@@ -13,7 +13,7 @@ use sha2::Sha256;
 
 use super::Error;
 
-/// The shortest secret: RFC 7518 asks for a key of at least the hash's size (section 3.2).
+/// The shortest secret: a key must be at least as long as the hash (RFC 7518, section 3.2).
 pub const SECRET_BYTES_MIN: usize = 32;
 
 /// The secret is too short to sign with.
@@ -21,27 +21,32 @@ pub const SECRET_BYTES_MIN: usize = 32;
 #[error("the secret must be at least {SECRET_BYTES_MIN} bytes")]
 pub struct WeakSecret;
 
-/// A key of its own for one `purpose`, derived from the service's secret: what is made with it is
-/// worth nothing for another purpose.
+/// A key for one `purpose`, derived from the service's secret with HKDF (RFC 5869): a signature or
+/// a digest made for one purpose is not valid for another one.
+///
+/// Digests are stored, so the key of a purpose must never change.
 pub fn derived_key(secret: &SecretString, purpose: &str) -> [u8; 32] {
     let secret = secret.expose_secret().as_bytes();
-    let keyed = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of every length");
-    keyed.chain_update(purpose).finalize().into_bytes().into()
+    let mut key = [0; 32];
+    Hkdf::<Sha256>::new(None, secret)
+        .expand(purpose.as_bytes(), &mut key)
+        .expect("HKDF derives up to 255 times the size of the hash");
+    key
 }
 
 /// Signs and verifies claims with one key.
 #[derive(Clone)]
-pub struct Key {
+pub struct SigningKey {
     encoding: EncodingKey,
     decoding: DecodingKey,
     validation: Validation,
 }
 
-impl Key {
+impl SigningKey {
     pub fn new(key: &[u8]) -> Self {
-        // The algorithm is ours and never the token's; clocks are ours on both sides, so no leeway.
+        // The service chooses the algorithm, never the token. Its own clocks need no leeway.
         let mut validation = Validation::new(Algorithm::HS256);
-        // "On or after" its expiry a token is not accepted (RFC 7519, section 4.1.4).
+        // A token is not accepted "on or after" its expiry (RFC 7519, section 4.1.4).
         validation.leeway = 0;
         validation.reject_tokens_expiring_in_less_than = 1;
         validation.validate_nbf = true;
@@ -59,16 +64,16 @@ impl Key {
             .expect("claims of strings and numbers can be written as JSON")
     }
 
-    /// The claims, if the signature is ours and they hold at present.
+    /// The claims, if this key has signed them and they are valid at present.
     pub fn verify<C: DeserializeOwned>(&self, token: &str) -> Result<C, Error> {
         verified_claims(token, &self.decoding, &self.validation)
     }
 }
 
-/// The claims of a token, if its signature is that of the key and they hold at present.
+/// The claims of a token, if the key has signed them and they are valid at present.
 ///
-/// A token whose header has `crit` is refused: whoever does not understand an extension that is named
-/// there must do so (RFC 7515, section 4.1.11), and no extension is understood here.
+/// A token whose header has `crit` is refused: it names extensions that must be understood (RFC
+/// 7515, section 4.1.11), and none is understood here.
 pub fn verified_claims<C: DeserializeOwned>(
     token: &str,
     key: &DecodingKey,
@@ -90,14 +95,36 @@ pub fn verified_claims<C: DeserializeOwned>(
 /// The whole seconds since 1970 (RFC 7519, NumericDate).
 pub fn numeric_date(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
-        .expect("the clock stands after 1970")
+        .expect("the clock is past 1970")
         .as_secs()
 }
 
-/// The time of a NumericDate, which may have a fraction; one beyond all clocks is a very late one.
+/// The time of a NumericDate, which may have a fraction. Times before 1970 and after 9999 become
+/// the nearest time between.
 pub fn time_of(numeric_date: f64) -> SystemTime {
     const LATE: Duration = Duration::from_secs(253_402_300_799); // the end of the year 9999
-    // What lies before 1970 ended then.
     let since_epoch = Duration::try_from_secs_f64(numeric_date.max(0.0)).unwrap_or(LATE);
     UNIX_EPOCH + since_epoch.min(LATE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_purpose_never_changes() {
+        let secret = SecretString::from("0123456789abcdef0123456789abcdef".to_owned());
+        let hex = |purpose| -> String {
+            let key = derived_key(&secret, purpose);
+            key.iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        assert_eq!(
+            hex("messages: digests of requests"),
+            "06668893c9cbc7faacf0ca270f50b43bceb7789525fb3c164c4ffe2b982357e4"
+        );
+        assert_eq!(
+            hex("messages: stream tickets"),
+            "9554dcc67aadab53cee8055ee5ef3ba98e12079b45fc1742a615b9252038d4df"
+        );
+    }
 }

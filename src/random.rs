@@ -1,0 +1,35 @@
+//! Random numbers and ids: the only module that makes them.
+
+use std::ops::Range;
+
+use uuid::Uuid;
+
+/// Random bytes of a secret: as many as the hash that is stored of it.
+const SECRET_BYTES: usize = 32;
+
+/// A secret that nobody can guess.
+#[expect(clippy::disallowed_methods, reason = "the one home of randomness")]
+pub fn secret() -> [u8; SECRET_BYTES] {
+    let mut secret = [0; SECRET_BYTES];
+    rand::fill(&mut secret);
+    secret
+}
+
+/// The id of a request, for its log lines and its answer.
+#[expect(clippy::disallowed_methods, reason = "the one home of ids")]
+pub fn request_id() -> String {
+    Uuid::new_v4().to_string()
+}
+
+/// The id of a writer. Ids ascend with time, so what is stored under them is added at the end of
+/// its index.
+#[expect(clippy::disallowed_methods, reason = "the one home of ids")]
+pub fn writer_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// A number of the range: spreads pauses, so that those who paused together do not end it together.
+#[expect(clippy::disallowed_methods, reason = "the one home of randomness")]
+pub fn between(range: Range<u64>) -> u64 {
+    rand::random_range(range)
+}

@@ -1,0 +1,77 @@
+//! Leadership: work that one replica does at a time, under an advisory lock of PostgreSQL.
+
+use std::{marker::PhantomData, time::Duration};
+
+use sqlx::{
+    Either, PgConnection,
+    postgres::{PgAdvisoryLock, PgAdvisoryLockGuard, PgAdvisoryLockKey},
+};
+use tokio::time::sleep;
+
+use super::{Database, Purpose, Result, in_time, locks};
+
+/// Work that has one leader.
+pub trait Role {
+    /// The key of its lock: the same in every version, so that replicas of two versions exclude
+    /// each other.
+    const LOCK_KEY: i64;
+    /// What the leader's connection is for.
+    const PURPOSE: Purpose;
+}
+
+/// Publishes the outbox.
+pub enum Publishing {}
+
+impl Role for Publishing {
+    const LOCK_KEY: i64 = locks::PUBLISHER;
+    const PURPOSE: Purpose = Purpose::Publishing;
+}
+
+/// Moves changed texts into the index of search.
+pub enum Indexing {}
+
+impl Role for Indexing {
+    const LOCK_KEY: i64 = locks::INDEXER;
+    const PURPOSE: Purpose = Purpose::Indexing;
+}
+
+/// How often a follower tries to become the leader.
+const FOLLOWER_PERIOD: Duration = Duration::from_secs(2);
+
+/// How long it may take to connect, and how long one attempt to take the lock.
+const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// Proof that this replica leads: the connection that holds the lock.
+///
+/// What only the leader may do takes it as a parameter, and runs on its connection. So the lock is
+/// held while a statement runs. Dropping it closes the connection, and the server frees the lock.
+pub struct Leadership<R> {
+    guard: PgAdvisoryLockGuard<PgConnection>,
+    role: PhantomData<R>,
+}
+
+impl<R: Role> Leadership<R> {
+    /// Follows, on a connection of its own, until no other replica leads. Fails when the database
+    /// does.
+    pub async fn acquire(database: &Database) -> Result<Self> {
+        let lock = PgAdvisoryLock::with_key(PgAdvisoryLockKey::BigInt(R::LOCK_KEY));
+        let mut connection = in_time(ATTEMPT_TIME_MAX, database.connect(R::PURPOSE)).await?;
+        loop {
+            let attempt = async { Ok(lock.try_acquire(connection).await?) };
+            match in_time(ATTEMPT_TIME_MAX, attempt).await? {
+                Either::Left(guard) => {
+                    return Ok(Self {
+                        guard,
+                        role: PhantomData,
+                    });
+                }
+                Either::Right(returned) => connection = returned,
+            }
+            sleep(FOLLOWER_PERIOD).await;
+        }
+    }
+
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        self.guard.as_mut()
+    }
+}
