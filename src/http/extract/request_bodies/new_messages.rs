@@ -1,29 +1,23 @@
-//! What callers send: messages to be and edits, checked field by field.
+//! Messages to be sent.
 
-use std::{collections::BTreeSet, sync::Arc};
-
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{
-    body::{RequestBody, parse},
-    caller::Caller,
-    media,
-};
+use super::collect;
 use crate::{
-    domain::{
-        Attributes, Conversation, FileId, Files, Invalid, MEMBERS_MAX, Message, MessageId, Text,
-        Title, UserId,
-    },
+    domain::{Attributes, Conversation, FileId, Files, Invalid, MessageId, Text, UserId},
     http::{
-        Service,
         answer::{
             openapi::schemas::{FileIdSchema, UserIdSchema, new_attributes},
             problem::{FieldError, Problem},
         },
+        extract::{
+            body::{RequestBody, parse},
+            media,
+        },
     },
-    timeline::commands::{Draft, EditText, Expected, MarkRead},
+    timeline::commands::Draft,
 };
 
 /// A personal message to be sent: `to`, and at least one of `text`, `files` and `attributes`.
@@ -135,7 +129,7 @@ impl RequestBody for NewChatMessageJson {
     }
 }
 
-/// What is to be sent, wherever it goes.
+/// The content of a new message, for a user or for a chat.
 pub struct NewContent {
     text: Option<Text>,
     files: Files,
@@ -156,97 +150,6 @@ impl NewContent {
     }
 }
 
-/// A chat to be created.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = NewChat, example = json!({ "name": "Team", "members": ["john", "jim"] }))]
-pub struct NewChatJson {
-    /// 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed.
-    #[schema(value_type = String, required, min_length = 1, max_length = 200)]
-    name: Option<String>,
-    /// Its members, beside the user who creates it.
-    #[schema(value_type = Option<Vec<UserIdSchema>>, max_items = 1000)]
-    members: Option<Vec<String>>,
-}
-
-impl RequestBody for NewChatJson {
-    type Valid = (Title, Vec<UserId>);
-
-    const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
-
-    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
-        parse(json)
-    }
-
-    fn validate(self, errors: &mut Vec<FieldError>) -> Option<(Title, Vec<UserId>)> {
-        let name = self
-            .name
-            .ok_or(Invalid("is required"))
-            .and_then(|name| Title::parse(&name));
-        let name = collect(errors, "name", name);
-        let members = collect(
-            errors,
-            "members",
-            parse_members(&self.members.unwrap_or_default()),
-        );
-        Some((name?, members?))
-    }
-}
-
-/// The name of an application or a chat.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Name, example = json!({ "name": "shop" }))]
-pub struct NameJson {
-    /// 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed.
-    #[schema(value_type = String, required, min_length = 1, max_length = 200)]
-    name: Option<String>,
-}
-
-/// The name of an application to be created.
-pub struct NewNameJson(pub NameJson);
-
-impl RequestBody for NewNameJson {
-    type Valid = Title;
-
-    const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
-
-    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
-        parse(json).map(Self)
-    }
-
-    fn validate(self, errors: &mut Vec<FieldError>) -> Option<Title> {
-        self.0.validate(errors)
-    }
-}
-
-impl RequestBody for NameJson {
-    type Valid = Title;
-
-    const MEDIA_TYPES: &'static [&'static str] = &[media::JSON, media::MERGE_PATCH];
-
-    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
-        parse(json)
-    }
-
-    fn validate(self, errors: &mut Vec<FieldError>) -> Option<Title> {
-        let name = self.name.ok_or(Invalid("is required"));
-        collect(errors, "name", name.and_then(|name| Title::parse(&name)))
-    }
-}
-
-/// The members in their order by name, each once.
-fn parse_members(members: &[String]) -> Result<Vec<UserId>, Invalid> {
-    let members = members
-        .iter()
-        .map(|user| UserId::parse(user))
-        .collect::<Result<BTreeSet<_>, _>>()?;
-    if members.len() > MEMBERS_MAX {
-        return Err(Invalid("must have at most 1,000 entries"));
-    }
-    Ok(members.into_iter().collect())
-}
-
 fn parse_files(files: Vec<String>) -> Result<Files, Invalid> {
     let files = files
         .iter()
@@ -259,139 +162,6 @@ fn parse_message_id(id: i64) -> Result<MessageId, Invalid> {
     (id > 0)
         .then_some(MessageId(id))
         .ok_or(Invalid("must be the id of a message"))
-}
-
-/// The value, or a note of what is wrong with it.
-pub fn collect<T>(
-    errors: &mut Vec<FieldError>,
-    field: &str,
-    parsed: Result<T, Invalid>,
-) -> Option<T> {
-    parsed
-        .map_err(|invalid| {
-            errors.push(FieldError::new(field, invalid.to_string()));
-        })
-        .ok()
-}
-
-/// A new text for a message of one's own; empty only where files or attributes remain.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = EditedMessageText, example = json!({ "text": "Hello, dear John!" }))]
-pub struct EditedMessageTextJson {
-    #[schema(max_length = 20000)]
-    text: String,
-}
-
-/// Whether one has read a message that one has received.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = MessageReadMark, example = json!({ "read": true }))]
-pub struct MessageReadMarkJson {
-    read: bool,
-}
-
-/// Exactly one of a new text and a read mark, as a JSON merge patch (RFC 7396): `null` removes.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(
-    as = MessagePatch,
-    min_properties = 1,
-    max_properties = 1,
-    example = json!({ "text": "Hello, dear John!" })
-)]
-pub struct MessagePatchJson {
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 20000)]
-    text: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<bool>)]
-    read: Option<Option<bool>>,
-}
-
-/// Tells a member that is `null` from one that is absent.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    value: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(value).map(Some)
-}
-
-/// What a PATCH asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Edit {
-    /// `None` empties the text.
-    Text(Option<Text>),
-    Read(bool),
-}
-
-impl RequestBody for Edit {
-    type Valid = Self;
-
-    const MEDIA_TYPES: &'static [&'static str] = &[
-        media::EDITED_TEXT,
-        media::READ_MARK,
-        media::MERGE_PATCH,
-        media::JSON,
-    ];
-
-    fn from_json(media_type: &'static str, json: &[u8]) -> Result<Self, Problem> {
-        match media_type {
-            media::EDITED_TEXT => Self::text(&parse::<EditedMessageTextJson>(json)?.text),
-            media::READ_MARK => Ok(Self::Read(parse::<MessageReadMarkJson>(json)?.read)),
-            media::MERGE_PATCH => Self::from_patch(parse(json)?),
-            _ => {
-                let patch: MessagePatchJson = parse(json)?;
-                if patch.text == Some(None) || patch.read == Some(None) {
-                    return Err(Problem::invalid_field("body", "must not have null members"));
-                }
-                Self::from_patch(patch)
-            }
-        }
-    }
-
-    fn validate(self, _: &mut Vec<FieldError>) -> Option<Self> {
-        Some(self)
-    }
-}
-
-impl Edit {
-    /// Carries it out; returns the message as it leaves it.
-    pub async fn submit(
-        self,
-        service: &Service,
-        caller: &Caller,
-        id: MessageId,
-        expected: Expected,
-    ) -> Result<Arc<Message>, Problem> {
-        let outcome = match self {
-            Self::Text(text) => {
-                let command = EditText { id, text, expected };
-                service.submit(caller, command).await?
-            }
-            Self::Read(read) => {
-                let command = MarkRead { id, read, expected };
-                service.submit(caller, command).await?
-            }
-        };
-        Ok(outcome.output)
-    }
-
-    fn from_patch(patch: MessagePatchJson) -> Result<Self, Problem> {
-        match (patch.text, patch.read) {
-            (Some(text), None) => Self::text(&text.unwrap_or_default()),
-            (None, Some(read)) => Ok(Self::Read(read.unwrap_or_default())),
-            _ => Err(Problem::invalid_field(
-                "body",
-                "must have exactly one of text and read",
-            )),
-        }
-    }
-
-    fn text(text: &str) -> Result<Self, Problem> {
-        Text::parse_or_empty(text)
-            .map(Self::Text)
-            .map_err(|invalid| Problem::invalid_field("text", invalid.to_string()))
-    }
 }
 
 #[cfg(test)]
@@ -490,60 +260,10 @@ mod tests {
         assert_eq!(parsed.err().unwrap().status(), StatusCode::BAD_REQUEST);
     }
 
-    fn edit(media_type: &'static str, json: &str) -> Result<Edit, StatusCode> {
-        Edit::from_json(media_type, json.as_bytes()).map_err(|problem| problem.status())
-    }
-
-    fn text(text: &str) -> Edit {
-        Edit::Text(Text::parse_or_empty(text).unwrap())
-    }
-
-    #[test]
-    fn an_edit_is_what_its_media_type_says() {
-        assert_eq!(edit(media::EDITED_TEXT, r#"{"text":"x"}"#), Ok(text("x")));
-        assert_eq!(
-            edit(media::READ_MARK, r#"{"read":false}"#),
-            Ok(Edit::Read(false))
-        );
-        for media_type in [media::JSON, media::MERGE_PATCH] {
-            assert_eq!(edit(media_type, r#"{"text":" "}"#), Ok(text("")));
-            assert_eq!(edit(media_type, r#"{"read":true}"#), Ok(Edit::Read(true)));
-        }
-        assert_eq!(edit(media::MERGE_PATCH, r#"{"text":null}"#), Ok(text("")));
-        assert_eq!(
-            edit(media::MERGE_PATCH, r#"{"read":null}"#),
-            Ok(Edit::Read(false))
-        );
-    }
-
-    #[test]
-    fn an_edit_is_exactly_one_thing() {
-        for (media_type, json) in [
-            (media::EDITED_TEXT, r#"{"read":true}"#),
-            (media::EDITED_TEXT, r#"{"text":null}"#),
-            (media::READ_MARK, r#"{"read":"yes"}"#),
-            (media::READ_MARK, r#"{"read":true,"text":"x"}"#),
-            (media::JSON, "{}"),
-            (media::JSON, r#"{"text":"x","read":true}"#),
-            (media::JSON, r#"{"text":"x","read":null}"#),
-            (media::JSON, r#"{"text":null}"#),
-            (media::JSON, r#"{"read":null}"#),
-            (media::EDITED_TEXT, r#"["x"]"#),
-            (media::MERGE_PATCH, r#"{"files":[]}"#),
-        ] {
-            assert_eq!(
-                edit(media_type, json),
-                Err(StatusCode::UNPROCESSABLE_ENTITY),
-                "{json}"
-            );
-        }
-    }
-
     proptest! {
         #[test]
         fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = NewPersonalMessageJson::from_json(media::JSON, &body);
-            let _ = Edit::from_json(media::JSON, &body);
         }
 
         #[test]
