@@ -28,6 +28,7 @@ async fn held(replica: &Replica) -> f64 {
 /// Makes a call that could be held, and asserts that it is answered although another one, which
 /// began before it, is still held, and that no wake-up was needed.
 async fn is_answered_at_once<T>(replica: &Replica, call: impl Future<Output = T>) -> T {
+    let before = held(replica).await;
     let other = poll(
         replica,
         &replica.user("somebody-else"),
@@ -39,6 +40,10 @@ async fn is_answered_at_once<T>(replica: &Replica, call: impl Future<Output = T>
     let lost = replica.metric("messages_lost_wakeups_total", "").await;
     assert!(lost == 0.0, "it waited until the replica read once more");
     other.abort();
+    eventually("the other one is held no more", async || {
+        (held(replica).await <= before).then_some(())
+    })
+    .await;
     answer
 }
 

@@ -55,17 +55,17 @@ async fn a_file_is_sent_again_only_when_it_has_changed() {
             Reply::of(request.header(header::IF_NONE_MATCH, tag)).await
         };
         let tag = replica.nobody().get(path).await.header("etag").to_owned();
-        for tag in [
+        for matching in [
             &tag,
             tag.trim_start_matches("W/"),
             &format!("\"other\", {tag}"),
             "*",
         ] {
-            let unchanged = ask(tag).await;
+            let unchanged = ask(matching).await;
             assert_eq!(
                 (unchanged.status, unchanged.text.as_str()),
                 (304, ""),
-                "{path} {tag}"
+                "{path} {matching}"
             );
             assert_eq!(unchanged.header("etag"), tag);
         }
