@@ -9,7 +9,7 @@ use rust_embed::Embed;
 
 #[derive(Embed)]
 #[folder = "src/web"]
-struct Files;
+struct EmbeddedFiles;
 
 /// A file of the web client.
 pub struct File {
@@ -27,7 +27,7 @@ const TAG_BYTES: usize = 8;
 
 /// The file with this name.
 pub fn file(name: &str) -> Option<File> {
-    let file = Files::get(name)?;
+    let file = EmbeddedFiles::get(name)?;
     let hash = file.metadata.sha256_hash();
     let tag = hash[..TAG_BYTES]
         .iter()
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn every_file_has_a_type() {
-        for name in Files::iter() {
+        for name in EmbeddedFiles::iter() {
             let file = file(&name).unwrap();
             assert!(!file.media_type.contains("octet-stream"), "{name}");
         }

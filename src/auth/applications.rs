@@ -1,4 +1,4 @@
-//! The applications that exist, and the tokens that stand for them.
+//! The applications that exist, and the tokens that identify them.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ const HASH_LIFETIME: Duration = Duration::from_secs(2);
 /// it.
 const EXISTENCE_LIFETIME: Duration = Duration::from_secs(1);
 
-/// A token that does not match the cached hash is a reason to read again, this long after the last
-/// read: so a caller who guesses waits. A failed read is repeated after the same pause.
+/// If a token does not match the cached hash, the hash is read again, this long after the last
+/// read. So a caller who guesses has to wait. A failed read is repeated after the same pause.
 const REREAD_PAUSE: Duration = Duration::from_millis(200);
 
 /// Applications whose hashes are cached.
@@ -81,7 +81,7 @@ pub fn is_same_secret(one: &str, other: &str) -> bool {
     hash(one).ct_eq(&hash(other)).into()
 }
 
-/// Identifies an application's token where others may see it: the hash of its hash.
+/// Identifies an application's token in places that others can read: the hash of its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenFingerprint([u8; 32]);
 
@@ -94,7 +94,7 @@ impl TokenFingerprint {
 /// Reads which applications exist and the hashes of their tokens, and caches both.
 pub struct Applications {
     pool: Pool,
-    lookups: ExpiringCache<ApplicationId, Lookup>,
+    lookups: ExpiringCache<ApplicationId, TokenLookup>,
     /// The applications that existed a moment ago. A restore may lose one, and its tokens end with
     /// it.
     existing: ExpiringCache<ApplicationId, ()>,
@@ -102,7 +102,7 @@ pub struct Applications {
 
 /// A read of an application. A failure is cached too: thousands of streams look every second.
 #[derive(Clone)]
-struct Lookup {
+struct TokenLookup {
     found: Result<Found, Error>,
     read: Instant,
 }
@@ -122,7 +122,7 @@ impl Applications {
         }
     }
 
-    /// The application that a token stands for; `None` if it does not have the form of an
+    /// The application that a token identifies; `None` if it does not have the form of an
     /// application's token.
     pub async fn identify(
         &self,
@@ -190,7 +190,7 @@ impl Applications {
     }
 
     /// As [`look_up`](Self::look_up); a failed read is repeated after a pause.
-    async fn look_up_unless_failed(&self, application: ApplicationId) -> Lookup {
+    async fn look_up_unless_failed(&self, application: ApplicationId) -> TokenLookup {
         let lookup = self.look_up(application).await;
         if lookup.found.is_ok() || lookup.read.elapsed() < REREAD_PAUSE {
             return lookup;
@@ -199,18 +199,18 @@ impl Applications {
     }
 
     /// A read that began after `earlier`, shared by all callers who need one.
-    async fn look_up_after(&self, application: ApplicationId, earlier: Instant) -> Lookup {
+    async fn look_up_after(&self, application: ApplicationId, earlier: Instant) -> TokenLookup {
         self.lookups
             .remove_if(&application, |lookup| lookup.read <= earlier);
         self.look_up(application).await
     }
 
-    async fn look_up(&self, application: ApplicationId) -> Lookup {
+    async fn look_up(&self, application: ApplicationId) -> TokenLookup {
         let reading = async { (self.read(application).await, HASH_LIFETIME) };
         self.lookups.get_or_load(&application, reading).await
     }
 
-    async fn read(&self, application: ApplicationId) -> Lookup {
+    async fn read(&self, application: ApplicationId) -> TokenLookup {
         let started = Instant::now();
         let reading = self.pool.query(async |connection| {
             store::applications::token_hash(connection, application).await
@@ -221,14 +221,14 @@ impl Applications {
                     exists: found.is_some(),
                     token: found.flatten(),
                 };
-                Lookup {
+                TokenLookup {
                     found: Ok(found),
                     read: started,
                 }
             }
             Err(error) => {
                 tracing::warn!(%error, "the tokens of applications cannot be read");
-                Lookup {
+                TokenLookup {
                     found: Err(Error::DatabaseUnavailable),
                     read: Instant::now(),
                 }

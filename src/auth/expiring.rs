@@ -2,17 +2,18 @@
 
 use std::{hash::Hash, time::Duration};
 
-use quick_cache::sync::{Cache, EntryAction, EntryResult};
+use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 /// Values by key, each valid for the time that was given with it.
 pub struct ExpiringCache<K, V> {
-    entries: Cache<K, Entry<V>>,
+    entries: Cache<K, ExpiringEntry<V>>,
 }
 
 #[derive(Clone)]
-struct Entry<V> {
+struct ExpiringEntry<V> {
     value: V,
+    loaded: Instant,
     expires: Instant,
 }
 
@@ -30,7 +31,8 @@ impl<K: Hash + Eq + Clone, V: Clone> ExpiringCache<K, V> {
     }
 
     pub fn insert(&self, key: K, value: V, lifetime: Duration) {
-        self.entries.insert(key, Entry::new(value, lifetime));
+        self.entries
+            .insert(key, ExpiringEntry::new(value, lifetime));
     }
 
     /// Removes the value. One that is being loaded is not cached.
@@ -46,38 +48,42 @@ impl<K: Hash + Eq + Clone, V: Clone> ExpiringCache<K, V> {
 
     /// Returns the valid value, or the one that `load` returns with its lifetime.
     ///
-    /// A caller who comes while another one loads waits for the same value, even if that has a
-    /// lifetime of zero. If the caller who loads goes away, one of those who wait loads in its
-    /// place.
+    /// A caller who comes while another one loads waits for the same value. A value with a lifetime
+    /// of zero is for those who wait alone, and takes no place in the cache. If the caller who
+    /// loads goes away, one of those who wait loads in its place.
     pub async fn get_or_load(&self, key: &K, load: impl Future<Output = (V, Duration)>) -> V {
-        let now = Instant::now();
-        let entry = self.entries.entry_async(key, |_, entry| {
-            if now < entry.expires {
-                EntryAction::Retain(entry.value.clone())
-            } else {
-                EntryAction::<V>::ReplaceWithGuard
-            }
-        });
-        match entry.await {
-            EntryResult::Retained(value) => value,
-            EntryResult::Vacant(guard) | EntryResult::Replaced(guard, _) => {
-                let (value, lifetime) = load.await;
-                // Fails if the entry was removed meanwhile: then nothing is cached.
-                let _ = guard.insert(Entry::new(value.clone(), lifetime));
-                value
-            }
-            EntryResult::Removed(..) | EntryResult::Timeout => {
-                unreachable!("nothing was removed, and there is no limit of time")
+        let called = Instant::now();
+        loop {
+            match self.entries.get_value_or_guard_async(key).await {
+                Ok(entry) if called < entry.expires || called <= entry.loaded => {
+                    return entry.value;
+                }
+                Ok(_) => self.remove_expired(key, called),
+                Err(guard) => {
+                    let (value, lifetime) = load.await;
+                    let entry = ExpiringEntry::new(value.clone(), lifetime);
+                    let loaded = entry.loaded;
+                    // Fails if the entry was removed meanwhile: then nothing is cached.
+                    let _ = guard.insert(entry);
+                    self.remove_expired(key, loaded);
+                    return value;
+                }
             }
         }
     }
+
+    fn remove_expired(&self, key: &K, now: Instant) {
+        self.entries.remove_if(key, |entry| entry.expires <= now);
+    }
 }
 
-impl<V> Entry<V> {
+impl<V> ExpiringEntry<V> {
     fn new(value: V, lifetime: Duration) -> Self {
+        let loaded = Instant::now();
         Self {
             value,
-            expires: Instant::now() + lifetime,
+            loaded,
+            expires: loaded + lifetime,
         }
     }
 }
@@ -123,6 +129,7 @@ mod tests {
             cache.get_or_load(&"key", load).await
         };
         assert_eq!(join!(get(), get(), get()), (1, 1, 1));
+        assert!(cache.entries.is_empty());
         sleep(Duration::from_millis(1)).await;
         assert_eq!(get().await, 2);
     }

@@ -120,18 +120,19 @@ pub enum Error {
     BadApplication,
     #[error("the token's application does not exist")]
     UnknownApplication,
-    #[error("the token is not known, or no longer")]
+    #[error("the token is unknown or has been replaced")]
     UnknownToken,
     #[error("a ticket opens streams and nothing else")]
     TicketElsewhere,
-    #[error("the ticket is not one of this service")]
+    #[error("the ticket was not issued by this service")]
     BadTicket,
     #[error("the ticket has expired")]
     TicketExpired,
     /// The issuer has answered, and this claim is missing or has the wrong JSON type.
-    #[error("what its issuer says of the token has no {0} that can be read")]
+    #[error("the issuer's answer about the token has no readable {0}")]
     UnreadableClaim(&'static str),
-    /// The endpoint is not asked about this new key now. Recent keys are not affected.
+    /// The limit of requests to the endpoint is reached, and this key is new. Recent keys are not
+    /// affected.
     #[error("too many new session keys are being used; try again in a moment")]
     TooManyStrangers,
     /// The issuer does not answer, so nobody new is let in.
@@ -225,7 +226,7 @@ impl Authenticator {
         match validity {
             Validity::Until(application, _) => self.applications.require(*application).await,
             Validity::WhileCurrent(application, fingerprint) => {
-                // Boxed: the future of every stream would be large enough for the larger of both.
+                // Boxed, or else the future of every stream would be as large as this one.
                 Box::pin(self.applications.require_current(*application, fingerprint)).await
             }
         }

@@ -12,7 +12,7 @@ use super::{
     },
     extract::{
         caller::Caller,
-        checks::{Checks, FromQuery},
+        checks::{Checks, FromQuery, Passed},
         media::PlainJson,
         params::{list_limit, number},
     },
@@ -42,16 +42,21 @@ pub async fn search_messages(
     mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
     let params = checks.query::<SearchParams>();
-    let passed = checks.finish(|| params)?;
-    let caller = &passed.caller;
-    let scope = match &passed.input.narrowed {
-        None => SearchScope::Everything(caller.require_user()?),
-        Some(Narrowed::With(other)) => {
-            SearchScope::In(Conversation::between(&caller.require_user()?, other))
-        }
-        Some(Narrowed::Chat(chat)) => chat_scope(&service, caller, *chat).await?,
+    if let Some(SearchParams {
+        narrowed: Some(Narrowed::Chat(chat)),
+        ..
+    }) = params
+    {
+        return find_in_chat(&service, checks.finish(|| Some(chat).zip(params))?).await;
+    }
+    let user = checks.user();
+    let passed = checks.finish(|| user.zip(params))?;
+    let (user, params) = passed.input;
+    let scope = match &params.narrowed {
+        Some(Narrowed::With(other)) => SearchScope::In(Conversation::between(&user, other)),
+        _ => SearchScope::Everything(user),
     };
-    find(&service, caller, &scope, &passed.input, passed.media_type).await
+    find(&service, &passed.caller, &scope, &params, passed.media_type).await
 }
 
 /// Searches the messages of a chat, the newest first.
@@ -74,20 +79,18 @@ pub async fn search_chat(
     mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
     let (chat, params) = (checks.path(), checks.query::<SearchParams>());
-    let passed = checks.finish(|| chat.zip(params))?;
-    let (chat, params) = passed.input;
-    let scope = chat_scope(&service, &passed.caller, chat).await?;
-    find(&service, &passed.caller, &scope, &params, passed.media_type).await
+    find_in_chat(&service, checks.finish(|| chat.zip(params))?).await
 }
 
-/// A chat, if the caller may read it.
-async fn chat_scope(
+/// Searches a chat, if the caller may read it.
+async fn find_in_chat(
     service: &Service,
-    caller: &Caller,
-    chat: ChatNumber,
-) -> Result<SearchScope, Problem> {
-    let chat = service.visible_chat(caller, chat).await?;
-    Ok(SearchScope::In(Conversation::Chat(chat.number)))
+    passed: Passed<Caller, (ChatNumber, SearchParams)>,
+) -> Answer {
+    let (number, params) = passed.input;
+    let chat = service.visible_chat(&passed.caller, number).await?;
+    let scope = SearchScope::In(Conversation::Chat(chat.number));
+    find(service, &passed.caller, &scope, &params, passed.media_type).await
 }
 
 async fn find(
@@ -107,14 +110,14 @@ async fn find(
     let mut lease = service.searches.take().await?;
     let (connection, application) = (lease.connection(), caller.application);
     let hits = search::find(connection, application, scope, query, *before, hits_max).await?;
-    // A search that did not end well may still be at work on its connection, which is closed then.
+    // If the search has failed, its statement may still run, so the connection is closed instead.
     lease.give_back();
     let size = |hit: &Match| json_bytes(&hit.message) + hit.highlight.len();
     let page = ListPage::cut_at(hits, *limit, size, |hit| hit.message.id.0);
     Ok(Json(media_type, HitListJson::from(&page)).into_response())
 }
 
-/// The query of a search as it came.
+/// The parameters of a search before they are parsed.
 #[derive(Deserialize)]
 pub struct SearchQuery {
     q: Option<String>,

@@ -215,8 +215,8 @@ fn properties(event: &Event) -> BasicProperties {
         .with_headers(headers)
 }
 
-/// Whether the broker has taken responsibility. An `Ack` that holds a message confirms one that was
-/// returned first, because no queue takes it.
+/// Whether the broker has taken responsibility. An `Ack` with a message confirms an event that the
+/// broker has returned, because no queue takes it.
 fn delivered(confirmation: &Confirmation) -> Result<(), Error> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),

@@ -22,15 +22,15 @@
 //!   come back, and that counts as a failure.
 //! - *The broker is away.* Every await on it has a limit; everything else goes on, and the rows
 //!   wait.
-//! - *An alarm blocks the broker* (memory, disk). It announces that and reads nothing more until
-//!   the alarm ends. Events in flight are waited for, because it will take them; readiness and
-//!   metrics report it.
+//! - *An alarm blocks the broker* (memory, disk). The broker announces the alarm and reads nothing
+//!   more until it ends. The publisher waits for the events in flight, because the broker will
+//!   still take them. Readiness and metrics report the alarm.
 //! - *The database refuses to delete* (it is read-only, the right is revoked, a trigger raises).
 //!   Events that cannot be deleted would be published for ever. So before each window the publisher
 //!   deletes its first event and rolls back: if that fails, nothing is published. A delete may
-//!   still fail at its commit. The publisher remembers what the broker has confirmed until it is
-//!   deleted, over reconnects too, and publishes nothing else before. Another leader, or the next
-//!   process, publishes it once more.
+//!   still fail at its commit. So the publisher remembers which events the broker has confirmed
+//!   until they are deleted, across reconnects, and publishes nothing else meanwhile. Another
+//!   leader, or the next process, publishes them once more.
 
 mod broker;
 mod queue;
@@ -48,7 +48,7 @@ pub use broker::{BrokerConfig, QueueType};
 use crate::{
     notifications::Subscriber,
     store::{
-        self, Database, Leadership, Publishing,
+        self, Database, Leadership, PgConnection, Publishing, Purpose,
         outbox::{self, Event},
     },
 };
@@ -156,11 +156,11 @@ impl Publisher {
         }
     }
 
-    /// Becomes the leader, deletes what was confirmed before, connects to the broker and drains the
+    /// Deletes what was confirmed before, becomes the leader, connects to the broker and drains the
     /// outbox until something fails.
     async fn lead(&mut self, pause: &mut Duration) -> Result<(), Error> {
+        self.delete_confirmed_before().await?;
         let mut leader = Leadership::acquire(&self.database).await?;
-        self.delete_confirmed(&mut leader).await?;
         let channel = ConfirmChannel::open(Arc::clone(&self.config), self.state.clone()).await?;
         tracing::info!(queue = %self.config.queue, "publishing events");
         self.state.send_replace(PublisherState::Publishing);
@@ -185,7 +185,7 @@ impl Publisher {
             let reading = outbox::oldest(leader, WINDOW_EVENTS);
             let events = store::in_time(STATEMENT_TIME_MAX, reading).await?;
             let Some(first) = events.first() else {
-                // The wake-up and the end of the period are the same reason to read again.
+                // A wake-up and a timeout have the same effect: read again.
                 let _ = timeout(IDLE_PERIOD, self.wake.0.notified()).await;
                 continue;
             };
@@ -210,15 +210,24 @@ impl Publisher {
         let (confirmed, outcome) = channel.publish(round).await;
         metrics::counter!("messages_events_published_total").increment(confirmed.len() as u64);
         self.confirmed.extend(confirmed.into_iter().cloned());
-        self.delete_confirmed(leader).await?;
+        self.delete_confirmed(leader.connection()).await?;
         Ok(outcome?)
     }
 
-    async fn delete_confirmed(&mut self, leader: &mut Leadership<Publishing>) -> Result<(), Error> {
+    /// Deletes what was confirmed before the lead was lost. Another replica may lead now, and would
+    /// publish it again.
+    async fn delete_confirmed_before(&mut self) -> Result<(), Error> {
         if self.confirmed.is_empty() {
             return Ok(());
         }
-        store::in_time(STATEMENT_TIME_MAX, outbox::delete(leader, &self.confirmed))
+        let connecting = self.database.connect(Purpose::Publishing);
+        let mut connection = store::in_time(STATEMENT_TIME_MAX, connecting).await?;
+        self.delete_confirmed(&mut connection).await
+    }
+
+    async fn delete_confirmed(&mut self, connection: &mut PgConnection) -> Result<(), Error> {
+        let deleting = outbox::delete(connection, &self.confirmed);
+        store::in_time(STATEMENT_TIME_MAX, deleting)
             .await
             .map_err(Error::Undeletable)?;
         self.confirmed.clear();

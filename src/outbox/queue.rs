@@ -1,4 +1,4 @@
-//! The queue of events: used as it is where it exists, declared where it is missing.
+//! The queue of events: used as it is if it exists, declared if it is missing.
 //!
 //! A user of the broker often may write but not configure, and an operator may have declared the
 //! queue with other arguments. So the service first checks whether the queue exists, which needs no

@@ -31,9 +31,9 @@ const READ_CONNECTIONS_MAX: usize = 8;
 /// Connections for searches, so that expensive searches delay nothing else.
 const SEARCH_CONNECTIONS_MAX: usize = 4;
 
-/// Connects to the database. Every connection of the service is made here. It is used only after it
-/// was found to be to the primary, on the service's terms, and on the branch of history that is
-/// remembered.
+/// Connects to the database. Every connection of the service is made here. Each is used only after
+/// proof that it leads to the primary, that the service's settings hold, and that the server is on
+/// the branch of history that is remembered.
 #[derive(Clone)]
 pub struct Database(Arc<Servers>);
 
@@ -69,7 +69,7 @@ impl Database {
     }
 
     /// A connection to the primary, on the branch of history that is remembered.
-    pub(super) async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
+    pub async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
         let Primary {
             mut connection,
             branch,
@@ -90,11 +90,11 @@ impl Database {
         Ok(self.0.find_primary(purpose).await?.connection)
     }
 
-    /// Listens on the server that was the primary last. The caller must have found out before
-    /// whether it still is; the branch is not compared.
+    /// Listens on the server that was the primary last. The caller must have checked that it still
+    /// is; the branch is not compared.
     ///
-    /// A listener that is dropped closes its connection in a task of the library. That task lasts
-    /// until a dead connection is found to be dead.
+    /// A listener that is dropped closes its connection in a task of the library. If the connection
+    /// is dead, that task lasts until the system reports it.
     pub async fn listen(&self, channels: [&str; 3]) -> Result<PgListener> {
         let server = self.0.last_primary();
         let pool = PgPoolOptions::new()
@@ -126,7 +126,8 @@ impl Database {
             terms::require_encoding(&mut one).await
         })
         .await?;
-        // Closing spares the server from finding out itself. Failures do not matter.
+        // An orderly close, so that the server does not log a lost connection. Failures do not
+        // matter.
         let closing = async { Ok(tokio::join!(one.close(), other.close())) };
         let _ = in_time(CONNECT_TIME_MAX, closing).await;
         Ok(())

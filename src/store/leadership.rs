@@ -71,7 +71,8 @@ impl<R: Role> Leadership<R> {
         }
     }
 
-    pub(super) fn connection(&mut self) -> &mut PgConnection {
+    /// The connection that holds the lock.
+    pub fn connection(&mut self) -> &mut PgConnection {
         self.guard.as_mut()
     }
 }

@@ -99,15 +99,10 @@ pub async fn oldest(leader: &mut Leadership<Publishing>, limit: i64) -> Result<V
     Ok(events)
 }
 
-/// Removes events that the broker has confirmed.
-pub async fn delete(leader: &mut Leadership<Publishing>, confirmed: &[Event]) -> Result<()> {
-    delete_events(leader.connection(), confirmed).await?;
-    Ok(())
-}
-
-/// Returns how many of the events there were.
-async fn delete_events(connection: &mut PgConnection, events: &[Event]) -> Result<u64> {
-    columns!(for event in events => {
+/// Removes events that the broker has confirmed; returns how many there were. This needs no lead:
+/// a confirmed event stays confirmed.
+pub async fn delete(connection: &mut PgConnection, confirmed: &[Event]) -> Result<u64> {
+    columns!(for event in confirmed => {
         applications: event.application.0,
         timestamps: event.timestamp.0,
         indexes: event.index,
@@ -134,7 +129,7 @@ async fn delete_events(connection: &mut PgConnection, events: &[Event]) -> Resul
 /// found.
 pub async fn prove_deletable(leader: &mut Leadership<Publishing>, event: &Event) -> Result<()> {
     let mut transaction = leader.connection().begin().await?;
-    let deleted = delete_events(&mut transaction, std::slice::from_ref(event)).await?;
+    let deleted = delete(&mut transaction, std::slice::from_ref(event)).await?;
     transaction.rollback().await?;
     if deleted == 0 {
         Err(sqlx::Error::RowNotFound.into())

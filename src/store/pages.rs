@@ -9,7 +9,7 @@ use crate::domain::{
     ApplicationId, ChatNumber, Cursor, MessageId, Subject, Timestamp, Update, UserId, Version,
 };
 
-/// What an entry counts beside its message's data, in bytes of JSON.
+/// What an entry counts besides its message's data, in bytes of JSON.
 pub const ENTRY_BYTES: usize = 200;
 
 /// A caller's request for a page of the timeline.
@@ -51,8 +51,8 @@ pub struct Entry {
 
 /// Reads a page for each of many callers, in their order, in one statement and one snapshot.
 ///
-/// The statement looks up the newest update of each user first. For a user who has read it, that is
-/// all.
+/// The statement looks up the newest update of each user first. For a user who has already read
+/// that update, nothing else is looked up.
 pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> Result<Vec<Page>> {
     columns!(for request in requests => {
         applications: request.application.0,
@@ -110,7 +110,7 @@ pub async fn read_with_messages(
         &after as &[Option<i64>],
         &entries,
         &bytes,
-        ENTRY_BYTES as i64,
+        ENTRY_BYTES as i32,
     )
     .fetch_all(connection)
     .await?;

@@ -27,7 +27,7 @@ LEFT JOIN LATERAL (
                    coalesce(octet_length(to_json((m.message).text)::text), 0)
                    + coalesce(octet_length((m.message).attributes::text), 0)
                    + coalesce(octet_length(array_to_string((m.message).files, '","')), 0)
-                   + $6::bigint
+                   + $6::integer
                ) OVER (
                    ORDER BY listed.timestamp ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                ), 0) AS bytes_before

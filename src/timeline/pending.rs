@@ -1,5 +1,7 @@
 //! A command in the queue, with its requester and the channel for its typed output.
 
+use std::error::Error as _;
+
 use tokio::sync::oneshot;
 
 use super::{
@@ -50,7 +52,7 @@ pub trait AnyCommand: Send + Sync {
     /// decided again if its batch is run again: the last outcome counts.
     fn decide(&mut self, state: &BatchState, next: NextNumbers) -> Option<Change>;
 
-    /// Sends the caller the outcome, which is committed, or the error.
+    /// Answers the caller: with the outcome if the batch is `committed`, or else with the error.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
 
@@ -103,8 +105,12 @@ impl<C: Command> AnyCommand for PendingCommand<C> {
             (Ok(()), None) => Err(Error::OutcomeUnknown(None)),
             (Err(error), _) => Err(error),
         };
-        // A caller that has gone needs no answer.
-        let _ = answer.send(outcome);
+        // A caller that has gone needs no answer, and so nobody else would log a failure.
+        if let Err(Err(error)) = answer.send(outcome)
+            && let Some(cause) = error.source()
+        {
+            tracing::warn!(%error, cause, "a command failed whose caller has gone");
+        }
     }
 }
 

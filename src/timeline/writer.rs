@@ -35,8 +35,8 @@ const OUTCOME_TIME_MAX: Duration = Duration::from_secs(15);
 const OUTCOME_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a writer commits without notifications after PostgreSQL has refused them. Meanwhile
-/// streams find changes by reading every few seconds. To notify with every batch would make each
-/// batch twice.
+/// streams find changes by reading every few seconds. If every batch tried to notify, every batch
+/// would be run twice.
 const SILENCE: Duration = Duration::from_secs(3);
 
 /// Carries out commands, one batch at a time.
@@ -167,6 +167,9 @@ impl Writer {
                 )) => return Err(BatchError::Refused(error.into())),
                 Err(Failure::BeforeCommit(error)) => {
                     self.record_failure(&error);
+                    if error.is_limit_exceeded() && attempt == ATTEMPTS_MAX {
+                        return Err(BatchError::LimitExceeded(error.into()));
+                    }
                     error
                 }
                 Err(Failure::AtCommit(decided, error)) => {
@@ -178,7 +181,7 @@ impl Writer {
                 }
             };
             if attempt == ATTEMPTS_MAX {
-                return Err(BatchError::of_last_attempt(error));
+                return Err(BatchError::Unavailable(error.into()));
             }
             tracing::warn!(%error, attempt, batch.size = batch.len(), "a batch is run again");
             attempt += 1;
@@ -191,7 +194,8 @@ impl Writer {
     }
 
     /// Stops notifying for a while, if the server's limit for notifications may be the cause. It is
-    /// the most likely limit to stop a commit, and sessions of others fill that queue.
+    /// the limit that most likely stops a commit: any session of the server can keep that queue
+    /// full.
     fn fall_silent_after(&mut self, error: &store::Error) {
         if error.is_limit_exceeded() {
             tracing::error!(%error, "commits notify nobody for a while: streams are late by some seconds");
@@ -214,7 +218,7 @@ impl Writer {
         }
     }
 
-    /// Whether the last attempt was committed. Asks again until the database answers.
+    /// Whether the last attempt was committed. Repeats the query until the database answers.
     async fn was_committed(&mut self) -> Result<bool, BatchError> {
         let deadline = Instant::now() + OUTCOME_TIME_MAX;
         loop {
@@ -239,15 +243,6 @@ impl BatchError {
         | Self::Unavailable(cause)
         | Self::OutcomeUnknown(cause)) = self;
         Arc::clone(cause)
-    }
-
-    /// What a failure means that no other attempt follows.
-    fn of_last_attempt(error: store::Error) -> Self {
-        if error.is_limit_exceeded() {
-            Self::LimitExceeded(error.into())
-        } else {
-            Self::Unavailable(error.into())
-        }
     }
 }
 

@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use super::media;
 use crate::http::answer::problem::{FieldError, Problem};
 
-/// The largest body, in bytes. The largest message that its fields' limits allow takes 263,191: 20,000
-/// characters outside the Basic Multilingual Plane escaped as ASCII (12 bytes each), 16 KiB of
-/// attributes and 100 files. It fits with room for blanks.
+/// The largest body, in bytes. The largest message that its fields' limits allow takes 263,191:
+/// 20,000 characters outside the Basic Multilingual Plane escaped as ASCII (12 bytes each), 16 KiB
+/// of attributes and 100 files. It fits with room for blanks.
 pub const BODY_BYTES_MAX: usize = 512 * 1024;
 
 /// What an operation reads from its body.
@@ -27,25 +27,25 @@ pub trait RequestBody: Sized {
     /// The media types that it accepts.
     const MEDIA_TYPES: &'static [&'static str];
 
-    /// Parses `json`, which came as `media_type`, one of the accepted ones: else 400 for what is no
-    /// JSON, and 422 for JSON of another shape.
+    /// Parses `json`, which was sent as `media_type`, one of the accepted ones. Fails with 400 if
+    /// it is not JSON, and with 422 if it is JSON of another shape.
     fn from_json(media_type: &'static str, json: &[u8]) -> Result<Self, Problem>;
 
-    /// Checks every field and adds what is wrong to `errors`; `None` where anything is.
+    /// Checks every field and adds what is wrong to `errors`. `None` if anything is wrong.
     fn validate(self, errors: &mut Vec<FieldError>) -> Option<Self::Valid>;
 }
 
-/// The media type of a request's body, one of those that `T` accepts: else 415.
+/// The media type of a request's body, one of those that `T` accepts. Fails with 415 otherwise.
 pub fn media_type<T: RequestBody>(head: &Parts) -> Result<&'static str, Problem> {
+    let media_type = media::content_type(&head.headers, T::MEDIA_TYPES)
+        .ok_or_else(|| Problem::unsupported_media_type(&head.method, &T::MEDIA_TYPES.join(", ")))?;
     if is_encoded(&head.headers) {
         return Err(Problem::unsupported_encoding());
     }
-    let media_type = media::content_type(&head.headers, T::MEDIA_TYPES);
-    media_type
-        .ok_or_else(|| Problem::unsupported_media_type(&head.method, &T::MEDIA_TYPES.join(", ")))
+    Ok(media_type)
 }
 
-/// Reads a whole body of at most [`BODY_BYTES_MAX`] within `time_max`: else 413 or 408.
+/// Reads a whole body. Fails with 413 above [`BODY_BYTES_MAX`], and with 408 after `time_max`.
 pub async fn read(body: Body, time_max: Duration) -> Result<Bytes, Problem> {
     // A length that is announced and too large is refused before anything is read.
     if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
@@ -64,20 +64,21 @@ pub async fn read(body: Body, time_max: Duration) -> Result<Bytes, Problem> {
     })
 }
 
-/// Whether the body is compressed or the like, which no operation undoes.
+/// Whether the body has a content encoding. The service decodes none.
 fn is_encoded(headers: &HeaderMap) -> bool {
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// Parses a JSON object: 400 for what is no JSON, and then 422 for JSON of another shape.
+/// Parses a JSON object. Fails with 400 if this is not JSON, and with 422 if it is JSON of another
+/// shape.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
     let json =
         std::str::from_utf8(json).map_err(|_| Problem::malformed("the body is not UTF-8"))?;
     let value = serde_json::from_str::<&RawValue>(json)
         .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?
         .get();
-    // A sequence would be taken for the members in their order.
+    // serde would accept an array as the members in their order.
     if !value.starts_with('{') {
         return Err(Problem::invalid_field("body", "must be a JSON object"));
     }

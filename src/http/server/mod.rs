@@ -1,10 +1,14 @@
 //! How HTTP is served: sockets, threads, limits of time and memory, and the end of a connection.
 //!
-//! # Why it is ours
-//! Each core has a thread with a runtime of its own, and an acceptor gives each connection to the thread
-//! that has the fewest. So an answer that is known to be current wakes no other thread. No crate that was
-//! found serves so, with limits for callers who send or take nothing, and with problem documents for
-//! what cannot be read as a request.
+//! # Why this is not a crate
+//! Each core has a thread with a runtime of its own, and an acceptor hands each connection to the
+//! thread that has the fewest. So an answer from the cache wakes no other thread. Measured on 2
+//! cores in interleaved rounds: with one runtime for all threads instead, the service answers 0.71
+//! times as many syncs at 64 connections, 0.91 times at 256, and 0.72 times as many single messages
+//! at 64. Sends make no difference.
+//!
+//! No crate that was found serves like this, limits callers who send or read too slowly, and
+//! answers bytes that are no request with a problem document.
 
 mod acceptor;
 mod address;
