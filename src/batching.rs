@@ -159,7 +159,8 @@ impl<Q, A> Queue<Q, A> {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(QueueError::Closed),
             Err(_) => {
-                // Closing decides: what the worker sent before counts, what it sends later fails.
+                // Closing decides: an acceptance that was sent before counts, and a later one
+                // fails.
                 accepted.close();
                 accepted.try_recv().map_err(|_| QueueError::Overdue)
             }
@@ -423,7 +424,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_that_ends_tells_accepted_requests_from_waiting_ones() {
+    async fn a_worker_that_ends_abandons_its_batch_and_closes_the_queue() {
         let (queue, batches) = queue(LIMITS);
         let accepted = ask(&queue, 1, 20).await;
         let waits = ask(&queue, 2, 20).await;

@@ -110,8 +110,8 @@ pub struct TokenConfig {
     /// The token's lifetime in seconds.
     #[arg(long, default_value = "86400", value_parser = values::seconds)]
     pub expires_in: Duration,
-    /// The URL of the service, as http://localhost:8080: prints a link that opens its messenger as
-    /// the user.
+    /// The URL of the service, such as http://localhost:8080. Prints a link that opens the web
+    /// client as the user.
     #[arg(long)]
     pub link: Option<String>,
 }
@@ -120,7 +120,8 @@ pub struct TokenConfig {
 pub struct AdvanceConfig {
     #[command(flatten)]
     pub database: DatabaseConfig,
-    /// By how much: more than all changes since the backup. The sequences end at 2^53 - 1.
+    /// How far to advance: by more than the number of changes since the backup. The sequences end
+    /// at 2^53 - 1.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1..))]
     pub by: i64,
 }

@@ -1,22 +1,24 @@
-//! A message service over PostgreSQL and RabbitMQ. It stores messages and numbers every change on
-//! one timeline. A client catches up by requesting the changes after N, and never misses one.
+//! A message service over PostgreSQL and RabbitMQ. It stores messages, and every change has a
+//! number on one timeline. A client catches up by requesting the changes after the last number that
+//! it has read, and never misses one.
 //!
 //! A change goes `http` → [`timeline`] → PostgreSQL: handlers put commands into a bounded queue, a
 //! writer takes all that wait and carries them out in one transaction under the lock of the
 //! timeline. A read goes `http` → [`sync`] → PostgreSQL: one query answers all callers who wait,
 //! and the cache answers while nothing has changed. Events go PostgreSQL → [`outbox`] → RabbitMQ:
 //! they are rows of their change's transaction, and are published after it. A commit notifies every
-//! replica ([`notifications`]), and [`live`] wakes its followers: a stream is the same read,
-//! repeated. [`search`] indexes texts after their commit, and finds them from the commit on.
+//! replica ([`notifications`]), where [`live`] wakes the followers whom it concerns: a stream is
+//! the same read, repeated. [`search`] indexes texts after their commit, and finds them from the
+//! commit on.
 //!
-//! Connections are served by threads, one a core, each with its own runtime. The tasks that work
-//! for all of them (the acceptor, writers, readers, the listener, the publisher, the indexer) share
-//! one more runtime.
+//! HTTP is served by one thread for each core, each with its own runtime. The tasks that work for
+//! all of them (the acceptor, writers, readers, the listener, the publisher, the indexer) share one
+//! more runtime.
 //!
 //! The modules are declared in reading order; `docs/ARCHITECTURE.md` walks through them.
 //! `tests/architecture.rs` defines which module may import which.
 
-// The words of the product, as values that cannot be wrong.
+// The model: messages, chats, users and changes, as values that are always valid.
 pub mod domain;
 // The write path: commands in, committed changes out, on one timeline.
 pub mod timeline;
@@ -28,7 +30,7 @@ pub mod batching;
 pub mod notifications;
 // Events: from the rows of committed changes to RabbitMQ.
 pub mod outbox;
-// The same read, repeated after each commit on any replica: held answers and streams.
+// Held answers and streams: the sync read, repeated after each commit on any replica.
 pub mod live;
 // Queries, the index of texts, and highlighting.
 pub mod search;

@@ -1,7 +1,7 @@
 //! The life of the process: it spawns every task, stops it with a token, and waits for its end.
 //!
-//! A task that ends by itself has failed, whatever it returns: the process stops with an error and
-//! leaves the restart to its supervisor, rather than go on without a part of itself.
+//! A task that ends by itself has failed, whatever it returns. Then the process stops with an
+//! error, and its supervisor restarts it: it never runs on without one of its parts.
 
 use std::{io, thread, time::Duration};
 
@@ -83,8 +83,8 @@ impl Lifecycle {
         outcome
     }
 
-    /// Ends the tasks of a start that has failed. An error of that is only logged: it is not why
-    /// the start has failed.
+    /// Ends the tasks of a start that has failed. If that fails, the error is only logged, because
+    /// it is not why the start has failed.
     pub async fn end(mut self) {
         if let Err(error) = self.stop_all().await {
             tracing::warn!(%error, "the start has failed, and not every task has ended in order");

@@ -187,7 +187,7 @@ const HISTOGRAMS: &[MetricDescription] = &[
     (
         "messages_delivery_seconds",
         Some(Unit::Seconds),
-        "Time from the moment that a change's batch had the lock to the sending on a live connection, \
+        "Time from when a change's batch took the lock until it is sent on a live connection, \
          by the clocks of the database and of this replica",
     ),
     (

@@ -79,16 +79,16 @@ fn spawn_http_threads(
     handles: Vec<ThreadHandle>,
     config: &HttpConfig,
 ) -> io::Result<Acceptor> {
-    let (acceptor, intakes) = Acceptor::new(handles.len());
-    for ((sync, sequence_reader), intake) in handles.into_iter().zip(intakes) {
+    let (acceptor, connections) = Acceptor::new(handles.len());
+    for ((sync, timeline_end_reader), accepted) in handles.into_iter().zip(connections) {
         let router = http::router(Service::new(Arc::clone(&state), sync), &config.cors_origins);
         let thread = life.start_thread("http worker")?;
         life.spawn_on(
             &thread,
             "http worker",
-            http::serve(intake, router, config.times.limits()),
+            http::serve(accepted, router, config.times.limits()),
         );
-        life.spawn_on(&thread, "sequence reader", sequence_reader);
+        life.spawn_on(&thread, "timeline end reader", timeline_end_reader);
     }
     Ok(acceptor)
 }

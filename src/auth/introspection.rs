@@ -13,7 +13,8 @@ use super::{
 };
 use crate::domain::{ApplicationId, Clock};
 
-/// How long an answer is cached, a refusal too. A session that was ended lives on for as long.
+/// How long an answer is cached, a refusal too. A session that has ended stays valid for this long
+/// at most.
 const ANSWER_LIFETIME: Duration = Duration::from_secs(10);
 
 /// The longest session key, in characters: the endpoint is not asked about a longer one.
@@ -22,18 +23,19 @@ const KEY_CHARS_MAX: usize = 4096;
 /// Answers that are cached.
 const ANSWERS_MAX: usize = 100_000;
 
-/// New keys that the endpoint is asked about in a second, and how many times as many at once:
-/// anybody can invent keys, and must not load another service by that. More people than this do not
-/// sign in at the same time, and after a restart everybody is signed in within a minute or two.
+/// Requests to the endpoint about new keys per second, and the factor by which a burst may exceed
+/// that. Anybody can invent keys, and must not be able to load another service with them. Fewer
+/// people than this sign in at the same time, and after a restart everybody is signed in within a
+/// minute or two.
 pub const STRANGERS_PER_SECOND_MAX: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 const STRANGERS_BURST: NonZeroU32 = NonZeroU32::new(5).expect("it is not zero");
 
-/// How long a key counts as recent after its session was last active. The endpoint is asked about a
-/// recent key without a limit, whatever strangers do.
+/// How long a key counts as recent after its session was last active. Requests about recent keys
+/// have no limit, so new keys cannot delay them.
 const RECENT_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// A stream or a held answer that was opened with a session key ends after this time at the latest,
-/// and may be opened again: the endpoint announces no end of a session.
+/// and may be opened again: the endpoint does not announce the end of a session.
 const SESSION_TRUST: Duration = Duration::from_secs(300);
 
 /// The endpoint, and the client's name and secret there.

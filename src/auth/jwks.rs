@@ -3,8 +3,7 @@
 //!
 //! Two locks protect the keys. `set` is held for a moment, to read or to replace the keys.
 //! `last_attempt` is held for as long as the set is fetched, so that one caller fetches it at a
-//! time. A caller with a known but old key uses that key rather than wait; a caller with an unknown
-//! key waits.
+//! time. Meanwhile, other callers use the old set if it has their key, and wait if it does not.
 
 use std::{
     collections::HashMap,

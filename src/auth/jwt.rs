@@ -99,8 +99,8 @@ pub fn numeric_date(time: SystemTime) -> u64 {
         .as_secs()
 }
 
-/// The time of a NumericDate, which may have a fraction. Times before 1970 and after 9999 become
-/// the nearest time between.
+/// The time of a NumericDate, which may have a fraction. A time before 1970 or after 9999 becomes
+/// the first or the last second of that range.
 pub fn time_of(numeric_date: f64) -> SystemTime {
     const LATE: Duration = Duration::from_secs(253_402_300_799); // the end of the year 9999
     let since_epoch = Duration::try_from_secs_f64(numeric_date.max(0.0)).unwrap_or(LATE);

@@ -1,6 +1,6 @@
 //! Stream tickets: a browser's EventSource cannot set headers, so it opens a stream with a ticket
-//! in the URL. Every replica can verify a ticket. It is signed with a key of its own, so a ticket
-//! is not valid as a token, nor a token as a ticket.
+//! in the URL. Every replica can verify a ticket. Tickets are signed with a key of their own, so a
+//! ticket is not valid as a token, nor a token as a ticket.
 
 use std::time::{Duration, SystemTime};
 
@@ -35,7 +35,7 @@ struct TicketClaims {
     sub: String,
     app: i64,
     exp: u64,
-    /// When the token expires with which the ticket was requested.
+    /// When the token with which the ticket was requested expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
     /// The fingerprint of that token, if it is an application's.

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_token_stands_for_its_caller() {
+    fn a_signed_token_identifies_its_user() {
         let expires = UNIX_EPOCH + Duration::from_secs(in_an_hour());
         let token = janes_token(&ours(), expires);
         let user = UserId::parse("jane").unwrap();

@@ -133,13 +133,14 @@ pub struct CallersConfig {
     /// An endpoint of RFC 7662 that resolves opaque session keys.
     #[arg(long, env = "MESSAGES_INTROSPECTION_URL")]
     pub introspection_url: Option<EndpointUrl>,
-    /// The client id for it (HTTP Basic).
+    /// The service's client id at that endpoint (HTTP Basic).
     #[arg(
         long,
         env = "MESSAGES_INTROSPECTION_CLIENT_ID",
         default_value = "messages"
     )]
     pub introspection_client_id: String,
+    /// The service's client secret at that endpoint.
     #[arg(
         long,
         env = "MESSAGES_INTROSPECTION_CLIENT_SECRET",
@@ -156,7 +157,8 @@ pub struct CallersConfig {
         value_parser = values::application
     )]
     pub introspection_applications: Vec<ApplicationId>,
-    /// New session keys that the endpoint is asked about in a second: for tests on slow machines.
+    /// The most requests to the endpoint about new session keys per second: for tests on slow
+    /// machines.
     #[arg(long, env = "INTROSPECTION_STRANGERS_MAX", hide = true, default_value_t = STRANGERS_PER_SECOND_MAX)]
     pub introspection_strangers_max: NonZeroU32,
 }

@@ -16,7 +16,8 @@ pub const ATTRIBUTES_DEPTH_MAX: usize = 100;
 pub struct Attributes(Box<RawValue>);
 
 impl Attributes {
-    /// Refuses what PostgreSQL and other readers of JSON cannot read, and nothing else.
+    /// Refuses what is not an object, what is too large, and what PostgreSQL or other parsers of
+    /// JSON cannot read.
     pub fn parse(raw: Box<RawValue>) -> Result<Self, Invalid> {
         let json = raw.get();
         if !json.starts_with('{') {

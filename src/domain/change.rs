@@ -76,7 +76,7 @@ impl MessageChange {
         self.before.is_none()
     }
 
-    /// Whether the text is another one, so that the message must be indexed again.
+    /// Whether the change replaces the text, so that the message must be indexed again.
     pub fn changes_text(&self) -> bool {
         self.before.as_deref().and_then(text) != text(&self.after)
     }

@@ -37,7 +37,7 @@ pub struct Content {
 }
 
 impl Message {
-    /// The recipient of a personal message, who is also the sender of a message to oneself.
+    /// The recipient of a personal message. For a message to oneself, that is the sender.
     pub fn to(&self) -> Option<&UserId> {
         Some(self.conversation.pair()?.other_of(self.from.as_ref()?))
     }

@@ -1,7 +1,7 @@
-//! The words of the product, as values that are always valid.
+//! The model: messages, chats, users and changes, as values that are always valid.
 //!
-//! Every value is parsed once, at the edge, and never validated again. Nothing here waits or reads
-//! a clock, and nothing here knows the database or HTTP.
+//! Every value is parsed once, at the edge, and never validated again. Nothing here waits, reads a
+//! clock, or depends on the database or on HTTP.
 
 mod attributes;
 mod change;

@@ -1,4 +1,4 @@
-//! Applications: the administrator manages them, and each may look at its own.
+//! Applications: the administrator manages them, and each may read and rename itself.
 
 use axum::{
     extract::State,
@@ -233,7 +233,7 @@ pub async fn replace_application_token(
         .reads
         .change(async |connection| store::applications::replace_token(connection, id, &hash).await);
     let replaced = replacing.await;
-    // Where the outcome is unknown the next request finds out which token there is.
+    // If the outcome is unknown, the next request reads which token is valid.
     service.authenticator.forget(id);
     let stored = replaced?.ok_or_else(Problem::not_found)?;
     let application = ApplicationJson::new(stored, Some(token));

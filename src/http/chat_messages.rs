@@ -135,8 +135,8 @@ pub async fn delete_chat_message(
     Ok(representation::message(passed.media_type, &deleted.output))
 }
 
-/// The id of the message that a path names. Nothing is revealed to a caller who may not read it: every
-/// use of the id checks that again.
+/// The id of the message that a path names. This reveals nothing to a caller who may not read the
+/// message: every use of the id checks that.
 async fn id_of(
     service: &Service,
     caller: &Caller,

@@ -47,8 +47,8 @@ const RETRY_MILLISECONDS: Range<u64> = 1000..4000;
 /// The pause before a stream reads again after a failure, in milliseconds; random as well.
 const REREAD_MILLISECONDS: Range<u64> = 500..1500;
 
-/// Answers once there is a change after the cursor, or with an empty page after `wait`, or after the
-/// longest that the service holds an answer.
+/// Waits for a change after the cursor and answers with it. Answers with an empty page after
+/// `wait`, or after the longest time that the service holds an answer.
 pub async fn hold(
     service: &Service,
     validity: &Validity,
@@ -82,7 +82,8 @@ pub async fn hold(
     }
 }
 
-/// Answers with a stream of every change after the cursor, and of each new one once it is committed.
+/// Answers with a stream of every change after the cursor, and of each new one once it is
+/// committed.
 pub fn open(
     service: &Service,
     validity: Validity,
@@ -154,7 +155,7 @@ enum StreamState {
     Opening,
     /// There is more to send.
     Behind,
-    /// The client knows that it has caught up.
+    /// The client was sent the `current` event.
     Current,
     Ended,
 }
@@ -205,8 +206,8 @@ impl EventStream {
         blocks
     }
 
-    /// The `reset` event in place of a 410. Its id 0 makes a client that ignores it start again. After
-    /// any other problem the stream just ends.
+    /// The `reset` event in place of a 410. Its id 0 makes a client that ignores it start again.
+    /// After any other problem the stream just ends.
     fn last_block(&self, problem: Problem) -> Blocks {
         let mut blocks = Blocks::default();
         if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {

@@ -140,9 +140,9 @@ pub async fn sync_messages(
         let changes = service.sync().changes_after(request, with_messages).await?;
         return Ok(Json(passed.media_type, MessageUpdatesJson::from(&changes)).into_response());
     }
-    // A held answer has a limit of its own; once there is an answer it is a request again.
+    // Held answers have a limit of their own. Once the answer exists, it counts as a request again.
     drop(link.take_permit());
-    // Boxed: most requests do not wait, and would carry the space for it.
+    // Boxed, so that requests that do not wait do not reserve the memory for it.
     let holding = live::hold(&service, &validity, request, with_messages, params.wait);
     let changes = Box::pin(holding).await?;
     link.keep(service.budget.enter(application, &user)?);

@@ -1,13 +1,13 @@
 //! HTTP: every route on one page, and what all of them share.
 //!
 //! A handler checks the request ([`extract::checks`]), calls one function and shapes the answer.
-//! Every failure becomes a [`Problem`], in one place. No handler opens a
-//! transaction, so a caller that goes away never leaves one behind.
+//! Every failure becomes a [`Problem`], in one place. No handler opens a transaction, so a caller
+//! who goes away never leaves one behind.
 //!
 //! # Limits of time
-//! Nothing waits without end: half a request's head 20 s, a body 10 s, an answer that nobody takes
-//! 60 s, a place in a batch 5 s, and a batch or a query as long as their own limits allow. A held
-//! answer and a stream end with the caller's token, and when the service shuts down.
+//! Nothing waits without end. A request's head may take 20 s, its body 10 s, reading its answer
+//! 60 s, and waiting for a batch 5 s; a batch and a query have limits of their own. A held answer
+//! and a stream end with the caller's token, and when the service shuts down.
 
 mod answer;
 mod applications;
@@ -211,9 +211,9 @@ fn pages() -> Router<Service> {
         .route("/web/{file}", get(web::get_file))
 }
 
-/// Everything that is served. The layers, from the outside: the envelope of every request, which also
-/// encodes the answer; CORS; panics. They are one layer for the router, which boxes each layer and
-/// clones the boxes for every request.
+/// Everything that is served. The layers, from the outside: the envelope of every request, which
+/// also encodes the answer; CORS; panics. They are one layer for the router, which boxes each layer
+/// and clones the boxes for every request.
 pub fn router(service: Service, origins: &[Origin]) -> Router {
     let (router, _) = routes().split_for_parts();
     let swagger = SwaggerUi::new("/swagger-ui")

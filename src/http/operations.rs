@@ -1,4 +1,4 @@
-//! For whoever runs the service: is it alive, is it ready, what does it measure.
+//! For operators: liveness, readiness and metrics.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{outbox::PublisherState, store, timeline::WriteState};
 
-/// How long the database may take to show that it is there.
+/// How long the database may take to answer a check of readiness.
 const READINESS_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Whether the service can do its work.

@@ -1,5 +1,5 @@
-//! Tokens that are made here: users' tokens for applications, and tickets for opening streams from a
-//! browser, whose EventSource cannot set headers.
+//! Tokens that are made here: users' tokens for applications, and tickets for opening streams from
+//! a browser, whose EventSource cannot set headers.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use crate::{
 const LIFETIME_SECONDS_MIN: i64 = 60;
 const LIFETIME_SECONDS_MAX: i64 = 30 * 86_400;
 
-/// How long a token lives where the application does not say, in seconds.
+/// How long a token lives if the application does not say, in seconds.
 const LIFETIME_SECONDS_DEFAULT: i64 = 3600;
 
 /// For whom a token is to be made, and for how long.

@@ -9,8 +9,8 @@ use axum::{
 use super::{Answer, answer::problem::Problem, extract::conditional, server::envelope::Public};
 use crate::web::{self, File};
 
-/// What the page may do: run and fetch what this service serves, and nothing else. No text can become
-/// HTML by mistake: a browser that knows trusted types refuses to parse any.
+/// What the page may do: run and fetch what this service serves, and nothing else. No text can
+/// become HTML by mistake: a browser that supports trusted types refuses to parse any.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";

@@ -24,7 +24,7 @@ pub struct LiveLimits {
 /// Why one more follower is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
-    #[error("the service has as many live connections as it takes")]
+    #[error("the service has as many live connections as it allows")]
     Service,
     #[error("the user has as many live connections as one user may have")]
     User,

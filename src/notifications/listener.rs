@@ -74,7 +74,7 @@ impl Listener {
     /// dead connection would occupy the pool's only place.
     async fn listen(&mut self) -> store::Result<Infallible> {
         // Finds the primary, or returns why there is none. A connection of an earlier attempt may
-        // be to the primary of that time.
+        // lead to a server that was the primary then.
         self.announcing.discard();
         self.announcing.connection().await?;
         let channels = [UPDATES_CHANNEL, EVENTS_CHANNEL, PULSE_CHANNEL];

@@ -83,7 +83,7 @@ impl UserKey {
         Self(u32::try_from(xxh3_64(&name) >> 32).expect("the upper half has 32 bits"))
     }
 
-    /// Its slot, of so many.
+    /// The user's slot, if there are `slots` of them.
     pub fn slot(self, slots: usize) -> usize {
         self.0 as usize % slots
     }
@@ -149,7 +149,7 @@ fn lists(keys: &[UserKey]) -> Vec<String> {
 }
 
 impl Notification {
-    /// Concerns everybody, with nothing else known.
+    /// A notification that concerns everybody and says nothing more.
     pub const EVERYBODY: Self = Self {
         concerned: Concerned::Everybody,
         written: None,

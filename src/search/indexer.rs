@@ -87,7 +87,8 @@ impl Indexer {
         Ok(moved)
     }
 
-    /// Once nothing is pending: frees what every search would pass over.
+    /// Called when nothing is pending: merges the new entries, and frees the space of deleted rows,
+    /// which every search would skip one by one.
     async fn tidy_up(&mut self, leader: &mut Leadership<Indexing>) -> store::Result<()> {
         if self.moved > 0 {
             search::merge(leader).await?;
@@ -97,7 +98,8 @@ impl Indexer {
         Ok(())
     }
 
-    /// How long the indexer leaves the database to the writes that wait.
+    /// How long the indexer pauses after `worked`, so that waiting writes have the database to
+    /// themselves.
     fn rest(&self, worked: Duration) -> Duration {
         let waiting = (self.waiting_writes)() as f64;
         worked.mul_f64((waiting / WAITING_WRITES_PER_REST).min(REST_MAX))

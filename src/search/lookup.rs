@@ -1,4 +1,4 @@
-//! How a query is put to the index.
+//! Translates a query into a lookup of the index.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ pub struct Lookup {
 /// The lookup of the messages of a scope and a stage that may match. `chats` are those of a user
 /// who searches in everything.
 ///
-/// To look up the beginning of a word reads everything that begins with it, which may be half of
+/// Looking up the beginning of a word reads everything that begins with it, which may be half of
 /// the index. `by_entry` reads the caller's entries of the stage instead, which costs little if
 /// they are few.
 pub fn lookup(
@@ -86,7 +86,7 @@ fn collect_lexemes(term: &Term, whole: &mut BTreeSet<String>, open: &mut BTreeSe
     }
 }
 
-/// The terms of the readers who must be able to read a message of the scope.
+/// The readers whom a message of the scope must have, as a query of their terms.
 fn readers(
     application: ApplicationId,
     scope: &SearchScope,
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_becomes_lexemes_and_nothing_of_it_an_operator() {
+    fn a_query_becomes_lexemes_and_none_of_its_characters_an_operator() {
         assert_eq!(query("Hello wor").index, "(':g7:3')&'hello'");
         assert_eq!(query("Hello wor").entry, "(':g7:3')&'hello'&'wor':*");
         assert_eq!(query("日本語").entry, "(':g7:3')&'日本'&'本語'");
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_searches_reads_only_what_is_meant() {
+    fn a_scope_and_a_stage_become_the_terms_of_their_readers() {
         let (jane, john) = (UserId::trusted("jane"), UserId::trusted("john"));
         let all = SearchScope::Everything(jane.clone());
         let everywhere = Stage::of(100, 100);

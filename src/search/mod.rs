@@ -36,9 +36,9 @@
 //! An index that is updated in the transaction of a send costs a third of the throughput and more
 //! (GIN takes 40 to 60 µs a message). So the transaction inserts a small row only. GIN has no
 //! order: "the newest 50 of 40,000 matches" took 600 ms. So the index also has the readers of each
-//! block of ids as terms (`terms`), and a search reads the newest stage first (`stage`). To
-//! look up the beginning of a word takes 15 to 50 ms if half of all messages have such a word. So a
-//! search reads by entry where the caller has few (`is_read_faster`).
+//! block of ids as terms (`terms`), and a search reads the newest stage first (`stage`). Looking up
+//! the beginning of a word takes 15 to 50 ms if half of all messages have such a word. So a search
+//! reads by entry where the caller has few (`is_read_faster`).
 //!
 //! Measured by `benches/measure` among 1,000,000 messages of `benches/search.sql`, on 2 cores that
 //! it shared with PostgreSQL and the load, in ms as p50 and p99. The last word of a query is open:
@@ -92,11 +92,12 @@ const CANDIDATES_MAX: usize = 256;
 /// Candidates that are read beyond the requested matches: nearly all candidates match.
 const SPARE_CANDIDATES: usize = 8;
 
-/// To read one of the caller's entries and check it takes about as long as to look up so many of
-/// everybody's entries by the beginning of a word.
+/// Reading and checking one of the caller's entries takes about as long as looking up this many
+/// entries of all users by the beginning of a word.
 const LOOKED_UP_PER_CHECKED: usize = 70;
 
-/// What is assumed before anything was read: of so many entries, one in so many matches.
+/// What is assumed before anything was read: of [`PRIOR_ENTRIES`] entries, one in [`PRIOR_SHARE`]
+/// matches.
 const PRIOR_ENTRIES: usize = 20;
 const PRIOR_SHARE: usize = 100;
 
@@ -152,9 +153,10 @@ pub async fn find(
 /// Whether it is faster to read the next stage by entry than to look up everything that begins with
 /// the open lexemes. The last stage had `entries` of the caller's, of which `found` matched.
 ///
-/// Both costs are estimated from that: the caller's entries grow with the length of the stage, and
-/// the share of matches is that of everybody's messages. Few entries show no share, so
-/// [`PRIOR_ENTRIES`] are added, of which one in [`PRIOR_SHARE`] matches.
+/// Both costs are estimated from that. The number of the caller's entries grows with the length of
+/// the stage, and all messages are assumed to have the same share of matches. A few entries say
+/// little about that share, so [`PRIOR_ENTRIES`] are added, of which one in [`PRIOR_SHARE`]
+/// matches.
 fn is_read_faster(entries: usize, found: usize, stage: &Stage, next: &Stage) -> bool {
     let read = (entries + 1).saturating_mul(next.length()) / stage.length().max(1);
     let ids = usize::try_from(stage.ids.end).unwrap_or(usize::MAX);

@@ -12,7 +12,7 @@ pub const QUERY_CHARS_MAX: usize = 200;
 const QUOTES: [char; 4] = ['"', '“', '”', '„'];
 
 /// A parsed query: all of its terms must occur, in any order. Every text of a valid length can be
-/// parsed, and there are no operators: whatever is no word, part or quotation mark separates.
+/// parsed, and there are no operators: every other character separates terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     terms: Vec<Term>,
@@ -102,7 +102,7 @@ fn without_repetitions(terms: Vec<Term>) -> Vec<Term> {
 }
 
 impl Term {
-    /// Whether both are the same, at whatever place.
+    /// Whether both are equal, apart from their places in the text.
     fn is_equal(&self, other: &Self) -> bool {
         let parts = |term: &Self| -> Vec<_> {
             term.units
@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
 
-    /// What a query finds in a text; `None` where it does not.
+    /// What a query finds in a text; `None` if it does not match.
     fn found<'t>(query: &str, text: &'t str) -> Option<Vec<&'t str>> {
         let ranges = Query::parse(query).unwrap().find_in(text)?;
         Some(ranges.into_iter().map(|range| &text[range]).collect())
@@ -243,7 +243,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_asked_the_ranges_are_in_order_and_on_borders(
+        fn the_ranges_of_any_query_are_in_order_and_on_boundaries(
             query in "\\PC{1,200}", text in "\\PC*",
         ) {
             let Ok(query) = Query::parse(&query) else { return Ok(()) };
@@ -255,7 +255,7 @@ mod tests {
         }
 
         #[test]
-        fn a_text_is_found_by_whatever_is_canonically_equivalent(
+        fn a_text_is_found_by_every_canonically_equivalent_query(
             text in "([a-zI가-힣ᄀ-ᇂ][\\u{300}-\\u{345}]{0,3}|[ก-๎]|[かば゚]|[क-ह़]| ){1,40}",
         ) {
             let (composed, decomposed) = (text.nfc().collect::<String>(), text.nfd().collect::<String>());

@@ -1,4 +1,4 @@
-//! The terms under which the index has a message.
+//! The terms under which the index finds a message.
 //!
 //! The index holds terms without positions: it narrows a search down to messages that may match,
 //! and [`Query::find_in`](super::Query::find_in) decides on their present texts. The terms of a

@@ -65,7 +65,7 @@ impl Unit {
     }
 }
 
-/// What a character is to the units.
+/// What a character means for the units.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CharacterClass {
     Word,
@@ -174,8 +174,8 @@ fn is_unspaced(character: char) -> bool {
     belongs_to(character, &UNSPACED_SCRIPTS)
 }
 
-/// Whether all scripts that use a character are among these. A character of every script is of
-/// none.
+/// Whether all scripts that use a character are among these. A character that all scripts share
+/// belongs to none.
 fn belongs_to(character: char, among: &[Script]) -> bool {
     let scripts = character.script_extension();
     !scripts.is_common()
@@ -244,7 +244,7 @@ mod tests {
         }
 
         #[test]
-        fn units_stand_in_order_and_are_whole_clusters(text in "\\PC*|[\\x00-\\u{ffff}]*") {
+        fn units_are_in_order_and_are_whole_clusters(text in "\\PC*|[\\x00-\\u{ffff}]*") {
             let borders: Vec<_> = text.grapheme_indices(true).map(|(start, _)| start).collect();
             let is_border = |at: usize| at == text.len() || borders.binary_search(&at).is_ok();
             let mut end = 0;

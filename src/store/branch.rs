@@ -1,4 +1,5 @@
-//! Which history the database has, and what happens when it has another one than before.
+//! Detects that the database has another history than before, and keeps numbers from being used
+//! twice.
 //!
 //! A failover to a standby that lagged, or a restore to an earlier point of time, loses
 //! acknowledged commits and sets the counters back with them. Without a remedy, the service would
@@ -21,7 +22,7 @@ use sqlx::{Executor, PgConnection, Row};
 use super::{Lane, Result, notify::UPDATES_CHANNEL};
 
 /// By how much timestamps and ids are raised: more than are used in days at the highest rate, and
-/// almost a million times less than there are.
+/// almost a million times fewer than exist.
 const LOST_CHANGES_MAX: i64 = 10_000_000_000;
 
 /// By how much the last chat number of each application is raised.

@@ -39,7 +39,7 @@ const ENTER: &str = "
 ///
 /// The lock is taken before anything is read, and held to the end of the transaction. So a
 /// timestamp is taken *and* committed under the lock, the order of commits is the order of
-/// timestamps, and whoever sees one timestamp sees every smaller one. While the lock is held,
+/// timestamps, and a reader who sees one timestamp sees every smaller one. While the lock is held,
 /// nothing but the database is awaited.
 ///
 /// Nothing calls `nextval` on the sequences. They are read here, and set by the batch that has

@@ -1,4 +1,5 @@
-//! The table `chat_members`: who is and was a member of which chat, from when to when.
+//! The table `chat_members`: which user is or was a member of which chat, from which timestamp to
+//! which.
 
 use sqlx::PgConnection;
 
@@ -137,7 +138,7 @@ pub async fn end(lane: &mut Lane, ended: &[(Membership, Timestamp)]) -> Result<(
     Ok(())
 }
 
-/// A page of a chat's present members, by name.
+/// A page of a chat's present members, by user id.
 pub async fn list(
     connection: &mut PgConnection,
     application: ApplicationId,

@@ -1,8 +1,8 @@
 //! PostgreSQL: the only SQL of the service, one file per family of tables.
 //!
 //! A function takes a connection, whose owner decides about the transaction. A function that must
-//! run in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held. What
-//! only a leader may do takes its [`Leadership`].
+//! run in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held. A
+//! function that only a leader may call takes its [`Leadership`].
 
 pub mod applications;
 pub mod batch;

@@ -44,9 +44,9 @@ pub struct Pool {
 struct Manager {
     database: Database,
     purpose: Purpose,
-    /// When the last test began that found a dead connection. Connections that were last used
-    /// before are most likely dead too. They are closed without a test, which would delay a caller
-    /// for each of them. (If the server was only slow, its connections are made again.)
+    /// When the last test that found a dead connection began. Connections that were last used
+    /// before that are most likely dead too. They are closed without a test, because each test
+    /// would delay a caller. (If the server was only slow, its connections are made again.)
     found_dead: Mutex<Option<Instant>>,
 }
 

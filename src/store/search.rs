@@ -48,7 +48,7 @@ impl Search<'_> {
     }
 }
 
-/// The most ids of candidates that one query returns, beside the candidates whose messages it
+/// The most ids of candidates that one query returns, besides the candidates whose messages it
 /// returns.
 pub const REST_MAX: usize = 10_000;
 

@@ -163,7 +163,8 @@ fn with_logging(options: PgConnectOptions) -> PgConnectOptions {
         .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(1))
 }
 
-/// Without the startup parameter that connection poolers refuse.
+/// The server's options with the name of the purpose, and without the startup parameter that
+/// connection poolers refuse.
 pub fn named(server: &PgConnectOptions, purpose: Purpose) -> PgConnectOptions {
     server
         .clone()

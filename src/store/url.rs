@@ -42,8 +42,8 @@ pub fn parse(url: &str) -> Result<Vec<PgConnectOptions>, BadUrl> {
         .collect()
 }
 
-/// Whether the driver reads a parameter. Of other parameters it would log the value, which may be a
-/// secret.
+/// Whether the driver reads a parameter. It would log the values of all others, which may be
+/// secrets.
 fn is_read(name: &str) -> bool {
     const READ: [&str; 18] = [
         "sslmode",

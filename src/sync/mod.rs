@@ -2,8 +2,8 @@
 //!
 //! One query answers all callers who wait. Pages of ids, pages with data and single messages have
 //! queues of their own, and each queue has several readers: so a heavy first sync delays no caller
-//! who reads less. No caller joins a query that has already started. So a caller that comes after a
-//! change was acknowledged reads a snapshot that holds it, on every replica.
+//! who reads less. No caller joins a query that has already started. So a caller who comes after a
+//! change was acknowledged reads a snapshot that contains it, on every replica.
 //!
 //! Most callers have already read everything. So what was read about a user is cached, and answers
 //! again as long as it is provably current: see [`cache`].
@@ -33,7 +33,7 @@ use readers::{ReadQueue, SharedReads};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The cursor is beyond the end of the timeline: it stems from before a restore.
+    /// The cursor is beyond the end of the timeline: it was read before the database was restored.
     #[error("the timeline ends at {end}")]
     CursorAhead { end: Timestamp },
     /// The service is overloaded or shutting down.

@@ -113,8 +113,7 @@ async fn load_chats(
     Ok(())
 }
 
-/// Loads the memberships that decide about rights. If an owner leaves a chat, loads all of the
-/// chat.
+/// Loads the memberships on which rights depend. If the owner leaves a chat, loads all its members.
 async fn load_members(
     lane: &mut Lane,
     commands: &[LoadRequest<'_>],
@@ -175,8 +174,8 @@ pub fn chat_of((requester, needs): &LoadRequest<'_>, state: &BatchState) -> Opti
     needs.chat.or_else(of_message)
 }
 
-/// The chat that the command's member leaves, if that member owns it now. (Within a batch, another
-/// member can become the owner and leave only after this one has left.)
+/// The chat that the command's member leaves, if that member owns it now. (If a later command of
+/// the batch removes the next owner, this one has loaded all members already.)
 fn left_by_owner(
     (requester, needs): &LoadRequest<'_>,
     state: &BatchState,

@@ -8,8 +8,8 @@
 //! # How
 //! Commands wait in a bounded queue. A [`Writer`] takes the lane's lock, then all commands that
 //! wait by then, and carries them out in one transaction: load → decide → store → commit. The
-//! number of round trips does not depend on the number of commands. It is three where nothing has
-//! to be loaded.
+//! number of round trips does not depend on the number of commands. It is three if nothing has to
+//! be loaded.
 //!
 //! # The races, and how each is decided
 //! - *A timestamp is taken early and committed late.* It is taken and committed under the lane's
@@ -41,17 +41,18 @@
 //!   still carried out and answered.
 //!
 //! # What makes it fast, and what does not
-//! Measured by `make bench` on 2 cores, which PostgreSQL and the load share. Batches pay most: with
-//! 256 connections the service makes three times as many sends as pgbench makes commits of five
-//! statements with 64 clients. Small batches profit from one statement for all common rows, from
-//! numbers that are counted in memory instead of drawn row by row, and from prepared statements.
-//! Taking the commands after the lock, and not before, makes batches a third larger with 64
-//! connections.
+//! Measured by `make bench` on 2 cores, which PostgreSQL and the load share. Batches help most:
+//! with 256 connections the service makes three times as many sends as pgbench makes commits of
+//! five statements with 64 clients. Small batches profit from one statement for all common rows,
+//! from numbers that are counted in memory instead of drawn row by row, and from prepared
+//! statements. Taking the commands after the lock, and not before, makes batches a third larger
+//! with 64 connections.
 //!
 //! Processor time comes next. The database's part of a send takes half as long again when many
 //! threads of the service share its caches and cores, so time that the service saves makes commits
-//! faster too. The second writer pays most if the database is on another machine: with a round trip
-//! of 3.5 ms there are 1.3 times as many sends with 64 connections, and 1.2 times as many with 256.
+//! faster too. The second writer helps most if the database is on another machine: with a round
+//! trip of 3.5 ms there are 1.3 times as many sends with 64 connections, and 1.2 times as many with
+//! 256.
 //!
 //! No measurable difference: a thread and a runtime for the writers alone, a lower priority for the
 //! threads that serve HTTP, updates sorted by user, larger batches.
@@ -85,7 +86,8 @@ use pending::{AnyCommand, PendingCommand};
 /// Commands in one transaction. Larger batches are no faster with 256 connections.
 const BATCH_MAX: usize = 256;
 
-/// Rows that one transaction writes, so that a few large commands do not delay all others.
+/// The most rows that one transaction writes, so that a few large commands do not delay all others.
+/// A single command may write more.
 const BATCH_ROWS_MAX: usize = 20_000;
 
 /// How long a command may wait for a writer. A service that is further behind refuses commands.

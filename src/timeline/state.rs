@@ -110,7 +110,7 @@ impl BatchState {
             .copied()
     }
 
-    /// Who has been a member for longest, except one user.
+    /// The user with the longest membership, apart from `except`.
     pub fn longest_member(
         &self,
         application: ApplicationId,
@@ -129,7 +129,7 @@ impl BatchState {
         ChatNumber(self.last_chats.get(&application).map_or(0, |last| last.0) + 1)
     }
 
-    /// What somebody has created under a key, and the digest of the request.
+    /// What `creator` has created under a key, and the digest of that request.
     pub fn created(
         &self,
         application: ApplicationId,

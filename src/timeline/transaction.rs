@@ -16,8 +16,8 @@ const ENTER_TIME_MAX: Duration = Duration::from_secs(5);
 /// batch this long.
 const STEP_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// How far a batch was decided. A batch that would write too many rows decides its first commands
-/// alone, and nothing is done for the others.
+/// How far a batch was decided. If a batch would write too many rows, only its first commands are
+/// decided.
 #[derive(Debug, Clone, Copy)]
 pub struct Decided {
     /// How many commands have an outcome.
@@ -25,14 +25,14 @@ pub struct Decided {
     pub has_changes: bool,
 }
 
-/// A transaction that did not end well.
+/// Why a transaction has failed, or may have failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// It failed before COMMIT was sent: nothing was changed.
     #[error("the batch failed before its commit")]
     BeforeCommit(#[from] store::Error),
-    /// COMMIT was sent, and its answer was an error or did not come. If it was committed, then with
-    /// this result.
+    /// COMMIT was sent, and its answer was an error or did not come. If it was committed after all,
+    /// this is its result.
     #[error("the outcome of the batch's commit is unknown")]
     AtCommit(Decided, #[source] store::Error),
 }
@@ -90,8 +90,8 @@ pub async fn carry_out(
     }
 }
 
-/// Whether `writer`'s batch `number` was committed. The answer is final: whoever enters the lane
-/// knows that the transaction that held it before has ended, on whatever connection it was.
+/// Whether `writer`'s batch `number` was committed. The answer is final: entering the lane proves
+/// that the transaction that held it before has ended, on whichever connection.
 pub async fn was_committed(
     session: &mut Session,
     writer: Uuid,

@@ -4,7 +4,8 @@ use messages::store::MIGRATIONS;
 
 use crate::support::Database;
 
-/// The struct is decoded by position, and the compiler does not compare its names with those of the table.
+/// The struct is decoded by position, and the compiler does not compare its names with those of the
+/// table.
 #[tokio::test]
 async fn the_fields_of_a_message_row_are_the_columns_of_its_table_in_order() {
     let database = Database::fresh().await;

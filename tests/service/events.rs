@@ -230,8 +230,8 @@ const REFUSALS: [(&str, &[&str], &[&str], bool); 4] = [
 
 #[tokio::test]
 async fn events_that_cannot_be_deleted_are_published_once_and_not_again_and_again() {
-    // Each takes several pauses of the publisher. A database is dropped by a call that blocks, which the
-    // others must not wait for, so all are dropped together in the end.
+    // Each takes several pauses of the publisher. A database is dropped by a call that blocks,
+    // which the others must not wait for, so all are dropped together in the end.
     let _databases = join_all(REFUSALS.map(async |(what, refuse, allow, shows_before)| {
         let database = Database::fresh().await;
         let queue = EventQueue::on_shared_broker();

@@ -1,8 +1,8 @@
 //! Times as answers show them: RFC 3339 in UTC, always with six digits of a second, which is what
 //! PostgreSQL keeps.
 //!
-//! RFC 3339 lets a time have as many digits as it needs. Readers in the field want one form:
-//! Python's `fromisoformat` takes three digits or six before version 3.11.
+//! RFC 3339 lets a time have as many digits as it needs. Some parsers accept fewer forms: before
+//! version 3.11, Python's `fromisoformat` accepts three or six digits only.
 
 use serde::{Serializer, ser::Error};
 use time::{
@@ -12,7 +12,7 @@ use time::{
 const FORMAT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
-/// The characters of a time; so a year has four digits.
+/// The length of a written time, so a year must have four digits.
 const CHARACTERS: usize = "2026-11-20T09:30:00.123456Z".len();
 
 /// Writes a time; digits beyond the sixth are cut off.
@@ -24,7 +24,7 @@ pub fn serialize<S: Serializer>(time: &OffsetDateTime, serializer: S) -> Result<
     serializer.serialize_str(std::str::from_utf8(&text).map_err(S::Error::custom)?)
 }
 
-/// Writes a time that may be absent, where absent ones are not skipped anyway.
+/// Writes a time, or null if there is none.
 pub fn serialize_option<S: Serializer>(
     time: &Option<OffsetDateTime>,
     serializer: S,

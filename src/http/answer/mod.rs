@@ -1,5 +1,5 @@
-//! What callers get: representations, problem documents, and the description of both in the OpenAPI
-//! document.
+//! What callers receive: representations, problem documents, and the description of both in the
+//! OpenAPI document.
 
 pub mod instant;
 pub mod openapi;

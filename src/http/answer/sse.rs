@@ -28,7 +28,8 @@ impl Blocks {
         self.end();
     }
 
-    /// An event; without an `id` the one before it stays. (A browser dispatches no event without data.)
+    /// An event. Without an `id`, the client keeps the last one. (A browser dispatches no event
+    /// without data.)
     pub fn event(&mut self, name: &str, id: Option<impl Display>, data: &impl Serialize) {
         self.field("event", name);
         if let Some(id) = id {
@@ -38,8 +39,8 @@ impl Blocks {
         let start = self.0.len();
         serde_json::to_writer(&mut self.0, data)
             .expect("strings and numbers can be written as JSON");
-        // Attributes are sent as they were received, and may have line breaks between their tokens. A
-        // line break would end the field, and a blank means the same in JSON.
+        // Attributes are sent as they were received, and may have line breaks between their tokens.
+        // A line break would end the field, and a blank means the same in JSON.
         for byte in &mut self.0[start..] {
             if matches!(byte, b'\n' | b'\r') {
                 *byte = b' ';
@@ -49,7 +50,7 @@ impl Blocks {
         self.end();
     }
 
-    /// The bytes; `None` where nothing was added.
+    /// The bytes; `None` if nothing was added.
     pub fn finish(self) -> Option<Bytes> {
         (!self.0.is_empty()).then(|| self.0.into())
     }
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_in_json_ends_nothing() {
+    fn a_line_break_in_json_does_not_end_its_field() {
         let raw = RawValue::from_string("{\r\n \"a\":\r1}".to_owned()).unwrap();
         let mut blocks = Blocks::default();
         blocks.event("update", None::<i64>, &raw);

@@ -20,13 +20,13 @@ use crate::{
 
 const AS_USER: &str = "as-user";
 
-/// Who may make a request, and how the caller is authenticated: else 401, 403, or what keeps the
-/// service from finding out.
+/// A kind of caller, and how it is authenticated. Fails with 401, with 403, with 429 if the user
+/// has too many requests, or with 503 if nobody can be authenticated at present.
 pub trait Authenticate {
     type Caller: Send;
 
-    /// What is wrong with `As-User` and can wait until later in the order of checks is added to
-    /// `errors`.
+    /// A bad `As-User` of an application is added to `errors`: it comes later in the order of
+    /// checks.
     fn authenticate(
         head: &mut Parts,
         service: &Service,
@@ -37,23 +37,23 @@ pub trait Authenticate {
 /// A user, or an application, which acts as one of its users or for itself.
 pub struct Caller {
     pub application: ApplicationId,
-    /// The user who calls, or as whom the application does; `None` for the application itself.
+    /// The user who calls, or as whom the application acts; `None` for the application itself.
     pub user: Option<UserId>,
     pub validity: Validity,
 }
 
-/// As [`Caller`], for what can also be opened with a ticket. A bearer token counts where both are
-/// there.
+/// As [`Caller`], for operations that also accept a ticket. If a request has both, the bearer token
+/// counts.
 pub struct BearerOrTicket;
 
 /// An application that calls for itself.
 pub struct OwnApplication;
 
-/// Whoever has the administrator's token.
+/// The caller who has the administrator's token.
 pub struct Administrator;
 
 impl Caller {
-    /// The user, for what an application cannot do for itself: else 422.
+    /// The user, for operations that need one. Fails with 422 for the application itself.
     pub fn require_user(&self) -> Result<UserId, Problem> {
         let missing = || Problem::invalid_field("As-User", "is required for this");
         self.user.clone().ok_or_else(missing)
@@ -99,14 +99,14 @@ impl Caller {
 impl Authenticate for Caller {
     type Caller = Self;
 
-    /// Takes a place among the user's requests, which the connection keeps.
+    /// Takes a permit for one of the user's requests. The connection keeps it.
     async fn authenticate(
         head: &mut Parts,
         service: &Service,
         errors: &mut Vec<FieldError>,
     ) -> Result<Self, Problem> {
         let caller = Self::new(identify(head, service).await?, &head.headers, errors)?;
-        // An application that calls for itself is trusted with what it needs.
+        // An application that calls for itself has no limit of requests.
         if let (Some(user), Some(link)) = (&caller.user, head.extensions.get::<Link>()) {
             link.keep(service.budget.enter(caller.application, user)?);
         }

@@ -1,4 +1,4 @@
-//! The checks of a request that need no state, and the one place that knows their order.
+//! The checks of a request that need no state, and the one place that defines their order.
 //!
 //! The order is part of the contract, so that a caller who sends several mistakes at once always
 //! gets the same answer:
@@ -11,11 +11,11 @@
 //! 6. 428: a change without a usable `If-Match`,
 //! 7. 404: a path that cannot name anything.
 //!
-//! What needs state is decided after these by whoever has the state.
+//! Checks that need state come after these, in the code that reads that state.
 //!
-//! A handler takes [`Checks`] as its last parameter, which makes the first two checks. It then reads
-//! the parts of the request in any order, each as an `Option` that is `None` where the part did not
-//! pass, and ends with [`Checks::finish`].
+//! A handler takes [`Checks`] as its last parameter, which makes the first two checks. It then
+//! reads the parts of the request in any order, each as an `Option` that is `None` if the part did
+//! not pass, and ends with [`Checks::finish`].
 
 use std::{marker::PhantomData, mem, time::Duration};
 
@@ -61,7 +61,7 @@ pub struct Checks<C: Authenticate, A> {
     answers: PhantomData<A>,
 }
 
-/// What a handler knows of a request that has passed all checks.
+/// A request that has passed all checks.
 pub struct Passed<C, T> {
     pub caller: C,
     /// The media type of the answer.
@@ -70,20 +70,21 @@ pub struct Passed<C, T> {
     pub input: T,
 }
 
-/// What a path names.
+/// A value that is read from the path.
 pub trait FromPath: Sized {
-    /// Reads the path's segments by their names in the route; an empty one where the path is not UTF-8.
+    /// Reads the path's segments by their names in the route; a segment is empty if the path is not
+    /// UTF-8.
     fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem>;
 }
 
-/// What headers say.
+/// A value that is read from headers.
 pub trait FromHeaders: Sized {
     fn from_headers(headers: &HeaderMap) -> Result<Self, Problem>;
 }
 
-/// What a query says. Parameters that it does not have are ignored.
+/// A value that is read from the query. Parameters of other names are ignored.
 pub trait FromQuery: Sized {
-    /// The parameters as they came.
+    /// The parameters before they are parsed.
     type Params: DeserializeOwned + 'static;
 
     fn from_query(params: Self::Params) -> Result<Self, Problem>;
@@ -150,8 +151,8 @@ impl<C: Authenticate, A> Checks<C, A> {
         self.verdicts.note(parsed)
     }
 
-    /// Reads the body, which arrives within limits of size and time. Ends the checks at once with 415,
-    /// 413 or 408: nothing that comes before them in the order is left to be checked.
+    /// Reads the body, which arrives within limits of size and time. Ends the checks at once with
+    /// 415, 413 or 408: nothing that comes before them in the order is left to be checked.
     pub async fn body<T: RequestBody>(&mut self) -> Result<Option<T::Valid>, Problem> {
         let media_type = body::media_type::<T>(&self.head)?;
         let json = body::read(mem::take(&mut self.body), self.body_time_max).await?;
@@ -161,7 +162,7 @@ impl<C: Authenticate, A> Checks<C, A> {
 
     /// Ends the checks: the input, or the first problem in the contract's order.
     ///
-    /// `input` puts together the parts that were read; it is called where all have passed.
+    /// `input` puts together the parts that were read. It is called only if all have passed.
     pub fn finish<T>(
         self,
         input: impl FnOnce() -> Option<T>,

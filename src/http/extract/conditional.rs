@@ -10,20 +10,20 @@ pub fn entity_tag(timestamp: Timestamp) -> HeaderValue {
     HeaderValue::try_from(format!("\"{timestamp}\"")).expect("digits in quotes are visible ASCII")
 }
 
-/// `If-None-Match`; one that cannot be read matches nothing.
+/// `If-None-Match`. A value that cannot be parsed matches nothing.
 pub struct IfNoneMatch(Option<Tags>);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Tags {
     /// `*`
     Any,
-    /// The tags that are timestamps; no message ever has another.
+    /// The tags that are timestamps. No message ever has any other tag.
     Timestamps(Vec<Timestamp>),
 }
 
 impl FromHeaders for Expected {
-    /// The timestamps of `If-Match`: 400 where it is not well-formed. A missing header or `*` is 428:
-    /// whoever changes a message says which state of it is meant.
+    /// The timestamps of `If-Match`. Fails with 400 if it is not well-formed, and with 428 if it is
+    /// missing or `*`: a change must say on which state it is based.
     fn from_headers(headers: &HeaderMap) -> Result<Self, Problem> {
         let tags = read(headers, header::IF_MATCH).map_err(|()| {
             Problem::malformed("If-Match must be an entity tag like \"7\", or a list of them")
@@ -50,7 +50,8 @@ impl IfNoneMatch {
     }
 }
 
-/// Whether `If-None-Match` has the entity tag `opaque`, which is no timestamp and comes without quotes.
+/// Whether `If-None-Match` has the entity tag `opaque`, which is not a timestamp and is passed
+/// without quotes.
 pub fn names(headers: &HeaderMap, opaque: &str) -> bool {
     let lines = headers
         .get_all(header::IF_NONE_MATCH)
@@ -70,7 +71,7 @@ pub fn names(headers: &HeaderMap, opaque: &str) -> bool {
     })
 }
 
-/// Reads a list of entity tags over all lines of a header; `None` where there is no line.
+/// Reads a list of entity tags over all lines of a header; `None` if there is no line.
 fn read(headers: &HeaderMap, name: HeaderName) -> Result<Option<Tags>, ()> {
     let mut timestamps = Vec::new();
     let mut is_present = false;

@@ -34,13 +34,13 @@ impl FromHeaders for KeyHeader {
 
 /// Makes the keyed digests that distinguish a repeated request from another one.
 ///
-/// The key is derived from the service's secret, so whoever reads the database cannot guess a
-/// deleted text from its digest.
+/// The key is derived from the service's secret, so a reader of the database cannot guess a deleted
+/// text from its digest.
 pub struct Digester {
     key: Hmac<Sha256>,
 }
 
-/// What makes two requests the same.
+/// The parts in which a repeated request must equal the first one.
 #[derive(Serialize)]
 struct Fingerprint<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ struct Fingerprint<'a> {
     reply_to: Option<i64>,
 }
 
-/// What makes two creations of a chat the same; the members by name, each once.
+/// The same for the creation of a chat. The members are sorted, each once.
 #[derive(Serialize)]
 struct ChatFingerprint<'a> {
     name: &'a str,
@@ -70,7 +70,7 @@ impl Digester {
 
     /// The key with the digest of its draft.
     ///
-    /// `to` is who receives a personal message.
+    /// `to` is the recipient of a personal message.
     pub fn bind(&self, key: IdempotencyKey, to: Option<&UserId>, draft: &Draft) -> Idempotency {
         let fingerprint = Fingerprint {
             to: to.map(UserId::as_str),
@@ -106,8 +106,8 @@ impl Digester {
     }
 }
 
-/// Attributes without what does not count in JSON: blanks, escapes and the order of members. Where
-/// numbers are out of every common range, the digest is that of the text.
+/// Attributes without the differences that do not count in JSON: blanks, escapes and the order of
+/// members. If a number is outside every common range, this is the text as it was sent.
 fn canonical(attributes: &Attributes) -> String {
     let text = attributes.as_json().get();
     serde_json::from_str::<serde_json::Value>(text)

@@ -1,4 +1,5 @@
-//! Media types: what the service speaks, and what a caller accepts (RFC 9110, section 12.5.1).
+//! Media types: what the service reads and writes, and what a caller accepts (RFC 9110, section
+//! 12.5.1).
 
 use std::str::FromStr;
 
@@ -23,7 +24,7 @@ pub struct Offer {
     accepted_as: MediaType<'static>,
     /// The `Content-Type` of the answer.
     label: &'static str,
-    /// Offered only to whoever asks for it by name.
+    /// Offered only if the caller accepts it by name.
     is_alias: bool,
 }
 
@@ -124,7 +125,8 @@ impl Answers for PlainJson {
     const OFFERS: &'static [Offer] = &[Offer::plain_json()];
 }
 
-/// The media type of the answer, out of those that the operation has: else 406.
+/// The media type of the answer, out of those that the operation offers. Fails with 406 if the
+/// caller accepts none.
 pub fn negotiate<A: Answers>(headers: &HeaderMap) -> Result<&'static str, Problem> {
     best_offer(headers, A::OFFERS).ok_or_else(|| {
         let names: Vec<_> = A::OFFERS
@@ -168,7 +170,7 @@ fn best_offer(headers: &HeaderMap, offers: &'static [Offer]) -> Option<&'static 
 
 /// The media ranges of a line with their weights alone: a parameter such as `charset` would make a
 /// range more specific than anything that is offered. What is no media range (old clients send `*`)
-/// is left out and spoils nothing.
+/// is ignored.
 fn weighted_ranges(line: &str) -> String {
     let weighted = |range: &str| {
         let mut parts = range.split(';').map(str::trim);
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_json_is_given_to_whoever_asks_for_it() {
+    fn plain_json_is_the_answer_if_the_caller_names_it() {
         for accept in [
             "application/json",
             "application/json, */*",
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn either_kind_of_message_is_accepted_where_the_kind_is_not_known() {
+    fn the_types_of_both_kinds_are_accepted_while_the_kind_is_unknown() {
         assert_eq!(
             agreed("application/vnd.chatMessage.v1+json"),
             Some(PERSONAL_MESSAGE)
@@ -256,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_given_to_whoever_asks_for_one() {
+    fn a_stream_is_the_answer_only_if_the_caller_names_it() {
         let prefers = |accept: &'static str| {
             prefers_stream(&HeaderMap::from_iter([(
                 header::ACCEPT,
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_media_range_spoils_nothing() {
+    fn what_is_no_media_range_is_ignored() {
         assert_eq!(
             agreed("text/html, image/gif, *; q=.2, */*; q=.2"),
             Some(PERSONAL_MESSAGE)
@@ -283,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_spoken_is_not_agreed() {
+    fn a_type_that_is_not_offered_is_not_acceptable() {
         for accept in [
             "text/html",
             "application/xml",

@@ -1,4 +1,5 @@
-//! What is read from a request. Everything is parsed here, once; [`checks`] has the order.
+//! What is read from a request. Everything is parsed here, once, in the order that [`checks`]
+//! defines.
 
 pub mod body;
 pub mod caller;

@@ -18,10 +18,10 @@ pub const LIST_LIMIT_MAX: i64 = 100;
 /// The most entries of a page of the timeline.
 pub const LIMIT_MAX: i64 = 1000;
 
-/// The entries of a page where the caller does not say.
+/// The entries of a page if the caller sets no `limit`.
 pub const LIMIT_DEFAULT: i64 = 50;
 
-/// The longest wait that a caller may ask for, in seconds; the answer may come sooner.
+/// The longest wait that a caller may request, in seconds; the answer may come sooner.
 pub const WAIT_SECONDS_MAX: i64 = 60;
 
 // A path that cannot name anything is 404, like one whose object does not exist.
@@ -66,7 +66,7 @@ fn positive(segment: &str) -> Result<i64, Problem> {
         .ok_or_else(Problem::not_found)
 }
 
-/// The query of a list as it came.
+/// The query of a list before it is parsed.
 #[derive(Deserialize)]
 pub struct ListQuery {
     before: Option<String>,
@@ -144,10 +144,10 @@ impl FromQuery for HistoryParams {
 }
 
 fn malformed_after() -> Problem {
-    Problem::malformed("after must be the next of the page before")
+    Problem::malformed("after must be the `next` of the previous page")
 }
 
-/// A number of digits alone, where there is one.
+/// A number, written in digits alone, if the parameter is present.
 pub fn number(name: &str, value: Option<String>) -> Result<Option<i64>, Problem> {
     value
         .map(|value| i64::parse(value).ok_or_else(|| malformed_number(name)))
@@ -162,7 +162,7 @@ pub fn list_limit(value: Option<&str>) -> Result<i64, Problem> {
         .ok_or_else(|| Problem::invalid_field("limit", "must be 1 to 100"))
 }
 
-/// Where and how a sync reads on.
+/// Where a sync begins, and what it answers with.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SyncParams {
     pub cursor: Cursor,
@@ -172,7 +172,7 @@ pub struct SyncParams {
     pub wait: Duration,
 }
 
-/// The query of a sync as it came.
+/// The query of a sync before it is parsed.
 #[derive(Deserialize)]
 pub struct SyncQuery {
     after: Option<String>,
@@ -184,7 +184,8 @@ pub struct SyncQuery {
 impl FromQuery for SyncParams {
     type Params = SyncQuery;
 
-    /// 400 for what cannot be read, then 422 for what can be and is not acceptable.
+    /// Fails with 400 if a parameter cannot be parsed, and then with 422 for values that are not
+    /// acceptable.
     fn from_query(params: SyncQuery) -> Result<Self, Problem> {
         let cursor = match params.after.as_deref() {
             None => Cursor::After(Timestamp(0)),
@@ -237,8 +238,8 @@ fn malformed_number(name: &str) -> Problem {
     Problem::malformed(format!("{name} must be a whole number"))
 }
 
-/// Where a client that opens a broken stream again goes on; `None` for a new stream, where the header
-/// is absent or empty.
+/// Where a client resumes a broken stream. `None` if the header is absent or empty: the stream is
+/// new.
 pub struct LastEventId(pub Option<Timestamp>);
 
 impl FromHeaders for LastEventId {

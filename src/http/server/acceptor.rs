@@ -38,7 +38,7 @@ pub struct ConnectionPermit {
     _of_worker: Arc<()>,
 }
 
-/// Where a worker is handed its connections.
+/// The queue through which a worker receives its connections.
 struct WorkerQueue {
     sender: mpsc::UnboundedSender<AcceptedConnection>,
     /// Counts the worker's connections: each holds a reference.
@@ -93,7 +93,7 @@ impl Acceptor {
             _of_all: permit,
             _of_worker: Arc::clone(&worker.open),
         };
-        // The process stops when a worker ends, so nobody misses the connection.
+        // This fails if the worker has ended. Then the process stops, and so do all connections.
         let _ = worker.sender.send(AcceptedConnection {
             stream: stream.into_std()?,
             permit,

@@ -1,15 +1,16 @@
-//! Where the service listens. The address is taken first of all, so that one that is in use ends the
-//! start before anything else is started; it is listened on last, when everything is ready.
+//! The address on which the service listens. It is bound before anything else is started, so that a
+//! start with an address in use fails at once. The service listens on it last, when everything is
+//! ready.
 
 use std::{io, net::SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Connections that the kernel keeps until they are accepted: room for the moment in which a whole
-/// replica's clients come over.
+/// Connections that the kernel keeps until they are accepted: room for all clients of another
+/// replica, if they reconnect at once.
 const BACKLOG_CONNECTIONS: u32 = 1024;
 
-/// An address that is taken. Whoever connects before it is listened on is refused.
+/// A bound address. It refuses connections until the service listens on it.
 pub struct Address {
     address: SocketAddr,
     socket: TcpSocket,
@@ -29,8 +30,8 @@ impl Address {
         Ok(Self { address, socket })
     }
 
-    /// Accepts connections from now on. Another process may have been faster since the address was
-    /// taken.
+    /// Accepts connections from now on. Fails if another process listens there since the address
+    /// was bound.
     pub fn listen(self) -> Result<TcpListener, BadAddress> {
         let address = self.address;
         self.socket
@@ -45,7 +46,7 @@ fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
     } else {
         TcpSocket::new_v6()
     }?;
-    // Connections of the process before that are still closing are no hindrance.
+    // Connections of the previous process that are still closing must not prevent the bind.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)

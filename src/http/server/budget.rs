@@ -1,13 +1,13 @@
-//! What callers may hold at a time: requests of one user, and the bytes of answers that were not read
-//! yet.
+//! What callers may hold at a time: requests of one user, and the bytes of answers that were not
+//! read yet.
 //!
-//! A connection costs little. An answer costs up to a megabyte until its caller has read it. So
-//! all answers share a budget of bytes, and a user has a number of requests, which includes answers
-//! that are still being read. One user alone cannot use up the budget, and all of them together cannot
-//! use up the memory.
+//! A connection costs little. An answer costs up to a megabyte until its caller has read it. So all
+//! answers share a budget of bytes, and a user has a number of requests, which includes answers
+//! that are still being read. One user alone cannot use up the budget, and all of them together
+//! cannot use up the memory.
 //!
-//! Only large answers are counted: a small one fits into the kernel's buffer. A stream is bounded by
-//! its page, and an encoder by the size of its pieces.
+//! Only large answers are counted: a small one fits into the kernel's buffer. A stream is bounded
+//! by its page, and an encoder by the size of its pieces.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -36,7 +36,8 @@ const LARGE_BYTES: usize = 64 * 1024;
 const SHARE_OF_USER: usize = 4;
 
 /// Counters of requests and of bytes. Users whose keyed hashes agree share one: with 64 users at
-/// their limit, one user in a thousand would be refused because of another. Nobody can guess the key.
+/// their limit, one user in a thousand would be refused because of another. Nobody can guess the
+/// key.
 const COUNTERS: usize = 64 * 1024;
 
 /// How much callers may hold on this replica.
@@ -75,7 +76,7 @@ struct CountedAnswer {
     _claim: Claim,
 }
 
-/// Bytes of the budget, and of the user's share where the answer is a user's.
+/// Bytes of the budget, and of the user's share if the answer is for a user.
 struct Claim {
     bytes: usize,
     budget: Arc<Budget>,
@@ -93,7 +94,7 @@ impl Budget {
         })
     }
 
-    /// Admits a request of a user, or 429.
+    /// Admits a request of a user. Fails with 429 if the user has too many.
     pub fn enter(
         self: &Arc<Self>,
         application: ApplicationId,
@@ -102,7 +103,7 @@ impl Budget {
         let hash = self.key.hash_one((application.0, user.as_str()));
         let counter = usize::try_from(hash % COUNTERS as u64).expect("it is smaller than a length");
         let before = self.users[counter].requests.fetch_add(1, Ordering::Relaxed);
-        // From here on the count is undone by the drop.
+        // From here on, dropping the permit undoes the count.
         let permit = RequestPermit {
             budget: Arc::clone(self),
             counter,
@@ -117,9 +118,10 @@ impl Budget {
 
     /// Counts an answer, if it is large, until its caller has read it.
     ///
-    /// A large page that does not fit into the budget is dropped, and the answer is 503: keeping the page
-    /// until there is room would cost the memory that is missing, and a read can be repeated. The answer
-    /// to a change and an answer that is no user's (metrics) are small or rare, and never refused.
+    /// A large page that does not fit into the budget is dropped, and the answer is 503: keeping
+    /// the page until there is room would cost the memory that is missing, and a read can be
+    /// repeated. Answers to changes, and answers to no user (metrics), are small or rare, and never
+    /// refused.
     pub async fn hold(
         self: &Arc<Self>,
         response: Response,

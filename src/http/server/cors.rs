@@ -5,8 +5,8 @@ use std::{str::FromStr, time::Duration};
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-/// How long a browser may keep the answer to its question: an hour, after which a change of the
-/// setting reaches it.
+/// How long a browser may cache the answer to a preflight request: an hour, so that a change of the
+/// setting takes effect within an hour.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
 
 /// An origin whose pages may call, or all of them.
@@ -55,7 +55,7 @@ fn as_browsers_write_it(uri: &Uri) -> Option<String> {
     (!host.is_empty()).then(|| format!("{scheme}://{host}{port}"))
 }
 
-/// What pages of `origins` may do; `None` where there are none.
+/// What pages of `origins` may do; `None` if there are no origins.
 pub fn layer(origins: &[Origin]) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_methods([

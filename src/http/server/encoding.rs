@@ -14,8 +14,8 @@ use tower_http::compression::Compression;
 
 use super::envelope::Account;
 
-/// Removes from `Accept-Encoding` what the service does not encode. A missing encoding is no reason to
-/// refuse an answer, least of all after a change was made.
+/// Removes the encodings that the service does not support from `Accept-Encoding`. They are no
+/// reason to refuse an answer, least of all after a change was made.
 pub fn offer(headers: &mut HeaderMap) {
     if !headers.contains_key(header::ACCEPT_ENCODING) {
         return;
@@ -32,10 +32,10 @@ pub fn offer(headers: &mut HeaderMap) {
     };
 }
 
-/// Answers a request, encoded where the caller accepts an encoding.
+/// Answers a request, and encodes the answer if the caller accepts an encoding.
 ///
-/// Other answers bypass the encoder: it adds six kilobytes to the body of an answer, which are moved
-/// with it from layer to layer.
+/// Other answers bypass the encoder: it adds six kilobytes to the body of an answer, which are
+/// moved with it from layer to layer.
 pub async fn answer(request: Request, next: Next, account: Account) -> Response {
     let takes_one = request.headers().contains_key(header::ACCEPT_ENCODING);
     if takes_one {

@@ -1,8 +1,8 @@
 //! What surrounds every request: its id, its log line, its metrics and the document of its problem;
 //! reading the rest of its body; encoding its answer; and what caches may keep.
 //!
-//! The id is made here and not by `tower-http`, whose layer accepts any value from a caller: ours goes
-//! into log lines.
+//! The id is made here and not by `tower-http`, whose layer accepts any value from a caller: this
+//! id is written into log lines.
 
 use std::{sync::Arc, time::Instant};
 
@@ -210,7 +210,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     })
 }
 
-/// The trace that the request belongs to (W3C Trace Context, version 00); empty where there is none.
+/// The trace that the request belongs to (W3C Trace Context, version 00); empty if there is none.
 fn trace_id(headers: &HeaderMap) -> &str {
     let traceparent = headers
         .get(TRACEPARENT)

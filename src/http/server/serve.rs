@@ -2,10 +2,10 @@
 //!
 //! Each worker has a thread with a runtime of its own, and a connection stays with its worker. So a
 //! request is read, answered from memory and written without a switch between threads, which would
-//! cost more than the rest. The price: no other worker takes over what waits behind something
-//! long. So nothing may hold a thread for more than some milliseconds; a search yields after each
-//! text, an encoder after each piece. (A pooled connection to the database is registered with the
-//! worker on which it was made.)
+//! cost more than the rest. The price: if one request keeps its thread busy, no other worker takes
+//! over the requests behind it. So nothing may hold a thread for more than some milliseconds; a
+//! search yields after each text, an encoder after each piece. (A pooled connection to the database
+//! is registered with the worker on which it was made.)
 //!
 //! Only HTTP/1.1 is served: TLS, and HTTP/2 with it, is for the proxy in front.
 
@@ -39,9 +39,9 @@ use super::{
     wire::{Called, Wire},
 };
 /// What the kernel keeps for a caller that reads its answer slowly, in bytes (it allows twice as
-/// much). A stream must not run ahead of its reader by megabytes. And a socket becomes writable only
-/// once a third of its buffer is free, so with a large one a slow reader would look like one that
-/// reads nothing.
+/// much). A stream must not run ahead of its reader by megabytes. And a socket becomes writable
+/// only once a third of its buffer is free, so with a large one a slow reader would look like one
+/// that reads nothing.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// How long a host may acknowledge nothing before its connection is closed.
@@ -50,8 +50,8 @@ const SILENCE_TIME_MAX: Duration = Duration::from_secs(180);
 /// What a connection reads or writes ahead, in bytes.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// The largest head of a request, in bytes: many times what browsers and proxies send. hyper takes at
-/// most 100 fields.
+/// The largest head of a request, in bytes: many times what browsers and proxies send. hyper takes
+/// at most 100 fields.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How long open requests may take to end at shutdown.
@@ -85,8 +85,8 @@ impl Link {
         (Self(Arc::new(state)), receiver)
     }
 
-    /// Closes the connection some seconds after `end`, even if its reader has not read all. Only the
-    /// first call counts.
+    /// Closes the connection some seconds after `end`, even if its reader has not read all. Only
+    /// the first call counts.
     pub fn close_after(&self, end: impl Future<Output = ()> + Send + 'static) {
         let sender = unpoisoned(&self.0.deadline).take();
         // Without a receiver the connection has ended already.
@@ -180,7 +180,7 @@ fn open(
     });
 }
 
-/// A connection that is closed where its caller reads nothing for too long.
+/// A connection that is closed if its caller reads nothing for too long.
 type Prepared = Pin<Box<TimeoutStream<TcpStream>>>;
 
 fn prepare(stream: TcpStream, write_time_max: Duration) -> Prepared {

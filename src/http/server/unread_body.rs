@@ -1,5 +1,5 @@
-//! Reads what the handler did not. An answer to a caller that is still sending is often lost, because
-//! closing a connection with unread data resets it.
+//! Reads the part of a request's body that the handler did not read. An answer to a caller that is
+//! still sending is often lost, because closing a connection with unread data resets it.
 //!
 //! The handler gets the body in a wrapper that returns it when it is dropped. While the answer is
 //! sent, the rest of the body is read and discarded, within a limit of time.
@@ -34,7 +34,8 @@ struct ReturnedBody {
 
 /// Answers a request; the handler may answer at any time, and the caller may finish sending.
 pub async fn finish_reading(request: Request, next: Next, account: Account) -> Response {
-    // Without a body there is nothing to read, and a caller that waits for 100 (Continue) sends none.
+    // Without a body there is nothing to read, and a caller that waits for 100 (Continue) sends
+    // none.
     if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
         return encoding::answer(request, next, account).await;
     }

@@ -1,12 +1,12 @@
-//! Gives the answers that hyper makes by itself a problem document.
+//! Replaces the bare answers that hyper makes by itself with problem documents.
 //!
-//! Bytes that are no request never reach a handler. hyper answers them with a bare status line and has
-//! no hook for more. So the bare answer is recognized when it is written: something was read since
-//! the service was last called, the status is one of three, and the request id is missing that every
-//! answer of the service has. A problem document replaces it.
+//! Bytes that are no request never reach a handler. hyper answers them with a bare status line and
+//! has no hook for more. So the bare answer is recognized when it is written: something was read
+//! since the service was last called, the status is one of three, and there is no request id, which
+//! every answer of the service has. A problem document replaces it.
 //!
-//! The caller may still be sending. Closing a connection with unread data resets it, and the answer is
-//! lost; so the rest is read and discarded for a moment.
+//! The caller may still be sending. Closing a connection with unread data resets it, and the answer
+//! is lost; so the rest is read and discarded for a moment.
 
 use std::{
     io::{self, IoSlice},
@@ -36,7 +36,7 @@ const BARE_BYTES_MAX: usize = 256;
 /// How long a caller whose request was refused may go on sending before its connection is closed.
 const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How much is read at a time of what is discarded, in bytes.
+/// The size of the buffer for data that is discarded, in bytes.
 const SCRATCH_BYTES: usize = 8 * 1024;
 
 /// Set when the service is called, and cleared when something is read.
@@ -46,8 +46,8 @@ pub type Called = Arc<AtomicBool>;
 pub struct Wire<S> {
     stream: S,
     called: Called,
-    /// Of what was read since the last call: how long the first line is, which has the request's
-    /// target, and whether it has ended.
+    /// The length of the first line that was read since the last call, which has the request's
+    /// target, and whether that line has ended.
     line_bytes: usize,
     has_line: bool,
     /// What replaces a bare answer, and how much of it is written.
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_says_stays_as_it_is() {
+    fn an_answer_of_the_service_is_not_replaced() {
         let ours = format!("HTTP/1.1 400 Bad Request\r\n{DATE}\r\nx-request-id: 7\r\n\r\n");
         let part = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n{DATE}\r\n");
         for written in [

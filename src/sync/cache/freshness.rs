@@ -1,5 +1,5 @@
-//! How far this replica was notified, and the last change that concerns each user: see
-//! [`cache`](super).
+//! The end of the timeline as it was last notified, and the last change that concerns each user:
+//! see [`cache`](super).
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -46,8 +46,8 @@ impl ReadPoint {
         self.epoch == epoch
     }
 
-    /// Whether a read that began then may find that the timeline ends at `end`. It may not after a
-    /// restore of the database in place.
+    /// Whether a read that began at this point can find that the timeline ends at `end`. It cannot,
+    /// unless the database was restored in place.
     pub fn may_precede(self, end: Timestamp) -> bool {
         self.at <= end
     }

@@ -1,6 +1,6 @@
 //! A model of the database and of one replica's cache: random commits, reads, late notifications,
-//! lost connections and restores. It proves the [formula](super) against what the database would
-//! answer.
+//! lost connections and restores. The tests compare the [formula](super) with what the database
+//! would answer.
 
 use std::collections::VecDeque;
 

@@ -18,7 +18,7 @@ use crate::{
 /// and 70,000 messages of one line of text.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-/// The bytes that a cached read takes beside its data.
+/// The bytes that a cached read takes besides its data.
 const OVERHEAD_BYTES: usize = 300;
 
 type User = (ApplicationId, UserId);
@@ -108,7 +108,7 @@ impl ReadCache {
         self.freshness.is_current(user, read, end).then_some(found)
     }
 
-    /// Must be called before the database is read for a user.
+    /// Begins a read about a user. Must be called before the database is read.
     pub fn begin(&self, application: ApplicationId, user: &UserId) -> PendingRead {
         PendingRead {
             user: (application, user.clone()),

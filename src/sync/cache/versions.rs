@@ -4,10 +4,10 @@
 //! changes. It is valid in one [epoch](Freshness::epoch) only: after a restore, or a failover that
 //! loses commits, the same numbers belong to other changes.
 //!
-//! When is the cached version of a message's newest entry on a page the *present* version? If the
-//! page reaches the end of the user's timeline, and no later entry is of the message's chat. Then
-//! the user has been a member since, and every change of the message since would be on the user's
-//! timeline.
+//! The cached version of a message's newest entry on a page is the *present* version if the page
+//! reaches the end of the user's timeline, and no later entry is of the message's chat. In that
+//! case the user has been a member since, and every change of the message since would be on the
+//! user's timeline.
 //!
 //! The figure: without this cache, the service answers 3.4 times as many pages of 50 without data
 //! as with data; with the cache, 1.3 times as many. (In moka's cache, which keeps entries in the
@@ -26,7 +26,7 @@ use crate::{
 /// The most bytes that are cached: some 40,000 messages of one line of text.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-/// The bytes that a version takes beside its data.
+/// The bytes that a version takes besides its data.
 const OVERHEAD_BYTES: usize = 500;
 
 /// The epoch, and the timestamp of the change that made the version.
@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// A page that comes to the end of the timeline.
+    /// A page that reaches the end of the timeline.
     fn page(entries: Vec<Entry>) -> Page {
         let latest = entries
             .last()

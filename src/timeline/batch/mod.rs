@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub struct BatchChanges {
     first: NextNumbers,
-    /// The numbers that the changes so far have left for the next one.
+    /// The numbers that the next change takes.
     next: NextNumbers,
     changes: Vec<(ApplicationId, Change)>,
 }
@@ -131,8 +131,8 @@ impl BatchChanges {
         Ok(())
     }
 
-    /// Stores the updates of changes in chats. Returns the users whom they concern, which is read
-    /// from the memberships: so these must be stored before.
+    /// Stores the updates of changes in chats. Returns the users whom they concern. These are read
+    /// from the memberships, which must be stored before this call.
     async fn store_chat_updates(
         &self,
         lane: &mut Lane,

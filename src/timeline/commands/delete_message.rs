@@ -23,8 +23,8 @@ impl Command for DeleteMessage {
         FILES_MAX
     }
 
-    /// Either user deletes a personal message; in a chat its sender, the owner and the application
-    /// do.
+    /// Either user may delete a personal message. In a chat, the sender, the owner and the
+    /// application may.
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
         let (message, chat) = context.visible_message(self.id)?;
         let is_sender = message.from.as_ref() == context.caller;
@@ -86,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_asked_the_message_keeps_its_laws(steps in steps()) {
+        fn after_any_commands_the_message_keeps_its_laws(steps in steps()) {
             let mut story = Story::default();
             let mut present = story.given("jane", send(with_files("jane", "john", &["a"])));
             let mut uses = 1;

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_emptied_only_where_something_remains() {
+    fn a_text_is_emptied_only_if_something_remains() {
         let mut story = Story::default();
         let bare = story.given("jane", send(draft("jane", "john", "hi")));
         assert_eq!(

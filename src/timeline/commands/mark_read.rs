@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_that_is_there_takes_no_timestamp_however_stale() {
+    fn the_same_mark_again_takes_no_timestamp_however_stale() {
         let mut story = Story::default();
         let sent = story.given("jane", send(draft("jane", "john", "hi")));
         let edited = story.given("jane", edit(&sent, "ho"));

@@ -54,13 +54,13 @@ pub trait Command: Send + Sync + 'static {
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Self::Output>, Refusal>;
 }
 
-/// What a command needs of the present state, beside whether the caller is a member of its chat.
+/// What a command needs of the present state, besides the caller's membership of its chat.
 #[derive(Debug, Default)]
 pub struct Needs<'a> {
     /// A message. The chat that it is in is the command's chat.
     pub message: Option<MessageId>,
     pub chat: Option<ChatNumber>,
-    /// A user whose membership of the chat counts, beside the caller's.
+    /// A user whose membership of the chat counts, besides the caller's.
     pub member: Option<&'a UserId>,
     /// All members of the chat, if `member` owns it: one of them becomes its owner.
     pub successors: bool,
@@ -90,7 +90,7 @@ pub enum Decision<T> {
     Replay(T),
 }
 
-/// What a command is decided by: its requester, the state and the next numbers.
+/// What a decision depends on: the requester, the state and the next numbers.
 pub struct Context<'a> {
     pub application: ApplicationId,
     /// `None`: the application itself.
@@ -126,7 +126,7 @@ impl<'a> Context<'a> {
         self.state.message(self.application, id)
     }
 
-    /// The chat, if the caller may know of it.
+    /// The chat, if the caller may see it.
     fn visible_chat(&self, number: ChatNumber) -> Result<&'a Arc<Chat>, Refusal> {
         let chat = self.state.chat(self.application, number);
         let is_inside = |user: &UserId| self.member_since(number, user).is_some();
@@ -134,7 +134,7 @@ impl<'a> Context<'a> {
             .ok_or(Refusal::NotFound)
     }
 
-    /// The chat, if the caller may know of it and may manage it.
+    /// The chat, if the caller may see it and may manage it.
     fn managed_chat(
         &self,
         number: ChatNumber,
@@ -150,7 +150,7 @@ impl<'a> Context<'a> {
         self.caller.is_none() || self.caller == chat.owner.as_ref()
     }
 
-    /// The message, if the caller may know of it, with its chat.
+    /// The message, if the caller may see it, with its chat.
     fn visible_message(
         &self,
         id: MessageId,

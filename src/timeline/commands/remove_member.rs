@@ -57,7 +57,7 @@ mod tests {
     use crate::domain::MessageNumber;
 
     #[test]
-    fn ownership_passes_to_whoever_has_been_a_member_for_longest() {
+    fn ownership_passes_to_the_member_with_the_longest_membership() {
         let mut story = Story::default();
         let chat = story.given("jane", create(&["john"]));
         story.given("jane", add(&chat, "adam"));

@@ -66,7 +66,8 @@ pub struct ApplicationIdSchema(i64);
 
 /// Events as `text/event-stream` has them:
 ///
-/// - `update`: one change. Its `id` is the timestamp, its `data` an entry as in a page's `messages`,
+/// - `update`: one change. Its `id` is the timestamp, its `data` an entry as in a page's
+///   `messages`,
 /// - `current`: you have caught up. Its `data` is `{"latest": …}`,
 /// - `reset`, the last one: the cursor is beyond the timeline, as in a 410. Its `data` is the
 ///   problem, its `id` is 0.

@@ -5,13 +5,14 @@ use axum::http::header;
 use super::{Problem, kinds};
 use crate::{auth, batching::QueueError, domain::Refusal, live, search, store, sync, timeline};
 
-/// When a caller that was shed should come back, in seconds: a queue drains within one.
+/// After how many seconds a caller who was refused under load should try again: a queue drains
+/// within one.
 const RETRY_SHED_SECONDS: u32 = 1;
 
-/// When a caller should come back after the database was away, in seconds.
+/// After how many seconds a caller should try again if the database is away.
 const RETRY_AWAY_SECONDS: u32 = 2;
 
-/// When a caller should come back that found no place for a live connection, in seconds.
+/// After how many seconds a caller should try again if there are too many live connections.
 const RETRY_LIVE_SECONDS: u32 = 5;
 
 const DATABASE_AWAY: &str = "the database is not available; nothing was changed";

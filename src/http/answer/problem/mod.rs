@@ -20,7 +20,7 @@ pub use requests::{method_not_allowed, no_route, panicked};
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Something that went wrong, on its way to the caller.
+/// A problem that is reported to the caller.
 ///
 /// It travels as an extension of the response. The
 /// [`envelope`](crate::http::server::envelope::envelope), which has the request's id, writes it
@@ -32,7 +32,7 @@ pub struct Problem {
     errors: Vec<FieldError>,
     extension: Option<ExtensionMember>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// What has failed inside of the service, for its log alone.
+    /// The failure inside the service. It is logged, and never shown to the caller.
     cause: Option<Arc<store::Error>>,
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a request, whatever it asks for.
+//! The problems that a request of any kind can have.
 
 use std::any::Any;
 
@@ -9,7 +9,7 @@ use axum::{
 
 use super::{FieldError, Problem, kinds};
 
-/// When a caller should come back whose earlier answers have to be received first, in seconds.
+/// After how many seconds a caller should try again who must receive earlier answers first.
 const RETRY_RECEIVED_SECONDS: u32 = 1;
 
 impl Problem {
@@ -110,7 +110,7 @@ impl Problem {
 
     pub fn too_many_pending_answers() -> Self {
         let detail =
-            "too many large answers are not received yet; a smaller limit takes less memory";
+            "too many large answers have not been received yet; a smaller limit needs less memory";
         Self::new(&kinds::OVERLOADED, detail).retry_after(RETRY_RECEIVED_SECONDS)
     }
 

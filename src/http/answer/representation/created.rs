@@ -1,4 +1,4 @@
-//! Answers to what was created.
+//! Answers to requests that have created something.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub fn created_chat(
     created(&path, new.timestamp, outcome.effect, minimal, whole)
 }
 
-/// 201 with the path of what was created; without the whole of it where the caller prefers that.
+/// 201 with the path of what was created. If the caller prefers that, the answer has no body.
 fn created(
     path: &str,
     timestamp: Timestamp,
@@ -67,7 +67,7 @@ fn created(
     response
 }
 
-/// 201 with what nobody is to keep but the caller.
+/// 201 with a secret, which no cache may store.
 pub fn secret(media_type: &'static str, body: impl Serialize) -> Response {
     let no_store = [(header::CACHE_CONTROL, "no-store")];
     (StatusCode::CREATED, no_store, Json(media_type, body)).into_response()

@@ -146,7 +146,7 @@ pub fn message(media_type: &'static str, message: &Message) -> Response {
         .into_response()
 }
 
-/// The agreed media type, or where that is a message's own, the one of its kind.
+/// The negotiated media type. If that is a vendor type, the one for this kind of message.
 fn label(media_type: &'static str, message: &Message) -> &'static str {
     match message.conversation {
         _ if media_type == media::JSON => media::JSON,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_come_back_to_the_letter() {
+    fn attributes_come_back_unchanged() {
         let raw = RawValue::from_string(r#"{ "a":1.0 }"#.to_owned()).unwrap();
         let content = Content {
             text: None,
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tombstone_is_bare() {
+    fn a_tombstone_has_no_data() {
         assert_eq!(message(None), r#"{"id":17,"timestamp":42,"deleted":true}"#);
     }
 }

@@ -1,4 +1,4 @@
-//! What callers get: the things of the domain as JSON, with their headers.
+//! The objects of the domain as JSON, with their headers.
 //!
 //! A type whose name ends in `Json` is a JSON document, or a part of one, that callers receive or
 //! [send](crate::http::extract::request_bodies). Its schema has the name without this ending.
@@ -23,7 +23,7 @@ pub use messages::{MessageJson, MessageListJson, json_bytes, message};
 pub use page::ListPage;
 pub use updates::{CaughtUpJson, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson, held};
 
-/// JSON under a media type that was agreed with the caller.
+/// JSON under a media type that was negotiated with the caller.
 pub struct Json<T>(pub &'static str, pub T);
 
 impl<T: Serialize> IntoResponse for Json<T> {

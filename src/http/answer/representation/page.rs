@@ -10,12 +10,14 @@ pub struct ListPage<T, P> {
 }
 
 impl<T, P> ListPage<T, P> {
-    /// Cuts what was read with one item more than the page has; `position` is that of an item.
+    /// Cuts a page out of `items`, which were read with one item more than `limit`. That item shows
+    /// that there is a next page, which begins after the `position` of this page's last item.
     pub fn cut(items: Vec<T>, limit: i64, position: impl Fn(&T) -> P) -> Self {
         Self::cut_at(items, limit, |_| 0, position)
     }
 
-    /// As [`ListPage::cut`], and after 1 MiB of data by `size`; one item fits always.
+    /// As [`ListPage::cut`], but the page also ends after 1 MiB of data, measured by `size`. It has
+    /// one item at least.
     pub fn cut_at(
         mut items: Vec<T>,
         limit: i64,

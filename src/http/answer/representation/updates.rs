@@ -1,4 +1,4 @@
-//! ChangesPage as JSON: a page of the timeline, and the events of a stream.
+//! Changes as JSON: a page of the timeline, and the events of a stream.
 
 use axum::{
     http::header,
@@ -61,7 +61,7 @@ pub struct MessageUpdateJson<'a> {
     message: Option<&'a RawValue>,
 }
 
-/// Writes each entry as it is made: a page is never there twice.
+/// Writes each entry as soon as it is converted, so that no page is in memory twice.
 fn updates<S: Serializer>(entries: &[Entry], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(entries.iter().map(MessageUpdateJson::from))
 }
@@ -86,7 +86,7 @@ impl<'a> From<&'a Entry> for MessageUpdateJson<'a> {
     }
 }
 
-/// What a stream tells a client that has caught up.
+/// The data of the `current` event, which a stream sends to a client that has caught up.
 #[derive(Serialize)]
 pub struct CaughtUpJson {
     latest: i64,
@@ -111,8 +111,8 @@ impl<'a> From<&'a ChangesPage> for MessageUpdatesJson<'a> {
     }
 }
 
-/// Of streams and held answers: nobody keeps them, and nobody on the way changes them. A proxy that
-/// compresses would keep what it gets until it has a block's worth of it.
+/// The `Cache-Control` of streams and held answers: no cache may store them, and no proxy may
+/// transform them. A proxy that compresses would hold data back until it can fill a block.
 pub const LIVE_CACHE_CONTROL: &str = "no-store, no-transform";
 
 /// A page that was held until there was something: it is of no use to anybody else.
