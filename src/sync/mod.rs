@@ -81,6 +81,13 @@ impl SyncHandle {
         with_messages: bool,
     ) -> Result<ChangesPage, Error> {
         let (cursor, epoch) = (request.cursor, self.shared.freshness.epoch());
+        // A client that catches up wants messages that nobody has read lately. One that follows
+        // wants new ones, and what one member of a chat has read serves the others: most often
+        // their versions are cached, and the page of ids is all that has to be read.
+        if with_messages && !self.shared.reads.is_followed(&request) {
+            let page = self.read_page_with_messages(epoch, request).await?;
+            return ChangesPage::new(cursor, page);
+        }
         let page = match self.cached_page(&request).await {
             Some(page) => page,
             None => self.read_page(request.clone()).await?,
@@ -88,8 +95,6 @@ impl SyncHandle {
         if !with_messages {
             return ChangesPage::new(cursor, page);
         }
-        // What one member of a chat has read serves the others. So most often the versions are
-        // cached, and the page of ids is all that had to be read.
         let page = match self.shared.versions.fill(epoch, &request, page) {
             Some(page) => page,
             None => self.read_page_with_messages(epoch, request).await?,
@@ -118,9 +123,18 @@ impl SyncHandle {
         epoch: u64,
         request: PageRequest,
     ) -> Result<Page, Error> {
-        let answer = self.shared.pages_with_messages.ask(request, 1).await;
+        let SharedReads {
+            reads,
+            versions,
+            pages_with_messages,
+            ..
+        } = &*self.shared;
+        let pending = reads.begin(request.application, &request.user);
+        let cursor = request.cursor;
+        let answer = pages_with_messages.ask(request, 1).await;
         let mut page = answer.map_err(Error::QueueError)??;
-        self.shared.versions.insert(epoch, &mut page);
+        reads.insert_page(pending, cursor, &page);
+        versions.insert(epoch, &mut page);
         Ok(page)
     }
 

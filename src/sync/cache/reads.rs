@@ -81,10 +81,23 @@ impl ReadCache {
     /// The user's newest updates, if they may be current and begin at the request's cursor or
     /// before it.
     pub fn updates(&self, request: &PageRequest) -> Option<Cached<RecentUpdates>> {
+        let updates = self.updates_from(request)?;
+        self.may_be_current(&updates).then_some(updates)
+    }
+
+    /// Whether the request goes on where the user's timeline ended when it was last read, or a
+    /// little before that.
+    pub fn is_followed(&self, request: &PageRequest) -> bool {
+        self.updates_from(request).is_some()
+    }
+
+    /// The user's newest updates, current or not, if they begin at the request's cursor or before
+    /// it.
+    fn updates_from(&self, request: &PageRequest) -> Option<Cached<RecentUpdates>> {
         let user = (request.application, request.user.clone());
         let updates = self.updates.get(&user)?;
         let covers_request = request.cursor.or(updates.found.latest) >= updates.found.after;
-        (covers_request && self.may_be_current(&updates)).then_some(updates)
+        covers_request.then_some(updates)
     }
 
     /// A message that the user may read, if the cached read may be current.
@@ -116,8 +129,8 @@ impl ReadCache {
         }
     }
 
-    /// Caches a page without data that was read after a cursor. If the timeline of the page ends
-    /// before what was notified, the database was restored in place: that begins an epoch.
+    /// Caches a page, without its data, that was read after a cursor. If the timeline of the page
+    /// ends before what was notified, the database was restored in place: that begins an epoch.
     pub fn insert_page(&self, pending: PendingRead, cursor: Cursor, page: &Page) {
         if pending.read.may_precede(page.timeline_end) {
             let updates = pending.cached(RecentUpdates::of(cursor, page));
@@ -153,9 +166,13 @@ impl RecentUpdates {
             }
             _ => (page.latest, [].as_slice()),
         };
+        let without_data = entries.iter().map(|entry| Entry {
+            update: entry.update,
+            message: None,
+        });
         Self {
             after,
-            entries: entries.into(),
+            entries: without_data.collect(),
             latest: page.latest,
         }
     }
@@ -246,6 +263,23 @@ mod tests {
         for updates in [cut, from_now_on, ahead] {
             assert_eq!(updates.after, Timestamp(9));
             assert_eq!(page_after(&updates, Some(9), 50), (vec![], 9));
+        }
+    }
+
+    #[test]
+    fn a_request_follows_where_the_timeline_was_read_to_its_end() {
+        let cache = ReadCache::new(Arc::default());
+        let is_followed = |after| cache.is_followed(&request(after, 50));
+        assert!(!is_followed(Some(0)));
+        let pending = cache.begin(ApplicationId::DEFAULT, &UserId::trusted("jane"));
+        cache.insert_page(pending, cursor(Some(2)), &page(&[3, 5, 9], 9));
+        for (after, follows) in [
+            (Some(0), false),
+            (Some(2), true),
+            (Some(9), true),
+            (None, true),
+        ] {
+            assert_eq!(is_followed(after), follows, "{after:?}");
         }
     }
 
