@@ -1,8 +1,8 @@
 //! The servers that the URL names, and which of them is the primary.
 //!
 //! A failover promotes a standby, and the primary that it replaces may still answer, with an old
-//! history. So a server is compared with the newest [branch](super::branch) that this process has
-//! seen.
+//! history. So a server is compared with the newest [branch](mod@super::branch) that this process
+//! has seen.
 
 use std::{
     sync::{
