@@ -350,7 +350,7 @@ async fn a_session_ends_and_speaks_for_its_applications_alone() {
         .unwrap()
         .as_secs();
     for (session, why) in [
-        (json!({ "active": false, "sub": "jane" }), "not known"),
+        (json!({ "active": false, "sub": "jane" }), "unknown"),
         (
             json!({ "active": true, "sub": "jane", "exp": now - 1 }),
             "expired",
