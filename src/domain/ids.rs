@@ -89,7 +89,7 @@ impl FileId {
     }
 }
 
-/// The name that a sender gives a request, so that repeating it is safe: 1 to 64 visible ASCII
+/// A name that a sender chooses for a request, so that repeating it is safe: 1 to 64 visible ASCII
 /// characters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(Arc<str>);

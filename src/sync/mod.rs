@@ -20,7 +20,7 @@ pub use changes::ChangesPage;
 pub use readers::{BATCH_MAX, DATA_BATCH_MAX, PAGE_BYTES_MAX, READERS, Readers, ThreadHandle};
 
 use crate::{
-    batching::QueueError,
+    batching::{Queue, QueueError},
     domain::{ApplicationId, Message, MessageId, Timestamp, UserId},
     store::{
         self,
@@ -84,13 +84,14 @@ impl SyncHandle {
         // A client that catches up wants messages that nobody has read lately. One that follows
         // wants new ones, and what one member of a chat has read serves the others: most often
         // their versions are cached, and the page of ids is all that has to be read.
-        if with_messages && !self.shared.reads.is_followed(&request) {
+        let cached = self.shared.reads.updates(&request);
+        if with_messages && cached.is_none() {
             let page = self.read_page_with_messages(epoch, request).await?;
             return ChangesPage::new(cursor, page);
         }
-        let page = match self.cached_page(&request).await {
-            Some(page) => page,
-            None => self.read_page(request.clone()).await?,
+        let page = match self.validated(cached).await {
+            Some((updates, end)) => updates.page(&request, end),
+            None => self.read_page(&self.shared.pages, request.clone()).await?,
         };
         if !with_messages {
             return ChangesPage::new(cursor, page);
@@ -102,18 +103,16 @@ impl SyncHandle {
         ChangesPage::new(cursor, page)
     }
 
-    /// The page without data, if it is cached and current.
-    async fn cached_page(&self, request: &PageRequest) -> Option<Page> {
-        let updates = self.shared.reads.updates(request);
-        let (updates, end) = self.validated(updates).await?;
-        Some(updates.page(request, end))
-    }
-
-    async fn read_page(&self, request: PageRequest) -> Result<Page, Error> {
-        let SharedReads { reads, pages, .. } = &*self.shared;
+    /// Reads a page, and caches its ids.
+    async fn read_page(
+        &self,
+        queue: &Queue<PageRequest, Result<Page, Error>>,
+        request: PageRequest,
+    ) -> Result<Page, Error> {
+        let reads = &self.shared.reads;
         let pending = reads.begin(request.application, &request.user);
         let cursor = request.cursor;
-        let page = pages.ask(request, 1).await.map_err(Error::QueueError)??;
+        let page = queue.ask(request, 1).await.map_err(Error::QueueError)??;
         reads.insert_page(pending, cursor, &page);
         Ok(page)
     }
@@ -123,18 +122,9 @@ impl SyncHandle {
         epoch: u64,
         request: PageRequest,
     ) -> Result<Page, Error> {
-        let SharedReads {
-            reads,
-            versions,
-            pages_with_messages,
-            ..
-        } = &*self.shared;
-        let pending = reads.begin(request.application, &request.user);
-        let cursor = request.cursor;
-        let answer = pages_with_messages.ask(request, 1).await;
-        let mut page = answer.map_err(Error::QueueError)??;
-        reads.insert_page(pending, cursor, &page);
-        versions.insert(epoch, &mut page);
+        let queue = &self.shared.pages_with_messages;
+        let mut page = self.read_page(queue, request).await?;
+        self.shared.versions.insert(epoch, &mut page);
         Ok(page)
     }
 
@@ -169,7 +159,7 @@ impl SyncHandle {
     /// nothing counts as current: the connection of this thread may have failed while those of the
     /// readers work.
     async fn validated<T>(&self, cached: Option<Cached<T>>) -> Option<(T, Timestamp)> {
-        let cached = cached?;
+        let cached = cached.filter(|cached| self.shared.reads.may_be_current(cached))?;
         let end = self.timeline_end.ask((), 1).await.ok()?.ok()?;
         Some((self.shared.reads.validate(cached, end)?, end))
     }

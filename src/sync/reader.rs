@@ -32,7 +32,7 @@ pub trait Read: Send + 'static {
     ) -> impl Future<Output = store::Result<Vec<Self::Answer>>> + Send;
 }
 
-/// A request whose query has begun.
+/// A request that a query is answering.
 type AcceptedRead<R> = AcceptedRequest<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
 
 /// The end of the timeline.

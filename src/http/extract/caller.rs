@@ -28,7 +28,7 @@ pub trait Authenticate {
     /// A bad `As-User` of an application is added to `errors`: it comes later in the order of
     /// checks.
     fn authenticate(
-        head: &mut Parts,
+        head: &Parts,
         service: &Service,
         errors: &mut Vec<FieldError>,
     ) -> impl Future<Output = Result<Self::Caller, Problem>> + Send;
@@ -101,7 +101,7 @@ impl Authenticate for Caller {
 
     /// Takes a permit for one of the user's requests. The connection keeps it.
     async fn authenticate(
-        head: &mut Parts,
+        head: &Parts,
         service: &Service,
         errors: &mut Vec<FieldError>,
     ) -> Result<Self, Problem> {
@@ -123,7 +123,7 @@ impl Authenticate for BearerOrTicket {
     type Caller = Caller;
 
     async fn authenticate(
-        head: &mut Parts,
+        head: &Parts,
         service: &Service,
         errors: &mut Vec<FieldError>,
     ) -> Result<Caller, Problem> {
@@ -149,7 +149,7 @@ impl Authenticate for OwnApplication {
     type Caller = ApplicationId;
 
     async fn authenticate(
-        head: &mut Parts,
+        head: &Parts,
         service: &Service,
         _: &mut Vec<FieldError>,
     ) -> Result<ApplicationId, Problem> {
@@ -164,7 +164,7 @@ impl Authenticate for Administrator {
     type Caller = Self;
 
     async fn authenticate(
-        head: &mut Parts,
+        head: &Parts,
         service: &Service,
         _: &mut Vec<FieldError>,
     ) -> Result<Self, Problem> {

@@ -103,9 +103,9 @@ impl<C: Authenticate, A: Answers> FromRequest<Service> for Checks<C, A> {
 
     async fn from_request(mut request: Request, service: &Service) -> Result<Self, Problem> {
         let path = request.extract_parts().await.ok();
-        let (mut head, body) = request.into_parts();
+        let (head, body) = request.into_parts();
         let mut verdicts = Verdicts::default();
-        let caller = C::authenticate(&mut head, service, &mut verdicts.invalid).await?;
+        let caller = C::authenticate(&head, service, &mut verdicts.invalid).await?;
         let media_type = media::negotiate::<A>(&head.headers)?;
         Ok(Self {
             caller,
