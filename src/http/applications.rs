@@ -5,21 +5,16 @@ use axum::{
     http::{HeaderValue, header},
     response::IntoResponse,
 };
-use serde::Serialize;
-use time::OffsetDateTime;
-use utoipa::ToSchema;
 
 use super::{
     Answer, Service,
     answer::{
-        instant,
         openapi::{
             ApplicationCreateProblems, ApplicationIdPath, ApplicationListProblems,
             ApplicationReadProblems, ApplicationRenameProblems, NumberPage,
-            schemas::ApplicationIdSchema,
         },
         problem::Problem,
-        representation::{Json, ListPage, secret},
+        representation::{ApplicationJson, ApplicationListJson, Json, ListPage, secret},
     },
     extract::{
         caller::{Administrator, OwnApplication},
@@ -34,56 +29,6 @@ use crate::{
     domain::{ApplicationId, Title},
     store::{self, applications::Application},
 };
-
-/// An application: a tenant, whose users, chats and messages nobody else sees.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Application, example = json!({
-    "id": 2, "name": "shop", "created": "2026-11-20T09:30:00.000000Z", "chats": 0
-}))]
-pub struct ApplicationJson {
-    #[schema(value_type = ApplicationIdSchema)]
-    id: i64,
-    name: String,
-    #[serde(serialize_with = "instant::serialize")]
-    #[schema(value_type = String, format = DateTime)]
-    created: OffsetDateTime,
-    /// The number of its chats.
-    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
-    chats: i64,
-    /// The secret token: shown once, where it was made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
-    token: Option<String>,
-}
-
-impl ApplicationJson {
-    fn new(stored: Application, token: Option<String>) -> Self {
-        let Application {
-            id,
-            name,
-            created,
-            chats,
-        } = stored;
-        Self {
-            id: id.0,
-            name: name.as_str().to_owned(),
-            created,
-            chats,
-            token,
-        }
-    }
-}
-
-/// A page of applications, by id.
-#[derive(Serialize, ToSchema)]
-#[schema(as = ApplicationList)]
-pub struct ApplicationListJson {
-    applications: Vec<ApplicationJson>,
-    /// The `after` of the next page; absent on the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = ApplicationIdSchema, required = false)]
-    next: Option<i64>,
-}
 
 /// Creates an application.
 ///
@@ -111,7 +56,7 @@ pub async fn create_application(
     let (stored, ApplicationToken { token, .. }) = create(&service.reads, &passed.input).await?;
     let id = stored.id;
     let mut response = secret(passed.media_type, ApplicationJson::new(stored, Some(token)));
-    let location = HeaderValue::try_from(format!("/applications/{}", id.0));
+    let location = HeaderValue::try_from(format!("/applications/{}", id.get()));
     response.headers_mut().insert(
         header::LOCATION,
         location.expect("digits are visible ASCII"),
@@ -140,18 +85,11 @@ pub async fn list_applications(
     let params = checks.query::<ListParams<i64>>();
     let passed = checks.finish(|| params)?;
     let ListParams { after, limit } = passed.input;
-    let after = ApplicationId(after.unwrap_or(0));
+    let after = ApplicationId::new(after.unwrap_or(0));
     let reading = service
         .query(async |connection| store::applications::list(connection, after, limit + 1).await);
-    let page = ListPage::cut(reading.await?, limit, |last| last.id.0);
-    let applications = page.items.into_iter();
-    let list = ApplicationListJson {
-        applications: applications
-            .map(|stored| ApplicationJson::new(stored, None))
-            .collect(),
-        next: page.next,
-    };
-    Ok(Json(passed.media_type, list).into_response())
+    let page = ListPage::cut(reading.await?, limit, |last| last.id.get());
+    Ok(Json(passed.media_type, ApplicationListJson::from(page)).into_response())
 }
 
 /// Reads an application.

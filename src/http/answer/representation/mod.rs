@@ -3,6 +3,7 @@
 //! A type whose name ends in `Json` is a JSON document, or a part of one, that callers receive or
 //! [send](crate::http::extract::request_bodies). Its schema has the name without this ending.
 
+mod applications;
 mod chats;
 mod created;
 mod hits;
@@ -16,6 +17,7 @@ use axum::{
 };
 use serde::Serialize;
 
+pub use applications::{ApplicationJson, ApplicationListJson};
 pub use chats::{ChatJson, ChatListJson, MemberListJson, chat};
 pub use created::{created_chat, secret, sent};
 pub use hits::HitListJson;
