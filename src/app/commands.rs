@@ -30,7 +30,11 @@ pub async fn migrate(config: &DatabaseConfig) -> CommandResult {
 pub async fn create_application(config: &CreateApplicationConfig) -> CommandResult {
     let database = ready(&config.database).await?;
     let (application, token) = auth::create_application(&database.reads(), &config.name).await?;
-    println!("application {}\ntoken {}", application.id.0, token.token);
+    println!(
+        "application {}\ntoken {}",
+        application.id.get(),
+        token.token
+    );
     Ok(())
 }
 

@@ -48,7 +48,7 @@ impl ApplicationToken {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        let token = format!("{PREFIX}{}_{secret}", application.0);
+        let token = format!("{PREFIX}{}_{secret}", application.get());
         Self {
             hash: hash(&token),
             token,
@@ -129,7 +129,7 @@ impl Applications {
         token: &str,
     ) -> Option<Result<(ApplicationId, TokenFingerprint), Error>> {
         let (id, _) = token.strip_prefix(PREFIX)?.split_once('_')?;
-        let application = ApplicationId(id.parse().ok()?);
+        let application = ApplicationId::new(id.parse().ok()?);
         let verified = Box::pin(self.verify(application, &hash(token))).await;
         Some(verified.map(|fingerprint| (application, fingerprint)))
     }
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_token_names_its_application_and_is_random() {
-        let [one, other] = [1, 2].map(|_| ApplicationToken::generate(ApplicationId(7)));
+        let [one, other] = [1, 2].map(|_| ApplicationToken::generate(ApplicationId::new(7)));
         assert!(one.token.starts_with("msgapp_7_"));
         assert_eq!(one.token.len(), "msgapp_7_".len() + 64);
         assert_ne!(one.token, other.token);

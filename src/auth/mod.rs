@@ -82,7 +82,7 @@ impl Issued {
         expires: SystemTime,
         allowed: &[ApplicationId],
     ) -> Result<Self, Error> {
-        let application = ApplicationId(application.unwrap_or(ApplicationId::DEFAULT.0));
+        let application = ApplicationId::new(application.unwrap_or(ApplicationId::DEFAULT.get()));
         if !allowed.contains(&application) {
             return Err(Error::BadApplication);
         }

@@ -63,7 +63,7 @@ impl Tickets {
         let sub = user.as_str().to_owned();
         let ticket = self.key.sign(&TicketClaims {
             sub,
-            app: application.0,
+            app: application.get(),
             exp,
             until,
             token,
@@ -83,7 +83,7 @@ impl Tickets {
                 Error::Expired => Error::TicketExpired,
                 _ => Error::BadTicket,
             })?;
-        let application = ApplicationId(claims.app);
+        let application = ApplicationId::new(claims.app);
         let validity = match (claims.until, claims.token) {
             (Some(until), _) => Validity::Until(application, time_of(until as f64)),
             (None, Some(token)) => Validity::WhileCurrent(application, token),
@@ -103,7 +103,7 @@ mod tests {
     use super::{super::Signer, *};
 
     const HOUR: Duration = Duration::from_secs(3600);
-    const APPLICATION: ApplicationId = ApplicationId(7);
+    const APPLICATION: ApplicationId = ApplicationId::new(7);
 
     fn secret() -> SecretString {
         "0123456789abcdef0123456789abcdef".to_owned().into()

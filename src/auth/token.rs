@@ -53,7 +53,7 @@ impl Signer {
         let claims = NewUserClaims {
             sub: user.as_str(),
             exp: numeric_date(expires),
-            app: application.0,
+            app: application.get(),
         };
         self.key.sign(&claims)
     }
@@ -61,12 +61,12 @@ impl Signer {
     /// The user of a token that is valid at present.
     pub fn verify(&self, token: &str) -> Result<Issued, Error> {
         let claims = self.key.verify::<UserClaims>(token)?;
-        let application = claims.app.unwrap_or(ApplicationId::DEFAULT.0);
+        let application = claims.app.unwrap_or(ApplicationId::DEFAULT.get());
         if application < 1 {
             return Err(Error::BadApplication);
         }
         Ok(Issued {
-            application: ApplicationId(application),
+            application: ApplicationId::new(application),
             user: UserId::parse(&claims.sub).map_err(|_| Error::BadUser)?,
             expires: time_of(claims.exp),
         })
@@ -128,7 +128,11 @@ mod tests {
     }
 
     fn janes_token(signer: &Signer, expires: SystemTime) -> String {
-        signer.sign(ApplicationId(7), &UserId::parse("jane").unwrap(), expires)
+        signer.sign(
+            ApplicationId::new(7),
+            &UserId::parse("jane").unwrap(),
+            expires,
+        )
     }
 
     fn token(claims: serde_json::Value, algorithm: Algorithm) -> String {
@@ -155,7 +159,7 @@ mod tests {
         assert_eq!(
             ours().verify(&token),
             Ok(Issued {
-                application: ApplicationId(7),
+                application: ApplicationId::new(7),
                 user,
                 expires
             })

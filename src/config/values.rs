@@ -37,7 +37,7 @@ pub fn address(value: &str) -> Result<SocketAddr, String> {
 
 pub fn application(value: &str) -> Result<ApplicationId, String> {
     match value.parse() {
-        Ok(id) if id > 0 => Ok(ApplicationId(id)),
+        Ok(id) if id > 0 => Ok(ApplicationId::new(id)),
         _ => Err("must be the id of an application, 1 or more".to_owned()),
     }
 }

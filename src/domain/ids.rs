@@ -11,9 +11,27 @@ pub const NAME_CHARS_MAX: usize = 64;
 /// The longest idempotency key, in characters: room for a UUID with a prefix.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 64;
 
+/// Makes and reads types whose only purpose is to tell one kind of number from another.
+macro_rules! number_types {
+    ($($name:ident),+) => {$(
+        impl $name {
+            pub const fn new(value: i64) -> Self {
+                Self(value)
+            }
+
+            pub const fn get(self) -> i64 {
+                self.0
+            }
+        }
+    )+};
+}
+pub(super) use number_types;
+
+number_types!(ApplicationId, MessageId, ChatNumber, MessageNumber);
+
 /// A tenant. Every user and message belongs to exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ApplicationId(pub i64);
+pub struct ApplicationId(i64);
 
 impl ApplicationId {
     /// The application that exists from the start.
@@ -22,7 +40,7 @@ impl ApplicationId {
 
 /// The id of a message, which is unique in the service and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MessageId(pub i64);
+pub struct MessageId(i64);
 
 impl MessageId {
     /// Reads decimal digits. `None` for everything that cannot be the id of a message.
@@ -39,11 +57,11 @@ impl fmt::Display for MessageId {
 
 /// A chat's number: 1, 2, 3 … within its application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ChatNumber(pub i64);
+pub struct ChatNumber(i64);
 
 /// A message's number: 1, 2, 3 … within its chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MessageNumber(pub i64);
+pub struct MessageNumber(i64);
 
 /// A user's id: 1 to 64 ASCII letters, digits and `- _ . @ : |`, given by the identity provider. It
 /// is never a step of a path: see [`is_step`].

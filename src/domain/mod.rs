@@ -14,7 +14,6 @@ mod refusal;
 mod text;
 mod timestamp;
 mod update;
-mod version;
 
 /// Reads the wall clock. Time is an argument, which `app` passes.
 pub type Clock = fn() -> std::time::SystemTime;
@@ -33,4 +32,3 @@ pub use refusal::{Invalid, Refusal};
 pub use text::{TEXT_CHARS_MAX, Text, is_longer};
 pub use timestamp::Timestamp;
 pub use update::{Cursor, Subject, Update};
-pub use version::Version;

@@ -13,3 +13,23 @@ pub struct NextNumbers {
     /// By the clock of the database.
     pub now: OffsetDateTime,
 }
+
+impl NextNumbers {
+    /// Takes the timestamp for a change, and the id as well if it creates a message.
+    pub fn take(&mut self, creates_message: bool) {
+        self.timestamp = Timestamp::new(self.timestamp.get() + 1);
+        if creates_message {
+            self.id = MessageId::new(self.id.get() + 1);
+        }
+    }
+
+    /// The end of the timeline: the last timestamp that was taken.
+    pub fn timeline_end(self) -> Timestamp {
+        Timestamp::new(self.timestamp.get() - 1)
+    }
+
+    /// The last id that was taken.
+    pub fn last_id(self) -> MessageId {
+        MessageId::new(self.id.get() - 1)
+    }
+}

@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use super::ids::number_types;
+
 /// A point on the one timeline of the service: a value of the database's sequence `timeline`.
 ///
 /// It orders changes and is not a clock. Zero is the point before every change. The sequence ends
 /// at 2^53 - 1, so that JavaScript's numbers represent every timestamp exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Timestamp(pub i64);
+pub struct Timestamp(i64);
+
+number_types!(Timestamp);
 
 impl Timestamp {
     /// Reads decimal digits: no sign, no fraction, no blank, nothing beyond 64 bits.

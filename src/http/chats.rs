@@ -84,7 +84,7 @@ pub async fn list_chats(
     let params = checks.query::<ListParams<i64>>();
     let passed = checks.finish(|| params)?;
     let ListParams { after, limit } = passed.input;
-    let after = ChatNumber(after.unwrap_or(0));
+    let after = ChatNumber::new(after.unwrap_or(0));
     let Caller {
         application, user, ..
     } = passed.caller;
@@ -94,7 +94,7 @@ pub async fn list_chats(
             store::chats::list_of_member(connection, application, user, after, limit + 1).await
         }
     });
-    let page = ListPage::cut(reading.await?, limit, |last| last.number.0);
+    let page = ListPage::cut(reading.await?, limit, |last| last.number.get());
     let list = ChatListJson {
         chats: page.items.iter().map(ChatJson::from).collect(),
         next: page.next,

@@ -111,5 +111,7 @@ async fn list(
 
 /// The position of a message in its conversation: its number in a chat, else its id.
 fn position(message: &Arc<Message>) -> i64 {
-    message.number.map_or(message.id.0, |number| number.0)
+    message
+        .number
+        .map_or(message.id.get(), |number| number.get())
 }

@@ -113,7 +113,7 @@ async fn find(
     // If the search has failed, its statement may still run, so the connection is closed instead.
     lease.give_back();
     let size = |hit: &Match| json_bytes(&hit.message) + hit.highlight.len();
-    let page = ListPage::cut_at(hits, *limit, size, |hit| hit.message.id.0);
+    let page = ListPage::cut_at(hits, *limit, size, |hit| hit.message.id.get());
     Ok(Json(media_type, HitListJson::from(&page)).into_response())
 }
 
@@ -168,7 +168,7 @@ impl FromQuery for SearchParams {
                     |invalid: Invalid| Problem::invalid_field("with", invalid.to_string());
                 Some(Narrowed::With(UserId::parse(&with).map_err(invalid)?))
             }
-            (None, Some(chat)) => Some(Narrowed::Chat(ChatNumber(chat))),
+            (None, Some(chat)) => Some(Narrowed::Chat(ChatNumber::new(chat))),
             (None, None) => None,
         };
         Ok(Self {

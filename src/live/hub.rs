@@ -206,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    const ONE: ApplicationId = ApplicationId(1);
+    const ONE: ApplicationId = ApplicationId::new(1);
 
     fn hub(total_max: usize, per_user_max: usize) -> Arc<Hub> {
         Arc::new(Hub::new(LiveLimits {

@@ -11,12 +11,9 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Notification, Subscriber, TimestampRange, payloads};
-use crate::{
-    domain::Timestamp,
-    store::{
-        self, Database, Purpose, Session,
-        notify::{EVENTS_CHANNEL, PULSE_CHANNEL, UPDATES_CHANNEL},
-    },
+use crate::store::{
+    self, Database, Purpose, Session,
+    notify::{EVENTS_CHANNEL, PULSE_CHANNEL, UPDATES_CHANNEL},
 };
 
 /// The pause before the next attempt to listen.
@@ -144,7 +141,7 @@ async fn announce_all(session: &mut Session, announcements: &Notify) -> Infallib
 async fn announce(session: &mut Session) -> store::Result<()> {
     let mut lane = session.enter_lane().await?;
     let next = lane.next_numbers();
-    let end = Timestamp(next.timestamp.0 - 1);
+    let end = next.timeline_end();
     let range = TimestampRange {
         after: end,
         last: end,

@@ -79,7 +79,7 @@ pub struct UserKey(u32);
 
 impl UserKey {
     pub fn of(application: ApplicationId, user: &UserId) -> Self {
-        let name = [&application.0.to_be_bytes(), user.as_str().as_bytes()].concat();
+        let name = [&application.get().to_be_bytes(), user.as_str().as_bytes()].concat();
         Self(u32::try_from(xxh3_64(&name) >> 32).expect("the upper half has 32 bits"))
     }
 
@@ -166,8 +166,8 @@ impl Notification {
     fn try_parse(payload: &str) -> Option<Self> {
         let mut fields = payload.splitn(5, ' ');
         let written = fields.next()?.parse().ok()?;
-        let after = Timestamp(fields.next()?.parse().ok()?);
-        let last = Timestamp(fields.next()?.parse().ok()?);
+        let after = Timestamp::new(fields.next()?.parse().ok()?);
+        let last = Timestamp::new(fields.next()?.parse().ok()?);
         let following: usize = fields.next()?.parse().ok()?;
         Some(Self {
             concerned: Concerned::parse(fields.next()?)?,
@@ -185,12 +185,15 @@ mod tests {
     use super::*;
 
     fn key(application: i64, user: &str) -> UserKey {
-        UserKey::of(ApplicationId(application), &UserId::parse(user).unwrap())
+        UserKey::of(
+            ApplicationId::new(application),
+            &UserId::parse(user).unwrap(),
+        )
     }
 
     const RANGE: TimestampRange = TimestampRange {
-        after: Timestamp(6),
-        last: Timestamp(9),
+        after: Timestamp::new(6),
+        last: Timestamp::new(9),
     };
 
     const WRITTEN: OffsetDateTime = datetime!(2023-11-14 22:13:20.000001 UTC);

@@ -198,7 +198,7 @@ fn properties(event: &Event) -> BasicProperties {
     let mut headers = FieldTable::default();
     headers.insert(
         "application".into(),
-        AMQPValue::LongLongInt(event.application.0),
+        AMQPValue::LongLongInt(event.application.get()),
     );
     let created = event
         .created

@@ -260,8 +260,8 @@ mod tests {
 
     fn events(files: &[u8]) -> Vec<Event> {
         let event = |(timestamp, file): (i64, &u8)| Event {
-            application: ApplicationId(i64::from(file % 2)),
-            timestamp: Timestamp(timestamp),
+            application: ApplicationId::new(i64::from(file % 2)),
+            timestamp: Timestamp::new(timestamp),
             index: 0,
             file: FileId::trusted(&file.to_string()),
             in_use: true,

@@ -138,12 +138,12 @@ mod tests {
     use super::*;
     use crate::domain::{Conversation, UserId};
 
-    const APPLICATION: ApplicationId = ApplicationId(7);
+    const APPLICATION: ApplicationId = ApplicationId::new(7);
 
     fn query(text: &str) -> Lookup {
         let query = Query::parse(text).unwrap();
         let stage = Stage::of(100, 100);
-        let chat = SearchScope::In(Conversation::Chat(ChatNumber(3)));
+        let chat = SearchScope::In(Conversation::Chat(ChatNumber::new(3)));
         lookup(APPLICATION, &chat, &[], &query, &stage, true)
     }
 
@@ -171,7 +171,7 @@ mod tests {
         let all = SearchScope::Everything(jane.clone());
         let everywhere = Stage::of(100, 100);
         assert_eq!(
-            readers(APPLICATION, &all, &[ChatNumber(1)], &everywhere),
+            readers(APPLICATION, &all, &[ChatNumber::new(1)], &everywhere),
             "(':u7:jane'|':g7:1')"
         );
         let both = SearchScope::In(Conversation::between(&john, &jane));

@@ -81,7 +81,9 @@ impl<'a> RunningSearch<'a> {
 
     /// Searches stage after stage, until there are enough matches or no more messages.
     pub async fn run(&mut self, before: Option<i64>) -> Result<(), Error> {
-        let end = before.map_or(self.last.0 + 1, |before| before.min(self.last.0 + 1));
+        let end = before.map_or(self.last.get() + 1, |before| {
+            before.min(self.last.get() + 1)
+        });
         let (mut next, mut by_entry) = ((end > 1).then(|| Stage::first(end)), true);
         while let Some(stage) = next {
             let before = self.matches.len();
@@ -129,7 +131,7 @@ impl<'a> RunningSearch<'a> {
             self.check(&rest).await?;
             match rest.last() {
                 Some(last) if rest.len() == REST_MAX && self.matches.len() < self.limit => {
-                    ids.end = last.0
+                    ids.end = last.get()
                 }
                 _ => return Ok(looked_up),
             }

@@ -36,7 +36,7 @@ pub fn terms_of(application: ApplicationId, message: &Message) -> Option<String>
         terms.insert(lexeme(unit, next));
     }
     for reader in readers_of(application, &message.conversation) {
-        terms.extend(BLOCKS.map(|(bits, name)| in_block(&reader, name, message.id.0 >> bits)));
+        terms.extend(BLOCKS.map(|(bits, name)| in_block(&reader, name, message.id.get() >> bits)));
         terms.insert(reader);
     }
     let quoted: Vec<_> = terms.iter().map(|term| quoted(term)).collect();
@@ -71,7 +71,7 @@ pub fn readers_of(application: ApplicationId, conversation: &Conversation) -> Ve
                 .map(|user| user_term(application, user))
                 .collect();
             if terms.len() == 1 {
-                terms.push(format!(":m{}", application.0));
+                terms.push(format!(":m{}", application.get()));
             }
             terms
         }
@@ -79,11 +79,11 @@ pub fn readers_of(application: ApplicationId, conversation: &Conversation) -> Ve
 }
 
 pub fn user_term(application: ApplicationId, user: &UserId) -> String {
-    format!(":u{}:{}", application.0, user.as_str())
+    format!(":u{}:{}", application.get(), user.as_str())
 }
 
 pub fn chat_term(application: ApplicationId, chat: ChatNumber) -> String {
-    format!(":g{}:{}", application.0, chat.0)
+    format!(":g{}:{}", application.get(), chat.get())
 }
 
 /// The term of a reader within a block of ids. The block comes first: a user's id may end like a

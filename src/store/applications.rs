@@ -26,7 +26,7 @@ struct ApplicationRow {
 impl ApplicationRow {
     fn into_application(self) -> Application {
         Application {
-            id: ApplicationId(self.id),
+            id: ApplicationId::new(self.id),
             name: Title::trusted(self.name),
             created: self.created,
             chats: self.chats,
@@ -46,7 +46,7 @@ pub async fn next_id(connection: &mut PgConnection) -> Result<ApplicationId> {
                    | (nextval('application_ids') & 4095) AS "id!"
         "#
     );
-    Ok(ApplicationId(id.fetch_one(connection).await?))
+    Ok(ApplicationId::new(id.fetch_one(connection).await?))
 }
 
 /// Creates an application with the hash of its token.
@@ -60,7 +60,7 @@ pub async fn insert(
         ApplicationRow,
         "INSERT INTO applications (id, name, token_hash) VALUES ($1, $2, $3)
          RETURNING id, name, created, chats",
-        id.0,
+        id.get(),
         name.as_str(),
         token_hash,
     )
@@ -74,11 +74,11 @@ pub async fn existing(
     connection: &mut PgConnection,
     ids: &[ApplicationId],
 ) -> Result<Vec<ApplicationId>> {
-    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
     let existing = sqlx::query_scalar!("SELECT id FROM applications WHERE id = ANY($1)", &ids)
         .fetch_all(connection)
         .await?;
-    Ok(existing.into_iter().map(ApplicationId).collect())
+    Ok(existing.into_iter().map(ApplicationId::new).collect())
 }
 
 /// A page of applications by id.
@@ -90,7 +90,7 @@ pub async fn list(
     let rows = sqlx::query_as!(
         ApplicationRow,
         "SELECT id, name, created, chats FROM applications WHERE id > $1 ORDER BY id LIMIT $2",
-        after.0,
+        after.get(),
         limit,
     )
     .fetch_all(connection)
@@ -105,7 +105,7 @@ pub async fn find(connection: &mut PgConnection, id: ApplicationId) -> Result<Op
     let row = sqlx::query_as!(
         ApplicationRow,
         "SELECT id, name, created, chats FROM applications WHERE id = $1",
-        id.0,
+        id.get(),
     )
     .fetch_optional(connection)
     .await?;
@@ -120,7 +120,7 @@ pub async fn rename(
     let row = sqlx::query_as!(
         ApplicationRow,
         "UPDATE applications SET name = $2 WHERE id = $1 RETURNING id, name, created, chats",
-        id.0,
+        id.get(),
         name.as_str(),
     )
     .fetch_optional(connection)
@@ -137,7 +137,7 @@ pub async fn replace_token(
     let row = sqlx::query_as!(
         ApplicationRow,
         "UPDATE applications SET token_hash = $2 WHERE id = $1 RETURNING id, name, created, chats",
-        id.0,
+        id.get(),
         token_hash,
     )
     .fetch_optional(connection)
@@ -153,7 +153,7 @@ pub async fn token_hash(
 ) -> Result<Option<Option<[u8; 32]>>> {
     let hash = sqlx::query_scalar!(
         r#"SELECT token_hash AS "hash: [u8; 32]" FROM applications WHERE id = $1"#,
-        id.0,
+        id.get(),
     )
     .fetch_optional(connection)
     .await?;

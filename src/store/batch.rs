@@ -45,20 +45,20 @@ pub async fn finish(lane: &mut Lane, rows: LastRows<'_>) -> Result<()> {
         .iter()
         .map(|row| (row, row.message, row.message.content.as_ref()));
     columns!(for (row, message, content) in messages => {
-        applications: row.application.0,
-        ids: message.id.0,
-        timestamps: message.timestamp.0,
+        applications: row.application.get(),
+        ids: message.id.get(),
+        timestamps: message.timestamp.get(),
         senders: message.from.as_ref().map(UserId::as_str),
         recipients: message.to().map(UserId::as_str),
-        chats: message.conversation.chat().map(|chat| chat.0),
-        numbers: message.number.map(|number| number.0),
+        chats: message.conversation.chat().map(|chat| chat.get()),
+        numbers: message.number.map(|number| number.get()),
         created: message.created,
         edited: content.and_then(|content| content.edited),
         read: content.is_some_and(|content| content.read),
         texts: content.and_then(|content| Some(content.text.as_ref()?.as_str())),
         files: content.and_then(|content| array_literal(&content.files)),
         attributes: content.and_then(|content| Some(content.attributes.as_ref()?.as_json().get())),
-        replies_to: content.and_then(|content| Some(content.reply_to?.0)),
+        replies_to: content.and_then(|content| Some(content.reply_to?.get())),
         deleted: content.is_none(),
         keys: row.idempotency.map(|request| request.key.as_str()),
         digests: row.idempotency.map(|request| &request.digest.0[..]),
@@ -66,10 +66,10 @@ pub async fn finish(lane: &mut Lane, rows: LastRows<'_>) -> Result<()> {
         change_text: row.changes_text,
     });
     columns!(for update in rows.updates => {
-        updated_applications: update.application.0,
+        updated_applications: update.application.get(),
         updated_users: update.user.as_str(),
-        updated_timestamps: update.timestamp.0,
-        updated_ids: update.message.0,
+        updated_timestamps: update.timestamp.get(),
+        updated_ids: update.message.get(),
     });
     sqlx::query_file!(
         "src/store/batch.sql",
@@ -98,8 +98,8 @@ pub async fn finish(lane: &mut Lane, rows: LastRows<'_>) -> Result<()> {
         &updated_ids,
         rows.writer,
         rows.number,
-        rows.last_timestamp.0,
-        rows.last_id.map(|id| id.0),
+        rows.last_timestamp.get(),
+        rows.last_id.map(|id| id.get()),
         UPDATES_CHANNEL,
         rows.notifications,
     )

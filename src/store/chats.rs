@@ -44,15 +44,15 @@ macro_rules! query_chats {
 impl ChatRow {
     fn into_chat(self) -> (ApplicationId, Chat) {
         let chat = Chat {
-            number: ChatNumber(self.number),
-            timestamp: Timestamp(self.timestamp),
+            number: ChatNumber::new(self.number),
+            timestamp: Timestamp::new(self.timestamp),
             name: Title::trusted(self.name),
             owner: self.owner.as_deref().map(UserId::trusted),
             created: self.created,
             messages: self.messages,
             members: self.members,
         };
-        (ApplicationId(self.application_id), chat)
+        (ApplicationId::new(self.application_id), chat)
     }
 }
 
@@ -72,8 +72,8 @@ pub async fn load(
     chats: impl Iterator<Item = ChatKey>,
 ) -> Result<Vec<(ApplicationId, Arc<Chat>)>> {
     columns!(for (application, number) in chats => {
-        applications: application.0,
-        numbers: number.0,
+        applications: application.get(),
+        numbers: number.get(),
     });
     let rows = query_chats!(
         "FROM unnest($1::bigint[], $2::bigint[]) AS lookup (application_id, number)
@@ -94,12 +94,12 @@ pub async fn load_last(
     lane: &mut Lane,
     applications: impl Iterator<Item = ApplicationId>,
 ) -> Result<Vec<(ApplicationId, ChatNumber)>> {
-    let applications: Vec<_> = applications.map(|application| application.0).collect();
+    let applications: Vec<_> = applications.map(|application| application.get()).collect();
     let last = sqlx::query!(
         "SELECT id, last_chat FROM applications WHERE id = ANY($1)",
         &applications
     )
-    .map(|row| (ApplicationId(row.id), ChatNumber(row.last_chat)))
+    .map(|row| (ApplicationId::new(row.id), ChatNumber::new(row.last_chat)))
     .fetch_all(lane.connection())
     .await?;
     Ok(last)
@@ -109,9 +109,9 @@ pub async fn load_last(
 /// applications.
 pub async fn insert(lane: &mut Lane, new: &[NewChatRow<'_>]) -> Result<()> {
     columns!(for row in new => {
-        applications: row.application.0,
-        numbers: row.chat.number.0,
-        timestamps: row.chat.timestamp.0,
+        applications: row.application.get(),
+        numbers: row.chat.number.get(),
+        timestamps: row.chat.timestamp.get(),
         names: row.chat.name.as_str(),
         owners: row.chat.owner.as_ref().map(UserId::as_str),
         created: row.chat.created,
@@ -164,9 +164,9 @@ pub async fn update<'a>(
     changed: impl Iterator<Item = (ApplicationId, &'a Chat)>,
 ) -> Result<()> {
     columns!(for (application, chat) in changed => {
-        applications: application.0,
-        numbers: chat.number.0,
-        timestamps: chat.timestamp.0,
+        applications: application.get(),
+        numbers: chat.number.get(),
+        timestamps: chat.timestamp.get(),
         names: chat.name.as_str(),
         owners: chat.owner.as_ref().map(UserId::as_str),
         members: chat.members,
@@ -207,8 +207,8 @@ pub async fn list(
         WHERE c.application_id = $1 AND c.number > $2
         ORDER BY c.number
         LIMIT $3",
-        application.0,
-        after.0,
+        application.get(),
+        after.get(),
         limit,
     )
     .fetch_all(connection)
@@ -234,9 +234,9 @@ pub async fn list_of_member(
         ) AS m
         JOIN chats AS c ON c.application_id = $1 AND c.number = m.chat_number
         ORDER BY c.number",
-        application.0,
+        application.get(),
         member.as_str(),
-        after.0,
+        after.get(),
         limit,
     )
     .fetch_all(connection)
@@ -260,9 +260,9 @@ pub async fn find(
               WHERE m.application_id = $1 AND m.chat_number = c.number AND m.user_id = $2
                 AND m.departed IS NULL
           ))",
-        application.0,
+        application.get(),
         member as Option<&str>,
-        number.0,
+        number.get(),
     )
     .fetch_optional(connection)
     .await?;

@@ -74,8 +74,8 @@ async fn read_chat(
             LIMIT $5
         )
         "#,
-        application.0,
-        chat.0,
+        application.get(),
+        chat.get(),
         before,
         after,
         limit,
@@ -113,7 +113,7 @@ async fn read_personal(
             LIMIT $6
         )
         "#,
-        application.0,
+        application.get(),
         pair.least().as_str(),
         pair.greatest().as_str(),
         before,
@@ -134,11 +134,11 @@ pub async fn id_in_chat(
 ) -> Result<Option<MessageId>> {
     let id = sqlx::query_scalar!(
         "SELECT id FROM messages WHERE application_id = $1 AND chat_number = $2 AND number = $3",
-        application.0,
-        chat.0,
-        number.0,
+        application.get(),
+        chat.get(),
+        number.get(),
     )
     .fetch_optional(connection)
     .await?;
-    Ok(id.map(MessageId))
+    Ok(id.map(MessageId::new))
 }

@@ -12,7 +12,7 @@ pub type KeyOf<'a> = (ApplicationId, Option<&'a UserId>, &'a IdempotencyKey);
 /// was created, and the digest of the request.
 pub async fn load(lane: &mut Lane, keys: &[KeyOf<'_>]) -> Result<Vec<(usize, Subject, Digest)>> {
     columns!(for (application, creator, key) in keys => {
-        applications: application.0,
+        applications: application.get(),
         creators: creator.map_or("", UserId::as_str),
         names: key.as_str(),
     });
@@ -43,8 +43,8 @@ pub async fn load(lane: &mut Lane, keys: &[KeyOf<'_>]) -> Result<Vec<(usize, Sub
     .await?;
     let created = rows.into_iter().filter_map(|row| {
         let subject = match (row.message, row.chat) {
-            (Some(id), _) => Subject::Message(MessageId(id)),
-            (None, number) => Subject::Chat(ChatNumber(number?)),
+            (Some(id), _) => Subject::Message(MessageId::new(id)),
+            (None, number) => Subject::Chat(ChatNumber::new(number?)),
         };
         let index = usize::try_from(row.ordinal - 1).expect("ordinals count the keys from 1");
         Some((index, subject, Digest(row.digest)))

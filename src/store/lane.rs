@@ -113,8 +113,8 @@ impl Lane {
 
 fn next(row: &PgRow) -> sqlx::Result<NextNumbers> {
     Ok(NextNumbers {
-        timestamp: Timestamp(row.try_get("timestamp")?),
-        id: MessageId(row.try_get("id")?),
+        timestamp: Timestamp::new(row.try_get("timestamp")?),
+        id: MessageId::new(row.try_get("id")?),
         now: OffsetDateTime::UNIX_EPOCH + Duration::microseconds(row.try_get("now")?),
     })
 }

@@ -25,10 +25,10 @@ struct MembershipRow {
 impl From<MembershipRow> for Membership {
     fn from(row: MembershipRow) -> Self {
         Self {
-            application: ApplicationId(row.application_id),
-            chat: ChatNumber(row.chat_number),
+            application: ApplicationId::new(row.application_id),
+            chat: ChatNumber::new(row.chat_number),
             user: UserId::trusted(&row.user_id),
-            joined: Timestamp(row.joined),
+            joined: Timestamp::new(row.joined),
         }
     }
 }
@@ -39,8 +39,8 @@ pub async fn load(
     lookup: impl Iterator<Item = (ApplicationId, ChatNumber, &UserId)>,
 ) -> Result<Vec<Membership>> {
     columns!(for (application, chat, user) in lookup => {
-        applications: application.0,
-        chats: chat.0,
+        applications: application.get(),
+        chats: chat.get(),
         users: user.as_str(),
     });
     let rows = sqlx::query_as!(
@@ -67,8 +67,8 @@ pub async fn load_rosters(
     chats: impl Iterator<Item = ChatKey>,
 ) -> Result<Vec<Membership>> {
     columns!(for (application, number) in chats => {
-        applications: application.0,
-        numbers: number.0,
+        applications: application.get(),
+        numbers: number.get(),
     });
     let rows = sqlx::query_as!(
         MembershipRow,
@@ -89,10 +89,10 @@ pub async fn load_rosters(
 /// Inserts new memberships.
 pub async fn insert(lane: &mut Lane, new: &[Membership]) -> Result<()> {
     columns!(for membership in new => {
-        applications: membership.application.0,
-        chats: membership.chat.0,
+        applications: membership.application.get(),
+        chats: membership.chat.get(),
         users: membership.user.as_str(),
-        joined: membership.joined.0,
+        joined: membership.joined.get(),
     });
     sqlx::query!(
         r#"
@@ -112,11 +112,11 @@ pub async fn insert(lane: &mut Lane, new: &[Membership]) -> Result<()> {
 /// Ends memberships. They may have started in the same batch.
 pub async fn end(lane: &mut Lane, ended: &[(Membership, Timestamp)]) -> Result<()> {
     columns!(for (membership, end) in ended => {
-        applications: membership.application.0,
-        chats: membership.chat.0,
+        applications: membership.application.get(),
+        chats: membership.chat.get(),
         users: membership.user.as_str(),
-        joined: membership.joined.0,
-        departed: end.0,
+        joined: membership.joined.get(),
+        departed: end.get(),
     });
     sqlx::query!(
         r#"
@@ -155,8 +155,8 @@ pub async fn list(
         ORDER BY user_id
         LIMIT $4
         "#,
-        application.0,
-        number.0,
+        application.get(),
+        number.get(),
         after.map_or("", UserId::as_str),
         limit,
     )

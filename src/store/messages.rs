@@ -42,8 +42,8 @@ pub async fn load(
     lookup: impl Iterator<Item = (ApplicationId, MessageId)>,
 ) -> Result<Vec<(ApplicationId, Arc<Message>)>> {
     columns!(for (application, id) in lookup => {
-        applications: application.0,
-        ids: id.0,
+        applications: application.get(),
+        ids: id.get(),
     });
     let rows = sqlx::query_scalar!(
         r#"
@@ -57,7 +57,7 @@ pub async fn load(
     .fetch_all(connection)
     .await?;
     let message = |row: MessageRow| {
-        let application = ApplicationId(row.application_id);
+        let application = ApplicationId::new(row.application_id);
         Ok((application, row.into_message()?))
     };
     rows.into_iter().map(message).collect()
@@ -73,9 +73,9 @@ pub async fn find(
     requests: &[&MessageRequest],
 ) -> Result<Vec<Option<Arc<Message>>>> {
     columns!(for (application, user, id) in requests => {
-        applications: application.0,
+        applications: application.get(),
         users: user.as_ref().map(UserId::as_str),
-        ids: id.0,
+        ids: id.get(),
     });
     let rows = sqlx::query!(
         r#"
@@ -119,22 +119,22 @@ impl MessageRow {
             text: self.text.map(Text::trusted),
             files: Files::trusted(files.iter().map(|file| FileId::trusted(file)).collect()),
             attributes: self.attributes.map(|Json(raw)| Attributes::trusted(raw)),
-            reply_to: self.reply_to.map(MessageId),
+            reply_to: self.reply_to.map(MessageId::new),
             edited: self.edited,
             read: self.read,
         };
         let from = self.sender.as_deref().map(UserId::trusted);
         let conversation = match (self.chat_number, &from, self.recipient) {
-            (Some(chat), ..) => Conversation::Chat(ChatNumber(chat)),
+            (Some(chat), ..) => Conversation::Chat(ChatNumber::new(chat)),
             (None, Some(from), Some(to)) => Conversation::between(from, &UserId::trusted(&to)),
             (None, ..) => return Err(inconsistent),
         };
         Ok(Arc::new(Message {
-            id: MessageId(self.id),
-            timestamp: Timestamp(self.timestamp),
+            id: MessageId::new(self.id),
+            timestamp: Timestamp::new(self.timestamp),
             from,
             conversation,
-            number: self.number.map(MessageNumber),
+            number: self.number.map(MessageNumber::new),
             created: self.created,
             content: (!self.deleted).then_some(content),
         }))

@@ -30,6 +30,7 @@ mod terms;
 pub mod timeline;
 pub mod updates;
 mod url;
+mod version;
 
 pub use database::Database;
 pub use error::{Error, Result, Unfit};
@@ -41,6 +42,7 @@ pub use session::{Purpose, Session};
 pub use sqlx::PgConnection;
 pub use terms::in_time;
 pub use url::BadUrl;
+pub use version::Version;
 
 use columns::columns;
 use sqlx::Connection;

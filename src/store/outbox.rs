@@ -44,8 +44,8 @@ pub async fn insert(lane: &mut Lane, new: &[NewEvents], notifies: bool) -> Resul
         indexed.map(move |(index, file_use)| (change, index, file_use))
     });
     columns!(for (change, index, file_use) in events => {
-        applications: change.application.0,
-        timestamps: change.timestamp.0,
+        applications: change.application.get(),
+        timestamps: change.timestamp.get(),
         indexes: index,
         files: file_use.file.as_str(),
         in_use: file_use.in_use,
@@ -87,8 +87,8 @@ pub async fn oldest(leader: &mut Leadership<Publishing>, limit: i64) -> Result<V
         limit,
     )
     .map(|row| Event {
-        application: ApplicationId(row.application_id),
-        timestamp: Timestamp(row.timestamp),
+        application: ApplicationId::new(row.application_id),
+        timestamp: Timestamp::new(row.timestamp),
         index: row.index,
         file: FileId::trusted(&row.file_id),
         in_use: row.in_use,
@@ -103,8 +103,8 @@ pub async fn oldest(leader: &mut Leadership<Publishing>, limit: i64) -> Result<V
 /// a confirmed event stays confirmed.
 pub async fn delete(connection: &mut PgConnection, confirmed: &[Event]) -> Result<u64> {
     columns!(for event in confirmed => {
-        applications: event.application.0,
-        timestamps: event.timestamp.0,
+        applications: event.application.get(),
+        timestamps: event.timestamp.get(),
         indexes: event.index,
     });
     let deleted = sqlx::query!(

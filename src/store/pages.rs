@@ -4,9 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use sqlx::PgConnection;
 
-use super::{Result, columns, messages::MessageRow};
+use super::{Result, Version, columns, messages::MessageRow};
 use crate::domain::{
-    ApplicationId, ChatNumber, Cursor, MessageId, Subject, Timestamp, Update, UserId, Version,
+    ApplicationId, ChatNumber, Cursor, MessageId, Subject, Timestamp, Update, UserId,
 };
 
 /// What an entry counts besides its message's data, in bytes of JSON.
@@ -55,9 +55,9 @@ pub struct Entry {
 /// that update, nothing else is looked up.
 pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> Result<Vec<Page>> {
     columns!(for request in requests => {
-        applications: request.application.0,
+        applications: request.application.get(),
         users: request.user.as_str(),
-        after: request.cursor.timestamp().map(|timestamp| timestamp.0),
+        after: request.cursor.timestamp().map(|timestamp| timestamp.get()),
         entries: i64::from(request.size.entries),
     });
     let rows = sqlx::query_file!(
@@ -97,9 +97,9 @@ pub async fn read_with_messages(
     requests: &[&PageRequest],
 ) -> Result<Vec<Page>> {
     columns!(for request in requests => {
-        applications: request.application.0,
+        applications: request.application.get(),
         users: request.user.as_str(),
-        after: request.cursor.timestamp().map(|timestamp| timestamp.0),
+        after: request.cursor.timestamp().map(|timestamp| timestamp.get()),
         entries: i64::from(request.size.entries),
         bytes: request.size.bytes,
     });
@@ -135,10 +135,10 @@ pub async fn read_with_messages(
 /// A row of the table `updates`, which names a message or a chat.
 fn update(timestamp: i64, message: Option<i64>, chat: Option<i64>) -> Option<Update> {
     let subject = match message {
-        Some(id) => Subject::Message(MessageId(id)),
-        None => Subject::Chat(ChatNumber(chat?)),
+        Some(id) => Subject::Message(MessageId::new(id)),
+        None => Subject::Chat(ChatNumber::new(chat?)),
     };
-    let timestamp = Timestamp(timestamp);
+    let timestamp = Timestamp::new(timestamp);
     Some(Update { timestamp, subject })
 }
 
@@ -169,8 +169,8 @@ impl PageBuilder {
     fn new(count: usize) -> Self {
         let empty = Page {
             entries: Vec::new(),
-            latest: Timestamp(0),
-            timeline_end: Timestamp(0),
+            latest: Timestamp::new(0),
+            timeline_end: Timestamp::new(0),
         };
         Self(vec![empty; count])
     }
@@ -178,8 +178,8 @@ impl PageBuilder {
     fn at(&mut self, ordinal: i64, latest: Option<i64>, timeline_end: i64) -> &mut Page {
         let index = usize::try_from(ordinal - 1).expect("ordinals count the requests from 1");
         let page = &mut self.0[index];
-        page.latest = Timestamp(latest.unwrap_or(0));
-        page.timeline_end = Timestamp(timeline_end);
+        page.latest = Timestamp::new(latest.unwrap_or(0));
+        page.timeline_end = Timestamp::new(timeline_end);
         page
     }
 

@@ -37,13 +37,13 @@ impl Search<'_> {
     fn readers(&self) -> (Option<&UserId>, Option<&UserId>, Vec<i64>) {
         match self.scope {
             SearchScope::Everything(user) => {
-                let chats = self.chats.iter().map(|chat| chat.0);
+                let chats = self.chats.iter().map(|chat| chat.get());
                 (Some(user), None, chats.collect())
             }
             SearchScope::In(Conversation::Personal(pair)) => {
                 (Some(pair.least()), Some(pair.greatest()), Vec::new())
             }
-            SearchScope::In(Conversation::Chat(chat)) => (None, None, vec![chat.0]),
+            SearchScope::In(Conversation::Chat(chat)) => (None, None, vec![chat.get()]),
         }
     }
 }
@@ -70,7 +70,7 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
     let (user, with, chats) = search.readers();
     let rows = sqlx::query_file!(
         "src/store/search_candidates.sql",
-        search.application.0,
+        search.application.get(),
         search.index,
         search.entry,
         search.ids.start,
@@ -92,7 +92,7 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
         // Every row repeats these values.
         if index == 0 {
             candidates.looked_up = usize::try_from(row.looked_up).expect("a count is not negative");
-            candidates.rest = row.rest.into_iter().map(MessageId).collect();
+            candidates.rest = row.rest.into_iter().map(MessageId::new).collect();
         }
         if let Some(message) = row.message {
             candidates.messages.push(message.into_message()?);
@@ -115,14 +115,14 @@ pub async fn reach(
                    WHERE application_id = $1 AND user_id = $2 AND departed IS NULL
                ) AS "chats!"
         "#,
-        application.0,
+        application.get(),
         user.map(UserId::as_str),
     )
     .fetch_one(connection)
     .await?;
     Ok((
-        MessageId(reach.last),
-        reach.chats.into_iter().map(ChatNumber).collect(),
+        MessageId::new(reach.last),
+        reach.chats.into_iter().map(ChatNumber::new).collect(),
     ))
 }
 
@@ -167,7 +167,12 @@ async fn take_pending(
          RETURNING application_id, message_id",
         limit,
     )
-    .map(|row| (ApplicationId(row.application_id), MessageId(row.message_id)))
+    .map(|row| {
+        (
+            ApplicationId::new(row.application_id),
+            MessageId::new(row.message_id),
+        )
+    })
     .fetch_all(connection)
     .await?;
     Ok(taken)
@@ -178,8 +183,8 @@ async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()
         .iter()
         .filter_map(|(application, id, terms)| Some((application, id, terms.as_deref()?)));
     columns!(for (application, id, terms) in present => {
-        applications: application.0,
-        ids: id.0,
+        applications: application.get(),
+        ids: id.get(),
         vectors: terms,
     });
     sqlx::query!(
@@ -196,8 +201,8 @@ async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()
     .await?;
     let gone = entries.iter().filter(|(_, _, terms)| terms.is_none());
     columns!(for (application, id, _) in gone => {
-        applications: application.0,
-        ids: id.0,
+        applications: application.get(),
+        ids: id.get(),
     });
     if !ids.is_empty() {
         sqlx::query!(

@@ -22,7 +22,7 @@ pub async fn end(connection: &mut PgConnection) -> Result<Timestamp> {
     let last = sqlx::query_scalar!(
         r#"SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS "last!" FROM timeline"#
     );
-    Ok(Timestamp(last.fetch_one(connection).await?))
+    Ok(Timestamp::new(last.fetch_one(connection).await?))
 }
 
 /// How long the record of a batch is kept, in seconds. No writer takes as long to learn an outcome.

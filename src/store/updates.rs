@@ -34,17 +34,17 @@ pub async fn fan_out(
     departed: &[(Membership, Timestamp)],
 ) -> Result<Vec<(ApplicationId, UserId)>> {
     columns!(for update in updates => {
-        applications: update.application.0,
-        chats: update.chat.0,
-        timestamps: update.timestamp.0,
-        messages: update.message.map(|id| id.0),
+        applications: update.application.get(),
+        chats: update.chat.get(),
+        timestamps: update.timestamp.get(),
+        messages: update.message.map(|id| id.get()),
     });
     columns!(for (membership, end) in departed => {
-        gone_applications: membership.application.0,
-        gone_chats: membership.chat.0,
+        gone_applications: membership.application.get(),
+        gone_chats: membership.chat.get(),
         gone_users: membership.user.as_str(),
-        gone_joined: membership.joined.0,
-        gone_departed: end.0,
+        gone_joined: membership.joined.get(),
+        gone_departed: end.get(),
     });
     let concerned = sqlx::query!(
         r#"
@@ -82,7 +82,7 @@ pub async fn fan_out(
     )
     .map(|row| {
         (
-            ApplicationId(row.application_id),
+            ApplicationId::new(row.application_id),
             UserId::trusted(&row.user_id),
         )
     })

@@ -52,23 +52,23 @@ mod tests {
     fn page(timestamps: &[i64], latest: i64, end: i64) -> Page {
         let entry = |timestamp: &i64| Entry {
             update: Update {
-                timestamp: Timestamp(*timestamp),
-                subject: Subject::Message(MessageId(1)),
+                timestamp: Timestamp::new(*timestamp),
+                subject: Subject::Message(MessageId::new(1)),
             },
             message: None,
         };
         Page {
             entries: timestamps.iter().map(entry).collect(),
-            latest: Timestamp(latest),
-            timeline_end: Timestamp(end),
+            latest: Timestamp::new(latest),
+            timeline_end: Timestamp::new(end),
         }
     }
 
     fn changes(after: Option<i64>, page: Page) -> Result<(i64, i64), i64> {
-        let cursor = after.map_or(Cursor::Latest, |after| Cursor::After(Timestamp(after)));
+        let cursor = after.map_or(Cursor::Latest, |after| Cursor::After(Timestamp::new(after)));
         match ChangesPage::new(cursor, page) {
-            Ok(changes) => Ok((changes.next.0, changes.latest.0)),
-            Err(Error::CursorAhead { end }) => Err(end.0),
+            Ok(changes) => Ok((changes.next.get(), changes.latest.get())),
+            Err(Error::CursorAhead { end }) => Err(end.get()),
             Err(error) => panic!("{error}"),
         }
     }

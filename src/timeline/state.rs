@@ -126,7 +126,12 @@ impl BatchState {
 
     /// The number of the next chat of the application.
     pub fn next_chat(&self, application: ApplicationId) -> ChatNumber {
-        ChatNumber(self.last_chats.get(&application).map_or(0, |last| last.0) + 1)
+        ChatNumber::new(
+            self.last_chats
+                .get(&application)
+                .map_or(0, |last| last.get())
+                + 1,
+        )
     }
 
     /// What `creator` has created under a key, and the digest of that request.
@@ -165,7 +170,7 @@ impl BatchState {
         {
             // The number of a chat's newest message is the count of its messages.
             let chat = Arc::make_mut(chat);
-            chat.messages = chat.messages.max(number.0);
+            chat.messages = chat.messages.max(number.get());
         }
         self.add_message(application, Arc::clone(message));
     }

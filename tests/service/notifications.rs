@@ -29,7 +29,7 @@ async fn concerned_until(listener: &mut PgListener, last: i64) -> BTreeSet<UserK
             panic!("a commit names whom it concerns")
         };
         concerned.extend(keys);
-        if !notification.continues && notification.range.unwrap().last.0 == last {
+        if !notification.continues && notification.range.unwrap().last.get() == last {
             return concerned;
         }
     }
@@ -52,7 +52,7 @@ async fn every_commit_names_everybody_whom_it_concerns() {
             .await
             .unwrap();
         let key = |(application, user): (i64, String)| {
-            UserKey::of(ApplicationId(application), &UserId::trusted(&user))
+            UserKey::of(ApplicationId::new(application), &UserId::trusted(&user))
         };
         let listed: BTreeSet<_> = listed.into_iter().map(key).collect();
         assert!(!listed.is_empty());

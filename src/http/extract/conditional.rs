@@ -126,7 +126,7 @@ mod tests {
 
     fn timestamps(values: &[i64]) -> Result<Option<Tags>, ()> {
         Ok(Some(Tags::Timestamps(
-            values.iter().copied().map(Timestamp).collect(),
+            values.iter().copied().map(Timestamp::new).collect(),
         )))
     }
 
@@ -170,7 +170,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_entity_tag_is_read_back(timestamp in 0..=i64::MAX) {
-            let written = entity_tag(Timestamp(timestamp));
+            let written = entity_tag(Timestamp::new(timestamp));
             prop_assert_eq!(tags(written.to_str().unwrap()), timestamps(&[timestamp]));
         }
     }

@@ -74,11 +74,11 @@ impl Digester {
     pub fn bind(&self, key: IdempotencyKey, to: Option<&UserId>, draft: &Draft) -> Idempotency {
         let fingerprint = Fingerprint {
             to: to.map(UserId::as_str),
-            chat: draft.conversation.chat().map(|chat| chat.0),
+            chat: draft.conversation.chat().map(|chat| chat.get()),
             text: draft.text.as_ref().map(|text| text.as_str()),
             files: draft.files.iter().map(|file| file.as_str()).collect(),
             attributes: draft.attributes.as_ref().map(canonical),
-            reply_to: draft.reply_to.map(|id| id.0),
+            reply_to: draft.reply_to.map(|id| id.get()),
         };
         self.digest(key, &fingerprint)
     }
@@ -170,7 +170,7 @@ mod tests {
         assert_ne!(digest("s", &one), digest("t", &one));
         assert_ne!(digest("s", &one), digest("s", &draft("hello!")));
         let reply = Draft {
-            reply_to: Some(MessageId(1)),
+            reply_to: Some(MessageId::new(1)),
             ..one.clone()
         };
         assert_ne!(digest("s", &one), digest("s", &reply));

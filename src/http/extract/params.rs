@@ -34,20 +34,20 @@ impl FromPath for MessageId {
 
 impl FromPath for ChatNumber {
     fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
-        positive(segment("number")).map(Self)
+        positive(segment("number")).map(Self::new)
     }
 }
 
 impl FromPath for (ChatNumber, MessageNumber) {
     fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
-        let number = positive(segment("n")).map(MessageNumber)?;
+        let number = positive(segment("n")).map(MessageNumber::new)?;
         Ok((ChatNumber::from_path(segment)?, number))
     }
 }
 
 impl FromPath for ApplicationId {
     fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
-        positive(segment("id")).map(Self)
+        positive(segment("id")).map(Self::new)
     }
 }
 
@@ -60,7 +60,7 @@ impl FromPath for UserId {
 
 /// A positive number of digits alone.
 fn positive(segment: &str) -> Result<i64, Problem> {
-    let number = Timestamp::parse(segment).map(|number| number.0);
+    let number = Timestamp::parse(segment).map(|number| number.get());
     number
         .filter(|number| *number > 0)
         .ok_or_else(Problem::not_found)
@@ -81,7 +81,7 @@ pub trait Position: Sized {
 
 impl Position for i64 {
     fn parse(value: String) -> Option<Self> {
-        Timestamp::parse(&value).map(|number| number.0)
+        Timestamp::parse(&value).map(|number| number.get())
     }
 }
 
@@ -188,7 +188,7 @@ impl FromQuery for SyncParams {
     /// acceptable.
     fn from_query(params: SyncQuery) -> Result<Self, Problem> {
         let cursor = match params.after.as_deref() {
-            None => Cursor::After(Timestamp(0)),
+            None => Cursor::After(Timestamp::new(0)),
             Some("latest") => Cursor::Latest,
             Some(after) => Cursor::After(Timestamp::parse(after).ok_or_else(|| {
                 Problem::malformed("after must be a timestamp (digits only, 64 bits) or latest")
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_sync_begins_at_zero_with_pages_of_fifty() {
-        let cursor = Cursor::After(Timestamp(0));
+        let cursor = Cursor::After(Timestamp::new(0));
         let expected = SyncParams {
             cursor,
             limit: 50,

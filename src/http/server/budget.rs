@@ -100,7 +100,7 @@ impl Budget {
         application: ApplicationId,
         user: &UserId,
     ) -> Result<RequestPermit, Problem> {
-        let hash = self.key.hash_one((application.0, user.as_str()));
+        let hash = self.key.hash_one((application.get(), user.as_str()));
         let counter = usize::try_from(hash % COUNTERS as u64).expect("it is smaller than a length");
         let before = self.users[counter].requests.fetch_add(1, Ordering::Relaxed);
         // From here on, dropping the permit undoes the count.
@@ -224,7 +224,7 @@ mod tests {
     fn enter(budget: &Arc<Budget>, user: &str) -> Result<RequestPermit, StatusCode> {
         let user = UserId::parse(user).unwrap();
         budget
-            .enter(ApplicationId(1), &user)
+            .enter(ApplicationId::new(1), &user)
             .map_err(|problem| problem.status())
     }
 

@@ -15,7 +15,7 @@ use crate::{
 const SLOTS: usize = 1 << 16;
 
 /// No timestamp: smaller than every timestamp.
-const NONE: Timestamp = Timestamp(-1);
+const NONE: Timestamp = Timestamp::new(-1);
 
 /// What the notifications so far say about the timeline.
 pub struct Freshness {
@@ -211,7 +211,7 @@ mod tests {
         assert!(!is_current(&freshness, "jim", at_7, 8));
         assert!(freshness.may_be_current(key("jim"), at_7));
         assert!(!is_current(&freshness, "jim", at_7, 6), "another history");
-        assert!(at_7.may_precede(Timestamp(7)) && !at_7.may_precede(Timestamp(6)));
+        assert!(at_7.may_precede(Timestamp::new(7)) && !at_7.may_precede(Timestamp::new(6)));
     }
 
     #[test]

@@ -19,8 +19,8 @@ pub fn key(user: &str) -> UserKey {
 /// The notification of a commit of the changes after one timestamp, up to another.
 pub fn commit(after: i64, last: i64, users: &[&str]) -> Notification {
     let range = TimestampRange {
-        after: Timestamp(after),
-        last: Timestamp(last),
+        after: Timestamp::new(after),
+        last: Timestamp::new(last),
     };
     Notification {
         concerned: Concerned::Users(users.iter().map(|user| key(user)).collect()),
@@ -31,7 +31,7 @@ pub fn commit(after: i64, last: i64, users: &[&str]) -> Notification {
 }
 
 pub fn is_current(freshness: &Freshness, user: &str, read: ReadPoint, end: i64) -> bool {
-    freshness.is_current(key(user), read, Timestamp(end))
+    freshness.is_current(key(user), read, Timestamp::new(end))
 }
 
 /// A database with users 0 to 3, and what a replica has cached of them.

@@ -191,7 +191,7 @@ mod tests {
     };
 
     fn cursor(after: Option<i64>) -> Cursor {
-        after.map_or(Cursor::Latest, |after| Cursor::After(Timestamp(after)))
+        after.map_or(Cursor::Latest, |after| Cursor::After(Timestamp::new(after)))
     }
 
     fn request(after: Option<i64>, entries: u16) -> PageRequest {
@@ -205,37 +205,37 @@ mod tests {
 
     /// The timestamps on the page after a cursor, and the latest timestamp.
     fn page_after(updates: &RecentUpdates, after: Option<i64>, entries: u16) -> (Vec<i64>, i64) {
-        let page = updates.page(&request(after, entries), Timestamp(20));
-        assert_eq!(page.timeline_end, Timestamp(20));
+        let page = updates.page(&request(after, entries), Timestamp::new(20));
+        assert_eq!(page.timeline_end, Timestamp::new(20));
         (
             page.entries
                 .iter()
-                .map(|entry| entry.update.timestamp.0)
+                .map(|entry| entry.update.timestamp.get())
                 .collect(),
-            page.latest.0,
+            page.latest.get(),
         )
     }
 
     fn page(timestamps: &[i64], latest: i64) -> Page {
         let entry = |timestamp: &i64| Entry {
             update: Update {
-                timestamp: Timestamp(*timestamp),
-                subject: Subject::Message(MessageId(1)),
+                timestamp: Timestamp::new(*timestamp),
+                subject: Subject::Message(MessageId::new(1)),
             },
             message: None,
         };
         let entries = timestamps.iter().map(entry).collect();
         Page {
             entries,
-            latest: Timestamp(latest),
-            timeline_end: Timestamp(20),
+            latest: Timestamp::new(latest),
+            timeline_end: Timestamp::new(20),
         }
     }
 
     #[test]
     fn a_page_to_the_end_answers_every_later_cursor() {
         let updates = RecentUpdates::of(cursor(Some(2)), &page(&[3, 5, 9], 9));
-        assert_eq!(updates.after, Timestamp(2));
+        assert_eq!(updates.after, Timestamp::new(2));
         assert_eq!(page_after(&updates, Some(2), 50), (vec![3, 5, 9], 9));
         assert_eq!(page_after(&updates, Some(2), 2), (vec![3, 5], 9));
         assert_eq!(page_after(&updates, Some(5), 50), (vec![9], 9));
@@ -249,7 +249,7 @@ mod tests {
         let from_now_on = RecentUpdates::of(Cursor::Latest, &page(&[], 9));
         let ahead = RecentUpdates::of(cursor(Some(12)), &page(&[], 9));
         for updates in [cut, from_now_on, ahead] {
-            assert_eq!(updates.after, Timestamp(9));
+            assert_eq!(updates.after, Timestamp::new(9));
             assert_eq!(page_after(&updates, Some(9), 50), (vec![], 9));
         }
     }
@@ -286,7 +286,7 @@ mod tests {
             let updates = cache.updates(&request(Some(2), 50));
             updates.filter(|updates| cache.may_be_current(updates))
         };
-        let end = Timestamp(20);
+        let end = Timestamp::new(20);
         assert!(
             updates()
                 .and_then(|updates| cache.validate(updates, end))

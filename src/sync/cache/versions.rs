@@ -19,8 +19,11 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::freshness::Freshness;
 use crate::{
-    domain::{ChatNumber, MessageId, Subject, Timestamp, Version},
-    store::pages::{ENTRY_BYTES, Page, PageRequest},
+    domain::{ChatNumber, MessageId, Subject, Timestamp},
+    store::{
+        Version,
+        pages::{ENTRY_BYTES, Page, PageRequest},
+    },
 };
 
 /// The most bytes that are cached: some 40,000 messages of one line of text.
@@ -143,22 +146,22 @@ mod tests {
         };
         let (jane, john) = (UserId::trusted("jane"), UserId::trusted("john"));
         let conversation = match chat {
-            Some(chat) => Conversation::Chat(ChatNumber(chat)),
+            Some(chat) => Conversation::Chat(ChatNumber::new(chat)),
             None => Conversation::between(&jane, &john),
         };
         Arc::new(Version::from(Arc::new(Message {
-            id: MessageId(id),
-            timestamp: Timestamp(timestamp),
+            id: MessageId::new(id),
+            timestamp: Timestamp::new(timestamp),
             from: Some(jane),
             conversation,
-            number: chat.map(|_| MessageNumber(1)),
+            number: chat.map(|_| MessageNumber::new(1)),
             created: OffsetDateTime::UNIX_EPOCH,
             content: text.map(content),
         })))
     }
 
     fn entry(timestamp: i64, subject: Subject) -> Entry {
-        let timestamp = Timestamp(timestamp);
+        let timestamp = Timestamp::new(timestamp);
         Entry {
             update: Update { timestamp, subject },
             message: None,
@@ -166,19 +169,19 @@ mod tests {
     }
 
     fn message(timestamp: i64, id: i64) -> Entry {
-        entry(timestamp, Subject::Message(MessageId(id)))
+        entry(timestamp, Subject::Message(MessageId::new(id)))
     }
 
     fn chat(timestamp: i64, number: i64) -> Entry {
-        entry(timestamp, Subject::Chat(ChatNumber(number)))
+        entry(timestamp, Subject::Chat(ChatNumber::new(number)))
     }
 
     /// The entry of the change that has made a version, with the version.
     fn with_data(version: &Arc<Version>) -> Entry {
-        let timestamp = version.message.timestamp.0;
+        let timestamp = version.message.timestamp.get();
         Entry {
             message: Some(Arc::clone(version)),
-            ..message(timestamp, version.message.id.0)
+            ..message(timestamp, version.message.id.get())
         }
     }
 
@@ -186,11 +189,11 @@ mod tests {
     fn page(entries: Vec<Entry>) -> Page {
         let latest = entries
             .last()
-            .map_or(Timestamp(0), |entry| entry.update.timestamp);
+            .map_or(Timestamp::new(0), |entry| entry.update.timestamp);
         Page {
             entries,
             latest,
-            timeline_end: Timestamp(1000),
+            timeline_end: Timestamp::new(1000),
         }
     }
 
@@ -207,7 +210,7 @@ mod tests {
         PageRequest {
             application: ApplicationId::DEFAULT,
             user: UserId::trusted("john"),
-            cursor: Cursor::After(Timestamp(0)),
+            cursor: Cursor::After(Timestamp::new(0)),
             size: PageSize { entries: 50, bytes },
         }
     }
@@ -258,7 +261,7 @@ mod tests {
     fn a_page_before_the_end_has_to_be_read() {
         let cache = caching(&[version(1, 3, None, Some("hi"))]);
         let earlier = Page {
-            latest: Timestamp(9),
+            latest: Timestamp::new(9),
             ..page(vec![message(3, 1)])
         };
         assert_eq!(texts(&cache, earlier), None);

@@ -60,10 +60,8 @@ impl BatchChanges {
     }
 
     fn add(&mut self, application: ApplicationId, change: Change) {
-        self.next.timestamp.0 += 1;
-        if matches!(&change, Change::Message(change) if change.is_creation()) {
-            self.next.id.0 += 1;
-        }
+        let creates_message = matches!(&change, Change::Message(change) if change.is_creation());
+        self.next.take(creates_message);
         self.changes.push((application, change));
     }
 
@@ -157,15 +155,14 @@ impl BatchChanges {
 
     /// The part of the timeline that the batch takes.
     fn range(&self) -> TimestampRange {
-        let before = |next: NextNumbers| Timestamp(next.timestamp.0 - 1);
         TimestampRange {
-            after: before(self.first),
-            last: before(self.next),
+            after: self.first.timeline_end(),
+            last: self.next.timeline_end(),
         }
     }
 
     /// The last id that the batch takes, if it has new messages.
     fn last_id(&self) -> Option<MessageId> {
-        (self.next.id > self.first.id).then_some(MessageId(self.next.id.0 - 1))
+        (self.next.id > self.first.id).then_some(self.next.last_id())
     }
 }

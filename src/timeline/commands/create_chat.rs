@@ -77,11 +77,14 @@ mod tests {
         let second = story.given_application(create(&[]));
         assert_eq!(
             (first.number, second.number),
-            (ChatNumber(1), ChatNumber(2))
+            (ChatNumber::new(1), ChatNumber::new(2))
         );
-        assert_eq!(story.send_into(Some("john"), &first), Ok(MessageNumber(1)));
+        assert_eq!(
+            story.send_into(Some("john"), &first),
+            Ok(MessageNumber::new(1))
+        );
         assert_eq!(story.send_into(Some("jim"), &first), Err(Refusal::NotFound));
-        assert_eq!(story.send_into(None, &first), Ok(MessageNumber(2)));
+        assert_eq!(story.send_into(None, &first), Ok(MessageNumber::new(2)));
     }
 
     #[test]

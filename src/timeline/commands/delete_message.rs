@@ -93,7 +93,7 @@ mod tests {
             for (who, what, is_current) in steps {
                 let caller = ["jane", "john", "jim"][usize::from(who)];
                 let seen = Message {
-                    timestamp: Timestamp(if is_current { present.timestamp.0 } else { 0 }),
+                    timestamp: Timestamp::new(if is_current { present.timestamp.get() } else { 0 }),
                     ..Message::clone(&present)
                 };
                 let decision = match what {

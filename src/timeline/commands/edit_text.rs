@@ -65,7 +65,7 @@ mod tests {
             Some(Refusal::NotFound)
         );
         let edited = story.given("jane", edit(&sent, "ho"));
-        let at = OffsetDateTime::UNIX_EPOCH + Duration::seconds(edited.timestamp.0);
+        let at = OffsetDateTime::UNIX_EPOCH + Duration::seconds(edited.timestamp.get());
         assert_eq!(edited.content.as_ref().unwrap().edited, Some(at));
     }
 

@@ -70,6 +70,10 @@ mod tests {
         let last = story.given("john", leave(&chat, "john"));
         assert_eq!((last.members, last.owner.clone()), (0, None));
         let sent = story.send_into(None, &chat);
-        assert_eq!(sent, Ok(MessageNumber(1)), "it stays with the application");
+        assert_eq!(
+            sent,
+            Ok(MessageNumber::new(1)),
+            "it stays with the application"
+        );
     }
 }

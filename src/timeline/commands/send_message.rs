@@ -63,7 +63,7 @@ impl SendMessage {
     fn number(&self, context: &Context<'_>) -> Result<Option<MessageNumber>, Refusal> {
         let next = |chat: ChatNumber| {
             let messages = context.visible_chat(chat)?.messages;
-            Ok(Some(MessageNumber(messages + 1)))
+            Ok(Some(MessageNumber::new(messages + 1)))
         };
         match &self.draft.conversation {
             Conversation::Chat(chat) => next(*chat),
@@ -129,7 +129,7 @@ mod tests {
         let message = Story::default().given("jane", send(with_files("jane", "john", &["a"])));
         assert_eq!(
             (message.id, message.timestamp),
-            (MessageId(1001), Timestamp(1))
+            (MessageId::new(1001), Timestamp::new(1))
         );
         let second = OffsetDateTime::UNIX_EPOCH + Duration::seconds(1);
         assert_eq!(message.created, second);
@@ -168,9 +168,12 @@ mod tests {
         }
         let unknown = story.when(
             "jane",
-            send(reply(MessageId(7), draft("jane", "john", "re"))),
+            send(reply(MessageId::new(7), draft("jane", "john", "re"))),
         );
-        assert_eq!(unknown.err(), Some(Refusal::ReplyElsewhere(MessageId(7))));
+        assert_eq!(
+            unknown.err(),
+            Some(Refusal::ReplyElsewhere(MessageId::new(7)))
+        );
     }
 
     #[test]
@@ -200,7 +203,7 @@ mod tests {
         let mut story = Story::default();
         let sent = story.given("jane", send(draft("jane", "john", "hi")));
         story.add_key("jane", &idempotency("k", 1), Subject::Message(sent.id));
-        let to_nothing = reply(MessageId(7), draft("jane", "john", "hi"));
+        let to_nothing = reply(MessageId::new(7), draft("jane", "john", "hi"));
         let again = story.when("jane", send_once(to_nothing, "k", 1));
         assert_eq!(again, Ok(Decision::Replay(sent)));
     }
@@ -217,7 +220,7 @@ mod tests {
     #[test]
     fn a_refused_request_leaves_its_key_free() {
         let mut story = Story::default();
-        let bad = reply(MessageId(7), draft("jane", "john", "hi"));
+        let bad = reply(MessageId::new(7), draft("jane", "john", "hi"));
         assert!(story.when("jane", send_once(bad, "k", 1)).is_err());
         story.given("jane", send_once(draft("jane", "john", "hi"), "k", 2));
     }

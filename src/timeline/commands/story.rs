@@ -93,8 +93,8 @@ impl Story {
             caller: caller.as_ref(),
             state: &self.state,
             next: NextNumbers {
-                timestamp: Timestamp(self.decided),
-                id: MessageId(self.decided + 1000),
+                timestamp: Timestamp::new(self.decided),
+                id: MessageId::new(self.decided + 1000),
                 now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.decided),
             },
         };

@@ -258,7 +258,7 @@ pub fn token(application: i64, user: &str, lifetime: Duration) -> String {
     let user = UserId::parse(user).expect("a user id");
     let signer = Signer::new(&SECRET.to_owned().into()).unwrap();
     signer.sign(
-        ApplicationId(application),
+        ApplicationId::new(application),
         &user,
         SystemTime::now() + lifetime,
     )

@@ -58,10 +58,10 @@ problems! {
         Refusal::Gone.into();
     CURSOR_AHEAD = "CursorAhead",
         "`cursor-ahead`: the cursor is beyond the end of the timeline: a backup was restored",
-        sync::Error::CursorAhead { end: Timestamp(41) }.into();
+        sync::Error::CursorAhead { end: Timestamp::new(41) }.into();
     STALE = "Stale",
         "It has changed: `current` is its timestamp",
-        Refusal::Stale { current: Timestamp(43) }.into();
+        Refusal::Stale { current: Timestamp::new(43) }.into();
     BODY_TOO_LARGE = "BodyTooLarge",
         "The body is larger than 512 KiB",
         Problem::body_too_large(512 * 1024);

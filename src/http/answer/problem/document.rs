@@ -57,8 +57,8 @@ impl Problem {
     /// The document, for the request that is logged under `request_id`.
     pub fn document<'a>(&'a self, request_id: &'a str) -> ProblemJson<'a> {
         let (current, last) = match self.extension {
-            Some(ExtensionMember::Current(timestamp)) => (Some(timestamp.0), None),
-            Some(ExtensionMember::Last(timestamp)) => (None, Some(timestamp.0)),
+            Some(ExtensionMember::Current(timestamp)) => (Some(timestamp.get()), None),
+            Some(ExtensionMember::Last(timestamp)) => (None, Some(timestamp.get())),
             None => (None, None),
         };
         ProblemJson {

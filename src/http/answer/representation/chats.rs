@@ -49,8 +49,8 @@ pub struct ChatJson<'a> {
 impl<'a> From<&'a Chat> for ChatJson<'a> {
     fn from(chat: &'a Chat) -> Self {
         Self {
-            number: chat.number.0,
-            timestamp: chat.timestamp.0,
+            number: chat.number.get(),
+            timestamp: chat.timestamp.get(),
             name: chat.name.as_str(),
             owner: chat.owner.as_ref().map(UserId::as_str),
             created: chat.created,
@@ -92,7 +92,7 @@ impl From<&Membership> for MemberJson {
     fn from(member: &Membership) -> Self {
         Self {
             user: member.user.as_str().to_owned(),
-            joined: member.joined.0,
+            joined: member.joined.get(),
         }
     }
 }

@@ -31,7 +31,9 @@ pub fn created_chat(
     minimal: bool,
 ) -> Response {
     let new = &outcome.output;
-    let (path, whole) = (format!("/chats/{}", new.number.0), || chat(media_type, new));
+    let (path, whole) = (format!("/chats/{}", new.number.get()), || {
+        chat(media_type, new)
+    });
     created(&path, new.timestamp, outcome.effect, minimal, whole)
 }
 

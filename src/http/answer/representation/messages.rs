@@ -90,9 +90,9 @@ pub struct MessageJson<'a> {
 
 impl<'a> From<&'a Message> for MessageJson<'a> {
     fn from(message: &'a Message) -> Self {
-        let (id, timestamp) = (message.id.0, message.timestamp.0);
-        let chat = message.conversation.chat().map(|chat| chat.0);
-        let number = message.number.map(|number| number.0);
+        let (id, timestamp) = (message.id.get(), message.timestamp.get());
+        let chat = message.conversation.chat().map(|chat| chat.get());
+        let number = message.number.map(|number| number.get());
         let Some(content) = &message.content else {
             return Self {
                 id,
@@ -119,7 +119,7 @@ impl<'a> From<&'a Message> for MessageJson<'a> {
                 .attributes
                 .as_ref()
                 .map(|attributes| attributes.as_json()),
-            reply_to: content.reply_to.map(|id| id.0),
+            reply_to: content.reply_to.map(|id| id.get()),
             deleted: false,
         }
     }
@@ -169,8 +169,8 @@ mod tests {
 
     fn message(content: Option<Content>) -> String {
         let message = Message {
-            id: MessageId(17),
-            timestamp: Timestamp(42),
+            id: MessageId::new(17),
+            timestamp: Timestamp::new(42),
             from: Some(UserId::trusted("jane")),
             conversation: Conversation::between(&UserId::trusted("jane"), &UserId::trusted("john")),
             number: None,
@@ -203,7 +203,7 @@ mod tests {
             text: None,
             files: Files::trusted(vec![FileId::trusted("f")]),
             attributes: Some(Attributes::trusted(raw)),
-            reply_to: Some(MessageId(3)),
+            reply_to: Some(MessageId::new(3)),
             edited: Some(datetime!(2026-11-20 09:31 UTC)),
             read: true,
         };

@@ -69,8 +69,8 @@ fn updates<S: Serializer>(entries: &[Entry], serializer: S) -> Result<S::Ok, S::
 impl<'a> From<&'a Entry> for MessageUpdateJson<'a> {
     fn from(entry: &'a Entry) -> Self {
         let (id, chat) = match entry.update.subject {
-            Subject::Message(id) => (Some(id.0), None),
-            Subject::Chat(number) => (None, Some(number.0)),
+            Subject::Message(id) => (Some(id.get()), None),
+            Subject::Chat(number) => (None, Some(number.get())),
         };
         let json = |message: &Message| {
             to_raw_value(&MessageJson::from(message))
@@ -80,7 +80,7 @@ impl<'a> From<&'a Entry> for MessageUpdateJson<'a> {
         Self {
             id,
             chat,
-            timestamp: entry.update.timestamp.0,
+            timestamp: entry.update.timestamp.get(),
             message,
         }
     }
@@ -95,7 +95,7 @@ pub struct CaughtUpJson {
 impl From<&ChangesPage> for CaughtUpJson {
     fn from(changes: &ChangesPage) -> Self {
         Self {
-            latest: changes.latest.0,
+            latest: changes.latest.get(),
         }
     }
 }
@@ -105,8 +105,8 @@ impl<'a> From<&'a ChangesPage> for MessageUpdatesJson<'a> {
         Self {
             total: changes.entries.len(),
             messages: &changes.entries,
-            next: changes.next.0,
-            latest: changes.latest.0,
+            next: changes.next.get(),
+            latest: changes.latest.get(),
         }
     }
 }

@@ -160,7 +160,7 @@ fn parse_files(files: Vec<String>) -> Result<Files, Invalid> {
 
 fn parse_message_id(id: i64) -> Result<MessageId, Invalid> {
     (id > 0)
-        .then_some(MessageId(id))
+        .then_some(MessageId::new(id))
         .ok_or(Invalid("must be the id of a message"))
 }
 

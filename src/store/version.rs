@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::value::RawValue;
 
-use super::Message;
+use crate::domain::Message;
 
 /// A message as one change has left it. That never changes, so its JSON is made once and kept with
 /// it.
