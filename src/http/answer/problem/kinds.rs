@@ -32,7 +32,7 @@ macro_rules! kinds {
 
 kinds! {
     MALFORMED: "malformed", BAD_REQUEST, "The request cannot be read";
-    UNAUTHORIZED: "unauthorized", UNAUTHORIZED, "The caller is not known";
+    UNAUTHORIZED: "unauthorized", UNAUTHORIZED, "A valid token is required";
     FORBIDDEN: "forbidden", FORBIDDEN, "You may not do this";
     NOT_FOUND: "not-found", NOT_FOUND, "There is nothing here";
     NO_SUCH_RESOURCE: "no-such-resource", NOT_FOUND, "There is nothing here";
@@ -62,6 +62,5 @@ kinds! {
     DATABASE_UNAVAILABLE: "database-unavailable", SERVICE_UNAVAILABLE,
         "The service is not available";
     SEARCH_OVERDUE: "search-overdue", SERVICE_UNAVAILABLE, "The search took too long";
-    OUTCOME_UNKNOWN: "outcome-unknown", SERVICE_UNAVAILABLE,
-        "It is not known whether the change was made";
+    OUTCOME_UNKNOWN: "outcome-unknown", SERVICE_UNAVAILABLE, "The outcome is unknown";
 }
