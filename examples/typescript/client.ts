@@ -24,7 +24,8 @@ const sent = await api.POST("/messages", {
 const message = sent.data ?? fail(sent.error);
 console.log(`sent ${message.id}`);
 
-// An update without `message` is of a chat, or of a message whose newest update comes later.
+// An update without `message` is of a chat or of positions, or of a message whose newest update comes
+// later.
 const updates: Update[] = [];
 for (let after = 0, latest = 1; after < latest; ) {
     const answer = await api.GET("/messages", {

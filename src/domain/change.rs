@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Chat, Digest, FileId, FileUse, IdempotencyKey, Message, Subject, Text, Timestamp, UserId,
+    Chat, ChatNumber, Digest, FileId, FileUse, IdempotencyKey, Message, MessageId, Pair,
+    PersonalConversation, Subject, Text, Timestamp, UserId,
 };
 
 /// One change. Every row, notification and event of it follows from this value.
@@ -11,6 +12,7 @@ use super::{
 pub enum Change {
     Message(MessageChange),
     Chat(ChatChange),
+    Positions(PositionsChange),
 }
 
 /// A change of a message.
@@ -19,6 +21,8 @@ pub struct MessageChange {
     /// `None` if the change creates it.
     pub before: Option<Arc<Message>>,
     pub after: Arc<Message>,
+    /// The personal conversation that the message creates, if it is the first one there.
+    pub new_conversation: Option<Arc<PersonalConversation>>,
     /// The request that has created it, if it may be repeated.
     pub idempotency: Option<Idempotency>,
 }
@@ -36,6 +40,19 @@ pub struct ChatChange {
     pub idempotency: Option<Idempotency>,
 }
 
+/// A change of the positions of a personal conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PositionsChange {
+    pub after: Arc<PersonalConversation>,
+}
+
+/// What a request has created under an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    Message(MessageId),
+    Chat(ChatNumber),
+}
+
 /// What makes a request safe to repeat: its key, and a digest that differs for another request
 /// under the same key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,24 +66,49 @@ impl Change {
         match self {
             Self::Message(change) => change.after.timestamp,
             Self::Chat(change) => change.after.timestamp,
+            Self::Positions(change) => change.after.timestamp,
         }
     }
 
-    pub fn subject(&self) -> Subject {
+    /// What has changed, as `user` names it.
+    pub fn subject(&self, user: &UserId) -> Subject {
         match self {
             Self::Message(change) => Subject::Message(change.after.id),
             Self::Chat(change) => Subject::Chat(change.after.number),
+            Self::Positions(change) => Subject::With(change.after.pair.other_of(user).clone()),
         }
     }
 
-    /// The request that has created the message or chat, and the user who has sent it. `None` as a
-    /// user is the application itself.
-    pub fn idempotency(&self) -> Option<(Option<&UserId>, &Idempotency)> {
+    /// The users whom a change in a personal conversation concerns; `None` for a change in a chat.
+    pub fn pair(&self) -> Option<&Pair> {
+        match self {
+            Self::Message(change) => change.after.conversation.pair(),
+            Self::Chat(_) => None,
+            Self::Positions(change) => Some(&change.after.pair),
+        }
+    }
+
+    /// What the change has created under an idempotency key, if it has one: the key's owner, the
+    /// request, and the message or chat. `None` as an owner is the application itself.
+    pub fn idempotency(&self) -> Option<(Option<&UserId>, &Idempotency, Created)> {
         match self {
             Self::Message(change) => {
-                Some((change.after.from.as_ref(), change.idempotency.as_ref()?))
+                let created = Created::Message(change.after.id);
+                Some((
+                    change.after.from.as_ref(),
+                    change.idempotency.as_ref()?,
+                    created,
+                ))
             }
-            Self::Chat(change) => Some((change.after.owner.as_ref(), change.idempotency.as_ref()?)),
+            Self::Chat(change) => {
+                let created = Created::Chat(change.after.number);
+                Some((
+                    change.after.owner.as_ref(),
+                    change.idempotency.as_ref()?,
+                    created,
+                ))
+            }
+            Self::Positions(_) => None,
         }
     }
 }

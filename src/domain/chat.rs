@@ -2,7 +2,9 @@
 
 use time::OffsetDateTime;
 
-use super::{ChatNumber, Invalid, Timestamp, UserId, text::is_longer};
+use super::{
+    ChatNumber, ConversationId, Invalid, MessageNumber, Timestamp, UserId, text::is_longer,
+};
 
 /// The most members of a chat. Each of its changes writes an update for each of them.
 pub const MEMBERS_MAX: usize = 1000;
@@ -14,6 +16,7 @@ pub const TITLE_CHARS_MAX: usize = 200;
 /// A chat as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
+    pub id: ConversationId,
     pub number: ChatNumber,
     /// Its creation, or the last change of its name or members; also its entity tag.
     pub timestamp: Timestamp,
@@ -21,8 +24,8 @@ pub struct Chat {
     /// `None` if the application has created it, and once it has no members.
     pub owner: Option<UserId>,
     pub created: OffsetDateTime,
-    /// The count of its messages, with the deleted ones, and so the number of the newest one.
-    pub messages: i64,
+    /// The number of its newest message, and so the count of its messages, with the deleted ones.
+    pub messages: MessageNumber,
     /// The count of its present members.
     pub members: i32,
 }

@@ -1,8 +1,12 @@
-//! Ids of applications, users, messages and files; numbers of chats and messages; idempotency keys.
+//! Ids of applications, users, conversations, messages and files; numbers of chats and messages;
+//! idempotency keys.
 
 use std::{fmt, sync::Arc};
 
-use super::{Invalid, timestamp::parse_digits};
+use super::{
+    Invalid,
+    timestamp::{Timestamp, parse_digits},
+};
 
 /// The longest id of a user or a file, in characters. Long enough for a UUID, an e-mail address of
 /// common length or an OpenID Connect subject with its provider; short enough for every index.
@@ -27,7 +31,13 @@ macro_rules! number_types {
 }
 pub(super) use number_types;
 
-number_types!(ApplicationId, MessageId, ChatNumber, MessageNumber);
+number_types!(
+    ApplicationId,
+    ConversationId,
+    MessageId,
+    ChatNumber,
+    MessageNumber
+);
 
 /// A tenant. Every user and message belongs to exactly one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +46,17 @@ pub struct ApplicationId(i64);
 impl ApplicationId {
     /// The application that exists from the start.
     pub const DEFAULT: Self = Self(1);
+}
+
+/// The id of a conversation: the timestamp of the change that has created it. No caller sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConversationId(i64);
+
+impl ConversationId {
+    /// The id of a conversation that is created at `timestamp`.
+    pub fn created_at(timestamp: Timestamp) -> Self {
+        Self(timestamp.get())
+    }
 }
 
 /// The id of a message, which is unique in the service and never changes.
@@ -59,9 +80,23 @@ impl fmt::Display for MessageId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChatNumber(i64);
 
-/// A message's number: 1, 2, 3 … within its chat.
+/// A message's number: 1, 2, 3 … within its conversation, without gap or repeat. Zero is before
+/// every message: the position of a user who has read none, or the count of none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageNumber(i64);
+
+impl MessageNumber {
+    /// Before every message.
+    pub const ZERO: Self = Self(0);
+
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    pub fn previous(self) -> Self {
+        Self(self.0 - 1)
+    }
+}
 
 /// A user's id: 1 to 64 ASCII letters, digits and `- _ . @ : |`, given by the identity provider. It
 /// is never a step of a path: see [`is_step`].

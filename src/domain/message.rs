@@ -3,7 +3,8 @@
 use time::OffsetDateTime;
 
 use super::{
-    Attributes, Conversation, FileId, Invalid, MessageId, MessageNumber, Text, Timestamp, UserId,
+    Attributes, Conversation, ConversationId, FileId, Invalid, MessageId, MessageNumber, Text,
+    Timestamp, UserId,
 };
 
 /// The most files that a message may name. Each becomes an event on its creation and deletion.
@@ -18,8 +19,9 @@ pub struct Message {
     /// `None` if the application itself has sent it into a chat.
     pub from: Option<UserId>,
     pub conversation: Conversation,
-    /// Its number in its chat; `None` in a personal conversation.
-    pub number: Option<MessageNumber>,
+    /// The key of the conversation in the database; `conversation` is how callers name it.
+    pub conversation_id: ConversationId,
+    pub number: MessageNumber,
     pub created: OffsetDateTime,
     /// `None` once the message is deleted: its data are cleared for ever.
     pub content: Option<Content>,
@@ -33,7 +35,6 @@ pub struct Content {
     pub attributes: Option<Attributes>,
     pub reply_to: Option<MessageId>,
     pub edited: Option<OffsetDateTime>,
-    pub read: bool,
 }
 
 impl Message {

@@ -1,20 +1,22 @@
 //! The timeline as one user sees it.
 
-use super::{ChatNumber, MessageId, Timestamp};
+use super::{ChatNumber, MessageId, Timestamp, UserId};
 
-/// One entry of a user's timeline: a change that concerns the user. It names the message or chat
-/// that has changed, and not the change itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One entry of a user's timeline: a change that concerns the user. It names what has changed, and
+/// not the change itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {
     pub timestamp: Timestamp,
     pub subject: Subject,
 }
 
-/// The message or chat that a change, or an idempotency key, refers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// What has changed, as one user names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
     Message(MessageId),
     Chat(ChatNumber),
+    /// The personal conversation with this user.
+    With(UserId),
 }
 
 /// The point after which a user reads the timeline.

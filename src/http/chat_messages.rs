@@ -26,7 +26,6 @@ use super::{
 };
 use crate::{
     domain::{ChatNumber, Conversation, MessageId, MessageNumber},
-    store,
     timeline::commands::{DeleteMessage, Expected, SendMessage},
 };
 
@@ -75,10 +74,11 @@ pub async fn get_chat_message(
     State(service): State<Service>,
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let path = checks.path::<(ChatNumber, MessageNumber)>();
+    let (chat, number) = (checks.path(), checks.path());
     let if_none_match = IfNoneMatch::of(checks.headers());
-    let passed = checks.finish(|| path)?;
-    let id = id_of(&service, &passed.caller, passed.input).await?;
+    let passed = checks.finish(|| chat.zip(number))?;
+    let (chat, number) = passed.input;
+    let id = id_in_chat(&service, &passed.caller, chat, number).await?;
     messages::read(&service, &passed, id, &if_none_match).await
 }
 
@@ -103,10 +103,11 @@ pub async fn edit_chat_message(
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
     let edit = checks.body::<Edit>().await?;
-    let (path, expected) = (checks.path(), checks.header::<Expected>());
-    let passed = checks.finish(|| Some((path?, edit?, expected?)))?;
-    let (path, edit, expected) = passed.input;
-    let id = id_of(&service, &passed.caller, path).await?;
+    let (chat, number) = (checks.path(), checks.path());
+    let expected = Edit::expected(edit.as_ref(), &mut checks);
+    let passed = checks.finish(|| Some((chat?, number?, edit?, expected?)))?;
+    let (chat, number, edit, expected) = passed.input;
+    let id = id_in_chat(&service, &passed.caller, chat, number).await?;
     let message = edit.submit(&service, &passed.caller, id, expected).await?;
     Ok(representation::message(passed.media_type, &message))
 }
@@ -126,24 +127,21 @@ pub async fn delete_chat_message(
     State(service): State<Service>,
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let (path, expected) = (checks.path(), checks.header::<Expected>());
-    let passed = checks.finish(|| Some((path?, expected?)))?;
-    let (path, expected) = passed.input;
-    let id = id_of(&service, &passed.caller, path).await?;
+    let (chat, number) = (checks.path(), checks.path());
+    let expected = checks.header::<Expected>();
+    let passed = checks.finish(|| Some((chat?, number?, expected?)))?;
+    let (chat, number, expected) = passed.input;
+    let id = id_in_chat(&service, &passed.caller, chat, number).await?;
     let command = DeleteMessage { id, expected };
     let deleted = service.submit(&passed.caller, command).await?;
     Ok(representation::message(passed.media_type, &deleted.output))
 }
 
-/// The id of the message that a path names. This reveals nothing to a caller who may not read the
-/// message: every use of the id checks that.
-async fn id_of(
+async fn id_in_chat(
     service: &Service,
     caller: &Caller,
-    (chat, number): (ChatNumber, MessageNumber),
+    chat: ChatNumber,
+    number: MessageNumber,
 ) -> Result<MessageId, Problem> {
-    let reading = service.query(async |connection| {
-        store::history::id_in_chat(connection, caller.application, chat, number).await
-    });
-    reading.await?.ok_or_else(Problem::not_found)
+    messages::id_of(service, caller, &Conversation::Chat(chat), number).await
 }

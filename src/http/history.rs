@@ -1,7 +1,5 @@
 //! History: whole messages of a conversation, for clients that keep nothing.
 
-use std::sync::Arc;
-
 use axum::{extract::State, response::IntoResponse};
 
 use super::{
@@ -15,13 +13,13 @@ use super::{
     extract::{caller::Caller, checks::Checks, media::PlainJson, params::HistoryParams},
 };
 use crate::{
-    domain::{ApplicationId, Conversation, Message, UserId},
+    domain::{ApplicationId, Conversation, UserId},
     store,
 };
 
 /// Lists the messages of the caller's conversation with a user, the newest first.
 ///
-/// `before` and `after` are ids of messages.
+/// `before` and `after` are numbers of messages.
 #[utoipa::path(
     get,
     path = "/users/{user}/messages",
@@ -97,7 +95,9 @@ async fn list(
     let reading = service.query(async |connection| {
         store::history::read(connection, application, conversation, span, limit + 1).await
     });
-    let page = ListPage::cut_at(reading.await?, limit, json_bytes, position);
+    let page = ListPage::cut_at(reading.await?, limit, json_bytes, |message| {
+        message.number.get()
+    });
     let messages = page
         .items
         .iter()
@@ -107,11 +107,4 @@ async fn list(
         next: page.next,
     };
     Ok(Json(media_type, list).into_response())
-}
-
-/// The position of a message in its conversation: its number in a chat, else its id.
-fn position(message: &Arc<Message>) -> i64 {
-    message
-        .number
-        .map_or(message.id.get(), |number| number.get())
 }

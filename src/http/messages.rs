@@ -11,9 +11,10 @@ use super::{
     Answer, Service,
     answer::{
         openapi::{
-            AsUser, CreateProblems, DeleteProblems, EditProblems, IfMatchHeader, IfNoneMatchHeader,
-            MessageAnswer, MessageIdPath, MessageUnchanged, PersonalMessageSent, ReadProblems,
-            Repeatable, Resumed, SyncPage, SyncProblems, schemas::MessageStreamSchema,
+            AsUser, CreateProblems, DeleteProblems, EditIfMatchHeader, EditProblems, IfMatchHeader,
+            IfNoneMatchHeader, MessageAnswer, MessageIdPath, MessageUnchanged, PersonalMessageSent,
+            ReadProblems, Repeatable, Resumed, SyncPage, SyncProblems,
+            schemas::MessageStreamSchema,
         },
         problem::Problem,
         representation::{self, Json, MessageUpdatesJson},
@@ -35,8 +36,11 @@ use super::{
     server::{Link, envelope::RequestId},
 };
 use crate::{
-    domain::{Conversation, Cursor, MessageId},
-    store::pages::{PageRequest, PageSize},
+    domain::{Conversation, Cursor, MessageId, MessageNumber},
+    store::{
+        self,
+        pages::{PageRequest, PageSize},
+    },
     sync::PAGE_BYTES_MAX,
     timeline::commands::{DeleteMessage, Expected, SendMessage},
 };
@@ -188,7 +192,26 @@ pub async fn read<T>(
     Ok(representation::message(passed.media_type, &message))
 }
 
+/// The id of the message that a path names by its number. This reveals nothing to a caller who may not
+/// read the message: every use of the id checks that.
+pub async fn id_of(
+    service: &Service,
+    caller: &Caller,
+    conversation: &Conversation,
+    number: MessageNumber,
+) -> Result<MessageId, Problem> {
+    let reading = service.query(async |connection| {
+        store::history::id_of(connection, caller.application, conversation, number).await
+    });
+    reading.await?.ok_or_else(Problem::not_found)
+}
+
 /// Edits the text of one's own message, or marks a received one as read or unread.
+///
+/// A read mark moves your position in the conversation to this message: it and all before it are
+/// read. Where your position is there or beyond, nothing changes. `{"read": false}` moves it back to
+/// the message before: this one and all later ones are unread. The message and its ETag stay as they
+/// are. A new text needs `If-Match`; a read mark does not.
 ///
 /// What changes nothing is 200 with the present ETag, whatever `If-Match` says: repeating an edit
 /// is safe.
@@ -196,7 +219,7 @@ pub async fn read<T>(
     patch,
     path = "/messages/{id}",
     tag = "messages",
-    params(AsUser, MessageIdPath, IfMatchHeader),
+    params(AsUser, MessageIdPath, EditIfMatchHeader),
     request_body(content(
         (MessagePatchJson = "application/json"),
         (MessagePatchJson = "application/merge-patch+json"),
@@ -210,7 +233,8 @@ pub async fn edit_message(
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
     let edit = checks.body::<Edit>().await?;
-    let (id, expected) = (checks.path::<MessageId>(), checks.header::<Expected>());
+    let id = checks.path::<MessageId>();
+    let expected = Edit::expected(edit.as_ref(), &mut checks);
     let passed = checks.finish(|| Some((id?, edit?, expected?)))?;
     let (id, edit, expected) = passed.input;
     let message = edit.submit(&service, &passed.caller, id, expected).await?;

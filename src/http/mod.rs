@@ -18,6 +18,7 @@ mod history;
 mod live;
 mod messages;
 mod operations;
+mod personal_messages;
 mod search;
 mod server;
 mod tokens;
@@ -153,7 +154,13 @@ fn routes() -> OpenApiRouter<Service> {
             messages::edit_message,
             messages::delete_message
         ))
+        .routes(routes!(personal_messages::get_personal_conversation))
         .routes(routes!(history::list_personal_messages))
+        .routes(routes!(
+            personal_messages::get_personal_message,
+            personal_messages::edit_personal_message,
+            personal_messages::delete_personal_message
+        ))
         .routes(routes!(tokens::create_ticket))
         .routes(routes!(chats::create_chat, chats::list_chats))
         .routes(routes!(chats::get_chat, chats::rename_chat))

@@ -1,20 +1,23 @@
-//! The last statement of a batch. It stores everything that does not belong to chats or events:
-//! messages, the updates of personal messages, the sequences' values, the record of the batch, and
-//! its notifications. One statement costs one round trip under the lock.
+//! The main statement of a batch. It stores everything that most batches have: messages, the
+//! personal conversations that they begin, personal updates, the sequences' values, the record of
+//! the batch, and its notifications. One statement costs one round trip under the lock.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Lane, Result, columns, notify::UPDATES_CHANNEL, updates::NewUpdate};
-use crate::domain::{ApplicationId, Files, Idempotency, Message, MessageId, Timestamp, UserId};
+use crate::domain::{
+    ApplicationId, Files, Idempotency, Message, MessageId, PersonalConversation, Timestamp, UserId,
+};
 
-/// What a batch stores with its last statement.
-pub struct LastRows<'a> {
+/// What a batch stores with its main statement.
+pub struct MainRows<'a> {
     /// The batch is recorded in its own transaction: as number `number` of `writer`.
     pub writer: Uuid,
     pub number: i64,
     pub messages: &'a [MessageToStore<'a>],
-    /// The updates of personal messages.
+    pub conversations: &'a [PersonalToStore<'a>],
+    /// The updates of changes in personal conversations.
     pub updates: &'a [NewUpdate<'a>],
     /// The last timestamp that the batch takes.
     pub last_timestamp: Timestamp,
@@ -35,11 +38,18 @@ pub struct MessageToStore<'a> {
     pub changes_text: bool,
 }
 
-/// Stores the last rows of a batch.
+/// A personal conversation as the batch leaves it.
+pub struct PersonalToStore<'a> {
+    pub application: ApplicationId,
+    pub conversation: &'a PersonalConversation,
+    pub is_new: bool,
+}
+
+/// Stores the main rows of a batch.
 ///
 /// The sequences are set, and never drawn from: all numbers are taken under the lock. So only a
 /// transaction that fails can lose a number.
-pub async fn finish(lane: &mut Lane, rows: LastRows<'_>) -> Result<()> {
+pub async fn insert(lane: &mut Lane, rows: MainRows<'_>) -> Result<()> {
     let messages = rows
         .messages
         .iter()
@@ -51,10 +61,10 @@ pub async fn finish(lane: &mut Lane, rows: LastRows<'_>) -> Result<()> {
         senders: message.from.as_ref().map(UserId::as_str),
         recipients: message.to().map(UserId::as_str),
         chats: message.conversation.chat().map(|chat| chat.get()),
-        numbers: message.number.map(|number| number.get()),
+        conversations: message.conversation_id.get(),
+        numbers: message.number.get(),
         created: message.created,
         edited: content.and_then(|content| content.edited),
-        read: content.is_some_and(|content| content.read),
         texts: content.and_then(|content| Some(content.text.as_ref()?.as_str())),
         files: content.and_then(|content| array_literal(&content.files)),
         attributes: content.and_then(|content| Some(content.attributes.as_ref()?.as_json().get())),
@@ -65,11 +75,23 @@ pub async fn finish(lane: &mut Lane, rows: LastRows<'_>) -> Result<()> {
         are_new: row.is_new,
         change_text: row.changes_text,
     });
+    columns!(for row in rows.conversations => {
+        conversation_applications: row.application.get(),
+        conversation_ids: row.conversation.id.get(),
+        conversation_timestamps: row.conversation.timestamp.get(),
+        conversation_created: row.conversation.created,
+        least: row.conversation.pair.least().as_str(),
+        greatest: row.conversation.pair.greatest().as_str(),
+        least_read: row.conversation.positions.least.get(),
+        greatest_read: row.conversation.positions.greatest.get(),
+        are_new_conversations: row.is_new,
+    });
     columns!(for update in rows.updates => {
         updated_applications: update.application.get(),
         updated_users: update.user.as_str(),
-        updated_timestamps: update.timestamp.get(),
-        updated_ids: update.message.get(),
+        updated_timestamps: update.update.timestamp.get(),
+        updated_ids: update.message().map(|id| id.get()),
+        updated_withs: update.with().map(UserId::as_str),
     });
     sqlx::query_file!(
         "src/store/batch.sql",
@@ -79,10 +101,10 @@ pub async fn finish(lane: &mut Lane, rows: LastRows<'_>) -> Result<()> {
         &senders as &[Option<&str>],
         &recipients as &[Option<&str>],
         &chats as &[Option<i64>],
-        &numbers as &[Option<i64>],
+        &conversations,
+        &numbers,
         &created,
         &edited as &[Option<OffsetDateTime>],
-        &read,
         &texts as &[Option<&str>],
         &files as &[Option<String>],
         &attributes as &[Option<&str>],
@@ -92,10 +114,20 @@ pub async fn finish(lane: &mut Lane, rows: LastRows<'_>) -> Result<()> {
         &digests as &[Option<&[u8]>],
         &are_new,
         &change_text,
+        &conversation_applications,
+        &conversation_ids,
+        &conversation_timestamps,
+        &conversation_created,
+        &least as &[&str],
+        &greatest as &[&str],
+        &least_read,
+        &greatest_read,
+        &are_new_conversations,
         &updated_applications,
         &updated_users as &[&str],
         &updated_timestamps,
-        &updated_ids,
+        &updated_ids as &[Option<i64>],
+        &updated_withs as &[Option<&str>],
         rows.writer,
         rows.number,
         rows.last_timestamp.get(),

@@ -1,7 +1,4 @@
-//! The table `chats`.
-//!
-//! The count of a chat's messages is the number of its newest message, and not a column: PostgreSQL
-//! would keep a version of the row for every message, for as long as an old snapshot is open.
+//! The chats of the table `conversations`.
 
 use std::sync::Arc;
 
@@ -9,11 +6,15 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Lane, Result, columns};
-use crate::domain::{ApplicationId, Chat, ChatNumber, Idempotency, Timestamp, Title, UserId};
+use crate::domain::{
+    ApplicationId, Chat, ChatNumber, ConversationId, Idempotency, MessageNumber, Timestamp, Title,
+    UserId,
+};
 
 /// What is read of a chat.
 struct ChatRow {
     application_id: i64,
+    id: i64,
     number: i64,
     timestamp: i64,
     name: String,
@@ -23,18 +24,19 @@ struct ChatRow {
     members: i32,
 }
 
-/// A query for [`ChatRow`]s of `chats AS c`: `$from` is the statement from FROM on.
+/// A query for [`ChatRow`]s of `conversations AS c`: `$from` is the statement from FROM on.
 macro_rules! query_chats {
     ($from:tt, $($arguments:tt)*) => {
         sqlx::query_as!(
             ChatRow,
             r#"
-            SELECT c.application_id, c.number, c.timestamp, c.name, c.owner, c.created,
+            SELECT c.application_id, c.id, c.chat_number AS "number!", c.timestamp,
+                   c.name AS "name!", c.owner, c.created,
                    coalesce((
                        SELECT m.number FROM messages AS m
-                       WHERE m.application_id = c.application_id AND m.chat_number = c.number
+                       WHERE m.application_id = c.application_id AND m.conversation_id = c.id
                        ORDER BY m.number DESC LIMIT 1
-                   ), 0) AS "messages!", c.members
+                   ), 0) AS "messages!", c.members AS "members!"
             "# + $from,
             $($arguments)*
         )
@@ -44,12 +46,13 @@ macro_rules! query_chats {
 impl ChatRow {
     fn into_chat(self) -> (ApplicationId, Chat) {
         let chat = Chat {
+            id: ConversationId::new(self.id),
             number: ChatNumber::new(self.number),
             timestamp: Timestamp::new(self.timestamp),
             name: Title::trusted(self.name),
             owner: self.owner.as_deref().map(UserId::trusted),
             created: self.created,
-            messages: self.messages,
+            messages: MessageNumber::new(self.messages),
             members: self.members,
         };
         (ApplicationId::new(self.application_id), chat)
@@ -76,8 +79,14 @@ pub async fn load(
         numbers: number.get(),
     });
     let rows = query_chats!(
-        "FROM unnest($1::bigint[], $2::bigint[]) AS lookup (application_id, number)
-        JOIN chats AS c USING (application_id, number)",
+        "FROM unnest($1::bigint[], $2::bigint[]) AS lookup (application_id, chat_number)
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT * FROM conversations AS found
+            WHERE found.application_id = lookup.application_id
+              AND found.chat_number = lookup.chat_number
+            LIMIT 1
+        ) AS c",
         &applications,
         &numbers,
     )
@@ -110,6 +119,7 @@ pub async fn load_last(
 pub async fn insert(lane: &mut Lane, new: &[NewChatRow<'_>]) -> Result<()> {
     columns!(for row in new => {
         applications: row.application.get(),
+        ids: row.chat.id.get(),
         numbers: row.chat.number.get(),
         timestamps: row.chat.timestamp.get(),
         names: row.chat.name.as_str(),
@@ -133,17 +143,18 @@ pub async fn insert(lane: &mut Lane, new: &[NewChatRow<'_>]) -> Result<()> {
             ) AS last
             WHERE a.id = last.application_id
         )
-        INSERT INTO chats (
-            application_id, number, timestamp, name, owner, created, members, creator,
+        INSERT INTO conversations (
+            application_id, chat_number, id, timestamp, name, owner, created, members, creator,
             idempotency_key, request_digest
         )
         SELECT * FROM unnest(
-            $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[],
-            $7::integer[], $8::text[], $9::text[], $10::bytea[]
+            $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
+            $7::timestamptz[], $8::integer[], $9::text[], $10::text[], $11::bytea[]
         )
         "#,
         &applications,
         &numbers,
+        &ids,
         &timestamps,
         &names as &[&str],
         &owners as &[Option<&str>],
@@ -165,7 +176,7 @@ pub async fn update<'a>(
 ) -> Result<()> {
     columns!(for (application, chat) in changed => {
         applications: application.get(),
-        numbers: chat.number.get(),
+        ids: chat.id.get(),
         timestamps: chat.timestamp.get(),
         names: chat.name.as_str(),
         owners: chat.owner.as_ref().map(UserId::as_str),
@@ -173,18 +184,18 @@ pub async fn update<'a>(
     });
     sqlx::query!(
         r#"
-        UPDATE chats AS c
+        UPDATE conversations AS c
         SET timestamp = new.timestamp,
             name      = new.name,
             owner     = new.owner,
             members   = new.members
         FROM unnest(
             $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[]
-        ) AS new (application_id, number, timestamp, name, owner, members)
-        WHERE c.application_id = new.application_id AND c.number = new.number
+        ) AS new (application_id, id, timestamp, name, owner, members)
+        WHERE c.application_id = new.application_id AND c.id = new.id
         "#,
         &applications,
-        &numbers,
+        &ids,
         &timestamps,
         &names as &[&str],
         &owners as &[Option<&str>],
@@ -203,9 +214,9 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Chat>> {
     let rows = query_chats!(
-        "FROM chats AS c
-        WHERE c.application_id = $1 AND c.number > $2
-        ORDER BY c.number
+        "FROM conversations AS c
+        WHERE c.application_id = $1 AND c.chat_number > $2
+        ORDER BY c.chat_number
         LIMIT $3",
         application.get(),
         after.get(),
@@ -232,8 +243,13 @@ pub async fn list_of_member(
             ORDER BY chat_number
             LIMIT $4
         ) AS m
-        JOIN chats AS c ON c.application_id = $1 AND c.number = m.chat_number
-        ORDER BY c.number",
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT * FROM conversations AS found
+            WHERE found.application_id = $1 AND found.chat_number = m.chat_number
+            LIMIT 1
+        ) AS c
+        ORDER BY c.chat_number",
         application.get(),
         member.as_str(),
         after.get(),
@@ -253,11 +269,11 @@ pub async fn find(
 ) -> Result<Option<Chat>> {
     let member = member.map(UserId::as_str);
     let row = query_chats!(
-        "FROM chats AS c
-        WHERE c.application_id = $1 AND c.number = $3
+        "FROM conversations AS c
+        WHERE c.application_id = $1 AND c.chat_number = $3
           AND ($2::text IS NULL OR EXISTS (
               SELECT FROM chat_members AS m
-              WHERE m.application_id = $1 AND m.chat_number = c.number AND m.user_id = $2
+              WHERE m.application_id = $1 AND m.chat_number = c.chat_number AND m.user_id = $2
                 AND m.departed IS NULL
           ))",
         application.get(),

@@ -5,32 +5,53 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 
 use super::{Result, messages::MessageRow};
-use crate::domain::{
-    ApplicationId, ChatNumber, Conversation, Message, MessageId, MessageNumber, Pair,
-};
+use crate::domain::{ApplicationId, Conversation, Message, MessageId, MessageNumber};
 
-/// The position of a page of history: a message's number in a chat, its id in a personal
-/// conversation.
+/// The messages of a page of history, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
-    /// The messages before a position, the newest first.
-    Before(i64),
-    /// The messages after a position, the oldest first.
-    After(i64),
+    /// The messages before a number, the newest first.
+    Before(MessageNumber),
+    /// The messages after a number, the oldest first.
+    After(MessageNumber),
 }
 
 impl Span {
     /// Everything, the newest first.
-    pub const NEWEST: Self = Self::Before(i64::MAX);
+    pub const NEWEST: Self = Self::Before(MessageNumber::new(i64::MAX));
 
-    /// The position as `(before, after)`. One of them is `None`, and its half of the query has no
+    /// The number as `(before, after)`. One of them is `None`, and its half of the query has no
     /// rows.
     fn bounds(self) -> (Option<i64>, Option<i64>) {
         match self {
-            Self::Before(position) => (Some(position), None),
-            Self::After(position) => (None, Some(position)),
+            Self::Before(number) => (Some(number.get()), None),
+            Self::After(number) => (None, Some(number.get())),
         }
     }
+}
+
+/// A query about one conversation. `$query` has the application as `$1` and the conversation's id as
+/// the row of `conversation`, which has no row if the conversation does not exist. Its other
+/// parameters are numbered from `$5` on.
+macro_rules! query_inside {
+    ($application:expr, $conversation:expr, $query:tt, $($arguments:tt)*) => {
+        sqlx::query_scalar!(
+            r#"
+            WITH conversation AS MATERIALIZED (
+                SELECT id FROM conversations
+                WHERE application_id = $1 AND chat_number = $2
+                UNION ALL
+                SELECT id FROM conversations
+                WHERE application_id = $1 AND least = $3 AND greatest = $4 AND chat_number IS NULL
+            )
+            "# + $query,
+            $application.get(),
+            $conversation.chat().map(|chat| chat.get()),
+            $conversation.pair().map(|pair| pair.least().as_str()),
+            $conversation.pair().map(|pair| pair.greatest().as_str()),
+            $($arguments)*
+        )
+    };
 }
 
 /// Reads a page of a conversation, with the deleted messages.
@@ -41,101 +62,51 @@ pub async fn read(
     span: Span,
     limit: i64,
 ) -> Result<Vec<Arc<Message>>> {
-    let rows = match conversation {
-        Conversation::Chat(chat) => read_chat(connection, application, *chat, span, limit).await?,
-        Conversation::Personal(pair) => {
-            read_personal(connection, application, pair, span, limit).await?
-        }
-    };
+    let (before, after) = span.bounds();
+    let rows = query_inside!(
+        application,
+        conversation,
+        r#"
+        (
+            SELECT m AS "message!: MessageRow"
+            FROM messages AS m
+            WHERE application_id = $1 AND conversation_id = (SELECT id FROM conversation)
+              AND number < $5
+            ORDER BY number DESC
+            LIMIT $7
+        ) UNION ALL (
+            SELECT m
+            FROM messages AS m
+            WHERE application_id = $1 AND conversation_id = (SELECT id FROM conversation)
+              AND number > $6
+            ORDER BY number
+            LIMIT $7
+        )
+        "#,
+        before,
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
     rows.into_iter().map(MessageRow::into_message).collect()
 }
 
-async fn read_chat(
+/// The id of a conversation's message.
+pub async fn id_of(
     connection: &mut PgConnection,
     application: ApplicationId,
-    chat: ChatNumber,
-    span: Span,
-    limit: i64,
-) -> Result<Vec<MessageRow>> {
-    let (before, after) = span.bounds();
-    let rows = sqlx::query_scalar!(
-        r#"
-        (
-            SELECT m AS "message!: MessageRow"
-            FROM messages AS m
-            WHERE application_id = $1 AND chat_number = $2 AND number < $3
-            ORDER BY number DESC
-            LIMIT $5
-        ) UNION ALL (
-            SELECT m
-            FROM messages AS m
-            WHERE application_id = $1 AND chat_number = $2 AND number > $4
-            ORDER BY number
-            LIMIT $5
-        )
-        "#,
-        application.get(),
-        chat.get(),
-        before,
-        after,
-        limit,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows)
-}
-
-async fn read_personal(
-    connection: &mut PgConnection,
-    application: ApplicationId,
-    pair: &Pair,
-    span: Span,
-    limit: i64,
-) -> Result<Vec<MessageRow>> {
-    let (before, after) = span.bounds();
-    let rows = sqlx::query_scalar!(
-        r#"
-        (
-            SELECT m AS "message!: MessageRow"
-            FROM messages AS m
-            WHERE application_id = $1 AND chat_number IS NULL
-              AND least(sender, recipient) = $2 AND greatest(sender, recipient) = $3
-              AND id < $4
-            ORDER BY id DESC
-            LIMIT $6
-        ) UNION ALL (
-            SELECT m
-            FROM messages AS m
-            WHERE application_id = $1 AND chat_number IS NULL
-              AND least(sender, recipient) = $2 AND greatest(sender, recipient) = $3
-              AND id > $5
-            ORDER BY id
-            LIMIT $6
-        )
-        "#,
-        application.get(),
-        pair.least().as_str(),
-        pair.greatest().as_str(),
-        before,
-        after,
-        limit,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows)
-}
-
-/// The id of a chat's message.
-pub async fn id_in_chat(
-    connection: &mut PgConnection,
-    application: ApplicationId,
-    chat: ChatNumber,
+    conversation: &Conversation,
     number: MessageNumber,
 ) -> Result<Option<MessageId>> {
-    let id = sqlx::query_scalar!(
-        "SELECT id FROM messages WHERE application_id = $1 AND chat_number = $2 AND number = $3",
-        application.get(),
-        chat.get(),
+    let id = query_inside!(
+        application,
+        conversation,
+        r#"
+        SELECT id FROM messages
+        WHERE application_id = $1 AND conversation_id = (SELECT id FROM conversation)
+          AND number = $5
+        "#,
         number.get(),
     )
     .fetch_optional(connection)

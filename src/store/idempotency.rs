@@ -2,7 +2,7 @@
 
 use super::{Lane, Result, columns};
 use crate::domain::{
-    ApplicationId, ChatNumber, Digest, IdempotencyKey, MessageId, Subject, UserId,
+    ApplicationId, ChatNumber, Created, Digest, IdempotencyKey, MessageId, UserId,
 };
 
 /// A key and the user who has sent it; `None` is the application itself.
@@ -10,7 +10,7 @@ pub type KeyOf<'a> = (ApplicationId, Option<&'a UserId>, &'a IdempotencyKey);
 
 /// Reads what was created under idempotency keys: for each of `keys` that was used, its index, what
 /// was created, and the digest of the request.
-pub async fn load(lane: &mut Lane, keys: &[KeyOf<'_>]) -> Result<Vec<(usize, Subject, Digest)>> {
+pub async fn load(lane: &mut Lane, keys: &[KeyOf<'_>]) -> Result<Vec<(usize, Created, Digest)>> {
     columns!(for (application, creator, key) in keys => {
         applications: application.get(),
         creators: creator.map_or("", UserId::as_str),
@@ -29,11 +29,15 @@ pub async fn load(lane: &mut Lane, keys: &[KeyOf<'_>]) -> Result<Vec<(usize, Sub
             ON m.application_id = lookup.application_id
             AND coalesce(m.sender, '') = lookup.creator AND m.idempotency_key = lookup.key
         UNION ALL
-        SELECT lookup.ordinal, NULL, c.number, c.request_digest
+        SELECT lookup.ordinal, NULL, c.chat_number, c.request_digest
         FROM lookup
-        JOIN chats AS c
-            ON c.application_id = lookup.application_id
-            AND coalesce(c.creator, '') = lookup.creator AND c.idempotency_key = lookup.key
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT * FROM conversations AS found
+            WHERE found.application_id = lookup.application_id
+              AND coalesce(found.creator, '') = lookup.creator AND found.idempotency_key = lookup.key
+            LIMIT 1
+        ) AS c
         "#,
         &applications,
         &creators as &[&str],
@@ -42,12 +46,12 @@ pub async fn load(lane: &mut Lane, keys: &[KeyOf<'_>]) -> Result<Vec<(usize, Sub
     .fetch_all(lane.connection())
     .await?;
     let created = rows.into_iter().filter_map(|row| {
-        let subject = match (row.message, row.chat) {
-            (Some(id), _) => Subject::Message(MessageId::new(id)),
-            (None, number) => Subject::Chat(ChatNumber::new(number?)),
+        let created = match (row.message, row.chat) {
+            (Some(id), _) => Created::Message(MessageId::new(id)),
+            (None, number) => Created::Chat(ChatNumber::new(number?)),
         };
         let index = usize::try_from(row.ordinal - 1).expect("ordinals count the keys from 1");
-        Some((index, subject, Digest(row.digest)))
+        Some((index, created, Digest(row.digest)))
     });
     Ok(created.collect())
 }

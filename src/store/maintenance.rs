@@ -24,8 +24,33 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 pub enum MigrationError {
     #[error(transparent)]
     Database(#[from] Error),
+    #[error(
+        "the database was made by a version before the first release, whose tables cannot be carried \
+         over: set DATABASE_URL to a new, empty database, or drop this one and create it again"
+    )]
+    Unreleased,
+    #[error("the database was made by a newer version of the service (migration {0})")]
+    Newer(i64),
+    #[error(
+        "the database was made with another text of migration {0}: by a version from between two \
+         releases, or by a build whose migrations were edited; nothing was changed"
+    )]
+    Changed(i64),
     #[error(transparent)]
-    Migration(#[from] MigrateError),
+    Migration(MigrateError),
+}
+
+impl From<MigrateError> for MigrationError {
+    fn from(error: MigrateError) -> Self {
+        let first = MIGRATIONS.iter().map(|migration| migration.version).min();
+        let first = first.expect("there is a schema");
+        match error {
+            MigrateError::VersionMissing(applied) if applied < first => Self::Unreleased,
+            MigrateError::VersionMissing(applied) => Self::Newer(applied),
+            MigrateError::VersionMismatch(applied) => Self::Changed(applied),
+            other => Self::Migration(other),
+        }
+    }
 }
 
 impl Database {

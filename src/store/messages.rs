@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::{Error, Result, columns};
 use crate::domain::{
-    ApplicationId, Attributes, ChatNumber, Content, Conversation, FileId, Files, Message,
-    MessageId, MessageNumber, Text, Timestamp, UserId,
+    ApplicationId, Attributes, ChatNumber, Content, Conversation, ConversationId, FileId, Files,
+    Message, MessageId, MessageNumber, Text, Timestamp, UserId,
 };
 
 /// A row of the table, as a value of its composite type. The fields are all columns of the table,
@@ -19,12 +19,14 @@ use crate::domain::{
 pub(super) struct MessageRow {
     application_id: i64,
     id: i64,
+    conversation_id: i64,
+    number: i64,
     timestamp: i64,
     sender: Option<String>,
     recipient: Option<String>,
+    chat_number: Option<i64>,
     created: OffsetDateTime,
     edited: Option<OffsetDateTime>,
-    read: bool,
     text: Option<String>,
     files: Option<Vec<String>>,
     attributes: Option<Json<Box<RawValue>>>,
@@ -32,8 +34,6 @@ pub(super) struct MessageRow {
     deleted: bool,
     idempotency_key: Option<String>,
     request_digest: Option<Vec<u8>>,
-    chat_number: Option<i64>,
-    number: Option<i64>,
 }
 
 /// Reads the messages that exist, in any order.
@@ -121,7 +121,6 @@ impl MessageRow {
             attributes: self.attributes.map(|Json(raw)| Attributes::trusted(raw)),
             reply_to: self.reply_to.map(MessageId::new),
             edited: self.edited,
-            read: self.read,
         };
         let from = self.sender.as_deref().map(UserId::trusted);
         let conversation = match (self.chat_number, &from, self.recipient) {
@@ -134,7 +133,8 @@ impl MessageRow {
             timestamp: Timestamp::new(self.timestamp),
             from,
             conversation,
-            number: self.number.map(MessageNumber::new),
+            conversation_id: ConversationId::new(self.conversation_id),
+            number: MessageNumber::new(self.number),
             created: self.created,
             content: (!self.deleted).then_some(content),
         }))

@@ -22,6 +22,7 @@ pub mod messages;
 pub mod notify;
 pub mod outbox;
 pub mod pages;
+pub mod personal;
 mod pool;
 pub mod search;
 mod servers;

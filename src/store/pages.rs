@@ -73,11 +73,12 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
     for row in rows {
         let page = pages.at(row.ordinal, row.latest, row.timeline_end);
         let messages = row.messages.into_iter().flatten();
-        let subjects = messages.zip(row.chats.into_iter().flatten());
+        let chats = row.chats.into_iter().flatten();
+        let subjects = messages.zip(chats.zip(row.withs.into_iter().flatten()));
         let entries = row.timestamps.into_iter().flatten().zip(subjects);
         page.entries = entries
-            .filter_map(|(timestamp, (message, chat))| {
-                let update = update(timestamp, message, chat)?;
+            .filter_map(|(timestamp, (message, (chat, with)))| {
+                let update = update(timestamp, message, chat, with)?;
                 Some(Entry {
                     update,
                     message: None,
@@ -123,7 +124,7 @@ pub async fn read_with_messages(
         };
         let message = row.message.map(MessageRow::into_message).transpose()?;
         let message = message.map(|message| Arc::new(Version::from(message)));
-        let entry = update(timestamp, row.message_id, row.chat);
+        let entry = update(timestamp, row.message_id, row.chat, row.with_user);
         page.entries
             .extend(entry.map(|update| Entry { update, message }));
     }
@@ -132,11 +133,18 @@ pub async fn read_with_messages(
     Ok(pages)
 }
 
-/// A row of the table `updates`, which names a message or a chat.
-fn update(timestamp: i64, message: Option<i64>, chat: Option<i64>) -> Option<Update> {
-    let subject = match message {
-        Some(id) => Subject::Message(MessageId::new(id)),
-        None => Subject::Chat(ChatNumber::new(chat?)),
+/// A row of the table `updates`, which names a message, a chat, or the other user of a personal
+/// conversation.
+fn update(
+    timestamp: i64,
+    message: Option<i64>,
+    chat: Option<i64>,
+    with: Option<String>,
+) -> Option<Update> {
+    let subject = match (message, chat) {
+        (Some(id), _) => Subject::Message(MessageId::new(id)),
+        (None, Some(chat)) => Subject::Chat(ChatNumber::new(chat)),
+        (None, None) => Subject::With(UserId::trusted(&with?)),
     };
     let timestamp = Timestamp::new(timestamp);
     Some(Update { timestamp, subject })
@@ -153,8 +161,8 @@ impl Page {
     fn move_to_newest(&mut self) {
         let mut first: HashMap<Subject, Arc<Version>> = HashMap::new();
         for entry in &mut self.entries {
-            let subject = entry.update.subject;
-            first.extend(entry.message.take().map(|message| (subject, message)));
+            let message = entry.message.take();
+            first.extend(message.map(|message| (entry.update.subject.clone(), message)));
         }
         for entry in self.entries.iter_mut().rev() {
             entry.message = first.remove(&entry.update.subject);

@@ -4,7 +4,8 @@ SELECT request.ordinal      AS "ordinal!",
        CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "timeline_end!",
        page.timestamps      AS "timestamps?",
        page.messages        AS "messages?: Vec<Option<i64>>",
-       page.chats           AS "chats?: Vec<Option<i64>>"
+       page.chats           AS "chats?: Vec<Option<i64>>",
+       page.withs           AS "withs?: Vec<Option<String>>"
 FROM timeline
 CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
     WITH ORDINALITY AS request (application_id, user_id, after, entries_max, ordinal)
@@ -18,9 +19,9 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     -- One row with all entries costs far less than a row for each.
     SELECT array_agg(entry.timestamp) AS timestamps, array_agg(entry.message_id) AS messages,
-           array_agg(entry.chat_number) AS chats
+           array_agg(entry.chat_number) AS chats, array_agg(entry.with_user) AS withs
     FROM (
-        SELECT u.timestamp, u.message_id, u.chat_number
+        SELECT u.timestamp, u.message_id, u.chat_number, u.with_user
         FROM updates AS u
         WHERE u.application_id = request.application_id AND u.user_id = request.user_id
           AND u.timestamp > request.after

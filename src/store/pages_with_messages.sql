@@ -5,6 +5,7 @@ SELECT request.ordinal        AS "ordinal!",
        page.update_timestamp  AS "update_timestamp?",
        page.message_id        AS "message_id?",
        page.chat              AS "chat?",
+       page.with_user         AS "with_user?",
        page.message           AS "message?: MessageRow"
 FROM timeline
 CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
@@ -22,6 +23,7 @@ LEFT JOIN LATERAL (
         SELECT listed.timestamp AS update_timestamp,
                listed.message_id,
                listed.chat_number AS chat,
+               listed.with_user,
                m.message,
                coalesce(sum(
                    coalesce(octet_length(to_json((m.message).text)::text), 0)
@@ -35,11 +37,12 @@ LEFT JOIN LATERAL (
             SELECT entry.timestamp,
                    entry.message_id,
                    entry.chat_number,
+                   entry.with_user,
                    row_number() OVER (
                        PARTITION BY entry.message_id ORDER BY entry.timestamp
                    ) = 1 AS is_first
             FROM (
-                SELECT u.timestamp, u.message_id, u.chat_number
+                SELECT u.timestamp, u.message_id, u.chat_number, u.with_user
                 FROM updates AS u
                 WHERE u.application_id = request.application_id AND u.user_id = request.user_id
                   AND u.timestamp > request.after

@@ -1,15 +1,30 @@
 //! The table `updates`: which change concerns which user.
 
 use super::{Lane, Result, columns, members::Membership};
-use crate::domain::{ApplicationId, ChatNumber, MessageId, Timestamp, UserId};
+use crate::domain::{ApplicationId, ChatNumber, MessageId, Subject, Timestamp, Update, UserId};
 
-/// One change of a personal message and one user of the conversation.
+/// One change in a personal conversation, and one of its users.
 #[derive(Debug, Clone)]
 pub struct NewUpdate<'a> {
     pub application: ApplicationId,
     pub user: &'a UserId,
-    pub timestamp: Timestamp,
-    pub message: MessageId,
+    pub update: Update,
+}
+
+impl NewUpdate<'_> {
+    pub(super) fn message(&self) -> Option<MessageId> {
+        match self.update.subject {
+            Subject::Message(id) => Some(id),
+            Subject::Chat(_) | Subject::With(_) => None,
+        }
+    }
+
+    pub(super) fn with(&self) -> Option<&UserId> {
+        match &self.update.subject {
+            Subject::With(user) => Some(user),
+            Subject::Message(_) | Subject::Chat(_) => None,
+        }
+    }
 }
 
 /// One change in a chat: of one of its messages, or of the chat itself.

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{BatchState, commands::Needs, pending::Requester};
 use crate::{
-    domain::{ApplicationId, ChatNumber, Idempotency, MessageId, Subject, UserId},
+    domain::{
+        ApplicationId, ChatNumber, Conversation, Created, Idempotency, MessageId, Pair, UserId,
+    },
     store::{self, Lane},
 };
 
@@ -19,44 +21,45 @@ pub async fn load(lane: &mut Lane, commands: &[LoadRequest<'_>]) -> store::Resul
     let created = load_created(lane, commands, &mut state).await?;
     load_messages(lane, commands, &created, &mut state).await?;
     load_chats(lane, commands, &created, &mut state).await?;
+    load_personal(lane, commands, &mut state).await?;
     load_members(lane, commands, &mut state).await?;
     load_last_chats(lane, commands, &mut state).await?;
     Ok(state)
 }
 
 /// The messages and chats that were created under idempotency keys.
-type Created = Vec<(ApplicationId, Subject)>;
+type CreatedUnderKeys = Vec<(ApplicationId, Created)>;
 
 async fn load_created(
     lane: &mut Lane,
     commands: &[LoadRequest<'_>],
     state: &mut BatchState,
-) -> store::Result<Created> {
+) -> store::Result<CreatedUnderKeys> {
     let keyed = commands.iter().filter_map(|(requester, needs)| {
         let key = &needs.idempotency?.key;
         Some((requester.application, requester.user.as_ref(), key))
     });
     let keys: Vec<_> = keyed.collect();
-    let mut created = Created::new();
+    let mut all = CreatedUnderKeys::new();
     if keys.is_empty() {
-        return Ok(created);
+        return Ok(all);
     }
-    for (index, subject, digest) in store::idempotency::load(lane, &keys).await? {
+    for (index, created, digest) in store::idempotency::load(lane, &keys).await? {
         let (application, creator, key) = keys[index];
         let request = Idempotency {
             key: key.clone(),
             digest,
         };
-        state.add_key(application, creator.cloned(), request, subject);
-        created.push((application, subject));
+        state.add_key(application, creator.cloned(), request, created);
+        all.push((application, created));
     }
-    Ok(created)
+    Ok(all)
 }
 
 async fn load_messages(
     lane: &mut Lane,
     commands: &[LoadRequest<'_>],
-    created: &Created,
+    created: &CreatedUnderKeys,
     state: &mut BatchState,
 ) -> store::Result<()> {
     let needed = commands
@@ -66,9 +69,9 @@ async fn load_messages(
         .chain(
             created
                 .iter()
-                .filter_map(|(application, subject)| match subject {
-                    Subject::Message(id) => Some((*application, *id)),
-                    Subject::Chat(_) => None,
+                .filter_map(|(application, created)| match created {
+                    Created::Message(id) => Some((*application, *id)),
+                    Created::Chat(_) => None,
                 }),
         )
         .collect();
@@ -86,17 +89,17 @@ async fn load_messages(
 async fn load_chats(
     lane: &mut Lane,
     commands: &[LoadRequest<'_>],
-    created: &Created,
+    created: &CreatedUnderKeys,
     state: &mut BatchState,
 ) -> store::Result<()> {
     let needed = commands
         .iter()
-        .filter_map(|(requester, needs)| Some((requester.application, needs.chat?)));
+        .filter_map(|(requester, needs)| Some((requester.application, needs.chat()?)));
     let created = created
         .iter()
-        .filter_map(|(application, subject)| match subject {
-            Subject::Chat(number) => Some((*application, *number)),
-            Subject::Message(_) => None,
+        .filter_map(|(application, created)| match created {
+            Created::Chat(number) => Some((*application, *number)),
+            Created::Message(_) => None,
         });
     let of_messages = state.messages().filter_map(|(application, message)| {
         let chat = message.conversation.chat()?;
@@ -109,6 +112,33 @@ async fn load_chats(
     }
     for (application, chat) in store::chats::load(lane, chats.into_iter()).await? {
         state.add_chat(application, chat);
+    }
+    Ok(())
+}
+
+/// Loads the personal conversations that commands name, and those of messages whose positions they
+/// need.
+async fn load_personal(
+    lane: &mut Lane,
+    commands: &[LoadRequest<'_>],
+    state: &mut BatchState,
+) -> store::Result<()> {
+    let pair = |request| {
+        let (_, needs): &LoadRequest<'_> = request;
+        let is_needed = needs.conversation.is_some() || needs.positions;
+        conversation_of(request, state)
+            .filter(|_| is_needed)?
+            .pair()
+    };
+    let pairs: BTreeSet<(ApplicationId, &Pair)> = commands
+        .iter()
+        .filter_map(|request| Some((request.0.application, pair(request)?)))
+        .collect();
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    for (application, found) in store::personal::load(lane, pairs.into_iter()).await? {
+        state.add_personal(application, found);
     }
     Ok(())
 }
@@ -165,13 +195,21 @@ async fn load_last_chats(
     Ok(())
 }
 
-/// The chat of a command: the one that it names, or the chat of its message.
-pub fn chat_of((requester, needs): &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumber> {
+/// The conversation of a command: the one that it names, or the one of its message.
+fn conversation_of<'a>(
+    (requester, needs): &'a LoadRequest<'_>,
+    state: &'a BatchState,
+) -> Option<&'a Conversation> {
     let of_message = || {
         let message = state.message(requester.application, needs.message?)?;
-        message.conversation.chat()
+        Some(&message.conversation)
     };
-    needs.chat.or_else(of_message)
+    needs.conversation.as_ref().or_else(of_message)
+}
+
+/// The chat of a command: the one that it names, or the chat of its message.
+pub fn chat_of(request: &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumber> {
+    conversation_of(request, state)?.chat()
 }
 
 /// The chat that the command's member leaves, if that member owns it now. (If a later command of
@@ -183,7 +221,7 @@ fn left_by_owner(
     if !needs.successors {
         return None;
     }
-    let chat = needs.chat?;
+    let chat = needs.chat()?;
     let owner = state.chat(requester.application, chat)?.owner.as_ref();
     (owner == needs.member).then_some((requester.application, chat))
 }

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::domain::{ApplicationId, Change, NextNumbers, Refusal, UserId};
 
-/// The rows that every command may write: a message or a chat, and two updates.
-const ROWS_OF_COMMAND: usize = 3;
+/// The rows that every command may write: a conversation, a message, and two updates.
+const ROWS_OF_COMMAND: usize = 4;
 
 /// What a command has done.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,8 +6,9 @@ use std::{
 };
 
 use crate::domain::{
-    ApplicationId, Change, Chat, ChatChange, ChatNumber, Digest, Idempotency, IdempotencyKey,
-    Message, MessageChange, MessageId, Subject, Timestamp, UserId,
+    ApplicationId, Change, Chat, ChatChange, ChatNumber, Conversation, Created, Digest,
+    Idempotency, IdempotencyKey, Message, MessageChange, MessageId, Pair, PersonalConversation,
+    Timestamp, UserId,
 };
 
 /// Everything that the batch's commands name. What is missing here does not exist.
@@ -18,6 +19,7 @@ pub struct BatchState {
     missing: HashSet<ApplicationId>,
     messages: HashMap<(ApplicationId, MessageId), Arc<Message>>,
     chats: HashMap<(ApplicationId, ChatNumber), Arc<Chat>>,
+    personal: HashMap<(ApplicationId, Pair), Arc<PersonalConversation>>,
     /// Since when users are members.
     members: HashMap<(ApplicationId, ChatNumber, UserId), Timestamp>,
     /// All members of some chats, the longest membership first: of new chats, and of chats whose
@@ -25,7 +27,7 @@ pub struct BatchState {
     rosters: HashMap<(ApplicationId, ChatNumber), BTreeSet<(Timestamp, UserId)>>,
     /// The last number given to a chat of the application.
     last_chats: HashMap<ApplicationId, ChatNumber>,
-    created: HashMap<KeyOwner, (Subject, Digest)>,
+    created: HashMap<KeyOwner, (Created, Digest)>,
 }
 
 type KeyOwner = (ApplicationId, Option<UserId>, IdempotencyKey);
@@ -45,6 +47,15 @@ impl BatchState {
 
     pub fn add_chat(&mut self, application: ApplicationId, chat: Arc<Chat>) {
         self.chats.insert((application, chat.number), chat);
+    }
+
+    pub fn add_personal(
+        &mut self,
+        application: ApplicationId,
+        conversation: Arc<PersonalConversation>,
+    ) {
+        let key = (application, conversation.pair.clone());
+        self.personal.insert(key, conversation);
     }
 
     pub fn add_member(
@@ -76,11 +87,11 @@ impl BatchState {
         application: ApplicationId,
         creator: Option<UserId>,
         request: Idempotency,
-        subject: Subject,
+        created: Created,
     ) {
         self.created.insert(
             (application, creator, request.key),
-            (subject, request.digest),
+            (created, request.digest),
         );
     }
 
@@ -96,6 +107,15 @@ impl BatchState {
 
     pub fn chat(&self, application: ApplicationId, number: ChatNumber) -> Option<&Arc<Chat>> {
         self.chats.get(&(application, number))
+    }
+
+    /// The personal conversation of two users; `None` if it has no message yet.
+    pub fn personal(
+        &self,
+        application: ApplicationId,
+        pair: &Pair,
+    ) -> Option<&Arc<PersonalConversation>> {
+        self.personal.get(&(application, pair.clone()))
     }
 
     /// Since when the user is a member.
@@ -140,7 +160,7 @@ impl BatchState {
         application: ApplicationId,
         creator: Option<&UserId>,
         key: &IdempotencyKey,
-    ) -> Option<(Subject, Digest)> {
+    ) -> Option<(Created, Digest)> {
         let owner = (application, creator.cloned(), key.clone());
         self.created.get(&owner).copied()
     }
@@ -156,23 +176,38 @@ impl BatchState {
         match change {
             Change::Message(change) => self.apply_to_message(application, change),
             Change::Chat(change) => self.apply_to_chat(application, change),
+            Change::Positions(change) => {
+                self.add_personal(application, Arc::clone(&change.after));
+            }
         }
-        if let Some((creator, request)) = change.idempotency() {
-            let creator = creator.cloned();
-            self.add_key(application, creator, request.clone(), change.subject());
+        if let Some((creator, request, created)) = change.idempotency() {
+            self.add_key(application, creator.cloned(), request.clone(), created);
         }
     }
 
     fn apply_to_message(&mut self, application: ApplicationId, change: &MessageChange) {
-        let message = &change.after;
-        if let (Some(chat), Some(number)) = (message.conversation.chat(), message.number)
-            && let Some(chat) = self.chats.get_mut(&(application, chat))
-        {
-            // The number of a chat's newest message is the count of its messages.
-            let chat = Arc::make_mut(chat);
-            chat.messages = chat.messages.max(number.get());
+        if let Some(created) = &change.new_conversation {
+            self.add_personal(application, Arc::clone(created));
+        } else if change.is_creation() {
+            self.count(application, &change.after);
         }
-        self.add_message(application, Arc::clone(message));
+        self.add_message(application, Arc::clone(&change.after));
+    }
+
+    /// Counts a new message in its conversation.
+    fn count(&mut self, application: ApplicationId, message: &Message) {
+        match &message.conversation {
+            Conversation::Chat(chat) => {
+                if let Some(chat) = self.chats.get_mut(&(application, *chat)) {
+                    Arc::make_mut(chat).messages = message.number;
+                }
+            }
+            Conversation::Personal(pair) => {
+                if let Some(personal) = self.personal.get_mut(&(application, pair.clone())) {
+                    Arc::make_mut(personal).messages = message.number;
+                }
+            }
+        }
     }
 
     fn apply_to_chat(&mut self, application: ApplicationId, change: &ChatChange) {

@@ -174,9 +174,7 @@ async fn an_application_acts_as_its_users() {
     let sent = jane.send("john", "hi").await;
     assert_eq!(sent["from"], "jane");
     assert_eq!(john.sync("").await["messages"][0]["id"], sent["id"]);
-    john.patch(&sent["id"], &sent["timestamp"], json!({ "read": true }))
-        .await
-        .expect(200);
+    john.marks(&sent["id"], true).await.expect(200);
     assert_eq!(
         john.get("/users/jane/messages").await.expect(200)["messages"][0]["id"],
         sent["id"]

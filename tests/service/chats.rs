@@ -293,9 +293,7 @@ async fn messages_of_a_chat_are_numbered_and_have_what_personal_ones_have() {
         .await
         .expect_problem(403, "forbidden");
     let edited = edit(&john, "ho", &first["timestamp"]).await.expect(200);
-    let marked = jane
-        .patch(&first["id"], &edited["timestamp"], json!({ "read": true }))
-        .await;
+    let marked = jane.marks(&first["id"], true).await;
     marked.expect_problem(403, "forbidden");
     let deleted = jane
         .ask(

@@ -32,7 +32,7 @@ async fn every_time_has_six_digits_of_a_second() {
         .await
         .expect(200);
     let chat = jane.chat("round", &["john"]).await;
-    for table in ["messages", "chats", "applications"] {
+    for table in ["messages", "conversations", "applications"] {
         database
             .execute(&format!(
                 "UPDATE {table} SET created = date_trunc('second', created)"
@@ -59,6 +59,7 @@ async fn every_time_has_six_digits_of_a_second() {
         &jane.sync("include=message").await["messages"][1]["message"]["created"],
         &jane.get("/users/john/messages").await.expect(200)["messages"][0]["edited"],
         &jane.get(&format!("/chats/{chat}")).await.expect(200)["created"],
+        &jane.get("/users/john").await.expect(200)["created"],
         &administrator.get("/applications/1").await.expect(200)["created"],
         &created["created"],
         &shop

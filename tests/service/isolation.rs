@@ -16,6 +16,9 @@ type Statuses = [u16; 3];
 /// There is no such thing.
 const NOT_FOUND: Statuses = [404; 3];
 
+/// The first tenant's conversation of two users. The stranger's users of the same names have none.
+const NO_CONVERSATION: Statuses = [404, 422, 404];
+
 /// Nobody but the administrator may do this.
 const FORBIDDEN: Statuses = [403; 3];
 
@@ -34,9 +37,13 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
         "get /messages" | "get /messages/search" | "get /users/{user}/messages" => {
             ([200, 422, 200], Value::Null)
         }
+        "get /users/{user}"
+        | "get /users/{user}/messages/{n}"
+        | "delete /users/{user}/messages/{n}" => (NO_CONVERSATION, Value::Null),
+        "patch /users/{user}/messages/{n}" => (NO_CONVERSATION, text),
         "get /chats" => ([200; 3], Value::Null),
         "get /chats/{number}/messages/search" => (NOT_FOUND, Value::Null),
-        "post /messages" => ([201, 422, 201], json!({ "to": "john", "text": "stranger" })),
+        "post /messages" => ([201, 422, 201], json!({ "to": "jim", "text": "stranger" })),
         "post /tickets" => ([201, 422, 201], Value::Null),
         "post /chats" => ([201; 3], name),
         "get /messages/{id}" | "delete /messages/{id}" => (NOT_FOUND, Value::Null),
@@ -98,6 +105,7 @@ async fn everything(jane: &Client, objects: &Objects) -> Vec<Value> {
         "/chats".to_owned(),
         format!("/chats/{}/members", objects.chat),
         format!("/chats/{}/messages", objects.chat),
+        "/users/john".to_owned(),
         "/users/john/messages".to_owned(),
         format!("/messages/search?q={SECRET}"),
     ] {

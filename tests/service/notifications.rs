@@ -68,12 +68,9 @@ async fn every_commit_names_everybody_whom_it_concerns() {
         .await
         .expect(200);
     check().await;
-    let read = john
-        .patch(&sent["id"], &edited["timestamp"], json!({ "read": true }))
-        .await
-        .expect(200);
+    john.marks(&sent["id"], true).await.expect(200);
     check().await;
-    john.delete(&sent["id"], &read["timestamp"])
+    john.delete(&sent["id"], &edited["timestamp"])
         .await
         .expect(200);
     check().await;

@@ -72,7 +72,7 @@ fn walk<'a>(value: &'a Value, place: &str, look: &mut impl FnMut(&str, &'a Value
 #[test]
 fn the_document_is_small_enough_to_read() {
     let bytes = committed().len();
-    assert!(bytes < 98_400, "{bytes} bytes");
+    assert!(bytes < 110_000, "{bytes} bytes");
 }
 
 #[test]

@@ -97,10 +97,10 @@ async fn a_query_that_fails_for_one_caller_is_run_again_for_the_others() {
         .execute(
             "ALTER TABLE messages RENAME TO stored;
              CREATE VIEW messages AS
-             SELECT application_id, id, timestamp, sender, recipient, created, edited, read,
+             SELECT application_id, id, conversation_id, number, timestamp, sender, recipient, chat_number,
+                    created, edited,
                     CASE WHEN text = 'poison' THEN (1 / (length(text) - 6))::text ELSE text END AS text,
-                    files, attributes, reply_to, deleted, idempotency_key, request_digest,
-                    chat_number, number
+                    files, attributes, reply_to, deleted, idempotency_key, request_digest
              FROM stored",
         )
         .await;
@@ -190,8 +190,9 @@ async fn a_page_with_messages_looks_by_key_whatever_the_planner_believes() {
     let run = "EXECUTE page ('{1}', '{john}', '{0}', '{1000}', '{1000000000}', 200)";
     connection.execute(run).await.unwrap();
     let fill =
-        "INSERT INTO messages (application_id, id, timestamp, sender, recipient, created, read, deleted)
-                SELECT 1, n, n, 'jane', 'john', now(), FALSE, FALSE FROM generate_series(1, 2000) AS n;
+        "INSERT INTO messages
+                    (application_id, id, conversation_id, number, timestamp, sender, recipient, created, deleted)
+                SELECT 1, n, 1, n, n, 'jane', 'john', now(), FALSE FROM generate_series(1, 2000) AS n;
                 INSERT INTO updates (application_id, user_id, timestamp, message_id)
                 SELECT 1, 'john', n, n FROM generate_series(1, 2000) AS n";
     connection.execute(fill).await.unwrap();

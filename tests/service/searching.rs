@@ -117,11 +117,8 @@ async fn edited_messages_are_found_by_their_present_text_and_deleted_ones_never(
     let jane = replica.user("jane");
     for is_indexed in [true, false] {
         let sent = jane.send("john", "apples").await;
-        let read = replica
-            .user("john")
-            .patch(&sent["id"], &sent["timestamp"], json!({"read": true}))
-            .await;
-        let sent = read.expect(200);
+        let john = replica.user("john");
+        john.marks(&sent["id"], true).await.expect(200);
         if is_indexed {
             database.until_indexed().await;
         }

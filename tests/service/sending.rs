@@ -52,6 +52,7 @@ async fn a_sent_message_is_answered_whole_and_found_by_both_users() {
             "files",
             "from",
             "id",
+            "number",
             "text",
             "timestamp",
             "to"
@@ -111,14 +112,13 @@ async fn a_message_to_oneself_is_listed_once_per_change() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let sent = jane.send("jane", "note").await;
-    let read = jane
-        .patch(&sent["id"], &sent["timestamp"], json!({ "read": true }))
+    jane.marks(&sent["id"], true).await.expect(200);
+    jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": "notes" }))
         .await
         .expect(200);
-    jane.patch(&sent["id"], &read["timestamp"], json!({ "text": "notes" }))
-        .await
-        .expect(200);
-    assert_eq!(jane.sync("").await["total"], 3);
+    let page = jane.sync("").await;
+    assert_eq!(page["total"], 3);
+    assert_eq!(page["messages"][1]["with"], "jane");
 }
 
 #[tokio::test]

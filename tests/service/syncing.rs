@@ -67,27 +67,25 @@ async fn every_change_is_listed_and_data_come_with_the_newest_entry() {
         .patch(&first["id"], &first["timestamp"], json!({ "text": "two" }))
         .await
         .expect(200);
-    let read = john
-        .patch(&first["id"], &edited["timestamp"], json!({ "read": true }))
-        .await
-        .expect(200);
+    john.marks(&first["id"], true).await.expect(200);
     let gone = john
         .delete(&other["id"], &other["timestamp"])
         .await
         .expect(200);
-    for user in [&jane, &john] {
+    for (user, with) in [(&jane, "john"), (&john, "jane")] {
         let page = user.sync("include=message").await;
+        let read = &page["messages"][3]["timestamp"];
         let expected = json!([
             { "id": first["id"], "timestamp": first["timestamp"] },
             { "id": other["id"], "timestamp": other["timestamp"] },
-            { "id": first["id"], "timestamp": edited["timestamp"] },
-            { "id": first["id"], "timestamp": read["timestamp"], "message": read },
+            { "id": first["id"], "timestamp": edited["timestamp"], "message": edited },
+            { "with": with, "timestamp": read },
             { "id": other["id"], "timestamp": gone["timestamp"], "message": gone },
         ]);
         assert_eq!(page["messages"], expected);
         let page = user.sync("include=message&limit=3").await;
         assert_eq!(
-            page["messages"][2]["message"], read,
+            page["messages"][2]["message"], edited,
             "the present data, whatever came after the page"
         );
         assert_eq!(page["messages"][1]["message"], gone);
@@ -256,7 +254,7 @@ async fn a_restored_database_shows_nothing_of_what_it_was_before() {
     // The same numbers are given again, to others.
     database
         .execute(
-            "TRUNCATE messages, updates, search_pending, search_entries;
+            "TRUNCATE conversations, messages, updates, search_pending, search_entries;
              SELECT setval('timeline', 1, false), setval('message_ids', 1, false);
              SELECT pg_terminate_backend(pid) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid()",

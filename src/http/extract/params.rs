@@ -38,10 +38,9 @@ impl FromPath for ChatNumber {
     }
 }
 
-impl FromPath for (ChatNumber, MessageNumber) {
+impl FromPath for MessageNumber {
     fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
-        let number = positive(segment("n")).map(MessageNumber::new)?;
-        Ok((ChatNumber::from_path(segment)?, number))
+        positive(segment("n")).map(Self::new)
     }
 }
 
@@ -135,8 +134,8 @@ impl FromQuery for HistoryParams {
                     "must not be given together with before",
                 ));
             }
-            (Some(before), None) => Span::Before(before),
-            (None, Some(after)) => Span::After(after),
+            (Some(before), None) => Span::Before(MessageNumber::new(before)),
+            (None, Some(after)) => Span::After(MessageNumber::new(after)),
             (None, None) => Span::NEWEST,
         };
         Ok(Self { span, limit })

@@ -9,12 +9,12 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::freshness::{Freshness, ReadPoint};
 use crate::{
-    domain::{ApplicationId, Cursor, Message, MessageId, Timestamp, UserId},
+    domain::{ApplicationId, Cursor, Message, MessageId, Subject, Timestamp, UserId},
     notifications::UserKey,
     store::pages::{Entry, Page, PageRequest},
 };
 
-/// The most bytes that are cached of timelines, and as many of messages: some 17,000 pages of 50,
+/// The most bytes that are cached of timelines, and as many of messages: some 14,500 pages of 50,
 /// and 70,000 messages of one line of text.
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
 
@@ -53,12 +53,20 @@ pub struct PendingRead {
     read: ReadPoint,
 }
 
+/// What the id of a user in an entry takes besides its characters, in bytes.
+const NAME_OVERHEAD_BYTES: usize = 32;
+
 #[derive(Clone)]
 struct ReadWeight;
 
 impl Weighter<User, Cached<RecentUpdates>> for ReadWeight {
     fn weight(&self, _: &User, updates: &Cached<RecentUpdates>) -> u64 {
-        (size_of_val(&*updates.found.entries) + OVERHEAD_BYTES) as u64
+        let entries = &*updates.found.entries;
+        let names = entries.iter().map(|entry| match &entry.update.subject {
+            Subject::With(user) => user.as_str().len() + NAME_OVERHEAD_BYTES,
+            Subject::Message(_) | Subject::Chat(_) => 0,
+        });
+        (size_of_val(entries) + names.sum::<usize>() + OVERHEAD_BYTES) as u64
     }
 }
 
@@ -155,7 +163,7 @@ impl RecentUpdates {
             _ => (page.latest, [].as_slice()),
         };
         let without_data = entries.iter().map(|entry| Entry {
-            update: entry.update,
+            update: entry.update.clone(),
             message: None,
         });
         Self {

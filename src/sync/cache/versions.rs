@@ -1,6 +1,6 @@
 //! Versions of messages. With them, a page with data mostly costs no more than a page of ids.
 //!
-//! A timestamp belongs to one change of one message, so the version that is cached under it never
+//! A timestamp belongs to one change of one thing, so the version that is cached under it never
 //! changes. It is valid in one [epoch](Freshness::epoch) only: after a restore, or a failover that
 //! loses commits, the same numbers belong to other changes.
 //!
@@ -70,17 +70,17 @@ impl VersionCache {
         let mut bytes = ENTRY_BYTES * page.entries.len();
         let (mut seen, mut changed_chats) = (HashSet::new(), HashSet::new());
         for entry in page.entries.iter_mut().rev() {
-            match entry.update.subject {
+            match &entry.update.subject {
                 Subject::Chat(chat) => {
-                    changed_chats.insert(chat);
+                    changed_chats.insert(*chat);
                 }
-                Subject::Message(id) if seen.insert(id) => {
+                Subject::Message(id) if seen.insert(*id) => {
                     let newest = (epoch, entry.update.timestamp);
-                    let version = self.present(newest, id, &changed_chats)?;
+                    let version = self.present(newest, *id, &changed_chats)?;
                     bytes += version.data_bytes();
                     entry.message = Some(version);
                 }
-                Subject::Message(_) => {}
+                Subject::Message(_) | Subject::With(_) => {}
             }
         }
         // A new connection begins an epoch. So within one epoch, the page and the versions are of
@@ -127,8 +127,8 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            ApplicationId, Content, Conversation, Cursor, Files, Message, MessageNumber, Text,
-            Update, UserId,
+            ApplicationId, Content, Conversation, ConversationId, Cursor, Files, Message,
+            MessageNumber, Text, Update, UserId,
         },
         store::pages::{Entry, PageSize},
     };
@@ -142,7 +142,6 @@ mod tests {
             attributes: None,
             reply_to: None,
             edited: None,
-            read: false,
         };
         let (jane, john) = (UserId::trusted("jane"), UserId::trusted("john"));
         let conversation = match chat {
@@ -154,7 +153,8 @@ mod tests {
             timestamp: Timestamp::new(timestamp),
             from: Some(jane),
             conversation,
-            number: chat.map(|_| MessageNumber::new(1)),
+            conversation_id: ConversationId::new(1),
+            number: MessageNumber::new(1),
             created: OffsetDateTime::UNIX_EPOCH,
             content: text.map(content),
         })))

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{ApplicationId, Change, MessageId, NextNumbers, Timestamp},
     notifications::{TimestampRange, UserKey, payloads},
-    store::{self, Lane, batch::LastRows, members::Membership, updates::NewUpdate},
+    store::{self, Lane, batch::MainRows, members::Membership, updates::NewUpdate},
 };
 
 /// The changes of a batch, in the order of the timeline.
@@ -85,16 +85,17 @@ impl BatchChanges {
         } else {
             Vec::new()
         };
-        let last = LastRows {
+        let rows = MainRows {
             writer: record.writer,
             number: record.number,
             messages: &self.messages(),
+            conversations: &self.personal_conversations(),
             updates: &updates,
             last_timestamp: self.range().last,
             last_id: self.last_id(),
             notifications: &notifications,
         };
-        store::batch::finish(lane, last).await
+        store::batch::insert(lane, rows).await
     }
 
     /// Stores new chats, changed chats and memberships.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::BatchChanges;
 use crate::{
-    domain::{ApplicationId, Change, Chat, ChatChange, ChatNumber, MessageChange, Timestamp},
+    domain::{
+        ApplicationId, Change, Chat, ChatChange, ChatNumber, MessageChange, Pair, Timestamp, Update,
+    },
     store::{
-        batch::MessageToStore,
+        batch::{MessageToStore, PersonalToStore},
         chats::NewChatRow,
         members::Membership,
         outbox::NewEvents,
@@ -85,17 +87,41 @@ impl BatchChanges {
         departed.collect()
     }
 
-    /// The updates of changes of personal messages, one for each user of the conversation.
+    /// Each personal conversation that the batch creates or whose positions it moves, as the batch
+    /// leaves it.
+    pub(super) fn personal_conversations(&self) -> Vec<PersonalToStore<'_>> {
+        let mut conversations = BTreeMap::new();
+        for (application, change) in &self.changes {
+            let (after, is_new) = match change {
+                Change::Message(change) => (change.new_conversation.as_ref(), true),
+                Change::Positions(change) => (Some(&change.after), false),
+                Change::Chat(_) => (None, false),
+            };
+            let Some(after) = after else { continue };
+            let stored = conversations
+                .entry((*application, after.id))
+                .or_insert(PersonalToStore {
+                    application: *application,
+                    conversation: after,
+                    is_new,
+                });
+            stored.conversation = after;
+        }
+        conversations.into_values().collect()
+    }
+
+    /// The updates of personal messages and conversations, one for each user of the conversation.
     pub(super) fn personal_updates(&self) -> Vec<NewUpdate<'_>> {
-        let updates = self.message_changes().flat_map(|(application, change)| {
-            let pair = change.after.conversation.pair().into_iter();
-            pair.flat_map(|pair| pair.users())
-                .map(move |user| NewUpdate {
-                    application,
-                    user,
-                    timestamp: change.after.timestamp,
-                    message: change.after.id,
-                })
+        let updates = self.changes.iter().flat_map(|(application, change)| {
+            let users = change.pair().into_iter().flat_map(Pair::users);
+            users.map(|user| NewUpdate {
+                application: *application,
+                user,
+                update: Update {
+                    timestamp: change.timestamp(),
+                    subject: change.subject(user),
+                },
+            })
         });
         updates.collect()
     }
@@ -108,6 +134,7 @@ impl BatchChanges {
                     (change.after.conversation.chat()?, Some(change.after.id))
                 }
                 Change::Chat(change) => (change.after.number, None),
+                Change::Positions(_) => return None,
             };
             Some(ChatUpdate {
                 application: *application,
@@ -135,7 +162,7 @@ impl BatchChanges {
             .iter()
             .filter_map(|(application, change)| match change {
                 Change::Message(change) => Some((*application, change)),
-                Change::Chat(_) => None,
+                Change::Chat(_) | Change::Positions(_) => None,
             })
     }
 
@@ -144,7 +171,7 @@ impl BatchChanges {
             .iter()
             .filter_map(|(application, change)| match change {
                 Change::Chat(change) => Some((*application, change)),
-                Change::Message(_) => None,
+                Change::Message(_) | Change::Positions(_) => None,
             })
     }
 }

@@ -17,9 +17,8 @@ impl Command for AddMember {
 
     fn needs(&self) -> Needs<'_> {
         Needs {
-            chat: Some(self.chat),
             member: Some(&self.user),
-            ..Needs::default()
+            ..Needs::of_chat(self.chat)
         }
     }
 

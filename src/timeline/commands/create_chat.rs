@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Command, Context, Decision, Needs, ensure};
 use crate::domain::{
-    Change, Chat, ChatChange, Idempotency, MEMBERS_MAX, Refusal, Subject, Title, UserId,
+    Change, Chat, ChatChange, ConversationId, Created, Idempotency, MEMBERS_MAX, MessageNumber,
+    Refusal, Title, UserId,
 };
 
 /// Creates a chat. The caller, if it is a user, owns it and is a member.
@@ -32,7 +33,7 @@ impl Command for CreateChat {
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {
-        if let Some(Subject::Chat(number)) = context.replayed(self.idempotency.as_ref())? {
+        if let Some(Created::Chat(number)) = context.replayed(self.idempotency.as_ref())? {
             let earlier = context.state.chat(context.application, number);
             return Ok(Decision::Replay(Arc::clone(
                 earlier.ok_or(Refusal::NotFound)?,
@@ -42,12 +43,13 @@ impl Command for CreateChat {
         let members: BTreeSet<_> = self.members.iter().chain(&owner).cloned().collect();
         ensure(members.len() <= MEMBERS_MAX, Refusal::ChatFull)?;
         let chat = Arc::new(Chat {
+            id: ConversationId::created_at(context.next.timestamp),
             number: context.state.next_chat(context.application),
             timestamp: context.next.timestamp,
             name: self.name.clone(),
             owner,
             created: context.next.now,
-            messages: 0,
+            messages: MessageNumber::ZERO,
             members: i32::try_from(members.len()).expect("the members were counted"),
         });
         let change = ChatChange {

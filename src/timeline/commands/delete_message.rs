@@ -114,7 +114,7 @@ mod tests {
                         uses += counted.iter().map(|used| if used.in_use { 1 } else { -1 }).sum::<i32>();
                         present = after;
                     }
-                    Ok(Decision::Keep(kept)) => prop_assert_eq!(&kept, &present),
+                    Ok(Decision::Change(Change::Positions(_), kept) | Decision::Keep(kept)) => prop_assert_eq!(&kept, &present),
                     Ok(other) => prop_assert!(false, "{other:?}"),
                     Err(_) => {}
                 }

@@ -1,49 +1,79 @@
-//! Marking a personal message as read, or as not read.
+//! Marking a personal message as read, or as not read: both move the caller's position.
 
 use std::sync::Arc;
 
-use super::{Command, Context, Decision, Expected, Needs, content, ensure};
-use crate::domain::{Content, Message, MessageId, Refusal};
+use super::{Command, Context, Decision, Expected, Needs, content};
+use crate::domain::{Change, Message, MessageId, PersonalConversation, PositionsChange, Refusal};
 
-/// Sets the read mark of a personal message.
+/// Moves the recipient's position to a personal message, or back to the one before it. The message
+/// stays as it is.
 #[derive(Debug, Clone)]
 pub struct MarkRead {
     pub id: MessageId,
     pub read: bool,
-    pub expected: Expected,
+    /// The message's timestamps that the caller accepts, if the caller names them.
+    pub expected: Option<Expected>,
 }
 
 impl Command for MarkRead {
     type Output = Arc<Message>;
 
     fn needs(&self) -> Needs<'_> {
-        Needs::of_message(self.id)
+        Needs {
+            positions: true,
+            ..Needs::of_message(self.id)
+        }
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
         let (message, _) = context.visible_message(self.id)?;
-        let is_recipient = message.to().is_some() && message.to() == context.caller;
         let otherwise = "only the recipient of a personal message may mark it as read";
-        ensure(is_recipient, Refusal::Forbidden(otherwise))?;
-        let content = content(message)?;
-        if content.read == self.read {
+        let reader = context.caller.filter(|user| message.to() == Some(user));
+        let reader = reader.ok_or(Refusal::Forbidden(otherwise))?;
+        content(message)?;
+        let before = message
+            .conversation
+            .pair()
+            .and_then(|pair| context.state.personal(context.application, pair))
+            .expect("a message with a recipient is in a personal conversation, which was loaded");
+        let is_read = before.position(reader) >= message.number;
+        if is_read == self.read {
             return Ok(Decision::Keep(Arc::clone(message)));
         }
-        self.expected.require(message.timestamp)?;
-        let marked = Content {
-            read: self.read,
-            ..content.clone()
+        if let Some(expected) = &self.expected {
+            expected.require(message.timestamp)?;
+        }
+        let position = if self.read {
+            message.number
+        } else {
+            message.number.previous()
         };
-        Ok(context.change_message(message, Some(marked)))
+        let after = PersonalConversation {
+            timestamp: context.next.timestamp,
+            positions: before.moved(reader, position),
+            ..PersonalConversation::clone(before)
+        };
+        let change = PositionsChange {
+            after: Arc::new(after),
+        };
+        Ok(Decision::Change(
+            Change::Positions(change),
+            Arc::clone(message),
+        ))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::story::{Story, draft, edit, mark, send},
+        super::story::{Story, draft, edit, mark, remove, send, user},
         *,
     };
+    use crate::domain::MessageNumber;
+
+    fn position(story: &Story, reader: &str) -> MessageNumber {
+        story.personal("jane", "john").position(&user(reader))
+    }
 
     #[test]
     fn only_the_recipient_marks() {
@@ -55,29 +85,50 @@ mod tests {
             story.when("jim", mark(&sent, true)).err(),
             Some(Refusal::NotFound)
         );
-        let read = story.given("john", mark(&sent, true));
-        assert!(read.content.as_ref().unwrap().read);
+        assert_eq!(story.given("john", mark(&sent, true)), sent);
+        assert_eq!(position(&story, "john"), sent.number);
+        assert_eq!(position(&story, "jane"), MessageNumber::ZERO);
     }
 
     #[test]
-    fn a_mark_is_no_edit() {
+    fn a_mark_covers_the_earlier_messages_and_goes_back_to_the_one_before() {
         let mut story = Story::default();
-        let sent = story.given("jane", send(draft("jane", "john", "hi")));
-        let edited = story.given("jane", edit(&sent, "ho"));
-        let read = story.given("john", mark(&edited, true));
-        let edited_at = |message: &Message| message.content.as_ref().unwrap().edited;
-        assert_eq!(edited_at(&read), edited_at(&edited));
-        assert!(!story.last_message_change().changes_text());
+        let [first, second, third] =
+            ["1", "2", "3"].map(|text| story.given("jane", send(draft("jane", "john", text))));
+        story.given("john", mark(&third, true));
+        for covered in [&first, &second, &third] {
+            let again = story.when("john", mark(covered, true));
+            assert_eq!(again, Ok(Decision::Keep(Arc::clone(covered))));
+        }
+        story.given("john", mark(&second, false));
+        assert_eq!(position(&story, "john"), first.number);
+        let unread = story.when("john", mark(&third, false));
+        assert_eq!(unread, Ok(Decision::Keep(third)));
     }
 
     #[test]
-    fn the_same_mark_again_takes_no_timestamp_however_stale() {
+    fn a_mark_leaves_the_message_so_its_author_edits_the_version_from_before() {
         let mut story = Story::default();
         let sent = story.given("jane", send(draft("jane", "john", "hi")));
-        let edited = story.given("jane", edit(&sent, "ho"));
-        assert_eq!(
-            story.when("john", mark(&sent, false)),
-            Ok(Decision::Keep(edited))
-        );
+        story.given("john", mark(&sent, true));
+        story.given("jane", edit(&sent, "ho"));
+        assert_eq!(position(&story, "john"), sent.number);
+    }
+
+    #[test]
+    fn a_deleted_message_is_not_marked() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send(draft("jane", "john", "hi")));
+        story.given("jane", remove(&sent));
+        assert_eq!(story.when("john", mark(&sent, true)), Err(Refusal::Gone));
+    }
+
+    #[test]
+    fn a_message_to_oneself_is_marked_by_its_author() {
+        let mut story = Story::default();
+        let sent = story.given("jane", send(draft("jane", "jane", "buy milk")));
+        story.given("jane", mark(&sent, true));
+        let oneself = story.personal("jane", "jane");
+        assert_eq!(oneself.position(&user("jane")), sent.number);
     }
 }

@@ -32,20 +32,20 @@ pub use send_message::{Draft, SendMessage};
 
 use super::BatchState;
 use crate::domain::{
-    ApplicationId, Change, Chat, ChatChange, ChatNumber, Content, Idempotency, Message,
-    MessageChange, MessageId, NextNumbers, Refusal, Subject, Timestamp, UserId,
+    ApplicationId, Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created,
+    Idempotency, Message, MessageChange, MessageId, NextNumbers, Refusal, Timestamp, UserId,
 };
 
 /// One change that a caller requests.
 pub trait Command: Send + Sync + 'static {
-    /// The message or chat, as the command leaves it.
+    /// What the caller receives: the message or chat, as the command leaves it.
     type Output: Send + Sync + 'static;
 
     /// What has to be loaded before it is decided.
     fn needs(&self) -> Needs<'_>;
 
-    /// The most rows that it may write, without the message or chat, the updates of two users, and
-    /// the updates of a chat's members, who are counted after loading.
+    /// The most rows that it may write, without the message, its conversation, the updates of two
+    /// users, and the updates of a chat's members, who are counted after loading.
     fn rows(&self) -> usize {
         0
     }
@@ -57,9 +57,11 @@ pub trait Command: Send + Sync + 'static {
 /// What a command needs of the present state, besides the caller's membership of its chat.
 #[derive(Debug, Default)]
 pub struct Needs<'a> {
-    /// A message. The chat that it is in is the command's chat.
+    /// A message. The conversation that it is in is the command's conversation.
     pub message: Option<MessageId>,
-    pub chat: Option<ChatNumber>,
+    pub conversation: Option<Conversation>,
+    /// The positions of the conversation that the message is in.
+    pub positions: bool,
     /// A user whose membership of the chat counts, besides the caller's.
     pub member: Option<&'a UserId>,
     /// All members of the chat, if `member` owns it: one of them becomes its owner.
@@ -71,6 +73,19 @@ pub struct Needs<'a> {
 }
 
 impl Needs<'_> {
+    /// A chat alone.
+    fn of_chat(chat: ChatNumber) -> Self {
+        Self {
+            conversation: Some(Conversation::Chat(chat)),
+            ..Self::default()
+        }
+    }
+
+    /// The chat that the command names.
+    pub fn chat(&self) -> Option<ChatNumber> {
+        self.conversation.as_ref()?.chat()
+    }
+
     /// A message alone.
     fn of_message(id: MessageId) -> Self {
         Self {
@@ -84,7 +99,7 @@ impl Needs<'_> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision<T> {
     Change(Change, T),
-    /// The message or chat is already as the command makes it: no timestamp is taken.
+    /// Everything is already as the command makes it: no timestamp is taken.
     Keep(T),
     /// The same request was carried out before, under the same idempotency key.
     Replay(T),
@@ -173,18 +188,18 @@ impl<'a> Context<'a> {
     }
 
     /// What the caller has created with the same request under the same key.
-    fn replayed(&self, idempotency: Option<&Idempotency>) -> Result<Option<Subject>, Refusal> {
+    fn replayed(&self, idempotency: Option<&Idempotency>) -> Result<Option<Created>, Refusal> {
         let Some(request) = idempotency else {
             return Ok(None);
         };
         let earlier = self
             .state
             .created(self.application, self.caller, &request.key);
-        let Some((subject, digest)) = earlier else {
+        let Some((created, digest)) = earlier else {
             return Ok(None);
         };
         ensure(digest == request.digest, Refusal::KeyReused)?;
-        Ok(Some(subject))
+        Ok(Some(created))
     }
 
     fn change_message(&self, before: &Arc<Message>, content: Option<Content>) -> MessageDecision {
@@ -196,6 +211,7 @@ impl<'a> Context<'a> {
         let change = MessageChange {
             before: Some(Arc::clone(before)),
             after: Arc::clone(&after),
+            new_conversation: None,
             idempotency: None,
         };
         Decision::Change(Change::Message(change), after)

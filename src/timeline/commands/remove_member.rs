@@ -18,10 +18,9 @@ impl Command for RemoveMember {
 
     fn needs(&self) -> Needs<'_> {
         Needs {
-            chat: Some(self.chat),
             member: Some(&self.user),
             successors: true,
-            ..Needs::default()
+            ..Needs::of_chat(self.chat)
         }
     }
 

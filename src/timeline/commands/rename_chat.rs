@@ -17,10 +17,7 @@ impl Command for RenameChat {
     type Output = Arc<Chat>;
 
     fn needs(&self) -> Needs<'_> {
-        Needs {
-            chat: Some(self.chat),
-            ..Needs::default()
-        }
+        Needs::of_chat(self.chat)
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Command, Context, Decision, Needs, ensure};
 use crate::domain::{
-    Attributes, Change, ChatNumber, Content, Conversation, Files, Idempotency, Message,
-    MessageChange, MessageId, MessageNumber, Refusal, Subject, Text,
+    Attributes, Change, Content, Conversation, ConversationId, Created, Files, Idempotency,
+    Message, MessageChange, MessageId, MessageNumber, PersonalConversation, Refusal, Text,
 };
 
 /// Sends a message.
@@ -31,7 +31,7 @@ impl Command for SendMessage {
     fn needs(&self) -> Needs<'_> {
         Needs {
             message: self.draft.reply_to,
-            chat: self.draft.conversation.chat(),
+            conversation: Some(self.draft.conversation.clone()),
             idempotency: self.idempotency.as_ref(),
             ..Needs::default()
         }
@@ -42,15 +42,16 @@ impl Command for SendMessage {
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
-        if let Some(Subject::Message(id)) = context.replayed(self.idempotency.as_ref())? {
+        if let Some(Created::Message(id)) = context.replayed(self.idempotency.as_ref())? {
             let earlier = context.message(id).ok_or(Refusal::NotFound)?;
             return Ok(Decision::Replay(Arc::clone(earlier)));
         }
-        let number = self.number(context)?;
+        let (conversation_id, number) = self.place(context)?;
         self.require_reply_inside(context)?;
-        let message = Arc::new(self.message(context, number));
+        let message = Arc::new(self.message(context, conversation_id, number));
         let change = MessageChange {
             before: None,
+            new_conversation: new_conversation(context, &message).map(Arc::new),
             after: Arc::clone(&message),
             idempotency: self.idempotency.clone(),
         };
@@ -59,18 +60,24 @@ impl Command for SendMessage {
 }
 
 impl SendMessage {
-    /// The message's number in a chat, if the caller may send into the conversation.
-    fn number(&self, context: &Context<'_>) -> Result<Option<MessageNumber>, Refusal> {
-        let next = |chat: ChatNumber| {
-            let messages = context.visible_chat(chat)?.messages;
-            Ok(Some(MessageNumber::new(messages + 1)))
-        };
+    /// The id of the conversation and the message's number in it, if the caller may send into the
+    /// conversation. The first message of a pair creates the conversation.
+    fn place(&self, context: &Context<'_>) -> Result<(ConversationId, MessageNumber), Refusal> {
         match &self.draft.conversation {
-            Conversation::Chat(chat) => next(*chat),
+            Conversation::Chat(chat) => {
+                let chat = context.visible_chat(*chat)?;
+                Ok((chat.id, chat.messages.next()))
+            }
             Conversation::Personal(pair) => {
                 let is_inside = context.caller.is_some_and(|user| pair.contains(user));
                 ensure(is_inside, Refusal::NotFound)?;
-                Ok(None)
+                Ok(match context.state.personal(context.application, pair) {
+                    Some(existing) => (existing.id, existing.messages.next()),
+                    None => {
+                        let id = ConversationId::created_at(context.next.timestamp);
+                        (id, MessageNumber::ZERO.next())
+                    }
+                })
             }
         }
     }
@@ -84,13 +91,19 @@ impl SendMessage {
         ensure(holds, Refusal::ReplyElsewhere(id))
     }
 
-    fn message(&self, context: &Context<'_>, number: Option<MessageNumber>) -> Message {
+    fn message(
+        &self,
+        context: &Context<'_>,
+        conversation_id: ConversationId,
+        number: MessageNumber,
+    ) -> Message {
         let draft = self.draft.clone();
         Message {
             id: context.next.id,
             timestamp: context.next.timestamp,
             from: context.caller.cloned(),
             conversation: draft.conversation,
+            conversation_id,
             number,
             created: context.next.now,
             content: Some(Content {
@@ -99,10 +112,16 @@ impl SendMessage {
                 attributes: draft.attributes,
                 reply_to: draft.reply_to,
                 edited: None,
-                read: false,
             }),
         }
     }
+}
+
+/// The personal conversation that a message creates, unless it exists already.
+fn new_conversation(context: &Context<'_>, message: &Message) -> Option<PersonalConversation> {
+    let pair = message.conversation.pair()?;
+    let exists = context.state.personal(context.application, pair).is_some();
+    (!exists).then(|| PersonalConversation::created_by(message, pair))
 }
 
 #[cfg(test)]
@@ -202,7 +221,7 @@ mod tests {
     fn a_repeated_request_is_answered_before_any_other_check_of_state() {
         let mut story = Story::default();
         let sent = story.given("jane", send(draft("jane", "john", "hi")));
-        story.add_key("jane", &idempotency("k", 1), Subject::Message(sent.id));
+        story.add_key("jane", &idempotency("k", 1), Created::Message(sent.id));
         let to_nothing = reply(MessageId::new(7), draft("jane", "john", "hi"));
         let again = story.when("jane", send_once(to_nothing, "k", 1));
         assert_eq!(again, Ok(Decision::Replay(sent)));

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     domain::{
-        ApplicationId, Change, Chat, Conversation, Digest, FileId, Files, Idempotency,
-        IdempotencyKey, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Refusal,
-        Subject, Text, Timestamp, Title, UserId,
+        ApplicationId, Change, Chat, Conversation, Created, Digest, FileId, Files, Idempotency,
+        IdempotencyKey, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Pair,
+        PersonalConversation, Refusal, Text, Timestamp, Title, UserId,
     },
     timeline::BatchState,
 };
@@ -66,7 +66,12 @@ impl Story {
             ..draft("jane", "john", "hi")
         };
         let sent = self.decide(caller.map(user), &send(draft))?;
-        Ok(changed(Ok(sent)).number.unwrap())
+        Ok(changed(Ok(sent)).number)
+    }
+
+    pub fn personal(&self, one: &str, other: &str) -> &PersonalConversation {
+        let pair = Pair::new(&user(one), &user(other));
+        self.state.personal(APPLICATION, &pair).unwrap()
     }
 
     pub fn last_message_change(&self) -> &MessageChange {
@@ -76,10 +81,10 @@ impl Story {
         }
     }
 
-    pub fn add_key(&mut self, creator: &str, idempotency: &Idempotency, subject: Subject) {
+    pub fn add_key(&mut self, creator: &str, idempotency: &Idempotency, created: Created) {
         let creator = Some(user(creator));
         self.state
-            .add_key(APPLICATION, creator, idempotency.clone(), subject);
+            .add_key(APPLICATION, creator, idempotency.clone(), created);
     }
 
     fn decide<C: Command>(
@@ -182,7 +187,7 @@ pub fn mark(message: &Message, read: bool) -> MarkRead {
     MarkRead {
         id: message.id,
         read,
-        expected: expected(message.timestamp),
+        expected: None,
     }
 }
 

@@ -102,6 +102,11 @@ impl Client {
         .await
     }
 
+    /// Marks a message as read or unread.
+    pub async fn marks(&self, id: &Value, read: bool) -> Reply {
+        Reply::of(self.patching(id, serde_json::json!({ "read": read }))).await
+    }
+
     pub fn patching(&self, id: &Value, body: Value) -> RequestBuilder {
         self.request(Method::PATCH, &format!("/messages/{id}"))
             .json(&body)

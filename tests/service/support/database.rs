@@ -15,12 +15,17 @@ pub struct Database {
 
 impl Database {
     pub async fn fresh() -> Self {
+        Self::fresh_with("").await
+    }
+
+    /// A fresh database with these options of CREATE DATABASE.
+    pub async fn fresh_with(options: &str) -> Self {
         let (server, _) = servers::shared();
         let name = format!("test_{}", Uuid::new_v4().simple());
         let mut connection = PgConnection::connect(&server)
             .await
             .expect("the shared server answers");
-        let create = format!("CREATE DATABASE {name}");
+        let create = format!("CREATE DATABASE {name} {options}");
         connection
             .execute(sqlx::AssertSqlSafe(create))
             .await

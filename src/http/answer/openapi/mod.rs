@@ -28,9 +28,9 @@ pub use outcomes::{
     ListInsideProblems, ListProblems, OpenProblems, ReadProblems, RenameProblems, SyncProblems,
 };
 pub use params::{
-    ApplicationIdPath, AsUser, ChatNumberPath, HistoryPage, IfMatchHeader, IfNoneMatchHeader,
-    MessageIdPath, MessageNumberPath, NumberPage, Repeatable, Resumed, SearchPage,
-    SearchedConversation, SyncPage, UserIdPath, UserPage,
+    ApplicationIdPath, AsUser, ChatNumberPath, EditIfMatchHeader, HistoryPage, IfMatchHeader,
+    IfNoneMatchHeader, MessageIdPath, MessageNumberPath, NumberPage, Repeatable, Resumed,
+    SearchPage, SearchedConversation, SyncPage, UserIdPath, UserPage,
 };
 
 use super::{

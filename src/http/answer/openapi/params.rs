@@ -45,6 +45,16 @@ pub struct IfMatchHeader {
     if_match: String,
 }
 
+/// What lets an edit succeed only where the message has not changed since.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes a header")]
+pub struct EditIfMatchHeader {
+    /// The ETag of the message as you have it; needed for a new text, and not for a read mark
+    #[param(rename = "If-Match", value_type = String, required = false)]
+    if_match: Option<String>,
+}
+
 /// What saves the answer to a caller who has it.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -80,7 +90,7 @@ pub struct ChatNumberPath {
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "it describes a path")]
 pub struct MessageNumberPath {
-    /// The message's number in the chat
+    /// The message's number in the conversation
     #[param(value_type = MessageNumberSchema)]
     n: i64,
 }
@@ -136,10 +146,10 @@ pub struct UserPage {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes a query")]
 pub struct HistoryPage {
-    /// Messages before this one, the newest first (the default, from the newest on)
+    /// Messages with smaller numbers, the newest first (the default, from the newest on)
     #[param(minimum = 0, maximum = 9007199254740991_i64)]
     before: Option<i64>,
-    /// Messages after this one, the oldest first; not together with `before`
+    /// Messages with larger numbers, the oldest first; not together with `before`
     #[param(minimum = 0, maximum = 9007199254740991_i64)]
     after: Option<i64>,
     /// The most items of the page
@@ -218,6 +228,7 @@ pub fn components() -> Vec<(&'static str, Parameter)> {
         named::<AsUser>(&["AsUser"]),
         named::<Repeatable>(&["IdempotencyKey", "Prefer"]),
         named::<IfMatchHeader>(&["IfMatch"]),
+        named::<EditIfMatchHeader>(&["EditIfMatch"]),
         named::<IfNoneMatchHeader>(&["IfNoneMatch"]),
         named::<MessageIdPath>(&["MessageId"]),
         named::<ChatNumberPath>(&["ChatNumber"]),

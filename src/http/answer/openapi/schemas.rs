@@ -46,7 +46,7 @@ pub struct TimestampSchema(i64);
 #[expect(dead_code, reason = "it describes a value")]
 pub struct MessageIdSchema(i64);
 
-/// The number of a message in its chat: 1, 2, 3 … without gaps.
+/// The number of a message in its conversation: 1, 2, 3 … without gaps.
 #[derive(ToSchema)]
 #[schema(as = MessageNumber, minimum = 1, maximum = 9007199254740991_i64)]
 #[expect(dead_code, reason = "it describes a value")]

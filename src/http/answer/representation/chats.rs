@@ -54,7 +54,7 @@ impl<'a> From<&'a Chat> for ChatJson<'a> {
             name: chat.name.as_str(),
             owner: chat.owner.as_ref().map(UserId::as_str),
             created: chat.created,
-            messages: chat.messages,
+            messages: chat.messages.get(),
             members: chat.members,
         }
     }

@@ -24,13 +24,13 @@ use crate::{
     store::pages::ENTRY_BYTES,
 };
 
-/// A message as it is now: a personal one has `to`, one of a chat has `chat` and `number`. What is
-/// absent is none, empty or false. A deleted message is `{id, timestamp, deleted: true}`, with
-/// `chat` and `number` in a chat, and nothing else.
+/// A message as it is now: a personal one has `to`, one of a chat has `chat`. What is absent is none,
+/// empty or false. A deleted message is `{id, timestamp, number, deleted: true}`, with `chat` in a
+/// chat, and nothing else.
 #[derive(Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Message, example = json!({
-    "id": 17, "timestamp": 42, "from": "jane", "to": "john",
+    "id": 17, "timestamp": 42, "from": "jane", "to": "john", "number": 3,
     "created": "2026-11-20T09:30:00.123456Z", "text": "Hello, John!"
 }))]
 pub struct MessageJson<'a> {
@@ -50,9 +50,8 @@ pub struct MessageJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ChatNumberSchema, required = false)]
     chat: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = MessageNumberSchema, required = false)]
-    number: Option<i64>,
+    #[schema(value_type = MessageNumberSchema)]
+    number: i64,
     #[serde(
         serialize_with = "instant::serialize_option",
         skip_serializing_if = "Option::is_none"
@@ -66,10 +65,6 @@ pub struct MessageJson<'a> {
     )]
     #[schema(value_type = String, format = DateTime, required = false)]
     edited: Option<OffsetDateTime>,
-    /// Whether the recipient has marked it as read.
-    #[serde(skip_serializing_if = "Not::not")]
-    #[schema(required = false)]
-    read: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     text: Option<&'a str>,
@@ -92,7 +87,7 @@ impl<'a> From<&'a Message> for MessageJson<'a> {
     fn from(message: &'a Message) -> Self {
         let (id, timestamp) = (message.id.get(), message.timestamp.get());
         let chat = message.conversation.chat().map(|chat| chat.get());
-        let number = message.number.map(|number| number.get());
+        let number = message.number.get();
         let Some(content) = &message.content else {
             return Self {
                 id,
@@ -112,7 +107,6 @@ impl<'a> From<&'a Message> for MessageJson<'a> {
             number,
             created: Some(message.created),
             edited: content.edited,
-            read: content.read,
             text: content.text.as_ref().map(|text| text.as_str()),
             files: content.files.iter().map(|file| file.as_str()).collect(),
             attributes: content
@@ -165,7 +159,10 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::domain::{Attributes, Content, FileId, Files, MessageId, Text, Timestamp};
+    use crate::domain::{
+        Attributes, Content, ConversationId, FileId, Files, MessageId, MessageNumber, Text,
+        Timestamp,
+    };
 
     fn message(content: Option<Content>) -> String {
         let message = Message {
@@ -173,7 +170,8 @@ mod tests {
             timestamp: Timestamp::new(42),
             from: Some(UserId::trusted("jane")),
             conversation: Conversation::between(&UserId::trusted("jane"), &UserId::trusted("john")),
-            number: None,
+            conversation_id: ConversationId::new(40),
+            number: MessageNumber::new(3),
             created: datetime!(2026-11-20 09:30:00.5 UTC),
             content,
         };
@@ -188,11 +186,10 @@ mod tests {
             attributes: None,
             reply_to: None,
             edited: None,
-            read: false,
         };
         assert_eq!(
             message(Some(content)),
-            r#"{"id":17,"timestamp":42,"from":"jane","to":"john","created":"2026-11-20T09:30:00.500000Z","text":"hi"}"#
+            r#"{"id":17,"timestamp":42,"from":"jane","to":"john","number":3,"created":"2026-11-20T09:30:00.500000Z","text":"hi"}"#
         );
     }
 
@@ -205,19 +202,21 @@ mod tests {
             attributes: Some(Attributes::trusted(raw)),
             reply_to: Some(MessageId::new(3)),
             edited: Some(datetime!(2026-11-20 09:31 UTC)),
-            read: true,
         };
         assert_eq!(
             message(Some(content)),
             concat!(
-                r#"{"id":17,"timestamp":42,"from":"jane","to":"john","created":"2026-11-20T09:30:00.500000Z","#,
-                r#""edited":"2026-11-20T09:31:00.000000Z","read":true,"files":["f"],"attributes":{ "a":1.0 },"replyTo":3}"#
+                r#"{"id":17,"timestamp":42,"from":"jane","to":"john","number":3,"created":"2026-11-20T09:30:00.500000Z","#,
+                r#""edited":"2026-11-20T09:31:00.000000Z","files":["f"],"attributes":{ "a":1.0 },"replyTo":3}"#
             )
         );
     }
 
     #[test]
     fn a_tombstone_has_no_data() {
-        assert_eq!(message(None), r#"{"id":17,"timestamp":42,"deleted":true}"#);
+        assert_eq!(
+            message(None),
+            r#"{"id":17,"timestamp":42,"number":3,"deleted":true}"#
+        );
     }
 }

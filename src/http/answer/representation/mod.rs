@@ -9,6 +9,7 @@ mod created;
 mod hits;
 mod messages;
 mod page;
+mod personal;
 mod updates;
 
 use axum::{
@@ -23,6 +24,7 @@ pub use created::{created_chat, secret, sent};
 pub use hits::HitListJson;
 pub use messages::{MessageJson, MessageListJson, json_bytes, message};
 pub use page::ListPage;
+pub use personal::PersonalConversationJson;
 pub use updates::{CaughtUpJson, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson, held};
 
 /// JSON under a media type that was negotiated with the caller.

@@ -12,7 +12,9 @@ use super::{Json, MessageJson};
 use crate::{
     domain::{Message, Subject},
     http::{
-        answer::openapi::schemas::{ChatNumberSchema, MessageIdSchema, TimestampSchema},
+        answer::openapi::schemas::{
+            ChatNumberSchema, MessageIdSchema, TimestampSchema, UserIdSchema,
+        },
         server::envelope::LongLived,
     },
     store::pages::Entry,
@@ -41,7 +43,7 @@ pub struct MessageUpdatesJson<'a> {
     latest: i64,
 }
 
-/// One change of a message or of a chat.
+/// One change of a message, of a chat, or of a personal conversation.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MessageUpdate)]
 pub struct MessageUpdateJson<'a> {
@@ -53,6 +55,10 @@ pub struct MessageUpdateJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ChatNumberSchema, required = false)]
     chat: Option<i64>,
+    /// Or the other user of the personal conversation whose positions have moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = UserIdSchema, required = false)]
+    with: Option<&'a str>,
     #[schema(value_type = TimestampSchema)]
     timestamp: i64,
     /// With `include=message`, at the message's newest entry of the page: the message as it is now.
@@ -68,9 +74,10 @@ fn updates<S: Serializer>(entries: &[Entry], serializer: S) -> Result<S::Ok, S::
 
 impl<'a> From<&'a Entry> for MessageUpdateJson<'a> {
     fn from(entry: &'a Entry) -> Self {
-        let (id, chat) = match entry.update.subject {
-            Subject::Message(id) => (Some(id.get()), None),
-            Subject::Chat(number) => (None, Some(number.get())),
+        let (id, chat, with) = match &entry.update.subject {
+            Subject::Message(id) => (Some(id.get()), None, None),
+            Subject::Chat(number) => (None, Some(number.get()), None),
+            Subject::With(user) => (None, None, Some(user.as_str())),
         };
         let json = |message: &Message| {
             to_raw_value(&MessageJson::from(message))
@@ -80,6 +87,7 @@ impl<'a> From<&'a Entry> for MessageUpdateJson<'a> {
         Self {
             id,
             chat,
+            with,
             timestamp: entry.update.timestamp.get(),
             message,
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::header;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
@@ -12,7 +13,8 @@ use crate::{
         answer::problem::{FieldError, Problem},
         extract::{
             body::{RequestBody, parse},
-            caller::Caller,
+            caller::{Authenticate, Caller},
+            checks::Checks,
             media,
         },
     },
@@ -100,16 +102,30 @@ impl RequestBody for Edit {
 }
 
 impl Edit {
+    /// The versions of the message that the edit may be based on: those of `If-Match`. A new text
+    /// without it is refused. A read mark changes no message, so it needs none.
+    pub fn expected<C: Authenticate, A>(
+        edit: Option<&Self>,
+        checks: &mut Checks<C, A>,
+    ) -> Option<Option<Expected>> {
+        let has_none = !checks.headers().contains_key(header::IF_MATCH);
+        match edit {
+            Some(Self::Read(_)) if has_none => Some(None),
+            Some(_) | None => checks.header().map(Some),
+        }
+    }
+
     /// Carries out the edit. Returns the message as the edit leaves it.
     pub async fn submit(
         self,
         service: &Service,
         caller: &Caller,
         id: MessageId,
-        expected: Expected,
+        expected: Option<Expected>,
     ) -> Result<Arc<Message>, Problem> {
         let outcome = match self {
             Self::Text(text) => {
+                let expected = expected.expect("a new text without If-Match was refused");
                 let command = EditText { id, text, expected };
                 service.submit(caller, command).await?
             }

@@ -1,0 +1,145 @@
+//! Personal conversations, and their messages by number.
+
+use axum::{extract::State, response::IntoResponse};
+
+use super::{
+    Answer, Service,
+    answer::{
+        openapi::{
+            AsUser, DeleteProblems, EditIfMatchHeader, EditProblems, IfMatchHeader,
+            IfNoneMatchHeader, MessageAnswer, MessageNumberPath, MessageUnchanged, ReadProblems,
+            UserIdPath,
+        },
+        problem::Problem,
+        representation::{self, Json, PersonalConversationJson},
+    },
+    extract::{
+        caller::Caller,
+        checks::Checks,
+        conditional::IfNoneMatch,
+        media::{AnyMessage, PlainJson},
+        request_bodies::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson},
+    },
+    messages,
+};
+use crate::{
+    domain::{Conversation, MessageId, MessageNumber, Pair, UserId},
+    store,
+    timeline::commands::{DeleteMessage, Expected},
+};
+
+/// Reads the caller's conversation with a user: how many messages it has, and how far both have read.
+///
+/// It exists from its first message on.
+#[utoipa::path(
+    get,
+    path = "/users/{user}",
+    tag = "messages",
+    params(AsUser, UserIdPath),
+    responses(
+        (status = 200, description = "The conversation",
+            body = PersonalConversationJson, content_type = "application/json"),
+        ReadProblems,
+    ),
+)]
+pub async fn get_personal_conversation(
+    State(service): State<Service>,
+    mut checks: Checks<Caller, PlainJson>,
+) -> Answer {
+    let (user, other) = (checks.user(), checks.path::<UserId>());
+    let passed = checks.finish(|| user.zip(other))?;
+    let (user, other) = passed.input;
+    let (application, pair) = (passed.caller.application, Pair::new(&user, &other));
+    let reading = service
+        .query(async |connection| store::personal::find(connection, application, &pair).await);
+    let found = reading.await?.ok_or_else(Problem::not_found)?;
+    let conversation = PersonalConversationJson::of(&found, &user);
+    Ok(Json(passed.media_type, conversation).into_response())
+}
+
+/// Reads a message of the caller's conversation with a user by its number.
+///
+/// A deleted message is there still, as a tombstone.
+#[utoipa::path(
+    get,
+    path = "/users/{user}/messages/{n}",
+    tag = "messages",
+    params(AsUser, UserIdPath, MessageNumberPath, IfNoneMatchHeader),
+    responses(MessageAnswer, MessageUnchanged, ReadProblems)
+)]
+pub async fn get_personal_message(
+    State(service): State<Service>,
+    mut checks: Checks<Caller, AnyMessage>,
+) -> Answer {
+    let (user, other, number) = (checks.user(), checks.path(), checks.path());
+    let if_none_match = IfNoneMatch::of(checks.headers());
+    let passed = checks.finish(|| Some((user?, other?, number?)))?;
+    let id = id_of(&service, &passed.caller, &passed.input).await?;
+    messages::read(&service, &passed, id, &if_none_match).await
+}
+
+/// Edits the text of one's own message, or marks a received one as read or unread.
+///
+/// As `PATCH /messages/{id}`.
+#[utoipa::path(
+    patch,
+    path = "/users/{user}/messages/{n}",
+    tag = "messages",
+    params(AsUser, UserIdPath, MessageNumberPath, EditIfMatchHeader),
+    request_body(content(
+        (MessagePatchJson = "application/json"),
+        (MessagePatchJson = "application/merge-patch+json"),
+        (EditedMessageTextJson = "application/vnd.editedMessageText.v1+json"),
+        (MessageReadMarkJson = "application/vnd.messageReadMark.v1+json"),
+    )),
+    responses(MessageAnswer, EditProblems),
+)]
+pub async fn edit_personal_message(
+    State(service): State<Service>,
+    mut checks: Checks<Caller, AnyMessage>,
+) -> Answer {
+    let edit = checks.body::<Edit>().await?;
+    let (user, other, number) = (checks.user(), checks.path(), checks.path());
+    let expected = Edit::expected(edit.as_ref(), &mut checks);
+    let passed = checks.finish(|| Some(((user?, other?, number?), edit?, expected?)))?;
+    let (path, edit, expected) = passed.input;
+    let id = id_of(&service, &passed.caller, &path).await?;
+    let message = edit.submit(&service, &passed.caller, id, expected).await?;
+    Ok(representation::message(passed.media_type, &message))
+}
+
+/// Deletes a message of the caller's conversation with a user.
+///
+/// As `DELETE /messages/{id}`.
+#[utoipa::path(
+    delete,
+    path = "/users/{user}/messages/{n}",
+    tag = "messages",
+    params(AsUser, UserIdPath, MessageNumberPath, IfMatchHeader),
+    responses(MessageAnswer, DeleteProblems)
+)]
+pub async fn delete_personal_message(
+    State(service): State<Service>,
+    mut checks: Checks<Caller, AnyMessage>,
+) -> Answer {
+    let (user, other, number) = (checks.user(), checks.path(), checks.path());
+    let expected = checks.header::<Expected>();
+    let passed = checks.finish(|| Some(((user?, other?, number?), expected?)))?;
+    let (path, expected) = passed.input;
+    let id = id_of(&service, &passed.caller, &path).await?;
+    let command = DeleteMessage { id, expected };
+    let deleted = service.submit(&passed.caller, command).await?;
+    Ok(representation::message(passed.media_type, &deleted.output))
+}
+
+/// The caller, the other user of the conversation, and the number of the message in it.
+type Path = (UserId, UserId, MessageNumber);
+
+async fn id_of(
+    service: &Service,
+    caller: &Caller,
+    (user, other, number): &Path,
+) -> Result<MessageId, Problem> {
+    let conversation = Conversation::between(user, other);
+    messages::id_of(service, caller, &conversation, *number).await
+}
