@@ -1,10 +1,11 @@
 -- 500 messages with their updates in one statement.
 WITH message AS (
     INSERT INTO messages
-        (application_id, id, timestamp, sender, recipient, created, read, text, deleted)
-    SELECT 1, nextval('message_ids'), nextval('timeline'),
+        (application_id, id, conversation_id, number, timestamp, sender, recipient, created, text,
+         deleted)
+    SELECT 1, nextval('message_ids'), number, currval('message_ids'), nextval('timeline'),
            'user-' || number, 'user-' || (number + 7),
-           clock_timestamp(), false, repeat('x', 100), false
+           clock_timestamp(), repeat('x', 100), false
     FROM generate_series(1, 500) AS number
     RETURNING id, timestamp, sender, recipient
 )

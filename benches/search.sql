@@ -6,8 +6,9 @@ SELECT rank, substr(translate(md5(rank::text), '0123456789', 'ghijklmnop'), 1, 3
 FROM generate_series(0, 19999) AS rank;
 ALTER TABLE bench_words ADD PRIMARY KEY (rank);
 
-INSERT INTO chats (application_id, number, timestamp, name, owner, created, members)
-VALUES (1, 1000, nextval('timeline'), 'bench', 'heavy', now(), 1);
+INSERT INTO conversations
+    (application_id, id, timestamp, created, chat_number, name, owner, members)
+VALUES (1, nextval('timeline'), currval('timeline'), now(), 1000, 'bench', 'heavy', 1);
 INSERT INTO chat_members (application_id, chat_number, user_id, joined)
 VALUES (1, 1000, 'heavy', 1);
 UPDATE applications SET chats = 1000, last_chat = 1000 WHERE id = 1;
@@ -36,11 +37,16 @@ new AS (
 ),
 stored AS (
     INSERT INTO messages
-        (application_id, id, timestamp, sender, recipient, chat_number, number, created, read, text,
-         deleted)
-    SELECT 1, id, timestamp, sender, CASE WHEN NOT in_chat THEN 'user-' || ceil(random() * 1000) END,
-           CASE WHEN in_chat THEN 1000 END, CASE WHEN in_chat THEN number END, now(), false, text,
-           false
+        (application_id, id, conversation_id, number, timestamp, sender, recipient, chat_number,
+         created, text, deleted)
+    -- No search looks for the conversation of a personal message, so each has one of its own.
+    SELECT 1, id,
+           CASE WHEN in_chat
+               THEN (SELECT c.id FROM conversations AS c WHERE application_id = 1 AND chat_number = 1000)
+               ELSE timestamp
+           END,
+           number, timestamp, sender, CASE WHEN NOT in_chat THEN 'user-' || ceil(random() * 1000) END,
+           CASE WHEN in_chat THEN 1000 END, now(), text, false
     FROM new
     RETURNING application_id, id, sender, recipient, chat_number
 )

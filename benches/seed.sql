@@ -1,19 +1,35 @@
 -- :messages messages between 1,000 users, 300 apart on the timeline, as the service stores them.
-WITH new AS (
-    SELECT nextval('message_ids') AS id, nextval('timeline') AS timestamp,
-           'user-' || (number % 1000 + 1) AS sender,
-           'user-' || ((number * 7 + number / 1000) % 1000 + 1) AS recipient
-    FROM generate_series(1, :messages) AS number
-),
-stored AS (
-    INSERT INTO messages
-        (application_id, id, timestamp, sender, recipient, created, read, text, deleted)
-    SELECT 1, id, timestamp, sender, recipient, now(), false, repeat('measure it ', 9) || 'x', false
+CREATE TEMPORARY TABLE new AS
+SELECT nextval('message_ids') AS id, nextval('timeline') AS timestamp,
+       'user-' || (number % 1000 + 1) AS sender,
+       'user-' || ((number * 7 + number / 1000) % 1000 + 1) AS recipient
+FROM generate_series(1, :messages) AS number;
+
+WITH numbered AS (
+    SELECT id, timestamp, sender, recipient,
+           min(timestamp) OVER pair                    AS conversation_id,
+           row_number() OVER (pair ORDER BY timestamp) AS number
     FROM new
+    WINDOW pair AS (PARTITION BY least(sender, recipient), greatest(sender, recipient))
+),
+begun AS (
+    INSERT INTO conversations
+        (application_id, id, timestamp, created, least, greatest, least_read, greatest_read)
+    SELECT 1, conversation_id, conversation_id, now(), least(sender, recipient),
+           greatest(sender, recipient), 0, 0
+    FROM numbered
+    WHERE number = 1
 )
+INSERT INTO messages
+    (application_id, id, conversation_id, number, timestamp, sender, recipient, created, text, deleted)
+SELECT 1, id, conversation_id, number, timestamp, sender, recipient, now(),
+       repeat('measure it ', 9) || 'x', false
+FROM numbered;
+
 INSERT INTO updates (application_id, user_id, timestamp, message_id)
 SELECT 1, sender, timestamp, id FROM new
 UNION
 SELECT 1, recipient, timestamp, id FROM new;
+VACUUM ANALYZE conversations;
 VACUUM ANALYZE messages;
 VACUUM ANALYZE updates;
