@@ -3,10 +3,11 @@ import { button, copy, element, icon } from "./dom.js";
 import { exactly, gist, hue, timeOf } from "./words.js";
 
 /**
- * Makes a message. `isFirst` and `isLast` are its place in a group of one sender, `quoted` is the message to which
- * it replies, `can` has the actions that the user may take, and `on` their handlers.
+ * Makes a message. `isRead` is whether the other user has read it, `isFirst` and `isLast` are its place in a group
+ * of one sender, `quoted` is the message to which it replies, `can` has the actions that the user may take, and
+ * `on` their handlers.
  */
-export function bubble(message, { user, inChat, isFirst, isLast, quoted, can, on }) {
+export function bubble(message, { user, inChat, isRead, isFirst, isLast, quoted, can, on }) {
   const isMine = message.from === user;
   const classes = ["message", isMine ? "mine" : "theirs"];
   if (isFirst) classes.push("first");
@@ -14,12 +15,12 @@ export function bubble(message, { user, inChat, isFirst, isLast, quoted, can, on
   if (message.deleted) classes.push("deleted");
   const who = inChat && !isMine && isFirst && !message.deleted;
   return element("li", { class: classes.join(" ") },
-    element("article", { tabindex: "-1", "aria-label": label(message, isMine, inChat) },
+    element("article", { tabindex: "-1", "aria-label": label(message, isMine, inChat, isRead) },
       element("div", { class: "bubble" },
         who && element("span", { class: "sender", "data-hue": hue(message.from ?? "") }, message.from ?? "The service"),
         quoted && quote(quoted, user, on),
         body(message),
-        meta(message, isMine, inChat)),
+        meta(message, isMine, inChat, isRead)),
       actions(message, can, on)));
 }
 
@@ -72,11 +73,11 @@ function quote(quoted, user, on) {
   return element("button", { type: "button", class: "quote", onclick: () => on.show(quoted) }, content);
 }
 
-function meta({ created, edited, deleted, read }, isMine, inChat) {
+function meta({ created, edited, deleted }, isMine, inChat, isRead) {
   if (!created) return null;
   const time = element("time", { datetime: created, title: exactly(edited ?? created) }, timeOf(created));
-  const tick = isMine && !inChat && !deleted && element("span", { class: read ? "tick read" : "tick" },
-    icon(read ? "read" : "sent"), element("span", { class: "unseen" }, read ? "Read" : "Sent"));
+  const tick = isMine && !inChat && !deleted && element("span", { class: isRead ? "tick read" : "tick" },
+    icon(isRead ? "read" : "sent"), element("span", { class: "unseen" }, isRead ? "Read" : "Sent"));
   return element("span", { class: "meta" }, edited && !deleted && "edited", time, tick || "");
 }
 
@@ -89,9 +90,9 @@ function actions(message, can, on) {
 }
 
 /** A message in a sentence, for screen readers. */
-function label(message, isMine, inChat) {
-  const { from, created, edited, read, deleted } = message;
-  const states = [edited && "edited", isMine && !inChat && (read ? "read" : "sent")].filter(Boolean);
+function label(message, isMine, inChat, isRead) {
+  const { from, created, edited, deleted } = message;
+  const states = [edited && "edited", isMine && !inChat && (isRead ? "read" : "sent")].filter(Boolean);
   const who = isMine ? "You" : (from ?? "The service");
   const when = created ? `, ${exactly(created)}` : "";
   return `${who}${when}: ${gist(message)}${states.length && !deleted ? ` (${states.join(", ")})` : ""}`;

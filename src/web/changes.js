@@ -1,7 +1,7 @@
 /**
- * Edits, deletes and marks messages. Each change names the version of the message that it is based on. If the
- * message has changed since (412), the present version is fetched and the change is repeated on it: a read
- * mark does no harm. Only if the text has changed, the user decides.
+ * Edits, deletes and marks messages. An edit or deletion names the version of the message that it is based on. If
+ * the message has changed since (412), the present version is fetched. If its text is another one, the user
+ * decides. Else the change is repeated on it. A mark changes no message, so it names no version.
  */
 export class Changes {
   #call; #store;
@@ -13,7 +13,8 @@ export class Changes {
 
   /** `choose(present)` shows both texts, and returns the text to store, or null to leave it as it is. */
   edit(message, text, choose) {
-    return this.#change(message, async (base) => this.#patch(base, { text }), async (present) => {
+    const attempt = (base) => this.#patch(base, { body: { text }, headers: condition(base) });
+    return this.#change(message, attempt, async (present) => {
       const chosen = await choose(present, text);
       text = chosen ?? text;
       return chosen !== null;
@@ -29,12 +30,17 @@ export class Changes {
     }, choose);
   }
 
+  /** Moves the user's position to a message: with it, all messages before it are read. */
   markRead(message) {
-    return this.#change(message, (base) => this.#patch(base, { read: true }), async () => true);
+    return this.#change(message, async () => {
+      const present = await this.#patch(message, { body: { read: true } });
+      await this.#store.sawUpTo(message);
+      return present;
+    });
   }
 
-  #patch(base, body) {
-    return this.#call("PATCH", `/messages/${base.id}`, { body, headers: condition(base) });
+  #patch({ id }, request) {
+    return this.#call("PATCH", `/messages/${id}`, request);
   }
 
   async #change(message, attempt, choose) {

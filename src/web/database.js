@@ -2,26 +2,30 @@
 
 /**
  * messages       each as the service returned it, with its `conversation` and, if it is unread, `unread: 1`
- * conversations  one for each user or chat: the list on the left
+ * conversations  one for each user or chat: the list on the left. A chat is stored as `chat`. How far both users of
+ *                a personal conversation have read is stored as `positions`
  * outbox         messages that are not acknowledged yet, in order
  * seen           the last number that was read in each chat; it outlives a reset
  * meta           the cursor
  */
 const STORES = ["messages", "conversations", "outbox", "seen", "meta"];
 
-/** Opens a copy. If another tab deletes it, or the browser closes it, the page is loaded again. */
-export async function openDatabase(name) {
-  const opening = indexedDB.open(name, 1);
-  opening.onupgradeneeded = () => {
-    const database = opening.result;
-    const messages = database.createObjectStore("messages", { keyPath: "id" });
-    messages.createIndex("place", ["conversation", "id"]);
-    messages.createIndex("unread", ["conversation", "unread"]);
-    database.createObjectStore("conversations", { keyPath: "key" });
-    const outbox = database.createObjectStore("outbox", { keyPath: "order", autoIncrement: true });
-    outbox.createIndex("key", "key", { unique: true });
-    database.createObjectStore("seen");
-    database.createObjectStore("meta");
+/** Version 1 had no positions, and no numbers of personal messages. */
+const VERSION = 2;
+
+/**
+ * Opens a copy. If another tab deletes or upgrades it, or the browser closes it, the page is loaded again. A copy
+ * of an earlier version is made anew by `clear(stores)`, in the transaction that upgrades it.
+ */
+export async function openDatabase(name, clear) {
+  const opening = indexedDB.open(name, VERSION);
+  opening.onupgradeneeded = ({ oldVersion }) => {
+    const { result: database, transaction: upgrade } = opening;
+    if (oldVersion === 0) create(database);
+    const messages = upgrade.objectStore("messages");
+    if (oldVersion > 0) messages.deleteIndex("place");
+    messages.createIndex("place", ["conversation", "number"]);
+    if (oldVersion > 0) clear(storesOf(upgrade)).catch(() => upgrade.abort());
   };
   const database = await result(opening);
   database.onversionchange = () => {
@@ -34,6 +38,19 @@ export async function openDatabase(name) {
 
 export function deleteDatabase(name) {
   return result(indexedDB.deleteDatabase(name));
+}
+
+function create(database) {
+  database.createObjectStore("messages", { keyPath: "id" }).createIndex("unread", ["conversation", "unread"]);
+  database.createObjectStore("conversations", { keyPath: "key" });
+  const outbox = database.createObjectStore("outbox", { keyPath: "order", autoIncrement: true });
+  outbox.createIndex("key", "key", { unique: true });
+  database.createObjectStore("seen");
+  database.createObjectStore("meta");
+}
+
+function storesOf(open) {
+  return Object.fromEntries(STORES.map((name) => [name, open.objectStore(name)]));
 }
 
 /** The result of a request. */
@@ -51,9 +68,8 @@ export async function transaction(database, mode, work) {
     open.oncomplete = resolve;
     open.onabort = () => reject(open.error ?? new Error("the copy could not be written"));
   });
-  const stores = Object.fromEntries(STORES.map((name) => [name, open.objectStore(name)]));
   try {
-    const value = await work(stores);
+    const value = await work(storesOf(open));
     await done;
     return value;
   } catch (error) {

@@ -1,8 +1,8 @@
 /** A signed-in user's messenger: connects the copy, its synchronization and its views. */
 import { caller, Problem } from "./api.js";
 import { Changes } from "./changes.js";
-import { Chats } from "./chats.js";
 import { Composer } from "./composer.js";
+import { Conversations } from "./conversations.js";
 import { askFor, chooseText, confirmed, confirmRemoval } from "./dialogs.js";
 import { $, element, isolated } from "./dom.js";
 import { ChatDialog, createChat } from "./members.js";
@@ -22,7 +22,7 @@ const STATES = {
 };
 
 export class Messenger {
-  #user; #store; #call; #outbox; #changes; #chats; #thread; #composer; #reading; #search; #onSignedOut;
+  #user; #store; #call; #outbox; #changes; #mentioned; #thread; #composer; #reading; #search; #onSignedOut;
   #ending = new AbortController();
   #open = null; #conversations = []; #isCurrent = false; #refreshing = null; #shown = Promise.resolve();
 
@@ -40,7 +40,7 @@ export class Messenger {
     this.#onSignedOut = onSignedOut;
     const [call, signal] = [this.#call, this.#ending.signal];
     this.#changes = new Changes(call, store);
-    this.#chats = new Chats(call, store);
+    this.#mentioned = new Conversations(call, store);
     this.#reading = new Reading(store, this.#changes);
     this.#outbox = new Outbox({ call, store, signal, onSignedOut: (problem) => this.#end(problem.words) });
     this.#thread = new Thread({ call, store, user, on: this.#actions() });
@@ -101,7 +101,7 @@ export class Messenger {
     if (this.#open) this.#showHeader();
     if (!this.#isCurrent) return;
     this.#outbox.wake();
-    this.#chats.refresh();
+    this.#mentioned.refresh();
     this.#search.retry();
     // Only a current copy shows that a chat is not the user's.
     this.#refresh();
@@ -113,12 +113,12 @@ export class Messenger {
     if (!messages && this.#open) this.#thread.open(this.#open);
     for (const message of messages ?? []) this.#announce(message);
     this.#refresh();
-    if (this.#isCurrent) this.#chats.refresh();
+    if (this.#isCurrent) this.#mentioned.refresh();
   }
 
   /** Announces a new message to screen readers. */
   #announce(message) {
-    if (!this.#isCurrent || message.deleted || message.edited || message.read || message.from === this.#user) return;
+    if (!this.#isCurrent || message.deleted || message.edited || message.from === this.#user) return;
     $("announcer").textContent = `${message.from ?? "The service"}: ${gist(message)}`;
   }
 
@@ -145,7 +145,7 @@ export class Messenger {
     // A chat that is not in the copy is not the user's, or not any more.
     if (this.#isCurrent && isChat(this.#open) && !this.#present()) return this.#close(before);
     this.#showHeader();
-    await this.#thread.render(this.#present());
+    await this.#thread.render();
     this.#look();
   }
 

@@ -1,4 +1,4 @@
-/** Read marks: an open conversation counts as read. */
+/** Read marks: an open conversation counts as read, up to its newest message. */
 import { rethrowBug } from "./api.js";
 import { isChat } from "./words.js";
 
@@ -11,9 +11,9 @@ export class Reading {
   }
 
   /**
-   * Marks the unread messages of a conversation. The service stores the marks of personal messages, so that the
-   * other user sees them. The marks of chats are in the copy alone. A failure is repeated when the copy is
-   * current.
+   * Marks a conversation as read. The service stores how far the users of a personal conversation have read, so
+   * that the other user sees it. One mark, of the newest unread message, covers all before it. The marks of chats
+   * are in the copy alone. A failure is repeated when the copy is current.
    */
   async look(key, isCurrent) {
     if (!key || document.hidden || this.#isBusy || (!isChat(key) && !isCurrent)) return;
@@ -21,7 +21,7 @@ export class Reading {
     try {
       for (let unread = await this.#store.unread(key); unread.length; unread = await this.#store.unread(key)) {
         if (isChat(key)) await this.#store.see(key);
-        else for (const message of unread) await this.#changes.markRead(message);
+        else await this.#changes.markRead(unread.at(-1));
       }
     } catch (error) {
       // Offline, or the message is not the user's any more, which the timeline reports.

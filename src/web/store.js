@@ -3,11 +3,12 @@
  * entry and the cursor, an acknowledged message and its item of the outbox.
  */
 import { between, deleteDatabase, newest, openDatabase, result, transaction } from "./database.js";
+import { isChat } from "./words.js";
 
 const LAST = Number.MAX_SAFE_INTEGER;
 
 export async function openStore(name, user) {
-  return new Store(await openDatabase(name), name, user);
+  return new Store(await openDatabase(name, clear), name, user);
 }
 
 class Store {
@@ -33,9 +34,10 @@ class Store {
   apply(entries, cursor) {
     const messages = entries.flatMap(({ message }) => message ?? []);
     return this.#write(async (stores) => {
-      for (const { chat, timestamp, message } of entries) {
+      for (const { chat, with: other, timestamp, message } of entries) {
         if (message) await this.#put(stores, message);
-        else if (chat) await this.#touch(stores, chat, timestamp);
+        else if (chat) await touch(stores, await conversation(stores, `chats/${chat}`), timestamp);
+        else if (other) await touch(stores, await result(stores.conversations.get(`users/${other}`)), timestamp);
       }
       await result(stores.meta.put(cursor, "cursor"));
     }, messages);
@@ -43,12 +45,7 @@ class Store {
 
   /** Removes everything that came from the service. Unsent messages and the marks of chats stay. */
   clear() {
-    return this.#write(async ({ messages, conversations, meta, outbox }) => {
-      await Promise.all([messages, conversations, meta].map((store) => result(store.clear())));
-      for (const { conversation: key, created } of await result(outbox.getAll())) {
-        await result(conversations.put(await conversation({ conversations }, key, created)));
-      }
-    }, null);
+    return this.#write(clear, null);
   }
 
   // Messages.
@@ -68,32 +65,46 @@ class Store {
     return this.#read(({ messages }) => result(messages.get(id)));
   }
 
-  /** The messages of a conversation from an id on, and those that wait to be sent. No message is in both. */
-  conversationFrom(key, id) {
-    return this.#read(async ({ messages, outbox }) => {
-      const sent = await between(messages.index("place"), [key, id], [key, LAST]);
-      return { messages: sent, pending: await unsent({ outbox }, key) };
+  /**
+   * A conversation, if the copy has it, its messages from a number on, and those that wait to be sent. No message is
+   * in both.
+   */
+  conversationFrom(key, number) {
+    return this.#read(async ({ conversations, messages, outbox }) => {
+      const held = await result(conversations.get(key));
+      const sent = await between(messages.index("place"), [key, number], [key, LAST]);
+      return { conversation: held, messages: sent, pending: await unsent({ outbox }, key) };
     });
   }
 
-  /** Up to `count` messages of a conversation before an id, the newest first. */
-  messagesBefore(key, id, count) {
-    return this.#read(({ messages }) => newest(messages.index("place"), [key, 0], [key, id - 1], count));
+  /** Up to `count` messages of a conversation before a number, the newest first. */
+  messagesBefore(key, number, count) {
+    return this.#read(({ messages }) => newest(messages.index("place"), [key, 0], [key, number - 1], count));
   }
 
+  /** The unread messages of a conversation, in order. */
   unread(key) {
     return this.#read(({ messages }) => between(messages.index("unread"), [key, 1], [key, 1]));
   }
 
   /** Marks everything in a chat as read: the service stores no marks for chats. */
   see(key) {
-    return this.#write(async ({ messages, seen }) => {
-      const [last] = await newest(messages.index("place"), [key, 0], [key, LAST], 1);
-      if (last?.number) await result(seen.put(last.number, key));
-      for (const message of await between(messages.index("unread"), [key, 1], [key, 1])) {
-        delete message.unread;
-        await result(messages.put(message));
-      }
+    return this.#write(async (stores) => {
+      const [last] = await newest(stores.messages.index("place"), [key, 0], [key, LAST], 1);
+      if (!last) return;
+      await result(stores.seen.put(last.number, key));
+      await this.#flag(stores, key, last.number);
+    });
+  }
+
+  /** The service has moved the user's position to a message of a personal conversation, if it was before that. */
+  sawUpTo({ conversation: key, number }) {
+    return this.#write(async (stores) => {
+      const held = await result(stores.conversations.get(key));
+      if (!held?.positions || held.positions.own >= number) return;
+      const positions = { ...held.positions, own: number };
+      await result(stores.conversations.put({ ...held, positions }));
+      await this.#flag(stores, key, number);
     });
   }
 
@@ -117,14 +128,32 @@ class Store {
     });
   }
 
-  /** Stores a chat as the service has it now. It stays due if it has changed again since. */
-  putChat(chat) {
+  /** Stores a chat as the service has it now. It stays due if it was mentioned again since `due`. */
+  putChat(chat, due) {
     return this.#write(async ({ conversations }) => {
       const held = await conversation({ conversations }, `chats/${chat.number}`, chat.created);
-      if (held.chat?.timestamp > chat.timestamp) return;
-      const due = held.due > chat.timestamp ? held.due : undefined;
-      const at = held.at || Date.parse(chat.created);
-      await result(conversations.put({ ...held, at, chat, due, isGone: undefined }));
+      const next = { ...held, due: stillDue(held, chat.timestamp, due) };
+      if (!(held.chat?.timestamp > chat.timestamp)) {
+        Object.assign(next, { chat, at: held.at || Date.parse(chat.created), isGone: undefined });
+      }
+      await result(conversations.put(next));
+    });
+  }
+
+  /**
+   * Stores how far both users of a personal conversation have read, as the service has it now. The conversation
+   * stays due if it was mentioned again since `due`. Positions that the copy has already are not stored
+   * again: the user's own may be ahead of them.
+   */
+  putPositions(key, { timestamp, read, reads }, due) {
+    return this.#write(async (stores) => {
+      const held = await result(stores.conversations.get(key));
+      if (!held) return;
+      const next = { ...held, due: stillDue(held, timestamp, due) };
+      const isNew = !(held.positions?.timestamp >= timestamp);
+      if (isNew) next.positions = { timestamp, own: read, other: reads[0]?.read ?? 0 };
+      await result(stores.conversations.put(next));
+      if (isNew) await this.#flag(stores, key, read);
     });
   }
 
@@ -199,23 +228,29 @@ class Store {
     if (!key) return;
     const record = { ...message, conversation: key };
     if (message.deleted) Object.assign(record, { from: held?.from, created: held?.created });
-    if (await this.#isUnread(stores, record)) record.unread = 1;
+    const stored = await conversation(stores, key, record.created);
+    if (this.#isUnread(record, await position(stores, stored))) record.unread = 1;
     await result(stores.messages.put(record));
     if (message.from === this.#user) await leaveOutbox(stores, message.attributes?.key);
-    const stored = await conversation(stores, key, record.created);
-    if (stored.last?.id > record.id) return;
+    if (stored.last?.number > record.number) return;
     const at = record.created ? Date.parse(record.created) : stored.at;
-    await result(stores.conversations.put({ ...stored, last: record, at }));
+    // A personal conversation exists from its first message on. No entry tells the positions that it has then.
+    const due = isChat(key) || stored.positions ? stored.due : (stored.due ?? 0);
+    await result(stores.conversations.put({ ...stored, last: record, at, due }));
   }
 
-  async #isUnread({ seen }, { conversation, from, to, read, number, deleted }) {
-    if (deleted || from === this.#user) return false;
-    return to ? !read : number > ((await result(seen.get(conversation))) ?? 0);
+  #isUnread({ from, number, deleted }, position) {
+    return !deleted && from !== this.#user && number > position;
   }
 
-  async #touch({ conversations }, chat, timestamp) {
-    const held = await conversation({ conversations }, `chats/${chat}`);
-    if (!(held.chat?.timestamp >= timestamp)) await result(conversations.put({ ...held, due: timestamp }));
+  /** Makes those messages of a conversation unread that are after a position, and no others. */
+  async #flag({ messages }, key, position) {
+    const flagged = await between(messages.index("unread"), [key, 1], [key, 1]);
+    const later = await between(messages.index("place"), [key, position + 1], [key, LAST]);
+    for (const { unread, ...message } of [...flagged, ...later]) {
+      const isUnread = this.#isUnread(message, position);
+      if (isUnread !== Boolean(unread)) await result(messages.put(isUnread ? { ...message, unread: 1 } : message));
+    }
   }
 
   #keyOf({ chat, from, to }) {
@@ -234,11 +269,39 @@ class Store {
   }
 }
 
+async function clear({ messages, conversations, meta, outbox }) {
+  await Promise.all([messages, conversations, meta].map((store) => result(store.clear())));
+  for (const { conversation: key, created } of await result(outbox.getAll())) {
+    await result(conversations.put(await conversation({ conversations }, key, created)));
+  }
+}
+
 /** A conversation, stored or new. A new chat is due to be fetched: 0 is before any timestamp. */
 async function conversation({ conversations }, key, created) {
   const held = await result(conversations.get(key));
   const fresh = { key, at: created ? Date.parse(created) : 0 };
-  return held ?? (key.startsWith("chats/") ? { ...fresh, due: 0 } : fresh);
+  return held ?? (isChat(key) ? { ...fresh, due: 0 } : fresh);
+}
+
+/** The conversation has changed: it is due to be fetched, unless the copy has that change already. */
+async function touch({ conversations }, held, timestamp) {
+  // A personal conversation without a message is not in the copy: its first message makes it due.
+  if (!held || (held.chat ?? held.positions)?.timestamp >= timestamp) return;
+  await result(conversations.put({ ...held, due: timestamp }));
+}
+
+/**
+ * What is still due after an answer with a timestamp: a mention of something newer. But what was mentioned before
+ * the call, as `due`, and is not in the answer will not be in another one: a failover has lost it.
+ */
+function stillDue(held, timestamp, due) {
+  return held.due > timestamp && held.due !== due ? held.due : undefined;
+}
+
+/** Up to which number the user has read a conversation. Until that is known, nothing is unread. */
+async function position({ seen }, { key, positions }) {
+  if (isChat(key)) return (await result(seen.get(key))) ?? 0;
+  return positions?.own ?? LAST;
 }
 
 /** The unacknowledged messages of a conversation, in order. */

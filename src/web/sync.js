@@ -10,8 +10,10 @@
  *   store.cursor()                 the stored cursor, 0 for an empty copy
  *   store.apply(entries, cursor)   stores both in ONE transaction. An entry is {id, timestamp, message}: put
  *                                  the message, unless a newer one (by `timestamp`) is stored. Or it is
- *                                  {chat, timestamp}: the chat has changed, fetch it when convenient. Ignore an
- *                                  entry that has neither: it comes again, or is not the user's any more. (A
+ *                                  {chat, timestamp}: the chat has changed, fetch it when convenient. Or it is
+ *                                  {with, timestamp}: how far one of both has read in the conversation with that
+ *                                  user has changed, fetch GET /users/{with} when convenient. Ignore an entry
+ *                                  that has none of these: it comes again, or is not the user's any more. (A
  *                                  user who rejoins a chat finds the messages since then in its history.)
  *   store.clear()                  removes everything: the service was restored to before the copy's cursor
  *

@@ -1,7 +1,7 @@
 /** The open conversation: its messages from the oldest shown one on. Scrolling up shows older ones. */
 import { rethrowBug } from "./api.js";
 import { bubble, pendingBubble } from "./bubble.js";
-import { olderMessages } from "./chats.js";
+import { olderMessages } from "./conversations.js";
 import { $, element, reconcile } from "./dom.js";
 import { dayKey, dayOf, isChat } from "./words.js";
 
@@ -13,8 +13,8 @@ const NEAR = 120;
 
 export class Thread {
   /**
-   * `#oldest` is the oldest shown message. It is undefined when everything is shown: a message with a lower id
-   * may still arrive, such as one that was sent just before the user's own.
+   * `#oldest` is the oldest shown message. It is undefined when everything is shown: a message with a lower
+   * number may still arrive, such as one that was sent just before the user's own.
    */
   #call; #store; #user; #on;
   #key = null; #conversation; #oldest; #newFrom; #isComplete = false; #going = null;
@@ -35,6 +35,7 @@ export class Thread {
 
   async open(key) {
     [this.#key, this.#oldest, this.#isComplete, this.#going] = [key, undefined, false, null];
+    this.#conversation = undefined;
     $("log").replaceChildren();
     const held = await this.#store.messagesBefore(key, Number.MAX_SAFE_INTEGER, PAGE);
     const [unread] = await this.#store.unread(key);
@@ -53,16 +54,16 @@ export class Thread {
   }
 
   /** Shows what the copy holds now. */
-  async render(conversation = this.#conversation) {
-    this.#conversation = conversation;
+  async render() {
     const key = this.#key;
     if (!key) return;
     const turn = ++this.#begun;
-    const { messages, pending } = await this.#store.conversationFrom(key, this.#oldest?.id ?? 0);
+    const { conversation, messages, pending } = await this.#store.conversationFrom(key, this.#oldest?.number ?? 0);
     const quoted = await this.#quoted(messages);
     // A call that began later has read later.
     if (this.#key !== key || turn < this.#shown) return;
     this.#shown = turn;
+    this.#conversation = conversation;
     const keep = keepPlace();
     reconcile($("log"), [...this.#rows(messages, quoted), ...this.#waiting(messages, pending)]);
     keep();
@@ -118,8 +119,9 @@ export class Thread {
     const inChat = isChat(this.#key);
     const isOwner = this.#conversation?.chat?.owner === this.#user;
     const can = { edit: isMine, remove: isMine || !inChat || isOwner };
-    const signature = JSON.stringify([message.timestamp, run, can, quoted?.timestamp]);
-    const look = { user: this.#user, inChat, quoted, can, on: this.#on, ...run };
+    const isRead = isMine && message.number <= (this.#conversation?.positions?.other ?? 0);
+    const signature = JSON.stringify([message.timestamp, isRead, run, can, quoted?.timestamp]);
+    const look = { user: this.#user, inChat, isRead, quoted, can, on: this.#on, ...run };
     return [`${message.id}`, signature, () => bubble(message, look)];
   }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Browser, PHONE, Person, Replica, open_lane, service, token};
+use crate::support::{
+    Browser, Client, PHONE, Person, Replica, Reply, eventually, open_lane, service, token,
+};
 
 const ESCAPE: &str = "\u{e00c}";
 const ARROW_UP: &str = "\u{e013}";
@@ -15,6 +17,21 @@ const NULL: &str = "\u{e000}";
 
 async fn browser(replica: &Replica) -> Browser {
     Browser::open(&replica.base).await
+}
+
+/// Sends three messages.
+async fn three_messages(from: &Client, to: &str) -> [Value; 3] {
+    [
+        from.send(to, "first").await,
+        from.send(to, "second").await,
+        from.send(to, "third").await,
+    ]
+}
+
+/// Marks a message as its recipient does somewhere else.
+async fn mark(recipient: &Client, message: &Value, read: bool) {
+    let marking = recipient.patching(&message["id"], json!({ "read": read }));
+    Reply::of(marking).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,6 +78,161 @@ async fn two_people_write_to_each_other_and_see_edits_deletions_and_read_marks()
             .sees_all(&["Hello, John! How are you?", "This message was deleted"])
             .await;
     }
+    assert_eq!(browser.errors().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_mark_shows_at_once_on_its_message_and_all_before_it() {
+    let (_database, replica) = service().await;
+    let john = replica.user("john");
+    let [_, second, third] = three_messages(&replica.user("jane"), "john").await;
+    let browser = browser(&replica).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.opens("john").await;
+    jane.run("window.isSamePage = true").await;
+    let sees = async |states: [&str; 3]| {
+        for (text, state) in ["first", "second", "third"].into_iter().zip(states) {
+            jane.sees_that(text, state).await;
+        }
+    };
+    sees(["Sent", "Sent", "Sent"]).await;
+    mark(&john, &second, true).await;
+    sees(["Read", "Read", "Sent"]).await;
+    mark(&john, &third, true).await;
+    sees(["Read", "Read", "Read"]).await;
+    mark(&john, &second, false).await;
+    sees(["Read", "Sent", "Sent"]).await;
+    assert_eq!(jane.run("return window.isSamePage").await, true);
+    // What a screen reader says of them.
+    let says = "[...document.querySelectorAll('#log article')]
+                    .map((message) => /\\((.*)\\)$/.exec(message.ariaLabel)[1]).join()";
+    jane.until(&format!("{says} === 'read,sent,sent'")).await;
+    jane.reloads().await;
+    sees(["Read", "Sent", "Sent"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn marks_of_another_device_take_the_number_of_unread_messages_away_and_bring_it_back() {
+    let (_database, replica) = service().await;
+    let elsewhere = replica.user("john");
+    let browser = browser(&replica).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    let [first, second, third] = three_messages(&replica.user("jane"), "john").await;
+    john.lists(&["jane, 3 unread"]).await;
+    mark(&elsewhere, &second, true).await;
+    john.lists(&["jane, 1 unread"]).await;
+    mark(&elsewhere, &third, true).await;
+    john.lists(&["jane"]).await;
+    mark(&elsewhere, &second, false).await;
+    john.lists(&["jane, 2 unread"]).await;
+    mark(&elsewhere, &first, false).await;
+    john.lists(&["jane, 3 unread"]).await;
+    // A new copy learns it too.
+    john.presses("Sign out").await;
+    john.click("//dialog//button[.='Sign out']").await;
+    john.until("document.body.dataset.page === 'sign-in'").await;
+    mark(&elsewhere, &second, true).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    john.lists(&["jane, 1 unread"]).await;
+    assert_eq!(browser.errors().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_read_mark_covers_all_that_is_unread() {
+    let (_database, replica) = service().await;
+    let [_, _, third] = three_messages(&replica.user("jane"), "john").await;
+    let browser = browser(&replica).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    john.lists(&["jane, 3 unread"]).await;
+    john.opens("jane").await;
+    john.lists(&["jane"]).await;
+    let conversation = replica.user("john").get("/users/jane").await.expect(200);
+    assert_eq!(conversation["read"], third["number"]);
+    let label = "method=\"PATCH\",route=\"/messages/{id}\",status=\"200\"";
+    let marks = replica.metric("messages_http_request_seconds_count", label);
+    assert!((marks.await - 1.0).abs() < f64::EPSILON, "one request");
+
+    // What arrives in the open conversation is read at once.
+    let fourth = replica.user("jane").send("john", "fourth").await;
+    john.sees("fourth").await;
+    eventually("the fourth message is read", async || {
+        let conversation = replica.user("john").get("/users/jane").await.expect(200);
+        (conversation["read"] == fourth["number"]).then_some(())
+    })
+    .await;
+    john.lists(&["jane"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_writes_to_oneself_is_not_unread() {
+    let (_database, replica) = service().await;
+    let browser = browser(&replica).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    let sent = replica.user("jane").send("jane", "buy milk").await;
+    jane.lists(&["jane"]).await;
+    jane.opens("jane").await;
+    jane.writes("and bread").await;
+    jane.sees_that("and bread", "Sent").await;
+    mark(&replica.user("jane"), &sent, true).await;
+    mark(&replica.user("jane"), &sent, false).await;
+    replica.user("john").send("jane", "hello").await;
+    jane.lists(&["john, 1 unread", "jane"]).await;
+    jane.sees_that("buy milk", "Sent").await;
+    assert_eq!(browser.errors().await, [""; 0]);
+}
+
+/// A copy of jane's messages in the form of its version 1: one message that the service has told and
+/// one that waits to be sent.
+fn earlier_copy(told: &Value) -> String {
+    let (id, timestamp) = (&told["id"], &told["timestamp"]);
+    format!(
+        "return (async () => {{
+            const opening = indexedDB.open('messages/application-1/jane', 1);
+            opening.onupgradeneeded = () => {{
+                const database = opening.result;
+                const messages = database.createObjectStore('messages', {{ keyPath: 'id' }});
+                messages.createIndex('place', ['conversation', 'id']);
+                messages.createIndex('unread', ['conversation', 'unread']);
+                const conversations = database.createObjectStore('conversations', {{ keyPath: 'key' }});
+                const outbox = database.createObjectStore('outbox', {{ keyPath: 'order', autoIncrement: true }});
+                outbox.createIndex('key', 'key', {{ unique: true }});
+                database.createObjectStore('seen');
+                const meta = database.createObjectStore('meta');
+                const [created, conversation] = [new Date().toISOString(), 'users/john'];
+                const held = {{ id: {id}, timestamp: {timestamp}, from: 'john', to: 'jane', created,
+                                text: 'in the earlier form', read: true, conversation }};
+                messages.put(held);
+                conversations.put({{ key: conversation, at: Date.parse(created), last: held }});
+                conversations.put({{ key: 'users/tom', at: Date.parse(created) }});
+                const body = {{ attributes: {{ key: 'k' }}, text: 'not sent yet' }};
+                outbox.add({{ key: 'k', conversation: 'users/tom', body, created }});
+                meta.put({timestamp}, 'cursor');
+            }};
+            await new Promise((resolve, reject) => {{
+                opening.onsuccess = resolve;
+                opening.onerror = reject;
+            }});
+            opening.result.close();
+        }})()"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_an_earlier_form_is_made_anew_and_keeps_what_was_not_sent() {
+    let (_database, replica) = service().await;
+    let told = replica.user("john").send("jane", "hello").await;
+    let browser = browser(&replica).await;
+    browser.run(&earlier_copy(&told)).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.lists(&["tom", "john, 1 unread"]).await;
+    jane.opens("john").await;
+    jane.sees_all(&["hello"]).await;
+    jane.opens("tom").await;
+    jane.sees_that("not sent yet", "Sent").await;
+    let history = replica.user("tom").get("/users/jane/messages").await;
+    let history = history.expect(200);
+    let messages = history["messages"].as_array().unwrap();
+    assert_eq!(messages.len(), 1, "{history}");
     assert_eq!(browser.errors().await, [""; 0]);
 }
 
@@ -392,15 +564,12 @@ async fn whoever_edits_what_was_edited_meanwhile_sees_both_and_chooses() {
 
     // A read mark in between is nobody's concern.
     jane.acts_on("first", "Edit").await;
-    let read = replica
-        .user("john")
-        .patch(&sent["id"], &sent["timestamp"], json!({ "read": true }))
-        .await;
+    mark(&replica.user("john"), &sent, true).await;
     jane.sees_that("first", "Read").await;
     jane.types(" and second\n").await;
     jane.sees_all(&["first and second"]).await;
+    jane.sees_that("first and second", "Read").await;
     jane.until("!document.querySelector('dialog')").await;
-    assert_eq!(read.status, 200);
 
     jane.acts_on("first and second", "Edit").await;
     let now = elsewhere

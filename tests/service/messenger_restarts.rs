@@ -1,5 +1,7 @@
 //! The web client while the service dies under it: nothing is lost and nothing doubled.
 
+use serde_json::json;
+
 use crate::support::{
     Browser, Client, Cut, Database, PHONE, Person, Proxy, Replica, Settings, eventually, open_lane,
     service,
@@ -185,6 +187,47 @@ async fn a_copy_from_before_a_restore_is_made_anew() {
     let (restored, base) = (Database::fresh().await, replica.base.clone());
     drop(replica);
     let replica = Replica::start_again_at(&base, &restored, Settings::default()).await;
-    replica.user("john").send("jane", "after the restore").await;
+    let sent = replica.user("john").send("jane", "after the restore").await;
     jane.sees_all(&["after the restore"]).await;
+    // It is unread, whatever was read before the restore.
+    eventually("the message is read", async || {
+        let conversation = replica.user("jane").get("/users/john").await.expect(200);
+        (conversation["read"] == sent["number"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failover_has_lost_is_not_asked_for_again_and_again() {
+    let (_database, replica) = service().await;
+    let browser = Browser::open(&replica.base).await;
+    let read = "const { openStore } = await import('/web/store.js');
+        const store = await openStore('lost', 'jane');
+        const due = async () => Object.fromEntries((await store.conversations()).map(({ key, due }) => [key, due]));
+        const created = new Date().toISOString();
+        const message = { id: 1, timestamp: 1, from: 'john', to: 'jane', number: 1, created, text: 'hello' };
+        const answer = async (timestamp) => {
+            await store.putPositions('users/john', { timestamp, read: 0, reads: [{ user: 'john', read: 0 }] }, 5);
+            await store.putChat({ number: 1, timestamp, created, name: 'Festival' }, 5);
+        };
+        const mention = (timestamp) => store.apply([{ with: 'john', timestamp }, { chat: 1, timestamp }], timestamp);
+        await store.apply([{ id: 1, timestamp: 1, message }], 1);
+        await mention(5);
+        const found = [await due()];
+        await answer(4);
+        found.push(await due());
+        await mention(9);
+        await answer(5);
+        found.push(await due());
+        return found;";
+    let script = format!("return (async () => {{ {read} }})()");
+    assert_eq!(
+        browser.run(&script).await,
+        json!([
+            { "users/john": 5, "chats/1": 5 },
+            { "users/john": null, "chats/1": null },
+            { "users/john": 9, "chats/1": 9 },
+        ]),
+        "only what was mentioned since is still to be fetched"
+    );
 }
