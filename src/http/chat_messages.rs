@@ -10,7 +10,6 @@ use super::{
             EditProblems, IfMatchHeader, IfNoneMatchHeader, MessageAnswer, MessageNumberPath,
             MessageUnchanged, ReadProblems, Repeatable,
         },
-        problem::Problem,
         representation,
     },
     extract::{
@@ -22,10 +21,10 @@ use super::{
         prefer::prefers_minimal,
         request_bodies::{Edit, EditedMessageTextJson, MessagePatchJson, NewChatMessageJson},
     },
-    messages,
+    messages::{self, NumberedMessage},
 };
 use crate::{
-    domain::{ChatNumber, Conversation, MessageId, MessageNumber},
+    domain::{ChatNumber, Conversation},
     timeline::commands::{DeleteMessage, Expected, SendMessage},
 };
 
@@ -74,11 +73,10 @@ pub async fn get_chat_message(
     State(service): State<Service>,
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let (chat, number) = (checks.path(), checks.path());
+    let named = named(&mut checks);
     let if_none_match = IfNoneMatch::of(checks.headers());
-    let passed = checks.finish(|| chat.zip(number))?;
-    let (chat, number) = passed.input;
-    let id = id_in_chat(&service, &passed.caller, chat, number).await?;
+    let passed = checks.finish(|| named)?;
+    let id = messages::id_of(&service, &passed.caller, &passed.input).await?;
     messages::read(&service, &passed, id, &if_none_match).await
 }
 
@@ -103,11 +101,11 @@ pub async fn edit_chat_message(
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
     let edit = checks.body::<Edit>().await?;
-    let (chat, number) = (checks.path(), checks.path());
+    let named = named(&mut checks);
     let expected = Edit::expected(edit.as_ref(), &mut checks);
-    let passed = checks.finish(|| Some((chat?, number?, edit?, expected?)))?;
-    let (chat, number, edit, expected) = passed.input;
-    let id = id_in_chat(&service, &passed.caller, chat, number).await?;
+    let passed = checks.finish(|| Some((named?, edit?, expected?)))?;
+    let (named, edit, expected) = passed.input;
+    let id = messages::id_of(&service, &passed.caller, &named).await?;
     let message = edit.submit(&service, &passed.caller, id, expected).await?;
     Ok(representation::message(passed.media_type, &message))
 }
@@ -127,21 +125,17 @@ pub async fn delete_chat_message(
     State(service): State<Service>,
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let (chat, number) = (checks.path(), checks.path());
-    let expected = checks.header::<Expected>();
-    let passed = checks.finish(|| Some((chat?, number?, expected?)))?;
-    let (chat, number, expected) = passed.input;
-    let id = id_in_chat(&service, &passed.caller, chat, number).await?;
+    let (named, expected) = (named(&mut checks), checks.header::<Expected>());
+    let passed = checks.finish(|| named.zip(expected))?;
+    let (named, expected) = passed.input;
+    let id = messages::id_of(&service, &passed.caller, &named).await?;
     let command = DeleteMessage { id, expected };
     let deleted = service.submit(&passed.caller, command).await?;
     Ok(representation::message(passed.media_type, &deleted.output))
 }
 
-async fn id_in_chat(
-    service: &Service,
-    caller: &Caller,
-    chat: ChatNumber,
-    number: MessageNumber,
-) -> Result<MessageId, Problem> {
-    messages::id_of(service, caller, &Conversation::Chat(chat), number).await
+/// The message that the path names.
+fn named<A>(checks: &mut Checks<Caller, A>) -> Option<NumberedMessage> {
+    let (chat, number) = (checks.path(), checks.path());
+    Some((Conversation::Chat(chat?), number?))
 }

@@ -192,16 +192,18 @@ pub async fn read<T>(
     Ok(representation::message(passed.media_type, &message))
 }
 
-/// The id of the message that a path names by its number. This reveals nothing to a caller who may not
-/// read the message: every use of the id checks that.
+/// A message as a path names it: by its number in a conversation.
+pub type NumberedMessage = (Conversation, MessageNumber);
+
+/// The id of a message. This reveals nothing to a caller who may not read the message: every use of
+/// the id checks that.
 pub async fn id_of(
     service: &Service,
     caller: &Caller,
-    conversation: &Conversation,
-    number: MessageNumber,
+    (conversation, number): &NumberedMessage,
 ) -> Result<MessageId, Problem> {
     let reading = service.query(async |connection| {
-        store::history::id_of(connection, caller.application, conversation, number).await
+        store::history::id_of(connection, caller.application, conversation, *number).await
     });
     reading.await?.ok_or_else(Problem::not_found)
 }

@@ -20,10 +20,10 @@ use super::{
         media::{AnyMessage, PlainJson},
         request_bodies::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson},
     },
-    messages,
+    messages::{self, NumberedMessage},
 };
 use crate::{
-    domain::{Conversation, MessageId, MessageNumber, Pair, UserId},
+    domain::{Conversation, Pair, UserId},
     store,
     timeline::commands::{DeleteMessage, Expected},
 };
@@ -71,10 +71,10 @@ pub async fn get_personal_message(
     State(service): State<Service>,
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let (user, other, number) = (checks.user(), checks.path(), checks.path());
+    let named = named(&mut checks);
     let if_none_match = IfNoneMatch::of(checks.headers());
-    let passed = checks.finish(|| Some((user?, other?, number?)))?;
-    let id = id_of(&service, &passed.caller, &passed.input).await?;
+    let passed = checks.finish(|| named)?;
+    let id = messages::id_of(&service, &passed.caller, &passed.input).await?;
     messages::read(&service, &passed, id, &if_none_match).await
 }
 
@@ -99,11 +99,11 @@ pub async fn edit_personal_message(
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
     let edit = checks.body::<Edit>().await?;
-    let (user, other, number) = (checks.user(), checks.path(), checks.path());
+    let named = named(&mut checks);
     let expected = Edit::expected(edit.as_ref(), &mut checks);
-    let passed = checks.finish(|| Some(((user?, other?, number?), edit?, expected?)))?;
-    let (path, edit, expected) = passed.input;
-    let id = id_of(&service, &passed.caller, &path).await?;
+    let passed = checks.finish(|| Some((named?, edit?, expected?)))?;
+    let (named, edit, expected) = passed.input;
+    let id = messages::id_of(&service, &passed.caller, &named).await?;
     let message = edit.submit(&service, &passed.caller, id, expected).await?;
     Ok(representation::message(passed.media_type, &message))
 }
@@ -122,24 +122,17 @@ pub async fn delete_personal_message(
     State(service): State<Service>,
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let (user, other, number) = (checks.user(), checks.path(), checks.path());
-    let expected = checks.header::<Expected>();
-    let passed = checks.finish(|| Some(((user?, other?, number?), expected?)))?;
-    let (path, expected) = passed.input;
-    let id = id_of(&service, &passed.caller, &path).await?;
+    let (named, expected) = (named(&mut checks), checks.header::<Expected>());
+    let passed = checks.finish(|| named.zip(expected))?;
+    let (named, expected) = passed.input;
+    let id = messages::id_of(&service, &passed.caller, &named).await?;
     let command = DeleteMessage { id, expected };
     let deleted = service.submit(&passed.caller, command).await?;
     Ok(representation::message(passed.media_type, &deleted.output))
 }
 
-/// The caller, the other user of the conversation, and the number of the message in it.
-type Path = (UserId, UserId, MessageNumber);
-
-async fn id_of(
-    service: &Service,
-    caller: &Caller,
-    (user, other, number): &Path,
-) -> Result<MessageId, Problem> {
-    let conversation = Conversation::between(user, other);
-    messages::id_of(service, caller, &conversation, *number).await
+/// The message that the path names.
+fn named<A>(checks: &mut Checks<Caller, A>) -> Option<NumberedMessage> {
+    let (user, other, number) = (checks.user(), checks.path(), checks.path());
+    Some((Conversation::between(&user?, &other?), number?))
 }
