@@ -24,7 +24,7 @@ pub struct Outcome<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     Changed,
-    /// The message or chat was already as the command makes it.
+    /// Everything was already as the command makes it.
     Unchanged,
     /// The request was a repetition under its idempotency key: nothing was done again.
     Replayed,

@@ -51,7 +51,7 @@ impl Command for SendMessage {
         let message = Arc::new(self.message(context, conversation_id, number));
         let change = MessageChange {
             before: None,
-            new_conversation: new_conversation(context, &message).map(Arc::new),
+            new_conversation: new_conversation(&message).map(Arc::new),
             after: Arc::clone(&message),
             idempotency: self.idempotency.clone(),
         };
@@ -117,11 +117,11 @@ impl SendMessage {
     }
 }
 
-/// The personal conversation that a message creates, unless it exists already.
-fn new_conversation(context: &Context<'_>, message: &Message) -> Option<PersonalConversation> {
+/// The personal conversation that a new message creates: the one whose id is of the same change.
+fn new_conversation(message: &Message) -> Option<PersonalConversation> {
     let pair = message.conversation.pair()?;
-    let exists = context.state.personal(context.application, pair).is_some();
-    (!exists).then(|| PersonalConversation::created_by(message, pair))
+    let is_new = message.conversation_id == ConversationId::created_at(message.timestamp);
+    is_new.then(|| PersonalConversation::created_by(message, pair))
 }
 
 #[cfg(test)]
