@@ -103,9 +103,11 @@ fn print(rows: &[Row], samples: &Samples) {
             median(&of_row(|sample| sample.usage.postgres)),
             median(&of_row(|sample| sample.usage.load)),
         );
+        // A row that is measured only as a limit comes without limits of its own.
         let limits: Vec<_> = row
             .limits
             .iter()
+            .filter(|limit| samples.contains_key(**limit))
             .map(|limit| ratio(row, limit, samples))
             .collect();
         println!(
