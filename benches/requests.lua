@@ -1,27 +1,44 @@
 -- The requests of one row of the benchmark, for wrk. ROW names it; the users of .local/bench/tokens
 -- take turns, in every thread and connection.
+--
+-- In the rows `tenants-N`, each thread is an application of its own: wrk divides the connections among
+-- the threads, and a script does not see on which connection a request goes.
 local row = os.getenv("ROW")
+local applications = tonumber(row:match("^tenants%-(%d+)$"))
 
-local function read(name, parse)
+-- The users of all applications together, about as many as the other rows have in one.
+local users_of_tenants = 1024
+
+local function read(name, parse, max)
     local items = {}
     for line in io.lines(".local/bench/" .. name) do
+        if #items == max then break end
         items[#items + 1] = parse(line)
     end
     return items
 end
 
-local tokens = read("tokens", function(line) return "Bearer " .. line end)
+-- wrk starts a thread before it loads the script of the next one, and measures from the last one on.
+-- So a thread reads only what its row needs.
+local function read_for(is_needed, name, parse)
+    return is_needed and read(name, parse) or {}
+end
+
+local function bearer(token) return "Bearer " .. token end
+
+local tokens = read_for(not applications, "tokens", bearer)
 local turn = 0
 local text = string.rep("measure it ", 9) .. "x"
 
 -- For each user: the newest timestamp, the cursor of a client that is up to date, and the one
 -- before the newest 50.
-local cursors = read("cursors", function(line)
+local reads_timeline = row == "sync" or row:find("page", 1, true)
+local cursors = read_for(reads_timeline, "cursors", function(line)
     local newest, before = line:match("(%d+)|(%d+)")
     return { newest = newest, before = before }
 end)
 -- Messages, each with the number of a user who may read it.
-local messages = read("messages", function(line)
+local messages = read_for(row == "get", "messages", function(line)
     local id, user = line:match("(%d+)|(%d+)")
     return { id = id, user = tonumber(user) }
 end)
@@ -38,10 +55,6 @@ function setup(thread)
     threads = threads + 1
 end
 
-function init()
-    turn = number * 500
-end
-
 local function with_body(method, path, user, body, if_match)
     local headers = { Authorization = tokens[user], ["Content-Type"] = "application/json" }
     headers["If-Match"] = if_match
@@ -53,7 +66,8 @@ local function get(path, user)
 end
 
 local function send(user)
-    local to = "user-" .. ((turn * 7) % #tokens + 1)
+    -- The numbers of users are even, so nobody sends to oneself.
+    local to = "user-" .. ((turn * 7 + 1) % #tokens + 1)
     return with_body("POST", "/messages", user, '{"to":"' .. to .. '","text":"' .. text .. '"}')
 end
 
@@ -122,10 +136,22 @@ local rows = {
     ["chat-1000"] = post_into_chat,
 }
 
-local make = rows[row]
-if row ~= "mixed" then make = prepared(make, row == "get" and #messages or #tokens) end
+local make = applications and send or rows[row]
+
+function init()
+    turn = number * 500
+    if applications then
+        tokens = read("tenants/" .. number + 1, bearer, users_of_tenants / applications)
+    end
+    if row ~= "mixed" then make = prepared(make, row == "get" and #messages or #tokens) end
+end
 
 function request()
     turn = turn + 1
     return make(turn % #tokens + 1)
+end
+
+-- The percentile that wrk itself leaves out, in the form of the others.
+function done(_, latency)
+    io.write(("     95%%  %.2fus\n"):format(latency:percentile(95)))
 end

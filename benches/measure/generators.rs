@@ -13,14 +13,29 @@ pub struct Found {
     /// Requests, or messages, a second.
     pub rate: f64,
     pub p50_ms: f64,
+    pub p95_ms: f64,
     pub p99_ms: f64,
 }
 
-/// Requests of a kind over so many connections.
-pub fn requests(kind: &str, connections: u32, seconds: u64) -> Found {
+/// Requests of a kind that `requests.lua` has.
+#[derive(Debug, Clone, Copy)]
+pub struct Requests {
+    pub kind: &'static str,
+    pub connections: u32,
+    /// The threads of wrk, which share the connections.
+    pub threads: u32,
+}
+
+/// Makes requests for so many seconds.
+pub fn requests(requests: Requests, seconds: u64) -> Found {
+    let Requests {
+        kind,
+        connections,
+        threads,
+    } = requests;
     let url = setting(if kind == "static" { "STATIC" } else { "BASE" });
     let output = run(Command::new("wrk")
-        .arg(format!("-t{}", threads(connections)))
+        .arg(format!("-t{threads}"))
         .arg(format!("-c{connections}"))
         .arg(format!("-d{seconds}s"))
         .args(["--latency", "-s", "benches/requests.lua", &url])
@@ -37,6 +52,7 @@ pub fn requests(kind: &str, connections: u32, seconds: u64) -> Found {
     Found {
         rate: value("Requests/sec:").parse().unwrap(),
         p50_ms: milliseconds(&value("50%")),
+        p95_ms: milliseconds(&value("95%")),
         p99_ms: milliseconds(&value("99%")),
     }
 }
@@ -82,6 +98,7 @@ pub fn transactions(script: &str, clients: u32, messages: u32, seconds: u64) -> 
     Found {
         rate: tps * f64::from(messages),
         p50_ms: percentile(50),
+        p95_ms: percentile(95),
         p99_ms: percentile(99),
     }
 }
@@ -98,7 +115,7 @@ fn microseconds(log: &str) -> Vec<u64> {
 }
 
 /// Two threads, as the machine has to serve as well.
-fn threads(connections: u32) -> u32 {
+pub fn threads(connections: u32) -> u32 {
     connections.min(2)
 }
 

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use messages::domain::ApplicationId;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt},
@@ -19,7 +20,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::service::{Sent, Service, token};
+use super::service::{Sender, Sent, Service, token};
 
 const STREAMS: usize = 1000;
 
@@ -106,7 +107,7 @@ async fn open_stream(
     let request = format!(
         "GET /messages?after=latest HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\
          Authorization: Bearer {}\r\n\r\n",
-        token(user)
+        token(ApplicationId::DEFAULT, user)
     );
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut line = String::new();
@@ -152,7 +153,14 @@ async fn measure_sends(
             / u32::try_from(rate.max(1)).unwrap();
         let pause = (rate > 0).then_some(pause);
         let message = move |turn: usize| (to(turn), format!("{turn:099}x"));
-        sending.spawn(async move { service.send((number, senders), pause, message).await });
+        let sender = Sender {
+            application: ApplicationId::DEFAULT,
+            number,
+            senders,
+            pause,
+            time: service.time_of_row(),
+        };
+        sending.spawn(async move { service.send(sender, message).await });
     }
     let sent = sending.join_all().await;
     let sent: HashMap<i64, Microseconds> = sent.iter().flatten().map(created).collect();

@@ -2,7 +2,7 @@
 //!
 //! `table [ROW]` measures rows beside their limits, `live` follows streams, `search` searches among
 //! many messages. For the script itself, `static` serves an answer that touches nothing, and
-//! `tokens N` prints those of `user-1` to `user-N`.
+//! `tokens N APPLICATION` prints those of `user-1` to `user-N` of an application.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 
 mod generators;
 mod live;
+mod one_at_a_time;
 mod processors;
 mod rows;
 mod search;
@@ -20,7 +21,7 @@ mod table;
 use std::{sync::Arc, thread};
 
 use axum::{Router, http::header, routing::get};
-use messages::{http::Acceptor, lifecycle::Lifecycle};
+use messages::{domain::ApplicationId, http::Acceptor, lifecycle::Lifecycle};
 use service::{Service, setting, token};
 use tokio::net::TcpListener;
 
@@ -43,8 +44,10 @@ async fn main() {
         Some("search") => search::measure(service()).await,
         Some("static") => serve_static().await,
         Some("tokens") => {
-            let count: usize = arguments.next().unwrap().parse().unwrap();
-            (1..=count).for_each(|number| println!("{}", token(&format!("user-{number}"))));
+            let mut number = || arguments.next().unwrap().parse::<i64>().unwrap();
+            let (count, application) = (number(), ApplicationId::new(number()));
+            (1..=count)
+                .for_each(|user| println!("{}", token(application, &format!("user-{user}"))));
         }
         // What `cargo bench` gives where nobody asks for anything.
         _ => println!("see scripts/bench"),

@@ -1,13 +1,15 @@
 //! The rows of the table: what each measures, and the rows that are its limits.
 
+use super::generators::{Requests, threads};
+
 /// What a row measures.
 #[derive(Debug, Clone)]
 pub enum Load {
-    /// Requests of a kind that `requests.lua` has, over so many connections.
-    Requests {
-        kind: &'static str,
-        connections: u32,
-    },
+    /// Requests that wrk makes.
+    Requests(Requests),
+    /// One application sends one message at a time over one connection, while another one makes
+    /// these requests, if any.
+    OneAtATime { beside: Option<Requests> },
     /// Transactions of a script below `benches`, each of so many messages.
     Transactions {
         script: &'static str,
@@ -68,13 +70,54 @@ fn rows() -> Vec<Row> {
         into_chat("chat-10"),
         into_chat("chat-100"),
         into_chat("chat-1000"),
+        tenants("tenants-8", 8, &["send-256"]),
+        tenants("tenants-256", 256, &["one-statement"]),
+        one_at_a_time("alone", None, &[]),
+        one_at_a_time("flood", Some(requests_of("send", 256)), &["alone"]),
     ]
 }
 
 fn requests(kind: &'static str, connections: u32, limits: &'static [&'static str]) -> Row {
     Row {
         name: format!("{kind}-{connections}"),
-        load: Load::Requests { kind, connections },
+        load: Load::Requests(requests_of(kind, connections)),
+        limits,
+    }
+}
+
+fn requests_of(kind: &'static str, connections: u32) -> Requests {
+    Requests {
+        kind,
+        connections,
+        threads: threads(connections),
+    }
+}
+
+/// Sends of so many applications, over 256 connections in all. For `requests.lua`, each thread is
+/// an application.
+fn tenants(kind: &'static str, applications: u32, limits: &'static [&'static str]) -> Row {
+    let requests = Requests {
+        kind,
+        connections: 256,
+        threads: applications,
+    };
+    Row {
+        name: kind.to_owned(),
+        load: Load::Requests(requests),
+        limits,
+    }
+}
+
+/// Sends of one caller, who waits for each answer, while another application makes the requests of
+/// `beside`.
+fn one_at_a_time(
+    name: &'static str,
+    beside: Option<Requests>,
+    limits: &'static [&'static str],
+) -> Row {
+    Row {
+        name: name.to_owned(),
+        load: Load::OneAtATime { beside },
         limits,
     }
 }

@@ -5,14 +5,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use messages::store::locks;
+use messages::{domain::ApplicationId, store::locks};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
 
-use super::service::{Service, call, execute, pending, percentile, setting, token};
+use super::service::{Sender, Service, call, execute, pending, percentile, setting, token};
 
 /// Searches of each kind in each place.
 const SEARCHES: usize = 300;
@@ -60,7 +60,8 @@ async fn latencies(service: &Service, database: &mut PgConnection) {
             "4 characters",
         ] {
             let queries = queries(database, kind, place, user).await;
-            let (mut connection, token) = (service.connect().await, token(user));
+            let mut connection = service.connect().await;
+            let token = token(ApplicationId::DEFAULT, user);
             let (mut taken, mut hits) = (Vec::new(), 0);
             for query in &queries {
                 let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
@@ -158,7 +159,14 @@ async fn sends(service: &Arc<Service>, database: &mut PgConnection) {
             let service = Arc::clone(service);
             let pause =
                 Some(Duration::from_secs(1) * u32::try_from(SENDERS).unwrap() / SENDS_PER_SECOND);
-            sending.spawn(async move { service.send((number, SENDERS), pause, message).await });
+            let sender = Sender {
+                application: ApplicationId::DEFAULT,
+                number,
+                senders: SENDERS,
+                pause,
+                time: service.time_of_row(),
+            };
+            sending.spawn(async move { service.send(sender, message).await });
         }
         let (mut behind_max, mut taken) = (0, Vec::new());
         while !sending.is_empty() {

@@ -24,6 +24,17 @@ pub struct Service {
     pub seconds: u64,
 }
 
+/// A connection that sends, the `number`th of so many senders, which take turns.
+pub struct Sender {
+    pub application: ApplicationId,
+    pub number: usize,
+    pub senders: usize,
+    /// One message each pause, whether the service keeps up or not; without one, each message as
+    /// soon as the one before is answered.
+    pub pause: Option<Duration>,
+    pub time: Duration,
+}
+
 /// An answered send.
 pub struct Sent {
     pub message: serde_json::Value,
@@ -68,17 +79,26 @@ impl Service {
         (ticks[0] + ticks[1]) / 100.0
     }
 
-    /// Sends over one connection, the `number`th of so many that take turns, for the time of a row:
-    /// one message each `pause`, whether the service keeps up or not; without a pause each as soon
-    /// as the one before is answered. `message` returns the recipient and the text of each turn.
+    /// How long a row is measured.
+    pub fn time_of_row(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// Sends over one connection. `message` returns the recipient and the text of each turn.
     pub async fn send(
         &self,
-        (number, senders): (usize, usize),
-        pause: Option<Duration>,
+        sender: Sender,
         message: impl Fn(usize) -> (String, String),
     ) -> Vec<Sent> {
+        let Sender {
+            application,
+            number,
+            senders,
+            pause,
+            time,
+        } = sender;
         let mut connection = self.connect().await;
-        let token = token(&format!("sender-{number}"));
+        let token = token(application, &format!("sender-{number}"));
         let share = |pause: Duration| {
             pause * u32::try_from(number).unwrap() / u32::try_from(senders).unwrap()
         };
@@ -86,7 +106,7 @@ impl Service {
         if let Some(ticks) = &mut ticks {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         }
-        let end = Instant::now() + Duration::from_secs(self.seconds);
+        let end = Instant::now() + time;
         let (mut sent, mut turn) = (Vec::new(), number);
         loop {
             let due = match &mut ticks {
@@ -109,14 +129,10 @@ impl Service {
 }
 
 /// A token of a user, good for an hour.
-pub fn token(user: &str) -> String {
+pub fn token(application: ApplicationId, user: &str) -> String {
     let signer = Signer::new(&setting("MESSAGES_SECRET").into()).unwrap();
     let expires = SystemTime::now() + Duration::from_secs(3600);
-    signer.sign(
-        ApplicationId::DEFAULT,
-        &UserId::parse(user).unwrap(),
-        expires,
-    )
+    signer.sign(application, &UserId::parse(user).unwrap(), expires)
 }
 
 pub fn setting(name: &str) -> String {

@@ -7,14 +7,15 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    generators::{self, FOLDER, Found},
+    generators::{self, FOLDER, Found, Requests},
+    one_at_a_time,
     processors::Usage,
     rows::{Load, Row, selected},
     service::{Service, execute, pending, setting},
 };
 
 /// How long a row warms up before it is measured.
-const WARM_UP_SECONDS: u64 = 2;
+pub const WARM_UP_SECONDS: u64 = 2;
 
 /// What one round has found of a row.
 #[derive(Debug, Clone, Copy)]
@@ -54,15 +55,14 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         sleep(Duration::from_millis(200)).await;
     }
     execute(database, "CHECKPOINT").await;
-    if let Load::Requests { kind, connections } = row.load {
+    if let Load::Requests(requests) = row.load {
         write_cursors(database).await;
-        generators::requests(kind, connections, WARM_UP_SECONDS);
+        generators::requests(requests, WARM_UP_SECONDS);
     }
     let (began, before) = (Instant::now(), Usage::now());
     let found = match row.load {
-        Load::Requests { kind, connections } => {
-            generators::requests(kind, connections, service.seconds)
-        }
+        Load::Requests(requests) => generators::requests(requests, service.seconds),
+        Load::OneAtATime { beside } => one_at_a_time::measure(service, beside).await,
         Load::Transactions {
             script,
             clients,
@@ -81,7 +81,7 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
 async fn write_cursors(database: &mut PgConnection) {
     let sql = "SELECT max(timestamp) || '|'
                       || coalesce((array_agg(timestamp ORDER BY timestamp DESC))[51], 0)
-               FROM updates WHERE user_id LIKE 'user-%'
+               FROM updates WHERE application_id = 1 AND user_id LIKE 'user-%'
                GROUP BY user_id ORDER BY substr(user_id, 6)::int";
     let lines: Vec<String> = sqlx::query_scalar(sql).fetch_all(database).await.unwrap();
     fs::write(format!("{FOLDER}/cursors"), lines.join("\n") + "\n").unwrap();
@@ -89,8 +89,8 @@ async fn write_cursors(database: &mut PgConnection) {
 
 fn print(rows: &[Row], samples: &Samples) {
     println!(
-        "{:20} {:>10} {:>7} {:>8} {:>8} {:>22} {:>7}  against its limits",
-        "row", "per second", "spread", "p50 ms", "p99 ms", "CPU service/pg/load", "MiB"
+        "{:20} {:>10} {:>7} {:>8} {:>8} {:>8} {:>22} {:>7}  against its limits",
+        "row", "per second", "spread", "p50 ms", "p95 ms", "p99 ms", "CPU service/pg/load", "MiB"
     );
     for row in rows {
         let of_row = |value: fn(&Sample) -> f64| sorted(&samples[&row.name], value);
@@ -111,9 +111,10 @@ fn print(rows: &[Row], samples: &Samples) {
             .map(|limit| ratio(row, limit, samples))
             .collect();
         println!(
-            "{:20} {rate:10.0} {spread:5.0} % {:8.2} {:8.2} {cpu:>22} {:7.0}  {}",
+            "{:20} {rate:10.0} {spread:5.0} % {:8.2} {:8.2} {:8.2} {cpu:>22} {:7.0}  {}",
             row.name,
             median(&of_row(|sample| sample.found.p50_ms)),
+            median(&of_row(|sample| sample.found.p95_ms)),
             median(&of_row(|sample| sample.found.p99_ms)),
             median(&of_row(|sample| sample.mib)),
             limits.join("  "),
@@ -121,20 +122,21 @@ fn print(rows: &[Row], samples: &Samples) {
     }
 }
 
-/// A row beside one of its limits. Of a single caller the latency counts, else the rate.
+/// A row beside one of its limits. Of a single caller the latency counts, else the rate. Beside
+/// others, what counts is how long the single caller waits at worst.
 fn ratio(row: &Row, limit: &str, samples: &Samples) -> String {
     let medians = |value: fn(&Sample) -> f64| {
         let of = |name: &str| median(&sorted(&samples[name], value));
         of(&row.name) / of(limit)
     };
-    if matches!(row.load, Load::Requests { connections: 1, .. }) {
-        format!(
-            "latency {:.2} × {limit}",
-            medians(|sample| sample.found.p50_ms)
-        )
-    } else {
-        format!("{:.2} × {limit}", medians(|sample| sample.found.rate))
-    }
+    let (what, value) = match &row.load {
+        Load::OneAtATime { .. } => ("p99 ", medians(|sample| sample.found.p99_ms)),
+        Load::Requests(Requests { connections: 1, .. }) => {
+            ("latency ", medians(|sample| sample.found.p50_ms))
+        }
+        _ => ("", medians(|sample| sample.found.rate)),
+    };
+    format!("{what}{value:.2} × {limit}")
 }
 
 fn sorted(samples: &[Sample], value: fn(&Sample) -> f64) -> Vec<f64> {
