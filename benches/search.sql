@@ -17,7 +17,7 @@ WITH drawn AS (
     SELECT number, random() AS share FROM generate_series(1, :messages) AS number
 ),
 new AS (
-    SELECT nextval('message_ids') AS id, nextval('timeline') AS timestamp, number,
+    SELECT start.id + number AS id, start.timestamp + number AS timestamp, number,
            share < 0.05 AS in_chat,
            CASE WHEN share >= 0.05 AND share < 0.15 THEN 'heavy'
                 WHEN share >= 0.15 AND share < 0.152 THEN 'light'
@@ -34,6 +34,9 @@ new AS (
                JOIN bench_words USING (rank)
            ) END AS text
     FROM drawn
+    CROSS JOIN (
+        SELECT nextval('message_ids') AS id, nextval('timeline') AS timestamp
+    ) AS start
 ),
 stored AS (
     INSERT INTO messages
@@ -48,8 +51,10 @@ stored AS (
            number, timestamp, sender, CASE WHEN NOT in_chat THEN 'user-' || ceil(random() * 1000) END,
            CASE WHEN in_chat THEN 1000 END, now(), text, false
     FROM new
-    RETURNING application_id, id, sender, recipient, chat_number
+    RETURNING id, timestamp, conversation_id, sender, created
 )
-INSERT INTO search_pending (application_id, message_id, sender, recipient, chat_number)
-SELECT application_id, id, sender, recipient, chat_number FROM stored;
+INSERT INTO changes (application_id, timestamp, kind, message_id, conversation_id, actor, created)
+SELECT 1, timestamp, 'message-created', id, conversation_id, sender, created FROM stored;
+SELECT setval('message_ids', max(id)), setval('timeline', max(timestamp)) FROM messages;
 VACUUM ANALYZE messages;
+VACUUM ANALYZE changes;

@@ -1,9 +1,13 @@
 -- :messages messages between 1,000 users, 300 apart on the timeline, as the service stores them.
 CREATE TEMPORARY TABLE new AS
-SELECT nextval('message_ids') AS id, nextval('timeline') AS timestamp,
+SELECT start.id + number AS id, start.timestamp + number AS timestamp,
        'user-' || (number % 1000 + 1) AS sender,
        'user-' || ((number * 7 + number / 1000) % 1000 + 1) AS recipient
-FROM generate_series(1, :messages) AS number;
+FROM generate_series(1, :messages) AS number
+CROSS JOIN (
+    SELECT nextval('message_ids') AS id, nextval('timeline') AS timestamp
+) AS start;
+SELECT setval('message_ids', max(id)), setval('timeline', max(timestamp)) FROM new;
 
 WITH numbered AS (
     SELECT id, timestamp, sender, recipient,
@@ -19,6 +23,11 @@ begun AS (
            greatest(sender, recipient), 0, 0
     FROM numbered
     WHERE number = 1
+),
+logged AS (
+    INSERT INTO changes
+        (application_id, timestamp, kind, message_id, conversation_id, actor, created)
+    SELECT 1, timestamp, 'message-created', id, conversation_id, sender, now() FROM numbered
 )
 INSERT INTO messages
     (application_id, id, conversation_id, number, timestamp, sender, recipient, created, text, deleted)
@@ -30,6 +39,11 @@ INSERT INTO updates (application_id, user_id, timestamp, message_id)
 SELECT 1, sender, timestamp, id FROM new
 UNION
 SELECT 1, recipient, timestamp, id FROM new;
+
+-- They are not searched, and so not indexed.
+UPDATE followers SET cursor = (SELECT max(timestamp) FROM new)
+WHERE application_id = 1 AND name = 'search-index';
+VACUUM ANALYZE changes;
 VACUUM ANALYZE conversations;
 VACUUM ANALYZE messages;
 VACUUM ANALYZE updates;

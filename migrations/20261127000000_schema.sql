@@ -3,10 +3,11 @@
 -- Every key of a table that belongs to tenants begins with the tenant, `application_id`. Columns that
 -- are compared byte by byte have the collation "C".
 
--- The timeline: one sequence for all changes of the service. MAXVALUE is 2^53 - 1, so that every
--- value is exact in JavaScript; CACHE 1, because a cached block would be handed out of order.
-CREATE SEQUENCE timeline AS bigint MINVALUE 1 MAXVALUE 9007199254740991 CACHE 1;
-CREATE SEQUENCE message_ids AS bigint MINVALUE 1 MAXVALUE 9007199254740991 CACHE 1;
+-- Timestamps and ids of messages: unique in the whole service. An application draws them in blocks of
+-- 32 (src/domain/numbers.rs) under the lock of its timeline. No value exceeds 2^53 - 1, so that every
+-- one is exact in JavaScript; CACHE 1, because a cached value would be handed out of order.
+CREATE SEQUENCE timeline AS bigint INCREMENT 32 MINVALUE 1 MAXVALUE 9007199254740960 CACHE 1;
+CREATE SEQUENCE message_ids AS bigint INCREMENT 32 MINVALUE 1 MAXVALUE 9007199254740960 CACHE 1;
 CREATE SEQUENCE application_ids AS bigint MINVALUE 2 MAXVALUE 9007199254740991;
 
 -- The branch of PostgreSQL's history on which the counters stand: its system identifier and timeline
@@ -33,17 +34,35 @@ CREATE TABLE applications (
 
 INSERT INTO applications (id, name) VALUES (1, 'default');
 
--- One row for each committed batch, deleted after some time: how a writer learns the outcome of a
--- COMMIT whose answer was lost.
-CREATE TABLE batches (
-    writer    uuid        NOT NULL,
-    batch     bigint      NOT NULL,
-    committed timestamptz NOT NULL,
-    PRIMARY KEY (writer, batch)
-) WITH (
-    autovacuum_vacuum_scale_factor = 0,
-    autovacuum_vacuum_threshold = 5000
+-- The timeline of each application: one row for each change, appended in its transaction and never
+-- changed. Commits come in the order of timestamps, so whoever has read it up to one of them has missed
+-- no smaller one. `raised` is no change: it ends a timeline whose later part may be lost.
+CREATE TYPE change_kind AS ENUM (
+    'message-created', 'message-edited', 'message-deleted', 'chat-created', 'chat-changed',
+    'positions-moved', 'raised'
 );
+
+CREATE TABLE changes (
+    application_id  bigint      NOT NULL,
+    timestamp       bigint      NOT NULL,
+    kind            change_kind NOT NULL,
+    -- What has changed: the message, if it is one, and the conversation.
+    message_id      bigint,
+    conversation_id bigint,
+    -- The user who has made the change; none where the application itself has.
+    actor           text        COLLATE "C",
+    created         timestamptz NOT NULL,
+    -- The files whose use begins with a message that is created, or ends with one that is deleted.
+    files           text[],
+    PRIMARY KEY (application_id, timestamp)
+) WITH (
+    autovacuum_vacuum_insert_scale_factor = 0.02,
+    autovacuum_vacuum_insert_threshold = 10000,
+    autovacuum_analyze_scale_factor = 0.05
+);
+
+-- The events of files follow these alone.
+CREATE INDEX changes_with_files ON changes (application_id, timestamp) WHERE files IS NOT NULL;
 
 -- Conversations: personal ones, of two users or of one with itself, and chats. The id is the timestamp
 -- of the change that has created the conversation.
@@ -109,7 +128,7 @@ CREATE TABLE chat_members (
 CREATE INDEX chat_members_of_chat ON chat_members (application_id, chat_number, user_id)
     INCLUDE (joined) WHERE departed IS NULL;
 CREATE INDEX chat_members_of_user ON chat_members (application_id, user_id, chat_number)
-    WHERE departed IS NULL;
+    INCLUDE (joined) WHERE departed IS NULL;
 
 -- A message in its one version: the present one. A deleted message keeps who may know of it and
 -- loses everything else. The fill factor leaves room to change a row within its page, which touches no
@@ -170,49 +189,23 @@ CREATE TABLE updates (
     autovacuum_analyze_scale_factor = 0.05
 );
 
--- Events that the broker has not confirmed yet. Rows are inserted and deleted, never changed; the
--- table is short-lived by nature, so vacuum looks at it by count and not by share.
-CREATE TABLE outbox (
-    application_id bigint      NOT NULL,
-    timestamp      bigint      NOT NULL,
-    index          integer     NOT NULL,
-    file_id        text        NOT NULL COLLATE "C",
-    in_use         boolean     NOT NULL,
-    created        timestamptz NOT NULL,
-    PRIMARY KEY (application_id, timestamp, index)
-) WITH (
-    autovacuum_vacuum_scale_factor = 0,
-    autovacuum_vacuum_threshold = 5000,
-    autovacuum_vacuum_insert_scale_factor = 0,
-    autovacuum_vacuum_insert_threshold = 5000
-);
-
--- The publisher reads in the order of the timeline, over all applications.
-CREATE INDEX outbox_order ON outbox (timestamp, index);
-
--- Search: what each message can be found by, kept by the indexer and never by the commit of a change.
---
--- Changes of texts that the index does not have yet: inserted with the change, deleted with its
--- entry. Nothing in it is unique, so that an insert never waits for a delete; the columns
--- beside the id show whether a caller may read the message.
-CREATE TABLE search_pending (
+-- How far each follower has followed the timeline of an application: it has done its work for every
+-- change up to its cursor. The rows of an application are inserted with it.
+CREATE TABLE followers (
     application_id bigint NOT NULL,
-    message_id     bigint NOT NULL,
-    sender         text   COLLATE "C",
-    recipient      text   COLLATE "C",
-    chat_number    bigint
+    name           text   NOT NULL COLLATE "C",
+    cursor         bigint NOT NULL,
+    PRIMARY KEY (application_id, name)
 ) WITH (
+    fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0,
-    autovacuum_vacuum_threshold = 5000,
-    autovacuum_vacuum_insert_scale_factor = 0,
-    autovacuum_vacuum_insert_threshold = 5000,
-    -- Giving room back to the system takes a lock that a batch would wait for.
-    vacuum_truncate = false
+    autovacuum_vacuum_threshold = 1000
 );
 
--- A search reads the rows of its range of ids, however large a backlog has left the table.
-CREATE INDEX search_pending_order ON search_pending (application_id, message_id);
+INSERT INTO followers (application_id, name, cursor) VALUES (1, 'file-events', 0), (1, 'search-index', 0);
 
+-- Search: what each message can be found by, kept by a follower and never by the commit of a change.
+--
 -- The terms of a text, and with them those of its readers and of its place among all messages
 -- (src/search/terms.rs). `terms_version` says what the terms mean; an indexer of another version cannot
 -- write here. The list of entries that are not merged yet is read by every search, so it is kept short.
@@ -220,7 +213,9 @@ CREATE TABLE search_entries (
     application_id bigint   NOT NULL,
     message_id     bigint   NOT NULL,
     terms          tsvector NOT NULL,
-    terms_version  smallint NOT NULL CHECK (terms_version = 2),
-    PRIMARY KEY (application_id, message_id)
+    terms_version  smallint NOT NULL CHECK (terms_version = 2)
 );
+-- The condition always holds; it keeps the planner from taking this index where terms are looked up.
+CREATE UNIQUE INDEX search_entries_of_message ON search_entries (application_id, message_id)
+    WHERE terms_version > 0;
 CREATE INDEX search_terms ON search_entries USING gin (terms) WITH (gin_pending_list_limit = 2048);

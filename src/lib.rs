@@ -2,17 +2,17 @@
 //! number on one timeline. A client catches up by requesting the changes after the last number that
 //! it has read, and never misses one.
 //!
-//! A change goes `http` → [`timeline`] → PostgreSQL: handlers put commands into a bounded queue, a
-//! writer takes all that wait and carries them out in one transaction under the lock of the
-//! timeline. A read goes `http` → [`sync`] → PostgreSQL: one query answers all callers who wait,
-//! and the cache answers while nothing has changed. Events go PostgreSQL → [`outbox`] → RabbitMQ:
-//! they are rows of their change's transaction, and are published after it. A commit notifies every
-//! replica ([`notifications`]), where [`live`] wakes the followers whom it concerns: a stream is
-//! the same read, repeated. [`search`] indexes texts after their commit, and finds them from the
-//! commit on.
+//! A change goes `http` → [`timeline`] → PostgreSQL: handlers put commands into the bounded queue of
+//! their application, a writer takes all that wait and carries them out in one transaction under the
+//! lock of the application's timeline. A read goes `http` → [`sync`] → PostgreSQL: one query answers all callers who wait,
+//! and the cache answers while nothing has changed. Whatever happens after a change is the
+//! work of [`followers`], which read the timeline behind their cursors: events of files go to
+//! RabbitMQ, texts into the index of [`search`], which finds them from their commit on. A commit
+//! notifies every replica ([`notifications`]), where [`live`] wakes those whom it concerns: a stream
+//! is the same read, repeated.
 //!
 //! HTTP is served by one thread for each core, each with its own runtime. The tasks that work for
-//! all of them (the acceptor, writers, readers, the listener, the publisher, the indexer) share one
+//! all of them (the acceptor, writers, readers, the listener, the followers) share one
 //! more runtime.
 //!
 //! The modules are declared in reading order; `docs/ARCHITECTURE.md` walks through them.
@@ -28,12 +28,12 @@ pub mod sync;
 pub mod batching;
 // Notifications: their format, the listener, and its subscribers.
 pub mod notifications;
-// Events: from the rows of committed changes to RabbitMQ.
-pub mod outbox;
 // Held answers and streams: the sync read, repeated after each commit on any replica.
 pub mod live;
 // Queries, the index of texts, and highlighting.
 pub mod search;
+// What happens after a change: the events of files, the index of search.
+pub mod followers;
 // Authentication: who a caller is.
 pub mod auth;
 // PostgreSQL: the only SQL.

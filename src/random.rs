@@ -21,13 +21,6 @@ pub fn request_id() -> String {
     Uuid::new_v4().to_string()
 }
 
-/// The id of a writer. Ids ascend with time, so what is stored under them is added at the end of
-/// its index.
-#[expect(clippy::disallowed_methods, reason = "the one home of ids")]
-pub fn writer_id() -> Uuid {
-    Uuid::now_v7()
-}
-
 /// A number of the range: spreads pauses, so that those who paused together do not end it together.
 #[expect(clippy::disallowed_methods, reason = "the one home of randomness")]
 pub fn between(range: Range<u64>) -> u64 {

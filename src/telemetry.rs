@@ -110,7 +110,7 @@ const COUNTERS: &[MetricDescription] = &[
     (
         "messages_search_indexed_total",
         None,
-        "Changes of texts that were indexed",
+        "Changes that the index of search has followed",
     ),
     (
         "messages_events_published_total",
@@ -152,19 +152,14 @@ const GAUGES: &[MetricDescription] = &[
         "Share of PostgreSQL's queue of notifications that is in use, from 0 to 1",
     ),
     (
-        "messages_search_pending",
+        "messages_follower_lag_changes",
         None,
-        "Changes of texts that are not indexed yet; counting ends at a limit",
+        "Changes that a follower has yet to follow; counting ends at a limit",
     ),
     (
-        "messages_outbox_events",
-        None,
-        "Events that wait for the broker; counting ends at a limit",
-    ),
-    (
-        "messages_outbox_oldest_seconds",
+        "messages_follower_lag_seconds",
         Some(Unit::Seconds),
-        "Age of the oldest event that waits",
+        "Age of the oldest of these changes",
     ),
     (
         "messages_broker_connected",

@@ -24,7 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["domain", "notifications", "store", "batching", "random"],
     ),
     ("sync", &["domain", "notifications", "store", "batching"]),
-    ("outbox", &["domain", "notifications", "store"]),
+    ("followers", &["domain", "notifications", "search", "store"]),
     ("search", &["domain", "store"]),
     ("auth", &["domain", "store", "random"]),
     (
@@ -45,7 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "auth",
             "http",
             "live",
-            "outbox",
+            "followers",
             "store",
             "telemetry",
         ],
@@ -54,8 +54,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "domain", "timeline", "sync", "live", "auth", "search", "outbox", "store", "batching",
-            "web", "random",
+            "domain",
+            "timeline",
+            "sync",
+            "live",
+            "auth",
+            "search",
+            "followers",
+            "store",
+            "batching",
+            "web",
+            "random",
         ],
     ),
 ];
@@ -65,14 +74,17 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("axum", &["http/"]),
     ("utoipa", &["http/"]),
     ("tower", &["http/"]),
-    ("lapin", &["outbox/", "config/values.rs"]),
+    ("lapin", &["followers/", "config/values.rs"]),
     ("sqlx", &["store/", "notifications/listener.rs"]),
     ("jsonwebtoken", &["auth/"]),
     ("reqwest", &["auth/"]),
     ("rand", &["random.rs"]),
     ("governor", &["auth/"]),
     ("quick_cache", &["auth/", "sync/"]),
-    ("clap", &["config.rs", "config/", "telemetry.rs", "outbox/"]),
+    (
+        "clap",
+        &["config.rs", "config/", "telemetry.rs", "followers/"],
+    ),
 ];
 
 fn sources() -> Vec<(String, String)> {

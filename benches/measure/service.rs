@@ -173,9 +173,12 @@ pub fn percentile(sorted: &[Duration], share: usize) -> f64 {
     sorted[(sorted.len() - 1) * share / 100].as_secs_f64() * 1000.0
 }
 
-/// Changes of texts that are not in the index yet.
+/// Changes that are not in the index of search yet.
 pub async fn pending(database: &mut PgConnection) -> i64 {
-    sqlx::query_scalar("SELECT count(*) FROM search_pending")
+    let behind = "SELECT count(*) FROM changes AS c
+        JOIN followers AS f ON f.application_id = c.application_id AND f.name = 'search-index'
+        WHERE c.timestamp > f.cursor";
+    sqlx::query_scalar(behind)
         .fetch_one(database)
         .await
         .unwrap()

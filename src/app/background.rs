@@ -1,5 +1,4 @@
-//! The tasks that work for all threads: writers, readers, the listener, the publisher, the indexer,
-//! and the meter.
+//! The tasks that work for all threads: writers, readers, the listener, the followers, and the meter.
 
 use std::{sync::Arc, thread};
 
@@ -8,11 +7,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use super::meter::Meter;
 use crate::{
     config::{EventsConfig, LimitsConfig},
+    followers::{
+        self, Behind, SearchIndex,
+        file_events::{self, BrokerConfig, FileEvents, PublisherStatus},
+    },
     lifecycle::Lifecycle,
     live::Hub,
-    notifications::{Listener, Subscriber},
-    outbox::{self, BrokerConfig, Publisher, PublisherStatus, Wake},
-    search::Indexer,
+    notifications::{Announcements, Listener, Subscriber},
     store::{Database, Purpose},
     sync::{Freshness, Readers, ThreadHandle},
     timeline::{Timeline, Writer},
@@ -40,13 +41,23 @@ impl Background {
         metrics: PrometheusHandle,
     ) -> Self {
         let timeline = spawn_writers(life, database, limits.write_queue_max);
-        let freshness = Arc::new(Freshness::default());
+        let announcements = Arc::new(Announcements::default());
+        let freshness = Arc::new(Freshness::new(Arc::clone(&announcements)));
         let handles = spawn_readers(life, database, limits.read_queue_max, &freshness);
         let hub = Arc::new(Hub::new(limits.live()));
-        let wake = Arc::new(Wake::default());
-        spawn_listener(life, database, freshness, &hub, &wake);
-        let publisher = spawn_publisher(life, database, events, wake);
-        spawn_indexer(life, database, timeline.clone());
+        let with_files = Arc::new(Behind::new(|commit| commit.uses_files));
+        let with_changes = Arc::new(Behind::new(|commit| commit.range.after < commit.range.last));
+        // The cache comes first: a caller that the hub wakes must not find an old entry valid.
+        let subscribers: Vec<Arc<dyn Subscriber>> = vec![
+            freshness,
+            hub.clone(),
+            with_files.clone(),
+            with_changes.clone(),
+        ];
+        let listener = Listener::new(database.clone(), subscribers, announcements);
+        life.spawn("listener", listener.run(life.stop()));
+        let publisher = spawn_file_events(life, database, events, with_files);
+        spawn_search_index(life, database, timeline.clone(), with_changes);
         let meter = Meter {
             session: database.session(Purpose::Measuring),
             timeline: timeline.clone(),
@@ -66,16 +77,16 @@ impl Background {
     }
 }
 
-/// `waiting_max` changes may wait.
+/// `waiting_max` changes of an application may wait.
 fn spawn_writers(life: &mut Lifecycle, database: &Database, waiting_max: usize) -> Timeline {
     let (timeline, commands) = Timeline::new(waiting_max);
-    for writer in Writer::pair(database, timeline.progress()) {
+    for writer in Writer::all(database, timeline.progress()) {
         life.spawn("writer", writer.run(commands.clone()));
     }
     timeline
 }
 
-/// `waiting_max` reads of each kind may wait. Returns a handle for each thread that serves HTTP.
+/// `waiting_max` reads of each kind may wait, of each application. Returns a handle for each thread that serves HTTP.
 fn spawn_readers(
     life: &mut Lifecycle,
     database: &Database,
@@ -92,32 +103,24 @@ fn spawn_readers(
     handles
 }
 
-fn spawn_listener(
+/// The follower rests while changes wait to be written.
+fn spawn_search_index(
     life: &mut Lifecycle,
     database: &Database,
-    freshness: Arc<Freshness>,
-    hub: &Arc<Hub>,
-    wake: &Arc<Wake>,
+    timeline: Timeline,
+    behind: Arc<Behind>,
 ) {
-    let announcements = freshness.new_epoch();
-    // The cache comes first: a caller that the hub wakes must not find an old entry valid.
-    let subscribers: Vec<Arc<dyn Subscriber>> = vec![freshness, hub.clone(), wake.clone()];
-    let listener = Listener::new(database.clone(), subscribers, announcements);
-    life.spawn("listener", listener.run(life.stop()));
+    let index = SearchIndex::new(Arc::new(move || timeline.waiting()));
+    let following = followers::run(index, database.clone(), behind, life.stop());
+    life.spawn("search index", following);
 }
 
-/// The indexer rests while changes wait to be written.
-fn spawn_indexer(life: &mut Lifecycle, database: &Database, timeline: Timeline) {
-    let indexer = Indexer::new(database.clone(), Arc::new(move || timeline.waiting()));
-    life.spawn("indexer", indexer.run(life.stop()));
-}
-
-/// There is no publisher unless a broker is configured.
-fn spawn_publisher(
+/// Nothing is published unless a broker is configured.
+fn spawn_file_events(
     life: &mut Lifecycle,
     database: &Database,
     events: EventsConfig,
-    wake: Arc<Wake>,
+    behind: Arc<Behind>,
 ) -> PublisherStatus {
     let EventsConfig {
         amqp_url,
@@ -128,7 +131,7 @@ fn spawn_publisher(
     } = events;
     let Some(url) = amqp_url else {
         tracing::warn!("AMQP_URL is not set: events wait in the database");
-        return outbox::not_configured();
+        return file_events::not_configured();
     };
     let config = BrokerConfig {
         url,
@@ -137,7 +140,8 @@ fn spawn_publisher(
         queue: amqp_queue,
         queue_type: amqp_queue_type,
     };
-    let (publisher, status) = Publisher::new(database.clone(), config, wake);
-    life.spawn("publisher", publisher.run(life.stop()));
+    let (events, status) = FileEvents::new(config);
+    let following = followers::run(events, database.clone(), behind, life.stop());
+    life.spawn("file events", following);
     status
 }

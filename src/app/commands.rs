@@ -6,11 +6,13 @@ use super::{CommandResult, database::make_ready, now};
 use crate::{
     auth::{self, Signer},
     config::{AdvanceConfig, CreateApplicationConfig, DatabaseConfig, TokenConfig},
+    domain::Timestamp,
     http, search,
-    store::{self, Database, Purpose, in_time},
+    store::{self, Database, Purpose, Session, in_time},
 };
 
-/// How long it may take to advance the timeline, including the wait for the lane's lock.
+/// How long it may take to raise the sequences, or to advance one application's timeline, including
+/// the wait for its lane.
 const ADVANCE_TIME_MAX: Duration = Duration::from_secs(30);
 
 async fn ready(config: &DatabaseConfig) -> Result<Database, Box<dyn std::error::Error>> {
@@ -38,20 +40,36 @@ pub async fn create_application(config: &CreateApplicationConfig) -> CommandResu
     Ok(())
 }
 
-/// Raises the sequences above every number that was used before a restore.
+/// Raises the sequences above every number that was used before a restore, and ends the timeline of
+/// each application there.
 pub async fn advance_timeline(config: &AdvanceConfig) -> CommandResult {
     let database = ready(&config.database).await?;
-    let advancing = in_time(ADVANCE_TIME_MAX, async {
-        let mut lane = database.session(Purpose::Writing).enter_lane().await?;
-        let ends = store::timeline::advance(&mut lane, config.by).await?;
-        lane.commit().await?;
-        Ok(ends)
-    });
-    let (before, after) = advancing.await.map_err(|error| {
-        format!("{error}; the timeline may have advanced: advancing it once more is safe")
+    let mut session = database.session(Purpose::Writing);
+    let (before, after) = advance(&mut session, config.by).await.map_err(|error| {
+        format!("{error}; some timelines may have advanced: advancing them once more is safe")
     })?;
     println!("the timeline has advanced from {before} to {after}");
     Ok(())
+}
+
+async fn advance(session: &mut Session, by: i64) -> store::Result<(Timestamp, Timestamp)> {
+    let (raised, applications) = in_time(ADVANCE_TIME_MAX, async {
+        let connection = session.connection().await?;
+        let raised = store::changes::raise_sequences(connection, by).await?;
+        Ok((raised, store::applications::ids(connection).await?))
+    })
+    .await?;
+    for application in applications {
+        in_time(ADVANCE_TIME_MAX, async {
+            let mut lane = session.enter_lane(application).await?;
+            store::changes::raise(&mut lane, by).await?;
+            // Nothing that is cached anywhere is valid.
+            session.give_back(lane.commit(&[String::new()]).await?);
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(raised)
 }
 
 /// Drops the index of search; the running service builds it again.

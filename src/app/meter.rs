@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
-    outbox::{PublisherState, PublisherStatus},
-    store::{self, Session, in_time},
+    followers::file_events::{PublisherState, PublisherStatus},
+    store::{self, Indexing, Publishing, Role, Session, followers::Lag, in_time},
     timeline::Timeline,
 };
 
@@ -18,8 +18,12 @@ const PERIOD: Duration = Duration::from_secs(3);
 /// connection take less time than a listener waits for a pulse.
 const DATABASE_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// After so many measurements the rows of old batches are deleted: about once a minute.
-const FORGET_ROUNDS: u64 = 20;
+/// How long the database may take to measure the lag of the followers in all applications: the next
+/// pulse waits for it.
+const LAG_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// That takes this share of the time at the most, however many applications there are.
+const LAG_SHARE: u32 = 100;
 
 /// The meter. It has its own connection, so that a busy pool cannot delay the pulse.
 pub struct Meter {
@@ -33,16 +37,19 @@ impl Meter {
     /// Measures for ever. It also keeps PostgreSQL's queue of notifications moving, and makes the
     /// recorder aggregate its samples, which happens nowhere else while nobody reads the metrics.
     pub async fn run(mut self) {
-        for round in 0_u64.. {
+        let mut next_lag = Instant::now();
+        loop {
             if let Err(error) = in_time(DATABASE_TIME_MAX, self.measure_database()).await {
                 tracing::warn!(%error, "the database cannot be measured");
                 self.session.discard();
             }
-            if round % FORGET_ROUNDS == 0
-                && let Err(error) = in_time(DATABASE_TIME_MAX, self.forget_batches()).await
-            {
-                tracing::warn!(%error, "the rows of old batches cannot be deleted");
-                self.session.discard();
+            let started = Instant::now();
+            if started >= next_lag {
+                if let Err(error) = in_time(LAG_TIME_MAX, self.measure_lag()).await {
+                    tracing::warn!(%error, "the lag of the followers cannot be measured");
+                    self.session.discard();
+                }
+                next_lag = Instant::now() + started.elapsed() * LAG_SHARE;
             }
             let stalled_for = self.timeline.progress().stalled_for().as_secs_f64();
             metrics::gauge!("messages_writes_stalled_seconds").set(stalled_for);
@@ -64,19 +71,18 @@ impl Meter {
         let connection = self.session.connection().await?;
         let usage = store::notify::queue_usage(connection).await?;
         metrics::gauge!("messages_notification_queue_usage").set(usage);
-        store::notify::send_pulse(connection, usage).await?;
-        let backlog = store::outbox::backlog(connection).await?;
-        let age = backlog
-            .oldest
-            .map_or(0.0, |oldest| (backlog.now - oldest).as_seconds_f64());
-        metrics::gauge!("messages_outbox_events").set(backlog.events as f64);
-        metrics::gauge!("messages_outbox_oldest_seconds").set(age);
-        let pending = store::search::count_pending(connection).await?;
-        metrics::gauge!("messages_search_pending").set(pending as f64);
-        Ok(())
+        store::notify::send_pulse(connection, usage).await
     }
 
-    async fn forget_batches(&mut self) -> store::Result<()> {
-        store::timeline::forget_batches(self.session.connection().await?).await
+    async fn measure_lag(&mut self) -> store::Result<()> {
+        let connection = self.session.connection().await?;
+        record_lag::<Publishing>(store::followers::lag::<Publishing>(connection).await?);
+        record_lag::<Indexing>(store::followers::lag::<Indexing>(connection).await?);
+        Ok(())
     }
+}
+
+fn record_lag<R: Role>(lag: Lag) {
+    metrics::gauge!("messages_follower_lag_changes", "follower" => R::NAME).set(lag.changes as f64);
+    metrics::gauge!("messages_follower_lag_seconds", "follower" => R::NAME).set(lag.seconds);
 }

@@ -9,9 +9,9 @@ use super::{DatabaseConfig, SecretConfig, TimeLimitsConfig, values};
 use crate::{
     auth::{EndpointUrl, STRANGERS_PER_SECOND_MAX},
     domain::ApplicationId,
+    followers::file_events::QueueType,
     http::{BudgetLimits, Origin},
     live::LiveLimits,
-    outbox::QueueType,
     telemetry::{LogFilter, LogFormat},
 };
 
@@ -49,10 +49,11 @@ pub struct HttpConfig {
 /// How much may wait or be open on this replica.
 #[derive(Debug, Args)]
 pub struct LimitsConfig {
-    /// Changes that may wait to be written; one more is answered with 503.
+    /// Changes of an application that may wait to be written; one more is answered with 503.
     #[arg(long, env = "WRITE_QUEUE_MAX", default_value_t = 4096, value_parser = values::queue_length)]
     pub write_queue_max: usize,
-    /// Reads of each kind that may wait to be answered; one more is answered with 503.
+    /// Reads of each kind that may wait to be answered, of each application; one more is answered with
+    /// 503.
     #[arg(long, env = "READ_QUEUE_MAX", default_value_t = 4096, value_parser = values::queue_length)]
     pub read_queue_max: usize,
     /// Streams and held answers that may be open on this replica; one more is answered with 503.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Chat, ChatNumber, Digest, FileId, FileUse, IdempotencyKey, Message, MessageId, Pair,
-    PersonalConversation, Subject, Text, Timestamp, UserId,
+    Chat, ChatNumber, ConversationId, Digest, FileId, IdempotencyKey, Message, MessageId, Pair,
+    PersonalConversation, Subject, Timestamp, UserId,
 };
 
 /// One change. Every row, notification and event of it follows from this value.
@@ -13,6 +13,31 @@ pub enum Change {
     Message(MessageChange),
     Chat(ChatChange),
     Positions(PositionsChange),
+}
+
+/// What a change does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    MessageCreated,
+    MessageEdited,
+    MessageDeleted,
+    ChatCreated,
+    ChatChanged,
+    PositionsMoved,
+}
+
+impl ChangeKind {
+    /// Its name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MessageCreated => "message-created",
+            Self::MessageEdited => "message-edited",
+            Self::MessageDeleted => "message-deleted",
+            Self::ChatCreated => "chat-created",
+            Self::ChatChanged => "chat-changed",
+            Self::PositionsMoved => "positions-moved",
+        }
+    }
 }
 
 /// A change of a message.
@@ -70,6 +95,42 @@ impl Change {
         }
     }
 
+    pub fn kind(&self) -> ChangeKind {
+        match self {
+            Self::Message(change) if change.is_creation() => ChangeKind::MessageCreated,
+            Self::Message(change) if change.after.content.is_none() => ChangeKind::MessageDeleted,
+            Self::Message(_) => ChangeKind::MessageEdited,
+            Self::Chat(change) if change.is_creation() => ChangeKind::ChatCreated,
+            Self::Chat(_) => ChangeKind::ChatChanged,
+            Self::Positions(_) => ChangeKind::PositionsMoved,
+        }
+    }
+
+    /// The message that it changes, if it changes one.
+    pub fn message(&self) -> Option<MessageId> {
+        match self {
+            Self::Message(change) => Some(change.after.id),
+            Self::Chat(_) | Self::Positions(_) => None,
+        }
+    }
+
+    /// The conversation in which it is made.
+    pub fn conversation(&self) -> ConversationId {
+        match self {
+            Self::Message(change) => change.after.conversation_id,
+            Self::Chat(change) => change.after.id,
+            Self::Positions(change) => change.after.id,
+        }
+    }
+
+    /// The files whose use it begins or ends.
+    pub fn files(&self) -> &[FileId] {
+        match self {
+            Self::Message(change) => change.files(),
+            Self::Chat(_) | Self::Positions(_) => &[],
+        }
+    }
+
     /// What has changed, as `user` names it.
     pub fn subject(&self, user: &UserId) -> Subject {
         match self {
@@ -118,27 +179,15 @@ impl MessageChange {
         self.before.is_none()
     }
 
-    /// Whether the change replaces the text, so that the message must be indexed again.
-    pub fn changes_text(&self) -> bool {
-        self.before.as_deref().and_then(text) != text(&self.after)
-    }
-
-    /// The uses of files that begin with the creation or end with the deletion.
-    pub fn file_uses(&self) -> Vec<FileUse> {
-        let (message, in_use) = match &self.before {
-            None => (&self.after, true),
-            Some(before) if self.after.content.is_none() => (before, false),
-            Some(_) => return Vec::new(),
+    /// The files whose use begins with the creation or ends with the deletion.
+    pub fn files(&self) -> &[FileId] {
+        let message = match &self.before {
+            None => &self.after,
+            Some(before) if self.after.content.is_none() => before,
+            Some(_) => return &[],
         };
-        let files = message
-            .content
-            .iter()
-            .flat_map(|content| content.files.iter());
-        let file_use = |file: &FileId| FileUse {
-            file: file.clone(),
-            in_use,
-        };
-        files.map(file_use).collect()
+        let content = message.content.as_ref();
+        content.map_or(&[], |content| content.files.as_slice())
     }
 }
 
@@ -146,8 +195,4 @@ impl ChatChange {
     pub fn is_creation(&self) -> bool {
         self.before.is_none()
     }
-}
-
-fn text(message: &Message) -> Option<&Text> {
-    message.content.as_ref()?.text.as_ref()
 }

@@ -89,6 +89,10 @@ impl Files {
         self.0.iter()
     }
 
+    pub fn as_slice(&self) -> &[FileId] {
+        &self.0
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -96,13 +100,6 @@ impl Files {
     pub fn len(&self) -> usize {
         self.0.len()
     }
-}
-
-/// One use of a file that began or ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileUse {
-    pub file: FileId,
-    pub in_use: bool,
 }
 
 #[cfg(test)]

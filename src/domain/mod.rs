@@ -20,15 +20,17 @@ mod update;
 pub type Clock = fn() -> std::time::SystemTime;
 
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
-pub use change::{Change, ChatChange, Created, Idempotency, MessageChange, PositionsChange};
+pub use change::{
+    Change, ChangeKind, ChatChange, Created, Idempotency, MessageChange, PositionsChange,
+};
 pub use chat::{Chat, MEMBERS_MAX, Title};
 pub use conversation::{Conversation, Pair, SearchScope};
 pub use ids::{
     ApplicationId, ChatNumber, ConversationId, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX,
     IdempotencyKey, MessageId, MessageNumber, NAME_CHARS_MAX, UserId,
 };
-pub use message::{Content, FILES_MAX, FileUse, Files, Message};
-pub use numbers::NextNumbers;
+pub use message::{Content, FILES_MAX, Files, Message};
+pub use numbers::{DrawnNumbers, NextNumbers};
 pub use personal::{PersonalConversation, Positions};
 pub use refusal::{Invalid, Refusal};
 pub use text::{TEXT_CHARS_MAX, Text, is_longer};

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     auth::Validity,
-    live::{Follower, WaitKind},
+    live::{WaitKind, Watcher},
     random,
     store::pages::{PageRequest, PageSize},
     sync::ChangesPage,
@@ -57,17 +57,16 @@ pub async fn hold(
     wait: Duration,
 ) -> Result<ChangesPage, Problem> {
     let deadline = Instant::now() + wait.min(service.times.held_answer);
-    let mut follower =
-        service
-            .live
-            .follow(service.sync(), WaitKind::Poll, request, with_messages)?;
+    let mut watcher = service
+        .live
+        .watch(service.sync(), WaitKind::Poll, request, with_messages)?;
     let mut last = None;
     let waiting = async {
         while last
             .as_ref()
             .is_none_or(|changes: &ChangesPage| changes.entries.is_empty())
         {
-            last = Some(follower.read().await?);
+            last = Some(watcher.read().await?);
         }
         Ok::<_, Problem>(())
     };
@@ -78,7 +77,7 @@ pub async fn hold(
     match last {
         Some(changes) => Ok(changes),
         // Not even the first read has ended.
-        None => Ok(follower.read().await?),
+        None => Ok(watcher.read().await?),
     }
 }
 
@@ -96,11 +95,11 @@ pub fn open(
         size: STREAM_PAGE,
         ..request
     };
-    let follower = service
+    let watcher = service
         .live
-        .follow(service.sync(), WaitKind::Stream, request, with_messages)?;
+        .watch(service.sync(), WaitKind::Stream, request, with_messages)?;
     let events = EventStream {
-        follower,
+        watcher,
         request_id,
         state: StreamState::Opening,
     };
@@ -142,9 +141,9 @@ fn with_comments(blocks: impl Stream<Item = Bytes>, period: Duration) -> impl St
     })
 }
 
-/// Turns what a follower reads into events for one client.
+/// Turns what a watcher reads into events for one client.
 struct EventStream {
-    follower: Follower,
+    watcher: Watcher,
     request_id: RequestId,
     state: StreamState,
 }
@@ -165,7 +164,7 @@ impl EventStream {
     /// database is away is repeated.
     async fn next(&mut self) -> Option<Bytes> {
         while self.state != StreamState::Ended {
-            match self.follower.read().await {
+            match self.watcher.read().await {
                 Ok(changes) => {
                     if let Some(blocks) = self.events(&changes).finish() {
                         return Some(blocks);

@@ -39,8 +39,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::{
     auth::{Authenticator, Signer, Tickets, Validity},
     domain::{Chat, ChatNumber, Clock},
+    followers::file_events::PublisherStatus,
     live::Live,
-    outbox::PublisherStatus,
     store::{self, PgConnection, Pool},
     sync::SyncHandle,
     timeline::{Outcome, Requester, Timeline, commands::Command},

@@ -1,4 +1,4 @@
-//! The hub: a flag for each follower, raised when there may be something new.
+//! The hub: a flag for each watcher, raised when there may be something new.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use crate::{
     notifications::{Concerned, Notification, Subscriber, UserKey},
 };
 
-/// How many followers one replica may have.
+/// How many watchers one replica may have.
 #[derive(Debug, Clone, Copy)]
 pub struct LiveLimits {
     pub total_max: usize,
@@ -21,7 +21,7 @@ pub struct LiveLimits {
     pub per_user_max: usize,
 }
 
-/// Why one more follower is refused.
+/// Why one more watcher is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     #[error("the service has as many live connections as it allows")]
@@ -30,14 +30,14 @@ pub enum Full {
     User,
 }
 
-/// What a follower serves.
+/// What a watcher serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitKind {
     Poll,
     Stream,
 }
 
-/// The followers of this replica.
+/// The watchers of this replica.
 pub struct Hub {
     limits: LiveLimits,
     flags: Mutex<Flags>,
@@ -57,7 +57,7 @@ struct Flag {
     written: Mutex<Option<SystemTime>>,
 }
 
-/// A follower's registration with the hub. Dropping it removes its flag.
+/// A watcher's registration with the hub. Dropping it removes its flag.
 pub struct Registration {
     hub: Arc<Hub>,
     key: UserKey,
@@ -73,7 +73,7 @@ impl Hub {
         }
     }
 
-    /// Registers a follower of a user. Every wake-up from now on raises its flag.
+    /// Registers a watcher of a user. Every wake-up from now on raises its flag.
     pub fn register(
         self: &Arc<Self>,
         kind: WaitKind,
@@ -108,19 +108,18 @@ impl Hub {
         let flags = self.flags();
         metrics::counter!("messages_wakeups_total", "who" => notification.concerned.name())
             .increment(1);
+        let written = notification.commit.and_then(|commit| commit.written);
         match &notification.concerned {
             Concerned::Users(keys) => {
                 let concerned = keys.iter().filter_map(|key| flags.by_user.get(key));
-                concerned
-                    .flatten()
-                    .for_each(|flag| flag.raise(notification.written));
+                concerned.flatten().for_each(|flag| flag.raise(written));
             }
             Concerned::Everybody => {
+                let application = notification.commit.map(|commit| commit.application);
+                let flags = flags.by_user.values().flatten();
                 flags
-                    .by_user
-                    .values()
-                    .flatten()
-                    .for_each(|flag| flag.raise(notification.written));
+                    .filter(|flag| application.is_none_or(|it| it == flag.application))
+                    .for_each(|flag| flag.raise(written));
             }
         }
     }
@@ -205,6 +204,10 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::{
+        domain::Timestamp,
+        notifications::{Commit, TimestampRange},
+    };
 
     const ONE: ApplicationId = ApplicationId::new(1);
 
@@ -224,12 +227,24 @@ mod tests {
     }
 
     fn wake(hub: &Hub, id: &str, second: u64) {
-        let concerned = Concerned::Users(vec![UserKey::of(ONE, &user(id))]);
         hub.wake(&Notification {
-            concerned,
-            written: Some(at(second)),
-            ..Notification::EVERYBODY
+            commit: Some(commit(ONE, second)),
+            concerned: Concerned::Users(vec![UserKey::of(ONE, &user(id))]),
         });
+    }
+
+    fn commit(application: ApplicationId, second: u64) -> Commit {
+        let zero = Timestamp::new(0);
+        Commit {
+            application,
+            range: TimestampRange {
+                after: zero,
+                last: zero,
+            },
+            written: Some(at(second)),
+            uses_files: false,
+            continues: false,
+        }
     }
 
     fn at(second: u64) -> SystemTime {
@@ -260,6 +275,13 @@ mod tests {
             registrations.each_ref().map(is_raised),
             [Some(None), Some(None), Some(None)]
         );
+        for (application, woken) in [(ApplicationId::new(2), None), (ONE, Some(Some(at(9))))] {
+            hub.wake(&Notification {
+                commit: Some(commit(application, 9)),
+                concerned: Concerned::Everybody,
+            });
+            assert_eq!(registrations.each_ref().map(is_raised), [woken; 3]);
+        }
     }
 
     #[test]

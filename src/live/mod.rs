@@ -1,28 +1,28 @@
 //! Live reads: the sync read, repeated whenever there may be something new.
 //!
 //! # The promise
-//! A follower receives every change that concerns its user, in order, once, and soon after the
+//! A watcher receives every change that concerns its user, in order, once, and soon after the
 //! commit, on whatever replica it was made.
 //!
 //! # How
 //! A commit notifies all replicas of the users whom it concerns. The listener receives that, and
-//! the hub raises the flags of those who wait ([`Hub`]). A [`Follower`] registers, reads after its
+//! the hub raises the flags of those who wait ([`Hub`]). A [`Watcher`] registers, reads after its
 //! cursor, and waits for its flag before it reads again. All its data come from that read, so
 //! everything that sync promises holds for it too.
 //!
 //! # The races, and how each was decided
 //! - *A change is committed between the read and the wait.* The flag exists before the read, and
-//!   stays raised until the follower waits.
+//!   stays raised until the watcher waits.
 //! - *A wake-up is lost,* because the listener has lost its connection: it wakes everybody once it
-//!   has a new one. In any other case, a follower reads every few seconds anyway.
+//!   has a new one. In any other case, a watcher reads every few seconds anyway.
 //! - *The wake-up comes before the change is visible.* It cannot: PostgreSQL delivers the
 //!   notifications of a transaction after its commit.
-//! - *Everybody is woken at once.* Followers take turns, so that they do not crowd out other
+//! - *Everybody is woken at once.* Watchers take turns, so that they do not crowd out other
 //!   readers.
-//! - *A follower is slow.* It reads on when it has sent the last page; nothing is kept for it.
+//! - *A watcher is slow.* It reads on when it has sent the last page; nothing is kept for it.
 
-mod follow;
 mod hub;
+mod watch;
 
-pub use follow::{Follower, Live};
 pub use hub::{Full, Hub, LiveLimits, WaitKind};
+pub use watch::{Live, Watcher};

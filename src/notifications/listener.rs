@@ -1,19 +1,22 @@
 //! LISTEN, on a connection that is replaced when it is lost.
 //!
 //! Commits during a gap between two connections notify nobody here. So after every connect the
-//! listener calls the subscribers, and the end of the timeline is announced, for subscribers that
-//! rely on every notification.
+//! listener calls the subscribers. The end of a timeline is announced at request, for subscribers
+//! that rely on every notification of an application.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use sqlx::postgres::{PgListener, PgNotification};
-use tokio::{sync::Notify, time::sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Notification, Subscriber, TimestampRange, payloads};
-use crate::store::{
-    self, Database, Purpose, Session,
-    notify::{EVENTS_CHANNEL, PULSE_CHANNEL, UPDATES_CHANNEL},
+use super::{Announcements, CommitNotice, Notification, Subscriber, TimestampRange};
+use crate::{
+    domain::ApplicationId,
+    store::{
+        self, Database, Purpose, Session,
+        notify::{PULSE_CHANNEL, UPDATES_CHANNEL},
+    },
 };
 
 /// The pause before the next attempt to listen.
@@ -35,15 +38,15 @@ pub struct Listener {
     database: Database,
     announcing: Session,
     subscribers: Vec<Arc<dyn Subscriber>>,
-    announcements: Arc<Notify>,
+    announcements: Arc<Announcements>,
 }
 
 impl Listener {
-    /// The end of the timeline is announced whenever `announcements` is notified.
+    /// Timelines are announced as `announcements` requests.
     pub fn new(
         database: Database,
         subscribers: Vec<Arc<dyn Subscriber>>,
-        announcements: Arc<Notify>,
+        announcements: Arc<Announcements>,
     ) -> Self {
         let announcing = database.session(Purpose::Announcing);
         Self {
@@ -74,7 +77,7 @@ impl Listener {
         // lead to a server that was the primary then.
         self.announcing.discard();
         self.announcing.connection().await?;
-        let channels = [UPDATES_CHANNEL, EVENTS_CHANNEL, PULSE_CHANNEL];
+        let channels = [UPDATES_CHANNEL, PULSE_CHANNEL];
         let listener = self.database.listen(channels).await?;
         self.call_subscribers(|subscriber| subscriber.reconnected());
         let announcements = Arc::clone(&self.announcements);
@@ -107,48 +110,44 @@ async fn receive_all(
 }
 
 fn receive(received: &PgNotification, subscribers: &[Arc<dyn Subscriber>]) {
-    match received.channel() {
-        PULSE_CHANNEL => {}
-        EVENTS_CHANNEL => {
-            for subscriber in subscribers {
-                subscriber.events_added();
-            }
-        }
-        _ => {
-            let notification = Notification::parse(received.payload());
-            for subscriber in subscribers {
-                subscriber.notified(&notification);
-            }
-        }
+    if received.channel() == PULSE_CHANNEL {
+        return;
+    }
+    let notification = Notification::parse(received.payload());
+    for subscriber in subscribers {
+        subscriber.notified(&notification);
     }
 }
 
-/// Announces at each request, and repeats until it succeeds.
-async fn announce_all(session: &mut Session, announcements: &Notify) -> Infallible {
+/// Announces at each request. A failed announcement is not repeated: whoever needs it requests it
+/// again.
+async fn announce_all(session: &mut Session, announcements: &Announcements) -> Infallible {
     loop {
-        announcements.notified().await;
-        while let Err(error) = store::in_time(ANNOUNCE_TIME_MAX, announce(session)).await {
-            tracing::warn!(%error, "the end of the timeline cannot be announced yet");
-            session.discard();
-            sleep(ANNOUNCE_PAUSE).await;
+        for application in announcements.take().await {
+            let announcing = announce(session, application);
+            if let Err(error) = store::in_time(ANNOUNCE_TIME_MAX, announcing).await {
+                tracing::warn!(%error, "the end of a timeline cannot be announced yet");
+                session.discard();
+            }
         }
         session.discard();
         sleep(ANNOUNCE_PAUSE).await;
     }
 }
 
-/// Notifies every replica of the end of the timeline, as an empty batch would.
-async fn announce(session: &mut Session) -> store::Result<()> {
-    let mut lane = session.enter_lane().await?;
-    let next = lane.next_numbers();
-    let end = next.timeline_end();
-    let range = TimestampRange {
-        after: end,
-        last: end,
+/// Notifies every replica of the end of an application's timeline, as an empty batch would.
+async fn announce(session: &mut Session, application: ApplicationId) -> store::Result<()> {
+    let lane = session.enter_lane(application).await?;
+    let notice = CommitNotice {
+        application,
+        range: TimestampRange {
+            after: lane.end(),
+            last: lane.end(),
+        },
+        written: lane.now(),
+        uses_files: false,
     };
-    for payload in payloads(range, next.now, Default::default()) {
-        store::notify::send(lane.connection(), UPDATES_CHANNEL, &payload).await?;
-    }
-    session.give_back(lane.commit().await?);
+    let payloads = notice.payloads(Default::default());
+    session.give_back(lane.commit(&payloads).await?);
     Ok(())
 }

@@ -1,12 +1,13 @@
-//! Notifications: a commit notifies every replica of the end of the timeline and of the users whom
-//! it concerns. A notification carries no data.
+//! Notifications: a commit notifies every replica of the end of its application's timeline and of
+//! the users whom it concerns. A notification carries no data.
 //!
 //! Only this module reads and writes the format of a notification; the [`Listener`] receives them.
-//! The [`Subscriber`]s are the cache of reads, the hub of followers, and the publisher of events.
+//! The [`Subscriber`]s are the cache of reads, the hub of live reads, and the followers.
 //!
 //! Notifications arrive in the order of commits, and after their commit is visible. A notification
 //! is lost only with its connection, so subscribers are called after each new connection.
 
+mod announcements;
 mod listener;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 use time::OffsetDateTime;
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use announcements::Announcements;
 pub use listener::Listener;
 
 use crate::domain::{ApplicationId, Timestamp, UserId};
@@ -39,30 +41,49 @@ pub trait Subscriber: Send + Sync {
     fn disconnected(&self) {}
 
     /// A notification has arrived.
-    fn notified(&self, _: &Notification) {}
-
-    /// A commit has added events.
-    fn events_added(&self) {}
+    fn notified(&self, notification: &Notification);
 }
 
-/// A notification of a commit.
+/// A notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
+    /// The commit. `None` if nothing is known of it: then nothing that was read before is valid, of
+    /// any application.
+    pub commit: Option<Commit>,
+    /// Whom it concerns: users of the commit's application.
     pub concerned: Concerned,
-    /// When its batch had the lane's lock, by the clock of the database, if that is known.
+}
+
+/// A commit as its notification describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commit {
+    pub application: ApplicationId,
+    /// The timestamps that were committed.
+    pub range: TimestampRange,
+    /// When its batch had the lane's lock, by the clock of the database.
     pub written: Option<SystemTime>,
-    /// The timestamps that were committed. `None` if they are unknown: then nothing that was read
-    /// before is valid.
-    pub range: Option<TimestampRange>,
+    /// Whether it begins or ends the use of files.
+    pub uses_files: bool,
     /// Whether another notification of the same commit follows, with more users.
     pub continues: bool,
 }
 
-/// A part of the timeline: the changes after one timestamp, up to another.
+/// A part of a timeline: the changes after one timestamp, up to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimestampRange {
     pub after: Timestamp,
     pub last: Timestamp,
+}
+
+/// What a commit notifies of.
+#[derive(Debug, Clone, Copy)]
+pub struct CommitNotice {
+    pub application: ApplicationId,
+    pub range: TimestampRange,
+    /// When its batch had the lane's lock, by the clock of the database.
+    pub written: OffsetDateTime,
+    /// Whether it begins or ends the use of files.
+    pub uses_files: bool,
 }
 
 /// Whom a commit concerns.
@@ -73,7 +94,7 @@ pub enum Concerned {
 }
 
 /// Identifies a user in a notification: 32 bits, the same on every replica and in every version of
-/// the service. Two users may have the same key; then the other user's followers read once in vain.
+/// the service. Two users may have the same key; then the other user's watchers read once in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserKey(u32);
 
@@ -112,28 +133,31 @@ impl Concerned {
     }
 }
 
-/// The payloads of a commit's notifications, in their order. Each is
-///
-/// ```text
-/// WRITTEN AFTER LAST REST KEYS
-/// ```
-///
-/// with microseconds since 1970, the range of timestamps, how many notifications of the commit
-/// follow, and 8 hexadecimal digits for each user, or `*` for everybody.
-pub fn payloads(
-    range: TimestampRange,
-    written: OffsetDateTime,
-    concerned: BTreeSet<UserKey>,
-) -> Vec<String> {
-    let TimestampRange { after, last } = range;
-    let written = written.unix_timestamp_nanos() / 1000;
-    let lists = lists(&Vec::from_iter(concerned));
-    let following = (0..lists.len()).rev();
-    lists
-        .iter()
-        .zip(following)
-        .map(|(list, rest)| format!("{written} {after} {last} {rest} {list}"))
-        .collect()
+impl CommitNotice {
+    /// The payloads of the commit's notifications, in their order. Each is
+    ///
+    /// ```text
+    /// APPLICATION WRITTEN AFTER LAST FILES REST KEYS
+    /// ```
+    ///
+    /// with microseconds since 1970, the range of timestamps, 1 if the commit uses files, how many
+    /// notifications of the commit follow, and 8 hexadecimal digits for each user, or `*` for
+    /// everybody.
+    pub fn payloads(&self, concerned: BTreeSet<UserKey>) -> Vec<String> {
+        let application = self.application.get();
+        let TimestampRange { after, last } = self.range;
+        let written = self.written.unix_timestamp_nanos() / 1000;
+        let files = u8::from(self.uses_files);
+        let lists = lists(&Vec::from_iter(concerned));
+        let following = (0..lists.len()).rev();
+        lists
+            .iter()
+            .zip(following)
+            .map(|(list, rest)| {
+                format!("{application} {written} {after} {last} {files} {rest} {list}")
+            })
+            .collect()
+    }
 }
 
 /// The users of one commit, in at least one list.
@@ -151,10 +175,8 @@ fn lists(keys: &[UserKey]) -> Vec<String> {
 impl Notification {
     /// A notification that concerns everybody and says nothing more.
     pub const EVERYBODY: Self = Self {
+        commit: None,
         concerned: Concerned::Everybody,
-        written: None,
-        range: None,
-        continues: false,
     };
 
     /// Parses a payload. If it cannot be parsed, since another version of the service may have sent
@@ -164,16 +186,23 @@ impl Notification {
     }
 
     fn try_parse(payload: &str) -> Option<Self> {
-        let mut fields = payload.splitn(5, ' ');
+        let mut fields = payload.splitn(7, ' ');
+        let application = ApplicationId::new(fields.next()?.parse().ok()?);
         let written = fields.next()?.parse().ok()?;
         let after = Timestamp::new(fields.next()?.parse().ok()?);
         let last = Timestamp::new(fields.next()?.parse().ok()?);
+        let files: u8 = fields.next()?.parse().ok()?;
         let following: usize = fields.next()?.parse().ok()?;
-        Some(Self {
-            concerned: Concerned::parse(fields.next()?)?,
+        let commit = Commit {
+            application,
+            range: TimestampRange { after, last },
             written: UNIX_EPOCH.checked_add(Duration::from_micros(written)),
-            range: Some(TimestampRange { after, last }),
+            uses_files: files > 0,
             continues: following > 0,
+        };
+        Some(Self {
+            commit: Some(commit),
+            concerned: Concerned::parse(fields.next()?)?,
         })
     }
 }
@@ -196,15 +225,21 @@ mod tests {
         last: Timestamp::new(9),
     };
 
-    const WRITTEN: OffsetDateTime = datetime!(2023-11-14 22:13:20.000001 UTC);
+    const NOTICE: CommitNotice = CommitNotice {
+        application: ApplicationId::new(7),
+        range: RANGE,
+        written: datetime!(2023-11-14 22:13:20.000001 UTC),
+        uses_files: true,
+    };
 
     /// The notifications of a commit, as they are received.
-    fn received(keys: impl Iterator<Item = UserKey>) -> Vec<Notification> {
-        let payloads = payloads(RANGE, WRITTEN, keys.collect());
-        payloads
-            .iter()
-            .map(|payload| Notification::parse(payload))
-            .collect()
+    fn received(keys: impl Iterator<Item = UserKey>) -> Vec<(Commit, Concerned)> {
+        let payloads = NOTICE.payloads(keys.collect());
+        let parse = |payload: &String| {
+            let Notification { commit, concerned } = Notification::parse(payload);
+            (commit.unwrap(), concerned)
+        };
+        payloads.iter().map(parse).collect()
     }
 
     #[test]
@@ -218,55 +253,64 @@ mod tests {
     fn what_is_written_is_read_back() {
         let keys = [key(1, "jane"), key(1, "john"), key(1, "jane")];
         let parsed = received(keys.into_iter());
-        let Concerned::Users(read) = &parsed[0].concerned else {
-            panic!("users are named")
+        let [(commit, Concerned::Users(read))] = parsed.as_slice() else {
+            panic!("users are named: {parsed:?}")
         };
         assert_eq!(
             BTreeSet::from_iter(read),
             BTreeSet::from([&keys[0], &keys[1]])
         );
-        assert_eq!(
-            parsed[0].written,
-            Some(UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_001))
-        );
-        assert_eq!((parsed[0].range, parsed[0].continues), (Some(RANGE), false));
-        assert_eq!(parsed.len(), 1);
+        let expected = Commit {
+            application: ApplicationId::new(7),
+            range: RANGE,
+            written: Some(UNIX_EPOCH + Duration::from_micros(1_700_000_000_000_001)),
+            uses_files: true,
+            continues: false,
+        };
+        assert_eq!(*commit, expected);
     }
 
     #[test]
     fn a_commit_that_concerns_nobody_notifies_its_range() {
         let parsed = received(std::iter::empty());
-        assert_eq!(parsed.len(), 1);
+        let [(commit, concerned)] = parsed.as_slice() else {
+            panic!("{parsed:?}")
+        };
         assert_eq!(
-            (&parsed[0].concerned, parsed[0].range),
-            (&Concerned::Users(Vec::new()), Some(RANGE))
+            (concerned, commit.range),
+            (&Concerned::Users(Vec::new()), RANGE)
         );
     }
 
     #[test]
     fn a_commit_for_many_users_takes_several_notifications_and_the_last_one_says_so() {
         let continues = |count: u32| {
-            let continues = |notification: &Notification| notification.continues;
-            received((0..count).map(UserKey))
-                .iter()
-                .map(continues)
-                .collect::<Vec<_>>()
+            let parsed = received((0..count).map(UserKey));
+            let continues = parsed.iter().map(|(commit, _)| commit.continues);
+            continues.collect::<Vec<_>>()
         };
         assert_eq!(continues(900), [false]);
         assert_eq!(continues(901), [true, false]);
         assert_eq!(continues(3600), [true, true, true, false]);
-        let payloads = payloads(RANGE, WRITTEN, (0..3600).map(UserKey).collect());
-        assert!(payloads.iter().all(|payload| payload.len() < 7900));
+        let longest = CommitNotice {
+            application: ApplicationId::new(i64::MAX),
+            range: TimestampRange {
+                after: Timestamp::new(i64::MAX),
+                last: Timestamp::new(i64::MAX),
+            },
+            ..NOTICE
+        };
+        let payloads = longest.payloads((0..3600).map(UserKey).collect());
+        assert!(payloads.iter().all(|payload| payload.len() < 7999));
     }
 
     #[test]
     fn a_commit_for_very_many_users_wakes_everybody() {
         let parsed = received((0..3601).map(UserKey));
-        assert_eq!(parsed.len(), 1);
-        assert_eq!(
-            (&parsed[0].concerned, parsed[0].range),
-            (&Concerned::Everybody, Some(RANGE))
-        );
+        let [(commit, concerned)] = parsed.as_slice() else {
+            panic!("{parsed:?}")
+        };
+        assert_eq!((concerned, commit.range), (&Concerned::Everybody, RANGE));
     }
 
     #[test]
@@ -276,12 +320,16 @@ mod tests {
             EVERYBODY,
             "1",
             "1 *",
-            "1 6 9 *",
-            "x 6 9 0 *",
-            "1 6 9 0",
-            "-1 6 9 0 *",
+            "1 1 6 9 *",
+            "7 x 6 9 0 0 *",
+            "7 1 6 9 0 0",
+            "7 -1 6 9 0 0 *",
         ];
-        let lists = ["1 6 9 0 123", "1 6 9 0 zzzzzzzz", "1 6 9 0 0123456789"];
+        let lists = [
+            "7 1 6 9 0 0 123",
+            "7 1 6 9 0 0 zzzzzzzz",
+            "7 1 6 9 0 0 0123456789",
+        ];
         for payload in others.iter().chain(&lists) {
             assert_eq!(
                 Notification::parse(payload),

@@ -119,7 +119,6 @@ impl<'a> RunningSearch<'a> {
                 entry: &lookup.entry,
                 ids: ids.clone(),
                 scope: self.scope,
-                chats: &self.chats,
                 limit: (self.limit + SPARE_CANDIDATES) as i64,
             };
             let Candidates {
@@ -144,11 +143,9 @@ impl<'a> RunningSearch<'a> {
             if self.matches.len() == self.limit {
                 break;
             }
-            let ids = ids.iter().map(|id| (self.application, *id));
-            let mut found = store::messages::load(self.connection, ids).await?;
-            found.sort_unstable_by_key(|(_, message)| Reverse(message.id));
-            self.keep(found.into_iter().map(|(_, message)| message).collect())
-                .await;
+            let mut found = store::messages::load(self.connection, self.application, ids).await?;
+            found.sort_unstable_by_key(|message| Reverse(message.id));
+            self.keep(found).await;
         }
         Ok(())
     }

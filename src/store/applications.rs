@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::Result;
+use super::{Indexing, Publishing, Result, Role};
 use crate::domain::{ApplicationId, Title};
 
 /// An application as it is now.
@@ -49,7 +49,7 @@ pub async fn next_id(connection: &mut PgConnection) -> Result<ApplicationId> {
     Ok(ApplicationId::new(id.fetch_one(connection).await?))
 }
 
-/// Creates an application with the hash of its token.
+/// Creates an application with the hash of its token, and the cursors of its followers.
 pub async fn insert(
     connection: &mut PgConnection,
     id: ApplicationId,
@@ -58,27 +58,37 @@ pub async fn insert(
 ) -> Result<Application> {
     let row = sqlx::query_as!(
         ApplicationRow,
-        "INSERT INTO applications (id, name, token_hash) VALUES ($1, $2, $3)
+        "WITH followed AS (
+             INSERT INTO followers (application_id, name, cursor)
+             SELECT $1, name, 0 FROM unnest($4::text[]) AS name
+         )
+         INSERT INTO applications (id, name, token_hash) VALUES ($1, $2, $3)
          RETURNING id, name, created, chats",
         id.get(),
         name.as_str(),
         token_hash,
+        &[Publishing::NAME, Indexing::NAME] as &[&str],
     )
     .fetch_one(connection)
     .await?;
     Ok(row.into_application())
 }
 
-/// The applications of `ids` that exist.
-pub async fn existing(
-    connection: &mut PgConnection,
-    ids: &[ApplicationId],
-) -> Result<Vec<ApplicationId>> {
-    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
-    let existing = sqlx::query_scalar!("SELECT id FROM applications WHERE id = ANY($1)", &ids)
+/// Whether the application exists.
+pub async fn exists(connection: &mut PgConnection, id: ApplicationId) -> Result<bool> {
+    let exists = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM applications WHERE id = $1) AS "exists!""#,
+        id.get(),
+    );
+    Ok(exists.fetch_one(connection).await?)
+}
+
+/// The ids of all applications.
+pub async fn ids(connection: &mut PgConnection) -> Result<Vec<ApplicationId>> {
+    let ids = sqlx::query_scalar!("SELECT id FROM applications ORDER BY id")
         .fetch_all(connection)
         .await?;
-    Ok(existing.into_iter().map(ApplicationId::new).collect())
+    Ok(ids.into_iter().map(ApplicationId::new).collect())
 }
 
 /// A page of applications by id.

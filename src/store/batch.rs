@@ -1,61 +1,57 @@
-//! The main statement of a batch. It stores everything that most batches have: messages, the
-//! personal conversations that they begin, personal updates, the sequences' values, the record of
-//! the batch, and its notifications. One statement costs one round trip under the lock.
+//! The main statement of a batch. It stores everything that most batches have: changes, messages,
+//! the personal conversations that they begin, and personal updates. One statement costs one round
+//! trip under the lock.
 
 use time::OffsetDateTime;
-use uuid::Uuid;
 
-use super::{Lane, Result, columns, notify::UPDATES_CHANNEL, updates::NewUpdate};
+use super::{Lane, Result, columns, updates::NewUpdate};
 use crate::domain::{
-    ApplicationId, Files, Idempotency, Message, MessageId, PersonalConversation, Timestamp, UserId,
+    ChangeKind, ConversationId, FileId, Idempotency, Message, MessageId, PersonalConversation,
+    Timestamp, UserId,
 };
 
 /// What a batch stores with its main statement.
 pub struct MainRows<'a> {
-    /// The batch is recorded in its own transaction: as number `number` of `writer`.
-    pub writer: Uuid,
-    pub number: i64,
+    pub changes: &'a [ChangeToStore<'a>],
     pub messages: &'a [MessageToStore<'a>],
     pub conversations: &'a [PersonalToStore<'a>],
     /// The updates of changes in personal conversations.
     pub updates: &'a [NewUpdate<'a>],
-    /// The last timestamp that the batch takes.
-    pub last_timestamp: Timestamp,
-    /// The last id that the batch takes, if it has new messages.
-    pub last_id: Option<MessageId>,
-    /// The payloads of the commit's notifications.
-    pub notifications: &'a [String],
+}
+
+/// A change, as the timeline keeps it.
+pub struct ChangeToStore<'a> {
+    pub timestamp: Timestamp,
+    pub kind: ChangeKind,
+    pub message: Option<MessageId>,
+    pub conversation: ConversationId,
+    /// `None`: the application itself.
+    pub actor: Option<&'a UserId>,
+    /// The files whose use it begins or ends.
+    pub files: &'a [FileId],
 }
 
 /// A message as the batch leaves it.
 pub struct MessageToStore<'a> {
-    pub application: ApplicationId,
     pub message: &'a Message,
     pub is_new: bool,
     /// The request that has created it, if it may be repeated.
     pub idempotency: Option<&'a Idempotency>,
-    /// Whether the indexer must index its text again.
-    pub changes_text: bool,
 }
 
 /// A personal conversation as the batch leaves it.
 pub struct PersonalToStore<'a> {
-    pub application: ApplicationId,
     pub conversation: &'a PersonalConversation,
     pub is_new: bool,
 }
 
 /// Stores the main rows of a batch.
-///
-/// The sequences are set, and never drawn from: all numbers are taken under the lock. So only a
-/// transaction that fails can lose a number.
 pub async fn insert(lane: &mut Lane, rows: MainRows<'_>) -> Result<()> {
     let messages = rows
         .messages
         .iter()
         .map(|row| (row, row.message, row.message.content.as_ref()));
     columns!(for (row, message, content) in messages => {
-        applications: row.application.get(),
         ids: message.id.get(),
         timestamps: message.timestamp.get(),
         senders: message.from.as_ref().map(UserId::as_str),
@@ -66,17 +62,15 @@ pub async fn insert(lane: &mut Lane, rows: MainRows<'_>) -> Result<()> {
         created: message.created,
         edited: content.and_then(|content| content.edited),
         texts: content.and_then(|content| Some(content.text.as_ref()?.as_str())),
-        files: content.and_then(|content| array_literal(&content.files)),
+        files: content.and_then(|content| array_literal(content.files.as_slice())),
         attributes: content.and_then(|content| Some(content.attributes.as_ref()?.as_json().get())),
         replies_to: content.and_then(|content| Some(content.reply_to?.get())),
         deleted: content.is_none(),
         keys: row.idempotency.map(|request| request.key.as_str()),
         digests: row.idempotency.map(|request| &request.digest.0[..]),
         are_new: row.is_new,
-        change_text: row.changes_text,
     });
     columns!(for row in rows.conversations => {
-        conversation_applications: row.application.get(),
         conversation_ids: row.conversation.id.get(),
         conversation_timestamps: row.conversation.timestamp.get(),
         conversation_created: row.conversation.created,
@@ -87,15 +81,22 @@ pub async fn insert(lane: &mut Lane, rows: MainRows<'_>) -> Result<()> {
         are_new_conversations: row.is_new,
     });
     columns!(for update in rows.updates => {
-        updated_applications: update.application.get(),
         updated_users: update.user.as_str(),
         updated_timestamps: update.update.timestamp.get(),
         updated_ids: update.message().map(|id| id.get()),
         updated_withs: update.with().map(UserId::as_str),
     });
+    columns!(for change in rows.changes => {
+        change_timestamps: change.timestamp.get(),
+        change_kinds: change.kind.name(),
+        change_messages: change.message.map(|id| id.get()),
+        change_conversations: change.conversation.get(),
+        change_actors: change.actor.map(UserId::as_str),
+        change_files: array_literal(change.files),
+    });
     sqlx::query_file!(
         "src/store/batch.sql",
-        &applications,
+        lane.application().get(),
         &ids,
         &timestamps,
         &senders as &[Option<&str>],
@@ -113,8 +114,6 @@ pub async fn insert(lane: &mut Lane, rows: MainRows<'_>) -> Result<()> {
         &keys as &[Option<&str>],
         &digests as &[Option<&[u8]>],
         &are_new,
-        &change_text,
-        &conversation_applications,
         &conversation_ids,
         &conversation_timestamps,
         &conversation_created,
@@ -123,26 +122,26 @@ pub async fn insert(lane: &mut Lane, rows: MainRows<'_>) -> Result<()> {
         &least_read,
         &greatest_read,
         &are_new_conversations,
-        &updated_applications,
         &updated_users as &[&str],
         &updated_timestamps,
         &updated_ids as &[Option<i64>],
         &updated_withs as &[Option<&str>],
-        rows.writer,
-        rows.number,
-        rows.last_timestamp.get(),
-        rows.last_id.map(|id| id.get()),
-        UPDATES_CHANNEL,
-        rows.notifications,
+        lane.now(),
+        &change_timestamps,
+        &change_kinds as &[&str],
+        &change_messages as &[Option<i64>],
+        &change_conversations,
+        &change_actors as &[Option<&str>],
+        &change_files as &[Option<String>],
     )
-    .fetch_one(lane.connection())
+    .execute(lane.connection())
     .await?;
     Ok(())
 }
 
 /// Files as the text of a PostgreSQL array, because `unnest` would flatten an array of arrays. The
 /// ids of files have no character that needs escaping within the quotes.
-fn array_literal(files: &Files) -> Option<String> {
+fn array_literal(files: &[FileId]) -> Option<String> {
     if files.is_empty() {
         return None;
     }

@@ -10,8 +10,9 @@
 //! promotion and every recovery to a point of time begins a new *branch* of its history (PostgreSQL
 //! calls it a timeline). A row of the database remembers the last branch. Every new connection
 //! compares it with the server's branch, before it does anything else. If they differ, it raises
-//! every counter by more than can have been lost and remembers the new branch, in one transaction
-//! under the lane's lock. So nothing is written on a branch before its counters are raised.
+//! the sequences by more than can have been lost, ends every application's timeline there, and
+//! remembers the new branch, in one transaction under a lock. So nothing is written on a branch
+//! before its numbers are raised.
 //!
 //! Three cases cannot be detected: a dump that is restored into the same server, a copy of the
 //! server's files that is put back, and a backup by a version that remembered no branch. After
@@ -19,10 +20,14 @@
 
 use sqlx::{Executor, PgConnection, Row};
 
-use super::{Lane, Result, notify::UPDATES_CHANNEL};
+use super::{
+    Result, applications, changes, in_transaction, locks,
+    notify::{self, UPDATES_CHANNEL},
+    sequences,
+};
 
-/// By how much timestamps and ids are raised: more than are used in days at the highest rate, and
-/// almost a million times fewer than exist.
+/// How many changes may have been lost: more than are made in days at the highest rate. Their numbers
+/// are 30,000 times fewer than exist.
 const LOST_CHANGES_MAX: i64 = 10_000_000_000;
 
 /// By how much the last chat number of each application is raised.
@@ -67,14 +72,36 @@ pub async fn remembered(connection: &mut PgConnection) -> Result<Option<Branch>>
     Ok(branch.fetch_optional(connection).await?)
 }
 
-/// Remembers `branch`. If another branch was remembered, raises every counter and notifies every
-/// replica that nothing it has cached is valid; returns whether that was so.
-pub async fn adopt(lane: &mut Lane, branch: Branch) -> Result<bool> {
-    // Another replica may have adopted the branch already.
-    let before = remembered(lane.connection()).await?;
-    if before == Some(branch) {
-        return Ok(false);
-    }
+/// Remembers `branch`. If another branch was remembered, raises all numbers and notifies every
+/// replica that nothing it has cached is valid; returns whether that was so. Ids of applications
+/// contain the time, so they are never used twice.
+pub async fn adopt(connection: &mut PgConnection, branch: Branch) -> Result<bool> {
+    in_transaction(connection, async |connection| {
+        sqlx::query!(
+            r#"SELECT pg_advisory_xact_lock($1) AS "locked!: ()""#,
+            locks::BRANCH
+        )
+        .execute(&mut *connection)
+        .await?;
+        // Another replica may have adopted the branch already.
+        let before = remembered(connection).await?;
+        if before == Some(branch) {
+            return Ok(false);
+        }
+        remember(connection, branch).await?;
+        if before.is_some() {
+            sequences::raise(connection, LOST_CHANGES_MAX).await?;
+            for application in applications::ids(connection).await? {
+                changes::raise_timeline(connection, application, LOST_CHATS_MAX).await?;
+            }
+            notify::send(connection, UPDATES_CHANNEL, "").await?;
+        }
+        Ok(before.is_some())
+    })
+    .await
+}
+
+async fn remember(connection: &mut PgConnection, branch: Branch) -> Result<()> {
     sqlx::query!(
         "INSERT INTO branch (system, timeline) VALUES ($1, $2)
          ON CONFLICT (is_the_only_row)
@@ -82,32 +109,7 @@ pub async fn adopt(lane: &mut Lane, branch: Branch) -> Result<bool> {
         branch.system,
         branch.timeline,
     )
-    .execute(lane.connection())
-    .await?;
-    if before.is_some() {
-        raise_counters(lane, LOST_CHANGES_MAX, LOST_CHATS_MAX).await?;
-    }
-    Ok(before.is_some())
-}
-
-/// Raises the sequences by `changes` and the last chat numbers by `chats`, and notifies every
-/// replica that nothing it has cached is valid. Ids of applications contain the time, so they are
-/// never used twice.
-pub async fn raise_counters(lane: &mut Lane, changes: i64, chats: i64) -> Result<()> {
-    sqlx::query!("UPDATE applications SET last_chat = last_chat + $1", chats)
-        .execute(lane.connection())
-        .await?;
-    sqlx::query!(
-        r#"
-        SELECT setval('timeline', timeline.last_value + $1::bigint)       AS "timeline!",
-               setval('message_ids', message_ids.last_value + $1::bigint) AS "ids!",
-               pg_notify($2, '')                                          AS "notified!: ()"
-        FROM timeline, message_ids
-        "#,
-        changes,
-        UPDATES_CHANNEL,
-    )
-    .fetch_one(lane.connection())
+    .execute(connection)
     .await?;
     Ok(())
 }

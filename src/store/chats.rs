@@ -13,7 +13,6 @@ use crate::domain::{
 
 /// What is read of a chat.
 struct ChatRow {
-    application_id: i64,
     id: i64,
     number: i64,
     timestamp: i64,
@@ -24,17 +23,18 @@ struct ChatRow {
     members: i32,
 }
 
-/// A query for [`ChatRow`]s of `conversations AS c`: `$from` is the statement from FROM on.
+/// A query for [`ChatRow`]s of `conversations AS c`: `$from` is the statement from FROM on, and has
+/// the application as `$1`.
 macro_rules! query_chats {
     ($from:tt, $($arguments:tt)*) => {
         sqlx::query_as!(
             ChatRow,
             r#"
-            SELECT c.application_id, c.id, c.chat_number AS "number!", c.timestamp,
+            SELECT c.id, c.chat_number AS "number!", c.timestamp,
                    c.name AS "name!", c.owner, c.created,
                    coalesce((
                        SELECT m.number FROM messages AS m
-                       WHERE m.application_id = c.application_id AND m.conversation_id = c.id
+                       WHERE m.application_id = $1 AND m.conversation_id = c.id
                        ORDER BY m.number DESC LIMIT 1
                    ), 0) AS "messages!", c.members AS "members!"
             "# + $from,
@@ -44,8 +44,8 @@ macro_rules! query_chats {
 }
 
 impl ChatRow {
-    fn into_chat(self) -> (ApplicationId, Chat) {
-        let chat = Chat {
+    fn into_chat(self) -> Chat {
+        Chat {
             id: ConversationId::new(self.id),
             number: ChatNumber::new(self.number),
             timestamp: Timestamp::new(self.timestamp),
@@ -54,71 +54,51 @@ impl ChatRow {
             created: self.created,
             messages: MessageNumber::new(self.messages),
             members: self.members,
-        };
-        (ApplicationId::new(self.application_id), chat)
+        }
     }
 }
 
 /// A new chat with its creator and the idempotency key under which it was created.
 pub struct NewChatRow<'a> {
-    pub application: ApplicationId,
     pub chat: &'a Chat,
     pub creator: Option<&'a UserId>,
     pub idempotency: Option<&'a Idempotency>,
 }
 
-pub(super) type ChatKey = (ApplicationId, ChatNumber);
-
 /// Reads the chats that exist, in any order.
-pub async fn load(
-    lane: &mut Lane,
-    chats: impl Iterator<Item = ChatKey>,
-) -> Result<Vec<(ApplicationId, Arc<Chat>)>> {
-    columns!(for (application, number) in chats => {
-        applications: application.get(),
-        numbers: number.get(),
-    });
+pub async fn load(lane: &mut Lane, numbers: &[ChatNumber]) -> Result<Vec<Arc<Chat>>> {
+    let numbers: Vec<_> = numbers.iter().map(|number| number.get()).collect();
     let rows = query_chats!(
-        "FROM unnest($1::bigint[], $2::bigint[]) AS lookup (application_id, chat_number)
+        "FROM unnest($2::bigint[]) AS lookup (chat_number)
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
             SELECT * FROM conversations AS found
-            WHERE found.application_id = lookup.application_id
-              AND found.chat_number = lookup.chat_number
+            WHERE found.application_id = $1 AND found.chat_number = lookup.chat_number
             LIMIT 1
         ) AS c",
-        &applications,
+        lane.application().get(),
         &numbers,
     )
     .fetch_all(lane.connection())
     .await?;
-    let chats = rows.into_iter().map(ChatRow::into_chat);
-    Ok(chats
-        .map(|(application, chat)| (application, Arc::new(chat)))
+    Ok(rows
+        .into_iter()
+        .map(|row| Arc::new(row.into_chat()))
         .collect())
 }
 
-/// Reads the number of the last chat of each application.
-pub async fn load_last(
-    lane: &mut Lane,
-    applications: impl Iterator<Item = ApplicationId>,
-) -> Result<Vec<(ApplicationId, ChatNumber)>> {
-    let applications: Vec<_> = applications.map(|application| application.get()).collect();
-    let last = sqlx::query!(
-        "SELECT id, last_chat FROM applications WHERE id = ANY($1)",
-        &applications
-    )
-    .map(|row| (ApplicationId::new(row.id), ChatNumber::new(row.last_chat)))
-    .fetch_all(lane.connection())
-    .await?;
-    Ok(last)
+/// Reads the number of the application's last chat.
+pub async fn load_last(lane: &mut Lane) -> Result<ChatNumber> {
+    let last = sqlx::query_scalar!(
+        "SELECT last_chat FROM applications WHERE id = $1",
+        lane.application().get(),
+    );
+    Ok(ChatNumber::new(last.fetch_one(lane.connection()).await?))
 }
 
-/// Inserts new chats, and updates the last chat number and the count of chats of their
-/// applications.
+/// Inserts new chats, and updates the last chat number and the count of chats of the application.
 pub async fn insert(lane: &mut Lane, new: &[NewChatRow<'_>]) -> Result<()> {
     columns!(for row in new => {
-        applications: row.application.get(),
         ids: row.chat.id.get(),
         numbers: row.chat.number.get(),
         timestamps: row.chat.timestamp.get(),
@@ -133,26 +113,21 @@ pub async fn insert(lane: &mut Lane, new: &[NewChatRow<'_>]) -> Result<()> {
     sqlx::query!(
         r#"
         WITH numbered AS (
-            UPDATE applications AS a
-            SET last_chat = last.number,
-                chats     = a.chats + last.count
-            FROM (
-                SELECT application_id, max(number) AS number, count(*) AS count
-                FROM unnest($1::bigint[], $2::bigint[]) AS new (application_id, number)
-                GROUP BY application_id
-            ) AS last
-            WHERE a.id = last.application_id
+            UPDATE applications
+            SET last_chat = (SELECT max(number) FROM unnest($2::bigint[]) AS number),
+                chats     = chats + cardinality($2)
+            WHERE id = $1
         )
         INSERT INTO conversations (
             application_id, chat_number, id, timestamp, name, owner, created, members, creator,
             idempotency_key, request_digest
         )
-        SELECT * FROM unnest(
-            $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
-            $7::timestamptz[], $8::integer[], $9::text[], $10::text[], $11::bytea[]
-        )
+        SELECT $1, new.* FROM unnest(
+            $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[],
+            $8::integer[], $9::text[], $10::text[], $11::bytea[]
+        ) AS new
         "#,
-        &applications,
+        lane.application().get(),
         &numbers,
         &ids,
         &timestamps,
@@ -170,12 +145,8 @@ pub async fn insert(lane: &mut Lane, new: &[NewChatRow<'_>]) -> Result<()> {
 }
 
 /// Stores chats that have changed.
-pub async fn update<'a>(
-    lane: &mut Lane,
-    changed: impl Iterator<Item = (ApplicationId, &'a Chat)>,
-) -> Result<()> {
-    columns!(for (application, chat) in changed => {
-        applications: application.get(),
+pub async fn update<'a>(lane: &mut Lane, changed: impl Iterator<Item = &'a Chat>) -> Result<()> {
+    columns!(for chat in changed => {
         ids: chat.id.get(),
         timestamps: chat.timestamp.get(),
         names: chat.name.as_str(),
@@ -189,12 +160,17 @@ pub async fn update<'a>(
             name      = new.name,
             owner     = new.owner,
             members   = new.members
-        FROM unnest(
-            $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[]
-        ) AS new (application_id, id, timestamp, name, owner, members)
-        WHERE c.application_id = new.application_id AND c.id = new.id
+        FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[])
+                 AS new (id, timestamp, name, owner, members)
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT ctid AS place FROM conversations
+            WHERE application_id = $1 AND id = new.id
+            LIMIT 1
+        ) AS found
+        WHERE c.application_id = $1 AND c.ctid = found.place
         "#,
-        &applications,
+        lane.application().get(),
         &ids,
         &timestamps,
         &names as &[&str],
@@ -224,7 +200,7 @@ pub async fn list(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| row.into_chat().1).collect())
+    Ok(rows.into_iter().map(ChatRow::into_chat).collect())
 }
 
 /// A page of the chats of a member, by number.
@@ -257,7 +233,7 @@ pub async fn list_of_member(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| row.into_chat().1).collect())
+    Ok(rows.into_iter().map(ChatRow::into_chat).collect())
 }
 
 /// A chat as it is now: for one of its members, or for the application.
@@ -282,5 +258,5 @@ pub async fn find(
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| row.into_chat().1))
+    Ok(row.map(ChatRow::into_chat))
 }

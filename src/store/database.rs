@@ -1,6 +1,6 @@
 //! The database: connections to its primary, on the branch of its history that is remembered.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     Connection, PgConnection,
@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 use super::{
-    Error, Lane, Pool, Purpose, Result, Session,
+    Error, Pool, Purpose, Result, Session,
     branch::{self, Branch},
     servers::{Primary, Servers, named},
     terms::{self, in_time},
@@ -19,8 +19,8 @@ use super::{
 /// and to return its branch.
 pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// How long it may take to adopt a new branch, which waits for the lane's lock.
-const ADOPT_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long it may take to adopt a new branch, which writes a row for each application.
+const ADOPT_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// How long the check of a database may take: some twenty round trips.
 const CHECK_TIME_MAX: Duration = Duration::from_secs(12);
@@ -95,7 +95,7 @@ impl Database {
     ///
     /// A listener that is dropped closes its connection in a task of the library. If the connection
     /// is dead, that task lasts until the system reports it.
-    pub async fn listen(&self, channels: [&str; 3]) -> Result<PgListener> {
+    pub async fn listen(&self, channels: [&str; 2]) -> Result<PgListener> {
         let server = self.0.last_primary();
         let pool = PgPoolOptions::new()
             .max_connections(1)
@@ -134,21 +134,15 @@ impl Database {
     }
 }
 
-/// Remembers the branch. If another branch was remembered, all counters are raised.
+/// Remembers the branch. If another branch was remembered, all numbers are raised.
 async fn adopt(mut connection: PgConnection, branch: Branch) -> Result<PgConnection> {
-    Lane::prepare(&mut connection).await?;
-    let mut lane = Lane::enter(connection, HashSet::new()).await?;
-    let is_another = branch::adopt(&mut lane, branch).await?;
-    let (mut connection, _) = lane.commit().await?;
-    // The connection may be used for entering the lane, which prepares the same statements.
-    Lane::unprepare(&mut connection).await?;
-    if is_another {
+    if branch::adopt(&mut connection, branch).await? {
         metrics::counter!("messages_history_branches_total").increment(1);
         tracing::error!(
             system = branch.system,
             timeline = branch.timeline,
             "the database has another history than before (a failover or a restore): acknowledged \
-             changes may be lost; every counter was raised, so that no number is used twice"
+             changes may be lost; all sequences were raised, so that no number is used twice"
         );
     }
     Ok(connection)

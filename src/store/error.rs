@@ -162,6 +162,11 @@ impl Error {
         self.has_code(QUERY_CANCELED)
     }
 
+    /// Whether the connection has failed: no answer of the server came on it.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::Io(_)))
+    }
+
     pub fn is_disk_full(&self) -> bool {
         self.has_code(DISK_FULL)
     }

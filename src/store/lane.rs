@@ -1,61 +1,40 @@
-//! The lane: the one lock under which the timeline is written.
+//! The lane: the lock under which the timeline of an application is written.
 
-use std::collections::HashSet;
-
-use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use time::{Duration, OffsetDateTime};
 
-use super::{Result, applications, locks};
-use crate::domain::{ApplicationId, MessageId, NextNumbers, Timestamp};
+use super::{Result, locks, notify::UPDATES_CHANNEL};
+use crate::domain::{ApplicationId, Timestamp};
 
 /// Prepares the statements that every transaction begins with, once for a connection. To parse and
 /// plan them each time would take a fifth of the database's time for a small batch.
 fn prepare_statements() -> String {
     format!(
-        "PREPARE take_lane AS SELECT pg_advisory_xact_lock({});
-         PREPARE next_numbers AS
-             SELECT (SELECT last_value + is_called::int FROM timeline) AS timestamp,
-                    (SELECT last_value + is_called::int FROM message_ids) AS id,
-                    (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now",
-        locks::LANE
+        "
+    PREPARE take_lane (bigint) AS SELECT pg_advisory_xact_lock($1);
+    PREPARE end_of_timeline (bigint) AS
+        SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1;
+    PREPARE notify (text) AS SELECT pg_notify('{UPDATES_CHANNEL}', $1);
+    PREPARE present AS SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
     )
 }
 
-const UNPREPARE: &str = "DEALLOCATE take_lane; DEALLOCATE next_numbers";
-
-/// The lock is taken by a statement of its own. At READ COMMITTED each statement has its own
-/// snapshot, so the next statement sees everything that was committed under the lock. The snapshot
-/// of a statement that waited for the lock would be older than the wait.
-///
-/// Several statements without parameters take one round trip. PostgreSQL answers them as text, so
-/// the time is read as a number.
-const ENTER: &str = "
-    BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-    EXECUTE take_lane;
-    EXECUTE next_numbers";
-
 /// Proof that this transaction holds the lane's lock. It is the only one, on any replica, that
-/// takes timestamps.
+/// takes timestamps of the application.
 ///
 /// The lock is taken before anything is read, and held to the end of the transaction. So a
 /// timestamp is taken *and* committed under the lock, the order of commits is the order of
 /// timestamps, and a reader who sees one timestamp sees every smaller one. While the lock is held,
 /// nothing but the database is awaited.
 ///
-/// Nothing calls `nextval` on the sequences. They are read here, and set by the batch that has
-/// taken their numbers.
-///
 /// The lane owns its connection. If it is dropped without a commit, the connection is closed and
 /// the server rolls back.
 pub struct Lane {
     connection: PgConnection,
-    existing: Existing,
-    next: NextNumbers,
+    application: ApplicationId,
+    end: Timestamp,
+    now: OffsetDateTime,
 }
-
-/// Applications that exist, according to reads on the same connection. They cannot cease to exist
-/// while it lasts: a restore of an older database ends all connections.
-pub type Existing = HashSet<ApplicationId>;
 
 impl Lane {
     /// Prepares the statements of [`enter`](Self::enter) on a connection.
@@ -65,56 +44,66 @@ impl Lane {
         Ok(())
     }
 
-    /// Undoes [`prepare`](Self::prepare).
-    pub(super) async fn unprepare(connection: &mut PgConnection) -> Result<()> {
-        connection.execute(sqlx::raw_sql(UNPREPARE)).await?;
-        Ok(())
-    }
-
-    /// Begins a transaction, waits for the lock, and reads which numbers are next: in one round
+    /// Begins a transaction, waits for the lock, and reads where the timeline ends: in one round
     /// trip.
-    pub async fn enter(mut connection: PgConnection, existing: Existing) -> Result<Self> {
-        let rows = connection.fetch_all(sqlx::raw_sql(ENTER)).await?;
-        let next = next(rows.last().expect("a SELECT without FROM has a row"))?;
+    ///
+    /// The lock is taken by a statement of its own. At READ COMMITTED each statement has its own
+    /// snapshot, so the next statement sees everything that was committed under the lock. The
+    /// snapshot of a statement that waited for the lock would be older than the wait.
+    ///
+    /// Several statements without parameters take one round trip. PostgreSQL answers them as text,
+    /// so the time is read as a number.
+    pub async fn enter(mut connection: PgConnection, application: ApplicationId) -> Result<Self> {
+        let (id, key) = (application.get(), locks::lane(application));
+        let statements = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+             EXECUTE take_lane({key}); EXECUTE end_of_timeline({id}); EXECUTE present"
+        );
+        let entering = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(statements)));
+        let rows = entering.await?;
+        let (end, present) = match rows.as_slice() {
+            [_, present] => (0, present),
+            [_, end, present] => (end.try_get("timestamp")?, present),
+            _ => return Err(sqlx::Error::RowNotFound.into()),
+        };
         Ok(Self {
+            application,
+            end: Timestamp::new(end),
+            now: OffsetDateTime::UNIX_EPOCH + Duration::microseconds(present.try_get("now")?),
             connection,
-            existing,
-            next,
         })
     }
 
-    /// The numbers that were next when the lane was entered.
-    pub fn next_numbers(&self) -> NextNumbers {
-        self.next
+    pub fn application(&self) -> ApplicationId {
+        self.application
     }
 
-    /// Commits and frees the lock. Returns the connection, with the applications that exist. After
-    /// an error the outcome is unknown.
-    pub async fn commit(mut self) -> Result<(PgConnection, Existing)> {
-        self.connection.execute(sqlx::raw_sql("COMMIT")).await?;
-        Ok((self.connection, self.existing))
+    /// The end of the application's timeline when the lane was entered: no change that is committed
+    /// has a larger timestamp.
+    pub fn end(&self) -> Timestamp {
+        self.end
     }
 
-    /// Those of the applications that do not exist.
-    pub async fn missing(&mut self, applications: Existing) -> Result<Existing> {
-        let unseen: Vec<_> = applications.difference(&self.existing).copied().collect();
-        if unseen.is_empty() {
-            return Ok(Existing::new());
+    /// When the lane was entered, by the clock of the database.
+    pub fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// Notifies every replica of the commit, commits and frees the lock: in one round trip. Returns
+    /// the connection. After an error the outcome is unknown.
+    pub async fn commit(mut self, notifications: &[String]) -> Result<PgConnection> {
+        let mut statements = String::new();
+        for payload in notifications {
+            let quoted = payload.replace('\'', "''");
+            statements.push_str(&format!("EXECUTE notify('{quoted}');"));
         }
-        self.existing
-            .extend(applications::existing(&mut self.connection, &unseen).await?);
-        Ok(applications.difference(&self.existing).copied().collect())
+        statements.push_str("COMMIT");
+        let committing = sqlx::raw_sql(AssertSqlSafe(statements));
+        self.connection.execute(committing).await?;
+        Ok(self.connection)
     }
 
     pub fn connection(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
-}
-
-fn next(row: &PgRow) -> sqlx::Result<NextNumbers> {
-    Ok(NextNumbers {
-        timestamp: Timestamp::new(row.try_get("timestamp")?),
-        id: MessageId::new(row.try_get("id")?),
-        now: OffsetDateTime::UNIX_EPOCH + Duration::microseconds(row.try_get("now")?),
-    })
 }

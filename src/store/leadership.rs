@@ -1,4 +1,5 @@
-//! Leadership: work that one replica does at a time, under an advisory lock of PostgreSQL.
+//! Leadership: the work of a follower, which one replica does at a time, under an advisory lock of
+//! PostgreSQL.
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -10,8 +11,12 @@ use tokio::time::sleep;
 
 use super::{Database, Purpose, Result, in_time, locks};
 
-/// Work that has one leader.
-pub trait Role {
+/// A follower, which has one leader.
+pub trait Role: Send {
+    /// Its name in the table `followers` and in metrics.
+    const NAME: &'static str;
+    /// Whether it follows only the changes that begin or end the use of files.
+    const FOLLOWS_FILES: bool;
     /// The key of its lock: the same in every version, so that replicas of two versions exclude
     /// each other.
     const LOCK_KEY: i64;
@@ -19,29 +24,33 @@ pub trait Role {
     const PURPOSE: Purpose;
 }
 
-/// Publishes the outbox.
+/// Publishes the events of files.
 pub enum Publishing {}
 
 impl Role for Publishing {
+    const NAME: &'static str = "file-events";
+    const FOLLOWS_FILES: bool = true;
     const LOCK_KEY: i64 = locks::PUBLISHER;
     const PURPOSE: Purpose = Purpose::Publishing;
 }
 
-/// Moves changed texts into the index of search.
+/// Keeps the index of search.
 pub enum Indexing {}
 
 impl Role for Indexing {
+    const NAME: &'static str = "search-index";
+    const FOLLOWS_FILES: bool = false;
     const LOCK_KEY: i64 = locks::INDEXER;
     const PURPOSE: Purpose = Purpose::Indexing;
 }
 
-/// How often a follower tries to become the leader.
-const FOLLOWER_PERIOD: Duration = Duration::from_secs(2);
+/// How often a replica tries to become the leader.
+const ATTEMPT_PERIOD: Duration = Duration::from_secs(2);
 
 /// How long it may take to connect, and how long one attempt to take the lock.
 const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// Proof that this replica leads: the connection that holds the lock.
+/// Proof that this replica leads a follower: the connection that holds the lock.
 ///
 /// What only the leader may do takes it as a parameter, and runs on its connection. So the lock is
 /// held while a statement runs. Dropping it closes the connection, and the server frees the lock.
@@ -51,7 +60,7 @@ pub struct Leadership<R> {
 }
 
 impl<R: Role> Leadership<R> {
-    /// Follows, on a connection of its own, until no other replica leads. Fails when the database
+    /// Waits, with a connection of its own, until no other replica leads. Fails when the database
     /// does.
     pub async fn acquire(database: &Database) -> Result<Self> {
         let lock = PgAdvisoryLock::with_key(PgAdvisoryLockKey::BigInt(R::LOCK_KEY));
@@ -67,7 +76,7 @@ impl<R: Role> Leadership<R> {
                 }
                 Either::Right(returned) => connection = returned,
             }
-            sleep(FOLLOWER_PERIOD).await;
+            sleep(ATTEMPT_PERIOD).await;
         }
     }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use sqlx::{PgConnection, migrate::MigrateError};
 use tokio::time::sleep;
 
-use super::{Database, Error, Purpose, Result, database::CONNECT_TIME_MAX, in_time, terms};
+use super::{
+    Database, Error, Purpose, Result, database::CONNECT_TIME_MAX, distribution, in_time, terms,
+};
 
 /// How often the server's work is checked.
 const CHECK_PERIOD: Duration = Duration::from_secs(3);
@@ -54,10 +56,14 @@ impl From<MigrateError> for MigrationError {
 }
 
 impl Database {
-    /// Brings the schema up to date.
+    /// Brings the schema up to date, and distributes it where the database is a cluster.
     pub async fn migrate(&self) -> std::result::Result<(), MigrationError> {
-        self.maintain(async |connection| Ok(MIGRATIONS.run(connection).await?))
-            .await
+        self.maintain(async |connection| {
+            MIGRATIONS.run(&mut *connection).await?;
+            distribution::distribute(connection).await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Does some work on a connection without time limits. Fails when the server does not work on

@@ -3,20 +3,18 @@
 
 use sqlx::PgConnection;
 
-use super::{Lane, Result, chats::ChatKey, columns};
+use super::{Lane, Result, columns};
 use crate::domain::{ApplicationId, ChatNumber, Timestamp, UserId};
 
 /// A user's membership of a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
-    pub application: ApplicationId,
     pub chat: ChatNumber,
     pub user: UserId,
     pub joined: Timestamp,
 }
 
 struct MembershipRow {
-    application_id: i64,
     chat_number: i64,
     user_id: String,
     joined: i64,
@@ -25,7 +23,6 @@ struct MembershipRow {
 impl From<MembershipRow> for Membership {
     fn from(row: MembershipRow) -> Self {
         Self {
-            application: ApplicationId::new(row.application_id),
             chat: ChatNumber::new(row.chat_number),
             user: UserId::trusted(&row.user_id),
             joined: Timestamp::new(row.joined),
@@ -36,23 +33,26 @@ impl From<MembershipRow> for Membership {
 /// Reads the memberships of users. A user who is no member has none.
 pub async fn load(
     lane: &mut Lane,
-    lookup: impl Iterator<Item = (ApplicationId, ChatNumber, &UserId)>,
+    lookup: impl Iterator<Item = (ChatNumber, &UserId)>,
 ) -> Result<Vec<Membership>> {
-    columns!(for (application, chat, user) in lookup => {
-        applications: application.get(),
+    columns!(for (chat, user) in lookup => {
         chats: chat.get(),
         users: user.as_str(),
     });
     let rows = sqlx::query_as!(
         MembershipRow,
         r#"
-        SELECT m.application_id, m.chat_number, m.user_id, m.joined
-        FROM unnest($1::bigint[], $2::bigint[], $3::text[])
-                 AS lookup (application_id, chat_number, user_id)
-        JOIN chat_members AS m USING (application_id, chat_number, user_id)
-        WHERE m.departed IS NULL
+        SELECT m.chat_number, m.user_id, m.joined
+        FROM unnest($2::bigint[], $3::text[]) AS lookup (chat_number, user_id)
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT * FROM chat_members AS found
+            WHERE found.application_id = $1 AND found.chat_number = lookup.chat_number
+              AND found.user_id = lookup.user_id AND found.departed IS NULL
+            LIMIT 1
+        ) AS m
         "#,
-        &applications,
+        lane.application().get(),
         &chats,
         &users as &[&str],
     )
@@ -62,24 +62,23 @@ pub async fn load(
 }
 
 /// Reads all members of chats.
-pub async fn load_rosters(
-    lane: &mut Lane,
-    chats: impl Iterator<Item = ChatKey>,
-) -> Result<Vec<Membership>> {
-    columns!(for (application, number) in chats => {
-        applications: application.get(),
-        numbers: number.get(),
-    });
+pub async fn load_rosters(lane: &mut Lane, chats: &[ChatNumber]) -> Result<Vec<Membership>> {
+    let chats: Vec<_> = chats.iter().map(|chat| chat.get()).collect();
     let rows = sqlx::query_as!(
         MembershipRow,
         r#"
-        SELECT m.application_id, m.chat_number, m.user_id, m.joined
-        FROM unnest($1::bigint[], $2::bigint[]) AS lookup (application_id, chat_number)
-        JOIN chat_members AS m USING (application_id, chat_number)
-        WHERE m.departed IS NULL
+        SELECT m.chat_number, m.user_id, m.joined
+        FROM unnest($2::bigint[]) AS lookup (chat_number)
+        CROSS JOIN LATERAL (
+            -- Not flattened, this is a lookup by key, whatever the planner assumes.
+            SELECT * FROM chat_members AS found
+            WHERE found.application_id = $1 AND found.chat_number = lookup.chat_number
+              AND found.departed IS NULL
+            OFFSET 0
+        ) AS m
         "#,
-        &applications,
-        &numbers,
+        lane.application().get(),
+        &chats,
     )
     .fetch_all(lane.connection())
     .await?;
@@ -89,7 +88,6 @@ pub async fn load_rosters(
 /// Inserts new memberships.
 pub async fn insert(lane: &mut Lane, new: &[Membership]) -> Result<()> {
     columns!(for membership in new => {
-        applications: membership.application.get(),
         chats: membership.chat.get(),
         users: membership.user.as_str(),
         joined: membership.joined.get(),
@@ -97,9 +95,9 @@ pub async fn insert(lane: &mut Lane, new: &[Membership]) -> Result<()> {
     sqlx::query!(
         r#"
         INSERT INTO chat_members (application_id, chat_number, user_id, joined)
-        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])
+        SELECT $1, new.* FROM unnest($2::bigint[], $3::text[], $4::bigint[]) AS new
         "#,
-        &applications,
+        lane.application().get(),
         &chats,
         &users as &[&str],
         &joined,
@@ -112,7 +110,6 @@ pub async fn insert(lane: &mut Lane, new: &[Membership]) -> Result<()> {
 /// Ends memberships. They may have started in the same batch.
 pub async fn end(lane: &mut Lane, ended: &[(Membership, Timestamp)]) -> Result<()> {
     columns!(for (membership, end) in ended => {
-        applications: membership.application.get(),
         chats: membership.chat.get(),
         users: membership.user.as_str(),
         joined: membership.joined.get(),
@@ -122,12 +119,18 @@ pub async fn end(lane: &mut Lane, ended: &[(Membership, Timestamp)]) -> Result<(
         r#"
         UPDATE chat_members AS m
         SET departed = ended.departed
-        FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[])
-                 AS ended (application_id, chat_number, user_id, joined, departed)
-        WHERE m.application_id = ended.application_id AND m.chat_number = ended.chat_number
-          AND m.user_id = ended.user_id AND m.joined = ended.joined
+        FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[])
+                 AS ended (chat_number, user_id, joined, departed)
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT ctid AS place FROM chat_members
+            WHERE application_id = $1 AND chat_number = ended.chat_number
+              AND user_id = ended.user_id AND joined = ended.joined
+            LIMIT 1
+        ) AS found
+        WHERE m.application_id = $1 AND m.ctid = found.place
         "#,
-        &applications,
+        lane.application().get(),
         &chats,
         &users as &[&str],
         &joined,
@@ -149,7 +152,7 @@ pub async fn list(
     let rows = sqlx::query_as!(
         MembershipRow,
         r#"
-        SELECT application_id, chat_number, user_id, joined
+        SELECT chat_number, user_id, joined
         FROM chat_members
         WHERE application_id = $1 AND chat_number = $2 AND user_id > $3 AND departed IS NULL
         ORDER BY user_id

@@ -39,62 +39,66 @@ pub(super) struct MessageRow {
 /// Reads the messages that exist, in any order.
 pub async fn load(
     connection: &mut PgConnection,
-    lookup: impl Iterator<Item = (ApplicationId, MessageId)>,
-) -> Result<Vec<(ApplicationId, Arc<Message>)>> {
-    columns!(for (application, id) in lookup => {
-        applications: application.get(),
-        ids: id.get(),
-    });
+    application: ApplicationId,
+    ids: &[MessageId],
+) -> Result<Vec<Arc<Message>>> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
     let rows = sqlx::query_scalar!(
         r#"
-        SELECT m AS "message!: MessageRow"
-        FROM unnest($1::bigint[], $2::bigint[]) AS lookup (application_id, id)
-        JOIN messages AS m USING (application_id, id)
+        SELECT m.message AS "message!: MessageRow"
+        FROM unnest($2::bigint[]) AS lookup (id)
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT found AS message FROM messages AS found
+            WHERE found.application_id = $1 AND found.id = lookup.id
+            LIMIT 1
+        ) AS m
         "#,
-        &applications,
+        application.get(),
         &ids,
     )
     .fetch_all(connection)
     .await?;
-    let message = |row: MessageRow| {
-        let application = ApplicationId::new(row.application_id);
-        Ok((application, row.into_message()?))
-    };
-    rows.into_iter().map(message).collect()
+    rows.into_iter().map(MessageRow::into_message).collect()
 }
 
 /// A message and the user who reads it; `None` is the application itself.
-pub type MessageRequest = (ApplicationId, Option<UserId>, MessageId);
+pub type MessageRequest = (Option<UserId>, MessageId);
 
 /// Reads each message, if the requester may read it: a user of its conversation, a present member
 /// of its chat, or the application if it is in a chat. The order is that of `requests`.
 pub async fn find(
     connection: &mut PgConnection,
+    application: ApplicationId,
     requests: &[&MessageRequest],
 ) -> Result<Vec<Option<Arc<Message>>>> {
-    columns!(for (application, user, id) in requests => {
-        applications: application.get(),
+    columns!(for (user, id) in requests => {
         users: user.as_ref().map(UserId::as_str),
         ids: id.get(),
     });
     let rows = sqlx::query!(
         r#"
-        SELECT request.ordinal AS "ordinal!", m AS "message!: MessageRow"
-        FROM unnest($1::bigint[], $2::text[], $3::bigint[])
-                 WITH ORDINALITY AS request (application_id, user_id, id, ordinal)
-        JOIN messages AS m USING (application_id, id)
-        WHERE CASE
-            WHEN m.chat_number IS NULL THEN request.user_id IN (m.sender, m.recipient)
-            ELSE request.user_id IS NULL OR (
-                SELECT TRUE
-                FROM chat_members AS c
-                WHERE c.application_id = m.application_id AND c.chat_number = m.chat_number
-                  AND c.user_id = request.user_id AND c.departed IS NULL
-                LIMIT 1
-            )
-        END
+        SELECT request.ordinal AS "ordinal!", m.message AS "message!: MessageRow"
+        FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS request (user_id, id, ordinal)
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT found AS message FROM messages AS found
+            WHERE found.application_id = $1 AND found.id = request.id
+              AND CASE
+                WHEN found.chat_number IS NULL
+                    THEN request.user_id IN (found.sender, found.recipient)
+                ELSE request.user_id IS NULL OR (
+                    SELECT TRUE
+                    FROM chat_members AS c
+                    WHERE c.application_id = $1 AND c.chat_number = found.chat_number
+                      AND c.user_id = request.user_id AND c.departed IS NULL
+                    LIMIT 1
+                )
+              END
+            LIMIT 1
+        ) AS m
         "#,
-        &applications,
+        application.get(),
         &users as &[Option<&str>],
         &ids,
     )

@@ -1,16 +1,20 @@
 //! PostgreSQL: the only SQL of the service, one file per family of tables.
 //!
 //! A function takes a connection, whose owner decides about the transaction. A function that must
-//! run in the order of the timeline takes the [`Lane`] instead: the proof that its lock is held. A
+//! run in the order of a timeline takes the [`Lane`] instead: the proof that its lock is held. A
 //! function that only a leader may call takes its [`Leadership`].
 
 pub mod applications;
 pub mod batch;
 mod branch;
+pub mod changes;
 pub mod chats;
 mod columns;
 mod database;
+mod distribution;
 mod error;
+pub mod file_events;
+pub mod followers;
 pub mod history;
 pub mod idempotency;
 mod lane;
@@ -20,15 +24,14 @@ mod maintenance;
 pub mod members;
 pub mod messages;
 pub mod notify;
-pub mod outbox;
 pub mod pages;
 pub mod personal;
 mod pool;
 pub mod search;
+mod sequences;
 mod servers;
 mod session;
 mod terms;
-pub mod timeline;
 pub mod updates;
 mod url;
 mod version;
@@ -36,9 +39,10 @@ mod version;
 pub use database::Database;
 pub use error::{Error, Result, Unfit};
 pub use lane::Lane;
-pub use leadership::{Indexing, Leadership, Publishing};
+pub use leadership::{Indexing, Leadership, Publishing, Role};
 pub use maintenance::{MIGRATIONS, MigrationError};
 pub use pool::{Lease, Pool};
+pub use sequences::draw;
 pub use session::{Purpose, Session};
 pub use sqlx::PgConnection;
 pub use terms::in_time;

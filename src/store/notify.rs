@@ -8,9 +8,6 @@ use super::Result;
 /// concerns everybody.
 pub const UPDATES_CHANNEL: &str = "updates";
 
-/// Commits that add events notify here.
-pub const EVENTS_CHANNEL: &str = "outbox";
-
 /// Every replica notifies here, every few seconds, to prove that notifications still arrive.
 pub const PULSE_CHANNEL: &str = "pulse";
 

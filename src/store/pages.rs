@@ -36,7 +36,7 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// The newest committed timestamp that concerns the user; zero where there is none.
     pub latest: Timestamp,
-    /// The end of the timeline: no change that is committed has a larger timestamp.
+    /// The end of the application's timeline: no change that is committed has a larger timestamp.
     pub timeline_end: Timestamp,
 }
 
@@ -49,20 +49,24 @@ pub struct Entry {
     pub message: Option<Arc<Version>>,
 }
 
-/// Reads a page for each of many callers, in their order, in one statement and one snapshot.
+/// Reads a page for each of many callers of one application, in their order, in one statement and
+/// one snapshot.
 ///
 /// The statement looks up the newest update of each user first. For a user who has already read
 /// that update, nothing else is looked up.
-pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> Result<Vec<Page>> {
+pub async fn read(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    requests: &[&PageRequest],
+) -> Result<Vec<Page>> {
     columns!(for request in requests => {
-        applications: request.application.get(),
         users: request.user.as_str(),
         after: request.cursor.timestamp().map(|timestamp| timestamp.get()),
         entries: i64::from(request.size.entries),
     });
     let rows = sqlx::query_file!(
         "src/store/pages.sql",
-        &applications,
+        application.get(),
         &users as &[&str],
         &after as &[Option<i64>],
         &entries,
@@ -95,10 +99,10 @@ pub async fn read(connection: &mut PgConnection, requests: &[&PageRequest]) -> R
 /// the page wherever the page ends. It is returned at its newest entry of the page.
 pub async fn read_with_messages(
     connection: &mut PgConnection,
+    application: ApplicationId,
     requests: &[&PageRequest],
 ) -> Result<Vec<Page>> {
     columns!(for request in requests => {
-        applications: request.application.get(),
         users: request.user.as_str(),
         after: request.cursor.timestamp().map(|timestamp| timestamp.get()),
         entries: i64::from(request.size.entries),
@@ -106,7 +110,7 @@ pub async fn read_with_messages(
     });
     let rows = sqlx::query_file!(
         "src/store/pages_with_messages.sql",
-        &applications,
+        application.get(),
         &users as &[&str],
         &after as &[Option<i64>],
         &entries,

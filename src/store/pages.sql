@@ -1,18 +1,21 @@
--- A page of the timeline for each of many callers: see pages.rs.
+-- A page of the timeline for each of many callers of one application: see pages.rs.
 SELECT request.ordinal      AS "ordinal!",
        newest.timestamp     AS "latest?",
-       CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "timeline_end!",
+       coalesce(timeline.timestamp, 0) AS "timeline_end!",
        page.timestamps      AS "timestamps?",
        page.messages        AS "messages?: Vec<Option<i64>>",
        page.chats           AS "chats?: Vec<Option<i64>>",
        page.withs           AS "withs?: Vec<Option<String>>"
-FROM timeline
-CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
-    WITH ORDINALITY AS request (application_id, user_id, after, entries_max, ordinal)
+FROM (VALUES (1)) AS once
+LEFT JOIN LATERAL (
+    SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1
+) AS timeline ON TRUE
+CROSS JOIN unnest($2::text[], $3::bigint[], $4::bigint[])
+    WITH ORDINALITY AS request (user_id, after, entries_max, ordinal)
 LEFT JOIN LATERAL (
     SELECT u.timestamp
     FROM updates AS u
-    WHERE u.application_id = request.application_id AND u.user_id = request.user_id
+    WHERE u.application_id = $1 AND u.user_id = request.user_id
     ORDER BY u.timestamp DESC
     LIMIT 1
 ) AS newest ON TRUE
@@ -23,7 +26,7 @@ LEFT JOIN LATERAL (
     FROM (
         SELECT u.timestamp, u.message_id, u.chat_number, u.with_user
         FROM updates AS u
-        WHERE u.application_id = request.application_id AND u.user_id = request.user_id
+        WHERE u.application_id = $1 AND u.user_id = request.user_id
           AND u.timestamp > request.after
           AND newest.timestamp > request.after
         ORDER BY u.timestamp

@@ -1,19 +1,22 @@
--- A page of the timeline for each of many callers, with the messages' present data: see pages.rs.
+-- A page of the timeline for each of many callers of one application, with the messages' present data: see pages.rs.
 SELECT request.ordinal        AS "ordinal!",
        newest.timestamp       AS "latest?",
-       CASE WHEN timeline.is_called THEN timeline.last_value ELSE 0 END AS "timeline_end!",
+       coalesce(timeline.timestamp, 0) AS "timeline_end!",
        page.update_timestamp  AS "update_timestamp?",
        page.message_id        AS "message_id?",
        page.chat              AS "chat?",
        page.with_user         AS "with_user?",
        page.message           AS "message?: MessageRow"
-FROM timeline
-CROSS JOIN unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
-    WITH ORDINALITY AS request (application_id, user_id, after, entries_max, bytes_max, ordinal)
+FROM (VALUES (1)) AS once
+LEFT JOIN LATERAL (
+    SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1
+) AS timeline ON TRUE
+CROSS JOIN unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+    WITH ORDINALITY AS request (user_id, after, entries_max, bytes_max, ordinal)
 LEFT JOIN LATERAL (
     SELECT u.timestamp
     FROM updates AS u
-    WHERE u.application_id = request.application_id AND u.user_id = request.user_id
+    WHERE u.application_id = $1 AND u.user_id = request.user_id
     ORDER BY u.timestamp DESC
     LIMIT 1
 ) AS newest ON TRUE
@@ -44,7 +47,7 @@ LEFT JOIN LATERAL (
             FROM (
                 SELECT u.timestamp, u.message_id, u.chat_number, u.with_user
                 FROM updates AS u
-                WHERE u.application_id = request.application_id AND u.user_id = request.user_id
+                WHERE u.application_id = $1 AND u.user_id = request.user_id
                   AND u.timestamp > request.after
                   AND newest.timestamp > request.after
                 ORDER BY u.timestamp
@@ -57,13 +60,13 @@ LEFT JOIN LATERAL (
             SELECT found AS message
             FROM messages AS found
             WHERE listed.is_first
-              AND found.application_id = request.application_id AND found.id = listed.message_id
+              AND found.application_id = $1 AND found.id = listed.message_id
               -- A user who has left a chat reads none of its messages any more. (This is a value and not
               -- EXISTS, which the planner may turn into a hash of all members.)
               AND (found.chat_number IS NULL OR (
                   SELECT TRUE
                   FROM chat_members AS c
-                  WHERE c.application_id = found.application_id
+                  WHERE c.application_id = $1
                     AND c.chat_number = found.chat_number
                     AND c.user_id = request.user_id AND c.departed IS NULL
                   LIMIT 1

@@ -12,7 +12,6 @@ use crate::domain::{
 };
 
 struct PersonalRow {
-    application_id: i64,
     id: i64,
     timestamp: i64,
     created: OffsetDateTime,
@@ -26,9 +25,10 @@ struct PersonalRow {
 /// Reads the conversations that exist, in any order.
 pub async fn load(
     lane: &mut Lane,
-    pairs: impl Iterator<Item = (ApplicationId, &Pair)>,
-) -> Result<Vec<(ApplicationId, Arc<PersonalConversation>)>> {
-    read(lane.connection(), pairs).await
+    pairs: impl Iterator<Item = &Pair>,
+) -> Result<Vec<Arc<PersonalConversation>>> {
+    let application = lane.application();
+    read(lane.connection(), application, pairs).await
 }
 
 /// The conversation of two users as it is now; `None` if it has no message yet.
@@ -37,43 +37,40 @@ pub async fn find(
     application: ApplicationId,
     pair: &Pair,
 ) -> Result<Option<Arc<PersonalConversation>>> {
-    let found = read(connection, std::iter::once((application, pair))).await?;
-    Ok(found
-        .into_iter()
-        .next()
-        .map(|(_, conversation)| conversation))
+    let found = read(connection, application, std::iter::once(pair)).await?;
+    Ok(found.into_iter().next())
 }
 
 async fn read(
     connection: &mut PgConnection,
-    pairs: impl Iterator<Item = (ApplicationId, &Pair)>,
-) -> Result<Vec<(ApplicationId, Arc<PersonalConversation>)>> {
-    columns!(for (application, pair) in pairs => {
-        applications: application.get(),
+    application: ApplicationId,
+    pairs: impl Iterator<Item = &Pair>,
+) -> Result<Vec<Arc<PersonalConversation>>> {
+    columns!(for pair in pairs => {
         least: pair.least().as_str(),
         greatest: pair.greatest().as_str(),
     });
     let rows = sqlx::query_as!(
         PersonalRow,
         r#"
-        SELECT c.application_id, c.id, c.timestamp, c.created, c.least AS "least!",
+        SELECT c.id, c.timestamp, c.created, c.least AS "least!",
                c.greatest AS "greatest!", c.least_read AS "least_read!",
                c.greatest_read AS "greatest_read!", coalesce(newest.number, 0) AS "messages!"
-        FROM unnest($1::bigint[], $2::text[], $3::text[]) AS pair (application_id, least, greatest)
+        FROM unnest($2::text[], $3::text[]) AS pair (least, greatest)
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
             SELECT * FROM conversations AS found
-            WHERE found.application_id = pair.application_id AND found.least = pair.least
+            WHERE found.application_id = $1 AND found.least = pair.least
               AND found.greatest = pair.greatest AND found.chat_number IS NULL
             LIMIT 1
         ) AS c
         LEFT JOIN LATERAL (
             SELECT m.number FROM messages AS m
-            WHERE m.application_id = c.application_id AND m.conversation_id = c.id
+            WHERE m.application_id = $1 AND m.conversation_id = c.id
             ORDER BY m.number DESC LIMIT 1
         ) AS newest ON TRUE
         "#,
-        &applications,
+        application.get(),
         &least as &[&str],
         &greatest as &[&str],
     )
@@ -86,9 +83,9 @@ async fn read(
 }
 
 impl PersonalRow {
-    fn into_conversation(self) -> (ApplicationId, Arc<PersonalConversation>) {
+    fn into_conversation(self) -> Arc<PersonalConversation> {
         let [least, greatest] = [&self.least, &self.greatest].map(|user| UserId::trusted(user));
-        let conversation = PersonalConversation {
+        Arc::new(PersonalConversation {
             id: ConversationId::new(self.id),
             pair: Pair::new(&least, &greatest),
             timestamp: Timestamp::new(self.timestamp),
@@ -98,10 +95,6 @@ impl PersonalRow {
                 least: MessageNumber::new(self.least_read),
                 greatest: MessageNumber::new(self.greatest_read),
             },
-        };
-        (
-            ApplicationId::new(self.application_id),
-            Arc::new(conversation),
-        )
+        })
     }
 }

@@ -1,23 +1,25 @@
-//! The tables of search: `search_entries` is the index, and `search_pending` has the changes of
-//! texts that are not in the index yet.
+//! The index of search: the table `search_entries`. It may be behind the timeline, which has the
+//! changes of texts that are not in it yet.
 
 use std::{ops::Range, sync::Arc};
 
 use sqlx::{Connection, PgConnection};
 
-use super::{Indexing, Leadership, Result, columns, messages::MessageRow};
-use crate::domain::{
-    ApplicationId, ChatNumber, Conversation, Message, MessageId, SearchScope, UserId,
+use super::{
+    Indexing, Leadership, Result, columns, followers,
+    leadership::Role,
+    messages::MessageRow,
+    notify::{self, UPDATES_CHANNEL},
 };
-
-/// Where counting pending changes ends.
-pub const PENDING_COUNT_MAX: i64 = 100_000;
+use crate::domain::{
+    ApplicationId, ChatNumber, Conversation, Message, MessageId, SearchScope, Timestamp, UserId,
+};
 
 /// The version of the form of the index's terms. The table accepts no other, so an indexer of an
 /// older version of the service cannot write terms that searches of this one do not find.
 const TERMS_VERSION: i16 = 2;
 
-/// One query of the index and of all pending changes.
+/// One query of the index, and of the changes that are not in it yet.
 pub struct Search<'a> {
     pub application: ApplicationId,
     /// A literal of `tsquery`: what is looked up in the index.
@@ -26,24 +28,23 @@ pub struct Search<'a> {
     pub entry: &'a str,
     pub ids: Range<i64>,
     pub scope: &'a SearchScope,
-    /// The chats of a user who searches in everything.
-    pub chats: &'a [ChatNumber],
     pub limit: i64,
 }
 
 impl Search<'_> {
-    /// Which pending changes are searched: a user's personal messages, all of them or only those
-    /// with another user, and the messages of these chats.
-    fn readers(&self) -> (Option<&UserId>, Option<&UserId>, Vec<i64>) {
+    /// The user who searches in everything.
+    fn user(&self) -> Option<&UserId> {
         match self.scope {
-            SearchScope::Everything(user) => {
-                let chats = self.chats.iter().map(|chat| chat.get());
-                (Some(user), None, chats.collect())
-            }
-            SearchScope::In(Conversation::Personal(pair)) => {
-                (Some(pair.least()), Some(pair.greatest()), Vec::new())
-            }
-            SearchScope::In(Conversation::Chat(chat)) => (None, None, vec![chat.get()]),
+            SearchScope::Everything(user) => Some(user),
+            SearchScope::In(_) => None,
+        }
+    }
+
+    /// The conversation in which it searches.
+    fn conversation(&self) -> Option<&Conversation> {
+        match self.scope {
+            SearchScope::Everything(_) => None,
+            SearchScope::In(conversation) => Some(conversation),
         }
     }
 }
@@ -64,10 +65,14 @@ pub struct Candidates {
 
 /// Finds messages that may match.
 ///
-/// The index and the pending changes are read in one snapshot. The indexer moves a change in one
-/// transaction, so from its commit on, every change is in one of them at least.
+/// The index, the cursor of its follower and the changes after it are read in one snapshot. The
+/// follower writes entries and moves its cursor in one transaction. So from its commit on, every
+/// change is in the index or after the cursor.
 pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Result<Candidates> {
-    let (user, with, chats) = search.readers();
+    let (chat, pair) = (
+        search.conversation().and_then(Conversation::chat),
+        search.conversation().and_then(Conversation::pair),
+    );
     let rows = sqlx::query_file!(
         "src/store/search_candidates.sql",
         search.application.get(),
@@ -75,11 +80,13 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
         search.entry,
         search.ids.start,
         search.ids.end,
-        &chats,
-        user.map(UserId::as_str),
-        with.map(UserId::as_str),
+        search.user().map(UserId::as_str),
+        chat.map(ChatNumber::get),
+        pair.map(|pair| pair.least().as_str()),
+        pair.map(|pair| pair.greatest().as_str()),
         search.limit,
         REST_MAX as i64,
+        Indexing::NAME,
     )
     .fetch_all(connection)
     .await?;
@@ -101,7 +108,7 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
     Ok(candidates)
 }
 
-/// The id of the newest message of the service, and the chats of which a user is a member now.
+/// The id of the application's newest message, and the chats of which a user is a member now.
 pub async fn reach(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -109,7 +116,9 @@ pub async fn reach(
 ) -> Result<(MessageId, Vec<ChatNumber>)> {
     let reach = sqlx::query!(
         r#"
-        SELECT (SELECT last_value FROM message_ids) AS "last!",
+        SELECT coalesce((
+                   SELECT id FROM messages WHERE application_id = $1 ORDER BY id DESC LIMIT 1
+               ), 0) AS "last!",
                ARRAY(
                    SELECT chat_number FROM chat_members
                    WHERE application_id = $1 AND user_id = $2 AND departed IS NULL
@@ -128,101 +137,118 @@ pub async fn reach(
 
 /// A message and its terms, a literal of `tsvector`. `None` if no search finds the message any
 /// more.
-pub type NewEntry = (ApplicationId, MessageId, Option<String>);
+type NewEntry = (MessageId, Option<String>);
 
-/// Moves up to `limit` pending changes into the index, in one transaction; returns how many.
-/// `terms_of` returns the terms of a message's present state.
+/// Indexes the messages of up to `limit` changes after the follower's cursor, and moves the cursor,
+/// in one transaction; returns how many changes there were. `terms_of` returns the terms of a
+/// message's present state.
 ///
-/// The messages are read after their pending rows are deleted, so no message is older than its row.
-/// A change that is committed meanwhile has a pending row of its own, which stays.
-pub async fn move_pending(
+/// The messages are read after the changes, so none is older than its change. A change that is
+/// committed meanwhile is after the cursor.
+pub async fn index(
     leader: &mut Leadership<Indexing>,
+    application: ApplicationId,
     limit: i64,
     terms_of: impl Fn(ApplicationId, &Message) -> Option<String>,
 ) -> Result<usize> {
     let mut transaction = leader.connection().begin().await?;
-    let mut pending = take_pending(&mut transaction, limit).await?;
-    let count = pending.len();
-    pending.sort_unstable();
-    pending.dedup();
-    let messages = super::messages::load(&mut transaction, pending.into_iter()).await?;
-    let entry = |(application, message): &(ApplicationId, Arc<Message>)| {
-        (*application, message.id, terms_of(*application, message))
+    let from = followers::read_cursor(&mut transaction, application, Indexing::NAME).await?;
+    let changes = changes_after(&mut transaction, application, from, limit).await?;
+    let Some((last, _)) = changes.last() else {
+        transaction.rollback().await?;
+        return Ok(0);
     };
+    let mut ids: Vec<_> = changes.iter().filter_map(|(_, message)| *message).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let messages = super::messages::load(&mut transaction, application, &ids).await?;
+    let entry = |message: &Arc<Message>| (message.id, terms_of(application, message));
     let entries: Vec<NewEntry> = messages.iter().map(entry).collect();
-    write(&mut transaction, &entries).await?;
-    transaction.commit().await?;
-    Ok(count)
+    write(&mut transaction, application, &entries).await?;
+    let name = Indexing::NAME;
+    if followers::write_cursor(&mut transaction, application, name, from, *last).await? {
+        transaction.commit().await?;
+        Ok(changes.len())
+    } else {
+        // The index is being built anew.
+        transaction.rollback().await?;
+        Ok(0)
+    }
 }
 
-async fn take_pending(
+/// The changes of an application after one timestamp, each with its message if it has one.
+async fn changes_after(
     connection: &mut PgConnection,
+    application: ApplicationId,
+    after: Timestamp,
     limit: i64,
-) -> Result<Vec<(ApplicationId, MessageId)>> {
-    let taken = sqlx::query!(
-        "DELETE FROM search_pending
-         WHERE ctid = ANY(ARRAY(
-             SELECT ctid FROM search_pending ORDER BY application_id, message_id LIMIT $1
-         ))
-         RETURNING application_id, message_id",
+) -> Result<Vec<(Timestamp, Option<MessageId>)>> {
+    let changes = sqlx::query!(
+        "SELECT timestamp, message_id FROM changes
+         WHERE application_id = $1 AND timestamp > $2
+         ORDER BY timestamp
+         LIMIT $3",
+        application.get(),
+        after.get(),
         limit,
     )
     .map(|row| {
         (
-            ApplicationId::new(row.application_id),
-            MessageId::new(row.message_id),
+            Timestamp::new(row.timestamp),
+            row.message_id.map(MessageId::new),
         )
     })
     .fetch_all(connection)
     .await?;
-    Ok(taken)
+    Ok(changes)
 }
 
-async fn write(connection: &mut PgConnection, entries: &[NewEntry]) -> Result<()> {
+async fn write(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    entries: &[NewEntry],
+) -> Result<()> {
     let present = entries
         .iter()
-        .filter_map(|(application, id, terms)| Some((application, id, terms.as_deref()?)));
-    columns!(for (application, id, terms) in present => {
-        applications: application.get(),
+        .filter_map(|(id, terms)| Some((id, terms.as_deref()?)));
+    columns!(for (id, terms) in present => {
         ids: id.get(),
         vectors: terms,
     });
-    sqlx::query!(
-        "INSERT INTO search_entries (application_id, message_id, terms, terms_version)
-         SELECT application_id, message_id, terms::tsvector, $4
-         FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS new (application_id, message_id, terms)
-         ON CONFLICT (application_id, message_id) DO UPDATE SET terms = excluded.terms",
-        &applications,
-        &ids,
-        &vectors as &[&str],
-        TERMS_VERSION,
-    )
-    .execute(&mut *connection)
-    .await?;
-    let gone = entries.iter().filter(|(_, _, terms)| terms.is_none());
-    columns!(for (application, id, _) in gone => {
-        applications: application.get(),
-        ids: id.get(),
-    });
     if !ids.is_empty() {
         sqlx::query!(
-            "DELETE FROM search_entries AS e
-             USING unnest($1::bigint[], $2::bigint[]) AS gone (application_id, message_id)
-             WHERE e.application_id = gone.application_id AND e.message_id = gone.message_id",
-            &applications,
+            "INSERT INTO search_entries (application_id, message_id, terms, terms_version)
+             SELECT $1, message_id, terms::tsvector, $4
+             FROM unnest($2::bigint[], $3::text[]) AS new (message_id, terms)
+             ON CONFLICT (application_id, message_id) WHERE terms_version > 0
+             DO UPDATE SET terms = excluded.terms",
+            application.get(),
             &ids,
+            &vectors as &[&str],
+            TERMS_VERSION,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    let gone = entries.iter().filter(|(_, terms)| terms.is_none());
+    let gone: Vec<_> = gone.map(|(id, _)| id.get()).collect();
+    if !gone.is_empty() {
+        sqlx::query!(
+            "DELETE FROM search_entries AS e
+             USING unnest($2::bigint[]) AS gone (message_id)
+             CROSS JOIN LATERAL (
+                 -- The limit makes this a lookup by key, whatever the planner assumes.
+                 SELECT ctid AS place FROM search_entries
+                 WHERE application_id = $1 AND message_id = gone.message_id AND terms_version > 0
+                 LIMIT 1
+             ) AS found
+             WHERE e.application_id = $1 AND e.ctid = found.place",
+            application.get(),
+            &gone,
         )
         .execute(connection)
         .await?;
     }
-    Ok(())
-}
-
-/// Frees the space of deleted pending rows. Without this, every search would skip them one by one.
-pub async fn vacuum_pending(leader: &mut Leadership<Indexing>) -> Result<()> {
-    sqlx::query!("VACUUM (TRUNCATE FALSE) search_pending")
-        .execute(leader.connection())
-        .await?;
     Ok(())
 }
 
@@ -235,32 +261,24 @@ pub async fn merge(leader: &mut Leadership<Indexing>) -> Result<()> {
     Ok(())
 }
 
-/// Counts the pending changes, up to [`PENDING_COUNT_MAX`].
-pub async fn count_pending(connection: &mut PgConnection) -> Result<i64> {
-    let count = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM (SELECT FROM search_pending LIMIT $1) AS counted"#,
-        PENDING_COUNT_MAX,
-    );
-    Ok(count.fetch_one(connection).await?)
-}
-
-/// Empties the index and makes every message pending; returns how many. The caller owns the
-/// transaction, which must hold all of it.
+/// Empties the index, and has its follower begin anew; returns the number of messages with a text.
+/// The caller owns the transaction, which must hold all of it.
 ///
-/// The lock stops the indexer: it has moved a change before the lock, or moves it after the commit.
+/// The lock stops the follower: it has written entries before the lock, or finds its cursor moved.
 /// Searches wait only while the index is emptied, at the end.
-pub async fn reset(connection: &mut PgConnection) -> Result<u64> {
+pub async fn reset(connection: &mut PgConnection) -> Result<i64> {
     sqlx::query!("LOCK TABLE search_entries IN SHARE ROW EXCLUSIVE MODE")
         .execute(&mut *connection)
         .await?;
-    let pending = sqlx::query!(
-        "INSERT INTO search_pending (application_id, message_id, sender, recipient, chat_number)
-         SELECT application_id, id, sender, recipient, chat_number FROM messages WHERE text IS NOT NULL"
-    )
-    .execute(&mut *connection)
-    .await?;
+    let messages =
+        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM messages WHERE text IS NOT NULL"#)
+            .fetch_one(&mut *connection)
+            .await?;
+    followers::begin_anew(connection, Indexing::NAME).await?;
     sqlx::query!("TRUNCATE search_entries")
         .execute(&mut *connection)
         .await?;
-    Ok(pending.rows_affected())
+    // The follower looks at all applications.
+    notify::send(connection, UPDATES_CHANNEL, "").await?;
+    Ok(messages)
 }

@@ -1,27 +1,55 @@
--- Messages that may match: entries that are looked up ($2) and match ($3), and pending changes. Both are
--- within a range of ids ($4, $5) and within what the caller may read. Returns the newest $9 messages, and
--- the ids of the next $10.
-WITH looked_up AS MATERIALIZED (
+-- Messages that may match: entries that are looked up ($2) and match ($3), and changes that the index
+-- does not have yet. Both are within a range of ids ($4, $5). The search is in all that a user ($6) may
+-- read, or in a conversation ($7, or $8 and $9). Returns the newest $10 messages, and the ids of the next
+-- $11.
+WITH follower AS MATERIALIZED (
+    SELECT coalesce(
+        (SELECT cursor FROM followers WHERE application_id = $1 AND name = $12), 0
+    ) AS cursor
+),
+looked_up AS MATERIALIZED (
     SELECT message_id, terms @@ ($3::text)::tsquery AS matches
     FROM search_entries
-    WHERE terms @@ ($2::text)::tsquery AND message_id >= $4 AND message_id < $5
+    WHERE application_id = $1 AND terms @@ ($2::text)::tsquery
+      AND message_id >= $4 AND message_id < $5
+),
+-- Of these conversations, every change after the cursor counts. Of all others of a user, the changes
+-- since the user joined are the user's updates.
+conversation AS MATERIALIZED (
+    SELECT c.id
+    FROM chat_members AS m
+    CROSS JOIN LATERAL (
+        SELECT id FROM conversations
+        WHERE application_id = $1 AND chat_number = m.chat_number
+        LIMIT 1
+    ) AS c
+    WHERE m.application_id = $1 AND m.user_id = $6 AND m.departed IS NULL
+      AND m.joined > (SELECT cursor FROM follower)
+    UNION ALL
+    SELECT id FROM conversations WHERE application_id = $1 AND chat_number = $7
+    UNION ALL
+    SELECT id FROM conversations
+    WHERE application_id = $1 AND least = $8 AND greatest = $9 AND chat_number IS NULL
 ),
 candidates AS MATERIALIZED (
     SELECT message_id FROM looked_up WHERE matches
     UNION
     SELECT message_id
-    FROM search_pending
-    WHERE application_id = $1 AND message_id >= $4 AND message_id < $5
-      AND CASE
-          WHEN chat_number IS NOT NULL THEN chat_number = ANY($6::bigint[])
-          ELSE sender = $7 AND recipient = coalesce($8, recipient)
-            OR recipient = $7 AND sender = coalesce($8, sender)
-      END
+    FROM updates
+    WHERE application_id = $1 AND user_id = $6 AND timestamp > (SELECT cursor FROM follower)
+      AND message_id >= $4 AND message_id < $5
+    UNION
+    SELECT message_id
+    FROM changes
+    WHERE application_id = $1 AND timestamp > (SELECT cursor FROM follower)
+      AND message_id >= $4 AND message_id < $5
+      AND EXISTS (SELECT FROM conversation)
+      AND conversation_id IN (SELECT id FROM conversation)
 )
 SELECT (SELECT count(*) FROM looked_up) AS "looked_up!",
        ARRAY(
-           SELECT message_id FROM candidates ORDER BY message_id DESC OFFSET $9 LIMIT $10
-       ) AS "rest!",
+           SELECT message_id FROM candidates ORDER BY message_id DESC OFFSET $10 LIMIT $11
+       ) AS "rest!: Vec<i64>",
        found.message AS "message?: MessageRow"
 FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
@@ -34,5 +62,5 @@ LEFT JOIN LATERAL (
         LIMIT 1
     ) AS m
     ORDER BY candidate.message_id DESC
-    LIMIT $9
+    LIMIT $10
 ) AS found ON TRUE

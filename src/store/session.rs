@@ -2,27 +2,28 @@
 
 use sqlx::PgConnection;
 
-use super::{Database, Lane, Result, lane::Existing};
+use super::{Database, Lane, Result};
+use crate::domain::ApplicationId;
 
 /// What a connection is for. Its settings depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Writes the timeline. It holds the lane's lock, which neither a stalled process nor a dead
+    /// Writes timelines. It holds the lock of a lane, which neither a stalled process nor a dead
     /// host may keep. So the time limits are ordered: idle in a transaction < a statement < waiting
     /// for the lock.
     Writing,
-    /// Announces the end of the timeline, which takes the lane's lock as well.
+    /// Announces the ends of timelines, which takes the locks of their lanes as well.
     Announcing,
     /// Measures what metrics cannot count as it happens, and sends the pulse.
     Measuring,
     /// Answers reads of many callers at once.
     Reading,
-    /// Publishes the outbox, under a lock of its own.
+    /// Publishes the events of files, under a lock of its own.
     Publishing,
     /// Answers a search, which reads more than other reads and needs a time limit.
     Searching,
-    /// Moves pending changes into the index of search, under a lock of its own. A crash of the
-    /// server may lose its last commits: those changes are pending again.
+    /// Keeps the index of search, under a lock of its own. A crash of the server may lose its last
+    /// commits: its cursor is back then, and it follows those changes again.
     Indexing,
     /// Changes the schema and the like, without time limits.
     Migrating,
@@ -58,9 +59,7 @@ pub struct Session {
 
 struct Connected {
     connection: PgConnection,
-    /// The applications that exist, according to the lane. `None` until the connection is prepared
-    /// for it.
-    existing: Option<Existing>,
+    is_prepared_for_lanes: bool,
 }
 
 impl Session {
@@ -86,31 +85,32 @@ impl Session {
             let connection = self.database.connect(self.purpose).await?;
             self.connected = Some(Connected {
                 connection,
-                existing: None,
+                is_prepared_for_lanes: false,
             });
         }
         Ok(self.connected.as_mut().expect("it was made above"))
     }
 
-    /// Enters the lane, which owns the connection until it is [given back](Self::give_back). After
-    /// a failure there is no connection, and the next call makes one.
-    pub async fn enter_lane(&mut self) -> Result<Lane> {
+    /// Enters an application's lane, which owns the connection until it is
+    /// [given back](Self::give_back). After a failure there is no connection, and the next call
+    /// makes one.
+    pub async fn enter_lane(&mut self, application: ApplicationId) -> Result<Lane> {
         self.connected().await?;
         let Connected {
             mut connection,
-            existing,
+            is_prepared_for_lanes,
         } = self.connected.take().expect("it was made above");
-        if existing.is_none() {
+        if !is_prepared_for_lanes {
             Lane::prepare(&mut connection).await?;
         }
-        Lane::enter(connection, existing.unwrap_or_default()).await
+        Lane::enter(connection, application).await
     }
 
     /// Takes the connection back that [`Lane::commit`] returns.
-    pub fn give_back(&mut self, (connection, existing): (PgConnection, Existing)) {
+    pub fn give_back(&mut self, connection: PgConnection) {
         self.connected = Some(Connected {
             connection,
-            existing: Some(existing),
+            is_prepared_for_lanes: true,
         });
     }
 

@@ -1,6 +1,6 @@
 //! The read path of the timeline: pages of changes and single messages, for many callers at a time.
 //!
-//! One query answers all callers who wait. Pages of ids, pages with data and single messages have
+//! One query answers all callers of an application who wait. Pages of ids, pages with data and single messages have
 //! queues of their own, and each queue has several readers: so a heavy first sync delays no caller
 //! who reads less. No caller joins a query that has already started. So a caller who comes after a
 //! change was acknowledged reads a snapshot that contains it, on every replica.
@@ -81,6 +81,7 @@ impl SyncHandle {
         with_messages: bool,
     ) -> Result<ChangesPage, Error> {
         let (cursor, epoch) = (request.cursor, self.shared.freshness.epoch());
+        let application = request.application;
         // A client that catches up wants messages that nobody has read lately. One that follows
         // wants new ones, and what one member of a chat has read serves the others: most often
         // their versions are cached, and the page of ids is all that has to be read.
@@ -89,7 +90,7 @@ impl SyncHandle {
             let page = self.read_page_with_messages(epoch, request).await?;
             return ChangesPage::new(cursor, page);
         }
-        let page = match self.validated(cached).await {
+        let page = match self.validated(application, cached).await {
             Some((updates, end)) => updates.page(&request, end),
             None => self.read_page(&self.shared.pages, request.clone()).await?,
         };
@@ -106,13 +107,16 @@ impl SyncHandle {
     /// Reads a page, and caches its ids.
     async fn read_page(
         &self,
-        queue: &Queue<PageRequest, Result<Page, Error>>,
+        queue: &Queue<ApplicationId, PageRequest, Result<Page, Error>>,
         request: PageRequest,
     ) -> Result<Page, Error> {
         let reads = &self.shared.reads;
         let pending = reads.begin(request.application, &request.user);
         let cursor = request.cursor;
-        let page = queue.ask(request, 1).await.map_err(Error::QueueError)??;
+        let page = queue
+            .ask(request.application, request, 1)
+            .await
+            .map_err(Error::QueueError)??;
         reads.insert_page(pending, cursor, &page);
         Ok(page)
     }
@@ -123,8 +127,9 @@ impl SyncHandle {
         request: PageRequest,
     ) -> Result<Page, Error> {
         let queue = &self.shared.pages_with_messages;
+        let application = request.application;
         let mut page = self.read_page(queue, request).await?;
-        self.shared.versions.insert(epoch, &mut page);
+        self.shared.versions.insert(epoch, application, &mut page);
         Ok(page)
     }
 
@@ -143,11 +148,11 @@ impl SyncHandle {
         let cached = user
             .as_ref()
             .and_then(|user| reads.message(application, user, id));
-        if let Some((message, _)) = self.validated(cached).await {
+        if let Some((message, _)) = self.validated(application, cached).await {
             return Ok(Some(message));
         }
         let pending = user.as_ref().map(|user| reads.begin(application, user));
-        let answer = messages.ask((application, user, id), 1).await;
+        let answer = messages.ask(application, (user, id), 1).await;
         let message = answer.map_err(Error::QueueError)??;
         if let Some((pending, message)) = pending.zip(message.clone()) {
             reads.insert_message(pending, message);
@@ -158,9 +163,13 @@ impl SyncHandle {
     /// What is cached, with the end of the timeline, if it is current. If the end cannot be read,
     /// nothing counts as current: the connection of this thread may have failed while those of the
     /// readers work.
-    async fn validated<T>(&self, cached: Option<Cached<T>>) -> Option<(T, Timestamp)> {
+    async fn validated<T>(
+        &self,
+        application: ApplicationId,
+        cached: Option<Cached<T>>,
+    ) -> Option<(T, Timestamp)> {
         let cached = cached.filter(|cached| self.shared.reads.may_be_current(cached))?;
-        let end = self.timeline_end.ask((), 1).await.ok()?.ok()?;
+        let end = self.timeline_end.ask(application, (), 1).await.ok()?.ok()?;
         Some((self.shared.reads.validate(cached, end)?, end))
     }
 }

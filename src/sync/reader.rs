@@ -1,11 +1,11 @@
-//! A reader: one connection that answers many callers with one query.
+//! A reader: one connection that answers many callers of an application with one query.
 
 use std::{marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
 
 use super::{Error, Freshness, readers::ReadBatches};
 use crate::{
     batching::AcceptedRequest,
-    domain::{Message, Timestamp},
+    domain::{ApplicationId, Message, Timestamp},
     store::{
         self, PgConnection, Session, messages,
         pages::{Page, PageRequest},
@@ -18,7 +18,8 @@ const READ_TIME_MAX: Duration = Duration::from_secs(6);
 
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A kind of read, which answers the requests of many callers at once, in their order.
+/// A kind of read, which answers the requests of many callers of one application at once, in their
+/// order.
 pub trait Read: Send + 'static {
     type Request: Send + Sync + 'static;
     type Answer: Send + 'static;
@@ -28,6 +29,7 @@ pub trait Read: Send + 'static {
 
     fn read(
         connection: &mut PgConnection,
+        application: ApplicationId,
         requests: &[&Self::Request],
     ) -> impl Future<Output = store::Result<Vec<Self::Answer>>> + Send;
 }
@@ -55,9 +57,10 @@ impl Read for TimelineEnd {
 
     async fn read(
         connection: &mut PgConnection,
+        application: ApplicationId,
         requests: &[&()],
     ) -> store::Result<Vec<Timestamp>> {
-        let end = store::timeline::end(connection).await?;
+        let end = store::changes::end(connection, application).await?;
         Ok(vec![end; requests.len()])
     }
 }
@@ -68,9 +71,10 @@ impl Read for Pages {
 
     async fn read(
         connection: &mut PgConnection,
+        application: ApplicationId,
         requests: &[&PageRequest],
     ) -> store::Result<Vec<Page>> {
-        store::pages::read(connection, requests).await
+        store::pages::read(connection, application, requests).await
     }
 }
 
@@ -80,9 +84,10 @@ impl Read for PagesWithMessages {
 
     async fn read(
         connection: &mut PgConnection,
+        application: ApplicationId,
         requests: &[&PageRequest],
     ) -> store::Result<Vec<Page>> {
-        store::pages::read_with_messages(connection, requests).await
+        store::pages::read_with_messages(connection, application, requests).await
     }
 }
 
@@ -92,9 +97,10 @@ impl Read for Messages {
 
     async fn read(
         connection: &mut PgConnection,
+        application: ApplicationId,
         requests: &[&Self::Request],
     ) -> store::Result<Vec<Self::Answer>> {
-        store::messages::find(connection, requests).await
+        store::messages::find(connection, application, requests).await
     }
 }
 
@@ -113,15 +119,15 @@ impl<R: Read> Reader<R> {
             kind: PhantomData,
         };
         Box::pin(async move {
-            while let Some(batch) = batches.next().await {
-                reader.serve(batch).await;
+            while let Some((application, batch)) = batches.next().await {
+                reader.serve(application, batch).await;
             }
         })
     }
 
-    async fn serve(&mut self, batch: Vec<AcceptedRead<R>>) {
+    async fn serve(&mut self, application: ApplicationId, batch: Vec<AcceptedRead<R>>) {
         let requests: Vec<_> = batch.iter().map(|accepted| &accepted.request).collect();
-        match self.read(&requests).await {
+        match self.read(application, &requests).await {
             Ok(answers) => {
                 for (accepted, answer) in batch.into_iter().zip(answers) {
                     accepted.answer(Ok(answer));
@@ -130,7 +136,7 @@ impl<R: Read> Reader<R> {
             Err(error) => {
                 tracing::warn!(%error, batch.size = batch.len(), "a query for many callers failed");
                 if R::FAILS_PER_REQUEST {
-                    self.serve_one_by_one(batch).await;
+                    self.serve_one_by_one(application, batch).await;
                 } else {
                     fail::<R>(batch, &Arc::new(error));
                 }
@@ -141,10 +147,10 @@ impl<R: Read> Reader<R> {
     /// Runs a failed batch again, one request at a time, so that it fails only for the request that
     /// causes it. As soon as the database turns out to be unavailable or too slow, all remaining
     /// requests fail.
-    async fn serve_one_by_one(&mut self, batch: Vec<AcceptedRead<R>>) {
+    async fn serve_one_by_one(&mut self, application: ApplicationId, batch: Vec<AcceptedRead<R>>) {
         let mut batch = batch.into_iter();
         while let Some(accepted) = batch.next() {
-            match self.read(&[&accepted.request]).await {
+            match self.read(application, &[&accepted.request]).await {
                 Ok(mut answers) => {
                     let answer = answers.pop().expect("a read answers each request");
                     accepted.answer(Ok(answer));
@@ -162,7 +168,11 @@ impl<R: Read> Reader<R> {
 
     /// Runs one query. A new connection begins an epoch of the cache. A connection that fails is
     /// discarded.
-    async fn read(&mut self, requests: &[&R::Request]) -> store::Result<Vec<R::Answer>> {
+    async fn read(
+        &mut self,
+        application: ApplicationId,
+        requests: &[&R::Request],
+    ) -> store::Result<Vec<R::Answer>> {
         let Self {
             session, freshness, ..
         } = self;
@@ -171,7 +181,7 @@ impl<R: Read> Reader<R> {
                 session.connection().await?;
                 freshness.begin_epoch();
             }
-            R::read(session.connection().await?, requests).await
+            R::read(session.connection().await?, application, requests).await
         };
         let result = store::in_time(READ_TIME_MAX, reading).await;
         let is_broken = |error: &store::Error| error.is_unavailable() && !error.is_overdue();

@@ -9,13 +9,14 @@ use super::{
 };
 use crate::{
     batching::{self, Batches, Queue, QueueLimits},
+    domain::ApplicationId,
     store::{Database, Purpose},
 };
 
 /// How long a read may wait for a reader.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// Callers whom one query for pages of ids, or for single messages, answers.
+/// Callers of one application whom one query for pages of ids, or for single messages, answers.
 pub const BATCH_MAX: usize = 256;
 
 /// Callers who share one query for the end of the timeline, which costs the same for any number of
@@ -37,8 +38,10 @@ pub const READERS: usize = 2;
 pub const PAGE_BYTES_MAX: i64 = 1024 * 1024;
 
 /// The queue for one kind of read, and its batches.
-pub type ReadQueue<R> = Queue<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
-pub type ReadBatches<R> = Batches<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
+pub type ReadQueue<R> =
+    Queue<ApplicationId, <R as Read>::Request, Result<<R as Read>::Answer, Error>>;
+pub type ReadBatches<R> =
+    Batches<ApplicationId, <R as Read>::Request, Result<<R as Read>::Answer, Error>>;
 
 /// The handle for one thread, and the task that reads the end of the timeline for its callers.
 pub type ThreadHandle = (SyncHandle, Task);
@@ -63,8 +66,8 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// `waiting_max` callers may wait for each kind of read, and on each thread as many for the end
-    /// of the timeline. Notifications must be recorded in `freshness`.
+    /// `waiting_max` callers of an application may wait for each kind of read, and on each thread as
+    /// many for the end of its timeline. Notifications must be recorded in `freshness`.
     pub fn new(waiting_max: usize, freshness: Arc<Freshness>) -> Self {
         let (pages, page_batches) = queue("pages", waiting_max, BATCH_MAX, WAIT_MAX);
         let (data, data_batches) =
@@ -136,7 +139,7 @@ fn queue<Q, A>(
     waiting_max: usize,
     batch_max: usize,
     wait_max: Duration,
-) -> (Queue<Q, A>, Batches<Q, A>) {
+) -> (Queue<ApplicationId, Q, A>, Batches<ApplicationId, Q, A>) {
     batching::queue(QueueLimits {
         name,
         waiting_max,

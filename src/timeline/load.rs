@@ -1,209 +1,206 @@
-//! Loads the present state of all that a batch names, in a fixed number of round trips.
+//! Loads the present state of all that a batch names, unless the batches before have left it: in a
+//! fixed number of round trips at the most.
 
 use std::collections::BTreeSet;
 
 use super::{BatchState, commands::Needs, pending::Requester};
 use crate::{
-    domain::{
-        ApplicationId, ChatNumber, Conversation, Created, Idempotency, MessageId, Pair, UserId,
-    },
+    domain::{ChatNumber, Conversation, Created, Idempotency, MessageId, Pair},
     store::{self, Lane},
 };
 
 /// What loading has to do for one command: its requester and its needs.
 pub type LoadRequest<'a> = (&'a Requester, Needs<'a>);
 
-/// Loads what the commands need to be decided.
-pub async fn load(lane: &mut Lane, commands: &[LoadRequest<'_>]) -> store::Result<BatchState> {
-    let mut state = BatchState::default();
-    let applications = commands.iter().map(|(requester, _)| requester.application);
-    state.add_missing(lane.missing(applications.collect()).await?);
-    let created = load_created(lane, commands, &mut state).await?;
-    load_messages(lane, commands, &created, &mut state).await?;
-    load_chats(lane, commands, &created, &mut state).await?;
-    load_personal(lane, commands, &mut state).await?;
-    load_members(lane, commands, &mut state).await?;
-    load_last_chats(lane, commands, &mut state).await?;
-    Ok(state)
-}
-
-/// The messages and chats that were created under idempotency keys.
-type CreatedUnderKeys = Vec<(ApplicationId, Created)>;
-
-async fn load_created(
+/// Adds to the state what the commands need to be decided.
+pub async fn load(
     lane: &mut Lane,
-    commands: &[LoadRequest<'_>],
     state: &mut BatchState,
-) -> store::Result<CreatedUnderKeys> {
-    let keyed = commands.iter().filter_map(|(requester, needs)| {
-        let key = &needs.idempotency?.key;
-        Some((requester.application, requester.user.as_ref(), key))
-    });
-    let keys: Vec<_> = keyed.collect();
-    let mut all = CreatedUnderKeys::new();
-    if keys.is_empty() {
-        return Ok(all);
-    }
-    for (index, created, digest) in store::idempotency::load(lane, &keys).await? {
-        let (application, creator, key) = keys[index];
-        let request = Idempotency {
-            key: key.clone(),
-            digest,
-        };
-        state.add_key(application, creator.cloned(), request, created);
-        all.push((application, created));
-    }
-    Ok(all)
-}
-
-async fn load_messages(
-    lane: &mut Lane,
     commands: &[LoadRequest<'_>],
-    created: &CreatedUnderKeys,
-    state: &mut BatchState,
 ) -> store::Result<()> {
-    let needed = commands
-        .iter()
-        .filter_map(|(requester, needs)| Some((requester.application, needs.message?)));
-    let ids: BTreeSet<(ApplicationId, MessageId)> = needed
-        .chain(
-            created
-                .iter()
-                .filter_map(|(application, created)| match created {
-                    Created::Message(id) => Some((*application, *id)),
-                    Created::Chat(_) => None,
-                }),
-        )
-        .collect();
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let messages = store::messages::load(lane.connection(), ids.into_iter()).await?;
-    for (application, message) in messages {
-        state.add_message(application, message);
-    }
-    Ok(())
-}
-
-/// Loads the chats that commands and keys name, and the chats of messages.
-async fn load_chats(
-    lane: &mut Lane,
-    commands: &[LoadRequest<'_>],
-    created: &CreatedUnderKeys,
-    state: &mut BatchState,
-) -> store::Result<()> {
-    let needed = commands
-        .iter()
-        .filter_map(|(requester, needs)| Some((requester.application, needs.chat()?)));
-    let created = created
-        .iter()
-        .filter_map(|(application, created)| match created {
-            Created::Chat(number) => Some((*application, *number)),
-            Created::Message(_) => None,
-        });
-    let of_messages = state.messages().filter_map(|(application, message)| {
-        let chat = message.conversation.chat()?;
-        Some((application, chat))
-    });
-    let chats: BTreeSet<(ApplicationId, ChatNumber)> =
-        needed.chain(created).chain(of_messages).collect();
-    if chats.is_empty() {
-        return Ok(());
-    }
-    for (application, chat) in store::chats::load(lane, chats.into_iter()).await? {
-        state.add_chat(application, chat);
-    }
-    Ok(())
-}
-
-/// Loads the personal conversations that commands name, and those of messages whose positions they
-/// need.
-async fn load_personal(
-    lane: &mut Lane,
-    commands: &[LoadRequest<'_>],
-    state: &mut BatchState,
-) -> store::Result<()> {
-    let pair = |request| {
-        let (_, needs): &LoadRequest<'_> = request;
-        let is_needed = needs.conversation.is_some() || needs.positions;
-        conversation_of(request, state)
-            .filter(|_| is_needed)?
-            .pair()
+    let mut loading = Loading {
+        lane,
+        state,
+        commands,
     };
-    let pairs: BTreeSet<(ApplicationId, &Pair)> = commands
-        .iter()
-        .filter_map(|request| Some((request.0.application, pair(request)?)))
-        .collect();
-    if pairs.is_empty() {
-        return Ok(());
-    }
-    for (application, found) in store::personal::load(lane, pairs.into_iter()).await? {
-        state.add_personal(application, found);
-    }
-    Ok(())
+    loading.load_application().await?;
+    let created = loading.load_created().await?;
+    loading.load_messages(&created).await?;
+    loading.load_chats(&created).await?;
+    loading.load_personal().await?;
+    loading.load_members().await?;
+    loading.load_last_chat().await
 }
 
-/// Loads the memberships on which rights depend. If the owner leaves a chat, loads all its members.
-async fn load_members(
-    lane: &mut Lane,
-    commands: &[LoadRequest<'_>],
-    state: &mut BatchState,
-) -> store::Result<()> {
-    let lookup: BTreeSet<(ApplicationId, ChatNumber, &UserId)> = commands
-        .iter()
-        .filter_map(|command| Some((command, chat_of(command, state)?)))
-        .flat_map(|((requester, needs), chat)| {
-            let users = requester.user.iter().chain(needs.member);
-            users.map(move |user| (requester.application, chat, user))
-        })
-        .collect();
-    if lookup.is_empty() {
-        return Ok(());
-    }
-    let left: BTreeSet<_> = commands
-        .iter()
-        .filter_map(|command| left_by_owner(command, state))
-        .collect();
-    let mut members = store::members::load(lane, lookup.into_iter()).await?;
-    if !left.is_empty() {
-        for (application, chat) in &left {
-            state.add_roster(*application, *chat);
+struct Loading<'a> {
+    lane: &'a mut Lane,
+    state: &'a mut BatchState,
+    commands: &'a [LoadRequest<'a>],
+}
+
+impl Loading<'_> {
+    async fn load_application(&mut self) -> store::Result<()> {
+        if !self.state.has_application() {
+            let application = self.lane.application();
+            let connection = self.lane.connection();
+            let exists = store::applications::exists(connection, application).await?;
+            self.state.set_application_exists(exists);
         }
-        members.extend(store::members::load_rosters(lane, left.into_iter()).await?);
+        Ok(())
     }
-    for member in members {
-        state.add_member(member.application, member.chat, member.user, member.joined);
-    }
-    Ok(())
-}
 
-async fn load_last_chats(
-    lane: &mut Lane,
-    commands: &[LoadRequest<'_>],
-    state: &mut BatchState,
-) -> store::Result<()> {
-    let creating = commands.iter().filter(|(_, needs)| needs.next_chat);
-    let applications: BTreeSet<_> = creating
-        .map(|(requester, _)| requester.application)
-        .collect();
-    if applications.is_empty() {
-        return Ok(());
+    /// Loads what was created under idempotency keys.
+    async fn load_created(&mut self) -> store::Result<Vec<Created>> {
+        let keyed = self.commands.iter().filter_map(|(requester, needs)| {
+            let key = &needs.idempotency?.key;
+            Some((requester.user.as_ref(), key))
+        });
+        let keys: Vec<_> = keyed.collect();
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = store::idempotency::load(self.lane, &keys).await?;
+        for (index, created, digest) in &found {
+            let (creator, key) = keys[*index];
+            let request = Idempotency {
+                key: key.clone(),
+                digest: *digest,
+            };
+            self.state.add_key(creator.cloned(), request, *created);
+        }
+        Ok(found.into_iter().map(|(_, created, _)| created).collect())
     }
-    for (application, last) in store::chats::load_last(lane, applications.into_iter()).await? {
-        state.add_last_chat(application, last);
+
+    async fn load_messages(&mut self, created: &[Created]) -> store::Result<()> {
+        let needed = self.commands.iter().filter_map(|(_, needs)| needs.message);
+        let created = created.iter().filter_map(|created| match created {
+            Created::Message(id) => Some(*id),
+            Created::Chat(_) => None,
+        });
+        let state = &mut *self.state;
+        let unknown = needed
+            .chain(created)
+            .filter(|id| !state.recall_message(*id));
+        let unknown: BTreeSet<MessageId> = unknown.collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let application = self.lane.application();
+        let connection = self.lane.connection();
+        let unknown = Vec::from_iter(unknown);
+        for message in store::messages::load(connection, application, &unknown).await? {
+            self.state.add_message(message);
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Loads the chats that commands and keys name, and the chats of messages.
+    async fn load_chats(&mut self, created: &[Created]) -> store::Result<()> {
+        let named = self.commands.iter();
+        let named = named.filter_map(|command| chat_of(command, self.state));
+        let created = created.iter().filter_map(|created| match created {
+            Created::Chat(number) => Some(*number),
+            Created::Message(id) => self.state.message(*id)?.conversation.chat(),
+        });
+        let chats: BTreeSet<ChatNumber> = named.chain(created).collect();
+        let unknown = chats.into_iter();
+        let unknown: Vec<_> = unknown
+            .filter(|chat| !self.state.recall_chat(*chat))
+            .collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        for chat in store::chats::load(self.lane, &unknown).await? {
+            self.state.add_chat(chat);
+        }
+        Ok(())
+    }
+
+    /// Loads the personal conversations that commands name, and those of messages whose positions
+    /// they need.
+    async fn load_personal(&mut self) -> store::Result<()> {
+        let mut unknown: BTreeSet<Pair> = BTreeSet::new();
+        for request in self.commands {
+            let is_needed = request.1.conversation.is_some() || request.1.positions;
+            let conversation = conversation_of(request, self.state);
+            let pair = conversation
+                .filter(|_| is_needed)
+                .and_then(Conversation::pair);
+            // A pair that a message names is cloned, since the message is part of the state.
+            if let Some(pair) = pair.cloned()
+                && !self.state.recall_personal(&pair)
+            {
+                unknown.insert(pair);
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        for conversation in store::personal::load(self.lane, unknown.iter()).await? {
+            self.state.add_personal(conversation);
+        }
+        Ok(())
+    }
+
+    /// Loads the memberships on which rights depend. If the owner leaves a chat, loads all its
+    /// members.
+    async fn load_members(&mut self) -> store::Result<()> {
+        let mut unknown = BTreeSet::new();
+        for command in self.commands {
+            let Some(chat) = chat_of(command, self.state) else {
+                continue;
+            };
+            let (requester, needs) = command;
+            for user in requester.user.iter().chain(needs.member) {
+                if !self.state.recall_member(chat, user) {
+                    unknown.insert((chat, user));
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            for member in store::members::load(self.lane, unknown.into_iter()).await? {
+                self.state
+                    .add_member(member.chat, member.user, member.joined);
+            }
+        }
+        self.load_rosters().await
+    }
+
+    async fn load_rosters(&mut self) -> store::Result<()> {
+        let left = self
+            .commands
+            .iter()
+            .filter_map(|command| left_by_owner(command, self.state));
+        let left: Vec<_> = left.collect::<BTreeSet<_>>().into_iter().collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        for chat in &left {
+            self.state.add_roster(*chat);
+        }
+        for member in store::members::load_rosters(self.lane, &left).await? {
+            self.state
+                .add_member(member.chat, member.user, member.joined);
+        }
+        Ok(())
+    }
+
+    async fn load_last_chat(&mut self) -> store::Result<()> {
+        let is_needed = self.commands.iter().any(|(_, needs)| needs.next_chat);
+        if is_needed && self.state.has_application() && !self.state.knows_last_chat() {
+            let last = store::chats::load_last(self.lane).await?;
+            self.state.set_last_chat(last);
+        }
+        Ok(())
+    }
 }
 
 /// The conversation of a command: the one that it names, or the one of its message.
 fn conversation_of<'a>(
-    (requester, needs): &'a LoadRequest<'_>,
+    (_, needs): &'a LoadRequest<'_>,
     state: &'a BatchState,
 ) -> Option<&'a Conversation> {
-    let of_message = || {
-        let message = state.message(requester.application, needs.message?)?;
-        Some(&message.conversation)
-    };
+    let of_message = || Some(&state.message(needs.message?)?.conversation);
     needs.conversation.as_ref().or_else(of_message)
 }
 
@@ -214,14 +211,11 @@ pub fn chat_of(request: &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumb
 
 /// The chat that the command's member leaves, if that member owns it now. (If a later command of
 /// the batch removes the next owner, this one has loaded all members already.)
-fn left_by_owner(
-    (requester, needs): &LoadRequest<'_>,
-    state: &BatchState,
-) -> Option<(ApplicationId, ChatNumber)> {
+fn left_by_owner((_, needs): &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumber> {
     if !needs.successors {
         return None;
     }
     let chat = needs.chat()?;
-    let owner = state.chat(requester.application, chat)?.owner.as_ref();
-    (owner == needs.member).then_some((requester.application, chat))
+    let owner = state.chat(chat)?.owner.as_ref();
+    (owner == needs.member).then_some(chat)
 }

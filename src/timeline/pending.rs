@@ -79,7 +79,6 @@ impl<C: Command> AnyCommand for PendingCommand<C> {
 
     fn decide(&mut self, state: &BatchState, next: NextNumbers) -> Option<Change> {
         let context = Context {
-            application: self.requester.application,
             caller: self.requester.user.as_ref(),
             state,
             next,

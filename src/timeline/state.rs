@@ -1,231 +1,265 @@
-//! The present state of all that a batch names. It changes with each command that is decided.
+//! The present state of all that a batch of an application names. It changes with each command that
+//! is decided, and is kept for the next batch.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
+use super::recent::{self, Recent};
 use crate::domain::{
-    ApplicationId, Change, Chat, ChatChange, ChatNumber, Conversation, Created, Digest,
-    Idempotency, IdempotencyKey, Message, MessageChange, MessageId, Pair, PersonalConversation,
-    Timestamp, UserId,
+    Change, Chat, ChatChange, ChatNumber, Conversation, Created, Digest, Idempotency,
+    IdempotencyKey, Message, MessageChange, MessageId, Pair, PersonalConversation, Timestamp,
+    UserId,
 };
 
-/// Everything that the batch's commands name. What is missing here does not exist.
-#[derive(Debug, Default)]
+/// Beyond so many bytes, what was not used recently is forgotten: of messages, and of each of the
+/// other kinds of entries.
+const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+const ENTRY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The most bytes of a state between two batches: a young half up to its limit, and an old one up to
+/// twice as much.
+pub const STATE_BYTES_MAX: usize = 3 * (MESSAGE_BYTES_MAX + 3 * ENTRY_BYTES_MAX);
+
+/// The bytes that an entry takes besides a message's data: some 14,000 conversations are a half.
+const ENTRY_BYTES: usize = 300;
+
+/// Everything that the batch's commands name, and what the batches before have left. Once all that a
+/// command names is loaded, what is missing here does not exist.
+#[derive(Debug)]
 pub struct BatchState {
-    /// Applications that do not exist any more: a restore has lost them after their callers were
-    /// authenticated.
-    missing: HashSet<ApplicationId>,
-    messages: HashMap<(ApplicationId, MessageId), Arc<Message>>,
-    chats: HashMap<(ApplicationId, ChatNumber), Arc<Chat>>,
-    personal: HashMap<(ApplicationId, Pair), Arc<PersonalConversation>>,
+    /// Whether the application exists, if that is known. A restore may have lost it after its
+    /// callers were authenticated.
+    application_exists: Option<bool>,
+    messages: Recent<MessageId, Arc<Message>>,
+    chats: Recent<ChatNumber, Arc<Chat>>,
+    personal: Recent<Pair, Arc<PersonalConversation>>,
     /// Since when users are members.
-    members: HashMap<(ApplicationId, ChatNumber, UserId), Timestamp>,
+    members: Recent<(ChatNumber, UserId), Timestamp>,
     /// All members of some chats, the longest membership first: of new chats, and of chats whose
-    /// owner leaves.
-    rosters: HashMap<(ApplicationId, ChatNumber), BTreeSet<(Timestamp, UserId)>>,
-    /// The last number given to a chat of the application.
-    last_chats: HashMap<ApplicationId, ChatNumber>,
+    /// owner leaves. Not kept.
+    rosters: HashMap<ChatNumber, BTreeSet<(Timestamp, UserId)>>,
+    /// The last number given to a chat of the application, if it is known.
+    last_chat: Option<ChatNumber>,
+    /// What was created under keys. Not kept.
     created: HashMap<KeyOwner, (Created, Digest)>,
 }
 
-type KeyOwner = (ApplicationId, Option<UserId>, IdempotencyKey);
+type KeyOwner = (Option<UserId>, IdempotencyKey);
+
+/// What is not kept any more. Dropping it takes some time.
+pub type Forgotten = (
+    Option<recent::Forgotten<MessageId, Arc<Message>>>,
+    Option<recent::Forgotten<ChatNumber, Arc<Chat>>>,
+    Option<recent::Forgotten<Pair, Arc<PersonalConversation>>>,
+    Option<recent::Forgotten<(ChatNumber, UserId), Timestamp>>,
+);
+
+impl Default for BatchState {
+    fn default() -> Self {
+        Self {
+            application_exists: None,
+            messages: Recent::new(|message: &Arc<Message>| ENTRY_BYTES + message.data_bytes()),
+            chats: Recent::new(|_| ENTRY_BYTES),
+            personal: Recent::new(|_| ENTRY_BYTES),
+            members: Recent::new(|_| ENTRY_BYTES),
+            rosters: HashMap::new(),
+            last_chat: None,
+            created: HashMap::new(),
+        }
+    }
+}
 
 impl BatchState {
-    pub fn add_missing(&mut self, applications: HashSet<ApplicationId>) {
-        self.missing.extend(applications);
+    /// What it takes in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        let of_chats = self.chats.bytes() + self.members.bytes();
+        self.messages.bytes() + self.personal.bytes() + of_chats
     }
 
-    pub fn is_missing(&self, application: ApplicationId) -> bool {
-        self.missing.contains(&application)
+    /// Leaves what the next batch may use. Returns what is forgotten.
+    pub fn end_batch(&mut self) -> Forgotten {
+        self.rosters.clear();
+        self.created.clear();
+        (
+            self.messages.rotate(MESSAGE_BYTES_MAX),
+            self.chats.rotate(ENTRY_BYTES_MAX),
+            self.personal.rotate(ENTRY_BYTES_MAX),
+            self.members.rotate(ENTRY_BYTES_MAX),
+        )
     }
 
-    pub fn add_message(&mut self, application: ApplicationId, message: Arc<Message>) {
-        self.messages.insert((application, message.id), message);
+    pub fn set_application_exists(&mut self, exists: bool) {
+        self.application_exists = Some(exists);
     }
 
-    pub fn add_chat(&mut self, application: ApplicationId, chat: Arc<Chat>) {
-        self.chats.insert((application, chat.number), chat);
+    /// Whether the application is known to exist.
+    pub fn has_application(&self) -> bool {
+        self.application_exists == Some(true)
     }
 
-    pub fn add_personal(
-        &mut self,
-        application: ApplicationId,
-        conversation: Arc<PersonalConversation>,
-    ) {
-        let key = (application, conversation.pair.clone());
-        self.personal.insert(key, conversation);
+    pub fn is_application_missing(&self) -> bool {
+        self.application_exists == Some(false)
     }
 
-    pub fn add_member(
-        &mut self,
-        application: ApplicationId,
-        chat: ChatNumber,
-        user: UserId,
-        joined: Timestamp,
-    ) {
-        if let Some(roster) = self.rosters.get_mut(&(application, chat)) {
+    /// Whether the message is known, and so need not be loaded. So do the next three.
+    pub fn recall_message(&mut self, id: MessageId) -> bool {
+        self.messages.recall(&id)
+    }
+
+    pub fn recall_chat(&mut self, number: ChatNumber) -> bool {
+        self.chats.recall(&number)
+    }
+
+    pub fn recall_personal(&mut self, pair: &Pair) -> bool {
+        self.personal.recall(pair)
+    }
+
+    pub fn recall_member(&mut self, chat: ChatNumber, user: &UserId) -> bool {
+        self.members.recall(&(chat, user.clone()))
+    }
+
+    pub fn add_message(&mut self, message: Arc<Message>) {
+        self.messages.insert(message.id, message);
+    }
+
+    pub fn add_chat(&mut self, chat: Arc<Chat>) {
+        self.chats.insert(chat.number, chat);
+    }
+
+    pub fn add_personal(&mut self, conversation: Arc<PersonalConversation>) {
+        self.personal
+            .insert(conversation.pair.clone(), conversation);
+    }
+
+    pub fn add_member(&mut self, chat: ChatNumber, user: UserId, joined: Timestamp) {
+        if let Some(roster) = self.rosters.get_mut(&chat) {
             roster.insert((joined, user.clone()));
         }
-        self.members.insert((application, chat, user), joined);
+        self.members.insert((chat, user), joined);
     }
 
     /// Keeps all members of the chat in the order of their joining, from now on. The members must
     /// be added after this call.
-    pub fn add_roster(&mut self, application: ApplicationId, chat: ChatNumber) {
-        self.rosters.entry((application, chat)).or_default();
+    pub fn add_roster(&mut self, chat: ChatNumber) {
+        self.rosters.entry(chat).or_default();
     }
 
-    pub fn add_last_chat(&mut self, application: ApplicationId, last: ChatNumber) {
-        self.last_chats.insert(application, last);
+    pub fn set_last_chat(&mut self, last: ChatNumber) {
+        self.last_chat = Some(last);
     }
 
     /// Adds what was created under a key. The caller adds the message or chat itself.
-    pub fn add_key(
-        &mut self,
-        application: ApplicationId,
-        creator: Option<UserId>,
-        request: Idempotency,
-        created: Created,
-    ) {
-        self.created.insert(
-            (application, creator, request.key),
-            (created, request.digest),
-        );
+    pub fn add_key(&mut self, creator: Option<UserId>, request: Idempotency, created: Created) {
+        self.created
+            .insert((creator, request.key), (created, request.digest));
     }
 
-    pub fn message(&self, application: ApplicationId, id: MessageId) -> Option<&Arc<Message>> {
-        self.messages.get(&(application, id))
+    pub fn message(&self, id: MessageId) -> Option<&Arc<Message>> {
+        self.messages.get(&id)
     }
 
-    pub fn messages(&self) -> impl Iterator<Item = (ApplicationId, &Message)> {
-        self.messages
-            .iter()
-            .map(|(key, message)| (key.0, message.as_ref()))
-    }
-
-    pub fn chat(&self, application: ApplicationId, number: ChatNumber) -> Option<&Arc<Chat>> {
-        self.chats.get(&(application, number))
+    pub fn chat(&self, number: ChatNumber) -> Option<&Arc<Chat>> {
+        self.chats.get(&number)
     }
 
     /// The personal conversation of two users; `None` if it has no message yet.
-    pub fn personal(
-        &self,
-        application: ApplicationId,
-        pair: &Pair,
-    ) -> Option<&Arc<PersonalConversation>> {
-        self.personal.get(&(application, pair.clone()))
+    pub fn personal(&self, pair: &Pair) -> Option<&Arc<PersonalConversation>> {
+        self.personal.get(pair)
     }
 
     /// Since when the user is a member.
-    pub fn member_since(
-        &self,
-        application: ApplicationId,
-        chat: ChatNumber,
-        user: &UserId,
-    ) -> Option<Timestamp> {
-        self.members
-            .get(&(application, chat, user.clone()))
-            .copied()
+    pub fn member_since(&self, chat: ChatNumber, user: &UserId) -> Option<Timestamp> {
+        self.members.get(&(chat, user.clone())).copied()
     }
 
     /// The user with the longest membership, apart from `except`.
-    pub fn longest_member(
-        &self,
-        application: ApplicationId,
-        chat: ChatNumber,
-        except: &UserId,
-    ) -> Option<&UserId> {
-        let roster = self.rosters.get(&(application, chat))?;
+    pub fn longest_member(&self, chat: ChatNumber, except: &UserId) -> Option<&UserId> {
+        let roster = self.rosters.get(&chat)?;
         roster
             .iter()
             .map(|(_, user)| user)
             .find(|user| *user != except)
     }
 
+    pub fn knows_last_chat(&self) -> bool {
+        self.last_chat.is_some()
+    }
+
     /// The number of the next chat of the application.
-    pub fn next_chat(&self, application: ApplicationId) -> ChatNumber {
-        ChatNumber::new(
-            self.last_chats
-                .get(&application)
-                .map_or(0, |last| last.get())
-                + 1,
-        )
+    pub fn next_chat(&self) -> ChatNumber {
+        ChatNumber::new(self.last_chat.map_or(0, ChatNumber::get) + 1)
     }
 
     /// What `creator` has created under a key, and the digest of that request.
     pub fn created(
         &self,
-        application: ApplicationId,
         creator: Option<&UserId>,
         key: &IdempotencyKey,
     ) -> Option<(Created, Digest)> {
-        let owner = (application, creator.cloned(), key.clone());
+        let owner = (creator.cloned(), key.clone());
         self.created.get(&owner).copied()
     }
 
     /// How many members a change in the chat concerns.
-    pub fn member_count(&self, application: ApplicationId, chat: ChatNumber) -> usize {
-        let chat = self.chat(application, chat);
+    pub fn member_count(&self, chat: ChatNumber) -> usize {
+        let chat = self.chat(chat);
         chat.map_or(0, |chat| usize::try_from(chat.members).unwrap_or_default())
     }
 
     /// Applies a change, so that the commands after it see it.
-    pub fn apply(&mut self, application: ApplicationId, change: &Change) {
+    pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::Message(change) => self.apply_to_message(application, change),
-            Change::Chat(change) => self.apply_to_chat(application, change),
-            Change::Positions(change) => {
-                self.add_personal(application, Arc::clone(&change.after));
-            }
+            Change::Message(change) => self.apply_to_message(change),
+            Change::Chat(change) => self.apply_to_chat(change),
+            Change::Positions(change) => self.add_personal(Arc::clone(&change.after)),
         }
         if let Some((creator, request, created)) = change.idempotency() {
-            self.add_key(application, creator.cloned(), request.clone(), created);
+            self.add_key(creator.cloned(), request.clone(), created);
         }
     }
 
-    fn apply_to_message(&mut self, application: ApplicationId, change: &MessageChange) {
+    fn apply_to_message(&mut self, change: &MessageChange) {
         if let Some(created) = &change.new_conversation {
-            self.add_personal(application, Arc::clone(created));
+            self.add_personal(Arc::clone(created));
         } else if change.is_creation() {
-            self.count(application, &change.after);
+            self.count(&change.after);
         }
-        self.add_message(application, Arc::clone(&change.after));
+        self.add_message(Arc::clone(&change.after));
     }
 
     /// Counts a new message in its conversation.
-    fn count(&mut self, application: ApplicationId, message: &Message) {
+    fn count(&mut self, message: &Message) {
         match &message.conversation {
             Conversation::Chat(chat) => {
-                if let Some(chat) = self.chats.get_mut(&(application, *chat)) {
+                if let Some(chat) = self.chats.get_mut(chat) {
                     Arc::make_mut(chat).messages = message.number;
                 }
             }
             Conversation::Personal(pair) => {
-                if let Some(personal) = self.personal.get_mut(&(application, pair.clone())) {
+                if let Some(personal) = self.personal.get_mut(pair) {
                     Arc::make_mut(personal).messages = message.number;
                 }
             }
         }
     }
 
-    fn apply_to_chat(&mut self, application: ApplicationId, change: &ChatChange) {
+    fn apply_to_chat(&mut self, change: &ChatChange) {
         let chat = &change.after;
         if change.is_creation() {
-            self.add_last_chat(application, chat.number);
-            self.add_roster(application, chat.number);
+            self.set_last_chat(chat.number);
+            self.add_roster(chat.number);
         }
         for user in &change.joined {
-            self.add_member(application, chat.number, user.clone(), chat.timestamp);
+            self.add_member(chat.number, user.clone(), chat.timestamp);
         }
         if let Some((user, joined)) = &change.departed {
-            self.members
-                .remove(&(application, chat.number, user.clone()));
-            if let Some(roster) = self.rosters.get_mut(&(application, chat.number)) {
+            self.members.remove(&(chat.number, user.clone()));
+            if let Some(roster) = self.rosters.get_mut(&chat.number) {
                 roster.remove(&(*joined, user.clone()));
             }
         }
-        self.add_chat(application, Arc::clone(chat));
+        self.add_chat(Arc::clone(chat));
     }
 }

@@ -1,11 +1,17 @@
-//! One batch, one transaction: lock, load, decide, store, commit.
+//! One batch of an application, one transaction: lock, load, decide, store, commit.
 
 use std::time::Duration;
 
-use uuid::Uuid;
-
-use super::{AcceptedCommand, batch::BatchChanges, load::load};
-use crate::store::{self, Lane, Session};
+use super::{
+    AcceptedCommand,
+    batch::BatchChanges,
+    kept::{Kept, KeptLane},
+    load::load,
+};
+use crate::{
+    domain::{ApplicationId, DrawnNumbers, Timestamp},
+    store::{self, Lane, Session},
+};
 
 /// The longest that entering the lane may take. Commands do not wait longer than this for a writer.
 /// So to wait longer for a lock that another replica holds would help no caller.
@@ -16,13 +22,17 @@ const ENTER_TIME_MAX: Duration = Duration::from_secs(5);
 /// batch this long.
 const STEP_TIME_MAX: Duration = Duration::from_secs(8);
 
+/// Numbers are drawn for so many batches of the same size, to save round trips.
+const BATCHES_PER_DRAW: usize = 2;
+
 /// How far a batch was decided. If a batch would write too many rows, only its first commands are
 /// decided.
 #[derive(Debug, Clone, Copy)]
 pub struct Decided {
     /// How many commands have an outcome.
     pub commands: usize,
-    pub has_changes: bool,
+    /// The timestamp of the last change; `None` if nothing is changed.
+    pub last: Option<Timestamp>,
 }
 
 /// Why a transaction has failed, or may have failed.
@@ -37,51 +47,64 @@ pub enum Failure {
     AtCommit(Decided, #[source] store::Error),
 }
 
-/// How a batch is recorded in its own transaction, and whether its commit notifies.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchRecord {
-    pub writer: Uuid,
-    /// Each attempt of a writer has its own.
-    pub number: i64,
-    pub notifies: bool,
+/// Begins a transaction and waits for the lock of the application's lane. A new connection begins a
+/// generation of what is kept.
+pub async fn enter_lane(
+    session: &mut Session,
+    kept: &Kept,
+    application: ApplicationId,
+) -> store::Result<Lane> {
+    store::in_time(ENTER_TIME_MAX, async {
+        if !session.is_connected() {
+            session.connection().await?;
+            kept.begin_generation();
+        }
+        session.enter_lane(application).await
+    })
+    .await
 }
 
-/// Begins a transaction and waits for the lane's lock.
-pub async fn enter_lane(session: &mut Session) -> store::Result<Lane> {
-    store::in_time(ENTER_TIME_MAX, session.enter_lane()).await
-}
-
-/// Carries out a batch in one transaction: in `lane`, or in a new one. Each command keeps its
-/// outcome.
+/// Carries out a batch in the transaction of `lane`. Each command keeps its outcome. If the batch
+/// `notifies`, its commit notifies every replica.
 ///
 /// After a failure, the connection is closed, so the server rolls the transaction back.
 pub async fn carry_out(
     session: &mut Session,
-    lane: Option<Lane>,
+    kept: &Kept,
+    mut lane: Lane,
     commands: &mut [AcceptedCommand],
-    record: BatchRecord,
+    notifies: bool,
 ) -> Result<Decided, Failure> {
-    let mut lane = match lane {
-        Some(lane) => lane,
-        None => enter_lane(session).await?,
-    };
     let preparing = async {
+        let application = lane.application();
+        let mut known = kept.take(application, lane.end());
         let requests: Vec<_> = commands
             .iter()
             .map(|command| (command.request.requester(), command.request.needs()))
             .collect();
-        let state = load(&mut lane, &requests).await?;
-        let (changes, decided) = BatchChanges::decide(state, commands, lane.next_numbers());
-        if !changes.is_empty() {
-            changes.store(&mut lane, record).await?;
+        load(&mut lane, &mut known.state, &requests).await?;
+        draw(&mut lane, commands.len(), &mut known.numbers).await?;
+        let KeptLane { state, numbers, .. } = &mut known;
+        let (changes, decided) = BatchChanges::decide(state, commands, numbers, lane.now());
+        let mut notifications = Vec::new();
+        if changes.last().is_some() {
+            let concerned = changes.store(&mut lane).await?;
+            if notifies {
+                notifications = changes.notifications(&lane, concerned);
+            }
         }
-        Ok(Decided {
+        let decided = Decided {
             commands: decided,
-            has_changes: !changes.is_empty(),
-        })
+            last: changes.last(),
+        };
+        let forgotten = kept.put(application, known, decided.last.unwrap_or(lane.end()));
+        Ok((lane, notifications, decided, forgotten))
     };
-    let decided = store::in_time(STEP_TIME_MAX, preparing).await?;
-    match store::in_time(STEP_TIME_MAX, lane.commit()).await {
+    let prepared = store::in_time(STEP_TIME_MAX, preparing).await?;
+    let (lane, notifications, decided, forgotten) = prepared;
+    let committed = store::in_time(STEP_TIME_MAX, lane.commit(&notifications)).await;
+    drop(forgotten);
+    match committed {
         Ok(connection) => {
             session.give_back(connection);
             Ok(decided)
@@ -90,18 +113,35 @@ pub async fn carry_out(
     }
 }
 
-/// Whether `writer`'s batch `number` was committed. The answer is final: entering the lane proves
+/// Draws numbers if there are not enough for a batch of so many commands.
+async fn draw(lane: &mut Lane, commands: usize, numbers: &mut DrawnNumbers) -> store::Result<()> {
+    let (timestamps, ids) = numbers.counts();
+    let lacking = |count| {
+        if count < commands {
+            commands * BATCHES_PER_DRAW
+        } else {
+            0
+        }
+    };
+    if timestamps < commands || ids < commands {
+        store::draw(lane, lacking(timestamps), lacking(ids), numbers).await?;
+    }
+    Ok(())
+}
+
+/// Whether the change at `timestamp` was committed. The answer is final: entering the lane proves
 /// that the transaction that held it before has ended, on whichever connection.
 pub async fn was_committed(
     session: &mut Session,
-    writer: Uuid,
-    number: i64,
+    kept: &Kept,
+    application: ApplicationId,
+    timestamp: Timestamp,
 ) -> store::Result<bool> {
+    let mut lane = enter_lane(session, kept, application).await?;
     store::in_time(ENTER_TIME_MAX, async {
-        let mut lane = session.enter_lane().await?;
-        let has_committed = store::timeline::has_committed(&mut lane, writer, number).await?;
-        session.give_back(lane.commit().await?);
-        Ok(has_committed)
+        let is_committed = store::changes::is_committed(&mut lane, timestamp).await?;
+        session.give_back(lane.commit(&[]).await?);
+        Ok(is_committed)
     })
     .await
 }

@@ -1,27 +1,28 @@
 //! The writers: tasks that carry out batch after batch, and never guess an outcome.
 //!
-//! A process has two, which take turns: while one carries out its batch, the other waits for the
-//! lock. The writer that gets the lock takes all commands that wait by then. So the lock is never
-//! idle while commands wait, and batches are as large as possible. Only one writer at a time waits
-//! for commands: otherwise one would take them all, and the other would hold the lock for nothing.
+//! A process has several, which serve several applications side by side. Two of them take turns at
+//! a busy application: while one carries out its batch, the other waits for the lock. The writer
+//! that gets the lock takes all commands that wait by then. So the lock is never idle while commands
+//! wait, and batches are as large as possible. Only one writer at a time waits for an application's
+//! lock: another would hold it for nothing.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::Mutex,
-    time::{Instant, sleep},
-};
-use uuid::Uuid;
+use tokio::time::{Instant, sleep};
 
 use super::{
     AcceptedCommand, CommandBatches, Error,
+    kept::Kept,
     progress::{Progress, WriteState},
-    transaction::{self, BatchRecord, Decided, Failure},
+    transaction::{self, Decided, Failure},
 };
 use crate::{
-    random,
+    domain::{ApplicationId, Timestamp},
     store::{self, Database, Lane, Purpose, Session},
 };
+
+/// Writers of a process. Each has a connection, from when it is first needed.
+const WRITERS: usize = 8;
 
 /// How often a batch is tried if the failure is not its own fault. The second attempt has a new
 /// connection. If it fails as well, the database is not available.
@@ -42,15 +43,12 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Carries out commands, one batch at a time.
 pub struct Writer {
     session: Session,
-    /// Held by the one writer of the process that waits for commands or for the lock.
-    turns: Arc<Mutex<()>>,
+    kept: Arc<Kept>,
     progress: Arc<Progress>,
     /// Until when its commits notify nobody.
     silent_until: Option<Instant>,
-    /// Identifies this writer among those of all processes.
-    id: Uuid,
-    /// The number of the last attempt; each attempt has its own.
-    number: i64,
+    /// How many connections of all writers had failed when its own was last used.
+    failures_seen: u64,
 }
 
 /// Why a batch was not carried out, or why its outcome is unknown.
@@ -66,30 +64,23 @@ enum BatchError {
 
 impl Writer {
     /// The writers of a process.
-    pub fn pair(database: &Database, progress: &Arc<Progress>) -> [Self; 2] {
-        let turns = Arc::new(Mutex::new(()));
-        [(); 2].map(|()| Self {
+    pub fn all(database: &Database, progress: &Arc<Progress>) -> [Self; WRITERS] {
+        let kept = Arc::new(Kept::default());
+        [(); WRITERS].map(|()| Self {
             session: database.session(Purpose::Writing),
-            turns: Arc::clone(&turns),
+            kept: Arc::clone(&kept),
             progress: Arc::clone(progress),
             silent_until: None,
-            id: random::writer_id(),
-            number: 0,
+            failures_seen: 0,
         })
     }
 
     /// Carries out batches until the queue is closed and empty.
     pub async fn run(mut self, batches: CommandBatches) {
-        loop {
-            let turns = Arc::clone(&self.turns);
-            let turn = turns.lock().await;
-            if !batches.wait().await {
-                return;
-            }
+        while let Some(claim) = batches.claim().await {
             self.progress.begin();
-            let lane = self.enter_lane().await;
-            let batch = batches.take().await;
-            drop(turn);
+            let lane = self.enter_lane(claim.key()).await;
+            let batch = claim.take();
             match lane {
                 Ok(lane) => self.run_batch(batch, lane).await,
                 Err(error) => fail(batch, &error),
@@ -99,14 +90,27 @@ impl Writer {
     }
 
     /// Begins a transaction that holds the lane's lock, at the second attempt if need be.
-    async fn enter_lane(&mut self) -> Result<Lane, BatchError> {
+    ///
+    /// If the connection of another writer has failed since its own was last used, its own has most
+    /// likely failed too. To find that out would take as long as a command may wait.
+    async fn enter_lane(&mut self, application: ApplicationId) -> Result<Lane, BatchError> {
+        let failures = self.kept.failed_connections();
+        if self.failures_seen != failures {
+            self.session.discard();
+            self.failures_seen = failures;
+        }
         let mut attempt = 1;
         loop {
-            let error = match transaction::enter_lane(&mut self.session).await {
+            let entering = transaction::enter_lane(&mut self.session, &self.kept, application);
+            let error = match entering.await {
                 Ok(lane) => return Ok(lane),
                 Err(error) => error,
             };
             self.progress.record_failure(WriteState::of_failure(&error));
+            if error.is_unanswered() {
+                self.kept.record_failed_connection();
+                self.failures_seen = self.kept.failed_connections();
+            }
             if attempt == ATTEMPTS_MAX {
                 return Err(BatchError::Unavailable(error.into()));
             }
@@ -119,14 +123,15 @@ impl Writer {
     /// fail, and if it would write too many rows. A batch whose callers have all gone is empty:
     /// then only the transaction of `lane` is ended.
     async fn run_batch(&mut self, batch: Vec<AcceptedCommand>, lane: Lane) {
+        let application = lane.application();
         let (mut todo, mut lane) = (vec![batch], Some(lane));
         while let Some(mut batch) = todo.pop() {
             let start = Instant::now();
-            match self.commit(&mut batch, lane.take()).await {
+            match self.commit(application, &mut batch, lane.take()).await {
                 Ok(decided) => {
                     metrics::histogram!("messages_batch_seconds")
                         .record(start.elapsed().as_secs_f64());
-                    self.progress.record_commit(decided.has_changes);
+                    self.progress.record_commit(decided.last.is_some());
                     let rest = batch.split_off(decided.commands);
                     answer(batch, || Ok(()));
                     todo.extend((!rest.is_empty()).then_some(rest));
@@ -153,14 +158,13 @@ impl Writer {
     /// there is one. Every other attempt has a transaction of its own.
     async fn commit(
         &mut self,
+        application: ApplicationId,
         batch: &mut [AcceptedCommand],
         mut lane: Option<Lane>,
     ) -> Result<Decided, BatchError> {
         let mut attempt = 1;
         loop {
-            let record = self.next_record();
-            let carried_out = transaction::carry_out(&mut self.session, lane.take(), batch, record);
-            let error = match carried_out.await {
+            let error = match self.attempt(application, batch, lane.take()).await {
                 Ok(decided) => return Ok(decided),
                 Err(Failure::BeforeCommit(
                     error @ (store::Error::Refused(_) | store::Error::Inconsistent { .. }),
@@ -174,7 +178,9 @@ impl Writer {
                 }
                 Err(Failure::AtCommit(decided, error)) => {
                     self.record_failure(&error);
-                    if self.was_committed().await? {
+                    if let Some(last) = decided.last
+                        && self.was_committed(application, last).await?
+                    {
                         return Ok(decided);
                     }
                     error
@@ -188,8 +194,27 @@ impl Writer {
         }
     }
 
+    async fn attempt(
+        &mut self,
+        application: ApplicationId,
+        batch: &mut [AcceptedCommand],
+        lane: Option<Lane>,
+    ) -> Result<Decided, Failure> {
+        let notifies = !self.is_silent();
+        let Self { session, kept, .. } = self;
+        let lane = match lane {
+            Some(lane) => lane,
+            None => transaction::enter_lane(session, kept, application).await?,
+        };
+        transaction::carry_out(session, kept, lane, batch, notifies).await
+    }
+
     fn record_failure(&mut self, error: &store::Error) {
         self.progress.record_failure(WriteState::of_failure(error));
+        if error.is_unanswered() {
+            self.kept.record_failed_connection();
+            self.failures_seen = self.kept.failed_connections();
+        }
         self.fall_silent_after(error);
     }
 
@@ -208,22 +233,18 @@ impl Writer {
             .is_some_and(|until| Instant::now() < until)
     }
 
-    /// The record of the next attempt.
-    fn next_record(&mut self) -> BatchRecord {
-        self.number += 1;
-        BatchRecord {
-            writer: self.id,
-            number: self.number,
-            notifies: !self.is_silent(),
-        }
-    }
-
-    /// Whether the last attempt was committed. Repeats the query until the database answers.
-    async fn was_committed(&mut self) -> Result<bool, BatchError> {
+    /// Whether the change at `timestamp` was committed. Repeats the query until the database
+    /// answers.
+    async fn was_committed(
+        &mut self,
+        application: ApplicationId,
+        timestamp: Timestamp,
+    ) -> Result<bool, BatchError> {
         let deadline = Instant::now() + OUTCOME_TIME_MAX;
         loop {
-            let looked = transaction::was_committed(&mut self.session, self.id, self.number).await;
-            let error = match looked {
+            let Self { session, kept, .. } = self;
+            let looking = transaction::was_committed(session, kept, application, timestamp);
+            let error = match looking.await {
                 Ok(committed) => return Ok(committed),
                 Err(error) => error,
             };

@@ -26,7 +26,7 @@ async fn publishes(what: &str, queue: &EventQueue, settings: Settings) {
         .post(json!({ "to": "john", "files": [what] }))
         .await
         .expect(201);
-    database.until_outbox_is_empty().await;
+    database.until_events_are_published().await;
     let events = queue.consume_until(|events| !events.is_empty()).await;
     assert_eq!(
         events
@@ -132,7 +132,7 @@ async fn a_broker_under_an_alarm_is_reported_and_gets_each_event_once_it_takes_t
     })
     .await;
     tokio::task::block_in_place(|| servers.rabbitmqctl(&["set_vm_memory_high_watermark", "0.8"]));
-    database.until_outbox_is_empty().await;
+    database.until_events_are_published().await;
     eventually("it publishes again", async || {
         (broker_state().await == "publishing").then_some(())
     })

@@ -21,7 +21,7 @@ fn lines_of_the_readme() -> String {
 }
 
 /// Opens a page of the service that follows john's timeline and keeps what the stream sends.
-async fn open_follower(replica: &Replica) -> Browser {
+async fn open_watcher(replica: &Replica) -> Browser {
     let browser = Browser::open(&format!("{}/health/live", replica.base)).await;
     let token = token(1, "john", Duration::from_secs(3600));
     // What the lines leave to the page, and the tickets that they take.
@@ -59,7 +59,7 @@ async fn an_event_source_outlives_restarts_short_and_long() {
     let other = Replica::start(&database, Settings::default()).await;
     let (jane, mut sent) = (other.user("jane"), Vec::new());
     send(&jane, &mut sent).await;
-    let browser = open_follower(&replica).await;
+    let browser = open_watcher(&replica).await;
     browser.until("shown.length >= 1").await;
     let ticket_end = Instant::now() + TICKET_LIFETIME;
     browser.until(&send(&jane, &mut sent).await).await;

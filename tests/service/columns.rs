@@ -1,8 +1,9 @@
-//! The columns of the table `messages` and the struct that reads them.
+//! What the schema and the code must agree on: the columns of `messages` and the struct that reads
+//! them, and the blocks of the sequences.
 
-use messages::store::MIGRATIONS;
+use messages::{domain::DrawnNumbers, store::MIGRATIONS};
 
-use crate::support::Database;
+use crate::support::{Database, service};
 
 /// The struct is decoded by position, and the compiler does not compare its names with those of the
 /// table.
@@ -26,4 +27,17 @@ fn fields_of_message_row() -> Vec<String> {
     let (body, _) = rest.split_once('}').unwrap();
     let fields = body.lines().filter_map(|line| line.trim().split_once(": "));
     fields.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// The service uses up the blocks that the sequences give, and not a number more.
+#[tokio::test]
+async fn the_sequences_give_blocks_of_the_size_that_the_service_uses() {
+    let (database, _replica) = service().await;
+    for sequence in ["timeline", "message_ids"] {
+        let increment =
+            format!("SELECT seqincrement FROM pg_sequence WHERE seqrelid = '{sequence}'::regclass");
+        let increment = usize::try_from(database.count(&increment).await).unwrap();
+        assert_eq!(DrawnNumbers::blocks_for(increment), 1);
+        assert_eq!(DrawnNumbers::blocks_for(increment + 1), 2);
+    }
 }

@@ -6,7 +6,7 @@ use sqlx::Row;
 
 use crate::{
     events::first_deliveries,
-    support::{Database, EventQueue, Follower, Load, Replica, Way, eventually},
+    support::{Database, EventQueue, Load, Replica, Watcher, Way, eventually},
 };
 
 /// The files of all messages: each has one, which is named like the message's idempotency key.
@@ -20,14 +20,14 @@ async fn files_of_committed_messages(database: &Database) -> BTreeSet<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_replica_loses_nothing_for_any_follower_and_no_event() {
+async fn a_killed_replica_loses_nothing_for_any_watcher_and_no_event() {
     let database = Database::fresh().await;
     let queue = EventQueue::on_shared_broker();
     let mut victim = Replica::start(&database, queue.settings()).await;
     let other = Replica::start(&database, queue.settings()).await;
     let ways = [Way::Page, Way::Poll, Way::Stream, Way::Stream];
     let clients = || vec![victim.user("john"), other.user("john")];
-    let mut load = Load::start(ways.map(|way| Follower::new(way, clients())));
+    let mut load = Load::start(ways.map(|way| Watcher::new(way, clients())));
     load.add_writers(16, "john", &[&victim, &other]);
     for _ in 0..3 {
         load.until_more(300).await;
@@ -64,10 +64,7 @@ async fn a_killed_replica_loses_nothing_for_any_follower_and_no_event() {
         uses.values().all(|uses| uses.is_sorted() && uses[0].1),
         "a use begins before it ends"
     );
-    eventually("the outbox is empty", async || {
-        (database.count("SELECT count(*) FROM outbox").await == 0).then_some(())
-    })
-    .await;
+    database.until_events_are_published().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,7 +44,7 @@ async fn the_use_of_each_file_begins_and_ends_with_its_message() {
         assert_eq!(*properties.delivery_mode(), Some(2), "persistent");
         assert!(properties.timestamp().unwrap() > 1_700_000_000);
     }
-    database.until_outbox_is_empty().await;
+    database.until_events_are_published().await;
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn events_wait_where_no_broker_is_configured_and_the_log_says_so_once() {
             .await
             .expect(201);
     }
-    assert_eq!(database.count("SELECT count(*) FROM outbox").await, 3);
+    assert_eq!(database.waiting_events().await, 3);
     let warnings = replica
         .log()
         .iter()
@@ -93,7 +93,11 @@ async fn events_wait_where_no_broker_is_configured_and_the_log_says_so_once() {
         "notConfigured"
     );
     eventually("the backlog is measured", async || {
-        (replica.metric("messages_outbox_events", "").await == 3.0).then_some(())
+        (replica
+            .metric("messages_follower_lag_changes", "file-events")
+            .await
+            == 3.0)
+            .then_some(())
     })
     .await;
     drop(replica);
@@ -124,7 +128,7 @@ async fn a_queue_that_disappears_is_declared_anew_and_loses_nothing_further() {
         .expect(201);
     // The broker returns the event, the publisher begins anew and declares the queue first.
     eventually("the event is published in the end", async || {
-        (database.count("SELECT count(*) FROM outbox").await == 0).then_some(())
+        (database.waiting_events().await == 0).then_some(())
     })
     .await;
     let events = queue.consume_until(|events| !events.is_empty()).await;
@@ -171,7 +175,7 @@ async fn until_publishing_failed(replica: &Replica, times: usize) {
         replica
             .log()
             .iter()
-            .filter(|line| line.contains("events are not being published"))
+            .filter(|line| line.contains("a follower pauses") && line.contains("file-events"))
             .count()
     };
     let before = failures();
@@ -182,9 +186,9 @@ async fn until_publishing_failed(replica: &Replica, times: usize) {
 }
 
 const RAISE: &str = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql \
-                     AS $$ BEGIN RAISE EXCEPTION 'no event may be deleted'; END $$";
+                     AS $$ BEGIN RAISE EXCEPTION 'no cursor may be moved'; END $$";
 
-/// How deletes are refused while the service runs, how they are allowed again, and whether the
+/// How moves of the cursor are refused while the service runs, how they are allowed again, and whether the
 /// failure shows before anything is published.
 const REFUSALS: [(&str, &[&str], &[&str], bool); 4] = [
     (
@@ -202,34 +206,36 @@ const REFUSALS: [(&str, &[&str], &[&str], bool); 4] = [
         "a trigger refuses each row",
         &[
             RAISE,
-            "CREATE TRIGGER refusing BEFORE DELETE ON outbox FOR EACH ROW EXECUTE FUNCTION refuse()",
+            "CREATE TRIGGER refusing BEFORE INSERT OR UPDATE ON followers FOR EACH ROW \
+                 WHEN (NEW.name = 'file-events') EXECUTE FUNCTION refuse()",
         ],
-        &["DROP TRIGGER refusing ON outbox"],
+        &["DROP TRIGGER refusing ON followers"],
         true,
     ),
     (
         "a trigger refuses the statement",
         &[
             RAISE,
-            "CREATE TRIGGER refusing BEFORE DELETE ON outbox EXECUTE FUNCTION refuse()",
+            "CREATE TRIGGER refusing BEFORE INSERT OR UPDATE ON followers EXECUTE FUNCTION refuse()",
         ],
-        &["DROP TRIGGER refusing ON outbox"],
+        &["DROP TRIGGER refusing ON followers"],
         true,
     ),
     (
         "the commit fails",
         &[
             RAISE,
-            "CREATE CONSTRAINT TRIGGER refusing AFTER DELETE ON outbox DEFERRABLE INITIALLY DEFERRED \
-                  FOR EACH ROW EXECUTE FUNCTION refuse()",
+            "CREATE CONSTRAINT TRIGGER refusing AFTER INSERT OR UPDATE ON followers DEFERRABLE \
+                 INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.name = 'file-events') \
+                 EXECUTE FUNCTION refuse()",
         ],
-        &["DROP TRIGGER refusing ON outbox"],
+        &["DROP TRIGGER refusing ON followers"],
         false,
     ),
 ];
 
 #[tokio::test]
-async fn events_that_cannot_be_deleted_are_published_once_and_not_again_and_again() {
+async fn events_whose_cursor_cannot_be_moved_are_published_once_and_not_again_and_again() {
     // Each takes several pauses of the publisher. A database is dropped by a call that blocks,
     // which the others must not wait for, so all are dropped together in the end.
     let _databases = join_all(REFUSALS.map(async |(what, refuse, allow, shows_before)| {
@@ -243,7 +249,7 @@ async fn events_that_cannot_be_deleted_are_published_once_and_not_again_and_agai
                 .expect(201);
         };
         send(&["before"]).await;
-        database.until_outbox_is_empty().await;
+        database.until_events_are_published().await;
         database.execute(&refuse.join(";")).await;
         // What is set for a database holds for new connections.
         database.end_connections_of("messages publisher").await;
@@ -255,7 +261,7 @@ async fn events_that_cannot_be_deleted_are_published_once_and_not_again_and_agai
         assert_eq!(queue.waiting().await, published, "{what}");
         database.execute(&allow.join(";")).await;
         database.end_connections_of("messages publisher").await;
-        database.until_outbox_is_empty().await;
+        database.until_events_are_published().await;
         let events = queue.consume_until(|events| events.len() >= 5).await;
         let files: Vec<_> = events.iter().map(|event| event.file.as_str()).collect();
         assert_eq!(files, ["before", "a", "b", "c", "d"], "{what}");

@@ -53,7 +53,7 @@ async fn every_caller_gets_the_true_result(cut: Cut) {
             .await,
         7
     );
-    assert_eq!(database.count("SELECT count(*) FROM outbox").await, 4);
+    assert_eq!(database.waiting_events().await, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,6 +34,7 @@ mod idempotency;
 mod ids;
 mod isolation;
 mod issuers;
+mod lanes;
 mod lost_commits;
 mod messenger;
 mod messenger_restarts;

@@ -133,10 +133,7 @@ async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
         .user("jane")
         .send("tom", "indexed by the other replica")
         .await;
-    eventually("the other replica indexes", async || {
-        (database.count("SELECT count(*) FROM search_pending").await == 0).then_some(())
-    })
-    .await;
+    database.until_indexed().await;
     // The page cannot follow, so the timeline does not tell it that the message is there.
     let settings = Settings::default().with("LIVE_CONNECTIONS_PER_USER_MAX", "1");
     let replica = Replica::start(&Database::at(&proxy.url(&database.url)), settings).await;

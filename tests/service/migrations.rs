@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use crate::support::Database;
+use messages::store::MIGRATIONS;
+use sqlx::migrate::Migrator;
+
+use crate::support::{Database, Replica, Settings};
 
 /// What a start says about a database to which these migrations were applied.
 async fn refusal(applied: &[i64]) -> String {
@@ -46,7 +49,7 @@ async fn a_database_from_before_the_first_release_is_refused_and_what_to_do_is_s
 
 #[tokio::test]
 async fn a_database_whose_migrations_had_another_text_is_refused() {
-    let first = messages::store::MIGRATIONS.iter().next().unwrap().version;
+    let first = MIGRATIONS.iter().next().unwrap().version;
     let said = refusal(&[first]).await;
     assert!(said.contains("another text of migration"), "{said}");
 }
@@ -55,4 +58,49 @@ async fn a_database_whose_migrations_had_another_text_is_refused() {
 async fn a_database_of_a_newer_version_is_refused() {
     let said = refusal(&[99_991_231_000_000]).await;
     assert!(said.contains("newer version"), "{said}");
+}
+
+/// Later migrations run on a populated database, and the service goes on with what it holds.
+#[tokio::test]
+async fn every_later_migration_runs_on_populated_tables() {
+    let database = Database::fresh().await;
+    let first = MIGRATIONS.iter().next().unwrap().clone();
+    let mut connection = database.connect().await;
+    let schema = Migrator::with_migrations(vec![first]);
+    schema.run(&mut connection).await.unwrap();
+    database.execute(include_str!("first_release.sql")).await;
+
+    let replica = Replica::start(&database, Settings::default()).await;
+    let (jane, john) = (replica.user("jane"), replica.user("john"));
+    assert_eq!(jane.sync("after=0&limit=100").await["total"], 9);
+    let texts = jane.get("/users/john/messages").await.expect(200);
+    assert_eq!(texts["messages"][0]["deleted"], true, "{texts}");
+    assert_eq!(texts["messages"][1]["text"], "Hello, John");
+    let john_has_read = serde_json::json!([{ "user": "john", "read": 2 }]);
+    assert_eq!(
+        jane.get("/users/john").await.expect(200)["reads"],
+        john_has_read
+    );
+    assert_eq!(jane.get("/chats/1").await.expect(200)["messages"], 2);
+    assert_eq!(john.get("/chats/1").await.status, 404);
+    for word in ["hello", "leaves"] {
+        let hits = jane.get(&format!("/messages/search?q={word}")).await;
+        assert_eq!(hits.expect(200)["hits"].as_array().unwrap().len(), 1);
+    }
+    let sent = jane.send("john", "and now").await;
+    assert_eq!(sent["number"], 3);
+    assert!(sent["timestamp"].as_i64().unwrap() > 10);
+    assert_eq!(jane.post_into(1, "alone").await["number"], 3);
+}
+
+/// A migration that is released stays as it is: databases have been made with its text.
+#[test]
+fn no_migration_is_ever_changed() {
+    let checksums = MIGRATIONS.iter().map(|migration| {
+        let digits = migration.checksum.iter().take(8);
+        let digits: String = digits.map(|byte| format!("{byte:02x}")).collect();
+        (migration.version, digits)
+    });
+    let expected = [(20_261_127_000_000, "50988e1f0b6f0bba".to_owned())];
+    assert_eq!(checksums.collect::<Vec<_>>(), expected);
 }

@@ -1,4 +1,4 @@
-//! Notifications of commits: whom each names, and what becomes of followers when one is lost.
+//! Notifications of commits: whom each names, and what becomes of watchers when one is lost.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use sqlx::postgres::PgListener;
 use tokio::time::timeout;
 
 use crate::support::{
-    Database, Follower, Load, PATIENCE, Replica, Reply, Settings, Way, eventually, service,
+    Database, Load, PATIENCE, Replica, Reply, Settings, Watcher, Way, eventually, service,
 };
 
 /// Receives notifications until the timeline has come to `last`; returns whom its commits
@@ -29,7 +29,8 @@ async fn concerned_until(listener: &mut PgListener, last: i64) -> BTreeSet<UserK
             panic!("a commit names whom it concerns")
         };
         concerned.extend(keys);
-        if !notification.continues && notification.range.unwrap().last.get() == last {
+        let commit = notification.commit.expect("its commit is known");
+        if !commit.continues && commit.range.last.get() == last {
             return concerned;
         }
     }
@@ -43,7 +44,7 @@ async fn every_commit_names_everybody_whom_it_concerns() {
     listener.listen("updates").await.unwrap();
     let mut checked = 0;
     let mut check = async || {
-        let last = database.count("SELECT last_value FROM timeline").await;
+        let last = database.count("SELECT max(timestamp) FROM changes").await;
         let mut connection = database.connect().await;
         let rows = "SELECT DISTINCT application_id, user_id FROM updates WHERE timestamp > $1";
         let listed: Vec<(i64, String)> = sqlx::query_as(rows)
@@ -110,13 +111,13 @@ async fn terminate_listeners(database: &Database) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listener_that_loses_its_connection_loses_nothing_for_its_followers() {
+async fn a_listener_that_loses_its_connection_loses_nothing_for_its_watchers() {
     let database = Database::fresh().await;
     let one = Replica::start(&database, Settings::default()).await;
     let other = Replica::start(&database, Settings::default()).await;
     let ways = [Way::Poll, Way::Poll, Way::Stream, Way::Stream];
     let clients = || vec![one.user("john"), other.user("john")];
-    let mut load = Load::start(ways.map(|way| Follower::new(way, clients())));
+    let mut load = Load::start(ways.map(|way| Watcher::new(way, clients())));
     load.add_writers(8, "john", &[&one, &other]);
     let woken = async || {
         one.metric("messages_wakeups_total", "who=\"everybody\"")
@@ -157,8 +158,14 @@ async fn a_change_without_a_notification_is_found_all_the_same() {
     let john = replica.user("john");
     let mut stream = john.stream("").await;
     stream.begin_current().await;
-    let silently = "INSERT INTO updates (application_id, user_id, timestamp, message_id)
-                    VALUES (1, 'john', nextval('timeline'), nextval('message_ids'))";
+    let silently = "
+        WITH change AS (
+            INSERT INTO changes (application_id, timestamp, kind, message_id, created)
+            VALUES (1, nextval('timeline'), 'message-created', nextval('message_ids'), now())
+            RETURNING timestamp, message_id
+        )
+        INSERT INTO updates (application_id, user_id, timestamp, message_id)
+        SELECT 1, 'john', timestamp, message_id FROM change";
     database.execute(silently).await;
     let read = stream.event("update").await.id;
     let polling = tokio::spawn({

@@ -28,7 +28,7 @@ async fn health_and_metrics_need_no_token() {
         "messages_batch_size_bucket{queue=\"timeline\",le=\"1\"} 1",
         "messages_batch_seconds_count 1",
         "messages_queue_waiting{queue=\"timeline\"} 0",
-        "messages_outbox_events 0",
+        "messages_follower_lag_changes{follower=\"file-events\"} 0",
     ] {
         assert!(
             metrics.text.contains(name),

@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use crate::{
     events::first_deliveries,
     support::{
-        Client, Database, EventQueue, Follower, Load, Replica, Servers, Settings, Way, eventually,
+        Client, Database, EventQueue, Load, Replica, Servers, Settings, Watcher, Way, eventually,
     },
 };
 
 /// Eight writers to john, who follows in every way.
 fn load(replica: &Replica) -> Load {
     let ways = [Way::Page, Way::Poll, Way::Stream];
-    let mut load = Load::start(ways.map(|way| Follower::new(way, vec![replica.user("john")])));
+    let mut load = Load::start(ways.map(|way| Watcher::new(way, vec![replica.user("john")])));
     load.add_writers(8, "john", &[replica]);
     load
 }
@@ -123,9 +123,11 @@ async fn a_broker_that_stops_holds_up_nothing_and_gets_everything() {
         });
         load.until_more(300).await;
         eventually("the backlog is measured", async || {
-            let events = replica.metric("messages_outbox_events", "").await;
-            (events > 0.0 && replica.metric("messages_outbox_oldest_seconds", "").await > 0.0)
-                .then_some(())
+            let lag = async |unit: &str| {
+                let name = format!("messages_follower_lag_{unit}");
+                replica.metric(&name, "file-events").await
+            };
+            (lag("changes").await > 0.0 && lag("seconds").await > 0.0).then_some(())
         })
         .await;
         // Ready means that the database is there: the broker is reported and not required.
@@ -143,10 +145,7 @@ async fn a_broker_that_stops_holds_up_nothing_and_gets_everything() {
         load.until_more(200).await;
     }
     load.finish().await;
-    eventually("the backlog drains", async || {
-        (database.count("SELECT count(*) FROM outbox").await == 0).then_some(())
-    })
-    .await;
+    database.until_events_are_published().await;
     let sent = database.count("SELECT count(*) FROM messages").await;
     let deleted = database
         .count("SELECT count(*) FROM messages WHERE deleted")

@@ -10,7 +10,8 @@ use sqlx::{Executor, Row};
 use crate::support::service;
 
 /// Tables that grow without bound.
-const LARGE: [&str; 5] = [
+const LARGE: [&str; 6] = [
+    "changes",
     "messages",
     "updates",
     "conversations",
@@ -21,23 +22,31 @@ const LARGE: [&str; 5] = [
 /// What reads a table to its end on purpose: the rebuilding of the index.
 const WHOLE_TABLES: [&str; 1] = ["FROM messages WHERE text IS NOT NULL"];
 
-/// Every query of the service that has a plan.
-fn queries() -> Vec<(String, usize)> {
+/// Every query of the service, with the number of its parameters.
+fn described() -> impl Iterator<Item = (String, usize)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
-    let described = fs::read_dir(directory).unwrap().map(|file| {
+    fs::read_dir(directory).unwrap().map(|file| {
         let text = fs::read_to_string(file.unwrap().path()).unwrap();
         let description: Value = serde_json::from_str(&text).unwrap();
         let parameters = description["describe"]["parameters"]["Left"].as_array();
         let query = description["query"].as_str().unwrap().to_owned();
         (query, parameters.map_or(0, Vec::len))
-    });
+    })
+}
+
+fn queries_of_any_kind() -> Vec<String> {
+    described().map(|(query, _)| query).collect()
+}
+
+/// Every query of the service that has a plan.
+fn queries() -> Vec<(String, usize)> {
     let has_plan = |query: &str| {
         let words = ["VACUUM", "LOCK", "TRUNCATE"];
         !words
             .iter()
             .any(|word| query.trim_start().starts_with(word))
     };
-    described.filter(|(query, _)| has_plan(query)).collect()
+    described().filter(|(query, _)| has_plan(query)).collect()
 }
 
 async fn plan(connection: &mut PgConnection, query: &str, parameters: usize) -> Value {
@@ -63,10 +72,17 @@ fn is_tenant_alone(condition: &str) -> bool {
     condition.starts_with("(application_id = ") && !condition.contains(" AND ")
 }
 
+/// Whether a node takes the newest row of an application, and no more, from an index.
+fn is_newest(node: &Value) -> bool {
+    let child = &node["Plans"][0];
+    node["Node Type"] == "Limit" && child["Scan Direction"] == "Backward"
+}
+
 /// The nodes that read a large table without looking up a key.
 fn scans(plan: &Value, found: &mut Vec<String>) {
     match plan {
         Value::Array(plans) => plans.iter().for_each(|plan| scans(plan, found)),
+        node if is_newest(node) => {}
         Value::Object(node) => {
             let is_scan = node
                 .get("Node Type")
@@ -97,6 +113,8 @@ const FILL: &str = "
                           created, text, deleted)
     SELECT 1, n, 100 + n, 1, 100 + n, 'a' || n, 'b', now(), 'hello', false
     FROM generate_series(1, 2000) AS n;
+    INSERT INTO changes (application_id, timestamp, kind, message_id, conversation_id, created)
+    SELECT 1, 100 + n, 'message-created', n, 100 + n, now() FROM generate_series(1, 2000) AS n;
     INSERT INTO updates (application_id, user_id, timestamp, message_id)
     SELECT 1, 'b', 100 + n, n FROM generate_series(1, 2000) AS n;
     INSERT INTO chat_members (application_id, chat_number, user_id, joined)
@@ -130,6 +148,7 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
     let connection = session.connection().await.unwrap();
     for (knowledge, statements) in [
         ("nothing", vec![]),
+        ("that the tables are empty", vec!["ANALYZE"]),
         ("how large the tables are", vec![FILL, "ANALYZE"]),
     ] {
         for statement in statements {
@@ -142,4 +161,63 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
             slow.join("\n\n")
         );
     }
+}
+
+/// What belongs to tenants.
+const OF_TENANTS: [&str; 7] = [
+    "changes",
+    "chat_members",
+    "conversations",
+    "followers",
+    "messages",
+    "search_entries",
+    "updates",
+];
+
+/// Statements about all applications: where a follower has something to do, what an operator
+/// requests, and what follows a lost history.
+const OF_ALL_APPLICATIONS: [&str; 5] = [
+    "SELECT application_id, cursor FROM followers WHERE name = $1",
+    "TRUNCATE search_entries",
+    "LOCK TABLE search_entries",
+    "UPDATE followers SET cursor = 0 WHERE name = $1",
+    "FROM messages WHERE text IS NOT NULL",
+];
+
+/// Whether a statement names the application of every tenant's table as its first parameter. A
+/// distributed database refuses a statement that takes it from an array or from a row.
+fn names_one_application(query: &str) -> bool {
+    let words: Vec<_> = query.split_whitespace().collect();
+    let naming = ["FROM", "JOIN", "UPDATE", "INTO"];
+    let named = words.windows(2).filter(|pair| {
+        naming.contains(&pair[0]) && OF_TENANTS.contains(&pair[1].trim_end_matches([',', ')']))
+    });
+    let (tables, text) = (named.count(), words.join(" "));
+    let conditions = text.matches("application_id = $1").count();
+    let rows = ["SELECT $1,", "SELECT $1 ,", "VALUES ($1,"].map(|row| text.matches(row).count());
+    let from_array = text.split("unnest(").skip(1).any(|rest| {
+        let columns = rest.split(" AS ").nth(1).unwrap_or_default();
+        let columns = columns.split(')').next().unwrap_or_default();
+        columns.contains("application_id")
+    });
+    conditions + rows.iter().sum::<usize>() >= tables && !from_array
+}
+
+#[test]
+fn every_statement_on_a_tenants_table_names_one_application() {
+    let (all, mut checked) = (queries_of_any_kind(), 0);
+    for query in &all {
+        let is_of_all = OF_ALL_APPLICATIONS.iter().any(|part| query.contains(part));
+        if !is_of_all {
+            checked += 1;
+            assert!(names_one_application(query), "{query}");
+        }
+    }
+    assert!(checked > 40 && all.len() - checked < 12, "{checked}");
+    assert!(!names_one_application(
+        "SELECT m.id FROM unnest($1::bigint[]) AS a (application_id) JOIN messages AS m USING (application_id)"
+    ));
+    assert!(!names_one_application(
+        "SELECT id FROM messages WHERE id = $1"
+    ));
 }

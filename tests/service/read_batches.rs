@@ -181,13 +181,13 @@ async fn a_page_with_messages_looks_by_key_whatever_the_planner_believes() {
     let prepare = format!(
         "ALTER TABLE messages SET (autovacuum_enabled = off);
          ALTER TABLE updates SET (autovacuum_enabled = off);
-         PREPARE page (bigint[], text[], bigint[], bigint[], bigint[], bigint) AS {page}"
+         PREPARE page (bigint, text[], bigint[], bigint[], bigint[], bigint) AS {page}"
     );
     connection
         .execute(sqlx::AssertSqlSafe(prepare))
         .await
         .unwrap();
-    let run = "EXECUTE page ('{1}', '{john}', '{0}', '{1000}', '{1000000000}', 200)";
+    let run = "EXECUTE page (1, '{john}', '{0}', '{1000}', '{1000000000}', 200)";
     connection.execute(run).await.unwrap();
     let fill =
         "INSERT INTO messages
@@ -204,7 +204,7 @@ async fn a_page_with_messages_looks_by_key_whatever_the_planner_believes() {
     let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     let plan = plan.join("\n");
     assert!(
-        plan.contains("Index Cond: ((application_id = request.application_id) AND (id = "),
+        plan.contains("Index Cond: ((application_id = $1) AND (id = "),
         "{plan}"
     );
     assert!(!plan.contains("hashed SubPlan"), "{plan}");

@@ -170,6 +170,6 @@ async fn no_batch_rewrites_a_row_that_the_next_one_rewrites_again() {
     })
     .await;
     let sql = "SELECT sum(n_tup_upd)::bigint FROM pg_stat_user_tables
-               WHERE relname NOT IN ('applications', '_sqlx_migrations')";
-    assert_eq!(database.count(sql).await, 0, "no row was changed");
+               WHERE relname NOT IN ('applications', 'followers', '_sqlx_migrations')";
+    assert_eq!(database.count(sql).await, 0, "no batch has changed a row");
 }

@@ -254,7 +254,8 @@ async fn a_restored_database_shows_nothing_of_what_it_was_before() {
     // The same numbers are given again, to others.
     database
         .execute(
-            "TRUNCATE conversations, messages, updates, search_pending, search_entries;
+            "TRUNCATE conversations, messages, updates, changes, search_entries;
+             UPDATE followers SET cursor = 0;
              SELECT setval('timeline', 1, false), setval('message_ids', 1, false);
              SELECT pg_terminate_backend(pid) FROM pg_stat_activity
              WHERE datname = current_database() AND pid <> pg_backend_pid()",

@@ -11,28 +11,28 @@ use std::{
 use sqlx::Connection;
 
 use crate::support::{
-    Acknowledged, Database, Follower, Load, Replica, Settings, Way, missed, service,
+    Acknowledged, Database, Load, Replica, Settings, Watcher, Way, missed, service,
 };
 
 const WRITERS: usize = 48;
-const FOLLOWERS: usize = 6;
+const WATCHERS: usize = 6;
 
 /// Enough for thousands of meetings at the lane's lock.
 const CHANGES: usize = 6000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_follower_misses_a_change_of_48_writers_over_two_replicas() {
+async fn no_watcher_misses_a_change_of_48_writers_over_two_replicas() {
     let database = Database::fresh().await;
     let replicas = [
         Replica::start(&database, Settings::default()).await,
         Replica::start(&database, Settings::default()).await,
     ];
-    let follower = |number: usize| {
+    let watcher = |number: usize| {
         let mut clients = vec![replicas[0].user("john"), replicas[1].user("john")];
         clients.rotate_left(number % 2);
-        Follower::new([Way::Page, Way::Poll, Way::Stream][number % 3], clients)
+        Watcher::new([Way::Page, Way::Poll, Way::Stream][number % 3], clients)
     };
-    let mut load = Load::start((0..FOLLOWERS).map(follower));
+    let mut load = Load::start((0..WATCHERS).map(watcher));
     load.add_writers(WRITERS, "john", &[&replicas[0], &replicas[1]]);
     load.until_more(CHANGES).await;
     let (acknowledged, seen) = load.stop().await;
@@ -51,7 +51,7 @@ async fn no_follower_misses_a_change_of_48_writers_over_two_replicas() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_finds_what_writers_without_the_lock_lose() {
     let (database, replica) = service().await;
-    let mut load = Load::start([Follower::new(Way::Page, vec![replica.user("john")])]);
+    let mut load = Load::start([Watcher::new(Way::Page, vec![replica.user("john")])]);
     for _ in 0..16 {
         let url = database.url.clone();
         load.add_writer(|done, acknowledged| write_without_the_lock(url, done, acknowledged));
@@ -59,7 +59,7 @@ async fn the_checker_finds_what_writers_without_the_lock_lose() {
     load.until_more(1000).await;
     let (acknowledged, seen) = load.stop().await;
     let seen = &seen[0];
-    assert!(!seen.is_empty(), "the follower follows");
+    assert!(!seen.is_empty(), "the watcher watches");
     let missed = missed(&acknowledged, seen);
     assert!(
         !missed.is_empty(),
@@ -73,8 +73,13 @@ async fn write_without_the_lock(url: String, done: Arc<AtomicBool>, acknowledged
     while !done.load(Ordering::SeqCst) {
         let mut transaction = connection.begin().await.unwrap();
         let timestamp: i64 = sqlx::query_scalar(
-            "INSERT INTO updates (application_id, user_id, timestamp, message_id)
-             VALUES (1, 'john', nextval('timeline'), nextval('message_ids')) RETURNING timestamp",
+            "WITH change AS (
+                 INSERT INTO changes (application_id, timestamp, kind, message_id, created)
+                 VALUES (1, nextval('timeline'), 'message-created', nextval('message_ids'), now())
+                 RETURNING timestamp, message_id
+             )
+             INSERT INTO updates (application_id, user_id, timestamp, message_id)
+             SELECT 1, 'john', timestamp, message_id FROM change RETURNING timestamp",
         )
         .fetch_one(&mut *transaction)
         .await

@@ -125,7 +125,7 @@ async fn one_command_that_cannot_be_stored_does_not_hurt_its_batch() {
 #[tokio::test]
 async fn a_full_queue_sheds_load_and_changes_nothing() {
     let database = Database::fresh().await;
-    let replica = Replica::start(&database, Settings::default().with("WRITE_QUEUE_MAX", "2")).await;
+    let replica = Replica::start(&database, Settings::default().with("WRITE_QUEUE_MAX", "3")).await;
     let jane = replica.user("jane");
     let lane = database.block_lane().await;
     let first = tokio::spawn({

@@ -10,17 +10,19 @@
 //!                      ∧  epoch = epoch of the read
 //! ```
 //!
-//! - `notified_up_to`: this replica has received the notifications of all commits up to here. Each
-//!   names the part of the timeline that was written, and the users whom it concerns.
-//! - *end of the timeline*: the last value of the database's sequence, read after the caller came.
-//!   A batch sets the sequence before it commits, so nothing beyond the end is committed. One small
-//!   query reads it for all callers of a thread who wait.
-//! - `last_change(u)`: the last notified change that concerns the user.
-//! - `read_at`: the value of `notified_up_to` when the cached read began. PostgreSQL delivers a
+//! - `notified_up_to`: this replica has received the notifications of all commits of the
+//!   application up to here. Each names the part of the timeline that was written, and the users
+//!   whom it concerns.
+//! - *end of the timeline*: the newest row of the application's log, read after the caller came. One
+//!   small query reads it for all callers of a thread and an application who wait.
+//! - `last_change(u)`: the last notification of a change that concerns the user.
+//! - `read_at`: the last notification before the cached read began. PostgreSQL delivers a
 //!   notification only after its commit is visible, so the read has seen every change up to here.
-//! - `valid_from`: nothing that was read before it is valid. It moves if notifications have a gap
-//!   (a notification was lost, or a failed transaction has lost numbers), and if a notification
-//!   concerns everybody.
+//!   (Notifications are counted as they arrive: timestamps of two applications are not in the order
+//!   of commits.)
+//! - `valid_from`: nothing that was read before this notification is valid. It moves if the
+//!   notifications of an application have a gap, and if one concerns everybody. Where nothing of an
+//!   application was notified yet, a first notification is requested.
 //! - *epoch*: all of this assumes one history of the database. A restore, or a failover that loses
 //!   commits, reuses numbers. So every new connection that reads or listens begins a new epoch, and
 //!   nothing cached in an older epoch is valid.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
 
-use super::freshness::{Freshness, ReadPoint};
+use super::freshness::{Freshness, NotifiedUser, ReadPoint};
 use crate::{
     domain::{ApplicationId, Cursor, Message, MessageId, Subject, Timestamp, UserId},
     notifications::UserKey,
@@ -34,7 +34,7 @@ pub struct ReadCache {
 #[derive(Clone)]
 pub struct Cached<T> {
     found: T,
-    user: UserKey,
+    user: NotifiedUser,
     read: ReadPoint,
 }
 
@@ -121,7 +121,7 @@ impl ReadCache {
     pub fn begin(&self, application: ApplicationId, user: &UserId) -> PendingRead {
         PendingRead {
             user: (application, user.clone()),
-            read: self.freshness.read_point(),
+            read: self.freshness.read_point(application),
         }
     }
 
@@ -148,7 +148,10 @@ impl PendingRead {
     fn cached<T>(&self, found: T) -> Cached<T> {
         Cached {
             found,
-            user: UserKey::of(self.user.0, &self.user.1),
+            user: NotifiedUser {
+                application: self.user.0,
+                key: UserKey::of(self.user.0, &self.user.1),
+            },
             read: self.read,
         }
     }
@@ -264,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_request_follows_where_the_timeline_was_read_to_its_end() {
-        let cache = ReadCache::new(Arc::default());
+        let cache = ReadCache::new(Arc::new(Freshness::new(Arc::default())));
         let is_followed = |after| cache.updates(&request(after, 50)).is_some();
         assert!(!is_followed(Some(0)));
         let pending = cache.begin(ApplicationId::DEFAULT, &UserId::trusted("jane"));
@@ -281,14 +284,14 @@ mod tests {
 
     #[test]
     fn a_timeline_that_becomes_shorter_invalidates_the_cache() {
-        let freshness = Arc::new(Freshness::default());
+        let freshness = Arc::new(Freshness::new(Arc::default()));
         let cache = ReadCache::new(Arc::clone(&freshness));
         let notify = |payload: &str| freshness.record(&Notification::parse(payload));
         let read = |user: &str| {
             let pending = cache.begin(ApplicationId::DEFAULT, &UserId::trusted(user));
             cache.insert_page(pending, cursor(Some(2)), &page(&[3], 3));
         };
-        notify("1 20 20 0 ");
+        notify("1 1 20 20 0 0 ");
         read("jane");
         let updates = || {
             let updates = cache.updates(&request(Some(2), 50));
@@ -300,11 +303,11 @@ mod tests {
                 .and_then(|updates| cache.validate(updates, end))
                 .is_some()
         );
-        notify("1 20 30 0 ");
+        notify("1 1 20 30 0 0 ");
         assert!(updates().is_some(), "no change has concerned the user");
         read("john");
         assert!(updates().is_none());
-        notify("1 20 20 0 ");
+        notify("1 1 20 20 0 0 ");
         assert!(updates().is_none());
     }
 }

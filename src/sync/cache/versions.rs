@@ -19,7 +19,7 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::freshness::Freshness;
 use crate::{
-    domain::{ChatNumber, MessageId, Subject, Timestamp},
+    domain::{ApplicationId, ChatNumber, MessageId, Subject, Timestamp},
     store::{
         Version,
         pages::{ENTRY_BYTES, Page, PageRequest},
@@ -32,8 +32,8 @@ const BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// The bytes that a version takes besides its data.
 const OVERHEAD_BYTES: usize = 500;
 
-/// The epoch, and the timestamp of the change that made the version.
-type VersionKey = (u64, Timestamp);
+/// The epoch, the application, and the timestamp of the change that made the version.
+type VersionKey = (u64, ApplicationId, Timestamp);
 
 /// Cached versions of messages, as many as fit.
 pub struct VersionCache {
@@ -75,7 +75,7 @@ impl VersionCache {
                     changed_chats.insert(*chat);
                 }
                 Subject::Message(id) if seen.insert(*id) => {
-                    let newest = (epoch, entry.update.timestamp);
+                    let newest = (epoch, request.application, entry.update.timestamp);
                     let version = self.present(newest, *id, &changed_chats)?;
                     bytes += version.data_bytes();
                     entry.message = Some(version);
@@ -107,10 +107,10 @@ impl VersionCache {
 
     /// Caches the versions of a page that was read in `epoch`. The page takes the cached version
     /// instead of its own if they are equal, so that pages that wait for slow clients share memory.
-    pub fn insert(&self, epoch: u64, page: &mut Page) {
+    pub fn insert(&self, epoch: u64, application: ApplicationId, page: &mut Page) {
         for entry in &mut page.entries {
             if let Some(version) = &mut entry.message {
-                let key = (epoch, version.message.timestamp);
+                let key = (epoch, application, version.message.timestamp);
                 match self.versions.get(&key).filter(|cached| cached == version) {
                     Some(cached) => *version = cached,
                     None => self.versions.insert(key, Arc::clone(version)),
@@ -127,8 +127,8 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            ApplicationId, Content, Conversation, ConversationId, Cursor, Files, Message,
-            MessageNumber, Text, Update, UserId,
+            Content, Conversation, ConversationId, Cursor, Files, Message, MessageNumber, Text,
+            Update, UserId,
         },
         store::pages::{Entry, PageSize},
     };
@@ -199,9 +199,13 @@ mod tests {
 
     /// A cache that holds `versions`.
     fn caching(versions: &[Arc<Version>]) -> VersionCache {
-        let cache = VersionCache::new(Arc::default());
+        let cache = VersionCache::new(Arc::new(Freshness::new(Arc::default())));
         for version in versions {
-            cache.insert(0, &mut page(vec![with_data(version)]));
+            cache.insert(
+                0,
+                ApplicationId::DEFAULT,
+                &mut page(vec![with_data(version)]),
+            );
         }
         cache
     }
@@ -312,7 +316,7 @@ mod tests {
 
         let again = version(1, 3, None, Some("after"));
         let mut read = page(vec![with_data(&again)]);
-        cache.insert(0, &mut read);
+        cache.insert(0, ApplicationId::DEFAULT, &mut read);
         let shared = read.entries[0].message.as_ref();
         assert_eq!(shared, Some(&again), "what was read counts");
         cache.freshness.begin_epoch();

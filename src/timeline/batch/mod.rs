@@ -5,97 +5,103 @@ mod rows;
 
 use std::collections::BTreeSet;
 
+use time::OffsetDateTime;
+
 use super::{
     AcceptedCommand, BATCH_ROWS_MAX, BatchState,
     load::{LoadRequest, chat_of},
-    transaction::BatchRecord,
 };
 use crate::{
-    domain::{ApplicationId, Change, MessageId, NextNumbers, Timestamp},
-    notifications::{TimestampRange, UserKey, payloads},
+    domain::{ApplicationId, Change, DrawnNumbers, Timestamp, UserId},
+    notifications::{CommitNotice, TimestampRange, UserKey},
     store::{self, Lane, batch::MainRows, members::Membership, updates::NewUpdate},
 };
 
 /// The changes of a batch, in the order of the timeline.
 #[derive(Debug)]
 pub struct BatchChanges {
-    first: NextNumbers,
-    /// The numbers that the next change takes.
-    next: NextNumbers,
-    changes: Vec<(ApplicationId, Change)>,
+    now: OffsetDateTime,
+    changes: Vec<MadeChange>,
+}
+
+/// A change and the user who has made it; `None` is the application itself.
+#[derive(Debug)]
+struct MadeChange {
+    actor: Option<UserId>,
+    change: Change,
 }
 
 impl BatchChanges {
-    /// Decides the commands in order. Each sees what the ones before it did, and each change takes
-    /// the next numbers, from `first` on. It stops before the command that would write too many
-    /// rows, but decides one command at least. Returns how many were decided.
+    /// Decides the commands in order. Each changes the state, which the ones after it see, and takes
+    /// the next of the `numbers`, of which there must be enough. It stops before the command that
+    /// would write too many rows, but decides one command at least. Returns how many were decided.
     pub fn decide(
-        mut state: BatchState,
+        state: &mut BatchState,
         commands: &mut [AcceptedCommand],
-        first: NextNumbers,
+        numbers: &mut DrawnNumbers,
+        now: OffsetDateTime,
     ) -> (Self, usize) {
-        let mut batch = Self {
-            first,
-            next: first,
-            changes: Vec::new(),
-        };
+        let mut changes = Vec::new();
         let (mut decided, mut rows) = (0, 0);
         for command in commands {
             let command = &mut command.request;
-            let application = command.requester().application;
             let request: LoadRequest<'_> = (command.requester(), command.needs());
-            let members =
-                chat_of(&request, &state).map_or(0, |chat| state.member_count(application, chat));
+            let members = chat_of(&request, state).map_or(0, |chat| state.member_count(chat));
             rows += command.rows() + members;
             if rows > BATCH_ROWS_MAX && decided > 0 {
                 break;
             }
             decided += 1;
-            if let Some(change) = command.decide(&state, batch.next) {
-                state.apply(application, &change);
-                batch.add(application, change);
+            if let Some(change) = command.decide(state, numbers.next(now)) {
+                state.apply(&change);
+                let creates_message =
+                    matches!(&change, Change::Message(change) if change.is_creation());
+                numbers.take(creates_message);
+                changes.push(MadeChange {
+                    actor: command.requester().user.clone(),
+                    change,
+                });
             }
         }
-        (batch, decided)
+        (Self { now, changes }, decided)
     }
 
-    fn add(&mut self, application: ApplicationId, change: Change) {
-        let creates_message = matches!(&change, Change::Message(change) if change.is_creation());
-        self.next.take(creates_message);
-        self.changes.push((application, change));
+    /// The timestamp of the last change; `None` if nothing is changed.
+    pub fn last(&self) -> Option<Timestamp> {
+        Some(self.changes.last()?.change.timestamp())
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-    }
-
-    /// Stores the changes and the record of the batch. The number of statements does not depend on
-    /// the number of changes.
-    pub async fn store(&self, lane: &mut Lane, record: BatchRecord) -> store::Result<()> {
+    /// Stores the changes. The number of statements does not depend on the number of changes.
+    /// Returns the users whom they concern.
+    pub async fn store(&self, lane: &mut Lane) -> store::Result<BTreeSet<UserKey>> {
         let departed = self.departed();
         self.store_chats(lane, &departed).await?;
-        let events: Vec<_> = self.events().collect();
-        if !events.is_empty() {
-            store::outbox::insert(lane, &events, record.notifies).await?;
-        }
-        let concerned = self.store_chat_updates(lane, &departed).await?;
+        let mut concerned = self.store_chat_updates(lane, &departed).await?;
         let updates = self.personal_updates();
-        let notifications = if record.notifies {
-            self.notifications(&updates, concerned)
-        } else {
-            Vec::new()
-        };
+        let application = lane.application();
+        concerned.extend(updates.iter().map(|update| key(application, update)));
         let rows = MainRows {
-            writer: record.writer,
-            number: record.number,
+            changes: &self.log(),
             messages: &self.messages(),
             conversations: &self.personal_conversations(),
             updates: &updates,
-            last_timestamp: self.range().last,
-            last_id: self.last_id(),
-            notifications: &notifications,
         };
-        store::batch::insert(lane, rows).await
+        store::batch::insert(lane, rows).await?;
+        Ok(concerned)
+    }
+
+    /// The notifications of the commit to the users `concerned`.
+    pub fn notifications(&self, lane: &Lane, concerned: BTreeSet<UserKey>) -> Vec<String> {
+        let notice = CommitNotice {
+            application: lane.application(),
+            range: TimestampRange {
+                after: lane.end(),
+                last: self.last().unwrap_or(lane.end()),
+            },
+            written: self.now,
+            uses_files: self.uses_files(),
+        };
+        notice.payloads(concerned)
     }
 
     /// Stores new chats, changed chats and memberships.
@@ -113,12 +119,11 @@ impl BatchChanges {
             store::chats::insert(lane, &new).await?;
         }
         if chats.len() > new.len() {
-            let created: BTreeSet<_> = new
-                .iter()
-                .map(|new| (new.application, new.chat.number))
-                .collect();
-            let changed = chats.iter().filter(|(key, _)| !created.contains(key));
-            store::chats::update(lane, changed.map(|(key, chat)| (key.0, *chat))).await?;
+            let created: BTreeSet<_> = new.iter().map(|new| new.chat.number).collect();
+            let changed = chats
+                .values()
+                .filter(|chat| !created.contains(&chat.number));
+            store::chats::update(lane, changed.copied()).await?;
         }
         let joined: Vec<_> = self.joined().collect();
         if !joined.is_empty() {
@@ -141,29 +146,13 @@ impl BatchChanges {
         if updates.is_empty() {
             return Ok(BTreeSet::new());
         }
+        let application = lane.application();
         let members = store::updates::fan_out(lane, &updates, departed).await?;
-        let key = |(application, user)| UserKey::of(application, &user);
-        Ok(members.into_iter().map(key).collect())
+        let keys = members.iter().map(|user| UserKey::of(application, user));
+        Ok(keys.collect())
     }
+}
 
-    /// The notifications of the commit: to the users of personal `updates`, and to `others`.
-    fn notifications(&self, updates: &[NewUpdate<'_>], others: BTreeSet<UserKey>) -> Vec<String> {
-        let users = updates
-            .iter()
-            .map(|update| UserKey::of(update.application, update.user));
-        payloads(self.range(), self.first.now, users.chain(others).collect())
-    }
-
-    /// The part of the timeline that the batch takes.
-    fn range(&self) -> TimestampRange {
-        TimestampRange {
-            after: self.first.timeline_end(),
-            last: self.next.timeline_end(),
-        }
-    }
-
-    /// The last id that the batch takes, if it has new messages.
-    fn last_id(&self) -> Option<MessageId> {
-        (self.next.id > self.first.id).then_some(self.next.last_id())
-    }
+fn key(application: ApplicationId, update: &NewUpdate<'_>) -> UserKey {
+    UserKey::of(application, update.user)
 }

@@ -1,69 +1,74 @@
-//! The rows and events that follow from the changes of a batch.
+//! The rows that follow from the changes of a batch.
 
 use std::collections::BTreeMap;
 
 use super::BatchChanges;
 use crate::{
-    domain::{
-        ApplicationId, Change, Chat, ChatChange, ChatNumber, MessageChange, Pair, Timestamp, Update,
-    },
+    domain::{Change, Chat, ChatChange, ChatNumber, MessageChange, Pair, Timestamp, Update},
     store::{
-        batch::{MessageToStore, PersonalToStore},
+        batch::{ChangeToStore, MessageToStore, PersonalToStore},
         chats::NewChatRow,
         members::Membership,
-        outbox::NewEvents,
         updates::{ChatUpdate, NewUpdate},
     },
 };
 
 impl BatchChanges {
+    /// The changes, as the timeline keeps them.
+    pub(super) fn log(&self) -> Vec<ChangeToStore<'_>> {
+        let log = self.changes.iter().map(|made| ChangeToStore {
+            timestamp: made.change.timestamp(),
+            kind: made.change.kind(),
+            message: made.change.message(),
+            conversation: made.change.conversation(),
+            actor: made.actor.as_ref(),
+            files: made.change.files(),
+        });
+        log.collect()
+    }
+
+    /// Whether a change begins or ends the use of a file.
+    pub(super) fn uses_files(&self) -> bool {
+        self.changes().any(|change| !change.files().is_empty())
+    }
+
     /// Each message that the batch changes, as the batch leaves it.
     pub(super) fn messages(&self) -> Vec<MessageToStore<'_>> {
         let mut messages = BTreeMap::new();
-        for (application, change) in self.message_changes() {
-            let message =
-                messages
-                    .entry((application, change.after.id))
-                    .or_insert(MessageToStore {
-                        application,
-                        message: &change.after,
-                        is_new: change.is_creation(),
-                        idempotency: change.idempotency.as_ref(),
-                        changes_text: false,
-                    });
+        for change in self.message_changes() {
+            let message = messages.entry(change.after.id).or_insert(MessageToStore {
+                message: &change.after,
+                is_new: change.is_creation(),
+                idempotency: change.idempotency.as_ref(),
+            });
             message.message = &change.after;
-            message.changes_text |= change.changes_text();
         }
         messages.into_values().collect()
     }
 
     /// Each chat that the batch changes, as the batch leaves it.
-    pub(super) fn chats(&self) -> BTreeMap<(ApplicationId, ChatNumber), &Chat> {
+    pub(super) fn chats(&self) -> BTreeMap<ChatNumber, &Chat> {
         let changes = self.chat_changes();
         changes
-            .map(|(application, change)| ((application, change.after.number), &*change.after))
+            .map(|change| (change.after.number, &*change.after))
             .collect()
     }
 
     pub(super) fn new_chats<'a>(
         &'a self,
-        chats: &BTreeMap<(ApplicationId, ChatNumber), &'a Chat>,
+        chats: &BTreeMap<ChatNumber, &'a Chat>,
     ) -> impl Iterator<Item = NewChatRow<'a>> {
-        let creations = self
-            .chat_changes()
-            .filter(|(_, change)| change.is_creation());
-        creations.map(|(application, change)| NewChatRow {
-            application,
-            chat: chats[&(application, change.after.number)],
+        let creations = self.chat_changes().filter(|change| change.is_creation());
+        creations.map(|change| NewChatRow {
+            chat: chats[&change.after.number],
             creator: change.after.owner.as_ref(),
             idempotency: change.idempotency.as_ref(),
         })
     }
 
     pub(super) fn joined(&self) -> impl Iterator<Item = Membership> {
-        self.chat_changes().flat_map(|(application, change)| {
-            change.joined.iter().map(move |user| Membership {
-                application,
+        self.chat_changes().flat_map(|change| {
+            change.joined.iter().map(|user| Membership {
                 chat: change.after.number,
                 user: user.clone(),
                 joined: change.after.timestamp,
@@ -73,16 +78,10 @@ impl BatchChanges {
 
     /// The memberships that the batch ends, with the timestamps of their ends.
     pub(super) fn departed(&self) -> Vec<(Membership, Timestamp)> {
-        let departed = self.chat_changes().filter_map(|(application, change)| {
+        let departed = self.chat_changes().filter_map(|change| {
             let (user, joined) = change.departed.clone()?;
             let chat = change.after.number;
-            let membership = Membership {
-                application,
-                chat,
-                user,
-                joined,
-            };
-            Some((membership, change.after.timestamp))
+            Some((Membership { chat, user, joined }, change.after.timestamp))
         });
         departed.collect()
     }
@@ -91,20 +90,17 @@ impl BatchChanges {
     /// leaves it.
     pub(super) fn personal_conversations(&self) -> Vec<PersonalToStore<'_>> {
         let mut conversations = BTreeMap::new();
-        for (application, change) in &self.changes {
+        for change in self.changes() {
             let (after, is_new) = match change {
                 Change::Message(change) => (change.new_conversation.as_ref(), true),
                 Change::Positions(change) => (Some(&change.after), false),
                 Change::Chat(_) => (None, false),
             };
             let Some(after) = after else { continue };
-            let stored = conversations
-                .entry((*application, after.id))
-                .or_insert(PersonalToStore {
-                    application: *application,
-                    conversation: after,
-                    is_new,
-                });
+            let stored = conversations.entry(after.id).or_insert(PersonalToStore {
+                conversation: after,
+                is_new,
+            });
             stored.conversation = after;
         }
         conversations.into_values().collect()
@@ -112,10 +108,9 @@ impl BatchChanges {
 
     /// The updates of personal messages and conversations, one for each user of the conversation.
     pub(super) fn personal_updates(&self) -> Vec<NewUpdate<'_>> {
-        let updates = self.changes.iter().flat_map(|(application, change)| {
+        let updates = self.changes().flat_map(|change| {
             let users = change.pair().into_iter().flat_map(Pair::users);
             users.map(|user| NewUpdate {
-                application: *application,
                 user,
                 update: Update {
                     timestamp: change.timestamp(),
@@ -128,50 +123,35 @@ impl BatchChanges {
 
     /// The changes in chats. Each concerns the members of its chat.
     pub(super) fn chat_updates(&self) -> impl Iterator<Item = ChatUpdate> {
-        self.changes.iter().filter_map(|(application, change)| {
-            let (chat, message) = match change {
-                Change::Message(change) => {
-                    (change.after.conversation.chat()?, Some(change.after.id))
-                }
-                Change::Chat(change) => (change.after.number, None),
+        self.changes().filter_map(|change| {
+            let chat = match change {
+                Change::Message(change) => change.after.conversation.chat()?,
+                Change::Chat(change) => change.after.number,
                 Change::Positions(_) => return None,
             };
             Some(ChatUpdate {
-                application: *application,
                 chat,
                 timestamp: change.timestamp(),
-                message,
+                message: change.message(),
             })
         })
     }
 
-    pub(super) fn events(&self) -> impl Iterator<Item = NewEvents> {
-        self.message_changes().filter_map(|(application, change)| {
-            let files = change.file_uses();
-            (!files.is_empty()).then_some(NewEvents {
-                application,
-                timestamp: change.after.timestamp,
-                created: self.next.now,
-                files,
-            })
+    fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().map(|made| &made.change)
+    }
+
+    fn message_changes(&self) -> impl Iterator<Item = &MessageChange> {
+        self.changes().filter_map(|change| match change {
+            Change::Message(change) => Some(change),
+            Change::Chat(_) | Change::Positions(_) => None,
         })
     }
 
-    fn message_changes(&self) -> impl Iterator<Item = (ApplicationId, &MessageChange)> {
-        self.changes
-            .iter()
-            .filter_map(|(application, change)| match change {
-                Change::Message(change) => Some((*application, change)),
-                Change::Chat(_) | Change::Positions(_) => None,
-            })
-    }
-
-    fn chat_changes(&self) -> impl Iterator<Item = (ApplicationId, &ChatChange)> {
-        self.changes
-            .iter()
-            .filter_map(|(application, change)| match change {
-                Change::Chat(change) => Some((*application, change)),
-                Change::Message(_) | Change::Positions(_) => None,
-            })
+    fn chat_changes(&self) -> impl Iterator<Item = &ChatChange> {
+        self.changes().filter_map(|change| match change {
+            Change::Chat(change) => Some(change),
+            Change::Message(_) | Change::Positions(_) => None,
+        })
     }
 }

@@ -34,7 +34,7 @@ impl Command for CreateChat {
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {
         if let Some(Created::Chat(number)) = context.replayed(self.idempotency.as_ref())? {
-            let earlier = context.state.chat(context.application, number);
+            let earlier = context.state.chat(number);
             return Ok(Decision::Replay(Arc::clone(
                 earlier.ok_or(Refusal::NotFound)?,
             )));
@@ -44,7 +44,7 @@ impl Command for CreateChat {
         ensure(members.len() <= MEMBERS_MAX, Refusal::ChatFull)?;
         let chat = Arc::new(Chat {
             id: ConversationId::created_at(context.next.timestamp),
-            number: context.state.next_chat(context.application),
+            number: context.state.next_chat(),
             timestamp: context.next.timestamp,
             name: self.name.clone(),
             owner,

@@ -34,7 +34,7 @@ impl Command for MarkRead {
         let before = message
             .conversation
             .pair()
-            .and_then(|pair| context.state.personal(context.application, pair))
+            .and_then(|pair| context.state.personal(pair))
             .expect("a message with a recipient is in a personal conversation, which was loaded");
         let is_read = before.position(reader) >= message.number;
         if is_read == self.read {

@@ -32,8 +32,8 @@ pub use send_message::{Draft, SendMessage};
 
 use super::BatchState;
 use crate::domain::{
-    ApplicationId, Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created,
-    Idempotency, Message, MessageChange, MessageId, NextNumbers, Refusal, Timestamp, UserId,
+    Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created, Idempotency, Message,
+    MessageChange, MessageId, NextNumbers, Refusal, Timestamp, UserId,
 };
 
 /// One change that a caller requests.
@@ -107,7 +107,6 @@ pub enum Decision<T> {
 
 /// What a decision depends on: the requester, the state and the next numbers.
 pub struct Context<'a> {
-    pub application: ApplicationId,
     /// `None`: the application itself.
     pub caller: Option<&'a UserId>,
     pub state: &'a BatchState,
@@ -132,18 +131,18 @@ fn ensure(holds: bool, refusal: Refusal) -> Result<(), Refusal> {
 impl<'a> Context<'a> {
     /// Decides a command, if its application still exists.
     pub fn decide<C: Command>(&self, command: &C) -> Result<Decision<C::Output>, Refusal> {
-        let exists = !self.state.is_missing(self.application);
+        let exists = !self.state.is_application_missing();
         ensure(exists, Refusal::UnknownApplication)?;
         command.decide(self)
     }
 
     fn message(&self, id: MessageId) -> Option<&'a Arc<Message>> {
-        self.state.message(self.application, id)
+        self.state.message(id)
     }
 
     /// The chat, if the caller may see it.
     fn visible_chat(&self, number: ChatNumber) -> Result<&'a Arc<Chat>, Refusal> {
-        let chat = self.state.chat(self.application, number);
+        let chat = self.state.chat(number);
         let is_inside = |user: &UserId| self.member_since(number, user).is_some();
         chat.filter(|_| self.caller.is_none_or(is_inside))
             .ok_or(Refusal::NotFound)
@@ -184,7 +183,7 @@ impl<'a> Context<'a> {
     }
 
     fn member_since(&self, chat: ChatNumber, user: &UserId) -> Option<Timestamp> {
-        self.state.member_since(self.application, chat, user)
+        self.state.member_since(chat, user)
     }
 
     /// What the caller has created with the same request under the same key.
@@ -192,9 +191,7 @@ impl<'a> Context<'a> {
         let Some(request) = idempotency else {
             return Ok(None);
         };
-        let earlier = self
-            .state
-            .created(self.application, self.caller, &request.key);
+        let earlier = self.state.created(self.caller, &request.key);
         let Some((created, digest)) = earlier else {
             return Ok(None);
         };

@@ -39,10 +39,7 @@ impl Command for RemoveMember {
             ..Chat::clone(chat)
         };
         if smaller.owner.as_ref() == Some(&self.user) {
-            let successor =
-                context
-                    .state
-                    .longest_member(context.application, self.chat, &self.user);
+            let successor = context.state.longest_member(self.chat, &self.user);
             smaller.owner = successor.cloned();
         }
         let departed = Some((self.user.clone(), joined));

@@ -11,14 +11,12 @@ use super::{
 };
 use crate::{
     domain::{
-        ApplicationId, Change, Chat, Conversation, Created, Digest, FileId, Files, Idempotency,
-        IdempotencyKey, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Pair,
-        PersonalConversation, Refusal, Text, Timestamp, Title, UserId,
+        Change, Chat, Conversation, Created, Digest, FileId, Files, Idempotency, IdempotencyKey,
+        Message, MessageChange, MessageId, MessageNumber, NextNumbers, Pair, PersonalConversation,
+        Refusal, Text, Timestamp, Title, UserId,
     },
     timeline::BatchState,
 };
-
-const APPLICATION: ApplicationId = ApplicationId::DEFAULT;
 
 /// A state, and how many commands were decided.
 #[derive(Default)]
@@ -71,7 +69,7 @@ impl Story {
 
     pub fn personal(&self, one: &str, other: &str) -> &PersonalConversation {
         let pair = Pair::new(&user(one), &user(other));
-        self.state.personal(APPLICATION, &pair).unwrap()
+        self.state.personal(&pair).unwrap()
     }
 
     pub fn last_message_change(&self) -> &MessageChange {
@@ -83,8 +81,7 @@ impl Story {
 
     pub fn add_key(&mut self, creator: &str, idempotency: &Idempotency, created: Created) {
         let creator = Some(user(creator));
-        self.state
-            .add_key(APPLICATION, creator, idempotency.clone(), created);
+        self.state.add_key(creator, idempotency.clone(), created);
     }
 
     fn decide<C: Command>(
@@ -94,7 +91,6 @@ impl Story {
     ) -> Result<Decision<C::Output>, Refusal> {
         self.decided += 1;
         let context = Context {
-            application: APPLICATION,
             caller: caller.as_ref(),
             state: &self.state,
             next: NextNumbers {
@@ -105,7 +101,7 @@ impl Story {
         };
         let decision = context.decide(command)?;
         if let Decision::Change(change, _) = &decision {
-            self.state.apply(APPLICATION, change);
+            self.state.apply(change);
             self.last = Some(change.clone());
         }
         Ok(decision)

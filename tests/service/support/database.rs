@@ -1,6 +1,6 @@
 //! A fresh database for each test.
 
-use messages::store::locks;
+use messages::{domain::ApplicationId, store::locks};
 use sqlx::{Connection, Executor, PgConnection};
 use uuid::Uuid;
 
@@ -72,12 +72,12 @@ impl Database {
             .expect(sql)
     }
 
-    /// Holds the lane's lock, so that every writer waits, until the connection is dropped or
+    /// Holds the lock of the default application's lane, so that its writers wait, until the connection is dropped or
     /// [`open_lane`] is called.
     pub async fn block_lane(&self) -> PgConnection {
         let mut connection = self.connect().await;
         sqlx::query("SELECT pg_advisory_lock($1)")
-            .bind(locks::LANE)
+            .bind(locks::lane(ApplicationId::DEFAULT))
             .execute(&mut connection)
             .await
             .unwrap();
@@ -97,15 +97,26 @@ impl Database {
     /// Waits until every change of a text is in the index of search.
     pub async fn until_indexed(&self) {
         eventually("everything is indexed", async || {
-            (self.count("SELECT count(*) FROM search_pending").await == 0).then_some(())
+            let behind = "SELECT count(*) FROM changes AS c
+                 JOIN followers AS f ON f.application_id = c.application_id AND f.name = 'search-index'
+                 WHERE c.timestamp > f.cursor";
+            (self.count(behind).await == 0).then_some(())
         })
         .await;
     }
 
-    /// Waits until every event was published and deleted.
-    pub async fn until_outbox_is_empty(&self) {
-        eventually("the outbox is empty", async || {
-            (self.count("SELECT count(*) FROM outbox").await == 0).then_some(())
+    /// How many events of files are not known to be published.
+    pub async fn waiting_events(&self) -> i64 {
+        let waiting = "SELECT coalesce(sum(cardinality(c.files)), 0) FROM changes AS c
+             JOIN followers AS f ON f.application_id = c.application_id AND f.name = 'file-events'
+             WHERE c.timestamp > f.cursor";
+        self.count(waiting).await
+    }
+
+    /// Waits until every event of a file was published.
+    pub async fn until_events_are_published(&self) {
+        eventually("all events are published", async || {
+            (self.waiting_events().await == 0).then_some(())
         })
         .await;
     }

@@ -1,4 +1,4 @@
-//! The load that proves the promise: writers who remember what was acknowledged, followers who
+//! The load that proves the promise: writers who remember what was acknowledged, watchers who
 //! remember what they saw, and the one checker that compares them.
 
 use std::{
@@ -50,7 +50,7 @@ pub enum Way {
 
 /// A client that follows the timeline of one user as the README teaches, over one replica after the
 /// other: it goes on with the next one when an answer is over or does not come.
-pub struct Follower {
+pub struct Watcher {
     way: Way,
     clients: Vec<Client>,
     turn: usize,
@@ -59,7 +59,7 @@ pub struct Follower {
     pub seen: Vec<i64>,
 }
 
-impl Follower {
+impl Watcher {
     pub fn new(way: Way, clients: Vec<Client>) -> Self {
         Self {
             way,
@@ -78,7 +78,7 @@ impl Follower {
                 () = self.read() => {}
                 _ = end.changed() => {}
             }
-            fail_if_a_replica_died("the follower comes to the end");
+            fail_if_a_replica_died("the watcher comes to the end");
         }
         self
     }
@@ -138,26 +138,26 @@ impl Follower {
     }
 }
 
-/// Writers and followers at work.
+/// Writers and watchers at work.
 pub struct Load {
     done: Arc<AtomicBool>,
     acknowledged: Acknowledged,
     end: watch::Sender<i64>,
     writers: Vec<JoinHandle<()>>,
-    followers: Vec<JoinHandle<Follower>>,
+    watchers: Vec<JoinHandle<Watcher>>,
 }
 
 impl Load {
-    pub fn start(followers: impl IntoIterator<Item = Follower>) -> Self {
+    pub fn start(watchers: impl IntoIterator<Item = Watcher>) -> Self {
         let end = watch::Sender::new(i64::MAX);
-        let follow = |follower: Follower| tokio::spawn(follower.follow_to(end.subscribe()));
-        let followers = followers.into_iter().map(follow).collect();
+        let follow = |watcher: Watcher| tokio::spawn(watcher.follow_to(end.subscribe()));
+        let watchers = watchers.into_iter().map(follow).collect();
         Self {
             done: Arc::default(),
             acknowledged: Acknowledged::default(),
             end,
             writers: Vec::new(),
-            followers,
+            watchers,
         }
     }
 
@@ -187,8 +187,8 @@ impl Load {
         .await;
     }
 
-    /// Stops the writers, lets the followers come to the last change that was acknowledged, and
-    /// returns what was acknowledged and what each follower has seen.
+    /// Stops the writers, lets the watchers come to the last change that was acknowledged, and
+    /// returns what was acknowledged and what each watcher has seen.
     pub async fn stop(self) -> (BTreeSet<i64>, Vec<Vec<i64>>) {
         self.done.store(true, Ordering::SeqCst);
         for writer in self.writers {
@@ -198,11 +198,11 @@ impl Load {
         self.end
             .send_replace(*acknowledged.last().expect("something was written"));
         let mut seen = Vec::new();
-        for follower in self.followers {
-            let following = tokio::time::timeout(PATIENCE, follower).await;
+        for watcher in self.watchers {
+            let following = tokio::time::timeout(PATIENCE, watcher).await;
             seen.push(
                 following
-                    .expect("the follower comes to the end")
+                    .expect("the watcher comes to the end")
                     .unwrap()
                     .seen,
             );

@@ -17,7 +17,7 @@ mod wire;
 pub use browser::Browser;
 pub use client::{Client, Reply};
 pub use database::{Database, open_lane};
-pub use load::{Acknowledged, Follower, Load, Way, missed};
+pub use load::{Acknowledged, Load, Watcher, Way, missed};
 pub use nginx::Nginx;
 pub use person::{PHONE, Person};
 pub use proxy::{Cut, Proxy};

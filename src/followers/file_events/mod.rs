@@ -1,0 +1,293 @@
+//! The events of files: from the timeline to RabbitMQ.
+//!
+//! # The promise
+//! Every use of a file that begins or ends with a committed change reaches the broker as an event at
+//! least once, no event of any other change does, and the first deliveries for one file of one
+//! application come in the order of their changes.
+//!
+//! # How
+//! The follower reads a window of changes that use files, publishes their events `mandatory` and
+//! persistent on a channel with confirms, and moves its cursor when the broker has confirmed all of
+//! them. At the start of every connection it declares the queue, if that is missing.
+//!
+//! # The races, and how each was decided
+//! - *Two replicas publish.* Only the leader does. After an error the channel is closed before the
+//!   lock is freed, so the next leader publishes after it.
+//! - *The connection breaks while events are in flight.* Some are confirmed, some are not, in any
+//!   order. What is not confirmed is published again. At most one unconfirmed event per file is in
+//!   flight, so this never puts a file's second event before its first.
+//! - *No queue takes the event.* The broker would confirm it all the same; `mandatory` makes it
+//!   come back, and that counts as a failure.
+//! - *The broker is away.* Every await on it has a limit; everything else goes on, and the cursor
+//!   stays where it is.
+//! - *An alarm blocks the broker* (memory, disk). The broker announces the alarm and reads nothing
+//!   more until it ends. The follower waits for the events in flight, because the broker will
+//!   still take them. Readiness and metrics report the alarm.
+//! - *The database refuses to move the cursor* (it is read-only, the right is revoked, a trigger
+//!   raises). Then the same events would be published for ever. So before each window the follower
+//!   moves the cursor and rolls back: if that fails, nothing is published. A move may still fail at
+//!   its commit. So the follower remembers what the broker has confirmed of its window until the
+//!   cursor is moved, across reconnects, and publishes nothing else meanwhile. Another leader, or the
+//!   next process, publishes that window once more.
+
+mod broker;
+mod queue;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::sleep};
+
+pub use broker::{BrokerConfig, QueueType};
+
+use super::{Followed, Follower};
+use crate::{
+    domain::{ApplicationId, Timestamp},
+    store::{
+        self, Leadership, Publishing,
+        file_events::{self, Event},
+        followers,
+    },
+};
+use broker::ConfirmChannel;
+
+/// Changes whose events are published before the cursor is moved.
+const WINDOW_CHANGES: i64 = 250;
+
+/// How often a blocked broker is looked at.
+const BLOCKED_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long the database may take for one statement.
+const STATEMENT_TIME_MAX: Duration = Duration::from_secs(15);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Database(#[from] store::Error),
+    #[error("the cursor of the events cannot be moved, so none are published: {0}")]
+    Unmovable(#[source] store::Error),
+    #[error("the cursor of the events was moved by somebody else")]
+    Moved,
+    #[error(transparent)]
+    Broker(#[from] broker::Error),
+}
+
+/// What the publisher of this replica is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublisherState {
+    /// No broker is configured, so there is no publisher.
+    NotConfigured,
+    /// Another replica leads, or the broker is away.
+    NotPublishing,
+    /// This replica leads and has a channel.
+    Publishing,
+    /// As above, and an alarm keeps the broker from taking events.
+    Blocked,
+}
+
+/// The present state, for health and metrics.
+pub type PublisherStatus = watch::Receiver<PublisherState>;
+
+/// The status where no broker is configured.
+pub fn not_configured() -> PublisherStatus {
+    watch::channel(PublisherState::NotConfigured).1
+}
+
+/// Publishes the events of files.
+pub struct FileEvents {
+    config: Arc<BrokerConfig>,
+    state: watch::Sender<PublisherState>,
+    /// What was begun and is not finished: nothing else is published before.
+    window: Option<Window>,
+}
+
+/// The events between two places of the cursor.
+struct Window {
+    application: ApplicationId,
+    from: Timestamp,
+    to: Timestamp,
+    /// In the order of the timeline.
+    unconfirmed: Vec<Event>,
+}
+
+impl FileEvents {
+    pub fn new(config: BrokerConfig) -> (Self, PublisherStatus) {
+        let (state, status) = watch::channel(PublisherState::NotPublishing);
+        let events = Self {
+            config: Arc::new(config),
+            state,
+            window: None,
+        };
+        (events, status)
+    }
+
+    /// Reads the next window of an application. `None` if it has no more events.
+    async fn read(
+        leader: &mut Leadership<Publishing>,
+        application: ApplicationId,
+    ) -> store::Result<Option<Window>> {
+        let from = followers::cursor(leader, application).await?;
+        let events = file_events::after(leader, application, from, WINDOW_CHANGES).await?;
+        Ok(events.last().map(|last| last.timestamp).map(|to| Window {
+            application,
+            from,
+            to,
+            unconfirmed: events,
+        }))
+    }
+
+    /// Publishes what is not confirmed of the window, and moves the cursor.
+    async fn finish(
+        &mut self,
+        channel: &ConfirmChannel,
+        leader: &mut Leadership<Publishing>,
+    ) -> Result<(), Error> {
+        let Some(window) = &mut self.window else {
+            return Ok(());
+        };
+        let (application, from, to) = (window.application, window.from, window.to);
+        let proving = followers::prove_movable(leader, application, from, to);
+        let is_ours = store::in_time(STATEMENT_TIME_MAX, proving)
+            .await
+            .map_err(Error::Unmovable)?;
+        if !is_ours {
+            self.window = None;
+            return Err(Error::Moved);
+        }
+        window.publish(channel).await?;
+        let moving = followers::move_cursor(leader, application, from, to);
+        store::in_time(STATEMENT_TIME_MAX, moving)
+            .await
+            .map_err(Error::Unmovable)?;
+        self.window = None;
+        Ok(())
+    }
+}
+
+impl Window {
+    /// Publishes events of different files side by side, and forgets those that are confirmed.
+    async fn publish(&mut self, channel: &ConfirmChannel) -> Result<(), Error> {
+        let (mut confirmed, mut outcome) = (HashSet::new(), Ok(()));
+        for round in rounds(&self.unconfirmed) {
+            let (of_round, of_broker) = channel.publish(&round).await;
+            metrics::counter!("messages_events_published_total").increment(of_round.len() as u64);
+            confirmed.extend(of_round.iter().map(|event| (event.timestamp, event.index)));
+            if let Err(error) = of_broker {
+                outcome = Err(error.into());
+                break;
+            }
+        }
+        self.unconfirmed
+            .retain(|event| !confirmed.contains(&(event.timestamp, event.index)));
+        outcome
+    }
+}
+
+impl Follower for FileEvents {
+    type Role = Publishing;
+    type Work = ConfirmChannel;
+    type Error = Error;
+
+    async fn begin(&mut self) -> Result<ConfirmChannel, Error> {
+        let channel = ConfirmChannel::open(Arc::clone(&self.config), self.state.clone()).await?;
+        tracing::info!(queue = %self.config.queue, "publishing events");
+        self.state.send_replace(PublisherState::Publishing);
+        Ok(channel)
+    }
+
+    async fn follow(
+        &mut self,
+        channel: &mut ConfirmChannel,
+        leader: &mut Leadership<Publishing>,
+        application: ApplicationId,
+    ) -> Result<Followed, Error> {
+        channel.check()?;
+        while channel.is_blocked() {
+            sleep(BLOCKED_PERIOD).await;
+            channel.check()?;
+        }
+        self.finish(channel, leader).await?;
+        let reading = Self::read(leader, application);
+        self.window = store::in_time(STATEMENT_TIME_MAX, reading).await?;
+        if self.window.is_none() {
+            return Ok(Followed::ToTheEnd);
+        }
+        self.finish(channel, leader).await?;
+        Ok(Followed::AWindow)
+    }
+
+    async fn caught_up(
+        &mut self,
+        channel: &mut ConfirmChannel,
+        leader: &mut Leadership<Publishing>,
+    ) -> Result<(), Error> {
+        channel.check()?;
+        channel.is_blocked();
+        self.finish(channel, leader).await
+    }
+
+    async fn end(&mut self, channel: ConfirmChannel) {
+        self.state.send_replace(PublisherState::NotPublishing);
+        channel.close().await;
+    }
+}
+
+/// Splits events into rounds without two of the same file, keeping the order of each file.
+fn rounds(events: &[Event]) -> Vec<Vec<&Event>> {
+    let mut rounds: Vec<Vec<&Event>> = Vec::new();
+    let mut earlier = HashMap::new();
+    for event in events {
+        let count = earlier.entry((event.application, &event.file)).or_insert(0);
+        if rounds.len() == *count {
+            rounds.push(Vec::new());
+        }
+        rounds[*count].push(event);
+        *count += 1;
+    }
+    rounds
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use time::OffsetDateTime;
+
+    use super::*;
+    use crate::domain::{ApplicationId, FileId, Timestamp};
+
+    fn events(files: &[u8]) -> Vec<Event> {
+        let event = |(timestamp, file): (i64, &u8)| Event {
+            application: ApplicationId::new(i64::from(file % 2)),
+            timestamp: Timestamp::new(timestamp),
+            index: 0,
+            file: FileId::trusted(&file.to_string()),
+            in_use: true,
+            created: OffsetDateTime::UNIX_EPOCH,
+        };
+        (1..).zip(files).map(event).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn rounds_hold_every_event_once_no_file_twice_and_each_file_in_order(
+            files in proptest::collection::vec(0u8..6, 0..60),
+        ) {
+            let events = events(&files);
+            let rounds = rounds(&events);
+            for round in &rounds {
+                let mut seen = std::collections::HashSet::new();
+                prop_assert!(round.iter().all(|event| seen.insert((event.application, &event.file))));
+            }
+            let published: Vec<_> = rounds.into_iter().flatten().collect();
+            prop_assert_eq!(published.len(), events.len());
+            for event in &events {
+                let of_file = |other: &&Event| other.file == event.file;
+                let order: Vec<_> = published.iter().copied().filter(of_file).collect();
+                prop_assert!(order.is_sorted_by_key(|event| event.timestamp));
+            }
+        }
+    }
+}
