@@ -65,7 +65,7 @@ async fn timestamps_of_two_applications_differ_and_each_ends_where_it_ends() {
 }
 
 #[tokio::test]
-async fn a_send_into_a_hot_conversation_reads_no_conversation() {
+async fn sends_into_hot_conversations_read_no_conversation() {
     let (database, replica) = service().await;
     let jane = replica.user("jane");
     let chat = jane.chat("Team", &["john"]).await;
@@ -86,10 +86,12 @@ async fn a_send_into_a_hot_conversation_reads_no_conversation() {
         database.count(reads).await
     };
     let before = until_counted(2).await;
-    for _ in 0..20 {
+    for _ in 0..100 {
         send().await;
     }
-    assert_eq!(until_counted(42).await, before);
+    // Each writer's first connection has both conversations read once more.
+    let reads = until_counted(202).await - before;
+    assert!(reads < 50, "{reads} for 200 sends");
 }
 
 #[tokio::test(flavor = "multi_thread")]
