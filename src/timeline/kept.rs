@@ -115,8 +115,9 @@ impl Kept {
     }
 
     /// A connection of a writer has failed: those that were made before are not to be trusted.
-    pub fn record_failed_connection(&self) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
+    /// Returns how many have failed so far.
+    pub fn record_failed_connection(&self) -> u64 {
+        self.failures.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// How many connections have failed so far.

@@ -107,10 +107,7 @@ impl Writer {
                 Err(error) => error,
             };
             self.progress.record_failure(WriteState::of_failure(&error));
-            if error.is_unanswered() {
-                self.kept.record_failed_connection();
-                self.failures_seen = self.kept.failed_connections();
-            }
+            self.record_failed_connection(&error);
             if attempt == ATTEMPTS_MAX {
                 return Err(BatchError::Unavailable(error.into()));
             }
@@ -211,11 +208,15 @@ impl Writer {
 
     fn record_failure(&mut self, error: &store::Error) {
         self.progress.record_failure(WriteState::of_failure(error));
-        if error.is_unanswered() {
-            self.kept.record_failed_connection();
-            self.failures_seen = self.kept.failed_connections();
-        }
+        self.record_failed_connection(error);
         self.fall_silent_after(error);
+    }
+
+    /// If no answer came on the connection, the other writers must not trust theirs.
+    fn record_failed_connection(&mut self, error: &store::Error) {
+        if error.is_unanswered() {
+            self.failures_seen = self.kept.record_failed_connection();
+        }
     }
 
     /// Stops notifying for a while, if the server's limit for notifications may be the cause. It is
