@@ -127,8 +127,10 @@ CREATE TABLE chat_members (
 -- The present members of a chat: who has updates of its changes, and who may read it.
 CREATE INDEX chat_members_of_chat ON chat_members (application_id, chat_number, user_id)
     INCLUDE (joined) WHERE departed IS NULL;
+-- The chats of a user. The condition on the user always holds; it keeps the planner from taking this
+-- index where no user is named.
 CREATE INDEX chat_members_of_user ON chat_members (application_id, user_id, chat_number)
-    INCLUDE (joined) WHERE departed IS NULL;
+    INCLUDE (joined) WHERE departed IS NULL AND user_id IS NOT NULL;
 
 -- A message in its one version: the present one. A deleted message keeps who may know of it and
 -- loses everything else. The fill factor leaves room to change a row within its page, which touches no
