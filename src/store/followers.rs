@@ -150,6 +150,26 @@ async fn cursors(
     Ok(cursors)
 }
 
+/// Counts up to `$3` changes of an application after a cursor for which `$condition` holds.
+macro_rules! lag {
+    ($condition:literal, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Lag,
+            r#"
+            SELECT count(*) AS "changes!",
+                   coalesce(extract(epoch FROM now() - min(created))::float8, 0) AS "seconds!"
+            FROM (
+                SELECT created FROM changes
+                WHERE application_id = $1 AND timestamp > $2 AND "# + $condition + r#"
+                ORDER BY timestamp
+                LIMIT $3
+            ) AS counted
+            "#,
+            $($argument),*
+        )
+    };
+}
+
 /// How far a follower is behind in one application, counted up to `count_max` changes.
 async fn lag_in<R: Role>(
     connection: &mut PgConnection,
@@ -157,41 +177,12 @@ async fn lag_in<R: Role>(
     cursor: Timestamp,
     count_max: i64,
 ) -> Result<Lag> {
+    let (application, cursor) = (application.get(), cursor.get());
     let lag = if R::FOLLOWS_FILES {
-        let lag = sqlx::query_as!(
-            Lag,
-            r#"
-            SELECT count(*) AS "changes!",
-                   coalesce(extract(epoch FROM now() - min(created))::float8, 0) AS "seconds!"
-            FROM (
-                SELECT created FROM changes
-                WHERE application_id = $1 AND timestamp > $2 AND files IS NOT NULL
-                ORDER BY timestamp
-                LIMIT $3
-            ) AS counted
-            "#,
-            application.get(),
-            cursor.get(),
-            count_max,
-        );
+        let lag = lag!("files IS NOT NULL", application, cursor, count_max);
         lag.fetch_one(connection).await?
     } else {
-        let lag = sqlx::query_as!(
-            Lag,
-            r#"
-            SELECT count(*) AS "changes!",
-                   coalesce(extract(epoch FROM now() - min(created))::float8, 0) AS "seconds!"
-            FROM (
-                SELECT created FROM changes
-                WHERE application_id = $1 AND timestamp > $2
-                ORDER BY timestamp
-                LIMIT $3
-            ) AS counted
-            "#,
-            application.get(),
-            cursor.get(),
-            count_max,
-        );
+        let lag = lag!("TRUE", application, cursor, count_max);
         lag.fetch_one(connection).await?
     };
     Ok(lag)
