@@ -4,9 +4,9 @@
 //!
 //! A change goes `http` → [`timeline`] → PostgreSQL: handlers put commands into the bounded queue of
 //! their application, a writer takes all that wait and carries them out in one transaction under the
-//! lock of the application's timeline. A read goes `http` → [`sync`] → PostgreSQL: one query answers all callers who wait,
-//! and the cache answers while nothing has changed. Whatever happens after a change is the
-//! work of [`followers`], which read the timeline behind their cursors: events of files go to
+//! lock of the application's timeline. A read goes `http` → [`sync`] → PostgreSQL: one query answers
+//! all callers who wait, and the cache answers while nothing has changed. Whatever happens after a
+//! change is the work of [`followers`], which read the timeline behind their cursors: events of files go to
 //! RabbitMQ, texts into the index of [`search`], which finds them from their commit on. A commit
 //! notifies every replica ([`notifications`]), where [`live`] wakes those whom it concerns: a stream
 //! is the same read, repeated.

@@ -86,7 +86,8 @@ fn spawn_writers(life: &mut Lifecycle, database: &Database, waiting_max: usize) 
     timeline
 }
 
-/// `waiting_max` reads of each kind may wait, of each application. Returns a handle for each thread that serves HTTP.
+/// `waiting_max` reads of each kind may wait, of each application. Returns a handle for each thread
+/// that serves HTTP.
 fn spawn_readers(
     life: &mut Lifecycle,
     database: &Database,

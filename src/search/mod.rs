@@ -134,8 +134,8 @@ pub async fn find(
         .unwrap_or(Err(Error::Overdue))
 }
 
-/// Drops the index and has its follower begin anew, so that searches still find everything; the running
-/// service builds the index again. Returns the number of messages.
+/// Drops the index and has its follower begin anew, so that searches still find everything; the
+/// running service builds the index again. Returns the number of messages.
 pub async fn rebuild(connection: &mut PgConnection) -> store::Result<i64> {
     store::in_transaction(connection, store::search::reset).await
 }

@@ -1,8 +1,8 @@
 //! The read path of the timeline: pages of changes and single messages, for many callers at a time.
 //!
-//! One query answers all callers of an application who wait. Pages of ids, pages with data and single messages have
-//! queues of their own, and each queue has several readers: so a heavy first sync delays no caller
-//! who reads less. No caller joins a query that has already started. So a caller who comes after a
+//! One query answers all callers of an application who wait. Pages of ids, pages with data and
+//! single messages have queues of their own, and each queue has several readers: so a heavy first
+//! sync delays no caller who reads less. No caller joins a query that has already started. So a caller who comes after a
 //! change was acknowledged reads a snapshot that contains it, on every replica.
 //!
 //! Most callers have already read everything. So what was read about a user is cached, and answers
