@@ -1,6 +1,7 @@
-//! The main statement of a batch. It stores everything that most batches have: changes, messages,
-//! the personal conversations that they begin, and personal updates. One statement costs one round
-//! trip under the lock.
+//! The two statements that store most of a batch. One appends what every change adds, and is all
+//! that sends into existing conversations need. The other one stores what a batch edits, deletes,
+//! begins or marks as read, and runs only if there is something of it: its fixed cost is as large as
+//! that of a small batch.
 
 use time::OffsetDateTime;
 
@@ -10,17 +11,23 @@ use crate::domain::{
     Timestamp, UserId,
 };
 
-/// What a batch stores with its main statement.
-pub struct MainRows<'a> {
-    pub changes: &'a [ChangeToStore<'a>],
-    pub messages: &'a [MessageToStore<'a>],
-    pub conversations: &'a [PersonalToStore<'a>],
+/// What a batch appends.
+pub struct AppendedRows<'a> {
+    pub changes: &'a [ChangeRow<'a>],
+    pub messages: &'a [NewMessageRow<'a>],
     /// The updates of changes in personal conversations.
     pub updates: &'a [NewUpdate<'a>],
 }
 
+/// What a batch amends: the messages and the personal conversations as it leaves them.
+pub struct AmendedRows<'a> {
+    /// The messages that it edits or deletes.
+    pub messages: &'a [&'a Message],
+    pub conversations: &'a [AmendedConversation<'a>],
+}
+
 /// A change, as the timeline keeps it.
-pub struct ChangeToStore<'a> {
+pub struct ChangeRow<'a> {
     pub timestamp: Timestamp,
     pub kind: ChangeKind,
     pub message: Option<MessageId>,
@@ -31,22 +38,21 @@ pub struct ChangeToStore<'a> {
     pub files: &'a [FileId],
 }
 
-/// A message as the batch leaves it.
-pub struct MessageToStore<'a> {
+/// A message that the batch creates, as the batch leaves it.
+pub struct NewMessageRow<'a> {
     pub message: &'a Message,
-    pub is_new: bool,
     /// The request that has created it, if it may be repeated.
     pub idempotency: Option<&'a Idempotency>,
 }
 
-/// A personal conversation as the batch leaves it.
-pub struct PersonalToStore<'a> {
+/// A personal conversation that the batch begins, or whose positions it moves.
+pub struct AmendedConversation<'a> {
     pub conversation: &'a PersonalConversation,
     pub is_new: bool,
 }
 
-/// Stores the main rows of a batch.
-pub async fn insert(lane: &mut Lane, rows: MainRows<'_>) -> Result<()> {
+/// Appends the rows.
+pub async fn append(lane: &mut Lane, rows: AppendedRows<'_>) -> Result<()> {
     let messages = rows
         .messages
         .iter()
@@ -68,17 +74,6 @@ pub async fn insert(lane: &mut Lane, rows: MainRows<'_>) -> Result<()> {
         deleted: content.is_none(),
         keys: row.idempotency.map(|request| request.key.as_str()),
         digests: row.idempotency.map(|request| &request.digest.0[..]),
-        are_new: row.is_new,
-    });
-    columns!(for row in rows.conversations => {
-        conversation_ids: row.conversation.id.get(),
-        conversation_timestamps: row.conversation.timestamp.get(),
-        conversation_created: row.conversation.created,
-        least: row.conversation.pair.least().as_str(),
-        greatest: row.conversation.pair.greatest().as_str(),
-        least_read: row.conversation.positions.least.get(),
-        greatest_read: row.conversation.positions.greatest.get(),
-        are_new_conversations: row.is_new,
     });
     columns!(for update in rows.updates => {
         updated_users: update.user.as_str(),
@@ -95,7 +90,7 @@ pub async fn insert(lane: &mut Lane, rows: MainRows<'_>) -> Result<()> {
         change_files: array_literal(change.files),
     });
     sqlx::query_file!(
-        "src/store/batch.sql",
+        "src/store/append.sql",
         lane.application().get(),
         &ids,
         &timestamps,
@@ -113,15 +108,6 @@ pub async fn insert(lane: &mut Lane, rows: MainRows<'_>) -> Result<()> {
         &deleted,
         &keys as &[Option<&str>],
         &digests as &[Option<&[u8]>],
-        &are_new,
-        &conversation_ids,
-        &conversation_timestamps,
-        &conversation_created,
-        &least as &[&str],
-        &greatest as &[&str],
-        &least_read,
-        &greatest_read,
-        &are_new_conversations,
         &updated_users as &[&str],
         &updated_timestamps,
         &updated_ids as &[Option<i64>],
@@ -133,6 +119,52 @@ pub async fn insert(lane: &mut Lane, rows: MainRows<'_>) -> Result<()> {
         &change_conversations,
         &change_actors as &[Option<&str>],
         &change_files as &[Option<String>],
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// Amends the rows. Does nothing if there are none.
+pub async fn amend(lane: &mut Lane, rows: AmendedRows<'_>) -> Result<()> {
+    if rows.messages.is_empty() && rows.conversations.is_empty() {
+        return Ok(());
+    }
+    let messages = rows.messages.iter();
+    let messages = messages.map(|message| (message, message.content.as_ref()));
+    columns!(for (message, content) in messages => {
+        ids: message.id.get(),
+        timestamps: message.timestamp.get(),
+        edited: content.and_then(|content| content.edited),
+        texts: content.and_then(|content| Some(content.text.as_ref()?.as_str())),
+        deleted: content.is_none(),
+    });
+    columns!(for row in rows.conversations => {
+        conversation_ids: row.conversation.id.get(),
+        conversation_timestamps: row.conversation.timestamp.get(),
+        conversation_created: row.conversation.created,
+        least: row.conversation.pair.least().as_str(),
+        greatest: row.conversation.pair.greatest().as_str(),
+        least_read: row.conversation.positions.least.get(),
+        greatest_read: row.conversation.positions.greatest.get(),
+        are_new: row.is_new,
+    });
+    sqlx::query_file!(
+        "src/store/amend.sql",
+        lane.application().get(),
+        &ids,
+        &timestamps,
+        &edited as &[Option<OffsetDateTime>],
+        &texts as &[Option<&str>],
+        &deleted,
+        &conversation_ids,
+        &conversation_timestamps,
+        &conversation_created,
+        &least as &[&str],
+        &greatest as &[&str],
+        &least_read,
+        &greatest_read,
+        &are_new,
     )
     .execute(lane.connection())
     .await?;

@@ -14,7 +14,12 @@ use super::{
 use crate::{
     domain::{ApplicationId, Change, DrawnNumbers, Timestamp, UserId},
     notifications::{CommitNotice, TimestampRange, UserKey},
-    store::{self, Lane, batch::MainRows, members::Membership, updates::NewUpdate},
+    store::{
+        self, Lane,
+        batch::{AmendedRows, AppendedRows},
+        members::Membership,
+        updates::NewUpdate,
+    },
 };
 
 /// The changes of a batch, in the order of the timeline.
@@ -80,13 +85,18 @@ impl BatchChanges {
         let updates = self.personal_updates();
         let application = lane.application();
         concerned.extend(updates.iter().map(|update| key(application, update)));
-        let rows = MainRows {
-            changes: &self.log(),
-            messages: &self.messages(),
+        let (created, amended) = self.messages();
+        let rows = AmendedRows {
+            messages: &amended,
             conversations: &self.personal_conversations(),
+        };
+        store::batch::amend(lane, rows).await?;
+        let rows = AppendedRows {
+            changes: &self.log(),
+            messages: &created,
             updates: &updates,
         };
-        store::batch::insert(lane, rows).await?;
+        store::batch::append(lane, rows).await?;
         Ok(concerned)
     }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::BatchChanges;
 use crate::{
-    domain::{Change, Chat, ChatChange, ChatNumber, MessageChange, Pair, Timestamp, Update},
+    domain::{
+        Change, Chat, ChatChange, ChatNumber, Message, MessageChange, Pair, Timestamp, Update,
+    },
     store::{
-        batch::{ChangeToStore, MessageToStore, PersonalToStore},
+        batch::{AmendedConversation, ChangeRow, NewMessageRow},
         chats::NewChatRow,
         members::Membership,
         updates::{ChatUpdate, NewUpdate},
@@ -15,8 +17,8 @@ use crate::{
 
 impl BatchChanges {
     /// The changes, as the timeline keeps them.
-    pub(super) fn log(&self) -> Vec<ChangeToStore<'_>> {
-        let log = self.changes.iter().map(|made| ChangeToStore {
+    pub(super) fn log(&self) -> Vec<ChangeRow<'_>> {
+        let log = self.changes.iter().map(|made| ChangeRow {
             timestamp: made.change.timestamp(),
             kind: made.change.kind(),
             message: made.change.message(),
@@ -32,18 +34,30 @@ impl BatchChanges {
         self.changes().any(|change| !change.files().is_empty())
     }
 
-    /// Each message that the batch changes, as the batch leaves it.
-    pub(super) fn messages(&self) -> Vec<MessageToStore<'_>> {
-        let mut messages = BTreeMap::new();
+    /// The messages that the batch creates, and those that it only amends, as the batch leaves them.
+    pub(super) fn messages(&self) -> (Vec<NewMessageRow<'_>>, Vec<&Message>) {
+        let (mut created, mut amended) = (BTreeMap::new(), BTreeMap::new());
         for change in self.message_changes() {
-            let message = messages.entry(change.after.id).or_insert(MessageToStore {
-                message: &change.after,
-                is_new: change.is_creation(),
-                idempotency: change.idempotency.as_ref(),
-            });
-            message.message = &change.after;
+            let message = &*change.after;
+            let idempotency = change.idempotency.as_ref();
+            if change.is_creation() {
+                created.insert(
+                    message.id,
+                    NewMessageRow {
+                        message,
+                        idempotency,
+                    },
+                );
+            } else if let Some(row) = created.get_mut(&message.id) {
+                row.message = message;
+            } else {
+                amended.insert(message.id, message);
+            }
         }
-        messages.into_values().collect()
+        (
+            created.into_values().collect(),
+            amended.into_values().collect(),
+        )
     }
 
     /// Each chat that the batch changes, as the batch leaves it.
@@ -88,7 +102,7 @@ impl BatchChanges {
 
     /// Each personal conversation that the batch creates or whose positions it moves, as the batch
     /// leaves it.
-    pub(super) fn personal_conversations(&self) -> Vec<PersonalToStore<'_>> {
+    pub(super) fn personal_conversations(&self) -> Vec<AmendedConversation<'_>> {
         let mut conversations = BTreeMap::new();
         for change in self.changes() {
             let (after, is_new) = match change {
@@ -97,10 +111,12 @@ impl BatchChanges {
                 Change::Chat(_) => (None, false),
             };
             let Some(after) = after else { continue };
-            let stored = conversations.entry(after.id).or_insert(PersonalToStore {
-                conversation: after,
-                is_new,
-            });
+            let stored = conversations
+                .entry(after.id)
+                .or_insert(AmendedConversation {
+                    conversation: after,
+                    is_new,
+                });
             stored.conversation = after;
         }
         conversations.into_values().collect()

@@ -1,0 +1,28 @@
+-- Appends what the changes of a batch of one application add: see batch.rs.
+WITH created AS (
+    INSERT INTO messages (
+        application_id, id, timestamp, sender, recipient, chat_number, conversation_id, number, created,
+        edited, text, files, attributes, reply_to, deleted, idempotency_key, request_digest
+    )
+    SELECT $1, id, timestamp, sender, recipient, chat_number, conversation_id, number, created, edited,
+           text, files::text[], attributes::json, reply_to, deleted, idempotency_key, request_digest
+    FROM unnest(
+        $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+        $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::bigint[],
+        $15::boolean[], $16::text[], $17::bytea[]
+    ) AS message (
+        id, timestamp, sender, recipient, chat_number, conversation_id, number, created, edited, text,
+        files, attributes, reply_to, deleted, idempotency_key, request_digest
+    )
+),
+updated AS (
+    INSERT INTO updates (application_id, user_id, timestamp, message_id, with_user)
+    SELECT $1, updated.*
+    FROM unnest($18::text[], $19::bigint[], $20::bigint[], $21::text[]) AS updated
+)
+INSERT INTO changes (
+    application_id, created, timestamp, kind, message_id, conversation_id, actor, files
+)
+SELECT $1, $22, timestamp, kind::change_kind, message_id, conversation_id, actor, files::text[]
+FROM unnest($23::bigint[], $24::text[], $25::bigint[], $26::bigint[], $27::text[], $28::text[])
+         AS change (timestamp, kind, message_id, conversation_id, actor, files)
