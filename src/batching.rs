@@ -7,7 +7,8 @@
 //!
 //! Keys take turns: a key with requests waits for a worker behind the keys that came before it, and
 //! again at the end once its batch is taken. So a key with many requests delays another by a batch,
-//! and not by all of them. One worker at a time waits for the batch of a key ([`Claim`]).
+//! and not by all of them. One worker at a time waits for the batch of a key ([`Claim`]). A worker
+//! that can do so claims several keys that wait, and gives back what it cannot work on.
 //!
 //! # What a caller can rely on
 //! A request is either *accepted* by a worker or withdrawn by its caller, and both sides agree on
@@ -82,6 +83,7 @@ pub struct Batches<K: Key, Q, A> {
 pub struct Claim<K: Key, Q, A> {
     shared: Arc<Shared<K, Q, A>>,
     key: K,
+    keeps_turn: bool,
 }
 
 /// A request that a worker has accepted. Its caller waits for the answer.
@@ -215,11 +217,25 @@ impl<K: Key, Q, A> Batches<K, Q, A> {
             let claim = Claim {
                 shared: Arc::clone(&self.shared),
                 key,
+                keeps_turn: false,
             };
             if claim.has_requests() {
                 return Some(claim);
             }
         }
+    }
+
+    /// Claims keys that wait for a worker, in the order of their turns: `keys_max` at the most, of
+    /// which no more than `requests_max` requests wait together. Does not wait. A key that is claimed
+    /// already is never among them.
+    pub fn claim_more(&self, keys_max: usize, requests_max: usize) -> Vec<Claim<K, Q, A>> {
+        let keys = self.shared.waiting().next_keys(keys_max, requests_max);
+        let claim = |key| Claim {
+            shared: Arc::clone(&self.shared),
+            key,
+            keeps_turn: false,
+        };
+        keys.into_iter().map(claim).collect()
     }
 
     /// Waits for a key with requests, and accepts all that wait, within the limits.
@@ -251,19 +267,39 @@ impl<K: Key, Q, A> Claim<K, Q, A> {
         self.key
     }
 
+    /// How many requests of the key wait.
+    pub fn waiting(&self) -> usize {
+        let waiting = self.shared.waiting();
+        waiting.requests.get(&self.key).map_or(0, VecDeque::len)
+    }
+
     /// Accepts all requests of the key that wait by now, within the limits. The batch is empty if no
     /// caller waits any more.
     pub fn take(self) -> Vec<AcceptedRequest<Q, A>> {
+        self.take_first(usize::MAX)
+    }
+
+    /// As [`take`](Self::take), but no more than the first `count`.
+    pub fn take_first(self, count: usize) -> Vec<AcceptedRequest<Q, A>> {
         let Shared {
             limits, metrics, ..
         } = &*self.shared;
-        let taken = self.shared.waiting().take(self.key, limits);
+        let limits = QueueLimits {
+            batch_max: limits.batch_max.min(count),
+            ..*limits
+        };
+        let taken = self.shared.waiting().take(self.key, &limits);
         let accepted = taken.into_iter().filter_map(|next| next.accept(metrics));
         let batch: Vec<_> = accepted.collect();
         if !batch.is_empty() {
             metrics.batch_size.record(batch.len() as f64);
         }
         batch
+    }
+
+    /// Gives the claim up. The key comes before all others that wait for a worker.
+    pub fn give_back(mut self) {
+        self.keeps_turn = true;
     }
 
     /// Whether a caller waits. Forgets requests that were withdrawn.
@@ -281,7 +317,7 @@ impl<K: Key, Q, A> Claim<K, Q, A> {
 
 impl<K: Key, Q, A> Drop for Claim<K, Q, A> {
     fn drop(&mut self) {
-        self.shared.waiting().release(self.key);
+        self.shared.waiting().release(self.key, self.keeps_turn);
     }
 }
 

@@ -61,10 +61,10 @@ async fn advance(session: &mut Session, by: i64) -> store::Result<(Timestamp, Ti
     .await?;
     for application in applications {
         in_time(ADVANCE_TIME_MAX, async {
-            let mut lane = session.enter_lane(application).await?;
-            store::changes::raise(&mut lane, by).await?;
+            let mut transaction = session.enter_lane(application).await?;
+            store::changes::raise(&mut transaction.lane(application), by).await?;
             // Nothing that is cached anywhere is valid.
-            session.give_back(lane.commit(&[String::new()]).await?);
+            session.give_back(transaction.commit(&[String::new()]).await?);
             Ok(())
         })
         .await?;

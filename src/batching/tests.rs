@@ -215,3 +215,69 @@ async fn a_worker_that_ends_abandons_its_batch_and_closes_the_queue() {
     assert_eq!(waits.await.unwrap(), Err(QueueError::Closed));
     assert_eq!(queue.ask('a', 3, 1).await, Err(QueueError::Closed));
 }
+
+#[tokio::test]
+async fn a_worker_claims_more_keys_in_their_order_until_one_has_too_many_requests() {
+    let (queue, batches) = queue(LIMITS);
+    let mut asking = Vec::new();
+    for key in ['a', 'b', 'c', 'd', 'd', 'd', 'e', 'a'] {
+        asking.push(ask_of(&queue, key, 1, 1).await);
+    }
+    let first = batches.claim().await.unwrap();
+    assert_eq!((first.key(), first.waiting()), ('a', 2));
+    let more = batches.claim_more(9, 4);
+    let keys: String = more.iter().map(Claim::key).collect();
+    assert_eq!(
+        keys, "bc",
+        "neither the claimed key nor one behind the large one"
+    );
+    assert!(batches.claim_more(0, 9).is_empty());
+    let all = batches.claim_more(1, 9);
+    assert_eq!(all[0].key(), 'd');
+    assert_eq!(next(&batches).await.0, 'e');
+    drop((first, more, all));
+    for key in ['a', 'b', 'c', 'd'] {
+        assert_eq!(next(&batches).await.0, key);
+    }
+}
+
+#[tokio::test]
+async fn claims_that_are_given_back_keep_their_turns() {
+    let (queue, batches) = queue(LIMITS);
+    let mut asking = Vec::new();
+    for key in ['a', 'b', 'c', 'd'] {
+        asking.push(ask_of(&queue, key, 1, 1).await);
+    }
+    let first = batches.claim().await.unwrap();
+    let more = batches.claim_more(2, 2);
+    for claim in more.into_iter().rev() {
+        claim.give_back();
+    }
+    drop(first);
+    for key in ['b', 'c', 'd', 'a'] {
+        assert_eq!(next(&batches).await.0, key);
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_is_given_back_goes_to_a_worker_that_waits() {
+    let (queue, batches) = queue(LIMITS);
+    let _asking = ask(&queue, 1, 1).await;
+    let claim = batches.claim_more(1, 1).pop().unwrap();
+    let mut waiting = std::pin::pin!(batches.claim());
+    assert!(is_pending(waiting.as_mut()));
+    claim.give_back();
+    assert_eq!(waiting.await.unwrap().key(), 'a');
+}
+
+#[tokio::test]
+async fn a_claim_takes_as_many_as_its_worker_wants_and_leaves_the_rest() {
+    let (queue, batches) = queue(LIMITS);
+    let mut asking = Vec::new();
+    for request in 1..=3 {
+        asking.push(ask(&queue, request, 1).await);
+    }
+    let claim = batches.claim().await.unwrap();
+    assert_eq!(requests(&claim.take_first(2)), [1, 2]);
+    assert_eq!(next(&batches).await.1, [3]);
+}

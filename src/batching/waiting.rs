@@ -60,7 +60,9 @@ impl<K: Key, Q, A> Waiting<K, Q, A> {
             }
             Entry::Vacant(entry) => {
                 entry.insert(VecDeque::from([request]));
-                self.make_ready(key);
+                if let Some(key) = self.give_to_idle(key) {
+                    self.ready.push_back(key);
+                }
             }
         }
         self.count += 1;
@@ -73,15 +75,15 @@ impl<K: Key, Q, A> Waiting<K, Q, A> {
         self.gauge.decrement(requests as f64);
     }
 
-    /// Gives the key to a worker that waits, or to the next one that comes.
-    fn make_ready(&mut self, mut key: K) {
+    /// Gives the key to a worker that waits. Returns it if there is none.
+    fn give_to_idle(&mut self, mut key: K) -> Option<K> {
         while let Some(worker) = self.idle.pop() {
             match worker.send(key) {
-                Ok(()) => return,
+                Ok(()) => return None,
                 Err(returned) => key = returned,
             }
         }
-        self.ready.push_back(key);
+        Some(key)
     }
 
     /// The key whose turn it is. If there is none, `wake` receives the next one. `None` once the
@@ -97,12 +99,38 @@ impl<K: Key, Q, A> Waiting<K, Q, A> {
         Some(next)
     }
 
-    /// Ends a claim: the key is ready again, behind all others, if requests of it wait.
-    pub fn release(&mut self, key: K) {
-        if self.requests.get(&key).is_some_and(VecDeque::is_empty) {
-            self.requests.remove(&key);
-        } else if self.requests.contains_key(&key) {
-            self.make_ready(key);
+    /// The next keys, `keys_max` at the most, of which no more than `requests_max` requests wait
+    /// together. A key with too many is the last that is looked at: none overtakes it.
+    pub fn next_keys(&mut self, keys_max: usize, mut requests_max: usize) -> Vec<K> {
+        let mut next = Vec::new();
+        while next.len() < keys_max
+            && let Some(key) = self.ready.front()
+            && let requests = self.requests.get(key).map_or(0, VecDeque::len)
+            && let Some(rest) = requests_max.checked_sub(requests)
+        {
+            requests_max = rest;
+            next.extend(self.ready.pop_front());
+        }
+        next
+    }
+
+    /// Ends a claim: the key is ready again if requests of it wait. It is behind all others, or, if
+    /// it `keeps_turn`, before them.
+    pub fn release(&mut self, key: K, keeps_turn: bool) {
+        match self.requests.get(&key) {
+            None => return,
+            Some(waiting) if waiting.is_empty() => {
+                self.requests.remove(&key);
+                return;
+            }
+            Some(_) => {}
+        }
+        if let Some(key) = self.give_to_idle(key) {
+            if keeps_turn {
+                self.ready.push_front(key);
+            } else {
+                self.ready.push_back(key);
+            }
         }
     }
 

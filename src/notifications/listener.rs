@@ -137,7 +137,8 @@ async fn announce_all(session: &mut Session, announcements: &Announcements) -> I
 
 /// Notifies every replica of the end of an application's timeline, as an empty batch would.
 async fn announce(session: &mut Session, application: ApplicationId) -> store::Result<()> {
-    let lane = session.enter_lane(application).await?;
+    let mut transaction = session.enter_lane(application).await?;
+    let lane = transaction.lane(application);
     let notice = CommitNotice {
         application,
         range: TimestampRange {
@@ -148,6 +149,6 @@ async fn announce(session: &mut Session, application: ApplicationId) -> store::R
         uses_files: false,
     };
     let payloads = notice.payloads(Default::default());
-    session.give_back(lane.commit(&payloads).await?);
+    session.give_back(transaction.commit(&payloads).await?);
     Ok(())
 }

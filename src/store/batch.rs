@@ -52,7 +52,7 @@ pub struct AmendedConversation<'a> {
 }
 
 /// Appends the rows.
-pub async fn append(lane: &mut Lane, rows: AppendedRows<'_>) -> Result<()> {
+pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
     let messages = rows
         .messages
         .iter()
@@ -126,7 +126,7 @@ pub async fn append(lane: &mut Lane, rows: AppendedRows<'_>) -> Result<()> {
 }
 
 /// Amends the rows. Does nothing if there are none.
-pub async fn amend(lane: &mut Lane, rows: AmendedRows<'_>) -> Result<()> {
+pub async fn amend(lane: &mut Lane<'_>, rows: AmendedRows<'_>) -> Result<()> {
     if rows.messages.is_empty() && rows.conversations.is_empty() {
         return Ok(());
     }

@@ -17,7 +17,7 @@ pub async fn end(connection: &mut PgConnection, application: ApplicationId) -> R
 
 /// Whether the change at `timestamp` is committed. The answer is final: while the lane is held, every
 /// transaction that held it before has ended.
-pub async fn is_committed(lane: &mut Lane, timestamp: Timestamp) -> Result<bool> {
+pub async fn is_committed(lane: &mut Lane<'_>, timestamp: Timestamp) -> Result<bool> {
     let application = lane.application().get();
     let found = sqlx::query_scalar!(
         r#"
@@ -45,7 +45,7 @@ pub async fn raise_sequences(
 
 /// Ends the application's timeline at a number that is drawn now, so that every cursor from before
 /// is on it; raises the number of its last chat by `chats`. The commit must notify everybody.
-pub async fn raise(lane: &mut Lane, chats: i64) -> Result<()> {
+pub async fn raise(lane: &mut Lane<'_>, chats: i64) -> Result<()> {
     let application = lane.application();
     raise_timeline(lane.connection(), application, chats).await
 }

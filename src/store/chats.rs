@@ -66,7 +66,7 @@ pub struct NewChatRow<'a> {
 }
 
 /// Reads the chats that exist, in any order.
-pub async fn load(lane: &mut Lane, numbers: &[ChatNumber]) -> Result<Vec<Arc<Chat>>> {
+pub async fn load(lane: &mut Lane<'_>, numbers: &[ChatNumber]) -> Result<Vec<Arc<Chat>>> {
     let numbers: Vec<_> = numbers.iter().map(|number| number.get()).collect();
     let rows = query_chats!(
         "FROM unnest($2::bigint[]) AS lookup (chat_number)
@@ -88,7 +88,7 @@ pub async fn load(lane: &mut Lane, numbers: &[ChatNumber]) -> Result<Vec<Arc<Cha
 }
 
 /// Reads the number of the application's last chat.
-pub async fn load_last(lane: &mut Lane) -> Result<ChatNumber> {
+pub async fn load_last(lane: &mut Lane<'_>) -> Result<ChatNumber> {
     let last = sqlx::query_scalar!(
         "SELECT last_chat FROM applications WHERE id = $1",
         lane.application().get(),
@@ -97,7 +97,7 @@ pub async fn load_last(lane: &mut Lane) -> Result<ChatNumber> {
 }
 
 /// Inserts new chats, and updates the last chat number and the count of chats of the application.
-pub async fn insert(lane: &mut Lane, new: &[NewChatRow<'_>]) -> Result<()> {
+pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
     columns!(for row in new => {
         ids: row.chat.id.get(),
         numbers: row.chat.number.get(),
@@ -145,7 +145,10 @@ pub async fn insert(lane: &mut Lane, new: &[NewChatRow<'_>]) -> Result<()> {
 }
 
 /// Stores chats that have changed.
-pub async fn update<'a>(lane: &mut Lane, changed: impl Iterator<Item = &'a Chat>) -> Result<()> {
+pub async fn update<'a>(
+    lane: &mut Lane<'_>,
+    changed: impl Iterator<Item = &'a Chat>,
+) -> Result<()> {
     columns!(for chat in changed => {
         ids: chat.id.get(),
         timestamps: chat.timestamp.get(),

@@ -8,7 +8,10 @@ pub type KeyOf<'a> = (Option<&'a UserId>, &'a IdempotencyKey);
 
 /// Reads what was created under idempotency keys: for each of `keys` that was used, its index, what
 /// was created, and the digest of the request.
-pub async fn load(lane: &mut Lane, keys: &[KeyOf<'_>]) -> Result<Vec<(usize, Created, Digest)>> {
+pub async fn load(
+    lane: &mut Lane<'_>,
+    keys: &[KeyOf<'_>],
+) -> Result<Vec<(usize, Created, Digest)>> {
     columns!(for (creator, key) in keys => {
         creators: creator.map_or("", UserId::as_str),
         names: key.as_str(),

@@ -32,7 +32,7 @@ impl From<MembershipRow> for Membership {
 
 /// Reads the memberships of users. A user who is no member has none.
 pub async fn load(
-    lane: &mut Lane,
+    lane: &mut Lane<'_>,
     lookup: impl Iterator<Item = (ChatNumber, &UserId)>,
 ) -> Result<Vec<Membership>> {
     columns!(for (chat, user) in lookup => {
@@ -62,7 +62,7 @@ pub async fn load(
 }
 
 /// Reads all members of chats.
-pub async fn load_rosters(lane: &mut Lane, chats: &[ChatNumber]) -> Result<Vec<Membership>> {
+pub async fn load_rosters(lane: &mut Lane<'_>, chats: &[ChatNumber]) -> Result<Vec<Membership>> {
     let chats: Vec<_> = chats.iter().map(|chat| chat.get()).collect();
     let rows = sqlx::query_as!(
         MembershipRow,
@@ -86,7 +86,7 @@ pub async fn load_rosters(lane: &mut Lane, chats: &[ChatNumber]) -> Result<Vec<M
 }
 
 /// Inserts new memberships.
-pub async fn insert(lane: &mut Lane, new: &[Membership]) -> Result<()> {
+pub async fn insert(lane: &mut Lane<'_>, new: &[Membership]) -> Result<()> {
     columns!(for membership in new => {
         chats: membership.chat.get(),
         users: membership.user.as_str(),
@@ -108,7 +108,7 @@ pub async fn insert(lane: &mut Lane, new: &[Membership]) -> Result<()> {
 }
 
 /// Ends memberships. They may have started in the same batch.
-pub async fn end(lane: &mut Lane, ended: &[(Membership, Timestamp)]) -> Result<()> {
+pub async fn end(lane: &mut Lane<'_>, ended: &[(Membership, Timestamp)]) -> Result<()> {
     columns!(for (membership, end) in ended => {
         chats: membership.chat.get(),
         users: membership.user.as_str(),

@@ -38,7 +38,7 @@ mod version;
 
 pub use database::Database;
 pub use error::{Error, Result, Unfit};
-pub use lane::Lane;
+pub use lane::{Lane, Transaction};
 pub use leadership::{Indexing, Leadership, Publishing, Role};
 pub use maintenance::{MIGRATIONS, MigrationError};
 pub use pool::{Lease, Pool};

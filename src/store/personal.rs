@@ -24,7 +24,7 @@ struct PersonalRow {
 
 /// Reads the conversations that exist, in any order.
 pub async fn load(
-    lane: &mut Lane,
+    lane: &mut Lane<'_>,
     pairs: impl Iterator<Item = &Pair>,
 ) -> Result<Vec<Arc<PersonalConversation>>> {
     let application = lane.application();

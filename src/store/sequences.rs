@@ -15,7 +15,7 @@ const RAISE_MIN: i64 = 1_000_000;
 /// Draws timestamps, and ids of messages, so many of each at least. Each is larger than all of the
 /// application's before.
 pub async fn draw(
-    lane: &mut Lane,
+    lane: &mut Lane<'_>,
     timestamps: usize,
     ids: usize,
     numbers: &mut DrawnNumbers,
@@ -52,7 +52,7 @@ async fn draw_blocks(
 }
 
 /// The id of the application's newest message; zero if it has none.
-async fn newest_message(lane: &mut Lane) -> Result<MessageId> {
+async fn newest_message(lane: &mut Lane<'_>) -> Result<MessageId> {
     let application = lane.application().get();
     let newest = sqlx::query_scalar!(
         "SELECT id FROM messages WHERE application_id = $1 ORDER BY id DESC LIMIT 1",

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::{Database, Lane, Result};
+use super::{Database, Result, Transaction};
 use crate::domain::ApplicationId;
 
 /// What a connection is for. Its settings depend on it.
@@ -91,22 +91,22 @@ impl Session {
         Ok(self.connected.as_mut().expect("it was made above"))
     }
 
-    /// Enters an application's lane, which owns the connection until it is
-    /// [given back](Self::give_back). After a failure there is no connection, and the next call
-    /// makes one.
-    pub async fn enter_lane(&mut self, application: ApplicationId) -> Result<Lane> {
+    /// Begins a transaction and waits for the application's lane. The transaction owns the
+    /// connection until it is [given back](Self::give_back). After a failure there is no connection,
+    /// and the next call makes one.
+    pub async fn enter_lane(&mut self, application: ApplicationId) -> Result<Transaction> {
         self.connected().await?;
         let Connected {
             mut connection,
             is_prepared_for_lanes,
         } = self.connected.take().expect("it was made above");
         if !is_prepared_for_lanes {
-            Lane::prepare(&mut connection).await?;
+            Transaction::prepare(&mut connection).await?;
         }
-        Lane::enter(connection, application).await
+        Transaction::begin(connection, application).await
     }
 
-    /// Takes the connection back that [`Lane::commit`] returns.
+    /// Takes the connection back that [`Transaction::commit`] returns.
     pub fn give_back(&mut self, connection: PgConnection) {
         self.connected = Some(Connected {
             connection,

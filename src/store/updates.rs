@@ -42,7 +42,7 @@ pub struct ChatUpdate {
 /// batch's memberships must be stored before this call, and `departed` are the memberships that it
 /// ends.
 pub async fn fan_out(
-    lane: &mut Lane,
+    lane: &mut Lane<'_>,
     updates: &[ChatUpdate],
     departed: &[(Membership, Timestamp)],
 ) -> Result<Vec<UserId>> {

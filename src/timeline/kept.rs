@@ -15,7 +15,8 @@
 //!   database, ends all connections. (A dump that is restored in place does not; after it the
 //!   operator advances the timelines, and so their ends.)
 //!
-//! A batch takes what is kept, and puts it back when everything is stored. If it fails before that,
+//! A batch takes what is kept, and puts it back when everything is stored. A transaction has one
+//! batch of an application at the most: a second one would read, and keep, what is not committed. If it fails before that,
 //! nothing is kept. If it has lost its lane meanwhile and another writer is inside, that one has
 //! found nothing and has loaded what it needs.
 

@@ -14,7 +14,7 @@ pub type LoadRequest<'a> = (&'a Requester, Needs<'a>);
 
 /// Adds to the state what the commands need to be decided.
 pub async fn load(
-    lane: &mut Lane,
+    lane: &mut Lane<'_>,
     state: &mut BatchState,
     commands: &[LoadRequest<'_>],
 ) -> store::Result<()> {
@@ -32,13 +32,13 @@ pub async fn load(
     loading.load_last_chat().await
 }
 
-struct Loading<'a> {
-    lane: &'a mut Lane,
+struct Loading<'a, 'l> {
+    lane: &'a mut Lane<'l>,
     state: &'a mut BatchState,
     commands: &'a [LoadRequest<'a>],
 }
 
-impl Loading<'_> {
+impl Loading<'_, '_> {
     async fn load_application(&mut self) -> store::Result<()> {
         if !self.state.has_application() {
             let application = self.lane.application();

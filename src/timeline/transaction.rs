@@ -1,16 +1,17 @@
-//! One batch of an application, one transaction: lock, load, decide, store, commit.
+//! One transaction: lock, then load, decide and store each application's batch, then commit.
 
 use std::time::Duration;
 
 use super::{
-    AcceptedCommand,
+    AcceptedCommand, BATCH_ROWS_MAX,
     batch::BatchChanges,
     kept::{Kept, KeptLane},
     load::load,
+    state::Forgotten,
 };
 use crate::{
     domain::{ApplicationId, DrawnNumbers, Timestamp},
-    store::{self, Lane, Session},
+    store::{self, Lane, Session, Transaction},
 };
 
 /// The longest that entering the lane may take. Commands do not wait longer than this for a writer.
@@ -18,12 +19,18 @@ use crate::{
 const ENTER_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The longest that the statements before the commit may take, and the longest for the commit: many
-/// times what the largest batch takes. A connection on which nothing arrives any more delays a
-/// batch this long.
+/// times what the largest transaction takes. A connection on which nothing arrives any more delays
+/// its batches this long.
 const STEP_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// Numbers are drawn for so many batches of the same size, to save round trips.
 const BATCHES_PER_DRAW: usize = 2;
+
+/// Commands of one application that are carried out together.
+pub struct Batch {
+    pub application: ApplicationId,
+    pub commands: Vec<AcceptedCommand>,
+}
 
 /// How far a batch was decided. If a batch would write too many rows, only its first commands are
 /// decided.
@@ -39,12 +46,12 @@ pub struct Decided {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// It failed before COMMIT was sent: nothing was changed.
-    #[error("the batch failed before its commit")]
+    #[error("the transaction failed before its commit")]
     BeforeCommit(#[from] store::Error),
     /// COMMIT was sent, and its answer was an error or did not come. If it was committed after all,
-    /// this is its result.
-    #[error("the outcome of the batch's commit is unknown")]
-    AtCommit(Decided, #[source] store::Error),
+    /// this is the result of each batch.
+    #[error("the outcome of the commit is unknown")]
+    AtCommit(Vec<Decided>, #[source] store::Error),
 }
 
 /// Begins a transaction and waits for the lock of the application's lane. A new connection begins a
@@ -53,7 +60,7 @@ pub async fn enter_lane(
     session: &mut Session,
     kept: &Kept,
     application: ApplicationId,
-) -> store::Result<Lane> {
+) -> store::Result<Transaction> {
     store::in_time(ENTER_TIME_MAX, async {
         if !session.is_connected() {
             session.connection().await?;
@@ -64,45 +71,45 @@ pub async fn enter_lane(
     .await
 }
 
-/// Carries out a batch in the transaction of `lane`. Each command keeps its outcome. If the batch
-/// `notifies`, its commit notifies every replica.
+/// Enters those lanes too that nobody holds. Returns for each whether it is entered. After an error
+/// the transaction is rolled back.
+pub async fn enter_free_lanes(
+    transaction: Transaction,
+    applications: &[ApplicationId],
+) -> store::Result<(Transaction, Vec<bool>)> {
+    store::in_time(ENTER_TIME_MAX, transaction.enter_free_lanes(applications)).await
+}
+
+/// Carries out batches whose lanes the transaction holds, one of each application at the most. Each
+/// command keeps its outcome. If the
+/// transaction `notifies`, its commit notifies every replica.
 ///
 /// After a failure, the connection is closed, so the server rolls the transaction back.
 pub async fn carry_out(
     session: &mut Session,
     kept: &Kept,
-    mut lane: Lane,
-    commands: &mut [AcceptedCommand],
+    mut transaction: Transaction,
+    batches: &mut [Batch],
     notifies: bool,
-) -> Result<Decided, Failure> {
-    let preparing = async {
-        let application = lane.application();
-        let mut known = kept.take(application, lane.end());
-        let requests: Vec<_> = commands
-            .iter()
-            .map(|command| (command.request.requester(), command.request.needs()))
-            .collect();
-        load(&mut lane, &mut known.state, &requests).await?;
-        draw(&mut lane, commands.len(), &mut known.numbers).await?;
-        let KeptLane { state, numbers, .. } = &mut known;
-        let (changes, decided) = BatchChanges::decide(state, commands, numbers, lane.now());
-        let mut notifications = Vec::new();
-        if changes.last().is_some() {
-            let concerned = changes.store(&mut lane).await?;
-            if notifies {
-                notifications = changes.notifications(&lane, concerned);
-            }
+) -> Result<Vec<Decided>, Failure> {
+    let (mut decided, mut notifications, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rows_max = BATCH_ROWS_MAX;
+    store::in_time(STEP_TIME_MAX, async {
+        for batch in batches {
+            let mut lane = transaction.lane(batch.application);
+            let stored = store_batch(&mut lane, kept, &mut batch.commands, rows_max).await?;
+            rows_max = rows_max.saturating_sub(stored.rows);
+            decided.push(stored.decided);
+            notifications.extend(stored.notifications);
+            forgotten.push(stored.forgotten);
         }
-        let decided = Decided {
-            commands: decided,
-            last: changes.last(),
-        };
-        let forgotten = kept.put(application, known, decided.last.unwrap_or(lane.end()));
-        Ok((lane, notifications, decided, forgotten))
-    };
-    let prepared = store::in_time(STEP_TIME_MAX, preparing).await?;
-    let (lane, notifications, decided, forgotten) = prepared;
-    let committed = store::in_time(STEP_TIME_MAX, lane.commit(&notifications)).await;
+        Ok(())
+    })
+    .await?;
+    if !notifies {
+        notifications.clear();
+    }
+    let committed = store::in_time(STEP_TIME_MAX, transaction.commit(&notifications)).await;
     drop(forgotten);
     match committed {
         Ok(connection) => {
@@ -113,8 +120,56 @@ pub async fn carry_out(
     }
 }
 
+/// A batch that is stored and not committed yet.
+struct StoredBatch {
+    decided: Decided,
+    /// How many rows it writes at the most.
+    rows: usize,
+    notifications: Vec<String>,
+    /// Dropping it takes some time, which the lock should not wait for.
+    forgotten: (Forgotten, Vec<KeptLane>),
+}
+
+async fn store_batch(
+    lane: &mut Lane<'_>,
+    kept: &Kept,
+    commands: &mut [AcceptedCommand],
+    rows_max: usize,
+) -> store::Result<StoredBatch> {
+    let (application, end) = (lane.application(), lane.end());
+    let mut known = kept.take(application, end);
+    let requests: Vec<_> = commands
+        .iter()
+        .map(|command| (command.request.requester(), command.request.needs()))
+        .collect();
+    load(lane, &mut known.state, &requests).await?;
+    draw(lane, commands.len(), &mut known.numbers).await?;
+    let KeptLane { state, numbers, .. } = &mut known;
+    let (changes, decided, rows) =
+        BatchChanges::decide(state, commands, numbers, lane.now(), rows_max);
+    let mut notifications = Vec::new();
+    if changes.last().is_some() {
+        let concerned = changes.store(lane).await?;
+        notifications = changes.notifications(lane, concerned);
+    }
+    let decided = Decided {
+        commands: decided,
+        last: changes.last(),
+    };
+    Ok(StoredBatch {
+        decided,
+        rows,
+        notifications,
+        forgotten: kept.put(application, known, decided.last.unwrap_or(end)),
+    })
+}
+
 /// Draws numbers if there are not enough for a batch of so many commands.
-async fn draw(lane: &mut Lane, commands: usize, numbers: &mut DrawnNumbers) -> store::Result<()> {
+async fn draw(
+    lane: &mut Lane<'_>,
+    commands: usize,
+    numbers: &mut DrawnNumbers,
+) -> store::Result<()> {
     let (timestamps, ids) = numbers.counts();
     let lacking = |count| {
         if count < commands {
@@ -137,10 +192,11 @@ pub async fn was_committed(
     application: ApplicationId,
     timestamp: Timestamp,
 ) -> store::Result<bool> {
-    let mut lane = enter_lane(session, kept, application).await?;
+    let mut transaction = enter_lane(session, kept, application).await?;
     store::in_time(ENTER_TIME_MAX, async {
+        let mut lane = transaction.lane(application);
         let is_committed = store::changes::is_committed(&mut lane, timestamp).await?;
-        session.give_back(lane.commit(&[]).await?);
+        session.give_back(transaction.commit(&[]).await?);
         Ok(is_committed)
     })
     .await

@@ -5,24 +5,37 @@
 //! that gets the lock takes all commands that wait by then. So the lock is never idle while commands
 //! wait, and batches are as large as possible. Only one writer at a time waits for an application's
 //! lock: another would hold it for nothing.
+//!
+//! If more applications have commands than there are writers, a writer with a small batch carries
+//! out the small batches of others in the same transaction. Most of a small batch's cost is that of
+//! its transaction.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
 use super::{
-    AcceptedCommand, CommandBatches, Error,
+    CommandBatches, CommandClaim, Error,
     kept::Kept,
     progress::{Progress, WriteState},
-    transaction::{self, Decided, Failure},
+    transaction::{self, Batch, Decided, Failure},
 };
 use crate::{
-    domain::{ApplicationId, Timestamp},
-    store::{self, Database, Lane, Purpose, Session},
+    batching::Claim,
+    domain::ApplicationId,
+    store::{self, Database, Purpose, Session, Transaction},
 };
 
-/// Writers of a process. Each has a connection, from when it is first needed.
-const WRITERS: usize = 8;
+/// Writers of a process. Each has a connection, from when it is first needed. With eight of them on
+/// 2 cores, 8 applications with 32 connections each make 0.8 times as many sends.
+const WRITERS: usize = 4;
+
+/// The most commands of a transaction that carries out batches of several applications. A batch that
+/// is larger has a transaction of its own, so that its application does not delay others.
+const SHARED_COMMANDS_MAX: usize = 128;
+
+/// The most applications whose batches share a transaction.
+const SHARED_BATCHES_MAX: usize = 32;
 
 /// How often a batch is tried if the failure is not its own fault. The second attempt has a new
 /// connection. If it fails as well, the database is not available.
@@ -76,14 +89,15 @@ impl Writer {
     }
 
     /// Carries out batches until the queue is closed and empty.
-    pub async fn run(mut self, batches: CommandBatches) {
-        while let Some(claim) = batches.claim().await {
+    pub async fn run(mut self, queue: CommandBatches) {
+        while let Some(claim) = queue.claim().await {
             self.progress.begin();
-            let lane = self.enter_lane(claim.key()).await;
-            let batch = claim.take();
-            match lane {
-                Ok(lane) => self.run_batch(batch, lane).await,
-                Err(error) => fail(batch, &error),
+            match self.enter_lane(claim.key()).await {
+                Ok(transaction) => {
+                    let (transaction, batches) = self.take(transaction, claim, &queue).await;
+                    self.run_batches(batches, transaction).await;
+                }
+                Err(error) => fail(Batch::take(claim, usize::MAX), &error),
             }
             self.progress.end();
         }
@@ -93,7 +107,7 @@ impl Writer {
     ///
     /// If the connection of another writer has failed since its own was last used, its own has most
     /// likely failed too. To find that out would take as long as a command may wait.
-    async fn enter_lane(&mut self, application: ApplicationId) -> Result<Lane, BatchError> {
+    async fn enter_lane(&mut self, application: ApplicationId) -> Result<Transaction, BatchError> {
         let failures = self.kept.failed_connections();
         if self.failures_seen != failures {
             self.session.discard();
@@ -103,7 +117,7 @@ impl Writer {
         loop {
             let entering = transaction::enter_lane(&mut self.session, &self.kept, application);
             let error = match entering.await {
-                Ok(lane) => return Ok(lane),
+                Ok(transaction) => return Ok(transaction),
                 Err(error) => error,
             };
             self.progress.record_failure(WriteState::of_failure(&error));
@@ -116,94 +130,138 @@ impl Writer {
         }
     }
 
-    /// Carries out a batch and answers its callers. The batch is split if one command makes it
-    /// fail, and if it would write too many rows. A batch whose callers have all gone is empty:
-    /// then only the transaction of `lane` is ended.
-    async fn run_batch(&mut self, batch: Vec<AcceptedCommand>, lane: Lane) {
-        let application = lane.application();
-        let (mut todo, mut lane) = (vec![batch], Some(lane));
-        while let Some(mut batch) = todo.pop() {
+    /// Takes the batch of the application whose lane is entered, and small batches of other
+    /// applications whose lanes are free: the transaction enters these too. If that fails, the
+    /// first batch needs another transaction.
+    async fn take(
+        &mut self,
+        transaction: Transaction,
+        first: CommandClaim,
+        queue: &CommandBatches,
+    ) -> (Option<Transaction>, Vec<Batch>) {
+        // The first claim is still held, so its application is not among the others.
+        let commands_max = SHARED_COMMANDS_MAX.saturating_sub(first.waiting());
+        let others = queue.claim_more(SHARED_BATCHES_MAX - 1, commands_max);
+        if others.is_empty() {
+            return (Some(transaction), vec![Batch::take(first, usize::MAX)]);
+        }
+        let applications: Vec<_> = others.iter().map(Claim::key).collect();
+        let entering = transaction::enter_free_lanes(transaction, &applications);
+        let (transaction, are_entered) = match entering.await {
+            Ok(entered) => entered,
+            Err(error) => {
+                self.record_failure(&error);
+                tracing::warn!(%error, "the lanes of other applications could not be entered");
+                return (None, vec![Batch::take(first, usize::MAX)]);
+            }
+        };
+        let entered = others.into_iter().zip(are_entered);
+        let (entered, held): (Vec<_>, Vec<_>) = entered.partition(|(_, is_entered)| *is_entered);
+        for (claim, _) in held.into_iter().rev() {
+            claim.give_back();
+        }
+        let mut batches = vec![Batch::take(first, usize::MAX)];
+        let mut rest = SHARED_COMMANDS_MAX.saturating_sub(batches[0].commands.len());
+        for (claim, _) in entered {
+            let batch = Batch::take(claim, rest);
+            rest -= batch.commands.len();
+            batches.extend((!batch.commands.is_empty()).then_some(batch));
+        }
+        (Some(transaction), batches)
+    }
+
+    /// Carries out batches and answers their callers. Batches that share a transaction which fails
+    /// are carried out one by one. A single batch is split if one command makes it fail, and if it
+    /// would write too many rows. A batch whose callers have all gone is empty: then only the
+    /// transaction is ended.
+    async fn run_batches(&mut self, batches: Vec<Batch>, mut transaction: Option<Transaction>) {
+        let mut todo = vec![batches];
+        while let Some(mut batches) = todo.pop() {
             let start = Instant::now();
-            match self.commit(application, &mut batch, lane.take()).await {
+            match self.commit(&mut batches, transaction.take()).await {
                 Ok(decided) => {
                     metrics::histogram!("messages_batch_seconds")
                         .record(start.elapsed().as_secs_f64());
-                    self.progress.record_commit(decided.last.is_some());
-                    let rest = batch.split_off(decided.commands);
-                    answer(batch, || Ok(()));
-                    todo.extend((!rest.is_empty()).then_some(rest));
+                    let has_changes = decided.iter().any(|decided| decided.last.is_some());
+                    self.progress.record_commit(has_changes);
+                    for (mut batch, decided) in batches.into_iter().zip(decided) {
+                        let rest = batch.split_off(decided.commands);
+                        answer(batch, || Ok(()));
+                        todo.extend((!rest.commands.is_empty()).then(|| vec![rest]));
+                    }
                 }
-                Err(BatchError::Refused(_) | BatchError::LimitExceeded(_)) if batch.len() > 1 => {
-                    let second_half = batch.split_off(batch.len() / 2);
-                    todo.push(second_half);
-                    todo.push(batch);
+                Err(error @ BatchError::OutcomeUnknown(_)) => {
+                    fail_all(batches, todo.drain(..), &error);
+                }
+                Err(error) if batches.len() > 1 => {
+                    let (error, count) = (error.cause(), batches.len());
+                    tracing::warn!(%error, batches = count, "batches are run one by one");
+                    todo.extend(batches.into_iter().rev().map(|batch| vec![batch]));
+                }
+                Err(error @ BatchError::Unavailable(_)) => {
+                    fail_all(batches, todo.drain(..), &error);
                 }
                 Err(error @ (BatchError::Refused(_) | BatchError::LimitExceeded(_))) => {
-                    fail(batch, &error);
-                }
-                Err(error @ (BatchError::Unavailable(_) | BatchError::OutcomeUnknown(_))) => {
-                    fail(batch, &error);
-                    // The other parts would fail as well, and their callers have waited as long.
-                    let rest = todo.drain(..).flatten().collect();
-                    fail(rest, &BatchError::Unavailable(error.cause()));
+                    match batches[0].split_in_half() {
+                        Some(second_half) => todo.extend([vec![second_half], batches]),
+                        None => batches.into_iter().for_each(|batch| fail(batch, &error)),
+                    }
                 }
             }
         }
     }
 
-    /// Commits a batch, at the second attempt if need be. The first attempt is made in `lane`, if
-    /// there is one. Every other attempt has a transaction of its own.
+    /// Commits batches. The first attempt is made in `transaction`, if there is one. A single batch
+    /// has a second attempt, in a transaction of its own.
     async fn commit(
         &mut self,
-        application: ApplicationId,
-        batch: &mut [AcceptedCommand],
-        mut lane: Option<Lane>,
-    ) -> Result<Decided, BatchError> {
+        batches: &mut [Batch],
+        mut transaction: Option<Transaction>,
+    ) -> Result<Vec<Decided>, BatchError> {
+        let attempts_max = if batches.len() > 1 { 1 } else { ATTEMPTS_MAX };
         let mut attempt = 1;
         loop {
-            let error = match self.attempt(application, batch, lane.take()).await {
+            let error = match self.attempt(batches, transaction.take()).await {
                 Ok(decided) => return Ok(decided),
                 Err(Failure::BeforeCommit(
                     error @ (store::Error::Refused(_) | store::Error::Inconsistent { .. }),
                 )) => return Err(BatchError::Refused(error.into())),
                 Err(Failure::BeforeCommit(error)) => {
                     self.record_failure(&error);
-                    if error.is_limit_exceeded() && attempt == ATTEMPTS_MAX {
+                    if error.is_limit_exceeded() && attempt == attempts_max {
                         return Err(BatchError::LimitExceeded(error.into()));
                     }
                     error
                 }
                 Err(Failure::AtCommit(decided, error)) => {
                     self.record_failure(&error);
-                    if let Some(last) = decided.last
-                        && self.was_committed(application, last).await?
-                    {
+                    if self.was_committed(batches, &decided).await? {
                         return Ok(decided);
                     }
                     error
                 }
             };
-            if attempt == ATTEMPTS_MAX {
+            if attempt == attempts_max {
                 return Err(BatchError::Unavailable(error.into()));
             }
-            tracing::warn!(%error, attempt, batch.size = batch.len(), "a batch is run again");
+            tracing::warn!(%error, attempt, batch.size = batches[0].commands.len(), "a batch is run again");
             attempt += 1;
         }
     }
 
+    /// Carries out batches in `transaction`. Without one, there is one batch.
     async fn attempt(
         &mut self,
-        application: ApplicationId,
-        batch: &mut [AcceptedCommand],
-        lane: Option<Lane>,
-    ) -> Result<Decided, Failure> {
+        batches: &mut [Batch],
+        transaction: Option<Transaction>,
+    ) -> Result<Vec<Decided>, Failure> {
         let notifies = !self.is_silent();
         let Self { session, kept, .. } = self;
-        let lane = match lane {
-            Some(lane) => lane,
-            None => transaction::enter_lane(session, kept, application).await?,
+        let transaction = match transaction {
+            Some(transaction) => transaction,
+            None => transaction::enter_lane(session, kept, batches[0].application).await?,
         };
-        transaction::carry_out(session, kept, lane, batch, notifies).await
+        transaction::carry_out(session, kept, transaction, batches, notifies).await
     }
 
     fn record_failure(&mut self, error: &store::Error) {
@@ -234,13 +292,18 @@ impl Writer {
             .is_some_and(|until| Instant::now() < until)
     }
 
-    /// Whether the change at `timestamp` was committed. Repeats the query until the database
-    /// answers.
+    /// Whether the transaction of the batches was committed: whether the log has a change of it.
+    /// Repeats the query until the database answers.
     async fn was_committed(
         &mut self,
-        application: ApplicationId,
-        timestamp: Timestamp,
+        batches: &[Batch],
+        decided: &[Decided],
     ) -> Result<bool, BatchError> {
+        let mut changes = batches.iter().zip(decided);
+        let change = changes.find_map(|(batch, decided)| Some((batch.application, decided.last?)));
+        let Some((application, timestamp)) = change else {
+            return Ok(false);
+        };
         let deadline = Instant::now() + OUTCOME_TIME_MAX;
         loop {
             let Self { session, kept, .. } = self;
@@ -280,12 +343,43 @@ impl From<BatchError> for Error {
     }
 }
 
-fn fail(batch: Vec<AcceptedCommand>, error: &BatchError) {
+impl Batch {
+    /// Accepts the first `count` commands of a claim, within the limits of a batch.
+    fn take(claim: CommandClaim, count: usize) -> Self {
+        Self {
+            application: claim.key(),
+            commands: claim.take_first(count),
+        }
+    }
+
+    /// Takes the second half out of a batch of more than one command.
+    fn split_in_half(&mut self) -> Option<Self> {
+        let middle = self.commands.len() / 2;
+        (middle > 0).then(|| self.split_off(middle))
+    }
+
+    /// Takes out all commands but the first `count`.
+    fn split_off(&mut self, count: usize) -> Self {
+        Self {
+            application: self.application,
+            commands: self.commands.split_off(count),
+        }
+    }
+}
+
+fn fail(batch: Batch, error: &BatchError) {
     answer(batch, || Err(error.clone().into()));
 }
 
-fn answer(batch: Vec<AcceptedCommand>, committed: impl Fn() -> Result<(), Error>) {
-    for command in batch {
+/// Fails the batches, and the `others` that would fail as well: their callers have waited as long.
+fn fail_all(batches: Vec<Batch>, others: impl Iterator<Item = Vec<Batch>>, error: &BatchError) {
+    let unavailable = BatchError::Unavailable(error.cause());
+    batches.into_iter().for_each(|batch| fail(batch, error));
+    others.flatten().for_each(|batch| fail(batch, &unavailable));
+}
+
+fn answer(batch: Batch, committed: impl Fn() -> Result<(), Error>) {
+    for command in batch.commands {
         command.finish(|command| command.answer(committed()));
     }
 }

@@ -53,6 +53,7 @@ mod read_batches;
 mod restores;
 mod searching;
 mod sending;
+mod shared_transactions;
 mod silence;
 mod slow_readers;
 mod strained;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
 use super::{
-    AcceptedCommand, BATCH_ROWS_MAX, BatchState,
+    AcceptedCommand, BatchState,
     load::{LoadRequest, chat_of},
 };
 use crate::{
@@ -39,23 +39,26 @@ struct MadeChange {
 impl BatchChanges {
     /// Decides the commands in order. Each changes the state, which the ones after it see, and takes
     /// the next of the `numbers`, of which there must be enough. It stops before the command that
-    /// would write too many rows, but decides one command at least. Returns how many were decided.
+    /// would write more than `rows_max` rows, but decides one command at least. Returns how many were
+    /// decided, and how many rows they write at the most.
     pub fn decide(
         state: &mut BatchState,
         commands: &mut [AcceptedCommand],
         numbers: &mut DrawnNumbers,
         now: OffsetDateTime,
-    ) -> (Self, usize) {
+        rows_max: usize,
+    ) -> (Self, usize, usize) {
         let mut changes = Vec::new();
         let (mut decided, mut rows) = (0, 0);
         for command in commands {
             let command = &mut command.request;
             let request: LoadRequest<'_> = (command.requester(), command.needs());
             let members = chat_of(&request, state).map_or(0, |chat| state.member_count(chat));
-            rows += command.rows() + members;
-            if rows > BATCH_ROWS_MAX && decided > 0 {
+            let more = command.rows() + members;
+            if rows + more > rows_max && decided > 0 {
                 break;
             }
+            rows += more;
             decided += 1;
             if let Some(change) = command.decide(state, numbers.next(now)) {
                 state.apply(&change);
@@ -68,7 +71,7 @@ impl BatchChanges {
                 });
             }
         }
-        (Self { now, changes }, decided)
+        (Self { now, changes }, decided, rows)
     }
 
     /// The timestamp of the last change; `None` if nothing is changed.
@@ -78,7 +81,7 @@ impl BatchChanges {
 
     /// Stores the changes. The number of statements does not depend on the number of changes.
     /// Returns the users whom they concern.
-    pub async fn store(&self, lane: &mut Lane) -> store::Result<BTreeSet<UserKey>> {
+    pub async fn store(&self, lane: &mut Lane<'_>) -> store::Result<BTreeSet<UserKey>> {
         let departed = self.departed();
         self.store_chats(lane, &departed).await?;
         let mut concerned = self.store_chat_updates(lane, &departed).await?;
@@ -101,7 +104,7 @@ impl BatchChanges {
     }
 
     /// The notifications of the commit to the users `concerned`.
-    pub fn notifications(&self, lane: &Lane, concerned: BTreeSet<UserKey>) -> Vec<String> {
+    pub fn notifications(&self, lane: &Lane<'_>, concerned: BTreeSet<UserKey>) -> Vec<String> {
         let notice = CommitNotice {
             application: lane.application(),
             range: TimestampRange {
@@ -117,7 +120,7 @@ impl BatchChanges {
     /// Stores new chats, changed chats and memberships.
     async fn store_chats(
         &self,
-        lane: &mut Lane,
+        lane: &mut Lane<'_>,
         departed: &[(Membership, Timestamp)],
     ) -> store::Result<()> {
         let chats = self.chats();
@@ -149,7 +152,7 @@ impl BatchChanges {
     /// from the memberships, which must be stored before this call.
     async fn store_chat_updates(
         &self,
-        lane: &mut Lane,
+        lane: &mut Lane<'_>,
         departed: &[(Membership, Timestamp)],
     ) -> store::Result<BTreeSet<UserKey>> {
         let updates: Vec<_> = self.chat_updates().collect();

@@ -75,9 +75,14 @@ impl Database {
     /// Holds the lock of the default application's lane, so that its writers wait, until the connection is dropped or
     /// [`open_lane`] is called.
     pub async fn block_lane(&self) -> PgConnection {
+        self.block_lane_of(ApplicationId::DEFAULT.get()).await
+    }
+
+    /// As [`block_lane`](Self::block_lane), of another application.
+    pub async fn block_lane_of(&self, application: i64) -> PgConnection {
         let mut connection = self.connect().await;
         sqlx::query("SELECT pg_advisory_lock($1)")
-            .bind(locks::lane(ApplicationId::DEFAULT))
+            .bind(locks::lane(ApplicationId::new(application)))
             .execute(&mut connection)
             .await
             .unwrap();
@@ -132,7 +137,12 @@ impl Database {
 
     /// Waits until a writer waits for the lane.
     pub async fn until_writer_waits(&self) {
-        eventually("the writer waits for the lane", async || {
+        self.until_writers_wait(1).await;
+    }
+
+    /// Waits until so many writers wait for lanes.
+    pub async fn until_writers_wait(&self, writers: i64) {
+        eventually("writers wait for lanes", async || {
             let waiting = self
                 .count(
                     "SELECT count(*) FROM pg_stat_activity
@@ -140,7 +150,7 @@ impl Database {
                        AND application_name = 'messages writer'",
                 )
                 .await;
-            (waiting == 1).then_some(())
+            (waiting == writers).then_some(())
         })
         .await;
     }
