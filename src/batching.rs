@@ -16,10 +16,10 @@
 //! the two comes first. So the request of a caller that has gone, or has waited too long, is never
 //! worked on, and a caller can trust an error that says that nothing was done.
 
+mod claim;
 mod waiting;
 
 use std::{
-    collections::VecDeque,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -31,6 +31,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+pub use claim::Claim;
 use waiting::Waiting;
 
 /// The limits of a queue and of the batches that are taken from it.
@@ -77,13 +78,6 @@ pub struct Queue<K: Key, Q, A> {
 pub struct Batches<K: Key, Q, A> {
     shared: Arc<Shared<K, Q, A>>,
     _open: Arc<ClosedByWorkers<K, Q, A>>,
-}
-
-/// The right to take the next batch of a key. Dropping it gives the turn to the next key.
-pub struct Claim<K: Key, Q, A> {
-    shared: Arc<Shared<K, Q, A>>,
-    key: K,
-    keeps_turn: bool,
 }
 
 /// A request that a worker has accepted. Its caller waits for the answer.
@@ -214,11 +208,7 @@ impl<K: Key, Q, A> Batches<K, Q, A> {
                     Err(_) => continue,
                 },
             };
-            let claim = Claim {
-                shared: Arc::clone(&self.shared),
-                key,
-                keeps_turn: false,
-            };
+            let claim = Claim::new(&self.shared, key);
             if claim.has_requests() {
                 return Some(claim);
             }
@@ -230,12 +220,8 @@ impl<K: Key, Q, A> Batches<K, Q, A> {
     /// already is never among them.
     pub fn claim_more(&self, keys_max: usize, requests_max: usize) -> Vec<Claim<K, Q, A>> {
         let keys = self.shared.waiting().next_keys(keys_max, requests_max);
-        let claim = |key| Claim {
-            shared: Arc::clone(&self.shared),
-            key,
-            keeps_turn: false,
-        };
-        keys.into_iter().map(claim).collect()
+        let claims = keys.into_iter().map(|key| Claim::new(&self.shared, key));
+        claims.collect()
     }
 
     /// Waits for a key with requests, and accepts all that wait, within the limits.
@@ -244,7 +230,7 @@ impl<K: Key, Q, A> Batches<K, Q, A> {
     pub async fn next(&self) -> Option<(K, Vec<AcceptedRequest<Q, A>>)> {
         loop {
             let claim = self.claim().await?;
-            let key = claim.key;
+            let key = claim.key();
             let batch = claim.take();
             if !batch.is_empty() {
                 return Some((key, batch));
@@ -259,65 +245,6 @@ impl<K: Key, Q, A> Clone for Batches<K, Q, A> {
             shared: Arc::clone(&self.shared),
             _open: Arc::clone(&self._open),
         }
-    }
-}
-
-impl<K: Key, Q, A> Claim<K, Q, A> {
-    pub fn key(&self) -> K {
-        self.key
-    }
-
-    /// How many requests of the key wait.
-    pub fn waiting(&self) -> usize {
-        let waiting = self.shared.waiting();
-        waiting.requests.get(&self.key).map_or(0, VecDeque::len)
-    }
-
-    /// Accepts all requests of the key that wait by now, within the limits. The batch is empty if no
-    /// caller waits any more.
-    pub fn take(self) -> Vec<AcceptedRequest<Q, A>> {
-        self.take_first(usize::MAX)
-    }
-
-    /// As [`take`](Self::take), but no more than the first `count`.
-    pub fn take_first(self, count: usize) -> Vec<AcceptedRequest<Q, A>> {
-        let Shared {
-            limits, metrics, ..
-        } = &*self.shared;
-        let limits = QueueLimits {
-            batch_max: limits.batch_max.min(count),
-            ..*limits
-        };
-        let taken = self.shared.waiting().take(self.key, &limits);
-        let accepted = taken.into_iter().filter_map(|next| next.accept(metrics));
-        let batch: Vec<_> = accepted.collect();
-        if !batch.is_empty() {
-            metrics.batch_size.record(batch.len() as f64);
-        }
-        batch
-    }
-
-    /// Gives the claim up. The key comes before all others that wait for a worker.
-    pub fn give_back(mut self) {
-        self.keeps_turn = true;
-    }
-
-    /// Whether a caller waits. Forgets requests that were withdrawn.
-    fn has_requests(&self) -> bool {
-        let mut waiting = self.shared.waiting();
-        while let Some(first) = waiting.requests.get(&self.key).and_then(VecDeque::front) {
-            if !first.accept.is_closed() {
-                return true;
-            }
-            waiting.pop(self.key);
-        }
-        false
-    }
-}
-
-impl<K: Key, Q, A> Drop for Claim<K, Q, A> {
-    fn drop(&mut self) {
-        self.shared.waiting().release(self.key, self.keeps_turn);
     }
 }
 

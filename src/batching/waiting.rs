@@ -60,9 +60,7 @@ impl<K: Key, Q, A> Waiting<K, Q, A> {
             }
             Entry::Vacant(entry) => {
                 entry.insert(VecDeque::from([request]));
-                if let Some(key) = self.give_to_idle(key) {
-                    self.ready.push_back(key);
-                }
+                self.make_ready(key, false);
             }
         }
         self.count += 1;
@@ -75,15 +73,20 @@ impl<K: Key, Q, A> Waiting<K, Q, A> {
         self.gauge.decrement(requests as f64);
     }
 
-    /// Gives the key to a worker that waits. Returns it if there is none.
-    fn give_to_idle(&mut self, mut key: K) -> Option<K> {
+    /// Gives the key to a worker that waits, or to the next one that comes: behind all others, or, if
+    /// it `goes_first`, before them.
+    fn make_ready(&mut self, mut key: K, goes_first: bool) {
         while let Some(worker) = self.idle.pop() {
             match worker.send(key) {
-                Ok(()) => return None,
+                Ok(()) => return,
                 Err(returned) => key = returned,
             }
         }
-        Some(key)
+        if goes_first {
+            self.ready.push_front(key);
+        } else {
+            self.ready.push_back(key);
+        }
     }
 
     /// The key whose turn it is. If there is none, `wake` receives the next one. `None` once the
@@ -117,20 +120,10 @@ impl<K: Key, Q, A> Waiting<K, Q, A> {
     /// Ends a claim: the key is ready again if requests of it wait. It is behind all others, or, if
     /// it `keeps_turn`, before them.
     pub fn release(&mut self, key: K, keeps_turn: bool) {
-        match self.requests.get(&key) {
-            None => return,
-            Some(waiting) if waiting.is_empty() => {
-                self.requests.remove(&key);
-                return;
-            }
-            Some(_) => {}
-        }
-        if let Some(key) = self.give_to_idle(key) {
-            if keeps_turn {
-                self.ready.push_front(key);
-            } else {
-                self.ready.push_back(key);
-            }
+        if self.requests.get(&key).is_some_and(VecDeque::is_empty) {
+            self.requests.remove(&key);
+        } else if self.requests.contains_key(&key) {
+            self.make_ready(key, keeps_turn);
         }
     }
 

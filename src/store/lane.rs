@@ -91,9 +91,11 @@ impl Transaction {
         })
     }
 
-    /// Enters the lanes that nobody holds, in one round trip. None of them may be entered already. It waits for none: a transaction that
-    /// holds a lane and waits for another one would make the callers of both wait. Returns for each
-    /// application whether its lane is entered. After an error the transaction is rolled back.
+    /// Enters the lanes that nobody holds, in one round trip. None of them may be entered already.
+    ///
+    /// It waits for none: a transaction that holds a lane and waits for another one would make the
+    /// callers of both wait. Returns for each application whether its lane is entered. After an
+    /// error the transaction is rolled back.
     pub async fn enter_free_lanes(
         mut self,
         applications: &[ApplicationId],

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    AcceptedCommand, BATCH_ROWS_MAX,
+    AcceptedCommand, BATCH_ROWS_MAX, CommandClaim,
     batch::BatchChanges,
     kept::{Kept, KeptLane},
     load::load,
@@ -54,6 +54,30 @@ pub enum Failure {
     AtCommit(Vec<Decided>, #[source] store::Error),
 }
 
+impl Batch {
+    /// Accepts the first `count` commands of a claim, within the limits of a batch.
+    pub fn take(claim: CommandClaim, count: usize) -> Self {
+        Self {
+            application: claim.key(),
+            commands: claim.take_first(count),
+        }
+    }
+
+    /// Takes the second half out of a batch of more than one command.
+    pub fn split_in_half(&mut self) -> Option<Self> {
+        let middle = self.commands.len() / 2;
+        (middle > 0).then(|| self.split_off(middle))
+    }
+
+    /// Takes out all commands but the first `count`.
+    pub fn split_off(&mut self, count: usize) -> Self {
+        Self {
+            application: self.application,
+            commands: self.commands.split_off(count),
+        }
+    }
+}
+
 /// Begins a transaction and waits for the lock of the application's lane. A new connection begins a
 /// generation of what is kept.
 pub async fn enter_lane(
@@ -81,8 +105,7 @@ pub async fn enter_free_lanes(
 }
 
 /// Carries out batches whose lanes the transaction holds, one of each application at the most. Each
-/// command keeps its outcome. If the
-/// transaction `notifies`, its commit notifies every replica.
+/// command keeps its outcome. If the transaction `notifies`, its commit notifies every replica.
 ///
 /// After a failure, the connection is closed, so the server rolls the transaction back.
 pub async fn carry_out(

@@ -343,30 +343,6 @@ impl From<BatchError> for Error {
     }
 }
 
-impl Batch {
-    /// Accepts the first `count` commands of a claim, within the limits of a batch.
-    fn take(claim: CommandClaim, count: usize) -> Self {
-        Self {
-            application: claim.key(),
-            commands: claim.take_first(count),
-        }
-    }
-
-    /// Takes the second half out of a batch of more than one command.
-    fn split_in_half(&mut self) -> Option<Self> {
-        let middle = self.commands.len() / 2;
-        (middle > 0).then(|| self.split_off(middle))
-    }
-
-    /// Takes out all commands but the first `count`.
-    fn split_off(&mut self, count: usize) -> Self {
-        Self {
-            application: self.application,
-            commands: self.commands.split_off(count),
-        }
-    }
-}
-
 fn fail(batch: Batch, error: &BatchError) {
     answer(batch, || Err(error.clone().into()));
 }

@@ -89,14 +89,7 @@ async fn of_two_edits_in_one_batch_exactly_one_wins() {
 #[tokio::test]
 async fn one_command_that_cannot_be_stored_does_not_hurt_its_batch() {
     let (database, replica) = service().await;
-    database
-        .execute(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-             $$ BEGIN RAISE EXCEPTION 'poison'; END $$;
-             CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW
-             WHEN (NEW.text = 'poison') EXECUTE FUNCTION refuse()",
-        )
-        .await;
+    database.refuse_messages("poison").await;
     let jane = replica.user("jane");
     let lane = database.block_lane().await;
     let sends = (0..9).map(|number| {

@@ -89,6 +89,17 @@ impl Database {
         connection
     }
 
+    /// Has the database refuse every message with this text.
+    pub async fn refuse_messages(&self, text: &str) {
+        self.execute(&format!(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'poison'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW
+             WHEN (NEW.text = '{text}') EXECUTE FUNCTION refuse()"
+        ))
+        .await;
+    }
+
     /// Keeps the indexer from writing, until the connection is dropped. A write under way goes on.
     pub async fn block_indexer(&self) -> PgConnection {
         let mut connection = self.connect().await;
