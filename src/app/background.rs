@@ -1,6 +1,6 @@
 //! The tasks that work for all threads: writers, readers, the listener, the followers, and the meter.
 
-use std::{sync::Arc, thread};
+use std::{sync::Arc, thread, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -40,7 +40,7 @@ impl Background {
         events: EventsConfig,
         metrics: PrometheusHandle,
     ) -> Self {
-        let timeline = spawn_writers(life, database, limits.write_queue_max);
+        let timeline = spawn_writers(life, database, limits);
         let announcements = Arc::new(Announcements::default());
         let freshness = Arc::new(Freshness::new(Arc::clone(&announcements)));
         let handles = spawn_readers(life, database, limits.read_queue_max, &freshness);
@@ -77,9 +77,9 @@ impl Background {
     }
 }
 
-/// `waiting_max` changes of an application may wait.
-fn spawn_writers(life: &mut Lifecycle, database: &Database, waiting_max: usize) -> Timeline {
-    let (timeline, commands) = Timeline::new(waiting_max);
+fn spawn_writers(life: &mut Lifecycle, database: &Database, limits: &LimitsConfig) -> Timeline {
+    let wait_max = Duration::from_millis(limits.write_wait_ms_max);
+    let (timeline, commands) = Timeline::new(limits.write_queue_max, wait_max);
     for writer in Writer::all(database, timeline.progress()) {
         life.spawn("writer", writer.run(commands.clone()));
     }

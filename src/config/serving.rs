@@ -52,6 +52,9 @@ pub struct LimitsConfig {
     /// Changes of an application that may wait to be written; one more is answered with 503.
     #[arg(long, env = "WRITE_QUEUE_MAX", default_value_t = 4096, value_parser = values::queue_length)]
     pub write_queue_max: usize,
+    /// How long a change may wait to be written, in milliseconds. To be set for tests alone.
+    #[arg(long, env = "WRITE_WAIT_MS_MAX", hide = true, default_value_t = 5000)]
+    pub write_wait_ms_max: u64,
     /// Reads of each kind that may wait to be answered, of each application; one more is answered with
     /// 503.
     #[arg(long, env = "READ_QUEUE_MAX", default_value_t = 4096, value_parser = values::queue_length)]

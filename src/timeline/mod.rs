@@ -106,9 +106,6 @@ const BATCH_MAX: usize = 256;
 /// A single command may write more, and the first one of each batch is written in any case.
 const BATCH_ROWS_MAX: usize = 20_000;
 
-/// How long a command may wait for a writer. A service that is further behind refuses commands.
-const WAIT_MAX: Duration = Duration::from_secs(5);
-
 /// Why a command was not carried out, or why its outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -147,14 +144,15 @@ type CommandClaim = Claim<ApplicationId, Box<dyn AnyCommand>, ()>;
 
 impl Timeline {
     /// The callers' side, and the batches for the [`Writer`]s. `waiting_max` commands
-    /// of each application may wait.
-    pub fn new(waiting_max: usize) -> (Self, CommandBatches) {
+    /// of each application may wait, each for `wait_max`: a service that is further behind refuses
+    /// them.
+    pub fn new(waiting_max: usize, wait_max: Duration) -> (Self, CommandBatches) {
         let (queue, batches) = batching::queue(QueueLimits {
             name: "timeline",
             waiting_max,
             batch_max: BATCH_MAX,
             weight_max: BATCH_ROWS_MAX,
-            wait_max: WAIT_MAX,
+            wait_max,
         });
         let progress = Arc::default();
         (Self { queue, progress }, batches)
