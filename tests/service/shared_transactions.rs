@@ -29,8 +29,7 @@ struct Crowd {
 impl Crowd {
     /// `behind` is the database as the replica reaches it. Each application sends its own number.
     async fn gather(database: Database, behind: &Database) -> Self {
-        let patient = Settings::default().with("WRITE_WAIT_MS_MAX", "60000");
-        let replica = Replica::start(behind, patient).await;
+        let replica = Replica::start(behind, Settings::default()).await;
         database
             .execute(
                 "INSERT INTO applications (id, name) SELECT id, 'tenant' FROM generate_series(2, 99) AS id;

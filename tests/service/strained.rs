@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use sqlx::Executor;
 
-use crate::support::{Database, Replica, eventually, service};
+use crate::support::{Database, Replica, Settings, eventually, service};
 
 /// Makes every message that is inserted fail with a code, from now on.
 async fn fail_inserts(database: &Database, code: &str) {
@@ -62,7 +62,9 @@ async fn a_limit_of_the_server_is_no_fault_of_the_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_says_that_changes_wait_for_a_lock_that_somebody_keeps() {
-    let (database, replica) = service().await;
+    let database = Database::fresh().await;
+    let settings = Settings::default().with("WRITE_WAIT_MS_MAX", "5000");
+    let replica = Replica::start(&database, settings).await;
     let lane = database.block_lane().await;
     let jane = replica.user("jane");
     let sending =

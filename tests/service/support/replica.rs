@@ -73,6 +73,8 @@ impl Replica {
             .env("DATABASE_URL", database_url)
             .env("MESSAGES_SECRET", SECRET)
             .env("LISTEN_ADDR", "127.0.0.1:0")
+            // A lane that a test holds is held for long where the machine is busy.
+            .env("WRITE_WAIT_MS_MAX", "60000")
             .env("LOG_FORMAT", "json");
         command
     }
