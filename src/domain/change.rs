@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Chat, ChatNumber, ConversationId, Digest, FileId, IdempotencyKey, Message, MessageId, Pair,
-    PersonalConversation, Subject, Timestamp, UserId,
+    Chat, ChatNumber, ConversationId, Digest, FileId, IdempotencyKey, Member, Mentions, Message,
+    MessageId, MessageNumber, Named, PersonalConversation, Settings, Subject, Timestamp, UserId,
 };
 
 /// One change. Every row, notification and event of it follows from this value.
@@ -13,6 +13,7 @@ pub enum Change {
     Message(MessageChange),
     Chat(ChatChange),
     Positions(PositionsChange),
+    Settings(SettingsChange),
 }
 
 /// What a change does.
@@ -24,6 +25,7 @@ pub enum ChangeKind {
     ChatCreated,
     ChatChanged,
     PositionsMoved,
+    SettingsChanged,
 }
 
 impl ChangeKind {
@@ -36,6 +38,7 @@ impl ChangeKind {
             Self::ChatCreated => "chat-created",
             Self::ChatChanged => "chat-changed",
             Self::PositionsMoved => "positions-moved",
+            Self::SettingsChanged => "settings-changed",
         }
     }
 }
@@ -46,8 +49,11 @@ pub struct MessageChange {
     /// `None` if the change creates it.
     pub before: Option<Arc<Message>>,
     pub after: Arc<Message>,
-    /// The personal conversation that the message creates, if it is the first one there.
+    /// The personal conversation that the message creates, if there was none.
     pub new_conversation: Option<Arc<PersonalConversation>>,
+    /// Of a personal message that the change creates: the number of the recipient's newest message
+    /// before it; zero for none.
+    pub recipient_newest: Option<MessageNumber>,
     /// The request that has created it, if it may be repeated.
     pub idempotency: Option<Idempotency>,
 }
@@ -65,10 +71,34 @@ pub struct ChatChange {
     pub idempotency: Option<Idempotency>,
 }
 
-/// A change of the positions of a personal conversation.
+/// A mark by which a user moves its position. All marks in one conversation that a batch makes are
+/// one change, with one timestamp.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PositionsChange {
-    pub after: Arc<PersonalConversation>,
+    pub timestamp: Timestamp,
+    pub user: UserId,
+    pub marked: Marked,
+}
+
+/// The conversation in which a user has moved its position, as that leaves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Marked {
+    Personal(Arc<PersonalConversation>),
+    Chat(Arc<Chat>, Member),
+}
+
+/// A change of what a user has set for a conversation. It concerns that user alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SettingsChange {
+    pub timestamp: Timestamp,
+    pub user: UserId,
+    pub conversation: ConversationId,
+    /// The conversation as the user names it.
+    pub subject: Subject,
+    pub after: Settings,
+    /// The personal conversation, if the change blocks it, unblocks it or creates it.
+    pub personal: Option<Arc<PersonalConversation>>,
+    pub creates_conversation: bool,
 }
 
 /// What a request has created under an idempotency key.
@@ -91,7 +121,8 @@ impl Change {
         match self {
             Self::Message(change) => change.after.timestamp,
             Self::Chat(change) => change.after.timestamp,
-            Self::Positions(change) => change.after.timestamp,
+            Self::Positions(change) => change.timestamp,
+            Self::Settings(change) => change.timestamp,
         }
     }
 
@@ -103,6 +134,7 @@ impl Change {
             Self::Chat(change) if change.is_creation() => ChangeKind::ChatCreated,
             Self::Chat(_) => ChangeKind::ChatChanged,
             Self::Positions(_) => ChangeKind::PositionsMoved,
+            Self::Settings(_) => ChangeKind::SettingsChanged,
         }
     }
 
@@ -110,7 +142,7 @@ impl Change {
     pub fn message(&self) -> Option<MessageId> {
         match self {
             Self::Message(change) => Some(change.after.id),
-            Self::Chat(_) | Self::Positions(_) => None,
+            Self::Chat(_) | Self::Positions(_) | Self::Settings(_) => None,
         }
     }
 
@@ -119,7 +151,8 @@ impl Change {
         match self {
             Self::Message(change) => change.after.conversation_id,
             Self::Chat(change) => change.after.id,
-            Self::Positions(change) => change.after.id,
+            Self::Positions(change) => change.marked.conversation(),
+            Self::Settings(change) => change.conversation,
         }
     }
 
@@ -127,25 +160,7 @@ impl Change {
     pub fn files(&self) -> &[FileId] {
         match self {
             Self::Message(change) => change.files(),
-            Self::Chat(_) | Self::Positions(_) => &[],
-        }
-    }
-
-    /// What has changed, as `user` names it.
-    pub fn subject(&self, user: &UserId) -> Subject {
-        match self {
-            Self::Message(change) => Subject::Message(change.after.id),
-            Self::Chat(change) => Subject::Chat(change.after.number),
-            Self::Positions(change) => Subject::With(change.after.pair.other_of(user).clone()),
-        }
-    }
-
-    /// The users whom a change in a personal conversation concerns; `None` for a change in a chat.
-    pub fn pair(&self) -> Option<&Pair> {
-        match self {
-            Self::Message(change) => change.after.conversation.pair(),
-            Self::Chat(_) => None,
-            Self::Positions(change) => Some(&change.after.pair),
+            Self::Chat(_) | Self::Positions(_) | Self::Settings(_) => &[],
         }
     }
 
@@ -169,7 +184,16 @@ impl Change {
                     created,
                 ))
             }
-            Self::Positions(_) => None,
+            Self::Positions(_) | Self::Settings(_) => None,
+        }
+    }
+}
+
+impl Marked {
+    fn conversation(&self) -> ConversationId {
+        match self {
+            Self::Personal(personal) => personal.id,
+            Self::Chat(chat, _) => chat.id,
         }
     }
 }
@@ -177,6 +201,15 @@ impl Change {
 impl MessageChange {
     pub fn is_creation(&self) -> bool {
         self.before.is_none()
+    }
+
+    /// Whom the change names, and the message did not name before; `None` if that is nobody.
+    pub fn named(&self) -> Option<Named> {
+        let before = self.before.as_ref();
+        let before = before.and_then(|before| Some(&before.content.as_ref()?.mentions));
+        let after = &self.after.content.as_ref()?.mentions;
+        let nobody = Mentions::default();
+        after.named_since(before.unwrap_or(&nobody), self.after.from.as_ref())
     }
 
     /// The files whose use begins with the creation or ends with the deletion.

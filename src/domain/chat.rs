@@ -3,8 +3,12 @@
 use time::OffsetDateTime;
 
 use super::{
-    ChatNumber, ConversationId, Invalid, MessageNumber, Timestamp, UserId, text::is_longer,
+    ChatNumber, ConversationId, Invalid, MessageNumber, Position, Timestamp, UserId,
+    text::is_longer,
 };
+
+/// The most members of a chat in which everybody is told how far the others have read.
+pub const READS_TOLD_MAX: usize = 50;
 
 /// The most members of a chat. Each of its changes writes an update for each of them.
 pub const MEMBERS_MAX: usize = 1000;
@@ -26,8 +30,26 @@ pub struct Chat {
     pub created: OffsetDateTime,
     /// The number of its newest message, and so the count of its messages, with the deleted ones.
     pub messages: MessageNumber,
+    /// The change that has created its newest message; its own creation, if it has none.
+    pub last: Timestamp,
     /// The count of its present members.
     pub members: i32,
+}
+
+/// A user's membership of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Since when.
+    pub joined: Timestamp,
+    /// How far it has read.
+    pub position: Position,
+}
+
+impl Chat {
+    /// Whether every member is told how far the others have read.
+    pub fn tells_positions(&self) -> bool {
+        usize::try_from(self.members).is_ok_and(|members| members <= READS_TOLD_MAX)
+    }
 }
 
 /// The name of a chat or an application: 1 to 200 characters without blanks at its ends and without

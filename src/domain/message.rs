@@ -3,8 +3,8 @@
 use time::OffsetDateTime;
 
 use super::{
-    Attributes, Conversation, ConversationId, FileId, Invalid, MessageId, MessageNumber, Text,
-    Timestamp, UserId,
+    Attributes, Conversation, ConversationId, FileId, Invalid, Mentions, MessageId, MessageNumber,
+    Text, Timestamp, UserId,
 };
 
 /// The most files that a message may name. Each becomes an event on its creation and deletion.
@@ -33,6 +33,7 @@ pub struct Content {
     pub text: Option<Text>,
     pub files: Files,
     pub attributes: Option<Attributes>,
+    pub mentions: Mentions,
     pub reply_to: Option<MessageId>,
     pub edited: Option<OffsetDateTime>,
 }
@@ -43,7 +44,8 @@ impl Message {
         Some(self.conversation.pair()?.other_of(self.from.as_ref()?))
     }
 
-    /// The length of its data as JSON, in bytes: text, attributes and files.
+    /// The length of its data as JSON, in bytes: text, attributes, files and the
+    /// users that it names.
     pub fn data_bytes(&self) -> usize {
         let Some(content) = &self.content else {
             return 0;
@@ -59,7 +61,13 @@ impl Message {
             .iter()
             .map(|file| file.as_str().len() + 3)
             .sum();
-        text + attributes + files
+        let mentions: usize = content
+            .mentions
+            .users()
+            .iter()
+            .map(|user| user.as_str().len() + 3)
+            .sum();
+        text + attributes + files + mentions
     }
 }
 

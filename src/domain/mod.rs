@@ -8,10 +8,13 @@ mod change;
 mod chat;
 mod conversation;
 mod ids;
+mod mentions;
 mod message;
 mod numbers;
 mod personal;
+mod position;
 mod refusal;
+mod settings;
 mod text;
 mod timestamp;
 mod update;
@@ -21,18 +24,22 @@ pub type Clock = fn() -> std::time::SystemTime;
 
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
 pub use change::{
-    Change, ChangeKind, ChatChange, Created, Idempotency, MessageChange, PositionsChange,
+    Change, ChangeKind, ChatChange, Created, Idempotency, Marked, MessageChange, PositionsChange,
+    SettingsChange,
 };
-pub use chat::{Chat, MEMBERS_MAX, Title};
+pub use chat::{Chat, MEMBERS_MAX, Member, READS_TOLD_MAX, Title};
 pub use conversation::{Conversation, Pair, SearchScope};
 pub use ids::{
     ApplicationId, ChatNumber, ConversationId, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX,
     IdempotencyKey, MessageId, MessageNumber, NAME_CHARS_MAX, UserId,
 };
+pub use mentions::{MENTIONS_MAX, Mentions, Named};
 pub use message::{Content, FILES_MAX, Files, Message};
 pub use numbers::{DrawnNumbers, NextNumbers};
-pub use personal::{PersonalConversation, Positions};
+pub use personal::{Each, PersonalConversation};
+pub use position::Position;
 pub use refusal::{Invalid, Refusal};
+pub use settings::{SETTINGS_ATTRIBUTES_BYTES_MAX, Settings, SettingsPatch};
 pub use text::{TEXT_CHARS_MAX, Text, is_longer};
 pub use timestamp::Timestamp;
 pub use update::{Cursor, Subject, Update};

@@ -2,70 +2,88 @@
 
 use time::OffsetDateTime;
 
-use super::{ConversationId, Message, MessageNumber, Pair, Timestamp, UserId};
+use super::{ConversationId, MessageNumber, Pair, Position, Timestamp, UserId};
 
-/// A personal conversation as it is now. It exists from its first message on.
+/// A personal conversation as it is now. It exists from its first message on, or from when one of its
+/// users has set something for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonalConversation {
     pub id: ConversationId,
     pub pair: Pair,
-    /// Its creation, or the last change of a position.
+    /// Its creation, or the last mark of a position.
     pub timestamp: Timestamp,
     pub created: OffsetDateTime,
     /// The number of its newest message, and so the count of its messages, with the deleted ones.
     pub messages: MessageNumber,
-    pub positions: Positions,
+    /// The change that has created its newest message; its own creation, if it has none.
+    pub last: Timestamp,
+    pub positions: Each<Position>,
+    /// Whether each user wants no messages from the other one.
+    pub blocks: Each<bool>,
 }
 
-/// How far the users of a [`Pair`] have read: the number of the last message that each has read.
+/// A value for each user of a [`Pair`]. In a conversation with oneself, that of `least` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Positions {
-    pub least: MessageNumber,
-    pub greatest: MessageNumber,
+pub struct Each<T> {
+    pub least: T,
+    pub greatest: T,
 }
 
-impl Positions {
-    /// Nobody has read anything.
-    pub const ZERO: Self = Self {
-        least: MessageNumber::ZERO,
-        greatest: MessageNumber::ZERO,
-    };
+impl<T> Each<T> {
+    /// The value of `user`, one of the pair.
+    pub fn of(&self, pair: &Pair, user: &UserId) -> &T {
+        if pair.least() == user {
+            &self.least
+        } else {
+            &self.greatest
+        }
+    }
+
+    pub fn of_mut(&mut self, pair: &Pair, user: &UserId) -> &mut T {
+        if pair.least() == user {
+            &mut self.least
+        } else {
+            &mut self.greatest
+        }
+    }
 }
 
 impl PersonalConversation {
-    /// The conversation that `message`, the first one of `pair`, creates.
-    pub fn created_by(message: &Message, pair: &Pair) -> Self {
+    /// A conversation of `pair` that a change creates. It has no message.
+    pub fn created_at(timestamp: Timestamp, created: OffsetDateTime, pair: &Pair) -> Self {
         Self {
-            id: message.conversation_id,
+            id: ConversationId::created_at(timestamp),
             pair: pair.clone(),
-            timestamp: message.timestamp,
-            created: message.created,
-            messages: message.number,
-            positions: Positions::ZERO,
+            timestamp,
+            created,
+            messages: MessageNumber::ZERO,
+            last: timestamp,
+            positions: Each {
+                least: Position::ZERO,
+                greatest: Position::ZERO,
+            },
+            blocks: Each {
+                least: false,
+                greatest: false,
+            },
         }
     }
 
-    /// How far `user` has read. In a conversation with oneself, the position of `least` counts.
-    pub fn position(&self, user: &UserId) -> MessageNumber {
-        if self.pair.least() == user {
-            self.positions.least
-        } else {
-            self.positions.greatest
-        }
+    /// How far `user` has read.
+    pub fn position(&self, user: &UserId) -> Position {
+        *self.positions.of(&self.pair, user)
     }
 
-    /// The positions once `user` has read up to `number`.
-    pub fn moved(&self, user: &UserId, number: MessageNumber) -> Positions {
-        if self.pair.least() == user {
-            Positions {
-                least: number,
-                ..self.positions
-            }
-        } else {
-            Positions {
-                greatest: number,
-                ..self.positions
-            }
-        }
+    /// Whether one of its users wants no messages from the other one.
+    pub fn is_blocked(&self) -> bool {
+        self.blocks.least || self.blocks.greatest
+    }
+
+    /// Counts a message that `sender`, one of its users, has sent.
+    pub fn count(&mut self, number: MessageNumber, timestamp: Timestamp, sender: &UserId) {
+        self.messages = number;
+        self.last = timestamp;
+        let position = self.positions.of_mut(&self.pair, sender);
+        *position = position.after_sending(number);
     }
 }

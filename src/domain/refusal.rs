@@ -1,6 +1,6 @@
 //! Why a request is refused.
 
-use super::{MessageId, Timestamp};
+use super::{MessageId, MessageNumber, Timestamp, UserId};
 
 /// What is wrong with a value, as a phrase that follows the name of its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,18 @@ pub enum Refusal {
     /// The message that is replied to is not in the same conversation.
     #[error("message {0} is not in this conversation")]
     ReplyElsewhere(MessageId),
+    /// The message names somebody who is not in its conversation.
+    #[error("{} is not in this conversation", .0.as_str())]
+    MentionElsewhere(UserId),
+    /// There is no message with this number yet.
+    #[error("must not be beyond the last message, {}", .last.get())]
+    BeyondLast { last: MessageNumber },
+    /// Messages between the two users are not accepted.
+    #[error("messages between these users are not accepted")]
+    NotAccepted,
+    /// What is set does not exist for this conversation.
+    #[error("{0}")]
+    NotBlockable(&'static str),
     /// The chat has as many members as a chat may have.
     #[error("the chat is full")]
     ChatFull,

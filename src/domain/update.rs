@@ -8,6 +8,8 @@ use super::{ChatNumber, MessageId, Timestamp, UserId};
 pub struct Update {
     pub timestamp: Timestamp,
     pub subject: Subject,
+    /// Whether the change names the user, and the message did not name it before.
+    pub mention: bool,
 }
 
 /// What has changed, as one user names it.

@@ -10,7 +10,11 @@ use super::{
             ListInsideProblems, ListProblems, NumberPage, ReadProblems, RenameProblems, Repeatable,
             UserIdPath, UserPage,
         },
-        representation::{self, ChatJson, ChatListJson, Json, ListPage, MemberListJson},
+        problem::Problem,
+        representation::{
+            self, ChatListJson, Json, ListPage, ListedChatJson, MemberJson, MemberListJson,
+            seen_bytes,
+        },
     },
     extract::{
         caller::Caller,
@@ -23,8 +27,11 @@ use super::{
     },
 };
 use crate::{
-    domain::{ChatNumber, UserId},
-    store,
+    domain::{ChatNumber, Subject, UserId},
+    store::{
+        self,
+        conversations::{SeenConversation, SeenKind},
+    },
     timeline::{
         Effect,
         commands::{AddMember, CreateChat, Expected, RemoveMember, RenameChat},
@@ -60,7 +67,14 @@ pub async fn create_chat(
     };
     let outcome = service.submit(&passed.caller, command).await?;
     let media_type = passed.media_type;
-    Ok(representation::created_chat(media_type, &outcome, minimal))
+    let seen = match minimal {
+        false => as_seen(&service, &passed.caller, outcome.output.number).await,
+        true => None,
+    };
+    let seen = seen.as_ref();
+    Ok(representation::created_chat(
+        media_type, &outcome, seen, minimal,
+    ))
 }
 
 /// Lists the caller's chats, by number.
@@ -88,15 +102,33 @@ pub async fn list_chats(
     let Caller {
         application, user, ..
     } = passed.caller;
-    let reading = service.query(async |connection| match &user {
-        None => store::chats::list(connection, application, after, limit + 1).await,
-        Some(user) => {
-            store::chats::list_of_member(connection, application, user, after, limit + 1).await
-        }
+    let Some(user) = user else {
+        let reading = service.query(async |connection| {
+            store::chats::list(connection, application, after, limit + 1).await
+        });
+        let page = ListPage::cut(reading.await?, limit, |last| last.number.get());
+        let chats = page
+            .items
+            .iter()
+            .map(|chat| ListedChatJson::Chat(chat.into()));
+        let list = ChatListJson {
+            chats: chats.collect(),
+            next: page.next,
+        };
+        return Ok(Json(passed.media_type, list).into_response());
+    };
+    let reading = service.query(async |connection| {
+        store::conversations::list_chats(connection, application, &user, after, limit + 1).await
     });
-    let page = ListPage::cut(reading.await?, limit, |last| last.number.get());
+    let page = ListPage::cut_at(reading.await?, limit, seen_bytes, |last| match &last.kind {
+        SeenKind::Chat { chat, .. } => chat.number.get(),
+        SeenKind::With(_) => unreachable!("only chats were read"),
+    });
+    let chats = page.items.iter();
     let list = ChatListJson {
-        chats: page.items.iter().map(ChatJson::from).collect(),
+        chats: chats
+            .map(|seen| ListedChatJson::Seen(Box::new(seen.into())))
+            .collect(),
         next: page.next,
     };
     Ok(Json(passed.media_type, list).into_response())
@@ -104,7 +136,7 @@ pub async fn list_chats(
 
 /// Reads a chat.
 ///
-/// A member may, and the application.
+/// A member may, who sees it as a conversation of its own, and the application.
 #[utoipa::path(
     get,
     path = "/chats/{number}",
@@ -118,8 +150,15 @@ pub async fn get_chat(
 ) -> Answer {
     let chat = checks.path::<ChatNumber>();
     let passed = checks.finish(|| chat)?;
-    let chat = service.visible_chat(&passed.caller, passed.input).await?;
-    Ok(representation::chat(passed.media_type, &chat))
+    let (caller, number) = (&passed.caller, passed.input);
+    let Some(user) = &caller.user else {
+        let chat = service.visible_chat(caller, number).await?;
+        return Ok(representation::chat(passed.media_type, &chat));
+    };
+    let named = [Subject::Chat(number)];
+    let seen = service.seen(caller.application, user, &named).await?;
+    let seen = seen.first().ok_or_else(Problem::not_found)?;
+    Ok(representation::conversation(passed.media_type, seen))
 }
 
 /// Renames a chat.
@@ -151,10 +190,28 @@ pub async fn rename_chat(
     };
     let passed = checks.finish(command)?;
     let renamed = service.submit(&passed.caller, passed.input).await?;
-    Ok(representation::chat(passed.media_type, &renamed.output))
+    Ok(
+        match as_seen(&service, &passed.caller, renamed.output.number).await {
+            Some(seen) => representation::conversation(passed.media_type, &seen),
+            None => representation::chat(passed.media_type, &renamed.output),
+        },
+    )
 }
 
-/// Lists the present members of a chat, by name.
+/// A chat that the caller has created or changed, as the caller sees it. `None` if the caller is no
+/// member, and if it cannot be read: the change is made all the same.
+async fn as_seen(
+    service: &Service,
+    caller: &Caller,
+    number: ChatNumber,
+) -> Option<SeenConversation> {
+    let (application, user) = (caller.application, caller.user.as_ref()?);
+    let named = [Subject::Chat(number)];
+    let seen = service.seen(application, user, &named).await;
+    seen.ok()?.pop()
+}
+
+/// Lists the present members of a chat, by name, with how far each has read.
 ///
 /// A member may, and the application.
 #[utoipa::path(
@@ -175,14 +232,25 @@ pub async fn list_members(
     let (chat, params) = (checks.path(), checks.query::<ListParams<UserId>>());
     let passed = checks.finish(|| chat.zip(params))?;
     let (chat, ListParams { after, limit }) = passed.input;
-    let chat = service.visible_chat(&passed.caller, chat).await?.number;
+    let chat = service.visible_chat(&passed.caller, chat).await?;
     let application = passed.caller.application;
     let reading = service.query(async |connection| {
-        store::members::list(connection, application, chat, after.as_ref(), limit + 1).await
+        store::members::list(
+            connection,
+            application,
+            chat.number,
+            after.as_ref(),
+            limit + 1,
+        )
+        .await
     });
     let page = ListPage::cut(reading.await?, limit, |last| last.user.as_str().to_owned());
     let list = MemberListJson {
-        members: page.items.iter().map(Into::into).collect(),
+        members: page
+            .items
+            .iter()
+            .map(|member| MemberJson::of(member, chat.owner.as_ref()))
+            .collect(),
         next: page.next,
     };
     Ok(Json(passed.media_type, list).into_response())

@@ -17,10 +17,13 @@ use super::{
     Service,
     answer::{
         problem::Problem,
-        representation::{CaughtUpJson, LIVE_CACHE_CONTROL, MessageUpdateJson},
+        representation::{
+            CaughtUpJson, IncludedConversations, LIVE_CACHE_CONTROL, MessageUpdateJson,
+        },
         sse::{Blocks, COMMENT},
     },
-    extract::media,
+    conversations,
+    extract::{media, params::Include},
     server::{
         Link,
         envelope::{LongLived, RequestId},
@@ -28,6 +31,7 @@ use super::{
 };
 use crate::{
     auth::Validity,
+    domain::{ApplicationId, UserId},
     live::{WaitKind, Watcher},
     random,
     store::pages::{PageRequest, PageSize},
@@ -53,13 +57,14 @@ pub async fn hold(
     service: &Service,
     validity: &Validity,
     request: PageRequest,
-    with_messages: bool,
+    include: Include,
     wait: Duration,
 ) -> Result<ChangesPage, Problem> {
     let deadline = Instant::now() + wait.min(service.times.held_answer);
-    let mut watcher = service
-        .live
-        .watch(service.sync(), WaitKind::Poll, request, with_messages)?;
+    let mut watcher =
+        service
+            .live
+            .watch(service.sync(), WaitKind::Poll, request, include.messages)?;
     let mut last = None;
     let waiting = async {
         while last
@@ -87,7 +92,7 @@ pub fn open(
     service: &Service,
     validity: Validity,
     request: PageRequest,
-    with_messages: bool,
+    include: Include,
     request_id: RequestId,
     link: &Link,
 ) -> Result<Response, Problem> {
@@ -95,11 +100,17 @@ pub fn open(
         size: STREAM_PAGE,
         ..request
     };
-    let watcher = service
-        .live
-        .watch(service.sync(), WaitKind::Stream, request, with_messages)?;
+    let (application, user) = (request.application, request.user.clone());
+    let watcher =
+        service
+            .live
+            .watch(service.sync(), WaitKind::Stream, request, include.messages)?;
     let events = EventStream {
         watcher,
+        service: service.clone(),
+        application,
+        user,
+        include,
         request_id,
         state: StreamState::Opening,
     };
@@ -133,6 +144,26 @@ pub fn open(
     Ok(response)
 }
 
+/// The conversations that the entries of a page name, each at its newest entry, if they are to be
+/// included.
+pub async fn included(
+    service: &Service,
+    application: ApplicationId,
+    user: &UserId,
+    include: Include,
+    changes: &ChangesPage,
+) -> Result<IncludedConversations, Problem> {
+    if !include.conversations {
+        return Ok(IncludedConversations::default());
+    }
+    conversations::included(service, application, user, changes).await
+}
+
+/// Waits before a read is repeated.
+async fn pause() {
+    sleep(Duration::from_millis(random::between(REREAD_MILLISECONDS))).await;
+}
+
 /// The blocks, and a comment whenever there was none for `period`.
 fn with_comments(blocks: impl Stream<Item = Bytes>, period: Duration) -> impl Stream<Item = Bytes> {
     stream::unfold(Box::pin(blocks), move |mut blocks| async move {
@@ -144,6 +175,10 @@ fn with_comments(blocks: impl Stream<Item = Bytes>, period: Duration) -> impl St
 /// Turns what a watcher reads into events for one client.
 struct EventStream {
     watcher: Watcher,
+    service: Service,
+    application: ApplicationId,
+    user: UserId,
+    include: Include,
     request_id: RequestId,
     state: StreamState,
 }
@@ -166,13 +201,12 @@ impl EventStream {
         while self.state != StreamState::Ended {
             match self.watcher.read().await {
                 Ok(changes) => {
-                    if let Some(blocks) = self.events(&changes).finish() {
+                    let included = self.included(&changes).await;
+                    if let Some(blocks) = self.events(&changes, &included).finish() {
                         return Some(blocks);
                     }
                 }
-                Err(error) if error.is_transient() => {
-                    sleep(Duration::from_millis(random::between(REREAD_MILLISECONDS))).await;
-                }
+                Err(error) if error.is_transient() => pause().await,
                 Err(error) => {
                     self.state = StreamState::Ended;
                     return self.last_block(error.into()).finish();
@@ -182,7 +216,27 @@ impl EventStream {
         None
     }
 
-    fn events(&mut self, changes: &ChangesPage) -> Blocks {
+    /// The conversations that are included. A read that fails is repeated.
+    async fn included(&self, changes: &ChangesPage) -> IncludedConversations {
+        loop {
+            let Self {
+                service,
+                application,
+                user,
+                include,
+                ..
+            } = self;
+            match included(service, *application, user, *include, changes).await {
+                Ok(included) => return included,
+                Err(problem) => {
+                    tracing::warn!(%problem, "the conversations of a stream could not be read");
+                    pause().await;
+                }
+            }
+        }
+    }
+
+    fn events(&mut self, changes: &ChangesPage, included: &IncludedConversations) -> Blocks {
         let mut blocks = Blocks::default();
         if self.state == StreamState::Opening {
             blocks.id(changes.after);
@@ -193,7 +247,7 @@ impl EventStream {
             blocks.event(
                 "update",
                 Some(entry.update.timestamp),
-                &MessageUpdateJson::from(entry),
+                &MessageUpdateJson::of(entry, included),
             );
         }
         if !changes.has_caught_up() {

@@ -14,10 +14,10 @@ use super::{
             AsUser, CreateProblems, DeleteProblems, EditIfMatchHeader, EditProblems, IfMatchHeader,
             IfNoneMatchHeader, MessageAnswer, MessageIdPath, MessageUnchanged, PersonalMessageSent,
             ReadProblems, Repeatable, Resumed, SyncPage, SyncProblems,
-            schemas::MessageStreamSchema,
+            schemas::{MessageStreamSchema, UpdatesOrMessagesSchema},
         },
         problem::Problem,
-        representation::{self, Json, MessageUpdatesJson},
+        representation::{self, Json, MessageListJson, MessageUpdatesJson},
     },
     extract::{
         caller::{BearerOrTicket, Caller},
@@ -25,7 +25,7 @@ use super::{
         conditional::{IfNoneMatch, entity_tag},
         idempotency::KeyHeader,
         media::{self, AnyMessage, PersonalMessage, Updates},
-        params::{LastEventId, SyncParams},
+        params::{LastEventId, MessagesParams},
         prefer::prefers_minimal,
         request_bodies::{
             Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson,
@@ -39,6 +39,7 @@ use crate::{
     domain::{Conversation, Cursor, MessageId, MessageNumber},
     store::{
         self,
+        messages::MessageRequest,
         pages::{PageRequest, PageSize},
     },
     sync::PAGE_BYTES_MAX,
@@ -85,6 +86,8 @@ pub async fn send_message(
 /// without regard to `limit` and `wait`. It ends when the token does, when the service shuts down,
 /// or when the client receives nothing of it for 60 s. Open it again with `Last-Event-ID`, on any
 /// replica: nothing is lost or repeated.
+///
+/// With `ids` it lists these messages instead (see `MessageList`).
 #[utoipa::path(
     get,
     path = "/messages",
@@ -93,7 +96,7 @@ pub async fn send_message(
     params(AsUser, SyncPage, Resumed),
     responses(
         (status = 200, description = "A page, ascending by timestamp; or the stream", content(
-            (MessageUpdatesJson = "application/json"),
+            (UpdatesOrMessagesSchema = "application/json"),
             (MessageUpdatesJson = "application/vnd.messageUpdates.v1+json"),
             (MessageStreamSchema = "text/event-stream"),
         )),
@@ -106,7 +109,12 @@ pub async fn sync_messages(
     Extension(link): Extension<Link>,
     mut checks: Checks<BearerOrTicket, Updates>,
 ) -> Answer {
-    let (user, params) = (checks.user(), checks.query::<SyncParams>());
+    let params = match checks.query::<MessagesParams>() {
+        Some(MessagesParams::Ids(ids)) => return list_by_ids(&service, checks, ids).await,
+        Some(MessagesParams::Sync(params)) => Some(params),
+        None => None,
+    };
+    let user = checks.user();
     let is_stream = checks.media_type() == media::EVENT_STREAM;
     let last_event_id = if is_stream {
         checks.header::<LastEventId>()
@@ -120,7 +128,7 @@ pub async fn sync_messages(
         validity,
         ..
     } = passed.caller;
-    let with_messages = params.with_messages;
+    let include = params.include;
     let request = PageRequest {
         application,
         user: user.clone(),
@@ -131,26 +139,50 @@ pub async fn sync_messages(
         },
     };
     if is_stream {
-        return live::open(
-            &service,
-            validity,
-            request,
-            with_messages,
-            request_id,
-            &link,
-        );
+        return live::open(&service, validity, request, include, request_id, &link);
     }
     if params.wait.is_zero() {
-        let changes = service.sync().changes_after(request, with_messages).await?;
-        return Ok(Json(passed.media_type, MessageUpdatesJson::from(&changes)).into_response());
+        let reading = service.sync().changes_after(request, include.messages);
+        let changes = reading.await?;
+        let included = live::included(&service, application, &user, include, &changes).await?;
+        let updates = MessageUpdatesJson::of(&changes, &included);
+        return Ok(Json(passed.media_type, updates).into_response());
     }
     // Held answers have a limit of their own. Once the answer exists, it counts as a request again.
     drop(link.take_permit());
     // Boxed, so that requests that do not wait do not reserve the memory for it.
-    let holding = live::hold(&service, &validity, request, with_messages, params.wait);
+    let holding = live::hold(&service, &validity, request, include, params.wait);
     let changes = Box::pin(holding).await?;
     link.keep(service.budget.enter(application, &user)?);
-    Ok(representation::held(passed.media_type, &changes))
+    let included = live::included(&service, application, &user, include, &changes).await?;
+    let updates = MessageUpdatesJson::of(&changes, &included);
+    Ok(representation::held(passed.media_type, updates))
+}
+
+/// Messages by their ids, in this order, without those that the caller may not read.
+async fn list_by_ids(
+    service: &Service,
+    checks: Checks<BearerOrTicket, Updates>,
+    ids: Vec<MessageId>,
+) -> Answer {
+    if checks.media_type() == media::EVENT_STREAM {
+        return Err(Problem::not_acceptable(media::JSON));
+    }
+    let passed = checks.finish(|| Some(()))?;
+    let Caller {
+        application, user, ..
+    } = passed.caller;
+    let requests: Vec<MessageRequest> = ids.into_iter().map(|id| (user.clone(), id)).collect();
+    let requests: Vec<_> = requests.iter().collect();
+    let reading = service
+        .query(async |connection| store::messages::find(connection, application, &requests).await);
+    let found = reading.await?;
+    let found = found.iter().flatten();
+    let list = MessageListJson {
+        messages: found.map(|message| message.as_ref().into()).collect(),
+        next: None,
+    };
+    Ok(Json(media::JSON, list).into_response())
 }
 
 /// Reads a message as it is now.
@@ -208,12 +240,12 @@ pub async fn id_of(
     reading.await?.ok_or_else(Problem::not_found)
 }
 
-/// Edits the text of one's own message, or marks a received one as read or unread.
+/// Edits one's own message, or marks a received one as read or unread.
 ///
 /// A read mark moves your position in the conversation to this message: it and all before it are
 /// read. Where your position is there or beyond, nothing changes. `{"read": false}` moves it back to
 /// the message before: this one and all later ones are unread. The message and its ETag stay as they
-/// are. A new text needs `If-Match`; a read mark does not.
+/// are. An edit needs `If-Match`; a read mark does not.
 ///
 /// What changes nothing is 200 with the present ETag, whatever `If-Match` says: repeating an edit
 /// is safe.

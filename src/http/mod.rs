@@ -13,6 +13,7 @@ mod answer;
 mod applications;
 mod chat_messages;
 mod chats;
+mod conversations;
 mod extract;
 mod history;
 mod live;
@@ -38,10 +39,10 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     auth::{Authenticator, Signer, Tickets, Validity},
-    domain::{Chat, ChatNumber, Clock},
+    domain::{ApplicationId, Chat, ChatNumber, Clock, Subject, UserId},
     followers::file_events::PublisherStatus,
     live::Live,
-    store::{self, PgConnection, Pool},
+    store::{self, PgConnection, Pool, conversations::SeenConversation},
     sync::SyncHandle,
     timeline::{Outcome, Requester, Timeline, commands::Command},
 };
@@ -136,6 +137,19 @@ impl Service {
         reading.await?.ok_or_else(Problem::not_found)
     }
 
+    /// Conversations as one of their members sees them, without those that the user does not see.
+    async fn seen(
+        &self,
+        application: ApplicationId,
+        user: &UserId,
+        named: &[Subject],
+    ) -> Result<Vec<SeenConversation>, Problem> {
+        self.query(async |connection| {
+            store::conversations::find(connection, application, user, named).await
+        })
+        .await
+    }
+
     /// Waits until a stream or held answer of a token must end.
     async fn until_end(&self, validity: &Validity) {
         self.stop
@@ -154,7 +168,13 @@ fn routes() -> OpenApiRouter<Service> {
             messages::edit_message,
             messages::delete_message
         ))
-        .routes(routes!(personal_messages::get_personal_conversation))
+        .routes(routes!(conversations::list_conversations))
+        .routes(routes!(conversations::get_personal_conversation))
+        .routes(routes!(conversations::move_personal_position))
+        .routes(routes!(conversations::change_personal_settings))
+        .routes(routes!(conversations::move_chat_position))
+        .routes(routes!(conversations::change_chat_settings))
+        .routes(routes!(conversations::list_unread))
         .routes(routes!(history::list_personal_messages))
         .routes(routes!(
             personal_messages::get_personal_message,

@@ -1,6 +1,6 @@
-//! Personal conversations, and their messages by number.
+//! The messages of personal conversations by number.
 
-use axum::{extract::State, response::IntoResponse};
+use axum::extract::State;
 
 use super::{
     Answer, Service,
@@ -10,52 +10,21 @@ use super::{
             IfNoneMatchHeader, MessageAnswer, MessageNumberPath, MessageUnchanged, ReadProblems,
             UserIdPath,
         },
-        problem::Problem,
-        representation::{self, Json, PersonalConversationJson},
+        representation,
     },
     extract::{
         caller::Caller,
         checks::Checks,
         conditional::IfNoneMatch,
-        media::{AnyMessage, PlainJson},
+        media::AnyMessage,
         request_bodies::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson},
     },
     messages::{self, NumberedMessage},
 };
 use crate::{
-    domain::{Conversation, Pair, UserId},
-    store,
+    domain::Conversation,
     timeline::commands::{DeleteMessage, Expected},
 };
-
-/// Reads the caller's conversation with a user: how many messages it has, and how far both have read.
-///
-/// It exists from its first message on.
-#[utoipa::path(
-    get,
-    path = "/users/{user}",
-    tag = "messages",
-    params(AsUser, UserIdPath),
-    responses(
-        (status = 200, description = "The conversation",
-            body = PersonalConversationJson, content_type = "application/json"),
-        ReadProblems,
-    ),
-)]
-pub async fn get_personal_conversation(
-    State(service): State<Service>,
-    mut checks: Checks<Caller, PlainJson>,
-) -> Answer {
-    let (user, other) = (checks.user(), checks.path::<UserId>());
-    let passed = checks.finish(|| user.zip(other))?;
-    let (user, other) = passed.input;
-    let (application, pair) = (passed.caller.application, Pair::new(&user, &other));
-    let reading = service
-        .query(async |connection| store::personal::find(connection, application, &pair).await);
-    let found = reading.await?.ok_or_else(Problem::not_found)?;
-    let conversation = PersonalConversationJson::of(&found, &user);
-    Ok(Json(passed.media_type, conversation).into_response())
-}
 
 /// Reads a message of the caller's conversation with a user by its number.
 ///

@@ -1,14 +1,14 @@
 //! The two statements that store most of a batch. One appends what every change adds, and is all
 //! that sends into existing conversations need. The other one stores what a batch edits, deletes,
-//! begins or marks as read, and runs only if there is something of it: its fixed cost is as large as
+//! begins, marks as read or blocks, and runs only if there is something of it: its fixed cost is as large as
 //! that of a small batch.
 
 use time::OffsetDateTime;
 
-use super::{Lane, Result, columns, updates::NewUpdate};
+use super::{Lane, Result, array_literal, columns, updates::NewUpdate};
 use crate::domain::{
-    ChangeKind, ConversationId, FileId, Idempotency, Message, MessageId, PersonalConversation,
-    Timestamp, UserId,
+    ChangeKind, Content, ConversationId, FileId, Idempotency, Message, MessageId, MessageNumber,
+    PersonalConversation, Timestamp, UserId,
 };
 
 /// What a batch appends.
@@ -41,11 +41,15 @@ pub struct ChangeRow<'a> {
 /// A message that the batch creates, as the batch leaves it.
 pub struct NewMessageRow<'a> {
     pub message: &'a Message,
+    /// The change that has created it.
+    pub sent: Timestamp,
+    /// Of a personal message: the number of the recipient's newest message before it.
+    pub recipient_newest: Option<MessageNumber>,
     /// The request that has created it, if it may be repeated.
     pub idempotency: Option<&'a Idempotency>,
 }
 
-/// A personal conversation that the batch begins, or whose positions it moves.
+/// A personal conversation that the batch begins or amends.
 pub struct AmendedConversation<'a> {
     pub conversation: &'a PersonalConversation,
     pub is_new: bool,
@@ -68,10 +72,14 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         created: message.created,
         edited: content.and_then(|content| content.edited),
         texts: content.and_then(|content| Some(content.text.as_ref()?.as_str())),
-        files: content.and_then(|content| array_literal(content.files.as_slice())),
+        files: content.and_then(|content| files_literal(content.files.as_slice())),
         attributes: content.and_then(|content| Some(content.attributes.as_ref()?.as_json().get())),
         replies_to: content.and_then(|content| Some(content.reply_to?.get())),
         deleted: content.is_none(),
+        sents: (row.sent != message.timestamp).then_some(row.sent.get()),
+        recipients_newest: row.recipient_newest.map(|number| number.get()),
+        mentions: content.and_then(mentions_literal),
+        mentions_all: content.and_then(|content| content.mentions.all.then_some(true)),
         keys: row.idempotency.map(|request| request.key.as_str()),
         digests: row.idempotency.map(|request| &request.digest.0[..]),
     });
@@ -79,7 +87,9 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         updated_users: update.user.as_str(),
         updated_timestamps: update.update.timestamp.get(),
         updated_ids: update.message().map(|id| id.get()),
+        updated_chats: update.chat().map(|chat| chat.get()),
         updated_withs: update.with().map(UserId::as_str),
+        updated_mentions: update.update.mention.then_some(true),
     });
     columns!(for change in rows.changes => {
         change_timestamps: change.timestamp.get(),
@@ -87,7 +97,7 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         change_messages: change.message.map(|id| id.get()),
         change_conversations: change.conversation.get(),
         change_actors: change.actor.map(UserId::as_str),
-        change_files: array_literal(change.files),
+        change_files: files_literal(change.files),
     });
     sqlx::query_file!(
         "src/store/append.sql",
@@ -106,12 +116,18 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         &attributes as &[Option<&str>],
         &replies_to as &[Option<i64>],
         &deleted,
+        &sents as &[Option<i64>],
+        &recipients_newest as &[Option<i64>],
+        &mentions as &[Option<String>],
+        &mentions_all as &[Option<bool>],
         &keys as &[Option<&str>],
         &digests as &[Option<&[u8]>],
         &updated_users as &[&str],
         &updated_timestamps,
         &updated_ids as &[Option<i64>],
+        &updated_chats as &[Option<i64>],
         &updated_withs as &[Option<&str>],
+        &updated_mentions as &[Option<bool>],
         lane.now(),
         &change_timestamps,
         &change_kinds as &[&str],
@@ -138,6 +154,8 @@ pub async fn amend(lane: &mut Lane<'_>, rows: AmendedRows<'_>) -> Result<()> {
         edited: content.and_then(|content| content.edited),
         texts: content.and_then(|content| Some(content.text.as_ref()?.as_str())),
         deleted: content.is_none(),
+        mentions: content.and_then(mentions_literal),
+        mentions_all: content.and_then(|content| content.mentions.all.then_some(true)),
     });
     columns!(for row in rows.conversations => {
         conversation_ids: row.conversation.id.get(),
@@ -145,8 +163,12 @@ pub async fn amend(lane: &mut Lane<'_>, rows: AmendedRows<'_>) -> Result<()> {
         conversation_created: row.conversation.created,
         least: row.conversation.pair.least().as_str(),
         greatest: row.conversation.pair.greatest().as_str(),
-        least_read: row.conversation.positions.least.get(),
-        greatest_read: row.conversation.positions.greatest.get(),
+        least_read: row.conversation.positions.least.to_stored().0.get(),
+        greatest_read: row.conversation.positions.greatest.to_stored().0.get(),
+        least_as_of: row.conversation.positions.least.to_stored().1.get(),
+        greatest_as_of: row.conversation.positions.greatest.to_stored().1.get(),
+        least_blocks: row.conversation.blocks.least,
+        greatest_blocks: row.conversation.blocks.greatest,
         are_new: row.is_new,
     });
     sqlx::query_file!(
@@ -157,6 +179,8 @@ pub async fn amend(lane: &mut Lane<'_>, rows: AmendedRows<'_>) -> Result<()> {
         &edited as &[Option<OffsetDateTime>],
         &texts as &[Option<&str>],
         &deleted,
+        &mentions as &[Option<String>],
+        &mentions_all as &[Option<bool>],
         &conversation_ids,
         &conversation_timestamps,
         &conversation_created,
@@ -164,6 +188,10 @@ pub async fn amend(lane: &mut Lane<'_>, rows: AmendedRows<'_>) -> Result<()> {
         &greatest as &[&str],
         &least_read,
         &greatest_read,
+        &least_as_of,
+        &greatest_as_of,
+        &least_blocks,
+        &greatest_blocks,
         &are_new,
     )
     .execute(lane.connection())
@@ -171,15 +199,13 @@ pub async fn amend(lane: &mut Lane<'_>, rows: AmendedRows<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Files as the text of a PostgreSQL array, because `unnest` would flatten an array of arrays. The
-/// ids of files have no character that needs escaping within the quotes.
-fn array_literal(files: &[FileId]) -> Option<String> {
-    if files.is_empty() {
-        return None;
-    }
-    let quoted: Vec<_> = files
-        .iter()
-        .map(|file| format!("\"{}\"", file.as_str()))
-        .collect();
-    Some(format!("{{{}}}", quoted.join(",")))
+/// The files of a message, if it has any.
+fn files_literal(files: &[FileId]) -> Option<String> {
+    (!files.is_empty()).then(|| array_literal(files.iter().map(FileId::as_str)))
+}
+
+/// The users whom a message names one by one, if it names any.
+fn mentions_literal(content: &Content) -> Option<String> {
+    let users = content.mentions.users();
+    (!users.is_empty()).then(|| array_literal(users.iter().map(UserId::as_str)))
 }

@@ -20,24 +20,28 @@ struct ChatRow {
     owner: Option<String>,
     created: OffsetDateTime,
     messages: i64,
+    last: i64,
     members: i32,
 }
 
-/// A query for [`ChatRow`]s of `conversations AS c`: `$from` is the statement from FROM on, and has
-/// the application as `$1`.
+/// A query for [`ChatRow`]s of `conversations AS c`, which is in `$from`. The application is `$1`.
 macro_rules! query_chats {
-    ($from:tt, $($arguments:tt)*) => {
+    ($from:tt, $where:tt, $($arguments:tt)*) => {
         sqlx::query_as!(
             ChatRow,
             r#"
             SELECT c.id, c.chat_number AS "number!", c.timestamp,
                    c.name AS "name!", c.owner, c.created,
-                   coalesce((
-                       SELECT m.number FROM messages AS m
-                       WHERE m.application_id = $1 AND m.conversation_id = c.id
-                       ORDER BY m.number DESC LIMIT 1
-                   ), 0) AS "messages!", c.members AS "members!"
-            "# + $from,
+                   coalesce(newest.number, 0) AS "messages!",
+                   coalesce(newest.sent, c.id) AS "last!", c.members AS "members!"
+            FROM "# + $from + r#"
+            LEFT JOIN LATERAL (
+                SELECT m.number, coalesce(m.sent, m.timestamp) AS sent
+                FROM messages AS m
+                WHERE m.application_id = $1 AND m.conversation_id = c.id
+                ORDER BY m.number DESC LIMIT 1
+            ) AS newest ON TRUE
+            "# + $where,
             $($arguments)*
         )
     };
@@ -53,6 +57,7 @@ impl ChatRow {
             owner: self.owner.as_deref().map(UserId::trusted),
             created: self.created,
             messages: MessageNumber::new(self.messages),
+            last: Timestamp::new(self.last),
             members: self.members,
         }
     }
@@ -69,13 +74,14 @@ pub struct NewChatRow<'a> {
 pub async fn load(lane: &mut Lane<'_>, numbers: &[ChatNumber]) -> Result<Vec<Arc<Chat>>> {
     let numbers: Vec<_> = numbers.iter().map(|number| number.get()).collect();
     let rows = query_chats!(
-        "FROM unnest($2::bigint[]) AS lookup (chat_number)
+        "unnest($2::bigint[]) AS lookup (chat_number)
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
             SELECT * FROM conversations AS found
             WHERE found.application_id = $1 AND found.chat_number = lookup.chat_number
             LIMIT 1
         ) AS c",
+        "",
         lane.application().get(),
         &numbers,
     )
@@ -193,44 +199,11 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Chat>> {
     let rows = query_chats!(
-        "FROM conversations AS c
-        WHERE c.application_id = $1 AND c.chat_number > $2
+        "conversations AS c",
+        "WHERE c.application_id = $1 AND c.chat_number > $2
         ORDER BY c.chat_number
         LIMIT $3",
         application.get(),
-        after.get(),
-        limit,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(ChatRow::into_chat).collect())
-}
-
-/// A page of the chats of a member, by number.
-pub async fn list_of_member(
-    connection: &mut PgConnection,
-    application: ApplicationId,
-    member: &UserId,
-    after: ChatNumber,
-    limit: i64,
-) -> Result<Vec<Chat>> {
-    let rows = query_chats!(
-        "FROM (
-            SELECT chat_number
-            FROM chat_members
-            WHERE application_id = $1 AND user_id = $2 AND chat_number > $3 AND departed IS NULL
-            ORDER BY chat_number
-            LIMIT $4
-        ) AS m
-        CROSS JOIN LATERAL (
-            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
-            SELECT * FROM conversations AS found
-            WHERE found.application_id = $1 AND found.chat_number = m.chat_number
-            LIMIT 1
-        ) AS c
-        ORDER BY c.chat_number",
-        application.get(),
-        member.as_str(),
         after.get(),
         limit,
     )
@@ -248,8 +221,8 @@ pub async fn find(
 ) -> Result<Option<Chat>> {
     let member = member.map(UserId::as_str);
     let row = query_chats!(
-        "FROM conversations AS c
-        WHERE c.application_id = $1 AND c.chat_number = $3
+        "conversations AS c",
+        "WHERE c.application_id = $1 AND c.chat_number = $3
           AND ($2::text IS NULL OR EXISTS (
               SELECT FROM chat_members AS m
               WHERE m.application_id = $1 AND m.chat_number = c.chat_number AND m.user_id = $2

@@ -18,4 +18,11 @@ macro_rules! columns {
     };
 }
 
+/// Ids as the text of a PostgreSQL array, because `unnest` would flatten an array of arrays. The ids
+/// of users and files have no character that needs escaping within the quotes.
+pub(super) fn array_literal<'a>(ids: impl Iterator<Item = &'a str>) -> String {
+    let quoted: Vec<_> = ids.map(|id| format!("\"{id}\"")).collect();
+    format!("{{{}}}", quoted.join(","))
+}
+
 pub(super) use columns;

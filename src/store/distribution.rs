@@ -9,12 +9,14 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use super::{Result, locks};
 
 /// The tables of tenants, each with the column that is the application.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 10] = [
     ("applications", "id"),
     ("changes", "application_id"),
     ("conversations", "application_id"),
     ("chat_members", "application_id"),
     ("messages", "application_id"),
+    ("mentions", "application_id"),
+    ("conversation_settings", "application_id"),
     ("updates", "application_id"),
     ("followers", "application_id"),
     ("search_entries", "application_id"),

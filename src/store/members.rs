@@ -4,20 +4,54 @@
 use sqlx::PgConnection;
 
 use super::{Lane, Result, columns};
-use crate::domain::{ApplicationId, ChatNumber, Timestamp, UserId};
+use crate::domain::{
+    ApplicationId, ChatNumber, Member, MessageNumber, Position, Timestamp, UserId,
+};
 
 /// A user's membership of a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     pub chat: ChatNumber,
     pub user: UserId,
+    pub member: Member,
+}
+
+/// A membership that ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DepartedMember {
+    pub chat: ChatNumber,
+    pub user: UserId,
     pub joined: Timestamp,
+    pub departed: Timestamp,
 }
 
 struct MembershipRow {
     chat_number: i64,
     user_id: String,
     joined: i64,
+    read: i64,
+    as_of: i64,
+    sent: i64,
+}
+
+/// A query for [`MembershipRow`]s of `chat_members AS m`: `$from` is the statement from FROM on, and
+/// has the application as `$1`. What a member has sent is read only if it came after the position was
+/// set.
+macro_rules! query_members {
+    ($from:tt, $($arguments:tt)*) => {
+        sqlx::query_as!(
+            MembershipRow,
+            r#"
+            SELECT m.chat_number, m.user_id, m.joined, m.read, m.as_of, coalesce((
+                SELECT own.number FROM messages AS own
+                WHERE own.application_id = $1 AND own.chat_number = m.chat_number
+                  AND own.sender = m.user_id AND own.number > m.as_of
+                ORDER BY own.number DESC LIMIT 1
+            ), 0) AS "sent!"
+            "# + $from,
+            $($arguments)*
+        )
+    };
 }
 
 impl From<MembershipRow> for Membership {
@@ -25,7 +59,14 @@ impl From<MembershipRow> for Membership {
         Self {
             chat: ChatNumber::new(row.chat_number),
             user: UserId::trusted(&row.user_id),
-            joined: Timestamp::new(row.joined),
+            member: Member {
+                joined: Timestamp::new(row.joined),
+                position: Position::stored(
+                    MessageNumber::new(row.read),
+                    MessageNumber::new(row.as_of),
+                    MessageNumber::new(row.sent),
+                ),
+            },
         }
     }
 }
@@ -39,19 +80,15 @@ pub async fn load(
         chats: chat.get(),
         users: user.as_str(),
     });
-    let rows = sqlx::query_as!(
-        MembershipRow,
-        r#"
-        SELECT m.chat_number, m.user_id, m.joined
-        FROM unnest($2::bigint[], $3::text[]) AS lookup (chat_number, user_id)
+    let rows = query_members!(
+        "FROM unnest($2::bigint[], $3::text[]) AS lookup (chat_number, user_id)
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
             SELECT * FROM chat_members AS found
             WHERE found.application_id = $1 AND found.chat_number = lookup.chat_number
               AND found.user_id = lookup.user_id AND found.departed IS NULL
             LIMIT 1
-        ) AS m
-        "#,
+        ) AS m",
         lane.application().get(),
         &chats,
         &users as &[&str],
@@ -64,19 +101,15 @@ pub async fn load(
 /// Reads all members of chats.
 pub async fn load_rosters(lane: &mut Lane<'_>, chats: &[ChatNumber]) -> Result<Vec<Membership>> {
     let chats: Vec<_> = chats.iter().map(|chat| chat.get()).collect();
-    let rows = sqlx::query_as!(
-        MembershipRow,
-        r#"
-        SELECT m.chat_number, m.user_id, m.joined
-        FROM unnest($2::bigint[]) AS lookup (chat_number)
+    let rows = query_members!(
+        "FROM unnest($2::bigint[]) AS lookup (chat_number)
         CROSS JOIN LATERAL (
             -- Not flattened, this is a lookup by key, whatever the planner assumes.
             SELECT * FROM chat_members AS found
             WHERE found.application_id = $1 AND found.chat_number = lookup.chat_number
               AND found.departed IS NULL
             OFFSET 0
-        ) AS m
-        "#,
+        ) AS m",
         lane.application().get(),
         &chats,
     )
@@ -90,17 +123,58 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[Membership]) -> Result<()> {
     columns!(for membership in new => {
         chats: membership.chat.get(),
         users: membership.user.as_str(),
-        joined: membership.joined.get(),
+        joined: membership.member.joined.get(),
+        read: membership.member.position.to_stored().0.get(),
+        as_of: membership.member.position.to_stored().1.get(),
     });
     sqlx::query!(
         r#"
-        INSERT INTO chat_members (application_id, chat_number, user_id, joined)
-        SELECT $1, new.* FROM unnest($2::bigint[], $3::text[], $4::bigint[]) AS new
+        INSERT INTO chat_members (application_id, chat_number, user_id, joined, read, as_of)
+        SELECT $1, new.*
+        FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[]) AS new
         "#,
         lane.application().get(),
         &chats,
         &users as &[&str],
         &joined,
+        &read,
+        &as_of,
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// Stores positions that members have set.
+pub async fn set_positions(lane: &mut Lane<'_>, set: &[Membership]) -> Result<()> {
+    columns!(for membership in set => {
+        chats: membership.chat.get(),
+        users: membership.user.as_str(),
+        joined: membership.member.joined.get(),
+        read: membership.member.position.to_stored().0.get(),
+        as_of: membership.member.position.to_stored().1.get(),
+    });
+    sqlx::query!(
+        r#"
+        UPDATE chat_members AS m
+        SET read = position.read, as_of = position.as_of
+        FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
+                 AS position (chat_number, user_id, joined, read, as_of)
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT ctid AS place FROM chat_members
+            WHERE application_id = $1 AND chat_number = position.chat_number
+              AND user_id = position.user_id AND joined = position.joined
+            LIMIT 1
+        ) AS found
+        WHERE m.application_id = $1 AND m.ctid = found.place
+        "#,
+        lane.application().get(),
+        &chats,
+        &users as &[&str],
+        &joined,
+        &read,
+        &as_of,
     )
     .execute(lane.connection())
     .await?;
@@ -108,12 +182,12 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[Membership]) -> Result<()> {
 }
 
 /// Ends memberships. They may have started in the same batch.
-pub async fn end(lane: &mut Lane<'_>, ended: &[(Membership, Timestamp)]) -> Result<()> {
-    columns!(for (membership, end) in ended => {
-        chats: membership.chat.get(),
-        users: membership.user.as_str(),
-        joined: membership.joined.get(),
-        departed: end.get(),
+pub async fn end(lane: &mut Lane<'_>, ended: &[DepartedMember]) -> Result<()> {
+    columns!(for ended in ended => {
+        chats: ended.chat.get(),
+        users: ended.user.as_str(),
+        joined: ended.joined.get(),
+        departed: ended.departed.get(),
     });
     sqlx::query!(
         r#"
@@ -149,15 +223,11 @@ pub async fn list(
     after: Option<&UserId>,
     limit: i64,
 ) -> Result<Vec<Membership>> {
-    let rows = sqlx::query_as!(
-        MembershipRow,
-        r#"
-        SELECT chat_number, user_id, joined
-        FROM chat_members
-        WHERE application_id = $1 AND chat_number = $2 AND user_id > $3 AND departed IS NULL
-        ORDER BY user_id
-        LIMIT $4
-        "#,
+    let rows = query_members!(
+        "FROM chat_members AS m
+        WHERE m.application_id = $1 AND m.chat_number = $2 AND m.user_id > $3 AND m.departed IS NULL
+        ORDER BY m.user_id
+        LIMIT $4",
         application.get(),
         number.get(),
         after.map_or("", UserId::as_str),

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{Error, Result, columns};
 use crate::domain::{
     ApplicationId, Attributes, ChatNumber, Content, Conversation, ConversationId, FileId, Files,
-    Message, MessageId, MessageNumber, Text, Timestamp, UserId,
+    Mentions, Message, MessageId, MessageNumber, Text, Timestamp, UserId,
 };
 
 /// A row of the table, as a value of its composite type. The fields are all columns of the table,
@@ -34,6 +34,10 @@ pub(super) struct MessageRow {
     deleted: bool,
     idempotency_key: Option<String>,
     request_digest: Option<Vec<u8>>,
+    sent: Option<i64>,
+    recipient_newest: Option<i64>,
+    mentions: Option<Vec<String>>,
+    mentions_all: Option<bool>,
 }
 
 /// Reads the messages that exist, in any order.
@@ -119,10 +123,15 @@ impl MessageRow {
             id: self.id,
         };
         let files = self.files.unwrap_or_default();
+        let mentions = self.mentions.unwrap_or_default();
         let content = Content {
             text: self.text.map(Text::trusted),
             files: Files::trusted(files.iter().map(|file| FileId::trusted(file)).collect()),
             attributes: self.attributes.map(|Json(raw)| Attributes::trusted(raw)),
+            mentions: Mentions::trusted(
+                mentions.iter().map(|user| UserId::trusted(user)).collect(),
+                self.mentions_all.unwrap_or(false),
+            ),
             reply_to: self.reply_to.map(MessageId::new),
             edited: self.edited,
         };

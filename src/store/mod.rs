@@ -10,6 +10,7 @@ mod branch;
 pub mod changes;
 pub mod chats;
 mod columns;
+pub mod conversations;
 mod database;
 mod distribution;
 mod error;
@@ -22,6 +23,7 @@ mod leadership;
 pub mod locks;
 mod maintenance;
 pub mod members;
+pub mod mentions;
 pub mod messages;
 pub mod notify;
 pub mod pages;
@@ -31,6 +33,7 @@ pub mod search;
 mod sequences;
 mod servers;
 mod session;
+pub mod settings;
 mod terms;
 pub mod updates;
 mod url;
@@ -49,7 +52,7 @@ pub use terms::in_time;
 pub use url::BadUrl;
 pub use version::Version;
 
-use columns::columns;
+use columns::{array_literal, columns};
 use sqlx::Connection;
 
 /// Runs `work` in a transaction, and commits it unless `work` fails.

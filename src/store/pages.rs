@@ -80,9 +80,11 @@ pub async fn read(
         let chats = row.chats.into_iter().flatten();
         let subjects = messages.zip(chats.zip(row.withs.into_iter().flatten()));
         let entries = row.timestamps.into_iter().flatten().zip(subjects);
+        let mentions = row.mentions.into_iter().flatten();
         page.entries = entries
-            .filter_map(|(timestamp, (message, (chat, with)))| {
-                let update = update(timestamp, message, chat, with)?;
+            .zip(mentions)
+            .filter_map(|((timestamp, (message, (chat, with))), mention)| {
+                let update = update(timestamp, message, chat, with, mention)?;
                 Some(Entry {
                     update,
                     message: None,
@@ -128,7 +130,13 @@ pub async fn read_with_messages(
         };
         let message = row.message.map(MessageRow::into_message).transpose()?;
         let message = message.map(|message| Arc::new(Version::from(message)));
-        let entry = update(timestamp, row.message_id, row.chat, row.with_user);
+        let entry = update(
+            timestamp,
+            row.message_id,
+            row.chat,
+            row.with_user,
+            row.mention,
+        );
         page.entries
             .extend(entry.map(|update| Entry { update, message }));
     }
@@ -144,6 +152,7 @@ fn update(
     message: Option<i64>,
     chat: Option<i64>,
     with: Option<String>,
+    mention: Option<bool>,
 ) -> Option<Update> {
     let subject = match (message, chat) {
         (Some(id), _) => Subject::Message(MessageId::new(id)),
@@ -151,7 +160,11 @@ fn update(
         (None, None) => Subject::With(UserId::trusted(&with?)),
     };
     let timestamp = Timestamp::new(timestamp);
-    Some(Update { timestamp, subject })
+    Some(Update {
+        timestamp,
+        subject,
+        mention: mention.unwrap_or(false),
+    })
 }
 
 impl Page {

@@ -5,7 +5,8 @@ SELECT request.ordinal      AS "ordinal!",
        page.timestamps      AS "timestamps?",
        page.messages        AS "messages?: Vec<Option<i64>>",
        page.chats           AS "chats?: Vec<Option<i64>>",
-       page.withs           AS "withs?: Vec<Option<String>>"
+       page.withs           AS "withs?: Vec<Option<String>>",
+       page.mentions        AS "mentions?: Vec<Option<bool>>"
 FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
     SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1
@@ -22,9 +23,10 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     -- One row with all entries costs far less than a row for each.
     SELECT array_agg(entry.timestamp) AS timestamps, array_agg(entry.message_id) AS messages,
-           array_agg(entry.chat_number) AS chats, array_agg(entry.with_user) AS withs
+           array_agg(entry.chat_number) AS chats, array_agg(entry.with_user) AS withs,
+           array_agg(entry.mention) AS mentions
     FROM (
-        SELECT u.timestamp, u.message_id, u.chat_number, u.with_user
+        SELECT u.timestamp, u.message_id, u.chat_number, u.with_user, u.mention
         FROM updates AS u
         WHERE u.application_id = $1 AND u.user_id = request.user_id
           AND u.timestamp > request.after

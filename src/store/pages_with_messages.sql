@@ -6,6 +6,7 @@ SELECT request.ordinal        AS "ordinal!",
        page.message_id        AS "message_id?",
        page.chat              AS "chat?",
        page.with_user         AS "with_user?",
+       page.mention           AS "mention?",
        page.message           AS "message?: MessageRow"
 FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
@@ -27,11 +28,13 @@ LEFT JOIN LATERAL (
                listed.message_id,
                listed.chat_number AS chat,
                listed.with_user,
+               listed.mention,
                m.message,
                coalesce(sum(
                    coalesce(octet_length(to_json((m.message).text)::text), 0)
                    + coalesce(octet_length((m.message).attributes::text), 0)
                    + coalesce(octet_length(array_to_string((m.message).files, '","')), 0)
+                   + coalesce(octet_length(array_to_string((m.message).mentions, '","')), 0)
                    + $6::integer
                ) OVER (
                    ORDER BY listed.timestamp ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
@@ -41,11 +44,12 @@ LEFT JOIN LATERAL (
                    entry.message_id,
                    entry.chat_number,
                    entry.with_user,
+                   entry.mention,
                    row_number() OVER (
                        PARTITION BY entry.message_id ORDER BY entry.timestamp
                    ) = 1 AS is_first
             FROM (
-                SELECT u.timestamp, u.message_id, u.chat_number, u.with_user
+                SELECT u.timestamp, u.message_id, u.chat_number, u.with_user, u.mention
                 FROM updates AS u
                 WHERE u.application_id = $1 AND u.user_id = request.user_id
                   AND u.timestamp > request.after

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Lane, Result, columns};
 use crate::domain::{
-    ApplicationId, ConversationId, MessageNumber, Pair, PersonalConversation, Positions, Timestamp,
-    UserId,
+    ConversationId, Each, MessageNumber, Pair, PersonalConversation, Position, Timestamp, UserId,
 };
 
 struct PersonalRow {
@@ -19,31 +17,20 @@ struct PersonalRow {
     greatest: String,
     least_read: i64,
     greatest_read: i64,
-    messages: i64,
+    least_as_of: i64,
+    greatest_as_of: i64,
+    least_blocks: bool,
+    greatest_blocks: bool,
+    /// Of the newest message; `None` if there is none.
+    newest: Option<i64>,
+    sent: Option<i64>,
+    sender: Option<String>,
+    recipient_newest: Option<i64>,
 }
 
 /// Reads the conversations that exist, in any order.
 pub async fn load(
     lane: &mut Lane<'_>,
-    pairs: impl Iterator<Item = &Pair>,
-) -> Result<Vec<Arc<PersonalConversation>>> {
-    let application = lane.application();
-    read(lane.connection(), application, pairs).await
-}
-
-/// The conversation of two users as it is now; `None` if it has no message yet.
-pub async fn find(
-    connection: &mut PgConnection,
-    application: ApplicationId,
-    pair: &Pair,
-) -> Result<Option<Arc<PersonalConversation>>> {
-    let found = read(connection, application, std::iter::once(pair)).await?;
-    Ok(found.into_iter().next())
-}
-
-async fn read(
-    connection: &mut PgConnection,
-    application: ApplicationId,
     pairs: impl Iterator<Item = &Pair>,
 ) -> Result<Vec<Arc<PersonalConversation>>> {
     columns!(for pair in pairs => {
@@ -55,7 +42,10 @@ async fn read(
         r#"
         SELECT c.id, c.timestamp, c.created, c.least AS "least!",
                c.greatest AS "greatest!", c.least_read AS "least_read!",
-               c.greatest_read AS "greatest_read!", coalesce(newest.number, 0) AS "messages!"
+               c.greatest_read AS "greatest_read!", c.least_as_of AS "least_as_of!",
+               c.greatest_as_of AS "greatest_as_of!", c.least_blocks AS "least_blocks!",
+               c.greatest_blocks AS "greatest_blocks!", newest.number AS "newest?",
+               newest.sent AS "sent?", newest.sender, newest.recipient_newest
         FROM unnest($2::text[], $3::text[]) AS pair (least, greatest)
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -65,16 +55,17 @@ async fn read(
             LIMIT 1
         ) AS c
         LEFT JOIN LATERAL (
-            SELECT m.number FROM messages AS m
+            SELECT m.number, coalesce(m.sent, m.timestamp) AS sent, m.sender, m.recipient_newest
+            FROM messages AS m
             WHERE m.application_id = $1 AND m.conversation_id = c.id
             ORDER BY m.number DESC LIMIT 1
         ) AS newest ON TRUE
         "#,
-        application.get(),
+        lane.application().get(),
         &least as &[&str],
         &greatest as &[&str],
     )
-    .fetch_all(connection)
+    .fetch_all(lane.connection())
     .await?;
     Ok(rows
         .into_iter()
@@ -85,15 +76,30 @@ async fn read(
 impl PersonalRow {
     fn into_conversation(self) -> Arc<PersonalConversation> {
         let [least, greatest] = [&self.least, &self.greatest].map(|user| UserId::trusted(user));
+        // The newest message tells the newest one of both users.
+        let newest_of = |user: &UserId| match &self.sender {
+            Some(sender) if sender == user.as_str() => self.newest,
+            _ => self.recipient_newest,
+        };
+        let position = |user: &UserId, read, as_of| {
+            let [read, as_of, sent] =
+                [read, as_of, newest_of(user).unwrap_or(0)].map(MessageNumber::new);
+            Position::stored(read, as_of, sent)
+        };
         Arc::new(PersonalConversation {
             id: ConversationId::new(self.id),
             pair: Pair::new(&least, &greatest),
             timestamp: Timestamp::new(self.timestamp),
             created: self.created,
-            messages: MessageNumber::new(self.messages),
-            positions: Positions {
-                least: MessageNumber::new(self.least_read),
-                greatest: MessageNumber::new(self.greatest_read),
+            messages: MessageNumber::new(self.newest.unwrap_or(0)),
+            last: Timestamp::new(self.sent.unwrap_or(self.id)),
+            positions: Each {
+                least: position(&least, self.least_read, self.least_as_of),
+                greatest: position(&greatest, self.greatest_read, self.greatest_as_of),
+            },
+            blocks: Each {
+                least: self.least_blocks,
+                greatest: self.greatest_blocks,
             },
         })
     }

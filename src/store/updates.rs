@@ -1,9 +1,9 @@
 //! The table `updates`: which change concerns which user.
 
-use super::{Lane, Result, columns, members::Membership};
-use crate::domain::{ChatNumber, MessageId, Subject, Timestamp, Update, UserId};
+use super::{Lane, Result, array_literal, columns, members::DepartedMember};
+use crate::domain::{ChatNumber, MessageId, Named, Subject, Timestamp, Update, UserId};
 
-/// One change in a personal conversation, and one of its users.
+/// One change, and one of the users whom it concerns.
 #[derive(Debug, Clone)]
 pub struct NewUpdate<'a> {
     pub user: &'a UserId,
@@ -18,6 +18,13 @@ impl NewUpdate<'_> {
         }
     }
 
+    pub(super) fn chat(&self) -> Option<ChatNumber> {
+        match self.update.subject {
+            Subject::Chat(number) => Some(number),
+            Subject::Message(_) | Subject::With(_) => None,
+        }
+    }
+
     pub(super) fn with(&self) -> Option<&UserId> {
         match &self.update.subject {
             Subject::With(user) => Some(user),
@@ -26,12 +33,15 @@ impl NewUpdate<'_> {
     }
 }
 
-/// One change in a chat: of one of its messages, or of the chat itself.
+/// One change that concerns all members of a chat: of one of its messages, of the chat itself, or of
+/// positions.
 #[derive(Debug, Clone)]
 pub struct ChatUpdate {
     pub chat: ChatNumber,
     pub timestamp: Timestamp,
     pub message: Option<MessageId>,
+    /// Whom it names for the first time.
+    pub named: Option<Named>,
 }
 
 /// Inserts the updates of changes in chats: one for each change and each user who was a member at
@@ -44,29 +54,33 @@ pub struct ChatUpdate {
 pub async fn fan_out(
     lane: &mut Lane<'_>,
     updates: &[ChatUpdate],
-    departed: &[(Membership, Timestamp)],
+    departed: &[DepartedMember],
 ) -> Result<Vec<UserId>> {
     columns!(for update in updates => {
         chats: update.chat.get(),
         timestamps: update.timestamp.get(),
         messages: update.message.map(|id| id.get()),
+        everybody_but: update.named.as_ref().map(|named| named.everybody_but),
+        listed: update.named.as_ref().map(|named| array_literal(named.listed.iter().map(UserId::as_str))),
     });
-    columns!(for (membership, end) in departed => {
+    columns!(for membership in departed => {
         gone_chats: membership.chat.get(),
         gone_users: membership.user.as_str(),
         gone_joined: membership.joined.get(),
-        gone_departed: end.get(),
+        gone_departed: membership.departed.get(),
     });
     let concerned = sqlx::query_scalar!(
         r#"
         WITH change AS (
             SELECT chat_number, timestamp, message_id,
-                   CASE WHEN message_id IS NULL THEN chat_number END AS chat
-            FROM unnest($2::bigint[], $3::bigint[], $4::bigint[])
-                     AS change (chat_number, timestamp, message_id)
+                   CASE WHEN message_id IS NULL THEN chat_number END AS chat,
+                   everybody_but, listed::text[] AS listed
+            FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[], $6::text[])
+                     AS change (chat_number, timestamp, message_id, everybody_but, listed)
         ), fan_out AS (
-            INSERT INTO updates (application_id, user_id, timestamp, message_id, chat_number)
-            SELECT $1, m.user_id, change.timestamp, message_id, chat
+            INSERT INTO updates (application_id, user_id, timestamp, message_id, chat_number, mention)
+            SELECT $1, m.user_id, change.timestamp, message_id, chat,
+                   CASE WHEN (m.user_id = ANY (listed)) <> everybody_but THEN TRUE END
             FROM change
             CROSS JOIN LATERAL (
                 -- Not flattened, this is a lookup by key, whatever the planner assumes.
@@ -76,9 +90,10 @@ pub async fn fan_out(
                 OFFSET 0
             ) AS m
             UNION ALL
-            SELECT $1, gone.user_id, change.timestamp, message_id, chat
+            SELECT $1, gone.user_id, change.timestamp, message_id, chat,
+                   CASE WHEN (gone.user_id = ANY (listed)) <> everybody_but THEN TRUE END
             FROM change
-            JOIN unnest($5::bigint[], $6::text[], $7::bigint[], $8::bigint[])
+            JOIN unnest($7::bigint[], $8::text[], $9::bigint[], $10::bigint[])
                      AS gone (chat_number, user_id, joined, departed)
                 USING (chat_number)
             WHERE change.timestamp BETWEEN gone.joined AND gone.departed
@@ -90,6 +105,8 @@ pub async fn fan_out(
         &chats,
         &timestamps,
         &messages as &[Option<i64>],
+        &everybody_but as &[Option<bool>],
+        &listed as &[Option<String>],
         &gone_chats,
         &gone_users as &[&str],
         &gone_joined,

@@ -54,6 +54,7 @@ mod tests {
             update: Update {
                 timestamp: Timestamp::new(*timestamp),
                 subject: Subject::Message(MessageId::new(1)),
+                mention: false,
             },
             message: None,
         };

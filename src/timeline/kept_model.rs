@@ -8,10 +8,7 @@ use proptest::prelude::*;
 use time::OffsetDateTime;
 
 use super::kept::{Kept, KeptLane};
-use crate::domain::{
-    ApplicationId, ConversationId, MessageNumber, Pair, PersonalConversation, Positions, Timestamp,
-    UserId,
-};
+use crate::domain::{ApplicationId, MessageNumber, Pair, PersonalConversation, Timestamp, UserId};
 
 const APPLICATION: ApplicationId = ApplicationId::DEFAULT;
 
@@ -70,14 +67,10 @@ fn pair(conversation: usize) -> Pair {
 }
 
 fn present(conversation: usize, messages: i64) -> Arc<PersonalConversation> {
-    Arc::new(PersonalConversation {
-        id: ConversationId::new(1),
-        pair: pair(conversation),
-        timestamp: Timestamp::new(1),
-        created: OffsetDateTime::UNIX_EPOCH,
-        messages: MessageNumber::new(messages),
-        positions: Positions::ZERO,
-    })
+    let (created, pair) = (OffsetDateTime::UNIX_EPOCH, pair(conversation));
+    let mut personal = PersonalConversation::created_at(Timestamp::new(1), created, &pair);
+    personal.messages = MessageNumber::new(messages);
+    Arc::new(personal)
 }
 
 impl Model {

@@ -29,6 +29,7 @@ pub async fn load(
     loading.load_chats(&created).await?;
     loading.load_personal().await?;
     loading.load_members().await?;
+    loading.load_settings().await?;
     loading.load_last_chat().await
 }
 
@@ -151,16 +152,16 @@ impl Loading<'_, '_> {
                 continue;
             };
             let (requester, needs) = command;
-            for user in requester.user.iter().chain(needs.member) {
+            let named = needs.member.into_iter().chain(needs.mentioned);
+            for user in requester.user.iter().chain(named) {
                 if !self.state.recall_member(chat, user) {
                     unknown.insert((chat, user));
                 }
             }
         }
         if !unknown.is_empty() {
-            for member in store::members::load(self.lane, unknown.into_iter()).await? {
-                self.state
-                    .add_member(member.chat, member.user, member.joined);
+            for found in store::members::load(self.lane, unknown.into_iter()).await? {
+                self.state.add_member(found.chat, found.user, found.member);
             }
         }
         self.load_rosters().await
@@ -178,9 +179,30 @@ impl Loading<'_, '_> {
         for chat in &left {
             self.state.add_roster(*chat);
         }
-        for member in store::members::load_rosters(self.lane, &left).await? {
-            self.state
-                .add_member(member.chat, member.user, member.joined);
+        for found in store::members::load_rosters(self.lane, &left).await? {
+            self.state.add_member(found.chat, found.user, found.member);
+        }
+        Ok(())
+    }
+
+    /// Loads what callers have set for the conversations that exist.
+    async fn load_settings(&mut self) -> store::Result<()> {
+        let mut needed = Vec::new();
+        for request in self.commands.iter().filter(|(_, needs)| needs.settings) {
+            let id = match conversation_of(request, self.state) {
+                Some(Conversation::Chat(chat)) => self.state.chat(*chat).map(|chat| chat.id),
+                Some(Conversation::Personal(pair)) => {
+                    self.state.personal(pair).map(|personal| personal.id)
+                }
+                None => None,
+            };
+            needed.extend(request.0.user.as_ref().zip(id));
+        }
+        if needed.is_empty() {
+            return Ok(());
+        }
+        for (user, conversation, settings) in store::settings::load(self.lane, &needed).await? {
+            self.state.add_settings(user, conversation, settings);
         }
         Ok(())
     }

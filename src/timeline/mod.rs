@@ -184,7 +184,7 @@ impl Timeline {
             outcome: None,
             answer,
         });
-        let rows = pending.rows();
+        let rows = pending.rows(0);
         match self.queue.ask(application, pending, rows).await {
             // The outcome was sent before this answer.
             Ok(()) => outcome.await.unwrap_or(Err(Error::OutcomeUnknown(None))),

@@ -44,9 +44,8 @@ pub trait AnyCommand: Send + Sync {
 
     fn needs(&self) -> Needs<'_>;
 
-    /// The most rows that it may write, see [`Command::rows`]; without the updates of a chat's
-    /// members.
-    fn rows(&self) -> usize;
+    /// The most rows that it may write in a chat of so many members, see [`Command::rows`].
+    fn rows(&self, members: usize) -> usize;
 
     /// Decides the command and keeps the outcome. Returns the change, if there is one. A command is
     /// decided again if its batch is run again: the last outcome counts.
@@ -73,8 +72,8 @@ impl<C: Command> AnyCommand for PendingCommand<C> {
         self.command.needs()
     }
 
-    fn rows(&self) -> usize {
-        ROWS_OF_COMMAND + self.command.rows()
+    fn rows(&self, members: usize) -> usize {
+        ROWS_OF_COMMAND + self.command.rows(members)
     }
 
     fn decide(&mut self, state: &BatchState, next: NextNumbers) -> Option<Change> {

@@ -8,9 +8,9 @@ use std::{
 
 use super::recent::{self, Recent};
 use crate::domain::{
-    Change, Chat, ChatChange, ChatNumber, Conversation, Created, Digest, Idempotency,
-    IdempotencyKey, Message, MessageChange, MessageId, Pair, PersonalConversation, Timestamp,
-    UserId,
+    Change, Chat, ChatChange, ChatNumber, Conversation, ConversationId, Created, Digest,
+    Idempotency, IdempotencyKey, Marked, Member, Message, MessageChange, MessageId, Pair,
+    PersonalConversation, Position, PositionsChange, Settings, SettingsChange, Timestamp, UserId,
 };
 
 /// Beyond so many bytes, what was not used recently is forgotten: of messages, and of each of the
@@ -35,8 +35,7 @@ pub struct BatchState {
     messages: Recent<MessageId, Arc<Message>>,
     chats: Recent<ChatNumber, Arc<Chat>>,
     personal: Recent<Pair, Arc<PersonalConversation>>,
-    /// Since when users are members.
-    members: Recent<(ChatNumber, UserId), Timestamp>,
+    members: Recent<(ChatNumber, UserId), Member>,
     /// All members of some chats, the longest membership first: of new chats, and of chats whose
     /// owner leaves. Not kept.
     rosters: HashMap<ChatNumber, BTreeSet<(Timestamp, UserId)>>,
@@ -44,6 +43,10 @@ pub struct BatchState {
     last_chat: Option<ChatNumber>,
     /// What was created under keys. Not kept.
     created: HashMap<KeyOwner, (Created, Digest)>,
+    /// What users have set for conversations. Not kept.
+    settings: HashMap<(UserId, ConversationId), Settings>,
+    /// The conversations in which this batch has moved positions, and when.
+    moved: HashMap<ConversationId, Timestamp>,
 }
 
 type KeyOwner = (Option<UserId>, IdempotencyKey);
@@ -53,7 +56,7 @@ pub type Forgotten = (
     Option<recent::Forgotten<MessageId, Arc<Message>>>,
     Option<recent::Forgotten<ChatNumber, Arc<Chat>>>,
     Option<recent::Forgotten<Pair, Arc<PersonalConversation>>>,
-    Option<recent::Forgotten<(ChatNumber, UserId), Timestamp>>,
+    Option<recent::Forgotten<(ChatNumber, UserId), Member>>,
 );
 
 impl Default for BatchState {
@@ -67,6 +70,8 @@ impl Default for BatchState {
             rosters: HashMap::new(),
             last_chat: None,
             created: HashMap::new(),
+            settings: HashMap::new(),
+            moved: HashMap::new(),
         }
     }
 }
@@ -82,6 +87,8 @@ impl BatchState {
     pub fn end_batch(&mut self) -> Forgotten {
         self.rosters.clear();
         self.created.clear();
+        self.settings.clear();
+        self.moved.clear();
         (
             self.messages.rotate(MESSAGE_BYTES_MAX),
             self.chats.rotate(ENTRY_BYTES_MAX),
@@ -133,17 +140,21 @@ impl BatchState {
             .insert(conversation.pair.clone(), conversation);
     }
 
-    pub fn add_member(&mut self, chat: ChatNumber, user: UserId, joined: Timestamp) {
+    pub fn add_member(&mut self, chat: ChatNumber, user: UserId, member: Member) {
         if let Some(roster) = self.rosters.get_mut(&chat) {
-            roster.insert((joined, user.clone()));
+            roster.insert((member.joined, user.clone()));
         }
-        self.members.insert((chat, user), joined);
+        self.members.insert((chat, user), member);
     }
 
     /// Keeps all members of the chat in the order of their joining, from now on. The members must
     /// be added after this call.
     pub fn add_roster(&mut self, chat: ChatNumber) {
         self.rosters.entry(chat).or_default();
+    }
+
+    pub fn add_settings(&mut self, user: UserId, conversation: ConversationId, settings: Settings) {
+        self.settings.insert((user, conversation), settings);
     }
 
     pub fn set_last_chat(&mut self, last: ChatNumber) {
@@ -169,9 +180,19 @@ impl BatchState {
         self.personal.get(pair)
     }
 
-    /// Since when the user is a member.
-    pub fn member_since(&self, chat: ChatNumber, user: &UserId) -> Option<Timestamp> {
+    /// The user's membership, if it is a member.
+    pub fn member(&self, chat: ChatNumber, user: &UserId) -> Option<Member> {
         self.members.get(&(chat, user.clone())).copied()
+    }
+
+    /// What the user has set; `None` where nothing was ever set.
+    pub fn settings(&self, user: &UserId, conversation: ConversationId) -> Option<&Settings> {
+        self.settings.get(&(user.clone(), conversation))
+    }
+
+    /// The change by which this batch has moved positions in the conversation.
+    pub fn positions_moved(&self, conversation: ConversationId) -> Option<Timestamp> {
+        self.moved.get(&conversation).copied()
     }
 
     /// The user with the longest membership, apart from `except`.
@@ -213,7 +234,8 @@ impl BatchState {
         match change {
             Change::Message(change) => self.apply_to_message(change),
             Change::Chat(change) => self.apply_to_chat(change),
-            Change::Positions(change) => self.add_personal(Arc::clone(&change.after)),
+            Change::Positions(change) => self.apply_to_position(change),
+            Change::Settings(change) => self.apply_to_settings(change),
         }
         if let Some((creator, request, created)) = change.idempotency() {
             self.add_key(creator.cloned(), request.clone(), created);
@@ -223,26 +245,57 @@ impl BatchState {
     fn apply_to_message(&mut self, change: &MessageChange) {
         if let Some(created) = &change.new_conversation {
             self.add_personal(Arc::clone(created));
-        } else if change.is_creation() {
+        }
+        if change.is_creation() {
             self.count(&change.after);
         }
         self.add_message(Arc::clone(&change.after));
     }
 
-    /// Counts a new message in its conversation.
+    /// Counts a new message in its conversation. Its sender has read it.
     fn count(&mut self, message: &Message) {
+        let (number, timestamp) = (message.number, message.timestamp);
         match &message.conversation {
             Conversation::Chat(chat) => {
                 if let Some(chat) = self.chats.get_mut(chat) {
-                    Arc::make_mut(chat).messages = message.number;
+                    let chat = Arc::make_mut(chat);
+                    (chat.messages, chat.last) = (number, timestamp);
+                }
+                if let Some(sender) = &message.from
+                    && let Some(member) = self.members.get_mut(&(*chat, sender.clone()))
+                {
+                    member.position = member.position.after_sending(number);
                 }
             }
             Conversation::Personal(pair) => {
-                if let Some(personal) = self.personal.get_mut(pair) {
-                    Arc::make_mut(personal).messages = message.number;
+                if let Some(sender) = &message.from
+                    && let Some(personal) = self.personal.get_mut(pair)
+                {
+                    Arc::make_mut(personal).count(number, timestamp, sender);
                 }
             }
         }
+    }
+
+    fn apply_to_position(&mut self, change: &PositionsChange) {
+        match &change.marked {
+            Marked::Personal(after) => {
+                self.moved.insert(after.id, change.timestamp);
+                self.add_personal(Arc::clone(after));
+            }
+            Marked::Chat(chat, member) => {
+                self.moved.insert(chat.id, change.timestamp);
+                self.add_member(chat.number, change.user.clone(), *member);
+            }
+        }
+    }
+
+    fn apply_to_settings(&mut self, change: &SettingsChange) {
+        if let Some(personal) = &change.personal {
+            self.add_personal(Arc::clone(personal));
+        }
+        let settings = change.after.clone();
+        self.add_settings(change.user.clone(), change.conversation, settings);
     }
 
     fn apply_to_chat(&mut self, change: &ChatChange) {
@@ -252,7 +305,11 @@ impl BatchState {
             self.add_roster(chat.number);
         }
         for user in &change.joined {
-            self.add_member(chat.number, user.clone(), chat.timestamp);
+            let member = Member {
+                joined: chat.timestamp,
+                position: Position::at_newest(chat.messages),
+            };
+            self.add_member(chat.number, user.clone(), member);
         }
         if let Some((user, joined)) = &change.departed {
             self.members.remove(&(chat.number, user.clone()));

@@ -44,12 +44,15 @@ async fn a_chat_is_created_read_renamed_and_listed() {
     let chat = reply.expect(201);
     assert_eq!(reply.header("location"), "/chats/1");
     assert_eq!(reply.header("etag"), format!("\"{}\"", chat["timestamp"]));
-    assert_eq!(
-        chat,
-        json!({ "number": 1, "timestamp": chat["timestamp"], "name": "Team", "owner": "jane",
-                "created": chat["created"], "messages": 0, "members": 2 })
-    );
-    assert_eq!(get_chat(&john, 1).await, chat);
+    let seen_by = |role: &str, other: &str| {
+        json!({ "chat": 1, "number": 1, "timestamp": chat["timestamp"], "name": "Team",
+                "owner": "jane", "created": chat["created"], "messages": 0, "members": 2,
+                "role": role, "last": chat["timestamp"], "read": 0, "unread": 0, "mentions": 0,
+                "settings": {}, "reads": [{ "user": other, "read": 0 }] })
+    };
+    assert_eq!(chat, seen_by("owner", "john"));
+    assert_eq!(get_chat(&jane, 1).await, chat);
+    assert_eq!(get_chat(&john, 1).await, seen_by("member", "jane"));
     let entries = json!([{ "chat": 1, "timestamp": chat["timestamp"] }]);
     assert_eq!(json!(timeline(&john).await), entries);
     assert_eq!(json!(timeline(&jane).await), entries);

@@ -16,6 +16,9 @@ type Statuses = [u16; 3];
 /// There is no such thing.
 const NOT_FOUND: Statuses = [404; 3];
 
+/// An application can do it for a user alone.
+const OF_A_USER: Statuses = [200, 422, 200];
+
 /// The first tenant's conversation of two users. The stranger's users of the same names have none.
 const NO_CONVERSATION: Statuses = [404, 422, 404];
 
@@ -34,9 +37,16 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
     let name = json!({ "name": "stranger" });
     let text = json!({ "text": "stranger" });
     Some(match operation {
-        "get /messages" | "get /messages/search" | "get /users/{user}/messages" => {
-            ([200, 422, 200], Value::Null)
+        "get /messages"
+        | "get /messages/search"
+        | "get /users/{user}/messages"
+        | "get /conversations" => (OF_A_USER, Value::Null),
+        "get /unread" => ([403, 200, 200], Value::Null),
+        "put /users/{user}/read" | "put /chats/{number}/read" => {
+            (NO_CONVERSATION, json!({ "number": 1, "back": true }))
         }
+        "patch /users/{user}/settings" => (OF_A_USER, json!({ "pinned": true, "blocked": true })),
+        "patch /chats/{number}/settings" => (NO_CONVERSATION, json!({ "pinned": true })),
         "get /users/{user}"
         | "get /users/{user}/messages/{n}"
         | "delete /users/{user}/messages/{n}" => (NO_CONVERSATION, Value::Null),
@@ -84,7 +94,8 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
         )
         .replace("{id}", "1")
         .replace("{user}", "john")
-        .replace("/search", &format!("/search?q={SECRET}"));
+        .replace("/search", &format!("/search?q={SECRET}"))
+        .replace("/unread", "/unread?users=jane,john");
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
     let request = caller
         .request(method, &path)
@@ -105,6 +116,7 @@ async fn everything(jane: &Client, objects: &Objects) -> Vec<Value> {
         "/chats".to_owned(),
         format!("/chats/{}/members", objects.chat),
         format!("/chats/{}/messages", objects.chat),
+        "/conversations".to_owned(),
         "/users/john".to_owned(),
         "/users/john/messages".to_owned(),
         format!("/messages/search?q={SECRET}"),

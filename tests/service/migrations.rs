@@ -101,6 +101,10 @@ fn no_migration_is_ever_changed() {
         let digits: String = digits.map(|byte| format!("{byte:02x}")).collect();
         (migration.version, digits)
     });
-    let expected = [(20_261_127_000_000, "e604b9e33ce2e1eb".to_owned())];
+    let expected = [
+        (20_261_127_000_000, "e604b9e33ce2e1eb"),
+        (20_261_128_000_000, "1d821b0e4cf922be"),
+    ];
+    let expected = expected.map(|(version, digits)| (version, digits.to_owned()));
     assert_eq!(checksums.collect::<Vec<_>>(), expected);
 }

@@ -72,7 +72,7 @@ fn walk<'a>(value: &'a Value, place: &str, look: &mut impl FnMut(&str, &'a Value
 #[test]
 fn the_document_is_small_enough_to_read() {
     let bytes = committed().len();
-    assert!(bytes < 110_000, "{bytes} bytes");
+    assert!(bytes < 140_000, "{bytes} bytes");
 }
 
 #[test]
@@ -257,7 +257,10 @@ fn the_stream_is_told_apart_from_the_page() {
     assert_eq!(types.len(), 3);
     let schema = |media_type: &str| content[media_type]["schema"]["$ref"].as_str().unwrap();
     let page = "#/components/schemas/MessageUpdates";
-    assert_eq!(schema("application/json"), page);
+    assert_eq!(
+        schema("application/json"),
+        "#/components/schemas/UpdatesOrMessages"
+    );
     assert_eq!(schema("application/vnd.messageUpdates.v1+json"), page);
     assert_eq!(
         schema("text/event-stream"),

@@ -10,13 +10,15 @@ use sqlx::{Executor, Row};
 use crate::support::{Database, service};
 
 /// Tables that grow without bound.
-const LARGE: [&str; 6] = [
+const LARGE: [&str; 8] = [
     "changes",
     "messages",
     "updates",
     "conversations",
     "chat_members",
     "search_entries",
+    "mentions",
+    "conversation_settings",
 ];
 
 /// What reads a table to its end on purpose: the rebuilding of the index.
@@ -127,8 +129,10 @@ const FILL: &str = "
     INSERT INTO conversations (application_id, id, timestamp, created, chat_number, name, members)
     SELECT 1, n, n, now(), n, 'chat', 1 FROM generate_series(1, 30) AS n;
     INSERT INTO conversations
-        (application_id, id, timestamp, created, least, greatest, least_read, greatest_read)
-    SELECT 1, 100 + n, 100 + n, now(), 'a' || n, 'b', 0, 0 FROM generate_series(1, 2000) AS n;
+        (application_id, id, timestamp, created, least, greatest, least_read, greatest_read,
+         least_as_of, greatest_as_of, least_blocks, greatest_blocks)
+    SELECT 1, 100 + n, 100 + n, now(), 'a' || n, 'b', 0, 0, 0, 0, false, false
+    FROM generate_series(1, 2000) AS n;
     INSERT INTO messages (application_id, id, conversation_id, number, timestamp, sender, recipient,
                           created, text, deleted)
     SELECT 1, n, 100 + n, 1, 100 + n, 'a' || n, 'b', now(), 'hello', false
@@ -139,6 +143,10 @@ const FILL: &str = "
     SELECT 1, 'b', 100 + n, n FROM generate_series(1, 2000) AS n;
     INSERT INTO chat_members (application_id, chat_number, user_id, joined)
     SELECT 1, 1 + n % 30, 'a' || n, 1 FROM generate_series(1, 2000) AS n;
+    INSERT INTO mentions (application_id, user_id, conversation_id, number)
+    SELECT 1, 'b', 100 + n, 1 FROM generate_series(1, 2000) AS n;
+    INSERT INTO conversation_settings (application_id, user_id, conversation_id, pinned)
+    SELECT 1, 'b', 100 + n, true FROM generate_series(1, 2000) AS n;
     INSERT INTO search_entries (application_id, message_id, terms, terms_version)
     SELECT 1, n, 'hello', 2 FROM generate_series(1, 2000) AS n";
 
@@ -186,11 +194,13 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
 }
 
 /// What belongs to tenants.
-const OF_TENANTS: [&str; 7] = [
+const OF_TENANTS: [&str; 9] = [
     "changes",
     "chat_members",
     "conversations",
+    "conversation_settings",
     "followers",
+    "mentions",
     "messages",
     "search_entries",
     "updates",

@@ -104,11 +104,11 @@ async fn a_read_mark_moves_the_position_and_is_told_to_both() {
     for text in ["1", "2", "3"] {
         sent.push(jane.send("john", text).await);
     }
-    assert_eq!(positions(&john, "jane").await, (0, 0));
+    assert_eq!(positions(&john, "jane").await, (0, 3));
     let latest = john.sync("").await["latest"].as_i64().unwrap();
     assert_eq!(john.marks(&sent[2]["id"], true).await.expect(200), sent[2]);
-    assert_eq!(positions(&john, "jane").await, (3, 0));
-    assert_eq!(positions(&jane, "john").await, (0, 3));
+    assert_eq!(positions(&john, "jane").await, (3, 3));
+    assert_eq!(positions(&jane, "john").await, (3, 3));
     for (user, other) in [(&john, "jane"), (&jane, "john")] {
         let news = user.sync(&format!("after={latest}")).await;
         let conversation = user.get(&format!("/users/{other}")).await.expect(200);
@@ -123,7 +123,7 @@ async fn a_read_mark_moves_the_position_and_is_told_to_both() {
     }
     assert_eq!(john.sync(&format!("after={latest}")).await["total"], 0);
     john.marks(&sent[1]["id"], false).await.expect(200);
-    assert_eq!(positions(&john, "jane").await, (1, 0));
+    assert_eq!(positions(&john, "jane").await, (1, 3));
 }
 
 #[tokio::test]
@@ -154,7 +154,10 @@ async fn a_conversation_is_seen_by_its_users_alone_and_from_its_first_message_on
     }
     jane.send("jane", "note").await;
     let own = jane.get("/users/jane").await.expect(200);
-    assert_eq!((&own["with"], &own["reads"]), (&json!("jane"), &json!([])));
+    assert_eq!(
+        (&own["with"], &own["reads"]),
+        (&json!("jane"), &Value::Null)
+    );
     assert_eq!(jane.get("/users/a%20b").await.wrong_fields(), ["user"]);
 }
 
@@ -204,7 +207,7 @@ async fn what_both_users_do_first_may_fall_into_one_batch() {
     let conversations = "SELECT count(*) FROM conversations WHERE least = 'jane'";
     assert_eq!(database.count(conversations).await, 1);
 
-    // Both mark, and one goes back, in one batch.
+    // Both mark, and one goes back, in one batch: one change.
     let lane = database.block_lane().await;
     let marks = [
         (&john, &sent[0]["id"], true),
@@ -222,10 +225,11 @@ async fn what_both_users_do_first_may_fall_into_one_batch() {
         mark.await.unwrap().expect(200);
     }
     let [first, second] = [&sent[0], &sent[1]].map(|message| message["number"].as_i64().unwrap());
-    assert_eq!(positions(&john, "jane").await, (first - 1, second));
+    let read = (first - 1, first.max(second));
+    assert_eq!(positions(&john, "jane").await, read);
     let told = jane.sync("").await["messages"].as_array().unwrap().clone();
     let marks = told.iter().filter(|entry| entry["with"] == "john").count();
-    assert_eq!(marks, 3, "{told:?}");
+    assert_eq!(marks, 1, "{told:?}");
 }
 
 #[tokio::test]
@@ -299,4 +303,210 @@ async fn users_are_ordered_byte_by_byte_whatever_the_databases_collation() {
     assert_eq!(adam.send("Zoe", "hi").await["number"], 1);
     assert_eq!(zoe.send("adam", "hello").await["number"], 2);
     assert_eq!(zoe.get("/users/adam").await.expect(200)["messages"], 2);
+}
+
+/// Moves a position, and returns it as it is then.
+async fn read_up_to(client: &Client, path: &str, number: i64) -> Value {
+    let body = json!({ "number": number });
+    let reply = client
+        .call(Method::PUT, &format!("{path}/read"), body)
+        .await;
+    reply.expect(200)["number"].clone()
+}
+
+#[tokio::test]
+async fn a_position_moves_forward_alone_unless_it_is_told_to_go_back() {
+    let (_database, replica) = service().await;
+    let (jane, john) = (replica.user("jane"), replica.user("john"));
+    let chat = jane.chat("Team", &["john"]).await;
+    let in_chat = format!("/chats/{chat}");
+    for _ in 0..3 {
+        jane.send("john", "hi").await;
+        jane.post_into(chat, "hi").await;
+    }
+    for path in ["/users/jane", &in_chat] {
+        assert_eq!(read_up_to(&john, path, 2).await, 2);
+        let latest = john.sync("limit=1").await["latest"].clone();
+        for late in [2, 1, 0] {
+            assert_eq!(read_up_to(&john, path, late).await, 2);
+        }
+        let unchanged = john.sync("limit=1").await["latest"].clone();
+        assert_eq!(unchanged, latest, "late marks take no timestamp");
+        let body = json!({ "number": 1, "back": true });
+        let path_of_read = format!("{path}/read");
+        let back = john.call(Method::PUT, &path_of_read, body).await;
+        assert_eq!(back.expect(200), json!({ "number": 1 }));
+        let seen = john.get(path).await.expect(200);
+        assert_eq!((&seen["read"], &seen["unread"]), (&json!(1), &json!(2)));
+        let told = john.sync(&format!("after={latest}")).await;
+        assert_eq!(told["total"], 1);
+        let told_jane = jane.sync(&format!("after={latest}")).await;
+        assert_eq!(told_jane["total"], 1, "others are told");
+        for (body, field) in [
+            (json!({ "number": 4 }), "number"),
+            (json!({ "number": -1 }), "number"),
+            (json!({}), "number"),
+            (json!({ "number": 1, "forth": true }), "forth"),
+        ] {
+            let refused = john.call(Method::PUT, &path_of_read, body).await;
+            assert_eq!(refused.wrong_fields(), [field]);
+        }
+    }
+    let jim = replica.user("jim");
+    for path in [
+        "/users/jane/read",
+        "/users/nobody/read",
+        &format!("{in_chat}/read"),
+    ] {
+        let refused = jim.call(Method::PUT, path, json!({ "number": 1 })).await;
+        refused.expect_problem(404, "not-found");
+    }
+    let seen = jane.get(&in_chat).await.expect(200);
+    let reads = json!([{ "user": "john", "read": 1 }]);
+    assert_eq!(seen["reads"], reads);
+}
+
+#[tokio::test]
+async fn sending_and_joining_move_ones_position() {
+    let (_database, replica) = service().await;
+    let (jane, john) = (replica.user("jane"), replica.user("john"));
+    let chat = jane.chat("Team", &["jim"]).await;
+    let path = format!("/chats/{chat}");
+    jane.post_into(chat, "one").await;
+    jane.call(Method::PUT, &format!("{path}/members/john"), json!({}))
+        .await;
+    let reads = async || {
+        let members = jane.get(&format!("{path}/members")).await.expect(200);
+        let members = members["members"].as_array().unwrap().clone();
+        let reads = members.iter().map(|member| {
+            let [user, role] = ["user", "role"].map(|field| member[field].as_str().unwrap());
+            (
+                user.to_owned(),
+                role.to_owned(),
+                member["read"].as_i64().unwrap(),
+            )
+        });
+        reads.collect::<Vec<_>>()
+    };
+    let of = |jane: i64, jim: i64, john: i64| {
+        let members = [
+            ("jane", "owner", jane),
+            ("jim", "member", jim),
+            ("john", "member", john),
+        ];
+        members.map(|(user, role, read)| (user.to_owned(), role.to_owned(), read))
+    };
+    assert_eq!(reads().await, of(1, 0, 1));
+    john.post_into(chat, "two").await;
+    assert_eq!(reads().await, of(1, 0, 2));
+    // Going back holds until one sends again.
+    let back = json!({ "number": 0, "back": true });
+    john.call(Method::PUT, &format!("{path}/read"), back)
+        .await
+        .expect(200);
+    assert_eq!(reads().await, of(1, 0, 0));
+    let three = john.post_into(chat, "three").await;
+    assert_eq!(reads().await, of(1, 0, 3));
+    // What was sent stays read when it is deleted.
+    john.delete(&three["id"], &three["timestamp"])
+        .await
+        .expect(200);
+    assert_eq!(reads().await, of(1, 0, 3));
+}
+
+#[tokio::test]
+async fn the_marks_of_a_batch_in_one_conversation_are_one_change() {
+    let (database, replica) = service().await;
+    let users = ["jane", "john", "jim", "joe"].map(|user| replica.user(user));
+    let [jane, readers @ ..] = &users;
+    let chat = jane.chat("Team", &["john", "jim", "joe"]).await;
+    for _ in 0..4 {
+        jane.post_into(chat, "hi").await;
+    }
+    let latest = jane.sync("limit=1").await["latest"].clone();
+    let lane = database.block_lane().await;
+    let mut marking = Vec::new();
+    for (count, reader) in (1..).zip(readers.iter().chain(&readers[..1])) {
+        let (reader, path) = (reader.clone(), format!("/chats/{chat}"));
+        marking.push(tokio::spawn(async move {
+            read_up_to(&reader, &path, count).await
+        }));
+        replica.until_waiting("timeline", count as f64).await;
+    }
+    open_lane(lane).await;
+    for (number, mark) in (1..).zip(marking) {
+        assert_eq!(mark.await.unwrap(), number);
+    }
+    for user in &users {
+        let told = user.sync(&format!("after={latest}")).await;
+        let entry = json!([{ "chat": chat, "timestamp": told["latest"] }]);
+        assert_eq!(told["messages"], entry);
+    }
+    let seen = jane.get(&format!("/chats/{chat}")).await.expect(200);
+    let read = |user: &str, read: i64| json!({ "user": user, "read": read });
+    let reads = json!([read("jim", 2), read("joe", 3), read("john", 4)]);
+    assert_eq!(seen["reads"], reads);
+    let moved = "SELECT count(*) FROM changes WHERE kind = 'positions-moved'";
+    assert_eq!(database.count(moved).await, 1);
+}
+
+/// In larger chats, whoever wants to know reads the members.
+#[tokio::test]
+async fn in_a_chat_of_more_than_fifty_ones_own_devices_alone_are_told() {
+    let (database, replica) = service().await;
+    let (jane, john) = (replica.user("jane"), replica.user("john"));
+    let others: Vec<_> = (0..49).map(|number| format!("user-{number}")).collect();
+    let mut members: Vec<_> = others.iter().map(String::as_str).collect();
+    members.push("john");
+    let chat = jane.chat("Large", &members).await;
+    let path = format!("/chats/{chat}");
+    jane.post_into(chat, "hi").await;
+    jane.post_into(chat, "hi").await;
+    let latest = jane.sync("limit=1").await["latest"].clone();
+    assert_eq!(read_up_to(&john, &path, 1).await, 1);
+    let told = john.sync(&format!("after={latest}")).await;
+    let entry = json!([{ "chat": chat, "timestamp": told["latest"] }]);
+    assert_eq!(told["messages"], entry);
+    assert_eq!(jane.sync(&format!("after={latest}")).await["total"], 0);
+    assert_eq!(jane.get(&path).await.expect(200)["reads"], Value::Null);
+    let members = jane
+        .get(&format!("{path}/members?limit=2"))
+        .await
+        .expect(200);
+    assert_eq!(members["members"][0]["read"], 2);
+    assert_eq!(members["members"][1]["read"], 1);
+
+    // In one batch, whoever reads is told once, also where the chat becomes smaller meanwhile.
+    let lane = database.block_lane().await;
+    let mut waiting = Vec::new();
+    let mut expected = 0.0;
+    for step in 0..4 {
+        let (jane, john, path) = (jane.clone(), john.clone(), path.clone());
+        let reader = replica.user("user-1");
+        waiting.push(tokio::spawn(async move {
+            match step {
+                0 => read_up_to(&john, &path, 2).await,
+                1 => {
+                    let member = format!("{path}/members/user-0");
+                    jane.ask(Method::DELETE, &member, None).await;
+                    Value::Null
+                }
+                2 => read_up_to(&reader, &path, 1).await,
+                _ => read_up_to(&reader, &path, 2).await,
+            }
+        }));
+        expected += 1.0;
+        replica.until_waiting("timeline", expected).await;
+    }
+    open_lane(lane).await;
+    for step in waiting {
+        step.await.unwrap();
+    }
+    let entries = async |client: &Client| {
+        let told = client.sync(&format!("after={latest}")).await;
+        told["total"].clone()
+    };
+    assert_eq!(entries(&jane).await, 1, "the member that has left");
+    assert_eq!(entries(&john).await, 3);
+    assert_eq!(entries(&replica.user("user-1")).await, 2);
 }

@@ -100,7 +100,8 @@ async fn a_query_that_fails_for_one_caller_is_run_again_for_the_others() {
              SELECT application_id, id, conversation_id, number, timestamp, sender, recipient, chat_number,
                     created, edited,
                     CASE WHEN text = 'poison' THEN (1 / (length(text) - 6))::text ELSE text END AS text,
-                    files, attributes, reply_to, deleted, idempotency_key, request_digest
+                    files, attributes, reply_to, deleted, idempotency_key, request_digest, sent,
+                    recipient_newest, mentions, mentions_all
              FROM stored",
         )
         .await;

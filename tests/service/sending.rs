@@ -112,7 +112,7 @@ async fn a_message_to_oneself_is_listed_once_per_change() {
     let (_database, replica) = service().await;
     let jane = replica.user("jane");
     let sent = jane.send("jane", "note").await;
-    jane.marks(&sent["id"], true).await.expect(200);
+    jane.marks(&sent["id"], false).await.expect(200);
     jane.patch(&sent["id"], &sent["timestamp"], json!({ "text": "notes" }))
         .await
         .expect(200);

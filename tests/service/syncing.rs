@@ -67,7 +67,7 @@ async fn every_change_is_listed_and_data_come_with_the_newest_entry() {
         .patch(&first["id"], &first["timestamp"], json!({ "text": "two" }))
         .await
         .expect(200);
-    john.marks(&first["id"], true).await.expect(200);
+    john.marks(&first["id"], false).await.expect(200);
     let gone = john
         .delete(&other["id"], &other["timestamp"])
         .await

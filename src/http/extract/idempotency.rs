@@ -1,5 +1,7 @@
 //! `Idempotency-Key`: repeating a request is safe.
 
+use std::ops::Not;
+
 use axum::http::{HeaderMap, HeaderName};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::SecretString;
@@ -50,6 +52,10 @@ struct Fingerprint<'a> {
     text: Option<&'a str>,
     files: Vec<&'a str>,
     attributes: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mentions: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Not::not")]
+    mentions_all: bool,
     reply_to: Option<i64>,
 }
 
@@ -78,6 +84,8 @@ impl Digester {
             text: draft.text.as_ref().map(|text| text.as_str()),
             files: draft.files.iter().map(|file| file.as_str()).collect(),
             attributes: draft.attributes.as_ref().map(canonical),
+            mentions: draft.mentions.users().iter().map(UserId::as_str).collect(),
+            mentions_all: draft.mentions.all,
             reply_to: draft.reply_to.map(|id| id.get()),
         };
         self.digest(key, &fingerprint)
@@ -117,7 +125,7 @@ fn canonical(attributes: &Attributes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Conversation, Files, MessageId, Text};
+    use crate::domain::{Conversation, Files, Mentions, MessageId, Text};
 
     fn draft(text: &str) -> Draft {
         Draft {
@@ -125,6 +133,7 @@ mod tests {
             text: Some(Text::parse(text).unwrap()),
             files: Files::default(),
             attributes: None,
+            mentions: Mentions::default(),
             reply_to: None,
         }
     }

@@ -21,6 +21,9 @@ pub const LIMIT_MAX: i64 = 1000;
 /// The entries of a page if the caller sets no `limit`.
 pub const LIMIT_DEFAULT: i64 = 50;
 
+/// The most things that a query may name one by one.
+const IDS_MAX: usize = 100;
+
 /// The longest wait that a caller may request, in seconds; the answer may come sooner.
 pub const WAIT_SECONDS_MAX: i64 = 60;
 
@@ -166,9 +169,121 @@ pub fn list_limit(value: Option<&str>) -> Result<i64, Problem> {
 pub struct SyncParams {
     pub cursor: Cursor,
     pub limit: u16,
-    pub with_messages: bool,
+    pub include: Include,
     /// How long the answer may be held until there is something.
     pub wait: Duration,
+}
+
+/// What a sync answers with beside the entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Include {
+    pub messages: bool,
+    pub conversations: bool,
+}
+
+impl Include {
+    /// `None` if a name is none of these.
+    fn parse(names: &str) -> Option<Self> {
+        let mut include = Self::default();
+        for name in names.split(',') {
+            match name {
+                "message" => include.messages = true,
+                "conversation" => include.conversations = true,
+                _ => return None,
+            }
+        }
+        Some(include)
+    }
+}
+
+/// The query of `GET /messages`: messages by their ids, or a sync.
+#[derive(Debug, PartialEq, Eq)]
+pub enum MessagesParams {
+    Ids(Vec<MessageId>),
+    Sync(SyncParams),
+}
+
+impl FromQuery for MessagesParams {
+    type Params = SyncQuery;
+
+    fn from_query(mut params: SyncQuery) -> Result<Self, Problem> {
+        match params.ids.take() {
+            Some(ids) => parse_ids(&ids).map(Self::Ids),
+            None => SyncParams::from_query(params).map(Self::Sync),
+        }
+    }
+}
+
+fn parse_ids(ids: &str) -> Result<Vec<MessageId>, Problem> {
+    let ids = ids.split(',').map(|id| {
+        MessageId::parse(id)
+            .ok_or_else(|| Problem::malformed("ids must be ids of messages, separated by commas"))
+    });
+    let ids: Vec<_> = ids.collect::<Result<_, _>>()?;
+    if ids.len() > IDS_MAX {
+        return Err(Problem::invalid_field("ids", "must be at most 100"));
+    }
+    Ok(ids)
+}
+
+/// Which page of the conversations.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConversationsParams {
+    pub before: Timestamp,
+    pub limit: i64,
+    pub archived: bool,
+}
+
+/// The query of the list of conversations before it is parsed.
+#[derive(Deserialize)]
+pub struct ConversationsQuery {
+    before: Option<String>,
+    limit: Option<String>,
+    archived: Option<String>,
+}
+
+impl FromQuery for ConversationsParams {
+    type Params = ConversationsQuery;
+
+    fn from_query(params: ConversationsQuery) -> Result<Self, Problem> {
+        let before = number("before", params.before)?.unwrap_or(i64::MAX);
+        let archived = match params.archived.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Problem::malformed("archived must be true or false")),
+        };
+        Ok(Self {
+            before: Timestamp::new(before),
+            limit: list_limit(params.limit.as_deref())?,
+            archived,
+        })
+    }
+}
+
+/// The users whose unread messages are counted, in the order in which they are named.
+pub struct UnreadParams(pub Vec<UserId>);
+
+/// The query of the counts before it is parsed.
+#[derive(Deserialize)]
+pub struct UnreadQuery {
+    users: Option<String>,
+}
+
+impl FromQuery for UnreadParams {
+    type Params = UnreadQuery;
+
+    fn from_query(params: UnreadQuery) -> Result<Self, Problem> {
+        let invalid = |detail: &str| Problem::invalid_field("users", detail.to_owned());
+        let users = params.users.ok_or_else(|| invalid("is required"))?;
+        let users = users.split(',').map(UserId::parse);
+        let users: Vec<_> = users
+            .collect::<Result<_, _>>()
+            .map_err(|error| invalid(error.0))?;
+        if users.len() > IDS_MAX {
+            return Err(invalid("must be at most 100"));
+        }
+        Ok(Self(users))
+    }
 }
 
 /// The query of a sync before it is parsed.
@@ -178,6 +293,7 @@ pub struct SyncQuery {
     limit: Option<String>,
     include: Option<String>,
     wait: Option<String>,
+    ids: Option<String>,
 }
 
 impl FromQuery for SyncParams {
@@ -211,16 +327,22 @@ impl FromQuery for SyncParams {
             "wait",
             "must be 0 to 60",
         );
-        let with_messages = params.include.is_some();
-        let is_include = params.include.is_none_or(|include| include == "message");
-        require(is_include, "include", "must be message");
+        let include = match params.include.as_deref() {
+            None => Some(Include::default()),
+            Some(names) => Include::parse(names),
+        };
+        require(
+            include.is_some(),
+            "include",
+            "must be message or conversation, or both, separated by a comma",
+        );
         if !errors.is_empty() {
             return Err(Problem::invalid(errors));
         }
         Ok(SyncParams {
             cursor,
             limit: u16::try_from(limit).expect("the limit was checked"),
-            with_messages,
+            include: include.unwrap_or_default(),
             wait: Duration::from_secs(wait.unsigned_abs()),
         })
     }
@@ -274,7 +396,7 @@ mod tests {
         let expected = SyncParams {
             cursor,
             limit: 50,
-            with_messages: false,
+            include: Include::default(),
             wait: Duration::ZERO,
         };
         assert_eq!(params(""), Ok(expected));
@@ -282,10 +404,13 @@ mod tests {
         let expected = SyncParams {
             cursor: Cursor::Latest,
             limit: 1000,
-            with_messages: true,
+            include: Include {
+                messages: true,
+                conversations: true,
+            },
             wait,
         };
-        let query = "after=latest&limit=1000&include=message&wait=60&other=1";
+        let query = "after=latest&limit=1000&include=message,conversation&wait=60&other=1";
         assert_eq!(params(query), Ok(expected));
     }
 
@@ -317,6 +442,8 @@ mod tests {
             "limit=-1",
             "include=text",
             "include=",
+            "include=message,",
+            "include=message;conversation",
             "wait=61",
             "wait=-1",
         ] {

@@ -232,6 +232,7 @@ mod tests {
             update: Update {
                 timestamp: Timestamp::new(*timestamp),
                 subject: Subject::Message(MessageId::new(1)),
+                mention: false,
             },
             message: None,
         };

@@ -127,8 +127,8 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            Content, Conversation, ConversationId, Cursor, Files, Message, MessageNumber, Text,
-            Update, UserId,
+            Content, Conversation, ConversationId, Cursor, Files, Mentions, Message, MessageNumber,
+            Text, Update, UserId,
         },
         store::pages::{Entry, PageSize},
     };
@@ -140,6 +140,7 @@ mod tests {
             text: Some(Text::trusted(text.to_owned())),
             files: Files::default(),
             attributes: None,
+            mentions: Mentions::default(),
             reply_to: None,
             edited: None,
         };
@@ -163,7 +164,11 @@ mod tests {
     fn entry(timestamp: i64, subject: Subject) -> Entry {
         let timestamp = Timestamp::new(timestamp);
         Entry {
-            update: Update { timestamp, subject },
+            update: Update {
+                timestamp,
+                subject,
+                mention: false,
+            },
             message: None,
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     store::{
         self, Lane,
         batch::{AmendedRows, AppendedRows},
-        members::Membership,
+        members::DepartedMember,
         updates::NewUpdate,
     },
 };
@@ -29,11 +29,13 @@ pub struct BatchChanges {
     changes: Vec<MadeChange>,
 }
 
-/// A change and the user who has made it; `None` is the application itself.
 #[derive(Debug)]
 struct MadeChange {
+    /// The user who has made it; `None` is the application itself.
     actor: Option<UserId>,
     change: Change,
+    /// Whether it is part of an earlier change of the batch, whose timestamp it has.
+    is_folded: bool,
 }
 
 impl BatchChanges {
@@ -54,20 +56,25 @@ impl BatchChanges {
             let command = &mut command.request;
             let request: LoadRequest<'_> = (command.requester(), command.needs());
             let members = chat_of(&request, state).map_or(0, |chat| state.member_count(chat));
-            let more = command.rows() + members;
+            let more = command.rows(members);
             if rows + more > rows_max && decided > 0 {
                 break;
             }
             rows += more;
             decided += 1;
-            if let Some(change) = command.decide(state, numbers.next(now)) {
+            let next = numbers.next(now);
+            if let Some(change) = command.decide(state, next) {
                 state.apply(&change);
-                let creates_message =
-                    matches!(&change, Change::Message(change) if change.is_creation());
-                numbers.take(creates_message);
+                let is_folded = change.timestamp() < next.timestamp;
+                if !is_folded {
+                    let creates_message =
+                        matches!(&change, Change::Message(change) if change.is_creation());
+                    numbers.take(creates_message);
+                }
                 changes.push(MadeChange {
                     actor: command.requester().user.clone(),
                     change,
+                    is_folded,
                 });
             }
         }
@@ -76,7 +83,9 @@ impl BatchChanges {
 
     /// The timestamp of the last change; `None` if nothing is changed.
     pub fn last(&self) -> Option<Timestamp> {
-        Some(self.changes.last()?.change.timestamp())
+        let mut made = self.changes.iter().rev();
+        let last = made.find(|made| !made.is_folded)?;
+        Some(last.change.timestamp())
     }
 
     /// Stores the changes. The number of statements does not depend on the number of changes.
@@ -85,7 +94,7 @@ impl BatchChanges {
         let departed = self.departed();
         self.store_chats(lane, &departed).await?;
         let mut concerned = self.store_chat_updates(lane, &departed).await?;
-        let updates = self.personal_updates();
+        let updates = self.updates();
         let application = lane.application();
         concerned.extend(updates.iter().map(|update| key(application, update)));
         let (created, amended) = self.messages();
@@ -100,7 +109,28 @@ impl BatchChanges {
             updates: &updates,
         };
         store::batch::append(lane, rows).await?;
+        self.store_of_members(lane).await?;
         Ok(concerned)
+    }
+
+    /// Stores what members have set and read, and who is named.
+    async fn store_of_members(&self, lane: &mut Lane<'_>) -> store::Result<()> {
+        let positions = self.chat_positions();
+        if !positions.is_empty() {
+            store::members::set_positions(lane, &positions).await?;
+        }
+        let settings = self.settings();
+        if !settings.is_empty() {
+            store::settings::store(lane, &settings).await?;
+        }
+        let (named, unnamed) = self.mentions();
+        if !unnamed.is_empty() {
+            store::mentions::remove(lane, &unnamed).await?;
+        }
+        if !named.is_empty() {
+            store::mentions::insert(lane, &named).await?;
+        }
+        Ok(())
     }
 
     /// The notifications of the commit to the users `concerned`.
@@ -121,7 +151,7 @@ impl BatchChanges {
     async fn store_chats(
         &self,
         lane: &mut Lane<'_>,
-        departed: &[(Membership, Timestamp)],
+        departed: &[DepartedMember],
     ) -> store::Result<()> {
         let chats = self.chats();
         if chats.is_empty() {
@@ -153,7 +183,7 @@ impl BatchChanges {
     async fn store_chat_updates(
         &self,
         lane: &mut Lane<'_>,
-        departed: &[(Membership, Timestamp)],
+        departed: &[DepartedMember],
     ) -> store::Result<BTreeSet<UserKey>> {
         let updates: Vec<_> = self.chat_updates().collect();
         if updates.is_empty() {

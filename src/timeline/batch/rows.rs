@@ -1,16 +1,19 @@
 //! The rows that follow from the changes of a batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::BatchChanges;
 use crate::{
     domain::{
-        Change, Chat, ChatChange, ChatNumber, Message, MessageChange, Pair, Timestamp, Update,
+        Change, Chat, ChatChange, ChatNumber, Marked, Member, Message, MessageChange, Pair,
+        Position, PositionsChange, Subject, Timestamp, Update, UserId,
     },
     store::{
         batch::{AmendedConversation, ChangeRow, NewMessageRow},
         chats::NewChatRow,
-        members::Membership,
+        members::{DepartedMember, Membership},
+        mentions::Mention,
+        settings::SettingsRow,
         updates::{ChatUpdate, NewUpdate},
     },
 };
@@ -18,7 +21,8 @@ use crate::{
 impl BatchChanges {
     /// The changes, as the timeline keeps them.
     pub(super) fn log(&self) -> Vec<ChangeRow<'_>> {
-        let log = self.changes.iter().map(|made| ChangeRow {
+        let made = self.changes.iter().filter(|made| !made.is_folded);
+        let log = made.map(|made| ChangeRow {
             timestamp: made.change.timestamp(),
             kind: made.change.kind(),
             message: made.change.message(),
@@ -45,6 +49,8 @@ impl BatchChanges {
                     message.id,
                     NewMessageRow {
                         message,
+                        sent: message.timestamp,
+                        recipient_newest: change.recipient_newest,
                         idempotency,
                     },
                 );
@@ -82,32 +88,43 @@ impl BatchChanges {
 
     pub(super) fn joined(&self) -> impl Iterator<Item = Membership> {
         self.chat_changes().flat_map(|change| {
+            let chat = &change.after;
             change.joined.iter().map(|user| Membership {
-                chat: change.after.number,
+                chat: chat.number,
                 user: user.clone(),
-                joined: change.after.timestamp,
+                member: Member {
+                    joined: chat.timestamp,
+                    position: Position::at_newest(chat.messages),
+                },
             })
         })
     }
 
     /// The memberships that the batch ends, with the timestamps of their ends.
-    pub(super) fn departed(&self) -> Vec<(Membership, Timestamp)> {
+    pub(super) fn departed(&self) -> Vec<DepartedMember> {
         let departed = self.chat_changes().filter_map(|change| {
             let (user, joined) = change.departed.clone()?;
-            let chat = change.after.number;
-            Some((Membership { chat, user, joined }, change.after.timestamp))
+            Some(DepartedMember {
+                chat: change.after.number,
+                user,
+                joined,
+                departed: change.after.timestamp,
+            })
         });
         departed.collect()
     }
 
-    /// Each personal conversation that the batch creates or whose positions it moves, as the batch
-    /// leaves it.
+    /// Each personal conversation that the batch creates or amends, as the batch leaves it.
     pub(super) fn personal_conversations(&self) -> Vec<AmendedConversation<'_>> {
         let mut conversations = BTreeMap::new();
         for change in self.changes() {
             let (after, is_new) = match change {
                 Change::Message(change) => (change.new_conversation.as_ref(), true),
-                Change::Positions(change) => (Some(&change.after), false),
+                Change::Settings(change) => (change.personal.as_ref(), change.creates_conversation),
+                Change::Positions(change) => match &change.marked {
+                    Marked::Personal(after) => (Some(after), false),
+                    Marked::Chat(..) => (None, false),
+                },
                 Change::Chat(_) => (None, false),
             };
             let Some(after) = after else { continue };
@@ -122,34 +139,116 @@ impl BatchChanges {
         conversations.into_values().collect()
     }
 
-    /// The updates of personal messages and conversations, one for each user of the conversation.
-    pub(super) fn personal_updates(&self) -> Vec<NewUpdate<'_>> {
-        let updates = self.changes().flat_map(|change| {
-            let users = change.pair().into_iter().flat_map(Pair::users);
-            users.map(|user| NewUpdate {
-                user,
-                update: Update {
-                    timestamp: change.timestamp(),
-                    subject: change.subject(user),
-                },
-            })
-        });
-        updates.collect()
+    /// The positions that the batch sets in chats, as it leaves them.
+    pub(super) fn chat_positions(&self) -> Vec<Membership> {
+        let mut positions = BTreeMap::new();
+        for change in self.position_changes() {
+            if let Marked::Chat(chat, member) = &change.marked {
+                let membership = Membership {
+                    chat: chat.number,
+                    user: change.user.clone(),
+                    member: *member,
+                };
+                positions.insert((chat.number, &change.user, member.joined), membership);
+            }
+        }
+        positions.into_values().collect()
     }
 
-    /// The changes in chats. Each concerns the members of its chat.
+    /// What the batch sets for conversations, as it leaves it.
+    pub(super) fn settings(&self) -> Vec<SettingsRow<'_>> {
+        let mut settings = BTreeMap::new();
+        for change in self.changes() {
+            if let Change::Settings(change) = change {
+                let (user, conversation) = (&change.user, change.conversation);
+                settings.insert((user, conversation), (user, conversation, &change.after));
+            }
+        }
+        settings.into_values().collect()
+    }
+
+    /// The users who are named one by one by messages that did not name them before the batch, and
+    /// those whom messages do not name any more.
+    pub(super) fn mentions(&self) -> (Vec<Mention<'_>>, Vec<Mention<'_>>) {
+        let mut messages = BTreeMap::new();
+        for change in self.message_changes() {
+            let (_, after) = messages
+                .entry(change.after.id)
+                .or_insert((change.before.as_deref(), &*change.after));
+            *after = &*change.after;
+        }
+        let (mut named, mut unnamed) = (Vec::new(), Vec::new());
+        for (before, after) in messages.into_values() {
+            let (before, after) = (before.map(mentions_of), mentions_of(after));
+            let before = before.unwrap_or_default();
+            named.extend(after.iter().filter(|mention| !before.contains(mention)));
+            unnamed.extend(before.iter().filter(|mention| !after.contains(mention)));
+        }
+        (named, unnamed)
+    }
+
+    /// The updates that do not concern all members of a chat: of personal messages, for each user of
+    /// the conversation; of marks; and of settings.
+    pub(super) fn updates(&self) -> Vec<NewUpdate<'_>> {
+        let mut updates = Vec::new();
+        let mut readers = BTreeSet::new();
+        for made in &self.changes {
+            match &made.change {
+                Change::Message(change) => updates.extend(updates_of_message(change)),
+                Change::Chat(_) => {}
+                Change::Positions(change) => match &change.marked {
+                    Marked::Personal(_) if made.is_folded => {}
+                    Marked::Personal(personal) => {
+                        updates.extend(updates_of_pair(&personal.pair, change.timestamp));
+                    }
+                    Marked::Chat(chat, _) => {
+                        let is_new = readers.insert((change.timestamp, &change.user));
+                        if is_new && !self.tells_all(change.timestamp) {
+                            let subject = Subject::Chat(chat.number);
+                            updates.push(update(&change.user, change.timestamp, subject));
+                        }
+                    }
+                },
+                Change::Settings(change) => {
+                    let subject = change.subject.clone();
+                    updates.push(update(&change.user, change.timestamp, subject));
+                }
+            }
+        }
+        updates
+    }
+
+    /// The changes that concern all members of a chat.
     pub(super) fn chat_updates(&self) -> impl Iterator<Item = ChatUpdate> {
-        self.changes().filter_map(|change| {
-            let chat = match change {
-                Change::Message(change) => change.after.conversation.chat()?,
-                Change::Chat(change) => change.after.number,
-                Change::Positions(_) => return None,
+        let made = self.changes.iter().filter(|made| !made.is_folded);
+        made.filter_map(|made| {
+            let change = &made.change;
+            let (chat, named) = match change {
+                Change::Message(change) => (change.after.conversation.chat()?, change.named()),
+                Change::Chat(change) => (change.after.number, None),
+                Change::Positions(change) => match &change.marked {
+                    Marked::Chat(chat, _) if chat.tells_positions() => (chat.number, None),
+                    Marked::Chat(..) | Marked::Personal(_) => return None,
+                },
+                Change::Settings(_) => return None,
             };
             Some(ChatUpdate {
                 chat,
                 timestamp: change.timestamp(),
                 message: change.message(),
+                named,
             })
+        })
+    }
+
+    /// Whether all members of the chat are told of the marks at `timestamp`: the first of them
+    /// decides.
+    fn tells_all(&self, timestamp: Timestamp) -> bool {
+        let mut changes = self.position_changes();
+        let first = changes.find(|change| change.timestamp == timestamp);
+        first.is_some_and(|change| match &change.marked {
+            Marked::Chat(chat, _) => chat.tells_positions(),
+            Marked::Personal(_) => true,
         })
     }
 
@@ -160,14 +259,68 @@ impl BatchChanges {
     fn message_changes(&self) -> impl Iterator<Item = &MessageChange> {
         self.changes().filter_map(|change| match change {
             Change::Message(change) => Some(change),
-            Change::Chat(_) | Change::Positions(_) => None,
+            Change::Chat(_) | Change::Positions(_) | Change::Settings(_) => None,
         })
     }
 
     fn chat_changes(&self) -> impl Iterator<Item = &ChatChange> {
         self.changes().filter_map(|change| match change {
             Change::Chat(change) => Some(change),
-            Change::Message(_) | Change::Positions(_) => None,
+            Change::Message(_) | Change::Positions(_) | Change::Settings(_) => None,
         })
     }
+
+    fn position_changes(&self) -> impl Iterator<Item = &PositionsChange> {
+        self.changes().filter_map(|change| match change {
+            Change::Positions(change) => Some(change),
+            Change::Message(_) | Change::Chat(_) | Change::Settings(_) => None,
+        })
+    }
+}
+
+fn update(user: &UserId, timestamp: Timestamp, subject: Subject) -> NewUpdate<'_> {
+    let update = Update {
+        timestamp,
+        subject,
+        mention: false,
+    };
+    NewUpdate { user, update }
+}
+
+/// For each user of a personal message's conversation.
+fn updates_of_message(change: &MessageChange) -> impl Iterator<Item = NewUpdate<'_>> {
+    let message = &change.after;
+    let (pair, named) = (message.conversation.pair(), change.named());
+    let users = pair.into_iter().flat_map(Pair::users);
+    users.map(move |user| NewUpdate {
+        user,
+        update: Update {
+            timestamp: message.timestamp,
+            subject: Subject::Message(message.id),
+            mention: named.as_ref().is_some_and(|named| named.contains(user)),
+        },
+    })
+}
+
+/// For each user of a personal conversation.
+fn updates_of_pair(pair: &Pair, timestamp: Timestamp) -> impl Iterator<Item = NewUpdate<'_>> {
+    pair.users().map(move |user| {
+        let subject = Subject::With(pair.other_of(user).clone());
+        update(user, timestamp, subject)
+    })
+}
+
+/// The users whom a message names one by one.
+fn mentions_of(message: &Message) -> Vec<Mention<'_>> {
+    let content = message.content.as_ref();
+    let users = content
+        .into_iter()
+        .flat_map(|content| content.mentions.one_by_one(message.from.as_ref()));
+    users
+        .map(|user| Mention {
+            user,
+            conversation: message.conversation_id,
+            number: message.number,
+        })
+        .collect()
 }

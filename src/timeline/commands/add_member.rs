@@ -24,7 +24,7 @@ impl Command for AddMember {
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {
         let chat = context.managed_chat(self.chat, "only the chat's owner may add members")?;
-        if context.member_since(self.chat, &self.user).is_some() {
+        if context.member(self.chat, &self.user).is_some() {
             return Ok(Decision::Keep(Arc::clone(chat)));
         }
         let has_room = usize::try_from(chat.members).is_ok_and(|members| members < MEMBERS_MAX);

@@ -28,7 +28,7 @@ impl Command for CreateChat {
     }
 
     /// The members, and their updates.
-    fn rows(&self) -> usize {
+    fn rows(&self, _: usize) -> usize {
         2 * self.members.len()
     }
 
@@ -50,6 +50,7 @@ impl Command for CreateChat {
             owner,
             created: context.next.now,
             messages: MessageNumber::ZERO,
+            last: context.next.timestamp,
             members: i32::try_from(members.len()).expect("the members were counted"),
         });
         let change = ChatChange {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Command, Context, Decision, Expected, Needs, content, ensure};
-use crate::domain::{FILES_MAX, Message, MessageId, Refusal};
+use crate::domain::{FILES_MAX, MENTIONS_MAX, Message, MessageId, Refusal};
 
 /// Deletes a message.
 #[derive(Debug, Clone)]
@@ -19,8 +19,8 @@ impl Command for DeleteMessage {
         Needs::of_message(self.id)
     }
 
-    fn rows(&self) -> usize {
-        FILES_MAX
+    fn rows(&self, members: usize) -> usize {
+        members + FILES_MAX + MENTIONS_MAX
     }
 
     /// Either user may delete a personal message. In a chat, the sender, the owner and the

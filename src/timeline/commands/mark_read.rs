@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Command, Context, Decision, Expected, Needs, content};
-use crate::domain::{Change, Message, MessageId, PersonalConversation, PositionsChange, Refusal};
+use super::{Command, Context, Decision, Expected, Needs, content, ensure};
+use crate::domain::{Change, Message, MessageId, Refusal};
 
 /// Moves the recipient's position to a personal message, or back to the one before it. The message
 /// stays as it is.
@@ -28,15 +28,11 @@ impl Command for MarkRead {
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
         let (message, _) = context.visible_message(self.id)?;
         let otherwise = "only the recipient of a personal message may mark it as read";
-        let reader = context.caller.filter(|user| message.to() == Some(user));
-        let reader = reader.ok_or(Refusal::Forbidden(otherwise))?;
+        let is_recipient = message.to().is_some() && message.to() == context.caller;
+        ensure(is_recipient, Refusal::Forbidden(otherwise))?;
         content(message)?;
-        let before = message
-            .conversation
-            .pair()
-            .and_then(|pair| context.state.personal(pair))
-            .expect("a message with a recipient is in a personal conversation, which was loaded");
-        let is_read = before.position(reader) >= message.number;
+        let seen = context.seen(&message.conversation)?;
+        let is_read = seen.position().read() >= message.number;
         if is_read == self.read {
             return Ok(Decision::Keep(Arc::clone(message)));
         }
@@ -48,14 +44,7 @@ impl Command for MarkRead {
         } else {
             message.number.previous()
         };
-        let after = PersonalConversation {
-            timestamp: context.next.timestamp,
-            positions: before.moved(reader, position),
-            ..PersonalConversation::clone(before)
-        };
-        let change = PositionsChange {
-            after: Arc::new(after),
-        };
+        let change = context.mark(&seen, position);
         Ok(Decision::Change(
             Change::Positions(change),
             Arc::clone(message),
@@ -72,7 +61,10 @@ mod tests {
     use crate::domain::MessageNumber;
 
     fn position(story: &Story, reader: &str) -> MessageNumber {
-        story.personal("jane", "john").position(&user(reader))
+        story
+            .personal("jane", "john")
+            .position(&user(reader))
+            .read()
     }
 
     #[test]
@@ -87,7 +79,11 @@ mod tests {
         );
         assert_eq!(story.given("john", mark(&sent, true)), sent);
         assert_eq!(position(&story, "john"), sent.number);
-        assert_eq!(position(&story, "jane"), MessageNumber::ZERO);
+        assert_eq!(
+            position(&story, "jane"),
+            sent.number,
+            "the sender has read it"
+        );
     }
 
     #[test]
@@ -127,8 +123,11 @@ mod tests {
     fn a_message_to_oneself_is_marked_by_its_author() {
         let mut story = Story::default();
         let sent = story.given("jane", send(draft("jane", "jane", "buy milk")));
+        let oneself = |story: &Story| story.personal("jane", "jane").position(&user("jane"));
+        assert_eq!(oneself(&story).read(), sent.number, "sending is reading");
+        story.given("jane", mark(&sent, false));
+        assert_eq!(oneself(&story).read(), MessageNumber::ZERO);
         story.given("jane", mark(&sent, true));
-        let oneself = story.personal("jane", "jane");
-        assert_eq!(oneself.position(&user("jane")), sent.number);
+        assert_eq!(oneself(&story).read(), sent.number);
     }
 }

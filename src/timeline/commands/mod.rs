@@ -9,10 +9,12 @@
 //! so that a repeated edit does not fail against itself.
 
 mod add_member;
+mod change_settings;
 mod create_chat;
 mod delete_message;
-mod edit_text;
+mod edit_message;
 mod mark_read;
+mod move_position;
 mod remove_member;
 mod rename_chat;
 mod send_message;
@@ -22,18 +24,21 @@ mod story;
 use std::sync::Arc;
 
 pub use add_member::AddMember;
+pub use change_settings::{ChangeSettings, PresentSettings};
 pub use create_chat::CreateChat;
 pub use delete_message::DeleteMessage;
-pub use edit_text::EditText;
+pub use edit_message::{EditMessage, MessageEdit};
 pub use mark_read::MarkRead;
+pub use move_position::MovePosition;
 pub use remove_member::RemoveMember;
 pub use rename_chat::RenameChat;
 pub use send_message::{Draft, SendMessage};
 
 use super::BatchState;
 use crate::domain::{
-    Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created, Idempotency, Message,
-    MessageChange, MessageId, NextNumbers, Refusal, Timestamp, UserId,
+    Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created, Idempotency, Marked,
+    Member, Message, MessageChange, MessageId, MessageNumber, NextNumbers, PersonalConversation,
+    Position, PositionsChange, Refusal, Timestamp, UserId,
 };
 
 /// One change that a caller requests.
@@ -44,10 +49,11 @@ pub trait Command: Send + Sync + 'static {
     /// What has to be loaded before it is decided.
     fn needs(&self) -> Needs<'_>;
 
-    /// The most rows that it may write, without the message, its conversation, the updates of two
-    /// users, and the updates of a chat's members, who are counted after loading.
-    fn rows(&self) -> usize {
-        0
+    /// The most rows that it may write, without the message, its conversation and the updates of two
+    /// users. `members` are those of its chat; each of them has an update, if it does not say
+    /// otherwise.
+    fn rows(&self, members: usize) -> usize {
+        members
     }
 
     /// Decides it against the state that the commands before it have left.
@@ -64,6 +70,10 @@ pub struct Needs<'a> {
     pub positions: bool,
     /// A user whose membership of the chat counts, besides the caller's.
     pub member: Option<&'a UserId>,
+    /// More such users.
+    pub mentioned: &'a [UserId],
+    /// What the caller has set for the conversation.
+    pub settings: bool,
     /// All members of the chat, if `member` owns it: one of them becomes its owner.
     pub successors: bool,
     /// What the caller has created with an earlier request.
@@ -128,6 +138,30 @@ fn ensure(holds: bool, refusal: Refusal) -> Result<(), Refusal> {
     if holds { Ok(()) } else { Err(refusal) }
 }
 
+/// A conversation that the caller sees.
+enum Seen<'a> {
+    Personal(&'a Arc<PersonalConversation>, &'a UserId),
+    Chat(&'a Arc<Chat>, &'a UserId, Member),
+}
+
+impl Seen<'_> {
+    /// The number of its newest message.
+    fn last(&self) -> MessageNumber {
+        match self {
+            Self::Personal(personal, _) => personal.messages,
+            Self::Chat(chat, ..) => chat.messages,
+        }
+    }
+
+    /// The caller's position.
+    fn position(&self) -> Position {
+        match self {
+            Self::Personal(personal, user) => personal.position(user),
+            Self::Chat(_, _, member) => member.position,
+        }
+    }
+}
+
 impl<'a> Context<'a> {
     /// Decides a command, if its application still exists.
     pub fn decide<C: Command>(&self, command: &C) -> Result<Decision<C::Output>, Refusal> {
@@ -143,7 +177,7 @@ impl<'a> Context<'a> {
     /// The chat, if the caller may see it.
     fn visible_chat(&self, number: ChatNumber) -> Result<&'a Arc<Chat>, Refusal> {
         let chat = self.state.chat(number);
-        let is_inside = |user: &UserId| self.member_since(number, user).is_some();
+        let is_inside = |user: &UserId| self.member(number, user).is_some();
         chat.filter(|_| self.caller.is_none_or(is_inside))
             .ok_or(Refusal::NotFound)
     }
@@ -182,8 +216,74 @@ impl<'a> Context<'a> {
         Ok((message, chat))
     }
 
-    fn member_since(&self, chat: ChatNumber, user: &UserId) -> Option<Timestamp> {
-        self.state.member_since(chat, user)
+    fn member(&self, chat: ChatNumber, user: &UserId) -> Option<Member> {
+        self.state.member(chat, user)
+    }
+
+    /// The conversation, if the caller is a user who is in it, and it has a message if it is a
+    /// personal one.
+    fn seen(&self, conversation: &Conversation) -> Result<Seen<'a>, Refusal> {
+        let user = self.caller.ok_or(Refusal::NotFound)?;
+        let seen = match conversation {
+            Conversation::Chat(number) => {
+                let member = self.member(*number, user);
+                let chat = self.state.chat(*number);
+                chat.zip(member)
+                    .map(|(chat, member)| Seen::Chat(chat, user, member))
+            }
+            Conversation::Personal(pair) if pair.contains(user) => {
+                let personal = self.state.personal(pair);
+                let begun = personal.filter(|personal| personal.messages > MessageNumber::ZERO);
+                begun.map(|personal| Seen::Personal(personal, user))
+            }
+            Conversation::Personal(_) => None,
+        };
+        seen.ok_or(Refusal::NotFound)
+    }
+
+    /// Sets the caller's position in a conversation. All marks in a conversation that a batch makes
+    /// have the timestamp of the first one.
+    fn mark(&self, seen: &Seen<'_>, number: MessageNumber) -> PositionsChange {
+        let position = seen.position().set_to(number, seen.last());
+        let earlier = |id| self.state.positions_moved(id);
+        let (user, timestamp, marked) = match seen {
+            Seen::Personal(before, user) => {
+                let timestamp = earlier(before.id).unwrap_or(self.next.timestamp);
+                let mut after = PersonalConversation {
+                    timestamp,
+                    ..PersonalConversation::clone(before)
+                };
+                *after.positions.of_mut(&before.pair, user) = position;
+                (user, timestamp, Marked::Personal(Arc::new(after)))
+            }
+            Seen::Chat(chat, user, member) => {
+                let timestamp = earlier(chat.id).unwrap_or(self.next.timestamp);
+                let member = Member {
+                    position,
+                    ..*member
+                };
+                (user, timestamp, Marked::Chat(Arc::clone(chat), member))
+            }
+        };
+        PositionsChange {
+            timestamp,
+            user: UserId::clone(user),
+            marked,
+        }
+    }
+
+    /// Fails if one of the users, whom a message names, is not in its conversation.
+    fn require_inside<'u>(
+        &self,
+        conversation: &Conversation,
+        mut named: impl Iterator<Item = &'u UserId>,
+    ) -> Result<(), Refusal> {
+        let is_inside = |user: &UserId| match conversation {
+            Conversation::Personal(pair) => pair.contains(user),
+            Conversation::Chat(chat) => self.member(*chat, user).is_some(),
+        };
+        let stranger = named.find(|user| !is_inside(user));
+        stranger.map_or(Ok(()), |user| Err(Refusal::MentionElsewhere(user.clone())))
     }
 
     /// What the caller has created with the same request under the same key.
@@ -209,6 +309,7 @@ impl<'a> Context<'a> {
             before: Some(Arc::clone(before)),
             after: Arc::clone(&after),
             new_conversation: None,
+            recipient_newest: None,
             idempotency: None,
         };
         Decision::Change(Change::Message(change), after)

@@ -31,7 +31,7 @@ impl Command for RemoveMember {
             may,
             Refusal::Forbidden("only the chat's owner may remove others"),
         )?;
-        let Some(joined) = context.member_since(self.chat, &self.user) else {
+        let Some(member) = context.member(self.chat, &self.user) else {
             return Ok(Decision::Keep(Arc::clone(chat)));
         };
         let mut smaller = Chat {
@@ -42,7 +42,7 @@ impl Command for RemoveMember {
             let successor = context.state.longest_member(self.chat, &self.user);
             smaller.owner = successor.cloned();
         }
-        let departed = Some((self.user.clone(), joined));
+        let departed = Some((self.user.clone(), member.joined));
         Ok(context.change_chat(chat, smaller, Vec::new(), departed))
     }
 }

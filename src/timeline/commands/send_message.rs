@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Command, Context, Decision, Needs, ensure};
 use crate::domain::{
     Attributes, Change, Content, Conversation, ConversationId, Created, Files, Idempotency,
-    Message, MessageChange, MessageId, MessageNumber, PersonalConversation, Refusal, Text,
+    Mentions, Message, MessageChange, MessageId, MessageNumber, Pair, PersonalConversation,
+    Refusal, Text, UserId,
 };
 
 /// Sends a message.
@@ -22,6 +23,7 @@ pub struct Draft {
     pub text: Option<Text>,
     pub files: Files,
     pub attributes: Option<Attributes>,
+    pub mentions: Mentions,
     pub reply_to: Option<MessageId>,
 }
 
@@ -32,13 +34,14 @@ impl Command for SendMessage {
         Needs {
             message: self.draft.reply_to,
             conversation: Some(self.draft.conversation.clone()),
+            mentioned: self.draft.mentions.users(),
             idempotency: self.idempotency.as_ref(),
             ..Needs::default()
         }
     }
 
-    fn rows(&self) -> usize {
-        self.draft.files.len()
+    fn rows(&self, members: usize) -> usize {
+        members + self.draft.files.len() + self.draft.mentions.users().len()
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
@@ -46,12 +49,15 @@ impl Command for SendMessage {
             let earlier = context.message(id).ok_or(Refusal::NotFound)?;
             return Ok(Decision::Replay(Arc::clone(earlier)));
         }
-        let (conversation_id, number) = self.place(context)?;
+        let place = self.place(context)?;
         self.require_reply_inside(context)?;
-        let message = Arc::new(self.message(context, conversation_id, number));
+        let mentioned = self.draft.mentions.users().iter();
+        context.require_inside(&self.draft.conversation, mentioned)?;
+        let message = Arc::new(self.message(context, place.id, place.newest.next()));
         let change = MessageChange {
             before: None,
-            new_conversation: new_conversation(&message).map(Arc::new),
+            new_conversation: place.new_conversation.map(Arc::new),
+            recipient_newest: place.recipient_newest,
             after: Arc::clone(&message),
             idempotency: self.idempotency.clone(),
         };
@@ -59,25 +65,34 @@ impl Command for SendMessage {
     }
 }
 
+/// Where a message goes.
+struct Place {
+    id: ConversationId,
+    /// The number of the conversation's newest message.
+    newest: MessageNumber,
+    /// In a personal conversation: the number of the recipient's newest message.
+    recipient_newest: Option<MessageNumber>,
+    /// The personal conversation that the message creates.
+    new_conversation: Option<PersonalConversation>,
+}
+
 impl SendMessage {
-    /// The id of the conversation and the message's number in it, if the caller may send into the
-    /// conversation. The first message of a pair creates the conversation.
-    fn place(&self, context: &Context<'_>) -> Result<(ConversationId, MessageNumber), Refusal> {
+    /// Where the message goes, if the caller may send into the conversation. The first message of a
+    /// pair creates the conversation.
+    fn place(&self, context: &Context<'_>) -> Result<Place, Refusal> {
         match &self.draft.conversation {
             Conversation::Chat(chat) => {
                 let chat = context.visible_chat(*chat)?;
-                Ok((chat.id, chat.messages.next()))
+                Ok(Place {
+                    id: chat.id,
+                    newest: chat.messages,
+                    recipient_newest: None,
+                    new_conversation: None,
+                })
             }
             Conversation::Personal(pair) => {
-                let is_inside = context.caller.is_some_and(|user| pair.contains(user));
-                ensure(is_inside, Refusal::NotFound)?;
-                Ok(match context.state.personal(pair) {
-                    Some(existing) => (existing.id, existing.messages.next()),
-                    None => {
-                        let id = ConversationId::created_at(context.next.timestamp);
-                        (id, MessageNumber::ZERO.next())
-                    }
-                })
+                let sender = context.caller.filter(|user| pair.contains(user));
+                personal_place(context, pair, sender.ok_or(Refusal::NotFound)?)
             }
         }
     }
@@ -110,6 +125,7 @@ impl SendMessage {
                 text: draft.text,
                 files: draft.files,
                 attributes: draft.attributes,
+                mentions: draft.mentions,
                 reply_to: draft.reply_to,
                 edited: None,
             }),
@@ -117,11 +133,24 @@ impl SendMessage {
     }
 }
 
-/// The personal conversation that a new message creates: the one whose id is of the same change.
-fn new_conversation(message: &Message) -> Option<PersonalConversation> {
-    let pair = message.conversation.pair()?;
-    let is_new = message.conversation_id == ConversationId::created_at(message.timestamp);
-    is_new.then(|| PersonalConversation::created_by(message, pair))
+fn personal_place(context: &Context<'_>, pair: &Pair, sender: &UserId) -> Result<Place, Refusal> {
+    if let Some(existing) = context.state.personal(pair) {
+        ensure(!existing.is_blocked(), Refusal::NotAccepted)?;
+        return Ok(Place {
+            id: existing.id,
+            newest: existing.messages,
+            recipient_newest: Some(existing.position(pair.other_of(sender)).sent()),
+            new_conversation: None,
+        });
+    }
+    let next = context.next;
+    let new = PersonalConversation::created_at(next.timestamp, next.now, pair);
+    Ok(Place {
+        id: new.id,
+        newest: MessageNumber::ZERO,
+        recipient_newest: Some(MessageNumber::ZERO),
+        new_conversation: Some(new),
+    })
 }
 
 #[cfg(test)]

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    AddMember, Command, Context, CreateChat, Decision, DeleteMessage, Draft, EditText, Expected,
-    MarkRead, RemoveMember, RenameChat, SendMessage,
+    AddMember, ChangeSettings, Command, Context, CreateChat, Decision, DeleteMessage, Draft,
+    EditMessage, Expected, MarkRead, MessageEdit, MovePosition, RemoveMember, RenameChat,
+    SendMessage,
 };
 use crate::{
     domain::{
         Change, Chat, Conversation, Created, Digest, FileId, Files, Idempotency, IdempotencyKey,
-        Message, MessageChange, MessageId, MessageNumber, NextNumbers, Pair, PersonalConversation,
-        Refusal, Text, Timestamp, Title, UserId,
+        Mentions, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Pair,
+        PersonalConversation, Refusal, SettingsPatch, Text, Timestamp, Title, UserId,
     },
     timeline::BatchState,
 };
@@ -79,6 +80,21 @@ impl Story {
         }
     }
 
+    /// The timestamp of the last change.
+    pub fn last_timestamp(&self) -> Timestamp {
+        self.last.as_ref().unwrap().timestamp()
+    }
+
+    /// The time of the last command.
+    pub fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.decided)
+    }
+
+    /// The commands after this are of another batch.
+    pub fn end_batch(&mut self) {
+        self.state.end_batch();
+    }
+
     pub fn add_key(&mut self, creator: &str, idempotency: &Idempotency, created: Created) {
         let creator = Some(user(creator));
         self.state.add_key(creator, idempotency.clone(), created);
@@ -134,6 +150,7 @@ pub fn draft(from: &str, to: &str, words: &str) -> Draft {
         text: text(words),
         files: Files::default(),
         attributes: None,
+        mentions: Mentions::default(),
         reply_to: None,
     }
 }
@@ -171,10 +188,10 @@ fn expected(timestamp: Timestamp) -> Expected {
     Expected(vec![timestamp])
 }
 
-pub fn edit(message: &Message, words: &str) -> EditText {
-    EditText {
+pub fn edit(message: &Message, words: &str) -> EditMessage {
+    EditMessage {
         id: message.id,
-        text: text(words),
+        edit: MessageEdit::text(text(words)),
         expected: expected(message.timestamp),
     }
 }
@@ -184,6 +201,28 @@ pub fn mark(message: &Message, read: bool) -> MarkRead {
         id: message.id,
         read,
         expected: None,
+    }
+}
+
+pub fn move_to(conversation: &Conversation, number: i64) -> MovePosition {
+    MovePosition {
+        conversation: conversation.clone(),
+        number: MessageNumber::new(number),
+        back: false,
+    }
+}
+
+pub fn move_back(conversation: &Conversation, number: i64) -> MovePosition {
+    MovePosition {
+        back: true,
+        ..move_to(conversation, number)
+    }
+}
+
+pub fn settings(conversation: &Conversation, patch: &SettingsPatch) -> ChangeSettings {
+    ChangeSettings {
+        conversation: conversation.clone(),
+        patch: patch.clone(),
     }
 }
 

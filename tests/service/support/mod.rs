@@ -2,6 +2,7 @@
 
 mod browser;
 mod client;
+mod counts;
 mod database;
 mod load;
 mod nginx;
@@ -16,6 +17,7 @@ mod wire;
 
 pub use browser::Browser;
 pub use client::{Client, Reply};
+pub use counts::{counted, counts_are_true, first_screen};
 pub use database::{Database, open_lane};
 pub use load::{Acknowledged, Load, Watcher, Way, missed};
 pub use nginx::Nginx;

@@ -7,11 +7,8 @@ use utoipa::{
     openapi::{Content, ContentBuilder, Ref, RefOr, Response, ResponseBuilder},
 };
 
-use super::headers;
-use crate::http::{
-    answer::representation::{ChatJson, MessageJson},
-    extract::media,
-};
+use super::{headers, schemas::AnyChatSchema};
+use crate::http::{answer::representation::MessageJson, extract::media};
 
 /// A media type of an answer, and its content.
 type TypedContent = (&'static str, fn() -> Content);
@@ -44,7 +41,7 @@ answers! {
     /// Of creating a chat.
     ChatCreated = "201" created(
         "Created; or the chat as it is now, where the key was used for the same request before",
-        &[(media::JSON, content::<ChatJson>)],
+        &[(media::JSON, content::<AnyChatSchema>)],
     );
 }
 
@@ -61,8 +58,8 @@ pub fn components() -> [(String, Response); 3] {
     );
     let unchanged = response("The message has not changed", &[], &["ETag"]);
     let chat = response(
-        "The chat as it is now",
-        &[(media::JSON, content::<ChatJson>)],
+        "The chat as it is now; for a member as a conversation",
+        &[(media::JSON, content::<AnyChatSchema>)],
         &["ETag"],
     );
     [

@@ -25,12 +25,13 @@ pub use answers::{
 pub use outcomes::{
     ApplicationCreateProblems, ApplicationListProblems, ApplicationReadProblems,
     ApplicationRenameProblems, CreateInsideProblems, CreateProblems, DeleteProblems, EditProblems,
-    ListInsideProblems, ListProblems, OpenProblems, ReadProblems, RenameProblems, SyncProblems,
+    ListInsideProblems, ListProblems, MoveProblems, OpenProblems, ReadProblems, RenameProblems,
+    SettingsProblems, SyncProblems,
 };
 pub use params::{
-    ApplicationIdPath, AsUser, ChatNumberPath, EditIfMatchHeader, HistoryPage, IfMatchHeader,
-    IfNoneMatchHeader, MessageIdPath, MessageNumberPath, NumberPage, Repeatable, Resumed,
-    SearchPage, SearchedConversation, SyncPage, UserIdPath, UserPage,
+    ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, HistoryPage,
+    IfMatchHeader, IfNoneMatchHeader, MessageIdPath, MessageNumberPath, NumberPage, Repeatable,
+    Resumed, SearchPage, SearchedConversation, SyncPage, UnreadUsers, UserIdPath, UserPage,
 };
 
 use super::{
@@ -59,6 +60,8 @@ Accept-Encoding, Authorization, As-User`, and what else it depends on).",
     security(("bearer" = [])),
     tags(
         (name = "messages", description = "Send, sync, follow, read, edit and delete messages"),
+        (name = "conversations",
+            description = "The first screen: newest messages, counts of what is unread, positions, settings"),
         (name = "chats", description = "Group conversations: members, messages, history"),
         (name = "applications", description = "Tenants and their tokens"),
         (name = "operations", description = "For whoever runs the service"),

@@ -27,6 +27,9 @@ const POST: &[Described] = &[INVALID, BODY_TOO_SLOW, BODY_TOO_LARGE, UNSUPPORTED
 /// With a body that changes something.
 const PATCH: &[Described] = &[INVALID, BODY_TOO_SLOW, BODY_TOO_LARGE, UNSUPPORTED_PATCH];
 
+/// With a body that sets something.
+const PUT: &[Described] = &[INVALID, BODY_TOO_SLOW, BODY_TOO_LARGE, UNSUPPORTED_POST];
+
 /// With a path that names something.
 const OBJECT: &[Described] = &[NOT_FOUND];
 
@@ -74,6 +77,10 @@ operations! {
     DeleteProblems = ANY CALLER USER PARAMETERS OBJECT CONDITION DELETABLE;
     /// Of renaming a chat.
     RenameProblems = ANY CALLER USER PATCH OBJECT CONDITION;
+    /// Of moving a position.
+    MoveProblems = ANY CALLER USER PUT OBJECT;
+    /// Of changing settings.
+    SettingsProblems = ANY CALLER USER PATCH OBJECT;
     /// Of an application that creates something, and of creating one.
     ApplicationCreateProblems = ANY CALLER POST;
     /// Of listing applications.

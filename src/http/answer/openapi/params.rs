@@ -201,10 +201,42 @@ pub struct SyncPage {
     /// How long to hold the answer while there is nothing, in seconds; after 50 it comes anyway
     #[param(minimum = 0, maximum = 60, default = 0)]
     wait: Option<i64>,
-    /// `message`: each message as it is now, at its newest entry of the page; a page then ends
-    /// after 1 MiB of data
-    #[param(pattern = "^message$")]
+    /// Several are separated by commas. `message`: each message as it is now, at its newest entry of
+    /// the page; a page then ends after 1 MiB of data. `conversation`: each conversation that an entry
+    /// names as the caller sees it now, at its newest entry of the page; with `message`, also at the
+    /// newest message of each conversation
+    #[param(pattern = "^(message|conversation)(,(message|conversation))*$")]
     include: Option<String>,
+    /// Instead of a sync: up to 100 ids of messages, separated by commas. They are answered in this
+    /// order, without those that the caller may not read
+    #[param(pattern = "^[0-9]+(,[0-9]+){0,99}$")]
+    ids: Option<String>,
+}
+
+/// Which page of the conversations.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct ConversationPage {
+    /// Conversations whose newest message is older: the `next` of the page before
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    before: Option<i64>,
+    /// The most items of the page
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<i64>,
+    /// Those that are archived, instead of those that are not
+    #[param(default = false)]
+    archived: Option<bool>,
+}
+
+/// Whose unread messages are counted.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct UnreadUsers {
+    /// 1 to 100 users, separated by commas
+    #[param(example = "jane,john")]
+    users: String,
 }
 
 /// Where a stream resumes.

@@ -42,8 +42,8 @@ problems! {
         "The token is missing, badly signed or expired",
         auth::Error::Missing.into();
     FORBIDDEN = "Forbidden",
-        "The caller may not do this",
-        Problem::forbidden("only the sender may edit the text");
+        "The caller may not do this. `not-accepted`: messages between the two users are not accepted",
+        Problem::forbidden("only the sender may edit the message");
     NOT_FOUND = "NotFound",
         "It does not exist, or the caller may not see it",
         Problem::not_found();

@@ -1,14 +1,19 @@
 //! The words of the document: schemas that others refer to.
 
+use std::borrow::Cow;
+
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        ObjectBuilder, RefOr, Schema, Type,
-        schema::{AdditionalProperties, SchemaType},
+        ObjectBuilder, Ref, RefOr, Schema, Type,
+        schema::{AdditionalProperties, AnyOfBuilder, SchemaType},
     },
 };
 
-use crate::http::answer::problem::kinds;
+use crate::http::answer::{
+    problem::kinds,
+    representation::{ChatJson, ConversationJson, MessageListJson, MessageUpdatesJson},
+};
 
 /// A user: an id that is given by whoever signs people up. It is neither `.` nor `..`.
 #[derive(ToSchema)]
@@ -100,7 +105,7 @@ impl PartialSchema for ProblemTypeSchema {
 }
 
 impl ToSchema for ProblemTypeSchema {
-    fn name() -> std::borrow::Cow<'static, str> {
+    fn name() -> Cow<'static, str> {
         "ProblemType".into()
     }
 }
@@ -115,6 +120,53 @@ pub fn new_attributes() -> Schema {
     free_form(
         SchemaType::from_iter([Type::Object, Type::Null]),
         "Any JSON object of up to 16 KiB and 100 levels. It comes back as it was sent.",
+    )
+}
+
+/// Declares schemas of answers that are of one of two kinds.
+macro_rules! either {
+    ($($(#[$doc:meta])* $schema:ident = $name:literal, $one:ty, $other:ty;)+) => {$(
+        $(#[$doc])*
+        pub struct $schema;
+
+        impl PartialSchema for $schema {
+            fn schema() -> RefOr<Schema> {
+                let reference = |name: Cow<'static, str>| Ref::from_schema_name(name);
+                AnyOfBuilder::new()
+                    .item(reference(<$one>::name()))
+                    .item(reference(<$other>::name()))
+                    .into()
+            }
+        }
+
+        impl ToSchema for $schema {
+            fn name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+                schemas.push((<$one>::name().into(), <$one>::schema()));
+                schemas.push((<$other>::name().into(), <$other>::schema()));
+                <$one>::schemas(schemas);
+                <$other>::schemas(schemas);
+            }
+        }
+    )+};
+}
+
+either! {
+    /// A chat: for one of its members as a conversation.
+    AnyChatSchema = "AnyChat", ConversationJson<'static>, ChatJson<'static>;
+    /// A page of the timeline, or the messages that were asked for by their ids.
+    UpdatesOrMessagesSchema = "UpdatesOrMessages",
+        MessageUpdatesJson<'static>, MessageListJson<'static>;
+}
+
+/// The attributes of settings; `null` is none.
+pub fn new_settings_attributes() -> Schema {
+    free_form(
+        SchemaType::from_iter([Type::Object, Type::Null]),
+        "Any JSON object of up to 4 KiB and 100 levels, in place of the present one.",
     )
 }
 

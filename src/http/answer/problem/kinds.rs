@@ -34,6 +34,7 @@ kinds! {
     MALFORMED: "malformed", BAD_REQUEST, "The request cannot be read";
     UNAUTHORIZED: "unauthorized", UNAUTHORIZED, "A valid token is required";
     FORBIDDEN: "forbidden", FORBIDDEN, "You may not do this";
+    NOT_ACCEPTED: "not-accepted", FORBIDDEN, "Messages between these users are not accepted";
     NOT_FOUND: "not-found", NOT_FOUND, "There is nothing here";
     NO_SUCH_RESOURCE: "no-such-resource", NOT_FOUND, "There is nothing here";
     METHOD_NOT_ALLOWED: "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed";

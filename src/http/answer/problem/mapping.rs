@@ -57,6 +57,12 @@ impl From<Refusal> for Problem {
                 "replyTo",
                 "must be the id of a message in this conversation",
             ),
+            Refusal::MentionElsewhere(_) => {
+                Self::invalid_field("mentions", "must be members of this conversation")
+            }
+            Refusal::BeyondLast { .. } => Self::invalid_field("number", detail),
+            Refusal::NotAccepted => Self::new(&kinds::NOT_ACCEPTED, detail),
+            Refusal::NotBlockable(_) => Self::invalid_field("blocked", detail),
             Refusal::ChatFull => Self::invalid_field("members", "must have at most 1,000 entries"),
             Refusal::KeyReused => {
                 Self::invalid_field("Idempotency-Key", "was used for another request")

@@ -8,11 +8,17 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::{super::instant, Json};
+use super::{
+    super::instant,
+    Json,
+    conversations::{ConversationJson, RoleJson},
+};
 use crate::{
     domain::{Chat, UserId},
     http::{
-        answer::openapi::schemas::{ChatNumberSchema, TimestampSchema, UserIdSchema},
+        answer::openapi::schemas::{
+            AnyChatSchema, ChatNumberSchema, TimestampSchema, UserIdSchema,
+        },
         extract::conditional::entity_tag,
     },
     store::members::Membership,
@@ -66,11 +72,20 @@ pub fn chat(media_type: &'static str, chat: &Chat) -> Response {
     (etag, Json(media_type, ChatJson::from(chat))).into_response()
 }
 
+/// A chat of a list: for a user as one of its members sees it.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum ListedChatJson<'a> {
+    Seen(Box<ConversationJson<'a>>),
+    Chat(ChatJson<'a>),
+}
+
 /// The chats of the caller, by number.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ChatList)]
 pub struct ChatListJson<'a> {
-    pub chats: Vec<ChatJson<'a>>,
+    #[schema(value_type = Vec<AnyChatSchema>)]
+    pub chats: Vec<ListedChatJson<'a>>,
     /// The `after` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
@@ -79,20 +94,29 @@ pub struct ChatListJson<'a> {
 
 /// A member of a chat.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Member, example = json!({ "user": "jane", "joined": 44 }))]
+#[schema(as = Member, example = json!({
+    "user": "jane", "joined": 44, "role": "owner", "read": 3
+}))]
 pub struct MemberJson {
     #[schema(value_type = UserIdSchema)]
     user: String,
     /// The point on the timeline since which the user is a member.
     #[schema(value_type = TimestampSchema)]
     joined: i64,
+    role: RoleJson,
+    /// The number of the last message that the member has read; 0 for none.
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    read: i64,
 }
 
-impl From<&Membership> for MemberJson {
-    fn from(member: &Membership) -> Self {
+impl MemberJson {
+    /// A member of a chat that `owner` owns.
+    pub fn of(membership: &Membership, owner: Option<&UserId>) -> Self {
         Self {
-            user: member.user.as_str().to_owned(),
-            joined: member.joined.get(),
+            user: membership.user.as_str().to_owned(),
+            joined: membership.member.joined.get(),
+            role: RoleJson::of(owner == Some(&membership.user)),
+            read: membership.member.position.read().get(),
         }
     }
 }

@@ -8,10 +8,11 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{Json, chat, message};
+use super::{Json, chat, conversation, message};
 use crate::{
     domain::{Chat, Message, Timestamp},
     http::extract::conditional::entity_tag,
+    store::conversations::SeenConversation,
     timeline::{Effect, Outcome},
 };
 
@@ -24,15 +25,17 @@ pub fn sent(media_type: &'static str, outcome: &Outcome<Arc<Message>>, minimal: 
     created(&path, sent.timestamp, outcome.effect, minimal, whole)
 }
 
-/// The answer to a created chat.
+/// The answer to a created chat: as the caller sees it, if the caller is a member.
 pub fn created_chat(
     media_type: &'static str,
     outcome: &Outcome<Arc<Chat>>,
+    seen: Option<&SeenConversation>,
     minimal: bool,
 ) -> Response {
     let new = &outcome.output;
-    let (path, whole) = (format!("/chats/{}", new.number.get()), || {
-        chat(media_type, new)
+    let (path, whole) = (format!("/chats/{}", new.number.get()), || match seen {
+        Some(seen) => conversation(media_type, seen),
+        None => chat(media_type, new),
     });
     created(&path, new.timestamp, outcome.effect, minimal, whole)
 }

@@ -74,6 +74,14 @@ pub struct MessageJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = attributes, required = false)]
     attributes: Option<&'a RawValue>,
+    /// The members of the conversation whom it names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<UserIdSchema>, required = false)]
+    mentions: Vec<&'a str>,
+    /// It names all members.
+    #[serde(skip_serializing_if = "Not::not")]
+    #[schema(required = false)]
+    mentions_all: bool,
     /// The id of the message that this one answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageIdSchema, required = false)]
@@ -113,6 +121,13 @@ impl<'a> From<&'a Message> for MessageJson<'a> {
                 .attributes
                 .as_ref()
                 .map(|attributes| attributes.as_json()),
+            mentions: content
+                .mentions
+                .users()
+                .iter()
+                .map(UserId::as_str)
+                .collect(),
+            mentions_all: content.mentions.all,
             reply_to: content.reply_to.map(|id| id.get()),
             deleted: false,
         }
@@ -160,8 +175,8 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        Attributes, Content, ConversationId, FileId, Files, MessageId, MessageNumber, Text,
-        Timestamp,
+        Attributes, Content, ConversationId, FileId, Files, Mentions, MessageId, MessageNumber,
+        Text, Timestamp,
     };
 
     fn message(content: Option<Content>) -> String {
@@ -184,6 +199,7 @@ mod tests {
             text: Some(Text::trusted("hi".to_owned())),
             files: Files::default(),
             attributes: None,
+            mentions: Mentions::default(),
             reply_to: None,
             edited: None,
         };
@@ -200,6 +216,7 @@ mod tests {
             text: None,
             files: Files::trusted(vec![FileId::trusted("f")]),
             attributes: Some(Attributes::trusted(raw)),
+            mentions: Mentions::trusted(vec![UserId::trusted("john")], true),
             reply_to: Some(MessageId::new(3)),
             edited: Some(datetime!(2026-11-20 09:31 UTC)),
         };
@@ -207,7 +224,7 @@ mod tests {
             message(Some(content)),
             concat!(
                 r#"{"id":17,"timestamp":42,"from":"jane","to":"john","number":3,"created":"2026-11-20T09:30:00.500000Z","#,
-                r#""edited":"2026-11-20T09:31:00.000000Z","files":["f"],"attributes":{ "a":1.0 },"replyTo":3}"#
+                r#""edited":"2026-11-20T09:31:00.000000Z","files":["f"],"attributes":{ "a":1.0 },"mentions":["john"],"mentionsAll":true,"replyTo":3}"#
             )
         );
     }

@@ -5,11 +5,11 @@
 
 mod applications;
 mod chats;
+mod conversations;
 mod created;
 mod hits;
 mod messages;
 mod page;
-mod personal;
 mod updates;
 
 use axum::{
@@ -19,13 +19,19 @@ use axum::{
 use serde::Serialize;
 
 pub use applications::{ApplicationJson, ApplicationListJson};
-pub use chats::{ChatJson, ChatListJson, MemberListJson, chat};
+pub use chats::{ChatJson, ChatListJson, ListedChatJson, MemberJson, MemberListJson, chat};
+pub use conversations::{
+    ConversationJson, ConversationListJson, ReadPositionJson, SettingsJson, UnreadListJson,
+    conversation, seen_bytes,
+};
 pub use created::{created_chat, secret, sent};
 pub use hits::HitListJson;
 pub use messages::{MessageJson, MessageListJson, json_bytes, message};
 pub use page::ListPage;
-pub use personal::PersonalConversationJson;
-pub use updates::{CaughtUpJson, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson, held};
+pub use updates::{
+    CaughtUpJson, IncludedConversations, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson,
+    held,
+};
 
 /// JSON under a media type that was negotiated with the caller.
 pub struct Json<T>(pub &'static str, pub T);

@@ -1,5 +1,7 @@
 //! Changes as JSON: a page of the timeline, and the events of a stream.
 
+use std::{collections::HashMap, ops::Not, sync::Arc};
+
 use axum::{
     http::header,
     response::{IntoResponse, Response},
@@ -8,16 +10,16 @@ use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use utoipa::ToSchema;
 
-use super::{Json, MessageJson};
+use super::{ConversationJson, Json, MessageJson};
 use crate::{
-    domain::{Message, Subject},
+    domain::{Message, Subject, Timestamp},
     http::{
         answer::openapi::schemas::{
             ChatNumberSchema, MessageIdSchema, TimestampSchema, UserIdSchema,
         },
         server::envelope::LongLived,
     },
-    store::pages::Entry,
+    store::{conversations::SeenConversation, pages::Entry},
     sync::ChangesPage,
 };
 
@@ -32,9 +34,8 @@ pub struct MessageUpdatesJson<'a> {
     /// The number of entries of this page.
     #[schema(minimum = 0, maximum = 1000)]
     total: usize,
-    #[serde(serialize_with = "updates")]
     #[schema(value_type = Vec<MessageUpdateJson<'static>>)]
-    messages: &'a [Entry],
+    messages: EntriesJson<'a>,
     /// The `after` of the next call.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     next: i64,
@@ -42,6 +43,12 @@ pub struct MessageUpdatesJson<'a> {
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     latest: i64,
 }
+
+/// The entries of a page, and the conversations that are included.
+struct EntriesJson<'a>(&'a [Entry], &'a IncludedConversations);
+
+/// Conversations as the caller sees them, by the timestamp of the entry at which each is included.
+pub type IncludedConversations = HashMap<Timestamp, Arc<SeenConversation>>;
 
 /// One change of a message, of a chat, or of a personal conversation.
 #[derive(Serialize, ToSchema)]
@@ -51,29 +58,44 @@ pub struct MessageUpdateJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageIdSchema, required = false)]
     id: Option<i64>,
-    /// Or the chat whose name or members have changed.
+    /// Or the chat in which something has changed: its name, its members, how far one of them has
+    /// read, or what the caller has set for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ChatNumberSchema, required = false)]
     chat: Option<i64>,
-    /// Or the other user of the personal conversation whose positions have moved.
+    /// Or the other user of the personal conversation in which a position has moved, or for which the
+    /// caller has set something.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     with: Option<&'a str>,
     #[schema(value_type = TimestampSchema)]
     timestamp: i64,
+    /// The change names the caller, and the message did not name it before.
+    #[serde(skip_serializing_if = "Not::not")]
+    #[schema(required = false)]
+    mention: bool,
     /// With `include=message`, at the message's newest entry of the page: the message as it is now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageJson<'static>, required = false)]
     message: Option<&'a RawValue>,
+    /// With `include=conversation`, at the newest entry of the page that names the conversation, and
+    /// with `include=message,conversation` at a newer one of its newest message too: the conversation
+    /// as the caller sees it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ConversationJson<'static>, required = false)]
+    conversation: Option<Box<ConversationJson<'a>>>,
 }
 
 /// Writes each entry as soon as it is converted, so that no page is in memory twice.
-fn updates<S: Serializer>(entries: &[Entry], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(entries.iter().map(MessageUpdateJson::from))
+impl Serialize for EntriesJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entries = self.0.iter();
+        serializer.collect_seq(entries.map(|entry| MessageUpdateJson::of(entry, self.1)))
+    }
 }
 
-impl<'a> From<&'a Entry> for MessageUpdateJson<'a> {
-    fn from(entry: &'a Entry) -> Self {
+impl<'a> MessageUpdateJson<'a> {
+    pub fn of(entry: &'a Entry, included: &'a IncludedConversations) -> Self {
         let (id, chat, with) = match &entry.update.subject {
             Subject::Message(id) => (Some(id.get()), None, None),
             Subject::Chat(number) => (None, Some(number.get()), None),
@@ -83,13 +105,16 @@ impl<'a> From<&'a Entry> for MessageUpdateJson<'a> {
             to_raw_value(&MessageJson::from(message))
                 .expect("strings and numbers can be written as JSON")
         };
+        let conversation = included.get(&entry.update.timestamp);
         let message = entry.message.as_ref().map(|version| version.json(json));
         Self {
             id,
             chat,
             with,
             timestamp: entry.update.timestamp.get(),
+            mention: entry.update.mention,
             message,
+            conversation: conversation.map(|seen| Box::new(seen.as_ref().into())),
         }
     }
 }
@@ -108,11 +133,11 @@ impl From<&ChangesPage> for CaughtUpJson {
     }
 }
 
-impl<'a> From<&'a ChangesPage> for MessageUpdatesJson<'a> {
-    fn from(changes: &'a ChangesPage) -> Self {
+impl<'a> MessageUpdatesJson<'a> {
+    pub fn of(changes: &'a ChangesPage, included: &'a IncludedConversations) -> Self {
         Self {
             total: changes.entries.len(),
-            messages: &changes.entries,
+            messages: EntriesJson(&changes.entries, included),
             next: changes.next.get(),
             latest: changes.latest.get(),
         }
@@ -124,9 +149,9 @@ impl<'a> From<&'a ChangesPage> for MessageUpdatesJson<'a> {
 pub const LIVE_CACHE_CONTROL: &str = "no-store, no-transform";
 
 /// A page that was held until there was something: it is of no use to anybody else.
-pub fn held(media_type: &'static str, changes: &ChangesPage) -> Response {
+pub fn held(media_type: &'static str, updates: MessageUpdatesJson<'_>) -> Response {
     let live = [(header::CACHE_CONTROL, LIVE_CACHE_CONTROL)];
-    let mut response = (live, Json(media_type, MessageUpdatesJson::from(changes))).into_response();
+    let mut response = (live, Json(media_type, updates)).into_response();
     response.extensions_mut().insert(LongLived);
     response
 }

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use axum::http::header;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::{collect, parse_mentions, present};
 use crate::{
     domain::{Message, MessageId, Text},
     http::{
         Service,
-        answer::problem::{FieldError, Problem},
+        answer::{
+            openapi::schemas::UserIdSchema,
+            problem::{FieldError, Problem},
+        },
         extract::{
             body::{RequestBody, parse},
             caller::{Authenticate, Caller},
@@ -18,7 +22,7 @@ use crate::{
             media,
         },
     },
-    timeline::commands::{EditText, Expected, MarkRead},
+    timeline::commands::{EditMessage, Expected, MarkRead, MessageEdit},
 };
 
 /// A new text for a message of one's own; empty only where files or attributes remain.
@@ -38,36 +42,38 @@ pub struct MessageReadMarkJson {
     read: bool,
 }
 
-/// Exactly one of a new text and a read mark, as a JSON merge patch (RFC 7396): `null` removes.
+/// New parts of a message of one's own, or a read mark alone, as a JSON merge patch (RFC 7396):
+/// `null` removes.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(
     as = MessagePatch,
     min_properties = 1,
-    max_properties = 1,
     example = json!({ "text": "Hello, dear John!" })
 )]
 pub struct MessagePatchJson {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 20000)]
     text: Option<Option<String>>,
+    /// The members of the conversation whom it names. Only those are told whom it did not name
+    /// before.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Vec<UserIdSchema>>, max_items = 50)]
+    mentions: Option<Option<Vec<String>>>,
+    /// Whether it names all members.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<bool>)]
+    mentions_all: Option<Option<bool>>,
+    /// Not together with others: whether the message is read.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<bool>)]
     read: Option<Option<bool>>,
 }
 
-/// Distinguishes a member that is `null` from one that is absent.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    value: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(value).map(Some)
-}
-
 /// The edit that a PATCH requests.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// `None` empties the text.
-    Text(Option<Text>),
+    Message(MessageEdit),
     Read(bool),
 }
 
@@ -88,7 +94,7 @@ impl RequestBody for Edit {
             media::MERGE_PATCH => Self::from_patch(parse(json)?),
             _ => {
                 let patch: MessagePatchJson = parse(json)?;
-                if patch.text == Some(None) || patch.read == Some(None) {
+                if patch.has_nulls() {
                     return Err(Problem::invalid_field("body", "must not have null members"));
                 }
                 Self::from_patch(patch)
@@ -102,8 +108,8 @@ impl RequestBody for Edit {
 }
 
 impl Edit {
-    /// The versions of the message that the edit may be based on: those of `If-Match`. A new text
-    /// without it is refused. A read mark changes no message, so it needs none.
+    /// The versions of the message that the edit may be based on: those of `If-Match`. New parts
+    /// without it are refused. A read mark changes no message, so it needs none.
     pub fn expected<C: Authenticate, A>(
         edit: Option<&Self>,
         checks: &mut Checks<C, A>,
@@ -124,9 +130,9 @@ impl Edit {
         expected: Option<Expected>,
     ) -> Result<Arc<Message>, Problem> {
         let outcome = match self {
-            Self::Text(text) => {
-                let expected = expected.expect("a new text without If-Match was refused");
-                let command = EditText { id, text, expected };
+            Self::Message(edit) => {
+                let expected = expected.expect("an edit without If-Match was refused");
+                let command = EditMessage { id, edit, expected };
                 service.submit(caller, command).await?
             }
             Self::Read(read) => {
@@ -138,20 +144,48 @@ impl Edit {
     }
 
     fn from_patch(patch: MessagePatchJson) -> Result<Self, Problem> {
-        match (patch.text, patch.read) {
-            (Some(text), None) => Self::text(&text.unwrap_or_default()),
-            (None, Some(read)) => Ok(Self::Read(read.unwrap_or_default())),
+        let MessagePatchJson {
+            text,
+            mentions,
+            mentions_all,
+            read,
+        } = patch;
+        let mut errors = Vec::new();
+        let text = text.map(|text| Text::parse_or_empty(&text.unwrap_or_default()));
+        let mentions = mentions.map(|users| parse_mentions(&users.unwrap_or_default(), false));
+        let edit = MessageEdit {
+            text: text.and_then(|text| collect(&mut errors, "text", text)),
+            mentions: mentions
+                .and_then(|mentions| collect(&mut errors, "mentions", mentions))
+                .map(|mentions| mentions.users().to_vec()),
+            mentions_all: mentions_all.map(Option::unwrap_or_default),
+        };
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors));
+        }
+        match (edit == MessageEdit::default(), read) {
+            (false, None) => Ok(Self::Message(edit)),
+            (true, Some(read)) => Ok(Self::Read(read.unwrap_or_default())),
             _ => Err(Problem::invalid_field(
                 "body",
-                "must have exactly one of text and read",
+                "must have text, mentions or mentionsAll, or else read alone",
             )),
         }
     }
 
     fn text(text: &str) -> Result<Self, Problem> {
         Text::parse_or_empty(text)
-            .map(Self::Text)
+            .map(|text| Self::Message(MessageEdit::text(text)))
             .map_err(|invalid| Problem::invalid_field("text", invalid.to_string()))
+    }
+}
+
+impl MessagePatchJson {
+    fn has_nulls(&self) -> bool {
+        self.text == Some(None)
+            || self.mentions == Some(None)
+            || self.mentions_all == Some(None)
+            || self.read == Some(None)
     }
 }
 
@@ -161,13 +195,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::UserId;
 
     fn edit(media_type: &'static str, json: &str) -> Result<Edit, StatusCode> {
         Edit::from_json(media_type, json.as_bytes()).map_err(|problem| problem.status())
     }
 
     fn text(text: &str) -> Edit {
-        Edit::Text(Text::parse_or_empty(text).unwrap())
+        Edit::Message(MessageEdit::text(Text::parse_or_empty(text).unwrap()))
     }
 
     #[test]
@@ -189,7 +224,24 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_is_exactly_one_thing() {
+    fn an_edit_may_have_several_parts() {
+        let json = r#"{"text":"x","mentions":["john","john"],"mentionsAll":false}"#;
+        let edited = MessageEdit {
+            mentions: Some(vec![UserId::trusted("john")]),
+            mentions_all: Some(false),
+            ..MessageEdit::text(Text::parse_or_empty("x").unwrap())
+        };
+        assert_eq!(edit(media::JSON, json), Ok(Edit::Message(edited)));
+        let nobody = MessageEdit {
+            mentions: Some(Vec::new()),
+            ..MessageEdit::default()
+        };
+        let removed = edit(media::MERGE_PATCH, r#"{"mentions":null}"#);
+        assert_eq!(removed, Ok(Edit::Message(nobody)));
+    }
+
+    #[test]
+    fn what_is_no_edit_is_refused() {
         for (media_type, json) in [
             (media::EDITED_TEXT, r#"{"read":true}"#),
             (media::EDITED_TEXT, r#"{"text":null}"#),
@@ -202,6 +254,9 @@ mod tests {
             (media::JSON, r#"{"read":null}"#),
             (media::EDITED_TEXT, r#"["x"]"#),
             (media::MERGE_PATCH, r#"{"files":[]}"#),
+            (media::MERGE_PATCH, r#"{"mentions":["john"],"read":true}"#),
+            (media::MERGE_PATCH, r#"{"mentions":["a b"]}"#),
+            (media::JSON, r#"{"mentions":null}"#),
         ] {
             assert_eq!(
                 edit(media_type, json),

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::collect;
+use super::{collect, parse_mentions};
 use crate::{
-    domain::{Attributes, Conversation, FileId, Files, Invalid, MessageId, Text, UserId},
+    domain::{Attributes, Conversation, FileId, Files, Invalid, Mentions, MessageId, Text, UserId},
     http::{
         answer::{
             openapi::schemas::{FileIdSchema, UserIdSchema, new_attributes},
@@ -37,6 +37,11 @@ pub struct NewPersonalMessageJson {
     files: Option<Vec<String>>,
     #[schema(schema_with = new_attributes, required = false)]
     attributes: Option<Box<RawValue>>,
+    /// The members of the conversation whom it names, each once.
+    #[schema(value_type = Option<Vec<UserIdSchema>>, max_items = 50)]
+    mentions: Option<Vec<String>>,
+    /// Whether it names all members.
+    mentions_all: Option<bool>,
     /// The id of a message in the same conversation.
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
     reply_to: Option<i64>,
@@ -61,6 +66,8 @@ impl RequestBody for NewPersonalMessageJson {
             text,
             files,
             attributes,
+            mentions,
+            mentions_all,
             reply_to,
             ..
         } = self;
@@ -68,6 +75,8 @@ impl RequestBody for NewPersonalMessageJson {
             text,
             files,
             attributes,
+            mentions,
+            mentions_all,
             reply_to,
         };
         to.zip(message.validate(errors))
@@ -88,6 +97,11 @@ pub struct NewChatMessageJson {
     files: Option<Vec<String>>,
     #[schema(schema_with = new_attributes, required = false)]
     attributes: Option<Box<RawValue>>,
+    /// The members of the chat whom it names, each once.
+    #[schema(value_type = Option<Vec<UserIdSchema>>, max_items = 50)]
+    mentions: Option<Vec<String>>,
+    /// Whether it names all members.
+    mentions_all: Option<bool>,
     /// The id of a message in the same chat.
     #[schema(minimum = 1, maximum = 9007199254740991_i64)]
     reply_to: Option<i64>,
@@ -117,6 +131,9 @@ impl RequestBody for NewChatMessageJson {
         let attributes = self
             .attributes
             .and_then(|raw| collect(errors, "attributes", Attributes::parse(raw)));
+        let named = self.mentions.unwrap_or_default();
+        let mentions = parse_mentions(&named, self.mentions_all.unwrap_or(false));
+        let mentions = collect(errors, "mentions", mentions);
         let reply_to = self
             .reply_to
             .and_then(|id| collect(errors, "replyTo", parse_message_id(id)));
@@ -124,6 +141,7 @@ impl RequestBody for NewChatMessageJson {
             text,
             files: files?,
             attributes,
+            mentions: mentions?,
             reply_to,
         })
     }
@@ -134,6 +152,7 @@ pub struct NewContent {
     text: Option<Text>,
     files: Files,
     attributes: Option<Attributes>,
+    mentions: Mentions,
     reply_to: Option<MessageId>,
 }
 
@@ -145,6 +164,7 @@ impl NewContent {
             text: self.text,
             files: self.files,
             attributes: self.attributes,
+            mentions: self.mentions,
             reply_to: self.reply_to,
         }
     }
@@ -216,6 +236,8 @@ mod tests {
         assert_eq!(wrong_fields(r#"{"to":"john","text":"a\u0000b"}"#), ["text"]);
         assert_eq!(wrong_fields(r#"{"to":"john","files":["a/b"]}"#), ["files"]);
         assert_eq!(wrong_fields(r#"{"to":"john","text":1}"#), ["text"]);
+        let mentions = r#"{"to":"john","text":"x","mentions":["a b"]}"#;
+        assert_eq!(wrong_fields(mentions), ["mentions"]);
         assert_eq!(
             wrong_fields(r#"{"to":"john","files":["a",2]}"#),
             ["files[1]"]
