@@ -49,8 +49,8 @@ pub struct MessageChange {
     /// `None` if the change creates it.
     pub before: Option<Arc<Message>>,
     pub after: Arc<Message>,
-    /// The personal conversation that the message creates, if there was none.
-    pub new_conversation: Option<Arc<PersonalConversation>>,
+    /// The personal conversation that the message begins, if it is the first one there.
+    pub begun: Option<Arc<PersonalConversation>>,
     /// Of a personal message that the change creates: the number of the recipient's newest message
     /// before it; zero for none.
     pub recipient_newest: Option<MessageNumber>,
@@ -98,7 +98,6 @@ pub struct SettingsChange {
     pub after: Settings,
     /// The personal conversation, if the change blocks it, unblocks it or creates it.
     pub personal: Option<Arc<PersonalConversation>>,
-    pub creates_conversation: bool,
 }
 
 /// What a request has created under an idempotency key.

@@ -44,6 +44,7 @@ begun AS (
 )
 UPDATE conversations AS c
 SET timestamp       = conversation.timestamp,
+    created         = conversation.created,
     least_read      = conversation.least_read,
     greatest_read   = conversation.greatest_read,
     least_as_of     = conversation.least_as_of,

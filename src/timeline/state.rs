@@ -243,8 +243,8 @@ impl BatchState {
     }
 
     fn apply_to_message(&mut self, change: &MessageChange) {
-        if let Some(created) = &change.new_conversation {
-            self.add_personal(Arc::clone(created));
+        if let Some(begun) = &change.begun {
+            self.add_personal(Arc::clone(begun));
         }
         if change.is_creation() {
             self.count(&change.after);

@@ -148,7 +148,9 @@ async fn whoever_is_blocked_learns_nothing_of_it_and_neither_sends() {
         (&seen["messages"], &seen["settings"]),
         (&json!(1), &json!({}))
     );
-    assert_eq!(seen["timestamp"], sent["timestamp"]);
+    for field in ["timestamp", "created"] {
+        assert_eq!(seen[field], sent[field]);
+    }
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::BatchChanges;
 use crate::{
     domain::{
-        Change, Chat, ChatChange, ChatNumber, Marked, Member, Message, MessageChange, Pair,
-        Position, PositionsChange, Subject, Timestamp, Update, UserId,
+        Change, Chat, ChatChange, ChatNumber, ConversationId, Marked, Member, Message,
+        MessageChange, Pair, Position, PositionsChange, Subject, Timestamp, Update, UserId,
     },
     store::{
         batch::{AmendedConversation, ChangeRow, NewMessageRow},
@@ -118,16 +118,17 @@ impl BatchChanges {
     pub(super) fn personal_conversations(&self) -> Vec<AmendedConversation<'_>> {
         let mut conversations = BTreeMap::new();
         for change in self.changes() {
-            let (after, is_new) = match change {
-                Change::Message(change) => (change.new_conversation.as_ref(), true),
-                Change::Settings(change) => (change.personal.as_ref(), change.creates_conversation),
+            let after = match change {
+                Change::Message(change) => change.begun.as_ref(),
+                Change::Settings(change) => change.personal.as_ref(),
                 Change::Positions(change) => match &change.marked {
-                    Marked::Personal(after) => (Some(after), false),
-                    Marked::Chat(..) => (None, false),
+                    Marked::Personal(after) => Some(after),
+                    Marked::Chat(..) => None,
                 },
-                Change::Chat(_) => (None, false),
+                Change::Chat(_) => None,
             };
             let Some(after) = after else { continue };
+            let is_new = after.id == ConversationId::created_at(change.timestamp());
             let stored = conversations
                 .entry(after.id)
                 .or_insert(AmendedConversation {

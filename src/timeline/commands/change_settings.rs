@@ -74,7 +74,6 @@ impl Command for ChangeSettings {
             subject: place.subject,
             after: settings,
             personal: stored.map(Arc::new),
-            creates_conversation: place.is_new,
         };
         Ok(Decision::Change(Change::Settings(change), present))
     }

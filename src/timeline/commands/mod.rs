@@ -308,7 +308,7 @@ impl<'a> Context<'a> {
         let change = MessageChange {
             before: Some(Arc::clone(before)),
             after: Arc::clone(&after),
-            new_conversation: None,
+            begun: None,
             recipient_newest: None,
             idempotency: None,
         };

@@ -56,7 +56,7 @@ impl Command for SendMessage {
         let message = Arc::new(self.message(context, place.id, place.newest.next()));
         let change = MessageChange {
             before: None,
-            new_conversation: place.new_conversation.map(Arc::new),
+            begun: place.begun.map(Arc::new),
             recipient_newest: place.recipient_newest,
             after: Arc::clone(&message),
             idempotency: self.idempotency.clone(),
@@ -72,8 +72,8 @@ struct Place {
     newest: MessageNumber,
     /// In a personal conversation: the number of the recipient's newest message.
     recipient_newest: Option<MessageNumber>,
-    /// The personal conversation that the message creates.
-    new_conversation: Option<PersonalConversation>,
+    /// The personal conversation that the message begins.
+    begun: Option<PersonalConversation>,
 }
 
 impl SendMessage {
@@ -87,7 +87,7 @@ impl SendMessage {
                     id: chat.id,
                     newest: chat.messages,
                     recipient_newest: None,
-                    new_conversation: None,
+                    begun: None,
                 })
             }
             Conversation::Personal(pair) => {
@@ -134,22 +134,27 @@ impl SendMessage {
 }
 
 fn personal_place(context: &Context<'_>, pair: &Pair, sender: &UserId) -> Result<Place, Refusal> {
-    if let Some(existing) = context.state.personal(pair) {
-        ensure(!existing.is_blocked(), Refusal::NotAccepted)?;
-        return Ok(Place {
-            id: existing.id,
-            newest: existing.messages,
-            recipient_newest: Some(existing.position(pair.other_of(sender)).sent()),
-            new_conversation: None,
-        });
-    }
     let next = context.next;
     let new = PersonalConversation::created_at(next.timestamp, next.now, pair);
+    let existing = context.state.personal(pair);
+    let is_blocked = existing.is_some_and(|existing| existing.is_blocked());
+    ensure(!is_blocked, Refusal::NotAccepted)?;
+    let begun = match existing {
+        Some(existing) if existing.messages > MessageNumber::ZERO => None,
+        // What one of them has set before is nothing that the other one should learn of.
+        Some(existing) => Some(PersonalConversation {
+            id: existing.id,
+            blocks: existing.blocks,
+            ..new.clone()
+        }),
+        None => Some(new.clone()),
+    };
+    let present = existing.map_or(&new, Arc::as_ref);
     Ok(Place {
-        id: new.id,
-        newest: MessageNumber::ZERO,
-        recipient_newest: Some(MessageNumber::ZERO),
-        new_conversation: Some(new),
+        id: present.id,
+        newest: present.messages,
+        recipient_newest: Some(present.position(pair.other_of(sender)).sent()),
+        begun,
     })
 }
 
