@@ -94,6 +94,27 @@ local function mixed(user)
     return with_body("DELETE", path, message.from, nil, message.timestamp)
 end
 
+-- 60 % read marks, 40 % sends. What a thread has sent is marked by its recipient.
+local sent = {}
+local function marks(user)
+    if turn % 5 < 2 or #sent < 100 then return send(user) end
+    local message = table.remove(sent, (turn * 7919) % #sent + 1)
+    local path = "/users/user-" .. message.from .. "/read"
+    return with_body("PUT", path, message.to, '{"number":' .. message.number .. ',"back":true}')
+end
+
+if row == "marks" then
+    function response(_, _, body)
+        local from, to, number = body:match('"from":"user%-(%d+)","to":"user%-(%d+)","number":(%d+)')
+        if from then
+            local message = { from = from, to = tonumber(to), number = number }
+            sent[#sent + 1] = message
+            -- More are marked than sent: each message as read, and as unread.
+            sent[#sent + 1] = { from = from, to = tonumber(to), number = number - 1 }
+        end
+    end
+end
+
 if row == "mixed" then
     function response(_, _, body)
         local id, timestamp, from, to = body:match('^{"id":(%d+),"timestamp":(%d+),"from":"user%-(%d+)","to":"user%-(%d+)"')
@@ -119,6 +140,7 @@ local rows = {
     static = function() return wrk.format("GET", "/") end,
     send = send,
     mixed = mixed,
+    marks = marks,
     sync = function(user) return get("/messages?after=" .. cursors[user].newest, user) end,
     page = function(user) return get("/messages?limit=50&after=" .. cursors[user].before, user) end,
     ["early-page"] = function(user)
@@ -136,6 +158,12 @@ local rows = {
     ["chat-1000"] = post_into_chat,
 }
 
+local conversations = row:match("^conversations%-(%d+)$")
+if conversations then
+    local reader = read("reader-" .. conversations, bearer)[1]
+    rows[row] = function() return wrk.format("GET", "/conversations", { Authorization = reader }) end
+end
+
 local make = applications and send or rows[row]
 
 function init()
@@ -143,7 +171,7 @@ function init()
     if applications then
         tokens = read("tenants/" .. number + 1, bearer, users_of_tenants / applications)
     end
-    if row ~= "mixed" then make = prepared(make, row == "get" and #messages or #tokens) end
+    if row ~= "mixed" and row ~= "marks" then make = prepared(make, row == "get" and #messages or #tokens) end
 end
 
 function request()

@@ -16,11 +16,19 @@ WITH numbered AS (
     FROM new
     WINDOW pair AS (PARTITION BY least(sender, recipient), greatest(sender, recipient))
 ),
+answering AS (
+    SELECT *,
+           max(number) FILTER (WHERE sender < recipient) OVER earlier AS of_least,
+           max(number) FILTER (WHERE sender > recipient) OVER earlier AS of_greatest
+    FROM numbered
+    WINDOW earlier AS (PARTITION BY conversation_id ORDER BY number ROWS UNBOUNDED PRECEDING)
+),
 begun AS (
     INSERT INTO conversations
-        (application_id, id, timestamp, created, least, greatest, least_read, greatest_read)
+        (application_id, id, timestamp, created, least, greatest, least_read, greatest_read,
+         least_as_of, greatest_as_of, least_blocks, greatest_blocks)
     SELECT 1, conversation_id, conversation_id, now(), least(sender, recipient),
-           greatest(sender, recipient), 0, 0
+           greatest(sender, recipient), 0, 0, 0, 0, false, false
     FROM numbered
     WHERE number = 1
 ),
@@ -30,10 +38,12 @@ logged AS (
     SELECT 1, timestamp, 'message-created', id, conversation_id, sender, now() FROM numbered
 )
 INSERT INTO messages
-    (application_id, id, conversation_id, number, timestamp, sender, recipient, created, text, deleted)
+    (application_id, id, conversation_id, number, timestamp, sender, recipient, created, text, deleted,
+     recipient_newest)
 SELECT 1, id, conversation_id, number, timestamp, sender, recipient, now(),
-       repeat('measure it ', 9) || 'x', false
-FROM numbered;
+       repeat('measure it ', 9) || 'x', false,
+       coalesce(CASE WHEN sender < recipient THEN of_greatest ELSE of_least END, 0)
+FROM answering;
 
 INSERT INTO updates (application_id, user_id, timestamp, message_id)
 SELECT 1, sender, timestamp, id FROM new

@@ -80,7 +80,8 @@ WHERE c.chat_number IS NULL AND m.application_id = c.application_id AND m.id = n
 -- The newest message that a member has sent into a chat.
 CREATE INDEX messages_of_sender ON messages (application_id, chat_number, sender, number)
     WHERE chat_number IS NOT NULL AND sender IS NOT NULL;
--- What does not count as unread, and what counts as a mention of everybody.
+-- What does not count as unread, and what counts as a mention of everybody. Changing one of the two
+-- touches the indexes of a message; other edits still touch none.
 CREATE INDEX messages_deleted ON messages (application_id, conversation_id, number) WHERE deleted;
 CREATE INDEX messages_to_all ON messages (application_id, conversation_id, number) WHERE mentions_all;
 
@@ -111,6 +112,10 @@ CREATE TABLE conversation_settings (
     -- The timestamp at which it was archived: it holds until a newer message comes.
     archived        bigint,
     attributes      json,
+    -- When the user has set something for the first time: a conversation without a message shows this as
+    -- its beginning, and not what the other user has set before.
+    since           bigint      NOT NULL,
+    created         timestamptz NOT NULL,
     PRIMARY KEY (application_id, user_id, conversation_id)
 ) WITH (fillfactor = 80);
 

@@ -68,8 +68,24 @@ fn milliseconds(time: &str) -> f64 {
         .unwrap_or_else(|| panic!("{time} is no time"))
 }
 
-/// Transactions of a script by so many clients, each of so many messages.
+/// Transactions of a script below `benches` by so many clients, each of so many messages.
 pub fn transactions(script: &str, clients: u32, messages: u32, seconds: u64) -> Found {
+    let file = format!("benches/{script}.sql");
+    pgbench(&file, clients, messages, seconds, &setting("LIMIT_URL"), "")
+}
+
+/// A statement, with the database of the service and the terms of its connections (`store/terms.rs`).
+pub fn statement(sql: &str, clients: u32, seconds: u64) -> Found {
+    let file = format!("{FOLDER}/statement.sql");
+    fs::write(&file, format!("{sql};")).unwrap();
+    pgbench(&file, clients, 1, seconds, &setting("DATABASE_URL"), TERMS)
+}
+
+/// How PostgreSQL plans for the service.
+const TERMS: &str = "-c plan_cache_mode=force_generic_plan -c jit=off -c enable_seqscan=off \
+                     -c enable_hashjoin=off -c enable_mergejoin=off";
+
+fn pgbench(file: &str, clients: u32, messages: u32, seconds: u64, url: &str, terms: &str) -> Found {
     let log = format!("{FOLDER}/transactions");
     fs::remove_dir_all(&log).unwrap_or_default();
     fs::create_dir(&log).unwrap();
@@ -82,13 +98,9 @@ pub fn transactions(script: &str, clients: u32, messages: u32, seconds: u64) -> 
             "-j",
             &threads(clients).to_string(),
         ])
-        .args([
-            "-T",
-            &seconds.to_string(),
-            "-f",
-            &format!("benches/{script}.sql"),
-        ])
-        .arg(setting("LIMIT_URL")));
+        .args(["-T", &seconds.to_string(), "-f", file])
+        .arg(url)
+        .env("PGOPTIONS", terms));
     let tps = output.lines().find_map(|line| line.strip_prefix("tps = "));
     let tps = tps.and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
     let tps = tps.unwrap_or_else(|| panic!("no rate is in {output}"));

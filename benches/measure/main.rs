@@ -2,7 +2,8 @@
 //!
 //! `table [ROW]` measures rows beside their limits, `live` follows streams, `search` searches among
 //! many messages. For the script itself, `static` serves an answer that touches nothing, and
-//! `tokens N APPLICATION` prints those of `user-1` to `user-N` of an application.
+//! `tokens N APPLICATION` prints those of `user-1` to `user-N` of an application, and `token USER`
+//! prints one of application 1.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -13,6 +14,7 @@ mod generators;
 mod live;
 mod one_at_a_time;
 mod processors;
+mod read_by_all;
 mod rows;
 mod search;
 mod service;
@@ -48,6 +50,10 @@ async fn main() {
             let (count, application) = (number(), ApplicationId::new(number()));
             (1..=count)
                 .for_each(|user| println!("{}", token(application, &format!("user-{user}"))));
+        }
+        Some("token") => {
+            let user = arguments.next().unwrap();
+            println!("{}", token(ApplicationId::DEFAULT, &user));
         }
         // What `cargo bench` gives where nobody asks for anything.
         _ => println!("see scripts/bench"),

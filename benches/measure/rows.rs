@@ -7,6 +7,11 @@ use super::generators::{Requests, threads};
 pub enum Load {
     /// Requests that wrk makes.
     Requests(Requests),
+    /// Messages that wrk sends into a chat of 1,000, each of whose members moves its position once a
+    /// second.
+    ReadByAll(Requests),
+    /// The statement by which the service lists the conversations of a user, by so many clients.
+    Statement { user: &'static str, clients: u32 },
     /// One application sends one message at a time over one connection, while another one makes
     /// these requests, if any.
     OneAtATime { beside: Option<Requests> },
@@ -37,6 +42,9 @@ pub fn selected(only: &str) -> Vec<Row> {
     let is_needed = |row: &Row| chosen(row) || limits.iter().any(|limit| **limit == row.name);
     rows().into_iter().filter(is_needed).collect()
 }
+
+/// Connections that list conversations.
+const READERS: u32 = 16;
 
 fn rows() -> Vec<Row> {
     vec![
@@ -70,6 +78,18 @@ fn rows() -> Vec<Row> {
         into_chat("chat-10"),
         into_chat("chat-100"),
         into_chat("chat-1000"),
+        Row {
+            name: "read-by-all".to_owned(),
+            load: Load::ReadByAll(requests_of("chat-1000", 64)),
+            limits: &["chat-1000"],
+        },
+        requests("marks", 256, &["send-256"]),
+        statement("list-20", "reader-20"),
+        statement("list-1000", "reader-1000"),
+        statement("list-10000", "reader-10000"),
+        conversations("conversations-20", &["list-20"]),
+        conversations("conversations-1000", &["list-1000"]),
+        conversations("conversations-10000", &["list-10000"]),
         tenants("tenants-8", 8, &["send-256"]),
         tenants("tenants-256", 256, &["one-statement"]),
         one_at_a_time("alone", None, &[]),
@@ -119,6 +139,27 @@ fn one_at_a_time(
         name: name.to_owned(),
         load: Load::OneAtATime { beside },
         limits,
+    }
+}
+
+/// First pages of the conversations of a user, whose count is part of the kind.
+fn conversations(kind: &'static str, limits: &'static [&'static str]) -> Row {
+    Row {
+        name: kind.to_owned(),
+        ..requests(kind, READERS, limits)
+    }
+}
+
+/// The SQL of such a page alone.
+fn statement(name: &'static str, user: &'static str) -> Row {
+    let load = Load::Statement {
+        user,
+        clients: READERS,
+    };
+    Row {
+        name: name.to_owned(),
+        load,
+        limits: &[],
     }
 }
 

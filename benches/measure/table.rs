@@ -10,6 +10,7 @@ use super::{
     generators::{self, FOLDER, Found, Requests},
     one_at_a_time,
     processors::Usage,
+    read_by_all,
     rows::{Load, Row, selected},
     service::{Service, execute, pending, setting},
 };
@@ -55,13 +56,17 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         sleep(Duration::from_millis(200)).await;
     }
     execute(database, "CHECKPOINT").await;
-    if let Load::Requests(requests) = row.load {
+    if let Load::Requests(requests) | Load::ReadByAll(requests) = row.load {
         write_cursors(database).await;
         generators::requests(requests, WARM_UP_SECONDS);
     }
     let (began, before) = (Instant::now(), Usage::now());
     let found = match row.load {
         Load::Requests(requests) => generators::requests(requests, service.seconds),
+        Load::ReadByAll(requests) => read_by_all::measure(service, requests).await,
+        Load::Statement { user, clients } => {
+            generators::statement(&listing(user), clients, service.seconds)
+        }
         Load::OneAtATime { beside } => one_at_a_time::measure(service, beside).await,
         Load::Transactions {
             script,
@@ -74,6 +79,25 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         usage: Usage::now().since(before, began.elapsed().as_secs_f64()),
         mib: service.resident_bytes() as f64 / 1024.0 / 1024.0,
     }
+}
+
+/// The statement by which the service lists the newest 50 conversations of a user, with its
+/// parameters.
+fn listing(user: &str) -> String {
+    let queries = fs::read_dir(".sqlx").unwrap().map(|file| {
+        let description = fs::read_to_string(file.unwrap().path()).unwrap();
+        let description: serde_json::Value = serde_json::from_str(&description).unwrap();
+        description["query"].as_str().unwrap().to_owned()
+    });
+    let mut listings = queries.filter(|query| query.contains("ORDER BY last DESC"));
+    let listing = listings.next().expect("the service lists conversations");
+    let user = format!("'{user}'::text");
+    ["1", &user, "50", "FALSE", "9223372036854775807", "51"]
+        .iter()
+        .zip(1..)
+        .fold(listing, |sql, (value, number)| {
+            sql.replace(&format!("${number}"), value)
+        })
 }
 
 /// Writes where each user is on the timeline: the newest update, and the one before the newest 50.

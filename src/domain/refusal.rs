@@ -40,7 +40,7 @@ pub enum Refusal {
     /// Messages between the two users are not accepted.
     #[error("messages between these users are not accepted")]
     NotAccepted,
-    /// What is set does not exist for this conversation.
+    /// The conversation cannot be blocked.
     #[error("{0}")]
     NotBlockable(&'static str),
     /// The chat has as many members as a chat may have.

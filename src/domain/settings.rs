@@ -36,14 +36,16 @@ impl Settings {
         self
     }
 
-    /// The settings with the changes of `patch`, which is made at `timestamp`.
+    /// The settings with the changes of `patch`, which is made at `timestamp`. `last` is the change that
+    /// has created the newest message.
     #[must_use]
-    pub fn patched(&self, patch: &SettingsPatch, timestamp: Timestamp) -> Self {
+    pub fn patched(&self, patch: &SettingsPatch, last: Timestamp, timestamp: Timestamp) -> Self {
+        let archived_since_last = self.archived.filter(|archived| last <= *archived);
         Self {
             pinned: patch.pinned.unwrap_or(self.pinned),
             muted_until: patch.muted_until.unwrap_or(self.muted_until),
             archived: match patch.archived {
-                Some(true) => self.archived.or(Some(timestamp)),
+                Some(true) => archived_since_last.or(Some(timestamp)),
                 Some(false) => None,
                 None => self.archived,
             },

@@ -8,7 +8,7 @@ use super::{ChatNumber, MessageId, Timestamp, UserId};
 pub struct Update {
     pub timestamp: Timestamp,
     pub subject: Subject,
-    /// Whether the change names the user, and the message did not name it before.
+    /// Whether the change names the user, whom the message did not name just before.
     pub mention: bool,
 }
 

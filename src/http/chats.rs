@@ -155,8 +155,8 @@ pub async fn get_chat(
         let chat = service.visible_chat(caller, number).await?;
         return Ok(representation::chat(passed.media_type, &chat));
     };
-    let named = [Subject::Chat(number)];
-    let seen = service.seen(caller.application, user, &named).await?;
+    let named = vec![Subject::Chat(number)];
+    let seen = service.seen(caller.application, user, named).await?;
     let seen = seen.first().ok_or_else(Problem::not_found)?;
     Ok(representation::conversation(passed.media_type, seen))
 }
@@ -206,8 +206,8 @@ async fn as_seen(
     number: ChatNumber,
 ) -> Option<SeenConversation> {
     let (application, user) = (caller.application, caller.user.as_ref()?);
-    let named = [Subject::Chat(number)];
-    let seen = service.seen(application, user, &named).await;
+    let named = vec![Subject::Chat(number)];
+    let seen = service.seen(application, user, named).await;
     seen.ok()?.pop()
 }
 

@@ -110,7 +110,7 @@ pub async fn get_personal_conversation(
     let passed = checks.finish(|| user.zip(other))?;
     let (user, other) = passed.input;
     let seen = service
-        .seen(passed.caller.application, &user, &[Subject::With(other)])
+        .seen(passed.caller.application, &user, vec![Subject::With(other)])
         .await?;
     let seen = seen.first().ok_or_else(Problem::not_found)?;
     Ok(representation::conversation(passed.media_type, seen))
@@ -288,7 +288,7 @@ pub async fn included(
         return Ok(IncludedConversations::default());
     }
     let subjects: Vec<_> = told.into_iter().collect();
-    let seen = service.seen(application, user, &subjects).await?;
+    let seen = service.seen(application, user, subjects).await?;
     let seen = seen
         .into_iter()
         .map(|seen| (seen.subject(), Arc::new(seen)));

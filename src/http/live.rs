@@ -44,6 +44,12 @@ const STREAM_PAGE: PageSize = PageSize {
     bytes: 64 * 1024,
 };
 
+/// The same where it includes conversations, each with its newest message.
+const STREAM_PAGE_WITH_CONVERSATIONS: PageSize = PageSize {
+    entries: 25,
+    ..STREAM_PAGE
+};
+
 /// The pause before a client reconnects, in milliseconds. It is random, so that the clients of a
 /// stopped replica do not reconnect all at once.
 const RETRY_MILLISECONDS: Range<u64> = 1000..4000;
@@ -96,10 +102,12 @@ pub fn open(
     request_id: RequestId,
     link: &Link,
 ) -> Result<Response, Problem> {
-    let request = PageRequest {
-        size: STREAM_PAGE,
-        ..request
+    let size = if include.conversations {
+        STREAM_PAGE_WITH_CONVERSATIONS
+    } else {
+        STREAM_PAGE
     };
+    let request = PageRequest { size, ..request };
     let (application, user) = (request.application, request.user.clone());
     let watcher =
         service
@@ -144,8 +152,7 @@ pub fn open(
     Ok(response)
 }
 
-/// The conversations that the entries of a page name, each at its newest entry, if they are to be
-/// included.
+/// The conversations that the entries of a page tell of, if they are to be included.
 pub async fn included(
     service: &Service,
     application: ApplicationId,
@@ -200,12 +207,17 @@ impl EventStream {
     async fn next(&mut self) -> Option<Bytes> {
         while self.state != StreamState::Ended {
             match self.watcher.read().await {
-                Ok(changes) => {
-                    let included = self.included(&changes).await;
-                    if let Some(blocks) = self.events(&changes, &included).finish() {
-                        return Some(blocks);
+                Ok(changes) => match self.included(&changes).await {
+                    Ok(included) => {
+                        if let Some(blocks) = self.events(&changes, &included).finish() {
+                            return Some(blocks);
+                        }
                     }
-                }
+                    Err(problem) => {
+                        self.state = StreamState::Ended;
+                        return self.last_block(problem).finish();
+                    }
+                },
                 Err(error) if error.is_transient() => pause().await,
                 Err(error) => {
                     self.state = StreamState::Ended;
@@ -216,22 +228,22 @@ impl EventStream {
         None
     }
 
-    /// The conversations that are included. A read that fails is repeated.
-    async fn included(&self, changes: &ChangesPage) -> IncludedConversations {
+    /// The conversations that are included. A read that fails because the service is busy or the
+    /// database is away is repeated: the page is told before the next one is read.
+    async fn included(&self, changes: &ChangesPage) -> Result<IncludedConversations, Problem> {
+        let Self {
+            service,
+            application,
+            user,
+            include,
+            ..
+        } = self;
         loop {
-            let Self {
-                service,
-                application,
-                user,
-                include,
-                ..
-            } = self;
             match included(service, *application, user, *include, changes).await {
-                Ok(included) => return included,
-                Err(problem) => {
-                    tracing::warn!(%problem, "the conversations of a stream could not be read");
-                    pause().await;
+                Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                    pause().await
                 }
+                included => return included,
             }
         }
     }

@@ -24,7 +24,7 @@ use super::{
         checks::{Checks, Passed},
         conditional::{IfNoneMatch, entity_tag},
         idempotency::KeyHeader,
-        media::{self, AnyMessage, PersonalMessage, Updates},
+        media::{self, AnyMessage, PersonalMessage, PlainJson, Updates},
         params::{LastEventId, MessagesParams},
         prefer::prefers_minimal,
         request_bodies::{
@@ -45,6 +45,9 @@ use crate::{
     sync::PAGE_BYTES_MAX,
     timeline::commands::{DeleteMessage, Expected, SendMessage},
 };
+
+/// The most entries of a page that includes conversations, each with its newest message.
+const ENTRIES_WITH_CONVERSATIONS_MAX: u16 = 100;
 
 /// Sends a message to a user.
 ///
@@ -134,7 +137,11 @@ pub async fn sync_messages(
         user: user.clone(),
         cursor: last_event_id.map_or(params.cursor, Cursor::After),
         size: PageSize {
-            entries: params.limit,
+            entries: if include.conversations {
+                params.limit.min(ENTRIES_WITH_CONVERSATIONS_MAX)
+            } else {
+                params.limit
+            },
             bytes: PAGE_BYTES_MAX,
         },
     };
@@ -165,9 +172,7 @@ async fn list_by_ids(
     checks: Checks<BearerOrTicket, Updates>,
     ids: Vec<MessageId>,
 ) -> Answer {
-    if checks.media_type() == media::EVENT_STREAM {
-        return Err(Problem::not_acceptable(media::JSON));
-    }
+    media::negotiate::<PlainJson>(checks.headers())?;
     let passed = checks.finish(|| Some(()))?;
     let Caller {
         application, user, ..

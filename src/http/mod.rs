@@ -42,7 +42,10 @@ use crate::{
     domain::{ApplicationId, Chat, ChatNumber, Clock, Subject, UserId},
     followers::file_events::PublisherStatus,
     live::Live,
-    store::{self, PgConnection, Pool, conversations::SeenConversation},
+    store::{
+        self, PgConnection, Pool,
+        conversations::{SeenConversation, SeenRequest},
+    },
     sync::SyncHandle,
     timeline::{Outcome, Requester, Timeline, commands::Command},
 };
@@ -142,12 +145,13 @@ impl Service {
         &self,
         application: ApplicationId,
         user: &UserId,
-        named: &[Subject],
+        named: Vec<Subject>,
     ) -> Result<Vec<SeenConversation>, Problem> {
-        self.query(async |connection| {
-            store::conversations::find(connection, application, user, named).await
-        })
-        .await
+        let user = user.clone();
+        let reading = self
+            .sync()
+            .conversations(application, SeenRequest { user, named });
+        Ok(reading.await?)
     }
 
     /// Waits until a stream or held answer of a token must end.

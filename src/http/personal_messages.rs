@@ -47,7 +47,7 @@ pub async fn get_personal_message(
     messages::read(&service, &passed, id, &if_none_match).await
 }
 
-/// Edits the text of one's own message, or marks a received one as read or unread.
+/// Edits one's own message, or marks a received one as read or unread.
 ///
 /// As `PATCH /messages/{id}`.
 #[utoipa::path(

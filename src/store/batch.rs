@@ -15,7 +15,7 @@ use crate::domain::{
 pub struct AppendedRows<'a> {
     pub changes: &'a [ChangeRow<'a>],
     pub messages: &'a [NewMessageRow<'a>],
-    /// The updates of changes in personal conversations.
+    /// The updates that do not concern all members of a chat.
     pub updates: &'a [NewUpdate<'a>],
 }
 

@@ -106,6 +106,7 @@ struct SeenRow {
     attributes: Option<Json<Box<RawValue>>>,
     readers: Option<Vec<String>>,
     reads: Option<Vec<i64>>,
+    place: Option<i64>,
     total_messages: i64,
     total_conversations: i64,
     total_mentions: i64,
@@ -122,7 +123,9 @@ macro_rules! query_seen {
             "WITH mine AS (" + $mine + r#"),
             seen AS MATERIALIZED (
                 SELECT mine.*, coalesce(newest.number, 0) AS messages, newest.id AS message_id,
-                       coalesce(newest.sent, mine.id) AS last, position.read, position.other_read,
+                       coalesce(newest.sent, own_beginning.since, mine.id) AS last,
+                       own_beginning.since, own_beginning.created AS since_created,
+                       position.read, position.other_read,
                        coalesce(newest.number, 0) - position.read - deleted.count AS unread,
                        named.count + all_named.count AS mentions,
                        coalesce(s.pinned, FALSE) AS pinned, s.muted_until, s.attributes,
@@ -183,6 +186,13 @@ macro_rules! query_seen {
                       AND found.conversation_id = mine.id
                     LIMIT 1
                 ) AS s ON TRUE
+                -- A personal conversation without a message begins when the user has set something. What
+                -- the other one has set before is nothing to learn of.
+                LEFT JOIN LATERAL (
+                    SELECT s.since, s.created
+                    WHERE mine.other IS NOT NULL AND newest.number IS NULL
+                    LIMIT 1
+                ) AS own_beginning ON TRUE
                 -- A personal conversation without a message is there for who has set something alone.
                 WHERE mine.other IS NULL OR newest.number IS NOT NULL OR mine.blocked OR s.pinned
                    OR s.muted_until IS NOT NULL OR s.archived IS NOT NULL OR s.attributes IS NOT NULL
@@ -196,24 +206,19 @@ macro_rules! query_seen {
 // A user's personal conversations are looked up by BETWEEN, as if by a range: where one user is in most
 // of them, the planner would expect as many for each, and read all of the application.
 
-/// As [`query_seen`], for one user, who is `$2`. The row of each conversation that `$page` selects from
-/// `seen` has also its newest message and the positions of others. Without any there is one row, which
-/// has the totals alone. `$3` is the most members of a chat whose positions are told.
+/// As [`query_seen`]. The row of each conversation that `$page` selects from `seen`, in the order of its
+/// `place`, has also its newest message and the positions of others. `$totals` are the columns of
+/// totals; without any conversation there is one row, which has them alone. `$3` is the most members of
+/// a chat whose positions are told.
 macro_rules! query_page {
-    ($mine:tt, $page:tt, $($arguments:tt)*) => {
+    ($mine:tt, $page:tt, $totals:tt, $($arguments:tt)*) => {
         query_seen!(
             SeenRow,
             $mine,
-            [r#", page AS ("# + $page + r#"),
-            total AS (
-                SELECT coalesce(sum(unread), 0)::bigint   AS messages,
-                       count(*) FILTER (WHERE unread > 0) AS conversations,
-                       coalesce(sum(mentions), 0)::bigint AS mentions
-                FROM seen
-                WHERE NOT is_muted
-            )
+            [r#", page AS ("# + $page + r#")
             SELECT page.id AS "id?", page.chat_number AS "chat_number?", page.other AS "other?",
-                   page.timestamp AS "timestamp?", page.created AS "created?", page.name AS "name?",
+                   coalesce(page.since, page.timestamp) AS "timestamp?",
+                   coalesce(page.since_created, page.created) AS "created?", page.name AS "name?",
                    page.owner AS "owner?", page.members AS "members?", page.messages AS "messages?",
                    page.last AS "last?", newest.message AS "message?: MessageRow",
                    page.read AS "read?", page.unread AS "unread?", page.mentions AS "mentions?",
@@ -222,15 +227,8 @@ macro_rules! query_page {
                    page.owner = page.user_id AS "is_owner?",
                    page.attributes AS "attributes?: Json<Box<RawValue>>",
                    others.users AS "readers?", others.reads AS "reads?",
-                   total.messages AS "total_messages!",
-                   total.conversations AS "total_conversations!",
-                   total.mentions AS "total_mentions!",
-                   coalesce((
-                       SELECT u.timestamp FROM updates AS u
-                       WHERE u.application_id = $1 AND u.user_id = $2
-                       ORDER BY u.timestamp DESC LIMIT 1
-                   ), 0) AS "latest!"
-            FROM total
+                   page.place AS "place?", "# + $totals + r#"
+            FROM (VALUES (1)) AS once
             LEFT JOIN page ON TRUE
             LEFT JOIN LATERAL (
                 SELECT m AS message FROM messages AS m
@@ -304,6 +302,17 @@ pub async fn list(
         WHERE (archived IS NOT NULL) = $4 AND last < $5
         ORDER BY last DESC
         LIMIT $6",
+        r#"
+        coalesce((SELECT sum(unread) FROM seen WHERE NOT is_muted), 0)::bigint AS "total_messages!",
+        (SELECT count(*) FROM seen WHERE NOT is_muted AND unread > 0) AS "total_conversations!",
+        coalesce((SELECT sum(mentions) FROM seen WHERE NOT is_muted), 0)::bigint
+            AS "total_mentions!",
+        coalesce((
+            SELECT u.timestamp FROM updates AS u
+            WHERE u.application_id = $1 AND u.user_id = $2
+            ORDER BY u.timestamp DESC LIMIT 1
+        ), 0) AS "latest!"
+        "#,
         application.get(),
         user.as_str(),
         READS_TOLD_MAX as i32,
@@ -354,6 +363,8 @@ pub async fn list_chats(
             LIMIT 1
         ) AS c",
         "SELECT *, chat_number AS place FROM seen",
+        r#"0::bigint AS "total_messages!", 0::bigint AS "total_conversations!",
+        0::bigint AS "total_mentions!", 0::bigint AS "latest!""#,
         application.get(),
         member.as_str(),
         READS_TOLD_MAX as i32,
@@ -365,42 +376,59 @@ pub async fn list_chats(
     conversations(rows)
 }
 
-/// Reads conversations as a user sees them, in the order in which they are named, without those that
-/// the user does not see.
+/// Which conversations a user wants to see.
+#[derive(Debug, Clone)]
+pub struct SeenRequest {
+    pub user: UserId,
+    pub named: Vec<Subject>,
+}
+
+/// Reads conversations for each of many users of one application, in the order in which each names
+/// them, without those that the user does not see.
 pub async fn find(
     connection: &mut PgConnection,
     application: ApplicationId,
-    user: &UserId,
-    named: &[Subject],
-) -> Result<Vec<SeenConversation>> {
-    let named = named.iter().filter_map(|subject| match subject {
-        Subject::Chat(number) => Some((Some(number.get()), None)),
-        Subject::With(other) => Some((None, Some(Pair::new(user, other)))),
-        Subject::Message(_) => None,
+    requests: &[&SeenRequest],
+) -> Result<Vec<Vec<SeenConversation>>> {
+    let named = requests.iter().enumerate().flat_map(|(index, request)| {
+        let named = request.named.iter();
+        named.map(move |subject| (index, &request.user, subject))
     });
-    let named: Vec<_> = named.collect();
-    columns!(for (chat, pair) in &named => {
-        chats: *chat,
-        least: pair.as_ref().map(|pair| pair.least().as_str()),
-        greatest: pair.as_ref().map(|pair| pair.greatest().as_str()),
+    columns!(for (index, user, subject) in named => {
+        indexes: index,
+        users: user.as_str(),
+        chats: match subject {
+            Subject::Chat(number) => Some(number.get()),
+            Subject::With(_) | Subject::Message(_) => None,
+        },
+        pairs: match subject {
+            Subject::With(other) => Some(Pair::new(user, other)),
+            Subject::Chat(_) | Subject::Message(_) => None,
+        },
     });
+    let of_pairs = |user: fn(&Pair) -> &UserId| {
+        let users = pairs.iter().map(|pair| Some(user(pair.as_ref()?).as_str()));
+        users.collect::<Vec<_>>()
+    };
     let rows = query_page!(
-        "SELECT $2::text COLLATE \"C\" AS user_id, c.id, c.chat_number,
+        "SELECT named.user_id COLLATE \"C\" AS user_id, c.id, c.chat_number,
                 CASE WHEN c.chat_number IS NULL THEN
-                    CASE WHEN c.least = $2 THEN c.greatest ELSE c.least END
+                    CASE WHEN c.least = named.user_id THEN c.greatest ELSE c.least END
                 END COLLATE \"C\" AS other,
                 c.timestamp, c.created, c.name, c.owner, c.members,
-                CASE WHEN c.least = $2 THEN coalesce(c.least_blocks, FALSE)
+                CASE WHEN c.least = named.user_id THEN coalesce(c.least_blocks, FALSE)
                     ELSE coalesce(c.greatest_blocks, FALSE) END AS blocked,
                 CASE WHEN c.chat_number IS NOT NULL THEN m.read
-                    WHEN c.least = $2 THEN c.least_read ELSE c.greatest_read END AS set_to,
+                    WHEN c.least = named.user_id THEN c.least_read ELSE c.greatest_read END AS set_to,
                 CASE WHEN c.chat_number IS NOT NULL THEN m.as_of
-                    WHEN c.least = $2 THEN c.least_as_of ELSE c.greatest_as_of END AS as_of,
-                CASE WHEN c.least = $2 THEN c.greatest_read ELSE c.least_read END AS other_set_to,
-                CASE WHEN c.least = $2 THEN c.greatest_as_of ELSE c.least_as_of END AS other_as_of,
+                    WHEN c.least = named.user_id THEN c.least_as_of ELSE c.greatest_as_of END AS as_of,
+                CASE WHEN c.least = named.user_id THEN c.greatest_read
+                    ELSE c.least_read END AS other_set_to,
+                CASE WHEN c.least = named.user_id THEN c.greatest_as_of
+                    ELSE c.least_as_of END AS other_as_of,
                 named.place
-        FROM unnest($4::bigint[], $5::text[], $6::text[])
-            WITH ORDINALITY AS named (chat_number, least, greatest, place)
+        FROM unnest($2::text[], $4::bigint[], $5::text[], $6::text[])
+            WITH ORDINALITY AS named (user_id, chat_number, least, greatest, place)
         CROSS JOIN LATERAL (
             -- The limits make these lookups by key, whatever the planner assumes about the tables.
             (SELECT * FROM conversations AS found
@@ -415,21 +443,30 @@ pub async fn find(
         LEFT JOIN LATERAL (
             SELECT found.read, found.as_of FROM chat_members AS found
             WHERE found.application_id = $1 AND found.chat_number = c.chat_number
-              AND found.user_id = $2 AND found.departed IS NULL
+              AND found.user_id = named.user_id AND found.departed IS NULL
             LIMIT 1
         ) AS m ON TRUE
         WHERE c.chat_number IS NULL OR m.read IS NOT NULL",
         "SELECT * FROM seen",
+        r#"0::bigint AS "total_messages!", 0::bigint AS "total_conversations!",
+        0::bigint AS "total_mentions!", 0::bigint AS "latest!""#,
         application.get(),
-        user.as_str(),
+        &users as &[&str],
         READS_TOLD_MAX as i32,
         &chats as &[Option<i64>],
-        &least as &[Option<&str>],
-        &greatest as &[Option<&str>],
+        &of_pairs(Pair::least) as &[Option<&str>],
+        &of_pairs(Pair::greatest) as &[Option<&str>],
     )
     .fetch_all(connection)
     .await?;
-    conversations(rows)
+    let mut found = vec![Vec::new(); requests.len()];
+    for row in rows {
+        if let Some(place) = row.place {
+            let place = usize::try_from(place - 1).expect("ordinals count the names from 1");
+            found[indexes[place]].push(row.into_conversation()?);
+        }
+    }
+    Ok(found)
 }
 
 struct UnreadRow {
@@ -503,20 +540,22 @@ pub async fn unread(
 
 /// The rows that have a conversation.
 fn conversations(rows: Vec<SeenRow>) -> Result<Vec<SeenConversation>> {
-    let rows = rows.into_iter().filter(|row| row.id.is_some());
-    rows.map(|row| {
-        let inconsistent = Error::Inconsistent {
-            table: "conversations",
-            id: row.id.unwrap_or_default(),
-        };
-        row.into_conversation()?.ok_or(inconsistent)
-    })
-    .collect()
+    let rows = rows.into_iter().filter(|row| row.place.is_some());
+    rows.map(SeenRow::into_conversation).collect()
 }
 
 impl SeenRow {
+    fn into_conversation(self) -> Result<SeenConversation> {
+        let inconsistent = Error::Inconsistent {
+            table: "conversations",
+            id: self.id.unwrap_or_default(),
+        };
+        let seen = self.try_into_conversation()?;
+        seen.ok_or(inconsistent)
+    }
+
     /// `None` if something is missing that each conversation has.
-    fn into_conversation(self) -> Result<Option<SeenConversation>> {
+    fn try_into_conversation(self) -> Result<Option<SeenConversation>> {
         let message = self.message.map(MessageRow::into_message).transpose()?;
         let readers = self.readers.unwrap_or_default();
         let reads = self.reads.unwrap_or_default();

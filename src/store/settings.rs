@@ -6,8 +6,14 @@ use sqlx::types::Json;
 use super::{Lane, Result, columns};
 use crate::domain::{Attributes, ConversationId, Settings, Timestamp, UserId};
 
-/// A user, a conversation and what the user has set for it.
-pub type SettingsRow<'a> = (&'a UserId, ConversationId, &'a Settings);
+/// What a user has set for a conversation.
+pub struct SettingsRow<'a> {
+    pub user: &'a UserId,
+    pub conversation: ConversationId,
+    pub settings: &'a Settings,
+    /// The first change of it in the batch.
+    pub timestamp: Timestamp,
+}
 
 /// Reads what users have set for conversations; nothing where they never have.
 pub async fn load(
@@ -52,23 +58,26 @@ pub async fn load(
 
 /// Stores settings.
 pub async fn store(lane: &mut Lane<'_>, rows: &[SettingsRow<'_>]) -> Result<()> {
-    columns!(for (user, conversation, settings) in rows => {
-        users: user.as_str(),
-        conversations: conversation.get(),
-        pinned: settings.pinned,
-        muted: settings.muted_until,
-        archived: settings.archived.map(|timestamp| timestamp.get()),
-        attributes: settings.attributes.as_ref().map(|attributes| attributes.as_json().get()),
+    columns!(for row in rows => {
+        users: row.user.as_str(),
+        conversations: row.conversation.get(),
+        since: row.timestamp.get(),
+        pinned: row.settings.pinned,
+        muted: row.settings.muted_until,
+        archived: row.settings.archived.map(|timestamp| timestamp.get()),
+        attributes: row.settings.attributes.as_ref().map(|attributes| attributes.as_json().get()),
     });
     sqlx::query!(
         r#"
         INSERT INTO conversation_settings AS s (
-            application_id, user_id, conversation_id, pinned, muted_until, archived, attributes
+            application_id, user_id, conversation_id, pinned, muted_until, archived, attributes, since,
+            created
         )
-        SELECT $1, user_id, conversation_id, pinned, muted_until, archived, attributes::json
+        SELECT $1, user_id, conversation_id, pinned, muted_until, archived, attributes::json, since, $9
         FROM unnest(
-            $2::text[], $3::bigint[], $4::boolean[], $5::timestamptz[], $6::bigint[], $7::text[]
-        ) AS new (user_id, conversation_id, pinned, muted_until, archived, attributes)
+            $2::text[], $3::bigint[], $4::boolean[], $5::timestamptz[], $6::bigint[], $7::text[],
+            $8::bigint[]
+        ) AS new (user_id, conversation_id, pinned, muted_until, archived, attributes, since)
         ON CONFLICT (application_id, user_id, conversation_id) DO UPDATE
         SET pinned      = excluded.pinned,
             muted_until = excluded.muted_until,
@@ -82,6 +91,8 @@ pub async fn store(lane: &mut Lane<'_>, rows: &[SettingsRow<'_>]) -> Result<()> 
         &muted as &[Option<time::OffsetDateTime>],
         &archived as &[Option<i64>],
         &attributes as &[Option<&str>],
+        &since,
+        lane.now(),
     )
     .execute(lane.connection())
     .await?;

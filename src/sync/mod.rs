@@ -24,6 +24,7 @@ use crate::{
     domain::{ApplicationId, Message, MessageId, Timestamp, UserId},
     store::{
         self,
+        conversations::{SeenConversation, SeenRequest},
         pages::{Page, PageRequest},
     },
 };
@@ -158,6 +159,19 @@ impl SyncHandle {
             reads.insert_message(pending, message);
         }
         Ok(message)
+    }
+
+    /// Conversations as a user sees them now, in the order in which they are named, without those that
+    /// the user does not see.
+    pub async fn conversations(
+        &self,
+        application: ApplicationId,
+        request: SeenRequest,
+    ) -> Result<Vec<SeenConversation>, Error> {
+        let weight = request.named.len();
+        let queue = &self.shared.conversations;
+        let answer = queue.ask(application, request, weight).await;
+        answer.map_err(Error::QueueError)?
     }
 
     /// What is cached, with the end of the timeline, if it is current. If the end cannot be read,

@@ -7,7 +7,9 @@ use crate::{
     batching::AcceptedRequest,
     domain::{ApplicationId, Message, Timestamp},
     store::{
-        self, PgConnection, Session, messages,
+        self, PgConnection, Session,
+        conversations::{SeenConversation, SeenRequest},
+        messages,
         pages::{Page, PageRequest},
     },
 };
@@ -48,6 +50,9 @@ pub struct PagesWithMessages;
 
 /// Single messages by id.
 pub struct Messages;
+
+/// Conversations as users see them.
+pub struct Conversations;
 
 impl Read for TimelineEnd {
     type Request = ();
@@ -101,6 +106,19 @@ impl Read for Messages {
         requests: &[&Self::Request],
     ) -> store::Result<Vec<Self::Answer>> {
         store::messages::find(connection, application, requests).await
+    }
+}
+
+impl Read for Conversations {
+    type Request = SeenRequest;
+    type Answer = Vec<SeenConversation>;
+
+    async fn read(
+        connection: &mut PgConnection,
+        application: ApplicationId,
+        requests: &[&SeenRequest],
+    ) -> store::Result<Vec<Vec<SeenConversation>>> {
+        store::conversations::find(connection, application, requests).await
     }
 }
 

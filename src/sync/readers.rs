@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Error, SyncHandle,
     cache::{Freshness, ReadCache, VersionCache},
-    reader::{Messages, Pages, PagesWithMessages, Read, Reader, Task, TimelineEnd},
+    reader::{Conversations, Messages, Pages, PagesWithMessages, Read, Reader, Task, TimelineEnd},
 };
 use crate::{
     batching::{self, Batches, Queue, QueueLimits},
@@ -31,6 +31,9 @@ const TIMELINE_END_WAIT_MAX: Duration = Duration::from_secs(1);
 /// the memory of one query.
 pub const DATA_BATCH_MAX: usize = 16;
 
+/// Conversations that one query reads; more, if one caller names more.
+const CONVERSATION_BATCH_MAX: usize = 256;
+
 /// Readers for each kind of read. Each has a connection and one query at a time.
 pub const READERS: usize = 2;
 
@@ -54,6 +57,7 @@ pub struct SharedReads {
     pub pages: ReadQueue<Pages>,
     pub pages_with_messages: ReadQueue<PagesWithMessages>,
     pub messages: ReadQueue<Messages>,
+    pub conversations: ReadQueue<Conversations>,
 }
 
 /// The readers of a process, before their tasks are spawned.
@@ -63,6 +67,7 @@ pub struct Readers {
     pages: ReadBatches<Pages>,
     pages_with_messages: ReadBatches<PagesWithMessages>,
     messages: ReadBatches<Messages>,
+    conversations: ReadBatches<Conversations>,
 }
 
 impl Readers {
@@ -73,6 +78,12 @@ impl Readers {
         let (data, data_batches) =
             queue("pages_with_messages", waiting_max, DATA_BATCH_MAX, WAIT_MAX);
         let (messages, message_batches) = queue("messages", waiting_max, BATCH_MAX, WAIT_MAX);
+        let (conversations, conversation_batches) = queue(
+            "conversations",
+            waiting_max,
+            CONVERSATION_BATCH_MAX,
+            WAIT_MAX,
+        );
         let shared = SharedReads {
             reads: ReadCache::new(Arc::clone(&freshness)),
             versions: VersionCache::new(Arc::clone(&freshness)),
@@ -80,6 +91,7 @@ impl Readers {
             pages,
             pages_with_messages: data,
             messages,
+            conversations,
         };
         Self {
             shared: Arc::new(shared),
@@ -87,6 +99,7 @@ impl Readers {
             pages: page_batches,
             pages_with_messages: data_batches,
             messages: message_batches,
+            conversations: conversation_batches,
         }
     }
 
@@ -118,10 +131,12 @@ impl Readers {
             let pages = self.task::<Pages>(database, &self.pages);
             let data = self.task::<PagesWithMessages>(database, &self.pages_with_messages);
             let messages = self.task::<Messages>(database, &self.messages);
+            let conversations = self.task::<Conversations>(database, &self.conversations);
             tasks.extend([
                 ("page reader", pages),
                 ("data reader", data),
                 ("message reader", messages),
+                ("conversation reader", conversations),
             ]);
         }
         tasks
@@ -144,7 +159,8 @@ fn queue<Q, A>(
         name,
         waiting_max,
         batch_max,
-        weight_max: usize::MAX,
+        // Reads weigh one each, and reads of conversations as many as they name.
+        weight_max: batch_max,
         wait_max,
     })
 }

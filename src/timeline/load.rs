@@ -117,12 +117,12 @@ impl Loading<'_, '_> {
         Ok(())
     }
 
-    /// Loads the personal conversations that commands name, and those of messages whose positions
+    /// Loads the personal conversations that commands name, and those of messages whose state
     /// they need.
     async fn load_personal(&mut self) -> store::Result<()> {
         let mut unknown: BTreeSet<Pair> = BTreeSet::new();
         for request in self.commands {
-            let is_needed = request.1.conversation.is_some() || request.1.positions;
+            let is_needed = request.1.conversation.is_some() || request.1.conversation_of_message;
             let conversation = conversation_of(request, self.state);
             let pair = conversation
                 .filter(|_| is_needed)

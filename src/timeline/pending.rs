@@ -16,7 +16,7 @@ const ROWS_OF_COMMAND: usize = 4;
 /// What a command has done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome<T> {
-    /// The message or chat, as it is now.
+    /// What the command has changed, as it is now.
     pub output: T,
     pub effect: Effect,
 }

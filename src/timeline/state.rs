@@ -175,7 +175,8 @@ impl BatchState {
         self.chats.get(&number)
     }
 
-    /// The personal conversation of two users; `None` if it has no message yet.
+    /// The personal conversation of two users; `None` if it has no message, and nobody has set
+    /// anything for it.
     pub fn personal(&self, pair: &Pair) -> Option<&Arc<PersonalConversation>> {
         self.personal.get(pair)
     }

@@ -431,7 +431,7 @@ async fn set(naive: &mut Naive, user: &'static str, path: &str, client: &Client,
             json!({ "mutedUntil": null })
         }
         2 => {
-            settings.archived = settings.archived.or(Some(count));
+            settings.archived = Some(count);
             json!({ "archived": true })
         }
         _ => {

@@ -145,8 +145,9 @@ const FILL: &str = "
     SELECT 1, 1 + n % 30, 'a' || n, 1 FROM generate_series(1, 2000) AS n;
     INSERT INTO mentions (application_id, user_id, conversation_id, number)
     SELECT 1, 'b', 100 + n, 1 FROM generate_series(1, 2000) AS n;
-    INSERT INTO conversation_settings (application_id, user_id, conversation_id, pinned)
-    SELECT 1, 'b', 100 + n, true FROM generate_series(1, 2000) AS n;
+    INSERT INTO conversation_settings
+        (application_id, user_id, conversation_id, pinned, since, created)
+    SELECT 1, 'b', 100 + n, true, 1, now() FROM generate_series(1, 2000) AS n;
     INSERT INTO search_entries (application_id, message_id, terms, terms_version)
     SELECT 1, n, 'hello', 2 FROM generate_series(1, 2000) AS n";
 

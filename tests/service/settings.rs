@@ -88,7 +88,8 @@ async fn an_archived_conversation_comes_back_with_a_message_on_every_device() {
     let page = john.get("/conversations").await.expect(200);
     let nothing = json!({ "messages": 0, "conversations": 0, "mentions": 0 });
     assert_eq!(page["unread"], nothing, "muted ones are left out");
-    set(&john, "/users/jane", json!({ "mutedUntil": null })).await;
+    let unmuted = set(&john, "/users/jane", json!({ "mutedUntil": null })).await;
+    assert_eq!(unmuted, json!({}), "the answer is what is read");
     assert_eq!((names(false).await, names(true).await), (1, 0));
     let page = john.get("/conversations").await.expect(200);
     assert_eq!(page["unread"]["messages"], 2);
@@ -132,11 +133,42 @@ async fn whoever_is_blocked_learns_nothing_of_it_and_neither_sends() {
     john.post_into(chat, "hi all").await;
     john.send("jim", "hi").await;
 
+    // What john sets himself shows him his own doing alone.
+    set(&john, "/users/jane", json!({ "pinned": true })).await;
+    let told = john.sync("").await["messages"].as_array().unwrap().clone();
+    let own = told.iter().find(|entry| entry["with"] == "jane").unwrap();
+    let seen = john.get("/users/jane").await.expect(200);
+    assert_eq!(
+        (&seen["timestamp"], &seen["last"]),
+        (&own["timestamp"], &own["timestamp"])
+    );
+    assert_eq!((&seen["messages"], &seen["read"]), (&json!(0), &json!(0)));
+    assert_eq!(
+        jane.get("/users/john").await.expect(200)["settings"],
+        blocked
+    );
+    set(&john, "/users/jane", json!({ "pinned": false })).await;
+    john.get("/users/jane")
+        .await
+        .expect_problem(404, "not-found");
+
     set(&jane, "/users/john", json!({ "blocked": false })).await;
     let sent = john.send("jane", "hi").await;
     assert_eq!(sent["number"], 1);
     set(&jane, "/users/john", blocked).await;
-    // What was sent before stays, and a request is repeated as it was.
+    let edit = john
+        .patch(
+            &sent["id"],
+            &sent["timestamp"],
+            json!({ "text": "hi again" }),
+        )
+        .await;
+    edit.expect_problem(403, "not-accepted");
+    // What changes nothing is no edit; and what was sent before stays.
+    let same = john
+        .patch(&sent["id"], &json!(1), json!({ "text": "hi" }))
+        .await;
+    assert_eq!(same.expect(200), sent);
     assert_eq!(
         jane.get(&format!("/messages/{}", sent["id"]))
             .await

@@ -161,8 +161,15 @@ impl BatchChanges {
         let mut settings = BTreeMap::new();
         for change in self.changes() {
             if let Change::Settings(change) = change {
-                let (user, conversation) = (&change.user, change.conversation);
-                settings.insert((user, conversation), (user, conversation, &change.after));
+                let row = settings
+                    .entry((&change.user, change.conversation))
+                    .or_insert(SettingsRow {
+                        user: &change.user,
+                        conversation: change.conversation,
+                        settings: &change.after,
+                        timestamp: change.timestamp,
+                    });
+                row.settings = &change.after;
             }
         }
         settings.into_values().collect()

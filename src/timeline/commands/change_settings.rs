@@ -53,11 +53,11 @@ impl Command for ChangeSettings {
         let (timestamp, now) = (context.next.timestamp, context.next.now);
         let before = context.state.settings(user, place.id);
         let before = before.cloned().unwrap_or_default().at(place.last, now);
-        let settings = before.patched(&self.patch, timestamp);
+        let settings = before.patched(&self.patch, place.last, timestamp);
         let was_blocked = place.blocked(user);
         let blocked = self.patch.blocked.unwrap_or(was_blocked);
         let present = PresentSettings {
-            settings: settings.clone(),
+            settings: settings.clone().at(place.last, now),
             blocked,
         };
         if settings == before && blocked == was_blocked {
@@ -205,8 +205,20 @@ mod tests {
         let muted = mute(&story, 100);
         story.given("john", settings(&both, &muted));
         story.given("jane", send(draft("jane", "john", "hey")));
-        let still = story.when("john", settings(&both, &archive(true)));
-        assert!(matches!(still, Ok(Decision::Keep(_))), "{still:?}");
+        let unmuted = SettingsPatch {
+            muted_until: Some(None),
+            ..SettingsPatch::default()
+        };
+        let back = story.given("john", settings(&both, &unmuted));
+        assert_eq!(back.settings.archived, None, "it is as it will be read");
+        story.given("john", settings(&both, &archive(true)));
+        let muted = mute(&story, 100);
+        story.given("john", settings(&both, &muted));
+        story.given("jane", send(draft("jane", "john", "hey")));
+        // Archived anew, it stays so when the mute ends.
+        story.given("john", settings(&both, &archive(true)));
+        let still = story.given("john", settings(&both, &unmuted));
+        assert!(still.settings.archived.is_some());
     }
 
     #[test]

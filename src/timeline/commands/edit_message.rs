@@ -28,6 +28,7 @@ impl Command for EditMessage {
     fn needs(&self) -> Needs<'_> {
         Needs {
             mentioned: self.edit.mentions.as_deref().unwrap_or_default(),
+            conversation_of_message: true,
             ..Needs::of_message(self.id)
         }
     }
@@ -48,6 +49,7 @@ impl Command for EditMessage {
         if edited == *content {
             return Ok(Decision::Keep(Arc::clone(message)));
         }
+        context.require_accepted(&message.conversation)?;
         self.expected.require(message.timestamp)?;
         let something_remains =
             edited.text.is_some() || !content.files.is_empty() || content.attributes.is_some();
@@ -75,7 +77,13 @@ impl MessageEdit {
 
     fn of(&self, content: &Content) -> Content {
         let mentions = &content.mentions;
-        let users = self.mentions.as_deref().unwrap_or(mentions.users());
+        // In another order, they are the same.
+        let is_other = |users: &&Vec<UserId>| {
+            users.len() != mentions.users().len()
+                || users.iter().any(|user| !mentions.users().contains(user))
+        };
+        let users = self.mentions.as_ref().filter(is_other);
+        let users = users.map_or(mentions.users(), Vec::as_slice);
         Content {
             text: self.text.clone().unwrap_or_else(|| content.text.clone()),
             mentions: Mentions::trusted(users.to_vec(), self.mentions_all.unwrap_or(mentions.all)),

@@ -20,7 +20,7 @@ impl Command for MarkRead {
 
     fn needs(&self) -> Needs<'_> {
         Needs {
-            positions: true,
+            conversation_of_message: true,
             ..Needs::of_message(self.id)
         }
     }

@@ -43,7 +43,7 @@ use crate::domain::{
 
 /// One change that a caller requests.
 pub trait Command: Send + Sync + 'static {
-    /// What the caller receives: the message or chat, as the command leaves it.
+    /// What the caller receives: the message, chat, position or settings, as the command leaves it.
     type Output: Send + Sync + 'static;
 
     /// What has to be loaded before it is decided.
@@ -66,8 +66,8 @@ pub struct Needs<'a> {
     /// A message. The conversation that it is in is the command's conversation.
     pub message: Option<MessageId>,
     pub conversation: Option<Conversation>,
-    /// The positions of the conversation that the message is in.
-    pub positions: bool,
+    /// The state of the personal conversation that the message is in.
+    pub conversation_of_message: bool,
     /// A user whose membership of the chat counts, besides the caller's.
     pub member: Option<&'a UserId>,
     /// More such users.
@@ -270,6 +270,14 @@ impl<'a> Context<'a> {
             user: UserId::clone(user),
             marked,
         }
+    }
+
+    /// Fails if one of the users of a personal conversation wants no messages from the other one.
+    fn require_accepted(&self, conversation: &Conversation) -> Result<(), Refusal> {
+        let pair = conversation.pair();
+        let personal = pair.and_then(|pair| self.state.personal(pair));
+        let is_blocked = personal.is_some_and(|personal| personal.is_blocked());
+        ensure(!is_blocked, Refusal::NotAccepted)
     }
 
     /// Fails if one of the users, whom a message names, is not in its conversation.

@@ -137,8 +137,7 @@ fn personal_place(context: &Context<'_>, pair: &Pair, sender: &UserId) -> Result
     let next = context.next;
     let new = PersonalConversation::created_at(next.timestamp, next.now, pair);
     let existing = context.state.personal(pair);
-    let is_blocked = existing.is_some_and(|existing| existing.is_blocked());
-    ensure(!is_blocked, Refusal::NotAccepted)?;
+    context.require_accepted(&Conversation::Personal(pair.clone()))?;
     let begun = match existing {
         Some(existing) if existing.messages > MessageNumber::ZERO => None,
         // What one of them has set before is nothing that the other one should learn of.

@@ -50,7 +50,7 @@ pub struct IfMatchHeader {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "it describes a header")]
 pub struct EditIfMatchHeader {
-    /// The ETag of the message as you have it; needed for a new text, and not for a read mark
+    /// The ETag of the message as you have it; needed for an edit, and not for a read mark
     #[param(rename = "If-Match", value_type = String, required = false)]
     if_match: Option<String>,
 }
@@ -204,7 +204,7 @@ pub struct SyncPage {
     /// Several are separated by commas. `message`: each message as it is now, at its newest entry of
     /// the page; a page then ends after 1 MiB of data. `conversation`: each conversation that an entry
     /// names as the caller sees it now, at its newest entry of the page; with `message`, also at the
-    /// newest message of each conversation
+    /// newest message of each conversation; such a page ends after 100 entries
     #[param(pattern = "^(message|conversation)(,(message|conversation))*$")]
     include: Option<String>,
     /// Instead of a sync: up to 100 ids of messages, separated by commas. They are answered in this

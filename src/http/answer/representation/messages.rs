@@ -58,7 +58,7 @@ pub struct MessageJson<'a> {
     )]
     #[schema(value_type = String, format = DateTime, required = false)]
     created: Option<OffsetDateTime>,
-    /// When the text was last edited.
+    /// When it was last edited.
     #[serde(
         serialize_with = "instant::serialize_option",
         skip_serializing_if = "Option::is_none"

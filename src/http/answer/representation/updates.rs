@@ -70,7 +70,7 @@ pub struct MessageUpdateJson<'a> {
     with: Option<&'a str>,
     #[schema(value_type = TimestampSchema)]
     timestamp: i64,
-    /// The change names the caller, and the message did not name it before.
+    /// The change names the caller, whom the message did not name just before.
     #[serde(skip_serializing_if = "Not::not")]
     #[schema(required = false)]
     mention: bool,

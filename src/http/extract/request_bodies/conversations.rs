@@ -114,7 +114,7 @@ impl RequestBody for SettingsPatchJson {
 fn parse_time(text: &str) -> Result<OffsetDateTime, Invalid> {
     let time = OffsetDateTime::parse(text, &Rfc3339);
     let time = time.ok().and_then(|time| {
-        let time = time.to_offset(time::UtcOffset::UTC);
+        let time = time.checked_to_offset(time::UtcOffset::UTC)?;
         let is_written_in_four_digits = (0..=9999).contains(&time.year());
         is_written_in_four_digits
             .then(|| time.replace_nanosecond(time.microsecond() * 1000).ok())
@@ -168,6 +168,11 @@ mod tests {
         assert_eq!(
             patch(r#"{"mutedUntil":"tomorrow","attributes":[]}"#),
             Err(vec!["mutedUntil".to_owned(), "attributes".to_owned()])
+        );
+        // In UTC, this is the year 10000.
+        assert_eq!(
+            patch(r#"{"mutedUntil":"9999-12-31T23:59:59-01:00"}"#),
+            Err(vec!["mutedUntil".to_owned()])
         );
         assert_eq!(patch(r#"{"pinned":1}"#), Err(vec!["pinned".to_owned()]));
         assert_eq!(patch(r#"{"loud":true}"#), Err(vec!["loud".to_owned()]));
