@@ -463,10 +463,11 @@ async fn every_count_is_what_somebody_counts_who_reads_every_message() {
     }
 }
 
-/// Counts are true whatever was killed in between, in a chat of many too.
+/// Counts are true whatever was killed in between, in a chat of 1,000 too.
 #[tokio::test(flavor = "multi_thread")]
 async fn counts_are_true_after_replicas_were_killed() {
-    const MEMBERS: usize = 60;
+    const MEMBERS: usize = 1000;
+    const WRITERS: usize = 8;
     let database = Database::fresh().await;
     let mut victim = Replica::start(&database, Settings::default()).await;
     let other = Replica::start(&database, Settings::default()).await;
@@ -475,12 +476,12 @@ async fn counts_are_true_after_replicas_were_killed() {
         .collect();
     let names: Vec<_> = members.iter().map(String::as_str).collect();
     let chat = other.user("user-0").chat("Large", &names).await;
-    for round in 0..3 {
+    for round in 0..2 {
         let mut writers = Vec::new();
-        for (number, member) in members.iter().take(12).enumerate() {
+        for (number, member) in members.iter().take(WRITERS).enumerate() {
             let clients = [victim.user(member), other.user(member)];
             writers.push(tokio::spawn(async move {
-                for step in 0..15 {
+                for step in 0..12 {
                     let client = &clients[(number + step) % 2];
                     write_somehow(client, chat, step + round).await;
                 }
@@ -488,7 +489,7 @@ async fn counts_are_true_after_replicas_were_killed() {
         }
         eventually("some of it is written", async || {
             let count = database.count("SELECT count(*) FROM messages").await;
-            (count > 20 * (round as i64 + 1)).then_some(())
+            (count > 15 + 40 * round as i64).then_some(())
         })
         .await;
         victim.kill();
@@ -497,7 +498,7 @@ async fn counts_are_true_after_replicas_were_killed() {
         }
         let base = victim.base.clone();
         victim = Replica::start_again_at(&base, &database, Settings::default()).await;
-        for member in &members {
+        for member in members.iter().take(2 * WRITERS) {
             counts_are_true(&victim.user(member)).await;
         }
     }

@@ -3,9 +3,10 @@
 use std::process::Command;
 
 use messages::store::MIGRATIONS;
+use serde_json::Value;
 use sqlx::migrate::Migrator;
 
-use crate::support::{Database, Replica, Settings};
+use crate::support::{Database, Replica, Settings, counted, counts_are_true};
 
 /// What a start says about a database to which these migrations were applied.
 async fn refusal(applied: &[i64]) -> String {
@@ -82,6 +83,19 @@ async fn every_later_migration_runs_on_populated_tables() {
         john_has_read
     );
     assert_eq!(jane.get("/chats/1").await.expect(200)["messages"], 2);
+    // The list goes by when messages were sent, and an edited one has kept that. John's own message
+    // counts as read by him, and by jane it is not, but it is deleted.
+    let page = jane.get("/conversations").await.expect(200);
+    let shown = counted(&page).into_iter().map(|seen| {
+        let fields = ["last", "read", "unread"].map(|field| seen[field].as_i64().unwrap());
+        (seen["with"].clone(), fields)
+    });
+    let expected = [(Value::Null, [8, 2, 0]), ("john".into(), [2, 1, 0])];
+    assert_eq!(shown.collect::<Vec<_>>(), expected, "{page}");
+    counts_are_true(&jane).await;
+    counts_are_true(&john).await;
+    let johns = john.get("/users/jane").await.expect(200);
+    assert_eq!((&johns["last"], &johns["read"]), (&2.into(), &2.into()));
     assert_eq!(john.get("/chats/1").await.status, 404);
     for word in ["hello", "leaves"] {
         let hits = jane.get(&format!("/messages/search?q={word}")).await;
