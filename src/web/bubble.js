@@ -1,46 +1,61 @@
 /** One message as an element. */
 import { button, copy, element, icon } from "./dom.js";
-import { exactly, gist, hue, timeOf } from "./words.js";
+import { namedBy, nodesOf } from "./text.js";
+import { exactly, gist, hue, shortened, timeOf } from "./words.js";
+
+const DATA_MAX = 600;
 
 /**
- * Makes a message. `isRead` is whether the other user has read it, `isFirst` and `isLast` are its place in a group
- * of one sender, `quoted` is the message to which it replies, `can` has the actions that the user may take, and
- * `on` their handlers.
+ * Makes a message. `receipt` says how far one of the user's own messages has come: see `receiptOf`. `isFirst` and
+ * `isLast` are its place in a group of one sender, `quoted` is the message to which it replies, `can` has the
+ * actions that the user may take, and `on` their handlers.
  */
-export function bubble(message, { user, inChat, isRead, isFirst, isLast, quoted, can, on }) {
-  const isMine = message.from === user;
-  const classes = ["message", isMine ? "mine" : "theirs"];
-  if (isFirst) classes.push("first");
-  if (isLast) classes.push("last");
-  if (message.deleted) classes.push("deleted");
-  const who = inChat && !isMine && isFirst && !message.deleted;
-  return element("li", { class: classes.join(" ") },
-    element("article", { tabindex: "-1", "aria-label": label(message, isMine, inChat, isRead) },
+export function bubble(message, { user, inChat, receipt, isFirst, isLast, quoted, can, on }) {
+  const { from, deleted, number } = message;
+  const isMine = from === user;
+  const isToMe = !isMine && !deleted && (message.mentionsAll || message.mentions?.includes(user));
+  const classes = ["message", isMine ? "mine" : "theirs",
+    isFirst && "first", isLast && "last", deleted && "deleted", isToMe && "to-me"].filter(Boolean);
+  const who = inChat && !isMine && isFirst && !deleted;
+  return element("li", { class: classes.join(" "), "data-number": number },
+    element("article", { tabindex: "-1", "aria-label": label(message, isMine, receipt, isToMe) },
       element("div", { class: "bubble" },
-        who && element("span", { class: "sender", "data-hue": hue(message.from ?? "") }, message.from ?? "The service"),
+        who && element("span", { class: "sender", "data-hue": hue(from ?? "") }, from ?? "The service"),
         quoted && quote(quoted, user, on),
-        body(message),
-        meta(message, isMine, inChat, isRead)),
+        body(message, user),
+        meta(message, receipt)),
       actions(message, can, on)));
 }
 
 /**
- * A message that waits in the outbox, or was refused. A refused one can be copied and discarded and, if there is
- * an `onRetry`, tried again.
+ * How far one of the user's own messages has come: the service has it, or others have read it. `reads` are the
+ * positions of the others, if they are told.
  */
-export function pendingBubble(item, { isFirst, onRetry, onDiscard }) {
+export function receiptOf({ number, deleted }, reads = [], inChat = false) {
+  if (deleted) return undefined;
+  const readers = reads.filter(({ read }) => read >= number).map(({ user }) => user);
+  if (!readers.length) return { text: "Sent" };
+  return { isRead: true, text: inChat ? `Read by ${readers.length} of ${reads.length}` : "Read", readers };
+}
+
+/**
+ * A message that waits in the outbox, or was refused. A refused one can be discarded and, if there are handlers for
+ * it, edited and tried again. If not, it can be copied.
+ */
+export function pendingBubble(item, { isFirst, user, onEdit, onRetry, onDiscard }) {
   const { body: content, refused, created } = item;
   const classes = `message mine last pending${isFirst ? " first" : ""}${refused ? " refused" : ""}`;
   const state = refused ? "was not sent" : "is being sent";
   return element("li", { class: classes },
     element("article", { tabindex: "-1", "aria-label": `You: ${gist(content)} (${state})` },
       element("div", { class: "bubble" },
-        body(content),
+        body(content, user),
         element("span", { class: "meta" }, timeOf(created), icon(refused ? "warning" : "clock"))),
       refused && element("div", { class: "refusal", role: "alert" },
         element("span", {}, `Not sent. ${refused}`),
         onRetry && link("Try again", onRetry),
-        content.text && link("Copy", ({ target }) => copied(content.text, target)),
+        onEdit && link("Edit", onEdit),
+        !onEdit && content.text && link("Copy", ({ target }) => copied(content.text, target)),
         link("Discard", onDiscard))));
 }
 
@@ -53,12 +68,15 @@ async function copied(text, pressed) {
   pressed.textContent = "Copied";
 }
 
-function body({ deleted, text, files }) {
+function body(message, user) {
+  const { deleted, text, files, attributes } = message;
   if (deleted) return element("p", { class: "text" }, "This message was deleted");
+  const isData = !text && !files?.length;
   return [
-    text && element("p", { class: "text", dir: "auto" }, text),
+    text && element("p", { class: "text", dir: "auto" }, nodesOf(text, { names: namedBy(message), user })),
     files?.length && element("ul", { class: "files", "aria-label": "Files" },
       files.map((file) => element("li", {}, icon("file"), element("span", {}, file)))),
+    isData && element("pre", { class: "data" }, shortened(JSON.stringify(attributes ?? {}, null, 2), DATA_MAX)),
   ];
 }
 
@@ -68,17 +86,24 @@ function quote(quoted, user, on) {
     element("strong", {}, quoted.deleted ? "" : who),
     element("span", { class: "preview", dir: "auto" }, gist(quoted)),
   ];
-  // Without an id the conversation cannot show it.
-  if (!quoted.id) return element("div", { class: "quote" }, content);
+  // Without a number the conversation cannot show it, and a deleted one shows nothing.
+  if (!quoted.number || quoted.deleted) return element("div", { class: "quote" }, content);
   return element("button", { type: "button", class: "quote", onclick: () => on.show(quoted) }, content);
 }
 
-function meta({ created, edited, deleted }, isMine, inChat, isRead) {
+const READERS_MAX = 10;
+
+function meta({ created, edited, deleted }, receipt) {
   if (!created) return null;
   const time = element("time", { datetime: created, title: exactly(edited ?? created) }, timeOf(created));
-  const tick = isMine && !inChat && !deleted && element("span", { class: isRead ? "tick read" : "tick" },
-    icon(isRead ? "read" : "sent"), element("span", { class: "unseen" }, isRead ? "Read" : "Sent"));
-  return element("span", { class: "meta" }, edited && !deleted && "edited", time, tick || "");
+  return element("span", { class: "meta" }, edited && !deleted && "edited", time, receipt && tick(receipt));
+}
+
+function tick({ isRead, text, readers = [] }) {
+  const names = readers.slice(0, READERS_MAX).join(", ");
+  const title = names ? `${text}: ${names}${readers.length > READERS_MAX ? ", …" : ""}` : text;
+  return element("span", { class: isRead ? "tick read" : "tick", title },
+    icon(isRead ? "read" : "sent"), element("span", { class: "unseen" }, text));
 }
 
 function actions(message, can, on) {
@@ -90,9 +115,9 @@ function actions(message, can, on) {
 }
 
 /** A message in a sentence, for screen readers. */
-function label(message, isMine, inChat, isRead) {
+function label(message, isMine, receipt, isToMe) {
   const { from, created, edited, deleted } = message;
-  const states = [edited && "edited", isMine && !inChat && (isRead ? "read" : "sent")].filter(Boolean);
+  const states = [edited && "edited", receipt?.text.toLowerCase(), isToMe && "mentions you"].filter(Boolean);
   const who = isMine ? "You" : (from ?? "The service");
   const when = created ? `, ${exactly(created)}` : "";
   return `${who}${when}: ${gist(message)}${states.length && !deleted ? ` (${states.join(", ")})` : ""}`;

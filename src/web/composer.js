@@ -1,14 +1,14 @@
-/** Writes, answers and edits messages. Each conversation has a draft, for as long as the tab exists. */
+/** Writes, answers and edits messages. Each conversation has a draft. */
 import { $ } from "./dom.js";
+import { namedBy, namesIn } from "./text.js";
 import { gist } from "./words.js";
 
 export class Composer {
-  #on; #user; #key = null; #subject = null;
+  #on; #user; #drafts; #mentions; #key = null; #subject = null;
 
-  /** An error that `on.send(key, content)` or `on.edit(message, text)` throws is shown. */
-  constructor({ user, on }) {
-    this.#on = on;
-    this.#user = user;
+  /** An error that `on.send(key, content)` or `on.edit(message, content)` throws is shown. */
+  constructor({ user, drafts, mentions, on }) {
+    [this.#on, this.#user, this.#drafts, this.#mentions] = [on, user, drafts, mentions];
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -23,12 +23,24 @@ export class Composer {
     this.#key = key;
     this.#subject = null;
     this.#showFiles(false);
-    this.#write(sessionStorage.getItem(`draft ${key}`) ?? "");
+    this.#write(this.#drafts.get(key));
+    this.#mentions.open(key, $("text").value);
   }
 
   reply(message) {
-    if (this.#subject?.isEdit) this.#write(sessionStorage.getItem(`draft ${this.#key}`) ?? "");
+    if (this.#subject?.isEdit) this.#write(this.#drafts.get(this.#key));
     this.#begin({ message, isEdit: false });
+  }
+
+  /** Puts what was refused into the fields again, with what they have already. */
+  takeBack({ text = "", files = [] }, replied) {
+    if (this.#subject?.isEdit || replied) this.#subject = replied ? { message: replied, isEdit: false } : null;
+    const whole = [text, this.#drafts.get(this.#key)].filter(Boolean).join("\n");
+    this.#drafts.set(this.#key, whole);
+    this.#write(whole);
+    this.#showFiles(files.length > 0);
+    $("files").value = files.join(", ");
+    $("text").focus();
   }
 
   edit(message) {
@@ -43,7 +55,7 @@ export class Composer {
   }
 
   #end() {
-    if (this.#subject?.isEdit) this.#write(sessionStorage.getItem(`draft ${this.#key}`) ?? "");
+    if (this.#subject?.isEdit) this.#write(this.#drafts.get(this.#key));
     this.#subject = null;
     this.#show();
     $("text").focus();
@@ -66,7 +78,7 @@ export class Composer {
   }
 
   #onInput() {
-    if (!this.#subject?.isEdit) sessionStorage.setItem(`draft ${this.#key}`, $("text").value);
+    if (!this.#subject?.isEdit) this.#drafts.set(this.#key, $("text").value);
     this.#resize();
   }
 
@@ -79,7 +91,7 @@ export class Composer {
 
   #onKey(event) {
     // 229: Safari ends a composition before it reports the Enter key that has accepted the candidate.
-    if (event.isComposing || event.keyCode === 229) return;
+    if (event.isComposing || event.keyCode === 229 || this.#mentions.onKey(event)) return;
     const isTouch = matchMedia("(pointer: coarse)").matches;
     if (event.key === "Enter" && !event.shiftKey && !isTouch) {
       event.preventDefault();
@@ -105,13 +117,14 @@ export class Composer {
     const files = subject?.isEdit ? [] : $("files").value.split(/[\s,]+/).filter(Boolean);
     if (!text && !files.length && !(subject?.isEdit && subject.message.files)) return;
     // The field is emptied at once: the user may go on writing.
-    if (!subject?.isEdit) sessionStorage.removeItem(`draft ${key}`);
+    const mentions = this.#mentions.of(text);
+    if (!subject?.isEdit) this.#drafts.set(key, "");
     this.#subject = null;
     this.#showFiles(false);
-    this.#write(sessionStorage.getItem(`draft ${key}`) ?? "");
+    this.#write(this.#drafts.get(key));
     try {
-      if (subject?.isEdit) await this.#on.edit(subject.message, text);
-      else await this.#on.send(key, { text, files: [...new Set(files)], replyTo: subject?.message.id });
+      if (subject?.isEdit) await this.#on.edit(subject.message, { text, ...withThoseBefore(mentions, subject.message, text) });
+      else await this.#on.send(key, { text, files: [...new Set(files)], replyTo: subject?.message.id, ...mentions });
     } catch (error) {
       this.#giveBack(key, subject, text);
       $("composer-error").textContent = error.words ?? error.message;
@@ -122,6 +135,18 @@ export class Composer {
   #giveBack(key, subject, text) {
     if (this.#key !== key || this.#subject || (!subject?.isEdit && $("text").value)) return;
     this.#subject = subject;
+    if (!subject?.isEdit) this.#drafts.set(key, text);
     this.#write(text);
   }
+}
+
+/**
+ * Whom an edited text mentions: also those whom the message mentioned before and who are not members any more. The
+ * fields are left out where they do not change.
+ */
+function withThoseBefore({ mentions = [], mentionsAll = false }, message, text) {
+  const kept = namesIn(text, namedBy(message)).filter((name) => message.mentions?.includes(name));
+  const all = [...new Set([...kept, ...mentions])];
+  const isSame = all.length === (message.mentions ?? []).length && all.every((name) => message.mentions?.includes(name));
+  return { ...(!isSame && { mentions: all }), ...(mentionsAll && !message.mentionsAll && { mentionsAll }) };
 }

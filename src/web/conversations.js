@@ -1,16 +1,7 @@
-/** Conversations: fetches what the timeline only mentions, and the history that the copy does not have. */
+/** Conversations: fetches those of which the timeline tells only that they have changed, and changes their settings. */
 import { pathOf, rethrowBug } from "./api.js";
-import { isChat, NO_MEMBER } from "./words.js";
+import { NO_MEMBER } from "./words.js";
 
-const PAGE = 50;
-
-/** A personal conversation without a message. */
-const NOTHING_READ = { timestamp: 0, read: 0, reads: [] };
-
-/**
- * Fetches the chats, and the positions of the personal conversations, that the timeline has mentioned. The copy
- * stores which conversations are due, so none is forgotten when the page closes.
- */
 export class Conversations {
   #call; #store; #isBusy = false;
 
@@ -19,12 +10,15 @@ export class Conversations {
     this.#store = store;
   }
 
+  /** Fetches what is due. The copy stores that, so nothing is forgotten when the page closes. */
   async refresh() {
     if (this.#isBusy) return;
     this.#isBusy = true;
     try {
-      for (let due = await this.#due(); due.length; due = await this.#due()) {
-        for (const conversation of due) await this.#fetch(conversation);
+      for (let due = await this.#store.due(); due.length; due = await this.#store.due()) {
+        for (const { key, due: since } of due) {
+          await this.#store.fetched(key, await this.#find(key), since, NO_MEMBER);
+        }
       }
     } catch (error) {
       // They are fetched again when the copy is current again.
@@ -34,15 +28,19 @@ export class Conversations {
     }
   }
 
-  async #due() {
-    return (await this.#store.conversations()).filter(({ due }) => due !== undefined);
+  /** Fetches a conversation that the timeline has perhaps not brought yet. */
+  async add(key) {
+    await this.#store.addConversation(await this.#call("GET", pathOf(key)));
   }
 
-  async #fetch({ key, due }) {
-    const found = await this.#find(key);
-    if (!isChat(key)) await this.#store.putPositions(key, found ?? NOTHING_READ, due);
-    else if (found) await this.#store.putChat(found, due);
-    else await this.#store.removeChat(key, due, NO_MEMBER);
+  /** Changes what the user has set for a conversation. The timeline brings it to all devices, this one too. */
+  async set(key, settings) {
+    await this.#call("PATCH", `${pathOf(key)}/settings`, { body: settings });
+  }
+
+  /** Marks a conversation as read up to a number. With `back`, everything after it is unread again. */
+  async mark(key, number, { back } = {}) {
+    await this.#call("PUT", `${pathOf(key)}/read`, { body: { number, ...(back && { back }) } });
   }
 
   /** A conversation as the service has it, or null. */
@@ -54,25 +52,4 @@ export class Conversations {
       return null;
     }
   }
-}
-
-/**
- * The messages of a conversation before another one, the newest first, up to a page. Of a personal conversation the
- * copy has everything. Of a chat it has the messages since the user became a member. They are numbered without
- * gaps, so a missing one is detected, and fetched.
- */
-export async function olderMessages(call, store, key, oldest) {
-  const held = await store.messagesBefore(key, oldest?.number ?? Number.MAX_SAFE_INTEGER, PAGE);
-  if (!isChat(key) || isWhole(held, oldest)) return held;
-  const before = oldest?.number ? `&before=${oldest.number}` : "";
-  const { messages } = await call("GET", `${pathOf(key)}/messages?limit=${PAGE}${before}`);
-  await store.addHistory(key, messages);
-  return messages;
-}
-
-/** Whether nothing is missing between `oldest` and the end of a page, or the beginning of the chat. */
-function isWhole(page, oldest) {
-  const next = oldest ? oldest.number - 1 : page[0]?.number;
-  const isNext = ({ number }, position) => number === next - position;
-  return page.every(isNext) && (page.length === PAGE || next - page.length === 0);
 }

@@ -1,32 +1,23 @@
 /** IndexedDB with promises, and the shape of the copy. */
 
 /**
- * messages       each as the service returned it, with its `conversation` and, if it is unread, `unread: 1`
- * conversations  one for each user or chat: the list on the left. A chat is stored as `chat`. How far both users of
- *                a personal conversation have read is stored as `positions`
+ * messages       each as the service returned it, with the key of its `conversation`
+ * conversations  each as the service returned it, with its `key`; `due` if a change of it is still to be fetched
  * outbox         messages that are not acknowledged yet, in order
- * seen           the last number that was read in each chat; it outlives a reset
  * meta           the cursor
  */
-const STORES = ["messages", "conversations", "outbox", "seen", "meta"];
+const STORES = ["messages", "conversations", "outbox", "meta"];
 
-/** Version 1 had no positions, and no numbers of personal messages. */
-const VERSION = 2;
+/** Versions 1 and 2 counted unread messages themselves. */
+const VERSION = 3;
 
 /**
  * Opens a copy. If another tab deletes or upgrades it, or the browser closes it, the page is loaded again. A copy
- * of an earlier version is made anew by `clear(stores)`, in the transaction that upgrades it.
+ * of an earlier version is made anew, but for the messages that were not sent yet.
  */
-export async function openDatabase(name, clear) {
+export async function openDatabase(name) {
   const opening = indexedDB.open(name, VERSION);
-  opening.onupgradeneeded = ({ oldVersion }) => {
-    const { result: database, transaction: upgrade } = opening;
-    if (oldVersion === 0) create(database);
-    const messages = upgrade.objectStore("messages");
-    if (oldVersion > 0) messages.deleteIndex("place");
-    messages.createIndex("place", ["conversation", "number"]);
-    if (oldVersion > 0) clear(storesOf(upgrade)).catch(() => upgrade.abort());
-  };
+  opening.onupgradeneeded = () => create(opening.result);
   const database = await result(opening);
   database.onversionchange = () => {
     database.close();
@@ -41,16 +32,15 @@ export function deleteDatabase(name) {
 }
 
 function create(database) {
-  database.createObjectStore("messages", { keyPath: "id" }).createIndex("unread", ["conversation", "unread"]);
+  const hasOutbox = database.objectStoreNames.contains("outbox");
+  for (const name of database.objectStoreNames) if (name !== "outbox") database.deleteObjectStore(name);
+  const messages = database.createObjectStore("messages", { keyPath: "id" });
+  messages.createIndex("place", ["conversation", "number"]);
   database.createObjectStore("conversations", { keyPath: "key" });
+  database.createObjectStore("meta");
+  if (hasOutbox) return;
   const outbox = database.createObjectStore("outbox", { keyPath: "order", autoIncrement: true });
   outbox.createIndex("key", "key", { unique: true });
-  database.createObjectStore("seen");
-  database.createObjectStore("meta");
-}
-
-function storesOf(open) {
-  return Object.fromEntries(STORES.map((name) => [name, open.objectStore(name)]));
 }
 
 /** The result of a request. */
@@ -69,7 +59,8 @@ export async function transaction(database, mode, work) {
     open.onabort = () => reject(open.error ?? new Error("the copy could not be written"));
   });
   try {
-    const value = await work(storesOf(open));
+    const stores = Object.fromEntries(STORES.map((name) => [name, open.objectStore(name)]));
+    const value = await work(stores);
     await done;
     return value;
   } catch (error) {
@@ -84,16 +75,14 @@ export function between(index, lower, upper) {
   return result(index.getAll(IDBKeyRange.bound(lower, upper)));
 }
 
-/** The newest `count` values of an index from `upper` down to `lower`, the newest first. */
-export function newest(index, lower, upper, count) {
+/** The newest value of an index from `lower` to `upper` that `matches`. */
+export function newest(index, lower, upper, matches) {
   return new Promise((resolve, reject) => {
-    const found = [];
     const walk = index.openCursor(IDBKeyRange.bound(lower, upper), "prev");
     walk.onerror = () => reject(walk.error);
     walk.onsuccess = () => {
       const cursor = walk.result;
-      if (cursor) found.push(cursor.value);
-      if (!cursor || found.length === count) resolve(found);
+      if (!cursor || matches(cursor.value)) resolve(cursor?.value);
       else cursor.continue();
     };
   });

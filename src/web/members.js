@@ -1,7 +1,8 @@
-/** A chat's dialogs: creating one, and its name and members. */
+/** A chat's dialogs: creating one, and its name and members. The timeline brings what they change to the copy. */
 import { pathOf } from "./api.js";
 import { askFor, confirmed, field, showDialog } from "./dialogs.js";
 import { button, element, isolated } from "./dom.js";
+import { membersOf } from "./mentions.js";
 import { key } from "./session.js";
 import { avatar } from "./sidebar.js";
 import { isUserId, NOT_AN_ID } from "./words.js";
@@ -22,15 +23,15 @@ export function createChat(call) {
   });
 }
 
-/** A chat with its members, which its owner can change; `onChange(chat)` is called with the new state. */
+/** A chat with its members, which its owner can change. */
 export class ChatDialog {
-  #call; #place; #chat; #user; #onChange;
+  #call; #place; #chat; #user;
   #members = element("ul", { class: "members" });
   #loading = element("p", { role: "status" }, "Loading…");
   #error = element("p", { class: "error", role: "alert" });
 
-  constructor(call, { key, chat }, user, onChange) {
-    [this.#call, this.#place, this.#chat, this.#user, this.#onChange] = [call, key, chat, user, onChange];
+  constructor(call, chat, user) {
+    [this.#call, this.#place, this.#chat, this.#user] = [call, chat.key, chat, user];
   }
 
   show() {
@@ -65,7 +66,6 @@ export class ChatDialog {
     try {
       const headers = { "If-Match": `"${this.#chat.timestamp}"` };
       this.#chat = await this.#call("PATCH", pathOf(this.#place), { body: { name }, headers });
-      this.#onChange(this.#chat);
     } catch (problem) {
       if (problem.status !== 412) throw problem;
       const { name: before } = this.#chat;
@@ -99,7 +99,6 @@ export class ChatDialog {
 
   async #reload() {
     this.#chat = await this.#call("GET", pathOf(this.#place));
-    this.#onChange(this.#chat);
   }
 
   /** Shows the progress or an error in place of the members. */
@@ -143,14 +142,4 @@ function oneField(label, verb, value, submit, keeps = false) {
   };
   return element("form", { class: "one-field", onsubmit, autocomplete: "off" },
     field({ name: "value", label, value }), element("button", { type: "submit" }, verb));
-}
-
-async function membersOf(call, place) {
-  const found = [];
-  for (let after = ""; ;) {
-    const page = await call("GET", `${pathOf(place)}/members?limit=100${after}`);
-    found.push(...page.members.map(({ user }) => user));
-    if (!page.next) return found;
-    after = `&after=${encodeURIComponent(page.next)}`;
-  }
 }

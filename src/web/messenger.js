@@ -1,19 +1,24 @@
 /** A signed-in user's messenger: connects the copy, its synchronization and its views. */
+import { actionsFor } from "./actions.js";
 import { caller, Problem } from "./api.js";
 import { Changes } from "./changes.js";
 import { Composer } from "./composer.js";
 import { Conversations } from "./conversations.js";
 import { askFor, chooseText, confirmed, confirmRemoval } from "./dialogs.js";
 import { $, element, isolated } from "./dom.js";
+import { Drafts } from "./drafts.js";
+import { History } from "./history.js";
 import { ChatDialog, createChat } from "./members.js";
+import { Mentions } from "./mentions.js";
+import { showMenu } from "./menu.js";
 import { Outbox } from "./outbox.js";
 import { Reading } from "./reading.js";
 import { Search } from "./search.js";
-import { avatar, showConversations } from "./sidebar.js";
+import { avatar, Sidebar } from "./sidebar.js";
 import { openStore } from "./store.js";
 import { Refusal, sync } from "./sync.js";
 import { Thread } from "./thread.js";
-import { addressOf, gist, isChat, isUserId, keyAt, nameOf, NOT_AN_ID } from "./words.js";
+import { addressOf, gist, isChat, isMuted, isUserId, keyAt, nameOf, NOT_AN_ID } from "./words.js";
 
 const STATES = {
   connecting: "Connecting…",
@@ -21,32 +26,38 @@ const STATES = {
   offline: "Offline. What you write is kept and sent later.",
 };
 
+/** Times that are shown become older, and mutes end. */
+const REFRESH_MS = 60_000;
+
 export class Messenger {
-  #user; #store; #call; #outbox; #changes; #mentioned; #thread; #composer; #reading; #search; #onSignedOut;
-  #ending = new AbortController();
-  #open = null; #conversations = []; #isCurrent = false; #refreshing = null; #shown = Promise.resolve();
+  #user; #store; #call; #drafts; #outbox; #changes; #conversations; #reading; #thread; #composer; #sidebar; #search;
+  #onSignedOut; #ending = new AbortController();
+  #open = null; #listed = []; #isCurrent = false; #refreshing = null; #shown = Promise.resolve();
 
   /** Opens the copy and begins to follow; `onSignedOut(why)` is called when the token ends. */
   static async start({ token, user, copy, onSignedOut }) {
-    const messenger = new Messenger(token, user, await openStore(copy, user), onSignedOut);
+    const messenger = new Messenger({ token, user, copy, store: await openStore(copy, user), onSignedOut });
     await messenger.#begin(token);
     return messenger;
   }
 
-  constructor(token, user, store, onSignedOut) {
+  constructor({ token, user, copy, store, onSignedOut }) {
     this.#user = user;
     this.#store = store;
     this.#call = caller(token);
     this.#onSignedOut = onSignedOut;
     const [call, signal] = [this.#call, this.#ending.signal];
+    this.#drafts = new Drafts(copy);
     this.#changes = new Changes(call, store);
-    this.#mentioned = new Conversations(call, store);
-    this.#reading = new Reading(store, this.#changes);
+    this.#conversations = new Conversations(call, store);
+    this.#reading = new Reading(store, (key, number) => this.#conversations.mark(key, number));
     this.#outbox = new Outbox({ call, store, signal, onSignedOut: (problem) => this.#end(problem.words) });
-    this.#thread = new Thread({ call, store, user, on: this.#actions() });
-    this.#composer = new Composer({ user, on: {
+    const views = { store, user, reading: this.#reading, history: new History(call, store) };
+    this.#thread = new Thread({ ...views, on: this.#actions() });
+    this.#sidebar = new Sidebar(user, (key, place) => this.#showMenu(key, place));
+    this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(call, user), on: {
       send: (key, content) => this.#send(key, content),
-      edit: (message, text) => this.#changes.edit(message, text, chooseText),
+      edit: (message, content) => this.#changes.edit(message, content, chooseText),
       editLast: () => this.#editLast(),
     } });
   }
@@ -57,6 +68,7 @@ export class Messenger {
     this.#store.watch((messages) => this.#onChange(messages));
     await this.#refresh();
     await this.#route();
+    setInterval(() => this.#refresh(), REFRESH_MS);
     this.#outbox.run();
     const onState = (state) => this.#onState(state);
     sync({ token, store: this.#store, signal: this.#ending.signal, onState }).catch((refusal) => {
@@ -65,19 +77,21 @@ export class Messenger {
   }
 
   #connectButtons() {
-    const { call, user } = { call: this.#call, user: this.#user };
-    const nameFor = (key) => nameOf(this.#conversations.find((conversation) => conversation.key === key) ?? { key });
     const onOpen = async (key, message) => {
       await this.#go(key);
       await this.#thread.show(message);
     };
-    this.#search = new Search({ call, user, nameFor, onOpen });
+    this.#search = new Search({ call: this.#call, user: this.#user, conversations: () => this.#listed, onOpen });
     $("new-message").addEventListener("click", () => this.#newMessage());
     $("new-chat").addEventListener("click", () => this.#newChat());
     $("details").addEventListener("click", () => this.#showDetails());
+    $("menu").addEventListener("click", ({ currentTarget }) => {
+      const { right, bottom } = currentTarget.getBoundingClientRect();
+      this.#showMenu(this.#open, { x: right, y: bottom });
+    });
+    $("unblock").addEventListener("click", () => this.#attempt(() => this.#conversations.set(this.#open, { blocked: false })));
     $("sign-out").addEventListener("click", () => this.#signOut());
     addEventListener("hashchange", () => this.#route());
-    document.addEventListener("visibilitychange", () => this.#look());
   }
 
   #actions() {
@@ -85,6 +99,7 @@ export class Messenger {
       reply: (message) => this.#composer.reply(message),
       edit: (message) => this.#composer.edit(message),
       remove: (message) => this.#remove(message),
+      editRefused: (item) => this.#editRefused(item),
       retry: (item) => this.#outbox.retry(item),
       discard: (item) => this.#outbox.discard(item),
     };
@@ -101,19 +116,20 @@ export class Messenger {
     if (this.#open) this.#showHeader();
     if (!this.#isCurrent) return;
     this.#outbox.wake();
-    this.#mentioned.refresh();
+    this.#conversations.refresh();
     this.#search.retry();
+    this.#thread.retry();
     // Only a current copy shows that a chat is not the user's.
     this.#refresh();
   }
 
   #onChange(messages) {
-    // After a reset the open conversation may be another one.
+    // After the copy was made anew the open conversation may be another one.
     if (!messages) this.#isCurrent = false;
     if (!messages && this.#open) this.#thread.open(this.#open);
     for (const message of messages ?? []) this.#announce(message);
     this.#refresh();
-    if (this.#isCurrent) this.#mentioned.refresh();
+    if (this.#isCurrent) this.#conversations.refresh();
   }
 
   /** Announces a new message to screen readers. */
@@ -139,37 +155,34 @@ export class Messenger {
   async #show() {
     if (this.#ending.signal.aborted) return;
     const before = this.#present();
-    this.#conversations = await this.#store.conversations();
-    showConversations(this.#conversations, await this.#store.outbox(), this.#user, this.#open);
+    this.#listed = await this.#store.conversations();
+    this.#sidebar.show(this.#listed, this.#open);
     if (!this.#open) return;
     // A chat that is not in the copy is not the user's, or not any more.
     if (this.#isCurrent && isChat(this.#open) && !this.#present()) return this.#close(before);
     this.#showHeader();
     await this.#thread.render();
-    this.#look();
-  }
-
-  #look() {
-    return this.#reading.look(this.#open, this.#isCurrent);
   }
 
   #present() {
-    return this.#conversations.find(({ key }) => key === this.#open);
+    return this.#listed.find(({ key }) => key === this.#open);
   }
 
   #showHeader() {
     const conversation = this.#present() ?? { key: this.#open };
+    const { members, settings, isGone, timestamp } = conversation;
     const name = nameOf(conversation);
-    const count = conversation.chat?.members;
     $("title").textContent = name;
     $("title-avatar").replaceChildren(avatar(name, isChat(this.#open)));
-    const members = count === 1 ? "1 member" : `${count ?? "…"} members`;
-    const ofChat = conversation.isGone ? "You are no longer a member" : members;
+    const ofChat = isGone ? "You are no longer a member" : members === 1 ? "1 member" : `${members ?? "…"} members`;
     const kind = isChat(this.#open) ? ofChat : "Personal conversation";
     // On a phone the state line is hidden while a conversation is open.
-    $("subtitle").textContent = document.body.dataset.state === "offline" ? "Offline" : kind;
-    $("details").hidden = !conversation.chat || conversation.isGone;
-    $("composer").hidden = Boolean(conversation.isGone);
+    const isOffline = document.body.dataset.state === "offline";
+    $("subtitle").textContent = isOffline ? "Offline" : `${kind}${isMuted(conversation) ? " · muted" : ""}`;
+    $("details").hidden = !isChat(this.#open) || timestamp === undefined;
+    $("menu").hidden = isGone || (isChat(this.#open) && timestamp === undefined);
+    $("blocked").hidden = !settings?.blocked;
+    $("composer").hidden = Boolean(isGone || settings?.blocked);
   }
 
   // Actions of the user.
@@ -201,10 +214,15 @@ export class Messenger {
 
   /** Closes a chat that is not the user's, or not any more, and shows why. */
   #close(chat) {
-    history.replaceState(null, "", "#/");
-    this.#route();
+    this.#leave();
     if (chat) this.#tellLeft("You are no longer a member of “", isolated(nameOf(chat)), "”.");
     else this.#tellLeft("There is no such chat, or you are not a member of it.");
+  }
+
+  /** Goes back to the list. */
+  #leave() {
+    history.replaceState(null, "", "#/");
+    return this.#route();
   }
 
   /** Shows why nothing is open: in the empty pane and, for phones, above the list. */
@@ -216,18 +234,44 @@ export class Messenger {
   async #send(key, content) {
     await this.#outbox.add(key, content);
     await this.#refresh();
-    this.#thread.toEnd();
+    await this.#thread.toEnd();
   }
 
   async #editLast() {
-    const messages = await this.#store.messagesBefore(this.#open, Number.MAX_SAFE_INTEGER, 50);
-    const mine = messages.find(({ from, deleted }) => from === this.#user && !deleted);
+    const mine = await this.#store.newestMessage(this.#open, ({ from, deleted }) => from === this.#user && !deleted);
     if (mine) this.#composer.edit(mine);
+  }
+
+  async #editRefused(item) {
+    await this.#outbox.discard(item);
+    const { replyTo } = item.body;
+    this.#composer.takeBack(item.body, replyTo && (await this.#store.message(replyTo)));
   }
 
   async #remove(message) {
     if (!(await confirmed("Delete the message?", "It is deleted for everybody, for ever.", "Delete"))) return;
-    await this.#changes.remove(message, confirmRemoval).catch((problem) => this.#tell(problem));
+    await this.#attempt(() => this.#changes.remove(message, confirmRemoval));
+  }
+
+  #showMenu(key, place) {
+    const conversation = this.#listed.find((listed) => listed.key === key) ?? { key };
+    if (conversation.isGone) return;
+    const items = actionsFor(conversation, {
+      set: (settings) => this.#attempt(() => this.#conversations.set(key, settings)),
+      read: () => this.#attempt(() => this.#conversations.mark(key, conversation.messages)),
+      unread: () => this.#attempt(() => this.#markUnread(conversation)),
+    });
+    showMenu(`Conversation with ${nameOf(conversation)}`, place, items);
+  }
+
+  /** Makes the newest message unread. Open, it would be read again. */
+  async #markUnread({ key, messages }) {
+    const newest = await this.#store.newestMessage(key, ({ deleted }) => !deleted);
+    if (key === this.#open) {
+      this.#reading.forget();
+      await this.#leave();
+    }
+    await this.#conversations.mark(key, (newest?.number ?? messages) - 1, { back: true });
   }
 
   async #newMessage() {
@@ -242,17 +286,25 @@ export class Messenger {
   async #newChat() {
     const chat = await createChat(this.#call);
     if (!chat) return;
-    await this.#store.putChat(chat);
-    await this.#go(`chats/${chat.number}`);
+    const key = `chats/${chat.number}`;
+    await this.#attempt(() => this.#conversations.add(key));
+    await this.#refresh();
+    await this.#go(key);
   }
 
   async #showDetails() {
-    const onChange = (chat) => this.#store.putChat(chat);
-    await new ChatDialog(this.#call, this.#present(), this.#user, onChange).show();
+    await new ChatDialog(this.#call, this.#present(), this.#user).show();
   }
 
-  #tell(problem) {
-    $("composer-error").textContent = problem.words ?? problem.message;
+  /** Shows the problem if something fails: where messages are written, or above the list. */
+  async #attempt(work) {
+    const place = $("composer").hidden || !this.#open ? $("notice") : $("composer-error");
+    try {
+      $("notice").textContent = "";
+      await work();
+    } catch (problem) {
+      place.textContent = problem.words ?? problem.message;
+    }
   }
 
   async #signOut() {
@@ -261,6 +313,7 @@ export class Messenger {
       : "The copy in this browser is deleted. Your messages stay with the service.";
     if (!(await confirmed("Sign out?", text, "Sign out"))) return;
     this.#ending.abort();
+    this.#drafts.clear();
     await Promise.race([this.#store.destroy(), new Promise((resolve) => { setTimeout(resolve, 2000); })]);
     this.#onSignedOut("");
   }

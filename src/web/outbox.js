@@ -21,9 +21,9 @@ export class Outbox {
   }
 
   /** Adds a message. Once this has returned, not even a crash of the browser loses it. */
-  async add(conversation, { text, files, replyTo }) {
+  async add(conversation, { text, files, replyTo, ...mentions }) {
     const id = key();
-    const body = { attributes: { key: id } };
+    const body = { attributes: { key: id }, ...mentions };
     if (text) body.text = text;
     if (files?.length) body.files = files;
     if (replyTo) body.replyTo = replyTo;

@@ -1,33 +1,98 @@
-/** Read marks: an open conversation counts as read, up to its newest message. */
+/** Marks as read what was on the screen: one call covers everything up to the newest message that was seen. */
 import { rethrowBug } from "./api.js";
-import { isChat } from "./words.js";
+import { $ } from "./dom.js";
+import { LAST } from "./store.js";
+
+/** A message counts as seen when it stays this long on the screen. What is seen together is marked together. */
+const PAUSE_MS = 300;
+/** This much of a message must be on the screen, or it fills this much of the screen. */
+const SHARE = 0.75;
 
 export class Reading {
-  #store; #changes; #isBusy = false;
+  #store; #mark; #key = null; #canMark = false; #onScreen = new Set(); #seen = 0; #marked = 0; #timer; #sending = Promise.resolve();
+  #observer = new IntersectionObserver((changes) => this.#onChange(changes), {
+    root: $("messages"),
+    threshold: [0, 0.25, 0.5, SHARE, 1],
+  });
 
-  constructor(store, changes) {
+  /** `mark(key, number)` tells the service. */
+  constructor(store, mark) {
     this.#store = store;
-    this.#changes = changes;
+    this.#mark = mark;
+    document.addEventListener("visibilitychange", () => this.look());
+  }
+
+  /** Another conversation is open now, or none. What was seen of the one before is marked. */
+  open(key) {
+    if (this.#key !== key) this.#flush();
+    this.#observer.disconnect();
+    this.#onScreen.clear();
+    [this.#key, this.#seen, this.#marked] = [key, 0, 0];
   }
 
   /**
-   * Marks a conversation as read. The service stores how far the users of a personal conversation have read, so
-   * that the other user sees it. One mark, of the newest unread message, covers all before it. The marks of chats
-   * are in the copy alone. A failure is repeated when the copy is current.
+   * Watches the messages that are shown now. `canMark` is false while older unread messages were passed over, as in
+   * a conversation that is opened at a hit of the search: a mark would cover them too.
    */
-  async look(key, isCurrent) {
-    if (!key || document.hidden || this.#isBusy || (!isChat(key) && !isCurrent)) return;
-    this.#isBusy = true;
+  watch(elements, canMark) {
+    this.#canMark = canMark;
+    for (const element of elements) this.#observer.observe(element);
+    this.look();
+  }
+
+  /** Nothing that is on the screen now is to be marked: the user has just marked it as unread. */
+  forget() {
+    clearTimeout(this.#timer);
+    [this.#timer, this.#seen] = [undefined, 0];
+    this.#observer.disconnect();
+    this.#onScreen.clear();
+  }
+
+  /** Notes what is on the screen. A mark that has failed is repeated. */
+  look() {
+    if (!this.#key || document.hidden || !this.#canMark) return;
+    this.#seen = Math.max(this.#seen, this.#newestOnScreen());
+    if (this.#seen > this.#marked) this.#timer ??= setTimeout(() => this.#mature(), PAUSE_MS);
+  }
+
+  #newestOnScreen() {
+    const shown = Array.from(this.#onScreen).filter(({ isConnected }) => isConnected);
+    return Math.max(0, ...shown.map(({ dataset }) => Number(dataset.number)));
+  }
+
+  /** What has left the screen again was not seen, as when the conversation jumps to a hit of the search. */
+  #mature() {
+    this.#seen = Math.min(this.#seen, Math.max(this.#marked, this.#newestOnScreen()));
+    this.#flush();
+  }
+
+  #onChange(changes) {
+    for (const { target, isIntersecting, intersectionRatio, intersectionRect, rootBounds } of changes) {
+      const isSeen = intersectionRatio >= SHARE || intersectionRect.height >= SHARE * (rootBounds?.height ?? Infinity);
+      if (isIntersecting && isSeen) this.#onScreen.add(target);
+      else this.#onScreen.delete(target);
+    }
+    this.look();
+  }
+
+  #flush() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const [key, number] = [this.#key, this.#seen];
+    if (!key || number <= this.#marked) return;
+    this.#marked = number;
+    const send = () => this.#send(key, number);
+    this.#sending = this.#sending.then(send, send);
+  }
+
+  async #send(key, number) {
     try {
-      for (let unread = await this.#store.unread(key); unread.length; unread = await this.#store.unread(key)) {
-        if (isChat(key)) await this.#store.see(key);
-        else await this.#changes.markRead(unread.at(-1));
-      }
+      const { read = LAST } = (await this.#store.conversation(key)) ?? {};
+      if (read < number) await this.#mark(key, number);
     } catch (error) {
-      // Offline, or the message is not the user's any more, which the timeline reports.
+      // Offline, or the conversation is not the user's any more, which the timeline reports.
+      if (this.#key === key) this.#marked = 0;
       rethrowBug(error);
-    } finally {
-      this.#isBusy = false;
     }
   }
 }

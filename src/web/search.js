@@ -1,29 +1,53 @@
-/** Search: the results replace the conversations until the field is empty again. */
+/**
+ * Search: the results replace the list until the field is empty again. First come the conversations whose names
+ * match, which the copy has, then messages.
+ */
 import { $, element, highlighted, isolated } from "./dom.js";
-import { addressOf, briefly, isChat } from "./words.js";
+import { row } from "./sidebar.js";
+import { addressOf, briefly, isChat, isMuted, nameOf } from "./words.js";
 
 const PATIENCE_MS = 250;
 
-/** `nameFor(key)` names a conversation, `onOpen(key, message)` shows what was chosen. */
-export class Search {
-  #call; #user; #nameFor; #onOpen; #timer; #latest = 0; #hasFailed = false;
+const NAMES_MAX = 5;
 
-  constructor({ call, user, nameFor, onOpen }) {
-    [this.#call, this.#user, this.#nameFor, this.#onOpen] = [call, user, nameFor, onOpen];
+/** `conversations()` returns all of them, `onOpen(key, message)` shows what was chosen. */
+export class Search {
+  #call; #user; #conversations; #onOpen; #timer; #latest = 0; #hasFailed = false;
+
+  constructor({ call, user, conversations, onOpen }) {
+    [this.#call, this.#user, this.#conversations, this.#onOpen] = [call, user, conversations, onOpen];
     $("search").addEventListener("input", () => {
+      this.#findNames($("search").value.trim());
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#search($("search").value.trim()), PATIENCE_MS);
     });
     $("search").addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || event.isComposing) return;
-      $("search").value = "";
-      this.#search("");
+      this.#end();
     });
   }
 
   /** Repeats a search that has failed: the service is back. */
   retry() {
     if (this.#hasFailed) this.#search($("search").value.trim());
+  }
+
+  #findNames(query) {
+    const words = query.toLocaleLowerCase();
+    const found = query ? this.#conversations().filter((one) => nameOf(one).toLocaleLowerCase().includes(words)) : [];
+    $("found-names").replaceChildren(...found.slice(0, NAMES_MAX).map((conversation) => {
+      const look = { last: conversation.message, isMuted: isMuted(conversation), user: this.#user };
+      const item = row(conversation, { ...look, onclick: () => this.#end() });
+      item.querySelector("a").tabIndex = 0;
+      return item;
+    }));
+    if (query) this.#show(true);
+  }
+
+  #end() {
+    $("search").value = "";
+    this.#findNames("");
+    this.#search("");
   }
 
   async #search(query, before) {
@@ -50,8 +74,12 @@ export class Search {
     $("more-hits").hidden = !next;
     $("more-hits").onclick = () => this.#search(query, next);
     const count = $("hits").childElementCount;
-    $("search-status").textContent = count ? `${count}${next ? " or more" : ""} found` : "Nothing was found.";
+    $("search-status").textContent = count ? `${count}${next ? " or more" : ""} found` : "No messages were found.";
     if (before) $("hits").children[first]?.querySelector("a").focus();
+  }
+
+  #nameFor(key) {
+    return nameOf(this.#conversations().find((conversation) => conversation.key === key) ?? { key });
   }
 
   #tell(words) {
@@ -81,7 +109,10 @@ export class Search {
   #show(isSearching) {
     $("results").hidden = !isSearching;
     $("inbox").hidden = isSearching;
-    if (!isSearching) $("search-status").textContent = "";
+    if (isSearching) return;
+    $("search-status").textContent = "";
+    $("hits").replaceChildren();
+    $("more-hits").hidden = true;
   }
 }
 

@@ -1,50 +1,108 @@
-/** The list of conversations. */
+/** The list of conversations: those that are archived are behind a row of their own. */
 import { $, element, icon, reconcile } from "./dom.js";
-import { addressOf, briefly, gist, hue, initials, isChat, nameOf } from "./words.js";
+import { Roving } from "./roving.js";
+import { addressOf, briefly, gist, hue, initials, isChat, isMuted, nameOf } from "./words.js";
 
-/** Shows the conversations, the newest first; `open` is the key of the open one. */
-export function showConversations(conversations, pending, user, open) {
-  const unread = conversations.filter((conversation) => conversation.unread > 0).length;
-  document.title = unread ? `(${unread}) Messages · ${user}` : `Messages · ${user}`;
-  $("no-conversations").hidden = conversations.length > 0;
-  reconcile($("conversations"), conversations.map((conversation) => {
-    const last = pending.findLast((item) => item.conversation === conversation.key);
-    const shown = last ? { ...last.body, from: user, created: last.created, isPending: true, isRefused: Boolean(last.refused) } : conversation.last;
-    const isOpen = conversation.key === open;
-    const day = shown?.created && briefly(shown.created);
-    const signature = JSON.stringify([conversation.unread, conversation.chat, shown, isOpen, day]);
-    return [conversation.key, signature, () => row(conversation, shown, user, isOpen)];
-  }));
+export class Sidebar {
+  #user; #shown = []; #open; #isArchive = false;
+  #roving = new Roving($("conversations"), "a");
+
+  /** `onMenu(key, place)` opens the menu of a conversation. */
+  constructor(user, onMenu) {
+    this.#user = user;
+    $("archive").addEventListener("click", () => {
+      this.#isArchive = !this.#isArchive;
+      this.#render();
+    });
+    $("conversations").addEventListener("contextmenu", (event) => {
+      const row = event.target.closest("a");
+      if (!row) return;
+      event.preventDefault();
+      const { left, bottom } = row.getBoundingClientRect();
+      // The key for the menu reports no place of its own.
+      const place = event.clientX || event.clientY ? { x: event.clientX, y: event.clientY } : { x: left + 60, y: bottom };
+      onMenu(row.parentElement.dataset.key, place);
+    });
+  }
+
+  /** Shows the conversations, in their order; `open` is the key of the open one. */
+  show(conversations, open) {
+    [this.#shown, this.#open] = [conversations, open];
+    this.#render();
+  }
+
+  #render() {
+    const archived = this.#shown.filter(isArchived);
+    this.#isArchive &&= archived.length > 0;
+    this.#title();
+    $("archive").hidden = archived.length === 0;
+    $("archive").setAttribute("aria-pressed", this.#isArchive);
+    $("archive-icon").setAttribute("href", this.#isArchive ? "#icon-back" : "#icon-archive");
+    $("archive-name").textContent = this.#isArchive ? "Back to all conversations" : "Archived";
+    $("archive-count").textContent = this.#isArchive ? "" : archived.length;
+    $("no-conversations").hidden = this.#shown.length > 0;
+    const listed = this.#isArchive ? archived : this.#shown.filter((conversation) => !isArchived(conversation));
+    reconcile($("conversations"), listed.map((conversation) => this.#row(conversation)));
+    this.#roving.keepStop($("conversations").querySelector("[aria-current]") ?? undefined);
+  }
+
+  #title() {
+    const counted = this.#shown.filter((conversation) => !isMuted(conversation));
+    const unread = counted.reduce((sum, conversation) => sum + (conversation.unread ?? 0), 0);
+    document.title = `${unread ? `(${unread}) ` : ""}Messages · ${this.#user}`;
+  }
+
+  #row(conversation) {
+    const { key, unread, mentions, settings, waiting, isRefused, message, name } = conversation;
+    const last = waiting ? { ...waiting.body, from: this.#user, created: waiting.created } : message;
+    const isOpen = key === this.#open;
+    const look = { last, isOpen, isMuted: isMuted(conversation), user: this.#user };
+    const state = [name, unread, mentions, settings, last, Boolean(waiting), isRefused, isOpen, look.isMuted];
+    const signature = JSON.stringify([...state, last?.created && briefly(last.created)]);
+    return [key, signature, () => row(conversation, look)];
+  }
 }
 
-function row(conversation, last, user, isOpen) {
-  const { key, unread } = conversation;
+const isArchived = ({ settings }) => Boolean(settings?.archived);
+
+/** A row of the list, also for a conversation that is found by its name. */
+export function row(conversation, { last, isOpen, isMuted, user, onclick }) {
+  const { key, unread = 0, mentions = 0, settings, waiting, isRefused } = conversation;
   const name = nameOf(conversation);
-  const link = element("a", {
-    href: addressOf(key),
-    class: unread ? "conversation unread" : "conversation",
-    "aria-current": isOpen ? "page" : undefined,
+  const classes = ["conversation", unread > 0 && "unread", isMuted && "muted"].filter(Boolean);
+  const state = isRefused ? "refused" : waiting && "waiting";
+  return element("li", {}, element("a", {
+    href: addressOf(key), class: classes.join(" "), "aria-current": isOpen ? "page" : undefined, tabindex: "-1", onclick,
   },
     avatar(name, isChat(key)),
     element("span", { class: "name", dir: "auto" }, name),
     last?.created && element("time", { datetime: last.created }, briefly(last.created)),
-    element("span", { class: "gist" }, preview(last, user, isChat(key))),
-    unread && element("span", { class: "badge" },
-      element("span", { "aria-hidden": "true" }, unread > 99 ? "99+" : `${unread}`),
-      element("span", { class: "unseen" }, `${unread} unread`)));
-  return element("li", {}, link);
+    element("span", { class: "gist" }, preview(last, state, user, isChat(key))),
+    element("span", { class: "marks" },
+      isMuted && mark("mute", "muted"),
+      settings?.pinned && mark("pin", "pinned"),
+      mentions > 0 && element("span", { class: "badge named" },
+        element("span", { "aria-hidden": "true" }, "@"), unseen(`${mentions} mentioning you`)),
+      unread > 0 && element("span", { class: "badge count" },
+        element("span", { "aria-hidden": "true" }, unread > 99 ? "99+" : `${unread}`), unseen(`${unread} unread`)))));
 }
 
-function preview(last, user, inChat) {
+const unseen = (words) => element("span", { class: "unseen" }, words);
+const mark = (name, words) => element("span", { class: "mark" }, icon(name), unseen(words));
+
+function preview(last, state, user, inChat) {
   if (!last) return "No messages yet";
   const isMine = last.from === user;
   const who = isMine ? "You: " : inChat && last.from ? `${last.from}: ` : "";
   return [
-    last.isPending && icon(last.isRefused ? "warning" : "clock"),
-    who && !last.deleted && element("span", { class: "who" }, who),
+    state === "refused" && notSent(),
+    state === "waiting" && icon("clock"),
+    who && !last.deleted && state !== "refused" && element("span", { class: "who" }, who),
     element("span", { class: "preview", dir: "auto" }, gist(last)),
   ];
 }
+
+const notSent = () => element("span", { class: "who not-sent" }, icon("warning"), "Not sent: ");
 
 export function avatar(name, ofChat = false) {
   const attributes = { class: ofChat ? "avatar group" : "avatar", "data-hue": hue(name), "aria-hidden": "true" };

@@ -1,14 +1,15 @@
 /**
- * The copy of one user's messages in this browser. Things that change together change in one transaction: an
- * entry and the cursor, an acknowledged message and its item of the outbox.
+ * The copy of one user's conversations in this browser: the service's state, of which nothing is counted here, and
+ * the messages that wait to be sent. Things that change together change in one transaction: an entry and the
+ * cursor, an acknowledged message and its item of the outbox.
  */
 import { between, deleteDatabase, newest, openDatabase, result, transaction } from "./database.js";
-import { isChat } from "./words.js";
+import { isChat, keyOf } from "./words.js";
 
-const LAST = Number.MAX_SAFE_INTEGER;
+export const LAST = Number.MAX_SAFE_INTEGER;
 
 export async function openStore(name, user) {
-  return new Store(await openDatabase(name, clear), name, user);
+  return new Store(await openDatabase(name), name, user);
 }
 
 class Store {
@@ -20,7 +21,7 @@ class Store {
     this.#user = user;
   }
 
-  /** Calls `onChange` after each change of the copy with the new messages; with null after a reset. */
+  /** Calls `onChange` after each change of the copy with the new messages; with null after it was made anew. */
   watch(onChange) {
     this.#onChange = onChange;
   }
@@ -28,24 +29,36 @@ class Store {
   // The interface that sync.js uses.
 
   cursor() {
-    return this.#read(async ({ meta }) => (await result(meta.get("cursor"))) ?? 0);
+    return this.#read(async ({ meta }) => (await result(meta.get("cursor"))) ?? null);
+  }
+
+  begin(conversations, cursor) {
+    return this.#write(async (stores) => {
+      for (const conversation of conversations) {
+        await putConversation(stores, conversation);
+        if (conversation.message) await this.#put(stores, conversation.message, keyOf(conversation));
+      }
+      await result(stores.meta.put(cursor, "cursor"));
+    }, null);
   }
 
   apply(entries, cursor) {
     const messages = entries.flatMap(({ message }) => message ?? []);
     return this.#write(async (stores) => {
-      for (const { chat, with: other, timestamp, message } of entries) {
-        if (message) await this.#put(stores, message);
-        else if (chat) await touch(stores, await conversation(stores, `chats/${chat}`), timestamp);
-        else if (other) await touch(stores, await result(stores.conversations.get(`users/${other}`)), timestamp);
+      for (const { message, conversation, ...changed } of entries) {
+        if (message) await this.#put(stores, message, conversation && keyOf(conversation));
+        if (conversation) await putConversation(stores, conversation);
+        else if (changed.chat || changed.with) await touch(stores, keyOf(changed), changed.timestamp);
       }
       await result(stores.meta.put(cursor, "cursor"));
     }, messages);
   }
 
-  /** Removes everything that came from the service. Unsent messages and the marks of chats stay. */
+  /** Removes everything that came from the service. Unsent messages stay. */
   clear() {
-    return this.#write(clear, null);
+    return this.#write(async ({ messages, conversations, meta }) => {
+      await Promise.all([messages, conversations, meta].map((store) => result(store.clear())));
+    }, null);
   }
 
   // Messages.
@@ -54,7 +67,7 @@ class Store {
     return this.#write((stores) => this.#put(stores, message));
   }
 
-  /** Adds older messages of a conversation; tombstones do not contain their conversation. */
+  /** Adds messages of a conversation's history; tombstones do not contain their conversation. */
   addHistory(key, messages) {
     return this.#write(async (stores) => {
       for (const message of messages) await this.#put(stores, message, key);
@@ -65,125 +78,83 @@ class Store {
     return this.#read(({ messages }) => result(messages.get(id)));
   }
 
+  /** The messages of a conversation from one number to another one that the copy has, in order. */
+  messagesBetween(key, low, high) {
+    return this.#read(({ messages }) => between(messages.index("place"), [key, low], [key, high]));
+  }
+
+  /** The newest message of a conversation that `matches`. */
+  newestMessage(key, matches) {
+    return this.#read(({ messages }) => newest(messages.index("place"), [key, 0], [key, LAST], matches));
+  }
+
   /**
-   * A conversation, if the copy has it, its messages from a number on, and those that wait to be sent. No message is
-   * in both.
+   * A conversation, if the copy has it, its messages from one number to another one, and those that wait to be sent.
+   * No message is in both.
    */
-  conversationFrom(key, number) {
+  conversationWith(key, { low, high }) {
     return this.#read(async ({ conversations, messages, outbox }) => {
-      const held = await result(conversations.get(key));
-      const sent = await between(messages.index("place"), [key, number], [key, LAST]);
-      return { conversation: held, messages: sent, pending: await unsent({ outbox }, key) };
-    });
-  }
-
-  /** Up to `count` messages of a conversation before a number, the newest first. */
-  messagesBefore(key, number, count) {
-    return this.#read(({ messages }) => newest(messages.index("place"), [key, 0], [key, number - 1], count));
-  }
-
-  /** The unread messages of a conversation, in order. */
-  unread(key) {
-    return this.#read(({ messages }) => between(messages.index("unread"), [key, 1], [key, 1]));
-  }
-
-  /** Marks everything in a chat as read: the service stores no marks for chats. */
-  see(key) {
-    return this.#write(async (stores) => {
-      const [last] = await newest(stores.messages.index("place"), [key, 0], [key, LAST], 1);
-      if (!last) return;
-      await result(stores.seen.put(last.number, key));
-      await this.#flag(stores, key, last.number);
-    });
-  }
-
-  /** The service has moved the user's position to a message of a personal conversation, if it was before that. */
-  sawUpTo({ conversation: key, number }) {
-    return this.#write(async (stores) => {
-      const held = await result(stores.conversations.get(key));
-      if (!held?.positions || held.positions.own >= number) return;
-      const positions = { ...held.positions, own: number };
-      await result(stores.conversations.put({ ...held, positions }));
-      await this.#flag(stores, key, number);
+      const conversation = await result(conversations.get(key));
+      const sent = await between(messages.index("place"), [key, low], [key, high]);
+      return { conversation, messages: sent, pending: await unsent({ outbox }, key) };
     });
   }
 
   // Conversations.
 
+  conversation(key) {
+    return this.#read(({ conversations }) => result(conversations.get(key)));
+  }
+
   /**
-   * All of them with the number of their unread messages, in the order of the last message, sent or waiting:
-   * the newest first.
+   * All of them, in the order of the list: the pinned ones first, then those with the newest message, sent or
+   * waiting. Each has the `waiting` message that was written last, and whether one was `isRefused`.
    */
   conversations() {
-    return this.#read(async ({ conversations, messages, outbox }) => {
-      const unread = messages.index("unread");
+    return this.#read(async ({ conversations, outbox }) => {
       const pending = await result(outbox.getAll());
-      const counted = (await result(conversations.getAll())).map(async (conversation) => {
-        const count = await result(unread.count(IDBKeyRange.only([conversation.key, 1])));
-        const last = pending.findLast((item) => item.conversation === conversation.key);
-        const at = Math.max(conversation.at, last ? Date.parse(last.created) : 0);
-        return { ...conversation, at, unread: count };
-      });
-      return (await Promise.all(counted)).sort((a, b) => b.at - a.at);
+      const held = new Map(pending.map(({ conversation: key }) => [key, { key }]));
+      for (const conversation of await result(conversations.getAll())) held.set(conversation.key, conversation);
+      return Array.from(held.values(), (conversation) => withWaiting(conversation, pending))
+        .filter(({ timestamp, isGone, waiting }) => timestamp !== undefined || isGone || waiting)
+        .sort((a, b) => isPinned(b) - isPinned(a) || placeOf(b) - placeOf(a));
     });
   }
 
-  /** Stores a chat as the service has it now. It stays due if it was mentioned again since `due`. */
-  putChat(chat, due) {
-    return this.#write(async ({ conversations }) => {
-      const held = await conversation({ conversations }, `chats/${chat.number}`, chat.created);
-      const next = { ...held, due: stillDue(held, chat.timestamp, due) };
-      if (!(held.chat?.timestamp > chat.timestamp)) {
-        Object.assign(next, { chat, at: held.at || Date.parse(chat.created), isGone: undefined });
-      }
-      await result(conversations.put(next));
+  /** The conversations with a change that is still to be fetched. */
+  due() {
+    return this.#read(async ({ conversations }) =>
+      (await result(conversations.getAll())).filter(({ due }) => due !== undefined));
+  }
+
+  /** Adds a conversation, unless the timeline has brought it already. */
+  addConversation(conversation) {
+    return this.#write(async (stores) => {
+      const held = await result(stores.conversations.get(keyOf(conversation)));
+      if (held?.timestamp === undefined) await putConversation(stores, conversation);
     });
   }
 
   /**
-   * Stores how far both users of a personal conversation have read, as the service has it now. The conversation
-   * stays due if it was mentioned again since `due`. Positions that the copy has already are not stored
-   * again: the user's own may be ahead of them.
+   * Stores the answer to a call for a conversation that was due since `due`; null for one that is not the user's any
+   * more. If the timeline has told of it again meanwhile, the answer may be older: the conversation stays due.
    */
-  putPositions(key, { timestamp, read, reads }, due) {
+  fetched(key, conversation, due, why) {
     return this.#write(async (stores) => {
       const held = await result(stores.conversations.get(key));
-      if (!held) return;
-      const next = { ...held, due: stillDue(held, timestamp, due) };
-      const isNew = !(held.positions?.timestamp >= timestamp);
-      if (isNew) next.positions = { timestamp, own: read, other: reads[0]?.read ?? 0 };
-      await result(stores.conversations.put(next));
-      if (isNew) await this.#flag(stores, key, read);
-    });
-  }
-
-  /**
-   * Removes a chat that is not the user's any more, unless it was mentioned again since `due`. Its unsent
-   * messages stay, refused with `why`: the chat is listed until they are discarded.
-   */
-  removeChat(key, due, why) {
-    return this.#write(async ({ conversations, messages, outbox, seen }) => {
-      const held = await result(conversations.get(key));
-      if (!held || held.due !== due) return;
-      await result(seen.delete(key));
-      for (const message of await between(messages.index("place"), [key, 0], [key, LAST])) {
-        await result(messages.delete(message.id));
-      }
-      const kept = await unsent({ outbox }, key);
-      for (const item of kept) await result(outbox.put({ ...item, refused: why }));
-      const { at, chat } = held;
-      await result(kept.length ? conversations.put({ key, at, chat, isGone: true }) : conversations.delete(key));
+      if (held?.due !== due) return;
+      if (conversation) await putConversation(stores, conversation);
+      else await remove(stores, held, why);
     });
   }
 
   // The outbox.
 
+  /** Adds a message to be sent; `since` gives its conversation a place among those of the timeline. */
   enqueue(item) {
-    return this.#write(async ({ conversations, outbox }) => {
-      const at = new Date().toISOString();
-      const held = await conversation({ conversations }, item.conversation, at);
-      await result(conversations.put(held));
-      await result(outbox.add({ ...item, created: at }));
+    return this.#write(async ({ meta, outbox }) => {
+      const since = (await result(meta.get("cursor"))) ?? 0;
+      await result(outbox.add({ ...item, since, created: new Date().toISOString() }));
     });
   }
 
@@ -195,7 +166,8 @@ class Store {
   sent(item, message) {
     return this.#write(async (stores) => {
       await result(stores.outbox.delete(item.order));
-      await this.#put(stores, message);
+      await this.#put(stores, message, item.conversation);
+      await advance(stores, item.conversation, message);
     });
   }
 
@@ -223,39 +195,20 @@ class Store {
   async #put(stores, message, place) {
     const held = await result(stores.messages.get(message.id));
     if (held?.timestamp > message.timestamp) return;
-    const key = held?.conversation ?? place ?? this.#keyOf(message);
+    const key = held?.conversation ?? place ?? this.#placeOf(message);
     // The tombstone of a personal message that the copy never had belongs to no conversation.
     if (!key) return;
     const record = { ...message, conversation: key };
     if (message.deleted) Object.assign(record, { from: held?.from, created: held?.created });
-    const stored = await conversation(stores, key, record.created);
-    if (this.#isUnread(record, await position(stores, stored))) record.unread = 1;
     await result(stores.messages.put(record));
     if (message.from === this.#user) await leaveOutbox(stores, message.attributes?.key);
-    if (stored.last?.number > record.number) return;
-    const at = record.created ? Date.parse(record.created) : stored.at;
-    // A personal conversation exists from its first message on. No entry tells the positions that it has then.
-    const due = isChat(key) || stored.positions ? stored.due : (stored.due ?? 0);
-    await result(stores.conversations.put({ ...stored, last: record, at, due }));
+    const conversation = await result(stores.conversations.get(key));
+    const isOlder = conversation?.message?.id === message.id && conversation.message.timestamp < message.timestamp;
+    if (isOlder) await result(stores.conversations.put({ ...conversation, message }));
   }
 
-  #isUnread({ from, number, deleted }, position) {
-    return !deleted && from !== this.#user && number > position;
-  }
-
-  /** Makes those messages of a conversation unread that are after a position, and no others. */
-  async #flag({ messages }, key, position) {
-    const flagged = await between(messages.index("unread"), [key, 1], [key, 1]);
-    const later = await between(messages.index("place"), [key, position + 1], [key, LAST]);
-    for (const { unread, ...message } of [...flagged, ...later]) {
-      const isUnread = this.#isUnread(message, position);
-      if (isUnread !== Boolean(unread)) await result(messages.put(isUnread ? { ...message, unread: 1 } : message));
-    }
-  }
-
-  #keyOf({ chat, from, to }) {
-    if (chat) return `chats/${chat}`;
-    return to && `users/${from === this.#user ? to : from}`;
+  #placeOf({ chat, from, to }) {
+    return chat || to ? keyOf({ chat, with: from === this.#user ? to : from }) : undefined;
   }
 
   #read(work) {
@@ -269,39 +222,47 @@ class Store {
   }
 }
 
-async function clear({ messages, conversations, meta, outbox }) {
-  await Promise.all([messages, conversations, meta].map((store) => result(store.clear())));
-  for (const { conversation: key, created } of await result(outbox.getAll())) {
-    await result(conversations.put(await conversation({ conversations }, key, created)));
-  }
+function withWaiting(conversation, pending) {
+  const own = pending.filter((item) => item.conversation === conversation.key);
+  return { ...conversation, waiting: own.at(-1), isRefused: own.some(({ refused }) => refused) };
 }
 
-/** A conversation, stored or new. A new chat is due to be fetched: 0 is before any timestamp. */
-async function conversation({ conversations }, key, created) {
-  const held = await result(conversations.get(key));
-  const fresh = { key, at: created ? Date.parse(created) : 0 };
-  return held ?? (isChat(key) ? { ...fresh, due: 0 } : fresh);
+const isPinned = ({ settings }) => Boolean(settings?.pinned);
+
+/** Where a conversation is among the others. What waits comes after everything that was on the timeline then. */
+const placeOf = ({ last = 0, waiting }) => Math.max(last, waiting ? (waiting.since ?? LAST) + 0.5 : 0);
+
+/** Replaces a conversation: each answer is newer than those that the timeline brought before it. */
+function putConversation({ conversations }, conversation) {
+  return result(conversations.put({ ...conversation, key: keyOf(conversation) }));
 }
 
-/** The conversation has changed: it is due to be fetched, unless the copy has that change already. */
-async function touch({ conversations }, held, timestamp) {
-  // A personal conversation without a message is not in the copy: its first message makes it due.
-  if (!held || (held.chat ?? held.positions)?.timestamp >= timestamp) return;
+/** The conversation has changed, and how is not told: it is due to be fetched. */
+async function touch({ conversations }, key, timestamp) {
+  const held = (await result(conversations.get(key))) ?? { key };
   await result(conversations.put({ ...held, due: timestamp }));
 }
 
 /**
- * What is still due after an answer with a timestamp: a mention of something newer. But what was mentioned before
- * the call, as `due`, and is not in the answer will not be in another one: a failover has lost it.
+ * Shows an acknowledged message in the list until the timeline brings the conversation with it. Whoever sends has
+ * read everything before.
  */
-function stillDue(held, timestamp, due) {
-  return held.due > timestamp && held.due !== due ? held.due : undefined;
+async function advance({ conversations }, key, message) {
+  const { number, created, timestamp } = message;
+  const held = await result(conversations.get(key));
+  const isBehind = held?.timestamp === undefined ? !isChat(key) : held.messages < number;
+  if (!isBehind || message.deleted) return;
+  const fresh = { key, with: message.to, timestamp, created, settings: {} };
+  const newest = { message, last: timestamp, messages: number, read: number, unread: 0, mentions: 0 };
+  await result(conversations.put({ ...fresh, ...held, ...newest }));
 }
 
-/** Up to which number the user has read a conversation. Until that is known, nothing is unread. */
-async function position({ seen }, { key, positions }) {
-  if (isChat(key)) return (await result(seen.get(key))) ?? 0;
-  return positions?.own ?? LAST;
+/** Removes a conversation. What is unsent stays, refused with `why`, and the chat stays listed with it. */
+async function remove({ conversations, messages, outbox }, { key, name, last }, why) {
+  for (const { id } of await between(messages.index("place"), [key, 0], [key, LAST])) await result(messages.delete(id));
+  const kept = isChat(key) ? await unsent({ outbox }, key) : [];
+  for (const item of kept) await result(outbox.put({ ...item, refused: why }));
+  await result(kept.length ? conversations.put({ key, name, last, isGone: true }) : conversations.delete(key));
 }
 
 /** The unacknowledged messages of a conversation, in order. */

@@ -1,23 +1,34 @@
 /**
- * Keeps a copy of a user's messages current, as the README describes. It imports nothing: other clients may use it.
+ * Keeps a copy of a user's conversations current, as the README describes. It imports nothing: other clients may
+ * use it.
  *
  *   await sync({ base: "https://messages.example", token, store, signal, onState });
  *
- * It follows the timeline as a stream, stores the changes in `store`, and continues from the stored cursor when
- * the stream ends, for whatever reason: sleep, a lost network, a restart of the service. Nothing is lost or
- * repeated, because the cursor is stored together with the data:
+ * An empty copy begins with the list of conversations (`GET /conversations`). From there on it follows the timeline
+ * as a stream, stores the changes in `store`, and continues from the stored cursor when the stream ends, for
+ * whatever reason: sleep, a lost network, a restart of the service. Nothing is lost or repeated, because the cursor
+ * is stored together with the data:
  *
- *   store.cursor()                 the stored cursor, 0 for an empty copy
- *   store.apply(entries, cursor)   stores both in ONE transaction. An entry is {id, timestamp, message}: put
- *                                  the message, unless a newer one (by `timestamp`) is stored. Or it is
- *                                  {chat, timestamp}: the chat has changed, fetch it when convenient. Or it is
- *                                  {with, timestamp}: how far one of both has read in the conversation with that
- *                                  user has changed, fetch GET /users/{with} when convenient. Ignore an entry
- *                                  that has none of these: it comes again, or is not the user's any more. (A
- *                                  user who rejoins a chat finds the messages since then in its history.)
- *   store.clear()                  removes everything: the service was restored to before the copy's cursor
+ *   store.cursor()                      the stored cursor, null for an empty copy
+ *   store.begin(conversations, cursor)  stores all conversations, the archived ones too, and the cursor from which
+ *                                       the timeline continues, in ONE transaction. If a conversation is there twice,
+ *                                       the later one is newer
+ *   store.apply(entries, cursor)        stores both in ONE transaction. An entry has any of these:
+ *     message                             put it, unless a newer one (by `timestamp`) is stored
+ *     conversation                        put it in place of the stored one: its counts, positions and settings are
+ *                                         exact, as the user sees them now
+ *     chat or with, but no conversation   it has changed: fetch GET /chats/{chat} or GET /users/{with} when
+ *                                         convenient, unless a later entry brings it. 404: it is not the user's any
+ *                                         more. Do not store an answer if another entry came meanwhile: it may be
+ *                                         older
+ *                                       Ignore an entry that has none of these: it comes again, or is not the user's
+ *                                       any more
+ *   store.clear()                       removes everything: the service was restored to before the copy's cursor
  *
- *   onState(state, error)          "connecting", "current" (everything so far is stored), or "offline"
+ * The messages of a conversation are numbered without gaps. Those from before the beginning are in its history:
+ * GET /chats/{chat}/messages, GET /users/{with}/messages.
+ *
+ *   onState(state, error)               "connecting", "current" (everything so far is stored), or "offline"
  *
  * It returns when `signal` is aborted, and throws a Refusal when a retry cannot succeed: the token has expired
  * (401), or is not a user's (403, 422).
@@ -41,7 +52,7 @@ export async function sync({ base = "", token, store, signal = NEVER, onState = 
   }
 }
 
-/** An answer that is not a stream. */
+/** An answer that is neither a stream nor a list. */
 export class Refusal extends Error {
   constructor(status, detail, retryAfter) {
     super(detail);
@@ -53,6 +64,8 @@ export class Refusal extends Error {
 const SILENCE_MS = 40_000;
 /** The same after a wake: one missing comment is enough. */
 const DOUBT_MS = 20_000;
+/** The most conversations that one call returns. */
+const PAGE = 100;
 const PAUSE_MS = 1000;
 const PAUSE_MAX_MS = 30_000;
 const NEVER = new AbortController().signal;
@@ -61,10 +74,12 @@ const NEVER = new AbortController().signal;
 async function follow({ base, token, store, signal, onState }, onProgress) {
   const connection = openConnection(signal);
   try {
-    let cursor = await store.cursor();
-    const headers = { Authorization: `Bearer ${token}`, Accept: "text/event-stream" };
-    const url = `${base}/messages?include=message&after=${cursor}`;
-    const answer = await fetch(url, { headers, cache: "no-store", signal: connection.signal });
+    const authorization = { Authorization: `Bearer ${token}` };
+    const request = { headers: authorization, cache: "no-store", signal: connection.signal };
+    let cursor = (await store.cursor()) ?? (await begin(base, store, request, connection.receive));
+    const headers = { ...authorization, Accept: "text/event-stream" };
+    const url = `${base}/messages?include=message,conversation&after=${cursor}`;
+    const answer = await fetch(url, { ...request, headers });
     if (answer.status === 410) return await store.clear();
     if (!answer.ok) throw await refusal(answer);
     const body = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -87,6 +102,28 @@ async function follow({ base, token, store, signal, onState }, onProgress) {
   } finally {
     connection.end();
   }
+}
+
+/**
+ * Stores the list of conversations; returns the cursor from which the timeline continues. It is the one of the first
+ * page: whatever changes while the other pages are read comes again from there.
+ */
+async function begin(base, store, request, onProgress) {
+  const conversations = [];
+  let cursor;
+  for (const archived of [false, true]) {
+    for (let before = ""; before !== undefined;) {
+      const answer = await fetch(`${base}/conversations?limit=${PAGE}&archived=${archived}${before}`, request);
+      if (!answer.ok) throw await refusal(answer);
+      const page = await answer.json();
+      onProgress();
+      cursor ??= page.latest;
+      conversations.push(...page.conversations);
+      before = page.next === undefined ? undefined : `&before=${page.next}`;
+    }
+  }
+  await store.begin(conversations, cursor);
+  return cursor;
 }
 
 /** Aborts a connection after a silence, when the network goes offline, or with `signal`. */

@@ -1,11 +1,13 @@
-/** The open conversation: its messages from the oldest shown one on. Scrolling up shows older ones. */
-import { rethrowBug } from "./api.js";
-import { bubble, pendingBubble } from "./bubble.js";
-import { olderMessages } from "./conversations.js";
+/**
+ * The open conversation: its messages from one number to another one, without gaps. It opens at the first unread
+ * message, or else at the end. Scrolling shows more, in both directions.
+ */
+import { bubble, pendingBubble, receiptOf } from "./bubble.js";
 import { $, element, reconcile } from "./dom.js";
+import { Roving } from "./roving.js";
+import { LAST } from "./store.js";
 import { dayKey, dayOf, isChat } from "./words.js";
 
-const PAGE = 50;
 /** Messages of one sender within this time are shown as a group. */
 const RUN_MS = 5 * 60 * 1000;
 /** How near an edge counts as being at it, in pixels. */
@@ -13,84 +15,148 @@ const NEAR = 120;
 
 export class Thread {
   /**
-   * `#oldest` is the oldest shown message. It is undefined when everything is shown: a message with a lower
-   * number may still arrive, such as one that was sent just before the user's own.
+   * `#range` has the numbers of the first and the last shown message: `high` is `LAST` when the newest one is shown,
+   * so that later ones appear. It is null until it is known. The divider is before the first message that came after
+   * the number `#newAfter`. `#isAstray` is whether unread messages before the range may have been passed over.
    */
-  #call; #store; #user; #on;
-  #key = null; #conversation; #oldest; #newFrom; #isComplete = false; #going = null;
-  #begun = 0; #shown = 0; #isAtEnd = true; #height = 0;
+  #history; #store; #reading; #user; #on;
+  #key = null; #conversation; #range = null; #isFirst = false; #isBlind = false; #newAfter; #extending = {};
+  #isAstray = false; #hasFailed = false;
+  #opened = 0; #begun = 0; #shown = 0; #isAtEnd = true; #height = 0; #asked = new Set();
+  #roving = new Roving($("log"), "article");
 
-  constructor({ call, store, user, on }) {
-    this.#call = call;
+  constructor({ history, store, reading, user, on }) {
+    this.#history = history;
     this.#store = store;
+    this.#reading = reading;
     this.#user = user;
     this.#on = { ...on, show: (message) => this.show(message) };
     $("messages").addEventListener("scroll", () => this.#onScroll(), { passive: true });
     // The keyboard of a phone makes the messages smaller, as a longer text in the composer does.
     new ResizeObserver(() => this.#onResize()).observe($("messages"));
     $("to-end").addEventListener("click", () => this.toEnd());
-    $("log").addEventListener("focusin", ({ target }) => rove(target.closest("article")));
-    $("log").addEventListener("keydown", onKey);
   }
 
   async open(key) {
-    [this.#key, this.#oldest, this.#isComplete, this.#going] = [key, undefined, false, null];
-    this.#conversation = undefined;
+    this.#reading.open(key);
+    [this.#key, this.#conversation, this.#range] = [key, undefined, null];
+    this.#asked.clear();
     $("log").replaceChildren();
-    const held = await this.#store.messagesBefore(key, Number.MAX_SAFE_INTEGER, PAGE);
-    const [unread] = await this.#store.unread(key);
-    if (this.#key !== key) return;
-    const whole = beforeGap(held);
-    this.#oldest = held.length < PAGE && whole === held.length ? undefined : held[whole - 1];
-    this.#isComplete = !isChat(key) && !this.#oldest;
-    this.#newFrom = unread?.id;
-    await this.render();
-    this.toEnd();
-    await this.#fill();
+    const turn = ++this.#opened;
+    const { timestamp, read = 0, unread = 0, messages = 0 } = (await this.#store.conversation(key)) ?? {};
+    if (turn !== this.#opened) return;
+    this.#isBlind = timestamp === undefined;
+    [this.#isAstray, this.#hasFailed] = [false, false];
+    this.#newAfter = unread > 0 ? read : undefined;
+    const isThere = await this.#openAt(unread > 0 ? read : messages, messages, turn);
+    if (isThere) return this.#place(() => $("log").querySelector(".new"));
+    if (turn !== this.#opened) return;
+    // The first unread message cannot be fetched now: what the copy has of the newest ones is shown, and not marked.
+    [this.#isAstray, this.#hasFailed] = [true, true];
+    const hasNewest = await this.#openAt(messages, messages, turn);
+    if (turn !== this.#opened) return;
+    if (!hasNewest) this.#range = { low: messages + 1, high: LAST };
+    await this.#place(() => null);
+  }
+
+  /** Opens the conversation again if it could not be fetched: the service is back. */
+  async retry() {
+    if (this.#key && this.#hasFailed) await this.open(this.#key);
   }
 
   close() {
     this.#key = null;
+    this.#opened += 1;
+    this.#reading.open(null);
   }
 
   /** Shows what the copy holds now. */
   async render() {
-    const key = this.#key;
-    if (!key) return;
+    const [key, range] = [this.#key, this.#range];
+    if (!key || !range) return;
     const turn = ++this.#begun;
-    const { conversation, messages, pending } = await this.#store.conversationFrom(key, this.#oldest?.number ?? 0);
+    const { conversation, messages, pending } = await this.#store.conversationWith(key, range);
     const quoted = await this.#quoted(messages);
     // A call that began later has read later.
-    if (this.#key !== key || turn < this.#shown) return;
+    if (this.#range !== range || turn < this.#shown) return;
+    // The conversation was not in the copy yet when it was opened.
+    if (this.#isBlind && conversation?.messages > messages.length) return this.open(key);
     this.#shown = turn;
     this.#conversation = conversation;
-    const keep = keepPlace();
-    reconcile($("log"), [...this.#rows(messages, quoted), ...this.#waiting(messages, pending)]);
+    // What comes while nobody looks is new for whoever comes back.
+    if (document.hidden && conversation?.unread > 0) this.#newAfter ??= conversation.read;
+    const keep = keepPlace(range.high === LAST && !document.hidden);
+    const waiting = range.high === LAST ? this.#waiting(messages, pending) : [];
+    reconcile($("log"), [...this.#rows(messages, quoted), ...waiting]);
     keep();
     $("no-messages").hidden = messages.length + pending.length > 0;
-    if (!$("log").querySelector("article[tabindex='0']")) rove($("log").querySelector("li:last-child article"));
+    this.#roving.keepStop($("log").querySelector("li:last-child article"));
+    this.#isAstray &&= range.low > (conversation?.read ?? 0) + 1;
+    this.#reading.watch($("log").querySelectorAll("[data-number]"), !this.#isAstray);
     this.#onScroll();
   }
 
-  toEnd() {
-    $("messages").scrollTop = $("messages").scrollHeight;
-    this.#isAtEnd = true;
+  /** Goes to the newest message. What is passed over counts as read. */
+  async toEnd() {
+    this.#isAstray = false;
+    if (this.#range?.high === LAST) {
+      scrollToEnd();
+      this.#isAtEnd = true;
+      return this.render();
+    }
+    const turn = ++this.#opened;
+    const { messages = 0 } = (await this.#store.conversation(this.#key)) ?? {};
+    if (await this.#openAt(messages, messages, turn)) await this.#place(() => null);
   }
 
-  /** Goes back to a message, however far, and highlights it. */
-  async show({ id }) {
-    while (!this.#isComplete && !(this.#oldest?.id <= id) && (await this.#older())) { /* further back */ }
-    const shown = $("log").querySelector(`[data-key="${id}"] article`);
+  /** Goes to a message, however far, and highlights it. */
+  async show({ id, number }) {
+    const find = () => $("log").querySelector(`[data-key="${id}"]`);
+    if (!find()) {
+      const turn = ++this.#opened;
+      const { messages = 0, read = 0 } = (await this.#store.conversation(this.#key)) ?? {};
+      this.#isAstray = number > read;
+      if (await this.#openAt(number, messages, turn)) await this.render();
+    }
+    const shown = find()?.querySelector("article");
     if (!shown) return;
     shown.scrollIntoView({ block: "center" });
     shown.focus({ preventScroll: true });
     shown.classList.add("found");
     shown.addEventListener("animationend", () => shown.classList.remove("found"), { once: true });
+    await this.#fill();
+  }
+
+  /**
+   * Shows the messages around a number, of which `last` is the newest. Returns whether there are some: not if they
+   * cannot be fetched, or another conversation was opened meanwhile.
+   */
+  async #openAt(number, last, turn) {
+    const key = this.#key;
+    const [{ low, isFirst }, high] = await Promise.all([
+      this.#history.before(key, number + 1),
+      this.#history.after(key, number, last),
+    ]);
+    if (turn !== this.#opened || (low > high && last > 0) || (high === number && number < last)) return false;
+    this.#range = { low: isFirst ? 1 : low, high: high >= last ? LAST : high };
+    [this.#isFirst, this.#extending] = [isFirst, {}];
+    return true;
+  }
+
+  /** Shows the messages and scrolls to an element of them, or to the end; then fills the screen. */
+  async #place(find) {
+    await this.render();
+    const to = find();
+    if (to) to.scrollIntoView({ block: "start" });
+    else scrollToEnd();
+    this.#onScroll();
+    await this.#fill();
   }
 
   #rows(messages, quoted) {
     const rows = [];
     let day;
+    let isNewShown = this.#newAfter === undefined;
     messages.forEach((message, at) => {
       const [before, after] = [messages[at - 1], messages[at + 1]];
       // The copy never had the message of some tombstones: then the day is unknown.
@@ -99,8 +165,11 @@ export class Thread {
         day = dayKey(message.created);
         rows.push(this.#day(message));
       }
-      const isNew = message.id === this.#newFrom;
-      if (isNew) rows.push(["new", "", () => element("li", { class: "day new" }, element("span", {}, "New"))]);
+      const isNew = !isNewShown && message.number > this.#newAfter && !message.deleted;
+      if (isNew) {
+        isNewShown = true;
+        rows.push(["new", "", () => element("li", { class: "day new" }, element("span", {}, "New messages"))]);
+      }
       rows.push(this.#row(message, quoted.get(message.replyTo), {
         isFirst: isNewDay || isNew || !isRun(before, message),
         isLast: !isRun(message, after),
@@ -117,11 +186,11 @@ export class Thread {
   #row(message, quoted, run) {
     const isMine = message.from === this.#user;
     const inChat = isChat(this.#key);
-    const isOwner = this.#conversation?.chat?.owner === this.#user;
+    const isOwner = this.#conversation?.owner === this.#user;
     const can = { edit: isMine, remove: isMine || !inChat || isOwner };
-    const isRead = isMine && message.number <= (this.#conversation?.positions?.other ?? 0);
-    const signature = JSON.stringify([message.timestamp, isRead, run, can, quoted?.timestamp]);
-    const look = { user: this.#user, inChat, isRead, quoted, can, on: this.#on, ...run };
+    const receipt = isMine ? receiptOf(message, this.#conversation?.reads, inChat) : undefined;
+    const signature = JSON.stringify([message.timestamp, receipt, run, can, quoted?.timestamp]);
+    const look = { user: this.#user, inChat, receipt, quoted, can, on: this.#on, ...run };
     return [`${message.id}`, signature, () => bubble(message, look)];
   }
 
@@ -130,79 +199,74 @@ export class Thread {
     const isGone = Boolean(this.#conversation?.isGone);
     return pending.map((item, at) => [`outbox ${item.order}`, `${isGone} ${item.refused ?? ""}`, () => pendingBubble(item, {
       isFirst: !follows(at),
+      user: this.#user,
+      onEdit: isGone ? undefined : () => this.#on.editRefused(item),
       onRetry: isGone ? undefined : () => this.#on.retry(item),
       onDiscard: () => this.#on.discard(item),
     })]);
   }
 
-  /** The messages to which these reply, by their ids. */
+  /** The messages to which these reply, by their ids. Those that the copy lacks are fetched, once. */
   async #quoted(messages) {
-    // Of a personal conversation, the copy misses only messages that were deleted before it could store them.
-    const missing = (id) => (isChat(this.#key) ? { id, text: "An earlier message" } : { deleted: true });
     const shown = new Map(messages.map((message) => [message.id, message]));
     const quoted = new Map();
     for (const { replyTo } of messages) {
       if (replyTo && !quoted.has(replyTo)) {
         const held = shown.get(replyTo) ?? (await this.#store.message(replyTo));
-        quoted.set(replyTo, held ?? missing(replyTo));
+        quoted.set(replyTo, held ?? { id: replyTo, text: "An earlier message" });
       }
     }
+    const missing = [...quoted.values()].filter(({ id, number }) => !number && !this.#asked.has(id)).map(({ id }) => id);
+    for (const id of missing) this.#asked.add(id);
+    if (missing.length) this.#history.fetch(this.#key, missing);
     return quoted;
   }
 
   #onResize() {
-    if (this.#isAtEnd) this.toEnd();
+    if (this.#isAtEnd) scrollToEnd();
     this.#height = $("messages").clientHeight;
     this.#onScroll();
   }
 
   #onScroll() {
     // A scroll event may arrive after the pane has become smaller, and before the event of that.
-    if ($("messages").clientHeight === this.#height) this.#isAtEnd = isAtEnd();
-    $("to-end").hidden = this.#isAtEnd;
-    if ($("messages").scrollTop < NEAR) this.#fill();
+    if ($("messages").clientHeight === this.#height) this.#isAtEnd = isAtEnd() && this.#range?.high === LAST;
+    const unread = this.#conversation?.unread ?? 0;
+    $("to-end").hidden = this.#isAtEnd && !(this.#isAstray && unread > 0);
+    $("to-end-count").textContent = unread > 99 ? "99+" : unread;
+    $("to-end-count").hidden = unread === 0;
+    if ($("messages").scrollTop < NEAR || isAtEnd()) this.#fill();
   }
 
-  /** Fetches until there is something to scroll. */
+  /** Shows more until there is something to scroll. */
   async #fill() {
-    while (this.#key && $("messages").scrollTop < NEAR && (await this.#older()));
+    const isMissing = () => this.#key && this.#range;
+    while (isMissing() && $("messages").scrollTop < NEAR && (await this.#extend("older")));
+    while (isMissing() && isAtEnd() && (await this.#extend("newer")));
   }
 
-  /** Goes one page back; returns whether there was one. Callers meanwhile wait for the same page. */
-  #older() {
-    const isEnd = this.#isComplete || this.#conversation?.isGone;
-    if (this.#going || isEnd || !this.#key) return this.#going ?? false;
-    const going = this.#fetchOlder(this.#key).finally(() => {
-      if (this.#going === going) this.#going = null;
-    });
-    this.#going = going;
-    return going;
+  /** Shows one page more; returns whether there was one. Callers meanwhile wait for the same page. */
+  #extend(direction) {
+    const { low, high } = this.#range;
+    const isEnd = direction === "older" ? this.#isFirst || low <= 1 : high === LAST;
+    if (isEnd || this.#conversation?.isGone) return false;
+    const extending = this.#extending;
+    extending[direction] ??= this.#fetch(direction, this.#range).finally(() => { extending[direction] = null; });
+    return extending[direction];
   }
 
-  async #fetchOlder(key) {
-    try {
-      const page = await olderMessages(this.#call, this.#store, key, this.#oldest);
-      if (this.#key !== key) return false;
-      const isEnd = isChat(key) ? page.at(-1)?.number === 1 : page.length < PAGE;
-      this.#isComplete = isEnd || page.length === 0;
-      this.#oldest = this.#isComplete ? undefined : page.at(-1);
-      await this.render();
-      return page.length > 0;
-    } catch (error) {
-      // Offline: the next scroll tries again.
-      rethrowBug(error);
-      return false;
-    }
+  async #fetch(direction, range) {
+    const [key, turn, last] = [this.#key, this.#opened, this.#conversation?.messages ?? 0];
+    const [older, newer] = direction === "older"
+      ? [await this.#history.before(key, range.low), range.high]
+      : [{ low: range.low, isFirst: this.#isFirst }, await this.#history.after(key, range.high, last)];
+    if (turn !== this.#opened) return false;
+    const isMore = older.low < range.low || newer > range.high || newer >= last;
+    if (direction === "older") [this.#isFirst, this.#range] = [older.isFirst, { ...this.#range, low: older.low }];
+    else this.#range = { ...this.#range, high: newer >= last ? LAST : newer };
+    await this.render();
+    return isMore;
   }
-}
-
-/**
- * How many of the newest messages are without a gap. Messages of a chat from a time when the user was not a
- * member are in the history alone.
- */
-function beforeGap(held) {
-  const gap = held.findIndex((message, at) => at > 0 && message.chat && message.number !== held[at - 1].number - 1);
-  return gap < 0 ? held.length : gap;
 }
 
 function isRun(one, next) {
@@ -216,9 +280,16 @@ function isAtEnd() {
   return scrollHeight - scrollTop - clientHeight < NEAR;
 }
 
-/** Returns a function that scrolls back to the present place: the end, or else the first visible message. */
-function keepPlace() {
-  if (isAtEnd()) return () => { $("messages").scrollTop = $("messages").scrollHeight; };
+function scrollToEnd() {
+  $("messages").scrollTop = $("messages").scrollHeight;
+}
+
+/**
+ * Returns a function that scrolls back to the present place: the first visible message or, if the reader `follows`
+ * and is there, the end.
+ */
+function keepPlace(follows) {
+  if (follows && isAtEnd()) return scrollToEnd;
   const edge = $("messages").getBoundingClientRect().top;
   const seen = Array.from($("log").children).find((child) => child.getBoundingClientRect().bottom > edge);
   const top = seen?.getBoundingClientRect().top;
@@ -226,20 +297,4 @@ function keepPlace() {
     const now = seen && $("log").querySelector(`[data-key="${seen.dataset.key}"]`);
     if (now) $("messages").scrollTop += now.getBoundingClientRect().top - top;
   };
-}
-
-/** Makes one message the stop of the Tab key; the arrow keys move from there. */
-function rove(article) {
-  if (!article) return;
-  for (const other of $("log").querySelectorAll("article[tabindex='0']")) other.tabIndex = -1;
-  article.tabIndex = 0;
-}
-
-function onKey(event) {
-  const articles = Array.from($("log").querySelectorAll("article"));
-  const at = articles.indexOf(document.activeElement?.closest("article"));
-  const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: articles.length - 1 }[event.key];
-  if (at < 0 || to === undefined) return;
-  event.preventDefault();
-  articles[to]?.focus();
 }

@@ -41,10 +41,16 @@ function daysAgo(date) {
 const capitalized = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
 
 /** The name of a conversation. */
-export function nameOf({ key, chat }) {
+export function nameOf({ key, name: given }) {
   const [kind, name] = key.split("/");
-  return kind === "users" ? name : (chat?.name ?? `Chat ${name}`);
+  return kind === "users" ? name : (given ?? `Chat ${name}`);
 }
+
+/** The key of a conversation, as the service and its entries name it. */
+export const keyOf = ({ chat, with: other }) => (chat ? `chats/${chat}` : `users/${other}`);
+
+/** Whether a conversation is muted now. */
+export const isMuted = ({ settings }) => Boolean(settings?.mutedUntil) && Date.parse(settings.mutedUntil) > Date.now();
 
 /** Whether the service accepts it as the id of a user. */
 export const isUserId = (id) => /^[A-Za-z0-9_.@:|-]{1,64}$/.test(id) && id !== "." && id !== "..";
@@ -88,8 +94,14 @@ export function hue(name) {
 }
 
 /** A message in a line. */
-export function gist({ deleted, text, files }) {
+export function gist({ deleted, text, files, attributes }) {
   if (deleted) return "Deleted message";
   if (text) return text;
-  return files?.length > 1 ? `${files.length} files` : `File ${files?.[0] ?? ""}`;
+  if (files) return files.length > 1 ? `${files.length} files` : `File ${files[0]}`;
+  return `Data ${shortened(JSON.stringify(attributes ?? {}), GIST_MAX)}`;
 }
+
+const GIST_MAX = 100;
+
+/** The beginning of a long text. */
+export const shortened = (text, max) => (text.length > max ? `${text.slice(0, max)}…` : text);

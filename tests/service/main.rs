@@ -39,6 +39,8 @@ mod lanes;
 mod lost_commits;
 mod mentions;
 mod messenger;
+mod messenger_conversations;
+mod messenger_reading;
 mod messenger_restarts;
 mod messenger_texts;
 mod migrations;

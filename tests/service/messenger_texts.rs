@@ -146,7 +146,7 @@ async fn a_name_turns_nothing_around_but_itself() {
     }
     let browser = Browser::open(&replica.base).await;
     let person = Person::sign_in(&browser, &replica.base, "jane").await;
-    person.click("//input[@aria-label='Search messages']").await;
+    person.click("//input[@aria-label='Search']").await;
     person.presses_keys("needle").await;
     person
         .until("document.querySelectorAll('#hits .hit').length === 2")
@@ -234,14 +234,14 @@ async fn a_stack_of_marks_paints_over_nothing_else() {
     person.run("document.activeElement.blur()").await;
     // The list, the head and the thread, each beside or between what is stacked.
     for selector in [
-        "[data-key='1'] .bubble",
-        "[data-key='2'] .bubble",
-        "[data-key='3'] .sender",
-        "[data-key='3'] .meta",
-        "[data-key='4'] .bubble",
-        "[data-key='5'] .bubble",
-        "[data-key='6'] .text",
-        "[data-key='7'] .meta",
+        "[data-number='1'] .bubble",
+        "[data-number='2'] .bubble",
+        "[data-number='3'] .sender",
+        "[data-number='3'] .meta",
+        "[data-number='4'] .bubble",
+        "[data-number='5'] .bubble",
+        "[data-number='6'] .text",
+        "[data-number='7'] .meta",
         "#composer",
         "#subtitle",
         "#state",
@@ -314,7 +314,7 @@ async fn a_hit_begins_with_a_whole_character() {
         .await;
     let browser = Browser::open(&replica.base).await;
     let person = Person::sign_in(&browser, &replica.base, "john").await;
-    person.click("//input[@aria-label='Search messages']").await;
+    person.click("//input[@aria-label='Search']").await;
     person.presses_keys("needle").await;
     person.until("document.querySelector('#hits .gist')").await;
     let shown = person

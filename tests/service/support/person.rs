@@ -156,13 +156,20 @@ impl<'a> Person<'a> {
         .await;
     }
 
+    /// Chooses an item of the menu of the open conversation.
+    pub async fn chooses(&self, item: &str) {
+        self.presses("Conversation menu").await;
+        self.click(&format!("//div[@role='menu']//button[.='{item}']"))
+            .await;
+    }
+
     /// Waits until the list has these conversations, from the top, the unread ones with their
     /// number.
     pub async fn lists(&self, conversations: &[&str]) {
         let expected = Value::from(conversations.to_vec());
         self.until(&format!(
             "JSON.stringify([...document.querySelectorAll('#conversations a')].map((row) =>
-                 [row.querySelector('.name'), row.querySelector('.unseen')]
+                 [row.querySelector('.name'), row.querySelector('.count .unseen')]
                      .filter(Boolean).map((part) => part.textContent).join(', '))) === JSON.stringify({expected})"
         ))
         .await;

@@ -1,0 +1,21 @@
+/** What a user may do with a conversation as a whole. */
+import { isChat, isMuted } from "./words.js";
+
+const MUTE_MS = 8 * 60 * 60 * 1000;
+const ALWAYS = "9999-12-31T00:00:00Z";
+
+/** The items of the menu of a conversation: [label, action]. `set(settings)`, `read()` and `unread()` carry them out. */
+export function actionsFor(conversation, { set, read, unread }) {
+  const { key, settings = {}, messages = 0, unread: count } = conversation;
+  const later = () => set({ mutedUntil: new Date(Date.now() + MUTE_MS).toISOString() });
+  const mutes = [["Mute for 8 hours", later], ["Mute always", () => set({ mutedUntil: ALWAYS })]];
+  const marks = count > 0 ? [["Mark as read", read]] : [["Mark as unread", unread]];
+  const toggle = (name, label, undo) => [settings[name] ? undo : label, () => set({ [name]: !settings[name] })];
+  return [
+    ...(messages > 0 ? marks : []),
+    toggle("pinned", "Pin", "Unpin"),
+    ...(isMuted(conversation) ? [["Unmute", () => set({ mutedUntil: null })]] : mutes),
+    toggle("archived", "Archive", "Unarchive"),
+    ...(isChat(key) ? [] : [toggle("blocked", "Block", "Unblock")]),
+  ];
+}
