@@ -4,8 +4,11 @@ import { isChat, isMuted } from "./words.js";
 const MUTE_MS = 8 * 60 * 60 * 1000;
 const ALWAYS = "9999-12-31T00:00:00Z";
 
-/** The items of the menu of a conversation: [label, action]. `set(settings)`, `read()` and `unread()` carry them out. */
-export function actionsFor(conversation, { set, read, unread }) {
+/**
+ * The items of the menu of a conversation of `user`: [label, action]. `set(settings)`, `read()` and `unread()` carry
+ * them out.
+ */
+export function actionsFor(conversation, user, { set, read, unread }) {
   const { key, settings = {}, messages = 0, unread: count } = conversation;
   const later = () => set({ mutedUntil: new Date(Date.now() + MUTE_MS).toISOString() });
   const mutes = [["Mute for 8 hours", later], ["Mute always", () => set({ mutedUntil: ALWAYS })]];
@@ -16,6 +19,6 @@ export function actionsFor(conversation, { set, read, unread }) {
     toggle("pinned", "Pin", "Unpin"),
     ...(isMuted(conversation) ? [["Unmute", () => set({ mutedUntil: null })]] : mutes),
     toggle("archived", "Archive", "Unarchive"),
-    ...(isChat(key) ? [] : [toggle("blocked", "Block", "Unblock")]),
+    ...(isChat(key) || key === `users/${user}` ? [] : [toggle("blocked", "Block", "Unblock")]),
   ];
 }

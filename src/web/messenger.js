@@ -256,7 +256,7 @@ export class Messenger {
   #showMenu(key, place) {
     const conversation = this.#listed.find((listed) => listed.key === key) ?? { key };
     if (conversation.isGone) return;
-    const items = actionsFor(conversation, {
+    const items = actionsFor(conversation, this.#user, {
       set: (settings) => this.#attempt(() => this.#conversations.set(key, settings)),
       read: () => this.#attempt(() => this.#conversations.mark(key, conversation.messages)),
       unread: () => this.#attempt(() => this.#markUnread(conversation)),

@@ -250,22 +250,30 @@ export class Thread {
     const { low, high } = this.#range;
     const isEnd = direction === "older" ? this.#isFirst || low <= 1 : high === LAST;
     if (isEnd || this.#conversation?.isGone) return false;
-    const extending = this.#extending;
-    extending[direction] ??= this.#fetch(direction, this.#range).finally(() => { extending[direction] = null; });
+    const [extending, turn] = [this.#extending, this.#opened];
+    extending[direction] ??= (direction === "older" ? this.#older(low, turn) : this.#newer(high, turn))
+      .finally(() => { extending[direction] = null; });
     return extending[direction];
   }
 
-  async #fetch(direction, range) {
-    const [key, turn, last] = [this.#key, this.#opened, this.#conversation?.messages ?? 0];
-    const [older, newer] = direction === "older"
-      ? [await this.#history.before(key, range.low), range.high]
-      : [{ low: range.low, isFirst: this.#isFirst }, await this.#history.after(key, range.high, last)];
-    if (turn !== this.#opened) return false;
-    const isMore = older.low < range.low || newer > range.high || newer >= last;
-    if (direction === "older") [this.#isFirst, this.#range] = [older.isFirst, { ...this.#range, low: older.low }];
-    else this.#range = { ...this.#range, high: newer >= last ? LAST : newer };
+  // Offline there is no page: the next scroll tries again.
+
+  async #older(from, turn) {
+    const { low, isFirst } = await this.#history.before(this.#key, from);
+    if (turn !== this.#opened || (low === from && !isFirst)) return false;
+    this.#isFirst = isFirst;
+    this.#range = { ...this.#range, low: isFirst ? 1 : low };
     await this.render();
-    return isMore;
+    return true;
+  }
+
+  async #newer(from, turn) {
+    const last = this.#conversation?.messages ?? 0;
+    const high = await this.#history.after(this.#key, from, last);
+    if (turn !== this.#opened || (high === from && high < last)) return false;
+    this.#range = { ...this.#range, high: high >= last ? LAST : high };
+    await this.render();
+    return true;
   }
 }
 

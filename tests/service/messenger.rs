@@ -180,13 +180,13 @@ async fn what_one_writes_to_oneself_is_not_unread() {
     assert_eq!(browser.errors().await, [""; 0]);
 }
 
-/// A copy of jane's messages in the form of its version 1: one message that the service has told and
-/// one that waits to be sent.
-fn earlier_copy(told: &Value) -> String {
+/// A copy of jane's messages in the form of an earlier version: one message that the service has
+/// told and one that waits to be sent.
+fn earlier_copy(version: u8, told: &Value) -> String {
     let (id, timestamp) = (&told["id"], &told["timestamp"]);
     format!(
         "return (async () => {{
-            const opening = indexedDB.open('messages/application-1/jane', 1);
+            const opening = indexedDB.open('messages/application-1/jane', {version});
             opening.onupgradeneeded = () => {{
                 const database = opening.result;
                 const messages = database.createObjectStore('messages', {{ keyPath: 'id' }});
@@ -218,21 +218,23 @@ fn earlier_copy(told: &Value) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_an_earlier_form_is_made_anew_and_keeps_what_was_not_sent() {
-    let (_database, replica) = service().await;
-    let told = replica.user("john").send("jane", "hello").await;
-    let browser = browser(&replica).await;
-    browser.run(&earlier_copy(&told)).await;
-    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
-    jane.lists(&["tom", "john, 1 unread"]).await;
-    jane.opens("john").await;
-    jane.sees_all(&["hello"]).await;
-    jane.opens("tom").await;
-    jane.sees_that("not sent yet", "Sent").await;
-    let history = replica.user("tom").get("/users/jane/messages").await;
-    let history = history.expect(200);
-    let messages = history["messages"].as_array().unwrap();
-    assert_eq!(messages.len(), 1, "{history}");
-    assert_eq!(browser.errors().await, [""; 0]);
+    for version in [1, 2] {
+        let (_database, replica) = service().await;
+        let told = replica.user("john").send("jane", "hello").await;
+        let browser = browser(&replica).await;
+        browser.run(&earlier_copy(version, &told)).await;
+        let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+        jane.lists(&["tom", "john, 1 unread"]).await;
+        jane.opens("john").await;
+        jane.sees_all(&["hello"]).await;
+        jane.opens("tom").await;
+        jane.sees_that("not sent yet", "Sent").await;
+        let history = replica.user("tom").get("/users/jane/messages").await;
+        let history = history.expect(200);
+        let messages = history["messages"].as_array().unwrap();
+        assert_eq!(messages.len(), 1, "{history}");
+        assert_eq!(browser.errors().await, [""; 0]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

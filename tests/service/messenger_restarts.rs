@@ -102,6 +102,47 @@ async fn what_was_searched_for_while_the_service_was_away_is_found_when_it_is_ba
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_copy_lacks_is_fetched_when_the_service_is_back_and_not_again_and_again() {
+    let (database, replica) = service().await;
+    for number in 1..=60 {
+        let text = format!("message {number}");
+        replica.user("john").send("jane", &text).await;
+    }
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    let base = replica.base.clone();
+    drop(replica);
+    jane.reads_state("Offline").await;
+    jane.opens("john").await;
+    // The list has shown the newest one.
+    jane.sees_all(&["message 60"]).await;
+    let calls = |path: &str| {
+        format!(
+            "performance.getEntriesByType('resource').filter(({{ name }}) =>
+                 name.startsWith(`${{location.origin}}{path}`)).length"
+        )
+    };
+    let attempts = jane.run(&format!("return {}", calls("/messages?"))).await;
+    jane.until(&format!("{} >= {attempts} + 2", calls("/messages?")))
+        .await;
+    let pages = jane
+        .run(&format!("return {}", calls("/users/john/messages?")))
+        .await;
+    assert!(pages.as_i64() <= Some(6), "{pages}");
+    assert_eq!(
+        jane.run(&format!("return {}", calls("/users/john/read")))
+            .await,
+        0,
+        "what was passed over is not marked"
+    );
+    let replica = Replica::start_again_at(&base, &database, Settings::default()).await;
+    jane.until("document.querySelector('#log .new + [data-number=\"1\"]')")
+        .await;
+    let conversation = replica.user("jane").get("/users/john").await.expect(200);
+    assert!(conversation["read"].as_i64() < Some(40), "{conversation}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reload_loses_nothing_that_was_not_sent_yet() {
     let (database, replica) = service().await;
     let browser = Browser::open(&replica.base).await;
