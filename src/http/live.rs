@@ -23,7 +23,7 @@ use super::{
         sse::{Blocks, COMMENT},
     },
     conversations,
-    extract::{media, params::Include},
+    extract::{media, sync_params::Include},
     server::{
         Link,
         envelope::{LongLived, RequestId},

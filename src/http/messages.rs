@@ -25,12 +25,12 @@ use super::{
         conditional::{IfNoneMatch, entity_tag},
         idempotency::KeyHeader,
         media::{self, AnyMessage, PersonalMessage, PlainJson, Updates},
-        params::{LastEventId, MessagesParams},
         prefer::prefers_minimal,
         request_bodies::{
             Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson,
             NewPersonalMessageJson,
         },
+        sync_params::{LastEventId, MessagesParams},
     },
     live,
     server::{Link, envelope::RequestId},

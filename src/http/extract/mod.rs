@@ -10,3 +10,4 @@ pub mod media;
 pub mod params;
 pub mod prefer;
 pub mod request_bodies;
+pub mod sync_params;
