@@ -34,12 +34,13 @@ export class Composer {
 
   /** Puts what was refused into the fields again, with what they have already. */
   takeBack({ text = "", files = [] }, replied) {
-    if (this.#subject?.isEdit || replied) this.#subject = replied ? { message: replied, isEdit: false } : null;
+    this.#subject = replied ? { message: replied, isEdit: false } : null;
     const whole = [text, this.#drafts.get(this.#key)].filter(Boolean).join("\n");
     this.#drafts.set(this.#key, whole);
     this.#write(whole);
     this.#showFiles(files.length > 0);
     $("files").value = files.join(", ");
+    this.#mentions.open(this.#key, whole);
     $("text").focus();
   }
 

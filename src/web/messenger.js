@@ -243,9 +243,10 @@ export class Messenger {
   }
 
   async #editRefused(item) {
-    await this.#outbox.discard(item);
     const { replyTo } = item.body;
     this.#composer.takeBack(item.body, replyTo && (await this.#store.message(replyTo)));
+    // Not before it is a draft: the page may be closed in between.
+    await this.#outbox.discard(item);
   }
 
   async #remove(message) {

@@ -205,6 +205,18 @@ async fn pictures(person: &Person<'_>, selector: &str) -> [Vec<u8>; 2] {
     [with, without]
 }
 
+/// Whether the same is drawn in the place of an element with and without the stacks. Now and then a
+/// round corner is drawn with other shades, so a difference counts only if it stays.
+async fn is_untouched(person: &Person<'_>, selector: &str) -> bool {
+    for _ in 0..5 {
+        let [with, without] = pictures(person, selector).await;
+        if with == without {
+            return true;
+        }
+    }
+    false
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_of_marks_paints_over_nothing_else() {
     let (_database, replica) = service().await;
@@ -248,16 +260,14 @@ async fn a_stack_of_marks_paints_over_nothing_else() {
         ".search",
         ".conversation time",
     ] {
-        let [with, without] = pictures(&person, selector).await;
-        assert!(with == without, "{selector}");
+        assert!(is_untouched(&person, selector).await, "{selector}");
     }
     person.presses("Name and members").await;
     person
         .until("document.querySelectorAll('.members li').length === 2")
         .await;
     for selector in ["dialog h3", "dialog .members", "dialog .choices"] {
-        let [with, without] = pictures(&person, selector).await;
-        assert!(with == without, "{selector}");
+        assert!(is_untouched(&person, selector).await, "{selector}");
     }
 }
 
