@@ -9,7 +9,7 @@ const PAUSE_MS = 300;
 const SHARE = 0.75;
 
 export class Reading {
-  #store; #mark; #key = null; #canMark = false; #onScreen = new Set(); #seen = 0; #marked = 0; #timer; #sending = Promise.resolve();
+  #store; #mark; #key = null; #read = 0; #isAstray = false; #onScreen = new Set(); #seen = 0; #marked = 0; #timer; #sending = Promise.resolve();
   #observer = new IntersectionObserver((changes) => this.#onChange(changes), {
     root: $("messages"),
     threshold: [0, 0.25, 0.5, SHARE, 1],
@@ -27,15 +27,29 @@ export class Reading {
     if (this.#key !== key) this.#flush();
     this.#observer.disconnect();
     this.#onScreen.clear();
-    [this.#key, this.#seen, this.#marked] = [key, 0, 0];
+    [this.#key, this.#seen, this.#marked, this.#isAstray] = [key, 0, 0, false];
   }
 
   /**
-   * Watches the messages that are shown now. `canMark` is false while older unread messages were passed over, as in
-   * a conversation that is opened at a hit of the search: a mark would cover them too.
+   * Unread messages are passed over, as in a conversation that is opened at a hit of the search. A mark would cover
+   * them too, so nothing is marked until the first of them is on the screen.
    */
-  watch(elements, canMark) {
-    this.#canMark = canMark;
+  stray() {
+    this.#isAstray = true;
+  }
+
+  get isAstray() {
+    return this.#isAstray;
+  }
+
+  /** What was passed over counts as read. */
+  settle() {
+    this.#isAstray = false;
+  }
+
+  /** Watches the messages that are shown now. The user has read up to the number `read`. */
+  watch(elements, read) {
+    this.#read = read;
     for (const element of elements) this.#observer.observe(element);
     this.look();
   }
@@ -50,14 +64,20 @@ export class Reading {
 
   /** Notes what is on the screen. A mark that has failed is repeated. */
   look() {
-    if (!this.#key || document.hidden || !this.#canMark) return;
+    if (!this.#key || document.hidden) return;
+    this.#isAstray &&= Math.min(...this.#numbersOnScreen()) > this.#read + 1;
+    if (this.#isAstray) return;
     this.#seen = Math.max(this.#seen, this.#newestOnScreen());
     if (this.#seen > this.#marked) this.#timer ??= setTimeout(() => this.#mature(), PAUSE_MS);
   }
 
   #newestOnScreen() {
+    return Math.max(0, ...this.#numbersOnScreen());
+  }
+
+  #numbersOnScreen() {
     const shown = Array.from(this.#onScreen).filter(({ isConnected }) => isConnected);
-    return Math.max(0, ...shown.map(({ dataset }) => Number(dataset.number)));
+    return shown.map(({ dataset }) => Number(dataset.number));
   }
 
   /** What has left the screen again was not seen, as when the conversation jumps to a hit of the search. */

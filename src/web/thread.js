@@ -17,11 +17,11 @@ export class Thread {
   /**
    * `#range` has the numbers of the first and the last shown message: `high` is `LAST` when the newest one is shown,
    * so that later ones appear. It is null until it is known. The divider is before the first message that came after
-   * the number `#newAfter`. `#isAstray` is whether unread messages before the range may have been passed over.
+   * the number `#newAfter`.
    */
   #history; #store; #reading; #user; #on;
   #key = null; #conversation; #range = null; #isFirst = false; #isBlind = false; #newAfter; #extending = {};
-  #isAstray = false; #hasFailed = false;
+  #hasFailed = false;
   #opened = 0; #begun = 0; #shown = 0; #isAtEnd = true; #height = 0; #asked = new Set();
   #roving = new Roving($("log"), "article");
 
@@ -46,13 +46,14 @@ export class Thread {
     const { timestamp, read = 0, unread = 0, messages = 0 } = (await this.#store.conversation(key)) ?? {};
     if (turn !== this.#opened) return;
     this.#isBlind = timestamp === undefined;
-    [this.#isAstray, this.#hasFailed] = [false, false];
+    this.#hasFailed = false;
     this.#newAfter = unread > 0 ? read : undefined;
     const isThere = await this.#openAt(unread > 0 ? read : messages, messages, turn);
     if (isThere) return this.#place(() => $("log").querySelector(".new"));
     if (turn !== this.#opened) return;
     // The first unread message cannot be fetched now: what the copy has of the newest ones is shown, and not marked.
-    [this.#isAstray, this.#hasFailed] = [true, true];
+    this.#reading.stray();
+    this.#hasFailed = true;
     const hasNewest = await this.#openAt(messages, messages, turn);
     if (turn !== this.#opened) return;
     if (!hasNewest) this.#range = { low: messages + 1, high: LAST };
@@ -91,14 +92,13 @@ export class Thread {
     keep();
     $("no-messages").hidden = messages.length + pending.length > 0;
     this.#roving.keepStop($("log").querySelector("li:last-child article"));
-    this.#isAstray &&= range.low > (conversation?.read ?? 0) + 1;
-    this.#reading.watch($("log").querySelectorAll("[data-number]"), !this.#isAstray);
+    this.#reading.watch($("log").querySelectorAll("[data-number]"), conversation?.read ?? 0);
     this.#onScroll();
   }
 
   /** Goes to the newest message. What is passed over counts as read. */
   async toEnd() {
-    this.#isAstray = false;
+    this.#reading.settle();
     if (this.#range?.high === LAST) {
       scrollToEnd();
       this.#isAtEnd = true;
@@ -115,7 +115,7 @@ export class Thread {
     if (!find()) {
       const turn = ++this.#opened;
       const { messages = 0, read = 0 } = (await this.#store.conversation(this.#key)) ?? {};
-      this.#isAstray = number > read;
+      if (number > read) this.#reading.stray();
       if (await this.#openAt(number, messages, turn)) await this.render();
     }
     const shown = find()?.querySelector("article");
@@ -232,7 +232,7 @@ export class Thread {
     // A scroll event may arrive after the pane has become smaller, and before the event of that.
     if ($("messages").clientHeight === this.#height) this.#isAtEnd = isAtEnd() && this.#range?.high === LAST;
     const unread = this.#conversation?.unread ?? 0;
-    $("to-end").hidden = this.#isAtEnd && !(this.#isAstray && unread > 0);
+    $("to-end").hidden = this.#isAtEnd && !(this.#reading.isAstray && unread > 0);
     $("to-end-count").textContent = unread > 99 ? "99+" : unread;
     $("to-end-count").hidden = unread === 0;
     if ($("messages").scrollTop < NEAR || isAtEnd()) this.#fill();

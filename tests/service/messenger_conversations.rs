@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Browser, Person, service, token};
+use crate::support::{Browser, Person, Replica, Settings, service, token, token_signed_by};
 
 const ESCAPE: &str = "\u{e00c}";
 const ARROW_DOWN: &str = "\u{e015}";
@@ -197,18 +197,25 @@ async fn a_link_can_be_clicked_and_data_is_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draft_outlives_the_token() {
-    let (_database, replica) = service().await;
-    replica.user("john").send("jane", "hello").await;
-    let browser = Browser::open(&replica.base).await;
-    let short = token(1, "jane", Duration::from_secs(12));
-    let jane = Person::opens_link_with(&browser, &replica.base, &short).await;
+    const FORMER: &str = "a former secret that is long enough";
+    let (database, other) = service().await;
+    other.user("john").send("jane", "hello").await;
+    let former = Settings::default().with("MESSAGES_SECRET", FORMER);
+    let mut replica = Replica::start(&database, former).await;
+    let base = replica.base.clone();
+    let browser = Browser::open(&base).await;
+    let hour = Duration::from_secs(3600);
+    let ending = token_signed_by(FORMER, 1, "jane", hour);
+    let jane = Person::opens_link_with(&browser, &base, &ending).await;
     jane.opens("john").await;
     jane.types("not finished").await;
-    jane.until("document.querySelector('#sign-in-why').textContent.includes('expired')")
+    // With another secret, the token is good no more.
+    replica.kill();
+    let _replica = Replica::start_again_at(&base, &database, Settings::default()).await;
+    jane.until("document.querySelector('#sign-in-why').textContent !== ''")
         .await;
     jane.click("//textarea[@id='token']").await;
-    jane.presses_keys(&token(1, "jane", Duration::from_secs(3600)))
-        .await;
+    jane.presses_keys(&token(1, "jane", hour)).await;
     jane.presses("Sign in").await;
     jane.reads_state("Up to date").await;
     jane.opens("john").await;

@@ -257,8 +257,13 @@ fn address_in(line: &str) -> Option<String> {
 }
 
 pub fn token(application: i64, user: &str, lifetime: Duration) -> String {
+    token_signed_by(SECRET, application, user, lifetime)
+}
+
+/// A token of a service that has this secret.
+pub fn token_signed_by(secret: &str, application: i64, user: &str, lifetime: Duration) -> String {
     let user = UserId::parse(user).expect("a user id");
-    let signer = Signer::new(&SECRET.to_owned().into()).unwrap();
+    let signer = Signer::new(&secret.to_owned().into()).unwrap();
     signer.sign(
         ApplicationId::new(application),
         &user,
