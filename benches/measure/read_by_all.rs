@@ -12,7 +12,7 @@ use std::{
 use messages::domain::ApplicationId;
 use tokio::{
     task::{JoinSet, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use super::{
@@ -20,14 +20,11 @@ use super::{
     service::{Service, call, token},
 };
 
-/// The connections over which the members move their positions.
-const READERS: usize = 20;
+/// The members of the chat, as `scripts/bench` creates it. Each has a connection.
+const MEMBERS: u32 = 1000;
 
-/// The members of the chat, as `scripts/bench` creates it.
-const MEMBERS: usize = 1000;
-
-/// Between two marks of a reader, which stands for many members: each marks once a second.
-const PAUSE: Duration = Duration::from_millis((1000 * READERS / MEMBERS) as u64);
+/// Between two marks of a member.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Sends, while the members of the first chat of 1,000 read.
 pub async fn measure(service: &Service, requests: Requests) -> Found {
@@ -35,21 +32,18 @@ pub async fn measure(service: &Service, requests: Requests) -> Found {
     let mut chats = chats.lines().filter_map(|line| line.strip_prefix("1000 "));
     let path = format!("/chats/{}/read", chats.next().unwrap());
     let (mut readers, marked) = (JoinSet::new(), Arc::new(AtomicU64::new(0)));
-    for reader in 0..READERS {
-        let (connection, path) = (service.connect().await, path.clone());
+    for member in 1..=MEMBERS {
+        let (mut connection, path) = (service.connect().await, path.clone());
         let marked = Arc::clone(&marked);
+        let mut ticks = interval_at(Instant::now() + PAUSE * member / MEMBERS, PAUSE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let token = token(ApplicationId::DEFAULT, &format!("user-{member}"));
         readers.spawn(async move {
-            let (mut connection, mut ticks) = (connection, interval(PAUSE));
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let tokens: Vec<_> = (reader + 1..=MEMBERS)
-                .step_by(READERS)
-                .map(|member| token(ApplicationId::DEFAULT, &format!("user-{member}")))
-                .collect();
-            // Forth and back, so that every mark moves a position.
-            for (turn, token) in tokens.iter().cycle().enumerate() {
+            // Forth and back, so that a mark moves the position.
+            for number in [1, 0].into_iter().cycle() {
                 ticks.tick().await;
-                let body = format!(r#"{{"number":{},"back":true}}"#, turn / tokens.len() % 2);
-                call(&mut connection, "PUT", &path, token, &body).await;
+                let body = format!(r#"{{"number":{number},"back":true}}"#);
+                call(&mut connection, "PUT", &path, &token, &body).await;
                 marked.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -59,7 +53,7 @@ pub async fn measure(service: &Service, requests: Requests) -> Found {
     let found = found.await.unwrap();
     let rate = marked.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
     eprintln!("{rate:.0} positions a second were moved");
-    assert_eq!(readers.len(), READERS, "a reader has failed");
+    assert_eq!(readers.len(), MEMBERS as usize, "a reader has failed");
     readers.shutdown().await;
     found
 }
