@@ -1,6 +1,6 @@
 //! Conversations: of two users, or of the members of a chat.
 
-use super::{ChatNumber, UserId};
+use super::{ChatNumber, Subject, UserId};
 
 /// A conversation. A message never moves to another one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +37,14 @@ impl Conversation {
         match self {
             Self::Chat(chat) => Some(*chat),
             Self::Personal(_) => None,
+        }
+    }
+
+    /// The conversation as `user`, who is in it, names it.
+    pub fn named_by(&self, user: &UserId) -> Subject {
+        match self {
+            Self::Chat(chat) => Subject::Chat(*chat),
+            Self::Personal(pair) => Subject::With(pair.other_of(user).clone()),
         }
     }
 

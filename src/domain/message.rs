@@ -44,8 +44,8 @@ impl Message {
         Some(self.conversation.pair()?.other_of(self.from.as_ref()?))
     }
 
-    /// The length of its data as JSON, in bytes: text, attributes, files and the
-    /// users that it names.
+    /// The length of its data as JSON, in bytes: text, attributes, files and the users
+    /// that it names.
     pub fn data_bytes(&self) -> usize {
         let Some(content) = &self.content else {
             return 0;

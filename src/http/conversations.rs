@@ -26,12 +26,12 @@ use super::{
         media::PlainJson,
         params::{ConversationsParams, UnreadParams},
         request_bodies::{NewReadPositionJson, SettingsPatchJson},
+        sync_params::Include,
     },
 };
 use crate::{
     domain::{
-        ApplicationId, ChatNumber, Conversation, Message, MessageNumber, SettingsPatch, Subject,
-        UserId,
+        ApplicationId, ChatNumber, Conversation, MessageNumber, SettingsPatch, Subject, UserId,
     },
     store::{self, conversations::ConversationsPage},
     sync::ChangesPage,
@@ -259,24 +259,28 @@ pub async fn list_unread(
     Ok(Json(passed.media_type, list).into_response())
 }
 
-/// The conversations that the entries of a page tell of: each at the newest entry that names it, and
+/// The conversations that the entries of a page tell of, if they are to be included: each at the newest entry that names it, and
 /// where its newest message comes later, with its data, at that one too.
 pub async fn included(
     service: &Service,
     application: ApplicationId,
     user: &UserId,
+    include: Include,
     changes: &ChangesPage,
 ) -> Result<IncludedConversations, Problem> {
-    let (mut places, mut named, mut told) = (Vec::new(), HashSet::new(), HashSet::new());
+    if !include.conversations {
+        return Ok(IncludedConversations::default());
+    }
+    let (mut places, mut named, mut subjects) = (Vec::new(), HashSet::new(), HashSet::new());
     for entry in changes.entries.iter().rev() {
         let (subject, is_named) = match (&entry.update.subject, &entry.message) {
             (Subject::Message(_), Some(version)) => {
-                (conversation_of(&version.message, user), false)
+                (version.message.conversation.named_by(user), false)
             }
             (Subject::Message(_), None) => continue,
             (subject, _) => (subject.clone(), true),
         };
-        let is_newest = told.insert(subject.clone());
+        let is_newest = subjects.insert(subject.clone());
         if is_newest || (is_named && !named.contains(&subject)) {
             places.push((entry.update.timestamp, subject.clone()));
         }
@@ -287,7 +291,7 @@ pub async fn included(
     if places.is_empty() {
         return Ok(IncludedConversations::default());
     }
-    let subjects: Vec<_> = told.into_iter().collect();
+    let subjects = subjects.into_iter().collect();
     let seen = service.seen(application, user, subjects).await?;
     let seen = seen
         .into_iter()
@@ -297,14 +301,6 @@ pub async fn included(
         .into_iter()
         .filter_map(|(timestamp, subject)| Some((timestamp, Arc::clone(seen.get(&subject)?))));
     Ok(included.collect())
-}
-
-/// A message's conversation, as `user` names it.
-fn conversation_of(message: &Message, user: &UserId) -> Subject {
-    match &message.conversation {
-        Conversation::Chat(chat) => Subject::Chat(*chat),
-        Conversation::Personal(pair) => Subject::With(pair.other_of(user).clone()),
-    }
 }
 
 async fn move_position(

@@ -152,20 +152,6 @@ pub fn open(
     Ok(response)
 }
 
-/// The conversations that the entries of a page tell of, if they are to be included.
-pub async fn included(
-    service: &Service,
-    application: ApplicationId,
-    user: &UserId,
-    include: Include,
-    changes: &ChangesPage,
-) -> Result<IncludedConversations, Problem> {
-    if !include.conversations {
-        return Ok(IncludedConversations::default());
-    }
-    conversations::included(service, application, user, changes).await
-}
-
 /// Waits before a read is repeated.
 async fn pause() {
     sleep(Duration::from_millis(random::between(REREAD_MILLISECONDS))).await;
@@ -239,7 +225,7 @@ impl EventStream {
             ..
         } = self;
         loop {
-            match included(service, *application, user, *include, changes).await {
+            match conversations::included(service, *application, user, *include, changes).await {
                 Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
                     pause().await
                 }

@@ -19,6 +19,7 @@ use super::{
         problem::Problem,
         representation::{self, Json, MessageListJson, MessageUpdatesJson},
     },
+    conversations,
     extract::{
         caller::{BearerOrTicket, Caller},
         checks::{Checks, Passed},
@@ -151,7 +152,8 @@ pub async fn sync_messages(
     if params.wait.is_zero() {
         let reading = service.sync().changes_after(request, include.messages);
         let changes = reading.await?;
-        let included = live::included(&service, application, &user, include, &changes).await?;
+        let included =
+            conversations::included(&service, application, &user, include, &changes).await?;
         let updates = MessageUpdatesJson::of(&changes, &included);
         return Ok(Json(passed.media_type, updates).into_response());
     }
@@ -161,7 +163,7 @@ pub async fn sync_messages(
     let holding = live::hold(&service, &validity, request, include, params.wait);
     let changes = Box::pin(holding).await?;
     link.keep(service.budget.enter(application, &user)?);
-    let included = live::included(&service, application, &user, include, &changes).await?;
+    let included = conversations::included(&service, application, &user, include, &changes).await?;
     let updates = MessageUpdatesJson::of(&changes, &included);
     Ok(representation::held(passed.media_type, updates))
 }

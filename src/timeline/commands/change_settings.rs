@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Command, Context, Decision, Needs, ensure};
 use crate::domain::{
     Change, Conversation, ConversationId, Pair, PersonalConversation, Refusal, Settings,
-    SettingsChange, SettingsPatch, Subject, Timestamp, UserId,
+    SettingsChange, SettingsPatch, Timestamp, UserId,
 };
 
 /// Changes the caller's own settings of a conversation. They may be set for a personal conversation
@@ -27,7 +27,6 @@ pub struct PresentSettings {
 struct Place {
     id: ConversationId,
     last: Timestamp,
-    subject: Subject,
     personal: Option<PersonalConversation>,
     is_new: bool,
 }
@@ -71,7 +70,7 @@ impl Command for ChangeSettings {
             timestamp,
             user: user.clone(),
             conversation: place.id,
-            subject: place.subject,
+            subject: self.conversation.named_by(user),
             after: settings,
             personal: stored.map(Arc::new),
         };
@@ -89,7 +88,6 @@ impl ChangeSettings {
                 Ok(Place {
                     id: chat.id,
                     last: chat.last,
-                    subject: Subject::Chat(*number),
                     personal: None,
                     is_new: false,
                 })
@@ -105,10 +103,9 @@ impl ChangeSettings {
         pair: &Pair,
     ) -> Result<Place, Refusal> {
         ensure(pair.contains(user), Refusal::NotFound)?;
-        let other = pair.other_of(user);
         let unblockable = Refusal::NotBlockable("nobody can block oneself");
         ensure(
-            self.patch.blocked != Some(true) || other != user,
+            self.patch.blocked != Some(true) || pair.other_of(user) != user,
             unblockable,
         )?;
         let existing = context.state.personal(pair);
@@ -120,7 +117,6 @@ impl ChangeSettings {
         Ok(Place {
             id: personal.id,
             last: personal.last,
-            subject: Subject::With(other.clone()),
             personal: Some(personal),
             is_new: existing.is_none(),
         })

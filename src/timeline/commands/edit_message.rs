@@ -49,7 +49,9 @@ impl Command for EditMessage {
         if edited == *content {
             return Ok(Decision::Keep(Arc::clone(message)));
         }
-        context.require_accepted(&message.conversation)?;
+        if let Some(pair) = message.conversation.pair() {
+            context.require_accepted(pair)?;
+        }
         self.expected.require(message.timestamp)?;
         let something_remains =
             edited.text.is_some() || !content.files.is_empty() || content.attributes.is_some();

@@ -37,8 +37,8 @@ pub use send_message::{Draft, SendMessage};
 use super::BatchState;
 use crate::domain::{
     Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created, Idempotency, Marked,
-    Member, Message, MessageChange, MessageId, MessageNumber, NextNumbers, PersonalConversation,
-    Position, PositionsChange, Refusal, Timestamp, UserId,
+    Member, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Pair,
+    PersonalConversation, Position, PositionsChange, Refusal, Timestamp, UserId,
 };
 
 /// One change that a caller requests.
@@ -272,10 +272,9 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Fails if one of the users of a personal conversation wants no messages from the other one.
-    fn require_accepted(&self, conversation: &Conversation) -> Result<(), Refusal> {
-        let pair = conversation.pair();
-        let personal = pair.and_then(|pair| self.state.personal(pair));
+    /// Fails if one of two users wants no messages from the other one.
+    fn require_accepted(&self, pair: &Pair) -> Result<(), Refusal> {
+        let personal = self.state.personal(pair);
         let is_blocked = personal.is_some_and(|personal| personal.is_blocked());
         ensure(!is_blocked, Refusal::NotAccepted)
     }

@@ -134,26 +134,29 @@ impl SendMessage {
 }
 
 fn personal_place(context: &Context<'_>, pair: &Pair, sender: &UserId) -> Result<Place, Refusal> {
-    let next = context.next;
-    let new = PersonalConversation::created_at(next.timestamp, next.now, pair);
+    context.require_accepted(pair)?;
     let existing = context.state.personal(pair);
-    context.require_accepted(&Conversation::Personal(pair.clone()))?;
-    let begun = match existing {
-        Some(existing) if existing.messages > MessageNumber::ZERO => None,
-        // What one of them has set before is nothing that the other one should learn of.
-        Some(existing) => Some(PersonalConversation {
+    if let Some(existing) = existing
+        && existing.messages > MessageNumber::ZERO
+    {
+        return Ok(Place {
             id: existing.id,
-            blocks: existing.blocks,
-            ..new.clone()
-        }),
-        None => Some(new.clone()),
-    };
-    let present = existing.map_or(&new, Arc::as_ref);
+            newest: existing.messages,
+            recipient_newest: Some(existing.position(pair.other_of(sender)).sent()),
+            begun: None,
+        });
+    }
+    let next = context.next;
+    let mut begun = PersonalConversation::created_at(next.timestamp, next.now, pair);
+    if let Some(existing) = existing {
+        // What one of them has set before is nothing that the other one should learn of.
+        (begun.id, begun.blocks) = (existing.id, existing.blocks);
+    }
     Ok(Place {
-        id: present.id,
-        newest: present.messages,
-        recipient_newest: Some(present.position(pair.other_of(sender)).sent()),
-        begun,
+        id: begun.id,
+        newest: MessageNumber::ZERO,
+        recipient_newest: Some(MessageNumber::ZERO),
+        begun: Some(begun),
     })
 }
 
