@@ -80,7 +80,7 @@ impl Background {
 fn spawn_writers(life: &mut Lifecycle, database: &Database, limits: &LimitsConfig) -> Timeline {
     let wait_max = Duration::from_millis(limits.write_wait_ms_max);
     let (timeline, commands) = Timeline::new(limits.write_queue_max, wait_max);
-    for writer in Writer::all(database, timeline.progress()) {
+    for writer in Writer::all(database, timeline.progress(), wait_max) {
         life.spawn("writer", writer.run(commands.clone()));
     }
     timeline

@@ -1,6 +1,6 @@
 //! One transaction: lock, then load, decide and store each application's batch, then commit.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     AcceptedCommand, BATCH_ROWS_MAX, CommandClaim,
@@ -11,16 +11,12 @@ use super::{
 };
 use crate::{
     domain::{ApplicationId, DrawnNumbers, Timestamp},
-    store::{self, Lane, Session, Transaction},
+    store::{self, Database, Lane, Purpose, Session, Transaction},
 };
 
-/// The longest that entering the lane may take. Commands do not wait longer than this for a writer.
-/// So to wait longer for a lock that another replica holds would help no caller.
-const ENTER_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// The longest that the statements before the commit may take, and the longest for the commit: many
-/// times what the largest transaction takes. A connection on which nothing arrives any more delays
-/// its batches this long.
+/// The longest that the statements before the commit may take, the longest for the commit, and the
+/// longest for what waits for no lock: many times what the largest transaction takes. A connection on
+/// which nothing arrives any more delays its batches this long.
 const STEP_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// Numbers are drawn for so many batches of the same size, to save round trips.
@@ -78,21 +74,111 @@ impl Batch {
     }
 }
 
-/// Begins a transaction and waits for the lock of the application's lane. A new connection begins a
-/// generation of what is kept.
-pub async fn enter_lane(
-    session: &mut Session,
-    kept: &Kept,
-    application: ApplicationId,
-) -> store::Result<Transaction> {
-    store::in_time(ENTER_TIME_MAX, async {
-        if !session.is_connected() {
-            session.connection().await?;
-            kept.begin_generation();
+/// A writer's connection, with what all writers of the process keep between transactions.
+pub struct Transactions {
+    session: Session,
+    kept: Arc<Kept>,
+    /// How long to wait for the lock of a lane that another replica holds. Commands do not wait
+    /// longer than this for a writer. So to wait longer for the lock would help no caller.
+    enter_time_max: Duration,
+    /// How many connections of all writers had failed when its own was last used.
+    failures_seen: u64,
+}
+
+impl Transactions {
+    pub fn new(database: &Database, kept: &Arc<Kept>, enter_time_max: Duration) -> Self {
+        Self {
+            session: database.session(Purpose::Writing),
+            kept: Arc::clone(kept),
+            enter_time_max,
+            failures_seen: 0,
         }
-        session.enter_lane(application).await
-    })
-    .await
+    }
+
+    /// No answer came on the connection, so the other writers must not trust theirs.
+    pub fn record_failed_connection(&mut self) {
+        self.failures_seen = self.kept.record_failed_connection();
+    }
+
+    /// Discards the connection if that of another writer has failed since it was last used: most
+    /// likely it has failed too. To find that out would take as long as a command may wait.
+    pub fn distrust_after_failures(&mut self) {
+        let failures = self.kept.failed_connections();
+        if self.failures_seen != failures {
+            self.session.discard();
+            self.failures_seen = failures;
+        }
+    }
+
+    /// Begins a transaction and waits for the lock of the application's lane. A new connection
+    /// begins a generation of what is kept.
+    pub async fn enter_lane(&mut self, application: ApplicationId) -> store::Result<Transaction> {
+        store::in_time(self.enter_time_max, async {
+            if !self.session.is_connected() {
+                self.session.connection().await?;
+                self.kept.begin_generation();
+            }
+            self.session.enter_lane(application).await
+        })
+        .await
+    }
+
+    /// Carries out batches whose lanes the transaction holds, one of each application at the most.
+    /// Each command keeps its outcome. If the transaction `notifies`, its commit notifies every
+    /// replica.
+    ///
+    /// After a failure, the connection is closed, so the server rolls the transaction back.
+    pub async fn carry_out(
+        &mut self,
+        mut transaction: Transaction,
+        batches: &mut [Batch],
+        notifies: bool,
+    ) -> Result<Vec<Decided>, Failure> {
+        let (mut decided, mut notifications, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rows_max = BATCH_ROWS_MAX;
+        store::in_time(STEP_TIME_MAX, async {
+            for batch in batches {
+                let mut lane = transaction.lane(batch.application);
+                let stored = store_batch(&mut lane, &self.kept, &mut batch.commands, rows_max);
+                let stored = stored.await?;
+                rows_max = rows_max.saturating_sub(stored.rows);
+                decided.push(stored.decided);
+                notifications.extend(stored.notifications);
+                forgotten.push(stored.forgotten);
+            }
+            Ok(())
+        })
+        .await?;
+        if !notifies {
+            notifications.clear();
+        }
+        let committed = store::in_time(STEP_TIME_MAX, transaction.commit(&notifications)).await;
+        drop(forgotten);
+        match committed {
+            Ok(connection) => {
+                self.session.give_back(connection);
+                Ok(decided)
+            }
+            Err(error) => Err(Failure::AtCommit(decided, error)),
+        }
+    }
+
+    /// Whether the change at `timestamp` was committed. The answer is final: entering the lane
+    /// proves that the transaction that held it before has ended, on whichever connection.
+    pub async fn was_committed(
+        &mut self,
+        application: ApplicationId,
+        timestamp: Timestamp,
+    ) -> store::Result<bool> {
+        let mut transaction = self.enter_lane(application).await?;
+        store::in_time(STEP_TIME_MAX, async {
+            let mut lane = transaction.lane(application);
+            let is_committed = store::changes::is_committed(&mut lane, timestamp).await?;
+            self.session.give_back(transaction.commit(&[]).await?);
+            Ok(is_committed)
+        })
+        .await
+    }
 }
 
 /// Enters those lanes too that nobody holds. Returns for each whether it is entered. After an error
@@ -101,46 +187,7 @@ pub async fn enter_free_lanes(
     transaction: Transaction,
     applications: &[ApplicationId],
 ) -> store::Result<(Transaction, Vec<bool>)> {
-    store::in_time(ENTER_TIME_MAX, transaction.enter_free_lanes(applications)).await
-}
-
-/// Carries out batches whose lanes the transaction holds, one of each application at the most. Each
-/// command keeps its outcome. If the transaction `notifies`, its commit notifies every replica.
-///
-/// After a failure, the connection is closed, so the server rolls the transaction back.
-pub async fn carry_out(
-    session: &mut Session,
-    kept: &Kept,
-    mut transaction: Transaction,
-    batches: &mut [Batch],
-    notifies: bool,
-) -> Result<Vec<Decided>, Failure> {
-    let (mut decided, mut notifications, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
-    let mut rows_max = BATCH_ROWS_MAX;
-    store::in_time(STEP_TIME_MAX, async {
-        for batch in batches {
-            let mut lane = transaction.lane(batch.application);
-            let stored = store_batch(&mut lane, kept, &mut batch.commands, rows_max).await?;
-            rows_max = rows_max.saturating_sub(stored.rows);
-            decided.push(stored.decided);
-            notifications.extend(stored.notifications);
-            forgotten.push(stored.forgotten);
-        }
-        Ok(())
-    })
-    .await?;
-    if !notifies {
-        notifications.clear();
-    }
-    let committed = store::in_time(STEP_TIME_MAX, transaction.commit(&notifications)).await;
-    drop(forgotten);
-    match committed {
-        Ok(connection) => {
-            session.give_back(connection);
-            Ok(decided)
-        }
-        Err(error) => Err(Failure::AtCommit(decided, error)),
-    }
+    store::in_time(STEP_TIME_MAX, transaction.enter_free_lanes(applications)).await
 }
 
 /// A batch that is stored and not committed yet.
@@ -205,22 +252,4 @@ async fn draw(
         store::draw(lane, lacking(timestamps), lacking(ids), numbers).await?;
     }
     Ok(())
-}
-
-/// Whether the change at `timestamp` was committed. The answer is final: entering the lane proves
-/// that the transaction that held it before has ended, on whichever connection.
-pub async fn was_committed(
-    session: &mut Session,
-    kept: &Kept,
-    application: ApplicationId,
-    timestamp: Timestamp,
-) -> store::Result<bool> {
-    let mut transaction = enter_lane(session, kept, application).await?;
-    store::in_time(ENTER_TIME_MAX, async {
-        let mut lane = transaction.lane(application);
-        let is_committed = store::changes::is_committed(&mut lane, timestamp).await?;
-        session.give_back(transaction.commit(&[]).await?);
-        Ok(is_committed)
-    })
-    .await
 }

@@ -18,12 +18,12 @@ use super::{
     CommandBatches, CommandClaim, Error,
     kept::Kept,
     progress::{Progress, WriteState},
-    transaction::{self, Batch, Decided, Failure},
+    transaction::{Batch, Decided, Failure, Transactions, enter_free_lanes},
 };
 use crate::{
     batching::Claim,
     domain::ApplicationId,
-    store::{self, Database, Purpose, Session, Transaction},
+    store::{self, Database, Transaction},
 };
 
 /// Writers of a process. Each has a connection, from when it is first needed. With eight of them on
@@ -55,13 +55,10 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// Carries out commands, one batch at a time.
 pub struct Writer {
-    session: Session,
-    kept: Arc<Kept>,
+    transactions: Transactions,
     progress: Arc<Progress>,
     /// Until when its commits notify nobody.
     silent_until: Option<Instant>,
-    /// How many connections of all writers had failed when its own was last used.
-    failures_seen: u64,
 }
 
 /// Why a batch was not carried out, or why its outcome is unknown.
@@ -76,15 +73,17 @@ enum BatchError {
 }
 
 impl Writer {
-    /// The writers of a process.
-    pub fn all(database: &Database, progress: &Arc<Progress>) -> [Self; WRITERS] {
+    /// The writers of a process. They wait for the lock of a lane as long as a command may wait.
+    pub fn all(
+        database: &Database,
+        progress: &Arc<Progress>,
+        wait_max: Duration,
+    ) -> [Self; WRITERS] {
         let kept = Arc::new(Kept::default());
         [(); WRITERS].map(|()| Self {
-            session: database.session(Purpose::Writing),
-            kept: Arc::clone(&kept),
+            transactions: Transactions::new(database, &kept, wait_max),
             progress: Arc::clone(progress),
             silent_until: None,
-            failures_seen: 0,
         })
     }
 
@@ -104,19 +103,11 @@ impl Writer {
     }
 
     /// Begins a transaction that holds the lane's lock, at the second attempt if need be.
-    ///
-    /// If the connection of another writer has failed since its own was last used, its own has most
-    /// likely failed too. To find that out would take as long as a command may wait.
     async fn enter_lane(&mut self, application: ApplicationId) -> Result<Transaction, BatchError> {
-        let failures = self.kept.failed_connections();
-        if self.failures_seen != failures {
-            self.session.discard();
-            self.failures_seen = failures;
-        }
+        self.transactions.distrust_after_failures();
         let mut attempt = 1;
         loop {
-            let entering = transaction::enter_lane(&mut self.session, &self.kept, application);
-            let error = match entering.await {
+            let error = match self.transactions.enter_lane(application).await {
                 Ok(transaction) => return Ok(transaction),
                 Err(error) => error,
             };
@@ -146,7 +137,7 @@ impl Writer {
             return (Some(transaction), vec![Batch::take(first, usize::MAX)]);
         }
         let applications: Vec<_> = others.iter().map(Claim::key).collect();
-        let entering = transaction::enter_free_lanes(transaction, &applications);
+        let entering = enter_free_lanes(transaction, &applications);
         let (transaction, are_entered) = match entering.await {
             Ok(entered) => entered,
             Err(error) => {
@@ -256,12 +247,12 @@ impl Writer {
         transaction: Option<Transaction>,
     ) -> Result<Vec<Decided>, Failure> {
         let notifies = !self.is_silent();
-        let Self { session, kept, .. } = self;
+        let transactions = &mut self.transactions;
         let transaction = match transaction {
             Some(transaction) => transaction,
-            None => transaction::enter_lane(session, kept, batches[0].application).await?,
+            None => transactions.enter_lane(batches[0].application).await?,
         };
-        transaction::carry_out(session, kept, transaction, batches, notifies).await
+        transactions.carry_out(transaction, batches, notifies).await
     }
 
     fn record_failure(&mut self, error: &store::Error) {
@@ -273,7 +264,7 @@ impl Writer {
     /// If no answer came on the connection, the other writers must not trust theirs.
     fn record_failed_connection(&mut self, error: &store::Error) {
         if error.is_unanswered() {
-            self.failures_seen = self.kept.record_failed_connection();
+            self.transactions.record_failed_connection();
         }
     }
 
@@ -306,8 +297,7 @@ impl Writer {
         };
         let deadline = Instant::now() + OUTCOME_TIME_MAX;
         loop {
-            let Self { session, kept, .. } = self;
-            let looking = transaction::was_committed(session, kept, application, timestamp);
+            let looking = self.transactions.was_committed(application, timestamp);
             let error = match looking.await {
                 Ok(committed) => return Ok(committed),
                 Err(error) => error,

@@ -1,10 +1,15 @@
 //! Small batches of several applications in one transaction.
 
-use serde_json::json;
+use std::collections::HashMap;
+
+use reqwest::Method;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 
-use crate::support::{Cut, Database, Proxy, Replica, Reply, Settings, eventually, open_lane};
+use crate::support::{
+    Client, Cut, Database, Proxy, Replica, Reply, Settings, eventually, open_lane,
+};
 
 /// The writers of a replica.
 const WRITERS: i64 = 4;
@@ -26,29 +31,43 @@ struct Crowd {
     waiting: Vec<JoinHandle<Reply>>,
 }
 
+/// A replica, which reaches the database as `behind`, and all the applications.
+async fn tenants(database: &Database, behind: &Database) -> Replica {
+    let replica = Replica::start(behind, Settings::default()).await;
+    database
+        .execute(
+            "INSERT INTO applications (id, name) SELECT id, 'tenant' FROM generate_series(2, 99) AS id;
+             INSERT INTO followers (application_id, name, cursor)
+             SELECT id, name, 0 FROM generate_series(2, 99) AS id, (SELECT DISTINCT name FROM followers) AS follower",
+        )
+        .await;
+    replica
+}
+
+/// Sends the application's own number.
+async fn send(user: Client, application: i64) -> Reply {
+    let body = json!({ "to": "john", "text": application.to_string() });
+    user.post(body).await
+}
+
 impl Crowd {
-    /// `behind` is the database as the replica reaches it. Each application sends its own number.
-    async fn gather(database: Database, behind: &Database) -> Self {
-        let replica = Replica::start(behind, Settings::default()).await;
-        database
-            .execute(
-                "INSERT INTO applications (id, name) SELECT id, 'tenant' FROM generate_series(2, 99) AS id;
-                 INSERT INTO followers (application_id, name, cursor)
-                 SELECT id, name, 0 FROM generate_series(2, 99) AS id, (SELECT DISTINCT name FROM followers) AS follower",
-            )
-            .await;
+    /// In each application a user makes the `command`.
+    async fn gather<F: Future<Output = Reply> + Send + 'static>(
+        database: Database,
+        replica: Replica,
+        command: impl Fn(Client, i64) -> F,
+    ) -> Self {
+        // The time for which lanes are blocked is short.
+        let command = |application| command(replica.user_of(application, "jane"), application);
+        let blocked: Vec<_> = BLOCKED.map(command).collect();
+        let waiting: Vec<_> = WAITING.map(command).collect();
         let mut lanes = Vec::new();
         for application in BLOCKED {
             lanes.push(database.block_lane_of(application).await);
         }
-        let send = |application: i64| {
-            let user = replica.user_of(application, "jane");
-            let body = json!({ "to": "john", "text": application.to_string() });
-            tokio::spawn(async move { user.post(body).await })
-        };
-        let blocked = BLOCKED.map(send).collect();
+        let blocked = blocked.into_iter().map(tokio::spawn).collect();
         database.until_writers_wait(WRITERS).await;
-        let waiting: Vec<_> = WAITING.map(send).collect();
+        let waiting: Vec<_> = waiting.into_iter().map(tokio::spawn).collect();
         let commands = WRITERS as f64 + waiting.len() as f64;
         replica.until_waiting("timeline", commands).await;
         Self {
@@ -105,19 +124,23 @@ async fn each_goes_on(replica: &Replica, applications: impl Iterator<Item = i64>
     }
 }
 
-/// In how many transactions the changes of the waiting applications were made.
+/// In how many transactions the newest changes of the waiting applications were made.
 async fn transactions(database: &Database) -> i64 {
     let first = WAITING.start();
-    let count =
-        format!("SELECT count(DISTINCT xmin::text) FROM changes WHERE application_id >= {first}");
+    let count = format!(
+        "SELECT count(DISTINCT newest.transaction) FROM (
+             SELECT DISTINCT ON (application_id) xmin::text AS transaction FROM changes
+             WHERE application_id >= {first} ORDER BY application_id, timestamp DESC
+         ) AS newest"
+    );
     database.count(&count).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_applications_share_a_transaction_and_wait_for_no_lane_of_another() {
     let database = Database::fresh().await;
-    let behind = Database::at(&database.url);
-    let mut crowd = Crowd::gather(database, &behind).await;
+    let replica = tenants(&database, &database).await;
+    let mut crowd = Crowd::gather(database, replica, send).await;
     let slow = *WAITING.start();
     let held = crowd.database.block_lane_of(slow).await;
     crowd.let_one_go_on().await;
@@ -139,10 +162,58 @@ async fn waiting_applications_share_a_transaction_and_wait_for_no_lane_of_anothe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shared_transaction_has_changes_of_every_kind() {
+    let database = Database::fresh().await;
+    let replica = tenants(&database, &database).await;
+    let mut sent = HashMap::new();
+    for application in WAITING {
+        let [jane, john] = ["jane", "john"].map(|user| replica.user_of(application, user));
+        sent.insert(application, jane.send("john", "first").await);
+        john.send("jane", "second").await;
+    }
+    let mut crowd = Crowd::gather(database, replica, |jane, application| {
+        change(jane, application, sent.get(&application).cloned())
+    })
+    .await;
+    crowd.let_one_go_on().await;
+    let (database, replica, _, waiting) = crowd.answers().await;
+    assert_eq!(transactions(&database).await, 1);
+    for (application, reply) in WAITING.zip(&waiting) {
+        assert!([200, 201].contains(&reply.status), "{}", reply.text);
+        let page = replica.user_of(application, "jane").sync("").await;
+        assert_eq!(page["total"], 3);
+        let entries = page["messages"].as_array().unwrap();
+        assert_eq!(entries.last().unwrap()["timestamp"], page["latest"]);
+    }
+    let (sends, others): (Vec<_>, Vec<_>) = WAITING.partition(|application| application % 4 == 0);
+    each_goes_on(&replica, sends.into_iter(), 3).await;
+    each_goes_on(&replica, others.into_iter(), 2).await;
+}
+
+/// Sends, marks the second message as read, creates a chat or edits the first message.
+async fn change(jane: Client, application: i64, first: Option<Value>) -> Reply {
+    match (first, application % 4) {
+        (Some(_), 1) => {
+            let read = json!({ "number": 2 });
+            jane.call(Method::PUT, "/users/john/read", read).await
+        }
+        (Some(_), 2) => {
+            let chat = json!({ "name": "Shared", "members": ["john"] });
+            jane.call(Method::POST, "/chats", chat).await
+        }
+        (Some(first), 3) => {
+            let edit = json!({ "text": "changed" });
+            jane.patch(&first["id"], &first["timestamp"], edit).await
+        }
+        _ => send(jane, application).await,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_one_application_cannot_store_hurts_no_other() {
     let database = Database::fresh().await;
-    let behind = Database::at(&database.url);
-    let mut crowd = Crowd::gather(database, &behind).await;
+    let replica = tenants(&database, &database).await;
+    let mut crowd = Crowd::gather(database, replica, send).await;
     crowd.database.refuse_messages("9").await;
     crowd.let_one_go_on().await;
     let (_database, replica, blocked, mut waiting) = crowd.answers().await;
@@ -163,7 +234,8 @@ async fn a_shared_commit_is_cut(cut: Cut) {
     let database = Database::fresh().await;
     let proxy = Proxy::start(&database.url, cut).await;
     let behind = Database::at(&proxy.url(&database.url));
-    let mut crowd = Crowd::gather(database, &behind).await;
+    let replica = tenants(&database, &behind).await;
+    let mut crowd = Crowd::gather(database, replica, send).await;
     proxy.arm();
     crowd.let_one_go_on().await;
     eventually("the commit is cut", async || {
