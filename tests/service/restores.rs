@@ -147,3 +147,40 @@ async fn ids_of_applications_that_are_made_together_differ() {
         "they are exact in JavaScript: {ids:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sequences_that_are_behind_the_rows_give_two_applications_no_number_twice() {
+    let database = Database::fresh().await;
+    let replicas = [
+        Replica::start(&database, administered()).await,
+        Replica::start(&database, administered()).await,
+    ];
+    let other = create_application(&replicas[0], "other").await["id"]
+        .as_i64()
+        .unwrap();
+    let applications = [1, other];
+    let mut last = [(0, 0); 2];
+    for round in 0..3 {
+        for replica in &replicas {
+            for (application, last) in applications.iter().zip(&mut last) {
+                let jane = replica.user_of(*application, "jane");
+                let sent = jane.send("john", "hello").await;
+                let numbers = ["timestamp", "id"].map(|name| sent[name].as_i64().unwrap());
+                assert!(numbers[0] > last.0 && numbers[1] > last.1, "{round}");
+                *last = (numbers[0], numbers[1]);
+            }
+        }
+        database
+            .execute("SELECT setval('timeline', 1), setval('message_ids', 1)")
+            .await;
+    }
+    for numbers in ["timestamp FROM changes", "id FROM messages"] {
+        let (number, table) = numbers.split_once(" FROM ").unwrap();
+        let twice = format!("SELECT count(*) - count(DISTINCT {number}) FROM {table}");
+        assert_eq!(database.count(&twice).await, 0, "{table}");
+    }
+    for application in applications {
+        let page = replicas[0].user_of(application, "john").sync("").await;
+        assert_eq!(page["total"], 6);
+    }
+}
