@@ -1,14 +1,13 @@
-//! The two statements that store most of a batch. One appends what every change adds, and is all
-//! that sends into existing conversations need. The other one stores what a batch edits, deletes,
-//! begins, marks as read or blocks, and runs only if there is something of it: its fixed cost is as large as
-//! that of a small batch.
+//! The statement that appends what the changes of a batch add: all that sends into existing
+//! conversations need. What a batch changes in rows that exist is stored by a statement for each
+//! table, which runs only if there is something of it.
 
 use time::OffsetDateTime;
 
 use super::{Lane, Result, array_literal, columns, updates::NewUpdate};
 use crate::domain::{
     ChangeKind, Content, ConversationId, FileId, Idempotency, Message, MessageId, MessageNumber,
-    PersonalConversation, Timestamp, UserId,
+    Timestamp, UserId,
 };
 
 /// What a batch appends.
@@ -17,13 +16,6 @@ pub struct AppendedRows<'a> {
     pub messages: &'a [NewMessageRow<'a>],
     /// The updates that do not concern all members of a chat.
     pub updates: &'a [NewUpdate<'a>],
-}
-
-/// What a batch amends: the messages and the personal conversations as it leaves them.
-pub struct AmendedRows<'a> {
-    /// The messages that it edits or deletes.
-    pub messages: &'a [&'a Message],
-    pub conversations: &'a [AmendedConversation<'a>],
 }
 
 /// A change, as the timeline keeps it.
@@ -47,12 +39,6 @@ pub struct NewMessageRow<'a> {
     pub recipient_newest: Option<MessageNumber>,
     /// The request that has created it, if it may be repeated.
     pub idempotency: Option<&'a Idempotency>,
-}
-
-/// A personal conversation that the batch begins or amends.
-pub struct AmendedConversation<'a> {
-    pub conversation: &'a PersonalConversation,
-    pub is_new: bool,
 }
 
 /// Appends the rows.
@@ -141,71 +127,13 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Amends the rows. Does nothing if there are none.
-pub async fn amend(lane: &mut Lane<'_>, rows: AmendedRows<'_>) -> Result<()> {
-    if rows.messages.is_empty() && rows.conversations.is_empty() {
-        return Ok(());
-    }
-    let messages = rows.messages.iter();
-    let messages = messages.map(|message| (message, message.content.as_ref()));
-    columns!(for (message, content) in messages => {
-        ids: message.id.get(),
-        timestamps: message.timestamp.get(),
-        edited: content.and_then(|content| content.edited),
-        texts: content.and_then(|content| Some(content.text.as_ref()?.as_str())),
-        deleted: content.is_none(),
-        mentions: content.and_then(mentions_literal),
-        mentions_all: content.and_then(|content| content.mentions.all.then_some(true)),
-    });
-    columns!(for row in rows.conversations => {
-        conversation_ids: row.conversation.id.get(),
-        conversation_timestamps: row.conversation.timestamp.get(),
-        conversation_created: row.conversation.created,
-        least: row.conversation.pair.least().as_str(),
-        greatest: row.conversation.pair.greatest().as_str(),
-        least_read: row.conversation.positions.least.to_stored().0.get(),
-        greatest_read: row.conversation.positions.greatest.to_stored().0.get(),
-        least_as_of: row.conversation.positions.least.to_stored().1.get(),
-        greatest_as_of: row.conversation.positions.greatest.to_stored().1.get(),
-        least_blocks: row.conversation.blocks.least,
-        greatest_blocks: row.conversation.blocks.greatest,
-        are_new: row.is_new,
-    });
-    sqlx::query_file!(
-        "src/store/amend.sql",
-        lane.application().get(),
-        &ids,
-        &timestamps,
-        &edited as &[Option<OffsetDateTime>],
-        &texts as &[Option<&str>],
-        &deleted,
-        &mentions as &[Option<String>],
-        &mentions_all as &[Option<bool>],
-        &conversation_ids,
-        &conversation_timestamps,
-        &conversation_created,
-        &least as &[&str],
-        &greatest as &[&str],
-        &least_read,
-        &greatest_read,
-        &least_as_of,
-        &greatest_as_of,
-        &least_blocks,
-        &greatest_blocks,
-        &are_new,
-    )
-    .execute(lane.connection())
-    .await?;
-    Ok(())
-}
-
 /// The files of a message, if it has any.
 fn files_literal(files: &[FileId]) -> Option<String> {
     (!files.is_empty()).then(|| array_literal(files.iter().map(FileId::as_str)))
 }
 
 /// The users whom a message names one by one, if it names any.
-fn mentions_literal(content: &Content) -> Option<String> {
+pub(super) fn mentions_literal(content: &Content) -> Option<String> {
     let users = content.mentions.users();
     (!users.is_empty()).then(|| array_literal(users.iter().map(UserId::as_str)))
 }

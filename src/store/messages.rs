@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 
-use super::{Error, Result, columns};
+use super::{Error, Lane, Result, batch::mentions_literal, columns};
 use crate::domain::{
     ApplicationId, Attributes, ChatNumber, Content, Conversation, ConversationId, FileId, Files,
     Mentions, Message, MessageId, MessageNumber, Text, Timestamp, UserId,
@@ -38,6 +38,57 @@ pub(super) struct MessageRow {
     recipient_newest: Option<i64>,
     mentions: Option<Vec<String>>,
     mentions_all: Option<bool>,
+}
+
+/// Stores messages that are edited or deleted. A deletion clears the data. An edit keeps the data that
+/// it does not change.
+pub async fn update(lane: &mut Lane<'_>, changed: &[&Message]) -> Result<()> {
+    let changed = changed.iter();
+    let changed = changed.map(|message| (message, message.content.as_ref()));
+    columns!(for (message, content) in changed => {
+        ids: message.id.get(),
+        timestamps: message.timestamp.get(),
+        edited: content.and_then(|content| content.edited),
+        texts: content.and_then(|content| Some(content.text.as_ref()?.as_str())),
+        deleted: content.is_none(),
+        mentions: content.and_then(mentions_literal),
+        mentions_all: content.and_then(|content| content.mentions.all.then_some(true)),
+    });
+    sqlx::query!(
+        r#"
+        UPDATE messages AS m
+        SET timestamp    = new.timestamp,
+            sent         = coalesce(m.sent, m.timestamp),
+            edited       = new.edited,
+            text         = new.text,
+            deleted      = new.deleted,
+            mentions     = new.mentions::text[],
+            mentions_all = new.mentions_all,
+            files        = CASE WHEN new.deleted THEN NULL ELSE m.files END,
+            attributes   = CASE WHEN new.deleted THEN NULL ELSE m.attributes END,
+            reply_to     = CASE WHEN new.deleted THEN NULL ELSE m.reply_to END
+        FROM unnest(
+            $2::bigint[], $3::bigint[], $4::timestamptz[], $5::text[], $6::boolean[], $7::text[],
+            $8::boolean[]
+        ) AS new (id, timestamp, edited, text, deleted, mentions, mentions_all)
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT ctid AS place FROM messages WHERE application_id = $1 AND id = new.id LIMIT 1
+        ) AS found
+        WHERE m.application_id = $1 AND m.ctid = found.place
+        "#,
+        lane.application().get(),
+        &ids,
+        &timestamps,
+        &edited as &[Option<OffsetDateTime>],
+        &texts as &[Option<&str>],
+        &deleted,
+        &mentions as &[Option<String>],
+        &mentions_all as &[Option<bool>],
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
 }
 
 /// Reads the messages that exist, in any order.

@@ -73,6 +73,107 @@ pub async fn load(
         .collect())
 }
 
+/// Inserts new conversations.
+pub async fn insert(lane: &mut Lane<'_>, new: &[&PersonalConversation]) -> Result<()> {
+    columns!(for conversation in new => {
+        ids: conversation.id.get(),
+        timestamps: conversation.timestamp.get(),
+        created: conversation.created,
+        least: conversation.pair.least().as_str(),
+        greatest: conversation.pair.greatest().as_str(),
+        least_read: conversation.positions.least.to_stored().0.get(),
+        greatest_read: conversation.positions.greatest.to_stored().0.get(),
+        least_as_of: conversation.positions.least.to_stored().1.get(),
+        greatest_as_of: conversation.positions.greatest.to_stored().1.get(),
+        least_blocks: conversation.blocks.least,
+        greatest_blocks: conversation.blocks.greatest,
+    });
+    sqlx::query!(
+        r#"
+        INSERT INTO conversations (
+            application_id, id, timestamp, created, least, greatest, least_read, greatest_read,
+            least_as_of, greatest_as_of, least_blocks, greatest_blocks
+        )
+        SELECT $1, new.*
+        FROM unnest(
+            $2::bigint[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::bigint[],
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::boolean[]
+        ) AS new
+        "#,
+        lane.application().get(),
+        &ids,
+        &timestamps,
+        &created,
+        &least as &[&str],
+        &greatest as &[&str],
+        &least_read,
+        &greatest_read,
+        &least_as_of,
+        &greatest_as_of,
+        &least_blocks,
+        &greatest_blocks,
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// Stores conversations in which users have moved their positions or block each other, or which have
+/// begun only now.
+pub async fn update(lane: &mut Lane<'_>, changed: &[&PersonalConversation]) -> Result<()> {
+    columns!(for conversation in changed => {
+        ids: conversation.id.get(),
+        timestamps: conversation.timestamp.get(),
+        created: conversation.created,
+        least_read: conversation.positions.least.to_stored().0.get(),
+        greatest_read: conversation.positions.greatest.to_stored().0.get(),
+        least_as_of: conversation.positions.least.to_stored().1.get(),
+        greatest_as_of: conversation.positions.greatest.to_stored().1.get(),
+        least_blocks: conversation.blocks.least,
+        greatest_blocks: conversation.blocks.greatest,
+    });
+    sqlx::query!(
+        r#"
+        UPDATE conversations AS c
+        SET timestamp       = new.timestamp,
+            created         = new.created,
+            least_read      = new.least_read,
+            greatest_read   = new.greatest_read,
+            least_as_of     = new.least_as_of,
+            greatest_as_of  = new.greatest_as_of,
+            least_blocks    = new.least_blocks,
+            greatest_blocks = new.greatest_blocks
+        FROM unnest(
+            $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::bigint[],
+            $8::bigint[], $9::boolean[], $10::boolean[]
+        ) AS new (
+            id, timestamp, created, least_read, greatest_read, least_as_of, greatest_as_of, least_blocks,
+            greatest_blocks
+        )
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT ctid AS place FROM conversations
+            WHERE application_id = $1 AND id = new.id
+            LIMIT 1
+        ) AS found
+        WHERE c.application_id = $1 AND c.ctid = found.place
+        "#,
+        lane.application().get(),
+        &ids,
+        &timestamps,
+        &created,
+        &least_read,
+        &greatest_read,
+        &least_as_of,
+        &greatest_as_of,
+        &least_blocks,
+        &greatest_blocks,
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
 impl PersonalRow {
     fn into_conversation(self) -> Arc<PersonalConversation> {
         let [least, greatest] = [&self.least, &self.greatest].map(|user| UserId::trusted(user));

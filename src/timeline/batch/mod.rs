@@ -14,12 +14,7 @@ use super::{
 use crate::{
     domain::{ApplicationId, Change, DrawnNumbers, Timestamp, UserId},
     notifications::{CommitNotice, TimestampRange, UserKey},
-    store::{
-        self, Lane,
-        batch::{AmendedRows, AppendedRows},
-        members::DepartedMember,
-        updates::NewUpdate,
-    },
+    store::{self, Lane, batch::AppendedRows, members::DepartedMember, updates::NewUpdate},
 };
 
 /// The changes of a batch, in the order of the timeline.
@@ -97,12 +92,11 @@ impl BatchChanges {
         let updates = self.updates();
         let application = lane.application();
         concerned.extend(updates.iter().map(|update| key(application, update)));
-        let (created, amended) = self.messages();
-        let rows = AmendedRows {
-            messages: &amended,
-            conversations: &self.personal_conversations(),
-        };
-        store::batch::amend(lane, rows).await?;
+        let (created, changed) = self.messages();
+        if !changed.is_empty() {
+            store::messages::update(lane, &changed).await?;
+        }
+        self.store_personal(lane).await?;
         let rows = AppendedRows {
             changes: &self.log(),
             messages: &created,
@@ -111,6 +105,18 @@ impl BatchChanges {
         store::batch::append(lane, rows).await?;
         self.store_of_members(lane).await?;
         Ok(concerned)
+    }
+
+    /// Stores new and changed personal conversations.
+    async fn store_personal(&self, lane: &mut Lane<'_>) -> store::Result<()> {
+        let (created, changed) = self.personal_conversations();
+        if !created.is_empty() {
+            store::personal::insert(lane, &created).await?;
+        }
+        if !changed.is_empty() {
+            store::personal::update(lane, &changed).await?;
+        }
+        Ok(())
     }
 
     /// Stores what members have set and read, and who is named.

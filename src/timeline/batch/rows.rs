@@ -6,10 +6,11 @@ use super::BatchChanges;
 use crate::{
     domain::{
         Change, Chat, ChatChange, ChatNumber, ConversationId, Marked, Member, Message,
-        MessageChange, Pair, Position, PositionsChange, Subject, Timestamp, Update, UserId,
+        MessageChange, Pair, PersonalConversation, Position, PositionsChange, Subject, Timestamp,
+        Update, UserId,
     },
     store::{
-        batch::{AmendedConversation, ChangeRow, NewMessageRow},
+        batch::{ChangeRow, NewMessageRow},
         chats::NewChatRow,
         members::{DepartedMember, Membership},
         mentions::Mention,
@@ -38,9 +39,10 @@ impl BatchChanges {
         self.changes().any(|change| !change.files().is_empty())
     }
 
-    /// The messages that the batch creates, and those that it only amends, as the batch leaves them.
+    /// The messages that the batch creates, and those that it only changes, as the batch
+    /// leaves them.
     pub(super) fn messages(&self) -> (Vec<NewMessageRow<'_>>, Vec<&Message>) {
-        let (mut created, mut amended) = (BTreeMap::new(), BTreeMap::new());
+        let (mut created, mut changed) = (BTreeMap::new(), BTreeMap::new());
         for change in self.message_changes() {
             let message = &*change.after;
             let idempotency = change.idempotency.as_ref();
@@ -57,12 +59,12 @@ impl BatchChanges {
             } else if let Some(row) = created.get_mut(&message.id) {
                 row.message = message;
             } else {
-                amended.insert(message.id, message);
+                changed.insert(message.id, message);
             }
         }
         (
             created.into_values().collect(),
-            amended.into_values().collect(),
+            changed.into_values().collect(),
         )
     }
 
@@ -114,9 +116,12 @@ impl BatchChanges {
         departed.collect()
     }
 
-    /// Each personal conversation that the batch creates or amends, as the batch leaves it.
-    pub(super) fn personal_conversations(&self) -> Vec<AmendedConversation<'_>> {
-        let mut conversations = BTreeMap::new();
+    /// The personal conversations that the batch creates, and those that it only changes, as the batch
+    /// leaves them.
+    pub(super) fn personal_conversations(
+        &self,
+    ) -> (Vec<&PersonalConversation>, Vec<&PersonalConversation>) {
+        let (mut created, mut changed) = (BTreeMap::new(), BTreeMap::new());
         for change in self.changes() {
             let after = match change {
                 Change::Message(change) => change.begun.as_ref(),
@@ -128,16 +133,17 @@ impl BatchChanges {
                 Change::Chat(_) => None,
             };
             let Some(after) = after else { continue };
-            let is_new = after.id == ConversationId::created_at(change.timestamp());
-            let stored = conversations
-                .entry(after.id)
-                .or_insert(AmendedConversation {
-                    conversation: after,
-                    is_new,
-                });
-            stored.conversation = after;
+            let is_created = after.id == ConversationId::created_at(change.timestamp());
+            if is_created || created.contains_key(&after.id) {
+                created.insert(after.id, after.as_ref());
+            } else {
+                changed.insert(after.id, after.as_ref());
+            }
         }
-        conversations.into_values().collect()
+        (
+            created.into_values().collect(),
+            changed.into_values().collect(),
+        )
     }
 
     /// The positions that the batch sets in chats, as it leaves them.
