@@ -94,24 +94,26 @@ local function mixed(user)
     return with_body("DELETE", path, message.from, nil, message.timestamp)
 end
 
--- 60 % read marks, 40 % sends. What a thread has sent is marked by its recipient.
-local sent = {}
-local function marks(user)
-    if turn % 5 < 2 or #sent < 100 then return send(user) end
-    local message = table.remove(sent, (turn * 7919) % #sent + 1)
-    local path = "/users/user-" .. message.from .. "/read"
-    return with_body("PUT", path, message.to, '{"number":' .. message.number .. ',"back":true}')
-end
-
-if row == "marks" then
-    function response(_, _, body)
-        local from, to, number = body:match('"from":"user%-(%d+)","to":"user%-(%d+)","number":(%d+)')
-        if from then
-            local message = { from = from, to = tonumber(to), number = number }
-            sent[#sent + 1] = message
-            -- More are marked than sent: each message as read, and as unread.
-            sent[#sent + 1] = { from = from, to = tonumber(to), number = number - 1 }
+-- 60 % read marks, 40 % sends, after a send for each pair of users. The pairs of a thread are its own.
+-- Each mark of a pair is the opposite of the last one, so that every mark moves a position.
+local function marks()
+    local pairs, passes = {}, #tokens
+    local function pair(user)
+        local to = (turn * 7 + 1 + 2 * number) % #tokens + 1
+        local function mark(read)
+            local body = '{"number":' .. read .. ',"back":true}'
+            return with_body("PUT", "/users/user-" .. user .. "/read", to, body)
         end
+        local body = '{"to":"user-' .. to .. '","text":"' .. text .. '"}'
+        return { send = with_body("POST", "/messages", user, body), marks = { mark(1), mark(0) } }
+    end
+    return function(user)
+        local own = pairs[user] or pair(user)
+        pairs[user] = own
+        passes = passes - 1
+        if passes >= 0 or turn % 5 < 2 then return own.send end
+        own.marks[1], own.marks[2] = own.marks[2], own.marks[1]
+        return own.marks[2]
     end
 end
 
@@ -140,7 +142,6 @@ local rows = {
     static = function() return wrk.format("GET", "/") end,
     send = send,
     mixed = mixed,
-    marks = marks,
     sync = function(user) return get("/messages?after=" .. cursors[user].newest, user) end,
     page = function(user) return get("/messages?limit=50&after=" .. cursors[user].before, user) end,
     ["early-page"] = function(user)
@@ -171,7 +172,11 @@ function init()
     if applications then
         tokens = read("tenants/" .. number + 1, bearer, users_of_tenants / applications)
     end
-    if row ~= "mixed" and row ~= "marks" then make = prepared(make, row == "get" and #messages or #tokens) end
+    if row == "marks" then
+        make = marks()
+    elseif row ~= "mixed" then
+        make = prepared(make, row == "get" and #messages or #tokens)
+    end
 end
 
 function request()

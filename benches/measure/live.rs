@@ -72,11 +72,15 @@ pub async fn measure(service: Arc<Service>) {
     )
     .await;
 
-    for rate in [2000, 10_000] {
-        let name = format!("{rate} sends/s to 1,000 streams");
+    // The first pass creates the conversations in which the others send.
+    for (name, rate) in [
+        ("sends to 1,000 streams, new conversations", 0),
+        ("2,000 sends/s to 1,000 streams", 2000),
+        ("10,000 sends/s to 1,000 streams", 10_000),
+    ] {
         idle.clear();
         let to_crowd = |turn: usize| format!("crowd-{}", turn % STREAMS);
-        measure_sends(&service, &name, SENDERS, to_crowd, idle.clone(), rate).await;
+        measure_sends(&service, name, SENDERS, to_crowd, idle.clone(), rate).await;
     }
     drop(crowd);
 }
