@@ -22,52 +22,45 @@ pub async fn draw(
 ) -> Result<()> {
     let blocks = [timestamps, ids].map(DrawnNumbers::blocks_for);
     let blocks = blocks.map(|blocks| i32::try_from(blocks).unwrap_or(i32::MAX));
-    let newest = newest_message(lane).await?;
-    let (mut timestamps, mut ids) = draw_blocks(lane.connection(), blocks).await?;
+    let mut drawn = draw_blocks(lane, blocks).await?;
     let is_behind = |firsts: &[i64], last: i64| firsts.first().is_some_and(|first| *first <= last);
-    if is_behind(&timestamps, lane.end().get()) || is_behind(&ids, newest.get()) {
-        let (end, connection) = (lane.end(), lane.connection());
-        raise_above(connection, end, newest).await?;
-        (timestamps, ids) = draw_blocks(connection, blocks).await?;
+    if is_behind(&drawn.timestamps, lane.end().get()) || is_behind(&drawn.ids, drawn.newest) {
+        raise_above(lane, MessageId::new(drawn.newest)).await?;
+        drawn = draw_blocks(lane, blocks).await?;
     }
-    numbers.add(&timestamps, &ids);
+    numbers.add(&drawn.timestamps, &drawn.ids);
     Ok(())
 }
 
-async fn draw_blocks(
-    connection: &mut PgConnection,
-    [timestamps, ids]: [i32; 2],
-) -> Result<(Vec<i64>, Vec<i64>)> {
-    let drawn = sqlx::query!(
+/// The first numbers of the blocks that were drawn.
+struct DrawnBlocks {
+    timestamps: Vec<i64>,
+    ids: Vec<i64>,
+    /// The id of the application's newest message; zero if it has none.
+    newest: i64,
+}
+
+async fn draw_blocks(lane: &mut Lane<'_>, [timestamps, ids]: [i32; 2]) -> Result<DrawnBlocks> {
+    Ok(sqlx::query_as!(
+        DrawnBlocks,
         r#"
-        SELECT ARRAY(SELECT nextval('timeline') FROM generate_series(1, $1))    AS "timestamps!",
-               ARRAY(SELECT nextval('message_ids') FROM generate_series(1, $2)) AS "ids!"
+        SELECT ARRAY(SELECT nextval('timeline') FROM generate_series(1, $2))    AS "timestamps!",
+               ARRAY(SELECT nextval('message_ids') FROM generate_series(1, $3)) AS "ids!",
+               coalesce(
+                   (SELECT id FROM messages WHERE application_id = $1 ORDER BY id DESC LIMIT 1), 0
+               ) AS "newest!"
         "#,
+        lane.application().get(),
         timestamps,
         ids,
     )
-    .fetch_one(connection)
-    .await?;
-    Ok((drawn.timestamps, drawn.ids))
+    .fetch_one(lane.connection())
+    .await?)
 }
 
-/// The id of the application's newest message; zero if it has none.
-async fn newest_message(lane: &mut Lane<'_>) -> Result<MessageId> {
-    let application = lane.application().get();
-    let newest = sqlx::query_scalar!(
-        "SELECT id FROM messages WHERE application_id = $1 ORDER BY id DESC LIMIT 1",
-        application,
-    );
-    let newest = newest.fetch_optional(lane.connection()).await?;
-    Ok(MessageId::new(newest.unwrap_or(0)))
-}
-
-/// Raises the sequences above numbers that were used.
-async fn raise_above(
-    connection: &mut PgConnection,
-    timestamp: Timestamp,
-    id: MessageId,
-) -> Result<()> {
+/// Raises the sequences above the end of the timeline, and above the id of the newest message.
+async fn raise_above(lane: &mut Lane<'_>, id: MessageId) -> Result<()> {
+    let (timestamp, connection) = (lane.end(), lane.connection());
     tracing::warn!(%timestamp, %id, "a sequence is behind the rows of an application: it is raised");
     lock(connection).await?;
     sqlx::query!(

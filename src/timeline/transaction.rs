@@ -19,8 +19,12 @@ use crate::{
 /// which nothing arrives any more delays its batches this long.
 const STEP_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// Numbers are drawn for so many batches of the same size, to save round trips.
-const BATCHES_PER_DRAW: usize = 2;
+/// Numbers are drawn for so many batches of the same size, to save round trips. Numbers that are not
+/// used, because another process writes the timeline too, leave gaps.
+const BATCHES_PER_DRAW: usize = 8;
+
+/// The most numbers that are drawn for later batches: for large ones a round trip is little.
+const DRAWN_AHEAD_MAX: usize = 256;
 
 /// Commands of one application that are carried out together.
 pub struct Batch {
@@ -243,7 +247,7 @@ async fn draw(
     let (timestamps, ids) = numbers.counts();
     let lacking = |count| {
         if count < commands {
-            commands * BATCHES_PER_DRAW
+            (commands * BATCHES_PER_DRAW).min(commands.max(DRAWN_AHEAD_MAX))
         } else {
             0
         }
