@@ -54,7 +54,7 @@ export class Messenger {
     this.#outbox = new Outbox({ call, store, signal, onSignedOut: (problem) => this.#end(problem.words) });
     const views = { store, user, reading: this.#reading, history: new History(call, store) };
     this.#thread = new Thread({ ...views, on: this.#actions() });
-    this.#sidebar = new Sidebar(user, (key, place) => this.#showMenu(key, place));
+    this.#sidebar = new Sidebar({ user, drafts: this.#drafts }, (key, place) => this.#showMenu(key, place));
     this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(call, user), on: {
       send: (key, content) => this.#send(key, content),
       edit: (message, content) => this.#changes.edit(message, content, chooseText),

@@ -4,12 +4,12 @@ import { Roving } from "./roving.js";
 import { addressOf, briefly, gist, hue, initials, isChat, isMuted, nameOf } from "./words.js";
 
 export class Sidebar {
-  #user; #shown = []; #open; #isArchive = false;
+  #user; #drafts; #shown = []; #open; #isArchive = false;
   #roving = new Roving($("conversations"), "a");
 
   /** `onMenu(key, place)` opens the menu of a conversation. */
-  constructor(user, onMenu) {
-    this.#user = user;
+  constructor({ user, drafts }, onMenu) {
+    [this.#user, this.#drafts] = [user, drafts];
     $("archive").addEventListener("click", () => {
       this.#isArchive = !this.#isArchive;
       this.#render();
@@ -56,8 +56,10 @@ export class Sidebar {
     const { key, unread, mentions, settings, waiting, isRefused, message, name } = conversation;
     const last = waiting ? { ...waiting.body, from: this.#user, created: waiting.created } : message;
     const isOpen = key === this.#open;
-    const look = { last, isOpen, isMuted: isMuted(conversation), user: this.#user };
-    const state = [name, unread, mentions, settings, last, Boolean(waiting), isRefused, isOpen, look.isMuted];
+    // The draft of the open conversation is in the composer.
+    const draft = isOpen ? "" : this.#drafts.get(key);
+    const look = { last, draft, isOpen, isMuted: isMuted(conversation), user: this.#user };
+    const state = [name, unread, mentions, settings, last, draft, Boolean(waiting), isRefused, isOpen, look.isMuted];
     const signature = JSON.stringify([...state, last?.created && briefly(last.created)]);
     return [key, signature, () => row(conversation, look)];
   }
@@ -66,7 +68,7 @@ export class Sidebar {
 const isArchived = ({ settings }) => Boolean(settings?.archived);
 
 /** A row of the list, also for a conversation that is found by its name. */
-export function row(conversation, { last, isOpen, isMuted, user, onclick }) {
+export function row(conversation, { last, draft, isOpen, isMuted, user, onclick }) {
   const { key, unread = 0, mentions = 0, settings, waiting, isRefused } = conversation;
   const name = nameOf(conversation);
   const classes = ["conversation", unread > 0 && "unread", isMuted && "muted"].filter(Boolean);
@@ -77,7 +79,7 @@ export function row(conversation, { last, isOpen, isMuted, user, onclick }) {
     avatar(name, isChat(key)),
     element("span", { class: "name", dir: "auto" }, name),
     last?.created && element("time", { datetime: last.created }, briefly(last.created)),
-    element("span", { class: "gist" }, preview(last, state, user, isChat(key))),
+    element("span", { class: "gist" }, draft && !state ? draftOf(draft) : preview(last, state, user, isChat(key))),
     element("span", { class: "marks" },
       isMuted && mark("mute", "muted"),
       settings?.pinned && mark("pin", "pinned"),
@@ -102,6 +104,9 @@ function preview(last, state, user, inChat) {
   ];
 }
 
+const draftOf = (text) => [
+  element("span", { class: "who draft" }, "Draft: "), element("span", { class: "preview", dir: "auto" }, text),
+];
 const notSent = () => element("span", { class: "who not-sent" }, icon("warning"), "Not sent: ");
 
 export function avatar(name, ofChat = false) {

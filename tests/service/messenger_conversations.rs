@@ -199,6 +199,7 @@ async fn a_link_can_be_clicked_and_data_is_shown() {
 async fn a_draft_outlives_the_token() {
     const FORMER: &str = "a former secret that is long enough";
     let (database, other) = service().await;
+    other.user("ann").send("jane", "hello").await;
     other.user("john").send("jane", "hello").await;
     let former = Settings::default().with("MESSAGES_SECRET", FORMER);
     let mut replica = Replica::start(&database, former).await;
@@ -209,6 +210,14 @@ async fn a_draft_outlives_the_token() {
     let jane = Person::opens_link_with(&browser, &base, &ending).await;
     jane.opens("john").await;
     jane.types("not finished").await;
+    jane.opens("ann").await;
+    jane.until(
+        "document.querySelector('#conversations').textContent.includes('Draft: not finished')",
+    )
+    .await;
+    jane.opens("john").await;
+    jane.until("!document.querySelector('#conversations').textContent.includes('Draft')")
+        .await;
     // With another secret, the token is good no more.
     replica.kill();
     let _replica = Replica::start_again_at(&base, &database, Settings::default()).await;
