@@ -22,40 +22,44 @@ pub async fn draw(
 ) -> Result<()> {
     let blocks = [timestamps, ids].map(DrawnNumbers::blocks_for);
     let blocks = blocks.map(|blocks| i32::try_from(blocks).unwrap_or(i32::MAX));
-    let mut drawn = draw_blocks(lane, blocks).await?;
+    let newest = newest_message(lane).await?;
+    let (mut timestamps, mut ids) = draw_blocks(lane, blocks).await?;
     let is_behind = |firsts: &[i64], last: i64| firsts.first().is_some_and(|first| *first <= last);
-    if is_behind(&drawn.timestamps, lane.end().get()) || is_behind(&drawn.ids, drawn.newest) {
-        raise_above(lane, MessageId::new(drawn.newest)).await?;
-        drawn = draw_blocks(lane, blocks).await?;
+    if is_behind(&timestamps, lane.end().get()) || is_behind(&ids, newest.get()) {
+        raise_above(lane, newest).await?;
+        (timestamps, ids) = draw_blocks(lane, blocks).await?;
     }
-    numbers.add(&drawn.timestamps, &drawn.ids);
+    numbers.add(&timestamps, &ids);
     Ok(())
 }
 
-/// The first numbers of the blocks that were drawn.
-struct DrawnBlocks {
-    timestamps: Vec<i64>,
-    ids: Vec<i64>,
-    /// The id of the application's newest message; zero if it has none.
-    newest: i64,
-}
-
-async fn draw_blocks(lane: &mut Lane<'_>, [timestamps, ids]: [i32; 2]) -> Result<DrawnBlocks> {
-    Ok(sqlx::query_as!(
-        DrawnBlocks,
+/// Names no table of a tenant: on a cluster (Citus) only the coordinator has the sequences.
+async fn draw_blocks(
+    lane: &mut Lane<'_>,
+    [timestamps, ids]: [i32; 2],
+) -> Result<(Vec<i64>, Vec<i64>)> {
+    let drawn = sqlx::query!(
         r#"
-        SELECT ARRAY(SELECT nextval('timeline') FROM generate_series(1, $2))    AS "timestamps!",
-               ARRAY(SELECT nextval('message_ids') FROM generate_series(1, $3)) AS "ids!",
-               coalesce(
-                   (SELECT id FROM messages WHERE application_id = $1 ORDER BY id DESC LIMIT 1), 0
-               ) AS "newest!"
+        SELECT ARRAY(SELECT nextval('timeline') FROM generate_series(1, $1))    AS "timestamps!",
+               ARRAY(SELECT nextval('message_ids') FROM generate_series(1, $2)) AS "ids!"
         "#,
-        lane.application().get(),
         timestamps,
         ids,
     )
     .fetch_one(lane.connection())
-    .await?)
+    .await?;
+    Ok((drawn.timestamps, drawn.ids))
+}
+
+/// The id of the application's newest message; zero if it has none.
+async fn newest_message(lane: &mut Lane<'_>) -> Result<MessageId> {
+    let application = lane.application().get();
+    let newest = sqlx::query_scalar!(
+        "SELECT id FROM messages WHERE application_id = $1 ORDER BY id DESC LIMIT 1",
+        application,
+    );
+    let newest = newest.fetch_optional(lane.connection()).await?;
+    Ok(MessageId::new(newest.unwrap_or(0)))
 }
 
 /// Raises the sequences above the end of the timeline, and above the id of the newest message.

@@ -20,7 +20,7 @@ use crate::{
 const STEP_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// Numbers are drawn for so many batches of the same size, to save round trips. Numbers that are not
-/// used, because another process writes the timeline too, leave gaps.
+/// used, because another process writes the timeline too or the connection is lost, leave gaps.
 const BATCHES_PER_DRAW: usize = 8;
 
 /// The most numbers that are drawn for later batches: for large ones a round trip is little.
