@@ -1,6 +1,8 @@
 //! The attributes of a message: the sender's own JSON, which the service does not interpret.
 
-use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::Invalid;
 
@@ -30,6 +32,13 @@ impl Attributes {
         Ok(Self(raw))
     }
 
+    /// The attributes `before`, if any, with the changes of a JSON merge patch (RFC 7396): members that
+    /// are `null` are removed, and objects are merged.
+    #[must_use]
+    pub fn merged(before: Option<&Self>, patch: &Self) -> Self {
+        Self(merged(before.map(Self::as_json), patch.as_json()))
+    }
+
     /// Attributes that were checked before they were stored.
     pub fn trusted(raw: Box<RawValue>) -> Self {
         Self(raw)
@@ -39,6 +48,33 @@ impl Attributes {
     pub fn as_json(&self) -> &RawValue {
         &self.0
     }
+}
+
+type Members = BTreeMap<String, Box<RawValue>>;
+
+fn merged(before: Option<&RawValue>, patch: &RawValue) -> Box<RawValue> {
+    let Some(changes) = members(patch) else {
+        return patch.to_owned();
+    };
+    let mut members = before.and_then(members).unwrap_or_default();
+    for (name, change) in changes {
+        if change.get() == "null" {
+            members.remove(&name);
+        } else {
+            let before = members.get(&name).map(AsRef::as_ref);
+            let after = merged(before, &change);
+            members.insert(name, after);
+        }
+    }
+    to_raw_value(&members).expect("its members are JSON")
+}
+
+/// The members of an object; of those with the same name, the last one.
+fn members(json: &RawValue) -> Option<Members> {
+    let is_object = json.get().starts_with('{');
+    is_object
+        .then(|| serde_json::from_str(json.get()).ok())
+        .flatten()
 }
 
 impl PartialEq for Attributes {
@@ -119,6 +155,37 @@ mod tests {
         ] {
             assert_eq!(parse(json).unwrap().as_json().get(), json);
         }
+    }
+
+    /// The examples of RFC 7396, appendix A, whose results are objects.
+    #[test]
+    fn a_merge_patch_adds_replaces_and_removes_members() {
+        for (before, patch, after) in [
+            (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
+            (r#"{"a":"b"}"#, r#"{"a":null}"#, "{}"),
+            (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
+            (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
+            (
+                r#"{"a":{"b":"c"}}"#,
+                r#"{"a":{"b":"d","c":null}}"#,
+                r#"{"a":{"b":"d"}}"#,
+            ),
+            (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
+            (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"a":1,"e":null}"#),
+            ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
+            (
+                r#"{ "n" : 1.50e+400 }"#,
+                r#"{"m": 2}"#,
+                r#"{"m":2,"n":1.50e+400}"#,
+            ),
+        ] {
+            let merged = Attributes::merged(Some(&parse(before).unwrap()), &parse(patch).unwrap());
+            assert_eq!(merged.as_json().get(), after);
+        }
+        let first = Attributes::merged(None, &parse(r#"{"a":null,"b":1}"#).unwrap());
+        assert_eq!(first.as_json().get(), r#"{"b":1}"#);
     }
 
     #[test]

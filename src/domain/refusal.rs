@@ -43,6 +43,9 @@ pub enum Refusal {
     /// The conversation cannot be blocked.
     #[error("{0}")]
     NotBlockable(&'static str),
+    /// With this change, what is set for the conversation would be too large.
+    #[error("must be at most 4 KiB of JSON")]
+    SettingsTooLarge,
     /// The chat has as many members as a chat may have.
     #[error("the chat is full")]
     ChatFull,

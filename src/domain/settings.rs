@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::{Attributes, Timestamp};
 
-/// The largest attributes of settings, in bytes of their JSON text as it was sent.
+/// The largest attributes of settings, in bytes of their JSON text.
 pub const SETTINGS_ATTRIBUTES_BYTES_MAX: usize = 4 * 1024;
 
 /// What a member has set for a conversation. Blocking is part of the
@@ -20,6 +20,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether the attributes are larger than allowed.
+    pub fn is_too_large(&self) -> bool {
+        let attributes = self.attributes.as_ref();
+        attributes.is_some_and(|it| it.as_json().get().len() > SETTINGS_ATTRIBUTES_BYTES_MAX)
+    }
+
     pub fn is_muted(&self, now: OffsetDateTime) -> bool {
         self.muted_until.is_some_and(|until| until > now)
     }
@@ -50,7 +56,8 @@ impl Settings {
                 None => self.archived,
             },
             attributes: match &patch.attributes {
-                Some(attributes) => attributes.clone(),
+                Some(Some(changes)) => Some(Attributes::merged(self.attributes.as_ref(), changes)),
+                Some(None) => None,
                 None => self.attributes.clone(),
             },
         }
@@ -65,5 +72,6 @@ pub struct SettingsPatch {
     pub archived: Option<bool>,
     /// Whether the user wants no messages from the other one: in a personal conversation alone.
     pub blocked: Option<bool>,
+    /// Changes of the attributes, as a JSON merge patch; an inner `None` removes them all.
     pub attributes: Option<Option<Attributes>>,
 }

@@ -58,8 +58,46 @@ async fn settings_are_told_to_ones_own_devices_and_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn an_archived_conversation_comes_back_with_a_message_on_every_device() {
+async fn attributes_are_merged_member_by_member() {
     let (_database, replica) = service().await;
+    let jane = replica.user("jane");
+    jane.send("john", "hi").await;
+    for (patch, expected) in [
+        (
+            json!({ "a": 1, "b": { "c": 2 }, "none": null }),
+            json!({ "a": 1, "b": { "c": 2 } }),
+        ),
+        (
+            json!({ "b": { "d": 3 } }),
+            json!({ "a": 1, "b": { "c": 2, "d": 3 } }),
+        ),
+        (
+            json!({ "a": null, "b": { "c": null } }),
+            json!({ "b": { "d": 3 } }),
+        ),
+    ] {
+        let patch = json!({ "attributes": patch });
+        let set = set(&jane, "/users/john", patch).await;
+        assert_eq!(set, json!({ "attributes": expected }));
+    }
+    // The limit is of what is kept.
+    let half = |name: &str| json!({ "attributes": { name: "x".repeat(2500) } });
+    set(&jane, "/users/john", half("one")).await;
+    let path = "/users/john/settings";
+    let too_large = jane.call(Method::PATCH, path, half("other")).await;
+    assert_eq!(too_large.wrong_fields(), ["attributes"]);
+    set(
+        &jane,
+        "/users/john",
+        json!({ "attributes": { "one": null } }),
+    )
+    .await;
+    set(&jane, "/users/john", half("other")).await;
+}
+
+#[tokio::test]
+async fn an_archived_conversation_comes_back_with_a_message_on_every_device() {
+    let (database, replica) = service().await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
     jane.send("john", "hi").await;
     let names = async |archived: bool| {
@@ -77,8 +115,12 @@ async fn an_archived_conversation_comes_back_with_a_message_on_every_device() {
         .await
         .expect(200);
     assert_eq!((names(false).await, names(true).await), (0, 1));
+    // Nothing of it is written by the one who sends.
+    let written = "SELECT xmin::text::bigint FROM conversation_settings";
+    let before = database.count(written).await;
     jane.send("john", "are you there?").await;
     assert_eq!((names(false).await, names(true).await), (1, 0));
+    assert_eq!(database.count(written).await, before);
 
     // Unless it is muted.
     let both = json!({ "archived": true, "mutedUntil": "2099-01-01T00:00:00+01:00" });

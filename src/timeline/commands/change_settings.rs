@@ -53,6 +53,7 @@ impl Command for ChangeSettings {
         let before = context.state.settings(user, place.id);
         let before = before.cloned().unwrap_or_default().at(place.last, now);
         let settings = before.patched(&self.patch, place.last, timestamp);
+        ensure(!settings.is_too_large(), Refusal::SettingsTooLarge)?;
         let was_blocked = place.blocked(user);
         let blocked = self.patch.blocked.unwrap_or(was_blocked);
         let present = PresentSettings {

@@ -166,7 +166,7 @@ either! {
 pub fn new_settings_attributes() -> Schema {
     free_form(
         SchemaType::from_iter([Type::Object, Type::Null]),
-        "Any JSON object of up to 4 KiB and 100 levels, in place of the present one.",
+        "Changes of the attributes, as a JSON merge patch (RFC 7396): members that are null are removed, objects are merged. The result is a JSON object of up to 4 KiB and 100 levels.",
     )
 }
 

@@ -63,6 +63,7 @@ impl From<Refusal> for Problem {
             Refusal::BeyondLast { .. } => Self::invalid_field("number", detail),
             Refusal::NotAccepted => Self::new(&kinds::NOT_ACCEPTED, detail),
             Refusal::NotBlockable(_) => Self::invalid_field("blocked", detail),
+            Refusal::SettingsTooLarge => Self::invalid_field("attributes", detail),
             Refusal::ChatFull => Self::invalid_field("members", "must have at most 1,000 entries"),
             Refusal::KeyReused => {
                 Self::invalid_field("Idempotency-Key", "was used for another request")
