@@ -1,10 +1,5 @@
 //! Conversations, personal ones and chats, as the caller sees them: the list, positions, settings.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
-
 use axum::{extract::State, response::IntoResponse};
 
 use super::{
@@ -16,8 +11,8 @@ use super::{
         },
         problem::Problem,
         representation::{
-            self, ConversationJson, ConversationListJson, IncludedConversations, Json, ListPage,
-            ReadPositionJson, SettingsJson, UnreadListJson, seen_bytes,
+            self, ConversationJson, ConversationListJson, Json, ListPage, ReadPositionJson,
+            SettingsJson, UnreadListJson, seen_bytes,
         },
     },
     extract::{
@@ -26,15 +21,11 @@ use super::{
         media::PlainJson,
         params::{ConversationsParams, UnreadParams},
         request_bodies::{NewReadPositionJson, SettingsPatchJson},
-        sync_params::Include,
     },
 };
 use crate::{
-    domain::{
-        ApplicationId, ChatNumber, Conversation, MessageNumber, SettingsPatch, Subject, UserId,
-    },
+    domain::{ChatNumber, Conversation, MessageNumber, SettingsPatch, Subject, UserId},
     store::{self, conversations::ConversationsPage},
-    sync::ChangesPage,
     timeline::commands::{ChangeSettings, MovePosition},
 };
 
@@ -120,7 +111,7 @@ pub async fn get_personal_conversation(
 ///
 /// A number that is not beyond the present position changes nothing, and is no error: late and
 /// repeated marks do no harm. With `back` the position may go back, which marks what comes after as
-/// unread. Both users find the change on their timelines.
+/// unread. Both users find the change on their timelines. A conversation without a message is 404.
 #[utoipa::path(
     put,
     path = "/users/{user}/read",
@@ -257,50 +248,6 @@ pub async fn list_unread(
         users: totals.iter().map(Into::into).collect(),
     };
     Ok(Json(passed.media_type, list).into_response())
-}
-
-/// The conversations that the entries of a page tell of, if they are to be included: each at the newest entry that names it, and
-/// where its newest message comes later, with its data, at that one too.
-pub async fn included(
-    service: &Service,
-    application: ApplicationId,
-    user: &UserId,
-    include: Include,
-    changes: &ChangesPage,
-) -> Result<IncludedConversations, Problem> {
-    if !include.conversations {
-        return Ok(IncludedConversations::default());
-    }
-    let (mut places, mut named, mut subjects) = (Vec::new(), HashSet::new(), HashSet::new());
-    for entry in changes.entries.iter().rev() {
-        let (subject, is_named) = match (&entry.update.subject, &entry.message) {
-            (Subject::Message(_), Some(version)) => {
-                (version.message.conversation.named_by(user), false)
-            }
-            (Subject::Message(_), None) => continue,
-            (subject, _) => (subject.clone(), true),
-        };
-        let is_newest = subjects.insert(subject.clone());
-        if is_newest || (is_named && !named.contains(&subject)) {
-            places.push((entry.update.timestamp, subject.clone()));
-        }
-        if is_named {
-            named.insert(subject);
-        }
-    }
-    if places.is_empty() {
-        return Ok(IncludedConversations::default());
-    }
-    let subjects = subjects.into_iter().collect();
-    let seen = service.seen(application, user, subjects).await?;
-    let seen = seen
-        .into_iter()
-        .map(|seen| (seen.subject(), Arc::new(seen)));
-    let seen: HashMap<_, _> = seen.collect();
-    let included = places
-        .into_iter()
-        .filter_map(|(timestamp, subject)| Some((timestamp, Arc::clone(seen.get(&subject)?))));
-    Ok(included.collect())
 }
 
 async fn move_position(

@@ -22,8 +22,8 @@ use super::{
         },
         sse::{Blocks, COMMENT},
     },
-    conversations,
     extract::{media, sync_params::Include},
+    included,
     server::{
         Link,
         envelope::{LongLived, RequestId},
@@ -225,7 +225,7 @@ impl EventStream {
             ..
         } = self;
         loop {
-            match conversations::included(service, *application, user, *include, changes).await {
+            match included::conversations(service, *application, user, *include, changes).await {
                 Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
                     pause().await
                 }

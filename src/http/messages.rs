@@ -19,7 +19,6 @@ use super::{
         problem::Problem,
         representation::{self, Json, MessageListJson, MessageUpdatesJson},
     },
-    conversations,
     extract::{
         caller::{BearerOrTicket, Caller},
         checks::{Checks, Passed},
@@ -33,7 +32,7 @@ use super::{
         },
         sync_params::{LastEventId, MessagesParams},
     },
-    live,
+    included, live,
     server::{Link, envelope::RequestId},
 };
 use crate::{
@@ -152,8 +151,8 @@ pub async fn sync_messages(
     if params.wait.is_zero() {
         let reading = service.sync().changes_after(request, include.messages);
         let changes = reading.await?;
-        let included =
-            conversations::included(&service, application, &user, include, &changes).await?;
+        let (changes, included) =
+            included::page(&service, application, &user, include, changes).await?;
         let updates = MessageUpdatesJson::of(&changes, &included);
         return Ok(Json(passed.media_type, updates).into_response());
     }
@@ -163,7 +162,8 @@ pub async fn sync_messages(
     let holding = live::hold(&service, &validity, request, include, params.wait);
     let changes = Box::pin(holding).await?;
     link.keep(service.budget.enter(application, &user)?);
-    let included = conversations::included(&service, application, &user, include, &changes).await?;
+    let (changes, included) =
+        included::page(&service, application, &user, include, changes).await?;
     let updates = MessageUpdatesJson::of(&changes, &included);
     Ok(representation::held(passed.media_type, updates))
 }

@@ -16,6 +16,7 @@ mod chats;
 mod conversations;
 mod extract;
 mod history;
+mod included;
 mod live;
 mod messages;
 mod operations;

@@ -25,6 +25,16 @@ impl ChangesPage {
         self.next >= self.latest
     }
 
+    /// The page with its first `count` entries alone.
+    #[must_use]
+    pub fn first(mut self, count: usize) -> Self {
+        self.entries.truncate(count);
+        if let Some(last) = self.entries.last() {
+            self.next = last.update.timestamp;
+        }
+        self
+    }
+
     pub(super) fn new(cursor: Cursor, page: Page) -> Result<Self, Error> {
         let after = cursor.or(page.latest);
         if after > page.timeline_end {
