@@ -92,8 +92,8 @@ async fn every_later_migration_runs_on_populated_tables() {
     });
     let expected = [(Value::Null, [8, 2, 0]), ("john".into(), [2, 1, 0])];
     assert_eq!(shown.collect::<Vec<_>>(), expected, "{page}");
-    counts_are_true(&jane).await;
-    counts_are_true(&john).await;
+    counts_are_true(&jane, "jane").await;
+    counts_are_true(&john, "john").await;
     let johns = john.get("/users/jane").await.expect(200);
     assert_eq!((&johns["last"], &johns["read"]), (&2.into(), &2.into()));
     assert_eq!(john.get("/chats/1").await.status, 404);

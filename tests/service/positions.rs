@@ -158,6 +158,13 @@ async fn a_conversation_is_seen_by_its_users_alone_and_from_its_first_message_on
         (&own["with"], &own["reads"]),
         (&json!("jane"), &Value::Null)
     );
+    assert_eq!((&own["read"], &own["unread"]), (&json!(1), &json!(0)));
+    let back = json!({ "number": 0, "back": true });
+    jane.call(Method::PUT, "/users/jane/read", back)
+        .await
+        .expect(200);
+    let own = jane.get("/users/jane").await.expect(200);
+    assert_eq!((&own["read"], &own["unread"]), (&json!(0), &json!(1)));
     assert_eq!(jane.get("/users/a%20b").await.wrong_fields(), ["user"]);
 }
 
@@ -448,6 +455,27 @@ async fn the_marks_of_a_batch_in_one_conversation_are_one_change() {
     assert_eq!(seen["reads"], reads);
     let moved = "SELECT count(*) FROM changes WHERE kind = 'positions-moved'";
     assert_eq!(database.count(moved).await, 1);
+}
+
+#[tokio::test]
+async fn in_a_chat_of_fifty_everybody_is_told() {
+    let (_database, replica) = service().await;
+    let (jane, john) = (replica.user("jane"), replica.user("john"));
+    let others: Vec<_> = (0..48).map(|number| format!("user-{number}")).collect();
+    let mut members: Vec<_> = others.iter().map(String::as_str).collect();
+    members.push("john");
+    let chat = jane.chat("Full", &members).await;
+    let path = format!("/chats/{chat}");
+    jane.post_into(chat, "hi").await;
+    let latest = jane.sync("limit=1").await["latest"].clone();
+    read_up_to(&john, &path, 1).await;
+    let told = jane.sync(&format!("after={latest}")).await;
+    let entry = json!([{ "chat": chat, "timestamp": told["latest"] }]);
+    assert_eq!(told["messages"], entry);
+    let seen = jane.get(&path).await.expect(200);
+    let reads = seen["reads"].as_array().unwrap();
+    assert_eq!(reads.len(), 49);
+    assert!(reads.contains(&json!({ "user": "john", "read": 1 })));
 }
 
 /// In larger chats, whoever wants to know reads the members.

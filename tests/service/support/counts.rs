@@ -11,36 +11,49 @@ pub fn counted(page: &Value) -> Vec<Value> {
 
 /// All conversations of a caller that are not archived, and the cursor of the first page.
 pub async fn first_screen(client: &Client) -> (Vec<Value>, i64) {
-    let (mut seen, mut latest, mut before) = (Vec::new(), None, String::new());
+    let (seen, first) = list(client, false).await;
+    (seen, first["latest"].as_i64().unwrap())
+}
+
+/// All conversations of a caller that are archived, or that are not, and the first page of them.
+async fn list(client: &Client, archived: bool) -> (Vec<Value>, Value) {
+    let (mut seen, mut first, mut before) = (Vec::new(), None, String::new());
     loop {
-        let page = client
-            .get(&format!("/conversations?limit=100{before}"))
-            .await;
-        let page = page.expect(200);
-        latest = latest.or(page["latest"].as_i64());
+        let query = format!("/conversations?limit=100&archived={archived}{before}");
+        let page = client.get(&query).await.expect(200);
         seen.extend(counted(&page));
-        if page["next"].is_null() {
-            return (seen, latest.unwrap());
+        let next = page["next"].clone();
+        let first = first.get_or_insert(page);
+        if next.is_null() {
+            return (seen, first.take());
         }
-        before = format!("&before={}", page["next"]);
+        before = format!("&before={next}");
     }
 }
 
-/// Fails if a count that the caller is shown differs from what its history says at the same point of
-/// the timeline.
-pub async fn counts_are_true(client: &Client) {
+/// Fails if a count that `user` is shown differs from what the histories say at the same point of the
+/// timeline. None of its conversations may be muted.
+pub async fn counts_are_true(client: &Client, user: &str) {
     eventually("nothing changes while the histories are read", async || {
-        let (seen, latest) = first_screen(client).await;
+        let (mut seen, first) = list(client, false).await;
+        seen.extend(list(client, true).await.0);
         let mut histories = Vec::new();
         for conversation in seen {
             let history = history(client, &conversation).await;
             histories.push((conversation, history));
         }
         let (_, now) = first_screen(client).await;
-        (now == latest).then(|| {
-            histories
-                .iter()
-                .for_each(|(seen, history)| check(seen, history))
+        (first["latest"] == now).then(|| {
+            let mut totals = [0; 3];
+            for (seen, history) in &histories {
+                let [unread, mentions] = check(seen, history, user);
+                totals[0] += unread;
+                totals[1] += usize::from(unread > 0);
+                totals[2] += mentions;
+            }
+            let total = ["messages", "conversations", "mentions"];
+            let total = total.map(|name| first["unread"][name].clone());
+            assert_eq!(total, totals.map(Value::from), "{user}");
         })
     })
     .await;
@@ -63,13 +76,22 @@ async fn history(client: &Client, conversation: &Value) -> Vec<Value> {
     }
 }
 
-fn check(seen: &Value, history: &[Value]) {
+/// What `user` has not read, and what of it mentions the user.
+fn check(seen: &Value, history: &[Value], user: &str) -> [usize; 2] {
     let read = seen["read"].as_i64().unwrap();
-    let is_after = |message: &&Value| message["number"].as_i64().unwrap() > read;
-    let after = history.iter().filter(is_after);
-    let unread = after.filter(|message| message["deleted"] != true).count();
-    assert_eq!(seen["unread"], unread, "{seen}");
+    let is_unread =
+        |message: &&Value| message["number"].as_i64().unwrap() > read && message["deleted"] != true;
+    let unread: Vec<_> = history.iter().filter(is_unread).collect();
+    let mentions = unread.iter().filter(|message| {
+        let named = message["mentions"].as_array();
+        let is_named = named.is_some_and(|named| named.iter().any(|name| name == user));
+        message["from"] != user && (message["mentionsAll"] == true || is_named)
+    });
+    let counts = [unread.len(), mentions.count()];
+    assert_eq!(seen["unread"], counts[0], "{seen}");
+    assert_eq!(seen["mentions"], counts[1], "{seen}");
     assert_eq!(seen["messages"], history.len(), "{seen}");
     let newest = history.last().unwrap_or(&Value::Null);
     assert_eq!(seen["message"], *newest, "{seen}");
+    counts
 }
