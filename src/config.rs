@@ -120,8 +120,8 @@ pub struct TokenConfig {
 pub struct AdvanceConfig {
     #[command(flatten)]
     pub database: DatabaseConfig,
-    /// More than the number of changes since the backup, 1,000,000 at least. Timestamps and ids
-    /// advance by 32 for each; they end at 2^53 - 1.
+    /// More than the requests to change something since the backup, those included that have changed
+    /// nothing; 1,000,000 at least. Timestamps and ids advance by 32 for each; they end at 2^53 - 1.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1..))]
     pub by: i64,
 }

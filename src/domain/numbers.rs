@@ -50,10 +50,10 @@ impl DrawnNumbers {
         count.div_ceil(BLOCK as usize)
     }
 
-    /// The most numbers that so many changes use up: each may have taken the first number of a block,
-    /// of which the rest was never used.
-    pub fn used_up_by(changes: i64) -> i64 {
-        changes.saturating_mul(BLOCK)
+    /// The most numbers that so many requests to change something use up, whether they have changed
+    /// anything or not: each may have drawn a block that was never used.
+    pub fn used_up_by(requests: i64) -> i64 {
+        requests.saturating_mul(BLOCK)
     }
 
     /// The numbers of the next change. There must be some.

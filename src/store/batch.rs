@@ -1,5 +1,5 @@
 //! The statement that appends what the changes of a batch add: all that sends into existing
-//! conversations need. What a batch changes in rows that exist is stored by a statement for each
+//! personal conversations need. What a batch changes in rows that exist is stored by a statement for each
 //! table, which runs only if there is something of it.
 
 use time::OffsetDateTime;

@@ -9,9 +9,10 @@
 //! Commands wait in the bounded queue of their application. Applications take turns at the
 //! [`Writer`]s. A writer takes the lock of the application's lane, then all commands that wait by
 //! then, and carries them out in one transaction: load → decide → store → commit. The number of
-//! round trips does not depend on the number of commands. It is three for sends into
-//! conversations that exist, if nothing has to be loaded, and what a batch has loaded or left is kept for the next one ([`kept`]). Where many
-//! applications wait for a writer, small batches of several share a transaction ([`writer`]).
+//! round trips does not depend on the number of commands. It is three for sends into personal
+//! conversations that exist, if nothing has to be loaded and numbers are left. What a batch has
+//! loaded or left is kept for the next one ([`kept`]). Where many applications wait for a writer,
+//! small batches of several share a transaction ([`writer`]).
 //!
 //! # The races, and how each is decided
 //! - *A timestamp is taken early and committed late.* It is taken and committed under the lane's
