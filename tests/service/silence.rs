@@ -27,6 +27,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// A kind of call: its name, and one call, which succeeds with this status.
 type Kind = (&'static str, fn(Clients) -> reqwest::RequestBuilder, u16);
 
+/// A replica whose changes wait for a writer as long as in service: a lost connection takes as long.
+async fn usual_replica(database: &Database) -> Replica {
+    let settings = administered().with("WRITE_WAIT_MS_MAX", "5000");
+    Replica::start(database, settings).await
+}
+
 #[derive(Clone)]
 struct Clients {
     jane: Client,
@@ -106,7 +112,7 @@ async fn every_kind_of_call_is_good_again_soon_after_the_database_fell_silent() 
     let database = Database::fresh().await;
     let wire = Wire::to(&database.url).await;
     let behind = Database::at(&wire.url(&database.url));
-    let replica = Replica::start(&behind, administered()).await;
+    let replica = usual_replica(&behind).await;
     let clients = clients(&replica).await;
     let seen: Vec<Arc<Seen>> = KINDS.iter().map(|_| Arc::default()).collect();
     let (mut callers, began) = (tokio::task::JoinSet::new(), Instant::now());
@@ -184,7 +190,7 @@ async fn idle_connections_that_are_dead_cost_one_caller_the_time_of_one() {
     let database = Database::fresh().await;
     let wire = Wire::to(&database.url).await;
     let behind = Database::at(&wire.url(&database.url));
-    let replica = Replica::start(&behind, administered()).await;
+    let replica = usual_replica(&behind).await;
     let administrator = replica.administrator();
     while !fill_pool(&replica, &database).await {}
     wire.silence();
