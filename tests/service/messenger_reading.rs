@@ -142,6 +142,8 @@ async fn a_message_that_comes_while_one_reads_what_is_older_is_not_marked() {
     tom.writes("are you there?").await;
     tom.sees_that("are you there?", "Sent").await;
     jane.lists(&["tom, 1 unread", "john, 2 unread"]).await;
+    let unread = elsewhere.get("/users/tom").await.expect(200);
+    assert_eq!(unread["unread"], 1);
     jane.run(&tell(false)).await;
     jane.lists(&["tom", "john, 2 unread"]).await;
     tom.sees_that("are you there?", "Read").await;
