@@ -9,13 +9,13 @@ use super::{
     Service,
     answer::{
         problem::Problem,
-        representation::{IncludedConversations, seen_bytes},
+        representation::{IncludedConversations, fitting, seen_bytes},
     },
     extract::sync_params::Include,
 };
 use crate::{
     domain::{ApplicationId, Subject, UserId},
-    sync::{ChangesPage, PAGE_BYTES_MAX},
+    sync::ChangesPage,
 };
 
 /// The changes of a page with their conversations. It ends before the conversation with which it would
@@ -28,14 +28,12 @@ pub async fn page(
     changes: ChangesPage,
 ) -> Result<(ChangesPage, IncludedConversations), Problem> {
     let included = conversations(service, application, user, include, &changes).await?;
-    let mut bytes = 0;
-    let beyond = changes.entries.iter().position(|entry| {
+    let sizes = changes.entries.iter().map(|entry| {
         let seen = included.get(&entry.update.timestamp);
-        bytes += seen.map_or(0, |seen| seen_bytes(seen));
-        bytes > PAGE_BYTES_MAX as usize
+        seen.map_or(0, |seen| seen_bytes(seen))
     });
-    let count = beyond.unwrap_or(changes.entries.len());
-    Ok((changes.first(count.max(1)), included))
+    let count = fitting(sizes);
+    Ok((changes.first(count), included))
 }
 
 /// The conversations that the entries of a page tell of, if they are to be included: each at the newest

@@ -27,7 +27,7 @@ pub use conversations::{
 pub use created::{created_chat, secret, sent};
 pub use hits::HitListJson;
 pub use messages::{MessageJson, MessageListJson, json_bytes, message};
-pub use page::ListPage;
+pub use page::{ListPage, fitting};
 pub use updates::{
     CaughtUpJson, IncludedConversations, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson,
     held,

@@ -9,6 +9,16 @@ pub struct ListPage<T, P> {
     pub next: Option<P>,
 }
 
+/// How many items of these sizes a page has until it has 1 MiB of data; one at least.
+pub fn fitting(sizes: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 0;
+    let within = |size: &usize| {
+        bytes += size;
+        bytes <= LIST_BYTES_MAX
+    };
+    sizes.take_while(within).count().max(1)
+}
+
 impl<T, P> ListPage<T, P> {
     /// Cuts a page out of `items`, which were read with one item more than `limit`. That item shows
     /// that there is a next page, which begins after the `position` of this page's last item.
@@ -24,12 +34,7 @@ impl<T, P> ListPage<T, P> {
         size: impl Fn(&T) -> usize,
         position: impl Fn(&T) -> P,
     ) -> Self {
-        let mut bytes = 0;
-        let within = |item: &&T| {
-            bytes += size(item);
-            bytes <= LIST_BYTES_MAX
-        };
-        let fitting = items.iter().take_while(within).count().max(1);
+        let fitting = fitting(items.iter().map(size));
         let limit = usize::try_from(limit)
             .expect("a limit was checked")
             .min(fitting);
