@@ -11,6 +11,7 @@ use crate::{
         self, Behind, SearchIndex,
         file_events::{self, BrokerConfig, FileEvents, PublisherStatus},
     },
+    http::render_message,
     lifecycle::Lifecycle,
     live::Hub,
     notifications::{Announcements, Listener, Subscriber},
@@ -94,7 +95,7 @@ fn spawn_readers(
     waiting_max: usize,
     freshness: &Arc<Freshness>,
 ) -> Vec<ThreadHandle> {
-    let readers = Readers::new(waiting_max, Arc::clone(freshness));
+    let readers = Readers::new(waiting_max, Arc::clone(freshness), render_message);
     let threads =
         thread::available_parallelism().map_or(1, |cores| cores.get().min(HTTP_THREADS_MAX));
     let handles = (0..threads).map(|_| readers.handle(database)).collect();

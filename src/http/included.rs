@@ -51,9 +51,7 @@ pub async fn conversations(
     let (mut places, mut named, mut subjects) = (Vec::new(), HashSet::new(), HashSet::new());
     for entry in changes.entries.iter().rev() {
         let (subject, is_named) = match (&entry.update.subject, &entry.message) {
-            (Subject::Message(_), Some(version)) => {
-                (version.message.conversation.named_by(user), false)
-            }
+            (Subject::Message(_), Some(version)) => (version.conversation.named_by(user), false),
             (Subject::Message(_), None) => continue,
             (subject, _) => (subject.clone(), true),
         };

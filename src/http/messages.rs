@@ -154,7 +154,7 @@ pub async fn sync_messages(
         let (changes, included) =
             included::page(&service, application, &user, include, changes).await?;
         let updates = MessageUpdatesJson::of(&changes, &included);
-        return Ok(Json(passed.media_type, updates).into_response());
+        return Ok(representation::page(passed.media_type, &updates));
     }
     // Held answers have a limit of their own. Once the answer exists, it counts as a request again.
     drop(link.take_permit());
@@ -165,7 +165,7 @@ pub async fn sync_messages(
     let (changes, included) =
         included::page(&service, application, &user, include, changes).await?;
     let updates = MessageUpdatesJson::of(&changes, &included);
-    Ok(representation::held(passed.media_type, updates))
+    Ok(representation::held(passed.media_type, &updates))
 }
 
 /// Messages by their ids, in this order, without those that the caller may not read.

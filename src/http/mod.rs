@@ -57,6 +57,7 @@ use answer::{
 use extract::caller::Caller;
 use server::{cors, envelope};
 
+pub use answer::representation::render_message;
 pub use extract::idempotency::Digester;
 pub use server::{
     Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, HttpTimeLimits, Origin, serve,

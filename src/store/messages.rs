@@ -169,6 +169,51 @@ pub async fn find(
 
 impl MessageRow {
     pub(super) fn into_message(self) -> Result<Arc<Message>> {
+        MessageColumns {
+            id: self.id,
+            conversation_id: self.conversation_id,
+            number: self.number,
+            timestamp: self.timestamp,
+            sender: self.sender,
+            recipient: self.recipient,
+            chat_number: self.chat_number,
+            created: self.created,
+            edited: self.edited,
+            text: self.text,
+            files: self.files,
+            attributes: self.attributes,
+            reply_to: self.reply_to,
+            deleted: self.deleted,
+            mentions: self.mentions,
+            mentions_all: self.mentions_all,
+        }
+        .into_message()
+        .map(Arc::new)
+    }
+}
+
+/// The columns that make a message.
+pub(super) struct MessageColumns {
+    pub id: i64,
+    pub conversation_id: i64,
+    pub number: i64,
+    pub timestamp: i64,
+    pub sender: Option<String>,
+    pub recipient: Option<String>,
+    pub chat_number: Option<i64>,
+    pub created: OffsetDateTime,
+    pub edited: Option<OffsetDateTime>,
+    pub text: Option<String>,
+    pub files: Option<Vec<String>>,
+    pub attributes: Option<Json<Box<RawValue>>>,
+    pub reply_to: Option<i64>,
+    pub deleted: bool,
+    pub mentions: Option<Vec<String>>,
+    pub mentions_all: Option<bool>,
+}
+
+impl MessageColumns {
+    pub fn into_message(self) -> Result<Message> {
         let inconsistent = Error::Inconsistent {
             table: "messages",
             id: self.id,
@@ -192,7 +237,7 @@ impl MessageRow {
             (None, Some(from), Some(to)) => Conversation::between(from, &UserId::trusted(&to)),
             (None, ..) => return Err(inconsistent),
         };
-        Ok(Arc::new(Message {
+        Ok(Message {
             id: MessageId::new(self.id),
             timestamp: Timestamp::new(self.timestamp),
             from,
@@ -201,6 +246,6 @@ impl MessageRow {
             number: MessageNumber::new(self.number),
             created: self.created,
             content: (!self.deleted).then_some(content),
-        }))
+        })
     }
 }

@@ -50,7 +50,7 @@ pub use session::{Purpose, Session};
 pub use sqlx::PgConnection;
 pub use terms::in_time;
 pub use url::BadUrl;
-pub use version::Version;
+pub use version::{Render, Version};
 
 use columns::{array_literal, columns};
 use sqlx::Connection;

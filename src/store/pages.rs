@@ -1,16 +1,29 @@
 //! Pages of the timeline: what a sync reads. One statement reads pages for many callers.
 
-use std::{collections::HashMap, sync::Arc};
-
-use sqlx::PgConnection;
-
-use super::{Result, Version, columns, messages::MessageRow};
-use crate::domain::{
-    ApplicationId, ChatNumber, Cursor, MessageId, Subject, Timestamp, Update, UserId,
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
 };
 
-/// What an entry counts besides its message's data, in bytes of JSON.
-pub const ENTRY_BYTES: usize = 200;
+use futures_util::TryStreamExt;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, types::Json};
+use time::OffsetDateTime;
+
+use super::{
+    Error, Render, Result, Version, columns,
+    messages::{self, MessageColumns, MessageRequest},
+};
+use crate::domain::{
+    ApplicationId, ChatNumber, Cursor, Message, MessageId, Subject, Timestamp, Update, UserId,
+};
+
+/// What an entry counts besides its message, in bytes of JSON.
+pub const ENTRY_BYTES: usize = 50;
+
+/// The longest data of a message that are read with its page, in bytes; a thousand of them fill one.
+/// What is longer is read afterwards, as far as the page has room.
+const DATA_READ_AT_ONCE_MAX: i32 = 1000;
 
 /// A caller's request for a page of the timeline.
 #[derive(Debug, Clone)]
@@ -25,9 +38,9 @@ pub struct PageRequest {
 #[derive(Debug, Clone, Copy)]
 pub struct PageSize {
     pub entries: u16,
-    /// The data of a page with data, in bytes of JSON. The entry that exceeds it is still part of
-    /// the page, so a page that is not the last one is never empty.
-    pub bytes: i64,
+    /// Of a page with messages, in bytes of JSON. The entry that exceeds it is still part of the page,
+    /// so a page that is not the last one is never empty.
+    pub bytes: usize,
 }
 
 /// A page of the timeline, read in one snapshot.
@@ -73,9 +86,11 @@ pub async fn read(
     )
     .fetch_all(connection)
     .await?;
-    let mut pages = PageBuilder::new(requests.len());
+    let mut pages = vec![Page::empty(); requests.len()];
     for row in rows {
-        let page = pages.at(row.ordinal, row.latest, row.timeline_end);
+        let page = &mut pages[place(row.ordinal)];
+        page.latest = Timestamp::new(row.latest.unwrap_or(0));
+        page.timeline_end = Timestamp::new(row.timeline_end);
         let messages = row.messages.into_iter().flatten();
         let chats = row.chats.into_iter().flatten();
         let subjects = messages.zip(chats.zip(row.withs.into_iter().flatten()));
@@ -92,57 +107,82 @@ pub async fn read(
             })
             .collect();
     }
-    Ok(pages.finish())
+    Ok(pages)
 }
 
-/// As [`read`], with the present data of every message.
+/// A row of a page with messages: an entry, and the columns of its message. The long data of a message
+/// are missing.
+struct EntryRow {
+    ordinal: i64,
+    latest: Option<i64>,
+    timeline_end: i64,
+    update_timestamp: Option<i64>,
+    message_id: Option<i64>,
+    chat: Option<i64>,
+    with_user: Option<String>,
+    mention: Option<bool>,
+    conversation_id: Option<i64>,
+    number: Option<i64>,
+    timestamp: Option<i64>,
+    sender: Option<String>,
+    recipient: Option<String>,
+    chat_number: Option<i64>,
+    created: Option<OffsetDateTime>,
+    edited: Option<OffsetDateTime>,
+    deleted: Option<bool>,
+    reply_to: Option<i64>,
+    mentions_all: Option<bool>,
+    data_bytes: Option<i32>,
+    text: Option<String>,
+    files: Option<Vec<String>>,
+    attributes: Option<Json<Box<RawValue>>>,
+    mentions: Option<Vec<String>>,
+}
+
+/// As [`read`], with the present data of every message, which are written by `render` as they arrive.
 ///
-/// A message with several entries is read and counted once, at its first entry, so that it is on
-/// the page wherever the page ends. It is returned at its newest entry of the page.
+/// A message with several entries is counted once, at its first entry, so that it is on the page
+/// wherever the page ends. It is returned at its newest entry of the page.
+///
+/// Long data are read by a second statement, and may be newer than the page.
 pub async fn read_with_messages(
     connection: &mut PgConnection,
     application: ApplicationId,
     requests: &[&PageRequest],
+    render: Render,
 ) -> Result<Vec<Page>> {
     columns!(for request in requests => {
         users: request.user.as_str(),
         after: request.cursor.timestamp().map(|timestamp| timestamp.get()),
         entries: i64::from(request.size.entries),
-        bytes: request.size.bytes,
     });
-    let rows = sqlx::query_file!(
+    let builders = requests.iter().map(|request| PageBuilder::new(request));
+    let mut builders: Vec<_> = builders.collect();
+    let mut rows = sqlx::query_file_as!(
+        EntryRow,
         "src/store/pages_with_messages.sql",
         application.get(),
         &users as &[&str],
         &after as &[Option<i64>],
         &entries,
-        &bytes,
-        ENTRY_BYTES as i32,
+        DATA_READ_AT_ONCE_MAX,
     )
-    .fetch_all(connection)
-    .await?;
-    let mut pages = PageBuilder::new(requests.len());
-    for row in rows {
-        let page = pages.at(row.ordinal, row.latest, row.timeline_end);
-        let Some(timestamp) = row.update_timestamp else {
-            // A page without entries has one row, without an entry.
-            continue;
-        };
-        let message = row.message.map(MessageRow::into_message).transpose()?;
-        let message = message.map(|message| Arc::new(Version::from(message)));
-        let entry = update(
-            timestamp,
-            row.message_id,
-            row.chat,
-            row.with_user,
-            row.mention,
-        );
-        page.entries
-            .extend(entry.map(|update| Entry { update, message }));
+    .fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await? {
+        builders[place(row.ordinal)].add(row, render)?;
     }
-    let mut pages = pages.finish();
-    pages.iter_mut().for_each(Page::move_to_newest);
-    Ok(pages)
+    drop(rows);
+    let missing = builders.iter().flat_map(PageBuilder::missing);
+    let missing: Vec<_> = missing.collect();
+    if !missing.is_empty() {
+        let lookups: Vec<_> = missing.iter().collect();
+        let found = messages::find(connection, application, &lookups).await?;
+        let mut found = found.into_iter();
+        for builder in &mut builders {
+            builder.complete(&mut found, render);
+        }
+    }
+    Ok(builders.into_iter().map(PageBuilder::finish).collect())
 }
 
 /// A row of the table `updates`, which names a message, a chat, or the other user of a personal
@@ -167,11 +207,70 @@ fn update(
     })
 }
 
+/// The place of a request, by its ordinal.
+fn place(ordinal: i64) -> usize {
+    usize::try_from(ordinal - 1).expect("ordinals count the requests from 1")
+}
+
+impl EntryRow {
+    /// The entry, without the message. `None` in the row of a page without entries.
+    fn entry(&mut self) -> Option<Entry> {
+        let (timestamp, with) = (self.update_timestamp?, self.with_user.take());
+        let update = update(timestamp, self.message_id, self.chat, with, self.mention)?;
+        Some(Entry {
+            update,
+            message: None,
+        })
+    }
+
+    /// The columns of the message. `None` if the user may not read it.
+    fn message(self) -> Option<MessageColumns> {
+        Some(MessageColumns {
+            id: self.message_id?,
+            conversation_id: self.conversation_id?,
+            number: self.number?,
+            timestamp: self.timestamp?,
+            sender: self.sender,
+            recipient: self.recipient,
+            chat_number: self.chat_number,
+            created: self.created?,
+            edited: self.edited,
+            text: self.text,
+            files: self.files,
+            attributes: self.attributes,
+            reply_to: self.reply_to,
+            deleted: self.deleted?,
+            mentions: self.mentions,
+            mentions_all: self.mentions_all,
+        })
+    }
+}
+
 impl Page {
+    fn empty() -> Self {
+        Self {
+            entries: Vec::new(),
+            latest: Timestamp::new(0),
+            timeline_end: Timestamp::new(0),
+        }
+    }
+
     /// Whether no change after this page concerns the user.
     pub fn reaches_end(&self) -> bool {
         let last = self.entries.last();
         last.is_none_or(|last| last.update.timestamp >= self.latest)
+    }
+
+    /// Ends the page with the entry that exceeds so many bytes.
+    fn cut(&mut self, bytes_max: usize) {
+        let mut bytes = 0;
+        let begins_within = |entry: &&Entry| {
+            let within = bytes < bytes_max;
+            bytes += entry_bytes(entry.message.as_deref());
+            within
+        };
+        let count = self.entries.iter().take_while(begins_within).count();
+        self.entries.truncate(count);
     }
 
     /// Moves each message from its first entry to its newest.
@@ -187,28 +286,99 @@ impl Page {
     }
 }
 
-/// Gathers rows into pages by the ordinal of their request.
-struct PageBuilder(Vec<Page>);
+/// The length of entries as JSON, in bytes.
+pub fn bytes(entries: &[Entry]) -> usize {
+    let bytes = entries
+        .iter()
+        .map(|entry| entry_bytes(entry.message.as_deref()));
+    bytes.sum()
+}
 
-impl PageBuilder {
-    fn new(count: usize) -> Self {
-        let empty = Page {
-            entries: Vec::new(),
-            latest: Timestamp::new(0),
-            timeline_end: Timestamp::new(0),
+fn entry_bytes(message: Option<&Version>) -> usize {
+    ENTRY_BYTES + message.map_or(0, Version::bytes)
+}
+
+/// A page with messages, of which rows arrive.
+struct PageBuilder<'a> {
+    request: &'a PageRequest,
+    page: Page,
+    /// The messages that were counted.
+    counted: HashSet<MessageId>,
+    /// Whether a message has several entries.
+    has_repeated: bool,
+    /// At least; long data count without escapes.
+    bytes: usize,
+    /// The places of the entries whose messages have long data.
+    long: Vec<(usize, MessageId)>,
+}
+
+impl<'a> PageBuilder<'a> {
+    fn new(request: &'a PageRequest) -> Self {
+        Self {
+            request,
+            page: Page::empty(),
+            counted: HashSet::new(),
+            has_repeated: false,
+            bytes: 0,
+            long: Vec::new(),
+        }
+    }
+
+    /// Adds the next entry, if the page has room for it.
+    ///
+    /// # Errors
+    /// If it is not the next one. Nested loops keep the order of the timeline, and the terms of a
+    /// connection allow no other joins; if a plan ever did otherwise, an entry would be lost here.
+    fn add(&mut self, mut row: EntryRow, render: Render) -> Result<()> {
+        self.page.latest = Timestamp::new(row.latest.unwrap_or(0));
+        self.page.timeline_end = Timestamp::new(row.timeline_end);
+        let Some(mut entry) = row.entry().filter(|_| self.bytes < self.request.size.bytes) else {
+            return Ok(());
         };
-        Self(vec![empty; count])
+        let last = self.page.entries.last();
+        if last.is_some_and(|last| last.update.timestamp >= entry.update.timestamp) {
+            return Err(Error::Inconsistent {
+                table: "updates",
+                id: entry.update.timestamp.get(),
+            });
+        }
+        let data_bytes = row.data_bytes.unwrap_or(0);
+        if let Some(message) = row.message() {
+            let id = MessageId::new(message.id);
+            if !self.counted.insert(id) {
+                self.has_repeated = true;
+            } else if data_bytes > DATA_READ_AT_ONCE_MAX {
+                self.long.push((self.page.entries.len(), id));
+                self.bytes += usize::try_from(data_bytes).unwrap_or(0);
+            } else {
+                let version = Version::new(&message.into_message()?, render);
+                entry.message = Some(Arc::new(version));
+            }
+        }
+        self.bytes += entry_bytes(entry.message.as_deref());
+        self.page.entries.push(entry);
+        Ok(())
     }
 
-    fn at(&mut self, ordinal: i64, latest: Option<i64>, timeline_end: i64) -> &mut Page {
-        let index = usize::try_from(ordinal - 1).expect("ordinals count the requests from 1");
-        let page = &mut self.0[index];
-        page.latest = Timestamp::new(latest.unwrap_or(0));
-        page.timeline_end = Timestamp::new(timeline_end);
-        page
+    /// The messages with long data that are to be read.
+    fn missing(&self) -> impl Iterator<Item = MessageRequest> {
+        let user = &self.request.user;
+        self.long.iter().map(|(_, id)| (Some(user.clone()), *id))
     }
 
-    fn finish(self) -> Vec<Page> {
-        self.0
+    /// Takes what was found of the messages that are missing.
+    fn complete(&mut self, found: &mut impl Iterator<Item = Option<Arc<Message>>>, render: Render) {
+        for ((place, _), message) in self.long.drain(..).zip(found) {
+            let version = message.map(|message| Version::new(&message, render));
+            self.page.entries[place].message = version.map(Arc::new);
+        }
+    }
+
+    fn finish(mut self) -> Page {
+        self.page.cut(self.request.size.bytes);
+        if self.has_repeated {
+            self.page.move_to_newest();
+        }
+        self.page
     }
 }

@@ -1,4 +1,5 @@
--- A page of the timeline for each of many callers of one application, with the messages' present data: see pages.rs.
+-- A page of the timeline for each of many callers of one application, with the messages' present data: see
+-- pages.rs. It sorts nothing, so that the first rows are on their way while the last ones are looked up.
 SELECT request.ordinal        AS "ordinal!",
        newest.timestamp       AS "latest?",
        coalesce(timeline.timestamp, 0) AS "timeline_end!",
@@ -7,13 +8,28 @@ SELECT request.ordinal        AS "ordinal!",
        page.chat              AS "chat?",
        page.with_user         AS "with_user?",
        page.mention           AS "mention?",
-       page.message           AS "message?: MessageRow"
+       page.conversation_id   AS "conversation_id?",
+       page.number            AS "number?",
+       page.timestamp         AS "timestamp?",
+       page.sender            AS "sender?",
+       page.recipient         AS "recipient?",
+       page.chat_number       AS "chat_number?",
+       page.created           AS "created?",
+       page.edited            AS "edited?",
+       page.deleted           AS "deleted?",
+       page.reply_to          AS "reply_to?",
+       page.mentions_all      AS "mentions_all?",
+       page.data_bytes        AS "data_bytes?",
+       CASE WHEN page.data_bytes <= $5 THEN page.text END       AS "text?",
+       CASE WHEN page.data_bytes <= $5 THEN page.files END      AS "files?",
+       CASE WHEN page.data_bytes <= $5 THEN page.attributes END AS "attributes?: Json<Box<RawValue>>",
+       CASE WHEN page.data_bytes <= $5 THEN page.mentions END   AS "mentions?"
 FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
     SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1
 ) AS timeline ON TRUE
-CROSS JOIN unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
-    WITH ORDINALITY AS request (user_id, after, entries_max, bytes_max, ordinal)
+CROSS JOIN unnest($2::text[], $3::bigint[], $4::bigint[])
+    WITH ORDINALITY AS request (user_id, after, entries_max, ordinal)
 LEFT JOIN LATERAL (
     SELECT u.timestamp
     FROM updates AS u
@@ -22,62 +38,43 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS newest ON TRUE
 LEFT JOIN LATERAL (
-    SELECT sized.*
+    SELECT entry.timestamp AS update_timestamp,
+           entry.message_id,
+           entry.chat_number AS chat,
+           entry.with_user,
+           entry.mention,
+           m.*
     FROM (
-        SELECT listed.timestamp AS update_timestamp,
-               listed.message_id,
-               listed.chat_number AS chat,
-               listed.with_user,
-               listed.mention,
-               m.message,
-               coalesce(sum(
-                   coalesce(octet_length(to_json((m.message).text)::text), 0)
-                   + coalesce(octet_length((m.message).attributes::text), 0)
-                   + coalesce(octet_length(array_to_string((m.message).files, '","')), 0)
-                   + coalesce(octet_length(array_to_string((m.message).mentions, '","')), 0)
-                   + $6::integer
-               ) OVER (
-                   ORDER BY listed.timestamp ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-               ), 0) AS bytes_before
-        FROM (
-            SELECT entry.timestamp,
-                   entry.message_id,
-                   entry.chat_number,
-                   entry.with_user,
-                   entry.mention,
-                   row_number() OVER (
-                       PARTITION BY entry.message_id ORDER BY entry.timestamp
-                   ) = 1 AS is_first
-            FROM (
-                SELECT u.timestamp, u.message_id, u.chat_number, u.with_user, u.mention
-                FROM updates AS u
-                WHERE u.application_id = $1 AND u.user_id = request.user_id
-                  AND u.timestamp > request.after
-                  AND newest.timestamp > request.after
-                ORDER BY u.timestamp
-                LIMIT request.entries_max
-            ) AS entry
-        ) AS listed
-        -- The limit makes this a lookup by key for each entry, whatever the planner assumes about a table
-        -- that was never analyzed.
-        LEFT JOIN LATERAL (
-            SELECT found AS message
-            FROM messages AS found
-            WHERE listed.is_first
-              AND found.application_id = $1 AND found.id = listed.message_id
-              -- A user who has left a chat reads none of its messages any more. (This is a value and not
-              -- EXISTS, which the planner may turn into a hash of all members.)
-              AND (found.chat_number IS NULL OR (
-                  SELECT TRUE
-                  FROM chat_members AS c
-                  WHERE c.application_id = $1
-                    AND c.chat_number = found.chat_number
-                    AND c.user_id = request.user_id AND c.departed IS NULL
-                  LIMIT 1
-              ))
-            LIMIT 1
-        ) AS m ON TRUE
-    ) AS sized
-    WHERE sized.bytes_before < request.bytes_max
+        SELECT u.timestamp, u.message_id, u.chat_number, u.with_user, u.mention
+        FROM updates AS u
+        WHERE u.application_id = $1 AND u.user_id = request.user_id
+          AND u.timestamp > request.after
+          AND newest.timestamp > request.after
+        ORDER BY u.timestamp
+        LIMIT request.entries_max
+    ) AS entry
+    -- The limit makes this a lookup by key for each entry, whatever the planner assumes about a table
+    -- that was never analyzed.
+    LEFT JOIN LATERAL (
+        SELECT found.conversation_id, found.number, found.timestamp, found.sender, found.recipient,
+               found.chat_number, found.created, found.edited, found.deleted, found.reply_to,
+               found.mentions_all, found.text, found.files, found.attributes, found.mentions,
+               coalesce(octet_length(found.text), 0)
+               + coalesce(octet_length(found.attributes::text), 0)
+               + coalesce(octet_length(array_to_string(found.files, '","')), 0)
+               + coalesce(octet_length(array_to_string(found.mentions, '","')), 0) AS data_bytes
+        FROM messages AS found
+        WHERE found.application_id = $1 AND found.id = entry.message_id
+          -- A user who has left a chat reads none of its messages any more. (This is a value and not
+          -- EXISTS, which the planner may turn into a hash of all members.)
+          AND (found.chat_number IS NULL OR (
+              SELECT TRUE
+              FROM chat_members AS c
+              WHERE c.application_id = $1
+                AND c.chat_number = found.chat_number
+                AND c.user_id = request.user_id AND c.departed IS NULL
+              LIMIT 1
+          ))
+        LIMIT 1
+    ) AS m ON TRUE
 ) AS page ON TRUE
-ORDER BY request.ordinal, page.update_timestamp

@@ -76,6 +76,8 @@ fn settings(purpose: Purpose) -> Vec<Setting> {
             ("enable_seqscan", "off"),
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
+            // No key is looked up twice, so remembering the rows found costs and never saves.
+            ("enable_memoize", "off"),
         ];
         settings.extend(planner.map(|(name, value)| (name, value.to_owned())));
     }

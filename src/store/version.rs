@@ -1,45 +1,40 @@
 //! A message at one point of the timeline.
 
-use std::sync::{Arc, OnceLock};
-
 use serde_json::value::RawValue;
 
-use crate::domain::Message;
+use crate::domain::{Conversation, Message, MessageId, Timestamp};
 
-/// A message as one change has left it. That never changes, so its JSON is made once and kept with
-/// it.
+/// Writes a message as JSON. A message has one representation, so a process has one of these.
+pub type Render = fn(&Message) -> Box<RawValue>;
+
+/// A message as one change has left it, as JSON. That never changes.
 #[derive(Debug)]
 pub struct Version {
-    pub message: Arc<Message>,
-    data_bytes: usize,
-    json: OnceLock<Box<RawValue>>,
+    pub id: MessageId,
+    pub timestamp: Timestamp,
+    pub conversation: Conversation,
+    pub json: Box<RawValue>,
 }
 
 impl Version {
-    /// The message as JSON, which the first call makes. A message has one representation, so every
-    /// caller must pass the same `render`.
-    pub fn json(&self, render: impl FnOnce(&Message) -> Box<RawValue>) -> &RawValue {
-        self.json.get_or_init(|| render(&self.message))
-    }
-
-    /// As [`Message::data_bytes`].
-    pub fn data_bytes(&self) -> usize {
-        self.data_bytes
-    }
-}
-
-impl From<Arc<Message>> for Version {
-    fn from(message: Arc<Message>) -> Self {
+    pub fn new(message: &Message, render: Render) -> Self {
         Self {
-            data_bytes: message.data_bytes(),
-            message,
-            json: OnceLock::new(),
+            id: message.id,
+            timestamp: message.timestamp,
+            conversation: message.conversation.clone(),
+            json: render(message),
         }
+    }
+
+    /// The length of the JSON.
+    pub fn bytes(&self) -> usize {
+        self.json.get().len()
     }
 }
 
 impl PartialEq for Version {
     fn eq(&self, other: &Self) -> bool {
-        self.message == other.message
+        // The JSON has everything else.
+        self.json.get() == other.json.get() && self.conversation == other.conversation
     }
 }

@@ -130,7 +130,9 @@ impl SyncHandle {
         let queue = &self.shared.pages_with_messages;
         let application = request.application;
         let mut page = self.read_page(queue, request).await?;
-        self.shared.versions.insert(epoch, application, &mut page);
+        if page.reaches_end() {
+            self.shared.versions.insert(epoch, application, &mut page);
+        }
         Ok(page)
     }
 

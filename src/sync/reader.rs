@@ -1,13 +1,13 @@
 //! A reader: one connection that answers many callers of an application with one query.
 
-use std::{marker::PhantomData, pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use super::{Error, Freshness, readers::ReadBatches};
 use crate::{
     batching::AcceptedRequest,
     domain::{ApplicationId, Message, Timestamp},
     store::{
-        self, PgConnection, Session,
+        self, PgConnection, Render, Session,
         conversations::{SeenConversation, SeenRequest},
         messages,
         pages::{Page, PageRequest},
@@ -22,7 +22,7 @@ pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A kind of read, which answers the requests of many callers of one application at once, in their
 /// order.
-pub trait Read: Send + 'static {
+pub trait Read: Copy + Send + Sync + 'static {
     type Request: Send + Sync + 'static;
     type Answer: Send + 'static;
 
@@ -30,6 +30,7 @@ pub trait Read: Send + 'static {
     const FAILS_PER_REQUEST: bool = true;
 
     fn read(
+        self,
         connection: &mut PgConnection,
         application: ApplicationId,
         requests: &[&Self::Request],
@@ -40,18 +41,26 @@ pub trait Read: Send + 'static {
 type AcceptedRead<R> = AcceptedRequest<<R as Read>::Request, Result<<R as Read>::Answer, Error>>;
 
 /// The end of the timeline.
+#[derive(Clone, Copy)]
 pub struct TimelineEnd;
 
 /// Pages of ids and timestamps.
+#[derive(Clone, Copy)]
 pub struct Pages;
 
-/// Pages with the messages' present data.
-pub struct PagesWithMessages;
+/// Pages with the messages' present data. They are written as JSON as they arrive, while the database
+/// looks up the next ones.
+#[derive(Clone, Copy)]
+pub struct PagesWithMessages {
+    pub render: Render,
+}
 
 /// Single messages by id.
+#[derive(Clone, Copy)]
 pub struct Messages;
 
 /// Conversations as users see them.
+#[derive(Clone, Copy)]
 pub struct Conversations;
 
 impl Read for TimelineEnd {
@@ -61,6 +70,7 @@ impl Read for TimelineEnd {
     const FAILS_PER_REQUEST: bool = false;
 
     async fn read(
+        self,
         connection: &mut PgConnection,
         application: ApplicationId,
         requests: &[&()],
@@ -75,6 +85,7 @@ impl Read for Pages {
     type Answer = Page;
 
     async fn read(
+        self,
         connection: &mut PgConnection,
         application: ApplicationId,
         requests: &[&PageRequest],
@@ -88,11 +99,12 @@ impl Read for PagesWithMessages {
     type Answer = Page;
 
     async fn read(
+        self,
         connection: &mut PgConnection,
         application: ApplicationId,
         requests: &[&PageRequest],
     ) -> store::Result<Vec<Page>> {
-        store::pages::read_with_messages(connection, application, requests).await
+        store::pages::read_with_messages(connection, application, requests, self.render).await
     }
 }
 
@@ -101,6 +113,7 @@ impl Read for Messages {
     type Answer = Option<Arc<Message>>;
 
     async fn read(
+        self,
         connection: &mut PgConnection,
         application: ApplicationId,
         requests: &[&Self::Request],
@@ -114,6 +127,7 @@ impl Read for Conversations {
     type Answer = Vec<SeenConversation>;
 
     async fn read(
+        self,
         connection: &mut PgConnection,
         application: ApplicationId,
         requests: &[&SeenRequest],
@@ -126,15 +140,20 @@ impl Read for Conversations {
 pub struct Reader<R> {
     session: Session,
     freshness: Arc<Freshness>,
-    kind: PhantomData<R>,
+    kind: R,
 }
 
 impl<R: Read> Reader<R> {
-    pub fn task(session: Session, freshness: Arc<Freshness>, batches: ReadBatches<R>) -> Task {
+    pub fn task(
+        kind: R,
+        session: Session,
+        freshness: Arc<Freshness>,
+        batches: ReadBatches<R>,
+    ) -> Task {
         let mut reader = Self {
             session,
             freshness,
-            kind: PhantomData,
+            kind,
         };
         Box::pin(async move {
             while let Some((application, batch)) = batches.next().await {
@@ -192,14 +211,17 @@ impl<R: Read> Reader<R> {
         requests: &[&R::Request],
     ) -> store::Result<Vec<R::Answer>> {
         let Self {
-            session, freshness, ..
+            session,
+            freshness,
+            kind,
         } = self;
         let reading = async move {
             if !session.is_connected() {
                 session.connection().await?;
                 freshness.begin_epoch();
             }
-            R::read(session.connection().await?, application, requests).await
+            kind.read(session.connection().await?, application, requests)
+                .await
         };
         let result = store::in_time(READ_TIME_MAX, reading).await;
         let is_broken = |error: &store::Error| error.is_unavailable() && !error.is_overdue();

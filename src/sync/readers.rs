@@ -10,7 +10,7 @@ use super::{
 use crate::{
     batching::{self, Batches, Queue, QueueLimits},
     domain::ApplicationId,
-    store::{Database, Purpose},
+    store::{Database, Purpose, Render},
 };
 
 /// How long a read may wait for a reader.
@@ -38,7 +38,7 @@ const CONVERSATION_BATCH_MAX: usize = 256;
 pub const READERS: usize = 2;
 
 /// A page with data ends after this much of it, in bytes of JSON.
-pub const PAGE_BYTES_MAX: i64 = 1024 * 1024;
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// The queue for one kind of read, and its batches.
 pub type ReadQueue<R> =
@@ -64,6 +64,7 @@ pub struct SharedReads {
 pub struct Readers {
     shared: Arc<SharedReads>,
     waiting_max: usize,
+    render: Render,
     pages: ReadBatches<Pages>,
     pages_with_messages: ReadBatches<PagesWithMessages>,
     messages: ReadBatches<Messages>,
@@ -72,8 +73,9 @@ pub struct Readers {
 
 impl Readers {
     /// `waiting_max` callers of an application may wait for each kind of read, and on each thread as
-    /// many for the end of its timeline. Notifications must be recorded in `freshness`.
-    pub fn new(waiting_max: usize, freshness: Arc<Freshness>) -> Self {
+    /// many for the end of its timeline. Notifications must be recorded in `freshness`. `render` writes
+    /// the messages of pages.
+    pub fn new(waiting_max: usize, freshness: Arc<Freshness>, render: Render) -> Self {
         let (pages, page_batches) = queue("pages", waiting_max, BATCH_MAX, WAIT_MAX);
         let (data, data_batches) =
             queue("pages_with_messages", waiting_max, DATA_BATCH_MAX, WAIT_MAX);
@@ -96,6 +98,7 @@ impl Readers {
         Self {
             shared: Arc::new(shared),
             waiting_max,
+            render,
             pages: page_batches,
             pages_with_messages: data_batches,
             messages: message_batches,
@@ -115,7 +118,7 @@ impl Readers {
         );
         let session = database.session(Purpose::Reading);
         let freshness = Arc::clone(&self.shared.freshness);
-        let task = Reader::<TimelineEnd>::task(session, freshness, batches);
+        let task = Reader::task(TimelineEnd, session, freshness, batches);
         let sync = SyncHandle {
             shared: Arc::clone(&self.shared),
             timeline_end,
@@ -128,10 +131,13 @@ impl Readers {
     pub fn tasks(self, database: &Database) -> Vec<(&'static str, Task)> {
         let mut tasks = Vec::new();
         for _ in 0..READERS {
-            let pages = self.task::<Pages>(database, &self.pages);
-            let data = self.task::<PagesWithMessages>(database, &self.pages_with_messages);
-            let messages = self.task::<Messages>(database, &self.messages);
-            let conversations = self.task::<Conversations>(database, &self.conversations);
+            let pages = self.task(Pages, database, &self.pages);
+            let with_messages = PagesWithMessages {
+                render: self.render,
+            };
+            let data = self.task(with_messages, database, &self.pages_with_messages);
+            let messages = self.task(Messages, database, &self.messages);
+            let conversations = self.task(Conversations, database, &self.conversations);
             tasks.extend([
                 ("page reader", pages),
                 ("data reader", data),
@@ -142,10 +148,10 @@ impl Readers {
         tasks
     }
 
-    fn task<R: Read>(&self, database: &Database, batches: &ReadBatches<R>) -> Task {
+    fn task<R: Read>(&self, kind: R, database: &Database, batches: &ReadBatches<R>) -> Task {
         let session = database.session(Purpose::Reading);
         let freshness = Arc::clone(&self.shared.freshness);
-        Reader::<R>::task(session, freshness, batches.clone())
+        Reader::task(kind, session, freshness, batches.clone())
     }
 }
 

@@ -1,5 +1,6 @@
 //! `GET /messages`.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Database, Replica, Settings, service};
@@ -131,6 +132,79 @@ async fn a_page_with_data_ends_after_one_mebibyte_and_reads_on_from_there() {
         21,
         "ids alone are not limited by data"
     );
+}
+
+/// Messages with much data are read by a statement of their own.
+#[tokio::test]
+async fn messages_come_with_their_pages_however_much_data_they_have() {
+    let (_database, replica) = service().await;
+    let (jane, john) = (replica.user("jane"), replica.user("john"));
+    let long = "x".repeat(1_001);
+    let names: Vec<_> = (0..30).map(|n| format!("{n}{}", "f".repeat(50))).collect();
+    for body in [
+        json!({ "text": "short" }),
+        json!({ "text": long }),
+        json!({ "text": "x".repeat(1_000) }),
+        json!({ "text": "\u{1}\n\"".repeat(500) }),
+        json!({ "files": names }),
+        json!({ "text": "x", "attributes": { "key": long } }),
+    ] {
+        let mut message = body;
+        message["to"] = json!("john");
+        jane.post(message).await.expect(201);
+    }
+    let mut edited = jane.send("john", &long).await;
+    for text in [format!("{long}y"), "short".to_owned(), format!("{long}z")] {
+        edited = jane
+            .patch(&edited["id"], &edited["timestamp"], json!({ "text": text }))
+            .await
+            .expect(200);
+    }
+    let deleted = jane.send("john", &long).await;
+    jane.delete(&deleted["id"], &deleted["timestamp"])
+        .await
+        .expect(200);
+    let chat = jane.chat("left", &["jane", "john"]).await;
+    let posted = jane.post_into(chat, &long).await;
+    let member = format!("/chats/{chat}/members/john");
+    john.ask(Method::DELETE, &member, None).await.expect(204);
+
+    for limit in [1, 2, 3, 7, 1000] {
+        let (mut after, mut latest) = (json!(0), json!(1));
+        while after != latest {
+            let query = format!("include=message&limit={limit}&after={after}");
+            let page = john.sync(&query).await;
+            let entries = page["messages"].as_array().unwrap();
+            for (place, entry) in entries.iter().enumerate() {
+                let id = &entry["id"];
+                let is_newest = entries[place + 1..].iter().all(|later| later["id"] != *id);
+                let expected = if id.is_null() || *id == posted["id"] || !is_newest {
+                    json!(null)
+                } else {
+                    john.get(&format!("/messages/{id}")).await.expect(200)
+                };
+                assert_eq!(entry["message"], expected, "of {limit} entries: {entry}");
+            }
+            (after, latest) = (page["next"].clone(), page["latest"].clone());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_ends_after_one_mebibyte_of_json_and_not_of_text() {
+    let (_database, replica) = service().await;
+    let jane = replica.user("jane");
+    // 20,000 bytes each, which are six times as many as JSON: the ninth passes the limit.
+    let text = "\u{1}".repeat(20_000);
+    for _ in 0..12 {
+        jane.send("john", &text).await;
+    }
+    let query = "include=message&limit=1000";
+    let page = jane.sync(query).await;
+    assert_eq!(page["total"], 9);
+    let rest = jane.sync(&format!("{query}&after={}", page["next"])).await;
+    assert_eq!(rest["total"], 3);
+    assert_eq!(rest["messages"][0]["message"]["text"], json!(text));
 }
 
 #[tokio::test]

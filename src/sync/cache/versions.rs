@@ -47,7 +47,7 @@ struct VersionWeight;
 
 impl Weighter<VersionKey, Arc<Version>> for VersionWeight {
     fn weight(&self, _: &VersionKey, version: &Arc<Version>) -> u64 {
-        (2 * version.data_bytes() + OVERHEAD_BYTES) as u64
+        (version.bytes() + OVERHEAD_BYTES) as u64
     }
 }
 
@@ -77,7 +77,7 @@ impl VersionCache {
                 Subject::Message(id) if seen.insert(*id) => {
                     let newest = (epoch, request.application, entry.update.timestamp);
                     let version = self.present(newest, *id, &changed_chats)?;
-                    bytes += version.data_bytes();
+                    bytes += version.bytes();
                     entry.message = Some(version);
                 }
                 Subject::Message(_) | Subject::With(_) => {}
@@ -85,7 +85,7 @@ impl VersionCache {
         }
         // A new connection begins an epoch. So within one epoch, the page and the versions are of
         // one history of the database.
-        let is_whole = (bytes as i64) < request.size.bytes && self.freshness.epoch() == epoch;
+        let is_whole = bytes < request.size.bytes && self.freshness.epoch() == epoch;
         is_whole.then_some(page)
     }
 
@@ -99,10 +99,9 @@ impl VersionCache {
         changed_chats: &HashSet<ChatNumber>,
     ) -> Option<Arc<Version>> {
         let version = self.versions.get(&newest)?;
-        let message = &version.message;
         let is_of_changed_chat = |chat| changed_chats.contains(&chat);
-        let has_changed = message.conversation.chat().is_some_and(is_of_changed_chat);
-        (message.id == id && !has_changed).then_some(version)
+        let has_changed = version.conversation.chat().is_some_and(is_of_changed_chat);
+        (version.id == id && !has_changed).then_some(version)
     }
 
     /// Caches the versions of a page that was read in `epoch`. The page takes the cached version
@@ -110,7 +109,7 @@ impl VersionCache {
     pub fn insert(&self, epoch: u64, application: ApplicationId, page: &mut Page) {
         for entry in &mut page.entries {
             if let Some(version) = &mut entry.message {
-                let key = (epoch, application, version.message.timestamp);
+                let key = (epoch, application, version.timestamp);
                 match self.versions.get(&key).filter(|cached| cached == version) {
                     Some(cached) => *version = cached,
                     None => self.versions.insert(key, Arc::clone(version)),
@@ -122,43 +121,27 @@ impl VersionCache {
 
 #[cfg(test)]
 mod tests {
-    use time::OffsetDateTime;
+    use serde_json::value::RawValue;
 
     use super::*;
     use crate::{
-        domain::{
-            Content, Conversation, ConversationId, Cursor, Files, Mentions, Message, MessageNumber,
-            Text, Update, UserId,
-        },
+        domain::{Conversation, Cursor, Update, UserId},
         store::pages::{Entry, PageSize},
     };
 
     /// Message `id` as the change at `timestamp` has left it: in a chat, or else in a conversation
     /// of two.
-    fn version(id: i64, timestamp: i64, chat: Option<i64>, text: Option<&str>) -> Arc<Version> {
-        let content = |text: &str| Content {
-            text: Some(Text::trusted(text.to_owned())),
-            files: Files::default(),
-            attributes: None,
-            mentions: Mentions::default(),
-            reply_to: None,
-            edited: None,
-        };
+    fn version(id: i64, timestamp: i64, chat: Option<i64>, json: &str) -> Arc<Version> {
         let (jane, john) = (UserId::trusted("jane"), UserId::trusted("john"));
-        let conversation = match chat {
-            Some(chat) => Conversation::Chat(ChatNumber::new(chat)),
-            None => Conversation::between(&jane, &john),
-        };
-        Arc::new(Version::from(Arc::new(Message {
+        Arc::new(Version {
             id: MessageId::new(id),
             timestamp: Timestamp::new(timestamp),
-            from: Some(jane),
-            conversation,
-            conversation_id: ConversationId::new(1),
-            number: MessageNumber::new(1),
-            created: OffsetDateTime::UNIX_EPOCH,
-            content: text.map(content),
-        })))
+            conversation: match chat {
+                Some(chat) => Conversation::Chat(ChatNumber::new(chat)),
+                None => Conversation::between(&jane, &john),
+            },
+            json: RawValue::from_string(json.to_owned()).unwrap(),
+        })
     }
 
     fn entry(timestamp: i64, subject: Subject) -> Entry {
@@ -183,10 +166,9 @@ mod tests {
 
     /// The entry of the change that has made a version, with the version.
     fn with_data(version: &Arc<Version>) -> Entry {
-        let timestamp = version.message.timestamp.get();
         Entry {
             message: Some(Arc::clone(version)),
-            ..message(timestamp, version.message.id.get())
+            ..message(version.timestamp.get(), version.id.get())
         }
     }
 
@@ -215,7 +197,7 @@ mod tests {
         cache
     }
 
-    fn request(bytes: i64) -> PageRequest {
+    fn request(bytes: usize) -> PageRequest {
         PageRequest {
             application: ApplicationId::DEFAULT,
             user: UserId::trusted("john"),
@@ -224,43 +206,37 @@ mod tests {
         }
     }
 
-    /// The texts on the page. `None` if it has to be read from the database.
-    fn texts(cache: &VersionCache, page: Page) -> Option<Vec<Option<String>>> {
-        let text = |entry: &Entry| {
-            let content = entry.message.as_ref()?.message.content.as_ref()?;
-            Some(content.text.as_ref()?.as_str().to_owned())
-        };
+    /// The data on the page. `None` if it has to be read from the database.
+    fn data(cache: &VersionCache, page: Page) -> Option<Vec<Option<String>>> {
+        let data = |entry: &Entry| Some(entry.message.as_ref()?.json.get().to_owned());
         let filled = cache.fill(cache.freshness.epoch(), &request(1024 * 1024), page)?;
-        Some(filled.entries.iter().map(text).collect())
+        Some(filled.entries.iter().map(data).collect())
     }
 
-    fn said(text: &str) -> Option<String> {
-        Some(text.to_owned())
+    fn some(json: &str) -> Option<String> {
+        Some(json.to_owned())
     }
 
     #[test]
     fn what_is_cached_is_on_the_page_once_at_its_newest_entry() {
         let cache = caching(&[
-            version(1, 5, None, Some("edited")),
-            version(2, 4, None, Some("hi")),
+            version(1, 5, None, r#""edited""#),
+            version(2, 4, None, r#""hi""#),
         ]);
         let page = page(vec![message(3, 1), message(4, 2), message(5, 1)]);
         assert_eq!(
-            texts(&cache, page),
-            Some(vec![None, said("hi"), said("edited")])
+            data(&cache, page),
+            Some(vec![None, some(r#""hi""#), some(r#""edited""#)])
         );
-        assert_eq!(texts(&cache, self::page(Vec::new())), Some(Vec::new()));
+        assert_eq!(data(&cache, self::page(Vec::new())), Some(Vec::new()));
     }
 
     #[test]
     fn what_is_not_cached_has_to_be_read() {
-        let cache = caching(&[version(1, 3, None, Some("hi"))]);
+        let cache = caching(&[version(1, 3, None, r#""hi""#)]);
+        assert_eq!(data(&cache, page(vec![message(3, 1), message(4, 2)])), None);
         assert_eq!(
-            texts(&cache, page(vec![message(3, 1), message(4, 2)])),
-            None
-        );
-        assert_eq!(
-            texts(&cache, page(vec![message(3, 1), message(5, 1)])),
+            data(&cache, page(vec![message(3, 1), message(5, 1)])),
             None,
             "it was edited"
         );
@@ -268,43 +244,42 @@ mod tests {
 
     #[test]
     fn a_page_before_the_end_has_to_be_read() {
-        let cache = caching(&[version(1, 3, None, Some("hi"))]);
+        let cache = caching(&[version(1, 3, None, r#""hi""#)]);
         let earlier = Page {
             latest: Timestamp::new(9),
             ..page(vec![message(3, 1)])
         };
-        assert_eq!(texts(&cache, earlier), None);
+        assert_eq!(data(&cache, earlier), None);
     }
 
     #[test]
     fn a_message_of_a_chat_that_has_changed_since_has_to_be_read() {
-        let cache = caching(&[version(1, 3, Some(7), Some("hi"))]);
+        let cache = caching(&[version(1, 3, Some(7), r#""hi""#)]);
         assert_eq!(
-            texts(&cache, page(vec![chat(2, 7), message(3, 1)])),
-            Some(vec![None, said("hi")])
+            data(&cache, page(vec![chat(2, 7), message(3, 1)])),
+            Some(vec![None, some(r#""hi""#)])
         );
         assert_eq!(
-            texts(&cache, page(vec![message(3, 1), chat(4, 8)])),
-            Some(vec![said("hi"), None])
+            data(&cache, page(vec![message(3, 1), chat(4, 8)])),
+            Some(vec![some(r#""hi""#), None])
         );
-        assert_eq!(texts(&cache, page(vec![message(3, 1), chat(4, 7)])), None);
+        assert_eq!(data(&cache, page(vec![message(3, 1), chat(4, 7)])), None);
     }
 
     #[test]
     fn a_deleted_message_is_shown_as_such() {
-        let cache = caching(&[version(1, 3, None, Some("hi")), version(1, 4, None, None)]);
+        let cache = caching(&[version(1, 3, None, r#""hi""#), version(1, 4, None, "{}")]);
         let page = page(vec![message(3, 1), message(4, 1)]);
         let page = cache.fill(0, &request(1024 * 1024), page).unwrap();
         let version = page.entries[1].message.as_ref();
         let version = version.expect("its data are at its newest entry");
-        assert_eq!(version.message.content, None);
+        assert_eq!(version.json.get(), "{}");
     }
 
     #[test]
     fn a_page_that_may_be_too_long_has_to_be_read() {
-        let cache = caching(&[version(1, 3, None, Some(&"\u{1}".repeat(100)))]);
-        let (page, beside) = (page(vec![message(3, 1)]), ENTRY_BYTES as i64);
-        // As JSON the message has 602 bytes.
+        let cache = caching(&[version(1, 3, None, &format!("\"{}\"", "x".repeat(600)))]);
+        let (page, beside) = (page(vec![message(3, 1)]), ENTRY_BYTES);
         let too_long = cache.fill(0, &request(beside + 602), page.clone());
         assert_eq!(too_long, None);
         assert!(cache.fill(0, &request(beside + 603), page).is_some());
@@ -312,25 +287,25 @@ mod tests {
 
     #[test]
     fn reused_numbers_show_nothing_of_an_earlier_history() {
-        let cache = caching(&[version(1, 3, None, Some("before"))]);
+        let cache = caching(&[version(1, 3, None, r#""before""#)]);
         assert_eq!(
-            texts(&cache, page(vec![message(3, 2)])),
+            data(&cache, page(vec![message(3, 2)])),
             None,
             "it is another message"
         );
 
-        let again = version(1, 3, None, Some("after"));
+        let again = version(1, 3, None, r#""after""#);
         let mut read = page(vec![with_data(&again)]);
         cache.insert(0, ApplicationId::DEFAULT, &mut read);
         let shared = read.entries[0].message.as_ref();
         assert_eq!(shared, Some(&again), "what was read counts");
         cache.freshness.begin_epoch();
         assert_eq!(
-            texts(&cache, page(vec![message(3, 1)])),
+            data(&cache, page(vec![message(3, 1)])),
             None,
             "the connection is another"
         );
-        let cache = caching(&[version(1, 3, None, Some("before"))]);
+        let cache = caching(&[version(1, 3, None, r#""before""#)]);
         cache.freshness.begin_epoch();
         let read_before = page(vec![message(3, 1)]);
         let filled = cache.fill(0, &request(1024 * 1024), read_before);

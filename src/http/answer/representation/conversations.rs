@@ -18,12 +18,12 @@ use crate::{
         answer::openapi::schemas::{ChatNumberSchema, TimestampSchema, UserIdSchema, attributes},
         extract::conditional::entity_tag,
     },
-    store::{
-        conversations::{ConversationsPage, SeenConversation, SeenKind, UnreadTotal},
-        pages::ENTRY_BYTES,
-    },
+    store::conversations::{ConversationsPage, SeenConversation, SeenKind, UnreadTotal},
     timeline::commands::PresentSettings,
 };
+
+/// What a conversation has besides its message, its attributes and its positions, in bytes of JSON.
+const CONVERSATION_BYTES: usize = 200;
 
 /// What a position is beside the user, in bytes of JSON.
 const POSITION_BYTES: usize = 24;
@@ -306,7 +306,7 @@ pub fn seen_bytes(seen: &SeenConversation) -> usize {
     let attributes = attributes.map_or(0, |attributes| attributes.as_json().get().len());
     let reads = seen.reads.iter().map(|(user, _)| user.as_str().len());
     let reads: usize = reads.map(|length| length + POSITION_BYTES).sum();
-    ENTRY_BYTES + seen.message.as_ref().map_or(0, json_bytes) + attributes + reads
+    CONVERSATION_BYTES + seen.message.as_ref().map_or(0, json_bytes) + attributes + reads
 }
 
 /// A conversation. A chat has its entity tag.

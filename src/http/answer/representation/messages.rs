@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -21,7 +21,6 @@ use crate::{
         },
         extract::{conditional::entity_tag, media},
     },
-    store::pages::ENTRY_BYTES,
 };
 
 /// A message as it is now: a personal one has `to`, one of a chat has `chat`. What is absent is none,
@@ -164,9 +163,17 @@ fn label(media_type: &'static str, message: &Message) -> &'static str {
     }
 }
 
+/// A message as a part of an answer.
+pub fn render_message(message: &Message) -> Box<RawValue> {
+    to_raw_value(&MessageJson::from(message)).expect("strings and numbers can be written as JSON")
+}
+
+/// What a message has besides its data, in bytes of JSON.
+const BYTES_BESIDE_DATA: usize = 200;
+
 /// About how long a message is as JSON, in bytes.
 pub fn json_bytes(message: &Arc<Message>) -> usize {
-    ENTRY_BYTES + message.data_bytes()
+    BYTES_BESIDE_DATA + message.data_bytes()
 }
 
 #[cfg(test)]

@@ -26,11 +26,11 @@ pub use conversations::{
 };
 pub use created::{created_chat, secret, sent};
 pub use hits::HitListJson;
-pub use messages::{MessageJson, MessageListJson, json_bytes, message};
+pub use messages::{MessageJson, MessageListJson, json_bytes, message, render_message};
 pub use page::{ListPage, fitting};
 pub use updates::{
     CaughtUpJson, IncludedConversations, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson,
-    held,
+    held, page,
 };
 
 /// JSON under a media type that was negotiated with the caller.
@@ -38,7 +38,17 @@ pub struct Json<T>(pub &'static str, pub T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        let json = serde_json::to_vec(&self.1).expect("strings and numbers can be written as JSON");
-        ([(header::CONTENT_TYPE, self.0)], json).into_response()
+        json_of_about(SMALL_BYTES, self.0, &self.1)
     }
+}
+
+/// What most answers do not exceed.
+const SMALL_BYTES: usize = 512;
+
+/// JSON of about so many bytes. A buffer that grows is copied, and a large one comes from the kernel,
+/// which clears it each time.
+fn json_of_about(bytes: usize, media_type: &'static str, value: &impl Serialize) -> Response {
+    let mut json = Vec::with_capacity(bytes);
+    serde_json::to_writer(&mut json, value).expect("strings and numbers can be written as JSON");
+    ([(header::CONTENT_TYPE, media_type)], json).into_response()
 }

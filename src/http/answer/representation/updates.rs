@@ -7,19 +7,22 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Serialize, Serializer};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{ConversationJson, Json, MessageJson};
+use super::{ConversationJson, MessageJson, json_of_about, seen_bytes};
 use crate::{
-    domain::{Message, Subject, Timestamp},
+    domain::{Subject, Timestamp},
     http::{
         answer::openapi::schemas::{
             ChatNumberSchema, MessageIdSchema, TimestampSchema, UserIdSchema,
         },
         server::envelope::LongLived,
     },
-    store::{conversations::SeenConversation, pages::Entry},
+    store::{
+        conversations::SeenConversation,
+        pages::{self, Entry},
+    },
     sync::ChangesPage,
 };
 
@@ -86,6 +89,15 @@ pub struct MessageUpdateJson<'a> {
     conversation: Option<Box<ConversationJson<'a>>>,
 }
 
+impl EntriesJson<'_> {
+    /// About how long they are, in bytes.
+    fn bytes(&self) -> usize {
+        let Self(entries, included) = self;
+        let conversations = included.values().map(|seen| seen_bytes(seen));
+        pages::bytes(entries) + conversations.sum::<usize>()
+    }
+}
+
 /// Writes each entry as soon as it is converted, so that no page is in memory twice.
 impl Serialize for EntriesJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -101,12 +113,8 @@ impl<'a> MessageUpdateJson<'a> {
             Subject::Chat(number) => (None, Some(number.get()), None),
             Subject::With(user) => (None, None, Some(user.as_str())),
         };
-        let json = |message: &Message| {
-            to_raw_value(&MessageJson::from(message))
-                .expect("strings and numbers can be written as JSON")
-        };
         let conversation = included.get(&entry.update.timestamp);
-        let message = entry.message.as_ref().map(|version| version.json(json));
+        let message = entry.message.as_ref().map(|version| &*version.json);
         Self {
             id,
             chat,
@@ -148,10 +156,15 @@ impl<'a> MessageUpdatesJson<'a> {
 /// transform them. A proxy that compresses would hold data back until it can fill a block.
 pub const LIVE_CACHE_CONTROL: &str = "no-store, no-transform";
 
+/// A page of the timeline.
+pub fn page(media_type: &'static str, updates: &MessageUpdatesJson<'_>) -> Response {
+    json_of_about(updates.messages.bytes(), media_type, updates)
+}
+
 /// A page that was held until there was something: it is of no use to anybody else.
-pub fn held(media_type: &'static str, updates: MessageUpdatesJson<'_>) -> Response {
+pub fn held(media_type: &'static str, updates: &MessageUpdatesJson<'_>) -> Response {
     let live = [(header::CACHE_CONTROL, LIVE_CACHE_CONTROL)];
-    let mut response = (live, Json(media_type, updates)).into_response();
+    let mut response = (live, page(media_type, updates)).into_response();
     response.extensions_mut().insert(LongLived);
     response
 }
