@@ -151,12 +151,22 @@ const FILL: &str = "
     INSERT INTO search_entries (application_id, message_id, terms, terms_version)
     SELECT 1, n, 'hello', 2 FROM generate_series(1, 2000) AS n";
 
-/// The queries that do not look up keys in large tables.
-async fn slow_queries(connection: &mut PgConnection, second: &SecondParts) -> Vec<String> {
+/// The queries that do not look up keys in large tables, on a connection for `purpose`.
+async fn slow_queries(
+    connection: &mut PgConnection,
+    purpose: Purpose,
+    second: &SecondParts,
+) -> Vec<String> {
     let queries = queries();
     assert!(queries.len() > 40, "{}", queries.len());
     let mut slow = Vec::new();
     for (query, parameters) in queries {
+        let writes = ["INSERT INTO", "UPDATE ", "DELETE FROM"]
+            .iter()
+            .any(|word| query.contains(word));
+        if writes && purpose == Purpose::Reading {
+            continue;
+        }
         let mut found = Vec::new();
         let plan = plan(connection, &query, parameters).await;
         scans(&plan, second, &mut found);
@@ -172,11 +182,11 @@ async fn slow_queries(connection: &mut PgConnection, second: &SecondParts) -> Ve
 async fn every_query_looks_up_keys_whatever_the_planner_knows() {
     let (database, _replica) = service().await;
     let second = second_parts(&database).await;
-    // The terms of this connection have PostgreSQL plan without regard to the parameters.
-    let mut session = store::Database::at(&database.url)
-        .unwrap()
-        .session(Purpose::Writing);
-    let connection = session.connection().await.unwrap();
+    // The terms of these connections have PostgreSQL plan without regard to the parameters.
+    let mut sessions = [Purpose::Writing, Purpose::Reading].map(|purpose| {
+        let database = store::Database::at(&database.url).unwrap();
+        (purpose, database.session(purpose))
+    });
     for (knowledge, statements) in [
         ("nothing", vec![]),
         ("that the tables are empty", vec!["ANALYZE"]),
@@ -185,12 +195,15 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
         for statement in statements {
             database.execute(statement).await;
         }
-        let slow = slow_queries(connection, &second).await;
-        assert!(
-            slow.is_empty(),
-            "the planner knows {knowledge}: {}",
-            slow.join("\n\n")
-        );
+        for (purpose, session) in &mut sessions {
+            let connection = session.connection().await.unwrap();
+            let slow = slow_queries(connection, *purpose, &second).await;
+            assert!(
+                slow.is_empty(),
+                "{purpose:?}, the planner knows {knowledge}: {}",
+                slow.join("\n\n")
+            );
+        }
     }
 }
 
