@@ -138,14 +138,20 @@ local function prepared(make, count)
     end
 end
 
+-- A cursor before the newest 50 of a user: what the service has not cached.
+local function anywhere(user)
+    return turn * 7919 % cursors[user].before
+end
+
 local rows = {
     static = function() return wrk.format("GET", "/") end,
     send = send,
     mixed = mixed,
     sync = function(user) return get("/messages?after=" .. cursors[user].newest, user) end,
     page = function(user) return get("/messages?limit=50&after=" .. cursors[user].before, user) end,
-    ["early-page"] = function(user)
-        return get("/messages?limit=50&after=" .. math.floor(cursors[user].before / 2), user)
+    ["early-page"] = function(user) return get("/messages?limit=50&after=" .. anywhere(user), user) end,
+    ["early-page-messages"] = function(user)
+        return get("/messages?limit=50&include=message&after=" .. anywhere(user), user)
     end,
     ["page-messages"] = function(user)
         return get("/messages?limit=50&include=message&after=" .. cursors[user].before, user)
@@ -159,6 +165,15 @@ local rows = {
     ["chat-1000"] = post_into_chat,
 }
 
+if row == "history" then
+    local newcomer = read("newcomer", bearer)[1]
+    rows[row] = function()
+        local peer, before = turn % 100 + 1, 52 + turn * 7919 % 950
+        local path = "/users/writer-" .. peer .. "/messages?limit=50&before=" .. before
+        return wrk.format("GET", path, { Authorization = newcomer })
+    end
+end
+
 local conversations = row:match("^conversations%-(%d+)$")
 if conversations then
     local reader = read("reader-" .. conversations, bearer)[1]
@@ -166,6 +181,12 @@ if conversations then
 end
 
 local make = applications and send or rows[row]
+
+-- How many different requests a thread makes of a row, if not one for each user.
+local anything = 20 * #tokens
+local counts = {
+    get = #messages, history = anything, ["early-page"] = anything, ["early-page-messages"] = anything,
+}
 
 function init()
     turn = number * 500
@@ -175,7 +196,7 @@ function init()
     if row == "marks" then
         make = marks()
     elseif row ~= "mixed" then
-        make = prepared(make, row == "get" and #messages or #tokens)
+        make = prepared(make, counts[row] or #tokens)
     end
 end
 

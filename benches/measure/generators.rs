@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use super::service::setting;
+use super::{service::setting, statements::Statement};
 
 /// The folder of what belongs to one run.
 pub const FOLDER: &str = ".local/bench";
@@ -68,24 +68,24 @@ fn milliseconds(time: &str) -> f64 {
         .unwrap_or_else(|| panic!("{time} is no time"))
 }
 
-/// Transactions of a script below `benches` by so many clients, each of so many messages.
-pub fn transactions(script: &str, clients: u32, messages: u32, seconds: u64) -> Found {
+/// Transactions of a script below `benches` by so many clients, each of so many messages or rows.
+pub fn transactions(script: &str, clients: u32, units: u32, seconds: u64) -> Found {
     let file = format!("benches/{script}.sql");
-    pgbench(&file, clients, messages, seconds, &setting("LIMIT_URL"), "")
+    pgbench(&file, clients, units, seconds, &setting("LIMIT_URL"), "")
 }
 
 /// A statement, with the database of the service and the terms of its connections (`store/terms.rs`).
-pub fn statement(sql: &str, clients: u32, seconds: u64) -> Found {
+pub fn statement(statement: Statement, clients: u32, seconds: u64) -> Found {
     let file = format!("{FOLDER}/statement.sql");
-    fs::write(&file, format!("{sql};")).unwrap();
+    fs::write(&file, statement.script()).unwrap();
     pgbench(&file, clients, 1, seconds, &setting("DATABASE_URL"), TERMS)
 }
 
 /// How PostgreSQL plans for the service.
 const TERMS: &str = "-c plan_cache_mode=force_generic_plan -c jit=off -c enable_seqscan=off \
-                     -c enable_hashjoin=off -c enable_mergejoin=off";
+                     -c enable_hashjoin=off -c enable_mergejoin=off -c enable_memoize=off";
 
-fn pgbench(file: &str, clients: u32, messages: u32, seconds: u64, url: &str, terms: &str) -> Found {
+fn pgbench(file: &str, clients: u32, units: u32, seconds: u64, url: &str, terms: &str) -> Found {
     let log = format!("{FOLDER}/transactions");
     fs::remove_dir_all(&log).unwrap_or_default();
     fs::create_dir(&log).unwrap();
@@ -108,7 +108,7 @@ fn pgbench(file: &str, clients: u32, messages: u32, seconds: u64, url: &str, ter
     taken.sort_unstable();
     let percentile = |share: usize| taken[taken.len() * share / 100] as f64 / 1000.0;
     Found {
-        rate: tps * f64::from(messages),
+        rate: tps * f64::from(units),
         p50_ms: percentile(50),
         p95_ms: percentile(95),
         p99_ms: percentile(99),

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::service::{Sender, Sent, Service, token};
+use super::service::{Sender, Sent, Service, percentile, token};
 
 const STREAMS: usize = 1000;
 
@@ -31,6 +31,12 @@ const SENDERS: usize = 64;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(20);
 
 type Microseconds = i64;
+
+/// How long 99 of 100 changes took at most: until their senders had the answers, and until they arrived.
+struct Taken {
+    send_p99_ms: f64,
+    delivery_p99_ms: f64,
+}
 
 /// Which change arrived when.
 #[derive(Clone, Default)]
@@ -62,7 +68,7 @@ pub async fn measure(service: Arc<Service>) {
     let mut watch = JoinSet::new();
     open_stream(&service, "watcher", arrivals.clone(), &mut watch).await;
     let to_watcher = |_| "watcher".to_owned();
-    measure_sends(
+    let alone = measure_sends(
         &service,
         "1 sender, 1,000 idle streams",
         1,
@@ -80,7 +86,9 @@ pub async fn measure(service: Arc<Service>) {
     ] {
         idle.clear();
         let to_crowd = |turn: usize| format!("crowd-{}", turn % STREAMS);
-        measure_sends(&service, name, SENDERS, to_crowd, idle.clone(), rate).await;
+        let crowded = measure_sends(&service, name, SENDERS, to_crowd, idle.clone(), rate).await;
+        let ratio = crowded.delivery_p99_ms / alone.send_p99_ms;
+        println!("  its p99 is {ratio:.1} x that of one sender's sends");
     }
     drop(crowd);
 }
@@ -148,7 +156,7 @@ async fn measure_sends(
     to: impl Fn(usize) -> String + Copy + Send + 'static,
     arrivals: Arrivals,
     rate: usize,
-) {
+) -> Taken {
     let (began, cpu_before) = (Instant::now(), service.cpu_seconds());
     let mut sending = JoinSet::new();
     for number in 0..senders {
@@ -167,10 +175,16 @@ async fn measure_sends(
         sending.spawn(async move { service.send(sender, message).await });
     }
     let sent = sending.join_all().await;
+    let mut answered: Vec<_> = sent.iter().flatten().map(|sent| sent.latency).collect();
+    answered.sort_unstable();
+    let send_p99_ms = percentile(&answered, 99);
     let sent: HashMap<i64, Microseconds> = sent.iter().flatten().map(created).collect();
     let seconds = began.elapsed().as_secs_f64();
     if arrivals.open.load(Ordering::Relaxed) == 0 {
-        return;
+        return Taken {
+            send_p99_ms,
+            delivery_p99_ms: 0.0,
+        };
     }
     let all_arrived = async {
         while arrivals.all.lock().unwrap().len() < sent.len() {
@@ -182,18 +196,23 @@ async fn measure_sends(
     let arrived = arrivals.all.lock().unwrap();
     let mut taken: Vec<_> = arrived.iter().map(|(id, at)| at - sent[id]).collect();
     taken.sort_unstable();
-    let percentile = |share: usize| taken[(taken.len() - 1) * share / 100] as f64 / 1000.0;
+    let delivery_ms = |share: usize| taken[(taken.len() - 1) * share / 100] as f64 / 1000.0;
     println!(
-        "{name}: {:.0} sent/s, {:.0} received/s, p50 {:.2} ms, p99 {:.2} ms, {:.0} % of a core, {} of {} received",
+        "{name}: {:.0} sent/s, {:.0} received/s, p50 {:.2} ms, p99 {:.2} ms, {:.0} % of a core, {} of {} received, \
+         sends p99 {send_p99_ms:.2} ms",
         sent.len() as f64 / seconds,
         taken.len() as f64 / seconds,
-        percentile(50),
-        percentile(99),
+        delivery_ms(50),
+        delivery_ms(99),
         cpu * 100.0,
         taken.len(),
         sent.len(),
     );
     assert_eq!(taken.len(), sent.len(), "every change arrives once");
+    Taken {
+        send_p99_ms,
+        delivery_p99_ms: delivery_ms(99),
+    }
 }
 
 /// The timestamp of a message, and when it was created.

@@ -12,12 +12,14 @@
 
 mod generators;
 mod live;
+mod newcomer;
 mod one_at_a_time;
 mod processors;
 mod read_by_all;
 mod rows;
 mod search;
 mod service;
+mod statements;
 mod table;
 
 use std::{sync::Arc, thread};

@@ -1,6 +1,9 @@
 //! The rows of the table: what each measures, and the rows that are its limits.
 
-use super::generators::{Requests, threads};
+use super::{
+    generators::{Requests, threads},
+    statements::Statement,
+};
 
 /// What a row measures.
 #[derive(Debug, Clone)]
@@ -10,16 +13,20 @@ pub enum Load {
     /// Messages that wrk sends into a chat of 1,000, each of whose members moves its position once a
     /// second.
     ReadByAll(Requests),
-    /// The statement by which the service lists the conversations of a user, by so many clients.
-    Statement { user: &'static str, clients: u32 },
+    /// A statement of the service alone, by so many clients.
+    Statement { statement: Statement, clients: u32 },
+    /// A new device syncs everything with the messages.
+    FirstSync,
+    /// PostgreSQL copies the same rows out.
+    Copy,
     /// One application sends one message at a time over one connection, while another one makes
     /// these requests, if any.
     OneAtATime { beside: Option<Requests> },
-    /// Transactions of a script below `benches`, each of so many messages.
+    /// Transactions of a script below `benches`, each of so many messages or rows.
     Transactions {
         script: &'static str,
         clients: u32,
-        messages: u32,
+        units: u32,
     },
 }
 
@@ -29,6 +36,16 @@ pub struct Row {
     pub name: String,
     pub load: Load,
     pub limits: &'static [&'static str],
+    /// How many units of its limits one of this row is: a message into a chat is a row for each
+    /// member.
+    pub units: u32,
+}
+
+impl Row {
+    /// Whether it is measured once more at the end.
+    pub fn shows_drift(&self) -> bool {
+        ["static-256", "one-statement"].contains(&self.name.as_str())
+    }
 }
 
 /// The rows whose names begin with `only`, in the order of the table, with their limits.
@@ -73,20 +90,26 @@ fn rows() -> Vec<Row> {
         requests("page", 256, &["static-256"]),
         requests("early-page", 64, &["static-64"]),
         requests("early-page", 256, &["static-256"]),
+        requests("early-page-messages", 64, &["early-page-64"]),
+        row("copy", Load::Copy, &[]),
+        row("first-sync", Load::FirstSync, &["copy"]),
+        statement("history-sql", Statement::History, 64),
+        requests("history", 64, &["history-sql"]),
         requests("page-messages", 64, &["static-64"]),
         requests("page-messages", 256, &["static-256"]),
-        into_chat("chat-10"),
-        into_chat("chat-100"),
-        into_chat("chat-1000"),
-        Row {
-            name: "read-by-all".to_owned(),
-            load: Load::ReadByAll(requests_of("chat-1000", 64)),
-            limits: &["chat-1000"],
-        },
+        transactions("twenty-thousand", 1, 20_000, &[]),
+        into_chat("chat-10", 10),
+        into_chat("chat-100", 100),
+        into_chat("chat-1000", 1000),
+        row(
+            "read-by-all",
+            Load::ReadByAll(requests_of("chat-1000", 64)),
+            &["chat-1000"],
+        ),
         requests("marks", 256, &["send-256"]),
-        statement("list-20", "reader-20"),
-        statement("list-1000", "reader-1000"),
-        statement("list-10000", "reader-10000"),
+        list("list-20", "reader-20"),
+        list("list-1000", "reader-1000"),
+        list("list-10000", "reader-10000"),
         conversations("conversations-20", &["list-20"]),
         conversations("conversations-1000", &["list-1000"]),
         conversations("conversations-10000", &["list-10000"]),
@@ -97,12 +120,18 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-fn requests(kind: &'static str, connections: u32, limits: &'static [&'static str]) -> Row {
+fn row(name: &str, load: Load, limits: &'static [&'static str]) -> Row {
     Row {
-        name: format!("{kind}-{connections}"),
-        load: Load::Requests(requests_of(kind, connections)),
+        name: name.to_owned(),
+        load,
         limits,
+        units: 1,
     }
+}
+
+fn requests(kind: &'static str, connections: u32, limits: &'static [&'static str]) -> Row {
+    let load = Load::Requests(requests_of(kind, connections));
+    row(&format!("{kind}-{connections}"), load, limits)
 }
 
 fn requests_of(kind: &'static str, connections: u32) -> Requests {
@@ -121,11 +150,7 @@ fn tenants(kind: &'static str, applications: u32, limits: &'static [&'static str
         connections: 256,
         threads: applications,
     };
-    Row {
-        name: kind.to_owned(),
-        load: Load::Requests(requests),
-        limits,
-    }
+    row(kind, Load::Requests(requests), limits)
 }
 
 /// Sends of one caller, who waits for each answer, while another application makes the requests of
@@ -135,11 +160,7 @@ fn one_at_a_time(
     beside: Option<Requests>,
     limits: &'static [&'static str],
 ) -> Row {
-    Row {
-        name: name.to_owned(),
-        load: Load::OneAtATime { beside },
-        limits,
-    }
+    row(name, Load::OneAtATime { beside }, limits)
 }
 
 /// First pages of the conversations of a user, whose count is part of the kind.
@@ -151,40 +172,33 @@ fn conversations(kind: &'static str, limits: &'static [&'static str]) -> Row {
 }
 
 /// The SQL of such a page alone.
-fn statement(name: &'static str, user: &'static str) -> Row {
-    let load = Load::Statement {
-        user,
-        clients: READERS,
-    };
-    Row {
-        name: name.to_owned(),
-        load,
-        limits: &[],
-    }
+fn list(name: &'static str, user: &'static str) -> Row {
+    statement(name, Statement::Conversations { user }, READERS)
 }
 
-/// Messages into chats, whose number of members is part of the kind.
-fn into_chat(kind: &'static str) -> Row {
+fn statement(name: &'static str, statement: Statement, clients: u32) -> Row {
+    row(name, Load::Statement { statement, clients }, &[])
+}
+
+/// Messages into chats of so many members.
+fn into_chat(kind: &'static str, members: u32) -> Row {
     Row {
         name: kind.to_owned(),
-        ..requests(kind, 64, &[])
+        units: members,
+        ..requests(kind, 64, &["twenty-thousand"])
     }
 }
 
 fn transactions(
     script: &'static str,
     clients: u32,
-    messages: u32,
+    units: u32,
     limits: &'static [&'static str],
 ) -> Row {
     let load = Load::Transactions {
         script,
         clients,
-        messages,
+        units,
     };
-    Row {
-        name: script.to_owned(),
-        load,
-        limits,
-    }
+    row(script, load, limits)
 }

@@ -139,7 +139,7 @@ pub fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
 }
 
-/// One request over a connection that is kept.
+/// One request over a connection that is kept; the answer is JSON.
 pub async fn call(
     connection: &mut BufReader<TcpStream>,
     method: &str,
@@ -147,6 +147,18 @@ pub async fn call(
     token: &str,
     body: &str,
 ) -> serde_json::Value {
+    let answer = ask(connection, method, path, token, body).await;
+    serde_json::from_slice(&answer).unwrap()
+}
+
+/// One request over a connection that is kept. Returns the body of the answer.
+pub async fn ask(
+    connection: &mut BufReader<TcpStream>,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: &str,
+) -> Vec<u8> {
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -165,7 +177,7 @@ pub async fn call(
     }
     let mut body = vec![0; length];
     connection.read_exact(&mut body).await.unwrap();
-    serde_json::from_slice(&body).unwrap()
+    body
 }
 
 /// The value that `share` percent do not exceed, in milliseconds.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     generators::{self, FOLDER, Found, Requests},
-    one_at_a_time,
+    newcomer, one_at_a_time,
     processors::Usage,
     read_by_all,
     rows::{Load, Row, selected},
@@ -47,6 +47,25 @@ pub async fn measure(service: &Service, only: &str) {
         }
     }
     print(&rows, &samples);
+    print_drift(service, &mut database, &rows, &samples).await;
+}
+
+/// Measures rows that are nothing but the machine once more: it is another one at the end of an hour.
+async fn print_drift(
+    service: &Service,
+    database: &mut PgConnection,
+    rows: &[Row],
+    samples: &Samples,
+) {
+    for row in rows.iter().filter(|row| row.shows_drift()) {
+        let first = samples[&row.name][0].found.rate;
+        let now = measure_row(service, database, row).await.found.rate;
+        println!(
+            "at the end {} is {:.2} x what it was at first",
+            row.name,
+            now / first
+        );
+    }
 }
 
 async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) -> Sample {
@@ -64,40 +83,23 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
     let found = match row.load {
         Load::Requests(requests) => generators::requests(requests, service.seconds),
         Load::ReadByAll(requests) => read_by_all::measure(service, requests).await,
-        Load::Statement { user, clients } => {
-            generators::statement(&listing(user), clients, service.seconds)
+        Load::Statement { statement, clients } => {
+            generators::statement(statement, clients, service.seconds)
         }
+        Load::FirstSync => newcomer::sync(service).await,
+        Load::Copy => newcomer::copy(service).await,
         Load::OneAtATime { beside } => one_at_a_time::measure(service, beside).await,
         Load::Transactions {
             script,
             clients,
-            messages,
-        } => generators::transactions(script, clients, messages, service.seconds),
+            units,
+        } => generators::transactions(script, clients, units, service.seconds),
     };
     Sample {
         found,
         usage: Usage::now().since(before, began.elapsed().as_secs_f64()),
         mib: service.resident_bytes() as f64 / 1024.0 / 1024.0,
     }
-}
-
-/// The statement by which the service lists the newest 50 conversations of a user, with its
-/// parameters.
-fn listing(user: &str) -> String {
-    let queries = fs::read_dir(".sqlx").unwrap().map(|file| {
-        let description = fs::read_to_string(file.unwrap().path()).unwrap();
-        let description: serde_json::Value = serde_json::from_str(&description).unwrap();
-        description["query"].as_str().unwrap().to_owned()
-    });
-    let mut listings = queries.filter(|query| query.contains("ORDER BY last DESC"));
-    let listing = listings.next().expect("the service lists conversations");
-    let user = format!("'{user}'::text");
-    ["1", &user, "50", "FALSE", "9223372036854775807", "51"]
-        .iter()
-        .zip(1..)
-        .fold(listing, |sql, (value, number)| {
-            sql.replace(&format!("${number}"), value)
-        })
 }
 
 /// Writes where each user is on the timeline: the newest update, and the one before the newest 50.
@@ -151,7 +153,7 @@ fn print(rows: &[Row], samples: &Samples) {
 fn ratio(row: &Row, limit: &str, samples: &Samples) -> String {
     let medians = |value: fn(&Sample) -> f64| {
         let of = |name: &str| median(&sorted(&samples[name], value));
-        of(&row.name) / of(limit)
+        f64::from(row.units) * of(&row.name) / of(limit)
     };
     let (what, value) = match &row.load {
         Load::OneAtATime { .. } => ("p99 ", medians(|sample| sample.found.p99_ms)),
