@@ -21,10 +21,6 @@ use crate::domain::{
 /// What an entry counts besides its message, in bytes of JSON.
 pub const ENTRY_BYTES: usize = 50;
 
-/// The longest data of a message that are read with its page, in bytes; a thousand of them fill one.
-/// What is longer is read afterwards, as far as the page has room.
-const DATA_READ_AT_ONCE_MAX: i32 = 1000;
-
 /// A caller's request for a page of the timeline.
 #[derive(Debug, Clone)]
 pub struct PageRequest {
@@ -41,6 +37,15 @@ pub struct PageSize {
     /// Of a page with messages, in bytes of JSON. The entry that exceeds it is still part of the page,
     /// so a page that is not the last one is never empty.
     pub bytes: usize,
+}
+
+impl PageSize {
+    /// The longest data of a message that are read with its page, in bytes. What is longer is read
+    /// afterwards, as far as the page has room. So what is read in vain is no more than a page.
+    fn data_at_once_max(self) -> i64 {
+        let share = 2 * self.bytes / usize::from(self.entries).max(1);
+        i64::try_from(share).unwrap_or(i64::MAX)
+    }
 }
 
 /// A page of the timeline, read in one snapshot.
@@ -155,6 +160,7 @@ pub async fn read_with_messages(
         users: request.user.as_str(),
         after: request.cursor.timestamp().map(|timestamp| timestamp.get()),
         entries: i64::from(request.size.entries),
+        data: request.size.data_at_once_max(),
     });
     let builders = requests.iter().map(|request| PageBuilder::new(request));
     let mut builders: Vec<_> = builders.collect();
@@ -165,7 +171,7 @@ pub async fn read_with_messages(
         &users as &[&str],
         &after as &[Option<i64>],
         &entries,
-        DATA_READ_AT_ONCE_MAX,
+        &data,
     )
     .fetch(&mut *connection);
     while let Some(row) = rows.try_next().await? {
@@ -342,12 +348,12 @@ impl<'a> PageBuilder<'a> {
                 id: entry.update.timestamp.get(),
             });
         }
-        let data_bytes = row.data_bytes.unwrap_or(0);
+        let data_bytes = i64::from(row.data_bytes.unwrap_or(0));
         if let Some(message) = row.message() {
             let id = MessageId::new(message.id);
             if !self.counted.insert(id) {
                 self.has_repeated = true;
-            } else if data_bytes > DATA_READ_AT_ONCE_MAX {
+            } else if data_bytes > self.request.size.data_at_once_max() {
                 self.long.push((self.page.entries.len(), id));
                 self.bytes += usize::try_from(data_bytes).unwrap_or(0);
             } else {

@@ -20,16 +20,16 @@ SELECT request.ordinal        AS "ordinal!",
        page.reply_to          AS "reply_to?",
        page.mentions_all      AS "mentions_all?",
        page.data_bytes        AS "data_bytes?",
-       CASE WHEN page.data_bytes <= $5 THEN page.text END       AS "text?",
-       CASE WHEN page.data_bytes <= $5 THEN page.files END      AS "files?",
-       CASE WHEN page.data_bytes <= $5 THEN page.attributes END AS "attributes?: Json<Box<RawValue>>",
-       CASE WHEN page.data_bytes <= $5 THEN page.mentions END   AS "mentions?"
+       CASE WHEN page.data_bytes <= request.data_max THEN page.text END       AS "text?",
+       CASE WHEN page.data_bytes <= request.data_max THEN page.files END      AS "files?",
+       CASE WHEN page.data_bytes <= request.data_max THEN page.attributes END AS "attributes?: Json<Box<RawValue>>",
+       CASE WHEN page.data_bytes <= request.data_max THEN page.mentions END   AS "mentions?"
 FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
     SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1
 ) AS timeline ON TRUE
-CROSS JOIN unnest($2::text[], $3::bigint[], $4::bigint[])
-    WITH ORDINALITY AS request (user_id, after, entries_max, ordinal)
+CROSS JOIN unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+    WITH ORDINALITY AS request (user_id, after, entries_max, data_max, ordinal)
 LEFT JOIN LATERAL (
     SELECT u.timestamp
     FROM updates AS u

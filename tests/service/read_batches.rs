@@ -182,13 +182,13 @@ async fn a_page_with_messages_looks_by_key_whatever_the_planner_believes() {
     let prepare = format!(
         "ALTER TABLE messages SET (autovacuum_enabled = off);
          ALTER TABLE updates SET (autovacuum_enabled = off);
-         PREPARE page (bigint, text[], bigint[], bigint[], bigint) AS {page}"
+         PREPARE page (bigint, text[], bigint[], bigint[], bigint[]) AS {page}"
     );
     connection
         .execute(sqlx::AssertSqlSafe(prepare))
         .await
         .unwrap();
-    let run = "EXECUTE page (1, '{john}', '{0}', '{1000}', 1000)";
+    let run = "EXECUTE page (1, '{john}', '{0}', '{1000}', '{2000}')";
     connection.execute(run).await.unwrap();
     let fill =
         "INSERT INTO messages

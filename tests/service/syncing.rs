@@ -139,13 +139,13 @@ async fn a_page_with_data_ends_after_one_mebibyte_and_reads_on_from_there() {
 async fn messages_come_with_their_pages_however_much_data_they_have() {
     let (_database, replica) = service().await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
-    let long = "x".repeat(1_001);
-    let names: Vec<_> = (0..30).map(|n| format!("{n}{}", "f".repeat(50))).collect();
+    let long = "x".repeat(3_000);
+    let names: Vec<_> = (0..60).map(|n| format!("{n}{}", "f".repeat(50))).collect();
     for body in [
         json!({ "text": "short" }),
         json!({ "text": long }),
-        json!({ "text": "x".repeat(1_000) }),
-        json!({ "text": "\u{1}\n\"".repeat(500) }),
+        json!({ "text": "x".repeat(2_000) }),
+        json!({ "text": "\u{1}\n\"".repeat(1_000) }),
         json!({ "files": names }),
         json!({ "text": "x", "attributes": { "key": long } }),
     ] {
