@@ -13,7 +13,7 @@ use crate::domain::{
 };
 
 /// A row of the table, as a value of its composite type. The fields are all columns of the table,
-/// in the table's order, which a test compares. No other place reads the columns of a message.
+/// in the table's order, which a test compares.
 #[derive(Debug, sqlx::Type)]
 #[sqlx(type_name = "messages")]
 pub(super) struct MessageRow {

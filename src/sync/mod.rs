@@ -130,6 +130,8 @@ impl SyncHandle {
         let queue = &self.shared.pages_with_messages;
         let application = request.application;
         let mut page = self.read_page(queue, request).await?;
+        // Versions are taken from the cache for such pages alone. Those of a client that catches up
+        // would push out what followers need.
         if page.reaches_end() {
             self.shared.versions.insert(epoch, application, &mut page);
         }

@@ -27,8 +27,8 @@ const TIMELINE_END_BATCH_MAX: usize = 1024;
 /// goes to the database, as if nothing was cached.
 const TIMELINE_END_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Callers whom one query for pages with data answers. Each page has about 1 MiB, so this limits
-/// the memory of one query.
+/// Callers whom one query for pages with data answers. Each page takes up to some 3 MiB while it is
+/// read, so this limits the memory of one query.
 pub const DATA_BATCH_MAX: usize = 16;
 
 /// Conversations that one query reads; more, if one caller names more.

@@ -85,6 +85,36 @@ async fn callers_who_wait_share_one_query_and_each_gets_its_own_page() {
     assert_eq!(queries, READERS as f64 + 1.0, "the thirty were one query");
 }
 
+/// What is long is read for all of them by a second query.
+#[tokio::test]
+async fn callers_who_share_a_query_each_get_their_own_long_messages() {
+    let (database, replica) = service().await;
+    let text = |number: usize| number.to_string().repeat([1, 3_000, 5_000][number % 3]);
+    let jane = replica.user("jane");
+    for number in 0..9 {
+        let user = format!("user-{number}");
+        jane.send(&user, &text(number)).await;
+        jane.send(&user, &format!("and {}", text(number))).await;
+    }
+    let path = "/messages?include=message&limit=1000";
+    let table = lock(&database, "updates").await;
+    let busy = occupy(&database, &jane, path).await;
+    let waiting: Vec<_> = (0..9)
+        .map(|number| begin(&replica.user(&format!("user-{number}")), path))
+        .collect();
+    replica.until_waiting("pages_with_messages", 9.0).await;
+    table.close().await.unwrap();
+    for reply in busy {
+        reply.await.unwrap().expect(200);
+    }
+    for (number, reply) in waiting.into_iter().enumerate() {
+        let page = reply.await.unwrap().expect(200);
+        let texts = [0, 1].map(|entry| page["messages"][entry]["message"]["text"].clone());
+        let expected = [text(number), format!("and {}", text(number))];
+        assert_eq!(texts, expected.map(serde_json::Value::from));
+    }
+}
+
 #[tokio::test]
 async fn a_query_that_fails_for_one_caller_is_run_again_for_the_others() {
     let (database, replica) = service().await;

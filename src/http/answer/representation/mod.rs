@@ -38,17 +38,17 @@ pub struct Json<T>(pub &'static str, pub T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        json_of_about(SMALL_BYTES, self.0, &self.1)
+        json_of_about(0, self.0, &self.1)
     }
 }
 
-/// What most answers do not exceed.
-const SMALL_BYTES: usize = 512;
+/// What most answers do not exceed, and larger ones have besides their items.
+const SMALL_BYTES: usize = 256;
 
-/// JSON of about so many bytes. A buffer that grows is copied, and a large one comes from the kernel,
+/// JSON with items of so many bytes at most. A buffer that grows is copied, and a large one comes from the kernel,
 /// which clears it each time.
 fn json_of_about(bytes: usize, media_type: &'static str, value: &impl Serialize) -> Response {
-    let mut json = Vec::with_capacity(bytes);
+    let mut json = Vec::with_capacity(SMALL_BYTES + bytes);
     serde_json::to_writer(&mut json, value).expect("strings and numbers can be written as JSON");
     ([(header::CONTENT_TYPE, media_type)], json).into_response()
 }
