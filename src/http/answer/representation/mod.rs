@@ -45,8 +45,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// What most answers do not exceed, and larger ones have besides their items.
 const SMALL_BYTES: usize = 256;
 
-/// JSON with items of so many bytes at most. A buffer that grows is copied, and a large one comes from the kernel,
-/// which clears it each time.
+/// JSON with items of about so many bytes. A buffer that grows is copied, and a large one comes from
+/// the kernel, which clears it each time.
 fn json_of_about(bytes: usize, media_type: &'static str, value: &impl Serialize) -> Response {
     let mut json = Vec::with_capacity(SMALL_BYTES + bytes);
     serde_json::to_writer(&mut json, value).expect("strings and numbers can be written as JSON");
