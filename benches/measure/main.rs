@@ -1,6 +1,6 @@
 //! Measures a service that `scripts/bench` has started and names in the environment.
 //!
-//! `table [ROW]` measures rows beside their limits, `live` follows streams, `search` searches among
+//! `table ROW…` measures rows beside their limits, `live` follows streams, `search` searches among
 //! many messages. For the script itself, `static` serves an answer that touches nothing, and
 //! `tokens N APPLICATION` prints those of `user-1` to `user-N` of an application, and `token USER`
 //! prints one of application 1.
@@ -42,7 +42,8 @@ async fn main() {
     let service = || Arc::new(Service::from_environment());
     match arguments.next().as_deref() {
         Some("table") => {
-            table::measure(&service(), &arguments.next().unwrap_or_default()).await;
+            let names: Vec<_> = arguments.collect();
+            table::measure(&service(), &names).await;
         }
         Some("live") => live::measure(service()).await,
         Some("search") => search::measure(service()).await,

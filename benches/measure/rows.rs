@@ -34,6 +34,8 @@ pub enum Load {
 #[derive(Debug, Clone)]
 pub struct Row {
     pub name: String,
+    /// What it measures, in the words of the README.
+    pub about: &'static str,
     pub load: Load,
     pub limits: &'static [&'static str],
     /// How many units of its limits one of this row is: a message into a chat is a row for each
@@ -42,15 +44,26 @@ pub struct Row {
 }
 
 impl Row {
+    /// How many connections make its requests.
+    pub fn connections(&self) -> u32 {
+        match self.load {
+            Load::Requests(requests) | Load::ReadByAll(requests) => requests.connections,
+            Load::Statement { clients, .. } | Load::Transactions { clients, .. } => clients,
+            Load::FirstSync | Load::Copy | Load::OneAtATime { .. } => 1,
+        }
+    }
+
     /// Whether it is measured once more at the end.
     pub fn shows_drift(&self) -> bool {
         ["static-256", "one-statement"].contains(&self.name.as_str())
     }
 }
 
-/// The rows whose names begin with `only`, in the order of the table, with their limits.
-pub fn selected(only: &str) -> Vec<Row> {
-    let chosen = |row: &Row| row.name.starts_with(only);
+/// The rows whose names begin with one of `names`, or all if there are none, in the order of the table,
+/// with their limits.
+pub fn selected(names: &[String]) -> Vec<Row> {
+    let chosen =
+        |row: &Row| names.is_empty() || names.iter().any(|name| row.name.starts_with(name));
     let limits: Vec<_> = rows()
         .into_iter()
         .filter(chosen)
@@ -64,74 +77,182 @@ pub fn selected(only: &str) -> Vec<Row> {
 const READERS: u32 = 16;
 
 fn rows() -> Vec<Row> {
+    let mut rows = machine();
+    rows.extend(writes());
+    rows.extend(reads());
+    rows.extend(chats());
+    rows.extend(lists());
+    rows.extend(applications());
+    rows
+}
+
+/// The machine alone.
+fn machine() -> Vec<Row> {
+    let answers = "an answer of 200 bytes by the same HTTP server, which touches nothing";
+    let one_client = Row {
+        name: "one-client".to_owned(),
+        ..transactions("five-statements", "the same by one client", 1, 1)
+    };
     vec![
-        requests("static", 64, &[]),
-        requests("static", 256, &[]),
-        transactions("five-statements", 64, 1, &[]),
-        transactions("one-statement", 64, 1, &[]),
-        transactions("five-hundred", 1, 500, &[]),
-        Row {
-            name: "one-client".to_owned(),
-            ..transactions("five-statements", 1, 1, &[])
-        },
-        requests(
-            "send",
-            256,
-            &["five-statements", "one-statement", "five-hundred"],
+        requests("static", 64, answers, &[]),
+        requests("static", 256, answers, &[]),
+        transactions(
+            "five-statements",
+            "pgbench, 64 clients, a message with its updates as five statements",
+            64,
+            1,
         ),
-        requests("send", 64, &["five-statements"]),
-        requests("send", 1, &["one-client"]),
-        requests("mixed", 256, &["send-256"]),
-        requests("sync", 64, &["static-64"]),
-        requests("sync", 256, &["static-256"]),
-        requests("get", 64, &["static-64"]),
-        requests("get", 256, &["static-256"]),
-        requests("page", 64, &["static-64"]),
-        requests("page", 256, &["static-256"]),
-        requests("early-page", 64, &["static-64"]),
-        requests("early-page", 256, &["static-256"]),
-        requests("early-page-messages", 64, &["early-page-64"]),
-        row("copy", Load::Copy, &[]),
-        row("first-sync", Load::FirstSync, &["copy"]),
-        statement("history-sql", Statement::History, 64),
-        requests("history", 64, &["history-sql"]),
-        requests("page-messages", 64, &["static-64"]),
-        requests("page-messages", 256, &["static-256"]),
-        transactions("twenty-thousand", 1, 20_000, &[]),
-        into_chat("chat-10", 10),
-        into_chat("chat-100", 100),
-        into_chat("chat-1000", 1000),
-        row(
-            "read-by-all",
-            Load::ReadByAll(requests_of("chat-1000", 64)),
-            &["chat-1000"],
-        ),
-        requests("marks", 256, &["send-256"]),
-        list("list-20", "reader-20"),
-        list("list-1000", "reader-1000"),
-        list("list-10000", "reader-10000"),
-        conversations("conversations-20", &["list-20"]),
-        conversations("conversations-1000", &["list-1000"]),
-        conversations("conversations-10000", &["list-10000"]),
-        tenants("tenants-8", 8, &["send-256"]),
-        tenants("tenants-256", 256, &["one-statement"]),
-        one_at_a_time("alone", None, &[]),
-        one_at_a_time("flood", Some(requests_of("send", 256)), &["alone"]),
+        transactions("one-statement", "the same as one statement", 64, 1),
+        transactions("five-hundred", "500 messages a transaction", 1, 500),
+        one_client,
     ]
 }
 
-fn row(name: &str, load: Load, limits: &'static [&'static str]) -> Row {
+fn writes() -> Vec<Row> {
+    let limits = &["five-statements", "one-statement", "five-hundred"];
+    vec![
+        requests("send", 256, "sends", limits),
+        requests("send", 64, "sends", &["five-statements"]),
+        requests("send", 1, "sends", &["one-client"]),
+        requests(
+            "mixed",
+            256,
+            "60 % sends, 10 % edits, 25 % read marks, 5 % deletions",
+            &["send-256"],
+        ),
+        requests("marks", 256, "60 % read marks, 40 % sends", &["send-256"]),
+    ]
+}
+
+fn reads() -> Vec<Row> {
+    let up_to_date = "syncs of clients that are up to date";
+    let newest = "pages of the newest 50 updates";
+    let newest_with_messages = "pages of the newest 50 updates with their messages";
+    let early = "pages of 50 updates from anywhere, which nothing has cached";
+    vec![
+        requests("sync", 64, up_to_date, &["static-64"]),
+        requests("sync", 256, up_to_date, &["static-256"]),
+        requests("get", 64, "reads of one message", &["static-64"]),
+        requests("get", 256, "reads of one message", &["static-256"]),
+        requests("page", 64, newest, &["static-64"]),
+        requests("page", 256, newest, &["static-256"]),
+        requests("page-messages", 64, newest_with_messages, &["static-64"]),
+        requests("page-messages", 256, newest_with_messages, &["static-256"]),
+        requests("early-page", 64, early, &["static-64"]),
+        requests("early-page", 256, early, &["static-256"]),
+        requests(
+            "early-page-messages",
+            64,
+            "the same with their messages",
+            &["early-page-64"],
+        ),
+        row("copy", "COPY of the same rows", Load::Copy, &[]),
+        row(
+            "first-sync",
+            "entries of a first sync of 100,000 messages with their data, in pages of 1,000",
+            Load::FirstSync,
+            &["copy"],
+        ),
+        statement("history-sql", Statement::History, 64),
+        requests(
+            "history",
+            64,
+            "pages of 50 messages of a conversation, from anywhere",
+            &["history-sql"],
+        ),
+    ]
+}
+
+fn chats() -> Vec<Row> {
+    let rows = "rows of INSERT … SELECT, 20,000 a statement";
+    let reading = Load::ReadByAll(requests_of("chat-1000", 64));
+    vec![
+        transactions("twenty-thousand", rows, 1, 20_000),
+        into_chat("chat-10", "messages into chats of 10, counted in rows", 10),
+        into_chat(
+            "chat-100",
+            "messages into chats of 100, counted in rows",
+            100,
+        ),
+        into_chat(
+            "chat-1000",
+            "messages into chats of 1,000, counted in rows",
+            1000,
+        ),
+        row(
+            "read-by-all",
+            "messages into chats of 1,000 whose members read everything once a second",
+            reading,
+            &["chat-1000"],
+        ),
+    ]
+}
+
+fn lists() -> Vec<Row> {
+    vec![
+        list("list-20", "reader-20"),
+        list("list-1000", "reader-1000"),
+        list("list-10000", "reader-10000"),
+        conversations(
+            "conversations-20",
+            "first pages of 20 conversations",
+            &["list-20"],
+        ),
+        conversations(
+            "conversations-1000",
+            "first pages of 1,000 conversations",
+            &["list-1000"],
+        ),
+        conversations(
+            "conversations-10000",
+            "first pages of 10,000 conversations",
+            &["list-10000"],
+        ),
+    ]
+}
+
+fn applications() -> Vec<Row> {
+    vec![
+        tenants(
+            "tenants-8",
+            "sends of 8 applications with 32 connections each",
+            8,
+            &["send-256"],
+        ),
+        tenants(
+            "tenants-256",
+            "sends of 256 applications with one connection each",
+            256,
+            &["one-statement"],
+        ),
+        one_at_a_time("alone", "the same with nothing beside it", None, &[]),
+        one_at_a_time(
+            "flood",
+            "sends one at a time, beside another application that sends over 256 connections",
+            Some(requests_of("send", 256)),
+            &["alone"],
+        ),
+    ]
+}
+
+fn row(name: &str, about: &'static str, load: Load, limits: &'static [&'static str]) -> Row {
     Row {
         name: name.to_owned(),
+        about,
         load,
         limits,
         units: 1,
     }
 }
 
-fn requests(kind: &'static str, connections: u32, limits: &'static [&'static str]) -> Row {
+fn requests(
+    kind: &'static str,
+    connections: u32,
+    about: &'static str,
+    limits: &'static [&'static str],
+) -> Row {
     let load = Load::Requests(requests_of(kind, connections));
-    row(&format!("{kind}-{connections}"), load, limits)
+    row(&format!("{kind}-{connections}"), about, load, limits)
 }
 
 fn requests_of(kind: &'static str, connections: u32) -> Requests {
@@ -144,30 +265,36 @@ fn requests_of(kind: &'static str, connections: u32) -> Requests {
 
 /// Sends of so many applications, over 256 connections in all. For `requests.lua`, each thread is
 /// an application.
-fn tenants(kind: &'static str, applications: u32, limits: &'static [&'static str]) -> Row {
+fn tenants(
+    kind: &'static str,
+    about: &'static str,
+    applications: u32,
+    limits: &'static [&'static str],
+) -> Row {
     let requests = Requests {
         kind,
         connections: 256,
         threads: applications,
     };
-    row(kind, Load::Requests(requests), limits)
+    row(kind, about, Load::Requests(requests), limits)
 }
 
 /// Sends of one caller, who waits for each answer, while another application makes the requests of
 /// `beside`.
 fn one_at_a_time(
     name: &'static str,
+    about: &'static str,
     beside: Option<Requests>,
     limits: &'static [&'static str],
 ) -> Row {
-    row(name, Load::OneAtATime { beside }, limits)
+    row(name, about, Load::OneAtATime { beside }, limits)
 }
 
 /// First pages of the conversations of a user, whose count is part of the kind.
-fn conversations(kind: &'static str, limits: &'static [&'static str]) -> Row {
+fn conversations(kind: &'static str, about: &'static str, limits: &'static [&'static str]) -> Row {
     Row {
         name: kind.to_owned(),
-        ..requests(kind, READERS, limits)
+        ..requests(kind, READERS, about, limits)
     }
 }
 
@@ -177,28 +304,28 @@ fn list(name: &'static str, user: &'static str) -> Row {
 }
 
 fn statement(name: &'static str, statement: Statement, clients: u32) -> Row {
-    row(name, Load::Statement { statement, clients }, &[])
+    row(
+        name,
+        "its SQL alone",
+        Load::Statement { statement, clients },
+        &[],
+    )
 }
 
 /// Messages into chats of so many members.
-fn into_chat(kind: &'static str, members: u32) -> Row {
+fn into_chat(kind: &'static str, about: &'static str, members: u32) -> Row {
     Row {
         name: kind.to_owned(),
         units: members,
-        ..requests(kind, 64, &["twenty-thousand"])
+        ..requests(kind, 64, about, &["twenty-thousand"])
     }
 }
 
-fn transactions(
-    script: &'static str,
-    clients: u32,
-    units: u32,
-    limits: &'static [&'static str],
-) -> Row {
+fn transactions(script: &'static str, about: &'static str, clients: u32, units: u32) -> Row {
     let load = Load::Transactions {
         script,
         clients,
         units,
     };
-    row(script, load, limits)
+    row(script, about, load, &[])
 }

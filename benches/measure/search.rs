@@ -1,5 +1,5 @@
 //! Search among many messages: how soon each kind of query is answered, how fast the index grows,
-//! and what it costs those who send.
+//! beside its SQL, and what it costs those who send.
 //!
 //! The messages are those of benches/search.sql, in the database DATABASE_URL of the service.
 
@@ -39,11 +39,16 @@ pub async fn measure(service: Arc<Service>) {
     sends(&service, &mut database).await;
 }
 
-/// How soon every kind of query is answered in every place.
+/// How soon every kind of query is answered in every place, and how long PostgreSQL takes for it.
 async fn latencies(service: &Service, database: &mut PgConnection) {
+    execute(
+        database,
+        "CREATE EXTENSION IF NOT EXISTS pg_stat_statements",
+    )
+    .await;
     println!(
-        "{:44} {:>8} {:>8} {:>8}  {:>5}",
-        "search", "p50 ms", "p99 ms", "max ms", "hits"
+        "{:44} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6}  {:>5}",
+        "search", "p50 ms", "p99 ms", "max ms", "mean ms", "SQL ms", "ratio", "hits"
     );
     for (place, user, path) in [
         ("a user with few messages", "light", "/messages"),
@@ -63,6 +68,7 @@ async fn latencies(service: &Service, database: &mut PgConnection) {
             let mut connection = service.connect().await;
             let token = token(ApplicationId::DEFAULT, user);
             let (mut taken, mut hits) = (Vec::new(), 0);
+            execute(database, "SELECT pg_stat_statements_reset()").await;
             for query in &queries {
                 let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
                 let start = Instant::now();
@@ -77,17 +83,30 @@ async fn latencies(service: &Service, database: &mut PgConnection) {
                 taken.push(start.elapsed());
                 hits += page["hits"].as_array().unwrap().len();
             }
+            let searches = queries.len() as f64;
+            let sql_ms = statements_ms(database).await / searches;
+            let mean_ms = taken.iter().sum::<Duration>().as_secs_f64() * 1000.0 / searches;
             taken.sort_unstable();
             println!(
-                "{:44} {:8.2} {:8.2} {:8.2}  {:5.1}",
+                "{:44} {:8.2} {:8.2} {:8.2} {mean_ms:8.2} {sql_ms:8.2} {:6.2}  {:5.1}",
                 format!("{kind}, {place}"),
                 percentile(&taken, 50),
                 percentile(&taken, 99),
                 percentile(&taken, 100),
-                hits as f64 / queries.len() as f64,
+                mean_ms / sql_ms,
+                hits as f64 / searches,
             );
         }
     }
+}
+
+/// How long PostgreSQL has executed statements of searches since the last reset, in milliseconds.
+async fn statements_ms(database: &mut PgConnection) -> f64 {
+    let sql = "SELECT coalesce(sum(total_exec_time), 0)
+               FROM pg_stat_statements
+               WHERE query LIKE '%FROM messages%' AND query NOT LIKE '%bench_words%'
+                 AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    sqlx::query_scalar(sql).fetch_one(database).await.unwrap()
 }
 
 /// Queries of a kind; phrases and parts are taken from messages that the search may find.

@@ -1,7 +1,7 @@
 //! The table: rows measured in interleaved rounds, and the medians of the rounds beside their
 //! limits.
 
-use std::{collections::HashMap, fs, time::Duration};
+use std::{collections::HashMap, fmt::Write, fs, time::Duration};
 
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
@@ -30,10 +30,11 @@ struct Sample {
 /// The samples of a row, one a round.
 type Samples = HashMap<String, Vec<Sample>>;
 
-/// Measures the rows whose names begin with `only`, and prints the table.
-pub async fn measure(service: &Service, only: &str) {
-    let rows = selected(only);
-    assert!(!rows.is_empty(), "there is no row {only}");
+/// Measures the rows whose names begin with one of `names`, or all, and prints the table. What the
+/// README says of them is in the folder of the run.
+pub async fn measure(service: &Service, names: &[String]) {
+    let rows = selected(names);
+    assert!(!rows.is_empty(), "there is no row {names:?}");
     let rounds: usize = setting("ROUNDS").parse().unwrap();
     let mut database = PgConnection::connect(&setting("DATABASE_URL"))
         .await
@@ -47,6 +48,7 @@ pub async fn measure(service: &Service, only: &str) {
         }
     }
     print(&rows, &samples);
+    fs::write(format!("{FOLDER}/table.md"), for_readme(&rows, &samples)).unwrap();
     print_drift(service, &mut database, &rows, &samples).await;
 }
 
@@ -129,12 +131,9 @@ fn print(rows: &[Row], samples: &Samples) {
             median(&of_row(|sample| sample.usage.postgres)),
             median(&of_row(|sample| sample.usage.load)),
         );
-        // A row that is measured only as a limit comes without limits of its own.
-        let limits: Vec<_> = row
-            .limits
-            .iter()
-            .filter(|limit| samples.contains_key(**limit))
-            .map(|limit| ratio(row, limit, samples))
+        let limits = ratios(row, samples);
+        let limits: Vec<_> = limits
+            .map(|(limit, ratio)| format!("{ratio} × {limit}"))
             .collect();
         println!(
             "{:20} {rate:10.0} {spread:5.0} % {:8.2} {:8.2} {:8.2} {cpu:>22} {:7.0}  {}",
@@ -146,6 +145,51 @@ fn print(rows: &[Row], samples: &Samples) {
             limits.join("  "),
         );
     }
+}
+
+/// The rows that have limits, as a table in Markdown.
+fn for_readme(rows: &[Row], samples: &Samples) -> String {
+    let mut table =
+        "| | connections | a second | beside its limit |\n| --- | --- | --- | --- |\n".to_owned();
+    for row in rows {
+        let limits = ratios(row, samples).map(|(limit, ratio)| {
+            let limit = rows.iter().find(|row| row.name == limit);
+            format!("{ratio} × {}", limit.map_or("", |limit| limit.about))
+        });
+        let limits: Vec<_> = limits.collect();
+        if !limits.is_empty() {
+            let rate = median(&sorted(&samples[&row.name], |sample| sample.found.rate));
+            let (about, limits) = (row.about, limits.join("; "));
+            let connections = row.connections();
+            writeln!(
+                table,
+                "| {about} | {connections} | {} | {limits} |",
+                rounded(rate)
+            )
+            .unwrap();
+        }
+    }
+    table
+}
+
+/// A number with the three digits that mean something, in groups.
+fn rounded(number: f64) -> String {
+    let unit = 10_f64.powf((number.log10().floor() - 2.0).max(0.0));
+    let digits = format!("{:.0}", (number / unit).round() * unit);
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().collect();
+    let groups = groups.iter().map(|group| String::from_utf8_lossy(group));
+    groups.collect::<Vec<_>>().join(",")
+}
+
+/// A row beside those of its limits that were measured: a row that is measured only as a limit comes
+/// without limits of its own.
+fn ratios<'a>(
+    row: &'a Row,
+    samples: &'a Samples,
+) -> impl Iterator<Item = (&'static str, String)> + 'a {
+    let limits = row.limits.iter().copied();
+    let measured = limits.filter(|limit| samples.contains_key(*limit));
+    measured.map(|limit| (limit, ratio(row, limit, samples)))
 }
 
 /// A row beside one of its limits. Of a single caller the latency counts, else the rate. Beside
@@ -162,7 +206,7 @@ fn ratio(row: &Row, limit: &str, samples: &Samples) -> String {
         }
         _ => ("", medians(|sample| sample.found.rate)),
     };
-    format!("{what}{value:.2} × {limit}")
+    format!("{what}{value:.2}")
 }
 
 fn sorted(samples: &[Sample], value: fn(&Sample) -> f64) -> Vec<f64> {
