@@ -8,10 +8,10 @@ ALTER TABLE bench_words ADD PRIMARY KEY (rank);
 
 INSERT INTO conversations
     (application_id, id, timestamp, created, chat_number, name, owner, members)
-VALUES (1, nextval('timeline'), currval('timeline'), now(), 1000, 'bench', 'heavy', 1);
+VALUES (1, nextval('timeline'), currval('timeline'), now(), 1000000, 'bench', 'heavy', 1);
 INSERT INTO chat_members (application_id, chat_number, user_id, joined)
-VALUES (1, 1000, 'heavy', 1);
-UPDATE applications SET chats = 1000, last_chat = 1000 WHERE id = 1;
+VALUES (1, 1000000, 'heavy', 1);
+UPDATE applications SET chats = chats + 1, last_chat = 1000000 WHERE id = 1;
 
 WITH drawn AS (
     SELECT number, random() AS share FROM generate_series(1, :messages) AS number
@@ -45,11 +45,11 @@ stored AS (
     -- No search looks for the conversation of a personal message, so each has one of its own.
     SELECT 1, id,
            CASE WHEN in_chat
-               THEN (SELECT c.id FROM conversations AS c WHERE application_id = 1 AND chat_number = 1000)
+               THEN (SELECT c.id FROM conversations AS c WHERE application_id = 1 AND chat_number = 1000000)
                ELSE timestamp
            END,
            number, timestamp, sender, CASE WHEN NOT in_chat THEN 'user-' || ceil(random() * 1000) END,
-           CASE WHEN in_chat THEN 1000 END, now(), text, false
+           CASE WHEN in_chat THEN 1000000 END, now(), text, false
     FROM new
     RETURNING id, timestamp, conversation_id, sender, created
 )

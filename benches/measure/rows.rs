@@ -88,22 +88,22 @@ fn rows() -> Vec<Row> {
 
 /// The machine alone.
 fn machine() -> Vec<Row> {
-    let answers = "an answer of 200 bytes by the same HTTP server, which touches nothing";
+    let answers = "static answers of 200 bytes by the same HTTP server";
     let one_client = Row {
         name: "one-client".to_owned(),
-        ..transactions("five-statements", "the same by one client", 1, 1)
+        ..transactions("five-statements", "pgbench by one client", 1, 1)
     };
     vec![
         requests("static", 64, answers, &[]),
         requests("static", 256, answers, &[]),
         transactions(
             "five-statements",
-            "pgbench, 64 clients, a message with its updates as five statements",
+            "pgbench with five statements a message",
             64,
             1,
         ),
-        transactions("one-statement", "the same as one statement", 64, 1),
-        transactions("five-hundred", "500 messages a transaction", 1, 500),
+        transactions("one-statement", "pgbench with one statement a message", 64, 1),
+        transactions("five-hundred", "pgbench with 500 messages a transaction", 1, 500),
         one_client,
     ]
 }
@@ -128,7 +128,7 @@ fn reads() -> Vec<Row> {
     let up_to_date = "syncs of clients that are up to date";
     let newest = "pages of the newest 50 updates";
     let newest_with_messages = "pages of the newest 50 updates with their messages";
-    let early = "pages of 50 updates from anywhere, which nothing has cached";
+    let early = "pages of 50 updates from anywhere, not cached";
     vec![
         requests("sync", 64, up_to_date, &["static-64"]),
         requests("sync", 256, up_to_date, &["static-256"]),
@@ -143,7 +143,7 @@ fn reads() -> Vec<Row> {
         requests(
             "early-page-messages",
             64,
-            "the same with their messages",
+            "pages of 50 updates from anywhere with their messages",
             &["early-page-64"],
         ),
         row("copy", "COPY of the same rows", Load::Copy, &[]),
@@ -164,19 +164,19 @@ fn reads() -> Vec<Row> {
 }
 
 fn chats() -> Vec<Row> {
-    let rows = "rows of INSERT … SELECT, 20,000 a statement";
+    let rows = "INSERT … SELECT of 20,000 rows";
     let reading = Load::ReadByAll(requests_of("chat-1000", 64));
     vec![
         transactions("twenty-thousand", rows, 1, 20_000),
-        into_chat("chat-10", "messages into chats of 10, counted in rows", 10),
+        into_chat("chat-10", "messages into chats of 10, in rows", 10),
         into_chat(
             "chat-100",
-            "messages into chats of 100, counted in rows",
+            "messages into chats of 100, in rows",
             100,
         ),
         into_chat(
             "chat-1000",
-            "messages into chats of 1,000, counted in rows",
+            "messages into chats of 1,000, in rows",
             1000,
         ),
         row(
@@ -225,7 +225,7 @@ fn applications() -> Vec<Row> {
             256,
             &["one-statement"],
         ),
-        one_at_a_time("alone", "the same with nothing beside it", None, &[]),
+        one_at_a_time("alone", "the same alone", None, &[]),
         one_at_a_time(
             "flood",
             "sends one at a time, beside another application that sends over 256 connections",

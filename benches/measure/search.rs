@@ -53,7 +53,7 @@ async fn latencies(service: &Service, database: &mut PgConnection) {
     for (place, user, path) in [
         ("a user with few messages", "light", "/messages"),
         ("a user with many", "heavy", "/messages"),
-        ("a chat", "heavy", "/chats/1000/messages"),
+        ("a chat", "heavy", "/chats/1000000/messages"),
     ] {
         for kind in [
             "rare word",
@@ -112,7 +112,7 @@ async fn statements_ms(database: &mut PgConnection) -> f64 {
 /// Queries of a kind; phrases and parts are taken from messages that the search may find.
 async fn queries(database: &mut PgConnection, kind: &str, place: &str, user: &str) -> Vec<String> {
     let own = match place {
-        "a chat" => "chat_number = 1000".to_owned(),
+        "a chat" => "chat_number = 1000000".to_owned(),
         _ => format!("sender = '{user}'"),
     };
     let text = |of: &str, part: &str| {
