@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    domain::{ApplicationId, Title, UserId},
+    domain::{ApplicationId, Timestamp, Title, UserId},
     store::{BadUrl, Database},
 };
 
@@ -41,6 +41,8 @@ pub enum CliCommand {
     /// Maintain the timeline.
     #[command(subcommand)]
     Timeline(TimelineCommand),
+    /// Print the feed of an application, every change with its message as it is now, as lines of JSON.
+    Feed(FeedConfig),
     /// Maintain the index of search.
     #[command(subcommand)]
     Search(SearchCommand),
@@ -114,6 +116,19 @@ pub struct TokenConfig {
     /// client as the user.
     #[arg(long)]
     pub link: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct FeedConfig {
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+    /// The application's id.
+    #[arg(long, default_value = "1", value_parser = values::application)]
+    pub application: ApplicationId,
+    /// The timestamp after which it begins: that of the last line, to go on where an earlier run has
+    /// ended.
+    #[arg(long, default_value = "0", value_parser = values::timestamp)]
+    pub after: Timestamp,
 }
 
 #[derive(Debug, Args)]

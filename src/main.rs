@@ -27,6 +27,7 @@ async fn main() -> ExitCode {
         CliCommand::Timeline(TimelineCommand::Advance(config)) => {
             app::advance_timeline(&config).await
         }
+        CliCommand::Feed(config) => app::print_feed(&config).await,
         CliCommand::Search(SearchCommand::Rebuild(config)) => app::rebuild_search(&config).await,
         CliCommand::Openapi => app::print_openapi(),
     };

@@ -21,6 +21,12 @@ pub fn request_id() -> String {
     Uuid::new_v4().to_string()
 }
 
+/// A number that nobody else has drawn, as far as chance allows.
+#[expect(clippy::disallowed_methods, reason = "the one home of randomness")]
+pub fn number() -> i64 {
+    rand::random()
+}
+
 /// A number of the range: spreads pauses, so that those who paused together do not end it together.
 #[expect(clippy::disallowed_methods, reason = "the one home of randomness")]
 pub fn between(range: Range<u64>) -> u64 {

@@ -8,13 +8,14 @@ use super::meter::Meter;
 use crate::{
     config::{EventsConfig, LimitsConfig},
     followers::{
-        self, Behind, SearchIndex,
-        file_events::{self, BrokerConfig, FileEvents, PublisherStatus},
+        self, Behind, PublisherStatus, SearchIndex,
+        feed_exchange::{FeedExchange, FeedExchangeConfig},
+        file_events::{BrokerConfig, FileEvents},
     },
-    http::render_message,
+    http::{render_entry, render_message},
     lifecycle::Lifecycle,
-    live::Hub,
-    notifications::{Announcements, Listener, Subscriber},
+    live::{Hub, Presence},
+    notifications::{Announcements, Commit, Listener, Subscriber},
     store::{Database, Purpose},
     sync::{Freshness, Readers, ThreadHandle},
     timeline::{Timeline, Writer},
@@ -47,22 +48,27 @@ impl Background {
         let handles = spawn_readers(life, database, limits.read_queue_max, &freshness);
         let hub = Arc::new(Hub::new(limits.live()));
         let with_files = Arc::new(Behind::new(|commit| commit.uses_files));
-        let with_changes = Arc::new(Behind::new(|commit| commit.range.after < commit.range.last));
+        let with_changes = Arc::new(Behind::new(has_changes));
         // The cache comes first: a caller that the hub wakes must not find an old entry valid.
+        let feeds = Arc::new(Behind::new(has_changes));
         let subscribers: Vec<Arc<dyn Subscriber>> = vec![
             freshness,
             hub.clone(),
             with_files.clone(),
             with_changes.clone(),
+            feeds.clone(),
         ];
         let listener = Listener::new(database.clone(), subscribers, announcements);
         life.spawn("listener", listener.run(life.stop()));
+        spawn_presence(life, database, &hub);
+        let publishes_feeds = spawn_feed_exchange(life, database, &events, feeds);
         let publisher = spawn_file_events(life, database, events, with_files);
         spawn_search_index(life, database, timeline.clone(), with_changes);
         let meter = Meter {
             session: database.session(Purpose::Measuring),
             timeline: timeline.clone(),
             publisher: publisher.clone(),
+            publishes_feeds,
             metrics,
         };
         let stop = life.stop();
@@ -105,6 +111,15 @@ fn spawn_readers(
     handles
 }
 
+/// Ends at once: whatever is recorded last counts for some seconds.
+fn spawn_presence(life: &mut Lifecycle, database: &Database, hub: &Arc<Hub>) {
+    let presence = Presence::new(Arc::clone(hub), database.session(Purpose::Presence));
+    let stop = life.stop();
+    life.spawn("presence", async move {
+        stop.run_until_cancelled(presence.run()).await.unwrap_or(())
+    });
+}
+
 /// The follower rests while changes wait to be written.
 fn spawn_search_index(
     life: &mut Lifecycle,
@@ -115,6 +130,32 @@ fn spawn_search_index(
     let index = SearchIndex::new(Arc::new(move || timeline.waiting()));
     let following = followers::run(index, database.clone(), behind, life.stop());
     life.spawn("search index", following);
+}
+
+fn has_changes(commit: &Commit) -> bool {
+    commit.range.after < commit.range.last
+}
+
+/// Returns whether the feeds are published: if a broker and an exchange are configured.
+fn spawn_feed_exchange(
+    life: &mut Lifecycle,
+    database: &Database,
+    events: &EventsConfig,
+    behind: Arc<Behind>,
+) -> bool {
+    let exchange = events.amqp_feed_exchange.clone();
+    let Some(url) = events.amqp_url.clone().filter(|_| !exchange.is_empty()) else {
+        return false;
+    };
+    let exchange = FeedExchange::new(FeedExchangeConfig {
+        url,
+        exchange,
+        render: render_entry,
+        render_message,
+    });
+    let following = followers::run(exchange, database.clone(), behind, life.stop());
+    life.spawn("feed exchange", following);
+    true
 }
 
 /// Nothing is published unless a broker is configured.
@@ -130,10 +171,11 @@ fn spawn_file_events(
         amqp_routing_key,
         amqp_queue,
         amqp_queue_type,
+        amqp_feed_exchange: _,
     } = events;
     let Some(url) = amqp_url else {
         tracing::warn!("AMQP_URL is not set: events wait in the database");
-        return file_events::not_configured();
+        return followers::not_configured();
     };
     let config = BrokerConfig {
         url,

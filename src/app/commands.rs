@@ -1,14 +1,19 @@
 //! The commands of the command line, apart from `serve`.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use super::{CommandResult, database::make_ready, now};
 use crate::{
     auth::{self, Signer},
-    config::{AdvanceConfig, CreateApplicationConfig, DatabaseConfig, TokenConfig},
-    domain::Timestamp,
+    config::{AdvanceConfig, CreateApplicationConfig, DatabaseConfig, FeedConfig, TokenConfig},
+    domain::{Cursor, Timestamp},
     http, search,
-    store::{self, Database, Purpose, Session, in_time},
+    store::{
+        self, Database, Purpose, Session,
+        feed::{FeedInclude, FeedRequest, Kinds},
+        in_time,
+        pages::PageSize,
+    },
 };
 
 /// How long it may take to raise the sequences, or to advance one application's timeline, including
@@ -70,6 +75,50 @@ async fn advance(session: &mut Session, by: i64) -> store::Result<(Timestamp, Ti
         .await?;
     }
     Ok(raised)
+}
+
+/// Entries of the feed that are read at a time.
+const FEED_PAGE: PageSize = PageSize {
+    entries: 1000,
+    bytes: 1024 * 1024,
+};
+
+/// How long a page of the feed may take.
+const FEED_PAGE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Prints the feed to its end, an entry a line.
+pub async fn print_feed(config: &FeedConfig) -> CommandResult {
+    let database = ready(&config.database).await?;
+    let mut session = database.session(Purpose::Reading);
+    let mut request = FeedRequest {
+        application: config.application,
+        cursor: Cursor::After(config.after),
+        kinds: Kinds::all(),
+        size: FEED_PAGE,
+        include: FeedInclude {
+            messages: true,
+            recipients: false,
+        },
+    };
+    let mut output = std::io::stdout().lock();
+    loop {
+        let page = in_time(FEED_PAGE_TIME_MAX, async {
+            let connection = session.connection().await?;
+            let (requests, render) = ([&request], http::render_message);
+            let read = store::feed::read(connection, config.application, &requests, render);
+            Ok(read.await?.pop().expect("a page for the request"))
+        })
+        .await?;
+        for entry in &page.entries {
+            let mut line = http::render_entry(entry);
+            line.push(b'\n');
+            output.write_all(&line)?;
+        }
+        if page.reached >= page.timeline_end {
+            return Ok(output.flush()?);
+        }
+        request.cursor = Cursor::After(page.reached);
+    }
 }
 
 /// Drops the index of search; the running service builds it again.

@@ -6,8 +6,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    followers::file_events::{PublisherState, PublisherStatus},
-    store::{self, Indexing, Publishing, Role, Session, followers::Lag, in_time},
+    followers::{PublisherState, PublisherStatus},
+    store::{self, FeedPublishing, Indexing, Publishing, Role, Session, followers::Lag, in_time},
     timeline::Timeline,
 };
 
@@ -30,6 +30,7 @@ pub struct Meter {
     pub session: Session,
     pub timeline: Timeline,
     pub publisher: PublisherStatus,
+    pub publishes_feeds: bool,
     pub metrics: PrometheusHandle,
 }
 
@@ -78,6 +79,10 @@ impl Meter {
         let connection = self.session.connection().await?;
         record_lag::<Publishing>(store::followers::lag::<Publishing>(connection).await?);
         record_lag::<Indexing>(store::followers::lag::<Indexing>(connection).await?);
+        if self.publishes_feeds {
+            let lag = store::followers::lag::<FeedPublishing>(connection).await?;
+            record_lag::<FeedPublishing>(lag);
+        }
         Ok(())
     }
 }

@@ -9,7 +9,8 @@ mod serve;
 use std::{error::Error, time::SystemTime};
 
 pub use commands::{
-    advance_timeline, create_application, migrate, print_openapi, print_token, rebuild_search,
+    advance_timeline, create_application, migrate, print_feed, print_openapi, print_token,
+    rebuild_search,
 };
 pub use serve::serve;
 

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use crate::{
     auth::SECRET_BYTES_MIN,
-    domain::{ApplicationId, Title, UserId},
+    domain::{ApplicationId, Timestamp, Title, UserId},
 };
 
 /// A secret that is long enough to sign with, or to be an administrator's token.
@@ -40,6 +40,10 @@ pub fn application(value: &str) -> Result<ApplicationId, String> {
         Ok(id) if id > 0 => Ok(ApplicationId::new(id)),
         _ => Err("must be the id of an application, 1 or more".to_owned()),
     }
+}
+
+pub fn timestamp(value: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(value).ok_or_else(|| "must be a timestamp".to_owned())
 }
 
 /// The longest queue that can be set: at a few kilobytes a command, a longer one takes too much

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    Chat, ChatNumber, ConversationId, Digest, FileId, IdempotencyKey, Member, Mentions, Message,
-    MessageId, MessageNumber, Named, PersonalConversation, Settings, Subject, Timestamp, UserId,
+    Chat, ChatNumber, Conversation, ConversationId, Digest, FileId, IdempotencyKey, Member,
+    Mentions, Message, MessageId, MessageNumber, Named, Pair, PersonalConversation, Settings,
+    Subject, Timestamp, UserId,
 };
 
 /// One change. Every row, notification and event of it follows from this value.
@@ -24,11 +25,45 @@ pub enum ChangeKind {
     MessageDeleted,
     ChatCreated,
     ChatChanged,
+    MemberAdded,
+    MemberRemoved,
     PositionsMoved,
     SettingsChanged,
 }
 
 impl ChangeKind {
+    pub const ALL: [Self; 9] = [
+        Self::MessageCreated,
+        Self::MessageEdited,
+        Self::MessageDeleted,
+        Self::ChatCreated,
+        Self::ChatChanged,
+        Self::MemberAdded,
+        Self::MemberRemoved,
+        Self::PositionsMoved,
+        Self::SettingsChanged,
+    ];
+
+    /// The kind of this name in the database.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Its name in the feed of the application; `None` for what concerns its user alone.
+    pub fn told_as(self) -> Option<&'static str> {
+        match self {
+            Self::MessageCreated => Some("message.created"),
+            Self::MessageEdited => Some("message.edited"),
+            Self::MessageDeleted => Some("message.deleted"),
+            Self::ChatCreated => Some("chat.created"),
+            Self::ChatChanged => Some("chat.changed"),
+            Self::MemberAdded => Some("member.added"),
+            Self::MemberRemoved => Some("member.removed"),
+            Self::PositionsMoved => Some("conversation.read"),
+            Self::SettingsChanged => None,
+        }
+    }
+
     /// Its name in the database.
     pub fn name(self) -> &'static str {
         match self {
@@ -37,6 +72,8 @@ impl ChangeKind {
             Self::MessageDeleted => "message-deleted",
             Self::ChatCreated => "chat-created",
             Self::ChatChanged => "chat-changed",
+            Self::MemberAdded => "member-added",
+            Self::MemberRemoved => "member-removed",
             Self::PositionsMoved => "positions-moved",
             Self::SettingsChanged => "settings-changed",
         }
@@ -100,6 +137,14 @@ pub struct SettingsChange {
     pub personal: Option<Arc<PersonalConversation>>,
 }
 
+/// A conversation, as one of its users names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'a> {
+    Chat(ChatNumber),
+    /// The personal conversation with this user.
+    With(&'a UserId),
+}
+
 /// What a request has created under an idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
@@ -130,8 +175,7 @@ impl Change {
             Self::Message(change) if change.is_creation() => ChangeKind::MessageCreated,
             Self::Message(change) if change.after.content.is_none() => ChangeKind::MessageDeleted,
             Self::Message(_) => ChangeKind::MessageEdited,
-            Self::Chat(change) if change.is_creation() => ChangeKind::ChatCreated,
-            Self::Chat(_) => ChangeKind::ChatChanged,
+            Self::Chat(change) => change.kind(),
             Self::Positions(_) => ChangeKind::PositionsMoved,
             Self::Settings(_) => ChangeKind::SettingsChanged,
         }
@@ -152,6 +196,45 @@ impl Change {
             Self::Chat(change) => change.after.id,
             Self::Positions(change) => change.marked.conversation(),
             Self::Settings(change) => change.conversation,
+        }
+    }
+
+    /// The conversation in which it is made, as the actor names it: a chat, or the other user of a
+    /// personal one.
+    pub fn place(&self, actor: Option<&UserId>) -> Place<'_> {
+        match self {
+            Self::Message(change) => match &change.after.conversation {
+                Conversation::Chat(number) => Place::Chat(*number),
+                Conversation::Personal(pair) => Place::of(pair, actor),
+            },
+            Self::Chat(change) => Place::Chat(change.after.number),
+            Self::Positions(change) => match &change.marked {
+                Marked::Chat(chat, _) => Place::Chat(chat.number),
+                Marked::Personal(personal) => Place::of(&personal.pair, actor),
+            },
+            Self::Settings(change) => match &change.subject {
+                Subject::Chat(number) => Place::Chat(*number),
+                Subject::With(other) => Place::With(other),
+                Subject::Message(_) => unreachable!("settings are of conversations"),
+            },
+        }
+    }
+
+    /// The number of the message that it changes, if it changes one.
+    pub fn number(&self) -> Option<MessageNumber> {
+        match self {
+            Self::Message(change) => Some(change.after.number),
+            Self::Chat(_) | Self::Positions(_) | Self::Settings(_) => None,
+        }
+    }
+
+    /// The members whom it adds to a chat that exists, or removes from it, or who have moved their
+    /// position.
+    pub fn members(&self) -> Vec<&UserId> {
+        match self {
+            Self::Chat(change) => change.members(),
+            Self::Positions(change) => vec![&change.user],
+            Self::Message(_) | Self::Settings(_) => Vec::new(),
         }
     }
 
@@ -184,6 +267,27 @@ impl Change {
                 ))
             }
             Self::Positions(_) | Self::Settings(_) => None,
+        }
+    }
+}
+
+impl<'a> Place<'a> {
+    /// The conversation of a pair, of whom only a user can be an actor.
+    fn of(pair: &'a Pair, actor: Option<&UserId>) -> Self {
+        Self::With(actor.map_or(pair.greatest(), |actor| pair.other_of(actor)))
+    }
+
+    pub fn chat(self) -> Option<ChatNumber> {
+        match self {
+            Self::Chat(number) => Some(number),
+            Self::With(_) => None,
+        }
+    }
+
+    pub fn with(self) -> Option<&'a UserId> {
+        match self {
+            Self::With(user) => Some(user),
+            Self::Chat(_) => None,
         }
     }
 }
@@ -226,5 +330,23 @@ impl MessageChange {
 impl ChatChange {
     pub fn is_creation(&self) -> bool {
         self.before.is_none()
+    }
+
+    fn kind(&self) -> ChangeKind {
+        if self.is_creation() {
+            ChangeKind::ChatCreated
+        } else if self.departed.is_some() {
+            ChangeKind::MemberRemoved
+        } else if self.joined.is_empty() {
+            ChangeKind::ChatChanged
+        } else {
+            ChangeKind::MemberAdded
+        }
+    }
+
+    fn members(&self) -> Vec<&UserId> {
+        let departed = self.departed.iter().map(|(user, _)| user);
+        let joined = self.joined.iter().filter(|_| !self.is_creation());
+        departed.chain(joined).collect()
     }
 }

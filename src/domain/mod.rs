@@ -24,8 +24,8 @@ pub type Clock = fn() -> std::time::SystemTime;
 
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
 pub use change::{
-    Change, ChangeKind, ChatChange, Created, Idempotency, Marked, MessageChange, PositionsChange,
-    SettingsChange,
+    Change, ChangeKind, ChatChange, Created, Idempotency, Marked, MessageChange, Place,
+    PositionsChange, SettingsChange,
 };
 pub use chat::{Chat, MEMBERS_MAX, Member, READS_TOLD_MAX, Title};
 pub use conversation::{Conversation, Pair, SearchScope};

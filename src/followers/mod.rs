@@ -26,12 +26,17 @@
 //!   times a second at most.
 
 mod behind;
+mod broker;
+pub mod feed_exchange;
 pub mod file_events;
 mod search_index;
 
 use std::{collections::BTreeSet, fmt::Display, ops::Bound, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 pub use behind::Behind;
@@ -61,6 +66,27 @@ const PASS_TIME_MAX: Duration = Duration::from_secs(2);
 /// The pauses after failures double from the first to the last of these.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// What a publisher of this replica is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublisherState {
+    /// No broker is configured, so there is no publisher.
+    NotConfigured,
+    /// Another replica leads, or the broker is away.
+    NotPublishing,
+    /// This replica leads and has a channel.
+    Publishing,
+    /// As above, and an alarm keeps the broker from taking events.
+    Blocked,
+}
+
+/// The present state, for health and metrics.
+pub type PublisherStatus = watch::Receiver<PublisherState>;
+
+/// The status where no broker is configured.
+pub fn not_configured() -> PublisherStatus {
+    watch::channel(PublisherState::NotConfigured).1
+}
 
 /// How far a follower has come in an application's timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,13 +17,10 @@ use super::{
     Service,
     answer::{
         problem::Problem,
-        representation::{
-            CaughtUpJson, IncludedConversations, LIVE_CACHE_CONTROL, MessageUpdateJson,
-        },
+        representation::{CaughtUpJson, LIVE_CACHE_CONTROL},
         sse::{Blocks, COMMENT},
     },
-    extract::{media, sync_params::Include},
-    included,
+    extract::media,
     server::{
         Link,
         envelope::{LongLived, RequestId},
@@ -31,24 +28,36 @@ use super::{
 };
 use crate::{
     auth::Validity,
-    domain::{ApplicationId, UserId},
-    live::{WaitKind, Watcher},
+    domain::Timestamp,
+    live::{WaitKind, Watched, WatchedPage, Watcher},
     random,
-    store::pages::{PageRequest, PageSize},
-    sync::ChangesPage,
+    store::pages::PageSize,
 };
 
 /// What a stream reads at a time, and keeps until the connection has taken it.
-const STREAM_PAGE: PageSize = PageSize {
+pub const STREAM_PAGE: PageSize = PageSize {
     entries: 250,
     bytes: 64 * 1024,
 };
 
-/// The same where it includes conversations, each with its newest message.
-const STREAM_PAGE_WITH_CONVERSATIONS: PageSize = PageSize {
+/// The same where it includes much beside the messages.
+pub const STREAM_PAGE_WITH_MORE: PageSize = PageSize {
     entries: 25,
     ..STREAM_PAGE
 };
+
+/// How the pages of a timeline become events.
+pub trait Events: Send + Sync + 'static {
+    type Page: WatchedPage;
+
+    /// Adds an event for each entry of the page. It may read what is included.
+    fn add(
+        &self,
+        service: &Service,
+        page: &Self::Page,
+        blocks: &mut Blocks,
+    ) -> impl Future<Output = Result<(), Problem>> + Send;
+}
 
 /// The pause before a client reconnects, in milliseconds. It is random, so that the clients of a
 /// stopped replica do not reconnect all at once.
@@ -59,24 +68,19 @@ const REREAD_MILLISECONDS: Range<u64> = 500..1500;
 
 /// Waits for a change after the cursor and answers with it. Answers with an empty page after
 /// `wait`, or after the longest time that the service holds an answer.
-pub async fn hold(
+pub async fn hold<W: Watched>(
     service: &Service,
     validity: &Validity,
-    request: PageRequest,
-    include: Include,
+    watched: W,
     wait: Duration,
-) -> Result<ChangesPage, Problem> {
+) -> Result<W::Page, Problem> {
     let deadline = Instant::now() + wait.min(service.times.held_answer);
-    let mut watcher =
-        service
-            .live
-            .watch(service.sync(), WaitKind::Poll, request, include.messages)?;
+    let mut watcher = service
+        .live
+        .watch(service.sync(), WaitKind::Poll, watched)?;
     let mut last = None;
     let waiting = async {
-        while last
-            .as_ref()
-            .is_none_or(|changes: &ChangesPage| changes.entries.is_empty())
-        {
+        while last.as_ref().is_none_or(W::Page::is_empty) {
             last = Some(watcher.read().await?);
         }
         Ok::<_, Problem>(())
@@ -86,7 +90,7 @@ pub async fn hold(
         () = service.until_end(validity) => {}
     }
     match last {
-        Some(changes) => Ok(changes),
+        Some(page) => Ok(page),
         // Not even the first read has ended.
         None => Ok(watcher.read().await?),
     }
@@ -94,33 +98,24 @@ pub async fn hold(
 
 /// Answers with a stream of every change after the cursor, and of each new one once it is
 /// committed.
-pub fn open(
+pub fn open<W: Watched>(
     service: &Service,
     validity: Validity,
-    request: PageRequest,
-    include: Include,
+    watched: W,
+    events: impl Events<Page = W::Page>,
     request_id: RequestId,
     link: &Link,
 ) -> Result<Response, Problem> {
-    let size = if include.conversations {
-        STREAM_PAGE_WITH_CONVERSATIONS
-    } else {
-        STREAM_PAGE
-    };
-    let request = PageRequest { size, ..request };
-    let (application, user) = (request.application, request.user.clone());
-    let watcher =
-        service
-            .live
-            .watch(service.sync(), WaitKind::Stream, request, include.messages)?;
+    let watcher = service
+        .live
+        .watch(service.sync(), WaitKind::Stream, watched)?;
     let events = EventStream {
         watcher,
+        events,
         service: service.clone(),
-        application,
-        user,
-        include,
         request_id,
         state: StreamState::Opening,
+        told: None,
     };
     let blocks = stream::unfold(events, async |mut events| {
         Some((events.next().await?, events))
@@ -166,14 +161,14 @@ fn with_comments(blocks: impl Stream<Item = Bytes>, period: Duration) -> impl St
 }
 
 /// Turns what a watcher reads into events for one client.
-struct EventStream {
-    watcher: Watcher,
+struct EventStream<W, E> {
+    watcher: Watcher<W>,
+    events: E,
     service: Service,
-    application: ApplicationId,
-    user: UserId,
-    include: Include,
     request_id: RequestId,
     state: StreamState,
+    /// The last cursor that the client was told, and when.
+    told: Option<(Timestamp, Instant)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -187,15 +182,15 @@ enum StreamState {
     Ended,
 }
 
-impl EventStream {
+impl<W: Watched, E: Events<Page = W::Page>> EventStream<W, E> {
     /// The next blocks; `None` at the end. A read that fails because the service is busy or the
     /// database is away is repeated.
     async fn next(&mut self) -> Option<Bytes> {
         while self.state != StreamState::Ended {
             match self.watcher.read().await {
-                Ok(changes) => match self.included(&changes).await {
-                    Ok(included) => {
-                        if let Some(blocks) = self.events(&changes, &included).finish() {
+                Ok(page) => match self.blocks(&page).await {
+                    Ok(blocks) => {
+                        if let Some(blocks) = blocks.finish() {
                             return Some(blocks);
                         }
                     }
@@ -214,47 +209,53 @@ impl EventStream {
         None
     }
 
-    /// The conversations that are included. A read that fails because the service is busy or the
-    /// database is away is repeated: the page is told before the next one is read.
-    async fn included(&self, changes: &ChangesPage) -> Result<IncludedConversations, Problem> {
-        let Self {
-            service,
-            application,
-            user,
-            include,
-            ..
-        } = self;
+    async fn blocks(&mut self, page: &W::Page) -> Result<Blocks, Problem> {
+        let mut blocks = Blocks::default();
+        if self.state == StreamState::Opening {
+            blocks.id(page.after());
+            blocks.retry(random::between(RETRY_MILLISECONDS));
+            self.state = StreamState::Behind;
+            self.tell(page.after());
+        }
+        if !page.is_empty() {
+            self.add_events(page, &mut blocks).await?;
+            self.tell(page.next());
+        } else if self.is_to_be_told(page.next()) {
+            blocks.id(page.next());
+            self.tell(page.next());
+        }
+        if !page.has_caught_up() {
+            self.state = StreamState::Behind;
+        } else if self.state == StreamState::Behind {
+            blocks.event("current", None::<u8>, &CaughtUpJson::new(page.latest()));
+            self.state = StreamState::Current;
+        }
+        Ok(blocks)
+    }
+
+    /// Adds the events of a page. What fails because the service is busy or the database is away is
+    /// repeated: the page is told before the next one is read.
+    async fn add_events(&self, page: &W::Page, blocks: &mut Blocks) -> Result<(), Problem> {
         loop {
-            match included::conversations(service, *application, user, *include, changes).await {
+            match self.events.add(&self.service, page, blocks).await {
                 Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
                     pause().await
                 }
-                included => return included,
+                added => return added,
             }
         }
     }
 
-    fn events(&mut self, changes: &ChangesPage, included: &IncludedConversations) -> Blocks {
-        let mut blocks = Blocks::default();
-        if self.state == StreamState::Opening {
-            blocks.id(changes.after);
-            blocks.retry(random::between(RETRY_MILLISECONDS));
-            self.state = StreamState::Behind;
-        }
-        for entry in &changes.entries {
-            blocks.event(
-                "update",
-                Some(entry.update.timestamp),
-                &MessageUpdateJson::of(entry, included),
-            );
-        }
-        if !changes.has_caught_up() {
-            self.state = StreamState::Behind;
-        } else if self.state == StreamState::Behind {
-            blocks.event("current", None::<u8>, &CaughtUpJson::from(changes));
-            self.state = StreamState::Current;
-        }
-        blocks
+    /// Whether the client, to whom none of the last changes was told, is told how far it has come: then
+    /// it does not begin far back when it resumes.
+    fn is_to_be_told(&self, cursor: Timestamp) -> bool {
+        let period = self.service.times.comment_period;
+        self.told
+            .is_none_or(|(told, at)| told < cursor && at.elapsed() >= period)
+    }
+
+    fn tell(&mut self, cursor: Timestamp) {
+        self.told = Some((cursor, Instant::now()));
     }
 
     /// The `reset` event in place of a 410. Its id 0 makes a client that ignores it start again.

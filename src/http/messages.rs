@@ -17,7 +17,8 @@ use super::{
             schemas::{MessageStreamSchema, UpdatesOrMessagesSchema},
         },
         problem::Problem,
-        representation::{self, Json, MessageListJson, MessageUpdatesJson},
+        representation::{self, Json, MessageListJson, MessageUpdateJson, MessageUpdatesJson},
+        sse::Blocks,
     },
     extract::{
         caller::{BearerOrTicket, Caller},
@@ -30,19 +31,22 @@ use super::{
             Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson,
             NewPersonalMessageJson,
         },
-        sync_params::{LastEventId, MessagesParams},
+        sync_params::{Include, LastEventId, MessagesParams, SyncParams},
     },
-    included, live,
+    included,
+    live::{self, Events, STREAM_PAGE, STREAM_PAGE_WITH_MORE},
     server::{Link, envelope::RequestId},
 };
 use crate::{
-    domain::{Conversation, Cursor, MessageId, MessageNumber},
+    auth::Validity,
+    domain::{ApplicationId, Conversation, Cursor, MessageId, MessageNumber, UserId},
+    live::UserTimeline,
     store::{
         self,
         messages::MessageRequest,
         pages::{PageRequest, PageSize},
     },
-    sync::PAGE_BYTES_MAX,
+    sync::{ChangesPage, PAGE_BYTES_MAX},
     timeline::commands::{DeleteMessage, Expected, SendMessage},
 };
 
@@ -131,24 +135,24 @@ pub async fn sync_messages(
         validity,
         ..
     } = passed.caller;
-    let include = params.include;
+    let SyncParams { span, include } = params;
     let request = PageRequest {
         application,
         user: user.clone(),
-        cursor: last_event_id.map_or(params.cursor, Cursor::After),
+        cursor: last_event_id.map_or(span.cursor, Cursor::After),
         size: PageSize {
             entries: if include.conversations {
-                params.limit.min(ENTRIES_WITH_CONVERSATIONS_MAX)
+                span.limit.min(ENTRIES_WITH_CONVERSATIONS_MAX)
             } else {
-                params.limit
+                span.limit
             },
             bytes: PAGE_BYTES_MAX,
         },
     };
     if is_stream {
-        return live::open(&service, validity, request, include, request_id, &link);
+        return open_stream(&service, validity, request, include, request_id, &link);
     }
-    if params.wait.is_zero() {
+    if span.wait.is_zero() {
         let reading = service.sync().changes_after(request, include.messages);
         let changes = reading.await?;
         let (changes, included) =
@@ -159,13 +163,70 @@ pub async fn sync_messages(
     // Held answers have a limit of their own. Once the answer exists, it counts as a request again.
     drop(link.take_permit());
     // Boxed, so that requests that do not wait do not reserve the memory for it.
-    let holding = live::hold(&service, &validity, request, include, params.wait);
+    let timeline = UserTimeline {
+        request,
+        with_messages: include.messages,
+    };
+    let holding = live::hold(&service, &validity, timeline, span.wait);
     let changes = Box::pin(holding).await?;
     link.keep(service.budget.enter(application, &user)?);
     let (changes, included) =
         included::page(&service, application, &user, include, changes).await?;
     let updates = MessageUpdatesJson::of(&changes, &included);
     Ok(representation::held(passed.media_type, &updates))
+}
+
+/// Opens the stream of a user's timeline.
+fn open_stream(
+    service: &Service,
+    validity: Validity,
+    request: PageRequest,
+    include: Include,
+    request_id: RequestId,
+    link: &Link,
+) -> Answer {
+    let events = UserEvents {
+        application: request.application,
+        user: request.user.clone(),
+        include,
+    };
+    let size = if include.conversations {
+        STREAM_PAGE_WITH_MORE
+    } else {
+        STREAM_PAGE
+    };
+    let timeline = UserTimeline {
+        request: PageRequest { size, ..request },
+        with_messages: include.messages,
+    };
+    live::open(service, validity, timeline, events, request_id, link)
+}
+
+/// The events of a user's timeline.
+struct UserEvents {
+    application: ApplicationId,
+    user: UserId,
+    include: Include,
+}
+
+impl Events for UserEvents {
+    type Page = ChangesPage;
+
+    async fn add(
+        &self,
+        service: &Service,
+        page: &ChangesPage,
+        blocks: &mut Blocks,
+    ) -> Result<(), Problem> {
+        let (application, user) = (self.application, &self.user);
+        let included =
+            included::conversations(service, application, user, self.include, page).await?;
+        for entry in &page.entries {
+            let update = MessageUpdateJson::of(entry, &included);
+            blocks.event("update", Some(entry.update.timestamp), &update);
+        }
+        Ok(())
+    }
 }
 
 /// Messages by their ids, in this order, without those that the caller may not read.

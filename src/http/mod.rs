@@ -15,6 +15,7 @@ mod chat_messages;
 mod chats;
 mod conversations;
 mod extract;
+mod feed;
 mod history;
 mod included;
 mod live;
@@ -41,7 +42,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::{
     auth::{Authenticator, Signer, Tickets, Validity},
     domain::{ApplicationId, Chat, ChatNumber, Clock, Subject, UserId},
-    followers::file_events::PublisherStatus,
+    followers::PublisherStatus,
     live::Live,
     store::{
         self, PgConnection, Pool,
@@ -57,7 +58,7 @@ use answer::{
 use extract::caller::Caller;
 use server::{cors, envelope};
 
-pub use answer::representation::render_message;
+pub use answer::representation::{render_entry, render_message};
 pub use extract::idempotency::Digester;
 pub use server::{
     Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, HttpTimeLimits, Origin, serve,
@@ -202,6 +203,7 @@ fn routes() -> OpenApiRouter<Service> {
             chat_messages::edit_chat_message,
             chat_messages::delete_chat_message
         ))
+        .routes(routes!(feed::get_feed))
         .routes(routes!(tokens::create_token))
         .routes(routes!(
             applications::create_application,

@@ -16,7 +16,7 @@ use super::{
     answer::{openapi::OpenProblems, representation::Json},
     extract::media,
 };
-use crate::{followers::file_events::PublisherState, store, timeline::WriteState};
+use crate::{followers::PublisherState, store, timeline::WriteState};
 
 /// How long the database may take to answer a check of readiness.
 const READINESS_TIME_MAX: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! The hub: a flag for each watcher, raised when there may be something new.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
 };
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct LiveLimits {
     pub total_max: usize,
-    /// Of one user of one application.
+    /// Of one user of one application, and of an application that follows its feed.
     pub per_user_max: usize,
 }
 
@@ -46,12 +46,22 @@ pub struct Hub {
 #[derive(Default)]
 struct Flags {
     total: usize,
-    by_user: HashMap<UserKey, Vec<Arc<Flag>>>,
+    by_key: HashMap<WakeKey, Vec<Arc<Flag>>>,
+}
+
+/// What a commit wakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum WakeKey {
+    User(UserKey),
+    /// Those who follow the feed of the application.
+    Application(ApplicationId),
 }
 
 struct Flag {
     application: ApplicationId,
-    user: UserId,
+    /// `None`: the application itself.
+    user: Option<UserId>,
+    kind: WaitKind,
     raised: Notify,
     /// When the oldest change that has raised it was written.
     written: Mutex<Option<SystemTime>>,
@@ -60,9 +70,8 @@ struct Flag {
 /// A watcher's registration with the hub. Dropping it removes its flag.
 pub struct Registration {
     hub: Arc<Hub>,
-    key: UserKey,
+    key: WakeKey,
     flag: Arc<Flag>,
-    kind: WaitKind,
 }
 
 impl Hub {
@@ -73,22 +82,27 @@ impl Hub {
         }
     }
 
-    /// Registers a watcher of a user. Every wake-up from now on raises its flag.
+    /// Registers a watcher of a user, or of the feed of an application. Every wake-up from now on raises
+    /// its flag.
     pub fn register(
         self: &Arc<Self>,
         kind: WaitKind,
         application: ApplicationId,
-        user: &UserId,
+        user: Option<&UserId>,
     ) -> Result<Registration, Full> {
-        let key = UserKey::of(application, user);
-        let flag = Arc::new(Flag::new(application, user));
+        let key = match user {
+            Some(user) => WakeKey::User(UserKey::of(application, user)),
+            None => WakeKey::Application(application),
+        };
+        let flag = Arc::new(Flag::new(application, user, kind));
         let mut flags = self.flags();
         if flags.total >= self.limits.total_max {
             return Err(Full::Service);
         }
-        let of_key = flags.by_user.entry(key).or_default();
+        let of_key = flags.by_key.entry(key).or_default();
         // Two users may have the same key; each has a limit of its own.
-        let is_own = |flag: &&Arc<Flag>| flag.application == application && flag.user == *user;
+        let is_own =
+            |other: &&Arc<Flag>| other.application == application && other.user == flag.user;
         if of_key.iter().filter(is_own).count() >= self.limits.per_user_max {
             return Err(Full::User);
         }
@@ -99,11 +113,20 @@ impl Hub {
             hub: Arc::clone(self),
             key,
             flag,
-            kind,
         })
     }
 
-    /// Raises the flags of the users whom a commit concerns.
+    /// The users of this replica who have a stream open.
+    pub fn connected(&self) -> HashSet<(ApplicationId, UserId)> {
+        let flags = self.flags();
+        let flags = flags.by_key.values().flatten();
+        let of_streams = flags.filter(|flag| flag.kind == WaitKind::Stream);
+        of_streams
+            .filter_map(|flag| Some((flag.application, flag.user.clone()?)))
+            .collect()
+    }
+
+    /// Raises the flags of the users whom a commit concerns, and of those who follow its application.
     pub fn wake(&self, notification: &Notification) {
         let flags = self.flags();
         metrics::counter!("messages_wakeups_total", "who" => notification.concerned.name())
@@ -111,12 +134,15 @@ impl Hub {
         let written = notification.commit.and_then(|commit| commit.written);
         match &notification.concerned {
             Concerned::Users(keys) => {
-                let concerned = keys.iter().filter_map(|key| flags.by_user.get(key));
+                let users = keys.iter().map(|key| WakeKey::User(*key));
+                let feed = notification.commit.map(|commit| commit.application);
+                let keys = users.chain(feed.map(WakeKey::Application));
+                let concerned = keys.filter_map(|key| flags.by_key.get(&key));
                 concerned.flatten().for_each(|flag| flag.raise(written));
             }
             Concerned::Everybody => {
                 let application = notification.commit.map(|commit| commit.application);
-                let flags = flags.by_user.values().flatten();
+                let flags = flags.by_key.values().flatten();
                 flags
                     .filter(|flag| application.is_none_or(|it| it == flag.application))
                     .for_each(|flag| flag.raise(written));
@@ -127,10 +153,10 @@ impl Hub {
     fn remove(&self, registration: &Registration) {
         let mut flags = self.flags();
         flags.total -= 1;
-        if let Some(of_key) = flags.by_user.get_mut(&registration.key) {
+        if let Some(of_key) = flags.by_key.get_mut(&registration.key) {
             of_key.retain(|flag| !Arc::ptr_eq(flag, &registration.flag));
             if of_key.is_empty() {
-                flags.by_user.remove(&registration.key);
+                flags.by_key.remove(&registration.key);
             }
         }
     }
@@ -162,15 +188,17 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.hub.remove(self);
-        metrics::gauge!("messages_live_connections", "kind" => self.kind.name()).decrement(1.0);
+        metrics::gauge!("messages_live_connections", "kind" => self.flag.kind.name())
+            .decrement(1.0);
     }
 }
 
 impl Flag {
-    fn new(application: ApplicationId, user: &UserId) -> Self {
+    fn new(application: ApplicationId, user: Option<&UserId>, kind: WaitKind) -> Self {
         Self {
             application,
-            user: user.clone(),
+            user: user.cloned(),
+            kind,
             raised: Notify::new(),
             written: Mutex::default(),
         }
@@ -223,7 +251,7 @@ mod tests {
     }
 
     fn register(hub: &Arc<Hub>, id: &str) -> Result<Registration, Full> {
-        hub.register(WaitKind::Poll, ONE, &user(id))
+        hub.register(WaitKind::Poll, ONE, Some(&user(id)))
     }
 
     fn wake(hub: &Hub, id: &str, second: u64) {
@@ -285,6 +313,21 @@ mod tests {
     }
 
     #[test]
+    fn every_commit_of_an_application_wakes_those_who_follow_its_feed() {
+        let hub = hub(10, 10);
+        let follow = |id| hub.register(WaitKind::Stream, ApplicationId::new(id), None);
+        let feeds = [follow(1).unwrap(), follow(2).unwrap()];
+        wake(&hub, "jane", 7);
+        assert_eq!(feeds.each_ref().map(is_raised), [Some(Some(at(7))), None]);
+        assert!(hub.connected().is_empty(), "an application is no user");
+        let jane = hub.register(WaitKind::Stream, ONE, Some(&user("jane")));
+        assert!(hub.connected().contains(&(ONE, user("jane"))));
+        drop(jane);
+        let _polling = register(&hub, "jane").unwrap();
+        assert!(hub.connected().is_empty());
+    }
+
+    #[test]
     fn wake_ups_before_the_wait_count_once_with_the_oldest_time() {
         let hub = hub(10, 10);
         let jane = register(&hub, "jane").unwrap();
@@ -307,7 +350,7 @@ mod tests {
         drop(jim);
         assert!(register(&hub, "jane").is_ok());
         assert_eq!(
-            hub.flags().by_user.len(),
+            hub.flags().by_key.len(),
             2,
             "nothing is kept of who has gone"
         );

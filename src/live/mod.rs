@@ -1,8 +1,8 @@
 //! Live reads: the sync read, repeated whenever there may be something new.
 //!
 //! # The promise
-//! A watcher receives every change that concerns its user, in order, once, and soon after the
-//! commit, on whatever replica it was made.
+//! A watcher receives every change that concerns its user, or its application, in order, once, and soon
+//! after the commit, on whatever replica it was made.
 //!
 //! # How
 //! A commit notifies all replicas of the users whom it concerns. The listener receives that, and
@@ -22,7 +22,11 @@
 //! - *A watcher is slow.* It reads on when it has sent the last page; nothing is kept for it.
 
 mod hub;
+mod presence;
+mod timelines;
 mod watch;
 
 pub use hub::{Full, Hub, LiveLimits, WaitKind};
-pub use watch::{Live, Watcher};
+pub use presence::Presence;
+pub use timelines::UserTimeline;
+pub use watch::{Live, Watched, WatchedPage, Watcher};

@@ -14,10 +14,9 @@ use tokio::{
 use super::{Full, Hub, WaitKind, hub::Registration};
 use crate::{
     batching::QueueError,
-    domain::{Clock, Cursor},
+    domain::{ApplicationId, Clock, Timestamp, UserId},
     random,
-    store::pages::PageRequest,
-    sync::{self, ChangesPage, SyncHandle},
+    sync::{self, SyncHandle},
 };
 
 /// The longest wait for a wake-up, in milliseconds: a lost one delays a change by no more than
@@ -42,13 +41,46 @@ pub struct Live {
     clock: Clock,
 }
 
-/// Watches the timeline of one user from a cursor on.
-pub struct Watcher {
+/// A timeline as one reader sees it, and where the next read of it begins.
+pub trait Watched: Send + Sync + 'static {
+    type Page: WatchedPage;
+
+    /// Who reads it: a user of an application, or the application itself.
+    fn reader(&self) -> (ApplicationId, Option<&UserId>);
+
+    /// Whether its pages have data beside the entries.
+    fn has_data(&self) -> bool;
+
+    fn read(
+        &self,
+        sync: &SyncHandle,
+    ) -> impl Future<Output = Result<Self::Page, sync::Error>> + Send;
+
+    /// Has the next read begin after `cursor`.
+    fn go_on_after(&mut self, cursor: Timestamp);
+}
+
+/// What a watcher has to know of a page.
+pub trait WatchedPage: Send + Sync {
+    fn is_empty(&self) -> bool;
+    /// The cursor after which it begins.
+    fn after(&self) -> Timestamp;
+    /// The cursor of the next read.
+    fn next(&self) -> Timestamp;
+    /// The reader has caught up when `next` has reached it.
+    fn latest(&self) -> Timestamp;
+
+    fn has_caught_up(&self) -> bool {
+        self.next() >= self.latest()
+    }
+}
+
+/// Watches a timeline from a cursor on.
+pub struct Watcher<W> {
     live: Live,
     sync: SyncHandle,
     registration: Registration,
-    request: PageRequest,
-    with_messages: bool,
+    watched: W,
     /// Whether the last read has reached the end of the timeline, so that the next one has to wait.
     has_caught_up: bool,
 }
@@ -74,37 +106,33 @@ impl Live {
         }
     }
 
-    /// A watcher that begins at the cursor of `request`; nothing is read yet. `sync` is the
-    /// thread's own.
-    pub fn watch(
+    /// A watcher that begins where `watched` does; nothing is read yet. `sync` is the thread's own.
+    pub fn watch<W: Watched>(
         &self,
         sync: &SyncHandle,
         kind: WaitKind,
-        request: PageRequest,
-        with_messages: bool,
-    ) -> Result<Watcher, Full> {
-        let registration = self
-            .hub
-            .register(kind, request.application, &request.user)?;
+        watched: W,
+    ) -> Result<Watcher<W>, Full> {
+        let (application, user) = watched.reader();
+        let registration = self.hub.register(kind, application, user)?;
         Ok(Watcher {
             live: self.clone(),
             sync: sync.clone(),
             registration,
-            request,
-            with_messages,
+            watched,
             has_caught_up: false,
         })
     }
 }
 
-impl Watcher {
+impl<W: Watched> Watcher<W> {
     /// The next page, which may be empty. Once the end of the timeline is reached, the next read
     /// waits for a wake-up, or a few seconds.
     ///
     /// The flag exists before the first read and is lowered before each later one. So a change that
     /// a read misses raises it after that read. Dropping the future loses nothing: the cursor moves
     /// with the answer.
-    pub async fn read(&mut self) -> Result<ChangesPage, sync::Error> {
+    pub async fn read(&mut self) -> Result<W::Page, sync::Error> {
         let waited = if self.has_caught_up {
             Some(self.wait().await)
         } else {
@@ -113,18 +141,15 @@ impl Watcher {
         // If this read fails or is dropped, the next one must not wait again.
         self.has_caught_up = false;
         let turn = self.turn().await?;
-        let changes = self
-            .sync
-            .changes_after(self.request.clone(), self.with_messages)
-            .await?;
+        let page = self.watched.read(&self.sync).await?;
         drop(turn);
-        self.request.cursor = Cursor::After(changes.next);
-        self.has_caught_up = changes.has_caught_up();
+        self.watched.go_on_after(page.next());
+        self.has_caught_up = page.has_caught_up();
         match waited {
-            Some(waited) if !changes.entries.is_empty() => self.record(waited),
+            Some(waited) if !page.is_empty() => self.record(waited),
             _ => {}
         }
-        Ok(changes)
+        Ok(page)
     }
 
     async fn wait(&self) -> Waited {
@@ -136,7 +161,7 @@ impl Watcher {
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, sync::Error> {
         let live = &self.live;
-        let reading = if self.with_messages {
+        let reading = if self.watched.has_data() {
             &live.reading_data
         } else {
             &live.reading

@@ -29,8 +29,14 @@ updated AS (
     ) AS updated
 )
 INSERT INTO changes (
-    application_id, created, timestamp, kind, message_id, conversation_id, actor, files
+    application_id, created, timestamp, kind, message_id, conversation_id, actor, files, chat_number,
+    with_user, number, members
 )
-SELECT $1, $28, timestamp, kind::change_kind, message_id, conversation_id, actor, files::text[]
-FROM unnest($29::bigint[], $30::text[], $31::bigint[], $32::bigint[], $33::text[], $34::text[])
-         AS change (timestamp, kind, message_id, conversation_id, actor, files)
+SELECT $1, $28, timestamp, kind::change_kind, message_id, conversation_id, actor, files::text[],
+       chat_number, with_user, number, members::text[]
+FROM unnest(
+    $29::bigint[], $30::text[], $31::bigint[], $32::bigint[], $33::text[], $34::text[], $35::bigint[],
+    $36::text[], $37::bigint[], $38::text[]
+) AS change (
+    timestamp, kind, message_id, conversation_id, actor, files, chat_number, with_user, number, members
+)

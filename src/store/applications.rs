@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Indexing, Publishing, Result, Role};
+use super::{FeedPublishing, Indexing, Publishing, Result, Role};
 use crate::domain::{ApplicationId, Title};
 
 /// An application as it is now.
@@ -67,7 +67,7 @@ pub async fn insert(
         id.get(),
         name.as_str(),
         token_hash,
-        &[Publishing::NAME, Indexing::NAME] as &[&str],
+        &[Publishing::NAME, Indexing::NAME, FeedPublishing::NAME] as &[&str],
     )
     .fetch_one(connection)
     .await?;

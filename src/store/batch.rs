@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{Lane, Result, array_literal, columns, updates::NewUpdate};
 use crate::domain::{
     ChangeKind, Content, ConversationId, FileId, Idempotency, Message, MessageId, MessageNumber,
-    Timestamp, UserId,
+    Place, Timestamp, UserId,
 };
 
 /// What a batch appends.
@@ -26,6 +26,12 @@ pub struct ChangeRow<'a> {
     pub conversation: ConversationId,
     /// `None`: the application itself.
     pub actor: Option<&'a UserId>,
+    /// The conversation as the actor names it.
+    pub place: Place<'a>,
+    /// The number of the message.
+    pub number: Option<MessageNumber>,
+    /// The members who are added or removed, or have moved their positions.
+    pub members: Vec<&'a UserId>,
     /// The files whose use it begins or ends.
     pub files: &'a [FileId],
 }
@@ -84,6 +90,10 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         change_conversations: change.conversation.get(),
         change_actors: change.actor.map(UserId::as_str),
         change_files: files_literal(change.files),
+        change_chats: change.place.chat().map(|chat| chat.get()),
+        change_withs: change.place.with().map(UserId::as_str),
+        change_numbers: change.number.map(|number| number.get()),
+        change_members: members_literal(&change.members),
     });
     sqlx::query_file!(
         "src/store/append.sql",
@@ -121,6 +131,10 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         &change_conversations,
         &change_actors as &[Option<&str>],
         &change_files as &[Option<String>],
+        &change_chats as &[Option<i64>],
+        &change_withs as &[Option<&str>],
+        &change_numbers as &[Option<i64>],
+        &change_members as &[Option<String>],
     )
     .execute(lane.connection())
     .await?;
@@ -130,6 +144,10 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
 /// The files of a message, if it has any.
 fn files_literal(files: &[FileId]) -> Option<String> {
     (!files.is_empty()).then(|| array_literal(files.iter().map(FileId::as_str)))
+}
+
+fn members_literal(members: &[&UserId]) -> Option<String> {
+    (!members.is_empty()).then(|| array_literal(members.iter().map(|user| user.as_str())))
 }
 
 /// The users whom a message names one by one, if it names any.

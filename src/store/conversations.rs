@@ -1,6 +1,7 @@
 //! Conversations as their members see them: with the newest message, the positions, the counts of
 //! what is unread, and the member's own settings. What is read by one call is of one snapshot.
 
+mod recipients;
 mod seen;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::domain::{
     ApplicationId, Chat, ChatNumber, Message, MessageNumber, Pair, READS_TOLD_MAX, Settings,
     Subject, Timestamp, UserId,
 };
+pub use recipients::{RecipientLookup, recipients};
 use seen::{SeenRow, query_page, query_seen};
 
 /// A conversation, as one of its members sees it.

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use super::{Result, locks};
 
 /// The tables of tenants, each with the column that is the application.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 11] = [
     ("applications", "id"),
     ("changes", "application_id"),
     ("conversations", "application_id"),
@@ -20,6 +20,7 @@ const TABLES: [(&str, &str); 10] = [
     ("updates", "application_id"),
     ("followers", "application_id"),
     ("search_entries", "application_id"),
+    ("presence", "application_id"),
 ];
 
 /// Distributes the tables that are not distributed yet, if the extension is installed. Replicas may

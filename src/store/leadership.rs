@@ -34,6 +34,16 @@ impl Role for Publishing {
     const PURPOSE: Purpose = Purpose::Publishing;
 }
 
+/// Publishes the feeds of applications.
+pub enum FeedPublishing {}
+
+impl Role for FeedPublishing {
+    const NAME: &'static str = "feed-exchange";
+    const FOLLOWS_FILES: bool = false;
+    const LOCK_KEY: i64 = locks::FEED_PUBLISHER;
+    const PURPOSE: Purpose = Purpose::Publishing;
+}
+
 /// Keeps the index of search.
 pub enum Indexing {}
 

@@ -28,7 +28,7 @@ pub struct PageRequest {
 }
 
 /// The limits of a page.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize {
     pub entries: u16,
     /// Of a page with messages, in bytes of JSON. The entry that exceeds it is still part of the page,

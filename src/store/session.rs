@@ -16,6 +16,8 @@ pub enum Purpose {
     Announcing,
     /// Measures what metrics cannot count as it happens, and sends the pulse.
     Measuring,
+    /// Records which users have a stream open.
+    Presence,
     /// Answers reads of many callers at once.
     Reading,
     /// Publishes the events of files, under a lock of its own.
@@ -37,6 +39,7 @@ impl Purpose {
             Self::Writing => "messages writer",
             Self::Announcing => "messages announcer",
             Self::Measuring => "messages meter",
+            Self::Presence => "messages presence",
             Self::Reading => "messages reader",
             Self::Publishing => "messages publisher",
             Self::Searching => "messages search",

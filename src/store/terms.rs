@@ -26,7 +26,7 @@ impl Purpose {
     fn time_limits(self) -> TimeLimits {
         let (idle_in_transaction, statement, lock) = match self {
             Self::Writing | Self::Announcing => (5, 10, 15),
-            Self::Reading | Self::Publishing | Self::Measuring => (5, 10, 10),
+            Self::Reading | Self::Publishing | Self::Measuring | Self::Presence => (5, 10, 10),
             Self::Searching => (5, 5, 0),
             Self::Indexing => (30, 30, 30),
             Self::Migrating => (0, 0, 0),

@@ -10,6 +10,7 @@
 
 mod cache;
 mod changes;
+mod feed;
 mod reader;
 mod readers;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 pub use cache::Freshness;
 pub use changes::ChangesPage;
+pub use feed::FeedChanges;
 pub use readers::{BATCH_MAX, DATA_BATCH_MAX, PAGE_BYTES_MAX, READERS, Readers, ThreadHandle};
 
 use crate::{

@@ -9,6 +9,7 @@ use crate::{
     store::{
         self, PgConnection, Render, Session,
         conversations::{SeenConversation, SeenRequest},
+        feed::{self, FeedPage, FeedRequest},
         messages,
         pages::{Page, PageRequest},
     },
@@ -62,6 +63,12 @@ pub struct Messages;
 /// Conversations as users see them.
 #[derive(Clone, Copy)]
 pub struct Conversations;
+
+/// Pages of the feed.
+#[derive(Clone, Copy)]
+pub struct Feed {
+    pub render: Render,
+}
 
 impl Read for TimelineEnd {
     type Request = ();
@@ -133,6 +140,35 @@ impl Read for Conversations {
         requests: &[&SeenRequest],
     ) -> store::Result<Vec<Vec<SeenConversation>>> {
         store::conversations::find(connection, application, requests).await
+    }
+}
+
+impl Read for Feed {
+    type Request = FeedRequest;
+    type Answer = FeedPage;
+
+    /// What several followers of a feed ask for alike is read once: a commit wakes them all at the same
+    /// cursor.
+    async fn read(
+        self,
+        connection: &mut PgConnection,
+        application: ApplicationId,
+        requests: &[&FeedRequest],
+    ) -> store::Result<Vec<FeedPage>> {
+        let mut different: Vec<&FeedRequest> = Vec::new();
+        let places = requests.iter().map(|request| {
+            let place = different.iter().position(|other| other == request);
+            place.unwrap_or_else(|| {
+                different.push(request);
+                different.len() - 1
+            })
+        });
+        let places: Vec<_> = places.collect();
+        let pages = feed::read(connection, application, &different, self.render).await?;
+        Ok(places
+            .into_iter()
+            .map(|place| pages[place].clone())
+            .collect())
     }
 }
 

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use super::{
     Error, SyncHandle,
     cache::{Freshness, ReadCache, VersionCache},
-    reader::{Conversations, Messages, Pages, PagesWithMessages, Read, Reader, Task, TimelineEnd},
+    reader::{
+        Conversations, Feed, Messages, Pages, PagesWithMessages, Read, Reader, Task, TimelineEnd,
+    },
 };
 use crate::{
     batching::{self, Batches, Queue, QueueLimits},
@@ -58,6 +60,7 @@ pub struct SharedReads {
     pub pages_with_messages: ReadQueue<PagesWithMessages>,
     pub messages: ReadQueue<Messages>,
     pub conversations: ReadQueue<Conversations>,
+    pub feed: ReadQueue<Feed>,
 }
 
 /// The readers of a process, before their tasks are spawned.
@@ -69,6 +72,7 @@ pub struct Readers {
     pages_with_messages: ReadBatches<PagesWithMessages>,
     messages: ReadBatches<Messages>,
     conversations: ReadBatches<Conversations>,
+    feed: ReadBatches<Feed>,
 }
 
 impl Readers {
@@ -86,6 +90,7 @@ impl Readers {
             CONVERSATION_BATCH_MAX,
             WAIT_MAX,
         );
+        let (feed, feed_batches) = queue("feed", waiting_max, DATA_BATCH_MAX, WAIT_MAX);
         let shared = SharedReads {
             reads: ReadCache::new(Arc::clone(&freshness)),
             versions: VersionCache::new(Arc::clone(&freshness)),
@@ -94,6 +99,7 @@ impl Readers {
             pages_with_messages: data,
             messages,
             conversations,
+            feed,
         };
         Self {
             shared: Arc::new(shared),
@@ -103,6 +109,7 @@ impl Readers {
             pages_with_messages: data_batches,
             messages: message_batches,
             conversations: conversation_batches,
+            feed: feed_batches,
         }
     }
 
@@ -138,11 +145,16 @@ impl Readers {
             let data = self.task(with_messages, database, &self.pages_with_messages);
             let messages = self.task(Messages, database, &self.messages);
             let conversations = self.task(Conversations, database, &self.conversations);
+            let feed = Feed {
+                render: self.render,
+            };
+            let feed = self.task(feed, database, &self.feed);
             tasks.extend([
                 ("page reader", pages),
                 ("data reader", data),
                 ("message reader", messages),
                 ("conversation reader", conversations),
+                ("feed reader", feed),
             ]);
         }
         tasks

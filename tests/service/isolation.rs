@@ -42,6 +42,7 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
         | "get /users/{user}/messages"
         | "get /conversations" => (OF_A_USER, Value::Null),
         "get /unread" => ([403, 200, 200], Value::Null),
+        "get /feed" => ([403, 200, 200], Value::Null),
         "put /users/{user}/read" | "put /chats/{number}/read" => {
             (NO_CONVERSATION, json!({ "number": 1, "back": true }))
         }

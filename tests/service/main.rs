@@ -29,6 +29,7 @@ mod dates;
 mod equivalent_texts;
 mod events;
 mod failovers;
+mod feed;
 mod harness;
 mod history;
 mod idempotency;

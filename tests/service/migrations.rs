@@ -3,10 +3,11 @@
 use std::process::Command;
 
 use messages::store::MIGRATIONS;
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 
-use crate::support::{Database, Replica, Settings, counted, counts_are_true};
+use crate::support::{Database, Replica, administered, counted, counts_are_true};
 
 /// What a start says about a database to which these migrations were applied.
 async fn refusal(applied: &[i64]) -> String {
@@ -71,8 +72,9 @@ async fn every_later_migration_runs_on_populated_tables() {
     schema.run(&mut connection).await.unwrap();
     database.execute(include_str!("first_release.sql")).await;
 
-    let replica = Replica::start(&database, Settings::default()).await;
+    let replica = Replica::start(&database, administered()).await;
     let (jane, john) = (replica.user("jane"), replica.user("john"));
+    feed_tells_what_was_there(&replica).await;
     assert_eq!(jane.sync("after=0&limit=100").await["total"], 9);
     let texts = jane.get("/users/john/messages").await.expect(200);
     assert_eq!(texts["messages"][0]["deleted"], true, "{texts}");
@@ -107,6 +109,37 @@ async fn every_later_migration_runs_on_populated_tables() {
     assert_eq!(jane.post_into(1, "alone").await["number"], 3);
 }
 
+/// The feed tells of changes from before it was there as of all others.
+async fn feed_tells_what_was_there(replica: &Replica) {
+    let administrator = replica.administrator();
+    let path = "/applications/1/token";
+    let made = administrator.call(Method::POST, path, Value::Null).await;
+    let application = replica.with_token(made.json()["token"].as_str().unwrap());
+    let page = application.get("/feed").await.expect(200);
+    let told = page["entries"].as_array().unwrap().iter().map(|entry| {
+        let fields = ["id", "number", "with", "chat", "user"].map(|field| entry[field].clone());
+        (
+            entry["kind"].as_str().unwrap(),
+            Value::from(fields.to_vec()),
+        )
+    });
+    let expected = [
+        ("message.created", json!([1, 1, "john", null, null])),
+        ("message.created", json!([2, 2, "jane", null, null])),
+        ("message.edited", json!([1, 1, "john", null, null])),
+        ("message.deleted", json!([2, 2, "jane", null, null])),
+        (
+            "conversation.read",
+            json!([null, null, "jane", null, "john"]),
+        ),
+        ("chat.created", json!([null, null, null, 1, null])),
+        ("message.created", json!([3, 1, null, 1, null])),
+        ("message.created", json!([4, 2, null, 1, null])),
+        ("chat.changed", json!([null, null, null, 1, null])),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
+
 /// A migration that is released stays as it is: databases have been made with its text.
 #[test]
 fn no_migration_is_ever_changed() {
@@ -118,6 +151,7 @@ fn no_migration_is_ever_changed() {
     let expected = [
         (20_261_127_000_000, "e604b9e33ce2e1eb"),
         (20_261_128_000_000, "5052782951ba8ee3"),
+        (20_261_129_000_000, "f24de661ea4f67be"),
     ];
     let expected = expected.map(|(version, digits)| (version, digits.to_owned()));
     assert_eq!(checksums.collect::<Vec<_>>(), expected);

@@ -30,7 +30,6 @@
 //!   cursor is moved, across reconnects, and publishes nothing else meanwhile. Another leader, or the
 //!   next process, publishes that window once more.
 
-mod broker;
 mod queue;
 
 use std::{
@@ -39,11 +38,18 @@ use std::{
     time::Duration,
 };
 
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable},
+};
+use secrecy::SecretString;
+use serde::Serialize;
 use tokio::{sync::watch, time::sleep};
 
-pub use broker::{BrokerConfig, QueueType};
-
-use super::{Followed, Follower};
+use super::{
+    Followed, Follower, PublisherState, PublisherStatus,
+    broker::{self, ConfirmChannel, PERSISTENT, Publication},
+};
 use crate::{
     domain::{ApplicationId, Timestamp},
     store::{
@@ -52,8 +58,6 @@ use crate::{
         followers,
     },
 };
-use broker::ConfirmChannel;
-
 /// Changes whose events are published before the cursor is moved.
 const WINDOW_CHANGES: i64 = 250;
 
@@ -75,25 +79,35 @@ pub enum Error {
     Broker(#[from] broker::Error),
 }
 
-/// What the publisher of this replica is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PublisherState {
-    /// No broker is configured, so there is no publisher.
-    NotConfigured,
-    /// Another replica leads, or the broker is away.
-    NotPublishing,
-    /// This replica leads and has a channel.
-    Publishing,
-    /// As above, and an alarm keeps the broker from taking events.
-    Blocked,
+/// Where events go.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    pub url: SecretString,
+    /// The default exchange where empty.
+    pub exchange: String,
+    pub routing_key: String,
+    /// The durable queue. It is declared if it is missing, and bound unless the exchange is the
+    /// default one.
+    pub queue: String,
+    pub queue_type: QueueType,
 }
 
-/// The present state, for health and metrics.
-pub type PublisherStatus = watch::Receiver<PublisherState>;
+/// How RabbitMQ stores the queue. It cannot be changed once the queue exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum QueueType {
+    /// On one node.
+    Classic,
+    /// Replicated over the nodes of a cluster.
+    Quorum,
+}
 
-/// The status where no broker is configured.
-pub fn not_configured() -> PublisherStatus {
-    watch::channel(PublisherState::NotConfigured).1
+/// The body of an event, as the README defines it for consumers.
+#[derive(Serialize)]
+struct FileUsage<'a> {
+    #[serde(rename = "fileId")]
+    file_id: &'a str,
+    #[serde(rename = "inUse")]
+    in_use: bool,
 }
 
 /// Publishes the events of files.
@@ -157,7 +171,7 @@ impl FileEvents {
             self.window = None;
             return Err(Error::Moved);
         }
-        window.publish(channel).await?;
+        window.publish(channel, &self.config).await?;
         let moving = followers::move_cursor(leader, application, from, to);
         store::in_time(STATEMENT_TIME_MAX, moving)
             .await
@@ -169,12 +183,23 @@ impl FileEvents {
 
 impl Window {
     /// Publishes events of different files side by side, and forgets those that are confirmed.
-    async fn publish(&mut self, channel: &ConfirmChannel) -> Result<(), Error> {
+    async fn publish(
+        &mut self,
+        channel: &ConfirmChannel,
+        config: &BrokerConfig,
+    ) -> Result<(), Error> {
         let (mut confirmed, mut outcome) = (HashSet::new(), Ok(()));
         for round in rounds(&self.unconfirmed) {
-            let (of_round, of_broker) = channel.publish(&round).await;
-            metrics::counter!("messages_events_published_total").increment(of_round.len() as u64);
-            confirmed.extend(of_round.iter().map(|event| (event.timestamp, event.index)));
+            let publications = round.iter().map(|event| publication(event, config));
+            let (of_round, of_broker) = channel.publish(publications.collect()).await;
+            let of_round = round
+                .iter()
+                .zip(of_round)
+                .filter(|(_, is_confirmed)| *is_confirmed);
+            let before = confirmed.len();
+            confirmed.extend(of_round.map(|(event, _)| (event.timestamp, event.index)));
+            metrics::counter!("messages_events_published_total")
+                .increment((confirmed.len() - before) as u64);
             if let Err(error) = of_broker {
                 outcome = Err(error.into());
                 break;
@@ -192,7 +217,9 @@ impl Follower for FileEvents {
     type Error = Error;
 
     async fn begin(&mut self) -> Result<ConfirmChannel, Error> {
-        let channel = ConfirmChannel::open(Arc::clone(&self.config), self.state.clone()).await?;
+        let connection = broker::connect(&self.config.url).await?;
+        queue::ensure(&connection, &self.config).await?;
+        let channel = ConfirmChannel::open(connection, self.state.clone()).await?;
         tracing::info!(queue = %self.config.queue, "publishing events");
         self.state.send_replace(PublisherState::Publishing);
         Ok(channel)
@@ -233,6 +260,41 @@ impl Follower for FileEvents {
         self.state.send_replace(PublisherState::NotPublishing);
         channel.close().await;
     }
+}
+
+fn publication<'a>(event: &Event, config: &'a BrokerConfig) -> Publication<'a> {
+    let body = FileUsage {
+        file_id: event.file.as_str(),
+        in_use: event.in_use,
+    };
+    Publication {
+        exchange: &config.exchange,
+        routing_key: config.routing_key.clone(),
+        body: serde_json::to_vec(&body).expect("strings and booleans can be written as JSON"),
+        properties: properties(event),
+        mandatory: true,
+    }
+}
+
+fn properties(event: &Event) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    headers.insert(
+        "application".into(),
+        AMQPValue::LongLongInt(event.application.get()),
+    );
+    let created = event
+        .created
+        .unix_timestamp()
+        .try_into()
+        .unwrap_or_default();
+    BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(PERSISTENT)
+        .with_type("fileUsage".into())
+        .with_message_id(format!("{}.{}", event.timestamp, event.index).into())
+        .with_timestamp(created)
+        .with_app_id("messages".into())
+        .with_headers(headers)
 }
 
 /// Splits events into rounds without two of the same file, keeping the order of each file.

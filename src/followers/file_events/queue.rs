@@ -6,13 +6,16 @@
 //! service tries to bind, and ignores a refusal: if no queue takes an event, the broker returns it.
 
 use lapin::{
-    Connection, ErrorKind,
+    Connection,
     options::{QueueBindOptions, QueueDeclareOptions},
-    protocol::{AMQPErrorKind, AMQPSoftError},
+    protocol::AMQPSoftError,
     types::{AMQPValue, FieldTable},
 };
 
-use super::broker::{BrokerConfig, Error, QueueType, in_time};
+use super::{
+    super::broker::{Error, in_time},
+    BrokerConfig, QueueType,
+};
 
 /// Ensures that the queue exists, and that it is bound unless the exchange is the default one. Each
 /// step has its own channel, because the broker closes the channel of a step that it refuses.
@@ -27,7 +30,7 @@ pub async fn ensure(connection: &Connection, config: &BrokerConfig) -> Result<()
     )
     .await
     {
-        Err(error) if is_refused_with(&error, AMQPSoftError::NOTFOUND) => {
+        Err(error) if error.is_refusal(AMQPSoftError::NOTFOUND) => {
             declare(connection, config, QueueDeclareOptions::durable()).await?;
         }
         declared => declared?,
@@ -36,7 +39,7 @@ pub async fn ensure(connection: &Connection, config: &BrokerConfig) -> Result<()
         return Ok(());
     }
     match bind(connection, config).await {
-        Err(error) if is_refused_with(&error, AMQPSoftError::ACCESSREFUSED) => {
+        Err(error) if error.is_refusal(AMQPSoftError::ACCESSREFUSED) => {
             tracing::info!(%error, queue = %config.queue, "the queue is not bound by the service");
             Ok(())
         }
@@ -78,11 +81,4 @@ fn arguments(config: &BrokerConfig) -> FieldTable {
         );
     }
     arguments
-}
-
-fn is_refused_with(error: &Error, expected: AMQPSoftError) -> bool {
-    let Error::Failed(error) = error else {
-        return false;
-    };
-    matches!(error.kind(), ErrorKind::ProtocolError(answer) if *answer.kind() == AMQPErrorKind::Soft(expected))
 }

@@ -49,6 +49,9 @@ pub struct BearerOrTicket;
 /// An application that calls for itself.
 pub struct OwnApplication;
 
+/// An application that follows its feed. An answer that is held, or a stream, ends with its token.
+pub struct FeedReader;
+
 /// The caller who has the administrator's token.
 pub struct Administrator;
 
@@ -155,6 +158,25 @@ impl Authenticate for OwnApplication {
     ) -> Result<ApplicationId, Problem> {
         match identify(head, service).await? {
             Identity::Application(application, _) => Ok(application),
+            _ => Err(Problem::forbidden("this is for the application itself")),
+        }
+    }
+}
+
+impl Authenticate for FeedReader {
+    type Caller = Caller;
+
+    async fn authenticate(
+        head: &Parts,
+        service: &Service,
+        _: &mut Vec<FieldError>,
+    ) -> Result<Caller, Problem> {
+        match identify(head, service).await? {
+            Identity::Application(application, validity) => Ok(Caller {
+                application,
+                user: None,
+                validity,
+            }),
             _ => Err(Problem::forbidden("this is for the application itself")),
         }
     }

@@ -88,6 +88,9 @@ pub struct AnyMessage;
 /// A page of the timeline, or a stream of it.
 pub struct Updates;
 
+/// A page of the feed, or a stream of it.
+pub struct Feed;
+
 /// What has no vendor type.
 pub struct PlainJson;
 
@@ -119,6 +122,10 @@ impl Answers for Updates {
         Offer::plain_json(),
         Offer::event_stream(),
     ];
+}
+
+impl Answers for Feed {
+    const OFFERS: &'static [Offer] = &[Offer::plain_json(), Offer::event_stream()];
 }
 
 impl Answers for PlainJson {

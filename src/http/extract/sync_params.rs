@@ -20,12 +20,18 @@ pub const LIMIT_MAX: i64 = 1000;
 /// The longest wait that a caller may request, in seconds; the answer may come sooner.
 pub const WAIT_SECONDS_MAX: i64 = 60;
 
-/// Where a sync begins, and what it answers with.
+/// What a sync reads, and what it answers with.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SyncParams {
+    pub span: Span,
+    pub include: Include,
+}
+
+/// What is read of a timeline.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Span {
     pub cursor: Cursor,
     pub limit: u16,
-    pub include: Include,
     /// How long the answer may be held until there is something.
     pub wait: Duration,
 }
@@ -98,16 +104,46 @@ impl FromQuery for SyncParams {
     /// Fails with 400 if a parameter cannot be parsed, and then with 422 for values that are not
     /// acceptable.
     fn from_query(params: SyncQuery) -> Result<Self, Problem> {
-        let cursor = match params.after.as_deref() {
+        let mut errors = Vec::new();
+        let span = Span::parse(
+            params.after.as_deref(),
+            params.limit.as_deref(),
+            params.wait.as_deref(),
+            &mut errors,
+        )?;
+        let include = match params.include.as_deref() {
+            None => Some(Include::default()),
+            Some(names) => Include::parse(names),
+        };
+        if include.is_none() {
+            let detail = "must be message or conversation, or both, separated by a comma";
+            errors.push(FieldError::new("include", detail));
+        }
+        match include.filter(|_| errors.is_empty()) {
+            Some(include) => Ok(SyncParams { span, include }),
+            None => Err(Problem::invalid(errors)),
+        }
+    }
+}
+
+impl Span {
+    /// Fails if a parameter cannot be parsed. What is not acceptable is added to `errors`, and then
+    /// the span is of no use.
+    pub fn parse(
+        after: Option<&str>,
+        limit: Option<&str>,
+        wait: Option<&str>,
+        errors: &mut Vec<FieldError>,
+    ) -> Result<Self, Problem> {
+        let cursor = match after {
             None => Cursor::After(Timestamp::new(0)),
             Some("latest") => Cursor::Latest,
             Some(after) => Cursor::After(Timestamp::parse(after).ok_or_else(|| {
                 Problem::malformed("after must be a timestamp (digits only, 64 bits) or latest")
             })?),
         };
-        let limit = whole_number("limit", params.limit.as_deref())?.unwrap_or(LIMIT_DEFAULT);
-        let wait = whole_number("wait", params.wait.as_deref())?.unwrap_or(0);
-        let mut errors = Vec::new();
+        let limit = whole_number("limit", limit)?.unwrap_or(LIMIT_DEFAULT);
+        let wait = whole_number("wait", wait)?.unwrap_or(0);
         let mut require = |holds: bool, field: &str, detail: &str| {
             if !holds {
                 errors.push(FieldError::new(field, detail));
@@ -123,22 +159,9 @@ impl FromQuery for SyncParams {
             "wait",
             "must be 0 to 60",
         );
-        let include = match params.include.as_deref() {
-            None => Some(Include::default()),
-            Some(names) => Include::parse(names),
-        };
-        require(
-            include.is_some(),
-            "include",
-            "must be message or conversation, or both, separated by a comma",
-        );
-        if !errors.is_empty() {
-            return Err(Problem::invalid(errors));
-        }
-        Ok(SyncParams {
+        Ok(Self {
             cursor,
-            limit: u16::try_from(limit).expect("the limit was checked"),
-            include: include.unwrap_or_default(),
+            limit: u16::try_from(limit).unwrap_or_default(),
             wait: Duration::from_secs(wait.unsigned_abs()),
         })
     }
@@ -179,21 +202,25 @@ mod tests {
     fn a_sync_begins_at_zero_with_pages_of_fifty() {
         let cursor = Cursor::After(Timestamp::new(0));
         let expected = SyncParams {
-            cursor,
-            limit: 50,
+            span: Span {
+                cursor,
+                limit: 50,
+                wait: Duration::ZERO,
+            },
             include: Include::default(),
-            wait: Duration::ZERO,
         };
         assert_eq!(params(""), Ok(expected));
         let wait = Duration::from_secs(60);
         let expected = SyncParams {
-            cursor: Cursor::Latest,
-            limit: 1000,
+            span: Span {
+                cursor: Cursor::Latest,
+                limit: 1000,
+                wait,
+            },
             include: Include {
                 messages: true,
                 conversations: true,
             },
-            wait,
         };
         let query = "after=latest&limit=1000&include=message,conversation&wait=60&other=1";
         assert_eq!(params(query), Ok(expected));

@@ -22,14 +22,27 @@ use crate::{
 impl BatchChanges {
     /// The changes, as the timeline keeps them.
     pub(super) fn log(&self) -> Vec<ChangeRow<'_>> {
+        let mut readers: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for change in self.position_changes() {
+            let readers = readers.entry(change.timestamp).or_default();
+            readers.insert(&change.user);
+        }
         let made = self.changes.iter().filter(|made| !made.is_folded);
-        let log = made.map(|made| ChangeRow {
-            timestamp: made.change.timestamp(),
-            kind: made.change.kind(),
-            message: made.change.message(),
-            conversation: made.change.conversation(),
-            actor: made.actor.as_ref(),
-            files: made.change.files(),
+        let log = made.map(|made| {
+            let (change, actor) = (&made.change, made.actor.as_ref());
+            let readers = readers.remove(&change.timestamp());
+            ChangeRow {
+                timestamp: change.timestamp(),
+                kind: change.kind(),
+                message: change.message(),
+                conversation: change.conversation(),
+                actor,
+                place: change.place(actor),
+                number: change.number(),
+                members: readers
+                    .map_or_else(|| change.members(), |readers| readers.into_iter().collect()),
+                files: change.files(),
+            }
         });
         log.collect()
     }

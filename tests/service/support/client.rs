@@ -53,6 +53,14 @@ impl Client {
         }
     }
 
+    /// The same caller, at another replica.
+    pub fn at(&self, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            ..self.clone()
+        }
+    }
+
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(user) = &self.as_user {

@@ -48,10 +48,12 @@ pub enum Way {
     Stream,
 }
 
-/// A client that follows the timeline of one user as the README teaches, over one replica after the
+/// A client that follows the timeline of one user, or the feed, as the README teaches, over one replica after the
 /// other: it goes on with the next one when an answer is over or does not come.
 pub struct Watcher {
     way: Way,
+    /// The path of the timeline, and where its pages have their entries.
+    timeline: (&'static str, &'static str),
     clients: Vec<Client>,
     turn: usize,
     cursor: i64,
@@ -61,8 +63,18 @@ pub struct Watcher {
 
 impl Watcher {
     pub fn new(way: Way, clients: Vec<Client>) -> Self {
+        Self::of(("/messages", "messages"), way, clients)
+    }
+
+    /// The clients of an application that follow its feed.
+    pub fn of_feed(way: Way, clients: Vec<Client>) -> Self {
+        Self::of(("/feed", "entries"), way, clients)
+    }
+
+    fn of(timeline: (&'static str, &'static str), way: Way, clients: Vec<Client>) -> Self {
         Self {
             way,
+            timeline,
             clients,
             turn: 0,
             cursor: 0,
@@ -92,7 +104,8 @@ impl Watcher {
     }
 
     async fn read_page(&mut self, wait: &str) {
-        let path = format!("/messages?after={}&limit=100{wait}", self.cursor);
+        let (path, entries) = self.timeline;
+        let path = format!("{path}?after={}&limit=100{wait}", self.cursor);
         let request = self.next_client().request(Method::GET, &path);
         let Ok(reply) = Reply::try_of(request).await else {
             return;
@@ -101,7 +114,7 @@ impl Watcher {
             return;
         }
         let page = reply.expect(200);
-        let entries = page["messages"].as_array().unwrap();
+        let entries = page[entries].as_array().unwrap();
         self.seen.extend(
             entries
                 .iter()
@@ -113,9 +126,10 @@ impl Watcher {
     async fn read_block(&mut self) {
         if self.stream.is_none() {
             let cursor = self.cursor.to_string();
+            let (path, _) = self.timeline;
             let request = self
                 .next_client()
-                .streaming("/messages")
+                .streaming(path)
                 .header("Last-Event-ID", cursor);
             self.stream = Stream::try_open(request).await;
         }

@@ -25,13 +25,14 @@ pub use answers::{
 pub use outcomes::{
     ApplicationCreateProblems, ApplicationListProblems, ApplicationReadProblems,
     ApplicationRenameProblems, CreateInsideProblems, CreateProblems, DeleteProblems, EditProblems,
-    ListInsideProblems, ListProblems, MoveProblems, OpenProblems, ReadProblems, RenameProblems,
-    SettingsProblems, SyncProblems,
+    FeedProblems, ListInsideProblems, ListProblems, MoveProblems, OpenProblems, ReadProblems,
+    RenameProblems, SettingsProblems, SyncProblems,
 };
 pub use params::{
-    ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, HistoryPage,
-    IfMatchHeader, IfNoneMatchHeader, MessageIdPath, MessageNumberPath, NumberPage, Repeatable,
-    Resumed, SearchPage, SearchedConversation, SyncPage, UnreadUsers, UserIdPath, UserPage,
+    ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, FeedPageParams,
+    HistoryPage, IfMatchHeader, IfNoneMatchHeader, MessageIdPath, MessageNumberPath, NumberPage,
+    Repeatable, Resumed, SearchPage, SearchedConversation, SyncPage, UnreadUsers, UserIdPath,
+    UserPage,
 };
 
 use super::{
@@ -63,6 +64,7 @@ Accept-Encoding, Authorization, As-User`, and what else it depends on).",
         (name = "conversations",
             description = "The first screen: newest messages, counts of what is unread, positions, settings"),
         (name = "chats", description = "Group conversations: members, messages, history"),
+        (name = "feed", description = "Every change of an application, for its servers"),
         (name = "applications", description = "Tenants and their tokens"),
         (name = "operations", description = "For whoever runs the service"),
     ),
@@ -73,6 +75,7 @@ Accept-Encoding, Authorization, As-User`, and what else it depends on).",
         problem::FieldError,
         schemas::ApplicationIdSchema,
         schemas::ChatNumberSchema,
+        schemas::FeedStreamSchema,
         schemas::FileIdSchema,
         schemas::MessageIdSchema,
         schemas::MessageNumberSchema,

@@ -65,6 +65,8 @@ operations! {
     CreateInsideProblems = ANY CALLER USER POST OBJECT;
     /// Of following the timeline.
     SyncProblems = ANY CALLER PARAMETERS CURSOR;
+    /// Of following the feed.
+    FeedProblems = ANY CALLER PARAMETERS CURSOR;
     /// Of listing what the caller has.
     ListProblems = ANY CALLER USER PARAMETERS;
     /// Of listing what is in something, and of changing who is.

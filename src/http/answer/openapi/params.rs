@@ -213,6 +213,30 @@ pub struct SyncPage {
     ids: Option<String>,
 }
 
+/// Where and how the feed is read on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct FeedPageParams {
+    /// The `next` of the answer before; `latest`: only what comes from now on
+    #[param(pattern = "^([0-9]+|latest)$", default = "0", example = "0")]
+    after: Option<String>,
+    /// The most entries of the page
+    #[param(minimum = 1, maximum = 1000, default = 50, example = 50)]
+    limit: Option<i64>,
+    /// How long to hold the answer while there is nothing, in seconds; after 50 it comes anyway
+    #[param(minimum = 0, maximum = 60, default = 0)]
+    wait: Option<i64>,
+    /// Only these kinds of changes, separated by commas
+    #[param(example = "message.created,message.edited")]
+    kinds: Option<String>,
+    /// Several are separated by commas. `message`: each message as it is now, at its newest entry of
+    /// the page; a page then ends after 1 MiB of data. `recipients`: whom each change of a message
+    /// concerns, other than who has made it; a page then ends after some 5,000 of them
+    #[param(pattern = "^(message|recipients)(,(message|recipients))*$")]
+    include: Option<String>,
+}
+
 /// Which page of the conversations.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -88,6 +88,21 @@ pub struct ApplicationIdSchema(i64);
 #[expect(dead_code, reason = "it describes a stream")]
 pub struct MessageStreamSchema(String);
 
+/// Events as `text/event-stream` has them, like those of `MessageStream`: the `data` of an `update` is
+/// an entry as in a page's `entries`. Where only some kinds are asked for and the others go on, an `id`
+/// alone now and then says how far the stream has come.
+#[derive(ToSchema)]
+#[schema(
+    as = FeedStream,
+    example = "id: 41\n\n\
+        event: update\nid: 42\n\
+        data: {\"timestamp\":42,\"kind\":\"message.created\",\"id\":17,\"with\":\"john\",\"number\":3,\
+        \"actor\":\"jane\",\"created\":\"2026-11-20T09:30:00.123456Z\"}\n\n\
+        event: current\ndata: {\"latest\":42}\n\n"
+)]
+#[expect(dead_code, reason = "it describes a stream")]
+pub struct FeedStreamSchema(String);
+
 /// The `type` of a problem document.
 pub struct ProblemTypeSchema;
 

@@ -133,10 +133,10 @@ pub struct CaughtUpJson {
     latest: i64,
 }
 
-impl From<&ChangesPage> for CaughtUpJson {
-    fn from(changes: &ChangesPage) -> Self {
+impl CaughtUpJson {
+    pub fn new(latest: Timestamp) -> Self {
         Self {
-            latest: changes.latest.get(),
+            latest: latest.get(),
         }
     }
 }

@@ -1,21 +1,19 @@
 //! RabbitMQ: a channel with confirms, and what counts as delivered.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use lapin::{
-    BasicProperties, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
+    BasicProperties, Confirmation, Connection, ConnectionProperties, ErrorKind, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
-    types::{AMQPValue, FieldTable},
+    protocol::{AMQPErrorKind, AMQPSoftError},
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
 use tokio::{
     sync::watch,
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{PublisherState, queue};
-use crate::store::file_events::Event;
+use super::PublisherState;
 
 /// How long the broker may take to answer while no alarm blocks it.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -25,29 +23,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 const ALARM_CHECK_PERIOD: Duration = Duration::from_millis(500);
 
 /// AMQP's delivery mode of a message that outlives a restart of the broker.
-const PERSISTENT: u8 = 2;
-
-/// Where events go.
-#[derive(Debug, Clone)]
-pub struct BrokerConfig {
-    pub url: SecretString,
-    /// The default exchange where empty.
-    pub exchange: String,
-    pub routing_key: String,
-    /// The durable queue. It is declared if it is missing, and bound unless the exchange is the
-    /// default one.
-    pub queue: String,
-    pub queue_type: QueueType,
-}
-
-/// How RabbitMQ stores the queue. It cannot be changed once the queue exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum QueueType {
-    /// On one node.
-    Classic,
-    /// Replicated over the nodes of a cluster.
-    Quorum,
-}
+pub const PERSISTENT: u8 = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -63,37 +39,38 @@ pub enum Error {
     Lost,
 }
 
-/// The body of an event, as the README defines it for consumers.
-#[derive(Serialize)]
-struct FileUsage<'a> {
-    #[serde(rename = "fileId")]
-    file_id: &'a str,
-    #[serde(rename = "inUse")]
-    in_use: bool,
+/// What is published.
+pub struct Publication<'a> {
+    pub exchange: &'a str,
+    pub routing_key: String,
+    pub body: Vec<u8>,
+    pub properties: BasicProperties,
+    /// Whether it must reach a queue: if none takes it, that is a failure.
+    pub mandatory: bool,
 }
 
 /// An open channel with confirms, on a connection of its own.
 pub struct ConfirmChannel {
-    config: Arc<BrokerConfig>,
     connection: Connection,
     channel: lapin::Channel,
     state: watch::Sender<PublisherState>,
 }
 
+/// Connects to the broker.
+pub async fn connect(url: &SecretString) -> Result<Connection, Error> {
+    let properties = ConnectionProperties::default().with_connection_name("messages".into());
+    in_time(Connection::connect(url.expose_secret(), properties)).await
+}
+
 impl ConfirmChannel {
-    /// Connects, ensures that the queue exists and switches confirms on.
+    /// Opens a channel on the connection, and switches confirms on.
     pub async fn open(
-        config: Arc<BrokerConfig>,
+        connection: Connection,
         state: watch::Sender<PublisherState>,
     ) -> Result<Self, Error> {
-        let properties = ConnectionProperties::default().with_connection_name("messages".into());
-        let connecting = Connection::connect(config.url.expose_secret(), properties);
-        let connection = in_time(connecting).await?;
-        queue::ensure(&connection, &config).await?;
         let channel = in_time(connection.create_channel()).await?;
         in_time(channel.confirm_select(ConfirmSelectOptions::default())).await?;
         Ok(Self {
-            config,
             connection,
             channel,
             state,
@@ -118,14 +95,17 @@ impl ConfirmChannel {
         is_blocked
     }
 
-    /// Publishes all events, then waits for the confirms. Returns the confirmed events, and the
+    /// Publishes everything, then waits for the confirms. Returns for each whether it is confirmed, and the
     /// first failure if there was one.
-    pub async fn publish<'e>(&self, events: &[&'e Event]) -> (Vec<&'e Event>, Result<(), Error>) {
+    pub async fn publish(
+        &self,
+        publications: Vec<Publication<'_>>,
+    ) -> (Vec<bool>, Result<(), Error>) {
         let mut outcome = Ok(());
-        let mut in_flight = Vec::with_capacity(events.len());
-        for event in events {
-            match self.send(event).await {
-                Ok(confirm) => in_flight.push((*event, confirm)),
+        let mut in_flight = Vec::with_capacity(publications.len());
+        for publication in publications {
+            match self.send(publication).await {
+                Ok(confirm) => in_flight.push(confirm),
                 Err(error) => {
                     outcome = Err(error);
                     break;
@@ -134,33 +114,26 @@ impl ConfirmChannel {
         }
         let mut confirmed = Vec::with_capacity(in_flight.len());
         let mut deadline = Instant::now() + ANSWER_TIME_MAX;
-        for (event, confirm) in in_flight {
+        for confirm in in_flight {
             let answer = self.patiently(confirm, &mut deadline).await;
-            match answer.and_then(|confirmation| delivered(&confirmation)) {
-                Ok(()) => confirmed.push(event),
-                Err(error) if outcome.is_ok() => outcome = Err(error),
-                Err(_) => {}
-            }
+            let delivered = answer.and_then(|confirmation| delivered(&confirmation));
+            confirmed.push(delivered.is_ok());
+            outcome = outcome.and(delivered);
         }
         (confirmed, outcome)
     }
 
-    async fn send(&self, event: &Event) -> Result<PublisherConfirm, Error> {
-        let body = FileUsage {
-            file_id: event.file.as_str(),
-            in_use: event.in_use,
-        };
-        let body = serde_json::to_vec(&body).expect("strings and booleans can be written as JSON");
+    async fn send(&self, publication: Publication<'_>) -> Result<PublisherConfirm, Error> {
         let options = BasicPublishOptions {
-            mandatory: true,
+            mandatory: publication.mandatory,
             ..BasicPublishOptions::default()
         };
         let publishing = self.channel.basic_publish(
-            self.config.exchange.as_str().into(),
-            self.config.routing_key.as_str().into(),
+            publication.exchange.into(),
+            publication.routing_key.as_str().into(),
             options,
-            &body,
-            properties(event),
+            &publication.body,
+            publication.properties,
         );
         self.patiently(publishing, &mut (Instant::now() + ANSWER_TIME_MAX))
             .await
@@ -194,27 +167,6 @@ impl ConfirmChannel {
     }
 }
 
-fn properties(event: &Event) -> BasicProperties {
-    let mut headers = FieldTable::default();
-    headers.insert(
-        "application".into(),
-        AMQPValue::LongLongInt(event.application.get()),
-    );
-    let created = event
-        .created
-        .unix_timestamp()
-        .try_into()
-        .unwrap_or_default();
-    BasicProperties::default()
-        .with_content_type("application/json".into())
-        .with_delivery_mode(PERSISTENT)
-        .with_type("fileUsage".into())
-        .with_message_id(format!("{}.{}", event.timestamp, event.index).into())
-        .with_timestamp(created)
-        .with_app_id("messages".into())
-        .with_headers(headers)
-}
-
 /// Whether the broker has taken responsibility. An `Ack` with a message confirms an event that the
 /// broker has returned, because no queue takes it.
 fn delivered(confirmation: &Confirmation) -> Result<(), Error> {
@@ -230,4 +182,14 @@ pub async fn in_time<T>(step: impl Future<Output = lapin::Result<T>>) -> Result<
         .await
         .map_err(|_| Error::TimedOut)?;
     Ok(answer?)
+}
+
+impl Error {
+    /// Whether the broker has refused a step with this answer. It has closed the step's channel then.
+    pub fn is_refusal(&self, expected: AMQPSoftError) -> bool {
+        let Self::Failed(error) = self else {
+            return false;
+        };
+        matches!(error.kind(), ErrorKind::ProtocolError(answer) if *answer.kind() == AMQPErrorKind::Soft(expected))
+    }
 }

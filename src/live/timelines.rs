@@ -1,0 +1,82 @@
+//! The timelines that can be watched: that of a user, and the feed of an application.
+
+use super::watch::{Watched, WatchedPage};
+use crate::{
+    domain::{ApplicationId, Cursor, Timestamp, UserId},
+    store::{feed::FeedRequest, pages::PageRequest},
+    sync::{self, ChangesPage, FeedChanges, SyncHandle},
+};
+
+/// The timeline of a user.
+pub struct UserTimeline {
+    pub request: PageRequest,
+    pub with_messages: bool,
+}
+
+impl Watched for UserTimeline {
+    type Page = ChangesPage;
+
+    fn reader(&self) -> (ApplicationId, Option<&UserId>) {
+        (self.request.application, Some(&self.request.user))
+    }
+
+    fn has_data(&self) -> bool {
+        self.with_messages
+    }
+
+    async fn read(&self, sync: &SyncHandle) -> Result<ChangesPage, sync::Error> {
+        sync.changes_after(self.request.clone(), self.with_messages)
+            .await
+    }
+
+    fn go_on_after(&mut self, cursor: Timestamp) {
+        self.request.cursor = Cursor::After(cursor);
+    }
+}
+
+impl Watched for FeedRequest {
+    type Page = FeedChanges;
+
+    fn reader(&self) -> (ApplicationId, Option<&UserId>) {
+        (self.application, None)
+    }
+
+    /// It has readers of its own, which read for few.
+    fn has_data(&self) -> bool {
+        true
+    }
+
+    async fn read(&self, sync: &SyncHandle) -> Result<FeedChanges, sync::Error> {
+        sync.feed_after(self.clone()).await
+    }
+
+    fn go_on_after(&mut self, cursor: Timestamp) {
+        self.cursor = Cursor::After(cursor);
+    }
+}
+
+/// Both kinds of page have the same ends.
+macro_rules! watched_page {
+    ($page:ty) => {
+        impl WatchedPage for $page {
+            fn is_empty(&self) -> bool {
+                self.entries.is_empty()
+            }
+
+            fn after(&self) -> Timestamp {
+                self.after
+            }
+
+            fn next(&self) -> Timestamp {
+                self.next
+            }
+
+            fn latest(&self) -> Timestamp {
+                self.latest
+            }
+        }
+    };
+}
+
+watched_page!(ChangesPage);
+watched_page!(FeedChanges);

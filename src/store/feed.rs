@@ -1,0 +1,342 @@
+//! The feed of an application: every change on its timeline, as the application reads it.
+//!
+//! The log holds what an entry tells, so a page is one scan of it. What may be included, the messages
+//! and their recipients, is read by a statement each, after the page, as far as the page has room.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::TryStreamExt;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{
+    Error, Render, Result, Version, columns,
+    conversations::{RecipientLookup, recipients},
+    messages,
+    pages::{ENTRY_BYTES, PageSize},
+};
+use crate::domain::{
+    ApplicationId, ChangeKind, ChatNumber, ConversationId, Cursor, MessageId, MessageNumber,
+    Timestamp, UserId,
+};
+
+/// Changes that a page of a few kinds looks at. So the page ends after this many, however rare its kinds
+/// are.
+const CHANGES_MAX: u16 = 5000;
+
+/// Entries whose messages or recipients are read at a time.
+const INCLUDED_AT_ONCE: usize = 25;
+
+/// A page ends after the entry with which it has this many recipients.
+const RECIPIENTS_MAX: usize = 5000;
+
+/// A request for a page of the feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedRequest {
+    pub application: ApplicationId,
+    pub cursor: Cursor,
+    pub kinds: Kinds,
+    pub size: PageSize,
+    pub include: FeedInclude,
+}
+
+/// The kinds of changes that a page has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kinds(u16);
+
+/// What comes with the entries about messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FeedInclude {
+    pub messages: bool,
+    pub recipients: bool,
+}
+
+/// A page of the feed, with the end of the timeline in the same snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedPage {
+    /// Ascending by timestamp.
+    pub entries: Vec<FeedEntry>,
+    /// No change up to here that the request asks for is missing on the page.
+    pub reached: Timestamp,
+    /// The end of the application's timeline: no change that is committed has a larger timestamp.
+    pub timeline_end: Timestamp,
+}
+
+/// A change, as the feed tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeedEntry {
+    pub timestamp: Timestamp,
+    pub kind: ChangeKind,
+    pub message: Option<MessageId>,
+    pub conversation: Option<ConversationId>,
+    pub chat: Option<ChatNumber>,
+    /// The other user of a personal conversation.
+    pub with: Option<UserId>,
+    pub number: Option<MessageNumber>,
+    /// Who is added or removed, or has read.
+    pub members: Vec<UserId>,
+    /// Who has made the change; `None`: the application itself.
+    pub actor: Option<UserId>,
+    pub created: OffsetDateTime,
+    /// The message as it is now, at the newest of its entries on the page, if it was asked for.
+    pub version: Option<Arc<Version>>,
+    /// If they were asked for, of a change of a message.
+    pub recipients: Option<Vec<Recipient>>,
+}
+
+/// A user whom a change of a message concerns, other than the one who has made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    pub user: UserId,
+    /// How many messages of the conversation the user has not read.
+    pub unread: i64,
+    /// Whether the change names the user.
+    pub is_mentioned: bool,
+    /// Whether the user has muted the conversation.
+    pub is_muted: bool,
+    /// Whether the user has a stream open.
+    pub is_connected: bool,
+}
+
+impl FeedEntry {
+    /// The name of its kind.
+    pub fn told_as(&self) -> &'static str {
+        self.kind
+            .told_as()
+            .expect("a page has kinds that the feed tells of")
+    }
+}
+
+impl Kinds {
+    /// Everything that the feed tells of.
+    pub fn all() -> Self {
+        ChangeKind::ALL
+            .into_iter()
+            .filter(|kind| kind.told_as().is_some())
+            .collect()
+    }
+
+    pub fn contains(self, kind: ChangeKind) -> bool {
+        self.0 & Self::bit(kind) != 0
+    }
+
+    fn bit(kind: ChangeKind) -> u16 {
+        1 << kind as u16
+    }
+
+    /// As an array of PostgreSQL.
+    fn literal(self) -> String {
+        let kinds = ChangeKind::ALL.into_iter();
+        let names = kinds
+            .filter(|kind| self.contains(*kind))
+            .map(ChangeKind::name);
+        format!("{{{}}}", names.collect::<Vec<_>>().join(","))
+    }
+}
+
+impl FromIterator<ChangeKind> for Kinds {
+    fn from_iter<T: IntoIterator<Item = ChangeKind>>(kinds: T) -> Self {
+        Self(
+            kinds
+                .into_iter()
+                .fold(0, |bits, kind| bits | Self::bit(kind)),
+        )
+    }
+}
+
+impl FeedRequest {
+    /// How many changes its page looks at.
+    fn changes_max(&self) -> u16 {
+        if self.kinds == Kinds::all() {
+            self.size.entries
+        } else {
+            CHANGES_MAX.max(self.size.entries)
+        }
+    }
+}
+
+/// A row of the statement: an entry, unless the page has none, and what is known of the page.
+struct EntryRow {
+    ordinal: i64,
+    timeline_end: i64,
+    looked_at: Option<i64>,
+    timestamp: Option<i64>,
+    kind: Option<String>,
+    message_id: Option<i64>,
+    conversation_id: Option<i64>,
+    chat_number: Option<i64>,
+    with_user: Option<String>,
+    number: Option<i64>,
+    members: Option<Vec<String>>,
+    actor: Option<String>,
+    created: Option<OffsetDateTime>,
+}
+
+/// Reads a page for each of many requests of one application, in their order, in one statement and one
+/// snapshot. What is included is newer, and so as new as every entry at least.
+pub async fn read(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    requests: &[&FeedRequest],
+    render: Render,
+) -> Result<Vec<FeedPage>> {
+    columns!(for request in requests => {
+        after: request.cursor.timestamp().map(|timestamp| timestamp.get()),
+        entries: i64::from(request.size.entries),
+        changes: i64::from(request.changes_max()),
+        kinds: request.kinds.literal(),
+    });
+    let mut pages = vec![FeedPage::empty(); requests.len()];
+    let mut rows = sqlx::query_file_as!(
+        EntryRow,
+        "src/store/feed.sql",
+        application.get(),
+        &after as &[Option<i64>],
+        &entries,
+        &changes,
+        &kinds,
+    )
+    .fetch(&mut *connection);
+    while let Some(row) = rows.try_next().await? {
+        let place = usize::try_from(row.ordinal - 1).expect("ordinals count the requests from 1");
+        let page = &mut pages[place];
+        page.timeline_end = Timestamp::new(row.timeline_end);
+        page.reached = row.looked_at.map_or(page.timeline_end, Timestamp::new);
+        page.entries.extend(row.into_entry()?);
+    }
+    drop(rows);
+    for (request, page) in requests.iter().zip(&mut pages) {
+        if page.entries.len() == usize::from(request.size.entries) {
+            page.reach_last();
+        }
+        if request.include.messages {
+            include_messages(connection, request, page, render).await?;
+        }
+        if request.include.recipients {
+            include_recipients(connection, request, page).await?;
+        }
+    }
+    Ok(pages)
+}
+
+/// Adds the messages, and ends the page where it has enough data.
+async fn include_messages(
+    connection: &mut PgConnection,
+    request: &FeedRequest,
+    page: &mut FeedPage,
+    render: Render,
+) -> Result<()> {
+    let mut versions: HashMap<MessageId, Arc<Version>> = HashMap::new();
+    let (mut bytes, mut count) = (0, 0);
+    'page: for entries in page.entries.chunks(INCLUDED_AT_ONCE) {
+        let ids = entries.iter().filter_map(|entry| entry.message);
+        let ids: Vec<_> = ids.filter(|id| !versions.contains_key(id)).collect();
+        let found = messages::load(connection, request.application, &ids).await?;
+        let found = found.iter().map(|message| (message.id, message));
+        let mut found: HashMap<_, _> = found.collect();
+        for entry in entries {
+            count += 1;
+            bytes += ENTRY_BYTES;
+            if let Some((id, message)) = entry.message.and_then(|id| found.remove_entry(&id)) {
+                let version = Version::new(message, render);
+                bytes += version.bytes();
+                versions.insert(id, Arc::new(version));
+            }
+            if bytes > request.size.bytes {
+                break 'page;
+            }
+        }
+    }
+    page.end_at(count);
+    for entry in page.entries.iter_mut().rev() {
+        entry.version = entry.message.and_then(|id| versions.remove(&id));
+    }
+    Ok(())
+}
+
+/// Adds the recipients of messages, and ends the page where it has enough of them.
+async fn include_recipients(
+    connection: &mut PgConnection,
+    request: &FeedRequest,
+    page: &mut FeedPage,
+) -> Result<()> {
+    let (mut total, mut count) = (0, 0);
+    for entries in page.entries.chunks_mut(INCLUDED_AT_ONCE) {
+        let of_messages = entries.iter_mut().filter(|entry| entry.message.is_some());
+        let mut of_messages: Vec<_> = of_messages.collect();
+        let lookups = of_messages.iter().filter_map(|entry| {
+            Some(RecipientLookup {
+                timestamp: entry.timestamp,
+                conversation: entry.conversation?,
+                actor: entry.actor.as_ref(),
+            })
+        });
+        let lookups: Vec<_> = lookups.collect();
+        let found = recipients(connection, request.application, &lookups).await?;
+        total += found.iter().map(Vec::len).sum::<usize>();
+        for (entry, recipients) in of_messages.iter_mut().zip(found) {
+            entry.recipients = Some(recipients);
+        }
+        count += entries.len();
+        if total >= RECIPIENTS_MAX {
+            break;
+        }
+    }
+    page.end_at(count);
+    Ok(())
+}
+
+impl FeedPage {
+    fn empty() -> Self {
+        let zero = Timestamp::new(0);
+        Self {
+            entries: Vec::new(),
+            reached: zero,
+            timeline_end: zero,
+        }
+    }
+
+    /// Ends the page after its first `count` entries, if it has more.
+    fn end_at(&mut self, count: usize) {
+        if count < self.entries.len() {
+            self.entries.truncate(count);
+            self.reach_last();
+        }
+    }
+
+    /// The page reaches no further than its last entry.
+    fn reach_last(&mut self) {
+        if let Some(last) = self.entries.last() {
+            self.reached = last.timestamp;
+        }
+    }
+}
+
+impl EntryRow {
+    /// `None` for a page without entries.
+    fn into_entry(self) -> Result<Option<FeedEntry>> {
+        let Some(((timestamp, kind), created)) = self.timestamp.zip(self.kind).zip(self.created)
+        else {
+            return Ok(None);
+        };
+        let inconsistent = Error::Inconsistent {
+            table: "changes",
+            id: timestamp,
+        };
+        let members = self.members.unwrap_or_default();
+        Ok(Some(FeedEntry {
+            timestamp: Timestamp::new(timestamp),
+            kind: ChangeKind::named(&kind).ok_or(inconsistent)?,
+            message: self.message_id.map(MessageId::new),
+            conversation: self.conversation_id.map(ConversationId::new),
+            chat: self.chat_number.map(ChatNumber::new),
+            with: self.with_user.as_deref().map(UserId::trusted),
+            number: self.number.map(MessageNumber::new),
+            members: members.iter().map(|user| UserId::trusted(user)).collect(),
+            actor: self.actor.as_deref().map(UserId::trusted),
+            created,
+            version: None,
+            recipients: None,
+        }))
+    }
+}

@@ -1,0 +1,83 @@
+//! The tables `presence` and `replicas`: which users have a stream open, on which replica.
+//!
+//! They are not logged: they are empty after a crash of the server and after a failover. A replica finds
+//! that its own row is missing, and writes everything again.
+
+use sqlx::PgConnection;
+
+use super::{Result, columns};
+use crate::domain::{ApplicationId, UserId};
+
+/// A replica, by a number that it has drawn at random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplicaId(i64);
+
+impl ReplicaId {
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+}
+
+/// Says that the replica lives, which counts for 10 s. Returns `false` if nobody knew the replica: then
+/// nothing that it has written is there.
+pub async fn say_alive(connection: &mut PgConnection, replica: ReplicaId) -> Result<bool> {
+    let known = sqlx::query!("UPDATE replicas SET seen = now() WHERE id = $1", replica.0);
+    if known.execute(&mut *connection).await?.rows_affected() > 0 {
+        return Ok(true);
+    }
+    let new = sqlx::query!(
+        "INSERT INTO replicas (id, seen) VALUES ($1, now())",
+        replica.0
+    );
+    new.execute(connection).await?;
+    Ok(false)
+}
+
+/// The replicas whose word counts.
+pub async fn live_replicas(connection: &mut PgConnection) -> Result<Vec<i64>> {
+    let live = sqlx::query_scalar!("SELECT id FROM replicas WHERE seen > now() - interval '10 s'");
+    Ok(live.fetch_all(connection).await?)
+}
+
+/// Records users of an application who have opened their first stream on the replica, and those who have
+/// closed their last one.
+pub async fn record(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    replica: ReplicaId,
+    come: &[UserId],
+    gone: &[UserId],
+) -> Result<()> {
+    columns!(for user in come => { come_users: user.as_str() });
+    columns!(for user in gone => { gone_users: user.as_str() });
+    sqlx::query!(
+        "WITH gone AS (
+            DELETE FROM presence
+            WHERE application_id = $1 AND user_id = ANY ($4) AND replica = $2
+        )
+        INSERT INTO presence (application_id, user_id, replica)
+        SELECT $1, come.user_id, $2 FROM unnest($3::text[]) AS come (user_id)
+        ON CONFLICT (application_id, user_id, replica) DO NOTHING",
+        application.get(),
+        replica.0,
+        &come_users as &[&str],
+        &gone_users as &[&str],
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Removes what replicas have left that have said nothing for a minute.
+pub async fn remove_silent(connection: &mut PgConnection) -> Result<()> {
+    let removed = sqlx::query_scalar!(
+        "DELETE FROM replicas WHERE seen < now() - interval '1 minute' RETURNING id",
+    );
+    let removed = removed.fetch_all(&mut *connection).await?;
+    if !removed.is_empty() {
+        sqlx::query!("DELETE FROM presence WHERE replica = ANY ($1)", &removed)
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}

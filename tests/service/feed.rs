@@ -1,0 +1,603 @@
+//! `GET /feed`: every change of an application, for its servers.
+
+use std::{collections::BTreeSet, process::Command};
+
+use futures_util::StreamExt;
+use lapin::{
+    Connection,
+    options::{
+        BasicAckOptions, BasicConsumeOptions, ExchangeDeclareOptions, QueueBindOptions,
+        QueueDeclareOptions,
+    },
+    types::FieldTable,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Client, Database, EventQueue, Load, PATIENCE, Replica, Reply, Settings, Stream, Watcher, Way,
+    administered, eventually, missed,
+};
+
+async fn administered_service() -> (Database, Replica) {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    (database, replica)
+}
+
+/// The application with the id 1, which has a new token.
+async fn application(replica: &Replica) -> Client {
+    let administrator = replica.administrator();
+    let path = "/applications/1/token";
+    let made = administrator.call(Method::POST, path, json!(null)).await;
+    replica.with_token(made.json()["token"].as_str().unwrap())
+}
+
+async fn feed(application: &Client, query: &str) -> Value {
+    application.get(&format!("/feed?{query}")).await.expect(200)
+}
+
+/// The feed from its beginning, without times, which differ from run to run.
+async fn entries(application: &Client, query: &str) -> Vec<Value> {
+    let page = feed(application, &format!("limit=1000&{query}")).await;
+    let mut entries = page["entries"].as_array().unwrap().clone();
+    for entry in &mut entries {
+        assert!(entry["created"].is_string(), "{entry}");
+        entry.as_object_mut().unwrap().remove("created");
+    }
+    entries
+}
+
+async fn read(client: &Client, path: &str, number: i64) {
+    let body = json!({ "number": number });
+    client.call(Method::PUT, path, body).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_entry_tells_what_has_changed_where_and_who_has_done_it() {
+    let (_database, replica) = administered_service().await;
+    let app = application(&replica).await;
+    let [jane, john] = ["jane", "john"].map(|user| replica.user(user));
+    assert_eq!(
+        feed(&app, "").await,
+        json!({ "entries": [], "next": 0, "latest": 0 })
+    );
+
+    let sent = jane.send("john", "hi").await;
+    let id = &sent["id"];
+    let edit = json!({ "text": "hello" });
+    let edited = jane.patch(id, &sent["timestamp"], edit).await.expect(200);
+    read(&john, "/users/jane/read", 1).await;
+    let deleted = john.delete(id, &edited["timestamp"]).await.expect(200);
+    let personal = entries(&app, "").await;
+    let [created, changed, read_by, gone] = personal.as_slice() else {
+        panic!("{personal:?}");
+    };
+    let entry = |kind: &str, timestamp: &Value, with: &str, actor: &str| {
+        json!({
+            "kind": kind, "timestamp": timestamp, "id": id, "number": 1, "with": with, "actor": actor
+        })
+    };
+    assert_eq!(
+        (created, changed, gone),
+        (
+            &entry("message.created", &sent["timestamp"], "john", "jane"),
+            &entry("message.edited", &edited["timestamp"], "john", "jane"),
+            &entry("message.deleted", &deleted["timestamp"], "jane", "john"),
+        )
+    );
+    assert_eq!(
+        read_by,
+        &json!({
+            "kind": "conversation.read", "timestamp": read_by["timestamp"], "with": "jane",
+            "user": "john", "actor": "john"
+        })
+    );
+
+    let after = deleted["timestamp"].as_i64().unwrap();
+    let chat = jane.chat("Team", &["john"]).await;
+    let chat_path = format!("/chats/{chat}");
+    let jim = format!("{chat_path}/members/jim");
+    jane.call(Method::PUT, &jim, Value::Null).await.expect(201);
+    let present = jane.get(&chat_path).await.expect(200);
+    let renaming = jane
+        .request(Method::PATCH, &chat_path)
+        .header("If-Match", present["timestamp"].to_string())
+        .json(&json!({ "name": "Crew" }));
+    Reply::of(renaming).await.expect(200);
+    // The application itself has no name as an actor.
+    let posted = app.post_into(chat, "welcome").await;
+    jane.call(
+        Method::DELETE,
+        &format!("{chat_path}/members/john"),
+        Value::Null,
+    )
+    .await;
+    // What a user sets concerns that user alone.
+    let settings = format!("{chat_path}/settings");
+    let pinned = json!({ "pinned": true });
+    jane.call(Method::PATCH, &settings, pinned)
+        .await
+        .expect(200);
+    let of_chat = entries(&app, &format!("after={after}")).await;
+    let told = of_chat.iter().map(|entry| {
+        assert_eq!(entry["chat"], chat, "{entry}");
+        (
+            entry["kind"].as_str().unwrap(),
+            entry["user"].as_str(),
+            entry["actor"].as_str(),
+        )
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            ("chat.created", None, Some("jane")),
+            ("member.added", Some("jim"), Some("jane")),
+            ("chat.changed", None, Some("jane")),
+            ("message.created", None, None),
+            ("member.removed", Some("john"), Some("jane")),
+        ]
+    );
+    assert_eq!(of_chat[3]["id"], posted["id"]);
+    let page = feed(&app, "").await;
+    assert_eq!(page["next"], page["latest"]);
+    let last = of_chat[4]["timestamp"].as_i64();
+    assert!(
+        page["latest"].as_i64() > last,
+        "the settings are beyond the last entry"
+    );
+}
+
+#[tokio::test]
+async fn it_is_for_the_application_alone_and_refuses_what_is_wrong() {
+    let (_database, replica) = administered_service().await;
+    let app = application(&replica).await;
+    let forbidden = [replica.user("jane"), replica.administrator()];
+    for caller in forbidden {
+        caller.get("/feed").await.expect_problem(403, "forbidden");
+    }
+    let nobody = replica.nobody().get("/feed").await;
+    nobody.expect_problem(401, "unauthorized");
+    let wrong = app
+        .get("/feed?kinds=message.sent&include=text&limit=1001")
+        .await;
+    assert_eq!(wrong.wrong_fields(), ["limit", "kinds", "include"]);
+    app.get("/feed?after=now")
+        .await
+        .expect_problem(400, "malformed");
+    let ahead = app.get("/feed?after=9007199254740991").await;
+    ahead.expect_problem(410, "cursor-ahead");
+    let ahead = app.get("/feed?after=9007199254740991&wait=60").await;
+    ahead.expect_problem(410, "cursor-ahead");
+    let latest = feed(&app, "after=latest").await;
+    assert_eq!(latest, json!({ "entries": [], "next": 0, "latest": 0 }));
+}
+
+#[tokio::test]
+async fn a_filter_moves_the_cursor_on_where_nothing_of_its_kinds_has_happened() {
+    let (database, replica) = administered_service().await;
+    let app = application(&replica).await;
+    let jane = replica.user("jane");
+    for turn in 0..20 {
+        jane.send("john", &format!("turn {turn}")).await;
+    }
+    let chat = jane.chat("Team", &[]).await;
+    let page = feed(&app, "kinds=chat.created,member.added&limit=5").await;
+    assert_eq!(page["entries"].as_array().unwrap().len(), 1);
+    assert_eq!(page["entries"][0]["chat"], chat);
+    assert_eq!(page["next"], page["latest"]);
+    let page = feed(&app, "kinds=message.deleted&limit=5").await;
+    assert_eq!(page["entries"], json!([]));
+    assert_eq!(page["next"], page["latest"]);
+    let page = feed(&app, "kinds=message.created&limit=5").await;
+    let fifth = &page["entries"][4]["timestamp"];
+    assert_eq!(
+        (&page["next"], page["entries"].as_array().unwrap().len()),
+        (fifth, 5)
+    );
+
+    // A page looks at some thousand changes, however rare its kinds are.
+    database
+        .execute(
+            "INSERT INTO changes (application_id, timestamp, kind, message_id, chat_number, created)
+             SELECT 1, 1000000 + n, 'message-edited', 1, 1, now() FROM generate_series(1, 12000) AS n",
+        )
+        .await;
+    let (mut cursor, mut pages) = (page["latest"].as_i64().unwrap(), 0);
+    loop {
+        let page = feed(&app, &format!("kinds=chat.changed&after={cursor}")).await;
+        assert_eq!(page["entries"], json!([]));
+        assert!(page["next"].as_i64().unwrap() > cursor, "{page}");
+        cursor = page["next"].as_i64().unwrap();
+        pages += 1;
+        if page["next"] == page["latest"] {
+            break;
+        }
+    }
+    assert_eq!(pages, 3);
+}
+
+#[tokio::test]
+async fn messages_come_at_their_newest_entries_up_to_one_mebibyte() {
+    let (_database, replica) = administered_service().await;
+    let app = application(&replica).await;
+    let jane = replica.user("jane");
+    let sent = jane.send("john", "hi").await;
+    let other = jane.send("john", "still there").await;
+    let gone = jane
+        .delete(&sent["id"], &sent["timestamp"])
+        .await
+        .expect(200);
+    let page = entries(&app, "include=message").await;
+    let messages: Vec<_> = page.iter().map(|entry| &entry["message"]).collect();
+    assert_eq!(messages, [&Value::Null, &other, &gone]);
+
+    let long = "x".repeat(20_000);
+    for _ in 0..70 {
+        jane.send("john", &long).await;
+    }
+    let page = feed(&app, "include=message&limit=1000").await;
+    let count = page["entries"].as_array().unwrap().len();
+    assert!((50..60).contains(&count), "{count}");
+    assert_eq!(page["next"], page["entries"][count - 1]["timestamp"]);
+    let after = &page["next"];
+    let rest = feed(&app, &format!("include=message&limit=1000&after={after}")).await;
+    assert_eq!(count + rest["entries"].as_array().unwrap().len(), 73);
+    assert_eq!(rest["next"], rest["latest"]);
+}
+
+/// The recipients of the last entry.
+async fn recipients(application: &Client) -> Value {
+    let page = entries(application, "include=recipients").await;
+    page.last().unwrap()["recipients"].clone()
+}
+
+#[tokio::test]
+async fn recipients_are_who_was_there_and_all_else_of_them_is_as_it_is_now() {
+    let (_database, replica) = administered_service().await;
+    let app = application(&replica).await;
+    let [jane, john, jim] = ["jane", "john", "jim"].map(|user| replica.user(user));
+    jane.send("john", "one").await;
+    jane.send("john", "two").await;
+    assert_eq!(
+        recipients(&app).await,
+        json!([{ "user": "john", "unread": 2 }])
+    );
+    read(&john, "/users/jane/read", 2).await;
+    let page = entries(&app, "include=recipients").await;
+    assert_eq!(
+        page[0]["recipients"],
+        json!([{ "user": "john", "unread": 0 }])
+    );
+    assert_eq!(page[2].get("recipients"), None, "nobody is told of a mark");
+    jane.send("jane", "a note").await;
+    assert_eq!(recipients(&app).await, json!([]));
+
+    let chat = jane.chat("Team", &["john", "jim"]).await;
+    let path = format!("/chats/{chat}/messages");
+    let body = json!({ "text": "hi", "mentions": ["jim"] });
+    jane.call(Method::POST, &path, body).await.expect(201);
+    let settings = json!({ "mutedUntil": "2999-01-01T00:00:00Z" });
+    let path = format!("/chats/{chat}/settings");
+    john.call(Method::PATCH, &path, settings).await.expect(200);
+    let posted = |page: &[Value]| {
+        let mut entries = page.iter().filter(|entry| entry["chat"] == chat);
+        entries
+            .find(|entry| entry["kind"] == "message.created")
+            .unwrap()["recipients"]
+            .clone()
+    };
+    let expected = json!([
+        { "user": "jim", "unread": 1, "mentioned": true },
+        { "user": "john", "unread": 1, "muted": true },
+    ]);
+    assert_eq!(posted(&entries(&app, "include=recipients").await), expected);
+    // Who has left was there; who comes was not.
+    let member = format!("/chats/{chat}/members/jim");
+    jim.call(Method::DELETE, &member, Value::Null).await;
+    let member = format!("/chats/{chat}/members/kim");
+    jane.call(Method::PUT, &member, Value::Null)
+        .await
+        .expect(201);
+    assert_eq!(posted(&entries(&app, "include=recipients").await), expected);
+
+    let mut stream = jim.stream("after=latest").await;
+    stream.begin_current().await;
+    jane.send("jim", "are you there?").await;
+    let connected = json!([{ "user": "jim", "unread": 1, "connected": true }]);
+    eventually("the stream is recorded", async || {
+        (recipients(&app).await == connected).then_some(())
+    })
+    .await;
+    drop(stream);
+    eventually("the end of the stream is recorded", async || {
+        (recipients(&app).await == json!([{ "user": "jim", "unread": 1 }])).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_is_held_until_something_of_its_kinds_happens() {
+    let (_database, replica) = administered_service().await;
+    let app = application(&replica).await;
+    let jane = replica.user("jane");
+    let holding = {
+        let app = app.clone();
+        tokio::spawn(async move { feed(&app, "wait=60&kinds=chat.created").await })
+    };
+    eventually("the answer is held", async || {
+        let held = replica.metric("messages_live_connections", "kind=\"poll\"");
+        (held.await == 1.0).then_some(())
+    })
+    .await;
+    jane.send("john", "hi").await;
+    let chat = jane.chat("Team", &[]).await;
+    let page = holding.await.unwrap();
+    assert_eq!(page["entries"][0]["chat"], chat);
+    let later = app.get("/feed?wait=1&kinds=chat.changed").await;
+    assert_eq!(later.header("cache-control"), "no-store, no-transform");
+    let later = later.expect(200);
+    assert_eq!(later["entries"], json!([]));
+    assert_eq!(later["next"], page["next"], "the cursor has moved on");
+}
+
+#[tokio::test]
+async fn a_stream_tells_each_change_and_resumes_where_it_was() {
+    let (_database, replica) = administered_service().await;
+    let app = application(&replica).await;
+    let jane = replica.user("jane");
+    let path = "/feed?include=message,recipients";
+    let mut stream = Stream::open(app.streaming(path)).await;
+    assert_eq!(stream.begin_current().await, 0);
+    let first = jane.send("john", "first").await;
+    let update = stream.update().await;
+    assert_eq!(update.id, first["timestamp"].as_i64());
+    assert_eq!(update.data["kind"], "message.created");
+    assert_eq!(update.data["message"], first);
+    assert_eq!(
+        update.data["recipients"],
+        json!([{ "user": "john", "unread": 1 }])
+    );
+    drop(stream);
+    let second = jane.send("john", "second").await;
+    let request = app
+        .streaming("/feed")
+        .header("Last-Event-ID", first["timestamp"].to_string());
+    let mut stream = Stream::open(request).await;
+    assert_eq!(stream.begin().await, first["timestamp"].as_i64().unwrap());
+    assert_eq!(stream.update().await.id, second["timestamp"].as_i64());
+}
+
+#[tokio::test]
+async fn a_stream_of_rare_kinds_says_now_and_then_how_far_it_has_come() {
+    let database = Database::fresh().await;
+    let settings = administered().with("STREAM_COMMENT_MS", "200");
+    let replica = Replica::start(&database, settings).await;
+    let app = application(&replica).await;
+    let mut stream = Stream::open(app.streaming("/feed?kinds=chat.created")).await;
+    while stream.next_event().await.event != "current" {}
+    let sent = replica.user("jane").send("john", "hi").await;
+    let cursor = loop {
+        let block = stream.next_event().await;
+        assert!(
+            block.event.is_empty(),
+            "nothing of its kind has happened: {block:?}"
+        );
+        if let Some(id) = block.id {
+            break id;
+        }
+    };
+    assert_eq!(Some(cursor), sent["timestamp"].as_i64());
+}
+
+/// What makes an administered replica publish the feeds.
+fn publishing_to(exchange: &str) -> Settings {
+    let mut settings = EventQueue::on_shared_broker().settings();
+    settings.environment.extend(administered().environment);
+    settings.with("AMQP_FEED_EXCHANGE", exchange)
+}
+
+/// A watcher of the feed over these replicas, with the application's token.
+fn watcher(way: Way, clients: &[Client]) -> Watcher {
+    Watcher::of_feed(way, clients.to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_follower_of_the_feed_misses_a_change_though_a_replica_is_killed() {
+    let database = Database::fresh().await;
+    let exchange = format!("test.{}", uuid::Uuid::new_v4());
+    let settings = || publishing_to(&exchange);
+    let consumer = Consumer::bind(&exchange, "1.#").await;
+    let mut victim = Replica::start(&database, settings()).await;
+    let other = Replica::start(&database, settings()).await;
+    let app = application(&victim).await;
+    let clients = [app.clone(), app.at(&other.base)];
+    let ways = [Way::Page, Way::Poll, Way::Stream, Way::Stream];
+    let mut load = Load::start(ways.map(|way| watcher(way, &clients)));
+    load.add_writers(16, "john", &[&victim, &other]);
+    for _ in 0..3 {
+        load.until_more(300).await;
+        victim.kill();
+        load.until_more(50).await;
+        let base = victim.base.clone();
+        victim = Replica::start_again_at(&base, &database, settings()).await;
+    }
+    let (acknowledged, seen) = load.stop().await;
+    for seen in seen {
+        assert_eq!(missed(&acknowledged, &seen), Vec::<i64>::new());
+    }
+    let delivered = consumer.until_all(&acknowledged).await;
+    // What comes again is behind the last one that was delivered.
+    let mut first_deliveries = Vec::new();
+    for timestamp in delivered {
+        if first_deliveries.last().is_none_or(|last| *last < timestamp) {
+            first_deliveries.push(timestamp);
+        }
+    }
+    assert_eq!(missed(&acknowledged, &first_deliveries), Vec::<i64>::new());
+}
+
+/// A queue that is bound to the exchange of the feed.
+struct Consumer {
+    connection: Connection,
+    queue: String,
+}
+
+impl Consumer {
+    /// Declares the exchange as an operator would, and binds a queue to it.
+    async fn bind(exchange: &str, routing_key: &str) -> Self {
+        let connection = EventQueue::on_shared_broker().connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let durable = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let topic = lapin::ExchangeKind::Topic;
+        channel
+            .exchange_declare(exchange.into(), topic, durable, FieldTable::default())
+            .await
+            .unwrap();
+        let queue = format!("test.{}", uuid::Uuid::new_v4());
+        channel
+            .queue_declare(
+                queue.as_str().into(),
+                QueueDeclareOptions::durable(),
+                FieldTable::default(),
+            )
+            .await
+            .unwrap();
+        channel
+            .queue_bind(
+                queue.as_str().into(),
+                exchange.into(),
+                routing_key.into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .unwrap();
+        Self { connection, queue }
+    }
+
+    /// What is delivered, up to the last of these timestamps.
+    async fn until_all(&self, acknowledged: &BTreeSet<i64>) -> Vec<i64> {
+        let last = *acknowledged.last().unwrap();
+        let mut delivered = Vec::new();
+        self.consume(|delivery| {
+            let id = delivery.properties.message_id().as_ref().unwrap();
+            delivered.push(id.as_str().parse().unwrap());
+            delivered.last() == Some(&last)
+        })
+        .await;
+        delivered
+    }
+
+    /// Consumes until `is_last` says so.
+    async fn consume(&self, mut is_last: impl FnMut(&lapin::message::Delivery) -> bool) {
+        let channel = self.connection.create_channel().await.unwrap();
+        let options = BasicConsumeOptions::default();
+        let mut consumer = channel
+            .basic_consume(
+                self.queue.as_str().into(),
+                "test".into(),
+                options,
+                FieldTable::default(),
+            )
+            .await
+            .unwrap();
+        let consuming = async {
+            loop {
+                let delivery = consumer.next().await.expect("the queue stays").unwrap();
+                delivery.ack(BasicAckOptions::default()).await.unwrap();
+                if is_last(&delivery) {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, consuming)
+            .await
+            .expect("every entry is delivered");
+    }
+}
+
+#[tokio::test]
+async fn the_exchange_gets_every_entry_under_its_application_and_kind() {
+    let database = Database::fresh().await;
+    let exchange = format!("test.{}", uuid::Uuid::new_v4());
+    let replica = Replica::start(&database, publishing_to(&exchange)).await;
+    let app = application(&replica).await;
+    let declared = Consumer::bind(&exchange, "1.message.*").await;
+    let jane = replica.user("jane");
+    jane.chat("Team", &[]).await;
+    let sent = jane.send("john", "hi").await;
+    let (mut bodies, mut properties) = (Vec::<Value>::new(), None);
+    declared
+        .consume(|delivery| {
+            bodies.push(serde_json::from_slice(&delivery.data).unwrap());
+            assert_eq!(delivery.routing_key.as_str(), "1.message.created");
+            properties = Some(delivery.properties.clone());
+            true
+        })
+        .await;
+    let page = feed(&app, "kinds=message.created").await;
+    assert_eq!(bodies, [page["entries"][0].clone()]);
+    let properties = properties.unwrap();
+    let told = |value: &Option<lapin::types::ShortString>| value.as_ref().unwrap().to_string();
+    assert_eq!(told(properties.message_id()), sent["timestamp"].to_string());
+    assert_eq!(told(properties.kind()), "message.created");
+    assert_eq!(properties.delivery_mode(), &Some(2), "persistent");
+    eventually("the exchange has everything", async || {
+        let lag = replica.metric("messages_follower_lag_changes", "feed-exchange");
+        (lag.await == 0.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_feed_is_printed_as_lines_of_json() {
+    let (database, replica) = administered_service().await;
+    let jane = replica.user("jane");
+    let first = jane.send("john", "first").await;
+    let second = jane.send("john", "second").await;
+    let print = |after: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_messages"))
+            .args(["feed", "--application", "1", "--after", after])
+            .env_clear()
+            .env("DATABASE_URL", &database.url)
+            .output()
+            .expect("the binary runs");
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .map(|entry| entry["message"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(print("0"), [first.clone(), second.clone()]);
+    assert_eq!(print(&first["timestamp"].to_string()), [second]);
+    assert_eq!(print("9007199254740991"), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn many_followers_of_one_feed_are_told_alike() {
+    let (_database, replica) = administered_service().await;
+    let app = application(&replica).await;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let mut stream = Stream::open(app.streaming("/feed?include=message")).await;
+        stream.begin_current().await;
+        streams.push(stream);
+    }
+    let jane = replica.user("jane");
+    let mut sent = Vec::new();
+    for turn in 0..20 {
+        sent.push(jane.send("john", &format!("turn {turn}")).await);
+    }
+    for stream in &mut streams {
+        for message in &sent {
+            assert_eq!(&stream.update().await.data["message"], message);
+        }
+    }
+}
