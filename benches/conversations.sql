@@ -31,8 +31,11 @@ SELECT 1, message + number, id, number, id + number, peer, CASE WHEN NOT is_chat
        CASE WHEN is_chat THEN chat END, now(), repeat('measure it ', 9) || 'x', false,
        CASE WHEN NOT is_chat THEN 0 END
 FROM place, generate_series(1, 2) AS number;
-INSERT INTO changes (application_id, timestamp, kind, message_id, conversation_id, actor, created)
-SELECT 1, id + number, 'message-created', message + number, id, peer, now()
+INSERT INTO changes
+    (application_id, timestamp, kind, message_id, conversation_id, actor, created, number, chat_number,
+     with_user)
+SELECT 1, id + number, 'message-created', message + number, id, peer, now(), number,
+       CASE WHEN is_chat THEN chat END, CASE WHEN NOT is_chat THEN reader END
 FROM place, generate_series(1, 2) AS number;
 INSERT INTO updates (application_id, user_id, timestamp, message_id)
 SELECT 1, unnest(ARRAY[reader, peer]), id + number, message + number

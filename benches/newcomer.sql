@@ -21,8 +21,9 @@ INSERT INTO messages
 SELECT 1, id, conversation_id, number, timestamp, sender, 'newcomer', now(),
        repeat('measure it ', 9) || 'x', false, 0
 FROM new;
-INSERT INTO changes (application_id, timestamp, kind, message_id, conversation_id, actor, created)
-SELECT 1, timestamp, 'message-created', id, conversation_id, sender, now() FROM new;
+INSERT INTO changes
+    (application_id, timestamp, kind, message_id, conversation_id, actor, created, with_user, number)
+SELECT 1, timestamp, 'message-created', id, conversation_id, sender, now(), 'newcomer', number FROM new;
 INSERT INTO updates (application_id, user_id, timestamp, message_id)
 SELECT 1, unnest(ARRAY[sender, 'newcomer']), timestamp, id FROM new;
 

@@ -34,8 +34,9 @@ begun AS (
 ),
 logged AS (
     INSERT INTO changes
-        (application_id, timestamp, kind, message_id, conversation_id, actor, created)
-    SELECT 1, timestamp, 'message-created', id, conversation_id, sender, now() FROM numbered
+        (application_id, timestamp, kind, message_id, conversation_id, actor, created, with_user, number)
+    SELECT 1, timestamp, 'message-created', id, conversation_id, sender, now(), recipient, number
+    FROM numbered
 )
 INSERT INTO messages
     (application_id, id, conversation_id, number, timestamp, sender, recipient, created, text, deleted,

@@ -10,6 +10,7 @@
     reason = "a benchmark spawns, reads clocks and the environment, writes its own SQL, and fails by panicking"
 )]
 
+mod feed;
 mod generators;
 mod live;
 mod newcomer;

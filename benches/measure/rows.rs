@@ -19,6 +19,12 @@ pub enum Load {
     FirstSync,
     /// PostgreSQL copies the same rows out.
     Copy,
+    /// A server reads the feed from its beginning.
+    Feed,
+    /// PostgreSQL copies the same rows out.
+    FeedCopy,
+    /// Requests that wrk makes, while so many streams of the feed are open.
+    Followed { requests: Requests, streams: u32 },
     /// One application sends one message at a time over one connection, while another one makes
     /// these requests, if any.
     OneAtATime { beside: Option<Requests> },
@@ -47,9 +53,15 @@ impl Row {
     /// How many connections make its requests.
     pub fn connections(&self) -> u32 {
         match self.load {
-            Load::Requests(requests) | Load::ReadByAll(requests) => requests.connections,
+            Load::Requests(requests)
+            | Load::ReadByAll(requests)
+            | Load::Followed { requests, .. } => requests.connections,
             Load::Statement { clients, .. } | Load::Transactions { clients, .. } => clients,
-            Load::FirstSync | Load::Copy | Load::OneAtATime { .. } => 1,
+            Load::FirstSync
+            | Load::Copy
+            | Load::Feed
+            | Load::FeedCopy
+            | Load::OneAtATime { .. } => 1,
         }
     }
 
@@ -80,6 +92,7 @@ fn rows() -> Vec<Row> {
     let mut rows = machine();
     rows.extend(writes());
     rows.extend(reads());
+    rows.extend(feeds());
     rows.extend(chats());
     rows.extend(lists());
     rows.extend(applications());
@@ -102,8 +115,18 @@ fn machine() -> Vec<Row> {
             64,
             1,
         ),
-        transactions("one-statement", "pgbench with one statement a message", 64, 1),
-        transactions("five-hundred", "pgbench with 500 messages a transaction", 1, 500),
+        transactions(
+            "one-statement",
+            "pgbench with one statement a message",
+            64,
+            1,
+        ),
+        transactions(
+            "five-hundred",
+            "pgbench with 500 messages a transaction",
+            1,
+            500,
+        ),
         one_client,
     ]
 }
@@ -163,22 +186,33 @@ fn reads() -> Vec<Row> {
     ]
 }
 
+fn feeds() -> Vec<Row> {
+    let followed = |streams, about| {
+        let requests = requests_of("send", 256);
+        let load = Load::Followed { requests, streams };
+        row(&format!("followed-{streams}"), about, load, &["send-256"])
+    };
+    vec![
+        row("feed-copy", "COPY of the same rows", Load::FeedCopy, &[]),
+        row(
+            "feed",
+            "entries of a feed that is read from the beginning, in pages of 1,000",
+            Load::Feed,
+            &["feed-copy"],
+        ),
+        followed(1, "sends while one stream of the feed is open"),
+        followed(10, "sends while 10 streams of the feed are open"),
+    ]
+}
+
 fn chats() -> Vec<Row> {
     let rows = "INSERT … SELECT of 20,000 rows";
     let reading = Load::ReadByAll(requests_of("chat-1000", 64));
     vec![
         transactions("twenty-thousand", rows, 1, 20_000),
         into_chat("chat-10", "messages into chats of 10, in rows", 10),
-        into_chat(
-            "chat-100",
-            "messages into chats of 100, in rows",
-            100,
-        ),
-        into_chat(
-            "chat-1000",
-            "messages into chats of 1,000, in rows",
-            1000,
-        ),
+        into_chat("chat-100", "messages into chats of 100, in rows", 100),
+        into_chat("chat-1000", "messages into chats of 1,000, in rows", 1000),
         row(
             "read-by-all",
             "messages into chats of 1,000 whose members read everything once a second",

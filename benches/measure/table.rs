@@ -7,6 +7,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use super::{
+    feed,
     generators::{self, FOLDER, Found, Requests},
     newcomer, one_at_a_time,
     processors::Usage,
@@ -77,7 +78,9 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         sleep(Duration::from_millis(200)).await;
     }
     execute(database, "CHECKPOINT").await;
-    if let Load::Requests(requests) | Load::ReadByAll(requests) = row.load {
+    if let Load::Requests(requests) | Load::ReadByAll(requests) | Load::Followed { requests, .. } =
+        row.load
+    {
         write_cursors(database).await;
         generators::requests(requests, WARM_UP_SECONDS);
     }
@@ -90,6 +93,9 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         }
         Load::FirstSync => newcomer::sync(service).await,
         Load::Copy => newcomer::copy(service).await,
+        Load::Feed => feed::read(service).await,
+        Load::FeedCopy => feed::copy(service).await,
+        Load::Followed { requests, streams } => feed::sends(service, requests, streams).await,
         Load::OneAtATime { beside } => one_at_a_time::measure(service, beside).await,
         Load::Transactions {
             script,
