@@ -49,8 +49,8 @@ impl Background {
         let hub = Arc::new(Hub::new(limits.live()));
         let with_files = Arc::new(Behind::new(|commit| commit.uses_files));
         let with_changes = Arc::new(Behind::new(has_changes));
-        // The cache comes first: a caller that the hub wakes must not find an old entry valid.
         let feeds = Arc::new(Behind::new(has_changes));
+        // The cache comes first: a caller that the hub wakes must not find an old entry valid.
         let subscribers: Vec<Arc<dyn Subscriber>> = vec![
             freshness,
             hub.clone(),
@@ -144,14 +144,17 @@ fn spawn_feed_exchange(
     behind: Arc<Behind>,
 ) -> bool {
     let exchange = events.amqp_feed_exchange.clone();
-    let Some(url) = events.amqp_url.clone().filter(|_| !exchange.is_empty()) else {
+    if exchange.is_empty() {
+        return false;
+    }
+    let Some(url) = events.amqp_url.clone() else {
+        tracing::warn!("AMQP_URL is not set: the feeds are not published");
         return false;
     };
     let exchange = FeedExchange::new(FeedExchangeConfig {
         url,
         exchange,
         render: render_entry,
-        render_message,
     });
     let following = followers::run(exchange, database.clone(), behind, life.stop());
     life.spawn("feed exchange", following);

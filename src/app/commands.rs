@@ -90,8 +90,15 @@ const FEED_PAGE_TIME_MAX: Duration = Duration::from_secs(30);
 pub async fn print_feed(config: &FeedConfig) -> CommandResult {
     let database = ready(&config.database).await?;
     let mut session = database.session(Purpose::Reading);
+    let application = config.application;
+    let exists = in_time(FEED_PAGE_TIME_MAX, async {
+        store::applications::exists(session.connection().await?, application).await
+    });
+    if !exists.await? {
+        return Err(format!("there is no application {}", application.get()).into());
+    }
     let mut request = FeedRequest {
-        application: config.application,
+        application,
         cursor: Cursor::After(config.after),
         kinds: Kinds::all(),
         size: FEED_PAGE,
@@ -105,10 +112,17 @@ pub async fn print_feed(config: &FeedConfig) -> CommandResult {
         let page = in_time(FEED_PAGE_TIME_MAX, async {
             let connection = session.connection().await?;
             let (requests, render) = ([&request], http::render_message);
-            let read = store::feed::read(connection, config.application, &requests, render);
+            let read = store::feed::read(connection, application, &requests, render);
             Ok(read.await?.pop().expect("a page for the request"))
         })
         .await?;
+        if config.after > page.timeline_end {
+            return Err(format!(
+                "the timeline ends at {}: was a backup restored?",
+                page.timeline_end
+            )
+            .into());
+        }
         for entry in &page.entries {
             let mut line = http::render_entry(entry);
             line.push(b'\n');

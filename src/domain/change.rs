@@ -50,7 +50,7 @@ impl ChangeKind {
     }
 
     /// Its name in the feed of the application; `None` for what concerns its user alone.
-    pub fn told_as(self) -> Option<&'static str> {
+    pub fn feed_name(self) -> Option<&'static str> {
         match self {
             Self::MessageCreated => Some("message.created"),
             Self::MessageEdited => Some("message.edited"),
@@ -228,8 +228,7 @@ impl Change {
         }
     }
 
-    /// The members whom it adds to a chat that exists, or removes from it, or who have moved their
-    /// position.
+    /// The members whom it adds to a chat, or removes from it, or who have moved their position.
     pub fn members(&self) -> Vec<&UserId> {
         match self {
             Self::Chat(change) => change.members(),
@@ -272,9 +271,9 @@ impl Change {
 }
 
 impl<'a> Place<'a> {
-    /// The conversation of a pair, of whom only a user can be an actor.
+    /// The conversation of a pair. Nobody but one of the two is an actor there.
     fn of(pair: &'a Pair, actor: Option<&UserId>) -> Self {
-        Self::With(actor.map_or(pair.greatest(), |actor| pair.other_of(actor)))
+        Self::With(actor.map_or(pair.least(), |actor| pair.other_of(actor)))
     }
 
     pub fn chat(self) -> Option<ChatNumber> {
@@ -346,7 +345,6 @@ impl ChatChange {
 
     fn members(&self) -> Vec<&UserId> {
         let departed = self.departed.iter().map(|(user, _)| user);
-        let joined = self.joined.iter().filter(|_| !self.is_creation());
-        departed.chain(joined).collect()
+        departed.chain(&self.joined).collect()
     }
 }

@@ -6,14 +6,17 @@ use lapin::{
     BasicProperties, Confirmation, Connection, ConnectionProperties, ErrorKind, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     protocol::{AMQPErrorKind, AMQPSoftError},
+    types::{AMQPValue, FieldTable},
 };
 use secrecy::{ExposeSecret, SecretString};
+use time::OffsetDateTime;
 use tokio::{
     sync::watch,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::PublisherState;
+use crate::domain::ApplicationId;
 
 /// How long the broker may take to answer while no alarm blocks it.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -22,8 +25,11 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// one and then reads nothing more.
 const ALARM_CHECK_PERIOD: Duration = Duration::from_millis(500);
 
+/// How often a blocked broker is looked at.
+const BLOCKED_PERIOD: Duration = Duration::from_secs(1);
+
 /// AMQP's delivery mode of a message that outlives a restart of the broker.
-pub const PERSISTENT: u8 = 2;
+const PERSISTENT: u8 = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -47,6 +53,29 @@ pub struct Publication<'a> {
     pub properties: BasicProperties,
     /// Whether it must reach a queue: if none takes it, that is a failure.
     pub mandatory: bool,
+}
+
+/// The properties of something that an application is concerned with: JSON, persistent.
+pub fn properties(
+    application: ApplicationId,
+    kind: &str,
+    message_id: String,
+    created: OffsetDateTime,
+) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    headers.insert(
+        "application".into(),
+        AMQPValue::LongLongInt(application.get()),
+    );
+    let created = created.unix_timestamp().try_into().unwrap_or_default();
+    BasicProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(PERSISTENT)
+        .with_type(kind.into())
+        .with_message_id(message_id.into())
+        .with_timestamp(created)
+        .with_app_id("messages".into())
+        .with_headers(headers)
 }
 
 /// An open channel with confirms, on a connection of its own.
@@ -81,6 +110,16 @@ impl ConfirmChannel {
     pub fn check(&self) -> Result<(), Error> {
         let is_alive = self.connection.status().connected() && self.channel.status().connected();
         if is_alive { Ok(()) } else { Err(Error::Lost) }
+    }
+
+    /// Waits while an alarm keeps the broker from taking anything.
+    pub async fn wait_until_unblocked(&self) -> Result<(), Error> {
+        self.check()?;
+        while self.is_blocked() {
+            sleep(BLOCKED_PERIOD).await;
+            self.check()?;
+        }
+        Ok(())
     }
 
     /// Whether an alarm keeps the broker from taking events; the status reports it too. The broker

@@ -1,54 +1,50 @@
 //! The exchange of the feed: every change of every application, from the timeline to RabbitMQ.
 //!
 //! # The promise
-//! Every entry of every feed reaches the exchange at least once, and those of one application in the order
-//! of their timestamps. An entry that comes again has the same `message_id`.
+//! Every entry of every feed reaches the exchange at least once, and the first deliveries of one
+//! application come in the order of its timeline. An entry that comes again has the same `message_id`, and
+//! is one of the last [`PAGE`] that came.
 //!
 //! # How
 //! The follower reads a page of the feed, publishes its entries persistently on a channel with confirms,
-//! and moves its cursor when the broker has confirmed all of them. Whether a queue takes an entry is the
+//! and moves its cursor as far as the broker has confirmed all of them. Whether a queue takes an entry is the
 //! matter of those who bind one: the exchange drops what nobody wants.
 //!
 //! # The races, and how each was decided
 //! - *The connection breaks while entries are in flight.* The broker has taken the first ones of them, and
-//!   they are all published again: a consumer sees a part of a page twice, and skips what is not beyond
-//!   the last `message_id` that it knows.
-//! - *A queue refuses an entry* (it is full and rejects). The page is published again until every entry is
-//!   confirmed. Such a queue has the later entries of the page before the refused one.
+//!   what it has not confirmed is published again.
+//! - *A queue refuses an entry* (it is full and rejects). That queue may have got later entries of the page
+//!   already. Until every queue takes the entry, the application's entries are published one at a time, so
+//!   that the other queues get no more than this one again and again; other applications go on.
+//! - *The cursor cannot be moved.* Before each page it is moved and rolled back, as for the events of
+//!   files: if that fails, nothing is published.
+//! - *An alarm blocks the broker.* The follower waits for its end.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use lapin::{
-    BasicProperties, Connection, ExchangeKind,
-    options::ExchangeDeclareOptions,
-    protocol::AMQPSoftError,
-    types::{AMQPValue, FieldTable},
+    Connection, ExchangeKind, options::ExchangeDeclareOptions, protocol::AMQPSoftError,
+    types::FieldTable,
 };
 use secrecy::SecretString;
-use tokio::{sync::watch, time::sleep};
+use tokio::sync::watch;
 
 use super::{
     Followed, Follower, PublisherState,
-    broker::{self, ConfirmChannel, PERSISTENT, Publication, in_time},
+    broker::{self, ConfirmChannel, Publication, in_time},
 };
 use crate::{
-    domain::{ApplicationId, Cursor},
+    domain::{ApplicationId, Cursor, Timestamp},
     store::{
-        self, FeedPublishing, Leadership, Render,
-        feed::{self, FeedEntry, FeedInclude, FeedRequest, Kinds},
+        self, FeedPublishing, Leadership,
+        feed::{self, FeedEntry, FeedInclude, FeedPage, FeedRequest, Kinds},
         followers,
         pages::PageSize,
     },
 };
 
 /// Entries that are published before the cursor is moved.
-const PAGE: PageSize = PageSize {
-    entries: 250,
-    bytes: 1024 * 1024,
-};
-
-/// How often a blocked broker is looked at.
-const BLOCKED_PERIOD: Duration = Duration::from_secs(1);
+const PAGE: u16 = 250;
 
 /// How long the database may take for one statement.
 const STATEMENT_TIME_MAX: Duration = Duration::from_secs(15);
@@ -66,36 +62,82 @@ pub enum Error {
     Broker(#[from] broker::Error),
 }
 
-/// Where the feed goes, and how it is written.
+/// Where the feeds go, and how an entry is written.
 #[derive(Debug, Clone)]
 pub struct FeedExchangeConfig {
     pub url: SecretString,
     /// A durable topic exchange. It is declared if it is missing.
     pub exchange: String,
     pub render: RenderEntry,
-    pub render_message: Render,
 }
 
-/// Publishes the feed.
+/// Publishes the feeds.
 pub struct FeedExchange {
     config: FeedExchangeConfig,
-    state: watch::Sender<PublisherState>,
+    /// Applications whose last entry was refused by a queue.
+    refused: BTreeSet<ApplicationId>,
 }
 
 impl FeedExchange {
     pub fn new(config: FeedExchangeConfig) -> Self {
-        let state = watch::Sender::new(PublisherState::NotPublishing);
-        Self { config, state }
+        Self {
+            config,
+            refused: BTreeSet::new(),
+        }
     }
 
-    fn publication(&self, application: ApplicationId, entry: &FeedEntry) -> Publication<'_> {
-        Publication {
+    async fn read(
+        &self,
+        leader: &mut Leadership<FeedPublishing>,
+        application: ApplicationId,
+        from: Timestamp,
+    ) -> store::Result<FeedPage> {
+        let is_refused = self.refused.contains(&application);
+        let request = FeedRequest {
+            application,
+            cursor: Cursor::After(from),
+            kinds: Kinds::all(),
+            size: PageSize {
+                entries: if is_refused { 1 } else { PAGE },
+                bytes: usize::MAX,
+            },
+            include: FeedInclude::default(),
+        };
+        let requests = [&request];
+        let reading = feed::entries(leader.connection(), application, &requests);
+        let mut pages = store::in_time(STATEMENT_TIME_MAX, reading).await?;
+        Ok(pages.pop().expect("a page for the request"))
+    }
+
+    /// Publishes a page. Returns how far the broker has confirmed all of it, and the first failure.
+    async fn publish(
+        &self,
+        channel: &ConfirmChannel,
+        application: ApplicationId,
+        page: &FeedPage,
+    ) -> (Option<Timestamp>, Result<(), broker::Error>) {
+        let publications = page.entries.iter().map(|entry| Publication {
             exchange: &self.config.exchange,
-            routing_key: format!("{}.{}", application.get(), entry.told_as()),
+            routing_key: format!("{}.{}", application.get(), entry.feed_name()),
             body: (self.config.render)(entry),
-            properties: properties(application, entry),
+            properties: broker::properties(
+                application,
+                entry.feed_name(),
+                entry.timestamp.to_string(),
+                entry.created,
+            ),
             mandatory: false,
-        }
+        });
+        let (confirmed, outcome) = channel.publish(publications.collect()).await;
+        let confirmed = confirmed.iter().take_while(|is_confirmed| **is_confirmed);
+        let confirmed = confirmed.count();
+        metrics::counter!("messages_feed_published_total").increment(confirmed as u64);
+        let last = page.entries[..confirmed].last();
+        let reached = match outcome {
+            Ok(()) => Some(page.reached),
+            Err(_) => last.map(|entry| entry.timestamp),
+        };
+        (reached, outcome)
     }
 }
 
@@ -108,8 +150,10 @@ impl Follower for FeedExchange {
         let exchange = self.config.exchange.as_str();
         let connection = broker::connect(&self.config.url).await?;
         ensure(&connection, exchange).await?;
-        let channel = ConfirmChannel::open(connection, self.state.clone()).await?;
-        tracing::info!(exchange, "publishing the feed");
+        // Health reports the broker as the publisher of the events of files finds it.
+        let state = watch::Sender::new(PublisherState::Publishing);
+        let channel = ConfirmChannel::open(connection, state).await?;
+        tracing::info!(exchange, "publishing the feeds");
         Ok(channel)
     }
 
@@ -119,38 +163,35 @@ impl Follower for FeedExchange {
         leader: &mut Leadership<FeedPublishing>,
         application: ApplicationId,
     ) -> Result<Followed, Error> {
-        channel.check()?;
-        while channel.is_blocked() {
-            sleep(BLOCKED_PERIOD).await;
-            channel.check()?;
-        }
+        channel.wait_until_unblocked().await?;
         let from = followers::cursor(leader, application).await?;
-        let request = FeedRequest {
-            application,
-            cursor: Cursor::After(from),
-            kinds: Kinds::all(),
-            size: PAGE,
-            include: FeedInclude::default(),
-        };
-        let (requests, render) = ([&request], self.config.render_message);
-        let reading = feed::read(leader.connection(), application, &requests, render);
-        let mut pages = store::in_time(STATEMENT_TIME_MAX, reading).await?;
-        let page = pages.pop().expect("a page for the request");
+        let page = self.read(leader, application, from).await?;
         if page.reached <= from {
             return Ok(Followed::ToTheEnd);
         }
-        // Else the same entries would be published for ever.
         let proving = followers::prove_movable(leader, application, from, page.reached);
         if !store::in_time(STATEMENT_TIME_MAX, proving).await? {
             return Err(Error::Moved);
         }
-        let entries = page.entries.iter();
-        let publications = entries.map(|entry| self.publication(application, entry));
-        let (_, outcome) = channel.publish(publications.collect()).await;
-        outcome?;
-        metrics::counter!("messages_feed_published_total").increment(page.entries.len() as u64);
-        let moving = followers::move_cursor(leader, application, from, page.reached);
-        store::in_time(STATEMENT_TIME_MAX, moving).await?;
+        let (reached, outcome) = self.publish(channel, application, &page).await;
+        if let Some(to) = reached {
+            let moving = followers::move_cursor(leader, application, from, to);
+            store::in_time(STATEMENT_TIME_MAX, moving).await?;
+        }
+        match outcome {
+            Ok(()) => {
+                self.refused.remove(&application);
+            }
+            Err(broker::Error::NotAccepted) => {
+                tracing::warn!(
+                    application = application.get(),
+                    "a queue refuses an entry of the feed"
+                );
+                self.refused.insert(application);
+                return Ok(Followed::ToTheEnd);
+            }
+            Err(error) => return Err(error.into()),
+        }
         Ok(if page.reached < page.timeline_end {
             Followed::AWindow
         } else {
@@ -201,21 +242,4 @@ async fn declare(
     in_time(channel.exchange_declare(exchange.into(), topic, options, FieldTable::default()))
         .await?;
     in_time(channel.close(200, "done".into())).await
-}
-
-fn properties(application: ApplicationId, entry: &FeedEntry) -> BasicProperties {
-    let mut headers = FieldTable::default();
-    headers.insert(
-        "application".into(),
-        AMQPValue::LongLongInt(application.get()),
-    );
-    let created = entry.created.unix_timestamp().try_into();
-    BasicProperties::default()
-        .with_content_type("application/json".into())
-        .with_delivery_mode(PERSISTENT)
-        .with_type(entry.told_as().into())
-        .with_message_id(entry.timestamp.to_string().into())
-        .with_timestamp(created.unwrap_or_default())
-        .with_app_id("messages".into())
-        .with_headers(headers)
 }

@@ -115,7 +115,8 @@ pub fn open<W: Watched>(
         service: service.clone(),
         request_id,
         state: StreamState::Opening,
-        told: None,
+        sent_cursor: Timestamp::new(0),
+        cursor_sent_at: Instant::now(),
     };
     let blocks = stream::unfold(events, async |mut events| {
         Some((events.next().await?, events))
@@ -167,8 +168,9 @@ struct EventStream<W, E> {
     service: Service,
     request_id: RequestId,
     state: StreamState,
-    /// The last cursor that the client was told, and when.
-    told: Option<(Timestamp, Instant)>,
+    /// The last id that was sent, and when.
+    sent_cursor: Timestamp,
+    cursor_sent_at: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -215,14 +217,15 @@ impl<W: Watched, E: Events<Page = W::Page>> EventStream<W, E> {
             blocks.id(page.after());
             blocks.retry(random::between(RETRY_MILLISECONDS));
             self.state = StreamState::Behind;
-            self.tell(page.after());
+            self.note_sent(page.after());
         }
-        if !page.is_empty() {
+        if let Some(last) = page.last() {
             self.add_events(page, &mut blocks).await?;
-            self.tell(page.next());
-        } else if self.is_to_be_told(page.next()) {
+            self.note_sent(last);
+        }
+        if self.is_cursor_due(page.next()) {
             blocks.id(page.next());
-            self.tell(page.next());
+            self.note_sent(page.next());
         }
         if !page.has_caught_up() {
             self.state = StreamState::Behind;
@@ -234,7 +237,7 @@ impl<W: Watched, E: Events<Page = W::Page>> EventStream<W, E> {
     }
 
     /// Adds the events of a page. What fails because the service is busy or the database is away is
-    /// repeated: the page is told before the next one is read.
+    /// repeated: the page is sent before the next one is read.
     async fn add_events(&self, page: &W::Page, blocks: &mut Blocks) -> Result<(), Problem> {
         loop {
             match self.events.add(&self.service, page, blocks).await {
@@ -246,16 +249,16 @@ impl<W: Watched, E: Events<Page = W::Page>> EventStream<W, E> {
         }
     }
 
-    /// Whether the client, to whom none of the last changes was told, is told how far it has come: then
-    /// it does not begin far back when it resumes.
-    fn is_to_be_told(&self, cursor: Timestamp) -> bool {
+    /// Whether it is time to send how far the stream has come, where no event has done so for a while: then
+    /// the client does not begin far back when it resumes.
+    fn is_cursor_due(&self, cursor: Timestamp) -> bool {
         let period = self.service.times.comment_period;
-        self.told
-            .is_none_or(|(told, at)| told < cursor && at.elapsed() >= period)
+        self.sent_cursor < cursor && self.cursor_sent_at.elapsed() >= period
     }
 
-    fn tell(&mut self, cursor: Timestamp) {
-        self.told = Some((cursor, Instant::now()));
+    fn note_sent(&mut self, cursor: Timestamp) {
+        self.sent_cursor = cursor;
+        self.cursor_sent_at = Instant::now();
     }
 
     /// The `reset` event in place of a 410. Its id 0 makes a client that ignores it start again.

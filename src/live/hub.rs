@@ -26,7 +26,7 @@ pub struct LiveLimits {
 pub enum Full {
     #[error("the service has as many live connections as it allows")]
     Service,
-    #[error("the user has as many live connections as one user may have")]
+    #[error("the caller has as many live connections as one caller may have")]
     User,
 }
 

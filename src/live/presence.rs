@@ -1,7 +1,7 @@
 //! Presence: every replica records which users have a stream open on it.
 //!
-//! It is the word of each replica and no promise: a user who has gone may be listed for some seconds, and
-//! one who has come may be missing. Nothing that must be right depends on it.
+//! It is no promise: a user who has closed a stream may be listed for some seconds, and one who has opened
+//! one may be missing. Nothing that must be right depends on it.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// How often what has changed is recorded. A replica counts as alive for five times as long.
+/// How often what has changed is recorded. A replica counts as alive for 10 s (`store/presence.rs`).
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// How long the database may take for it.
@@ -36,7 +36,7 @@ pub struct Presence {
     recorded: HashSet<(ApplicationId, UserId)>,
 }
 
-/// Users who have come, and users who have gone.
+/// Users who have opened their first stream, and users who have closed their last one.
 type Movement = (Vec<UserId>, Vec<UserId>);
 
 impl Presence {
@@ -49,12 +49,14 @@ impl Presence {
         }
     }
 
-    /// Records until it is dropped. After a failure everything is recorded again.
+    /// Records until it is dropped. After a failure it is not certain what is recorded; so everything is
+    /// recorded anew, under another id.
     pub async fn run(mut self) {
         loop {
             if let Err(error) = store::in_time(RECORDING_TIME_MAX, self.record()).await {
                 tracing::warn!(%error, "it is not recorded who has a stream open");
                 self.session.discard();
+                self.replica = ReplicaId::new(random::number());
                 self.recorded.clear();
             }
             sleep(PERIOD).await;
@@ -63,20 +65,20 @@ impl Presence {
 
     async fn record(&mut self) -> store::Result<()> {
         let connection = self.session.connection().await?;
-        if !presence::say_alive(connection, self.replica).await? {
+        if !presence::heartbeat(connection, self.replica).await? {
             self.recorded.clear();
         }
         presence::remove_silent(connection).await?;
         let connected = self.hub.connected();
-        for (application, (come, gone)) in moved(&self.recorded, &connected) {
-            presence::record(connection, application, self.replica, &come, &gone).await?;
+        for (application, (opened, closed)) in moved(&self.recorded, &connected) {
+            presence::record(connection, application, self.replica, &opened, &closed).await?;
         }
         self.recorded = connected;
         Ok(())
     }
 }
 
-/// Who has moved from one record to the next, by application.
+/// What differs from one record to the next, by application.
 fn moved(
     before: &HashSet<(ApplicationId, UserId)>,
     after: &HashSet<(ApplicationId, UserId)>,

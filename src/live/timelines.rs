@@ -1,6 +1,6 @@
 //! The timelines that can be watched: that of a user, and the feed of an application.
 
-use super::watch::{Watched, WatchedPage};
+use super::watch::{Turns, Watched, WatchedPage};
 use crate::{
     domain::{ApplicationId, Cursor, Timestamp, UserId},
     store::{feed::FeedRequest, pages::PageRequest},
@@ -20,8 +20,12 @@ impl Watched for UserTimeline {
         (self.request.application, Some(&self.request.user))
     }
 
-    fn has_data(&self) -> bool {
-        self.with_messages
+    fn turns(&self) -> Turns {
+        if self.with_messages {
+            Turns::Data
+        } else {
+            Turns::Ids
+        }
     }
 
     async fn read(&self, sync: &SyncHandle) -> Result<ChangesPage, sync::Error> {
@@ -41,9 +45,8 @@ impl Watched for FeedRequest {
         (self.application, None)
     }
 
-    /// It has readers of its own, which read for few.
-    fn has_data(&self) -> bool {
-        true
+    fn turns(&self) -> Turns {
+        Turns::Feeds
     }
 
     async fn read(&self, sync: &SyncHandle) -> Result<FeedChanges, sync::Error> {
@@ -55,28 +58,38 @@ impl Watched for FeedRequest {
     }
 }
 
-/// Both kinds of page have the same ends.
-macro_rules! watched_page {
-    ($page:ty) => {
-        impl WatchedPage for $page {
-            fn is_empty(&self) -> bool {
-                self.entries.is_empty()
-            }
+impl WatchedPage for ChangesPage {
+    fn last(&self) -> Option<Timestamp> {
+        self.entries.last().map(|entry| entry.update.timestamp)
+    }
 
-            fn after(&self) -> Timestamp {
-                self.after
-            }
+    fn after(&self) -> Timestamp {
+        self.after
+    }
 
-            fn next(&self) -> Timestamp {
-                self.next
-            }
+    fn next(&self) -> Timestamp {
+        self.next
+    }
 
-            fn latest(&self) -> Timestamp {
-                self.latest
-            }
-        }
-    };
+    fn latest(&self) -> Timestamp {
+        self.latest
+    }
 }
 
-watched_page!(ChangesPage);
-watched_page!(FeedChanges);
+impl WatchedPage for FeedChanges {
+    fn last(&self) -> Option<Timestamp> {
+        self.entries.last().map(|entry| entry.timestamp)
+    }
+
+    fn after(&self) -> Timestamp {
+        self.after
+    }
+
+    fn next(&self) -> Timestamp {
+        self.next
+    }
+
+    fn latest(&self) -> Timestamp {
+        self.latest
+    }
+}

@@ -29,6 +29,9 @@ const WAIT_MILLISECONDS_MAX: Range<u64> = 4000..6000;
 const READING_MAX: usize = 2 * sync::BATCH_MAX;
 const READING_DATA_MAX: usize = 2 * sync::DATA_BATCH_MAX;
 
+/// Watchers of feeds that read at the same time. They have readers of their own, and delay no user.
+const READING_FEEDS_MAX: usize = sync::DATA_BATCH_MAX;
+
 /// How long a watcher waits for its turn to read.
 const TURN_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -38,7 +41,16 @@ pub struct Live {
     hub: Arc<Hub>,
     reading: Arc<Semaphore>,
     reading_data: Arc<Semaphore>,
+    reading_feeds: Arc<Semaphore>,
     clock: Clock,
+}
+
+/// What a watcher reads, and so with whom it takes turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
+    Ids,
+    Data,
+    Feeds,
 }
 
 /// A timeline as one reader sees it, and where the next read of it begins.
@@ -48,8 +60,7 @@ pub trait Watched: Send + Sync + 'static {
     /// Who reads it: a user of an application, or the application itself.
     fn reader(&self) -> (ApplicationId, Option<&UserId>);
 
-    /// Whether its pages have data beside the entries.
-    fn has_data(&self) -> bool;
+    fn turns(&self) -> Turns;
 
     fn read(
         &self,
@@ -62,13 +73,18 @@ pub trait Watched: Send + Sync + 'static {
 
 /// What a watcher has to know of a page.
 pub trait WatchedPage: Send + Sync {
-    fn is_empty(&self) -> bool;
+    /// The timestamp of its last entry; `None` if it has none.
+    fn last(&self) -> Option<Timestamp>;
     /// The cursor after which it begins.
     fn after(&self) -> Timestamp;
     /// The cursor of the next read.
     fn next(&self) -> Timestamp;
     /// The reader has caught up when `next` has reached it.
     fn latest(&self) -> Timestamp;
+
+    fn is_empty(&self) -> bool {
+        self.last().is_none()
+    }
 
     fn has_caught_up(&self) -> bool {
         self.next() >= self.latest()
@@ -98,10 +114,12 @@ impl Live {
     pub fn new(hub: Arc<Hub>, clock: Clock) -> Self {
         let reading = Arc::new(Semaphore::new(READING_MAX));
         let reading_data = Arc::new(Semaphore::new(READING_DATA_MAX));
+        let reading_feeds = Arc::new(Semaphore::new(READING_FEEDS_MAX));
         Self {
             hub,
             reading,
             reading_data,
+            reading_feeds,
             clock,
         }
     }
@@ -161,10 +179,10 @@ impl<W: Watched> Watcher<W> {
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, sync::Error> {
         let live = &self.live;
-        let reading = if self.watched.has_data() {
-            &live.reading_data
-        } else {
-            &live.reading
+        let reading = match self.watched.turns() {
+            Turns::Ids => &live.reading,
+            Turns::Data => &live.reading_data,
+            Turns::Feeds => &live.reading_feeds,
         };
         let turn = timeout(TURN_TIME_MAX, reading.acquire()).await;
         let overdue = sync::Error::QueueError(QueueError::Overdue);

@@ -30,7 +30,7 @@ pub struct ChangeRow<'a> {
     pub place: Place<'a>,
     /// The number of the message.
     pub number: Option<MessageNumber>,
-    /// The members who are added or removed, or have moved their positions.
+    /// The members who are added or removed, or who have moved their positions.
     pub members: Vec<&'a UserId>,
     /// The files whose use it begins or ends.
     pub files: &'a [FileId],

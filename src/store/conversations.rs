@@ -15,7 +15,7 @@ use crate::domain::{
     ApplicationId, Chat, ChatNumber, Message, MessageNumber, Pair, READS_TOLD_MAX, Settings,
     Subject, Timestamp, UserId,
 };
-pub use recipients::{RecipientLookup, recipients};
+pub use recipients::{Recipient, RecipientLookup, recipient_counts, recipients};
 use seen::{SeenRow, query_page, query_seen};
 
 /// A conversation, as one of its members sees it.

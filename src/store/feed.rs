@@ -3,7 +3,10 @@
 //! The log holds what an entry tells, so a page is one scan of it. What may be included, the messages
 //! and their recipients, is read by a statement each, after the page, as far as the page has room.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
@@ -11,7 +14,7 @@ use time::OffsetDateTime;
 
 use super::{
     Error, Render, Result, Version, columns,
-    conversations::{RecipientLookup, recipients},
+    conversations::{Recipient, RecipientLookup, recipient_counts, recipients},
     messages,
     pages::{ENTRY_BYTES, PageSize},
 };
@@ -24,11 +27,14 @@ use crate::domain::{
 /// are.
 const CHANGES_MAX: u16 = 5000;
 
-/// Entries whose messages or recipients are read at a time.
-const INCLUDED_AT_ONCE: usize = 25;
+/// Entries whose messages are read at a time.
+const MESSAGES_AT_ONCE: usize = 25;
 
-/// A page ends after the entry with which it has this many recipients.
+/// A page ends before it has more recipients than this, or more than its bytes allow.
 const RECIPIENTS_MAX: usize = 5000;
+
+/// About what a recipient counts, in bytes of JSON.
+const RECIPIENT_BYTES: usize = 60;
 
 /// A request for a page of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,25 +90,11 @@ pub struct FeedEntry {
     pub recipients: Option<Vec<Recipient>>,
 }
 
-/// A user whom a change of a message concerns, other than the one who has made it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recipient {
-    pub user: UserId,
-    /// How many messages of the conversation the user has not read.
-    pub unread: i64,
-    /// Whether the change names the user.
-    pub is_mentioned: bool,
-    /// Whether the user has muted the conversation.
-    pub is_muted: bool,
-    /// Whether the user has a stream open.
-    pub is_connected: bool,
-}
-
 impl FeedEntry {
     /// The name of its kind.
-    pub fn told_as(&self) -> &'static str {
+    pub fn feed_name(&self) -> &'static str {
         self.kind
-            .told_as()
+            .feed_name()
             .expect("a page has kinds that the feed tells of")
     }
 }
@@ -112,7 +104,7 @@ impl Kinds {
     pub fn all() -> Self {
         ChangeKind::ALL
             .into_iter()
-            .filter(|kind| kind.told_as().is_some())
+            .filter(|kind| kind.feed_name().is_some())
             .collect()
     }
 
@@ -172,13 +164,31 @@ struct EntryRow {
     created: Option<OffsetDateTime>,
 }
 
-/// Reads a page for each of many requests of one application, in their order, in one statement and one
-/// snapshot. What is included is newer, and so as new as every entry at least.
+/// Reads a page for each of many requests of one application, in their order, with what is to be included.
+/// That is read later, and so is as new as every entry at least.
 pub async fn read(
     connection: &mut PgConnection,
     application: ApplicationId,
     requests: &[&FeedRequest],
     render: Render,
+) -> Result<Vec<FeedPage>> {
+    let mut pages = entries(connection, application, requests).await?;
+    for (request, page) in requests.iter().zip(&mut pages) {
+        if request.include.messages {
+            include_messages(connection, request, page, render).await?;
+        }
+        if request.include.recipients {
+            include_recipients(connection, request, page).await?;
+        }
+    }
+    Ok(pages)
+}
+
+/// As [`read`], with the entries alone, in one statement and one snapshot.
+pub async fn entries(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    requests: &[&FeedRequest],
 ) -> Result<Vec<FeedPage>> {
     columns!(for request in requests => {
         after: request.cursor.timestamp().map(|timestamp| timestamp.get()),
@@ -196,7 +206,7 @@ pub async fn read(
         &changes,
         &kinds,
     )
-    .fetch(&mut *connection);
+    .fetch(connection);
     while let Some(row) = rows.try_next().await? {
         let place = usize::try_from(row.ordinal - 1).expect("ordinals count the requests from 1");
         let page = &mut pages[place];
@@ -204,16 +214,9 @@ pub async fn read(
         page.reached = row.looked_at.map_or(page.timeline_end, Timestamp::new);
         page.entries.extend(row.into_entry()?);
     }
-    drop(rows);
     for (request, page) in requests.iter().zip(&mut pages) {
         if page.entries.len() == usize::from(request.size.entries) {
             page.reach_last();
-        }
-        if request.include.messages {
-            include_messages(connection, request, page, render).await?;
-        }
-        if request.include.recipients {
-            include_recipients(connection, request, page).await?;
         }
     }
     Ok(pages)
@@ -228,7 +231,7 @@ async fn include_messages(
 ) -> Result<()> {
     let mut versions: HashMap<MessageId, Arc<Version>> = HashMap::new();
     let (mut bytes, mut count) = (0, 0);
-    'page: for entries in page.entries.chunks(INCLUDED_AT_ONCE) {
+    'page: for entries in page.entries.chunks(MESSAGES_AT_ONCE) {
         let ids = entries.iter().filter_map(|entry| entry.message);
         let ids: Vec<_> = ids.filter(|id| !versions.contains_key(id)).collect();
         let found = messages::load(connection, request.application, &ids).await?;
@@ -254,35 +257,41 @@ async fn include_messages(
     Ok(())
 }
 
-/// Adds the recipients of messages, and ends the page where it has enough of them.
+/// Adds the recipients of messages. The page ends before the entry with which it would have too many, and
+/// has one entry at least.
 async fn include_recipients(
     connection: &mut PgConnection,
     request: &FeedRequest,
     page: &mut FeedPage,
 ) -> Result<()> {
-    let (mut total, mut count) = (0, 0);
-    for entries in page.entries.chunks_mut(INCLUDED_AT_ONCE) {
-        let of_messages = entries.iter_mut().filter(|entry| entry.message.is_some());
-        let mut of_messages: Vec<_> = of_messages.collect();
-        let lookups = of_messages.iter().filter_map(|entry| {
-            Some(RecipientLookup {
+    let concerned = page.entries.iter().filter(|entry| entry.message.is_some());
+    let conversations: HashSet<_> = concerned.filter_map(|entry| entry.conversation).collect();
+    let conversations: Vec<_> = conversations.into_iter().collect();
+    let counts = recipient_counts(connection, request.application, &conversations).await?;
+    let max = RECIPIENTS_MAX.min(request.size.bytes / RECIPIENT_BYTES);
+    let mut total = 0;
+    let fitting = page.entries.iter().take_while(|entry| {
+        let count = entry.message.and(entry.conversation.as_ref());
+        total += count.and_then(|id| counts.get(id)).unwrap_or(&0);
+        total <= max
+    });
+    page.end_at(fitting.count().max(1));
+    let mut places = Vec::new();
+    let mut lookups = Vec::new();
+    for (place, entry) in page.entries.iter().enumerate() {
+        if let (Some(_), Some(conversation)) = (entry.message, entry.conversation) {
+            places.push(place);
+            lookups.push(RecipientLookup {
                 timestamp: entry.timestamp,
-                conversation: entry.conversation?,
+                conversation,
                 actor: entry.actor.as_ref(),
-            })
-        });
-        let lookups: Vec<_> = lookups.collect();
-        let found = recipients(connection, request.application, &lookups).await?;
-        total += found.iter().map(Vec::len).sum::<usize>();
-        for (entry, recipients) in of_messages.iter_mut().zip(found) {
-            entry.recipients = Some(recipients);
-        }
-        count += entries.len();
-        if total >= RECIPIENTS_MAX {
-            break;
+            });
         }
     }
-    page.end_at(count);
+    let found = recipients(connection, request.application, &lookups).await?;
+    for (place, recipients) in places.into_iter().zip(found) {
+        page.entries[place].recipients = Some(recipients);
+    }
     Ok(())
 }
 

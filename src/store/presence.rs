@@ -18,11 +18,11 @@ impl ReplicaId {
     }
 }
 
-/// Says that the replica lives, which counts for 10 s. Returns `false` if nobody knew the replica: then
-/// nothing that it has written is there.
-pub async fn say_alive(connection: &mut PgConnection, replica: ReplicaId) -> Result<bool> {
-    let known = sqlx::query!("UPDATE replicas SET seen = now() WHERE id = $1", replica.0);
-    if known.execute(&mut *connection).await?.rows_affected() > 0 {
+/// Records that the replica lives, which counts for 10 s. Returns `false` if it had no row: then nothing
+/// that it has recorded is there.
+pub async fn heartbeat(connection: &mut PgConnection, replica: ReplicaId) -> Result<bool> {
+    let present = sqlx::query!("UPDATE replicas SET seen = now() WHERE id = $1", replica.0);
+    if present.execute(&mut *connection).await?.rows_affected() > 0 {
         return Ok(true);
     }
     let new = sqlx::query!(
@@ -33,7 +33,7 @@ pub async fn say_alive(connection: &mut PgConnection, replica: ReplicaId) -> Res
     Ok(false)
 }
 
-/// The replicas whose word counts.
+/// The replicas whose records count.
 pub async fn live_replicas(connection: &mut PgConnection) -> Result<Vec<i64>> {
     let live = sqlx::query_scalar!("SELECT id FROM replicas WHERE seen > now() - interval '10 s'");
     Ok(live.fetch_all(connection).await?)
@@ -45,39 +45,43 @@ pub async fn record(
     connection: &mut PgConnection,
     application: ApplicationId,
     replica: ReplicaId,
-    come: &[UserId],
-    gone: &[UserId],
+    opened: &[UserId],
+    closed: &[UserId],
 ) -> Result<()> {
-    columns!(for user in come => { come_users: user.as_str() });
-    columns!(for user in gone => { gone_users: user.as_str() });
+    columns!(for user in opened => { opened_users: user.as_str() });
+    columns!(for user in closed => { closed_users: user.as_str() });
     sqlx::query!(
-        "WITH gone AS (
+        "WITH closed AS (
             DELETE FROM presence
             WHERE application_id = $1 AND user_id = ANY ($4) AND replica = $2
         )
         INSERT INTO presence (application_id, user_id, replica)
-        SELECT $1, come.user_id, $2 FROM unnest($3::text[]) AS come (user_id)
+        SELECT $1, opened.user_id, $2 FROM unnest($3::text[]) AS opened (user_id)
         ON CONFLICT (application_id, user_id, replica) DO NOTHING",
         application.get(),
         replica.0,
-        &come_users as &[&str],
-        &gone_users as &[&str],
+        &opened_users as &[&str],
+        &closed_users as &[&str],
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Removes what replicas have left that have said nothing for a minute.
+/// Removes what replicas have left that have not recorded anything for a minute. One that does so now
+/// waits for this, and finds that its row is missing.
 pub async fn remove_silent(connection: &mut PgConnection) -> Result<()> {
-    let removed = sqlx::query_scalar!(
-        "DELETE FROM replicas WHERE seen < now() - interval '1 minute' RETURNING id",
-    );
-    let removed = removed.fetch_all(&mut *connection).await?;
-    if !removed.is_empty() {
-        sqlx::query!("DELETE FROM presence WHERE replica = ANY ($1)", &removed)
-            .execute(connection)
-            .await?;
-    }
-    Ok(())
+    super::in_transaction(connection, async |connection| {
+        let removed = sqlx::query_scalar!(
+            "DELETE FROM replicas WHERE seen < now() - interval '1 minute' RETURNING id",
+        );
+        let removed = removed.fetch_all(&mut *connection).await?;
+        if !removed.is_empty() {
+            sqlx::query!("DELETE FROM presence WHERE replica = ANY ($1)", &removed)
+                .execute(connection)
+                .await?;
+        }
+        Ok(())
+    })
+    .await
 }

@@ -1,5 +1,7 @@
 //! The feed: the timeline of an application as the application itself reads it.
 
+use std::sync::Arc;
+
 use super::{Error, SyncHandle};
 use crate::{
     domain::{Cursor, Timestamp},
@@ -37,12 +39,13 @@ impl FeedChanges {
         self.next >= self.latest
     }
 
-    fn new(cursor: Cursor, page: FeedPage) -> Result<Self, Error> {
+    fn new(cursor: Cursor, page: Arc<FeedPage>) -> Result<Self, Error> {
         let end = page.timeline_end;
         let after = cursor.or(end);
         if after > end {
             return Err(Error::CursorAhead { end });
         }
+        let page = Arc::unwrap_or_clone(page);
         Ok(Self {
             after,
             entries: page.entries,

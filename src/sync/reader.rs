@@ -145,7 +145,7 @@ impl Read for Conversations {
 
 impl Read for Feed {
     type Request = FeedRequest;
-    type Answer = FeedPage;
+    type Answer = Arc<FeedPage>;
 
     /// What several followers of a feed ask for alike is read once: a commit wakes them all at the same
     /// cursor.
@@ -154,22 +154,27 @@ impl Read for Feed {
         connection: &mut PgConnection,
         application: ApplicationId,
         requests: &[&FeedRequest],
-    ) -> store::Result<Vec<FeedPage>> {
-        let mut different: Vec<&FeedRequest> = Vec::new();
-        let places = requests.iter().map(|request| {
-            let place = different.iter().position(|other| other == request);
-            place.unwrap_or_else(|| {
-                different.push(request);
-                different.len() - 1
-            })
-        });
-        let places: Vec<_> = places.collect();
+    ) -> store::Result<Vec<Arc<FeedPage>>> {
+        let (different, places) = different(requests);
         let pages = feed::read(connection, application, &different, self.render).await?;
-        Ok(places
-            .into_iter()
-            .map(|place| pages[place].clone())
-            .collect())
+        let pages: Vec<_> = pages.into_iter().map(Arc::new).collect();
+        let answers = places.into_iter().map(|place| Arc::clone(&pages[place]));
+        Ok(answers.collect())
     }
+}
+
+/// The requests that differ from each other, and the place of each request among them.
+fn different<'a, R: PartialEq>(requests: &[&'a R]) -> (Vec<&'a R>, Vec<usize>) {
+    let mut different: Vec<&R> = Vec::new();
+    let places = requests.iter().map(|request| {
+        let place = different.iter().position(|other| other == request);
+        place.unwrap_or_else(|| {
+            different.push(request);
+            different.len() - 1
+        })
+    });
+    let places = places.collect();
+    (different, places)
 }
 
 /// Answers one kind of read until its queue is closed and empty.
@@ -272,5 +277,19 @@ impl<R: Read> Reader<R> {
 fn fail<R: Read>(batch: impl IntoIterator<Item = AcceptedRead<R>>, cause: &Arc<store::Error>) {
     for accepted in batch {
         accepted.answer(Err(Error::Unavailable(Arc::clone(cause))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::different;
+
+    #[test]
+    fn each_request_has_the_place_of_its_like() {
+        let requests = ["a", "b", "a", "c", "b", "a"];
+        let requests: Vec<_> = requests.iter().collect();
+        let (different, places) = different(&requests);
+        assert_eq!(different, [&"a", &"b", &"c"]);
+        assert_eq!(places, [0, 1, 0, 2, 1, 0]);
     }
 }

@@ -9,7 +9,7 @@ use lapin::{
         BasicAckOptions, BasicConsumeOptions, ExchangeDeclareOptions, QueueBindOptions,
         QueueDeclareOptions,
     },
-    types::FieldTable,
+    types::{AMQPValue, FieldTable},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -138,6 +138,7 @@ async fn an_entry_tells_what_has_changed_where_and_who_has_done_it() {
             ("member.removed", Some("john"), Some("jane")),
         ]
     );
+    assert_eq!(of_chat[0]["users"], json!(["jane", "john"]));
     assert_eq!(of_chat[3]["id"], posted["id"]);
     let page = feed(&app, "").await;
     assert_eq!(page["next"], page["latest"]);
@@ -171,6 +172,28 @@ async fn it_is_for_the_application_alone_and_refuses_what_is_wrong() {
     ahead.expect_problem(410, "cursor-ahead");
     let latest = feed(&app, "after=latest").await;
     assert_eq!(latest, json!({ "entries": [], "next": 0, "latest": 0 }));
+}
+
+#[tokio::test]
+async fn another_application_sees_nothing_of_it() {
+    let (_database, replica) = administered_service().await;
+    let shop = json!({ "name": "shop" });
+    let administrator = replica.administrator();
+    let shop = administrator
+        .call(Method::POST, "/applications", shop)
+        .await
+        .expect(201);
+    let stranger = replica.with_token(shop["token"].as_str().unwrap());
+    let request = stranger.streaming("/feed?include=message,recipients");
+    let mut stream = Stream::open(request).await;
+    stream.begin_current().await;
+    replica.user("jane").send("john", "hi").await;
+    let page = feed(&stranger, "include=message,recipients&wait=1").await;
+    assert_eq!(page, json!({ "entries": [], "next": 0, "latest": 0 }));
+    let own = replica.user_of(shop["id"].as_i64().unwrap(), "jane");
+    let sent = own.send("john", "our own").await;
+    assert_eq!(stream.update().await.data["message"], sent);
+    assert_eq!(entries(&stranger, "").await.len(), 1);
 }
 
 #[tokio::test]
@@ -390,6 +413,43 @@ async fn a_stream_of_rare_kinds_says_now_and_then_how_far_it_has_come() {
     assert_eq!(Some(cursor), sent["timestamp"].as_i64());
 }
 
+#[tokio::test]
+async fn who_is_connected_is_recorded_again_after_a_failure() {
+    let (database, replica) = administered_service().await;
+    let app = application(&replica).await;
+    let jim = replica.user("jim");
+    let mut stream = jim.stream("after=latest").await;
+    stream.begin_current().await;
+    replica.user("jane").send("jim", "are you there?").await;
+    let until = async |is_connected: bool| {
+        eventually("it is recorded", async || {
+            let recipients = recipients(&app).await;
+            (recipients[0]["connected"].as_bool().unwrap_or(false) == is_connected).then_some(())
+        })
+        .await;
+    };
+    until(true).await;
+    // As after a crash of the server, which empties what is not logged.
+    database.execute("TRUNCATE presence, replicas").await;
+    until(false).await;
+    until(true).await;
+    // A stream that ends while nothing can be recorded.
+    database
+        .execute("ALTER TABLE presence RENAME TO presence_for_later")
+        .await;
+    drop(stream);
+    eventually("a record has failed", async || {
+        let mut log = replica.log().into_iter();
+        log.any(|line| line.contains("it is not recorded who has a stream open"))
+            .then_some(())
+    })
+    .await;
+    database
+        .execute("ALTER TABLE presence_for_later RENAME TO presence")
+        .await;
+    until(false).await;
+}
+
 /// What makes an administered replica publish the feeds.
 fn publishing_to(exchange: &str) -> Settings {
     let mut settings = EventQueue::on_shared_broker().settings();
@@ -427,13 +487,9 @@ async fn no_follower_of_the_feed_misses_a_change_though_a_replica_is_killed() {
         assert_eq!(missed(&acknowledged, &seen), Vec::<i64>::new());
     }
     let delivered = consumer.until_all(&acknowledged).await;
-    // What comes again is behind the last one that was delivered.
-    let mut first_deliveries = Vec::new();
-    for timestamp in delivered {
-        if first_deliveries.last().is_none_or(|last| *last < timestamp) {
-            first_deliveries.push(timestamp);
-        }
-    }
+    let mut handled = BTreeSet::new();
+    let mut first_deliveries = delivered;
+    first_deliveries.retain(|timestamp| handled.insert(*timestamp));
     assert_eq!(missed(&acknowledged, &first_deliveries), Vec::<i64>::new());
 }
 
@@ -446,6 +502,11 @@ struct Consumer {
 impl Consumer {
     /// Declares the exchange as an operator would, and binds a queue to it.
     async fn bind(exchange: &str, routing_key: &str) -> Self {
+        Self::bind_queue(exchange, routing_key, FieldTable::default()).await
+    }
+
+    /// The same with arguments for the queue.
+    async fn bind_queue(exchange: &str, routing_key: &str, arguments: FieldTable) -> Self {
         let connection = EventQueue::on_shared_broker().connect().await;
         let channel = connection.create_channel().await.unwrap();
         let durable = ExchangeDeclareOptions {
@@ -462,7 +523,7 @@ impl Consumer {
             .queue_declare(
                 queue.as_str().into(),
                 QueueDeclareOptions::durable(),
-                FieldTable::default(),
+                arguments,
             )
             .await
             .unwrap();
@@ -484,8 +545,7 @@ impl Consumer {
         let last = *acknowledged.last().unwrap();
         let mut delivered = Vec::new();
         self.consume(|delivery| {
-            let id = delivery.properties.message_id().as_ref().unwrap();
-            delivered.push(id.as_str().parse().unwrap());
+            delivered.push(timestamp_of(delivery));
             delivered.last() == Some(&last)
         })
         .await;
@@ -553,31 +613,96 @@ async fn the_exchange_gets_every_entry_under_its_application_and_kind() {
     .await;
 }
 
+/// A queue that is full and rejects holds up its application and no other one, and gets everything when
+/// it takes entries again.
+#[tokio::test]
+async fn a_queue_that_refuses_entries_gets_them_later_and_delays_no_other_application() {
+    let database = Database::fresh().await;
+    let exchange = format!("test.{}", uuid::Uuid::new_v4());
+    let replica = Replica::start(&database, publishing_to(&exchange)).await;
+    let body = json!({ "name": "shop" });
+    let administrator = replica.administrator();
+    let shop = administrator.call(Method::POST, "/applications", body);
+    let shop = shop.await.expect(201)["id"].as_i64().unwrap();
+    let full = Consumer::bind_queue(&exchange, "1.#", full_and_rejecting(2)).await;
+    let other = Consumer::bind(&exchange, "#").await;
+    let (jane, owner) = (replica.user("jane"), replica.user_of(shop, "owner"));
+    let mut sent = BTreeSet::new();
+    for turn in 0..10 {
+        let message = jane.send("john", &format!("turn {turn}")).await;
+        sent.insert(message["timestamp"].as_i64().unwrap());
+    }
+    eventually("the queue refuses an entry", async || {
+        let mut log = replica.log().into_iter();
+        log.any(|line| line.contains("a queue refuses an entry of the feed"))
+            .then_some(())
+    })
+    .await;
+    let elsewhere = owner.send("guest", "hi").await["timestamp"].as_i64();
+    let mut handled = BTreeSet::new();
+    other
+        .consume(|delivery| {
+            handled.insert(timestamp_of(delivery));
+            handled.iter().copied().max() >= elsewhere
+        })
+        .await;
+    assert!(handled.contains(&elsewhere.unwrap()));
+    let mut delivered = BTreeSet::new();
+    full.consume(|delivery| {
+        delivered.insert(timestamp_of(delivery));
+        delivered == sent
+    })
+    .await;
+}
+
+/// The arguments of a queue that takes no more than so many entries.
+fn full_and_rejecting(entries: i32) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::LongInt(entries));
+    let reject = AMQPValue::LongString("reject-publish".into());
+    arguments.insert("x-overflow".into(), reject);
+    arguments
+}
+
+fn timestamp_of(delivery: &lapin::message::Delivery) -> i64 {
+    let id = delivery.properties.message_id().as_ref().unwrap();
+    id.as_str().parse().unwrap()
+}
+
 #[tokio::test]
 async fn the_feed_is_printed_as_lines_of_json() {
     let (database, replica) = administered_service().await;
     let jane = replica.user("jane");
     let first = jane.send("john", "first").await;
     let second = jane.send("john", "second").await;
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_messages"));
+        command.arg("feed").args(arguments).env_clear();
+        let command = command.env("DATABASE_URL", &database.url);
+        command.output().expect("the binary runs")
+    };
     let print = |after: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_messages"))
-            .args(["feed", "--application", "1", "--after", after])
-            .env_clear()
-            .env("DATABASE_URL", &database.url)
-            .output()
-            .expect("the binary runs");
+        let output = run(&["--application", "1", "--after", after]);
         assert!(output.status.success(), "{output:?}");
         let text = String::from_utf8(output.stdout).unwrap();
-        let lines = text
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines
+        let lines = text.lines();
+        let entries = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        entries
             .map(|entry| entry["message"].clone())
             .collect::<Vec<_>>()
     };
     assert_eq!(print("0"), [first.clone(), second.clone()]);
-    assert_eq!(print(&first["timestamp"].to_string()), [second]);
-    assert_eq!(print("9007199254740991"), Vec::<Value>::new());
+    assert_eq!(print(&first["timestamp"].to_string()), [second.clone()]);
+    assert_eq!(print(&second["timestamp"].to_string()), Vec::<Value>::new());
+    for (wrong, said) in [
+        (["--after", "9007199254740991"], "the timeline ends at"),
+        (["--application", "7"], "there is no application 7"),
+    ] {
+        let output = run(&wrong);
+        assert!(!output.status.success(), "{wrong:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(said), "{error}");
+    }
 }
 
 #[tokio::test]

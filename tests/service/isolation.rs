@@ -96,7 +96,8 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
         .replace("{id}", "1")
         .replace("{user}", "john")
         .replace("/search", &format!("/search?q={SECRET}"))
-        .replace("/unread", "/unread?users=jane,john");
+        .replace("/unread", "/unread?users=jane,john")
+        .replace("/feed", "/feed?include=message,recipients");
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
     let request = caller
         .request(method, &path)

@@ -28,6 +28,7 @@ mod crashes;
 mod dates;
 mod equivalent_texts;
 mod events;
+mod examples;
 mod failovers;
 mod feed;
 mod harness;

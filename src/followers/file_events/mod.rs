@@ -38,17 +38,13 @@ use std::{
     time::Duration,
 };
 
-use lapin::{
-    BasicProperties,
-    types::{AMQPValue, FieldTable},
-};
 use secrecy::SecretString;
 use serde::Serialize;
-use tokio::{sync::watch, time::sleep};
+use tokio::sync::watch;
 
 use super::{
     Followed, Follower, PublisherState, PublisherStatus,
-    broker::{self, ConfirmChannel, PERSISTENT, Publication},
+    broker::{self, ConfirmChannel, Publication},
 };
 use crate::{
     domain::{ApplicationId, Timestamp},
@@ -60,9 +56,6 @@ use crate::{
 };
 /// Changes whose events are published before the cursor is moved.
 const WINDOW_CHANGES: i64 = 250;
-
-/// How often a blocked broker is looked at.
-const BLOCKED_PERIOD: Duration = Duration::from_secs(1);
 
 /// How long the database may take for one statement.
 const STATEMENT_TIME_MAX: Duration = Duration::from_secs(15);
@@ -231,11 +224,7 @@ impl Follower for FileEvents {
         leader: &mut Leadership<Publishing>,
         application: ApplicationId,
     ) -> Result<Followed, Error> {
-        channel.check()?;
-        while channel.is_blocked() {
-            sleep(BLOCKED_PERIOD).await;
-            channel.check()?;
-        }
+        channel.wait_until_unblocked().await?;
         self.finish(channel, leader).await?;
         let reading = Self::read(leader, application);
         self.window = store::in_time(STATEMENT_TIME_MAX, reading).await?;
@@ -271,30 +260,14 @@ fn publication<'a>(event: &Event, config: &'a BrokerConfig) -> Publication<'a> {
         exchange: &config.exchange,
         routing_key: config.routing_key.clone(),
         body: serde_json::to_vec(&body).expect("strings and booleans can be written as JSON"),
-        properties: properties(event),
+        properties: broker::properties(
+            event.application,
+            "fileUsage",
+            format!("{}.{}", event.timestamp, event.index),
+            event.created,
+        ),
         mandatory: true,
     }
-}
-
-fn properties(event: &Event) -> BasicProperties {
-    let mut headers = FieldTable::default();
-    headers.insert(
-        "application".into(),
-        AMQPValue::LongLongInt(event.application.get()),
-    );
-    let created = event
-        .created
-        .unix_timestamp()
-        .try_into()
-        .unwrap_or_default();
-    BasicProperties::default()
-        .with_content_type("application/json".into())
-        .with_delivery_mode(PERSISTENT)
-        .with_type("fileUsage".into())
-        .with_message_id(format!("{}.{}", event.timestamp, event.index).into())
-        .with_timestamp(created)
-        .with_app_id("messages".into())
-        .with_headers(headers)
 }
 
 /// Splits events into rounds without two of the same file, keeping the order of each file.

@@ -65,13 +65,13 @@ impl FromQuery for FeedParams {
 /// The names of the kinds that the feed tells of.
 fn names() -> Vec<&'static str> {
     let kinds = ChangeKind::ALL.into_iter();
-    kinds.filter_map(ChangeKind::told_as).collect()
+    kinds.filter_map(ChangeKind::feed_name).collect()
 }
 
 fn kinds(names: &str) -> Option<Kinds> {
     let kind = |name| {
         let mut kinds = ChangeKind::ALL.into_iter();
-        kinds.find(|kind| kind.told_as() == Some(name))
+        kinds.find(|kind| kind.feed_name() == Some(name))
     };
     names.split(',').map(kind).collect()
 }

@@ -232,7 +232,7 @@ pub struct FeedPageParams {
     kinds: Option<String>,
     /// Several are separated by commas. `message`: each message as it is now, at its newest entry of
     /// the page; a page then ends after 1 MiB of data. `recipients`: whom each change of a message
-    /// concerns, other than who has made it; a page then ends after some 5,000 of them
+    /// concerns, other than who has made it; a page then ends before it has more than about 5,000 of them
     #[param(pattern = "^(message|recipients)(,(message|recipients))*$")]
     include: Option<String>,
 }

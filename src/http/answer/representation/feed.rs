@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 
 use super::{super::instant, MessageJson};
 use crate::{
-    domain::UserId,
+    domain::{ChangeKind, UserId},
     http::answer::openapi::schemas::{
         ChatNumberSchema, MessageIdSchema, MessageNumberSchema, TimestampSchema, UserIdSchema,
     },
-    store::feed::{FeedEntry, Recipient},
+    store::{conversations::Recipient, feed::FeedEntry},
     sync::FeedChanges,
 };
 
@@ -69,7 +69,8 @@ pub struct FeedEntryJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     user: Option<&'a str>,
-    /// The members, in place of `user`, where one change is of several.
+    /// The members of a chat that is created. In place of `user`: where one change is of several members,
+    /// all of them; each of those who have read has made it, and `actor` is one of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<UserIdSchema>, required = false)]
     users: Vec<&'a str>,
@@ -141,14 +142,16 @@ impl<'a> From<&'a FeedChanges> for FeedJson<'a> {
 impl<'a> From<&'a FeedEntry> for FeedEntryJson<'a> {
     fn from(entry: &'a FeedEntry) -> Self {
         let mut members = entry.members.iter().map(UserId::as_str);
-        let (user, users) = match entry.members.len() {
-            0 | 1 => (members.next(), Vec::new()),
-            _ => (None, members.collect()),
+        let is_one = entry.members.len() == 1 && entry.kind != ChangeKind::ChatCreated;
+        let (user, users) = if is_one {
+            (members.next(), Vec::new())
+        } else {
+            (None, members.collect())
         };
         let recipients = entry.recipients.as_ref();
         Self {
             timestamp: entry.timestamp.get(),
-            kind: entry.told_as(),
+            kind: entry.feed_name(),
             id: entry.message.map(|id| id.get()),
             chat: entry.chat.map(|chat| chat.get()),
             with: entry.with.as_ref().map(UserId::as_str),

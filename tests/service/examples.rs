@@ -1,0 +1,195 @@
+//! The consumers of the feed in `examples`, as they stand. Each is killed, and misses nothing.
+
+use std::{path::PathBuf, process::Stdio};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+use crate::support::{Client, Database, PATIENCE, Replica, administered, eventually};
+
+/// A consumer that runs in a folder of its own, where it keeps its cursor.
+struct Consumer {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+/// Where and for whom consumers run.
+struct Place {
+    database: Database,
+    replica: Replica,
+    token: String,
+    folder: PathBuf,
+}
+
+impl Place {
+    async fn make() -> Self {
+        let database = Database::fresh().await;
+        let replica = Replica::start(&database, administered()).await;
+        let administrator = replica.administrator();
+        let path = "/applications/1/token";
+        let made = administrator.call(Method::POST, path, Value::Null).await;
+        let folder = format!("examples-{}", uuid::Uuid::new_v4());
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Self {
+            database,
+            token: made.json()["token"].as_str().unwrap().to_owned(),
+            replica,
+            folder,
+        }
+    }
+
+    /// Starts an example, and waits until it has asked for the feed.
+    async fn start(&self, name: &str) -> Consumer {
+        let example = format!("{}/examples/{name}.py", env!("CARGO_MANIFEST_DIR"));
+        let mut process = Command::new("python3")
+            .arg(example)
+            .current_dir(&self.folder)
+            .env("BASE", &self.replica.base)
+            .env("APP", &self.token)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("python3 is installed");
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        eventually("its answer is held", async || {
+            let held = self
+                .replica
+                .metric("messages_live_connections", "kind=\"poll\"");
+            (held.await > 0.0).then_some(())
+        })
+        .await;
+        Consumer { process, lines }
+    }
+
+    fn user(&self, id: &str) -> Client {
+        self.replica.user(id)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Consumer {
+    async fn line(&mut self) -> String {
+        let line = timeout(PATIENCE, self.lines.next_line()).await;
+        line.expect("the consumer says something")
+            .unwrap()
+            .expect("it runs")
+    }
+
+    async fn kill(mut self) {
+        self.process.kill().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn push_wakes_those_who_have_no_stream_open() {
+    let place = Place::make().await;
+    let (jane, jim) = (place.user("jane"), place.user("jim"));
+    let mut push = place.start("push").await;
+    jane.send("john", "one").await;
+    assert_eq!(push.line().await, "push to john: jane: one (1 unread)");
+    push.kill().await;
+
+    let mut stream = jim.stream("after=latest").await;
+    stream.begin_current().await;
+    let chat = jane.chat("Team", &["john", "jim"]).await;
+    let is_connected = async || {
+        let database = place
+            .database
+            .count("SELECT count(*) FROM presence WHERE user_id = 'jim'");
+        (database.await == 1).then_some(())
+    };
+    eventually("the stream is recorded", is_connected).await;
+    jane.post_into(chat, "two").await;
+    let mut push = place.start("push").await;
+    // The last one before the end may come again.
+    let mut line = push.line().await;
+    if line.contains("one") {
+        line = push.line().await;
+    }
+    assert_eq!(line, "push to john: jane: two (1 unread)");
+    jane.send("john", "three").await;
+    assert_eq!(push.line().await, "push to john: jane: three (2 unread)");
+}
+
+/// What jane has of the conversation with the bot: her texts and its answers.
+async fn conversation(jane: &Client) -> Vec<String> {
+    let page = jane.get("/users/echo/messages?after=0").await.expect(200);
+    let messages = page["messages"].as_array().unwrap().iter();
+    messages
+        .map(|message| message["text"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_bot_answers_every_message_once() {
+    let place = Place::make().await;
+    let jane = place.user("jane");
+    let mut bot = place.start("bot").await;
+    let sent = jane.send("echo", "hi").await;
+    assert_eq!(bot.line().await, "answered jane");
+    bot.kill().await;
+    assert_eq!(conversation(&jane).await, ["hi", "You said: hi"]);
+    let answer = jane.get("/users/echo/messages/2").await.expect(200);
+    assert_eq!(answer["replyTo"], sent["id"]);
+
+    jane.send("echo", "are you there?").await;
+    jane.send("john", "echo is away").await;
+    let mut bot = place.start("bot").await;
+    jane.send("echo", "hello?").await;
+    let last = "You said: hello?";
+    eventually("it has answered", async || {
+        conversation(&jane)
+            .await
+            .contains(&last.to_owned())
+            .then_some(())
+    })
+    .await;
+    let mut texts = conversation(&jane).await;
+    texts.retain(|text| text.starts_with("You said"));
+    assert_eq!(texts, ["You said: hi", "You said: are you there?", last]);
+    assert_eq!(bot.line().await, "answered jane");
+}
+
+#[tokio::test]
+async fn moderation_deletes_what_is_sent_and_what_is_edited() {
+    let place = Place::make().await;
+    let jane = place.user("jane");
+    let chat = jane.chat("Team", &["john"]).await;
+    let moderation = place.start("moderation").await;
+    let is_deleted = async |message: &Value| {
+        let path = format!("/messages/{}", message["id"]);
+        eventually("the message is deleted", async || {
+            let present = jane.get(&path).await.expect(200);
+            (present["deleted"] == true).then_some(())
+        })
+        .await;
+    };
+    let in_chat = jane.post_into(chat, "What the HECK").await;
+    is_deleted(&in_chat).await;
+    moderation.kill().await;
+
+    let personal = jane.send("john", "darn it").await;
+    let innocent = jane.send("john", "a fine checkered shirt").await;
+    let edited = jane.send("john", "fine").await;
+    let edit = json!({ "text": "oh heck" });
+    jane.patch(&edited["id"], &edited["timestamp"], edit)
+        .await
+        .expect(200);
+    let _moderation = place.start("moderation").await;
+    is_deleted(&personal).await;
+    is_deleted(&edited).await;
+    let path = format!("/messages/{}", innocent["id"]);
+    assert_eq!(jane.get(&path).await.expect(200), innocent);
+}
