@@ -1,5 +1,11 @@
 //! Pages of the timeline: what a sync reads. One statement reads pages for many callers; messages with
 //! much data are read by another one.
+//!
+//! What was tried for pages of 1,000 with messages, which take 8 ms of PostgreSQL on 2 cores, and did not
+//! pay: a running sum that ends the page after 1 MiB (2 ms more, even where nothing has to be sorted: it
+//! copies wide rows); one row of arrays for a page (14.5 ms in place of 11.1), which pays for pages of ids
+//! alone; reading each message once for a page (its numbering costs more than the few repeats); looking up
+//! all ids of a page at once (no faster than one by one).
 
 mod builder;
 
