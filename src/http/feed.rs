@@ -7,7 +7,7 @@ use super::{
     answer::{
         openapi::{FeedPageParams, FeedProblems, Resumed, schemas::FeedStreamSchema},
         problem::Problem,
-        representation::{FeedEntryJson, FeedJson, Json, LIVE_CACHE_CONTROL},
+        representation::{self, FeedEntryJson, FeedJson, LIVE_CACHE_CONTROL},
         sse::Blocks,
     },
     extract::{
@@ -99,13 +99,13 @@ pub async fn get_feed(
     }
     if span.wait.is_zero() {
         let changes = service.sync().feed_after(request).await?;
-        return Ok(Json(passed.media_type, FeedJson::from(&changes)).into_response());
+        return Ok(representation::feed(passed.media_type, &changes));
     }
     // Boxed, so that requests that do not wait do not reserve the memory for it.
     let holding = live::hold(&service, &validity, request, span.wait);
     let changes = Box::pin(holding).await?;
     let live = [(header::CACHE_CONTROL, LIVE_CACHE_CONTROL)];
-    let page = Json(passed.media_type, FeedJson::from(&changes));
+    let page = representation::feed(passed.media_type, &changes);
     let mut response = (live, page).into_response();
     response.extensions_mut().insert(LongLived);
     Ok(response)

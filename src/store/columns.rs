@@ -1,4 +1,45 @@
-//! Rows as the parallel arrays that `unnest` takes.
+//! Rows as the parallel arrays that `unnest` takes, and columns that are parsed without a copy of their text.
+
+use sqlx::{
+    Decode, Postgres, Type,
+    error::BoxDynError,
+    postgres::{PgTypeInfo, PgValueRef},
+};
+
+use crate::domain::{ChangeKind, UserId};
+
+/// A user.
+pub(super) struct UserColumn(pub UserId);
+
+/// The kind of a change.
+pub(super) struct KindColumn(pub ChangeKind);
+
+impl Type<Postgres> for UserColumn {
+    fn type_info() -> PgTypeInfo {
+        <str as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for UserColumn {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        let id = <&str as Decode<Postgres>>::decode(value)?;
+        Ok(Self(UserId::trusted(id)))
+    }
+}
+
+impl Type<Postgres> for KindColumn {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("change_kind")
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for KindColumn {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        let name = <&str as Decode<Postgres>>::decode(value)?;
+        let kind = ChangeKind::named(name);
+        Ok(Self(kind.ok_or("a kind of changes that is none")?))
+    }
+}
 
 /// Declares a variable for each column: a `Vec` with the column's value of every row, in the order
 /// of the rows.

@@ -13,7 +13,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{
-    Error, Render, Result, Version, columns,
+    Render, Result, Version, columns,
+    columns::{KindColumn, UserColumn},
     conversations::{Recipient, RecipientLookup, recipient_counts, recipients},
     messages,
     pages::{ENTRY_BYTES, PageSize},
@@ -116,13 +117,14 @@ impl Kinds {
         1 << kind as u16
     }
 
-    /// As an array of PostgreSQL.
-    fn literal(self) -> String {
+    /// As an array of PostgreSQL; `None` for everything that the feed tells of, which is faster.
+    fn literal(self) -> Option<String> {
         let kinds = ChangeKind::ALL.into_iter();
         let names = kinds
             .filter(|kind| self.contains(*kind))
             .map(ChangeKind::name);
-        format!("{{{}}}", names.collect::<Vec<_>>().join(","))
+        let literal = || format!("{{{}}}", names.collect::<Vec<_>>().join(","));
+        (self != Self::all()).then(literal)
     }
 }
 
@@ -153,14 +155,14 @@ struct EntryRow {
     timeline_end: i64,
     looked_at: Option<i64>,
     timestamp: Option<i64>,
-    kind: Option<String>,
+    kind: Option<KindColumn>,
     message_id: Option<i64>,
     conversation_id: Option<i64>,
     chat_number: Option<i64>,
-    with_user: Option<String>,
+    with_user: Option<UserColumn>,
     number: Option<i64>,
     members: Option<Vec<String>>,
-    actor: Option<String>,
+    actor: Option<UserColumn>,
     created: Option<OffsetDateTime>,
 }
 
@@ -204,7 +206,7 @@ pub async fn entries(
         &after as &[Option<i64>],
         &entries,
         &changes,
-        &kinds,
+        &kinds as &[Option<String>],
     )
     .fetch(connection);
     while let Some(row) = rows.try_next().await? {
@@ -212,7 +214,7 @@ pub async fn entries(
         let page = &mut pages[place];
         page.timeline_end = Timestamp::new(row.timeline_end);
         page.reached = row.looked_at.map_or(page.timeline_end, Timestamp::new);
-        page.entries.extend(row.into_entry()?);
+        page.entries.extend(row.into_entry());
     }
     for (request, page) in requests.iter().zip(&mut pages) {
         if page.entries.len() == usize::from(request.size.entries) {
@@ -323,29 +325,21 @@ impl FeedPage {
 
 impl EntryRow {
     /// `None` for a page without entries.
-    fn into_entry(self) -> Result<Option<FeedEntry>> {
-        let Some(((timestamp, kind), created)) = self.timestamp.zip(self.kind).zip(self.created)
-        else {
-            return Ok(None);
-        };
-        let inconsistent = Error::Inconsistent {
-            table: "changes",
-            id: timestamp,
-        };
+    fn into_entry(self) -> Option<FeedEntry> {
         let members = self.members.unwrap_or_default();
-        Ok(Some(FeedEntry {
-            timestamp: Timestamp::new(timestamp),
-            kind: ChangeKind::named(&kind).ok_or(inconsistent)?,
+        Some(FeedEntry {
+            timestamp: Timestamp::new(self.timestamp?),
+            kind: self.kind?.0,
             message: self.message_id.map(MessageId::new),
             conversation: self.conversation_id.map(ConversationId::new),
             chat: self.chat_number.map(ChatNumber::new),
-            with: self.with_user.as_deref().map(UserId::trusted),
+            with: self.with_user.map(|UserColumn(user)| user),
             number: self.number.map(MessageNumber::new),
             members: members.iter().map(|user| UserId::trusted(user)).collect(),
-            actor: self.actor.as_deref().map(UserId::trusted),
-            created,
+            actor: self.actor.map(|UserColumn(user)| user),
+            created: self.created?,
             version: None,
             recipients: None,
-        }))
+        })
     }
 }

@@ -3,14 +3,14 @@ SELECT request.ordinal   AS "ordinal!",
        coalesce(timeline.timestamp, 0) AS "timeline_end!",
        looked_at.timestamp AS "looked_at?",
        entry.timestamp   AS "timestamp?",
-       entry.kind::text  AS "kind?",
+       entry.kind        AS "kind?: KindColumn",
        entry.message_id  AS "message_id?",
        entry.conversation_id AS "conversation_id?",
        entry.chat_number AS "chat_number?",
-       entry.with_user   AS "with_user?",
+       entry.with_user   AS "with_user?: UserColumn",
        entry.number      AS "number?",
        entry.members     AS "members?",
-       entry.actor       AS "actor?",
+       entry.actor       AS "actor?: UserColumn",
        entry.created     AS "created?"
 FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
@@ -40,6 +40,7 @@ LEFT JOIN LATERAL (
         LIMIT request.changes_max
     ) AS c
     WHERE c.kind = ANY (request.kinds)
+       OR (request.kinds IS NULL AND c.kind <> 'settings-changed' AND c.kind <> 'raised')
     ORDER BY c.timestamp
     LIMIT request.entries_max
 ) AS entry ON TRUE

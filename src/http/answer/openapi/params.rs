@@ -292,6 +292,8 @@ pub fn components() -> Vec<(&'static str, Parameter)> {
         named::<UserIdPath>(&["User"]),
         named::<ApplicationIdPath>(&["ApplicationId"]),
         named::<NumberPage>(&["AfterNumber", "Limit"]),
+        named::<FeedPageParams>(&["AfterTimestamp", "EntryLimit", "Wait"]),
+        named::<Resumed>(&["LastEventId"]),
         named::<HistoryPage>(&["HistoryBefore", "HistoryAfter", "Limit"]),
         named::<SearchPage>(&["SearchQuery", "SearchBefore", "Limit"]),
     ]

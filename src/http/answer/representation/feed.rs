@@ -2,12 +2,13 @@
 
 use std::ops::Not;
 
+use axum::response::Response;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::{super::instant, MessageJson};
+use super::{super::instant, MessageJson, json_of_about};
 use crate::{
     domain::{ChangeKind, UserId},
     http::answer::openapi::schemas::{
@@ -114,6 +115,20 @@ pub struct RecipientJson<'a> {
     #[serde(skip_serializing_if = "Not::not")]
     #[schema(required = false)]
     connected: bool,
+}
+
+/// About how long an entry is beside its message and recipients, and how long a recipient is, in bytes.
+const ENTRY_BYTES: usize = 160;
+const RECIPIENT_BYTES: usize = 60;
+
+/// A page of the feed.
+pub fn feed(media_type: &'static str, changes: &FeedChanges) -> Response {
+    let bytes = changes.entries.iter().map(|entry| {
+        let message = entry.version.as_ref().map_or(0, |version| version.bytes());
+        let recipients = entry.recipients.as_ref().map_or(0, Vec::len);
+        ENTRY_BYTES + message + RECIPIENT_BYTES * recipients
+    });
+    json_of_about(bytes.sum(), media_type, &FeedJson::from(changes))
 }
 
 /// An entry as JSON, for those to whom the service itself brings it.

@@ -26,7 +26,7 @@ pub use conversations::{
     conversation, seen_bytes,
 };
 pub use created::{created_chat, secret, sent};
-pub use feed::{FeedEntryJson, FeedJson, render_entry};
+pub use feed::{FeedEntryJson, FeedJson, feed, render_entry};
 pub use hits::HitListJson;
 pub use messages::{MessageJson, MessageListJson, json_bytes, message, render_message};
 pub use page::{ListPage, fitting};
