@@ -32,9 +32,10 @@ export class Reading {
 
   /**
    * Unread messages are passed over, as in a conversation that is opened at a hit of the search. A mark would cover
-   * them too, so nothing is marked until the first of them is on the screen.
+   * them too, so nothing is marked until the first of them is on the screen: what is there now does not count.
    */
   stray() {
+    this.forget();
     this.#isAstray = true;
   }
 
@@ -54,7 +55,7 @@ export class Reading {
     this.look();
   }
 
-  /** Nothing that is on the screen now is to be marked: the user has just marked it as unread. */
+  /** Nothing that is on the screen now is to be marked, as where the user has just marked it as unread. */
   forget() {
     clearTimeout(this.#timer);
     [this.#timer, this.#seen] = [undefined, 0];

@@ -115,8 +115,10 @@ export class Thread {
     if (!find()) {
       const turn = ++this.#opened;
       const { messages = 0, read = 0 } = (await this.#store.conversation(this.#key)) ?? {};
-      if (number > read) this.#reading.stray();
-      if (await this.#openAt(number, messages, turn)) await this.render();
+      if (await this.#openAt(number, messages, turn)) {
+        if (number > read) this.#reading.stray();
+        await this.render();
+      }
     }
     const shown = find()?.querySelector("article");
     if (!shown) return;
