@@ -1,5 +1,5 @@
-//! Search among many messages: how soon each kind of query is answered, how fast the index grows,
-//! beside its SQL, and what it costs those who send.
+//! Search among many messages: how soon each kind of query is answered, beside its SQL, how fast the
+//! index grows, and what it costs those who send.
 //!
 //! The messages are those of benches/search.sql, in the database DATABASE_URL of the service.
 

@@ -1,13 +1,13 @@
 //! The feed of an application.
 
-use axum::{Extension, extract::State, http::header, response::IntoResponse};
+use axum::{Extension, extract::State};
 
 use super::{
     Answer, Service,
     answer::{
         openapi::{FeedPageParams, FeedProblems, Resumed, schemas::FeedStreamSchema},
         problem::Problem,
-        representation::{self, FeedEntryJson, FeedJson, LIVE_CACHE_CONTROL},
+        representation::{self, FeedEntryJson, FeedJson},
         sse::Blocks,
     },
     extract::{
@@ -18,10 +18,7 @@ use super::{
         sync_params::LastEventId,
     },
     live::{self, Events, STREAM_PAGE, STREAM_PAGE_WITH_MORE},
-    server::{
-        Link,
-        envelope::{LongLived, RequestId},
-    },
+    server::{Link, envelope::RequestId},
 };
 use crate::{
     domain::Cursor,
@@ -63,11 +60,7 @@ pub async fn get_feed(
 ) -> Answer {
     let params = checks.query::<FeedParams>();
     let is_stream = checks.media_type() == media::EVENT_STREAM;
-    let last_event_id = if is_stream {
-        checks.header::<LastEventId>()
-    } else {
-        Some(LastEventId(None))
-    };
+    let last_event_id = LastEventId::of_stream(&mut checks);
     let passed = checks.finish(|| Some((params?, last_event_id?.0)))?;
     let (
         FeedParams {
@@ -104,11 +97,8 @@ pub async fn get_feed(
     // Boxed, so that requests that do not wait do not reserve the memory for it.
     let holding = live::hold(&service, &validity, request, span.wait);
     let changes = Box::pin(holding).await?;
-    let live = [(header::CACHE_CONTROL, LIVE_CACHE_CONTROL)];
     let page = representation::feed(passed.media_type, &changes);
-    let mut response = (live, page).into_response();
-    response.extensions_mut().insert(LongLived);
-    Ok(response)
+    Ok(representation::held(page))
 }
 
 /// The events of the feed.

@@ -123,11 +123,7 @@ pub async fn sync_messages(
     };
     let user = checks.user();
     let is_stream = checks.media_type() == media::EVENT_STREAM;
-    let last_event_id = if is_stream {
-        checks.header::<LastEventId>()
-    } else {
-        Some(LastEventId(None))
-    };
+    let last_event_id = LastEventId::of_stream(&mut checks);
     let passed = checks.finish(|| Some((user?, params?, last_event_id?.0)))?;
     let (user, params, last_event_id) = passed.input;
     let Caller {
@@ -173,7 +169,8 @@ pub async fn sync_messages(
     let (changes, included) =
         included::page(&service, application, &user, include, changes).await?;
     let updates = MessageUpdatesJson::of(&changes, &included);
-    Ok(representation::held(passed.media_type, &updates))
+    let page = representation::page(passed.media_type, &updates);
+    Ok(representation::held(page))
 }
 
 /// Opens the stream of a user's timeline.

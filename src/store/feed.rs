@@ -35,7 +35,7 @@ const MESSAGES_AT_ONCE: usize = 25;
 const RECIPIENTS_MAX: usize = 5000;
 
 /// About what a recipient counts, in bytes of JSON.
-const RECIPIENT_BYTES: usize = 60;
+pub const RECIPIENT_BYTES: usize = 60;
 
 /// A request for a page of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -54,6 +54,7 @@ use crate::{
         followers,
     },
 };
+
 /// Changes whose events are published before the cursor is moved.
 const WINDOW_CHANGES: i64 = 250;
 

@@ -6,7 +6,9 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 
 use super::{
-    checks::{FromHeaders, FromQuery},
+    caller::Authenticate,
+    checks::{Checks, FromHeaders, FromQuery},
+    media,
     params::{IDS_MAX, LIMIT_DEFAULT, whole_number},
 };
 use crate::{
@@ -170,6 +172,17 @@ impl Span {
 /// Where a client resumes a broken stream. `None` if the header is absent or empty: the stream is
 /// new.
 pub struct LastEventId(pub Option<Timestamp>);
+
+impl LastEventId {
+    /// That of a stream; a page begins where its query says.
+    pub fn of_stream<C: Authenticate, A>(checks: &mut Checks<C, A>) -> Option<Self> {
+        if checks.media_type() == media::EVENT_STREAM {
+            checks.header()
+        } else {
+            Some(Self(None))
+        }
+    }
+}
 
 impl FromHeaders for LastEventId {
     fn from_headers(headers: &HeaderMap) -> Result<Self, Problem> {

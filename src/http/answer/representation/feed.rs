@@ -14,7 +14,10 @@ use crate::{
     http::answer::openapi::schemas::{
         ChatNumberSchema, MessageIdSchema, MessageNumberSchema, TimestampSchema, UserIdSchema,
     },
-    store::{conversations::Recipient, feed::FeedEntry},
+    store::{
+        conversations::Recipient,
+        feed::{FeedEntry, RECIPIENT_BYTES},
+    },
     sync::FeedChanges,
 };
 
@@ -117,9 +120,8 @@ pub struct RecipientJson<'a> {
     connected: bool,
 }
 
-/// About how long an entry is beside its message and recipients, and how long a recipient is, in bytes.
+/// About how long an entry is beside its message and recipients, in bytes.
 const ENTRY_BYTES: usize = 160;
-const RECIPIENT_BYTES: usize = 60;
 
 /// A page of the feed.
 pub fn feed(media_type: &'static str, changes: &FeedChanges) -> Response {

@@ -162,9 +162,9 @@ pub fn page(media_type: &'static str, updates: &MessageUpdatesJson<'_>) -> Respo
 }
 
 /// A page that was held until there was something: it is of no use to anybody else.
-pub fn held(media_type: &'static str, updates: &MessageUpdatesJson<'_>) -> Response {
+pub fn held(page: Response) -> Response {
     let live = [(header::CACHE_CONTROL, LIVE_CACHE_CONTROL)];
-    let mut response = (live, page(media_type, updates)).into_response();
+    let mut response = (live, page).into_response();
     response.extensions_mut().insert(LongLived);
     response
 }
