@@ -16,7 +16,9 @@ use crate::{
 };
 
 pub use reading::{BadSetting, read};
-pub use serving::{CallersConfig, EventsConfig, HttpConfig, LimitsConfig, LogConfig, ServeConfig};
+pub use serving::{
+    CallersConfig, EventsConfig, HttpConfig, LimitsConfig, LogConfig, ServeConfig, WebhooksConfig,
+};
 pub use time_limits::TimeLimitsConfig;
 
 /// A message service: one timeline of changes, and no client ever misses one.

@@ -6,9 +6,9 @@
 //! their application, a writer takes all that wait and carries them out in one transaction under the
 //! lock of the application's timeline. A read goes `http` → [`sync`] → PostgreSQL: one query answers
 //! all callers who wait, and the cache answers while nothing has changed. Whatever happens after a
-//! change is the work of [`followers`], which read the timeline behind their cursors: events of files go to
-//! RabbitMQ, texts into the index of [`search`], which finds them from their commit on. A commit
-//! notifies every replica ([`notifications`]), where [`live`] wakes those whom it concerns: a stream
+//! change is the work of [`followers`], which read the timeline behind their cursors: events of files and
+//! entries of feeds go to RabbitMQ, entries to webhooks ([`callbacks`]), texts into the index of
+//! [`search`], which finds them from their commit on. A commit notifies every replica ([`notifications`]), where [`live`] wakes those whom it concerns: a stream
 //! is the same read, repeated.
 //!
 //! HTTP is served by one thread for each core, each with its own runtime. The tasks that work for
@@ -32,8 +32,11 @@ pub mod notifications;
 pub mod live;
 // Queries, the index of texts, and highlighting.
 pub mod search;
-// What happens after a change: the events of files, the index of search.
+// What happens after a change: the events of files, the exchange of the feed, webhooks, the index of
+// search.
 pub mod followers;
+// Signed requests to the servers of applications.
+pub mod callbacks;
 // Authentication: who a caller is.
 pub mod auth;
 // PostgreSQL: the only SQL.

@@ -103,6 +103,11 @@ const COUNTERS: &[MetricDescription] = &[
         "Batches of changes that failed at the database, by reason; most succeed when tried again",
     ),
     (
+        "messages_webhook_requests_total",
+        None,
+        "Requests to webhooks, by whether they were taken",
+    ),
+    (
         "messages_history_branches_total",
         None,
         "Failovers and restores that this replica was the first to detect: commits may be lost",

@@ -6,13 +6,15 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::meter::Meter;
 use crate::{
+    callbacks::Callbacks,
     config::{EventsConfig, LimitsConfig},
     followers::{
         self, Behind, PublisherStatus, SearchIndex,
         feed_exchange::{FeedExchange, FeedExchangeConfig},
         file_events::{BrokerConfig, FileEvents},
+        webhooks::{WebhookNotes, Webhooks},
     },
-    http::{render_entry, render_message},
+    http::{render_batch, render_entry, render_message},
     lifecycle::Lifecycle,
     live::{Hub, Presence},
     notifications::{Announcements, Commit, Listener, Subscriber},
@@ -40,6 +42,7 @@ impl Background {
         database: &Database,
         limits: &LimitsConfig,
         events: EventsConfig,
+        callbacks: Arc<Callbacks>,
         metrics: PrometheusHandle,
     ) -> Self {
         let timeline = spawn_writers(life, database, limits);
@@ -50,6 +53,7 @@ impl Background {
         let with_files = Arc::new(Behind::new(|commit| commit.uses_files));
         let with_changes = Arc::new(Behind::new(has_changes));
         let feeds = Arc::new(Behind::new(has_changes));
+        let hooked = Arc::new(WebhookNotes::new(Behind::new(has_changes)));
         // The cache comes first: a caller that the hub wakes must not find an old entry valid.
         let subscribers: Vec<Arc<dyn Subscriber>> = vec![
             freshness,
@@ -57,12 +61,14 @@ impl Background {
             with_files.clone(),
             with_changes.clone(),
             feeds.clone(),
+            hooked.clone(),
         ];
         let listener = Listener::new(database.clone(), subscribers, announcements);
         life.spawn("listener", listener.run(life.stop()));
         spawn_presence(life, database, &hub);
         let publishes_feeds = spawn_feed_exchange(life, database, &events, feeds);
         let publisher = spawn_file_events(life, database, events, with_files);
+        spawn_webhooks(life, database, callbacks, hooked);
         spawn_search_index(life, database, timeline.clone(), with_changes);
         let meter = Meter {
             session: database.session(Purpose::Measuring),
@@ -159,6 +165,22 @@ fn spawn_feed_exchange(
     let following = followers::run(exchange, database.clone(), behind, life.stop());
     life.spawn("feed exchange", following);
     true
+}
+
+fn spawn_webhooks(
+    life: &mut Lifecycle,
+    database: &Database,
+    callbacks: Arc<Callbacks>,
+    notes: Arc<WebhookNotes>,
+) {
+    let webhooks = Webhooks {
+        database: database.clone(),
+        notes,
+        callbacks,
+        render_message,
+        render_batch,
+    };
+    life.spawn("webhooks", webhooks.run(life.stop()));
 }
 
 /// Nothing is published unless a broker is configured.

@@ -7,7 +7,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     followers::{PublisherState, PublisherStatus},
-    store::{self, FeedPublishing, Indexing, Publishing, Role, Session, followers::Lag, in_time},
+    store::{
+        self, Delivering, FeedPublishing, Indexing, Publishing, Role, Session, followers::Lag,
+        in_time, webhooks::deliveries,
+    },
     timeline::Timeline,
 };
 
@@ -79,6 +82,7 @@ impl Meter {
         let connection = self.session.connection().await?;
         record_lag::<Publishing>(store::followers::lag::<Publishing>(connection).await?);
         record_lag::<Indexing>(store::followers::lag::<Indexing>(connection).await?);
+        record_lag::<Delivering>(deliveries::lag(connection).await?);
         if self.publishes_feeds {
             let lag = store::followers::lag::<FeedPublishing>(connection).await?;
             record_lag::<FeedPublishing>(lag);

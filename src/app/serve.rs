@@ -5,6 +5,7 @@ use std::{io, sync::Arc};
 use super::{CommandResult, background::Background, database::make_ready, now};
 use crate::{
     auth::{Authenticator, AuthenticatorConfig, IntrospectionConfig, JwksConfig, Signer, Tickets},
+    callbacks::Callbacks,
     config::{CallersConfig, HttpConfig, ServeConfig},
     http::{self, Acceptor, Address, AppState, Budget, Digester, Service},
     lifecycle::Lifecycle,
@@ -32,6 +33,7 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> CommandResult {
         database,
         secret,
         events,
+        webhooks,
         callers,
         http,
         limits,
@@ -45,7 +47,16 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> CommandResult {
     raise_descriptor_limit();
     make_ready(&database).await?;
 
-    let background = Background::spawn(life, &database, &limits, events, metrics.clone());
+    install_cryptography();
+    let callbacks = Arc::new(Callbacks::new(webhooks.callbacks(), now)?);
+    let background = Background::spawn(
+        life,
+        &database,
+        &limits,
+        events,
+        Arc::clone(&callbacks),
+        metrics.clone(),
+    );
     let reads = database.reads();
     let callers = authenticator_config(callers);
     let authenticator = Authenticator::new(callers, signer.clone(), reads.clone(), now)?;
@@ -58,6 +69,7 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> CommandResult {
         digester: Arc::new(Digester::new(secret)),
         reads,
         searches: database.searches(),
+        callbacks,
         publisher: background.publisher,
         budget: Budget::new(limits.budget()),
         metrics,
@@ -124,6 +136,11 @@ fn authenticator_config(config: CallersConfig) -> AuthenticatorConfig {
         jwks,
         introspection,
     }
+}
+
+/// Clients of HTTP need a provider of cryptography. If the process has one already, that one will do.
+fn install_cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// Each connection takes a file descriptor, and the usual soft limit of 1,024 is too low: it is

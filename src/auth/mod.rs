@@ -166,9 +166,6 @@ impl Authenticator {
         pool: Pool,
         clock: Clock,
     ) -> Result<Self, reqwest::Error> {
-        // The client needs a provider of cryptography. If the process has one already, that one
-        // will do.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(ISSUER_TIME_MAX)
             .redirect(reqwest::redirect::Policy::none())

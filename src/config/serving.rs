@@ -1,13 +1,15 @@
 //! The settings of `serve`.
 
-use std::{net::SocketAddr, num::NonZeroU32};
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use clap::Args;
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::{DatabaseConfig, SecretConfig, TimeLimitsConfig, values};
 use crate::{
     auth::{EndpointUrl, STRANGERS_PER_SECOND_MAX},
+    callbacks::CallbacksConfig,
     domain::ApplicationId,
     followers::file_events::QueueType,
     http::{BudgetLimits, Origin},
@@ -23,6 +25,8 @@ pub struct ServeConfig {
     pub secret: SecretConfig,
     #[command(flatten)]
     pub events: EventsConfig,
+    #[command(flatten)]
+    pub webhooks: WebhooksConfig,
     #[command(flatten)]
     pub callers: CallersConfig,
     #[command(flatten)]
@@ -189,4 +193,29 @@ pub struct EventsConfig {
     /// is declared at the start if it is missing. Empty: the feeds are not published.
     #[arg(long, env = "AMQP_FEED_EXCHANGE", default_value = "")]
     pub amqp_feed_exchange: String,
+}
+
+#[derive(Debug, Args)]
+pub struct WebhooksConfig {
+    /// Networks whose addresses webhooks may have although they are not public, separated by commas, as
+    /// 10.1.0.0/16,fd00::/8. None by default.
+    #[arg(long, env = "WEBHOOK_NETWORKS", value_delimiter = ',', value_parser = values::network)]
+    pub webhook_networks: Vec<IpNet>,
+    /// How long a webhook may take to answer, in milliseconds. To be set for tests alone.
+    #[arg(
+        long,
+        env = "WEBHOOK_ANSWER_MS_MAX",
+        hide = true,
+        default_value_t = 10_000
+    )]
+    pub webhook_answer_ms_max: u64,
+}
+
+impl WebhooksConfig {
+    pub fn callbacks(self) -> CallbacksConfig {
+        CallbacksConfig {
+            networks: self.webhook_networks,
+            answer_time_max: Duration::from_millis(self.webhook_answer_ms_max),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
+use ipnet::IpNet;
 use lapin::uri::AMQPUri;
 use secrecy::SecretString;
 
@@ -33,6 +34,12 @@ pub fn address(value: &str) -> Result<SocketAddr, String> {
     value
         .parse()
         .map_err(|_| "must be an address and a port, as 127.0.0.1:8080".to_owned())
+}
+
+pub fn network(value: &str) -> Result<IpNet, String> {
+    value
+        .parse()
+        .map_err(|_| "must be a network, as 10.1.0.0/16 or fd00::/8".to_owned())
 }
 
 pub fn application(value: &str) -> Result<ApplicationId, String> {

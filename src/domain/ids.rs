@@ -1,5 +1,5 @@
-//! Ids of applications, users, conversations, messages and files; numbers of chats and messages;
-//! idempotency keys.
+//! Ids of applications, users, conversations, messages, files and webhooks; numbers of chats and
+//! messages; idempotency keys.
 
 use std::{fmt, sync::Arc};
 
@@ -36,7 +36,8 @@ number_types!(
     ConversationId,
     MessageId,
     ChatNumber,
-    MessageNumber
+    MessageNumber,
+    WebhookId
 );
 
 /// A tenant. Every user and message belongs to exactly one.
@@ -95,6 +96,19 @@ impl MessageNumber {
 
     pub fn previous(self) -> Self {
         Self(self.0 - 1)
+    }
+}
+
+/// The id of a webhook, which its application gets at random: it is never given again, not even after a
+/// restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WebhookId(i64);
+
+impl WebhookId {
+    /// The id for a random number: 1 to 2^53 - 1.
+    pub fn drawn(number: i64) -> Self {
+        const LARGEST: i64 = (1 << 53) - 1;
+        Self((number & LARGEST).max(1))
     }
 }
 

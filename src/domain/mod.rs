@@ -31,7 +31,7 @@ pub use chat::{Chat, MEMBERS_MAX, Member, READS_TOLD_MAX, Title};
 pub use conversation::{Conversation, Pair, SearchScope};
 pub use ids::{
     ApplicationId, ChatNumber, ConversationId, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX,
-    IdempotencyKey, MessageId, MessageNumber, NAME_CHARS_MAX, UserId,
+    IdempotencyKey, MessageId, MessageNumber, NAME_CHARS_MAX, UserId, WebhookId,
 };
 pub use mentions::{MENTIONS_MAX, Mentions, Named};
 pub use message::{Content, FILES_MAX, Files, Message};

@@ -40,7 +40,7 @@ impl Behind {
         }
     }
 
-    fn note_all(&self) {
+    pub fn note_all(&self) {
         self.noted().all = true;
         self.wake.notify_one();
     }

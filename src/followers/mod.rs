@@ -30,6 +30,7 @@ mod broker;
 pub mod feed_exchange;
 pub mod file_events;
 mod search_index;
+pub mod webhooks;
 
 use std::{collections::BTreeSet, fmt::Display, ops::Bound, sync::Arc, time::Duration};
 
@@ -127,18 +128,40 @@ pub trait Follower: Send + 'static {
     fn end(&mut self, work: Self::Work) -> impl Future<Output = ()> + Send;
 }
 
-/// Follows while this replica leads, until `stop`; after any failure on a new connection.
+/// Follows while this replica leads, until `stop`.
 pub async fn run<F: Follower>(
-    mut follower: F,
+    follower: F,
     database: Database,
     behind: Arc<Behind>,
     stop: CancellationToken,
 ) {
+    let turns = Turns {
+        follower,
+        database,
+        behind,
+    };
+    lead_until(stop, turns).await;
+}
+
+/// What one replica at a time does.
+trait Leader: Send {
+    type Role: Role;
+    type Error: Display + Send;
+
+    /// Becomes the leader, and works until something fails. Resets `pause` when it has done something.
+    fn lead(
+        &mut self,
+        pause: &mut Duration,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
+/// Leads, until `stop`; after any failure on a new connection.
+async fn lead_until<L: Leader>(stop: CancellationToken, mut leader: L) {
     let mut pause = PAUSE_MIN;
     while !stop.is_cancelled() {
-        let leading = lead(&mut follower, &database, &behind, &mut pause);
+        let leading = leader.lead(&mut pause);
         if let Some(Err(error)) = stop.run_until_cancelled(leading).await {
-            let (follower, pause_ms) = (F::Role::NAME, pause.as_millis());
+            let (follower, pause_ms) = (L::Role::NAME, pause.as_millis());
             tracing::warn!(%error, follower, pause_ms, "a follower pauses");
         }
         stop.run_until_cancelled(sleep(pause)).await;
@@ -146,32 +169,40 @@ pub async fn run<F: Follower>(
     }
 }
 
-/// Becomes the leader, and follows until something fails.
-async fn lead<F: Follower>(
-    follower: &mut F,
-    database: &Database,
-    behind: &Behind,
-    pause: &mut Duration,
-) -> Result<(), F::Error> {
-    let mut leader = Leadership::acquire(database).await?;
-    let mut work = follower.begin().await?;
-    tracing::info!(
-        follower = F::Role::NAME,
-        "this replica follows the timelines"
-    );
-    let mut look = Look::default();
-    let outcome = loop {
-        let started = Instant::now();
-        let passing = pass(follower, &mut work, &mut leader, behind, &mut look);
-        if let Err(error) = passing.await {
-            break Err(error);
-        }
-        *pause = PAUSE_MIN;
-        sleep(PASS_PERIOD.saturating_sub(started.elapsed())).await;
-        behind.wait_until(look.next).await;
-    };
-    follower.end(work).await;
-    outcome
+/// A follower in whose work applications take turns.
+struct Turns<F> {
+    follower: F,
+    database: Database,
+    behind: Arc<Behind>,
+}
+
+impl<F: Follower> Leader for Turns<F> {
+    type Role = F::Role;
+    type Error = F::Error;
+
+    async fn lead(&mut self, pause: &mut Duration) -> Result<(), F::Error> {
+        let (follower, behind) = (&mut self.follower, &self.behind);
+        let mut leader = Leadership::acquire(&self.database).await?;
+        let mut work = follower.begin().await?;
+        log_leadership::<F::Role>();
+        let mut look = Look::default();
+        let outcome = loop {
+            let started = Instant::now();
+            let passing = pass(follower, &mut work, &mut leader, behind, &mut look);
+            if let Err(error) = passing.await {
+                break Err(error);
+            }
+            *pause = PAUSE_MIN;
+            sleep(PASS_PERIOD.saturating_sub(started.elapsed())).await;
+            behind.wait_until(look.next).await;
+        };
+        follower.end(work).await;
+        outcome
+    }
+}
+
+fn log_leadership<R: Role>() {
+    tracing::info!(follower = R::NAME, "this replica follows the timelines");
 }
 
 /// When all applications are looked at next.
@@ -189,17 +220,16 @@ impl Default for Look {
 }
 
 impl Look {
-    /// The applications in which there is something to follow. Sets the time of the next look.
-    async fn at_all<R: Role>(
+    /// What `looking` at all applications finds. Sets the time of the next look.
+    async fn at_all<T>(
         &mut self,
-        leader: &mut Leadership<R>,
-    ) -> store::Result<Vec<ApplicationId>> {
+        looking: impl Future<Output = store::Result<T>>,
+    ) -> store::Result<T> {
         let started = Instant::now();
-        let looking = store::followers::behind(leader);
-        let behind = store::in_time(LOOK_TIME_MAX, looking).await?;
+        let found = store::in_time(LOOK_TIME_MAX, looking).await?;
         let pause = LOOK_PERIOD_MIN.max(started.elapsed() * LOOK_SHARE);
         self.next = Instant::now() + pause;
-        Ok(behind)
+        Ok(found)
     }
 }
 
@@ -217,7 +247,7 @@ async fn pass<F: Follower>(
     let noted = behind.take();
     let mut turns = noted.applications;
     if noted.all || started >= look.next {
-        turns.extend(look.at_all(leader).await?);
+        turns.extend(look.at_all(store::followers::behind(leader)).await?);
     }
     let mut last = None;
     while let Some(application) = next_after(last, &turns) {

@@ -26,6 +26,7 @@ mod search;
 mod server;
 mod tokens;
 mod web;
+mod webhooks;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -41,6 +42,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     auth::{Authenticator, Signer, Tickets, Validity},
+    callbacks::Callbacks,
     domain::{ApplicationId, Chat, ChatNumber, Clock, Subject, UserId},
     followers::PublisherStatus,
     live::Live,
@@ -58,7 +60,7 @@ use answer::{
 use extract::caller::Caller;
 use server::{cors, envelope};
 
-pub use answer::representation::{render_entry, render_message};
+pub use answer::representation::{render_batch, render_entry, render_message};
 pub use extract::idempotency::Digester;
 pub use server::{
     Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, HttpTimeLimits, Origin, serve,
@@ -84,6 +86,7 @@ pub struct AppState {
     pub digester: Arc<Digester>,
     pub reads: Pool,
     pub searches: Pool,
+    pub callbacks: Arc<Callbacks>,
     pub publisher: PublisherStatus,
     pub budget: Arc<Budget>,
     pub metrics: PrometheusHandle,
@@ -204,6 +207,13 @@ fn routes() -> OpenApiRouter<Service> {
             chat_messages::delete_chat_message
         ))
         .routes(routes!(feed::get_feed))
+        .routes(routes!(webhooks::create_webhook, webhooks::list_webhooks))
+        .routes(routes!(
+            webhooks::get_webhook,
+            webhooks::change_webhook,
+            webhooks::delete_webhook
+        ))
+        .routes(routes!(webhooks::replace_webhook_secret))
         .routes(routes!(tokens::create_token))
         .routes(routes!(
             applications::create_application,

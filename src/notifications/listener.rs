@@ -15,7 +15,7 @@ use crate::{
     domain::ApplicationId,
     store::{
         self, Database, Purpose, Session,
-        notify::{PULSE_CHANNEL, UPDATES_CHANNEL},
+        notify::{PULSE_CHANNEL, UPDATES_CHANNEL, WEBHOOKS_CHANNEL},
     },
 };
 
@@ -77,8 +77,8 @@ impl Listener {
         // lead to a server that was the primary then.
         self.announcing.discard();
         self.announcing.connection().await?;
-        let channels = [UPDATES_CHANNEL, PULSE_CHANNEL];
-        let listener = self.database.listen(channels).await?;
+        let channels = [UPDATES_CHANNEL, WEBHOOKS_CHANNEL, PULSE_CHANNEL];
+        let listener = self.database.listen(&channels).await?;
         self.call_subscribers(|subscriber| subscriber.reconnected());
         let announcements = Arc::clone(&self.announcements);
         let receiving = receive_all(listener, &self.subscribers);
@@ -110,12 +110,19 @@ async fn receive_all(
 }
 
 fn receive(received: &PgNotification, subscribers: &[Arc<dyn Subscriber>]) {
-    if received.channel() == PULSE_CHANNEL {
-        return;
-    }
-    let notification = Notification::parse(received.payload());
-    for subscriber in subscribers {
-        subscriber.notified(&notification);
+    match received.channel() {
+        PULSE_CHANNEL => {}
+        WEBHOOKS_CHANNEL => {
+            for subscriber in subscribers {
+                subscriber.webhooks_changed();
+            }
+        }
+        _ => {
+            let notification = Notification::parse(received.payload());
+            for subscriber in subscribers {
+                subscriber.notified(&notification);
+            }
+        }
     }
 }
 

@@ -42,6 +42,9 @@ pub trait Subscriber: Send + Sync {
 
     /// A notification has arrived.
     fn notified(&self, notification: &Notification);
+
+    /// An application has changed its webhooks.
+    fn webhooks_changed(&self) {}
 }
 
 /// A notification.

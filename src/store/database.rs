@@ -95,7 +95,7 @@ impl Database {
     ///
     /// A listener that is dropped closes its connection in a task of the library. If the connection
     /// is dead, that task lasts until the system reports it.
-    pub async fn listen(&self, channels: [&str; 2]) -> Result<PgListener> {
+    pub async fn listen(&self, channels: &[&str]) -> Result<PgListener> {
         let server = self.0.last_primary();
         let pool = PgPoolOptions::new()
             .max_connections(1)
@@ -110,7 +110,7 @@ impl Database {
         in_time(2 * CONNECT_TIME_MAX, async {
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.eager_reconnect(false);
-            listener.listen_all(channels).await?;
+            listener.listen_all(channels.iter().copied()).await?;
             Ok(listener)
         })
         .await

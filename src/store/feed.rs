@@ -117,14 +117,30 @@ impl Kinds {
         1 << kind as u16
     }
 
-    /// As an array of PostgreSQL; `None` for everything that the feed tells of, which is faster.
-    fn literal(self) -> Option<String> {
+    /// The names that the database has for them; `None` for everything that the feed tells of.
+    pub(super) fn names(self) -> Option<Vec<&'static str>> {
         let kinds = ChangeKind::ALL.into_iter();
         let names = kinds
             .filter(|kind| self.contains(*kind))
             .map(ChangeKind::name);
-        let literal = || format!("{{{}}}", names.collect::<Vec<_>>().join(","));
-        (self != Self::all()).then(literal)
+        (self != Self::all()).then(|| names.collect())
+    }
+
+    /// The kinds of these names.
+    pub(super) fn of_names(names: Option<Vec<String>>) -> Self {
+        let of = |names: Vec<String>| {
+            names
+                .iter()
+                .filter_map(|name| ChangeKind::named(name))
+                .collect()
+        };
+        names.map_or_else(Self::all, of)
+    }
+
+    /// The names as an array of PostgreSQL; without a list the statement is faster.
+    fn literal(self) -> Option<String> {
+        let names = self.names()?;
+        Some(format!("{{{}}}", names.join(",")))
     }
 }
 

@@ -177,13 +177,21 @@ async fn lag_in<R: Role>(
     cursor: Timestamp,
     count_max: i64,
 ) -> Result<Lag> {
+    if !R::FOLLOWS_FILES {
+        return lag_after(connection, application, cursor, count_max).await;
+    }
     let (application, cursor) = (application.get(), cursor.get());
-    let lag = if R::FOLLOWS_FILES {
-        let lag = lag!("files IS NOT NULL", application, cursor, count_max);
-        lag.fetch_one(connection).await?
-    } else {
-        let lag = lag!("TRUE", application, cursor, count_max);
-        lag.fetch_one(connection).await?
-    };
-    Ok(lag)
+    let lag = lag!("files IS NOT NULL", application, cursor, count_max);
+    Ok(lag.fetch_one(connection).await?)
+}
+
+/// The changes of an application after a cursor, counted up to `count_max`.
+pub(super) async fn lag_after(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    cursor: Timestamp,
+    count_max: i64,
+) -> Result<Lag> {
+    let lag = lag!("TRUE", application.get(), cursor.get(), count_max);
+    Ok(lag.fetch_one(connection).await?)
 }

@@ -44,6 +44,16 @@ impl Role for FeedPublishing {
     const PURPOSE: Purpose = Purpose::Publishing;
 }
 
+/// Brings the feeds to webhooks.
+pub enum Delivering {}
+
+impl Role for Delivering {
+    const NAME: &'static str = "webhooks";
+    const FOLLOWS_FILES: bool = false;
+    const LOCK_KEY: i64 = locks::DELIVERER;
+    const PURPOSE: Purpose = Purpose::Publishing;
+}
+
 /// Keeps the index of search.
 pub enum Indexing {}
 

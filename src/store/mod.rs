@@ -40,11 +40,12 @@ mod terms;
 pub mod updates;
 mod url;
 mod version;
+pub mod webhooks;
 
 pub use database::Database;
 pub use error::{Error, Result, Unfit};
 pub use lane::{Lane, Transaction};
-pub use leadership::{FeedPublishing, Indexing, Leadership, Publishing, Role};
+pub use leadership::{Delivering, FeedPublishing, Indexing, Leadership, Publishing, Role};
 pub use maintenance::{MIGRATIONS, MigrationError};
 pub use pool::{Lease, Pool};
 pub use sequences::draw;

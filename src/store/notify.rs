@@ -8,6 +8,9 @@ use super::Result;
 /// concerns everybody.
 pub const UPDATES_CHANNEL: &str = "updates";
 
+/// Whoever changes a webhook notifies here, without payload.
+pub const WEBHOOKS_CHANNEL: &str = "webhooks";
+
 /// Every replica notifies here, every few seconds, to prove that notifications still arrive.
 pub const PULSE_CHANNEL: &str = "pulse";
 

@@ -29,7 +29,8 @@ struct Place {
 impl Place {
     async fn make() -> Self {
         let database = Database::fresh().await;
-        let replica = Replica::start(&database, administered()).await;
+        let settings = administered().with("WEBHOOK_NETWORKS", "127.0.0.0/8");
+        let replica = Replica::start(&database, settings).await;
         let administrator = replica.administrator();
         let path = "/applications/1/token";
         let made = administrator.call(Method::POST, path, Value::Null).await;
@@ -46,18 +47,7 @@ impl Place {
 
     /// Starts an example, and waits until it has asked for the feed.
     async fn start(&self, name: &str) -> Consumer {
-        let example = format!("{}/examples/{name}.py", env!("CARGO_MANIFEST_DIR"));
-        let mut process = Command::new("python3")
-            .arg(example)
-            .current_dir(&self.folder)
-            .env("BASE", &self.replica.base)
-            .env("APP", &self.token)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("python3 is installed");
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let consumer = self.launch(name, 0);
         eventually("its answer is held", async || {
             let held = self
                 .replica
@@ -65,6 +55,24 @@ impl Place {
             (held.await > 0.0).then_some(())
         })
         .await;
+        consumer
+    }
+
+    /// Starts an example; one that listens does at this port.
+    fn launch(&self, name: &str, port: u16) -> Consumer {
+        let example = format!("{}/examples/{name}.py", env!("CARGO_MANIFEST_DIR"));
+        let mut process = Command::new("python3")
+            .arg(example)
+            .current_dir(&self.folder)
+            .env("BASE", &self.replica.base)
+            .env("APP", &self.token)
+            .env("PORT", port.to_string())
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("python3 is installed");
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         Consumer { process, lines }
     }
 
@@ -192,4 +200,32 @@ async fn moderation_deletes_what_is_sent_and_what_is_edited() {
     is_deleted(&edited).await;
     let path = format!("/messages/{}", innocent["id"]);
     assert_eq!(jane.get(&path).await.expect(200), innocent);
+}
+
+#[tokio::test]
+async fn a_webhook_handles_every_message_once_though_it_was_away() {
+    let place = Place::make().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let mut hook = place.launch("webhook", port);
+    eventually("it has created its webhook", async || {
+        let webhooks = place.database.count("SELECT count(*) FROM webhooks");
+        (webhooks.await == 1).then_some(())
+    })
+    .await;
+    let jane = place.user("jane");
+    jane.send("john", "one").await;
+    assert_eq!(hook.line().await, "jane: one");
+    hook.kill().await;
+    jane.send("john", "two").await;
+    eventually("it is missed", async || {
+        let failing = place
+            .database
+            .count("SELECT count(*) FROM webhooks WHERE failures > 0");
+        (failing.await == 1).then_some(())
+    })
+    .await;
+    let mut hook = place.launch("webhook", port);
+    assert_eq!(hook.line().await, "jane: two");
 }

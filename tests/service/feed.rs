@@ -15,22 +15,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Database, EventQueue, Load, PATIENCE, Replica, Reply, Settings, Stream, Watcher, Way,
-    administered, eventually, missed,
+    Answer, Client, Database, EventQueue, Hook, Load, PATIENCE, Replica, Reply, Settings, Stream,
+    Watcher, Way, administered, eventually, missed,
 };
 
 async fn administered_service() -> (Database, Replica) {
     let database = Database::fresh().await;
     let replica = Replica::start(&database, administered()).await;
     (database, replica)
-}
-
-/// The application with the id 1, which has a new token.
-async fn application(replica: &Replica) -> Client {
-    let administrator = replica.administrator();
-    let path = "/applications/1/token";
-    let made = administrator.call(Method::POST, path, json!(null)).await;
-    replica.with_token(made.json()["token"].as_str().unwrap())
 }
 
 async fn feed(application: &Client, query: &str) -> Value {
@@ -56,7 +48,7 @@ async fn read(client: &Client, path: &str, number: i64) {
 #[tokio::test]
 async fn an_entry_tells_what_has_changed_where_and_who_has_done_it() {
     let (_database, replica) = administered_service().await;
-    let app = application(&replica).await;
+    let app = replica.application().await;
     let [jane, john] = ["jane", "john"].map(|user| replica.user(user));
     assert_eq!(
         feed(&app, "").await,
@@ -152,7 +144,7 @@ async fn an_entry_tells_what_has_changed_where_and_who_has_done_it() {
 #[tokio::test]
 async fn it_is_for_the_application_alone_and_refuses_what_is_wrong() {
     let (_database, replica) = administered_service().await;
-    let app = application(&replica).await;
+    let app = replica.application().await;
     let forbidden = [replica.user("jane"), replica.administrator()];
     for caller in forbidden {
         caller.get("/feed").await.expect_problem(403, "forbidden");
@@ -199,7 +191,7 @@ async fn another_application_sees_nothing_of_it() {
 #[tokio::test]
 async fn a_filter_moves_the_cursor_on_where_nothing_of_its_kinds_has_happened() {
     let (database, replica) = administered_service().await;
-    let app = application(&replica).await;
+    let app = replica.application().await;
     let jane = replica.user("jane");
     for turn in 0..20 {
         jane.send("john", &format!("turn {turn}")).await;
@@ -243,7 +235,7 @@ async fn a_filter_moves_the_cursor_on_where_nothing_of_its_kinds_has_happened() 
 #[tokio::test]
 async fn messages_come_at_their_newest_entries_up_to_one_mebibyte() {
     let (_database, replica) = administered_service().await;
-    let app = application(&replica).await;
+    let app = replica.application().await;
     let jane = replica.user("jane");
     let sent = jane.send("john", "hi").await;
     let other = jane.send("john", "still there").await;
@@ -278,7 +270,7 @@ async fn recipients(application: &Client) -> Value {
 #[tokio::test]
 async fn recipients_are_who_was_there_and_all_else_of_them_is_as_it_is_now() {
     let (_database, replica) = administered_service().await;
-    let app = application(&replica).await;
+    let app = replica.application().await;
     let [jane, john, jim] = ["jane", "john", "jim"].map(|user| replica.user(user));
     jane.send("john", "one").await;
     jane.send("john", "two").await;
@@ -342,7 +334,7 @@ async fn recipients_are_who_was_there_and_all_else_of_them_is_as_it_is_now() {
 #[tokio::test]
 async fn an_answer_is_held_until_something_of_its_kinds_happens() {
     let (_database, replica) = administered_service().await;
-    let app = application(&replica).await;
+    let app = replica.application().await;
     let jane = replica.user("jane");
     let holding = {
         let app = app.clone();
@@ -367,7 +359,7 @@ async fn an_answer_is_held_until_something_of_its_kinds_happens() {
 #[tokio::test]
 async fn a_stream_tells_each_change_and_resumes_where_it_was() {
     let (_database, replica) = administered_service().await;
-    let app = application(&replica).await;
+    let app = replica.application().await;
     let jane = replica.user("jane");
     let path = "/feed?include=message,recipients";
     let mut stream = Stream::open(app.streaming(path)).await;
@@ -396,7 +388,7 @@ async fn a_stream_of_rare_kinds_says_now_and_then_how_far_it_has_come() {
     let database = Database::fresh().await;
     let settings = administered().with("STREAM_COMMENT_MS", "200");
     let replica = Replica::start(&database, settings).await;
-    let app = application(&replica).await;
+    let app = replica.application().await;
     let mut stream = Stream::open(app.streaming("/feed?kinds=chat.created")).await;
     while stream.next_event().await.event != "current" {}
     let sent = replica.user("jane").send("john", "hi").await;
@@ -416,7 +408,7 @@ async fn a_stream_of_rare_kinds_says_now_and_then_how_far_it_has_come() {
 #[tokio::test]
 async fn who_is_connected_is_recorded_again_after_a_failure() {
     let (database, replica) = administered_service().await;
-    let app = application(&replica).await;
+    let app = replica.application().await;
     let jim = replica.user("jim");
     let mut stream = jim.stream("after=latest").await;
     stream.begin_current().await;
@@ -466,19 +458,23 @@ fn watcher(way: Way, clients: &[Client]) -> Watcher {
 async fn no_follower_of_the_feed_misses_a_change_though_a_replica_is_killed() {
     let database = Database::fresh().await;
     let exchange = format!("test.{}", uuid::Uuid::new_v4());
-    let settings = || publishing_to(&exchange);
+    let settings = || publishing_to(&exchange).with("WEBHOOK_NETWORKS", "127.0.0.0/8");
     let consumer = Consumer::bind(&exchange, "1.#").await;
+    let hook = Hook::start().await;
     let mut victim = Replica::start(&database, settings()).await;
     let other = Replica::start(&database, settings()).await;
-    let app = application(&victim).await;
+    let app = victim.application().await;
     let clients = [app.clone(), app.at(&other.base)];
+    hook.register(&app, json!({ "after": 0 })).await;
     let ways = [Way::Page, Way::Poll, Way::Stream, Way::Stream];
     let mut load = Load::start(ways.map(|way| watcher(way, &clients)));
     load.add_writers(16, "john", &[&victim, &other]);
     for _ in 0..3 {
         load.until_more(300).await;
+        hook.answers(Answer::Status(503));
         victim.kill();
         load.until_more(50).await;
+        hook.answers(Answer::Takes);
         let base = victim.base.clone();
         victim = Replica::start_again_at(&base, &database, settings()).await;
     }
@@ -491,6 +487,8 @@ async fn no_follower_of_the_feed_misses_a_change_though_a_replica_is_killed() {
     let mut first_deliveries = delivered;
     first_deliveries.retain(|timestamp| handled.insert(*timestamp));
     assert_eq!(missed(&acknowledged, &first_deliveries), Vec::<i64>::new());
+    let taken = hook.until_taken(*acknowledged.last().unwrap()).await;
+    assert_eq!(missed(&acknowledged, &taken), Vec::<i64>::new());
 }
 
 /// A queue that is bound to the exchange of the feed.
@@ -585,7 +583,7 @@ async fn the_exchange_gets_every_entry_under_its_application_and_kind() {
     let database = Database::fresh().await;
     let exchange = format!("test.{}", uuid::Uuid::new_v4());
     let replica = Replica::start(&database, publishing_to(&exchange)).await;
-    let app = application(&replica).await;
+    let app = replica.application().await;
     let declared = Consumer::bind(&exchange, "1.message.*").await;
     let jane = replica.user("jane");
     jane.chat("Team", &[]).await;
@@ -709,7 +707,7 @@ async fn the_feed_is_printed_as_lines_of_json() {
 #[tokio::test]
 async fn many_followers_of_one_feed_are_told_alike() {
     let (_database, replica) = administered_service().await;
-    let app = application(&replica).await;
+    let app = replica.application().await;
     let mut streams = Vec::new();
     for _ in 0..20 {
         let mut stream = Stream::open(app.streaming("/feed?include=message")).await;

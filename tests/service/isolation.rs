@@ -25,10 +25,14 @@ const NO_CONVERSATION: Statuses = [404, 422, 404];
 /// Nobody but the administrator may do this.
 const FORBIDDEN: Statuses = [403; 3];
 
+/// The first tenant's webhook, which no user may see.
+const NO_WEBHOOK: Statuses = [403, 404, 404];
+
 /// The objects of the first tenant, by their names in paths.
 struct Objects {
     message: Value,
     chat: i64,
+    webhook: Value,
 }
 
 /// What a stranger gets from each operation, and the body that it sends. Where it succeeds, it gets
@@ -79,6 +83,15 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
         "post /applications" | "patch /applications/{id}" => (FORBIDDEN, name),
         "get /applications/self" => ([403, 200, 200], Value::Null),
         "patch /applications/self" => ([403, 200, 200], name),
+        "get /webhooks" => ([403, 200, 200], Value::Null),
+        "post /webhooks" => (
+            [403, 201, 201],
+            json!({ "url": "https://stranger.example" }),
+        ),
+        "get /webhooks/{id}" | "delete /webhooks/{id}" | "post /webhooks/{id}/secret" => {
+            (NO_WEBHOOK, Value::Null)
+        }
+        "patch /webhooks/{id}" => (NO_WEBHOOK, json!({ "paused": true, "after": 0 })),
         "post /tokens" => ([403, 201, 201], json!({ "user": "jane" })),
         _ => return None,
     })
@@ -93,6 +106,7 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
             "/messages/{id}",
             &format!("/messages/{}", objects.message["id"]),
         )
+        .replace("/webhooks/{id}", &format!("/webhooks/{}", objects.webhook))
         .replace("{id}", "1")
         .replace("{user}", "john")
         .replace("/search", &format!("/search?q={SECRET}"))
@@ -110,9 +124,24 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
     .await
 }
 
+/// A webhook of the first tenant to which nothing is sent.
+async fn paused_webhook(owner: &Client) -> Value {
+    let new = json!({ "url": format!("https://{SECRET}.example") });
+    let webhook = owner.call(Method::POST, "/webhooks", new).await.expect(201);
+    let path = format!("/webhooks/{}", webhook["id"]);
+    let paused = owner.call(Method::PATCH, &path, json!({ "paused": true }));
+    paused.await.expect(200)["id"].clone()
+}
+
 /// Everything that the first tenant can see of its own.
-async fn everything(jane: &Client, objects: &Objects) -> Vec<Value> {
-    let mut all = Vec::new();
+async fn everything(jane: &Client, owner: &Client, objects: &Objects) -> Vec<Value> {
+    let mut webhook = owner
+        .get(&format!("/webhooks/{}", objects.webhook))
+        .await
+        .expect(200);
+    // The age of what it has yet to get.
+    webhook["lag"].take();
+    let mut all = vec![webhook];
     for path in [
         "/messages?include=message".to_owned(),
         "/chats".to_owned(),
@@ -139,11 +168,13 @@ async fn no_operation_shows_or_changes_anything_of_another_application() {
     }
     let chat = jane.chat(SECRET, &["john"]).await;
     jane.send("john", SECRET).await;
+    let owner = replica.application().await;
     let objects = Objects {
         message: jane.post_into(chat, SECRET).await,
         chat,
+        webhook: paused_webhook(&owner).await,
     };
-    let before = everything(&jane, &objects).await;
+    let before = everything(&jane, &owner, &objects).await;
 
     let shop = replica
         .administrator()
@@ -182,7 +213,7 @@ async fn no_operation_shows_or_changes_anything_of_another_application() {
     assert!(unexpected.is_empty(), "{unexpected:#?}");
     assert!(tried > 60, "{tried}");
     assert_eq!(
-        everything(&jane, &objects).await,
+        everything(&jane, &owner, &objects).await,
         before,
         "nothing has changed"
     );

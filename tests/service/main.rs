@@ -71,4 +71,5 @@ mod syncing;
 mod timeline;
 mod unfit;
 mod web;
+mod webhooks;
 mod write_batches;

@@ -40,13 +40,15 @@ impl FromQuery for FeedParams {
             params.wait.as_deref(),
             &mut errors,
         )?;
-        let kinds = params.kinds.as_deref().map_or(Some(Kinds::all()), kinds);
+        let kinds = params.kinds.as_deref();
+        let kinds = kinds.map_or(Some(Kinds::all()), |names| parse_kinds(names.split(',')));
         if kinds.is_none() {
             let detail = format!("must be of {}, separated by commas", names().join(", "));
             errors.push(FieldError::new("kinds", detail));
         }
         let none = Some(FeedInclude::default());
-        let include = params.include.as_deref().map_or(none, include);
+        let include = params.include.as_deref();
+        let include = include.map_or(none, |names| parse_include(names.split(',')));
         if include.is_none() {
             let detail = "must be message or recipients, or both, separated by a comma";
             errors.push(FieldError::new("include", detail));
@@ -68,17 +70,21 @@ fn names() -> Vec<&'static str> {
     kinds.filter_map(ChangeKind::feed_name).collect()
 }
 
-fn kinds(names: &str) -> Option<Kinds> {
+/// The kinds of these names; `None` if there is none, or if one names no kind that the feed tells of.
+pub(super) fn parse_kinds<'a>(names: impl Iterator<Item = &'a str>) -> Option<Kinds> {
     let kind = |name| {
         let mut kinds = ChangeKind::ALL.into_iter();
         kinds.find(|kind| kind.feed_name() == Some(name))
     };
-    names.split(',').map(kind).collect()
+    let mut names = names.peekable();
+    names.peek()?;
+    names.map(kind).collect()
 }
 
-fn include(names: &str) -> Option<FeedInclude> {
+/// What these names include; `None` if one of them names nothing.
+pub(super) fn parse_include<'a>(names: impl Iterator<Item = &'a str>) -> Option<FeedInclude> {
     let mut include = FeedInclude::default();
-    for name in names.split(',') {
+    for name in names {
         match name {
             "message" => include.messages = true,
             "recipients" => include.recipients = true,

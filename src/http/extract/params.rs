@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::checks::{FromPath, FromQuery};
 use crate::{
-    domain::{ApplicationId, ChatNumber, MessageId, MessageNumber, Timestamp, UserId},
+    domain::{ApplicationId, ChatNumber, MessageId, MessageNumber, Timestamp, UserId, WebhookId},
     http::answer::problem::Problem,
     store::history::Span,
 };
@@ -39,6 +39,12 @@ impl FromPath for MessageNumber {
 }
 
 impl FromPath for ApplicationId {
+    fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
+        positive(segment("id")).map(Self::new)
+    }
+}
+
+impl FromPath for WebhookId {
     fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
         positive(segment("id")).map(Self::new)
     }

@@ -11,6 +11,8 @@ use messages::{
     auth::Signer,
     domain::{ApplicationId, UserId},
 };
+use reqwest::Method;
+use serde_json::Value;
 
 use super::{Client, Database, PATIENCE, watch::Log};
 
@@ -142,6 +144,14 @@ impl Replica {
     /// Who manages applications, where the replica was started with [`administered`].
     pub fn administrator(&self) -> Client {
         self.with_token(ADMIN_TOKEN)
+    }
+
+    /// The application 1, which has a new token.
+    pub async fn application(&self) -> Client {
+        let administrator = self.administrator();
+        let path = "/applications/1/token";
+        let made = administrator.call(Method::POST, path, Value::Null).await;
+        self.with_token(made.json()["token"].as_str().unwrap())
     }
 
     /// A user of application 1 who calls this replica.

@@ -9,6 +9,7 @@ mod outcomes;
 mod params;
 mod problems;
 pub mod schemas;
+mod webhooks;
 
 use utoipa::{
     Modify, OpenApi,
@@ -25,19 +26,19 @@ pub use answers::{
 pub use outcomes::{
     ApplicationCreateProblems, ApplicationListProblems, ApplicationReadProblems,
     ApplicationRenameProblems, CreateInsideProblems, CreateProblems, DeleteProblems, EditProblems,
-    FeedProblems, ListInsideProblems, ListProblems, MoveProblems, OpenProblems, ReadProblems,
-    RenameProblems, SettingsProblems, SyncProblems,
+    FeedProblems, ListInsideProblems, ListProblems, MoveProblems, OpenProblems, OwnListProblems,
+    ReadProblems, RenameProblems, SettingsProblems, SyncProblems,
 };
 pub use params::{
     ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, FeedPageParams,
     HistoryPage, IfMatchHeader, IfNoneMatchHeader, MessageIdPath, MessageNumberPath, NumberPage,
     Repeatable, Resumed, SearchPage, SearchedConversation, SyncPage, UnreadUsers, UserIdPath,
-    UserPage,
+    UserPage, WebhookIdPath,
 };
 
 use super::{
     problem::{self, ProblemJson},
-    representation::{ChatJson, MessageJson},
+    representation::{ChatJson, MessageJson, WebhookBatchJson},
 };
 
 #[derive(OpenApi)]
@@ -64,7 +65,7 @@ Accept-Encoding, Authorization, As-User`, and what else it depends on).",
         (name = "conversations",
             description = "The first screen: newest messages, counts of what is unread, positions, settings"),
         (name = "chats", description = "Group conversations: members, messages, history"),
-        (name = "feed", description = "Every change of an application, for its servers"),
+        (name = "feed", description = "Every change of an application, for its servers: to be read, or brought to webhooks"),
         (name = "applications", description = "Tenants and their tokens"),
         (name = "operations", description = "For whoever runs the service"),
     ),
@@ -83,6 +84,8 @@ Accept-Encoding, Authorization, As-User`, and what else it depends on).",
         schemas::ProblemTypeSchema,
         schemas::TimestampSchema,
         schemas::UserIdSchema,
+        schemas::WebhookIdSchema,
+        WebhookBatchJson,
     )),
     modifiers(&SecuritySchemes),
 )]
@@ -117,6 +120,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 /// Completes the document of all operations: with what they refer to, and with the header that
 /// every answer has.
 pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    document.webhooks = Some(webhooks::webhooks());
     let components = document.components.get_or_insert_default();
     let shared = params::components();
     let named = shared.iter().cloned();

@@ -85,6 +85,8 @@ operations! {
     SettingsProblems = ANY CALLER USER PATCH OBJECT;
     /// Of an application that creates something, and of creating one.
     ApplicationCreateProblems = ANY CALLER POST;
+    /// Of listing what an application has, other than users, messages and chats.
+    OwnListProblems = ANY CALLER;
     /// Of listing applications.
     ApplicationListProblems = ANY CALLER PARAMETERS;
     /// Of reading an application.

@@ -4,6 +4,7 @@ use utoipa::{IntoParams, openapi::path::Parameter};
 
 use super::schemas::{
     ApplicationIdSchema, ChatNumberSchema, MessageIdSchema, MessageNumberSchema, UserIdSchema,
+    WebhookIdSchema,
 };
 
 /// As whom an application acts.
@@ -112,6 +113,16 @@ pub struct UserIdPath {
 pub struct ApplicationIdPath {
     /// The application's id
     #[param(value_type = ApplicationIdSchema)]
+    id: i64,
+}
+
+/// The id of a webhook in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes a path")]
+pub struct WebhookIdPath {
+    /// The webhook's id
+    #[param(value_type = WebhookIdSchema)]
     id: i64,
 }
 
@@ -291,6 +302,7 @@ pub fn components() -> Vec<(&'static str, Parameter)> {
         named::<MessageNumberPath>(&["MessageNumber"]),
         named::<UserIdPath>(&["User"]),
         named::<ApplicationIdPath>(&["ApplicationId"]),
+        named::<WebhookIdPath>(&["WebhookId"]),
         named::<NumberPage>(&["AfterNumber", "Limit"]),
         named::<FeedPageParams>(&["AfterTimestamp", "EntryLimit", "Wait"]),
         named::<Resumed>(&["LastEventId"]),

@@ -69,6 +69,12 @@ pub struct ChatNumberSchema(i64);
 #[expect(dead_code, reason = "it describes a value")]
 pub struct ApplicationIdSchema(i64);
 
+/// The id of a webhook in its application.
+#[derive(ToSchema)]
+#[schema(as = WebhookId, minimum = 1, maximum = 9007199254740991_i64)]
+#[expect(dead_code, reason = "it describes a value")]
+pub struct WebhookIdSchema(i64);
+
 /// Events as `text/event-stream` has them:
 ///
 /// - `update`: one change. Its `id` is the timestamp, its `data` an entry as in a page's
@@ -183,6 +189,11 @@ pub fn new_settings_attributes() -> Schema {
         SchemaType::from_iter([Type::Object, Type::Null]),
         "Changes of the attributes, as a JSON merge patch (RFC 7396): members that are null are removed, objects are merged. The result is a JSON object of up to 4 KiB and 100 levels.",
     )
+}
+
+/// Any text.
+pub fn text() -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).into()
 }
 
 fn free_form(schema_type: SchemaType, description: &str) -> Schema {

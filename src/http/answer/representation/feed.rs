@@ -41,7 +41,8 @@ pub struct FeedJson<'a> {
     latest: i64,
 }
 
-struct EntriesJson<'a>(&'a [FeedEntry]);
+/// Entries, each converted while it is written.
+pub(super) struct EntriesJson<'a>(pub &'a [FeedEntry]);
 
 /// One change.
 #[derive(Serialize, ToSchema)]
@@ -139,7 +140,7 @@ pub fn render_entry(entry: &FeedEntry) -> Vec<u8> {
         .expect("strings and numbers can be written as JSON")
 }
 
-/// Writes each entry as soon as it is converted, so that no page is in memory twice.
+/// So no page is in memory twice.
 impl Serialize for EntriesJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(FeedEntryJson::from))

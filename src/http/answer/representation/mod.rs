@@ -12,6 +12,7 @@ mod hits;
 mod messages;
 mod page;
 mod updates;
+mod webhooks;
 
 use axum::{
     http::header,
@@ -26,6 +27,7 @@ pub use conversations::{
     conversation, seen_bytes,
 };
 pub use created::{created_chat, secret, sent};
+use feed::EntriesJson;
 pub use feed::{FeedEntryJson, FeedJson, feed, render_entry};
 pub use hits::HitListJson;
 pub use messages::{MessageJson, MessageListJson, json_bytes, message, render_message};
@@ -34,6 +36,7 @@ pub use updates::{
     CaughtUpJson, IncludedConversations, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson,
     held, page,
 };
+pub use webhooks::{WebhookBatchJson, WebhookJson, WebhookListJson, render_batch};
 
 /// JSON under a media type that was negotiated with the caller.
 pub struct Json<T>(pub &'static str, pub T);

@@ -4,11 +4,13 @@ mod chats;
 mod conversations;
 mod edits;
 mod new_messages;
+mod webhooks;
 
 pub use chats::{NameJson, NewChatJson, NewNameJson};
 pub use conversations::{NewReadPositionJson, SettingsPatchJson};
 pub use edits::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson};
 pub use new_messages::{NewChatMessageJson, NewPersonalMessageJson};
+pub use webhooks::{NewWebhookJson, ValidWebhook, ValidWebhookPatch, WebhookPatchJson};
 
 use serde::{Deserialize, Deserializer};
 

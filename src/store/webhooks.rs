@@ -1,0 +1,334 @@
+//! The table `webhooks`: the servers of applications to which the service brings the feed.
+//!
+//! Whatever an application changes is notified, so that it counts at once. What the leader writes about
+//! deliveries is in [`deliveries`].
+
+pub mod deliveries;
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{
+    Result, changes,
+    feed::{FeedInclude, Kinds},
+    followers::{self, Lag},
+    in_transaction,
+    notify::{self, WEBHOOKS_CHANNEL},
+};
+use crate::domain::{ApplicationId, Timestamp, WebhookId};
+
+/// The most webhooks of an application.
+pub const WEBHOOKS_MAX: i64 = 10;
+
+/// How long the secret before counts beside a new one.
+pub const SECRET_OVERLAP_HOURS: i32 = 24;
+
+/// Where counting ends that tells an application how far one of its webhooks is behind.
+pub const LAG_SHOWN_MAX: i64 = 10_000;
+
+/// A webhook as its application sees it.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    pub id: WebhookId,
+    pub url: String,
+    pub kinds: Kinds,
+    pub include: FeedInclude,
+    pub is_paused: bool,
+    pub created: OffsetDateTime,
+    /// It has taken every entry up to here.
+    pub cursor: Timestamp,
+    /// Counted up to [`LAG_SHOWN_MAX`].
+    pub lag: Lag,
+    /// How often it has not taken what is sent to it, since it has taken something.
+    pub failures: i32,
+    /// Of all time.
+    pub last_failure: Option<DeliveryFailure>,
+}
+
+/// Why a webhook has not taken what was sent to it.
+#[derive(Debug, Clone)]
+pub struct DeliveryFailure {
+    pub at: OffsetDateTime,
+    pub detail: String,
+}
+
+/// A webhook to be created.
+#[derive(Debug, Clone)]
+pub struct NewWebhook {
+    pub url: String,
+    pub kinds: Kinds,
+    pub include: FeedInclude,
+    /// It gets the entries after this; `None`: those from now on.
+    pub after: Option<Timestamp>,
+}
+
+/// What is to be changed. What is `None` stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WebhookPatch {
+    pub url: Option<String>,
+    pub kinds: Option<Kinds>,
+    pub include: Option<FeedInclude>,
+    pub paused: Option<bool>,
+    /// It gets the entries after this, again or without those in between.
+    pub after: Option<Timestamp>,
+}
+
+/// Why a change of webhooks is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    NotFound,
+    /// The application has [`WEBHOOKS_MAX`].
+    TooMany,
+    /// The timeline ends before the cursor.
+    Ahead {
+        end: Timestamp,
+    },
+}
+
+/// A change of webhooks, or why it is refused.
+pub type Changed<T> = std::result::Result<T, Refused>;
+
+struct WebhookRow {
+    id: i64,
+    url: String,
+    kinds: Option<Vec<String>>,
+    with_messages: bool,
+    with_recipients: bool,
+    paused: bool,
+    created: OffsetDateTime,
+    cursor: i64,
+    failures: i32,
+    failed: Option<OffsetDateTime>,
+    failure: Option<String>,
+}
+
+/// A statement that returns webhooks: `$head`, and what follows the columns.
+macro_rules! webhooks {
+    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            WebhookRow,
+            $head + "id, url, kinds, with_messages, with_recipients, paused, created, cursor, failures,
+                failed, failure " + $tail,
+            $($argument),*
+        )
+    };
+}
+
+/// Creates a webhook with the secret with which its requests are signed.
+pub async fn insert(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    id: WebhookId,
+    new: &NewWebhook,
+    secret: &[u8],
+) -> Result<Changed<Webhook>> {
+    in_transaction(connection, async |connection| {
+        let end = match lock(connection, application, new.after).await? {
+            Ok(end) => end,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        if count(connection, application).await? >= WEBHOOKS_MAX {
+            return Ok(Err(Refused::TooMany));
+        }
+        let kinds = new.kinds.names();
+        let row = webhooks!(
+            "INSERT INTO webhooks (application_id, id, url, kinds, with_messages, with_recipients, paused,
+                 cursor, secret)
+             VALUES ($1, $2, $3, $4, $5, $6, FALSE, $7, $8)
+             RETURNING ",
+            "",
+            application.get(),
+            id.get(),
+            new.url,
+            kinds as Option<Vec<&str>>,
+            new.include.messages,
+            new.include.recipients,
+            new.after.unwrap_or(end).get(),
+            secret,
+        );
+        let row = row.fetch_one(&mut *connection).await?;
+        notify::send(connection, WEBHOOKS_CHANNEL, "").await?;
+        Ok(Ok(row.with_lag(connection, application).await?))
+    })
+    .await
+}
+
+/// Has others wait who change webhooks of the application. Returns the end of its timeline, which must not
+/// be before `after`.
+async fn lock(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    after: Option<Timestamp>,
+) -> Result<Changed<Timestamp>> {
+    sqlx::query!(
+        "SELECT id FROM applications WHERE id = $1 FOR NO KEY UPDATE",
+        application.get(),
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let end = changes::end(connection, application).await?;
+    let is_ahead = after.is_some_and(|after| after > end);
+    Ok(if is_ahead {
+        Err(Refused::Ahead { end })
+    } else {
+        Ok(end)
+    })
+}
+
+async fn count(connection: &mut PgConnection, application: ApplicationId) -> Result<i64> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM webhooks WHERE application_id = $1"#,
+        application.get(),
+    );
+    Ok(count.fetch_one(connection).await?)
+}
+
+/// The webhooks of an application, the oldest first.
+pub async fn list(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+) -> Result<Vec<Webhook>> {
+    let rows = webhooks!(
+        "SELECT ",
+        "FROM webhooks WHERE application_id = $1 ORDER BY created, id",
+        application.get(),
+    );
+    let rows = rows.fetch_all(&mut *connection).await?;
+    let mut webhooks = Vec::with_capacity(rows.len());
+    for row in rows {
+        webhooks.push(row.with_lag(connection, application).await?);
+    }
+    Ok(webhooks)
+}
+
+pub async fn find(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    id: WebhookId,
+) -> Result<Option<Webhook>> {
+    let row = webhooks!(
+        "SELECT ",
+        "FROM webhooks WHERE application_id = $1 AND id = $2",
+        application.get(),
+        id.get(),
+    );
+    match row.fetch_optional(&mut *connection).await? {
+        Some(row) => Ok(Some(row.with_lag(connection, application).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Changes a webhook. What it has not taken is sent at once, and as another batch if other entries are
+/// asked for.
+pub async fn update(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    id: WebhookId,
+    patch: &WebhookPatch,
+) -> Result<Changed<Webhook>> {
+    in_transaction(connection, async |connection| {
+        if let Err(refused) = lock(connection, application, patch.after).await? {
+            return Ok(Err(refused));
+        }
+        let begins_anew = patch.kinds.is_some() || patch.include.is_some() || patch.after.is_some();
+        let kinds = patch.kinds.and_then(Kinds::names);
+        let row = webhooks!(
+            "UPDATE webhooks
+             SET url = coalesce($3, url),
+                 kinds = CASE WHEN $4 THEN $5 ELSE kinds END,
+                 with_messages = coalesce($6, with_messages),
+                 with_recipients = coalesce($7, with_recipients),
+                 paused = coalesce($8, paused),
+                 cursor = coalesce($9, cursor),
+                 batch = CASE WHEN NOT $10 THEN batch END,
+                 failures = 0,
+                 retry_at = NULL
+             WHERE application_id = $1 AND id = $2
+             RETURNING ",
+            "",
+            application.get(),
+            id.get(),
+            patch.url.as_deref(),
+            patch.kinds.is_some(),
+            kinds as Option<Vec<&str>>,
+            patch.include.map(|include| include.messages),
+            patch.include.map(|include| include.recipients),
+            patch.paused,
+            patch.after.map(|after| after.get()),
+            begins_anew,
+        );
+        let Some(row) = row.fetch_optional(&mut *connection).await? else {
+            return Ok(Err(Refused::NotFound));
+        };
+        notify::send(connection, WEBHOOKS_CHANNEL, "").await?;
+        Ok(Ok(row.with_lag(connection, application).await?))
+    })
+    .await
+}
+
+/// Gives a webhook another secret. The one before counts beside it for [`SECRET_OVERLAP_HOURS`].
+pub async fn replace_secret(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    id: WebhookId,
+    secret: &[u8],
+) -> Result<Option<Webhook>> {
+    let row = webhooks!(
+        "UPDATE webhooks
+         SET secret = $3, secret_before = secret, before_until = now() + make_interval(hours => $4)
+         WHERE application_id = $1 AND id = $2
+         RETURNING ",
+        "",
+        application.get(),
+        id.get(),
+        secret,
+        SECRET_OVERLAP_HOURS,
+    );
+    match row.fetch_optional(&mut *connection).await? {
+        Some(row) => Ok(Some(row.with_lag(connection, application).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Removes a webhook; returns whether there was one.
+pub async fn remove(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    id: WebhookId,
+) -> Result<bool> {
+    let removed = sqlx::query!(
+        "DELETE FROM webhooks WHERE application_id = $1 AND id = $2",
+        application.get(),
+        id.get(),
+    );
+    Ok(removed.execute(connection).await?.rows_affected() > 0)
+}
+
+impl WebhookRow {
+    async fn with_lag(
+        self,
+        connection: &mut PgConnection,
+        application: ApplicationId,
+    ) -> Result<Webhook> {
+        let cursor = Timestamp::new(self.cursor);
+        let lag = followers::lag_after(connection, application, cursor, LAG_SHOWN_MAX).await?;
+        Ok(Webhook {
+            id: WebhookId::new(self.id),
+            url: self.url,
+            kinds: Kinds::of_names(self.kinds),
+            include: FeedInclude {
+                messages: self.with_messages,
+                recipients: self.with_recipients,
+            },
+            is_paused: self.paused,
+            created: self.created,
+            cursor,
+            lag,
+            failures: self.failures,
+            last_failure: self
+                .failed
+                .zip(self.failure)
+                .map(|(at, detail)| DeliveryFailure { at, detail }),
+        })
+    }
+}
