@@ -208,7 +208,7 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
 }
 
 /// What belongs to tenants.
-const OF_TENANTS: [&str; 9] = [
+const OF_TENANTS: [&str; 10] = [
     "changes",
     "chat_members",
     "conversations",
@@ -218,16 +218,20 @@ const OF_TENANTS: [&str; 9] = [
     "messages",
     "search_entries",
     "updates",
+    "webhooks",
 ];
 
 /// Statements about all applications: where a follower has something to do, what an operator
 /// requests, and what follows a lost history.
-const OF_ALL_APPLICATIONS: [&str; 5] = [
+const OF_ALL_APPLICATIONS: [&str; 7] = [
     "SELECT application_id, cursor FROM followers WHERE name = $1",
     "TRUNCATE search_entries",
     "LOCK TABLE search_entries",
     "UPDATE followers SET cursor = 0 WHERE name = $1",
     "FROM messages WHERE text IS NOT NULL",
+    "SELECT application_id, cursor FROM webhooks WHERE NOT paused",
+    // It looks for changes of the application of each webhook, which are on the same server.
+    "c.application_id = webhooks.application_id AND c.timestamp > webhooks.cursor",
 ];
 
 /// Whether a statement names the application of every tenant's table as its first parameter. A
