@@ -13,11 +13,13 @@ CREATE TABLE webhooks (
     cursor          bigint      NOT NULL,
     -- How many entries it is offered next, from when they are sent until it has taken them.
     batch           smallint,
+    -- Raised by every change that its application makes: what was read before is no longer so.
+    revision        bigint      NOT NULL DEFAULT 0,
     secret          bytea       NOT NULL,
-    -- The one before, which counts beside it until then.
-    secret_before   bytea,
-    before_until    timestamptz,
-    -- How often the batch was not taken, when it may be sent again, and the last failure of all.
+    -- Those before, the newest first, each of which counts beside it until then.
+    old_secrets       bytea[]       NOT NULL DEFAULT '{}',
+    old_secrets_until timestamptz[] NOT NULL DEFAULT '{}',
+    -- How often in a row it has failed, when it may be sent something again, and the last failure of all.
     failures        integer     NOT NULL DEFAULT 0,
     retry_at        timestamptz,
     failed          timestamptz,

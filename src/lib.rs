@@ -6,10 +6,10 @@
 //! their application, a writer takes all that wait and carries them out in one transaction under the
 //! lock of the application's timeline. A read goes `http` → [`sync`] → PostgreSQL: one query answers
 //! all callers who wait, and the cache answers while nothing has changed. Whatever happens after a
-//! change is the work of [`followers`], which read the timeline behind their cursors: events of files and
-//! entries of feeds go to RabbitMQ, entries to webhooks ([`callbacks`]), texts into the index of
-//! [`search`], which finds them from their commit on. A commit notifies every replica ([`notifications`]), where [`live`] wakes those whom it concerns: a stream
-//! is the same read, repeated.
+//! change is the work of [`followers`], which read the timeline behind their cursors: events of files
+//! and entries of feeds go to RabbitMQ, entries also to webhooks ([`callbacks`]), texts into the index
+//! of [`search`], which finds them from their commit on. A commit notifies every replica
+//! ([`notifications`]), where [`live`] wakes those whom it concerns: a stream is the same read, repeated.
 //!
 //! HTTP is served by one thread for each core, each with its own runtime. The tasks that work for
 //! all of them (the acceptor, writers, readers, the listener, the followers) share one

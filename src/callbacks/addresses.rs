@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use hickory_resolver::{
@@ -15,14 +16,19 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::CallbackUrl;
 
+/// An address of every machine of Azure, at which it gets its secrets.
+/// <https://learn.microsoft.com/en-us/azure/virtual-network/what-is-ip-address-168-63-129-16>
+const AZURE_METADATA: Ipv4Net = ipv4([168, 63, 129, 16], 32);
+
 /// What is not public of IPv4:
 /// <https://www.iana.org/assignments/iana-ipv4-special-registry/iana-ipv4-special-registry.xhtml>,
 /// with multicast and what is reserved.
-const SPECIAL_IPV4: [Ipv4Net; 14] = [
+const SPECIAL_IPV4: [Ipv4Net; 15] = [
     ipv4([0, 0, 0, 0], 8),
     ipv4([10, 0, 0, 0], 8),
     ipv4([100, 64, 0, 0], 10),
     ipv4([127, 0, 0, 0], 8),
+    AZURE_METADATA,
     ipv4([169, 254, 0, 0], 16),
     ipv4([172, 16, 0, 0], 12),
     ipv4([192, 0, 0, 0], 24),
@@ -49,6 +55,9 @@ const SPECIAL_IPV6: [Ipv6Net; 4] = [
 
 /// Addresses of IPv4 as a translator to IPv6 has them (RFC 6052, section 2.1).
 const TRANSLATED: Ipv6Net = ipv6([0x64, 0xff9b, 0, 0], 96);
+
+/// How long it is remembered that a name could not be resolved.
+const UNRESOLVED_TTL: Duration = Duration::from_secs(30);
 
 const fn ipv4([a, b, c, d]: [u8; 4], prefix_bits: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix_bits)
@@ -120,7 +129,9 @@ impl Resolver {
             let nobody = ResolverConfig::from_name_servers(Vec::new());
             TokioResolver::builder_with_config(nobody, TokioRuntimeProvider::default())
         });
-        builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        let options = builder.options_mut();
+        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        options.negative_max_ttl = Some(UNRESOLVED_TTL);
         Ok(Self {
             names: builder.build()?,
             addresses: Arc::new(addresses),
@@ -145,6 +156,9 @@ impl Resolver {
     }
 
     async fn resolve_name(&self, name: &str) -> Result<Vec<IpAddr>, Unreachable> {
+        // A name with a dot is a whole one: the domains in which this machine searches are not tried.
+        let is_whole = name.contains('.') && !name.ends_with('.');
+        let name = format!("{name}{}", if is_whole { "." } else { "" });
         let found = self.names.lookup_ip(name).await;
         let found = found.map_err(|_| Unreachable::Unresolved)?;
         let permitted = found
@@ -207,6 +221,7 @@ mod tests {
             "100.64.0.1",
             "127.0.0.1",
             "127.255.255.254",
+            "168.63.129.16",
             "169.254.169.254",
             "172.16.0.1",
             "172.31.255.255",

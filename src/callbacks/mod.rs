@@ -6,8 +6,8 @@
 //! one of them, and not by a redirect, which is not followed. No proxy is used, since that would resolve
 //! the name again.
 //!
-//! Of the answer only the status is read, within a limit of time for the whole call. So a server that
-//! hangs, or that sends without end, costs a connection until then and no memory.
+//! Of the answer only the head is read, within a limit of time for the whole call. So a server that
+//! hangs, or that sends without end, costs a connection until then, and little memory.
 //!
 //! Requests are signed as [Standard Webhooks] has it.
 //!
@@ -19,6 +19,7 @@ mod url;
 
 use std::{
     error::Error,
+    io,
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
@@ -27,12 +28,20 @@ use hickory_resolver::net::NetError;
 use ipnet::IpNet;
 use reqwest::{Client, StatusCode, header, redirect::Policy};
 
+use tokio::time::timeout;
+
 use crate::domain::Clock;
 use addresses::{Addresses, Resolver};
 
 pub use addresses::Unreachable;
 pub use signature::SigningSecret;
 pub use url::CallbackUrl;
+
+/// How long a connection waits for the next request. Firewalls forget older ones in silence.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(4);
+
+/// How long a name may take to be resolved while its application waits.
+const CHECK_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Calls the servers of applications.
 pub struct Callbacks {
@@ -78,6 +87,8 @@ pub enum Failure {
     NoConnection,
     #[error("no answer within {} s", .0.as_secs_f32())]
     NoAnswer(Duration),
+    #[error("no secure connection can be made: {0}")]
+    Tls(String),
     #[error("the connection broke before an answer")]
     Broken,
     #[error("the answer is a redirect ({}), which is not followed", .0.as_u16())]
@@ -95,6 +106,10 @@ impl Callbacks {
         let resolver = Resolver::new(Addresses::new(networks))?;
         let client = Client::builder()
             .timeout(answer_time_max)
+            // It is divided among the addresses of a host.
+            .connect_timeout(answer_time_max / 2)
+            .pool_max_idle_per_host(1)
+            .pool_idle_timeout(IDLE_TIME_MAX)
             .redirect(Policy::none())
             .no_proxy()
             .dns_resolver(Arc::new(resolver.clone()))
@@ -111,9 +126,10 @@ impl Callbacks {
     /// Whether a URL could be called at present. A name that cannot be resolved at present passes: it may
     /// be resolved when it is called, and is checked then.
     pub async fn check(&self, url: &CallbackUrl) -> Result<(), Unreachable> {
-        match self.resolver.addresses_of(url).await {
-            Ok(_) | Err(Unreachable::Unresolved) => Ok(()),
-            Err(forbidden) => Err(forbidden),
+        let resolving = self.resolver.addresses_of(url);
+        match timeout(CHECK_TIME_MAX, resolving).await {
+            Ok(Err(Unreachable::NotPublic)) => Err(Unreachable::NotPublic),
+            _ => Ok(()),
         }
     }
 
@@ -155,6 +171,9 @@ impl Callbacks {
             if let Some(unreachable) = cause.downcast_ref::<Unreachable>() {
                 return Failure::Unreachable(*unreachable);
             }
+            if let Some(tls) = of_tls(cause) {
+                return Failure::Tls(tls.to_string());
+            }
             source = cause.source();
         }
         if error.is_timeout() {
@@ -165,4 +184,9 @@ impl Callbacks {
             Failure::Broken
         }
     }
+}
+
+fn of_tls<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let wrapped = cause.downcast_ref::<io::Error>()?.get_ref()?;
+    wrapped.downcast_ref::<rustls::Error>()
 }

@@ -6,7 +6,7 @@ use reqwest::Url;
 
 use crate::domain::Invalid;
 
-/// The longest URL, in characters.
+/// The longest URL in ASCII, in characters.
 const URL_CHARS_MAX: usize = 2000;
 
 /// An absolute URL with the scheme http or https, without a user or a password.
@@ -15,13 +15,13 @@ pub struct CallbackUrl(Url);
 
 impl CallbackUrl {
     pub fn parse(value: &str) -> Result<Self, Invalid> {
-        if value.len() > URL_CHARS_MAX {
-            return Err(Invalid("must be at most 2,000 characters"));
-        }
         // The parser would take "http:keys" for the host "keys".
         let is_absolute = value.starts_with("http://") || value.starts_with("https://");
         let url = Url::parse(value).ok().filter(|_| is_absolute);
         let url = url.ok_or(Invalid("must be a URL, as https://shop.example/hook"))?;
+        if url.as_str().len() > URL_CHARS_MAX {
+            return Err(Invalid("must be at most 2,000 characters, as ASCII"));
+        }
         if url.username().is_empty() && url.password().is_none() {
             Ok(Self(url))
         } else {
@@ -79,6 +79,7 @@ mod tests {
             "https://jane:secret@shop.example",
             "https://:secret@shop.example",
             &format!("https://shop.example/{}", "x".repeat(1980)),
+            &format!("https://shop.example/{}", "é".repeat(400)),
         ] {
             assert!(CallbackUrl::parse(value).is_err(), "{value}");
         }

@@ -40,7 +40,7 @@ impl Behind {
         }
     }
 
-    pub fn note_all(&self) {
+    fn note_all(&self) {
         self.noted().all = true;
         self.wake.notify_one();
     }

@@ -135,12 +135,12 @@ pub async fn run<F: Follower>(
     behind: Arc<Behind>,
     stop: CancellationToken,
 ) {
-    let turns = Turns {
+    let engine = Engine {
         follower,
         database,
         behind,
     };
-    lead_until(stop, turns).await;
+    lead_until(stop, engine).await;
 }
 
 /// What one replica at a time does.
@@ -170,13 +170,13 @@ async fn lead_until<L: Leader>(stop: CancellationToken, mut leader: L) {
 }
 
 /// A follower in whose work applications take turns.
-struct Turns<F> {
+struct Engine<F> {
     follower: F,
     database: Database,
     behind: Arc<Behind>,
 }
 
-impl<F: Follower> Leader for Turns<F> {
+impl<F: Follower> Leader for Engine<F> {
     type Role = F::Role;
     type Error = F::Error;
 
@@ -220,16 +220,17 @@ impl Default for Look {
 }
 
 impl Look {
-    /// What `looking` at all applications finds. Sets the time of the next look.
-    async fn at_all<T>(
+    /// The applications in which there is something to follow. Sets the time of the next look.
+    async fn at_all<R: Role>(
         &mut self,
-        looking: impl Future<Output = store::Result<T>>,
-    ) -> store::Result<T> {
+        leader: &mut Leadership<R>,
+    ) -> store::Result<Vec<ApplicationId>> {
         let started = Instant::now();
-        let found = store::in_time(LOOK_TIME_MAX, looking).await?;
+        let looking = store::followers::behind(leader);
+        let behind = store::in_time(LOOK_TIME_MAX, looking).await?;
         let pause = LOOK_PERIOD_MIN.max(started.elapsed() * LOOK_SHARE);
         self.next = Instant::now() + pause;
-        Ok(found)
+        Ok(behind)
     }
 }
 
@@ -247,7 +248,7 @@ async fn pass<F: Follower>(
     let noted = behind.take();
     let mut turns = noted.applications;
     if noted.all || started >= look.next {
-        turns.extend(look.at_all(store::followers::behind(leader)).await?);
+        turns.extend(look.at_all(leader).await?);
     }
     let mut last = None;
     while let Some(application) = next_after(last, &turns) {

@@ -33,8 +33,8 @@ use crate::{
 /// Creates a webhook: the service posts the feed to its URL.
 ///
 /// Each request has up to 100 entries (see `WebhookBatch`), in order, and the next one is sent when the
-/// answer is 2xx within 10 s. Otherwise the same is sent again, after 1 s to 5 min, until it is taken. A
-/// request that comes again has the same `webhook-id`: drop what you have handled.
+/// answer is 2xx within 10 s. Otherwise the same is sent again, after 1 s to 5 min, until it is taken. So skip
+/// entries up to the last timestamp that you have handled.
 ///
 /// Requests are signed as Standard Webhooks has it (`webhook-id`, `webhook-timestamp`,
 /// `webhook-signature`), with a secret that is shown this once. An application has up to 10 webhooks.
@@ -103,8 +103,15 @@ pub async fn list_webhooks(
 ) -> Answer {
     let passed = checks.finish(|| Some(()))?;
     let application = passed.caller;
-    let reading = service.query(async |connection| webhooks::list(connection, application).await);
-    let list = WebhookListJson::from(reading.await?);
+    let reading = service.query(async |connection| {
+        let mut read = Vec::new();
+        for webhook in webhooks::list(connection, application).await? {
+            let lag = webhooks::lag(connection, application, &webhook).await?;
+            read.push((webhook, lag));
+        }
+        Ok(read)
+    });
+    let list: WebhookListJson = reading.await?.into_iter().collect();
     Ok(Json(passed.media_type, list).into_response())
 }
 
@@ -129,10 +136,15 @@ pub async fn get_webhook(
     let id = checks.path::<WebhookId>();
     let passed = checks.finish(|| id)?;
     let (application, id) = (passed.caller, passed.input);
-    let reading =
-        service.query(async |connection| webhooks::find(connection, application, id).await);
-    let stored = reading.await?.ok_or_else(Problem::not_found)?;
-    Ok(Json(passed.media_type, WebhookJson::new(stored, None)).into_response())
+    let reading = service.query(async |connection| {
+        let Some(webhook) = webhooks::find(connection, application, id).await? else {
+            return Ok(None);
+        };
+        let lag = webhooks::lag(connection, application, &webhook).await?;
+        Ok(Some(WebhookJson::read(webhook, lag)))
+    });
+    let webhook = reading.await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(passed.media_type, webhook).into_response())
 }
 
 /// Changes a webhook.
@@ -205,7 +217,8 @@ pub async fn delete_webhook(
 
 /// Makes a new secret for a webhook.
 ///
-/// For 24 hours requests are signed with both, so that no server has to learn of it in the same moment.
+/// Requests are signed with the one before as well, for 24 hours from now, so that no server has to learn of
+/// it in the same moment.
 #[utoipa::path(
     post,
     path = "/webhooks/{id}/secret",

@@ -113,8 +113,11 @@ fn receive(received: &PgNotification, subscribers: &[Arc<dyn Subscriber>]) {
     match received.channel() {
         PULSE_CHANNEL => {}
         WEBHOOKS_CHANNEL => {
+            let application = received.payload().parse().map(ApplicationId::new);
             for subscriber in subscribers {
-                subscriber.webhooks_changed();
+                application
+                    .iter()
+                    .for_each(|id| subscriber.webhooks_changed(*id));
             }
         }
         _ => {

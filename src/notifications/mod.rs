@@ -44,7 +44,7 @@ pub trait Subscriber: Send + Sync {
     fn notified(&self, notification: &Notification);
 
     /// An application has changed its webhooks.
-    fn webhooks_changed(&self) {}
+    fn webhooks_changed(&self, _application: ApplicationId) {}
 }
 
 /// A notification.

@@ -68,6 +68,16 @@ impl Database {
         )
     }
 
+    /// Connections on which pages for webhooks are read.
+    pub fn deliveries(&self, connections_max: usize) -> Pool {
+        Pool::new(
+            "deliveries",
+            self.clone(),
+            Purpose::Reading,
+            connections_max,
+        )
+    }
+
     /// A connection to the primary, on the branch of history that is remembered.
     pub async fn connect(&self, purpose: Purpose) -> Result<PgConnection> {
         let Primary {

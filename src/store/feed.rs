@@ -126,15 +126,12 @@ impl Kinds {
         (self != Self::all()).then(|| names.collect())
     }
 
-    /// The kinds of these names.
-    pub(super) fn of_names(names: Option<Vec<String>>) -> Self {
-        let of = |names: Vec<String>| {
-            names
-                .iter()
-                .filter_map(|name| ChangeKind::named(name))
-                .collect()
+    /// The kinds of these names; `None` if one of them is no kind that this version knows.
+    pub(super) fn of_names(names: Option<&[String]>) -> Option<Self> {
+        let Some(names) = names else {
+            return Some(Self::all());
         };
-        names.map_or_else(Self::all, of)
+        names.iter().map(|name| ChangeKind::named(name)).collect()
     }
 
     /// The names as an array of PostgreSQL; without a list the statement is faster.

@@ -31,5 +31,8 @@ pub const FEED_PUBLISHER: i64 = 7_305_808_869_231_650_173;
 /// Held on a connection by the one replica that brings the feeds to webhooks.
 pub const DELIVERER: i64 = 7_305_808_869_231_650_174;
 
+/// Held by the transaction that creates a webhook, which counts them before.
+pub const WEBHOOKS: i64 = 7_305_808_869_231_650_175;
+
 /// Held by the transaction that sets a sequence, which is read before.
 pub const SEQUENCES: i64 = 7_305_808_869_231_650_171;

@@ -8,7 +8,7 @@ use super::Result;
 /// concerns everybody.
 pub const UPDATES_CHANNEL: &str = "updates";
 
-/// Whoever changes a webhook notifies here, without payload.
+/// A change of webhooks notifies here, with the id of their application.
 pub const WEBHOOKS_CHANNEL: &str = "webhooks";
 
 /// Every replica notifies here, every few seconds, to prove that notifications still arrive.

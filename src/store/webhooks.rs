@@ -1,7 +1,7 @@
 //! The table `webhooks`: the servers of applications to which the service brings the feed.
 //!
-//! Whatever an application changes is notified, so that it counts at once. What the leader writes about
-//! deliveries is in [`deliveries`].
+//! What an application changes of what it gets is notified, so that it counts at once. What the leader
+//! writes about deliveries is in [`deliveries`].
 
 pub mod deliveries;
 
@@ -12,7 +12,7 @@ use super::{
     Result, changes,
     feed::{FeedInclude, Kinds},
     followers::{self, Lag},
-    in_transaction,
+    in_transaction, locks,
     notify::{self, WEBHOOKS_CHANNEL},
 };
 use crate::domain::{ApplicationId, Timestamp, WebhookId};
@@ -20,8 +20,11 @@ use crate::domain::{ApplicationId, Timestamp, WebhookId};
 /// The most webhooks of an application.
 pub const WEBHOOKS_MAX: i64 = 10;
 
-/// How long the secret before counts beside a new one.
-pub const SECRET_OVERLAP_HOURS: i32 = 24;
+/// How long a secret counts after it was replaced.
+const SECRET_OVERLAP_HOURS: i32 = 24;
+
+/// The most secrets that count beside the newest one.
+const OLD_SECRETS_MAX: i32 = 9;
 
 /// Where counting ends that tells an application how far one of its webhooks is behind.
 pub const LAG_SHOWN_MAX: i64 = 10_000;
@@ -31,15 +34,14 @@ pub const LAG_SHOWN_MAX: i64 = 10_000;
 pub struct Webhook {
     pub id: WebhookId,
     pub url: String,
-    pub kinds: Kinds,
+    /// `None` if a newer version of the service has created it, with a kind that this one does not know.
+    pub kinds: Option<Kinds>,
     pub include: FeedInclude,
     pub is_paused: bool,
     pub created: OffsetDateTime,
     /// It has taken every entry up to here.
     pub cursor: Timestamp,
-    /// Counted up to [`LAG_SHOWN_MAX`].
-    pub lag: Lag,
-    /// How often it has not taken what is sent to it, since it has taken something.
+    /// How often in a row it has failed.
     pub failures: i32,
     /// Of all time.
     pub last_failure: Option<DeliveryFailure>,
@@ -123,11 +125,11 @@ pub async fn insert(
     secret: &[u8],
 ) -> Result<Changed<Webhook>> {
     in_transaction(connection, async |connection| {
-        let end = match lock(connection, application, new.after).await? {
-            Ok(end) => end,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        if count(connection, application).await? >= WEBHOOKS_MAX {
+        let end = changes::end(connection, application).await?;
+        if new.after.is_some_and(|after| after > end) {
+            return Ok(Err(Refused::Ahead { end }));
+        }
+        if count_locked(connection, application).await? >= WEBHOOKS_MAX {
             return Ok(Err(Refused::TooMany));
         }
         let kinds = new.kinds.names();
@@ -147,40 +149,30 @@ pub async fn insert(
             secret,
         );
         let row = row.fetch_one(&mut *connection).await?;
-        notify::send(connection, WEBHOOKS_CHANNEL, "").await?;
-        Ok(Ok(row.with_lag(connection, application).await?))
+        notify_of(connection, application).await?;
+        Ok(Ok(row.into_webhook()))
     })
     .await
 }
 
-/// Has others wait who change webhooks of the application. Returns the end of its timeline, which must not
-/// be before `after`.
-async fn lock(
-    connection: &mut PgConnection,
-    application: ApplicationId,
-    after: Option<Timestamp>,
-) -> Result<Changed<Timestamp>> {
+/// The webhooks of the application. Until the end of the transaction nobody else creates one.
+async fn count_locked(connection: &mut PgConnection, application: ApplicationId) -> Result<i64> {
     sqlx::query!(
-        "SELECT id FROM applications WHERE id = $1 FOR NO KEY UPDATE",
-        application.get(),
+        r#"SELECT pg_advisory_xact_lock($1) AS "locked!: ()""#,
+        locks::WEBHOOKS
     )
-    .fetch_optional(&mut *connection)
+    .execute(&mut *connection)
     .await?;
-    let end = changes::end(connection, application).await?;
-    let is_ahead = after.is_some_and(|after| after > end);
-    Ok(if is_ahead {
-        Err(Refused::Ahead { end })
-    } else {
-        Ok(end)
-    })
-}
-
-async fn count(connection: &mut PgConnection, application: ApplicationId) -> Result<i64> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM webhooks WHERE application_id = $1"#,
         application.get(),
     );
     Ok(count.fetch_one(connection).await?)
+}
+
+async fn notify_of(connection: &mut PgConnection, application: ApplicationId) -> Result<()> {
+    let payload = application.get().to_string();
+    notify::send(connection, WEBHOOKS_CHANNEL, &payload).await
 }
 
 /// The webhooks of an application, the oldest first.
@@ -193,12 +185,17 @@ pub async fn list(
         "FROM webhooks WHERE application_id = $1 ORDER BY created, id",
         application.get(),
     );
-    let rows = rows.fetch_all(&mut *connection).await?;
-    let mut webhooks = Vec::with_capacity(rows.len());
-    for row in rows {
-        webhooks.push(row.with_lag(connection, application).await?);
-    }
-    Ok(webhooks)
+    let rows = rows.fetch_all(connection).await?;
+    Ok(rows.into_iter().map(WebhookRow::into_webhook).collect())
+}
+
+/// How far a webhook is behind, counted up to [`LAG_SHOWN_MAX`].
+pub async fn lag(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    webhook: &Webhook,
+) -> Result<Lag> {
+    followers::lag_after(connection, application, webhook.cursor, LAG_SHOWN_MAX).await
 }
 
 pub async fn find(
@@ -212,10 +209,8 @@ pub async fn find(
         application.get(),
         id.get(),
     );
-    match row.fetch_optional(&mut *connection).await? {
-        Some(row) => Ok(Some(row.with_lag(connection, application).await?)),
-        None => Ok(None),
-    }
+    let row = row.fetch_optional(connection).await?;
+    Ok(row.map(WebhookRow::into_webhook))
 }
 
 /// Changes a webhook. What it has not taken is sent at once, and as another batch if other entries are
@@ -227,8 +222,9 @@ pub async fn update(
     patch: &WebhookPatch,
 ) -> Result<Changed<Webhook>> {
     in_transaction(connection, async |connection| {
-        if let Err(refused) = lock(connection, application, patch.after).await? {
-            return Ok(Err(refused));
+        let end = changes::end(connection, application).await?;
+        if patch.after.is_some_and(|after| after > end) {
+            return Ok(Err(Refused::Ahead { end }));
         }
         let begins_anew = patch.kinds.is_some() || patch.include.is_some() || patch.after.is_some();
         let kinds = patch.kinds.and_then(Kinds::names);
@@ -241,6 +237,7 @@ pub async fn update(
                  paused = coalesce($8, paused),
                  cursor = coalesce($9, cursor),
                  batch = CASE WHEN NOT $10 THEN batch END,
+                 revision = revision + 1,
                  failures = 0,
                  retry_at = NULL
              WHERE application_id = $1 AND id = $2
@@ -260,13 +257,14 @@ pub async fn update(
         let Some(row) = row.fetch_optional(&mut *connection).await? else {
             return Ok(Err(Refused::NotFound));
         };
-        notify::send(connection, WEBHOOKS_CHANNEL, "").await?;
-        Ok(Ok(row.with_lag(connection, application).await?))
+        notify_of(connection, application).await?;
+        Ok(Ok(row.into_webhook()))
     })
     .await
 }
 
-/// Gives a webhook another secret. The one before counts beside it for [`SECRET_OVERLAP_HOURS`].
+/// Gives a webhook another secret. The one before counts beside it for a day, and so do those before that
+/// one, each for its day.
 pub async fn replace_secret(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -275,7 +273,9 @@ pub async fn replace_secret(
 ) -> Result<Option<Webhook>> {
     let row = webhooks!(
         "UPDATE webhooks
-         SET secret = $3, secret_before = secret, before_until = now() + make_interval(hours => $4)
+         SET secret = $3,
+             old_secrets = (secret || old_secrets)[1:$5],
+             old_secrets_until = (now() + make_interval(hours => $4) || old_secrets_until)[1:$5]
          WHERE application_id = $1 AND id = $2
          RETURNING ",
         "",
@@ -283,11 +283,10 @@ pub async fn replace_secret(
         id.get(),
         secret,
         SECRET_OVERLAP_HOURS,
+        OLD_SECRETS_MAX,
     );
-    match row.fetch_optional(&mut *connection).await? {
-        Some(row) => Ok(Some(row.with_lag(connection, application).await?)),
-        None => Ok(None),
-    }
+    let row = row.fetch_optional(connection).await?;
+    Ok(row.map(WebhookRow::into_webhook))
 }
 
 /// Removes a webhook; returns whether there was one.
@@ -305,30 +304,23 @@ pub async fn remove(
 }
 
 impl WebhookRow {
-    async fn with_lag(
-        self,
-        connection: &mut PgConnection,
-        application: ApplicationId,
-    ) -> Result<Webhook> {
-        let cursor = Timestamp::new(self.cursor);
-        let lag = followers::lag_after(connection, application, cursor, LAG_SHOWN_MAX).await?;
-        Ok(Webhook {
+    fn into_webhook(self) -> Webhook {
+        Webhook {
             id: WebhookId::new(self.id),
             url: self.url,
-            kinds: Kinds::of_names(self.kinds),
+            kinds: Kinds::of_names(self.kinds.as_deref()),
             include: FeedInclude {
                 messages: self.with_messages,
                 recipients: self.with_recipients,
             },
             is_paused: self.paused,
             created: self.created,
-            cursor,
-            lag,
+            cursor: Timestamp::new(self.cursor),
             failures: self.failures,
             last_failure: self
                 .failed
                 .zip(self.failure)
                 .map(|(at, detail)| DeliveryFailure { at, detail }),
-        })
+        }
     }
 }

@@ -86,7 +86,7 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
         "get /webhooks" => ([403, 200, 200], Value::Null),
         "post /webhooks" => (
             [403, 201, 201],
-            json!({ "url": "https://stranger.example" }),
+            json!({ "url": "http://127.0.0.1:1/stranger" }),
         ),
         "get /webhooks/{id}" | "delete /webhooks/{id}" | "post /webhooks/{id}/secret" => {
             (NO_WEBHOOK, Value::Null)
@@ -126,7 +126,7 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
 
 /// A webhook of the first tenant to which nothing is sent.
 async fn paused_webhook(owner: &Client) -> Value {
-    let new = json!({ "url": format!("https://{SECRET}.example") });
+    let new = json!({ "url": format!("http://127.0.0.1:1/{SECRET}") });
     let webhook = owner.call(Method::POST, "/webhooks", new).await.expect(201);
     let path = format!("/webhooks/{}", webhook["id"]);
     let paused = owner.call(Method::PATCH, &path, json!({ "paused": true }));
@@ -160,7 +160,8 @@ async fn everything(jane: &Client, owner: &Client, objects: &Objects) -> Vec<Val
 #[tokio::test]
 async fn no_operation_shows_or_changes_anything_of_another_application() {
     let database = Database::fresh().await;
-    let replica = Replica::start(&database, administered()).await;
+    let settings = administered().with("WEBHOOK_NETWORKS", "127.0.0.0/8");
+    let replica = Replica::start(&database, settings).await;
     let jane = replica.user("jane");
     // The stranger's own chats are numbered from 1 as well.
     for _ in 0..9 {

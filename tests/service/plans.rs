@@ -229,7 +229,7 @@ const OF_ALL_APPLICATIONS: [&str; 7] = [
     "LOCK TABLE search_entries",
     "UPDATE followers SET cursor = 0 WHERE name = $1",
     "FROM messages WHERE text IS NOT NULL",
-    "SELECT application_id, cursor FROM webhooks WHERE NOT paused",
+    "FROM webhooks WHERE NOT paused GROUP BY application_id",
     // It looks for changes of the application of each webhook, which are on the same server.
     "c.application_id = webhooks.application_id AND c.timestamp > webhooks.cursor",
 ];

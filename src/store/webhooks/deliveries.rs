@@ -1,8 +1,12 @@
 //! Deliveries: what the one replica that brings the feeds to webhooks reads and writes about them.
+//!
+//! Only that a delivery begins must outlast a crash of the server, so that the same is sent again. How it
+//! has ended need not: with that it is forgotten that it has begun.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use secrecy::SecretSlice;
+use sqlx::PgConnection;
 
 use super::super::{
     Delivering, Leadership, Result,
@@ -10,7 +14,6 @@ use super::super::{
     followers::{self, LAG_COUNT_MAX, Lag},
 };
 use crate::domain::{ApplicationId, Timestamp, WebhookId};
-use sqlx::PgConnection;
 
 /// A webhook among those of all applications.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,46 +22,74 @@ pub struct WebhookKey {
     pub id: WebhookId,
 }
 
+/// A webhook as it was read: at a cursor, and in one of its revisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebhookVersion {
+    key: WebhookKey,
+    cursor: Timestamp,
+    revision: i64,
+}
+
 /// A webhook that is not paused.
 #[derive(Debug, Clone, Copy)]
 pub struct Waiting {
     pub key: WebhookKey,
     /// Whether there is something after its cursor.
     pub is_behind: bool,
+    pub has_failed: bool,
     /// How long nothing may be sent to it.
-    pub pause: Duration,
+    pub retry_in: Duration,
 }
 
 /// What the next delivery to a webhook depends on.
 #[derive(Debug)]
 pub struct Delivery {
     pub url: String,
-    pub kinds: Kinds,
+    /// `None` if this version of the service does not know one of them.
+    pub kinds: Option<Kinds>,
     pub include: FeedInclude,
     pub cursor: Timestamp,
     /// How many entries it was offered before, if it has not taken them yet.
     pub batch: Option<u16>,
     /// The valid ones, the newest first.
     pub secrets: Vec<SecretSlice<u8>>,
-    /// How often it has not taken them.
+    /// How often it has failed in a row.
     pub failures: u32,
     /// How long nothing may be sent to it.
-    pub pause: Duration,
+    pub retry_in: Duration,
+    revision: i64,
 }
 
-/// All webhooks that are not paused.
-pub async fn all(leader: &mut Leadership<Delivering>) -> Result<Vec<Waiting>> {
-    let all = sqlx::query!(
+impl Delivery {
+    /// The webhook as it was read, if this is its key.
+    pub fn version(&self, key: WebhookKey) -> WebhookVersion {
+        WebhookVersion {
+            key,
+            cursor: self.cursor,
+            revision: self.revision,
+        }
+    }
+}
+
+/// The webhooks of some applications, or of all, that are not paused.
+pub async fn waiting(
+    leader: &mut Leadership<Delivering>,
+    applications: Option<&BTreeSet<ApplicationId>>,
+) -> Result<Vec<Waiting>> {
+    let ids = applications.map(|ids| ids.iter().map(|id| id.get()).collect::<Vec<_>>());
+    let waiting = sqlx::query!(
         r#"
         SELECT application_id, id,
                batch IS NOT NULL OR EXISTS (
                    SELECT FROM changes AS c
                    WHERE c.application_id = webhooks.application_id AND c.timestamp > webhooks.cursor
                ) AS "is_behind!",
-               extract(epoch FROM retry_at - now())::float8 AS pause
+               failures > 0 AS "has_failed!",
+               extract(epoch FROM retry_at - now())::float8 AS retry_in
         FROM webhooks
-        WHERE NOT paused
-        "#
+        WHERE NOT paused AND ($1::bigint[] IS NULL OR application_id = ANY ($1))
+        "#,
+        ids as Option<Vec<i64>>,
     )
     .map(|row| Waiting {
         key: WebhookKey {
@@ -66,9 +97,10 @@ pub async fn all(leader: &mut Leadership<Delivering>) -> Result<Vec<Waiting>> {
             id: WebhookId::new(row.id),
         },
         is_behind: row.is_behind,
-        pause: pause(row.pause),
+        has_failed: row.has_failed,
+        retry_in: duration(row.retry_in),
     });
-    Ok(all.fetch_all(leader.connection()).await?)
+    Ok(waiting.fetch_all(leader.connection()).await?)
 }
 
 /// What to deliver to a webhook; `None` if it was removed or is paused.
@@ -78,10 +110,14 @@ pub async fn next(
 ) -> Result<Option<Delivery>> {
     let next = sqlx::query!(
         r#"
-        SELECT url, kinds, with_messages, with_recipients, cursor, batch, secret,
-               CASE WHEN before_until > now() THEN secret_before END AS secret_before,
-               failures,
-               extract(epoch FROM retry_at - now())::float8 AS pause
+        SELECT url, kinds, with_messages, with_recipients, cursor, batch, revision, failures,
+               secret || ARRAY(
+                   SELECT old.secret
+                   FROM unnest(old_secrets, old_secrets_until) WITH ORDINALITY AS old (secret, until, age)
+                   WHERE old.until > now()
+                   ORDER BY old.age
+               ) AS "secrets!: Vec<Vec<u8>>",
+               extract(epoch FROM retry_at - now())::float8 AS retry_in
         FROM webhooks
         WHERE application_id = $1 AND id = $2 AND NOT paused
         "#,
@@ -90,105 +126,109 @@ pub async fn next(
     )
     .map(|row| Delivery {
         url: row.url,
-        kinds: Kinds::of_names(row.kinds),
+        kinds: Kinds::of_names(row.kinds.as_deref()),
         include: FeedInclude {
             messages: row.with_messages,
             recipients: row.with_recipients,
         },
         cursor: Timestamp::new(row.cursor),
         batch: row.batch.and_then(|entries| entries.try_into().ok()),
-        secrets: [Some(row.secret), row.secret_before]
-            .into_iter()
-            .flatten()
-            .map(SecretSlice::from)
-            .collect(),
+        secrets: row.secrets.into_iter().map(SecretSlice::from).collect(),
         failures: row.failures.try_into().unwrap_or(0),
-        pause: pause(row.pause),
+        retry_in: duration(row.retry_in),
+        revision: row.revision,
     });
     Ok(next.fetch_optional(leader.connection()).await?)
 }
 
 /// Remembers, before they are sent, how many entries after the cursor are sent together. Returns whether
-/// the webhook is still there, at this cursor.
+/// the webhook is as it was read.
 pub async fn begin(
     leader: &mut Leadership<Delivering>,
-    key: WebhookKey,
-    cursor: Timestamp,
+    at: WebhookVersion,
     batch: u16,
 ) -> Result<bool> {
     let begun = sqlx::query!(
-        "UPDATE webhooks SET batch = $4
-         WHERE application_id = $1 AND id = $2 AND cursor = $3 AND NOT paused",
-        key.application.get(),
-        key.id.get(),
-        cursor.get(),
+        "UPDATE webhooks SET batch = $5
+         WHERE application_id = $1 AND id = $2 AND cursor = $3 AND revision = $4",
+        at.key.application.get(),
+        at.key.id.get(),
+        at.cursor.get(),
+        at.revision,
         i16::try_from(batch).unwrap_or(i16::MAX),
     );
     Ok(begun.execute(leader.connection()).await?.rows_affected() > 0)
 }
 
-/// Moves the cursor of a webhook that has taken the batch, or that nothing concerns up to there. Whoever
-/// has moved the cursor meanwhile, or has asked for other entries, is right.
+/// Moves the cursor of a webhook that has taken the batch, or that nothing concerns up to there. Returns
+/// whether the webhook is as it was read.
 pub async fn advance(
     leader: &mut Leadership<Delivering>,
-    key: WebhookKey,
-    from: Timestamp,
-    batch: Option<u16>,
+    at: WebhookVersion,
     to: Timestamp,
-) -> Result<()> {
-    sqlx::query!(
+) -> Result<bool> {
+    let advanced = sqlx::query!(
         "UPDATE webhooks SET cursor = $5, batch = NULL, failures = 0, retry_at = NULL
-         WHERE application_id = $1 AND id = $2 AND cursor = $3 AND batch IS NOT DISTINCT FROM $4",
-        key.application.get(),
-        key.id.get(),
-        from.get(),
-        batch.map(|entries| i16::try_from(entries).unwrap_or(i16::MAX)),
+         WHERE application_id = $1 AND id = $2 AND cursor = $3 AND revision = $4
+         RETURNING set_config('synchronous_commit', 'off', TRUE)",
+        at.key.application.get(),
+        at.key.id.get(),
+        at.cursor.get(),
+        at.revision,
         to.get(),
-    )
-    .execute(leader.connection())
-    .await?;
-    Ok(())
+    );
+    let advanced = advanced.fetch_optional(leader.connection()).await?;
+    Ok(advanced.is_some())
 }
 
-/// Remembers why the batch was not taken, and that nothing may be sent for a while.
-pub async fn refuse(
+/// Remembers why the batch was not taken, and that nothing may be sent for a while. Returns whether the
+/// webhook is as it was read.
+pub async fn fail(
     leader: &mut Leadership<Delivering>,
-    key: WebhookKey,
-    cursor: Timestamp,
+    at: WebhookVersion,
     detail: &str,
-    pause: Duration,
-) -> Result<()> {
-    sqlx::query!(
+    retry_in: Duration,
+) -> Result<bool> {
+    let failed = sqlx::query!(
         "UPDATE webhooks
-         SET failures = failures + 1, failed = now(), failure = $4,
-             retry_at = now() + make_interval(secs => $5)
-         WHERE application_id = $1 AND id = $2 AND cursor = $3 AND batch IS NOT NULL",
-        key.application.get(),
-        key.id.get(),
-        cursor.get(),
+         SET failures = failures + 1, failed = now(), failure = $5,
+             retry_at = now() + make_interval(secs => $6)
+         WHERE application_id = $1 AND id = $2 AND cursor = $3 AND revision = $4
+         RETURNING set_config('synchronous_commit', 'off', TRUE)",
+        at.key.application.get(),
+        at.key.id.get(),
+        at.cursor.get(),
+        at.revision,
         detail,
-        pause.as_secs_f64(),
-    )
-    .execute(leader.connection())
-    .await?;
-    Ok(())
+        retry_in.as_secs_f64(),
+    );
+    let failed = failed.fetch_optional(leader.connection()).await?;
+    Ok(failed.is_some())
 }
 
-/// Measures how far the webhooks that are not paused are behind.
+/// Measures how far the webhooks that are not paused are behind: in each application the one that is
+/// furthest.
 pub async fn lag(connection: &mut PgConnection) -> Result<Lag> {
-    let cursors = sqlx::query!("SELECT application_id, cursor FROM webhooks WHERE NOT paused");
+    let furthest = sqlx::query!(
+        r#"
+        SELECT application_id, min(cursor) AS "cursor!"
+        FROM webhooks WHERE NOT paused GROUP BY application_id
+        "#
+    );
     let mut all = Lag::default();
-    for row in cursors.fetch_all(&mut *connection).await? {
+    for row in furthest.fetch_all(&mut *connection).await? {
         let application = ApplicationId::new(row.application_id);
-        let (cursor, rest) = (Timestamp::new(row.cursor), LAG_COUNT_MAX - all.changes);
+        // The age of the oldest change counts, also where counting has ended.
+        let rest = (LAG_COUNT_MAX - all.changes).max(1);
+        let cursor = Timestamp::new(row.cursor);
         let lag = followers::lag_after(connection, application, cursor, rest).await?;
-        all.changes += lag.changes;
+        all.changes = (all.changes + lag.changes).min(LAG_COUNT_MAX);
         all.seconds = all.seconds.max(lag.seconds);
     }
     Ok(all)
 }
 
 /// Seconds that are left, if there are any.
-fn pause(seconds: Option<f64>) -> Duration {
+fn duration(seconds: Option<f64>) -> Duration {
     Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or(Duration::ZERO)
 }

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeSet,
     convert::Infallible,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use axum::{
@@ -19,6 +18,7 @@ use futures_util::stream;
 use reqwest::Method;
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
+use tokio::sync::Notify;
 
 use super::{Client, eventually};
 
@@ -30,6 +30,7 @@ pub enum Answer {
     RedirectsTo(String),
     /// 200 with a body that has no end.
     WithoutEnd,
+    /// It answers when it is [released](Hook::releases).
     Hangs,
 }
 
@@ -47,7 +48,12 @@ pub struct Posted {
 #[derive(Clone)]
 pub struct Hook {
     pub url: String,
-    state: Arc<Mutex<HookState>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<HookState>,
+    released: Notify,
 }
 
 struct HookState {
@@ -57,25 +63,35 @@ struct HookState {
 
 impl Hook {
     pub async fn start() -> Self {
-        let state = Arc::new(Mutex::new(HookState {
-            answer: Answer::Takes,
-            posted: Vec::new(),
-        }));
+        let shared = Arc::new(Shared {
+            state: Mutex::new(HookState {
+                answer: Answer::Takes,
+                posted: Vec::new(),
+            }),
+            released: Notify::new(),
+        });
         let router = Router::new()
             .route("/hook", post(receive))
-            .with_state(Arc::clone(&state));
+            .with_state(Arc::clone(&shared));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, state }
+        Self { url, shared }
     }
 
     pub fn answers(&self, answer: Answer) {
-        self.state.lock().unwrap().answer = answer;
+        self.shared.state.lock().unwrap().answer = answer;
+    }
+
+    /// Takes from now on, and answers those whom it has kept waiting.
+    pub fn releases(&self) {
+        let state = &mut *self.shared.state.lock().unwrap();
+        state.answer = Answer::Takes;
+        self.shared.released.notify_waiters();
     }
 
     pub fn posted(&self) -> Vec<Posted> {
-        self.state.lock().unwrap().posted.clone()
+        self.shared.state.lock().unwrap().posted.clone()
     }
 
     /// Has an application bring its feed here. Returns the webhook.
@@ -135,13 +151,12 @@ fn handled(posted: &[Posted]) -> Vec<i64> {
     new.flat_map(Posted::timestamps).collect()
 }
 
-async fn receive(
-    State(state): State<Arc<Mutex<HookState>>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    let released = shared.released.notified();
+    tokio::pin!(released);
+    released.as_mut().enable();
     let answer = {
-        let mut state = state.lock().unwrap();
+        let mut state = shared.state.lock().unwrap();
         let answer = state.answer.clone();
         state.posted.push(Posted {
             id: headers["webhook-id"].to_str().unwrap().to_owned(),
@@ -163,7 +178,7 @@ async fn receive(
             Body::from_stream(parts).into_response()
         }
         Answer::Hangs => {
-            tokio::time::sleep(Duration::from_secs(3600)).await;
+            released.await;
             StatusCode::NO_CONTENT.into_response()
         }
     }

@@ -33,7 +33,8 @@ pub fn webhooks() -> Paths {
         .summary(Some("Takes entries of the feed."))
         .description(Some(
             "The service posts to the URL of a webhook, and goes on when the answer is 2xx. Verify the \
-             signature with a library of Standard Webhooks, and drop a `webhook-id` that you have handled.",
+             signature with a library of Standard Webhooks, and skip entries up to the last timestamp that you \
+             have handled: what was answered too late comes again.",
         ))
         .securities(Some([SecurityRequirement::default()]))
         .request_body(Some(

@@ -46,8 +46,11 @@ pub struct WebhookJson {
     /// It has taken every entry up to here.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     cursor: i64,
-    lag: LagJson,
-    /// How often in a row it has not taken what is sent to it.
+    /// Where the webhook is read: how far it is behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = LagJson, required = false)]
+    lag: Option<LagJson>,
+    /// How often in a row it has failed.
     #[serde(skip_serializing_if = "is_zero")]
     #[schema(required = false, minimum = 0)]
     failures: i32,
@@ -117,7 +120,20 @@ pub fn render_batch(application: ApplicationId, entries: &[FeedEntry]) -> Vec<u8
 }
 
 impl WebhookJson {
+    /// A webhook that was created or changed; `secret` is shown once.
     pub fn new(stored: Webhook, secret: Option<String>) -> Self {
+        Self {
+            secret,
+            ..Self::told(stored, None)
+        }
+    }
+
+    /// A webhook that is read.
+    pub fn read(stored: Webhook, lag: Lag) -> Self {
+        Self::told(stored, Some(lag))
+    }
+
+    fn told(stored: Webhook, lag: Option<Lag>) -> Self {
         let Webhook {
             id,
             url,
@@ -126,22 +142,21 @@ impl WebhookJson {
             is_paused,
             created,
             cursor,
-            lag,
             failures,
             last_failure,
         } = stored;
         Self {
             id: id.get(),
             url,
-            kinds: kind_names(kinds),
+            kinds: kinds.and_then(kind_names),
             include: include_names(include),
             paused: is_paused,
             created,
             cursor: cursor.get(),
-            lag: lag.into(),
+            lag: lag.map(LagJson::from),
             failures,
             last_failure: last_failure.map(DeliveryFailureJson::from),
-            secret,
+            secret: None,
         }
     }
 }
@@ -177,12 +192,12 @@ impl From<DeliveryFailure> for DeliveryFailureJson {
     }
 }
 
-impl From<Vec<Webhook>> for WebhookListJson {
-    fn from(stored: Vec<Webhook>) -> Self {
-        let webhooks = stored.into_iter();
+impl FromIterator<(Webhook, Lag)> for WebhookListJson {
+    fn from_iter<T: IntoIterator<Item = (Webhook, Lag)>>(read: T) -> Self {
+        let webhooks = read.into_iter();
         Self {
             webhooks: webhooks
-                .map(|stored| WebhookJson::new(stored, None))
+                .map(|(stored, lag)| WebhookJson::read(stored, lag))
                 .collect(),
         }
     }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{collect, present};
+use super::{collect, present, present as some};
 use crate::{
     callbacks::CallbackUrl,
     domain::{Invalid, Timestamp},
@@ -48,6 +48,7 @@ pub struct NewWebhookJson {
 #[serde(deny_unknown_fields)]
 #[schema(as = WebhookPatch, example = json!({ "paused": false, "after": 41 }))]
 pub struct WebhookPatchJson {
+    #[serde(default, deserialize_with = "some")]
     #[schema(value_type = Option<String>, max_length = 2000)]
     url: Option<String>,
     /// `null`: all.
@@ -63,13 +64,17 @@ pub struct WebhookPatchJson {
     #[schema(value_type = Option<bool>)]
     paused: Option<Option<bool>>,
     /// It gets the changes after this timestamp: again, or without those in between.
+    #[serde(default, deserialize_with = "some")]
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     after: Option<i64>,
 }
 
 /// Names in a list, or in a text as the query of the feed has them.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "must be a list of names, or names separated by commas"
+)]
 enum Names {
     List(Vec<String>),
     Text(String),
