@@ -27,12 +27,13 @@ pub enum ChangeKind {
     ChatChanged,
     MemberAdded,
     MemberRemoved,
+    MembersChanged,
     PositionsMoved,
     SettingsChanged,
 }
 
 impl ChangeKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::MessageCreated,
         Self::MessageEdited,
         Self::MessageDeleted,
@@ -40,6 +41,7 @@ impl ChangeKind {
         Self::ChatChanged,
         Self::MemberAdded,
         Self::MemberRemoved,
+        Self::MembersChanged,
         Self::PositionsMoved,
         Self::SettingsChanged,
     ];
@@ -59,6 +61,7 @@ impl ChangeKind {
             Self::ChatChanged => Some("chat.changed"),
             Self::MemberAdded => Some("member.added"),
             Self::MemberRemoved => Some("member.removed"),
+            Self::MembersChanged => Some("member.changed"),
             Self::PositionsMoved => Some("conversation.read"),
             Self::SettingsChanged => None,
         }
@@ -74,6 +77,7 @@ impl ChangeKind {
             Self::ChatChanged => "chat-changed",
             Self::MemberAdded => "member-added",
             Self::MemberRemoved => "member-removed",
+            Self::MembersChanged => "members-changed",
             Self::PositionsMoved => "positions-moved",
             Self::SettingsChanged => "settings-changed",
         }
@@ -102,8 +106,8 @@ pub struct ChatChange {
     pub before: Option<Arc<Chat>>,
     pub after: Arc<Chat>,
     pub joined: Vec<UserId>,
-    /// Who has left, and since when that user was a member.
-    pub departed: Option<(UserId, Timestamp)>,
+    /// Who has left, and since when each was a member.
+    pub departed: Vec<(UserId, Timestamp)>,
     /// The request that has created it, if it may be repeated.
     pub idempotency: Option<Idempotency>,
 }
@@ -333,13 +337,13 @@ impl ChatChange {
 
     fn kind(&self) -> ChangeKind {
         if self.is_creation() {
-            ChangeKind::ChatCreated
-        } else if self.departed.is_some() {
-            ChangeKind::MemberRemoved
-        } else if self.joined.is_empty() {
-            ChangeKind::ChatChanged
-        } else {
-            ChangeKind::MemberAdded
+            return ChangeKind::ChatCreated;
+        }
+        match (self.joined.is_empty(), self.departed.is_empty()) {
+            (true, true) => ChangeKind::ChatChanged,
+            (false, true) => ChangeKind::MemberAdded,
+            (true, false) => ChangeKind::MemberRemoved,
+            (false, false) => ChangeKind::MembersChanged,
         }
     }
 

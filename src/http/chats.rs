@@ -1,6 +1,10 @@
 //! Chats and their members.
 
-use axum::{extract::State, http::StatusCode, response::IntoResponse};
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 
 use super::{
     Answer, Service,
@@ -8,7 +12,7 @@ use super::{
         openapi::{
             AsUser, ChatAnswer, ChatCreated, ChatNumberPath, CreateProblems, IfMatchHeader,
             ListInsideProblems, ListProblems, NumberPage, ReadProblems, RenameProblems, Repeatable,
-            UserIdPath, UserPage,
+            SettingsProblems, UserIdPath, UserPage,
         },
         problem::Problem,
         representation::{
@@ -23,18 +27,18 @@ use super::{
         media::PlainJson,
         params::ListParams,
         prefer::prefers_minimal,
-        request_bodies::{NameJson, NewChatJson},
+        request_bodies::{MembersPatchJson, NameJson, NewChatJson},
     },
 };
 use crate::{
-    domain::{ChatNumber, Subject, UserId},
+    domain::{Chat, ChatNumber, Subject, UserId},
     store::{
         self,
         conversations::{SeenConversation, SeenKind},
     },
     timeline::{
         Effect,
-        commands::{AddMember, CreateChat, Expected, RemoveMember, RenameChat},
+        commands::{ChangeMembers, CreateChat, Expected, RenameChat},
     },
 };
 
@@ -190,12 +194,20 @@ pub async fn rename_chat(
     };
     let passed = checks.finish(command)?;
     let renamed = service.submit(&passed.caller, passed.input).await?;
-    Ok(
-        match as_seen(&service, &passed.caller, renamed.output.number).await {
-            Some(seen) => representation::conversation(passed.media_type, &seen),
-            None => representation::chat(passed.media_type, &renamed.output),
-        },
-    )
+    Ok(changed(&service, &passed.caller, passed.media_type, &renamed.output).await)
+}
+
+/// A chat that the caller has changed, as the caller sees it.
+async fn changed(
+    service: &Service,
+    caller: &Caller,
+    media_type: &'static str,
+    chat: &Chat,
+) -> Response {
+    match as_seen(service, caller, chat.number).await {
+        Some(seen) => representation::conversation(media_type, &seen),
+        None => representation::chat(media_type, chat),
+    }
 }
 
 /// A chat that the caller has created or changed, as the caller sees it. `None` if the caller is no
@@ -256,6 +268,35 @@ pub async fn list_members(
     Ok(Json(passed.media_type, list).into_response())
 }
 
+/// Adds members to a chat, and removes some.
+///
+/// The chat's owner may, and the application; a member may remove itself. It is all or nothing, and one
+/// change with one timestamp, however many they are. Who is a member already, or is none, stays so. An owner
+/// who leaves passes the chat on to the member who has been there longest.
+#[utoipa::path(
+    patch,
+    path = "/chats/{number}/members",
+    tag = "chats",
+    params(AsUser, ChatNumberPath),
+    request_body(content(
+        (MembersPatchJson = "application/json"),
+        (MembersPatchJson = "application/merge-patch+json"),
+    )),
+    responses(ChatAnswer, SettingsProblems),
+)]
+pub async fn change_members(
+    State(service): State<Service>,
+    mut checks: Checks<Caller, PlainJson>,
+) -> Answer {
+    let members = checks.body::<MembersPatchJson>().await?;
+    let chat = checks.path::<ChatNumber>();
+    let passed = checks.finish(|| chat.zip(members))?;
+    let (chat, (add, remove)) = passed.input;
+    let command = ChangeMembers { chat, add, remove };
+    let chat = service.submit(&passed.caller, command).await?.output;
+    Ok(changed(&service, &passed.caller, passed.media_type, &chat).await)
+}
+
 /// Adds a member to a chat.
 ///
 /// The chat's owner may, and the application. Adding one who is a member changes nothing.
@@ -276,9 +317,10 @@ pub async fn add_member(
 ) -> Answer {
     let (chat, user) = (checks.path(), checks.path());
     let command = || {
-        Some(AddMember {
+        Some(ChangeMembers {
             chat: chat?,
-            user: user?,
+            add: vec![user?],
+            remove: Vec::new(),
         })
     };
     let passed = checks.finish(command)?;
@@ -310,9 +352,10 @@ pub async fn remove_member(
 ) -> Answer {
     let (chat, user) = (checks.path(), checks.path());
     let command = || {
-        Some(RemoveMember {
+        Some(ChangeMembers {
             chat: chat?,
-            user: user?,
+            add: Vec::new(),
+            remove: vec![user?],
         })
     };
     let passed = checks.finish(command)?;

@@ -194,7 +194,7 @@ fn routes() -> OpenApiRouter<Service> {
         .routes(routes!(tokens::create_ticket))
         .routes(routes!(chats::create_chat, chats::list_chats))
         .routes(routes!(chats::get_chat, chats::rename_chat))
-        .routes(routes!(chats::list_members))
+        .routes(routes!(chats::list_members, chats::change_members))
         .routes(routes!(chats::add_member, chats::remove_member))
         .routes(routes!(
             chat_messages::send_chat_message,

@@ -152,7 +152,8 @@ impl Loading<'_, '_> {
                 continue;
             };
             let (requester, needs) = command;
-            let named = needs.member.into_iter().chain(needs.mentioned);
+            let named = [needs.joining, needs.leaving, needs.mentioned];
+            let named = named.into_iter().flatten();
             for user in requester.user.iter().chain(named) {
                 if !self.state.recall_member(chat, user) {
                     unknown.insert((chat, user));
@@ -231,13 +232,10 @@ pub fn chat_of(request: &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumb
     conversation_of(request, state)?.chat()
 }
 
-/// The chat that the command's member leaves, if that member owns it now. (If a later command of
-/// the batch removes the next owner, this one has loaded all members already.)
+/// The chat that its owner leaves by the command. (If a later command of the batch removes the next owner,
+/// this one has loaded all members already.)
 fn left_by_owner((_, needs): &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumber> {
-    if !needs.successors {
-        return None;
-    }
     let chat = needs.chat()?;
-    let owner = state.chat(chat)?.owner.as_ref();
-    (owner == needs.member).then_some(chat)
+    let owner = state.chat(chat)?.owner.as_ref()?;
+    needs.leaving.contains(owner).then_some(chat)
 }

@@ -196,13 +196,13 @@ impl BatchState {
         self.moved.get(&conversation).copied()
     }
 
-    /// The user with the longest membership, apart from `except`.
-    pub fn longest_member(&self, chat: ChatNumber, except: &UserId) -> Option<&UserId> {
+    /// The user with the longest membership, apart from those who are `leaving`.
+    pub fn longest_member(&self, chat: ChatNumber, leaving: &BTreeSet<&UserId>) -> Option<&UserId> {
         let roster = self.rosters.get(&chat)?;
         roster
             .iter()
             .map(|(_, user)| user)
-            .find(|user| *user != except)
+            .find(|user| !leaving.contains(user))
     }
 
     pub fn knows_last_chat(&self) -> bool {
@@ -312,7 +312,7 @@ impl BatchState {
             };
             self.add_member(chat.number, user.clone(), member);
         }
-        if let Some((user, joined)) = &change.departed {
+        for (user, joined) in &change.departed {
             self.members.remove(&(chat.number, user.clone()));
             if let Some(roster) = self.rosters.get_mut(&chat.number) {
                 roster.remove(&(*joined, user.clone()));

@@ -79,7 +79,7 @@ export class ChatDialog {
 
   async #add(list) {
     if (!names(list).every(isUserId)) throw new Error(NOT_AN_ID);
-    for (const member of names(list)) await this.#call("PUT", this.#path(member));
+    await this.#call("PATCH", `${pathOf(this.#place)}/members`, { body: { add: names(list) } });
     await this.#reload();
     await this.#list();
   }

@@ -227,6 +227,73 @@ async fn members_come_and_go_and_ownership_passes_on() {
     );
 }
 
+async fn change_members(caller: &Client, chat: i64, body: Value) -> Reply {
+    let path = format!("/chats/{chat}/members");
+    caller.call(Method::PATCH, &path, body).await
+}
+
+#[tokio::test]
+async fn members_are_added_and_removed_together_by_one_change() {
+    let (_database, replica) = service().await;
+    let [jane, john, jim, kim] = ["jane", "john", "jim", "kim"].map(|user| replica.user(user));
+    let chat = jane.chat("Team", &["john"]).await;
+    let both = json!({ "add": ["jim", "kim", "jim"], "remove": ["john"] });
+    let changed = change_members(&jane, chat, both.clone()).await.expect(200);
+    assert_eq!(
+        (&changed["members"], &changed["role"]),
+        (&json!(3), &json!("owner"))
+    );
+    for user in [&jane, &john, &jim, &kim] {
+        let last = timeline(user).await.pop();
+        let expected = json!({ "chat": chat, "timestamp": changed["timestamp"] });
+        assert_eq!(
+            last,
+            Some(expected),
+            "everybody learns of it by the same entry"
+        );
+    }
+    john.get(&format!("/chats/{chat}"))
+        .await
+        .expect_problem(404, "not-found");
+    assert_eq!(get_chat(&kim, chat).await["members"], 3);
+    let again = change_members(&jane, chat, both).await;
+    assert_eq!(again.expect(200)["timestamp"], changed["timestamp"]);
+
+    // Who is no owner adds nobody and removes nobody else, and leaves.
+    for body in [
+        json!({ "add": ["john"] }),
+        json!({ "remove": ["jane"] }),
+        json!({ "add": ["john"], "remove": ["kim"] }),
+    ] {
+        let refused = change_members(&kim, chat, body).await;
+        refused.expect_problem(403, "forbidden");
+    }
+    let left = change_members(&kim, chat, json!({ "remove": ["kim"] })).await;
+    assert_eq!(left.expect(200)["members"], 2);
+    let stranger = change_members(&kim, chat, json!({ "add": ["kim"] })).await;
+    stranger.expect_problem(404, "not-found");
+
+    // All or nothing.
+    let many: Vec<_> = (0..1000).map(|number| format!("member-{number}")).collect();
+    let full = change_members(&jane, chat, json!({ "add": many, "remove": ["jim"] })).await;
+    assert_eq!(full.wrong_fields(), ["members"]);
+    assert_eq!(get_chat(&jane, chat).await["members"], 2);
+    let fits = json!({ "add": many[1..], "remove": ["jim"] });
+    let fits = change_members(&jane, chat, fits).await.expect(200);
+    assert_eq!(fits["members"], 1000);
+    let wrong = json!({ "add": ["a b"], "remove": [""] });
+    let wrong = change_members(&jane, chat, wrong).await;
+    assert_eq!(wrong.wrong_fields(), ["add", "remove"]);
+    let in_both = json!({ "add": ["x", "y"], "remove": ["y"] });
+    let in_both = change_members(&jane, chat, in_both).await;
+    assert_eq!(in_both.wrong_fields(), ["remove"]);
+
+    // The owner may be among those who leave.
+    let gone = json!({ "remove": ["jane"], "add": ["eve"] });
+    let gone = change_members(&jane, chat, gone).await.expect(200);
+    assert_eq!(gone["owner"], "member-1");
+}
+
 #[tokio::test]
 async fn messages_of_a_chat_are_numbered_and_have_what_personal_ones_have() {
     let (_database, replica) = service().await;

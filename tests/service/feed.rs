@@ -105,6 +105,13 @@ async fn an_entry_tells_what_has_changed_where_and_who_has_done_it() {
         Value::Null,
     )
     .await;
+    let members = format!("{chat_path}/members");
+    let several = json!({ "add": ["kim", "eve"] });
+    jane.call(Method::PATCH, &members, several)
+        .await
+        .expect(200);
+    let mixed = json!({ "add": ["john"], "remove": ["eve", "kim"] });
+    jane.call(Method::PATCH, &members, mixed).await.expect(200);
     // What a user sets concerns that user alone.
     let settings = format!("{chat_path}/settings");
     let pinned = json!({ "pinned": true });
@@ -128,13 +135,17 @@ async fn an_entry_tells_what_has_changed_where_and_who_has_done_it() {
             ("chat.changed", None, Some("jane")),
             ("message.created", None, None),
             ("member.removed", Some("john"), Some("jane")),
+            ("member.added", None, Some("jane")),
+            ("member.changed", None, Some("jane")),
         ]
     );
+    assert_eq!(of_chat[5]["users"], json!(["eve", "kim"]));
+    assert_eq!(of_chat[6]["users"], json!(["eve", "kim", "john"]));
     assert_eq!(of_chat[0]["users"], json!(["jane", "john"]));
     assert_eq!(of_chat[3]["id"], posted["id"]);
     let page = feed(&app, "").await;
     assert_eq!(page["next"], page["latest"]);
-    let last = of_chat[4]["timestamp"].as_i64();
+    let last = of_chat[6]["timestamp"].as_i64();
     assert!(
         page["latest"].as_i64() > last,
         "the settings are beyond the last entry"

@@ -67,6 +67,9 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
             (NOT_FOUND, Value::Null)
         }
         "patch /chats/{number}" => (NOT_FOUND, name),
+        "patch /chats/{number}/members" => {
+            (NOT_FOUND, json!({ "add": ["jane"], "remove": ["john"] }))
+        }
         "put /chats/{number}/members/{user}" | "delete /chats/{number}/members/{user}" => {
             (NOT_FOUND, Value::Null)
         }

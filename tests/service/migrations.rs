@@ -153,6 +153,7 @@ fn no_migration_is_ever_changed() {
         (20_261_128_000_000, "5052782951ba8ee3"),
         (20_261_129_000_000, "f24de661ea4f67be"),
         (20_261_130_000_000, "db2cb8ba991f760c"),
+        (20_261_201_000_000, "189938fc600b559f"),
     ];
     let expected = expected.map(|(version, digits)| (version, digits.to_owned()));
     assert_eq!(checksums.collect::<Vec<_>>(), expected);

@@ -117,12 +117,11 @@ impl BatchChanges {
 
     /// The memberships that the batch ends, with the timestamps of their ends.
     pub(super) fn departed(&self) -> Vec<DepartedMember> {
-        let departed = self.chat_changes().filter_map(|change| {
-            let (user, joined) = change.departed.clone()?;
-            Some(DepartedMember {
+        let departed = self.chat_changes().flat_map(|change| {
+            change.departed.iter().map(|(user, joined)| DepartedMember {
                 chat: change.after.number,
-                user,
-                joined,
+                user: user.clone(),
+                joined: *joined,
                 departed: change.after.timestamp,
             })
         });

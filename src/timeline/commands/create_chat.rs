@@ -57,7 +57,7 @@ impl Command for CreateChat {
             before: None,
             after: Arc::clone(&chat),
             joined: members.into_iter().collect(),
-            departed: None,
+            departed: Vec::new(),
             idempotency: self.idempotency.clone(),
         };
         Ok(Decision::Change(Change::Chat(change), chat))

@@ -8,14 +8,13 @@
 //! stale, and last what the present state makes unacceptable. "Nothing to do" comes before "stale",
 //! so that a repeated edit does not fail against itself.
 
-mod add_member;
+mod change_members;
 mod change_settings;
 mod create_chat;
 mod delete_message;
 mod edit_message;
 mod mark_read;
 mod move_position;
-mod remove_member;
 mod rename_chat;
 mod send_message;
 #[cfg(test)]
@@ -23,14 +22,13 @@ mod story;
 
 use std::sync::Arc;
 
-pub use add_member::AddMember;
+pub use change_members::ChangeMembers;
 pub use change_settings::{ChangeSettings, PresentSettings};
 pub use create_chat::CreateChat;
 pub use delete_message::DeleteMessage;
 pub use edit_message::{EditMessage, MessageEdit};
 pub use mark_read::MarkRead;
 pub use move_position::MovePosition;
-pub use remove_member::RemoveMember;
 pub use rename_chat::RenameChat;
 pub use send_message::{Draft, SendMessage};
 
@@ -68,14 +66,14 @@ pub struct Needs<'a> {
     pub conversation: Option<Conversation>,
     /// The state of the personal conversation that the message is in.
     pub conversation_of_message: bool,
-    /// A user whose membership of the chat counts, besides the caller's.
-    pub member: Option<&'a UserId>,
-    /// More such users.
+    /// Users whose memberships of the chat count, besides the caller's.
     pub mentioned: &'a [UserId],
+    pub joining: &'a [UserId],
+    /// The same; and if the owner is among them, so do those of all members: one of them becomes the
+    /// owner.
+    pub leaving: &'a [UserId],
     /// What the caller has set for the conversation.
     pub settings: bool,
-    /// All members of the chat, if `member` owns it: one of them becomes its owner.
-    pub successors: bool,
     /// What the caller has created with an earlier request.
     pub idempotency: Option<&'a Idempotency>,
     /// The number of the application's next chat.
@@ -328,7 +326,7 @@ impl<'a> Context<'a> {
         before: &Arc<Chat>,
         changed: Chat,
         joined: Vec<UserId>,
-        departed: Option<(UserId, Timestamp)>,
+        departed: Vec<(UserId, Timestamp)>,
     ) -> ChatDecision {
         let after = Arc::new(Chat {
             timestamp: self.next.timestamp,

@@ -30,7 +30,7 @@ impl Command for RenameChat {
             name: self.name.clone(),
             ..Chat::clone(chat)
         };
-        Ok(context.change_chat(chat, renamed, Vec::new(), None))
+        Ok(context.change_chat(chat, renamed, Vec::new(), Vec::new()))
     }
 }
 

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    AddMember, ChangeSettings, Command, Context, CreateChat, Decision, DeleteMessage, Draft,
-    EditMessage, Expected, MarkRead, MessageEdit, MovePosition, RemoveMember, RenameChat,
-    SendMessage,
+    ChangeMembers, ChangeSettings, Command, Context, CreateChat, Decision, DeleteMessage, Draft,
+    EditMessage, Expected, MarkRead, MessageEdit, MovePosition, RenameChat, SendMessage,
 };
 use crate::{
     domain::{
@@ -249,16 +248,18 @@ pub fn rename(chat: &Arc<Chat>, name: &str) -> RenameChat {
     }
 }
 
-pub fn add(chat: &Arc<Chat>, member: &str) -> AddMember {
-    AddMember {
-        chat: chat.number,
-        user: user(member),
-    }
+pub fn add(chat: &Arc<Chat>, member: &str) -> ChangeMembers {
+    change_members(chat, &[member], &[])
 }
 
-pub fn leave(chat: &Arc<Chat>, member: &str) -> RemoveMember {
-    RemoveMember {
+pub fn leave(chat: &Arc<Chat>, member: &str) -> ChangeMembers {
+    change_members(chat, &[], &[member])
+}
+
+pub fn change_members(chat: &Arc<Chat>, add: &[&str], remove: &[&str]) -> ChangeMembers {
+    ChangeMembers {
         chat: chat.number,
-        user: user(member),
+        add: add.iter().map(|member| user(member)).collect(),
+        remove: remove.iter().map(|member| user(member)).collect(),
     }
 }

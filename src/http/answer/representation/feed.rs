@@ -51,7 +51,8 @@ pub struct FeedEntryJson<'a> {
     #[schema(value_type = TimestampSchema)]
     timestamp: i64,
     /// What has changed: `message.created`, `message.edited`, `message.deleted`, `chat.created`,
-    /// `chat.changed`, `member.added`, `member.removed`, or `conversation.read` (positions have moved).
+    /// `chat.changed`, `member.added`, `member.removed`, `member.changed` (several were added and removed at
+    /// once: read who is a member), or `conversation.read` (positions have moved).
     /// Ignore kinds that you do not know.
     kind: &'static str,
     /// The message that has changed.

@@ -57,6 +57,44 @@ impl RequestBody for NewChatJson {
     }
 }
 
+/// Who is to join a chat and who is to leave it, each in one list.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MembersPatch, example = json!({ "add": ["jim", "kim"], "remove": ["john"] }))]
+pub struct MembersPatchJson {
+    #[schema(value_type = Option<Vec<UserIdSchema>>, max_items = 1000)]
+    add: Option<Vec<String>>,
+    #[schema(value_type = Option<Vec<UserIdSchema>>, max_items = 1000)]
+    remove: Option<Vec<String>>,
+}
+
+impl RequestBody for MembersPatchJson {
+    type Valid = (Vec<UserId>, Vec<UserId>);
+
+    const MEDIA_TYPES: &'static [&'static str] = &[media::JSON, media::MERGE_PATCH];
+
+    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
+        parse(json)
+    }
+
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<(Vec<UserId>, Vec<UserId>)> {
+        let add = parse_members(&self.add.unwrap_or_default());
+        let add = collect(errors, "add", add);
+        let remove = parse_members(&self.remove.unwrap_or_default());
+        let remove = collect(errors, "remove", remove);
+        let (add, remove) = (add?, remove?);
+        // Both are sorted.
+        let is_in_both = add.iter().any(|user| remove.binary_search(user).is_ok());
+        let apart = Invalid("must name nobody who is to be added");
+        collect(
+            errors,
+            "remove",
+            if is_in_both { Err(apart) } else { Ok(()) },
+        )?;
+        Some((add, remove))
+    }
+}
+
 /// The name of an application or a chat.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -6,7 +6,7 @@ mod edits;
 mod new_messages;
 mod webhooks;
 
-pub use chats::{NameJson, NewChatJson, NewNameJson};
+pub use chats::{MembersPatchJson, NameJson, NewChatJson, NewNameJson};
 pub use conversations::{NewReadPositionJson, SettingsPatchJson};
 pub use edits::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson};
 pub use new_messages::{NewChatMessageJson, NewPersonalMessageJson};
