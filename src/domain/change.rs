@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Chat, ChatNumber, Conversation, ConversationId, Digest, FileId, IdempotencyKey, Member,
-    Mentions, Message, MessageId, MessageNumber, Named, Pair, PersonalConversation, Settings,
-    Subject, Timestamp, UserId,
+    Mentions, Message, MessageId, MessageNumber, Named, Pair, PersonalConversation, Report,
+    Settings, Subject, Timestamp, UserId,
 };
 
 /// One change. Every row, notification and event of it follows from this value.
@@ -15,6 +15,7 @@ pub enum Change {
     Chat(ChatChange),
     Positions(PositionsChange),
     Settings(SettingsChange),
+    Report(ReportChange),
 }
 
 /// What a change does.
@@ -23,6 +24,7 @@ pub enum ChangeKind {
     MessageCreated,
     MessageEdited,
     MessageDeleted,
+    MessageReported,
     ChatCreated,
     ChatChanged,
     MemberAdded,
@@ -33,10 +35,11 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MessageCreated,
         Self::MessageEdited,
         Self::MessageDeleted,
+        Self::MessageReported,
         Self::ChatCreated,
         Self::ChatChanged,
         Self::MemberAdded,
@@ -57,6 +60,7 @@ impl ChangeKind {
             Self::MessageCreated => Some("message.created"),
             Self::MessageEdited => Some("message.edited"),
             Self::MessageDeleted => Some("message.deleted"),
+            Self::MessageReported => Some("message.reported"),
             Self::ChatCreated => Some("chat.created"),
             Self::ChatChanged => Some("chat.changed"),
             Self::MemberAdded => Some("member.added"),
@@ -73,6 +77,7 @@ impl ChangeKind {
             Self::MessageCreated => "message-created",
             Self::MessageEdited => "message-edited",
             Self::MessageDeleted => "message-deleted",
+            Self::MessageReported => "message-reported",
             Self::ChatCreated => "chat-created",
             Self::ChatChanged => "chat-changed",
             Self::MemberAdded => "member-added",
@@ -141,6 +146,13 @@ pub struct SettingsChange {
     pub personal: Option<Arc<PersonalConversation>>,
 }
 
+/// A report of a message. It changes nothing that a user sees.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReportChange {
+    pub report: Arc<Report>,
+    pub message: Arc<Message>,
+}
+
 /// A conversation, as one of its users names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
@@ -171,6 +183,7 @@ impl Change {
             Self::Chat(change) => change.after.timestamp,
             Self::Positions(change) => change.timestamp,
             Self::Settings(change) => change.timestamp,
+            Self::Report(change) => change.report.timestamp,
         }
     }
 
@@ -182,13 +195,15 @@ impl Change {
             Self::Chat(change) => change.kind(),
             Self::Positions(_) => ChangeKind::PositionsMoved,
             Self::Settings(_) => ChangeKind::SettingsChanged,
+            Self::Report(_) => ChangeKind::MessageReported,
         }
     }
 
-    /// The message that it changes, if it changes one.
+    /// The message that it changes or reports, if it does.
     pub fn message(&self) -> Option<MessageId> {
         match self {
             Self::Message(change) => Some(change.after.id),
+            Self::Report(change) => Some(change.message.id),
             Self::Chat(_) | Self::Positions(_) | Self::Settings(_) => None,
         }
     }
@@ -200,6 +215,7 @@ impl Change {
             Self::Chat(change) => change.after.id,
             Self::Positions(change) => change.marked.conversation(),
             Self::Settings(change) => change.conversation,
+            Self::Report(change) => change.message.conversation_id,
         }
     }
 
@@ -207,10 +223,8 @@ impl Change {
     /// personal one.
     pub fn place(&self, actor: Option<&UserId>) -> Place<'_> {
         match self {
-            Self::Message(change) => match &change.after.conversation {
-                Conversation::Chat(number) => Place::Chat(*number),
-                Conversation::Personal(pair) => Place::of(pair, actor),
-            },
+            Self::Message(change) => Place::of_message(&change.after, actor),
+            Self::Report(change) => Place::of_message(&change.message, actor),
             Self::Chat(change) => Place::Chat(change.after.number),
             Self::Positions(change) => match &change.marked {
                 Marked::Chat(chat, _) => Place::Chat(chat.number),
@@ -224,10 +238,11 @@ impl Change {
         }
     }
 
-    /// The number of the message that it changes, if it changes one.
+    /// The number of that message.
     pub fn number(&self) -> Option<MessageNumber> {
         match self {
             Self::Message(change) => Some(change.after.number),
+            Self::Report(change) => Some(change.message.number),
             Self::Chat(_) | Self::Positions(_) | Self::Settings(_) => None,
         }
     }
@@ -237,7 +252,7 @@ impl Change {
         match self {
             Self::Chat(change) => change.members(),
             Self::Positions(change) => vec![&change.user],
-            Self::Message(_) | Self::Settings(_) => Vec::new(),
+            Self::Message(_) | Self::Settings(_) | Self::Report(_) => Vec::new(),
         }
     }
 
@@ -245,7 +260,7 @@ impl Change {
     pub fn files(&self) -> &[FileId] {
         match self {
             Self::Message(change) => change.files(),
-            Self::Chat(_) | Self::Positions(_) | Self::Settings(_) => &[],
+            Self::Chat(_) | Self::Positions(_) | Self::Settings(_) | Self::Report(_) => &[],
         }
     }
 
@@ -269,12 +284,19 @@ impl Change {
                     created,
                 ))
             }
-            Self::Positions(_) | Self::Settings(_) => None,
+            Self::Positions(_) | Self::Settings(_) | Self::Report(_) => None,
         }
     }
 }
 
 impl<'a> Place<'a> {
+    fn of_message(message: &'a Message, actor: Option<&UserId>) -> Self {
+        match &message.conversation {
+            Conversation::Chat(number) => Self::Chat(*number),
+            Conversation::Personal(pair) => Self::of(pair, actor),
+        }
+    }
+
     /// The conversation of a pair. Nobody but one of the two is an actor there.
     fn of(pair: &'a Pair, actor: Option<&UserId>) -> Self {
         Self::With(actor.map_or(pair.least(), |actor| pair.other_of(actor)))

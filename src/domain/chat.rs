@@ -52,7 +52,7 @@ impl Chat {
     }
 }
 
-/// The name of a chat or an application: 1 to 200 characters without blanks at its ends and without
+/// The name of a chat or an application, or the reason of a report: 1 to 200 characters without blanks at its ends and without
 /// NUL, which PostgreSQL cannot store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Title(String);

@@ -14,6 +14,7 @@ mod numbers;
 mod personal;
 mod position;
 mod refusal;
+mod report;
 mod settings;
 mod text;
 mod timestamp;
@@ -25,7 +26,7 @@ pub type Clock = fn() -> std::time::SystemTime;
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
 pub use change::{
     Change, ChangeKind, ChatChange, Created, Idempotency, Marked, MessageChange, Place,
-    PositionsChange, SettingsChange,
+    PositionsChange, ReportChange, SettingsChange,
 };
 pub use chat::{Chat, MEMBERS_MAX, Member, READS_TOLD_MAX, Title};
 pub use conversation::{Conversation, Pair, SearchScope};
@@ -39,6 +40,7 @@ pub use numbers::{DrawnNumbers, NextNumbers};
 pub use personal::{Each, PersonalConversation};
 pub use position::Position;
 pub use refusal::{Invalid, Refusal};
+pub use report::Report;
 pub use settings::{SETTINGS_ATTRIBUTES_BYTES_MAX, Settings, SettingsPatch};
 pub use text::{TEXT_CHARS_MAX, Text, is_longer};
 pub use timestamp::Timestamp;

@@ -22,6 +22,7 @@ mod live;
 mod messages;
 mod operations;
 mod personal_messages;
+mod reports;
 mod search;
 mod server;
 mod tokens;
@@ -206,6 +207,9 @@ fn routes() -> OpenApiRouter<Service> {
             chat_messages::edit_chat_message,
             chat_messages::delete_chat_message
         ))
+        .routes(routes!(reports::report_message))
+        .routes(routes!(reports::list_reports))
+        .routes(routes!(reports::resolve_report))
         .routes(routes!(feed::get_feed))
         .routes(routes!(webhooks::create_webhook, webhooks::list_webhooks))
         .routes(routes!(

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use super::{Result, locks};
 
 /// The tables of tenants, each with the column that is the application.
-const TABLES: [(&str, &str); 12] = [
+const TABLES: [(&str, &str); 13] = [
     ("applications", "id"),
     ("changes", "application_id"),
     ("conversations", "application_id"),
@@ -22,6 +22,7 @@ const TABLES: [(&str, &str); 12] = [
     ("search_entries", "application_id"),
     ("presence", "application_id"),
     ("webhooks", "application_id"),
+    ("reports", "application_id"),
 ];
 
 /// Distributes the tables that are not distributed yet, if the extension is installed. Replicas may

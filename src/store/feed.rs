@@ -92,6 +92,11 @@ pub struct FeedEntry {
 }
 
 impl FeedEntry {
+    /// Whether it concerns the members of its conversation as a change of a message: a report does not.
+    fn has_recipients(&self) -> bool {
+        self.message.is_some() && self.kind != ChangeKind::MessageReported
+    }
+
     /// The name of its kind.
     pub fn feed_name(&self) -> &'static str {
         self.kind
@@ -279,22 +284,22 @@ async fn include_recipients(
     request: &FeedRequest,
     page: &mut FeedPage,
 ) -> Result<()> {
-    let concerned = page.entries.iter().filter(|entry| entry.message.is_some());
+    let concerned = page.entries.iter().filter(|entry| entry.has_recipients());
     let conversations: HashSet<_> = concerned.filter_map(|entry| entry.conversation).collect();
     let conversations: Vec<_> = conversations.into_iter().collect();
     let counts = recipient_counts(connection, request.application, &conversations).await?;
     let max = RECIPIENTS_MAX.min(request.size.bytes / RECIPIENT_BYTES);
     let mut total = 0;
     let fitting = page.entries.iter().take_while(|entry| {
-        let count = entry.message.and(entry.conversation.as_ref());
-        total += count.and_then(|id| counts.get(id)).unwrap_or(&0);
+        let count = entry.conversation.filter(|_| entry.has_recipients());
+        total += count.and_then(|id| counts.get(&id)).unwrap_or(&0);
         total <= max
     });
     page.end_at(fitting.count().max(1));
     let mut places = Vec::new();
     let mut lookups = Vec::new();
     for (place, entry) in page.entries.iter().enumerate() {
-        if let (Some(_), Some(conversation)) = (entry.message, entry.conversation) {
+        if let Some(conversation) = entry.conversation.filter(|_| entry.has_recipients()) {
             places.push(place);
             lookups.push(RecipientLookup {
                 timestamp: entry.timestamp,

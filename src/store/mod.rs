@@ -31,6 +31,7 @@ pub mod pages;
 pub mod personal;
 mod pool;
 pub mod presence;
+pub mod reports;
 pub mod search;
 mod sequences;
 mod servers;

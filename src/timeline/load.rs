@@ -1,7 +1,7 @@
 //! Loads the present state of all that a batch names, unless the batches before have left it: in a
 //! fixed number of round trips at the most.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{BatchState, commands::Needs, pending::Requester};
 use crate::{
@@ -30,6 +30,7 @@ pub async fn load(
     loading.load_personal().await?;
     loading.load_members().await?;
     loading.load_settings().await?;
+    loading.load_reports().await?;
     loading.load_last_chat().await
 }
 
@@ -204,6 +205,21 @@ impl Loading<'_, '_> {
         }
         for (user, conversation, settings) in store::settings::load(self.lane, &needed).await? {
             self.state.add_settings(user, conversation, settings);
+        }
+        Ok(())
+    }
+
+    /// Loads what callers have reported before.
+    async fn load_reports(&mut self) -> store::Result<()> {
+        let reporting = self.commands.iter().filter(|(_, needs)| needs.report);
+        let needed = reporting
+            .filter_map(|(requester, needs)| Some((needs.message?, requester.user.as_ref()?)));
+        let needed: Vec<_> = needed.collect();
+        if needed.is_empty() {
+            return Ok(());
+        }
+        for report in store::reports::load(self.lane, &needed).await? {
+            self.state.add_report(Arc::new(report));
         }
         Ok(())
     }

@@ -10,7 +10,8 @@ use super::recent::{self, Recent};
 use crate::domain::{
     Change, Chat, ChatChange, ChatNumber, Conversation, ConversationId, Created, Digest,
     Idempotency, IdempotencyKey, Marked, Member, Message, MessageChange, MessageId, Pair,
-    PersonalConversation, Position, PositionsChange, Settings, SettingsChange, Timestamp, UserId,
+    PersonalConversation, Position, PositionsChange, Report, Settings, SettingsChange, Timestamp,
+    UserId,
 };
 
 /// Beyond so many bytes, what was not used recently is forgotten: of messages, and of each of the
@@ -45,6 +46,8 @@ pub struct BatchState {
     created: HashMap<KeyOwner, (Created, Digest)>,
     /// What users have set for conversations. Not kept.
     settings: HashMap<(UserId, ConversationId), Settings>,
+    /// What users have reported. Not kept.
+    reports: HashMap<(MessageId, UserId), Arc<Report>>,
     /// The conversations in which this batch has moved positions, and when.
     moved: HashMap<ConversationId, Timestamp>,
 }
@@ -71,6 +74,7 @@ impl Default for BatchState {
             last_chat: None,
             created: HashMap::new(),
             settings: HashMap::new(),
+            reports: HashMap::new(),
             moved: HashMap::new(),
         }
     }
@@ -88,6 +92,7 @@ impl BatchState {
         self.rosters.clear();
         self.created.clear();
         self.settings.clear();
+        self.reports.clear();
         self.moved.clear();
         (
             self.messages.rotate(MESSAGE_BYTES_MAX),
@@ -153,6 +158,11 @@ impl BatchState {
         self.rosters.entry(chat).or_default();
     }
 
+    pub fn add_report(&mut self, report: Arc<Report>) {
+        let key = (report.message, report.reporter.clone());
+        self.reports.insert(key, report);
+    }
+
     pub fn add_settings(&mut self, user: UserId, conversation: ConversationId, settings: Settings) {
         self.settings.insert((user, conversation), settings);
     }
@@ -189,6 +199,11 @@ impl BatchState {
     /// What the user has set; `None` where nothing was ever set.
     pub fn settings(&self, user: &UserId, conversation: ConversationId) -> Option<&Settings> {
         self.settings.get(&(user.clone(), conversation))
+    }
+
+    /// The user's report of the message.
+    pub fn report(&self, message: MessageId, reporter: &UserId) -> Option<&Arc<Report>> {
+        self.reports.get(&(message, reporter.clone()))
     }
 
     /// The change by which this batch has moved positions in the conversation.
@@ -237,6 +252,7 @@ impl BatchState {
             Change::Chat(change) => self.apply_to_chat(change),
             Change::Positions(change) => self.apply_to_position(change),
             Change::Settings(change) => self.apply_to_settings(change),
+            Change::Report(change) => self.add_report(Arc::clone(&change.report)),
         }
         if let Some((creator, request, created)) = change.idempotency() {
             self.add_key(creator.cloned(), request.clone(), created);

@@ -111,7 +111,8 @@ function actions(message, can, on) {
   return element("div", { class: "actions", role: "group", "aria-label": "Actions" },
     button("Reply", "reply", () => on.reply(message)),
     can.edit && button("Edit", "edit", () => on.edit(message)),
-    can.remove && button("Delete", "trash", () => on.remove(message)));
+    can.remove && button("Delete", "trash", () => on.remove(message)),
+    can.report && button("Report", "flag", () => on.report(message)));
 }
 
 /** A message in a sentence, for screen readers. */

@@ -77,6 +77,17 @@ export function confirmed(title, text, verb) {
   return ask(title, element("p", {}, text), [[null, "Cancel"], [true, verb, "danger"]]);
 }
 
+/** Asks what is wrong with a message, and tells those who look after this service. Nobody else learns of it. */
+export async function reportMessage(call, { id }) {
+  const fields = [
+    { name: "reason", label: "What is wrong with it?", hint: "Spam, abuse, … Only those who look after this service read it." },
+    { name: "text", label: "Anything else", required: false },
+  ];
+  const reported = await askFor("Report the message?", fields, "Report", (body) =>
+    call("POST", `/messages/${id}/reports`, { body }));
+  if (reported) await ask("Thank you", element("p", {}, "The message is reported."), [[null, "Done", "primary"]]);
+}
+
 /** Shows two texts of one message; resolves with the one to store, or null. */
 export function chooseText(present, mine) {
   const version = (title, text) => element("figure", { class: "version" },

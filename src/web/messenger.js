@@ -4,7 +4,7 @@ import { caller, Problem } from "./api.js";
 import { Changes } from "./changes.js";
 import { Composer } from "./composer.js";
 import { Conversations } from "./conversations.js";
-import { askFor, chooseText, confirmed, confirmRemoval } from "./dialogs.js";
+import { askFor, chooseText, confirmed, confirmRemoval, reportMessage } from "./dialogs.js";
 import { $, element, isolated } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { History } from "./history.js";
@@ -99,6 +99,7 @@ export class Messenger {
       reply: (message) => this.#composer.reply(message),
       edit: (message) => this.#composer.edit(message),
       remove: (message) => this.#remove(message),
+      report: (message) => reportMessage(this.#call, message),
       editRefused: (item) => this.#editRefused(item),
       retry: (item) => this.#outbox.retry(item),
       discard: (item) => this.#outbox.discard(item),

@@ -189,7 +189,7 @@ export class Thread {
     const isMine = message.from === this.#user;
     const inChat = isChat(this.#key);
     const isOwner = this.#conversation?.owner === this.#user;
-    const can = { edit: isMine, remove: isMine || !inChat || isOwner };
+    const can = { edit: isMine, remove: isMine || !inChat || isOwner, report: !isMine };
     const receipt = isMine ? receiptOf(message, this.#conversation?.reads, inChat) : undefined;
     const signature = JSON.stringify([message.timestamp, receipt, run, can, quoted?.timestamp]);
     const look = { user: this.#user, inChat, receipt, quoted, can, on: this.#on, ...run };

@@ -25,14 +25,15 @@ const NO_CONVERSATION: Statuses = [404, 422, 404];
 /// Nobody but the administrator may do this.
 const FORBIDDEN: Statuses = [403; 3];
 
-/// The first tenant's webhook, which no user may see.
-const NO_WEBHOOK: Statuses = [403, 404, 404];
+/// What belongs to the first tenant itself, and no user may see.
+const NOT_ITS_OWN: Statuses = [403, 404, 404];
 
 /// The objects of the first tenant, by their names in paths.
 struct Objects {
     message: Value,
     chat: i64,
     webhook: Value,
+    report: Value,
 }
 
 /// What a stranger gets from each operation, and the body that it sends. Where it succeeds, it gets
@@ -86,15 +87,18 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
         "post /applications" | "patch /applications/{id}" => (FORBIDDEN, name),
         "get /applications/self" => ([403, 200, 200], Value::Null),
         "patch /applications/self" => ([403, 200, 200], name),
+        "post /messages/{id}/reports" => (NO_CONVERSATION, json!({ "reason": "stranger" })),
+        "get /reports" => ([403, 200, 200], Value::Null),
+        "patch /reports/{id}" => (NOT_ITS_OWN, json!({ "resolved": true })),
         "get /webhooks" => ([403, 200, 200], Value::Null),
         "post /webhooks" => (
             [403, 201, 201],
             json!({ "url": "http://127.0.0.1:1/stranger" }),
         ),
         "get /webhooks/{id}" | "delete /webhooks/{id}" | "post /webhooks/{id}/secret" => {
-            (NO_WEBHOOK, Value::Null)
+            (NOT_ITS_OWN, Value::Null)
         }
-        "patch /webhooks/{id}" => (NO_WEBHOOK, json!({ "paused": true, "after": 0 })),
+        "patch /webhooks/{id}" => (NOT_ITS_OWN, json!({ "paused": true, "after": 0 })),
         "post /tokens" => ([403, 201, 201], json!({ "user": "jane" })),
         _ => return None,
     })
@@ -109,6 +113,7 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
             "/messages/{id}",
             &format!("/messages/{}", objects.message["id"]),
         )
+        .replace("/reports/{id}", &format!("/reports/{}", objects.report))
         .replace("/webhooks/{id}", &format!("/webhooks/{}", objects.webhook))
         .replace("{id}", "1")
         .replace("{user}", "john")
@@ -144,7 +149,7 @@ async fn everything(jane: &Client, owner: &Client, objects: &Objects) -> Vec<Val
         .expect(200);
     // The age of what it has yet to get.
     webhook["lag"].take();
-    let mut all = vec![webhook];
+    let mut all = vec![webhook, owner.get("/reports").await.expect(200)];
     for path in [
         "/messages?include=message".to_owned(),
         "/chats".to_owned(),
@@ -173,8 +178,12 @@ async fn no_operation_shows_or_changes_anything_of_another_application() {
     let chat = jane.chat(SECRET, &["john"]).await;
     jane.send("john", SECRET).await;
     let owner = replica.application().await;
+    let message = jane.post_into(chat, SECRET).await;
+    let path = format!("/messages/{}/reports", message["id"]);
+    let report = jane.call(Method::POST, &path, json!({ "reason": SECRET }));
     let objects = Objects {
-        message: jane.post_into(chat, SECRET).await,
+        report: report.await.expect(201)["id"].clone(),
+        message,
         chat,
         webhook: paused_webhook(&owner).await,
     };

@@ -56,6 +56,7 @@ mod poolers;
 mod positions;
 mod proxies;
 mod read_batches;
+mod reports;
 mod restores;
 mod searching;
 mod sending;

@@ -721,3 +721,27 @@ async fn a_token_that_ends_leads_back_to_signing_in_and_says_why() {
     jane.presses("Sign in").await;
     jane.reads_state("Up to date").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_somebody_else_can_be_reported() {
+    let (database, replica) = service().await;
+    let browser = browser(&replica).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    replica.user("jane").send("john", "buy this").await;
+    john.opens("jane").await;
+    john.writes("no").await;
+    john.sees_all(&["buy this", "no"]).await;
+    john.acts_on("buy this", "Report").await;
+    john.types_into_field("What is wrong with it?", "spam\n")
+        .await;
+    john.until(
+        "document.querySelector('dialog')?.textContent.includes('The message is reported.')",
+    )
+    .await;
+    john.presses("Done").await;
+    let reported = "SELECT count(*) FROM reports WHERE reporter = 'john' AND reason = 'spam'";
+    assert_eq!(database.count(reported).await, 1);
+    let own =
+        "[...document.querySelectorAll('article')].pop().querySelector('[aria-label=Report]')";
+    john.until(&format!("!{own}")).await;
+}

@@ -154,6 +154,7 @@ fn no_migration_is_ever_changed() {
         (20_261_129_000_000, "f24de661ea4f67be"),
         (20_261_130_000_000, "db2cb8ba991f760c"),
         (20_261_201_000_000, "189938fc600b559f"),
+        (20_261_201_000_001, "ea3d375a1944cde7"),
     ];
     let expected = expected.map(|(version, digits)| (version, digits.to_owned()));
     assert_eq!(checksums.collect::<Vec<_>>(), expected);

@@ -10,7 +10,7 @@ use sqlx::{Executor, Row};
 use crate::support::{Database, service};
 
 /// Tables that grow without bound.
-const LARGE: [&str; 8] = [
+const LARGE: [&str; 9] = [
     "changes",
     "messages",
     "updates",
@@ -19,6 +19,7 @@ const LARGE: [&str; 8] = [
     "search_entries",
     "mentions",
     "conversation_settings",
+    "reports",
 ];
 
 /// What reads a table to its end on purpose: the rebuilding of the index.
@@ -148,6 +149,8 @@ const FILL: &str = "
     INSERT INTO conversation_settings
         (application_id, user_id, conversation_id, pinned, since, created)
     SELECT 1, 'b', 100 + n, true, 1, now() FROM generate_series(1, 2000) AS n;
+    INSERT INTO reports (application_id, timestamp, message_id, reporter, reason, created)
+    SELECT 1, 100 + n, n, 'b', 'spam', now() FROM generate_series(1, 2000) AS n;
     INSERT INTO search_entries (application_id, message_id, terms, terms_version)
     SELECT 1, n, 'hello', 2 FROM generate_series(1, 2000) AS n";
 
@@ -208,7 +211,7 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
 }
 
 /// What belongs to tenants.
-const OF_TENANTS: [&str; 10] = [
+const OF_TENANTS: [&str; 11] = [
     "changes",
     "chat_members",
     "conversations",
@@ -216,6 +219,7 @@ const OF_TENANTS: [&str; 10] = [
     "followers",
     "mentions",
     "messages",
+    "reports",
     "search_entries",
     "updates",
     "webhooks",

@@ -50,6 +50,15 @@ impl FromPath for WebhookId {
     }
 }
 
+/// A report, by the timestamp of its change.
+pub struct ReportId(pub i64);
+
+impl FromPath for ReportId {
+    fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
+        positive(segment("id")).map(Self)
+    }
+}
+
 impl FromPath for UserId {
     fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
         Self::parse(segment("user"))
@@ -191,6 +200,39 @@ impl FromQuery for ConversationsParams {
             before: Timestamp::new(before),
             limit: list_limit(params.limit.as_deref())?,
             archived,
+        })
+    }
+}
+
+/// Which page of the reports.
+pub struct ReportsParams {
+    pub after: Timestamp,
+    pub limit: i64,
+    /// Only those that are not resolved.
+    pub is_open: bool,
+}
+
+/// The query of the reports before it is parsed.
+#[derive(Deserialize)]
+pub struct ReportsQuery {
+    after: Option<String>,
+    limit: Option<String>,
+    resolved: Option<String>,
+}
+
+impl FromQuery for ReportsParams {
+    type Params = ReportsQuery;
+
+    fn from_query(params: ReportsQuery) -> Result<Self, Problem> {
+        let is_open = match params.resolved.as_deref() {
+            None => false,
+            Some("false") => true,
+            Some(_) => return Err(Problem::invalid_field("resolved", "must be false")),
+        };
+        Ok(Self {
+            after: Timestamp::new(number("after", params.after)?.unwrap_or(0)),
+            limit: list_limit(params.limit.as_deref())?,
+            is_open,
         })
     }
 }

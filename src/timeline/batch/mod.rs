@@ -119,7 +119,7 @@ impl BatchChanges {
         Ok(())
     }
 
-    /// Stores what members have set and read, and who is named.
+    /// Stores what members have set, read and reported, and who is named.
     async fn store_of_members(&self, lane: &mut Lane<'_>) -> store::Result<()> {
         let positions = self.chat_positions();
         if !positions.is_empty() {
@@ -128,6 +128,10 @@ impl BatchChanges {
         let settings = self.settings();
         if !settings.is_empty() {
             store::settings::store(lane, &settings).await?;
+        }
+        let reports = self.reports();
+        if !reports.is_empty() {
+            store::reports::insert(lane, &reports).await?;
         }
         let (named, unnamed) = self.mentions();
         if !unnamed.is_empty() {

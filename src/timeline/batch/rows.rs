@@ -6,8 +6,8 @@ use super::BatchChanges;
 use crate::{
     domain::{
         Change, Chat, ChatChange, ChatNumber, ConversationId, Marked, Member, Message,
-        MessageChange, Pair, PersonalConversation, Position, PositionsChange, Subject, Timestamp,
-        Update, UserId,
+        MessageChange, Pair, PersonalConversation, Position, PositionsChange, Report, Subject,
+        Timestamp, Update, UserId,
     },
     store::{
         batch::{ChangeRow, NewMessageRow},
@@ -142,7 +142,7 @@ impl BatchChanges {
                     Marked::Personal(after) => Some(after),
                     Marked::Chat(..) => None,
                 },
-                Change::Chat(_) => None,
+                Change::Chat(_) | Change::Report(_) => None,
             };
             let Some(after) = after else { continue };
             let is_created = after.id == ConversationId::created_at(change.timestamp());
@@ -193,6 +193,14 @@ impl BatchChanges {
         settings.into_values().collect()
     }
 
+    pub(super) fn reports(&self) -> Vec<&Report> {
+        let reports = self.changes().filter_map(|change| match change {
+            Change::Report(change) => Some(&*change.report),
+            _ => None,
+        });
+        reports.collect()
+    }
+
     /// The users who are named one by one by messages that did not name them before the batch, and
     /// those whom messages do not name any more.
     pub(super) fn mentions(&self) -> (Vec<Mention<'_>>, Vec<Mention<'_>>) {
@@ -221,7 +229,7 @@ impl BatchChanges {
         for made in &self.changes {
             match &made.change {
                 Change::Message(change) => updates.extend(updates_of_message(change)),
-                Change::Chat(_) => {}
+                Change::Chat(_) | Change::Report(_) => {}
                 Change::Positions(change) => match &change.marked {
                     Marked::Personal(_) if made.is_folded => {}
                     Marked::Personal(personal) => {
@@ -256,7 +264,7 @@ impl BatchChanges {
                     Marked::Chat(chat, _) if chat.tells_positions() => (chat.number, None),
                     Marked::Chat(..) | Marked::Personal(_) => return None,
                 },
-                Change::Settings(_) => return None,
+                Change::Settings(_) | Change::Report(_) => return None,
             };
             Some(ChatUpdate {
                 chat,
@@ -285,21 +293,21 @@ impl BatchChanges {
     fn message_changes(&self) -> impl Iterator<Item = &MessageChange> {
         self.changes().filter_map(|change| match change {
             Change::Message(change) => Some(change),
-            Change::Chat(_) | Change::Positions(_) | Change::Settings(_) => None,
+            _ => None,
         })
     }
 
     fn chat_changes(&self) -> impl Iterator<Item = &ChatChange> {
         self.changes().filter_map(|change| match change {
             Change::Chat(change) => Some(change),
-            Change::Message(_) | Change::Positions(_) | Change::Settings(_) => None,
+            _ => None,
         })
     }
 
     fn position_changes(&self) -> impl Iterator<Item = &PositionsChange> {
         self.changes().filter_map(|change| match change {
             Change::Positions(change) => Some(change),
-            Change::Message(_) | Change::Chat(_) | Change::Settings(_) => None,
+            _ => None,
         })
     }
 }

@@ -16,6 +16,7 @@ mod edit_message;
 mod mark_read;
 mod move_position;
 mod rename_chat;
+mod report_message;
 mod send_message;
 #[cfg(test)]
 mod story;
@@ -30,6 +31,7 @@ pub use edit_message::{EditMessage, MessageEdit};
 pub use mark_read::MarkRead;
 pub use move_position::MovePosition;
 pub use rename_chat::RenameChat;
+pub use report_message::ReportMessage;
 pub use send_message::{Draft, SendMessage};
 
 use super::BatchState;
@@ -74,6 +76,8 @@ pub struct Needs<'a> {
     pub leaving: &'a [UserId],
     /// What the caller has set for the conversation.
     pub settings: bool,
+    /// The caller's report of the message.
+    pub report: bool,
     /// What the caller has created with an earlier request.
     pub idempotency: Option<&'a Idempotency>,
     /// The number of the application's next chat.

@@ -25,15 +25,15 @@ pub use answers::{
 };
 pub use outcomes::{
     ApplicationCreateProblems, ApplicationListProblems, ApplicationReadProblems,
-    ApplicationRenameProblems, CreateInsideProblems, CreateProblems, DeleteProblems, EditProblems,
-    FeedProblems, ListInsideProblems, ListProblems, MoveProblems, OpenProblems, OwnListProblems,
-    ReadProblems, RenameProblems, SettingsProblems, SyncProblems,
+    ApplicationRenameProblems, CreateInsideProblems, CreateProblems, DeletableProblems,
+    DeleteProblems, EditProblems, FeedProblems, ListInsideProblems, ListProblems, MoveProblems,
+    OpenProblems, OwnListProblems, ReadProblems, RenameProblems, SettingsProblems, SyncProblems,
 };
 pub use params::{
     ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, FeedPageParams,
     HistoryPage, IfMatchHeader, IfNoneMatchHeader, MessageIdPath, MessageNumberPath, NumberPage,
-    Repeatable, Resumed, SearchPage, SearchedConversation, SyncPage, UnreadUsers, UserIdPath,
-    UserPage, WebhookIdPath,
+    OpenReports, Repeatable, ReportIdPath, Resumed, SearchPage, SearchedConversation, SyncPage,
+    UnreadUsers, UserIdPath, UserPage, WebhookIdPath,
 };
 
 use super::{

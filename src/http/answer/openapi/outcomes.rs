@@ -63,6 +63,8 @@ operations! {
     CreateProblems = ANY CALLER USER POST;
     /// Of creating something in something else.
     CreateInsideProblems = ANY CALLER USER POST OBJECT;
+    /// Of creating something that belongs to a message.
+    DeletableProblems = ANY CALLER USER POST OBJECT DELETABLE;
     /// Of following the timeline.
     SyncProblems = ANY CALLER PARAMETERS CURSOR;
     /// Of following the feed.

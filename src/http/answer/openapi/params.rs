@@ -3,8 +3,8 @@
 use utoipa::{IntoParams, openapi::path::Parameter};
 
 use super::schemas::{
-    ApplicationIdSchema, ChatNumberSchema, MessageIdSchema, MessageNumberSchema, UserIdSchema,
-    WebhookIdSchema,
+    ApplicationIdSchema, ChatNumberSchema, MessageIdSchema, MessageNumberSchema, TimestampSchema,
+    UserIdSchema, WebhookIdSchema,
 };
 
 /// As whom an application acts.
@@ -124,6 +124,32 @@ pub struct WebhookIdPath {
     /// The webhook's id
     #[param(value_type = WebhookIdSchema)]
     id: i64,
+}
+
+/// The id of a report in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes a path")]
+pub struct ReportIdPath {
+    /// The report's id
+    #[param(value_type = TimestampSchema)]
+    id: i64,
+}
+
+/// Which page of the reports.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct OpenReports {
+    /// The `next` of the page before
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    after: Option<i64>,
+    /// The most items of the page
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<i64>,
+    /// `false`: those that are not resolved
+    #[param(value_type = String, required = false, pattern = "^false$")]
+    resolved: Option<bool>,
 }
 
 /// Which page of a list by numbers.

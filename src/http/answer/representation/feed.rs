@@ -50,7 +50,8 @@ pub(super) struct EntriesJson<'a>(pub &'a [FeedEntry]);
 pub struct FeedEntryJson<'a> {
     #[schema(value_type = TimestampSchema)]
     timestamp: i64,
-    /// What has changed: `message.created`, `message.edited`, `message.deleted`, `chat.created`,
+    /// What has changed: `message.created`, `message.edited`, `message.deleted`, `message.reported` (see
+    /// `GET /reports`), `chat.created`,
     /// `chat.changed`, `member.added`, `member.removed`, `member.changed` (several were added and removed at
     /// once: read who is a member), or `conversation.read` (positions have moved).
     /// Ignore kinds that you do not know.

@@ -11,6 +11,7 @@ mod feed;
 mod hits;
 mod messages;
 mod page;
+mod reports;
 mod updates;
 mod webhooks;
 
@@ -32,6 +33,7 @@ pub use feed::{FeedEntryJson, FeedJson, feed, render_entry};
 pub use hits::HitListJson;
 pub use messages::{MessageJson, MessageListJson, json_bytes, message, render_message};
 pub use page::{ListPage, fitting};
+pub use reports::{ReportJson, ReportListJson};
 pub use updates::{
     CaughtUpJson, IncludedConversations, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson,
     held, page,

@@ -4,12 +4,14 @@ mod chats;
 mod conversations;
 mod edits;
 mod new_messages;
+mod reports;
 mod webhooks;
 
 pub use chats::{MembersPatchJson, NameJson, NewChatJson, NewNameJson};
 pub use conversations::{NewReadPositionJson, SettingsPatchJson};
 pub use edits::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson};
 pub use new_messages::{NewChatMessageJson, NewPersonalMessageJson};
+pub use reports::{NewReportJson, ResolutionJson};
 pub use webhooks::{NewWebhookJson, ValidWebhook, ValidWebhookPatch, WebhookPatchJson};
 
 use serde::{Deserialize, Deserializer};
