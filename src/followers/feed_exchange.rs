@@ -46,6 +46,9 @@ use crate::{
 /// Entries that are published before the cursor is moved.
 const PAGE: u16 = 250;
 
+/// About as many bytes as they have at the most.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// How long the database may take for one statement.
 const STATEMENT_TIME_MAX: Duration = Duration::from_secs(15);
 
@@ -99,7 +102,7 @@ impl FeedExchange {
             kinds: Kinds::all(),
             size: PageSize {
                 entries: if is_refused { 1 } else { PAGE },
-                bytes: usize::MAX,
+                bytes: PAGE_BYTES,
             },
             include: FeedInclude::default(),
         };

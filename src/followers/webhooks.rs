@@ -66,6 +66,9 @@ const READS_MAX: usize = 2;
 const BACK_OFF_MIN: Duration = Duration::from_secs(1);
 const BACK_OFF_MAX: Duration = Duration::from_secs(300);
 
+/// The longest text of a failure, in characters.
+const DETAIL_CHARS_MAX: usize = 500;
+
 /// How long the database may take for one statement about a webhook.
 const STEP_TIME_MAX: Duration = Duration::from_secs(15);
 
@@ -243,11 +246,8 @@ impl Courier<'_> {
             });
         };
         let (at, entries) = (delivery.version(key), batch.entries);
-        let is_begun = delivery.batch == Some(entries)
-            || self
-                .write(async |leader| deliveries::begin(leader, at, entries).await)
-                .await?;
-        if !is_begun {
+        let beginning = self.write(async |leader| deliveries::begin(leader, at, entries).await);
+        if !beginning.await? {
             return Ok(Ended::Changed);
         }
         match self.post(delivery, ends, batch.body).await {
@@ -347,7 +347,8 @@ impl Courier<'_> {
         delivery: &Delivery,
         to: Timestamp,
     ) -> store::Result<bool> {
-        if to == delivery.cursor {
+        let is_clean = delivery.failures == 0 && delivery.batch.is_none();
+        if to == delivery.cursor && is_clean {
             return Ok(true);
         }
         let at = delivery.version(key);
@@ -363,6 +364,9 @@ impl Courier<'_> {
         detail: &str,
     ) -> store::Result<Ended> {
         let (application, webhook) = (key.application.get(), key.id.get());
+        // A server may have a part in it: what is not text is left out.
+        let detail = detail.chars().filter(|c| !c.is_control());
+        let detail: &str = &detail.take(DETAIL_CHARS_MAX).collect::<String>();
         tracing::info!(
             application,
             webhook,

@@ -34,6 +34,9 @@ const MESSAGES_AT_ONCE: usize = 25;
 /// A page ends before it has more recipients than this, or more than its bytes allow.
 const RECIPIENTS_MAX: usize = 5000;
 
+/// What a member in the list of an entry takes at the most, in bytes of JSON.
+const MEMBER_BYTES: usize = 67;
+
 /// About what a recipient counts, in bytes of JSON.
 pub const RECIPIENT_BYTES: usize = 60;
 
@@ -217,6 +220,7 @@ pub async fn entries(
         kinds: request.kinds.literal(),
     });
     let mut pages = vec![FeedPage::empty(); requests.len()];
+    let mut members = vec![0; requests.len()];
     let mut rows = sqlx::query_file_as!(
         EntryRow,
         "src/store/feed.sql",
@@ -232,10 +236,15 @@ pub async fn entries(
         let page = &mut pages[place];
         page.timeline_end = Timestamp::new(row.timeline_end);
         page.reached = row.looked_at.map_or(page.timeline_end, Timestamp::new);
-        page.entries.extend(row.into_entry());
+        // What comes after an entry with which the page is long enough is dropped.
+        if members[place] * MEMBER_BYTES <= requests[place].size.bytes {
+            members[place] += row.members.as_ref().map_or(0, Vec::len);
+            page.entries.extend(row.into_entry());
+        }
     }
-    for (request, page) in requests.iter().zip(&mut pages) {
-        if page.entries.len() == usize::from(request.size.entries) {
+    for (place, (request, page)) in requests.iter().zip(&mut pages).enumerate() {
+        let is_long = members[place] * MEMBER_BYTES > request.size.bytes;
+        if is_long || page.entries.len() == usize::from(request.size.entries) {
             page.reach_last();
         }
     }

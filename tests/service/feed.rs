@@ -272,6 +272,35 @@ async fn messages_come_at_their_newest_entries_up_to_one_mebibyte() {
     assert_eq!(rest["next"], rest["latest"]);
 }
 
+#[tokio::test]
+async fn a_page_ends_where_its_entries_name_very_many_members() {
+    let (_database, replica) = administered_service().await;
+    let app = replica.application().await;
+    let jane = replica.user("jane");
+    let name = "n".repeat(60);
+    let names: Vec<_> = (1000..1999)
+        .map(|number| format!("{name}{number}"))
+        .collect();
+    let chat = jane.chat("Team", &[]).await;
+    let path = format!("/chats/{chat}/members");
+    for turn in 0..40 {
+        let change = if turn % 2 == 0 { "add" } else { "remove" };
+        let body = json!({ change: names });
+        jane.call(Method::PATCH, &path, body).await.expect(200);
+    }
+    let (mut cursor, mut entries) = (0, 0);
+    loop {
+        let page = feed(&app, &format!("limit=1000&after={cursor}")).await;
+        assert!(page.to_string().len() < 1_300_000);
+        entries += page["entries"].as_array().unwrap().len();
+        cursor = page["next"].as_i64().unwrap();
+        if page["next"] == page["latest"] {
+            break;
+        }
+    }
+    assert_eq!(entries, 41);
+}
+
 /// The recipients of the last entry.
 async fn recipients(application: &Client) -> Value {
     let page = entries(application, "include=recipients").await;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Database, Replica, Reply, administered};
+use crate::support::{Client, Database, Replica, Reply, administered, eventually};
 
 async fn service() -> (Database, Replica, Client) {
     let database = Database::fresh().await;
@@ -125,6 +125,27 @@ async fn reports_are_listed_and_resolved_by_the_application() {
         .call(Method::PATCH, "/reports/1", json!({ "resolved": true }))
         .await;
     none.expect_problem(404, "not-found");
+
+    // A report in a chat wakes who follows the feed.
+    let chat = jane.chat("Team", &["john"]).await;
+    let posted = jane.post_into(chat, "buy this").await;
+    let after = &posted["timestamp"];
+    let path = format!("/feed?after={after}&wait=60&kinds=message.reported");
+    let held = tokio::spawn({
+        let app = app.clone();
+        async move { app.get(&path).await }
+    });
+    eventually("the answer is held", async || {
+        let held = replica.metric("messages_live_connections", "kind=\"poll\"");
+        (held.await == 1.0).then_some(())
+    })
+    .await;
+    let made = report(&john, &posted, json!({ "reason": "spam" }))
+        .await
+        .expect(201);
+    let page = held.await.unwrap().expect(200);
+    assert_eq!(page["entries"][0]["timestamp"], made["id"]);
+    assert_eq!(page["entries"][0]["chat"], chat);
 
     let sent = jane.send("john", "gone").await;
     jane.delete(&sent["id"], &sent["timestamp"])

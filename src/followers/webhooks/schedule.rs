@@ -87,7 +87,9 @@ struct Webhook {
 }
 
 struct Looks {
+    /// When all are looked at next, unless something is noted before.
     next_at_all: Instant,
+    is_all_noted: bool,
     not_before: Instant,
     under_way: Option<Instant>,
     wanted_of: BTreeSet<ApplicationId>,
@@ -105,6 +107,7 @@ impl Schedule {
             turns_after_failure: 0,
             looks: Looks {
                 next_at_all: now,
+                is_all_noted: true,
                 not_before: now,
                 under_way: None,
                 wanted_of: BTreeSet::new(),
@@ -114,13 +117,20 @@ impl Schedule {
 
     /// Nothing is known of what has happened.
     pub fn note_all(&mut self) {
-        self.looks.next_at_all = Instant::now();
+        self.looks.is_all_noted = true;
     }
 
     /// Something has happened in an application.
     pub fn note(&mut self, application: ApplicationId) {
+        let now = Instant::now();
         for key in self.keys_of(application) {
-            self.change(key, |webhook| webhook.is_behind = true);
+            self.change(key, |webhook| {
+                // Who has rested for long waits as long as the others.
+                if !webhook.is_behind {
+                    webhook.not_before = webhook.not_before.max(now);
+                }
+                webhook.is_behind = true;
+            });
         }
     }
 
@@ -210,8 +220,9 @@ impl Schedule {
 
     fn find(&mut self, found: Waiting, now: Instant) {
         let not_before = now + found.retry_in;
+        // What happened to a new one since the look has begun was noted in vain.
         let known = self.webhooks.entry(found.key).or_insert(Webhook {
-            is_behind: false,
+            is_behind: true,
             has_turn: false,
             has_failed: found.has_failed,
             not_before,
@@ -290,8 +301,8 @@ impl Looks {
         if self.under_way.is_some() || now < self.not_before {
             return None;
         }
-        let scope = if now >= self.next_at_all {
-            self.next_at_all = now + LOOK_PERIOD_MIN;
+        let scope = if self.is_all_noted || now >= self.next_at_all {
+            self.is_all_noted = false;
             self.wanted_of.clear();
             Scope::All
         } else if self.wanted_of.is_empty() {
@@ -305,12 +316,12 @@ impl Looks {
 
     /// None while one is under way.
     fn next_time(&self) -> Option<Instant> {
-        let next = if self.wanted_of.is_empty() {
-            self.next_at_all
-        } else {
+        let next = if self.is_all_noted || !self.wanted_of.is_empty() {
             self.not_before
+        } else {
+            self.next_at_all.max(self.not_before)
         };
-        self.under_way.is_none().then(|| next.max(self.not_before))
+        self.under_way.is_none().then_some(next)
     }
 
     /// Looks at all take a small share of the time, however many webhooks there are.
@@ -318,11 +329,7 @@ impl Looks {
         let began = self.under_way.take().unwrap_or(now);
         self.not_before = now + LOOK_PAUSE;
         if *scope == Scope::All {
-            let pause = LOOK_PERIOD_MIN.max((now - began) * LOOK_SHARE);
-            // What was noted meanwhile is looked for before that.
-            if self.next_at_all > now {
-                self.next_at_all = now + pause;
-            }
+            self.next_at_all = now + LOOK_PERIOD_MIN.max((now - began) * LOOK_SHARE);
         }
     }
 }
@@ -460,6 +467,32 @@ mod tests {
         schedule.end_turn(key(1), Ended::Gone);
         assert!(schedule.webhooks.is_empty() && schedule.waiting.is_empty());
         assert_eq!((schedule.turns, schedule.turns_after_failure), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_at_all_take_a_small_share_of_the_time_however_long_they_take() {
+        let mut schedule = Schedule::new();
+        assert_eq!(schedule.begin(), Some(Task::Look(Scope::All)));
+        let long = 2 * LOOK_PERIOD_MIN;
+        advance(long).await;
+        schedule.end_look(&Scope::All, Vec::new());
+        let next = Instant::now() + long * LOOK_SHARE;
+        assert_eq!(schedule.next_time(), next);
+        schedule.note_change(SHOP);
+        assert_eq!(schedule.next_time(), Instant::now() + LOOK_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happens_while_a_webhook_is_being_found_is_not_lost() {
+        let mut schedule = Schedule::new();
+        assert_eq!(schedule.begin(), Some(Task::Look(Scope::All)));
+        schedule.note(SHOP);
+        let idle = Waiting {
+            is_behind: false,
+            ..waiting(1)
+        };
+        schedule.end_look(&Scope::All, vec![idle]);
+        assert_eq!(turns(&mut schedule), [1]);
     }
 
     #[tokio::test(start_paused = true)]

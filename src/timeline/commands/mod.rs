@@ -43,7 +43,8 @@ use crate::domain::{
 
 /// One change that a caller requests.
 pub trait Command: Send + Sync + 'static {
-    /// What the caller receives: the message, chat, position or settings, as the command leaves it.
+    /// What the caller receives: the message, chat, position, settings or report, as the command
+    /// leaves it.
     type Output: Send + Sync + 'static;
 
     /// What has to be loaded before it is decided.

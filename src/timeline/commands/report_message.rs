@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Command, Context, Decision, Needs, content};
 use crate::domain::{Change, MessageId, Refusal, Report, ReportChange, Text, Title};
 
-/// Reports a message that the caller may read. The report that the caller has made before stays as it is.
+/// Reports a message that the caller may read. The report that the caller has made before stays as it is,
+/// also where the message was deleted since: this comes before "gone" in the order of the checks.
 #[derive(Debug, Clone)]
 pub struct ReportMessage {
     pub id: MessageId,

@@ -56,7 +56,7 @@ pub struct FeedEntryJson<'a> {
     /// once: read who is a member), or `conversation.read` (positions have moved).
     /// Ignore kinds that you do not know.
     kind: &'static str,
-    /// The message that has changed.
+    /// The message that has changed or is reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageIdSchema, required = false)]
     id: Option<i64>,
