@@ -1,4 +1,4 @@
-"""A webhook: the service posts the feed to it, and it handles every entry once.
+"""A webhook: the service posts the feed to it, and it misses no entry. After a crash the last one may come again.
 
     . .local/run/tokens && python3 examples/webhook.py
 """
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from feed import call, read, write
 
-PORT = int(os.environ.get("PORT", "9000"))
+HOST, PORT = os.environ.get("HOST", "127.0.0.1"), 9000
 
 
 def secret():
@@ -23,7 +23,7 @@ def secret():
             text = file.read()
     except FileNotFoundError:
         settings = {"kinds": ["message.created"], "include": ["message"]}
-        webhook = call("POST", "/webhooks", {"url": f"http://127.0.0.1:{PORT}/", **settings})
+        webhook = call("POST", "/webhooks", {"url": f"http://{HOST}:{PORT}/", **settings})
         text = webhook["secret"]
         with open("webhook.secret", "w", encoding="ascii") as file:
             file.write(text)
@@ -63,4 +63,4 @@ class Hook(BaseHTTPRequestHandler):
 
 
 KEY = secret()
-HTTPServer(("127.0.0.1", PORT), Hook).serve_forever()
+HTTPServer((HOST, PORT), Hook).serve_forever()
