@@ -27,7 +27,6 @@ use std::{
 use hickory_resolver::net::NetError;
 use ipnet::IpNet;
 use reqwest::{Client, StatusCode, header, redirect::Policy};
-
 use tokio::time::timeout;
 
 use crate::domain::Clock;

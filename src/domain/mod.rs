@@ -5,6 +5,7 @@
 
 mod attributes;
 mod change;
+mod change_kind;
 mod chat;
 mod conversation;
 mod ids;
@@ -25,9 +26,10 @@ pub type Clock = fn() -> std::time::SystemTime;
 
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
 pub use change::{
-    Change, ChangeKind, ChatChange, Created, Idempotency, Marked, MessageChange, Place,
-    PositionsChange, ReportChange, SettingsChange,
+    Change, ChatChange, Created, Idempotency, Marked, MessageChange, Place, PositionsChange,
+    ReportChange, SettingsChange,
 };
+pub use change_kind::ChangeKind;
 pub use chat::{Chat, MEMBERS_MAX, Member, READS_TOLD_MAX, Title};
 pub use conversation::{Conversation, Pair, SearchScope};
 pub use ids::{

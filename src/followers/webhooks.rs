@@ -24,6 +24,7 @@
 //! - *A webhook's page cannot be read.* That is a failure of this webhook, which is tried again later.
 
 mod courier;
+mod looks;
 mod schedule;
 
 use std::{

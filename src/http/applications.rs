@@ -1,10 +1,6 @@
 //! Applications: the administrator manages them, and each may read and rename itself.
 
-use axum::{
-    extract::State,
-    http::{HeaderValue, header},
-    response::IntoResponse,
-};
+use axum::{extract::State, response::IntoResponse};
 
 use super::{
     Answer, Service,
@@ -14,7 +10,9 @@ use super::{
             ApplicationReadProblems, ApplicationRenameProblems, NumberPage,
         },
         problem::Problem,
-        representation::{ApplicationJson, ApplicationListJson, Json, ListPage, secret},
+        representation::{
+            ApplicationJson, ApplicationListJson, Json, ListPage, created_secret, secret,
+        },
     },
     extract::{
         caller::{Administrator, OwnApplication},
@@ -54,14 +52,9 @@ pub async fn create_application(
     let name = checks.body::<NewNameJson>().await?;
     let passed = checks.finish(|| name)?;
     let (stored, ApplicationToken { token, .. }) = create(&service.reads, &passed.input).await?;
-    let id = stored.id;
-    let mut response = secret(passed.media_type, ApplicationJson::new(stored, Some(token)));
-    let location = HeaderValue::try_from(format!("/applications/{}", id.get()));
-    response.headers_mut().insert(
-        header::LOCATION,
-        location.expect("digits are visible ASCII"),
-    );
-    Ok(response)
+    let path = format!("/applications/{}", stored.id.get());
+    let application = ApplicationJson::new(stored, Some(token));
+    Ok(created_secret(&path, passed.media_type, application))
 }
 
 /// Lists all applications, by id.

@@ -7,7 +7,7 @@ use super::{
     answer::{
         openapi::{
             ApplicationListProblems, ApplicationRenameProblems, AsUser, DeletableProblems,
-            MessageIdPath, OpenReports, ReportIdPath,
+            MessageIdPath, NumberPage, OpenReports, ReportIdPath,
         },
         problem::Problem,
         representation::{Json, ListPage, ReportJson, ReportListJson},
@@ -70,7 +70,7 @@ pub async fn report_message(
     get,
     path = "/reports",
     tag = "applications",
-    params(OpenReports),
+    params(NumberPage, OpenReports),
     responses(
         (status = 200, description = "A page",
             body = ReportListJson, content_type = "application/json"),

@@ -1,10 +1,6 @@
 //! Webhooks: an application names URLs to which the service brings its feed.
 
-use axum::{
-    extract::State,
-    http::{HeaderValue, StatusCode, header},
-    response::IntoResponse,
-};
+use axum::{extract::State, http::StatusCode, response::IntoResponse};
 
 use super::{
     Answer, Service,
@@ -14,20 +10,20 @@ use super::{
             OwnListProblems, WebhookIdPath,
         },
         problem::Problem,
-        representation::{Json, WebhookJson, WebhookListJson, secret},
+        representation::{Json, WebhookJson, WebhookListJson, created_secret, secret},
     },
     extract::{
         caller::OwnApplication,
         checks::Checks,
         media::PlainJson,
-        request_bodies::{NewWebhookJson, ValidWebhook, ValidWebhookPatch, WebhookPatchJson},
+        request_bodies::{NewWebhookJson, WebhookPatchJson},
     },
 };
 use crate::{
     callbacks::{CallbackUrl, SigningSecret},
     domain::WebhookId,
     random,
-    store::webhooks::{self, NewWebhook, Refused, Webhook},
+    store::webhooks::{self, Refused},
 };
 
 /// Creates a webhook: the service posts the feed to its URL.
@@ -56,32 +52,17 @@ pub async fn create_webhook(
 ) -> Answer {
     let body = checks.body::<NewWebhookJson>().await?;
     let passed = checks.finish(|| body)?;
-    let ValidWebhook {
-        url,
-        kinds,
-        include,
-        after,
-    } = passed.input;
+    let (url, new) = passed.input;
     check(&service, &url).await?;
     let (application, id) = (passed.caller, WebhookId::drawn(random::number()));
-    let new = NewWebhook {
-        url: url.as_str().to_owned(),
-        kinds,
-        include,
-        after,
-    };
     let signing = SigningSecret::generate();
     let creating = service.reads.change(async |connection| {
         webhooks::insert(connection, application, id, &new, signing.bytes()).await
     });
     let stored = creating.await?.map_err(problem)?;
-    let mut response = shown_once(passed.media_type, stored, &signing);
-    let location = HeaderValue::try_from(format!("/webhooks/{}", id.get()));
-    response.headers_mut().insert(
-        header::LOCATION,
-        location.expect("digits are visible ASCII"),
-    );
-    Ok(response)
+    let path = format!("/webhooks/{}", id.get());
+    let webhook = WebhookJson::new(stored, Some(signing.text()));
+    Ok(created_secret(&path, passed.media_type, webhook))
 }
 
 /// Lists the webhooks of the application, the oldest first.
@@ -173,14 +154,14 @@ pub async fn change_webhook(
     let patch = checks.body::<WebhookPatchJson>().await?;
     let id = checks.path::<WebhookId>();
     let passed = checks.finish(|| id.zip(patch))?;
-    let (id, ValidWebhookPatch { url, others }) = passed.input;
+    let (id, (url, patch)) = passed.input;
     if let Some(url) = &url {
         check(&service, url).await?;
     }
     let application = passed.caller;
     let changing = service
         .reads
-        .change(async |connection| webhooks::update(connection, application, id, &others).await);
+        .change(async |connection| webhooks::update(connection, application, id, &patch).await);
     let stored = changing.await?.map_err(problem)?;
     Ok(Json(passed.media_type, WebhookJson::new(stored, None)).into_response())
 }
@@ -242,7 +223,8 @@ pub async fn replace_webhook_secret(
         webhooks::replace_secret(connection, application, id, signing.bytes()).await
     });
     let stored = replacing.await?.ok_or_else(Problem::not_found)?;
-    Ok(shown_once(passed.media_type, stored, &signing))
+    let webhook = WebhookJson::new(stored, Some(signing.text()));
+    Ok(secret(passed.media_type, webhook))
 }
 
 /// Refuses a URL that could not be called at present.
@@ -260,12 +242,4 @@ fn problem(refused: Refused) -> Problem {
             Problem::invalid_field("after", detail)
         }
     }
-}
-
-fn shown_once(
-    media_type: &'static str,
-    stored: Webhook,
-    signing: &SigningSecret,
-) -> axum::response::Response {
-    secret(media_type, WebhookJson::new(stored, Some(signing.text())))
 }

@@ -3,6 +3,8 @@
 //! The log holds what an entry tells, so a page is one scan of it. What may be included, the messages
 //! and their recipients, is read by a statement each, after the page, as far as the page has room.
 
+mod kinds;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -23,6 +25,8 @@ use crate::domain::{
     ApplicationId, ChangeKind, ChatNumber, ConversationId, Cursor, MessageId, MessageNumber,
     Timestamp, UserId,
 };
+
+pub use kinds::Kinds;
 
 /// Changes that a page of a few kinds looks at. So the page ends after this many, however rare its kinds
 /// are.
@@ -49,10 +53,6 @@ pub struct FeedRequest {
     pub size: PageSize,
     pub include: FeedInclude,
 }
-
-/// The kinds of changes that a page has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kinds(u16);
 
 /// What comes with the entries about messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -105,57 +105,6 @@ impl FeedEntry {
         self.kind
             .feed_name()
             .expect("a page has kinds that the feed tells of")
-    }
-}
-
-impl Kinds {
-    /// Everything that the feed tells of.
-    pub fn all() -> Self {
-        ChangeKind::ALL
-            .into_iter()
-            .filter(|kind| kind.feed_name().is_some())
-            .collect()
-    }
-
-    pub fn contains(self, kind: ChangeKind) -> bool {
-        self.0 & Self::bit(kind) != 0
-    }
-
-    fn bit(kind: ChangeKind) -> u16 {
-        1 << kind as u16
-    }
-
-    /// The names that the database has for them; `None` for everything that the feed tells of.
-    pub(super) fn names(self) -> Option<Vec<&'static str>> {
-        let kinds = ChangeKind::ALL.into_iter();
-        let names = kinds
-            .filter(|kind| self.contains(*kind))
-            .map(ChangeKind::name);
-        (self != Self::all()).then(|| names.collect())
-    }
-
-    /// The kinds of these names; `None` if one of them is no kind that this version knows.
-    pub(super) fn of_names(names: Option<&[String]>) -> Option<Self> {
-        let Some(names) = names else {
-            return Some(Self::all());
-        };
-        names.iter().map(|name| ChangeKind::named(name)).collect()
-    }
-
-    /// The names as an array of PostgreSQL; without a list the statement is faster.
-    fn literal(self) -> Option<String> {
-        let names = self.names()?;
-        Some(format!("{{{}}}", names.join(",")))
-    }
-}
-
-impl FromIterator<ChangeKind> for Kinds {
-    fn from_iter<T: IntoIterator<Item = ChangeKind>>(kinds: T) -> Self {
-        Self(
-            kinds
-                .into_iter()
-                .fold(0, |bits, kind| bits | Self::bit(kind)),
-        )
     }
 }
 

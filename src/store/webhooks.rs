@@ -18,7 +18,7 @@ use super::{
 use crate::domain::{ApplicationId, Timestamp, WebhookId};
 
 /// The most webhooks of an application.
-pub const WEBHOOKS_MAX: i64 = 10;
+const WEBHOOKS_MAX: i64 = 10;
 
 /// How long a secret counts after it was replaced.
 const SECRET_OVERLAP_HOURS: i32 = 24;
@@ -27,7 +27,7 @@ const SECRET_OVERLAP_HOURS: i32 = 24;
 const OLD_SECRETS_MAX: i32 = 9;
 
 /// Where counting ends that tells an application how far one of its webhooks is behind.
-pub const LAG_SHOWN_MAX: i64 = 10_000;
+const LAG_SHOWN_MAX: i64 = 10_000;
 
 /// A webhook as its application sees it.
 #[derive(Debug, Clone)]
@@ -79,7 +79,7 @@ pub struct WebhookPatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
     NotFound,
-    /// The application has [`WEBHOOKS_MAX`].
+    /// The application has ten.
     TooMany,
     /// The timeline ends before the cursor.
     Ahead {
@@ -125,10 +125,10 @@ pub async fn insert(
     secret: &[u8],
 ) -> Result<Changed<Webhook>> {
     in_transaction(connection, async |connection| {
-        let end = changes::end(connection, application).await?;
-        if new.after.is_some_and(|after| after > end) {
-            return Ok(Err(Refused::Ahead { end }));
-        }
+        let end = match end_beyond(connection, application, new.after).await? {
+            Ok(end) => end,
+            Err(refused) => return Ok(Err(refused)),
+        };
         if count_locked(connection, application).await? >= WEBHOOKS_MAX {
             return Ok(Err(Refused::TooMany));
         }
@@ -153,6 +153,21 @@ pub async fn insert(
         Ok(Ok(row.into_webhook()))
     })
     .await
+}
+
+/// The end of the application's timeline, which must not be before `after`.
+async fn end_beyond(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    after: Option<Timestamp>,
+) -> Result<Changed<Timestamp>> {
+    let end = changes::end(connection, application).await?;
+    let is_ahead = after.is_some_and(|after| after > end);
+    Ok(if is_ahead {
+        Err(Refused::Ahead { end })
+    } else {
+        Ok(end)
+    })
 }
 
 /// The webhooks of the application. Until the end of the transaction nobody else creates one.
@@ -189,7 +204,7 @@ pub async fn list(
     Ok(rows.into_iter().map(WebhookRow::into_webhook).collect())
 }
 
-/// How far a webhook is behind, counted up to [`LAG_SHOWN_MAX`].
+/// How far a webhook is behind, counted up to 10,000 changes.
 pub async fn lag(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -222,9 +237,8 @@ pub async fn update(
     patch: &WebhookPatch,
 ) -> Result<Changed<Webhook>> {
     in_transaction(connection, async |connection| {
-        let end = changes::end(connection, application).await?;
-        if patch.after.is_some_and(|after| after > end) {
-            return Ok(Err(Refused::Ahead { end }));
+        if let Err(refused) = end_beyond(connection, application, patch.after).await? {
+            return Ok(Err(refused));
         }
         let begins_anew = patch.kinds.is_some() || patch.include.is_some() || patch.after.is_some();
         let kinds = patch.kinds.and_then(Kinds::names);

@@ -8,7 +8,8 @@ use tokio::sync::{Mutex, Semaphore};
 use super::{
     super::LOOK_TIME_MAX,
     Webhooks,
-    schedule::{Ended, Scope, Task},
+    looks::Scope,
+    schedule::{Ended, Task},
 };
 use crate::{
     callbacks::{CallbackUrl, Request, SigningSecret},
@@ -116,12 +117,8 @@ impl<'a> Courier<'a> {
         };
         let has_caught_up = batch.has_caught_up;
         let Some(ends) = batch.ends else {
-            let is_valid = self.advance(key, delivery, batch.reached).await?;
-            return Ok(if is_valid {
-                Ended::Nothing { has_caught_up }
-            } else {
-                Ended::Changed
-            });
+            let ended = Ended::Nothing { has_caught_up };
+            return self.advance(key, delivery, batch.reached, ended).await;
         };
         let (at, entries) = (delivery.version(key), batch.entries);
         let beginning = self.write(async |leader| deliveries::begin(leader, at, entries).await);
@@ -131,12 +128,8 @@ impl<'a> Courier<'a> {
         match self.post(delivery, ends, batch.body).await {
             Ok(()) => {
                 count("taken");
-                let is_valid = self.advance(key, delivery, batch.reached).await?;
-                Ok(if is_valid {
-                    Ended::Taken { has_caught_up }
-                } else {
-                    Ended::Changed
-                })
+                let ended = Ended::Taken { has_caught_up };
+                self.advance(key, delivery, batch.reached, ended).await
             }
             Err(detail) => {
                 count("failed");
@@ -218,20 +211,21 @@ impl<'a> Courier<'a> {
         posting.await.map_err(|failure| failure.to_string())
     }
 
-    /// Moves the webhook's cursor; returns whether the webhook is as it was read.
+    /// Moves the webhook's cursor. Its turn has `ended` so, if the webhook is as it was read.
     async fn advance(
         &self,
         key: WebhookKey,
         delivery: &Delivery,
         to: Timestamp,
-    ) -> store::Result<bool> {
+        ended: Ended,
+    ) -> store::Result<Ended> {
         let is_clean = delivery.failures == 0 && delivery.batch.is_none();
         if to == delivery.cursor && is_clean {
-            return Ok(true);
+            return Ok(ended);
         }
         let at = delivery.version(key);
-        self.write(async |leader| deliveries::advance(leader, at, to).await)
-            .await
+        let advancing = self.write(async |leader| deliveries::advance(leader, at, to).await);
+        Ok(ended.unless_changed(advancing.await?))
     }
 
     /// Remembers a failure, and leaves the webhook alone for a while.
@@ -253,11 +247,7 @@ impl<'a> Courier<'a> {
         );
         let (at, rest) = (delivery.version(key), back_off(delivery.failures));
         let failing = self.write(async |leader| deliveries::fail(leader, at, detail, rest).await);
-        Ok(if failing.await? {
-            Ended::Failed(rest)
-        } else {
-            Ended::Changed
-        })
+        Ok(Ended::Failed(rest).unless_changed(failing.await?))
     }
 
     /// Runs a short statement as the leader, in its turn.

@@ -11,7 +11,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::super::{LOOK_PERIOD_MIN, LOOK_SHARE};
+use super::{
+    super::LOOK_PERIOD_MIN,
+    looks::{Looks, Scope},
+};
 use crate::{
     domain::{ApplicationId, WebhookId},
     store::webhooks::deliveries::{Waiting, WebhookKey},
@@ -29,9 +32,6 @@ const REST: Duration = Duration::from_millis(250);
 /// The same where nothing of its kinds had happened: then its cursor was moved in vain.
 const REST_AFTER_NOTHING: Duration = Duration::from_secs(1);
 
-/// The least time from the end of one look to the next one.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
-
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Task {
@@ -39,13 +39,6 @@ pub enum Task {
     Look(Scope),
     /// Bring a webhook what it gets next.
     Turn(WebhookKey),
-}
-
-/// Whose webhooks a look is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    All,
-    Applications(BTreeSet<ApplicationId>),
 }
 
 /// How a turn has ended.
@@ -61,6 +54,13 @@ pub enum Ended {
     Failed(Duration),
     /// It was removed or paused.
     Gone,
+}
+
+impl Ended {
+    /// The same, unless the webhook is not any more as it was read.
+    pub fn unless_changed(self, is_as_read: bool) -> Self {
+        if is_as_read { self } else { Self::Changed }
+    }
 }
 
 /// The webhooks that are not paused, and when they have their turns.
@@ -86,38 +86,22 @@ struct Webhook {
     not_before: Instant,
 }
 
-struct Looks {
-    /// When all are looked at next, unless something is noted before.
-    next_at_all: Instant,
-    is_all_noted: bool,
-    not_before: Instant,
-    under_way: Option<Instant>,
-    wanted_of: BTreeSet<ApplicationId>,
-}
-
 impl Schedule {
     /// Begins with a look.
     pub fn new() -> Self {
-        let now = Instant::now();
         Self {
             webhooks: BTreeMap::new(),
             waiting: Queue::new(),
             waiting_after_failure: Queue::new(),
             turns: 0,
             turns_after_failure: 0,
-            looks: Looks {
-                next_at_all: now,
-                is_all_noted: true,
-                not_before: now,
-                under_way: None,
-                wanted_of: BTreeSet::new(),
-            },
+            looks: Looks::begin_with_all(),
         }
     }
 
     /// Nothing is known of what has happened.
     pub fn note_all(&mut self) {
-        self.looks.is_all_noted = true;
+        self.looks.note_all();
     }
 
     /// Something has happened in an application.
@@ -136,7 +120,7 @@ impl Schedule {
 
     /// An application has changed its webhooks.
     pub fn note_change(&mut self, application: ApplicationId) {
-        self.looks.wanted_of.insert(application);
+        self.looks.note(application);
     }
 
     /// Begins what is to be done now, if there is something.
@@ -296,49 +280,14 @@ impl Schedule {
     }
 }
 
-impl Looks {
-    fn begin(&mut self, now: Instant) -> Option<Scope> {
-        if self.under_way.is_some() || now < self.not_before {
-            return None;
-        }
-        let scope = if self.is_all_noted || now >= self.next_at_all {
-            self.is_all_noted = false;
-            self.wanted_of.clear();
-            Scope::All
-        } else if self.wanted_of.is_empty() {
-            return None;
-        } else {
-            Scope::Applications(std::mem::take(&mut self.wanted_of))
-        };
-        self.under_way = Some(now);
-        Some(scope)
-    }
-
-    /// None while one is under way.
-    fn next_time(&self) -> Option<Instant> {
-        let next = if self.is_all_noted || !self.wanted_of.is_empty() {
-            self.not_before
-        } else {
-            self.next_at_all.max(self.not_before)
-        };
-        self.under_way.is_none().then_some(next)
-    }
-
-    /// Looks at all take a small share of the time, however many webhooks there are.
-    fn end(&mut self, scope: &Scope, now: Instant) {
-        let began = self.under_way.take().unwrap_or(now);
-        self.not_before = now + LOOK_PAUSE;
-        if *scope == Scope::All {
-            self.next_at_all = now + LOOK_PERIOD_MIN.max((now - began) * LOOK_SHARE);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::time::advance;
 
-    use super::*;
+    use super::{
+        super::{super::LOOK_SHARE, looks::LOOK_PAUSE},
+        *,
+    };
 
     const SHOP: ApplicationId = ApplicationId::new(1);
 

@@ -136,17 +136,11 @@ pub struct ReportIdPath {
     id: i64,
 }
 
-/// Which page of the reports.
+/// Which reports.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes a query")]
 pub struct OpenReports {
-    /// The `next` of the page before
-    #[param(minimum = 0, maximum = 9007199254740991_i64)]
-    after: Option<i64>,
-    /// The most items of the page
-    #[param(minimum = 1, maximum = 100, default = 50)]
-    limit: Option<i64>,
     /// `false`: those that are not resolved
     #[param(value_type = String, required = false, pattern = "^false$")]
     resolved: Option<bool>,

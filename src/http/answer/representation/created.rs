@@ -57,9 +57,8 @@ fn created(
         whole()
     };
     *response.status_mut() = StatusCode::CREATED;
+    locate(&mut response, path);
     let headers = response.headers_mut();
-    let location = HeaderValue::try_from(path).expect("digits are visible ASCII");
-    headers.insert(header::LOCATION, location);
     if effect == Effect::Replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
@@ -70,6 +69,18 @@ fn created(
         );
     }
     response
+}
+
+/// As [`secret`], with the path of what was created.
+pub fn created_secret(path: &str, media_type: &'static str, body: impl Serialize) -> Response {
+    let mut response = secret(media_type, body);
+    locate(&mut response, path);
+    response
+}
+
+fn locate(response: &mut Response, path: &str) {
+    let location = HeaderValue::try_from(path).expect("digits are visible ASCII");
+    response.headers_mut().insert(header::LOCATION, location);
 }
 
 /// 201 with a secret, which no cache may store.

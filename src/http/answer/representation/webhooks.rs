@@ -124,16 +124,16 @@ impl WebhookJson {
     pub fn new(stored: Webhook, secret: Option<String>) -> Self {
         Self {
             secret,
-            ..Self::told(stored, None)
+            ..Self::of(stored, None)
         }
     }
 
     /// A webhook that is read.
     pub fn read(stored: Webhook, lag: Lag) -> Self {
-        Self::told(stored, Some(lag))
+        Self::of(stored, Some(lag))
     }
 
-    fn told(stored: Webhook, lag: Option<Lag>) -> Self {
+    fn of(stored: Webhook, lag: Option<Lag>) -> Self {
         let Webhook {
             id,
             url,

@@ -12,7 +12,7 @@ pub use conversations::{NewReadPositionJson, SettingsPatchJson};
 pub use edits::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson};
 pub use new_messages::{NewChatMessageJson, NewPersonalMessageJson};
 pub use reports::{NewReportJson, ResolutionJson};
-pub use webhooks::{NewWebhookJson, ValidWebhook, ValidWebhookPatch, WebhookPatchJson};
+pub use webhooks::{NewWebhookJson, WebhookPatchJson};
 
 use serde::{Deserialize, Deserializer};
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{collect, present, present as some};
+use super::{collect, present};
 use crate::{
     callbacks::CallbackUrl,
     domain::{Invalid, Timestamp},
@@ -17,7 +17,7 @@ use crate::{
     },
     store::{
         feed::{FeedInclude, Kinds},
-        webhooks::WebhookPatch,
+        webhooks::{NewWebhook, WebhookPatch},
     },
 };
 
@@ -48,7 +48,7 @@ pub struct NewWebhookJson {
 #[serde(deny_unknown_fields)]
 #[schema(as = WebhookPatch, example = json!({ "paused": false, "after": 41 }))]
 pub struct WebhookPatchJson {
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 2000)]
     url: Option<String>,
     /// `null`: all.
@@ -64,7 +64,7 @@ pub struct WebhookPatchJson {
     #[schema(value_type = Option<bool>)]
     paused: Option<Option<bool>>,
     /// It gets the changes after this timestamp: again, or without those in between.
-    #[serde(default, deserialize_with = "some")]
+    #[serde(default, deserialize_with = "present")]
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     after: Option<i64>,
 }
@@ -80,22 +80,9 @@ enum Names {
     Text(String),
 }
 
-/// A webhook to be created, once every field has passed.
-pub struct ValidWebhook {
-    pub url: CallbackUrl,
-    pub kinds: Kinds,
-    pub include: FeedInclude,
-    pub after: Option<Timestamp>,
-}
-
-/// What is to be changed, once every field has passed.
-pub struct ValidWebhookPatch {
-    pub url: Option<CallbackUrl>,
-    pub others: WebhookPatch,
-}
-
 impl RequestBody for NewWebhookJson {
-    type Valid = ValidWebhook;
+    /// With its URL, which is yet to be resolved.
+    type Valid = (CallbackUrl, NewWebhook);
 
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
 
@@ -103,7 +90,7 @@ impl RequestBody for NewWebhookJson {
         parse(json)
     }
 
-    fn validate(self, errors: &mut Vec<FieldError>) -> Option<ValidWebhook> {
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<Self::Valid> {
         let url = self.url.ok_or(Invalid("is required"));
         let url = url.and_then(|url| CallbackUrl::parse(&url));
         let url = collect(errors, "url", url);
@@ -111,17 +98,20 @@ impl RequestBody for NewWebhookJson {
         let include = collect(errors, "include", include_of(self.include));
         let after = self.after.map(timestamp).transpose();
         let after = collect(errors, "after", after);
-        Some(ValidWebhook {
-            url: url?,
+        let url = url?;
+        let new = NewWebhook {
+            url: url.as_str().to_owned(),
             kinds: kinds?,
             include: include?,
             after: after?,
-        })
+        };
+        Some((url, new))
     }
 }
 
 impl RequestBody for WebhookPatchJson {
-    type Valid = ValidWebhookPatch;
+    /// With its URL, which is yet to be resolved.
+    type Valid = (Option<CallbackUrl>, WebhookPatch);
 
     const MEDIA_TYPES: &'static [&'static str] = &[media::MERGE_PATCH, media::JSON];
 
@@ -129,7 +119,7 @@ impl RequestBody for WebhookPatchJson {
         parse(json)
     }
 
-    fn validate(self, errors: &mut Vec<FieldError>) -> Option<ValidWebhookPatch> {
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<Self::Valid> {
         let url = self.url.map(|url| CallbackUrl::parse(&url)).transpose();
         let url = collect(errors, "url", url);
         let kinds = self.kinds.map(kinds_of).transpose();
@@ -139,16 +129,14 @@ impl RequestBody for WebhookPatchJson {
         let after = self.after.map(timestamp).transpose();
         let after = collect(errors, "after", after);
         let url = url?;
-        Some(ValidWebhookPatch {
-            others: WebhookPatch {
-                url: url.as_ref().map(|url| url.as_str().to_owned()),
-                kinds: kinds?,
-                include: include?,
-                paused: self.paused.map(Option::unwrap_or_default),
-                after: after?,
-            },
-            url,
-        })
+        let patch = WebhookPatch {
+            url: url.as_ref().map(|url| url.as_str().to_owned()),
+            kinds: kinds?,
+            include: include?,
+            paused: self.paused.map(Option::unwrap_or_default),
+            after: after?,
+        };
+        Some((url, patch))
     }
 }
 
@@ -189,12 +177,12 @@ mod tests {
     use super::*;
     use crate::domain::ChangeKind;
 
-    fn new(json: &str) -> Result<ValidWebhook, Vec<String>> {
-        valid::<NewWebhookJson>(media::JSON, json)
+    fn new(json: &str) -> Result<NewWebhook, Vec<String>> {
+        valid::<NewWebhookJson>(media::JSON, json).map(|(_, new)| new)
     }
 
-    fn patch(json: &str) -> Result<ValidWebhookPatch, Vec<String>> {
-        valid::<WebhookPatchJson>(media::MERGE_PATCH, json)
+    fn patch(json: &str) -> Result<WebhookPatch, Vec<String>> {
+        valid::<WebhookPatchJson>(media::MERGE_PATCH, json).map(|(_, patch)| patch)
     }
 
     /// The valid body, or the fields that are not acceptable.
@@ -211,7 +199,7 @@ mod tests {
     #[test]
     fn a_webhook_gets_everything_from_now_on_unless_it_says_otherwise() {
         let all = new(r#"{"url":"https://shop.example"}"#).unwrap();
-        assert_eq!(all.url.as_str(), "https://shop.example/");
+        assert_eq!(all.url, "https://shop.example/");
         assert_eq!(
             (all.kinds, all.include),
             (Kinds::all(), FeedInclude::default())
@@ -262,11 +250,11 @@ mod tests {
     #[test]
     fn what_is_absent_stays_and_null_resets() {
         let nothing = patch("{}").unwrap();
-        assert_eq!(nothing.others, WebhookPatch::default());
+        assert_eq!(nothing, WebhookPatch::default());
         let reset = patch(r#"{"kinds":null,"include":null,"paused":null}"#).unwrap();
-        assert_eq!(reset.others.kinds, Some(Kinds::all()));
-        assert_eq!(reset.others.include, Some(FeedInclude::default()));
-        assert_eq!(reset.others.paused, Some(false));
+        assert_eq!(reset.kinds, Some(Kinds::all()));
+        assert_eq!(reset.include, Some(FeedInclude::default()));
+        assert_eq!(reset.paused, Some(false));
     }
 
     proptest! {

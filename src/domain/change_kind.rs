@@ -1,0 +1,72 @@
+//! What changes do, and the names of that in the database and in the feed.
+
+/// What a change does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    MessageCreated,
+    MessageEdited,
+    MessageDeleted,
+    MessageReported,
+    ChatCreated,
+    ChatChanged,
+    MemberAdded,
+    MemberRemoved,
+    MembersChanged,
+    PositionsMoved,
+    SettingsChanged,
+}
+
+impl ChangeKind {
+    pub const ALL: [Self; 11] = [
+        Self::MessageCreated,
+        Self::MessageEdited,
+        Self::MessageDeleted,
+        Self::MessageReported,
+        Self::ChatCreated,
+        Self::ChatChanged,
+        Self::MemberAdded,
+        Self::MemberRemoved,
+        Self::MembersChanged,
+        Self::PositionsMoved,
+        Self::SettingsChanged,
+    ];
+
+    /// The kind of this name in the database.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Its name in the feed of the application; `None` for what concerns its user alone.
+    pub fn feed_name(self) -> Option<&'static str> {
+        match self {
+            Self::MessageCreated => Some("message.created"),
+            Self::MessageEdited => Some("message.edited"),
+            Self::MessageDeleted => Some("message.deleted"),
+            Self::MessageReported => Some("message.reported"),
+            Self::ChatCreated => Some("chat.created"),
+            Self::ChatChanged => Some("chat.changed"),
+            Self::MemberAdded => Some("member.added"),
+            Self::MemberRemoved => Some("member.removed"),
+            Self::MembersChanged => Some("member.changed"),
+            Self::PositionsMoved => Some("conversation.read"),
+            Self::SettingsChanged => None,
+        }
+    }
+
+    /// Its name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MessageCreated => "message-created",
+            Self::MessageEdited => "message-edited",
+            Self::MessageDeleted => "message-deleted",
+            Self::MessageReported => "message-reported",
+            Self::ChatCreated => "chat-created",
+            Self::ChatChanged => "chat-changed",
+            Self::MemberAdded => "member-added",
+            Self::MemberRemoved => "member-removed",
+            Self::MembersChanged => "members-changed",
+            Self::PositionsMoved => "positions-moved",
+            Self::SettingsChanged => "settings-changed",
+        }
+    }
+}
