@@ -32,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "notifications",
             "search",
             "store",
+            "timeline",
             "random",
         ],
     ),

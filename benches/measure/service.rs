@@ -131,8 +131,8 @@ impl Service {
 /// A token of a user, good for an hour.
 pub fn token(application: ApplicationId, user: &str) -> String {
     let signer = Signer::new(&setting("MESSAGES_SECRET").into()).unwrap();
-    let expires = SystemTime::now() + Duration::from_secs(3600);
-    signer.sign(application, &UserId::parse(user).unwrap(), expires)
+    let (user, now) = (UserId::parse(user).unwrap(), SystemTime::now());
+    signer.sign(application, &user, now, now + Duration::from_secs(3600))
 }
 
 pub fn setting(name: &str) -> String {

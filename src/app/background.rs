@@ -10,6 +10,7 @@ use crate::{
     config::{EventsConfig, LimitsConfig},
     followers::{
         self, Behind, PublisherStatus, SearchIndex,
+        clearing::ClearedChats,
         feed_exchange::{FeedExchange, FeedExchangeConfig},
         file_events::{BrokerConfig, FileEvents},
         webhooks::{WebhookNotes, Webhooks},
@@ -53,6 +54,7 @@ impl Background {
         let with_files = Arc::new(Behind::new(|commit| commit.uses_files));
         let with_changes = Arc::new(Behind::new(has_changes));
         let feeds = Arc::new(Behind::new(has_changes));
+        let deletions = Arc::new(Behind::new(has_changes));
         let hooked = Arc::new(WebhookNotes::new(Behind::new(has_changes)));
         // The cache comes first: a caller that the hub wakes must not find an old entry valid.
         let subscribers: Vec<Arc<dyn Subscriber>> = vec![
@@ -61,6 +63,7 @@ impl Background {
             with_files.clone(),
             with_changes.clone(),
             feeds.clone(),
+            deletions.clone(),
             hooked.clone(),
         ];
         let listener = Listener::new(database.clone(), subscribers, announcements);
@@ -70,6 +73,12 @@ impl Background {
         let publisher = spawn_file_events(life, database, events, with_files);
         spawn_webhooks(life, database, callbacks, hooked);
         spawn_search_index(life, database, timeline.clone(), with_changes);
+        let cleared = ClearedChats {
+            database: database.clone(),
+            timeline: timeline.clone(),
+            behind: deletions,
+        };
+        life.spawn("cleared chats", cleared.run(life.stop()));
         let meter = Meter {
             session: database.session(Purpose::Measuring),
             timeline: timeline.clone(),

@@ -148,7 +148,12 @@ pub async fn rebuild_search(config: &DatabaseConfig) -> CommandResult {
 /// Prints a user's token, alone or in a link: in the fragment, which browsers never send.
 pub fn print_token(config: &TokenConfig) -> CommandResult {
     let signer = Signer::new(&config.secret.messages_secret)?;
-    let token = signer.sign(config.application, &config.user, now() + config.expires_in);
+    let token = signer.sign(
+        config.application,
+        &config.user,
+        now(),
+        now() + config.expires_in,
+    );
     match &config.link {
         Some(base) => println!("{}/#token={token}", base.trim_end_matches('/')),
         None => println!("{token}"),

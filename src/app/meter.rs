@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     followers::{PublisherState, PublisherStatus},
     store::{
-        self, Delivering, FeedPublishing, Indexing, Publishing, Role, Session, followers::Lag,
+        self, Delivering, Duty, FeedPublishing, Indexing, Publishing, Session, followers::Lag,
         in_time, webhooks::deliveries,
     },
     timeline::Timeline,
@@ -91,7 +91,7 @@ impl Meter {
     }
 }
 
-fn record_lag<R: Role>(lag: Lag) {
+fn record_lag<R: Duty>(lag: Lag) {
     metrics::gauge!("messages_follower_lag_changes", "follower" => R::NAME).set(lag.changes as f64);
     metrics::gauge!("messages_follower_lag_seconds", "follower" => R::NAME).set(lag.seconds);
 }

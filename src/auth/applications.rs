@@ -1,15 +1,19 @@
 //! The applications that exist, and the tokens that identify them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Error, expiring::ExpiringCache};
+use super::{
+    Error, Issued,
+    expiring::ExpiringCache,
+    revoked::{Revoked, RevokedTokens},
+};
 use crate::{
-    domain::{ApplicationId, Title},
+    domain::{ApplicationId, Timestamp, Title},
     random,
     store::{self, Pool, applications::Application},
 };
@@ -95,9 +99,10 @@ impl TokenFingerprint {
 pub struct Applications {
     pool: Pool,
     lookups: ExpiringCache<ApplicationId, TokenLookup>,
-    /// The applications that existed a moment ago. A restore may lose one, and its tokens end with
-    /// it.
-    existing: ExpiringCache<ApplicationId, ()>,
+    /// The applications that existed a moment ago, with the users whose earlier tokens have ended. A
+    /// restore may lose an application, and its tokens end with it.
+    existing: ExpiringCache<ApplicationId, Arc<Revoked>>,
+    revoked: RevokedTokens,
 }
 
 /// A read of an application. A failure is cached too: thousands of streams look every second.
@@ -111,11 +116,14 @@ struct TokenLookup {
 struct Found {
     exists: bool,
     token: Option<TokenHash>,
+    /// The last change of what its users are forbidden.
+    restricted: Timestamp,
 }
 
 impl Applications {
     pub fn new(pool: Pool) -> Self {
         Self {
+            revoked: RevokedTokens::new(pool.clone()),
             pool,
             lookups: ExpiringCache::new(APPLICATIONS_MAX),
             existing: ExpiringCache::new(APPLICATIONS_MAX),
@@ -168,25 +176,37 @@ impl Applications {
         }
     }
 
-    /// The application must exist.
-    pub async fn require(&self, application: ApplicationId) -> Result<(), Error> {
-        if self.existing.contains(&application) {
-            return Ok(());
+    /// The application of a token must exist, and accept tokens of its user that were issued then.
+    pub async fn require(&self, token: &Issued) -> Result<(), Error> {
+        let revoked = match self.existing.get(&token.application) {
+            Some(revoked) => revoked,
+            None => Box::pin(self.require_found(token.application)).await?,
+        };
+        if revoked.revokes(&token.user, token.issued) {
+            return Err(Error::Revoked);
         }
-        Box::pin(self.require_found(application)).await
-    }
-
-    async fn require_found(&self, application: ApplicationId) -> Result<(), Error> {
-        if !self.look_up_unless_failed(application).await.found?.exists {
-            return Err(Error::UnknownApplication);
-        }
-        self.existing.insert(application, (), EXISTENCE_LIFETIME);
         Ok(())
     }
 
-    /// Forgets the cached hash of an application's token.
+    async fn require_found(&self, application: ApplicationId) -> Result<Arc<Revoked>, Error> {
+        let found = self.look_up_unless_failed(application).await.found?;
+        if !found.exists {
+            return Err(Error::UnknownApplication);
+        }
+        let revoked = self.revoked.up_to(application, found.restricted).await;
+        let revoked = revoked.map_err(|error| {
+            tracing::warn!(%error, "the users whose tokens have ended cannot be read");
+            Error::DatabaseUnavailable
+        })?;
+        self.existing
+            .insert(application, Arc::clone(&revoked), EXISTENCE_LIFETIME);
+        Ok(revoked)
+    }
+
+    /// Forgets what is cached of an application, which was changed just now.
     pub fn forget(&self, application: ApplicationId) {
         self.lookups.remove(&application);
+        self.existing.remove(&application);
     }
 
     /// As [`look_up`](Self::look_up); a failed read is repeated after a pause.
@@ -213,13 +233,16 @@ impl Applications {
     async fn read(&self, application: ApplicationId) -> TokenLookup {
         let started = Instant::now();
         let reading = self.pool.query(async |connection| {
-            store::applications::token_hash(connection, application).await
+            store::applications::find_access(connection, application).await
         });
         match reading.await {
             Ok(found) => {
                 let found = Found {
                     exists: found.is_some(),
-                    token: found.flatten(),
+                    restricted: found
+                        .as_ref()
+                        .map_or(Timestamp::new(0), |access| access.restricted),
+                    token: found.and_then(|access| access.token_hash),
                 };
                 TokenLookup {
                     found: Ok(found),

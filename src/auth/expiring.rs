@@ -26,8 +26,14 @@ impl<K: Hash + Eq + Clone, V: Clone> ExpiringCache<K, V> {
     }
 
     pub fn contains(&self, key: &K) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The valid value.
+    pub fn get(&self, key: &K) -> Option<V> {
         let entry = self.entries.get(key);
-        entry.is_some_and(|entry| Instant::now() < entry.expires)
+        let valid = entry.filter(|entry| Instant::now() < entry.expires);
+        valid.map(|entry| entry.value)
     }
 
     pub fn insert(&self, key: K, value: V, lifetime: Duration) {

@@ -74,6 +74,7 @@ struct SessionClaims {
     sub: Option<String>,
     exp: Option<f64>,
     app: Option<i64>,
+    iat: Option<f64>,
 }
 
 impl Introspection {
@@ -107,7 +108,8 @@ impl Introspection {
             return Err(Error::Expired);
         }
         let user = session.sub.ok_or(Error::BadUser)?;
-        Issued::checked(&user, session.app, expires, &self.config.applications)
+        let times = (session.iat, expires);
+        Issued::checked(&user, session.app, times, &self.config.applications)
     }
 
     /// Asks the endpoint about a key. Returns the answer and how long it may be cached: not at all
@@ -165,6 +167,7 @@ fn session_claims(answer: &Map<String, Value>) -> Answered {
         sub: claim(answer, "sub", |value| value.as_str().map(str::to_owned))?,
         exp: claim(answer, "exp", Value::as_f64)?,
         app: claim(answer, "app", Value::as_i64)?,
+        iat: claim(answer, "iat", Value::as_f64)?,
     })
 }
 

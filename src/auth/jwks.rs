@@ -90,6 +90,7 @@ struct IssuerKey {
 struct IssuerClaims {
     sub: String,
     exp: f64,
+    iat: Option<f64>,
     app: Option<i64>,
 }
 
@@ -117,7 +118,7 @@ impl Jwks {
         Issued::checked(
             &claims.sub,
             claims.app,
-            time_of(claims.exp),
+            (claims.iat, time_of(claims.exp)),
             &self.config.applications,
         )
     }

@@ -99,6 +99,13 @@ pub fn numeric_date(time: SystemTime) -> u64 {
         .as_secs()
 }
 
+/// The seconds since 1970 with a fraction, to the microsecond.
+pub fn precise_date(time: SystemTime) -> f64 {
+    let since_epoch = time.duration_since(UNIX_EPOCH);
+    let since_epoch = since_epoch.expect("the clock is past 1970");
+    since_epoch.as_micros() as f64 / 1e6
+}
+
 /// The time of a NumericDate, which may have a fraction. A time before 1970 or after 9999 becomes
 /// the first or the last second of that range.
 pub fn time_of(numeric_date: f64) -> SystemTime {

@@ -11,6 +11,7 @@ mod introspection;
 mod jwks;
 mod jwt;
 mod log_once;
+mod revoked;
 mod ticket;
 mod token;
 
@@ -32,6 +33,7 @@ use crate::{
 use applications::{Applications, TokenFingerprint, is_same_secret};
 use introspection::Introspection;
 use jwks::Jwks;
+use jwt::time_of;
 use token::Verifier;
 
 pub use applications::{ApplicationToken, create_application};
@@ -59,8 +61,9 @@ pub enum Identity {
 /// How long a stream or a held answer that was opened with a token may stay open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Validity {
-    /// Until this time, and while the application exists: a restore may lose one.
-    Until(ApplicationId, SystemTime),
+    /// Until the user's token expires, while the application accepts it, and while the application exists: a
+    /// restore may lose one.
+    Until(Issued),
     /// While the application's token has this fingerprint.
     WhileCurrent(ApplicationId, TokenFingerprint),
 }
@@ -70,6 +73,8 @@ pub enum Validity {
 pub struct Issued {
     pub application: ApplicationId,
     pub user: UserId,
+    /// When the token was issued, if it says so.
+    pub issued: Option<SystemTime>,
     /// When the token expires, and with it everything that was opened with it.
     pub expires: SystemTime,
 }
@@ -79,7 +84,7 @@ impl Issued {
     fn checked(
         user: &str,
         application: Option<i64>,
-        expires: SystemTime,
+        (issued, expires): (Option<f64>, SystemTime),
         allowed: &[ApplicationId],
     ) -> Result<Self, Error> {
         let application = ApplicationId::new(application.unwrap_or(ApplicationId::DEFAULT.get()));
@@ -90,6 +95,7 @@ impl Issued {
         Ok(Self {
             application,
             user,
+            issued: issued.map(time_of),
             expires,
         })
     }
@@ -120,6 +126,8 @@ pub enum Error {
     BadApplication,
     #[error("the token's application does not exist")]
     UnknownApplication,
+    #[error("the application accepts no earlier tokens of the user any more")]
+    Revoked,
     #[error("the token is unknown or has been replaced")]
     UnknownToken,
     #[error("a ticket opens streams and nothing else")]
@@ -202,26 +210,18 @@ impl Authenticator {
         self.user(self.issued(token).await?).await
     }
 
-    /// The user, if the application exists.
+    /// The user, if the application exists and accepts the token.
     async fn user(&self, issued: Issued) -> Result<Identity, Error> {
-        let Issued {
-            application,
-            user,
-            expires,
-        } = issued;
-        self.applications.require(application).await?;
-        Ok(Identity::User(
-            application,
-            user,
-            Validity::Until(application, expires),
-        ))
+        self.applications.require(&issued).await?;
+        let (application, user) = (issued.application, issued.user.clone());
+        Ok(Identity::User(application, user, Validity::Until(issued)))
     }
 
     /// Fails when a stream that was opened with a token must end, apart from its expiry: the
-    /// application is gone, or has another token.
+    /// application is gone, accepts the token no longer, or has another one.
     pub async fn require_valid(&self, validity: &Validity) -> Result<(), Error> {
         match validity {
-            Validity::Until(application, _) => self.applications.require(*application).await,
+            Validity::Until(token) => self.applications.require(token).await,
             Validity::WhileCurrent(application, fingerprint) => {
                 // Boxed, or else the future of every stream would be as large as this one.
                 Box::pin(self.applications.require_current(*application, fingerprint)).await
@@ -242,7 +242,7 @@ impl Authenticator {
         }
     }
 
-    /// Forgets the cached token of an application, which was replaced just now.
+    /// Forgets what is cached of an application: its token or its users' were replaced just now.
     pub fn forget(&self, application: ApplicationId) {
         self.applications.forget(application);
     }
@@ -251,8 +251,14 @@ impl Authenticator {
     pub async fn until_end(&self, validity: &Validity) {
         let expired = async {
             match validity {
-                Validity::Until(_, expires) => {
-                    sleep(expires.duration_since((self.clock)()).unwrap_or_default()).await;
+                Validity::Until(token) => {
+                    sleep(
+                        token
+                            .expires
+                            .duration_since((self.clock)())
+                            .unwrap_or_default(),
+                    )
+                    .await;
                 }
                 Validity::WhileCurrent(..) => pending().await,
             }
@@ -267,7 +273,7 @@ impl Authenticator {
     async fn until_revoked(&self, validity: &Validity) {
         while !matches!(
             self.require_valid(validity).await,
-            Err(Error::UnknownToken | Error::UnknownApplication)
+            Err(Error::UnknownToken | Error::UnknownApplication | Error::Revoked)
         ) {
             sleep(REVOCATION_PERIOD).await;
         }

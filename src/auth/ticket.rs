@@ -8,9 +8,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Identity, Validity,
+    Error, Identity, Issued, Validity,
     applications::TokenFingerprint,
-    jwt::{SigningKey, derived_key, numeric_date, time_of},
+    jwt::{SigningKey, derived_key, numeric_date, precise_date, time_of},
 };
 use crate::domain::{ApplicationId, Clock, UserId};
 
@@ -38,6 +38,9 @@ struct TicketClaims {
     /// When the token with which the ticket was requested expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
+    /// When that token was issued, if it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<f64>,
     /// The fingerprint of that token, if it is an application's.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<TokenFingerprint>,
@@ -56,8 +59,15 @@ impl Tickets {
     pub fn issue(&self, application: ApplicationId, user: &UserId, validity: &Validity) -> Ticket {
         let soon = (self.clock)() + TICKET_LIFETIME;
         let (expires, until, token) = match validity {
-            Validity::Until(_, until) => (soon.min(*until), Some(numeric_date(*until)), None),
+            Validity::Until(token) => {
+                let until = numeric_date(token.expires);
+                (soon.min(token.expires), Some(until), None)
+            }
             Validity::WhileCurrent(_, token) => (soon, None, Some(*token)),
+        };
+        let since = match validity {
+            Validity::Until(token) => token.issued.map(precise_date),
+            Validity::WhileCurrent(..) => None,
         };
         let exp = numeric_date(expires);
         let sub = user.as_str().to_owned();
@@ -66,6 +76,7 @@ impl Tickets {
             app: application.get(),
             exp,
             until,
+            since,
             token,
         });
         Ticket {
@@ -84,12 +95,17 @@ impl Tickets {
                 _ => Error::BadTicket,
             })?;
         let application = ApplicationId::new(claims.app);
+        let user = UserId::parse(&claims.sub).map_err(|_| Error::BadTicket)?;
         let validity = match (claims.until, claims.token) {
-            (Some(until), _) => Validity::Until(application, time_of(until as f64)),
+            (Some(until), _) => Validity::Until(Issued {
+                application,
+                user: user.clone(),
+                issued: claims.since.map(time_of),
+                expires: time_of(until as f64),
+            }),
             (None, Some(token)) => Validity::WhileCurrent(application, token),
             (None, None) => return Err(Error::BadTicket),
         };
-        let user = UserId::parse(&claims.sub).map_err(|_| Error::BadTicket)?;
         Ok(Identity::User(application, user, validity))
     }
 }
@@ -118,7 +134,12 @@ mod tests {
     }
 
     fn until(expires: SystemTime) -> Validity {
-        Validity::Until(APPLICATION, time_of(numeric_date(expires) as f64))
+        Validity::Until(Issued {
+            application: APPLICATION,
+            user: jane(),
+            issued: Some(time_of(1_700_000_000.25)),
+            expires: time_of(numeric_date(expires) as f64),
+        })
     }
 
     #[test]
@@ -147,7 +168,7 @@ mod tests {
     fn neither_is_a_ticket_valid_as_a_token_nor_a_token_as_a_ticket() {
         let expires = SystemTime::now() + HOUR;
         let signer = Signer::new(&secret()).unwrap();
-        let token = signer.sign(APPLICATION, &jane(), expires);
+        let token = signer.sign(APPLICATION, &jane(), SystemTime::now(), expires);
         assert_eq!(tickets().verify(&token), Err(Error::BadTicket));
         let issued = tickets().issue(APPLICATION, &jane(), &until(expires));
         assert_eq!(signer.verify(&issued.ticket), Err(Error::BadSignature));

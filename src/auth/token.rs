@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Error, Issued,
-    jwt::{SECRET_BYTES_MIN, SigningKey, WeakSecret, numeric_date, time_of},
+    jwt::{SECRET_BYTES_MIN, SigningKey, WeakSecret, numeric_date, precise_date, time_of},
 };
 use crate::domain::{ApplicationId, Clock, UserId};
 
@@ -28,12 +28,15 @@ struct UserClaims {
     sub: String,
     app: Option<i64>,
     exp: f64,
+    iat: Option<f64>,
 }
 
 #[derive(Serialize)]
 struct NewUserClaims<'a> {
     sub: &'a str,
     exp: u64,
+    /// To the microsecond: a user's earlier tokens may end a moment before a new one is issued.
+    iat: f64,
     app: i64,
 }
 
@@ -49,10 +52,17 @@ impl Signer {
     }
 
     /// A token for a user. It expires at `expires`, to the second.
-    pub fn sign(&self, application: ApplicationId, user: &UserId, expires: SystemTime) -> String {
+    pub fn sign(
+        &self,
+        application: ApplicationId,
+        user: &UserId,
+        issued: SystemTime,
+        expires: SystemTime,
+    ) -> String {
         let claims = NewUserClaims {
             sub: user.as_str(),
             exp: numeric_date(expires),
+            iat: precise_date(issued),
             app: application.get(),
         };
         self.key.sign(&claims)
@@ -68,6 +78,7 @@ impl Signer {
         Ok(Issued {
             application: ApplicationId::new(application),
             user: UserId::parse(&claims.sub).map_err(|_| Error::BadUser)?,
+            issued: claims.iat.map(time_of),
             expires: time_of(claims.exp),
         })
     }
@@ -131,6 +142,7 @@ mod tests {
         signer.sign(
             ApplicationId::new(7),
             &UserId::parse("jane").unwrap(),
+            UNIX_EPOCH,
             expires,
         )
     }
@@ -161,6 +173,7 @@ mod tests {
             Ok(Issued {
                 application: ApplicationId::new(7),
                 user,
+                issued: Some(UNIX_EPOCH),
                 expires
             })
         );

@@ -1,6 +1,7 @@
-//! The attributes of a message: the sender's own JSON, which the service does not interpret.
+//! The attributes of a message, a chat or a conversation: JSON of its own, which the service does not
+//! interpret.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -15,7 +16,7 @@ pub const ATTRIBUTES_DEPTH_MAX: usize = 100;
 
 /// A JSON object of at most 16 KiB. Its text is kept unchanged: order, whitespace and numbers.
 #[derive(Debug, Clone)]
-pub struct Attributes(Box<RawValue>);
+pub struct Attributes(Arc<RawValue>);
 
 impl Attributes {
     /// Refuses what is not an object, what is too large, and what PostgreSQL or other parsers of
@@ -29,19 +30,24 @@ impl Attributes {
             return Err(Invalid("must be at most 16 KiB of JSON"));
         }
         check_readable(json)?;
-        Ok(Self(raw))
+        Ok(Self(raw.into()))
     }
 
     /// The attributes `before`, if any, with the changes of a JSON merge patch (RFC 7396): members that
     /// are `null` are removed, and objects are merged.
     #[must_use]
     pub fn merged(before: Option<&Self>, patch: &Self) -> Self {
-        Self(merged(before.map(Self::as_json), patch.as_json()))
+        Self(merged(before.map(Self::as_json), patch.as_json()).into())
     }
 
     /// Attributes that were checked before they were stored.
     pub fn trusted(raw: Box<RawValue>) -> Self {
-        Self(raw)
+        Self(raw.into())
+    }
+
+    /// Whether they are larger than allowed, as they may be once they are merged.
+    pub fn is_too_large(&self) -> bool {
+        self.0.get().len() > ATTRIBUTES_BYTES_MAX
     }
 
     /// The JSON text as it was sent.

@@ -1,11 +1,12 @@
 //! A change on the timeline: the states before and after it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    ChangeKind, Chat, ChatNumber, Conversation, ConversationId, Digest, FileId, IdempotencyKey,
-    Member, Mentions, Message, MessageId, MessageNumber, Named, Pair, PersonalConversation, Report,
-    Settings, Subject, Timestamp, UserId,
+    ChangeKind, Chat, ChatNumber, Conversation, ConversationId, Digest, FileId, History,
+    IdempotencyKey, Member, Mentions, Message, MessageId, MessageNumber, Named, Pair,
+    PersonalConversation, Policy, Report, Restrictions, Settings, Subject, Timestamp, Title,
+    UserId,
 };
 
 /// One change. Every row, notification and event of it follows from this value.
@@ -16,6 +17,9 @@ pub enum Change {
     Positions(PositionsChange),
     Settings(SettingsChange),
     Report(ReportChange),
+    Opening(OpeningChange),
+    Restrictions(RestrictionsChange),
+    Application(ApplicationChange),
 }
 
 /// A change of a message.
@@ -33,22 +37,30 @@ pub struct MessageChange {
     pub idempotency: Option<Idempotency>,
 }
 
-/// A change of a chat's name or members.
+/// A change of a chat: of its name, its rules or its members, or its deletion.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatChange {
     /// `None` if the change creates it.
     pub before: Option<Arc<Chat>>,
     pub after: Arc<Chat>,
+    /// It is gone, for its members and for the application.
+    pub deleted: bool,
     pub joined: Vec<UserId>,
-    /// Who has left, and since when each was a member.
-    pub departed: Vec<(UserId, Timestamp)>,
+    /// Who has left, as each was.
+    pub departed: Vec<(UserId, Member)>,
+    /// Whose role or silence has changed, as each is now.
+    pub altered: Vec<(UserId, Member)>,
+    /// Who is kept from joining from now on.
+    pub banned: Vec<UserId>,
+    /// Who is not kept from joining any more.
+    pub unbanned: Vec<UserId>,
     /// The request that has created it, if it may be repeated.
     pub idempotency: Option<Idempotency>,
 }
 
 /// A mark by which a user moves its position. All marks in one conversation that a batch makes are
 /// one change, with one timestamp.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PositionsChange {
     pub timestamp: Timestamp,
     pub user: UserId,
@@ -56,7 +68,7 @@ pub struct PositionsChange {
 }
 
 /// The conversation in which a user has moved its position, as that leaves it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Marked {
     Personal(Arc<PersonalConversation>),
     Chat(Arc<Chat>, Member),
@@ -80,6 +92,29 @@ pub struct SettingsChange {
 pub struct ReportChange {
     pub report: Arc<Report>,
     pub message: Arc<Message>,
+}
+
+/// The application has opened a personal conversation, or closed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpeningChange {
+    /// The conversation as the change leaves it.
+    pub after: Arc<PersonalConversation>,
+}
+
+/// A change of what the application forbids a user. It concerns no timeline of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestrictionsChange {
+    pub timestamp: Timestamp,
+    pub user: UserId,
+    pub after: Restrictions,
+}
+
+/// A change of the application itself. It concerns no timeline of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplicationChange {
+    pub timestamp: Timestamp,
+    pub name: Title,
+    pub policy: Policy,
 }
 
 /// A conversation, as one of its users names it.
@@ -113,6 +148,9 @@ impl Change {
             Self::Positions(change) => change.timestamp,
             Self::Settings(change) => change.timestamp,
             Self::Report(change) => change.report.timestamp,
+            Self::Opening(change) => change.after.timestamp,
+            Self::Restrictions(change) => change.timestamp,
+            Self::Application(change) => change.timestamp,
         }
     }
 
@@ -125,6 +163,9 @@ impl Change {
             Self::Positions(_) => ChangeKind::PositionsMoved,
             Self::Settings(_) => ChangeKind::SettingsChanged,
             Self::Report(_) => ChangeKind::MessageReported,
+            Self::Opening(_) => ChangeKind::ConversationOpened,
+            Self::Restrictions(_) => ChangeKind::UserRestricted,
+            Self::Application(_) => ChangeKind::ApplicationChanged,
         }
     }
 
@@ -133,25 +174,26 @@ impl Change {
         match self {
             Self::Message(change) => Some(change.after.id),
             Self::Report(change) => Some(change.message.id),
-            Self::Chat(_) | Self::Positions(_) | Self::Settings(_) => None,
+            _ => None,
         }
     }
 
-    /// The conversation in which it is made.
-    pub fn conversation(&self) -> ConversationId {
+    /// The conversation in which it is made, if it is made in one.
+    pub fn conversation(&self) -> Option<ConversationId> {
         match self {
-            Self::Message(change) => change.after.conversation_id,
-            Self::Chat(change) => change.after.id,
-            Self::Positions(change) => change.marked.conversation(),
-            Self::Settings(change) => change.conversation,
-            Self::Report(change) => change.message.conversation_id,
+            Self::Message(change) => Some(change.after.conversation_id),
+            Self::Chat(change) => Some(change.after.id),
+            Self::Positions(change) => Some(change.marked.conversation()),
+            Self::Settings(change) => Some(change.conversation),
+            Self::Report(change) => Some(change.message.conversation_id),
+            Self::Opening(change) => Some(change.after.id),
+            Self::Restrictions(_) | Self::Application(_) => None,
         }
     }
 
-    /// The conversation in which it is made, as the actor names it: a chat, or the other user of a
-    /// personal one.
-    pub fn place(&self, actor: Option<&UserId>) -> Place<'_> {
-        match self {
+    /// That conversation as the actor names it: a chat, or the other user of a personal one.
+    pub fn place(&self, actor: Option<&UserId>) -> Option<Place<'_>> {
+        let place = match self {
             Self::Message(change) => Place::of_message(&change.after, actor),
             Self::Report(change) => Place::of_message(&change.message, actor),
             Self::Chat(change) => Place::Chat(change.after.number),
@@ -164,6 +206,17 @@ impl Change {
                 Subject::With(other) => Place::With(other),
                 Subject::Message(_) => unreachable!("settings are of conversations"),
             },
+            Self::Opening(change) => Place::of(&change.after.pair, actor),
+            Self::Restrictions(_) | Self::Application(_) => return None,
+        };
+        Some(place)
+    }
+
+    /// The chat whose name, rules or members it changes.
+    pub fn changed_chat(&self) -> Option<ChatNumber> {
+        match self {
+            Self::Chat(change) => Some(change.after.number),
+            _ => None,
         }
     }
 
@@ -172,16 +225,18 @@ impl Change {
         match self {
             Self::Message(change) => Some(change.after.number),
             Self::Report(change) => Some(change.message.number),
-            Self::Chat(_) | Self::Positions(_) | Self::Settings(_) => None,
+            _ => None,
         }
     }
 
-    /// The members whom it adds to a chat, or removes from it, or who have moved their position.
+    /// The users whom it adds to a chat, removes from it or makes other ones there, who have moved their
+    /// position, or whom the application restricts.
     pub fn members(&self) -> Vec<&UserId> {
         match self {
             Self::Chat(change) => change.members(),
             Self::Positions(change) => vec![&change.user],
-            Self::Message(_) | Self::Settings(_) | Self::Report(_) => Vec::new(),
+            Self::Restrictions(change) => vec![&change.user],
+            _ => Vec::new(),
         }
     }
 
@@ -189,7 +244,7 @@ impl Change {
     pub fn files(&self) -> &[FileId] {
         match self {
             Self::Message(change) => change.files(),
-            Self::Chat(_) | Self::Positions(_) | Self::Settings(_) | Self::Report(_) => &[],
+            _ => &[],
         }
     }
 
@@ -213,7 +268,7 @@ impl Change {
                     created,
                 ))
             }
-            Self::Positions(_) | Self::Settings(_) | Self::Report(_) => None,
+            _ => None,
         }
     }
 }
@@ -282,6 +337,21 @@ impl MessageChange {
 }
 
 impl ChatChange {
+    /// The change that creates a chat without members.
+    pub fn new(after: Arc<Chat>) -> Self {
+        Self {
+            before: None,
+            after,
+            deleted: false,
+            joined: Vec::new(),
+            departed: Vec::new(),
+            altered: Vec::new(),
+            banned: Vec::new(),
+            unbanned: Vec::new(),
+            idempotency: None,
+        }
+    }
+
     pub fn is_creation(&self) -> bool {
         self.before.is_none()
     }
@@ -290,16 +360,41 @@ impl ChatChange {
         if self.is_creation() {
             return ChangeKind::ChatCreated;
         }
-        match (self.joined.is_empty(), self.departed.is_empty()) {
-            (true, true) => ChangeKind::ChatChanged,
-            (false, true) => ChangeKind::MemberAdded,
-            (true, false) => ChangeKind::MemberRemoved,
-            (false, false) => ChangeKind::MembersChanged,
+        if self.deleted {
+            return ChangeKind::ChatDeleted;
+        }
+        match (
+            self.joined.is_empty(),
+            self.departed.is_empty(),
+            self.altered.is_empty(),
+        ) {
+            (true, true, true) => ChangeKind::ChatChanged,
+            (false, true, true) => ChangeKind::MemberAdded,
+            (true, false, true) => ChangeKind::MemberRemoved,
+            _ => ChangeKind::MembersChanged,
         }
     }
 
+    /// Everybody who joins, leaves, or is another one now. The members of a deleted chat are not named.
     fn members(&self) -> Vec<&UserId> {
-        let departed = self.departed.iter().map(|(user, _)| user);
-        departed.chain(&self.joined).collect()
+        if self.deleted {
+            return Vec::new();
+        }
+        let members = [&self.departed, &self.altered].into_iter().flatten();
+        let users = [&self.joined, &self.banned, &self.unbanned]
+            .into_iter()
+            .flatten();
+        let named = members.map(|(user, _)| user).chain(users);
+        let mut seen = BTreeSet::new();
+        named.filter(|user| seen.insert(*user)).collect()
+    }
+
+    /// The history that members read from now on, if the change makes it another one.
+    pub fn new_history(&self) -> Option<History> {
+        let history = self.after.rules.history;
+        let before = self.before.as_ref();
+        before
+            .is_some_and(|before| before.rules.history != history)
+            .then_some(history)
     }
 }

@@ -9,26 +9,34 @@ pub enum ChangeKind {
     MessageReported,
     ChatCreated,
     ChatChanged,
+    ChatDeleted,
     MemberAdded,
     MemberRemoved,
     MembersChanged,
     PositionsMoved,
     SettingsChanged,
+    ConversationOpened,
+    UserRestricted,
+    ApplicationChanged,
 }
 
 impl ChangeKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::MessageCreated,
         Self::MessageEdited,
         Self::MessageDeleted,
         Self::MessageReported,
         Self::ChatCreated,
         Self::ChatChanged,
+        Self::ChatDeleted,
         Self::MemberAdded,
         Self::MemberRemoved,
         Self::MembersChanged,
         Self::PositionsMoved,
         Self::SettingsChanged,
+        Self::ConversationOpened,
+        Self::UserRestricted,
+        Self::ApplicationChanged,
     ];
 
     /// The kind of this name in the database.
@@ -36,7 +44,8 @@ impl ChangeKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Its name in the feed of the application; `None` for what concerns its user alone.
+    /// Its name in the feed of the application; `None` for what concerns its user alone, and for what the
+    /// application has set for itself.
     pub fn feed_name(self) -> Option<&'static str> {
         match self {
             Self::MessageCreated => Some("message.created"),
@@ -45,11 +54,15 @@ impl ChangeKind {
             Self::MessageReported => Some("message.reported"),
             Self::ChatCreated => Some("chat.created"),
             Self::ChatChanged => Some("chat.changed"),
+            Self::ChatDeleted => Some("chat.deleted"),
             Self::MemberAdded => Some("member.added"),
             Self::MemberRemoved => Some("member.removed"),
             Self::MembersChanged => Some("member.changed"),
             Self::PositionsMoved => Some("conversation.read"),
-            Self::SettingsChanged => None,
+            Self::SettingsChanged
+            | Self::ConversationOpened
+            | Self::UserRestricted
+            | Self::ApplicationChanged => None,
         }
     }
 
@@ -62,11 +75,15 @@ impl ChangeKind {
             Self::MessageReported => "message-reported",
             Self::ChatCreated => "chat-created",
             Self::ChatChanged => "chat-changed",
+            Self::ChatDeleted => "chat-deleted",
             Self::MemberAdded => "member-added",
             Self::MemberRemoved => "member-removed",
             Self::MembersChanged => "members-changed",
             Self::PositionsMoved => "positions-moved",
             Self::SettingsChanged => "settings-changed",
+            Self::ConversationOpened => "conversation-opened",
+            Self::UserRestricted => "user-restricted",
+            Self::ApplicationChanged => "application-changed",
         }
     }
 }

@@ -3,8 +3,8 @@
 use time::OffsetDateTime;
 
 use super::{
-    ChatNumber, ConversationId, Invalid, MessageNumber, Position, Timestamp, UserId,
-    text::is_longer,
+    Attributes, ChatNumber, ConversationId, Invalid, MessageNumber, Position, Role, Standing,
+    Timestamp, UserId, text::is_longer,
 };
 
 /// The most members of a chat in which everybody is told how far the others have read.
@@ -17,12 +17,15 @@ pub const MEMBERS_MAX: usize = 1000;
 /// see [`is_longer`].
 pub const TITLE_CHARS_MAX: usize = 200;
 
+/// The longest that a slow chat lets a member wait between two messages: a day, in seconds.
+pub const SLOW_MODE_SECONDS_MAX: u32 = 24 * 60 * 60;
+
 /// A chat as it is now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Chat {
     pub id: ConversationId,
     pub number: ChatNumber,
-    /// Its creation, or the last change of its name or members; also its entity tag.
+    /// Its creation, or the last change of its name, its members or its rules; also its entity tag.
     pub timestamp: Timestamp,
     pub name: Title,
     /// `None` if the application has created it, and once it has no members.
@@ -34,6 +37,38 @@ pub struct Chat {
     pub last: Timestamp,
     /// The count of its present members.
     pub members: i32,
+    pub attributes: Option<Attributes>,
+    pub rules: ChatRules,
+}
+
+/// What a chat allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ChatRules {
+    pub posting: Posting,
+    /// Nobody posts but the application.
+    pub frozen: bool,
+    pub history: History,
+    /// How many seconds a member waits between two messages; 0 for none. Moderators and the owner do not
+    /// wait.
+    pub slow_mode: u32,
+}
+
+/// Who posts into a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Posting {
+    #[default]
+    Members,
+    /// Announcements: moderators, the owner and the application.
+    Moderators,
+}
+
+/// What a member reads of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum History {
+    #[default]
+    All,
+    /// What came after the member has joined.
+    Joined,
 }
 
 /// A user's membership of a chat.
@@ -41,14 +76,92 @@ pub struct Chat {
 pub struct Member {
     /// Since when.
     pub joined: Timestamp,
+    /// The number of the newest message at that time.
+    pub since: MessageNumber,
     /// How far it has read.
     pub position: Position,
+    pub role: Role,
+    /// Until when it does not post.
+    pub muted_until: Option<OffsetDateTime>,
+    /// When it has posted last. It is known on the write path alone.
+    pub posted: Option<OffsetDateTime>,
+}
+
+impl Member {
+    /// A new member of a chat whose newest message is `newest`.
+    pub fn new(joined: Timestamp, newest: MessageNumber) -> Self {
+        Self {
+            joined,
+            since: newest,
+            position: Position::at_newest(newest),
+            role: Role::default(),
+            muted_until: None,
+            posted: None,
+        }
+    }
+
+    pub fn is_muted(&self, now: OffsetDateTime) -> bool {
+        self.muted_until.is_some_and(|until| until > now)
+    }
+
+    /// The number after which the member reads the messages of a chat with this history.
+    pub fn reads_after(&self, history: History) -> MessageNumber {
+        match history {
+            History::All => MessageNumber::ZERO,
+            History::Joined => self.since,
+        }
+    }
 }
 
 impl Chat {
     /// Whether every member is told how far the others have read.
     pub fn tells_positions(&self) -> bool {
         usize::try_from(self.members).is_ok_and(|members| members <= READS_TOLD_MAX)
+    }
+
+    /// Who one of its members is there.
+    pub fn standing(&self, user: &UserId, member: &Member) -> Standing {
+        if self.owner.as_ref() == Some(user) {
+            Standing::Owner
+        } else {
+            member.role.into()
+        }
+    }
+}
+
+impl Posting {
+    /// The value of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "members" => Some(Self::Members),
+            "moderators" => Some(Self::Moderators),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Members => "members",
+            Self::Moderators => "moderators",
+        }
+    }
+}
+
+impl History {
+    /// The value of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "all" => Some(Self::All),
+            "joined" => Some(Self::Joined),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Joined => "joined",
+        }
     }
 }
 

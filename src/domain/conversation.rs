@@ -1,6 +1,6 @@
 //! Conversations: of two users, or of the members of a chat.
 
-use super::{ChatNumber, Subject, UserId};
+use super::{ChatNumber, MessageNumber, Subject, UserId};
 
 /// A conversation. A message never moves to another one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,8 +15,8 @@ pub enum Conversation {
 pub enum SearchScope {
     /// In everything that a user may read.
     Everything(UserId),
-    /// In one conversation, which the caller may read.
-    In(Conversation),
+    /// In one conversation, which the caller may read: in the messages after this number.
+    In(Conversation, MessageNumber),
 }
 
 /// The users of a personal conversation, in no order.

@@ -16,13 +16,15 @@ pub struct Message {
     pub id: MessageId,
     /// The last change of the message; also its entity tag.
     pub timestamp: Timestamp,
-    /// `None` if the application itself has sent it into a chat.
+    /// `None` if the application itself has sent it into a chat, or a change of the chat carries it.
     pub from: Option<UserId>,
     pub conversation: Conversation,
     /// The key of the conversation in the database; `conversation` is how callers name it.
     pub conversation_id: ConversationId,
     pub number: MessageNumber,
     pub created: OffsetDateTime,
+    /// Whether it tells of a change of its chat: then it is never unread.
+    pub system: bool,
     /// `None` once the message is deleted: its data are cleared for ever.
     pub content: Option<Content>,
 }

@@ -13,9 +13,12 @@ mod mentions;
 mod message;
 mod numbers;
 mod personal;
+mod policy;
 mod position;
 mod refusal;
 mod report;
+mod restrictions;
+mod rights;
 mod settings;
 mod text;
 mod timestamp;
@@ -26,11 +29,14 @@ pub type Clock = fn() -> std::time::SystemTime;
 
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
 pub use change::{
-    Change, ChatChange, Created, Idempotency, Marked, MessageChange, Place, PositionsChange,
-    ReportChange, SettingsChange,
+    ApplicationChange, Change, ChatChange, Created, Idempotency, Marked, MessageChange,
+    OpeningChange, Place, PositionsChange, ReportChange, RestrictionsChange, SettingsChange,
 };
 pub use change_kind::ChangeKind;
-pub use chat::{Chat, MEMBERS_MAX, Member, READS_TOLD_MAX, Title};
+pub use chat::{
+    Chat, ChatRules, History, MEMBERS_MAX, Member, Posting, READS_TOLD_MAX, SLOW_MODE_SECONDS_MAX,
+    Title,
+};
 pub use conversation::{Conversation, Pair, SearchScope};
 pub use ids::{
     ApplicationId, ChatNumber, ConversationId, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX,
@@ -40,9 +46,12 @@ pub use mentions::{MENTIONS_MAX, Mentions, Named};
 pub use message::{Content, FILES_MAX, Files, Message};
 pub use numbers::{DrawnNumbers, NextNumbers};
 pub use personal::{Each, PersonalConversation};
+pub use policy::{AddMembers, CreateChats, Personal, Policy, PolicyPatch};
 pub use position::Position;
 pub use refusal::{Invalid, Refusal};
 pub use report::Report;
+pub use restrictions::Restrictions;
+pub use rights::{Action, Role, Standing};
 pub use settings::{SETTINGS_ATTRIBUTES_BYTES_MAX, Settings, SettingsPatch};
 pub use text::{TEXT_CHARS_MAX, Text, is_longer};
 pub use timestamp::Timestamp;

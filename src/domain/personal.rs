@@ -20,6 +20,8 @@ pub struct PersonalConversation {
     pub positions: Each<Position>,
     /// Whether each user wants no messages from the other one.
     pub blocks: Each<bool>,
+    /// Whether the application has opened it, which counts where its policy says so.
+    pub opened: bool,
 }
 
 /// A value for each user of a [`Pair`]. In a conversation with oneself, that of `least` counts.
@@ -66,6 +68,7 @@ impl PersonalConversation {
                 least: false,
                 greatest: false,
             },
+            opened: false,
         }
     }
 

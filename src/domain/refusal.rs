@@ -1,5 +1,7 @@
 //! Why a request is refused.
 
+use time::OffsetDateTime;
+
 use super::{MessageId, MessageNumber, Timestamp, UserId};
 
 /// What is wrong with a value, as a phrase that follows the name of its field.
@@ -19,6 +21,18 @@ pub enum Refusal {
     /// The caller may see it but may not do this to it.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The application has suspended the user.
+    #[error("the user is suspended until {}", .until)]
+    Suspended { until: OffsetDateTime },
+    /// The caller reads this conversation, and does not post into it.
+    #[error("{0}")]
+    MayNotPost(&'static str),
+    /// The user is kept from joining the chat.
+    #[error("{} is banned from this chat", .0.as_str())]
+    Banned(UserId),
+    /// The chat lets a member wait between two messages.
+    #[error("this chat is slow: wait for {seconds} s")]
+    SlowMode { seconds: u32 },
     /// The message is deleted.
     #[error("the message is deleted")]
     Gone,
@@ -46,6 +60,15 @@ pub enum Refusal {
     /// With this change, what is set for the conversation would be too large.
     #[error("must be at most 4 KiB of JSON")]
     SettingsTooLarge,
+    /// With this change, the attributes of the chat would be too large.
+    #[error("must be at most 16 KiB of JSON")]
+    AttributesTooLarge,
+    /// The user who is to do something in the chat is no member of it.
+    #[error("must be a member of the chat")]
+    NoMember { field: &'static str },
+    /// The owner is above all roles.
+    #[error("the owner of a chat has no other role: hand the chat on first")]
+    OwnersRole,
     /// The chat has as many members as a chat may have.
     #[error("the chat is full")]
     ChatFull,

@@ -8,7 +8,7 @@ use super::ids::number_types;
 ///
 /// It orders changes and is not a clock. Zero is the point before every change. The sequence ends
 /// at 2^53 - 1, so that JavaScript's numbers represent every timestamp exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(i64);
 
 number_types!(Timestamp);

@@ -145,7 +145,7 @@ impl FeedExchange {
 }
 
 impl Follower for FeedExchange {
-    type Role = FeedPublishing;
+    type Duty = FeedPublishing;
     type Work = ConfirmChannel;
     type Error = Error;
 

@@ -27,6 +27,7 @@
 
 mod behind;
 mod broker;
+pub mod clearing;
 pub mod feed_exchange;
 pub mod file_events;
 mod search_index;
@@ -45,7 +46,7 @@ pub use search_index::{SearchIndex, WaitingWrites};
 
 use crate::{
     domain::ApplicationId,
-    store::{self, Database, Leadership, Role},
+    store::{self, Database, Duty, Leadership},
 };
 
 /// How often all applications are looked at: a lost notification costs no more than that, or a
@@ -101,7 +102,7 @@ pub enum Followed {
 /// The work of a follower.
 pub trait Follower: Send + 'static {
     /// Its name and its lock.
-    type Role: Role + 'static;
+    type Duty: Duty + 'static;
     /// What it holds while it leads.
     type Work: Send;
     type Error: Display + From<store::Error> + Send;
@@ -113,7 +114,7 @@ pub trait Follower: Send + 'static {
     fn follow(
         &mut self,
         work: &mut Self::Work,
-        leader: &mut Leadership<Self::Role>,
+        leader: &mut Leadership<Self::Duty>,
         application: ApplicationId,
     ) -> impl Future<Output = Result<Followed, Self::Error>> + Send;
 
@@ -121,7 +122,7 @@ pub trait Follower: Send + 'static {
     fn caught_up(
         &mut self,
         work: &mut Self::Work,
-        leader: &mut Leadership<Self::Role>,
+        leader: &mut Leadership<Self::Duty>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Stops to lead. Only after this may another replica lead.
@@ -145,7 +146,7 @@ pub async fn run<F: Follower>(
 
 /// What one replica at a time does.
 trait Leader: Send {
-    type Role: Role;
+    type Duty: Duty;
     type Error: Display + Send;
 
     /// Becomes the leader, and works until something fails. Resets `pause` when it has done something.
@@ -161,7 +162,7 @@ async fn lead_until<L: Leader>(stop: CancellationToken, mut leader: L) {
     while !stop.is_cancelled() {
         let leading = leader.lead(&mut pause);
         if let Some(Err(error)) = stop.run_until_cancelled(leading).await {
-            let (follower, pause_ms) = (L::Role::NAME, pause.as_millis());
+            let (follower, pause_ms) = (L::Duty::NAME, pause.as_millis());
             tracing::warn!(%error, follower, pause_ms, "a follower pauses");
         }
         stop.run_until_cancelled(sleep(pause)).await;
@@ -177,14 +178,14 @@ struct Engine<F> {
 }
 
 impl<F: Follower> Leader for Engine<F> {
-    type Role = F::Role;
+    type Duty = F::Duty;
     type Error = F::Error;
 
     async fn lead(&mut self, pause: &mut Duration) -> Result<(), F::Error> {
         let (follower, behind) = (&mut self.follower, &self.behind);
         let mut leader = Leadership::acquire(&self.database).await?;
         let mut work = follower.begin().await?;
-        log_leadership::<F::Role>();
+        log_leadership::<F::Duty>();
         let mut look = Look::default();
         let outcome = loop {
             let started = Instant::now();
@@ -201,7 +202,7 @@ impl<F: Follower> Leader for Engine<F> {
     }
 }
 
-fn log_leadership<R: Role>() {
+fn log_leadership<R: Duty>() {
     tracing::info!(follower = R::NAME, "this replica follows the timelines");
 }
 
@@ -221,7 +222,7 @@ impl Default for Look {
 
 impl Look {
     /// The applications in which there is something to follow. Sets the time of the next look.
-    async fn at_all<R: Role>(
+    async fn at_all<R: Duty>(
         &mut self,
         leader: &mut Leadership<R>,
     ) -> store::Result<Vec<ApplicationId>> {
@@ -240,7 +241,7 @@ impl Look {
 async fn pass<F: Follower>(
     follower: &mut F,
     work: &mut F::Work,
-    leader: &mut Leadership<F::Role>,
+    leader: &mut Leadership<F::Duty>,
     behind: &Behind,
     look: &mut Look,
 ) -> Result<(), F::Error> {

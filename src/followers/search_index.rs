@@ -51,7 +51,7 @@ impl SearchIndex {
 }
 
 impl Follower for SearchIndex {
-    type Role = Indexing;
+    type Duty = Indexing;
     type Work = ();
     type Error = store::Error;
 

@@ -115,7 +115,7 @@ impl Webhooks {
 }
 
 impl Leader for Webhooks {
-    type Role = Delivering;
+    type Duty = Delivering;
     type Error = store::Error;
 
     async fn lead(&mut self, pause: &mut Duration) -> store::Result<()> {

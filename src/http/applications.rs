@@ -1,4 +1,4 @@
-//! Applications: the administrator manages them, and each may read and rename itself.
+//! Applications: the administrator manages them, and each may read and change itself.
 
 use axum::{extract::State, response::IntoResponse};
 
@@ -6,8 +6,8 @@ use super::{
     Answer, Service,
     answer::{
         openapi::{
-            ApplicationCreateProblems, ApplicationIdPath, ApplicationListProblems,
-            ApplicationReadProblems, ApplicationRenameProblems, NumberPage,
+            ApplicationChangeProblems, ApplicationCreateProblems, ApplicationIdPath,
+            ApplicationListProblems, ApplicationReadProblems, NumberPage,
         },
         problem::Problem,
         representation::{
@@ -19,13 +19,14 @@ use super::{
         checks::Checks,
         media::PlainJson,
         params::ListParams,
-        request_bodies::{NameJson, NewNameJson},
+        request_bodies::{ApplicationPatchJson, NameJson},
     },
 };
 use crate::{
     auth::{ApplicationToken, create_application as create},
-    domain::{ApplicationId, Title},
+    domain::{ApplicationId, PolicyPatch, Title},
     store::{self, applications::Application},
+    timeline::commands::ChangeApplication,
 };
 
 /// Creates an application.
@@ -49,7 +50,7 @@ pub async fn create_application(
     State(service): State<Service>,
     mut checks: Checks<Administrator, PlainJson>,
 ) -> Answer {
-    let name = checks.body::<NewNameJson>().await?;
+    let name = checks.body::<NameJson>().await?;
     let passed = checks.finish(|| name)?;
     let (stored, ApplicationToken { token, .. }) = create(&service.reads, &passed.input).await?;
     let path = format!("/applications/{}", stored.id.get());
@@ -108,7 +109,7 @@ pub async fn get_application(
     answer(passed.media_type, find(&service, passed.input).await?)
 }
 
-/// Renames an application.
+/// Changes an application: its name, and what it allows its users.
 ///
 /// For the administrator.
 #[utoipa::path(
@@ -117,24 +118,24 @@ pub async fn get_application(
     tag = "applications",
     params(ApplicationIdPath),
     request_body(content(
-        (NameJson = "application/json"),
-        (NameJson = "application/merge-patch+json"),
+        (ApplicationPatchJson = "application/json"),
+        (ApplicationPatchJson = "application/merge-patch+json"),
     )),
     responses(
         (status = 200, description = "The application",
             body = ApplicationJson, content_type = "application/json"),
-        ApplicationRenameProblems,
+        ApplicationChangeProblems,
     ),
 )]
-pub async fn rename_application(
+pub async fn change_application(
     State(service): State<Service>,
     mut checks: Checks<Administrator, PlainJson>,
 ) -> Answer {
-    let name = checks.body::<NameJson>().await?;
+    let patch = checks.body::<ApplicationPatchJson>().await?;
     let id = checks.path::<ApplicationId>();
-    let passed = checks.finish(|| id.zip(name))?;
-    let (id, name) = passed.input;
-    answer(passed.media_type, rename(&service, id, &name).await?)
+    let passed = checks.finish(|| id.zip(patch))?;
+    let (id, patch) = passed.input;
+    answer(passed.media_type, change(&service, id, patch).await?)
 }
 
 /// Makes a new token for an application.
@@ -192,31 +193,31 @@ pub async fn get_own_application(
     answer(passed.media_type, find(&service, passed.caller).await?)
 }
 
-/// Renames the application that calls.
+/// Changes the application that calls: its name, and what it allows its users.
 ///
-/// For an application's own token.
+/// For an application's own token. What is not allowed any more counts from the next change on.
 #[utoipa::path(
     patch,
     path = "/applications/self",
     tag = "applications",
     request_body(content(
-        (NameJson = "application/json"),
-        (NameJson = "application/merge-patch+json"),
+        (ApplicationPatchJson = "application/json"),
+        (ApplicationPatchJson = "application/merge-patch+json"),
     )),
     responses(
         (status = 200, description = "The application",
             body = ApplicationJson, content_type = "application/json"),
-        ApplicationRenameProblems,
+        ApplicationChangeProblems,
     ),
 )]
-pub async fn rename_own_application(
+pub async fn change_own_application(
     State(service): State<Service>,
     mut checks: Checks<OwnApplication, PlainJson>,
 ) -> Answer {
-    let name = checks.body::<NameJson>().await?;
-    let passed = checks.finish(|| name)?;
-    let renamed = rename(&service, passed.caller, &passed.input).await?;
-    answer(passed.media_type, renamed)
+    let patch = checks.body::<ApplicationPatchJson>().await?;
+    let passed = checks.finish(|| patch)?;
+    let changed = change(&service, passed.caller, passed.input).await?;
+    answer(passed.media_type, changed)
 }
 
 async fn find(service: &Service, id: ApplicationId) -> Result<Option<Application>, Problem> {
@@ -225,15 +226,19 @@ async fn find(service: &Service, id: ApplicationId) -> Result<Option<Application
         .await
 }
 
-async fn rename(
+/// Changes an application, if it exists.
+async fn change(
     service: &Service,
     id: ApplicationId,
-    name: &Title,
+    (name, policy): (Option<Title>, PolicyPatch),
 ) -> Result<Option<Application>, Problem> {
-    let renaming = service
-        .reads
-        .change(async |connection| store::applications::rename(connection, id, name).await);
-    Ok(renaming.await?)
+    if find(service, id).await?.is_none() {
+        return Ok(None);
+    }
+    service
+        .submit_for(id, ChangeApplication { name, policy })
+        .await?;
+    find(service, id).await
 }
 
 fn answer(media_type: &'static str, found: Option<Application>) -> Answer {

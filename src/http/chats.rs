@@ -1,4 +1,4 @@
-//! Chats and their members.
+//! Chats.
 
 use axum::{
     extract::State,
@@ -10,15 +10,12 @@ use super::{
     Answer, Service,
     answer::{
         openapi::{
-            AsUser, ChatAnswer, ChatCreated, ChatNumberPath, CreateProblems, IfMatchHeader,
-            ListInsideProblems, ListProblems, NumberPage, ReadProblems, RenameProblems, Repeatable,
-            SettingsProblems, UserIdPath, UserPage,
+            AsUser, ChatAnswer, ChatChangeProblems, ChatCreated, ChatDeleteProblems,
+            ChatNumberPath, CreateProblems, IfMatchHeader, ListProblems, NumberPage, ReadProblems,
+            Repeatable,
         },
         problem::Problem,
-        representation::{
-            self, ChatListJson, Json, ListPage, ListedChatJson, MemberJson, MemberListJson,
-            seen_bytes,
-        },
+        representation::{self, ChatListJson, Json, ListPage, ListedChatJson, seen_bytes},
     },
     extract::{
         caller::Caller,
@@ -27,24 +24,22 @@ use super::{
         media::PlainJson,
         params::ListParams,
         prefer::prefers_minimal,
-        request_bodies::{MembersPatchJson, NameJson, NewChatJson},
+        request_bodies::{ChatPatchJson, NewChatJson},
     },
 };
 use crate::{
-    domain::{Chat, ChatNumber, Subject, UserId},
+    domain::{Chat, ChatNumber, Subject},
     store::{
         self,
         conversations::{SeenConversation, SeenKind},
     },
-    timeline::{
-        Effect,
-        commands::{ChangeMembers, CreateChat, Expected, RenameChat},
-    },
+    timeline::commands::{ChangeChat, CreateChat, DeleteChat, Expected},
 };
 
 /// Creates a chat.
 ///
-/// A user who creates it owns it and is a member. Repeating the request with the same
+/// A user who creates it owns it and is a member; the application's policy may leave chats to the
+/// application. Repeating the request with the same
 /// `Idempotency-Key` creates nothing again.
 #[utoipa::path(
     post,
@@ -62,11 +57,12 @@ pub async fn create_chat(
     let key = checks.header::<KeyHeader>();
     let minimal = prefers_minimal(checks.headers());
     let passed = checks.finish(|| Some((chat?, key?.0)))?;
-    let ((name, members), key) = passed.input;
-    let idempotency = key.map(|key| service.digester.bind_chat(key, &name, &members));
+    let (chat, key) = passed.input;
+    let idempotency = key.map(|key| service.digester.bind_chat(key, &chat));
     let command = CreateChat {
-        name,
-        members,
+        name: chat.name,
+        members: chat.members,
+        attributes: chat.attributes,
         idempotency,
     };
     let outcome = service.submit(&passed.caller, command).await?;
@@ -156,8 +152,8 @@ pub async fn get_chat(
     let passed = checks.finish(|| chat)?;
     let (caller, number) = (&passed.caller, passed.input);
     let Some(user) = &caller.user else {
-        let chat = service.visible_chat(caller, number).await?;
-        return Ok(representation::chat(passed.media_type, &chat));
+        let visible = service.visible_chat(caller, number).await?;
+        return Ok(representation::chat(passed.media_type, &visible.chat));
     };
     let named = vec![Subject::Chat(number)];
     let seen = service.seen(caller.application, user, named).await?;
@@ -165,40 +161,73 @@ pub async fn get_chat(
     Ok(representation::conversation(passed.media_type, seen))
 }
 
-/// Renames a chat.
+/// Changes a chat: its name, its attributes, its rules and its owner.
 ///
-/// Its owner may, and the application. Every member finds the change on the timeline.
+/// Its owner may, and the application. Every member finds the change on the timeline. `message` is posted
+/// into the chat with it.
 #[utoipa::path(
     patch,
     path = "/chats/{number}",
     tag = "chats",
     params(AsUser, ChatNumberPath, IfMatchHeader),
     request_body(content(
-        (NameJson = "application/json"),
-        (NameJson = "application/merge-patch+json"),
+        (ChatPatchJson = "application/json"),
+        (ChatPatchJson = "application/merge-patch+json"),
     )),
-    responses(ChatAnswer, RenameProblems),
+    responses(ChatAnswer, ChatChangeProblems),
 )]
-pub async fn rename_chat(
+pub async fn change_chat(
     State(service): State<Service>,
     mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let name = checks.body::<NameJson>().await?;
+    let body = checks.body::<ChatPatchJson>().await?;
     let (chat, expected) = (checks.path::<ChatNumber>(), checks.header::<Expected>());
     let command = || {
-        Some(RenameChat {
+        let (patch, announcement) = body?;
+        Some(ChangeChat {
             chat: chat?,
-            name: name?,
+            patch,
+            expected: expected?,
+            announcement,
+        })
+    };
+    let passed = checks.finish(command)?;
+    let changed = service.submit(&passed.caller, passed.input).await?;
+    Ok(changed_chat(&service, &passed.caller, passed.media_type, &changed.output).await)
+}
+
+/// Deletes a chat.
+///
+/// Its owner may, and the application. Its members find one last change on their timelines; from then on
+/// it is there for nobody, and its messages are cleared, which ends the use of their files.
+#[utoipa::path(
+    delete,
+    path = "/chats/{number}",
+    tag = "chats",
+    params(AsUser, ChatNumberPath, IfMatchHeader),
+    responses(
+        (status = 204, description = "The chat is deleted"),
+        ChatDeleteProblems,
+    ),
+)]
+pub async fn delete_chat(
+    State(service): State<Service>,
+    mut checks: Checks<Caller, PlainJson>,
+) -> Answer {
+    let (chat, expected) = (checks.path::<ChatNumber>(), checks.header::<Expected>());
+    let command = || {
+        Some(DeleteChat {
+            chat: chat?,
             expected: expected?,
         })
     };
     let passed = checks.finish(command)?;
-    let renamed = service.submit(&passed.caller, passed.input).await?;
-    Ok(changed(&service, &passed.caller, passed.media_type, &renamed.output).await)
+    service.submit(&passed.caller, passed.input).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// A chat that the caller has changed, as the caller sees it.
-async fn changed(
+pub async fn changed_chat(
     service: &Service,
     caller: &Caller,
     media_type: &'static str,
@@ -221,144 +250,4 @@ async fn as_seen(
     let named = vec![Subject::Chat(number)];
     let seen = service.seen(application, user, named).await;
     seen.ok()?.pop()
-}
-
-/// Lists the present members of a chat, by name, with how far each has read.
-///
-/// A member may, and the application.
-#[utoipa::path(
-    get,
-    path = "/chats/{number}/members",
-    tag = "chats",
-    params(AsUser, ChatNumberPath, UserPage),
-    responses(
-        (status = 200, description = "A page",
-            body = MemberListJson, content_type = "application/json"),
-        ListInsideProblems,
-    ),
-)]
-pub async fn list_members(
-    State(service): State<Service>,
-    mut checks: Checks<Caller, PlainJson>,
-) -> Answer {
-    let (chat, params) = (checks.path(), checks.query::<ListParams<UserId>>());
-    let passed = checks.finish(|| chat.zip(params))?;
-    let (chat, ListParams { after, limit }) = passed.input;
-    let chat = service.visible_chat(&passed.caller, chat).await?;
-    let application = passed.caller.application;
-    let reading = service.query(async |connection| {
-        store::members::list(
-            connection,
-            application,
-            chat.number,
-            after.as_ref(),
-            limit + 1,
-        )
-        .await
-    });
-    let page = ListPage::cut(reading.await?, limit, |last| last.user.as_str().to_owned());
-    let list = MemberListJson {
-        members: page
-            .items
-            .iter()
-            .map(|member| MemberJson::of(member, chat.owner.as_ref()))
-            .collect(),
-        next: page.next,
-    };
-    Ok(Json(passed.media_type, list).into_response())
-}
-
-/// Adds members to a chat, and removes some.
-///
-/// The chat's owner may, and the application; a member may remove itself. It is all or nothing, and one
-/// change with one timestamp, however many they are. Who is a member already, or is none, stays so. An owner
-/// who leaves passes the chat on to the member who has been there longest.
-#[utoipa::path(
-    patch,
-    path = "/chats/{number}/members",
-    tag = "chats",
-    params(AsUser, ChatNumberPath),
-    request_body(content(
-        (MembersPatchJson = "application/json"),
-        (MembersPatchJson = "application/merge-patch+json"),
-    )),
-    responses(ChatAnswer, SettingsProblems),
-)]
-pub async fn change_members(
-    State(service): State<Service>,
-    mut checks: Checks<Caller, PlainJson>,
-) -> Answer {
-    let members = checks.body::<MembersPatchJson>().await?;
-    let chat = checks.path::<ChatNumber>();
-    let passed = checks.finish(|| chat.zip(members))?;
-    let (chat, (add, remove)) = passed.input;
-    let command = ChangeMembers { chat, add, remove };
-    let chat = service.submit(&passed.caller, command).await?.output;
-    Ok(changed(&service, &passed.caller, passed.media_type, &chat).await)
-}
-
-/// Adds a member to a chat.
-///
-/// The chat's owner may, and the application. Adding one who is a member changes nothing.
-#[utoipa::path(
-    put,
-    path = "/chats/{number}/members/{user}",
-    tag = "chats",
-    params(AsUser, ChatNumberPath, UserIdPath),
-    responses(
-        (status = 201, description = "The user has become a member"),
-        (status = 204, description = "The user was a member"),
-        ListInsideProblems,
-    ),
-)]
-pub async fn add_member(
-    State(service): State<Service>,
-    mut checks: Checks<Caller, PlainJson>,
-) -> Answer {
-    let (chat, user) = (checks.path(), checks.path());
-    let command = || {
-        Some(ChangeMembers {
-            chat: chat?,
-            add: vec![user?],
-            remove: Vec::new(),
-        })
-    };
-    let passed = checks.finish(command)?;
-    let added = service.submit(&passed.caller, passed.input).await?;
-    let status = match added.effect {
-        Effect::Changed => StatusCode::CREATED,
-        Effect::Unchanged | Effect::Replayed => StatusCode::NO_CONTENT,
-    };
-    Ok(status.into_response())
-}
-
-/// Removes a member from a chat.
-///
-/// The chat's owner may, the application, and the member itself. An owner who leaves passes the
-/// chat on to the member who has been there longest.
-#[utoipa::path(
-    delete,
-    path = "/chats/{number}/members/{user}",
-    tag = "chats",
-    params(AsUser, ChatNumberPath, UserIdPath),
-    responses(
-        (status = 204, description = "The user is not a member"),
-        ListInsideProblems,
-    ),
-)]
-pub async fn remove_member(
-    State(service): State<Service>,
-    mut checks: Checks<Caller, PlainJson>,
-) -> Answer {
-    let (chat, user) = (checks.path(), checks.path());
-    let command = || {
-        Some(ChangeMembers {
-            chat: chat?,
-            add: Vec::new(),
-            remove: vec![user?],
-        })
-    };
-    let passed = checks.finish(command)?;
-    service.submit(&passed.caller, passed.input).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
 }

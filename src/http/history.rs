@@ -13,7 +13,7 @@ use super::{
     extract::{caller::Caller, checks::Checks, media::PlainJson, params::HistoryParams},
 };
 use crate::{
-    domain::{ApplicationId, Conversation, UserId},
+    domain::{ApplicationId, Conversation, MessageNumber, UserId},
     store,
 };
 
@@ -45,6 +45,7 @@ pub async fn list_personal_messages(
         &service,
         application,
         &conversation,
+        MessageNumber::ZERO,
         &params,
         passed.media_type,
     )
@@ -72,12 +73,16 @@ pub async fn list_chat_messages(
     let (chat, params) = (checks.path(), checks.query::<HistoryParams>());
     let passed = checks.finish(|| chat.zip(params))?;
     let (chat, params) = passed.input;
-    let chat = service.visible_chat(&passed.caller, chat).await?.number;
+    let reads_after = service
+        .visible_chat(&passed.caller, chat)
+        .await?
+        .reads_after;
     let (application, conversation) = (passed.caller.application, Conversation::Chat(chat));
     list(
         &service,
         application,
         &conversation,
+        reads_after,
         &params,
         passed.media_type,
     )
@@ -88,12 +93,21 @@ async fn list(
     service: &Service,
     application: ApplicationId,
     conversation: &Conversation,
+    reads_after: MessageNumber,
     params: &HistoryParams,
     media_type: &'static str,
 ) -> Answer {
     let HistoryParams { span, limit } = *params;
     let reading = service.query(async |connection| {
-        store::history::read(connection, application, conversation, span, limit + 1).await
+        store::history::read(
+            connection,
+            application,
+            conversation,
+            span,
+            reads_after,
+            limit + 1,
+        )
+        .await
     });
     let page = ListPage::cut_at(reading.await?, limit, json_bytes, |message| {
         message.number.get()

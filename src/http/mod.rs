@@ -11,6 +11,7 @@
 
 mod answer;
 mod applications;
+mod bans;
 mod chat_messages;
 mod chats;
 mod conversations;
@@ -19,10 +20,12 @@ mod feed;
 mod history;
 mod included;
 mod live;
+mod members;
 mod messages;
 mod operations;
 mod personal_messages;
 mod reports;
+mod restrictions;
 mod search;
 mod server;
 mod tokens;
@@ -44,11 +47,12 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::{
     auth::{Authenticator, Signer, Tickets, Validity},
     callbacks::Callbacks,
-    domain::{ApplicationId, Chat, ChatNumber, Clock, Subject, UserId},
+    domain::{ApplicationId, ChatNumber, Clock, Subject, UserId},
     followers::PublisherStatus,
     live::Live,
     store::{
         self, PgConnection, Pool,
+        chats::VisibleChat,
         conversations::{SeenConversation, SeenRequest},
     },
     sync::SyncHandle,
@@ -130,6 +134,19 @@ impl Service {
         Ok(self.timeline.submit(requester, command).await?)
     }
 
+    /// Carries out a command of an application for itself.
+    async fn submit_for<C: Command>(
+        &self,
+        application: ApplicationId,
+        command: C,
+    ) -> Result<Outcome<C::Output>, Problem> {
+        let requester = Requester {
+            application,
+            user: None,
+        };
+        Ok(self.timeline.submit(requester, command).await?)
+    }
+
     /// Runs a read that is not coalesced, on a pooled connection.
     async fn query<T>(
         &self,
@@ -139,7 +156,11 @@ impl Service {
     }
 
     /// A chat, if the caller is a member of it or its application.
-    async fn visible_chat(&self, caller: &Caller, number: ChatNumber) -> Result<Chat, Problem> {
+    async fn visible_chat(
+        &self,
+        caller: &Caller,
+        number: ChatNumber,
+    ) -> Result<VisibleChat, Problem> {
         let (application, member) = (caller.application, caller.user.as_ref());
         let reading = self.query(async |connection| {
             store::chats::find(connection, application, member, number).await
@@ -194,9 +215,19 @@ fn routes() -> OpenApiRouter<Service> {
         ))
         .routes(routes!(tokens::create_ticket))
         .routes(routes!(chats::create_chat, chats::list_chats))
-        .routes(routes!(chats::get_chat, chats::rename_chat))
-        .routes(routes!(chats::list_members, chats::change_members))
-        .routes(routes!(chats::add_member, chats::remove_member))
+        .routes(routes!(
+            chats::get_chat,
+            chats::change_chat,
+            chats::delete_chat
+        ))
+        .routes(routes!(members::list_members, members::change_members))
+        .routes(routes!(
+            members::add_member,
+            members::alter_member,
+            members::remove_member
+        ))
+        .routes(routes!(bans::list_bans))
+        .routes(routes!(bans::ban_user, bans::unban_user))
         .routes(routes!(
             chat_messages::send_chat_message,
             history::list_chat_messages
@@ -225,13 +256,21 @@ fn routes() -> OpenApiRouter<Service> {
         ))
         .routes(routes!(
             applications::get_own_application,
-            applications::rename_own_application
+            applications::change_own_application
         ))
         .routes(routes!(
             applications::get_application,
-            applications::rename_application
+            applications::change_application
         ))
         .routes(routes!(applications::replace_application_token))
+        .routes(routes!(
+            restrictions::get_restrictions,
+            restrictions::set_restrictions
+        ))
+        .routes(routes!(
+            restrictions::open_conversation,
+            restrictions::close_conversation
+        ))
         .routes(routes!(operations::get_liveness))
         .routes(routes!(operations::get_readiness))
         .routes(routes!(operations::get_metrics))

@@ -6,7 +6,7 @@ use super::{
     Answer, Service,
     answer::{
         openapi::{
-            ApplicationListProblems, ApplicationRenameProblems, AsUser, DeletableProblems,
+            ApplicationChangeProblems, ApplicationListProblems, AsUser, DeletableProblems,
             MessageIdPath, NumberPage, OpenReports, ReportIdPath,
         },
         problem::Problem,
@@ -110,7 +110,7 @@ pub async fn list_reports(
     )),
     responses(
         (status = 200, description = "The report", body = ReportJson, content_type = "application/json"),
-        ApplicationRenameProblems,
+        ApplicationChangeProblems,
     ),
 )]
 pub async fn resolve_report(

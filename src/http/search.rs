@@ -18,7 +18,7 @@ use super::{
     },
 };
 use crate::{
-    domain::{ChatNumber, Conversation, Invalid, SearchScope, UserId},
+    domain::{ChatNumber, Conversation, Invalid, MessageNumber, SearchScope, UserId},
     search::{self, Match},
 };
 
@@ -53,7 +53,9 @@ pub async fn search_messages(
     let passed = checks.finish(|| user.zip(params))?;
     let (user, params) = passed.input;
     let scope = match &params.narrowed {
-        Some(Narrowed::With(other)) => SearchScope::In(Conversation::between(&user, other)),
+        Some(Narrowed::With(other)) => {
+            SearchScope::In(Conversation::between(&user, other), MessageNumber::ZERO)
+        }
         _ => SearchScope::Everything(user),
     };
     find(&service, &passed.caller, &scope, &params, passed.media_type).await
@@ -88,8 +90,8 @@ async fn find_in_chat(
     passed: Passed<Caller, (ChatNumber, SearchParams)>,
 ) -> Answer {
     let (number, params) = passed.input;
-    let chat = service.visible_chat(&passed.caller, number).await?;
-    let scope = SearchScope::In(Conversation::Chat(chat.number));
+    let visible = service.visible_chat(&passed.caller, number).await?;
+    let scope = SearchScope::In(Conversation::Chat(number), visible.reads_after);
     find(service, &passed.caller, &scope, &params, passed.media_type).await
 }
 

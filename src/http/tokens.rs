@@ -103,11 +103,14 @@ pub async fn create_token(
     let token = checks.body::<NewTokenJson>().await?;
     let passed = checks.finish(|| token)?;
     let (application, (user, lifetime)) = (passed.caller, passed.input);
-    let expires = OffsetDateTime::from((service.clock)() + lifetime);
+    let issued = (service.clock)();
+    let expires = OffsetDateTime::from(issued + lifetime);
     let expires = expires
         .replace_nanosecond(0)
         .expect("a second has a beginning");
-    let token = service.signer.sign(application, &user, expires.into());
+    let token = service
+        .signer
+        .sign(application, &user, issued, expires.into());
     Ok(secret(passed.media_type, UserTokenJson { token, expires }))
 }
 

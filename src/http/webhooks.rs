@@ -6,7 +6,7 @@ use super::{
     Answer, Service,
     answer::{
         openapi::{
-            ApplicationCreateProblems, ApplicationReadProblems, ApplicationRenameProblems,
+            ApplicationChangeProblems, ApplicationCreateProblems, ApplicationReadProblems,
             OwnListProblems, WebhookIdPath,
         },
         problem::Problem,
@@ -144,7 +144,7 @@ pub async fn get_webhook(
     responses(
         (status = 200, description = "The webhook",
             body = WebhookJson, content_type = "application/json"),
-        ApplicationRenameProblems,
+        ApplicationChangeProblems,
     ),
 )]
 pub async fn change_webhook(

@@ -115,7 +115,7 @@ fn readers(
             let user = user_term(application, user);
             any([user].into_iter().chain(chats).collect())
         }
-        SearchScope::In(conversation) => {
+        SearchScope::In(conversation, _) => {
             let readers = readers_of(application, conversation).into_iter();
             let terms: Vec<_> = readers.map(|reader| any(vec![reader])).collect();
             terms.join("&")
@@ -136,14 +136,14 @@ fn any_of(terms: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Conversation, UserId};
+    use crate::domain::{Conversation, MessageNumber, UserId};
 
     const APPLICATION: ApplicationId = ApplicationId::new(7);
 
     fn query(text: &str) -> Lookup {
         let query = Query::parse(text).unwrap();
         let stage = Stage::of(100, 100);
-        let chat = SearchScope::In(Conversation::Chat(ChatNumber::new(3)));
+        let chat = SearchScope::In(Conversation::Chat(ChatNumber::new(3)), MessageNumber::ZERO);
         lookup(APPLICATION, &chat, &[], &query, &stage, true)
     }
 
@@ -174,13 +174,13 @@ mod tests {
             readers(APPLICATION, &all, &[ChatNumber::new(1)], &everywhere),
             "(':u7:jane'|':g7:1')"
         );
-        let both = SearchScope::In(Conversation::between(&john, &jane));
+        let both = SearchScope::In(Conversation::between(&john, &jane), MessageNumber::ZERO);
         assert_eq!(
             readers(APPLICATION, &both, &[], &everywhere),
             "(':u7:jane')&(':u7:john')"
         );
         let newest = "(':a0:u7:jane'|':a1:u7:jane')&(':a0:m7'|':a1:m7')";
-        let alone = SearchScope::In(Conversation::between(&jane, &jane));
+        let alone = SearchScope::In(Conversation::between(&jane, &jane), MessageNumber::ZERO);
         let first = Stage::first(5000);
         assert_eq!(readers(APPLICATION, &alone, &[], &first), newest);
     }

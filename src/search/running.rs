@@ -1,12 +1,14 @@
 //! A search that is running: stage after stage, from the newest ids back.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use tokio::task::yield_now;
 
 use super::{Error, Match, Query, highlight, lookup, stage::Stage};
 use crate::{
-    domain::{ApplicationId, ChatNumber, Conversation, Message, MessageId, SearchScope},
+    domain::{
+        ApplicationId, ChatNumber, Conversation, Message, MessageId, MessageNumber, SearchScope,
+    },
     store::{
         self, PgConnection,
         search::{Candidates, REST_MAX, Search},
@@ -36,6 +38,8 @@ pub struct RunningSearch<'a> {
     scope: &'a SearchScope,
     /// The chats of a user who searches in everything.
     chats: Vec<ChatNumber>,
+    /// The number after which the user reads the messages of each of them.
+    reads_after: HashMap<ChatNumber, MessageNumber>,
     query: &'a Query,
     limit: usize,
     /// The last id that a message had when the search began.
@@ -53,14 +57,16 @@ impl<'a> RunningSearch<'a> {
     ) -> Result<Self, Error> {
         let user = match scope {
             SearchScope::Everything(user) => Some(user),
-            SearchScope::In(_) => None,
+            SearchScope::In(..) => None,
         };
-        let (last, chats) = store::search::reach(connection, application, user).await?;
+        let (last, reads_after) = store::search::reach(connection, application, user).await?;
+        let chats = reads_after.iter().map(|(chat, _)| *chat).collect();
         Ok(Self {
             connection,
             application,
             scope,
             chats,
+            reads_after: reads_after.into_iter().collect(),
             query,
             limit,
             last,
@@ -71,9 +77,14 @@ impl<'a> RunningSearch<'a> {
     /// Whether a message is in the scope. What a caller may read never depends on the index.
     fn is_in_scope(&self, message: &Message) -> bool {
         match self.scope {
-            SearchScope::In(conversation) => message.conversation == *conversation,
+            SearchScope::In(conversation, reads_after) => {
+                message.conversation == *conversation && message.number > *reads_after
+            }
             SearchScope::Everything(user) => match &message.conversation {
-                Conversation::Chat(chat) => self.chats.contains(chat),
+                Conversation::Chat(chat) => {
+                    let reads_after = self.reads_after.get(chat);
+                    reads_after.is_some_and(|reads_after| message.number > *reads_after)
+                }
                 Conversation::Personal(pair) => pair.contains(user),
             },
         }

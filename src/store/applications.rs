@@ -3,8 +3,8 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{FeedPublishing, Indexing, Publishing, Result, Role};
-use crate::domain::{ApplicationId, Title};
+use super::{Duty, Error, FeedPublishing, Indexing, Lane, Publishing, Result};
+use crate::domain::{ApplicationId, Policy, Timestamp, Title};
 
 /// An application as it is now.
 #[derive(Debug, Clone)]
@@ -14,6 +14,9 @@ pub struct Application {
     pub created: OffsetDateTime,
     /// The count of its chats.
     pub chats: i64,
+    pub policy: Policy,
+    /// None of its users is suspended for longer.
+    pub suspensions_end: Option<OffsetDateTime>,
 }
 
 struct ApplicationRow {
@@ -21,16 +24,45 @@ struct ApplicationRow {
     name: String,
     created: OffsetDateTime,
     chats: i64,
+    personal: String,
+    create_chats: String,
+    add_members: String,
+    sends_per_minute: Option<i32>,
+    suspensions_end: Option<OffsetDateTime>,
+}
+
+/// A statement that returns applications: `$head`, and what follows the columns.
+macro_rules! applications {
+    ($head:literal, $tail:literal, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            ApplicationRow,
+            $head + "id, name, created, chats, personal, create_chats, add_members, sends_per_minute,
+            suspensions_end " + $tail,
+            $($argument),*
+        )
+    };
 }
 
 impl ApplicationRow {
-    fn into_application(self) -> Application {
-        Application {
+    fn into_application(self) -> Result<Application> {
+        let policy = Policy::named(
+            &self.personal,
+            &self.create_chats,
+            &self.add_members,
+            self.sends_per_minute
+                .and_then(|sends| u32::try_from(sends).ok()),
+        );
+        Ok(Application {
             id: ApplicationId::new(self.id),
             name: Title::trusted(self.name),
             created: self.created,
             chats: self.chats,
-        }
+            policy: policy.ok_or(Error::Inconsistent {
+                table: "applications",
+                id: self.id,
+            })?,
+            suspensions_end: self.suspensions_end,
+        })
     }
 }
 
@@ -56,14 +88,14 @@ pub async fn insert(
     name: &Title,
     token_hash: &[u8; 32],
 ) -> Result<Application> {
-    let row = sqlx::query_as!(
-        ApplicationRow,
+    let row = applications!(
         "WITH followed AS (
              INSERT INTO followers (application_id, name, cursor)
              SELECT $1, name, 0 FROM unnest($4::text[]) AS name
          )
          INSERT INTO applications (id, name, token_hash) VALUES ($1, $2, $3)
-         RETURNING id, name, created, chats",
+         RETURNING ",
+        "",
         id.get(),
         name.as_str(),
         token_hash,
@@ -71,7 +103,7 @@ pub async fn insert(
     )
     .fetch_one(connection)
     .await?;
-    Ok(row.into_application())
+    row.into_application()
 }
 
 /// Whether the application exists.
@@ -97,45 +129,48 @@ pub async fn list(
     after: ApplicationId,
     limit: i64,
 ) -> Result<Vec<Application>> {
-    let rows = sqlx::query_as!(
-        ApplicationRow,
-        "SELECT id, name, created, chats FROM applications WHERE id > $1 ORDER BY id LIMIT $2",
+    let rows = applications!(
+        "SELECT ",
+        "FROM applications WHERE id > $1 ORDER BY id LIMIT $2",
         after.get(),
         limit,
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows
-        .into_iter()
+    rows.into_iter()
         .map(ApplicationRow::into_application)
-        .collect())
+        .collect()
 }
 
 pub async fn find(connection: &mut PgConnection, id: ApplicationId) -> Result<Option<Application>> {
-    let row = sqlx::query_as!(
-        ApplicationRow,
-        "SELECT id, name, created, chats FROM applications WHERE id = $1",
-        id.get(),
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.map(ApplicationRow::into_application))
+    let row = applications!("SELECT ", "FROM applications WHERE id = $1", id.get());
+    let row = row.fetch_optional(connection).await?;
+    row.map(ApplicationRow::into_application).transpose()
 }
 
-pub async fn rename(
-    connection: &mut PgConnection,
-    id: ApplicationId,
-    name: &Title,
-) -> Result<Option<Application>> {
-    let row = sqlx::query_as!(
-        ApplicationRow,
-        "UPDATE applications SET name = $2 WHERE id = $1 RETURNING id, name, created, chats",
-        id.get(),
+/// The application of the lane, if it exists.
+pub async fn load(lane: &mut Lane<'_>) -> Result<Option<Application>> {
+    let id = lane.application();
+    find(lane.connection(), id).await
+}
+
+/// Stores the name and the policy of the lane's application.
+pub async fn update(lane: &mut Lane<'_>, name: &Title, policy: &Policy) -> Result<()> {
+    let sends_per_minute = policy.sends_per_minute.map(|sends| sends.get());
+    sqlx::query!(
+        "UPDATE applications
+         SET name = $2, personal = $3, create_chats = $4, add_members = $5, sends_per_minute = $6
+         WHERE id = $1",
+        lane.application().get(),
         name.as_str(),
+        policy.personal.name(),
+        policy.create_chats.name(),
+        policy.add_members.name(),
+        sends_per_minute.and_then(|sends| i32::try_from(sends).ok()),
     )
-    .fetch_optional(connection)
+    .execute(lane.connection())
     .await?;
-    Ok(row.map(ApplicationRow::into_application))
+    Ok(())
 }
 
 /// Replaces the hash of the application's token, so that the old token is not valid any more.
@@ -144,28 +179,36 @@ pub async fn replace_token(
     id: ApplicationId,
     token_hash: &[u8; 32],
 ) -> Result<Option<Application>> {
-    let row = sqlx::query_as!(
-        ApplicationRow,
-        "UPDATE applications SET token_hash = $2 WHERE id = $1 RETURNING id, name, created, chats",
+    let row = applications!(
+        "UPDATE applications SET token_hash = $2 WHERE id = $1 RETURNING ",
+        "",
         id.get(),
         token_hash,
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.map(ApplicationRow::into_application))
+    );
+    let row = row.fetch_optional(connection).await?;
+    row.map(ApplicationRow::into_application).transpose()
 }
 
-/// The hash of the application's token. `None` if the application does not exist, `Some(None)` if
-/// it has no token yet.
-pub async fn token_hash(
+/// What callers are identified by.
+pub struct Access {
+    /// `None` if the application has no token yet.
+    pub token_hash: Option<[u8; 32]>,
+    /// The last change of what its users are forbidden.
+    pub restricted: Timestamp,
+}
+
+/// What callers of the application are identified by, if it exists.
+pub async fn find_access(
     connection: &mut PgConnection,
     id: ApplicationId,
-) -> Result<Option<Option<[u8; 32]>>> {
-    let hash = sqlx::query_scalar!(
-        r#"SELECT token_hash AS "hash: [u8; 32]" FROM applications WHERE id = $1"#,
+) -> Result<Option<Access>> {
+    let row = sqlx::query!(
+        r#"SELECT token_hash AS "hash: [u8; 32]", restricted FROM applications WHERE id = $1"#,
         id.get(),
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(hash)
+    );
+    let row = row.fetch_optional(connection).await?;
+    Ok(row.map(|row| Access {
+        token_hash: row.hash,
+        restricted: Timestamp::new(row.restricted),
+    }))
 }

@@ -23,11 +23,11 @@ pub struct ChangeRow<'a> {
     pub timestamp: Timestamp,
     pub kind: ChangeKind,
     pub message: Option<MessageId>,
-    pub conversation: ConversationId,
+    pub conversation: Option<ConversationId>,
     /// `None`: the application itself.
     pub actor: Option<&'a UserId>,
     /// The conversation as the actor names it.
-    pub place: Place<'a>,
+    pub place: Option<Place<'a>>,
     /// The number of the message.
     pub number: Option<MessageNumber>,
     /// The members who are added or removed, or who have moved their positions.
@@ -68,6 +68,7 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         attributes: content.and_then(|content| Some(content.attributes.as_ref()?.as_json().get())),
         replies_to: content.and_then(|content| Some(content.reply_to?.get())),
         deleted: content.is_none(),
+        system: message.system,
         sents: (row.sent != message.timestamp).then_some(row.sent.get()),
         recipients_newest: row.recipient_newest.map(|number| number.get()),
         mentions: content.and_then(mentions_literal),
@@ -87,11 +88,11 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         change_timestamps: change.timestamp.get(),
         change_kinds: change.kind.name(),
         change_messages: change.message.map(|id| id.get()),
-        change_conversations: change.conversation.get(),
+        change_conversations: change.conversation.map(|id| id.get()),
         change_actors: change.actor.map(UserId::as_str),
         change_files: files_literal(change.files),
-        change_chats: change.place.chat().map(|chat| chat.get()),
-        change_withs: change.place.with().map(UserId::as_str),
+        change_chats: change.place.and_then(|place| Some(place.chat()?.get())),
+        change_withs: change.place.and_then(|place| Some(place.with()?.as_str())),
         change_numbers: change.number.map(|number| number.get()),
         change_members: members_literal(&change.members),
     });
@@ -128,13 +129,14 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         &change_timestamps,
         &change_kinds as &[&str],
         &change_messages as &[Option<i64>],
-        &change_conversations,
+        &change_conversations as &[Option<i64>],
         &change_actors as &[Option<&str>],
         &change_files as &[Option<String>],
         &change_chats as &[Option<i64>],
         &change_withs as &[Option<&str>],
         &change_numbers as &[Option<i64>],
         &change_members as &[Option<String>],
+        &system,
     )
     .execute(lane.connection())
     .await?;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use sqlx::PgConnection;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, types::Json};
 use time::OffsetDateTime;
 
 use super::{Lane, Result, columns};
 use crate::domain::{
-    ApplicationId, Chat, ChatNumber, ConversationId, Idempotency, MessageNumber, Timestamp, Title,
-    UserId,
+    ApplicationId, Attributes, Chat, ChatNumber, ChatRules, ConversationId, History, Idempotency,
+    MessageNumber, Posting, Role, Standing, Timestamp, Title, UserId,
 };
 
 /// What is read of a chat.
@@ -22,18 +23,56 @@ struct ChatRow {
     messages: i64,
     last: i64,
     members: i32,
+    attributes: Option<Json<Box<RawValue>>>,
+    moderators_post: bool,
+    frozen: bool,
+    since_joining: bool,
+    slow_mode: i32,
+    /// Of the user who reads the chat, if it is a member.
+    role: Option<String>,
+    reads_after: Option<i64>,
+}
+
+/// The columns of what a chat allows.
+pub(super) struct RulesColumns {
+    pub moderators_post: bool,
+    pub frozen: bool,
+    pub since_joining: bool,
+    pub slow_mode: i32,
+}
+
+impl RulesColumns {
+    pub fn into_rules(self) -> ChatRules {
+        ChatRules {
+            posting: if self.moderators_post {
+                Posting::Moderators
+            } else {
+                Posting::Members
+            },
+            frozen: self.frozen,
+            history: if self.since_joining {
+                History::Joined
+            } else {
+                History::All
+            },
+            slow_mode: u32::try_from(self.slow_mode).unwrap_or_default(),
+        }
+    }
 }
 
 /// A query for [`ChatRow`]s of `conversations AS c`, which is in `$from`. The application is `$1`.
+/// `$member` are the columns of the member who reads it, and `$where` leaves deleted chats out.
 macro_rules! query_chats {
-    ($from:tt, $where:tt, $($arguments:tt)*) => {
+    ($member:tt, $from:tt, $where:tt, $($arguments:tt)*) => {
         sqlx::query_as!(
             ChatRow,
             r#"
             SELECT c.id, c.chat_number AS "number!", c.timestamp,
                    c.name AS "name!", c.owner, c.created,
                    coalesce(newest.number, 0) AS "messages!",
-                   coalesce(newest.sent, c.id) AS "last!", c.members AS "members!"
+                   coalesce(newest.sent, c.id) AS "last!", c.members AS "members!",
+                   c.attributes AS "attributes: Json<Box<RawValue>>", c.moderators_post, c.frozen,
+                   c.since_joining, c.slow_mode, "# + $member + r#"
             FROM "# + $from + r#"
             LEFT JOIN LATERAL (
                 SELECT m.number, coalesce(m.sent, m.timestamp) AS sent
@@ -59,6 +98,14 @@ impl ChatRow {
             messages: MessageNumber::new(self.messages),
             last: Timestamp::new(self.last),
             members: self.members,
+            attributes: self.attributes.map(|Json(raw)| Attributes::trusted(raw)),
+            rules: RulesColumns {
+                moderators_post: self.moderators_post,
+                frozen: self.frozen,
+                since_joining: self.since_joining,
+                slow_mode: self.slow_mode,
+            }
+            .into_rules(),
         }
     }
 }
@@ -74,11 +121,13 @@ pub struct NewChatRow<'a> {
 pub async fn load(lane: &mut Lane<'_>, numbers: &[ChatNumber]) -> Result<Vec<Arc<Chat>>> {
     let numbers: Vec<_> = numbers.iter().map(|number| number.get()).collect();
     let rows = query_chats!(
+        "NULL AS role, NULL::bigint AS reads_after",
         "unnest($2::bigint[]) AS lookup (chat_number)
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
             SELECT * FROM conversations AS found
             WHERE found.application_id = $1 AND found.chat_number = lookup.chat_number
+              AND found.deleted IS NULL
             LIMIT 1
         ) AS c",
         "",
@@ -112,6 +161,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         owners: row.chat.owner.as_ref().map(UserId::as_str),
         created: row.chat.created,
         members: row.chat.members,
+        attributes: row.chat.attributes.as_ref().map(|attributes| attributes.as_json().get()),
         creators: row.creator.map(UserId::as_str),
         keys: row.idempotency.map(|request| request.key.as_str()),
         digests: row.idempotency.map(|request| &request.digest.0[..]),
@@ -125,13 +175,18 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
             WHERE id = $1
         )
         INSERT INTO conversations (
-            application_id, chat_number, id, timestamp, name, owner, created, members, creator,
+            application_id, chat_number, id, timestamp, name, owner, created, members, attributes, creator,
             idempotency_key, request_digest
         )
-        SELECT $1, new.* FROM unnest(
+        SELECT $1, chat_number, id, timestamp, name, owner, created, members, attributes::json, creator,
+               idempotency_key, request_digest
+        FROM unnest(
             $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[],
-            $8::integer[], $9::text[], $10::text[], $11::bytea[]
-        ) AS new
+            $8::integer[], $9::text[], $10::text[], $11::text[], $12::bytea[]
+        ) AS new (
+            chat_number, id, timestamp, name, owner, created, members, attributes, creator,
+            idempotency_key, request_digest
+        )
         "#,
         lane.application().get(),
         &numbers,
@@ -141,6 +196,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         &owners as &[Option<&str>],
         &created,
         &members,
+        &attributes as &[Option<&str>],
         &creators as &[Option<&str>],
         &keys as &[Option<&str>],
         &digests as &[Option<&[u8]>],
@@ -161,16 +217,31 @@ pub async fn update<'a>(
         names: chat.name.as_str(),
         owners: chat.owner.as_ref().map(UserId::as_str),
         members: chat.members,
+        attributes: chat.attributes.as_ref().map(|attributes| attributes.as_json().get()),
+        moderators_post: chat.rules.posting == Posting::Moderators,
+        frozen: chat.rules.frozen,
+        since_joining: chat.rules.history == History::Joined,
+        slow_mode: i32::try_from(chat.rules.slow_mode).expect("it is a day at the most"),
     });
     sqlx::query!(
         r#"
         UPDATE conversations AS c
-        SET timestamp = new.timestamp,
-            name      = new.name,
-            owner     = new.owner,
-            members   = new.members
-        FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[])
-                 AS new (id, timestamp, name, owner, members)
+        SET timestamp       = new.timestamp,
+            name            = new.name,
+            owner           = new.owner,
+            members         = new.members,
+            attributes      = new.attributes::json,
+            moderators_post = new.moderators_post,
+            frozen          = new.frozen,
+            since_joining   = new.since_joining,
+            slow_mode       = new.slow_mode
+        FROM unnest(
+            $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::text[], $8::boolean[],
+            $9::boolean[], $10::boolean[], $11::integer[]
+        ) AS new (
+            id, timestamp, name, owner, members, attributes, moderators_post, frozen, since_joining,
+            slow_mode
+        )
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
             SELECT ctid AS place FROM conversations
@@ -185,6 +256,55 @@ pub async fn update<'a>(
         &names as &[&str],
         &owners as &[Option<&str>],
         &members,
+        &attributes as &[Option<&str>],
+        &moderators_post,
+        &frozen,
+        &since_joining,
+        &slow_mode,
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
+/// Leaves of deleted chats their numbers alone, and what is needed to clear their messages. Their members
+/// must have left.
+pub async fn delete(lane: &mut Lane<'_>, deleted: &[(ChatNumber, Timestamp)]) -> Result<()> {
+    columns!(for (chat, timestamp) in deleted => {
+        numbers: chat.get(),
+        timestamps: timestamp.get(),
+    });
+    sqlx::query!(
+        r#"
+        WITH counted AS (
+            UPDATE applications SET chats = chats - cardinality($2::bigint[]) WHERE id = $1
+        ),
+        unbanned AS (
+            DELETE FROM chat_bans AS ban
+            USING unnest($2) AS gone (chat_number)
+            CROSS JOIN LATERAL (
+                -- Not flattened, this is a lookup by key, whatever the planner assumes.
+                SELECT ctid AS place FROM chat_bans
+                WHERE application_id = $1 AND chat_number = gone.chat_number
+                OFFSET 0
+            ) AS found
+            WHERE ban.application_id = $1 AND ban.ctid = found.place
+        )
+        UPDATE conversations AS c
+        SET name = '', creator = NULL, idempotency_key = NULL, request_digest = NULL,
+            deleted = gone.timestamp, to_clear = TRUE
+        FROM unnest($2, $3::bigint[]) AS gone (chat_number, timestamp)
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT ctid AS place FROM conversations
+            WHERE application_id = $1 AND chat_number = gone.chat_number
+            LIMIT 1
+        ) AS found
+        WHERE c.application_id = $1 AND c.ctid = found.place
+        "#,
+        lane.application().get(),
+        &numbers,
+        &timestamps,
     )
     .execute(lane.connection())
     .await?;
@@ -199,8 +319,9 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Chat>> {
     let rows = query_chats!(
+        "NULL AS role, NULL::bigint AS reads_after",
         "conversations AS c",
-        "WHERE c.application_id = $1 AND c.chat_number > $2
+        "WHERE c.application_id = $1 AND c.chat_number > $2 AND c.deleted IS NULL
         ORDER BY c.chat_number
         LIMIT $3",
         application.get(),
@@ -212,27 +333,55 @@ pub async fn list(
     Ok(rows.into_iter().map(ChatRow::into_chat).collect())
 }
 
+/// A chat, and the number after which the caller reads its messages.
+pub struct VisibleChat {
+    pub chat: Chat,
+    pub reads_after: MessageNumber,
+    /// Who the caller is there.
+    pub standing: Standing,
+}
+
 /// A chat as it is now: for one of its members, or for the application.
 pub async fn find(
     connection: &mut PgConnection,
     application: ApplicationId,
     member: Option<&UserId>,
     number: ChatNumber,
-) -> Result<Option<Chat>> {
-    let member = member.map(UserId::as_str);
+) -> Result<Option<VisibleChat>> {
     let row = query_chats!(
-        "conversations AS c",
-        "WHERE c.application_id = $1 AND c.chat_number = $3
-          AND ($2::text IS NULL OR EXISTS (
-              SELECT FROM chat_members AS m
-              WHERE m.application_id = $1 AND m.chat_number = c.chat_number AND m.user_id = $2
-                AND m.departed IS NULL
-          ))",
+        "m.role::text, m.reads_after AS \"reads_after?\"",
+        "conversations AS c
+        LEFT JOIN LATERAL (
+            SELECT found.role, found.reads_after FROM chat_members AS found
+            WHERE found.application_id = $1 AND found.chat_number = c.chat_number
+              AND found.user_id = $2 AND found.departed IS NULL
+            LIMIT 1
+        ) AS m ON TRUE",
+        "WHERE c.application_id = $1 AND c.chat_number = $3 AND c.deleted IS NULL
+          AND ($2::text IS NULL OR m.role IS NOT NULL)",
         application.get(),
-        member as Option<&str>,
+        member.map(UserId::as_str) as Option<&str>,
         number.get(),
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(ChatRow::into_chat))
+    Ok(row.map(|row| {
+        let role = row
+            .role
+            .as_deref()
+            .and_then(Role::named)
+            .unwrap_or_default();
+        let reads_after = MessageNumber::new(row.reads_after.unwrap_or(0));
+        let chat = row.into_chat();
+        let standing = match member {
+            None => Standing::Application,
+            Some(user) if chat.owner.as_ref() == Some(user) => Standing::Owner,
+            Some(_) => role.into(),
+        };
+        VisibleChat {
+            chat,
+            reads_after,
+            standing,
+        }
+    }))
 }

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use super::{Result, columns, messages::MessageRow};
 use crate::domain::{
     ApplicationId, Chat, ChatNumber, Message, MessageNumber, Pair, READS_TOLD_MAX, Settings,
-    Subject, Timestamp, UserId,
+    Standing, Subject, Timestamp, UserId,
 };
 pub use recipients::{Recipient, RecipientLookup, recipient_counts, recipients};
 use seen::{SeenRow, query_page, query_seen};
@@ -43,7 +43,10 @@ pub struct SeenConversation {
 pub enum SeenKind {
     Chat {
         chat: Chat,
-        is_owner: bool,
+        /// Who the member is there.
+        standing: Standing,
+        /// Until when the member does not post.
+        silenced_until: Option<OffsetDateTime>,
     },
     /// The other user; oneself in a conversation with oneself.
     With(UserId),
@@ -62,7 +65,7 @@ impl SeenConversation {
 /// What is unread in one conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unread {
-    /// Messages after the position, without the deleted ones.
+    /// Messages after the position, without the deleted ones and those of the system.
     pub messages: i64,
     /// How many messages after the position name the member.
     pub mentions: i64,
@@ -100,8 +103,10 @@ pub async fn list(
 ) -> Result<ConversationsPage> {
     let rows = query_page!(
         "SELECT $2::text COLLATE \"C\" AS user_id, c.id, c.chat_number, NULL::text COLLATE \"C\" AS other,
-                c.timestamp, c.created, c.name, c.owner, c.members, FALSE AS blocked,
-                m.read AS set_to, m.as_of, 0::bigint AS other_set_to, 0::bigint AS other_as_of
+                c.timestamp, c.created, c.name, c.owner, c.members, FALSE AS blocked, FALSE AS opened,
+                m.read AS set_to, m.as_of, m.reads_after, 0::bigint AS other_set_to,
+                0::bigint AS other_as_of, c.attributes AS chat_attributes, c.moderators_post, c.frozen,
+                c.since_joining, c.slow_mode, m.role::text AS role, m.muted_until AS silenced_until
         FROM chat_members AS m
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -112,12 +117,14 @@ pub async fn list(
         WHERE m.application_id = $1 AND m.user_id = $2 AND m.departed IS NULL
         UNION ALL
         SELECT c.least, c.id, NULL, c.greatest, c.timestamp, c.created, NULL, NULL, NULL,
-               c.least_blocks, c.least_read, c.least_as_of, c.greatest_read, c.greatest_as_of
+               c.least_blocks, c.opened, c.least_read, c.least_as_of, 0, c.greatest_read,
+               c.greatest_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL
         FROM conversations AS c
         WHERE c.application_id = $1 AND c.least BETWEEN $2 AND $2 AND c.chat_number IS NULL
         UNION ALL
         SELECT c.greatest, c.id, NULL, c.least, c.timestamp, c.created, NULL, NULL, NULL,
-               c.greatest_blocks, c.greatest_read, c.greatest_as_of, c.least_read, c.least_as_of
+               c.greatest_blocks, c.opened, c.greatest_read, c.greatest_as_of, 0, c.least_read,
+               c.least_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL
         FROM conversations AS c
         WHERE c.application_id = $1 AND c.greatest BETWEEN $2 AND $2 AND c.least <> c.greatest
           AND c.chat_number IS NULL",
@@ -171,8 +178,10 @@ pub async fn list_chats(
 ) -> Result<Vec<SeenConversation>> {
     let rows = query_page!(
         "SELECT m.user_id, c.id, c.chat_number, NULL::text COLLATE \"C\" AS other,
-                c.timestamp, c.created, c.name, c.owner, c.members, FALSE AS blocked,
-                m.read AS set_to, m.as_of, 0::bigint AS other_set_to, 0::bigint AS other_as_of
+                c.timestamp, c.created, c.name, c.owner, c.members, FALSE AS blocked, FALSE AS opened,
+                m.read AS set_to, m.as_of, m.reads_after, 0::bigint AS other_set_to,
+                0::bigint AS other_as_of, c.attributes AS chat_attributes, c.moderators_post, c.frozen,
+                c.since_joining, c.slow_mode, m.role::text AS role, m.muted_until AS silenced_until
         FROM (
             SELECT * FROM chat_members
             WHERE application_id = $1 AND user_id = $2 AND chat_number > $4 AND departed IS NULL
@@ -238,7 +247,9 @@ pub async fn find(
                 CASE WHEN c.chat_number IS NULL THEN
                     CASE WHEN c.least = named.user_id THEN c.greatest ELSE c.least END
                 END COLLATE \"C\" AS other,
-                c.timestamp, c.created, c.name, c.owner, c.members,
+                c.timestamp, c.created, c.name, c.owner, c.members, c.attributes AS chat_attributes,
+                c.moderators_post, c.frozen, c.since_joining, c.slow_mode, m.role::text AS role,
+                m.muted_until AS silenced_until, coalesce(m.reads_after, 0) AS reads_after, c.opened,
                 CASE WHEN c.least = named.user_id THEN coalesce(c.least_blocks, FALSE)
                     ELSE coalesce(c.greatest_blocks, FALSE) END AS blocked,
                 CASE WHEN c.chat_number IS NOT NULL THEN m.read
@@ -264,7 +275,8 @@ pub async fn find(
             LIMIT 1)
         ) AS c
         LEFT JOIN LATERAL (
-            SELECT found.read, found.as_of FROM chat_members AS found
+            SELECT found.read, found.as_of, found.reads_after, found.role, found.muted_until
+            FROM chat_members AS found
             WHERE found.application_id = $1 AND found.chat_number = c.chat_number
               AND found.user_id = named.user_id AND found.departed IS NULL
             LIMIT 1
@@ -312,7 +324,8 @@ pub async fn unread(
         FROM unnest($2::text[]) WITH ORDINALITY AS reader (user_id, place)
         CROSS JOIN LATERAL (
             SELECT c.id, m.chat_number, NULL::text COLLATE \"C\" AS other, FALSE AS blocked,
-                   m.read AS set_to, m.as_of, 0::bigint AS other_set_to, 0::bigint AS other_as_of
+                   FALSE AS opened, m.read AS set_to, m.as_of, m.reads_after,
+                   0::bigint AS other_set_to, 0::bigint AS other_as_of
             FROM chat_members AS m
             CROSS JOIN LATERAL (
                 -- The limit makes this a lookup by key, whatever the planner assumes.
@@ -322,12 +335,13 @@ pub async fn unread(
             ) AS c
             WHERE m.application_id = $1 AND m.user_id = reader.user_id AND m.departed IS NULL
             UNION ALL
-            SELECT c.id, NULL, c.greatest, c.least_blocks, c.least_read, c.least_as_of, 0, 0
+            SELECT c.id, NULL, c.greatest, c.least_blocks, c.opened, c.least_read, c.least_as_of, 0, 0, 0
             FROM conversations AS c
             WHERE c.application_id = $1 AND c.least BETWEEN reader.user_id AND reader.user_id
               AND c.chat_number IS NULL
             UNION ALL
-            SELECT c.id, NULL, c.least, c.greatest_blocks, c.greatest_read, c.greatest_as_of, 0, 0
+            SELECT c.id, NULL, c.least, c.greatest_blocks, c.opened, c.greatest_read, c.greatest_as_of, 0, 0,
+                   0
             FROM conversations AS c
             WHERE c.application_id = $1 AND c.greatest BETWEEN reader.user_id AND reader.user_id
               AND c.least <> c.greatest AND c.chat_number IS NULL

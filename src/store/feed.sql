@@ -40,7 +40,8 @@ LEFT JOIN LATERAL (
         LIMIT request.changes_max
     ) AS c
     WHERE c.kind = ANY (request.kinds)
-       OR (request.kinds IS NULL AND c.kind <> 'settings-changed' AND c.kind <> 'raised')
+       -- What the feed does not tell of is next to each other in the order of the kinds.
+       OR (request.kinds IS NULL AND NOT c.kind BETWEEN 'settings-changed' AND 'raised')
     ORDER BY c.timestamp
     LIMIT request.entries_max
 ) AS entry ON TRUE

@@ -5,7 +5,7 @@
 
 use sqlx::{Connection, PgConnection};
 
-use super::{Leadership, Result, leadership::Role};
+use super::{Leadership, Result, leadership::Duty};
 use crate::domain::{ApplicationId, Timestamp};
 
 /// How far a follower is behind.
@@ -21,7 +21,7 @@ pub struct Lag {
 pub const LAG_COUNT_MAX: i64 = 100_000;
 
 /// The follower's cursor in an application's timeline: zero at first.
-pub async fn cursor<R: Role>(
+pub async fn cursor<R: Duty>(
     leader: &mut Leadership<R>,
     application: ApplicationId,
 ) -> Result<Timestamp> {
@@ -44,7 +44,7 @@ pub(super) async fn read_cursor(
 
 /// Moves the follower's cursor, if it still is where it was; returns whether it was. (Another leader
 /// may have moved it, or somebody has the follower begin anew.)
-pub async fn move_cursor<R: Role>(
+pub async fn move_cursor<R: Duty>(
     leader: &mut Leadership<R>,
     application: ApplicationId,
     from: Timestamp,
@@ -88,7 +88,7 @@ pub(super) async fn write_cursor(
 /// Moves the cursor and rolls back. Fails when it cannot be moved: the session is read-only, the
 /// right is missing, or a trigger or a policy forbids it. A failure of the commit alone is not
 /// found.
-pub async fn prove_movable<R: Role>(
+pub async fn prove_movable<R: Duty>(
     leader: &mut Leadership<R>,
     application: ApplicationId,
     from: Timestamp,
@@ -109,7 +109,7 @@ pub(super) async fn begin_anew(connection: &mut PgConnection, follower: &str) ->
 }
 
 /// The applications in whose timelines there is something to follow after the cursor.
-pub async fn behind<R: Role>(leader: &mut Leadership<R>) -> Result<Vec<ApplicationId>> {
+pub async fn behind<R: Duty>(leader: &mut Leadership<R>) -> Result<Vec<ApplicationId>> {
     let mut behind = Vec::new();
     for (application, cursor) in cursors(leader.connection(), R::NAME).await? {
         let lag = lag_in::<R>(leader.connection(), application, cursor, 1).await?;
@@ -119,7 +119,7 @@ pub async fn behind<R: Role>(leader: &mut Leadership<R>) -> Result<Vec<Applicati
 }
 
 /// Measures how far a follower is behind.
-pub async fn lag<R: Role>(connection: &mut PgConnection) -> Result<Lag> {
+pub async fn lag<R: Duty>(connection: &mut PgConnection) -> Result<Lag> {
     let mut all = Lag::default();
     for (application, cursor) in cursors(connection, R::NAME).await? {
         let rest = LAG_COUNT_MAX - all.changes;
@@ -171,7 +171,7 @@ macro_rules! lag {
 }
 
 /// How far a follower is behind in one application, counted up to `count_max` changes.
-async fn lag_in<R: Role>(
+async fn lag_in<R: Duty>(
     connection: &mut PgConnection,
     application: ApplicationId,
     cursor: Timestamp,

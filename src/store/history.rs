@@ -54,12 +54,13 @@ macro_rules! query_inside {
     };
 }
 
-/// Reads a page of a conversation, with the deleted messages.
+/// Reads a page of a conversation, with the deleted messages, from those after the number `reads_after`.
 pub async fn read(
     connection: &mut PgConnection,
     application: ApplicationId,
     conversation: &Conversation,
     span: Span,
+    reads_after: MessageNumber,
     limit: i64,
 ) -> Result<Vec<Arc<Message>>> {
     let (before, after) = span.bounds();
@@ -71,14 +72,14 @@ pub async fn read(
             SELECT m AS "message!: MessageRow"
             FROM messages AS m
             WHERE application_id = $1 AND conversation_id = (SELECT id FROM conversation)
-              AND number < $5
+              AND number < $5 AND number > $8
             ORDER BY number DESC
             LIMIT $7
         ) UNION ALL (
             SELECT m
             FROM messages AS m
             WHERE application_id = $1 AND conversation_id = (SELECT id FROM conversation)
-              AND number > $6
+              AND number > greatest($6, $8) AND $6 IS NOT NULL
             ORDER BY number
             LIMIT $7
         )
@@ -86,6 +87,7 @@ pub async fn read(
         before,
         after,
         limit,
+        reads_after.get(),
     )
     .fetch_all(connection)
     .await?;

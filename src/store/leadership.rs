@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::{Database, Purpose, Result, in_time, locks};
 
 /// A follower, which has one leader.
-pub trait Role: Send {
+pub trait Duty: Send {
     /// Its name in the table `followers` and in metrics.
     const NAME: &'static str;
     /// Whether it follows only the changes that begin or end the use of files.
@@ -27,7 +27,7 @@ pub trait Role: Send {
 /// Publishes the events of files.
 pub enum Publishing {}
 
-impl Role for Publishing {
+impl Duty for Publishing {
     const NAME: &'static str = "file-events";
     const FOLLOWS_FILES: bool = true;
     const LOCK_KEY: i64 = locks::PUBLISHER;
@@ -37,7 +37,7 @@ impl Role for Publishing {
 /// Publishes the feeds of applications.
 pub enum FeedPublishing {}
 
-impl Role for FeedPublishing {
+impl Duty for FeedPublishing {
     const NAME: &'static str = "feed-exchange";
     const FOLLOWS_FILES: bool = false;
     const LOCK_KEY: i64 = locks::FEED_PUBLISHER;
@@ -47,17 +47,27 @@ impl Role for FeedPublishing {
 /// Brings the feeds to webhooks.
 pub enum Delivering {}
 
-impl Role for Delivering {
+impl Duty for Delivering {
     const NAME: &'static str = "webhooks";
     const FOLLOWS_FILES: bool = false;
     const LOCK_KEY: i64 = locks::DELIVERER;
     const PURPOSE: Purpose = Purpose::Publishing;
 }
 
+/// Clears the messages of deleted chats.
+pub enum Clearing {}
+
+impl Duty for Clearing {
+    const NAME: &'static str = "clearing";
+    const FOLLOWS_FILES: bool = false;
+    const LOCK_KEY: i64 = locks::CLEARER;
+    const PURPOSE: Purpose = Purpose::Publishing;
+}
+
 /// Keeps the index of search.
 pub enum Indexing {}
 
-impl Role for Indexing {
+impl Duty for Indexing {
     const NAME: &'static str = "search-index";
     const FOLLOWS_FILES: bool = false;
     const LOCK_KEY: i64 = locks::INDEXER;
@@ -76,10 +86,10 @@ const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(15);
 /// held while a statement runs. Dropping it closes the connection, and the server frees the lock.
 pub struct Leadership<R> {
     guard: PgAdvisoryLockGuard<PgConnection>,
-    role: PhantomData<R>,
+    duty: PhantomData<R>,
 }
 
-impl<R: Role> Leadership<R> {
+impl<R: Duty> Leadership<R> {
     /// Waits, with a connection of its own, until no other replica leads. Fails when the database
     /// does.
     pub async fn acquire(database: &Database) -> Result<Self> {
@@ -91,7 +101,7 @@ impl<R: Role> Leadership<R> {
                 Either::Left(guard) => {
                     return Ok(Self {
                         guard,
-                        role: PhantomData,
+                        duty: PhantomData,
                     });
                 }
                 Either::Right(returned) => connection = returned,

@@ -38,6 +38,7 @@ pub(super) struct MessageRow {
     recipient_newest: Option<i64>,
     mentions: Option<Vec<String>>,
     mentions_all: Option<bool>,
+    system: bool,
 }
 
 /// Stores messages that are edited or deleted. A deletion clears the data. An edit keeps the data that
@@ -53,6 +54,7 @@ pub async fn update(lane: &mut Lane<'_>, changed: &[&Message]) -> Result<()> {
         deleted: content.is_none(),
         mentions: content.and_then(mentions_literal),
         mentions_all: content.and_then(|content| content.mentions.all.then_some(true)),
+        attributes: content.and_then(|content| Some(content.attributes.as_ref()?.as_json().get())),
     });
     sqlx::query!(
         r#"
@@ -65,12 +67,12 @@ pub async fn update(lane: &mut Lane<'_>, changed: &[&Message]) -> Result<()> {
             mentions     = new.mentions::text[],
             mentions_all = new.mentions_all,
             files        = CASE WHEN new.deleted THEN NULL ELSE m.files END,
-            attributes   = CASE WHEN new.deleted THEN NULL ELSE m.attributes END,
+            attributes   = new.attributes::json,
             reply_to     = CASE WHEN new.deleted THEN NULL ELSE m.reply_to END
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::timestamptz[], $5::text[], $6::boolean[], $7::text[],
-            $8::boolean[]
-        ) AS new (id, timestamp, edited, text, deleted, mentions, mentions_all)
+            $8::boolean[], $9::text[]
+        ) AS new (id, timestamp, edited, text, deleted, mentions, mentions_all, attributes)
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
             SELECT ctid AS place FROM messages WHERE application_id = $1 AND id = new.id LIMIT 1
@@ -85,6 +87,7 @@ pub async fn update(lane: &mut Lane<'_>, changed: &[&Message]) -> Result<()> {
         &deleted,
         &mentions as &[Option<String>],
         &mentions_all as &[Option<bool>],
+        &attributes as &[Option<&str>],
     )
     .execute(lane.connection())
     .await?;
@@ -121,7 +124,7 @@ pub async fn load(
 pub type MessageRequest = (Option<UserId>, MessageId);
 
 /// Reads each message, if the requester may read it: a user of its conversation, a present member
-/// of its chat, or the application if it is in a chat. The order is that of `requests`.
+/// of its chat that has not joined too late, or the application if it is in a chat that is there. The order is that of `requests`.
 pub async fn find(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -142,8 +145,14 @@ pub async fn find(
               AND CASE
                 WHEN found.chat_number IS NULL
                     THEN request.user_id IN (found.sender, found.recipient)
-                ELSE request.user_id IS NULL OR (
-                    SELECT TRUE
+                WHEN request.user_id IS NULL THEN (
+                    SELECT c.deleted IS NULL
+                    FROM conversations AS c
+                    WHERE c.application_id = $1 AND c.id = found.conversation_id
+                    LIMIT 1
+                )
+                ELSE (
+                    SELECT c.reads_after < found.number
                     FROM chat_members AS c
                     WHERE c.application_id = $1 AND c.chat_number = found.chat_number
                       AND c.user_id = request.user_id AND c.departed IS NULL
@@ -186,6 +195,7 @@ impl MessageRow {
             deleted: self.deleted,
             mentions: self.mentions,
             mentions_all: self.mentions_all,
+            system: self.system,
         }
         .into_message()
         .map(Arc::new)
@@ -210,6 +220,7 @@ pub(super) struct MessageColumns {
     pub deleted: bool,
     pub mentions: Option<Vec<String>>,
     pub mentions_all: Option<bool>,
+    pub system: bool,
 }
 
 impl MessageColumns {
@@ -245,6 +256,7 @@ impl MessageColumns {
             conversation_id: ConversationId::new(self.conversation_id),
             number: MessageNumber::new(self.number),
             created: self.created,
+            system: self.system,
             content: (!self.deleted).then_some(content),
         })
     }

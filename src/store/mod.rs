@@ -5,10 +5,12 @@
 //! function that only a leader may call takes its [`Leadership`].
 
 pub mod applications;
+pub mod bans;
 pub mod batch;
 mod branch;
 pub mod changes;
 pub mod chats;
+pub mod clearing;
 mod columns;
 pub mod conversations;
 mod database;
@@ -32,6 +34,7 @@ pub mod personal;
 mod pool;
 pub mod presence;
 pub mod reports;
+pub mod restrictions;
 pub mod search;
 mod sequences;
 mod servers;
@@ -46,7 +49,9 @@ pub mod webhooks;
 pub use database::Database;
 pub use error::{Error, Result, Unfit};
 pub use lane::{Lane, Transaction};
-pub use leadership::{Delivering, FeedPublishing, Indexing, Leadership, Publishing, Role};
+pub use leadership::{
+    Clearing, Delivering, Duty, FeedPublishing, Indexing, Leadership, Publishing,
+};
 pub use maintenance::{MIGRATIONS, MigrationError};
 pub use pool::{Lease, Pool};
 pub use sequences::draw;

@@ -19,6 +19,7 @@ SELECT request.ordinal        AS "ordinal!",
        page.deleted           AS "deleted?",
        page.reply_to          AS "reply_to?",
        page.mentions_all      AS "mentions_all?",
+       page.system            AS "system?",
        page.data_bytes        AS "data_bytes?",
        CASE WHEN page.data_bytes <= request.data_max THEN page.text END       AS "text?",
        CASE WHEN page.data_bytes <= request.data_max THEN page.files END      AS "files?",
@@ -58,17 +59,18 @@ LEFT JOIN LATERAL (
     LEFT JOIN LATERAL (
         SELECT found.conversation_id, found.number, found.timestamp, found.sender, found.recipient,
                found.chat_number, found.created, found.edited, found.deleted, found.reply_to,
-               found.mentions_all, found.text, found.files, found.attributes, found.mentions,
+               found.mentions_all, found.system, found.text, found.files, found.attributes, found.mentions,
                coalesce(octet_length(found.text), 0)
                + coalesce(octet_length(found.attributes::text), 0)
                + coalesce(octet_length(array_to_string(found.files, '","')), 0)
                + coalesce(octet_length(array_to_string(found.mentions, '","')), 0) AS data_bytes
         FROM messages AS found
         WHERE found.application_id = $1 AND found.id = entry.message_id
-          -- A user who has left a chat reads none of its messages any more. (This is a value and not
+          -- A user who has left a chat reads none of its messages any more, and one who has joined late
+          -- perhaps not the earlier ones. (This is a value and not
           -- EXISTS, which the planner may turn into a hash of all members.)
           AND (found.chat_number IS NULL OR (
-              SELECT TRUE
+              SELECT c.reads_after < found.number
               FROM chat_members AS c
               WHERE c.application_id = $1
                 AND c.chat_number = found.chat_number

@@ -21,6 +21,7 @@ struct PersonalRow {
     greatest_as_of: i64,
     least_blocks: bool,
     greatest_blocks: bool,
+    opened: bool,
     /// Of the newest message; `None` if there is none.
     newest: Option<i64>,
     sent: Option<i64>,
@@ -44,7 +45,7 @@ pub async fn load(
                c.greatest AS "greatest!", c.least_read AS "least_read!",
                c.greatest_read AS "greatest_read!", c.least_as_of AS "least_as_of!",
                c.greatest_as_of AS "greatest_as_of!", c.least_blocks AS "least_blocks!",
-               c.greatest_blocks AS "greatest_blocks!", newest.number AS "newest?",
+               c.greatest_blocks AS "greatest_blocks!", c.opened, newest.number AS "newest?",
                newest.sent AS "sent?", newest.sender, newest.recipient_newest
         FROM unnest($2::text[], $3::text[]) AS pair (least, greatest)
         CROSS JOIN LATERAL (
@@ -87,17 +88,19 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[&PersonalConversation]) -> Resul
         greatest_as_of: conversation.positions.greatest.to_stored().1.get(),
         least_blocks: conversation.blocks.least,
         greatest_blocks: conversation.blocks.greatest,
+        opened: conversation.opened,
     });
     sqlx::query!(
         r#"
         INSERT INTO conversations (
             application_id, id, timestamp, created, least, greatest, least_read, greatest_read,
-            least_as_of, greatest_as_of, least_blocks, greatest_blocks
+            least_as_of, greatest_as_of, least_blocks, greatest_blocks, opened
         )
         SELECT $1, new.*
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::bigint[],
-            $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::boolean[]
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::boolean[],
+            $13::boolean[]
         ) AS new
         "#,
         lane.application().get(),
@@ -112,14 +115,15 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[&PersonalConversation]) -> Resul
         &greatest_as_of,
         &least_blocks,
         &greatest_blocks,
+        &opened,
     )
     .execute(lane.connection())
     .await?;
     Ok(())
 }
 
-/// Stores conversations in which users have moved their positions or block each other, or which have
-/// begun only now.
+/// Stores conversations in which users have moved their positions or block each other, which are opened or
+/// closed, or which have begun only now.
 pub async fn update(lane: &mut Lane<'_>, changed: &[&PersonalConversation]) -> Result<()> {
     columns!(for conversation in changed => {
         ids: conversation.id.get(),
@@ -131,6 +135,7 @@ pub async fn update(lane: &mut Lane<'_>, changed: &[&PersonalConversation]) -> R
         greatest_as_of: conversation.positions.greatest.to_stored().1.get(),
         least_blocks: conversation.blocks.least,
         greatest_blocks: conversation.blocks.greatest,
+        opened: conversation.opened,
     });
     sqlx::query!(
         r#"
@@ -142,13 +147,14 @@ pub async fn update(lane: &mut Lane<'_>, changed: &[&PersonalConversation]) -> R
             least_as_of     = new.least_as_of,
             greatest_as_of  = new.greatest_as_of,
             least_blocks    = new.least_blocks,
-            greatest_blocks = new.greatest_blocks
+            greatest_blocks = new.greatest_blocks,
+            opened          = new.opened
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::bigint[], $9::boolean[], $10::boolean[]
+            $8::bigint[], $9::boolean[], $10::boolean[], $11::boolean[]
         ) AS new (
             id, timestamp, created, least_read, greatest_read, least_as_of, greatest_as_of, least_blocks,
-            greatest_blocks
+            greatest_blocks, opened
         )
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -168,6 +174,7 @@ pub async fn update(lane: &mut Lane<'_>, changed: &[&PersonalConversation]) -> R
         &greatest_as_of,
         &least_blocks,
         &greatest_blocks,
+        &opened,
     )
     .execute(lane.connection())
     .await?;
@@ -202,6 +209,7 @@ impl PersonalRow {
                 least: self.least_blocks,
                 greatest: self.greatest_blocks,
             },
+            opened: self.opened,
         })
     }
 }

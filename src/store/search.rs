@@ -7,12 +7,13 @@ use sqlx::{Connection, PgConnection};
 
 use super::{
     Indexing, Leadership, Result, columns, followers,
-    leadership::Role,
+    leadership::Duty,
     messages::MessageRow,
     notify::{self, UPDATES_CHANNEL},
 };
 use crate::domain::{
-    ApplicationId, ChatNumber, Conversation, Message, MessageId, SearchScope, Timestamp, UserId,
+    ApplicationId, ChatNumber, Conversation, Message, MessageId, MessageNumber, SearchScope,
+    Timestamp, UserId,
 };
 
 /// The version of the form of the index's terms. The table accepts no other, so an indexer of an
@@ -36,7 +37,7 @@ impl Search<'_> {
     fn user(&self) -> Option<&UserId> {
         match self.scope {
             SearchScope::Everything(user) => Some(user),
-            SearchScope::In(_) => None,
+            SearchScope::In(..) => None,
         }
     }
 
@@ -44,7 +45,7 @@ impl Search<'_> {
     fn conversation(&self) -> Option<&Conversation> {
         match self.scope {
             SearchScope::Everything(_) => None,
-            SearchScope::In(conversation) => Some(conversation),
+            SearchScope::In(conversation, _) => Some(conversation),
         }
     }
 }
@@ -108,31 +109,34 @@ pub async fn candidates(connection: &mut PgConnection, search: Search<'_>) -> Re
     Ok(candidates)
 }
 
-/// The id of the application's newest message, and the chats of which a user is a member now.
+/// The id of the application's newest message, and the chats of which a user is a member now, each with
+/// the number after which the user reads its messages.
 pub async fn reach(
     connection: &mut PgConnection,
     application: ApplicationId,
     user: Option<&UserId>,
-) -> Result<(MessageId, Vec<ChatNumber>)> {
+) -> Result<(MessageId, Vec<(ChatNumber, MessageNumber)>)> {
     let reach = sqlx::query!(
         r#"
         SELECT coalesce((
                    SELECT id FROM messages WHERE application_id = $1 ORDER BY id DESC LIMIT 1
                ), 0) AS "last!",
-               ARRAY(
-                   SELECT chat_number FROM chat_members
-                   WHERE application_id = $1 AND user_id = $2 AND departed IS NULL
-               ) AS "chats!"
+               chats.numbers AS "chats!", chats.reads_after AS "reads_after!"
+        FROM (
+            SELECT coalesce(array_agg(chat_number), '{}') AS numbers,
+                   coalesce(array_agg(reads_after), '{}') AS reads_after
+            FROM chat_members
+            WHERE application_id = $1 AND user_id = $2 AND departed IS NULL
+        ) AS chats
         "#,
         application.get(),
         user.map(UserId::as_str),
     )
     .fetch_one(connection)
     .await?;
-    Ok((
-        MessageId::new(reach.last),
-        reach.chats.into_iter().map(ChatNumber::new).collect(),
-    ))
+    let chats = reach.chats.into_iter().map(ChatNumber::new);
+    let chats = chats.zip(reach.reads_after.into_iter().map(MessageNumber::new));
+    Ok((MessageId::new(reach.last), chats.collect()))
 }
 
 /// A message and its terms, a literal of `tsvector`. `None` if no search finds the message any

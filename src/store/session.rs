@@ -20,7 +20,7 @@ pub enum Purpose {
     Presence,
     /// Answers reads of many callers at once.
     Reading,
-    /// Publishes the events of files, under a lock of its own.
+    /// Leads a follower, under a lock of its own.
     Publishing,
     /// Answers a search, which reads more than other reads and needs a time limit.
     Searching,

@@ -1,7 +1,9 @@
 //! The table `updates`: which change concerns which user.
 
 use super::{Lane, Result, array_literal, columns, members::DepartedMember};
-use crate::domain::{ChatNumber, MessageId, Named, Subject, Timestamp, Update, UserId};
+use crate::domain::{
+    ChatNumber, MessageId, MessageNumber, Named, Subject, Timestamp, Update, UserId,
+};
 
 /// One change, and one of the users whom it concerns.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct ChatUpdate {
     pub chat: ChatNumber,
     pub timestamp: Timestamp,
     pub message: Option<MessageId>,
+    /// The number of that message. Who does not read it is not told of it.
+    pub number: Option<MessageNumber>,
     /// Whom it names for the first time.
     pub named: Option<Named>,
 }
@@ -47,7 +51,8 @@ pub struct ChatUpdate {
 /// Inserts the updates of changes in chats: one for each change and each user who was a member at
 /// its timestamp. Returns these users.
 ///
-/// A present member has an update of every change since it joined. A member who has left with this
+/// A present member has an update of every change since it joined, apart from changes of messages that
+/// it does not read. A member who has left with this
 /// batch has an update of every change from its joining to its leaving, both included. So the
 /// batch's memberships must be stored before this call, and `departed` are the memberships that it
 /// ends.
@@ -63,6 +68,7 @@ pub async fn fan_out(
         chats: update.chat.get(),
         timestamps: update.timestamp.get(),
         messages: update.message.map(|id| id.get()),
+        numbers: update.number.map_or(i64::MAX, MessageNumber::get),
         everybody_but: update.named.as_ref().map(|named| named.everybody_but),
         listed: update.named.as_ref().map(|named| array_literal(named.listed.iter().map(UserId::as_str))),
     });
@@ -71,15 +77,17 @@ pub async fn fan_out(
         gone_users: membership.user.as_str(),
         gone_joined: membership.joined.get(),
         gone_departed: membership.departed.get(),
+        gone_reads_after: membership.reads_after.get(),
     });
     let concerned = sqlx::query_scalar!(
         r#"
         WITH change AS (
-            SELECT chat_number, timestamp, message_id,
+            SELECT chat_number, timestamp, message_id, number,
                    CASE WHEN message_id IS NULL THEN chat_number END AS chat,
                    everybody_but, listed::text[] AS listed
-            FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[], $6::text[])
-                     AS change (chat_number, timestamp, message_id, everybody_but, listed)
+            FROM unnest(
+                $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[], $6::text[], $11::bigint[]
+            ) AS change (chat_number, timestamp, message_id, everybody_but, listed, number)
         ), fan_out AS (
             INSERT INTO updates (application_id, user_id, timestamp, message_id, chat_number, mention)
             SELECT $1, m.user_id, change.timestamp, message_id, chat,
@@ -90,16 +98,18 @@ pub async fn fan_out(
                 SELECT user_id FROM chat_members AS member
                 WHERE member.application_id = $1 AND member.chat_number = change.chat_number
                   AND member.departed IS NULL AND member.joined <= change.timestamp
+                  AND member.reads_after < change.number
                 OFFSET 0
             ) AS m
             UNION ALL
             SELECT $1, gone.user_id, change.timestamp, message_id, chat,
                    CASE WHEN (gone.user_id = ANY (listed)) <> everybody_but THEN TRUE END
             FROM change
-            JOIN unnest($7::bigint[], $8::text[], $9::bigint[], $10::bigint[])
-                     AS gone (chat_number, user_id, joined, departed)
+            JOIN unnest($7::bigint[], $8::text[], $9::bigint[], $10::bigint[], $12::bigint[])
+                     AS gone (chat_number, user_id, joined, departed, reads_after)
                 USING (chat_number)
             WHERE change.timestamp BETWEEN gone.joined AND gone.departed
+              AND gone.reads_after < change.number
             ORDER BY 2, 3
         )
         -- Joining and leaving are changes, too: so these are all whom the changes concern.
@@ -124,6 +134,8 @@ pub async fn fan_out(
         &gone_users as &[&str],
         &gone_joined,
         &gone_departed,
+        &numbers,
+        &gone_reads_after,
     )
     .fetch_all(lane.connection())
     .await?;

@@ -3,9 +3,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{BatchState, commands::Needs, pending::Requester};
+use super::{BatchState, commands::Needs, pending::Requester, state::PresentApplication};
 use crate::{
-    domain::{ChatNumber, Conversation, Created, Idempotency, MessageId, Pair},
+    domain::{
+        ChatNumber, Conversation, Created, Idempotency, MessageId, Pair, Restrictions, UserId,
+    },
     store::{self, Lane},
 };
 
@@ -24,11 +26,13 @@ pub async fn load(
         commands,
     };
     loading.load_application().await?;
+    loading.load_restrictions().await?;
     let created = loading.load_created().await?;
     loading.load_messages(&created).await?;
     loading.load_chats(&created).await?;
     loading.load_personal().await?;
     loading.load_members().await?;
+    loading.load_bans().await?;
     loading.load_settings().await?;
     loading.load_reports().await?;
     loading.load_last_chat().await
@@ -42,11 +46,42 @@ struct Loading<'a, 'l> {
 
 impl Loading<'_, '_> {
     async fn load_application(&mut self) -> store::Result<()> {
-        if !self.state.has_application() {
-            let application = self.lane.application();
-            let connection = self.lane.connection();
-            let exists = store::applications::exists(connection, application).await?;
-            self.state.set_application_exists(exists);
+        if self.state.application().is_none() {
+            let application = store::applications::load(self.lane).await?;
+            self.state
+                .set_application(application.map(|present| PresentApplication {
+                    name: present.name,
+                    policy: present.policy,
+                    suspensions_end: present.suspensions_end,
+                }));
+        }
+        Ok(())
+    }
+
+    /// Loads what the application forbids those who call, if it may forbid them something, and those whom
+    /// it is to forbid something.
+    async fn load_restrictions(&mut self) -> store::Result<()> {
+        let suspends = self.state.suspends(self.lane.now());
+        let mut unknown = BTreeSet::new();
+        for (requester, needs) in self.commands {
+            let calling = requester.user.as_ref().filter(|_| suspends);
+            for user in calling.into_iter().chain(needs.restrictions) {
+                if !self.state.recall_restrictions(user) {
+                    unknown.insert(user);
+                }
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        for user in &unknown {
+            self.state
+                .add_restrictions(UserId::clone(user), Restrictions::default());
+        }
+        for (user, restrictions) in
+            store::restrictions::load(self.lane, unknown.into_iter()).await?
+        {
+            self.state.add_restrictions(user, restrictions);
         }
         Ok(())
     }
@@ -144,8 +179,8 @@ impl Loading<'_, '_> {
         Ok(())
     }
 
-    /// Loads the memberships on which rights depend. If the owner leaves a chat, loads all its
-    /// members.
+    /// Loads the memberships on which rights depend. If the owner leaves a chat, or everybody does, loads
+    /// all its members.
     async fn load_members(&mut self) -> store::Result<()> {
         let mut unknown = BTreeSet::new();
         for command in self.commands {
@@ -169,11 +204,30 @@ impl Loading<'_, '_> {
         self.load_rosters().await
     }
 
+    /// Loads who of those who are to join is kept from that.
+    async fn load_bans(&mut self) -> store::Result<()> {
+        let mut needed = BTreeSet::new();
+        for command in self.commands {
+            let (_, needs) = command;
+            let leaving = needs.leaving.iter().filter(|_| needs.bans);
+            for user in needs.joining.iter().chain(leaving) {
+                needed.extend(needs.chat().map(|chat| (chat, user)));
+            }
+        }
+        if needed.is_empty() {
+            return Ok(());
+        }
+        for (chat, user) in store::bans::load(self.lane, needed.into_iter()).await? {
+            self.state.add_ban(chat, user);
+        }
+        Ok(())
+    }
+
     async fn load_rosters(&mut self) -> store::Result<()> {
         let left = self
             .commands
             .iter()
-            .filter_map(|command| left_by_owner(command, self.state));
+            .filter_map(|command| emptied(command, self.state));
         let left: Vec<_> = left.collect::<BTreeSet<_>>().into_iter().collect();
         if left.is_empty() {
             return Ok(());
@@ -226,7 +280,7 @@ impl Loading<'_, '_> {
 
     async fn load_last_chat(&mut self) -> store::Result<()> {
         let is_needed = self.commands.iter().any(|(_, needs)| needs.next_chat);
-        if is_needed && self.state.has_application() && !self.state.knows_last_chat() {
+        if is_needed && self.state.application().is_some() && !self.state.knows_last_chat() {
             let last = store::chats::load_last(self.lane).await?;
             self.state.set_last_chat(last);
         }
@@ -248,10 +302,11 @@ pub fn chat_of(request: &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumb
     conversation_of(request, state)?.chat()
 }
 
-/// The chat that its owner leaves by the command. (If a later command of the batch removes the next owner,
-/// this one has loaded all members already.)
-fn left_by_owner((_, needs): &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumber> {
+/// The chat that all its members leave by the command, or its owner. (If a later command of the batch
+/// removes the next owner, this one has loaded all members already.)
+fn emptied((_, needs): &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumber> {
     let chat = needs.chat()?;
-    let owner = state.chat(chat)?.owner.as_ref()?;
-    needs.leaving.contains(owner).then_some(chat)
+    let owner = state.chat(chat)?.owner.as_ref();
+    let leaves = |owner: &UserId| needs.leaving.contains(owner);
+    (needs.everybody || owner.is_some_and(leaves)).then_some(chat)
 }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{
     BatchState, Error,
-    commands::{Command, Context, Decision, Needs},
+    commands::{Announcement, Command, Context, Decision, Needs},
 };
 use crate::domain::{ApplicationId, Change, NextNumbers, Refusal, UserId};
 
@@ -47,6 +47,9 @@ pub trait AnyCommand: Send + Sync {
     /// The most rows that it may write in a chat of so many members, see [`Command::rows`].
     fn rows(&self, members: usize) -> usize;
 
+    /// The message that its chat gets with the change, see [`Command::announcement`].
+    fn announcement(&self) -> Option<&Announcement>;
+
     /// Decides the command and keeps the outcome. Returns the change, if there is one. A command is
     /// decided again if its batch is run again: the last outcome counts.
     fn decide(&mut self, state: &BatchState, next: NextNumbers) -> Option<Change>;
@@ -73,7 +76,15 @@ impl<C: Command> AnyCommand for PendingCommand<C> {
     }
 
     fn rows(&self, members: usize) -> usize {
-        ROWS_OF_COMMAND + self.command.rows(members)
+        let announced = self
+            .command
+            .announcement()
+            .map_or(0, |_| ROWS_OF_COMMAND + members);
+        ROWS_OF_COMMAND + self.command.rows(members) + announced
+    }
+
+    fn announcement(&self) -> Option<&Announcement> {
+        self.command.announcement()
     }
 
     fn decide(&mut self, state: &BatchState, next: NextNumbers) -> Option<Change> {

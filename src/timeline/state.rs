@@ -2,16 +2,19 @@
 //! is decided, and is kept for the next batch.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
+use time::OffsetDateTime;
+
 use super::recent::{self, Recent};
 use crate::domain::{
-    Change, Chat, ChatChange, ChatNumber, Conversation, ConversationId, Created, Digest,
-    Idempotency, IdempotencyKey, Marked, Member, Message, MessageChange, MessageId, Pair,
-    PersonalConversation, Position, PositionsChange, Report, Settings, SettingsChange, Timestamp,
-    UserId,
+    ApplicationChange, Change, Chat, ChatChange, ChatNumber, Conversation, ConversationId, Created,
+    Digest, Idempotency, IdempotencyKey, Marked, Member, Message, MessageChange, MessageId, Pair,
+    PersonalConversation, Policy, PositionsChange, Report, Restrictions, RestrictionsChange, Role,
+    Settings, SettingsChange, Timestamp, Title, UserId,
 };
 
 /// Beyond so many bytes, what was not used recently is forgotten: of messages, and of each of the
@@ -21,7 +24,7 @@ const ENTRY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The most bytes of a state between two batches: a young half up to its limit, and an old one up to
 /// twice as much.
-pub const STATE_BYTES_MAX: usize = 3 * (MESSAGE_BYTES_MAX + 3 * ENTRY_BYTES_MAX);
+pub const STATE_BYTES_MAX: usize = 3 * (MESSAGE_BYTES_MAX + 4 * ENTRY_BYTES_MAX);
 
 /// The bytes that an entry takes besides a message's data: some 14,000 conversations are a half.
 const ENTRY_BYTES: usize = 300;
@@ -30,16 +33,20 @@ const ENTRY_BYTES: usize = 300;
 /// command names is loaded, what is missing here does not exist.
 #[derive(Debug)]
 pub struct BatchState {
-    /// Whether the application exists, if that is known. A restore may have lost it after its
-    /// callers were authenticated.
-    application_exists: Option<bool>,
+    /// The application, if it is known. A restore may have lost it after its callers were
+    /// authenticated.
+    application: Option<Option<PresentApplication>>,
+    /// What the application forbids users, where it may forbid them something.
+    restrictions: Recent<UserId, Restrictions>,
     messages: Recent<MessageId, Arc<Message>>,
     chats: Recent<ChatNumber, Arc<Chat>>,
     personal: Recent<Pair, Arc<PersonalConversation>>,
     members: Recent<(ChatNumber, UserId), Member>,
-    /// All members of some chats, the longest membership first: of new chats, and of chats whose
-    /// owner leaves. Not kept.
-    rosters: HashMap<ChatNumber, BTreeSet<(Timestamp, UserId)>>,
+    /// All members of some chats, the highest role and the longest membership first: of new chats, and
+    /// of chats that are deleted or whose owner leaves. Not kept.
+    rosters: HashMap<ChatNumber, BTreeSet<(Reverse<Role>, Timestamp, UserId)>>,
+    /// Who is kept from joining, where somebody is to join. Not kept.
+    bans: HashSet<(ChatNumber, UserId)>,
     /// The last number given to a chat of the application, if it is known.
     last_chat: Option<ChatNumber>,
     /// What was created under keys. Not kept.
@@ -52,6 +59,15 @@ pub struct BatchState {
     moved: HashMap<ConversationId, Timestamp>,
 }
 
+/// An application, as commands see it.
+#[derive(Debug, Clone)]
+pub struct PresentApplication {
+    pub name: Title,
+    pub policy: Policy,
+    /// None of its users is suspended for longer.
+    pub suspensions_end: Option<OffsetDateTime>,
+}
+
 type KeyOwner = (Option<UserId>, IdempotencyKey);
 
 /// What is not kept any more. Dropping it takes some time.
@@ -60,17 +76,23 @@ pub type Forgotten = (
     Option<recent::Forgotten<ChatNumber, Arc<Chat>>>,
     Option<recent::Forgotten<Pair, Arc<PersonalConversation>>>,
     Option<recent::Forgotten<(ChatNumber, UserId), Member>>,
+    Option<recent::Forgotten<UserId, Restrictions>>,
 );
 
 impl Default for BatchState {
     fn default() -> Self {
         Self {
-            application_exists: None,
+            application: None,
+            restrictions: Recent::new(|_| ENTRY_BYTES),
             messages: Recent::new(|message: &Arc<Message>| ENTRY_BYTES + message.data_bytes()),
-            chats: Recent::new(|_| ENTRY_BYTES),
+            chats: Recent::new(|chat: &Arc<Chat>| {
+                let attributes = chat.attributes.as_ref();
+                ENTRY_BYTES + attributes.map_or(0, |attributes| attributes.as_json().get().len())
+            }),
             personal: Recent::new(|_| ENTRY_BYTES),
             members: Recent::new(|_| ENTRY_BYTES),
             rosters: HashMap::new(),
+            bans: HashSet::new(),
             last_chat: None,
             created: HashMap::new(),
             settings: HashMap::new(),
@@ -84,12 +106,13 @@ impl BatchState {
     /// What it takes in memory, in bytes.
     pub fn bytes(&self) -> usize {
         let of_chats = self.chats.bytes() + self.members.bytes();
-        self.messages.bytes() + self.personal.bytes() + of_chats
+        self.messages.bytes() + self.personal.bytes() + of_chats + self.restrictions.bytes()
     }
 
     /// Leaves what the next batch may use. Returns what is forgotten.
     pub fn end_batch(&mut self) -> Forgotten {
         self.rosters.clear();
+        self.bans.clear();
         self.created.clear();
         self.settings.clear();
         self.reports.clear();
@@ -99,23 +122,39 @@ impl BatchState {
             self.chats.rotate(ENTRY_BYTES_MAX),
             self.personal.rotate(ENTRY_BYTES_MAX),
             self.members.rotate(ENTRY_BYTES_MAX),
+            self.restrictions.rotate(ENTRY_BYTES_MAX),
         )
     }
 
-    pub fn set_application_exists(&mut self, exists: bool) {
-        self.application_exists = Some(exists);
+    pub fn set_application(&mut self, application: Option<PresentApplication>) {
+        self.application = Some(application);
     }
 
-    /// Whether the application is known to exist.
-    pub fn has_application(&self) -> bool {
-        self.application_exists == Some(true)
+    /// The application, if it is known to exist.
+    pub fn application(&self) -> Option<&PresentApplication> {
+        self.application.as_ref()?.as_ref()
     }
 
+    /// Whether the application is known not to exist.
     pub fn is_application_missing(&self) -> bool {
-        self.application_exists == Some(false)
+        matches!(self.application, Some(None))
     }
 
-    /// Whether the message is known, and so need not be loaded. So do the next three.
+    pub fn policy(&self) -> Policy {
+        self.application()
+            .map(|application| application.policy)
+            .unwrap_or_default()
+    }
+
+    /// Whether a user of the application may be suspended at `now`.
+    pub fn suspends(&self, now: OffsetDateTime) -> bool {
+        let end = self
+            .application()
+            .and_then(|application| application.suspensions_end);
+        end.is_some_and(|end| end > now)
+    }
+
+    /// Whether the message is known, and so need not be loaded. So do the next four.
     pub fn recall_message(&mut self, id: MessageId) -> bool {
         self.messages.recall(&id)
     }
@@ -132,6 +171,18 @@ impl BatchState {
         self.members.recall(&(chat, user.clone()))
     }
 
+    pub fn recall_restrictions(&mut self, user: &UserId) -> bool {
+        self.restrictions.recall(user)
+    }
+
+    pub fn add_restrictions(&mut self, user: UserId, restrictions: Restrictions) {
+        self.restrictions.insert(user, restrictions);
+    }
+
+    pub fn add_ban(&mut self, chat: ChatNumber, user: UserId) {
+        self.bans.insert((chat, user));
+    }
+
     pub fn add_message(&mut self, message: Arc<Message>) {
         self.messages.insert(message.id, message);
     }
@@ -146,13 +197,22 @@ impl BatchState {
     }
 
     pub fn add_member(&mut self, chat: ChatNumber, user: UserId, member: Member) {
+        self.leave_roster(chat, &user);
         if let Some(roster) = self.rosters.get_mut(&chat) {
-            roster.insert((member.joined, user.clone()));
+            roster.insert((Reverse(member.role), member.joined, user.clone()));
         }
         self.members.insert((chat, user), member);
     }
 
-    /// Keeps all members of the chat in the order of their joining, from now on. The members must
+    fn leave_roster(&mut self, chat: ChatNumber, user: &UserId) {
+        if let Some(roster) = self.rosters.get_mut(&chat)
+            && let Some(before) = self.members.get(&(chat, user.clone()))
+        {
+            roster.remove(&(Reverse(before.role), before.joined, user.clone()));
+        }
+    }
+
+    /// Keeps all members of the chat in their order, from now on. The members must
     /// be added after this call.
     pub fn add_roster(&mut self, chat: ChatNumber) {
         self.rosters.entry(chat).or_default();
@@ -211,13 +271,35 @@ impl BatchState {
         self.moved.get(&conversation).copied()
     }
 
-    /// The user with the longest membership, apart from those who are `leaving`.
-    pub fn longest_member(&self, chat: ChatNumber, leaving: &BTreeSet<&UserId>) -> Option<&UserId> {
+    /// The user with the longest membership of those with the highest role, apart from those who are
+    /// `leaving`.
+    pub fn successor(&self, chat: ChatNumber, leaving: &BTreeSet<&UserId>) -> Option<&UserId> {
         let roster = self.rosters.get(&chat)?;
-        roster
-            .iter()
-            .map(|(_, user)| user)
-            .find(|user| !leaving.contains(user))
+        let mut users = roster.iter().map(|(_, _, user)| user);
+        users.find(|user| !leaving.contains(user))
+    }
+
+    /// All members of a chat, which must have been loaded.
+    pub fn all_members(&self, chat: ChatNumber) -> Vec<(UserId, Member)> {
+        let roster = self.rosters.get(&chat).into_iter().flatten();
+        let members =
+            roster.filter_map(|(_, _, user)| Some((user.clone(), self.member(chat, user)?)));
+        members.collect()
+    }
+
+    /// Whether the user is kept from joining the chat.
+    pub fn is_banned(&self, chat: ChatNumber, user: &UserId) -> bool {
+        self.bans.contains(&(chat, user.clone()))
+    }
+
+    /// What the application forbids the user.
+    pub fn restrictions(&self, user: &UserId) -> Restrictions {
+        self.restrictions.get(user).copied().unwrap_or_default()
+    }
+
+    /// Until when the application has suspended the user; a time that is over does not count.
+    pub fn suspended_until(&self, user: &UserId) -> Option<OffsetDateTime> {
+        self.restrictions(user).suspended_until
     }
 
     pub fn knows_last_chat(&self) -> bool {
@@ -253,6 +335,9 @@ impl BatchState {
             Change::Positions(change) => self.apply_to_position(change),
             Change::Settings(change) => self.apply_to_settings(change),
             Change::Report(change) => self.add_report(Arc::clone(&change.report)),
+            Change::Opening(change) => self.add_personal(Arc::clone(&change.after)),
+            Change::Restrictions(change) => self.apply_to_restrictions(change),
+            Change::Application(change) => self.apply_to_application(change),
         }
         if let Some((creator, request, created)) = change.idempotency() {
             self.add_key(creator.cloned(), request.clone(), created);
@@ -282,6 +367,7 @@ impl BatchState {
                     && let Some(member) = self.members.get_mut(&(*chat, sender.clone()))
                 {
                     member.position = member.position.after_sending(number);
+                    member.posted = Some(message.created);
                 }
             }
             Conversation::Personal(pair) => {
@@ -291,6 +377,23 @@ impl BatchState {
                     Arc::make_mut(personal).count(number, timestamp, sender);
                 }
             }
+        }
+    }
+
+    fn apply_to_restrictions(&mut self, change: &RestrictionsChange) {
+        if let Some(Some(application)) = &mut self.application {
+            let end = application
+                .suspensions_end
+                .max(change.after.suspended_until);
+            application.suspensions_end = end;
+        }
+        self.add_restrictions(change.user.clone(), change.after);
+    }
+
+    fn apply_to_application(&mut self, change: &ApplicationChange) {
+        if let Some(Some(application)) = &mut self.application {
+            application.name = change.name.clone();
+            application.policy = change.policy;
         }
     }
 
@@ -322,18 +425,26 @@ impl BatchState {
             self.add_roster(chat.number);
         }
         for user in &change.joined {
-            let member = Member {
-                joined: chat.timestamp,
-                position: Position::at_newest(chat.messages),
-            };
+            let member = Member::new(chat.timestamp, chat.messages);
             self.add_member(chat.number, user.clone(), member);
         }
-        for (user, joined) in &change.departed {
-            self.members.remove(&(chat.number, user.clone()));
-            if let Some(roster) = self.rosters.get_mut(&chat.number) {
-                roster.remove(&(*joined, user.clone()));
-            }
+        for (user, member) in &change.altered {
+            self.add_member(chat.number, user.clone(), *member);
         }
-        self.add_chat(Arc::clone(chat));
+        for (user, _) in &change.departed {
+            self.leave_roster(chat.number, user);
+            self.members.remove(&(chat.number, user.clone()));
+        }
+        for user in &change.banned {
+            self.add_ban(chat.number, user.clone());
+        }
+        for user in &change.unbanned {
+            self.bans.remove(&(chat.number, user.clone()));
+        }
+        if change.deleted {
+            self.chats.remove(&chat.number);
+        } else {
+            self.add_chat(Arc::clone(chat));
+        }
     }
 }

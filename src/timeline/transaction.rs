@@ -217,7 +217,8 @@ async fn store_batch(
         .map(|command| (command.request.requester(), command.request.needs()))
         .collect();
     load(lane, &mut known.state, &requests).await?;
-    draw(lane, commands.len(), &mut known.numbers).await?;
+    let needed = BatchChanges::numbers_of(commands);
+    draw(lane, needed, &mut known.numbers).await?;
     let KeptLane { state, numbers, .. } = &mut known;
     let (changes, decided, rows) =
         BatchChanges::decide(state, commands, numbers, lane.now(), rows_max);
@@ -238,21 +239,17 @@ async fn store_batch(
     })
 }
 
-/// Draws numbers if there are not enough for a batch of so many commands.
-async fn draw(
-    lane: &mut Lane<'_>,
-    commands: usize,
-    numbers: &mut DrawnNumbers,
-) -> store::Result<()> {
+/// Draws numbers if there are fewer than so many.
+async fn draw(lane: &mut Lane<'_>, needed: usize, numbers: &mut DrawnNumbers) -> store::Result<()> {
     let (timestamps, ids) = numbers.counts();
     let lacking = |count| {
-        if count < commands {
-            (commands * BATCHES_PER_DRAW).min(commands.max(DRAWN_AHEAD_MAX))
+        if count < needed {
+            (needed * BATCHES_PER_DRAW).min(needed.max(DRAWN_AHEAD_MAX))
         } else {
             0
         }
     };
-    if timestamps < commands || ids < commands {
+    if timestamps < needed || ids < needed {
         store::draw(lane, lacking(timestamps), lacking(ids), numbers).await?;
     }
     Ok(())

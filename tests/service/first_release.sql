@@ -12,7 +12,7 @@ INSERT INTO conversations
      request_digest)
 VALUES (1, 6, 9, '2026-12-01Z', 1, 'Team', 'jane', 1, 'jane', 'k', decode(repeat('cd', 32), 'hex'));
 INSERT INTO chat_members (application_id, chat_number, user_id, joined, departed)
-VALUES (1, 1, 'jane', 6, NULL), (1, 1, 'john', 6, 9);
+VALUES (1, 1, 'jane', 6, NULL), (1, 1, 'john', 6, 9), (1, 1, 'kim', 9, 10);
 INSERT INTO messages
     (application_id, id, conversation_id, number, timestamp, sender, recipient, chat_number, created,
      edited, text, files, attributes, reply_to, deleted, idempotency_key, request_digest)

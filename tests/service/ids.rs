@@ -104,9 +104,15 @@ async fn no_path_names_a_step_of_itself() {
 async fn nobody_is_a_step_of_a_path() {
     let (_database, replica) = service().await;
     let signer = Signer::new(&SECRET.to_owned().into()).unwrap();
-    let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
+    let now = SystemTime::now();
+    let tomorrow = now + Duration::from_secs(86_400);
     for step in STEPS {
-        let token = signer.sign(ApplicationId::DEFAULT, &UserId::trusted(step), tomorrow);
+        let token = signer.sign(
+            ApplicationId::DEFAULT,
+            &UserId::trusted(step),
+            now,
+            tomorrow,
+        );
         let reply = replica.with_token(&token).get("/messages").await;
         assert_eq!(reply.status, 401, "{step}: {}", reply.text);
         reply.expect_problem(401, "unauthorized");

@@ -68,6 +68,18 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
             (NOT_FOUND, Value::Null)
         }
         "patch /chats/{number}" => (NOT_FOUND, name),
+        "delete /chats/{number}" => (NOT_FOUND, Value::Null),
+        "patch /chats/{number}/members/{user}" => (NOT_FOUND, json!({ "role": "reader" })),
+        "get /chats/{number}/bans"
+        | "put /chats/{number}/bans/{user}"
+        | "delete /chats/{number}/bans/{user}" => (NOT_FOUND, Value::Null),
+        "get /users/{user}/restrictions" => ([403, 200, 200], Value::Null),
+        "put /users/{user}/restrictions" => (
+            [403, 200, 200],
+            json!({ "tokensSince": "2999-01-01T00:00:00Z" }),
+        ),
+        "put /conversations/{user}/{other}" => ([403, 201, 204], Value::Null),
+        "delete /conversations/{user}/{other}" => ([403, 204, 204], Value::Null),
         "patch /chats/{number}/members" => {
             (NOT_FOUND, json!({ "add": ["jane"], "remove": ["john"] }))
         }
@@ -117,6 +129,7 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
         .replace("/webhooks/{id}", &format!("/webhooks/{}", objects.webhook))
         .replace("{id}", "1")
         .replace("{user}", "john")
+        .replace("{other}", "ann")
         .replace("/search", &format!("/search?q={SECRET}"))
         .replace("/unread", "/unread?users=jane,john")
         .replace("/feed", "/feed?include=message,recipients");

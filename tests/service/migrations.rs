@@ -94,6 +94,13 @@ async fn every_later_migration_runs_on_populated_tables() {
     });
     let expected = [(Value::Null, [8, 2, 0]), ("john".into(), [2, 1, 0])];
     assert_eq!(shown.collect::<Vec<_>>(), expected, "{page}");
+    let since = "SELECT count(*) FROM chat_members
+                 WHERE (user_id, since, reads_after) IN (('jane', 0, 0), ('john', 0, 0), ('kim', 2, 0))";
+    assert_eq!(
+        database.count(since).await,
+        3,
+        "members read what came after them"
+    );
     counts_are_true(&jane, "jane").await;
     counts_are_true(&john, "john").await;
     let johns = john.get("/users/jane").await.expect(200);
@@ -155,6 +162,8 @@ fn no_migration_is_ever_changed() {
         (20_261_130_000_000, "db2cb8ba991f760c"),
         (20_261_201_000_000, "189938fc600b559f"),
         (20_261_201_000_001, "ea3d375a1944cde7"),
+        (20_261_202_000_000, "8d0cf75916ab132c"),
+        (20_261_202_000_001, "3b18ebf949ab6808"),
     ];
     let expected = expected.map(|(version, digits)| (version, digits.to_owned()));
     assert_eq!(checksums.collect::<Vec<_>>(), expected);

@@ -10,7 +10,7 @@ use sqlx::{Executor, Row};
 use crate::support::{Database, service};
 
 /// Tables that grow without bound.
-const LARGE: [&str; 9] = [
+const LARGE: [&str; 11] = [
     "changes",
     "messages",
     "updates",
@@ -20,10 +20,16 @@ const LARGE: [&str; 9] = [
     "mentions",
     "conversation_settings",
     "reports",
+    "chat_bans",
+    "user_restrictions",
 ];
 
-/// What reads a table to its end on purpose: the rebuilding of the index.
-const WHOLE_TABLES: [&str; 1] = ["FROM messages WHERE text IS NOT NULL"];
+/// What reads a table to its end on purpose: the rebuilding of the index; or a small index of what is to be
+/// done.
+const WHOLE_TABLES: [&str; 2] = [
+    "FROM messages WHERE text IS NOT NULL",
+    "FROM conversations WHERE to_clear",
+];
 
 /// Every query of the service, with the number of its parameters.
 fn described() -> impl Iterator<Item = (String, usize)> {
@@ -144,6 +150,10 @@ const FILL: &str = "
     SELECT 1, 'b', 100 + n, n FROM generate_series(1, 2000) AS n;
     INSERT INTO chat_members (application_id, chat_number, user_id, joined)
     SELECT 1, 1 + n % 30, 'a' || n, 1 FROM generate_series(1, 2000) AS n;
+    INSERT INTO chat_bans (application_id, chat_number, user_id, created)
+    SELECT 1, 1 + n % 30, 'b' || n, now() FROM generate_series(1, 2000) AS n;
+    INSERT INTO user_restrictions (application_id, user_id, timestamp)
+    SELECT 1, 'a' || n, n FROM generate_series(1, 2000) AS n;
     INSERT INTO mentions (application_id, user_id, conversation_id, number)
     SELECT 1, 'b', 100 + n, 1 FROM generate_series(1, 2000) AS n;
     INSERT INTO conversation_settings
@@ -211,8 +221,9 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
 }
 
 /// What belongs to tenants.
-const OF_TENANTS: [&str; 11] = [
+const OF_TENANTS: [&str; 13] = [
     "changes",
+    "chat_bans",
     "chat_members",
     "conversations",
     "conversation_settings",
@@ -222,12 +233,14 @@ const OF_TENANTS: [&str; 11] = [
     "reports",
     "search_entries",
     "updates",
+    "user_restrictions",
     "webhooks",
 ];
 
 /// Statements about all applications: where a follower has something to do, what an operator
 /// requests, and what follows a lost history.
-const OF_ALL_APPLICATIONS: [&str; 7] = [
+const OF_ALL_APPLICATIONS: [&str; 8] = [
+    "FROM conversations WHERE to_clear",
     "SELECT application_id, cursor FROM followers WHERE name = $1",
     "TRUNCATE search_entries",
     "LOCK TABLE search_entries",

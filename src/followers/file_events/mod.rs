@@ -206,7 +206,7 @@ impl Window {
 }
 
 impl Follower for FileEvents {
-    type Role = Publishing;
+    type Duty = Publishing;
     type Work = ConfirmChannel;
     type Error = Error;
 

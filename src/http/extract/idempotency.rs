@@ -8,10 +8,10 @@ use secrecy::SecretString;
 use serde::Serialize;
 use sha2::Sha256;
 
-use super::checks::FromHeaders;
+use super::{checks::FromHeaders, request_bodies::NewChat};
 use crate::{
     auth::derived_key,
-    domain::{Attributes, Digest, Idempotency, IdempotencyKey, Invalid, Title, UserId},
+    domain::{Attributes, Digest, Idempotency, IdempotencyKey, Invalid, UserId},
     http::answer::problem::Problem,
     timeline::commands::Draft,
 };
@@ -64,6 +64,9 @@ struct Fingerprint<'a> {
 struct ChatFingerprint<'a> {
     name: &'a str,
     members: Vec<&'a str>,
+    /// Absent where there are none, as in the digests of before there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<String>,
 }
 
 impl Digester {
@@ -92,15 +95,13 @@ impl Digester {
     }
 
     /// The key with the digest of its chat.
-    pub fn bind_chat(&self, key: IdempotencyKey, name: &Title, members: &[UserId]) -> Idempotency {
-        let members = members.iter().map(UserId::as_str).collect();
-        self.digest(
-            key,
-            &ChatFingerprint {
-                name: name.as_str(),
-                members,
-            },
-        )
+    pub fn bind_chat(&self, key: IdempotencyKey, chat: &NewChat) -> Idempotency {
+        let fingerprint = ChatFingerprint {
+            name: chat.name.as_str(),
+            members: chat.members.iter().map(UserId::as_str).collect(),
+            attributes: chat.attributes.as_ref().map(canonical),
+        };
+        self.digest(key, &fingerprint)
     }
 
     fn digest(&self, key: IdempotencyKey, fingerprint: &impl Serialize) -> Idempotency {

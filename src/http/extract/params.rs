@@ -4,7 +4,9 @@ use serde::Deserialize;
 
 use super::checks::{FromPath, FromQuery};
 use crate::{
-    domain::{ApplicationId, ChatNumber, MessageId, MessageNumber, Timestamp, UserId, WebhookId},
+    domain::{
+        ApplicationId, ChatNumber, MessageId, MessageNumber, Pair, Timestamp, UserId, WebhookId,
+    },
     http::answer::problem::Problem,
     store::history::Span,
 };
@@ -63,6 +65,16 @@ impl FromPath for UserId {
     fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
         Self::parse(segment("user"))
             .map_err(|invalid| Problem::invalid_field("user", invalid.to_string()))
+    }
+}
+
+impl FromPath for Pair {
+    fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
+        let user = |name: &'static str| {
+            UserId::parse(segment(name))
+                .map_err(|invalid| Problem::invalid_field(name, invalid.to_string()))
+        };
+        Ok(Self::new(&user("user")?, &user("other")?))
     }
 }
 

@@ -88,8 +88,9 @@ pub async fn recipients(
     let rows = query_seen!(
         RecipientRow,
         "SELECT recipient.user_id COLLATE \"C\" AS user_id, c.id, c.chat_number,
-                recipient.other COLLATE \"C\" AS other, recipient.blocked, recipient.set_to,
-                recipient.as_of, 0::bigint AS other_set_to, 0::bigint AS other_as_of
+                recipient.other COLLATE \"C\" AS other, recipient.blocked, c.opened,
+                recipient.set_to, recipient.as_of, recipient.reads_after, 0::bigint AS other_set_to,
+                0::bigint AS other_as_of
         FROM (SELECT DISTINCT id FROM unnest($3::bigint[]) AS changed (id)) AS changed
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -100,7 +101,8 @@ pub async fn recipients(
         CROSS JOIN LATERAL (
             -- Of a user who has come back, the last membership.
             (SELECT DISTINCT ON (m.user_id)
-                    m.user_id, NULL::text AS other, FALSE AS blocked, m.read AS set_to, m.as_of
+                    m.user_id, NULL::text AS other, FALSE AS blocked, m.read AS set_to, m.as_of,
+                    m.reads_after
             FROM (
                 -- Not flattened, this is a lookup by key, whatever the planner assumes.
                 SELECT * FROM chat_members AS found
@@ -109,10 +111,10 @@ pub async fn recipients(
             ) AS m
             ORDER BY m.user_id, m.joined DESC)
             UNION ALL
-            SELECT c.least, c.greatest, c.least_blocks, c.least_read, c.least_as_of
+            SELECT c.least, c.greatest, c.least_blocks, c.least_read, c.least_as_of, 0
             WHERE c.chat_number IS NULL
             UNION ALL
-            SELECT c.greatest, c.least, c.greatest_blocks, c.greatest_read, c.greatest_as_of
+            SELECT c.greatest, c.least, c.greatest_blocks, c.greatest_read, c.greatest_as_of, 0
             WHERE c.chat_number IS NULL AND c.least <> c.greatest
         ) AS recipient",
         [r#"SELECT change.place AS "place!", seen.user_id AS "user_id!", seen.unread AS "unread!",

@@ -7,10 +7,10 @@ use time::OffsetDateTime;
 use super::{SeenConversation, SeenKind, Unread};
 use crate::{
     domain::{
-        Attributes, Chat, ChatNumber, ConversationId, MessageNumber, Settings, Timestamp, Title,
-        UserId,
+        Attributes, Chat, ChatNumber, ConversationId, MessageNumber, Role, Settings, Standing,
+        Timestamp, Title, UserId,
     },
-    store::{Error, Result, messages::MessageRow},
+    store::{Error, Result, chats::RulesColumns, messages::MessageRow},
 };
 
 /// A row of [`query_page`]: a conversation, unless there is none, and the totals.
@@ -33,6 +33,13 @@ pub struct SeenRow {
     pub muted_until: Option<OffsetDateTime>,
     pub archived: Option<i64>,
     pub blocked: Option<bool>,
+    pub chat_attributes: Option<Json<Box<RawValue>>>,
+    pub moderators_post: Option<bool>,
+    pub frozen: Option<bool>,
+    pub since_joining: Option<bool>,
+    pub slow_mode: Option<i32>,
+    pub role: Option<String>,
+    pub silenced_until: Option<OffsetDateTime>,
     pub is_owner: Option<bool>,
     pub attributes: Option<Json<Box<RawValue>>>,
     pub readers: Option<Vec<String>>,
@@ -57,7 +64,7 @@ macro_rules! query_seen {
                        coalesce(newest.sent, own_beginning.since, mine.id) AS last,
                        own_beginning.since, own_beginning.created AS since_created,
                        position.read, position.other_read,
-                       coalesce(newest.number, 0) - position.read - deleted.count AS unread,
+                       coalesce(newest.number, 0) - position.read - never.count AS unread,
                        named.count + all_named.count AS mentions,
                        coalesce(s.pinned, FALSE) AS pinned, s.muted_until, s.attributes,
                        coalesce(s.muted_until > now(), FALSE) AS is_muted,
@@ -87,7 +94,8 @@ macro_rules! query_seen {
                     LIMIT 1
                 ) AS personal
                 CROSS JOIN LATERAL (
-                    SELECT CASE WHEN mine.other IS NULL THEN coalesce(own.number, mine.set_to)
+                    SELECT CASE WHEN mine.other IS NULL
+                               THEN greatest(own.number, mine.set_to, mine.reads_after)
                                WHEN personal.own > mine.as_of THEN personal.own
                                ELSE mine.set_to END AS read,
                            CASE WHEN personal.others > mine.other_as_of THEN personal.others
@@ -96,9 +104,10 @@ macro_rules! query_seen {
                 ) AS position
                 CROSS JOIN LATERAL (
                     SELECT count(*) FROM messages AS m
-                    WHERE m.application_id = $1 AND m.conversation_id = mine.id AND m.deleted
+                    WHERE m.application_id = $1 AND m.conversation_id = mine.id
+                      AND (m.deleted OR m.system)
                       AND m.number > position.read AND newest.number > position.read
-                ) AS deleted
+                ) AS never
                 CROSS JOIN LATERAL (
                     SELECT count(*) FROM mentions AS m
                     WHERE m.application_id = $1 AND m.user_id = mine.user_id
@@ -121,11 +130,12 @@ macro_rules! query_seen {
                 -- the other one has set before is nothing to learn of.
                 LEFT JOIN LATERAL (
                     SELECT s.since, s.created
-                    WHERE mine.other IS NOT NULL AND newest.number IS NULL
+                    WHERE mine.other IS NOT NULL AND newest.number IS NULL AND NOT mine.opened
                     LIMIT 1
                 ) AS own_beginning ON TRUE
-                -- A personal conversation without a message is there for who has set something alone.
-                WHERE mine.other IS NULL OR newest.number IS NOT NULL OR mine.blocked OR s.pinned
+                -- A personal conversation without a message is there once the application has opened it, and
+                -- for who has set something alone.
+                WHERE mine.other IS NULL OR newest.number IS NOT NULL OR mine.blocked OR mine.opened OR s.pinned
                    OR s.muted_until IS NOT NULL OR s.archived IS NOT NULL OR s.attributes IS NOT NULL
             )
             "# + $($select)*,
@@ -155,6 +165,10 @@ macro_rules! query_page {
                    page.read AS "read?", page.unread AS "unread?", page.mentions AS "mentions?",
                    page.pinned AS "pinned?", page.muted_until AS "muted_until?",
                    page.archived AS "archived?", page.blocked AS "blocked?",
+                   page.chat_attributes AS "chat_attributes?: Json<Box<RawValue>>",
+                   page.moderators_post AS "moderators_post?", page.frozen AS "frozen?",
+                   page.since_joining AS "since_joining?", page.slow_mode AS "slow_mode?",
+                   page.role AS "role?", page.silenced_until AS "silenced_until?",
                    page.owner = page.user_id AS "is_owner?",
                    page.attributes AS "attributes?: Json<Box<RawValue>>",
                    others.users AS "readers?", others.reads AS "reads?",
@@ -164,6 +178,7 @@ macro_rules! query_page {
             LEFT JOIN LATERAL (
                 SELECT m AS message FROM messages AS m
                 WHERE m.application_id = $1 AND m.id = page.message_id
+                  AND m.number > page.reads_after
                 LIMIT 1
             ) AS newest ON TRUE
             LEFT JOIN LATERAL (
@@ -240,8 +255,22 @@ impl SeenRow {
                     messages,
                     last,
                     members,
+                    attributes: self
+                        .chat_attributes
+                        .map(|Json(raw)| Attributes::trusted(raw)),
+                    rules: RulesColumns {
+                        moderators_post: self.moderators_post.unwrap_or(false),
+                        frozen: self.frozen.unwrap_or(false),
+                        since_joining: self.since_joining.unwrap_or(false),
+                        slow_mode: self.slow_mode.unwrap_or(0),
+                    }
+                    .into_rules(),
                 },
-                is_owner: self.is_owner.unwrap_or(false),
+                standing: match self.role.as_deref().and_then(Role::named) {
+                    _ if self.is_owner.unwrap_or(false) => Standing::Owner,
+                    role => role.unwrap_or_default().into(),
+                },
+                silenced_until: self.silenced_until,
             },
             _ => return Ok(None),
         };

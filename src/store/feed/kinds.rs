@@ -4,7 +4,7 @@ use crate::domain::ChangeKind;
 
 /// The kinds of changes that a page has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kinds(u16);
+pub struct Kinds(u32);
 
 impl Kinds {
     /// Everything that the feed tells of.
@@ -19,8 +19,8 @@ impl Kinds {
         self.0 & Self::bit(kind) != 0
     }
 
-    fn bit(kind: ChangeKind) -> u16 {
-        1 << kind as u16
+    fn bit(kind: ChangeKind) -> u32 {
+        1 << kind as u32
     }
 
     /// The names that the database has for them; `None` for everything that the feed tells of.

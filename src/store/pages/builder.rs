@@ -41,6 +41,7 @@ pub struct EntryRow {
     pub deleted: Option<bool>,
     pub reply_to: Option<i64>,
     pub mentions_all: Option<bool>,
+    pub system: Option<bool>,
     pub data_bytes: Option<i32>,
     pub text: Option<String>,
     pub files: Option<Vec<String>>,
@@ -78,6 +79,7 @@ impl EntryRow {
             deleted: self.deleted?,
             mentions: self.mentions,
             mentions_all: self.mentions_all,
+            system: self.system?,
         })
     }
 }
@@ -251,6 +253,7 @@ mod tests {
             deleted: Some(false),
             reply_to: None,
             mentions_all: None,
+            system: Some(false),
             data_bytes: Some(bytes),
             text: (bytes <= 100).then_some(text),
             files: None,
@@ -270,6 +273,7 @@ mod tests {
             conversation_id: ConversationId::new(1),
             number: MessageNumber::new(id),
             created: OffsetDateTime::UNIX_EPOCH,
+            system: false,
             content: Some(Content {
                 text: Some(Text::trusted(text.to_owned())),
                 files: Files::default(),

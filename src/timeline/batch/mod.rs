@@ -1,6 +1,7 @@
 //! What a batch has decided and has yet to store: a list of changes, each with the states before
 //! and after it. Every row, event and notification is a function of that list (`rows`).
 
+mod chat_rows;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use super::{
     load::{LoadRequest, chat_of},
 };
 use crate::{
-    domain::{ApplicationId, Change, DrawnNumbers, Timestamp, UserId},
+    domain::{ApplicationId, Change, DrawnNumbers, NextNumbers, Timestamp, UserId},
     notifications::{CommitNotice, TimestampRange, UserKey},
     store::{self, Lane, batch::AppendedRows, members::DepartedMember, updates::NewUpdate},
 };
@@ -33,9 +34,34 @@ struct MadeChange {
     is_folded: bool,
 }
 
+impl MadeChange {
+    /// A change with the `next` of the numbers, which it takes, unless it is part of an earlier change.
+    /// What comes after sees it in the state.
+    fn new(
+        change: Change,
+        actor: &Option<UserId>,
+        state: &mut BatchState,
+        numbers: &mut DrawnNumbers,
+        next: NextNumbers,
+    ) -> Self {
+        state.apply(&change);
+        let is_folded = change.timestamp() < next.timestamp;
+        if !is_folded {
+            let creates_message =
+                matches!(&change, Change::Message(change) if change.is_creation());
+            numbers.take(creates_message);
+        }
+        Self {
+            actor: actor.clone(),
+            change,
+            is_folded,
+        }
+    }
+}
+
 impl BatchChanges {
     /// Decides the commands in order. Each changes the state, which the ones after it see, and takes
-    /// the next of the `numbers`, of which there must be enough. It stops before the command that
+    /// the next of the `numbers`, of which there must be [enough](Self::numbers_of). It stops before the command that
     /// would write more than `rows_max` rows, but decides one command at least. Returns how many were
     /// decided, and how many rows they write at the most.
     pub fn decide(
@@ -58,22 +84,27 @@ impl BatchChanges {
             rows += more;
             decided += 1;
             let next = numbers.next(now);
-            if let Some(change) = command.decide(state, next) {
-                state.apply(&change);
-                let is_folded = change.timestamp() < next.timestamp;
-                if !is_folded {
-                    let creates_message =
-                        matches!(&change, Change::Message(change) if change.is_creation());
-                    numbers.take(creates_message);
-                }
-                changes.push(MadeChange {
-                    actor: command.requester().user.clone(),
-                    change,
-                    is_folded,
-                });
+            let Some(change) = command.decide(state, next) else {
+                continue;
+            };
+            let actor = &command.requester().user;
+            let chat = change.changed_chat();
+            changes.push(MadeChange::new(change, actor, state, numbers, next));
+            if let Some((chat, words)) = chat.zip(command.announcement()) {
+                let next = numbers.next(now);
+                let posted = words.post(chat, state, next);
+                changes.extend(posted.map(|it| MadeChange::new(it, actor, state, numbers, next)));
             }
         }
         (Self { now, changes }, decided, rows)
+    }
+
+    /// How many numbers the commands take at the most.
+    pub fn numbers_of(commands: &[AcceptedCommand]) -> usize {
+        let announced = commands
+            .iter()
+            .filter(|command| command.request.announcement().is_some());
+        commands.len() + announced.count()
     }
 
     /// The timestamp of the last change; `None` if nothing is changed.
@@ -104,6 +135,7 @@ impl BatchChanges {
         };
         store::batch::append(lane, rows).await?;
         self.store_of_members(lane).await?;
+        self.store_of_application(lane).await?;
         Ok(concerned)
     }
 
@@ -115,6 +147,18 @@ impl BatchChanges {
         }
         if !changed.is_empty() {
             store::personal::update(lane, &changed).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores what the application has set: for itself, and for its users.
+    async fn store_of_application(&self, lane: &mut Lane<'_>) -> store::Result<()> {
+        let restrictions = self.restrictions();
+        if !restrictions.is_empty() {
+            store::restrictions::store(lane, &restrictions).await?;
+        }
+        if let Some(change) = self.application() {
+            store::applications::update(lane, &change.name, &change.policy).await?;
         }
         Ok(())
     }
@@ -178,12 +222,37 @@ impl BatchChanges {
                 .filter(|chat| !created.contains(&chat.number));
             store::chats::update(lane, changed.copied()).await?;
         }
-        let joined: Vec<_> = self.joined().collect();
+        let joined = self.joined();
         if !joined.is_empty() {
             store::members::insert(lane, &joined).await?;
         }
         if !departed.is_empty() {
             store::members::end(lane, departed).await?;
+        }
+        self.store_rights(lane).await
+    }
+
+    /// Stores what members may do and read, who is banned, and which chats are deleted. The memberships must
+    /// be stored before this call.
+    async fn store_rights(&self, lane: &mut Lane<'_>) -> store::Result<()> {
+        let altered = self.altered();
+        if !altered.is_empty() {
+            store::members::alter(lane, &altered).await?;
+        }
+        let histories = self.new_histories();
+        if !histories.is_empty() {
+            store::members::set_histories(lane, &histories).await?;
+        }
+        let (banned, unbanned) = self.bans();
+        if !unbanned.is_empty() {
+            store::bans::remove(lane, &unbanned).await?;
+        }
+        if !banned.is_empty() {
+            store::bans::insert(lane, &banned).await?;
+        }
+        let deleted = self.deleted_chats();
+        if !deleted.is_empty() {
+            store::chats::delete(lane, &deleted).await?;
         }
         Ok(())
     }

@@ -5,17 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::BatchChanges;
 use crate::{
     domain::{
-        Change, Chat, ChatChange, ChatNumber, ConversationId, Marked, Member, Message,
-        MessageChange, Pair, PersonalConversation, Position, PositionsChange, Report, Subject,
-        Timestamp, Update, UserId,
+        ApplicationChange, Change, ChatChange, ConversationId, Marked, Message, MessageChange,
+        Pair, PersonalConversation, PositionsChange, Report, Subject, Timestamp, Update, UserId,
     },
     store::{
         batch::{ChangeRow, NewMessageRow},
-        chats::NewChatRow,
-        members::{DepartedMember, Membership},
         mentions::Mention,
+        restrictions::RestrictionsRow,
         settings::SettingsRow,
-        updates::{ChatUpdate, NewUpdate},
+        updates::NewUpdate,
     },
 };
 
@@ -81,53 +79,6 @@ impl BatchChanges {
         )
     }
 
-    /// Each chat that the batch changes, as the batch leaves it.
-    pub(super) fn chats(&self) -> BTreeMap<ChatNumber, &Chat> {
-        let changes = self.chat_changes();
-        changes
-            .map(|change| (change.after.number, &*change.after))
-            .collect()
-    }
-
-    pub(super) fn new_chats<'a>(
-        &'a self,
-        chats: &BTreeMap<ChatNumber, &'a Chat>,
-    ) -> impl Iterator<Item = NewChatRow<'a>> {
-        let creations = self.chat_changes().filter(|change| change.is_creation());
-        creations.map(|change| NewChatRow {
-            chat: chats[&change.after.number],
-            creator: change.after.owner.as_ref(),
-            idempotency: change.idempotency.as_ref(),
-        })
-    }
-
-    pub(super) fn joined(&self) -> impl Iterator<Item = Membership> {
-        self.chat_changes().flat_map(|change| {
-            let chat = &change.after;
-            change.joined.iter().map(|user| Membership {
-                chat: chat.number,
-                user: user.clone(),
-                member: Member {
-                    joined: chat.timestamp,
-                    position: Position::at_newest(chat.messages),
-                },
-            })
-        })
-    }
-
-    /// The memberships that the batch ends, with the timestamps of their ends.
-    pub(super) fn departed(&self) -> Vec<DepartedMember> {
-        let departed = self.chat_changes().flat_map(|change| {
-            change.departed.iter().map(|(user, joined)| DepartedMember {
-                chat: change.after.number,
-                user: user.clone(),
-                joined: *joined,
-                departed: change.after.timestamp,
-            })
-        });
-        departed.collect()
-    }
-
     /// The personal conversations that the batch creates, and those that it only changes, as the batch
     /// leaves them.
     pub(super) fn personal_conversations(
@@ -142,7 +93,11 @@ impl BatchChanges {
                     Marked::Personal(after) => Some(after),
                     Marked::Chat(..) => None,
                 },
-                Change::Chat(_) | Change::Report(_) => None,
+                Change::Opening(change) => Some(&change.after),
+                Change::Chat(_)
+                | Change::Report(_)
+                | Change::Restrictions(_)
+                | Change::Application(_) => None,
             };
             let Some(after) = after else { continue };
             let is_created = after.id == ConversationId::created_at(change.timestamp());
@@ -156,22 +111,6 @@ impl BatchChanges {
             created.into_values().collect(),
             changed.into_values().collect(),
         )
-    }
-
-    /// The positions that the batch sets in chats, as it leaves them.
-    pub(super) fn chat_positions(&self) -> Vec<Membership> {
-        let mut positions = BTreeMap::new();
-        for change in self.position_changes() {
-            if let Marked::Chat(chat, member) = &change.marked {
-                let membership = Membership {
-                    chat: chat.number,
-                    user: change.user.clone(),
-                    member: *member,
-                };
-                positions.insert((chat.number, &change.user, member.joined), membership);
-            }
-        }
-        positions.into_values().collect()
     }
 
     /// What the batch sets for conversations, as it leaves it.
@@ -199,6 +138,31 @@ impl BatchChanges {
             _ => None,
         });
         reports.collect()
+    }
+
+    /// What the application forbids users, as the batch leaves it.
+    pub(super) fn restrictions(&self) -> Vec<RestrictionsRow<'_>> {
+        let mut restrictions = BTreeMap::new();
+        for change in self.changes() {
+            if let Change::Restrictions(change) = change {
+                let row = RestrictionsRow {
+                    user: &change.user,
+                    restrictions: change.after,
+                    timestamp: change.timestamp,
+                };
+                restrictions.insert(&change.user, row);
+            }
+        }
+        restrictions.into_values().collect()
+    }
+
+    /// The last change of the application itself.
+    pub(super) fn application(&self) -> Option<&ApplicationChange> {
+        let changes = self.changes().filter_map(|change| match change {
+            Change::Application(change) => Some(change),
+            _ => None,
+        });
+        changes.last()
     }
 
     /// The users who are named one by one by messages that did not name them before the batch, and
@@ -229,7 +193,13 @@ impl BatchChanges {
         for made in &self.changes {
             match &made.change {
                 Change::Message(change) => updates.extend(updates_of_message(change)),
-                Change::Chat(_) | Change::Report(_) => {}
+                Change::Opening(change) => {
+                    updates.extend(updates_of_pair(&change.after.pair, change.after.timestamp));
+                }
+                Change::Chat(_)
+                | Change::Report(_)
+                | Change::Restrictions(_)
+                | Change::Application(_) => {}
                 Change::Positions(change) => match &change.marked {
                     Marked::Personal(_) if made.is_folded => {}
                     Marked::Personal(personal) => {
@@ -252,59 +222,25 @@ impl BatchChanges {
         updates
     }
 
-    /// The changes that concern all members of a chat.
-    pub(super) fn chat_updates(&self) -> impl Iterator<Item = ChatUpdate> {
-        let made = self.changes.iter().filter(|made| !made.is_folded);
-        made.filter_map(|made| {
-            let change = &made.change;
-            let (chat, named) = match change {
-                Change::Message(change) => (change.after.conversation.chat()?, change.named()),
-                Change::Chat(change) => (change.after.number, None),
-                Change::Positions(change) => match &change.marked {
-                    Marked::Chat(chat, _) if chat.tells_positions() => (chat.number, None),
-                    Marked::Chat(..) | Marked::Personal(_) => return None,
-                },
-                Change::Settings(_) | Change::Report(_) => return None,
-            };
-            Some(ChatUpdate {
-                chat,
-                timestamp: change.timestamp(),
-                message: change.message(),
-                named,
-            })
-        })
-    }
-
-    /// Whether all members of the chat are told of the marks at `timestamp`: the first of them
-    /// decides.
-    fn tells_all(&self, timestamp: Timestamp) -> bool {
-        let mut changes = self.position_changes();
-        let first = changes.find(|change| change.timestamp == timestamp);
-        first.is_some_and(|change| match &change.marked {
-            Marked::Chat(chat, _) => chat.tells_positions(),
-            Marked::Personal(_) => true,
-        })
-    }
-
-    fn changes(&self) -> impl Iterator<Item = &Change> {
+    pub(super) fn changes(&self) -> impl Iterator<Item = &Change> {
         self.changes.iter().map(|made| &made.change)
     }
 
-    fn message_changes(&self) -> impl Iterator<Item = &MessageChange> {
+    pub(super) fn message_changes(&self) -> impl Iterator<Item = &MessageChange> {
         self.changes().filter_map(|change| match change {
             Change::Message(change) => Some(change),
             _ => None,
         })
     }
 
-    fn chat_changes(&self) -> impl Iterator<Item = &ChatChange> {
+    pub(super) fn chat_changes(&self) -> impl Iterator<Item = &ChatChange> {
         self.changes().filter_map(|change| match change {
             Change::Chat(change) => Some(change),
             _ => None,
         })
     }
 
-    fn position_changes(&self) -> impl Iterator<Item = &PositionsChange> {
+    pub(super) fn position_changes(&self) -> impl Iterator<Item = &PositionsChange> {
         self.changes().filter_map(|change| match change {
             Change::Positions(change) => Some(change),
             _ => None,

@@ -1,12 +1,14 @@
 //! Adding members to a chat, removing some, and leaving it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use super::{Command, Context, Decision, Needs, ensure};
-use crate::domain::{Chat, ChatNumber, MEMBERS_MAX, Refusal, Timestamp, UserId};
+use super::{Announcement, Command, Context, Decision, Inside, Needs, changed_chat, ensure};
+use crate::domain::{
+    Action, Chat, ChatChange, ChatNumber, MEMBERS_MAX, Member, Refusal, Standing, UserId,
+};
 
 /// Makes users members of a chat, and ends the memberships of others: all of that or nothing. If the
-/// owner leaves, the member with the longest membership becomes the owner.
+/// owner leaves, a moderator becomes the owner, or else a member: who has been there longest.
 ///
 /// No user is in both lists, and none is in one twice.
 #[derive(Debug, Clone)]
@@ -14,6 +16,7 @@ pub struct ChangeMembers {
     pub chat: ChatNumber,
     pub add: Vec<UserId>,
     pub remove: Vec<UserId>,
+    pub announcement: Option<Announcement>,
 }
 
 impl Command for ChangeMembers {
@@ -32,66 +35,100 @@ impl Command for ChangeMembers {
         members + 2 * self.add.len() + self.remove.len()
     }
 
+    fn announcement(&self) -> Option<&Announcement> {
+        self.announcement.as_ref()
+    }
+
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {
-        let chat = context.visible_chat(self.chat)?;
-        ensure(
-            context.may_manage(chat) || self.is_leaving(context.caller),
-            Refusal::Forbidden("only the chat's owner may add members, and remove others"),
-        )?;
+        let inside = context.inside(self.chat)?;
+        let chat = inside.chat;
+        self.require_right(context, &inside)?;
         let is_new = |user: &&UserId| context.member(self.chat, user).is_none();
         let joined: Vec<_> = self.add.iter().filter(is_new).cloned().collect();
+        let is_banned = |user: &&UserId| context.state.is_banned(self.chat, user);
+        let unbanned: Vec<_> = joined.iter().filter(is_banned).cloned().collect();
+        if let Some(banned) = unbanned.first() {
+            let may = inside.standing == Standing::Application;
+            ensure(may, Refusal::Banned(banned.clone()))?;
+        }
         let departed: Vec<_> = self
             .remove
             .iter()
-            .filter_map(|user| Some((user.clone(), context.member(self.chat, user)?.joined)))
+            .filter_map(|user| Some((user.clone(), context.member(self.chat, user)?)))
             .collect();
         if joined.is_empty() && departed.is_empty() {
             return Ok(Decision::Keep(Arc::clone(chat)));
         }
-        let before = usize::try_from(chat.members).unwrap_or_default();
-        let members = before + joined.len() - departed.len();
+        let changed = context.without(chat, &departed, &joined);
+        let members = usize::try_from(changed.members).unwrap_or_default();
         ensure(members <= MEMBERS_MAX, Refusal::ChatFull)?;
-        let changed = Chat {
-            members: i32::try_from(members).expect("it is at most a thousand"),
-            owner: self.owner_after(context, chat, &joined, &departed),
-            ..Chat::clone(chat)
-        };
-        Ok(context.change_chat(chat, changed, joined, departed))
+        Ok(changed_chat(ChatChange {
+            joined,
+            departed,
+            unbanned,
+            ..context.chat_change(chat, changed)
+        }))
     }
 }
 
 impl ChangeMembers {
-    /// Whether it is the caller alone who leaves.
-    fn is_leaving(&self, caller: Option<&UserId>) -> bool {
-        self.add.is_empty() && self.remove.iter().all(|user| caller == Some(user))
-    }
-
-    /// The owner; if that one leaves, who has been there longest of those who stay, or else one of the new
-    /// ones.
-    fn owner_after(
-        &self,
-        context: &Context<'_>,
-        chat: &Chat,
-        joined: &[UserId],
-        departed: &[(UserId, Timestamp)],
-    ) -> Option<UserId> {
-        let leaving: BTreeSet<_> = departed.iter().map(|(user, _)| user).collect();
-        let owner = chat.owner.as_ref()?;
-        if !leaving.contains(owner) {
-            return Some(owner.clone());
+    fn require_right(&self, context: &Context<'_>, inside: &Inside<'_>) -> Result<(), Refusal> {
+        if !self.add.is_empty() {
+            inside.require(Action::AddMembers, "you may not add members to this chat")?;
         }
-        let successor = context.state.longest_member(self.chat, &leaving);
-        successor.or(joined.first()).cloned()
+        for user in self
+            .remove
+            .iter()
+            .filter(|user| context.caller != Some(*user))
+        {
+            let otherwise = "only moderators, the owner and the application may remove members";
+            inside.require(Action::Moderate, otherwise)?;
+            let member = context.member(self.chat, user);
+            let is_below = |member: Member| inside.chat.standing(user, &member) < inside.standing;
+            let otherwise = "only those who stand higher may remove this member";
+            ensure(member.is_none_or(is_below), Refusal::Forbidden(otherwise))?;
+        }
+        Ok(())
+    }
+}
+
+impl Context<'_> {
+    /// The chat once some of its members have left and others have joined. If the owner leaves, who has
+    /// been there longest of the highest role among those who stay becomes the owner, or else one of the
+    /// new ones.
+    pub(super) fn without(
+        &self,
+        chat: &Chat,
+        departed: &[(UserId, Member)],
+        joined: &[UserId],
+    ) -> Chat {
+        let count = |users: usize| i32::try_from(users).expect("it is some thousands at the most");
+        let leaves = |user: &UserId| departed.iter().any(|(departed, _)| departed == user);
+        let owner = match &chat.owner {
+            Some(owner) if leaves(owner) => {
+                let leaving = departed.iter().map(|(user, _)| user).collect();
+                let successor = self.state.successor(chat.number, &leaving);
+                successor.or(joined.first()).cloned()
+            }
+            owner => owner.clone(),
+        };
+        Chat {
+            members: chat.members + count(joined.len()) - count(departed.len()),
+            owner,
+            ..chat.clone()
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::story::{Story, add, change_members, create, leave, rename, user},
+        super::story::{
+            Story, add, alter, announce, change_members, create, leave, policy, rename, user,
+        },
         *,
     };
-    use crate::domain::MessageNumber;
+    use crate::domain::{AddMembers, MessageNumber, PolicyPatch, Role};
 
     #[test]
     fn only_the_owner_and_the_application_manage_a_chat() {
@@ -191,5 +228,77 @@ mod tests {
         assert_eq!(refused, Some(Refusal::ChatFull));
         let changed = story.given("jane", change_members(&chat, &names, &["john"]));
         assert_eq!(changed.members, 1000);
+    }
+
+    #[test]
+    fn ownership_passes_to_a_moderator_first_and_to_a_reader_last() {
+        let mut story = Story::default();
+        let chat = story.given("jane", create(&["adam", "john", "kim"]));
+        story.given("jane", alter(&chat, "adam", Role::Reader));
+        story.given("jane", alter(&chat, "kim", Role::Moderator));
+        for (leaving, owner) in [("jane", "kim"), ("kim", "john"), ("john", "adam")] {
+            let left = story.given(leaving, leave(&chat, leaving));
+            assert_eq!(left.owner, Some(user(owner)));
+        }
+    }
+
+    #[test]
+    fn moderators_add_members_and_remove_those_below_them() {
+        let mut story = Story::default();
+        let chat = story.given("jane", create(&["john", "kim", "lea"]));
+        story.given("jane", alter(&chat, "john", Role::Moderator));
+        story.given("jane", alter(&chat, "kim", Role::Moderator));
+        story.given("john", add(&chat, "eve"));
+        story.given("john", leave(&chat, "lea"));
+        for whom in ["jane", "kim"] {
+            let refused = story.when("john", leave(&chat, whom)).err();
+            assert!(
+                matches!(refused, Some(Refusal::Forbidden(_))),
+                "{refused:?}"
+            );
+        }
+        story.given("jane", leave(&chat, "kim"));
+        story.given("john", leave(&chat, "john"));
+    }
+
+    #[test]
+    fn the_policy_says_who_adds_members() {
+        let mut story = Story::default();
+        let chat = story.given("jane", create(&["john"]));
+        story.given("jane", alter(&chat, "john", Role::Moderator));
+        let mut adds = |who, user: &str| {
+            let patch = PolicyPatch {
+                add_members: Some(who),
+                ..PolicyPatch::default()
+            };
+            story.given_application(policy(patch));
+            ["john", "jane"].map(|caller| {
+                let name = format!("{user}-of-{caller}");
+                story.when(caller, add(&chat, &name)).is_ok()
+            })
+        };
+        assert_eq!(adds(AddMembers::Owner, "a"), [false, true]);
+        assert_eq!(adds(AddMembers::Application, "b"), [false, false]);
+        assert_eq!(adds(AddMembers::Moderators, "c"), [true, true]);
+    }
+
+    #[test]
+    fn a_change_may_carry_a_message_which_no_repetition_posts_again() {
+        let mut story = Story::default();
+        let chat = story.given("jane", create(&["john"]));
+        let change = || announce(change_members(&chat, &["kim"], &[]), "kim is here");
+        let changed = story.given("jane", change());
+        let message = &story.last_message_change().after;
+        assert!(message.system && message.from.is_none());
+        assert_eq!(message.number, MessageNumber::new(1));
+        assert!(message.timestamp > changed.timestamp);
+        assert!(matches!(
+            story.when("jane", change()),
+            Ok(Decision::Keep(_))
+        ));
+        assert_eq!(
+            story.send_into(Some("kim"), &chat),
+            Ok(MessageNumber::new(2))
+        );
     }
 }

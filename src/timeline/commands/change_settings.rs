@@ -34,6 +34,8 @@ struct Place {
 impl Command for ChangeSettings {
     type Output = PresentSettings;
 
+    const WHILE_SUSPENDED: bool = true;
+
     fn needs(&self) -> Needs<'_> {
         Needs {
             conversation: Some(self.conversation.clone()),
@@ -83,7 +85,7 @@ impl ChangeSettings {
     fn place(&self, context: &Context<'_>, user: &UserId) -> Result<Place, Refusal> {
         match &self.conversation {
             Conversation::Chat(number) => {
-                let chat = context.visible_chat(*number)?;
+                let chat = context.inside(*number)?.chat;
                 let unblockable = Refusal::NotBlockable("chats cannot be blocked");
                 ensure(self.patch.blocked != Some(true), unblockable)?;
                 Ok(Place {

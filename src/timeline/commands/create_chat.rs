@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Command, Context, Decision, Needs, ensure};
+use super::{ChatDecision, Command, Context, Needs, changed_chat, ensure};
 use crate::domain::{
-    Change, Chat, ChatChange, ConversationId, Created, Idempotency, MEMBERS_MAX, MessageNumber,
-    Refusal, Title, UserId,
+    Attributes, Chat, ChatChange, ChatRules, ConversationId, CreateChats, Created, Idempotency,
+    MEMBERS_MAX, MessageNumber, Refusal, Title, UserId,
 };
 
 /// Creates a chat. The caller, if it is a user, owns it and is a member.
@@ -13,6 +13,7 @@ use crate::domain::{
 pub struct CreateChat {
     pub name: Title,
     pub members: Vec<UserId>,
+    pub attributes: Option<Attributes>,
     pub idempotency: Option<Idempotency>,
 }
 
@@ -32,13 +33,18 @@ impl Command for CreateChat {
         2 * self.members.len()
     }
 
-    fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {
-        if let Some(Created::Chat(number)) = context.replayed(self.idempotency.as_ref())? {
-            let earlier = context.state.chat(number);
-            return Ok(Decision::Replay(Arc::clone(
-                earlier.ok_or(Refusal::NotFound)?,
-            )));
-        }
+    fn replay(&self, context: &Context<'_>) -> Result<Option<Arc<Chat>>, Refusal> {
+        let Some(Created::Chat(number)) = context.replayed(self.idempotency.as_ref())? else {
+            return Ok(None);
+        };
+        let earlier = context.state.chat(number).ok_or(Refusal::NotFound)?;
+        Ok(Some(Arc::clone(earlier)))
+    }
+
+    fn decide(&self, context: &Context<'_>) -> Result<ChatDecision, Refusal> {
+        let may = context.caller.is_none() || context.policy().create_chats == CreateChats::Users;
+        let otherwise = "only the application may create chats";
+        ensure(may, Refusal::Forbidden(otherwise))?;
         let owner = context.caller.cloned();
         let members: BTreeSet<_> = self.members.iter().chain(&owner).cloned().collect();
         ensure(members.len() <= MEMBERS_MAX, Refusal::ChatFull)?;
@@ -52,25 +58,24 @@ impl Command for CreateChat {
             messages: MessageNumber::ZERO,
             last: context.next.timestamp,
             members: i32::try_from(members.len()).expect("the members were counted"),
+            attributes: self.attributes.clone(),
+            rules: ChatRules::default(),
         });
-        let change = ChatChange {
-            before: None,
-            after: Arc::clone(&chat),
+        Ok(changed_chat(ChatChange {
             joined: members.into_iter().collect(),
-            departed: Vec::new(),
             idempotency: self.idempotency.clone(),
-        };
-        Ok(Decision::Change(Change::Chat(change), chat))
+            ..ChatChange::new(chat)
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        super::story::{Story, add, create, leave, rename, user},
+        super::story::{Story, add, create, leave, policy, rename, user},
         *,
     };
-    use crate::domain::{ChatNumber, MessageNumber};
+    use crate::domain::{ChatNumber, MessageNumber, PolicyPatch};
 
     #[test]
     fn chats_and_their_messages_are_numbered_from_one_without_gaps() {
@@ -111,5 +116,21 @@ mod tests {
         );
         story.given("jane", leave(&chat, "user-7"));
         story.given("jane", add(&chat, "one-more"));
+    }
+
+    #[test]
+    fn the_policy_may_leave_chats_to_the_application() {
+        let mut story = Story::default();
+        let patch = PolicyPatch {
+            create_chats: Some(CreateChats::Application),
+            ..PolicyPatch::default()
+        };
+        story.given_application(policy(patch));
+        let refused = story.when("jane", create(&[])).err();
+        assert!(
+            matches!(refused, Some(Refusal::Forbidden(_))),
+            "{refused:?}"
+        );
+        story.given_application(create(&["jane"]));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Command, Context, Decision, Expected, Needs, content, ensure};
-use crate::domain::{FILES_MAX, MENTIONS_MAX, Message, MessageId, Refusal};
+use super::{Command, Context, Decision, Expected, Inside, Needs, content, ensure};
+use crate::domain::{Action, FILES_MAX, MENTIONS_MAX, Message, MessageId, Refusal};
 
 /// Deletes a message.
 #[derive(Debug, Clone)]
@@ -23,14 +23,15 @@ impl Command for DeleteMessage {
         members + FILES_MAX + MENTIONS_MAX
     }
 
-    /// Either user may delete a personal message. In a chat, the sender, the owner and the
+    /// Either user may delete a personal message. In a chat, the sender, moderators, the owner and the
     /// application may.
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
-        let (message, chat) = context.visible_message(self.id)?;
+        let (message, inside) = context.visible_message(self.id)?;
         let is_sender = message.from.as_ref() == context.caller;
-        let may = is_sender || chat.is_none_or(|chat| context.may_manage(chat));
+        let may_delete = |inside: Inside<'_>| inside.may(Action::DeleteMessages);
+        let may = is_sender || inside.is_none_or(may_delete);
         let otherwise =
-            "only the sender, the owner of the chat or the application may delete the message";
+            "only the sender, moderators, the owner and the application may delete the message";
         ensure(may, Refusal::Forbidden(otherwise))?;
         content(message)?;
         self.expected.require(message.timestamp)?;

@@ -1,9 +1,11 @@
-//! Editing a message: its text, and whom it names.
+//! Editing a message: its text, its attributes, and whom it names.
 
 use std::sync::Arc;
 
 use super::{Command, Context, Decision, Expected, Needs, content, ensure};
-use crate::domain::{Content, MENTIONS_MAX, Mentions, Message, MessageId, Refusal, Text, UserId};
+use crate::domain::{
+    Attributes, Content, MENTIONS_MAX, Mentions, Message, MessageId, Refusal, Text, UserId,
+};
 
 /// Replaces parts of a message. What is `None` stays as it is.
 #[derive(Debug, Clone)]
@@ -14,10 +16,12 @@ pub struct EditMessage {
 }
 
 /// The parts of a message that an edit replaces.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct MessageEdit {
     /// An inner `None` empties it.
     pub text: Option<Option<Text>>,
+    /// An inner `None` removes them.
+    pub attributes: Option<Option<Attributes>>,
     pub mentions: Option<Vec<UserId>>,
     pub mentions_all: Option<bool>,
 }
@@ -38,12 +42,11 @@ impl Command for EditMessage {
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
-        let (message, _) = context.visible_message(self.id)?;
+        let (message, inside) = context.visible_message(self.id)?;
         let is_sender = message.from.as_ref() == context.caller;
-        ensure(
-            is_sender,
-            Refusal::Forbidden("only the sender may edit the message"),
-        )?;
+        let is_application = context.caller.is_none() && self.edit.is_of_attributes();
+        let otherwise = "only the sender may edit the message";
+        ensure(is_sender || is_application, Refusal::Forbidden(otherwise))?;
         let content = content(message)?;
         let edited = self.edit.of(content);
         if edited == *content {
@@ -52,9 +55,12 @@ impl Command for EditMessage {
         if let Some(pair) = message.conversation.pair() {
             context.require_accepted(pair)?;
         }
+        if let Some(inside) = &inside {
+            context.require_posting(inside)?;
+        }
         self.expected.require(message.timestamp)?;
         let something_remains =
-            edited.text.is_some() || !content.files.is_empty() || content.attributes.is_some();
+            edited.text.is_some() || !content.files.is_empty() || edited.attributes.is_some();
         ensure(something_remains, Refusal::NothingLeft)?;
         let before = content.mentions.users();
         let named = edited.mentions.users().iter();
@@ -77,6 +83,11 @@ impl MessageEdit {
         }
     }
 
+    /// Whether it leaves everything but the attributes as it is.
+    fn is_of_attributes(&self) -> bool {
+        self.text.is_none() && self.mentions.is_none() && self.mentions_all.is_none()
+    }
+
     fn of(&self, content: &Content) -> Content {
         let mentions = &content.mentions;
         // In another order, they are the same.
@@ -88,6 +99,10 @@ impl MessageEdit {
         let users = users.map_or(mentions.users(), Vec::as_slice);
         Content {
             text: self.text.clone().unwrap_or_else(|| content.text.clone()),
+            attributes: self
+                .attributes
+                .clone()
+                .unwrap_or_else(|| content.attributes.clone()),
             mentions: Mentions::trusted(users.to_vec(), self.mentions_all.unwrap_or(mentions.all)),
             ..content.clone()
         }

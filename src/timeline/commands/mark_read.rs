@@ -18,6 +18,8 @@ pub struct MarkRead {
 impl Command for MarkRead {
     type Output = Arc<Message>;
 
+    const WHILE_SUSPENDED: bool = true;
+
     fn needs(&self) -> Needs<'_> {
         Needs {
             conversation_of_message: true,

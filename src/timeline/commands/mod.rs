@@ -8,37 +8,53 @@
 //! stale, and last what the present state makes unacceptable. "Nothing to do" comes before "stale",
 //! so that a repeated edit does not fail against itself.
 
+mod alter_member;
+mod announcement;
+mod ban_user;
+mod change_application;
+mod change_chat;
 mod change_members;
 mod change_settings;
+mod clear_message;
 mod create_chat;
+mod delete_chat;
 mod delete_message;
 mod edit_message;
 mod mark_read;
 mod move_position;
-mod rename_chat;
+mod open_conversation;
 mod report_message;
+mod restrict_user;
 mod send_message;
 #[cfg(test)]
 mod story;
 
 use std::sync::Arc;
 
+pub use alter_member::AlterMember;
+pub use announcement::Announcement;
+pub use ban_user::BanUser;
+pub use change_application::ChangeApplication;
+pub use change_chat::{ChangeChat, ChatPatch};
 pub use change_members::ChangeMembers;
 pub use change_settings::{ChangeSettings, PresentSettings};
+pub use clear_message::ClearMessage;
 pub use create_chat::CreateChat;
+pub use delete_chat::DeleteChat;
 pub use delete_message::DeleteMessage;
 pub use edit_message::{EditMessage, MessageEdit};
 pub use mark_read::MarkRead;
 pub use move_position::MovePosition;
-pub use rename_chat::RenameChat;
+pub use open_conversation::OpenConversation;
 pub use report_message::ReportMessage;
+pub use restrict_user::RestrictUser;
 pub use send_message::{Draft, SendMessage};
 
 use super::BatchState;
 use crate::domain::{
-    Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created, Idempotency, Marked,
-    Member, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Pair,
-    PersonalConversation, Position, PositionsChange, Refusal, Timestamp, UserId,
+    Action, Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created, Idempotency,
+    Marked, Member, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Pair, Personal,
+    PersonalConversation, Policy, Position, PositionsChange, Refusal, Standing, Timestamp, UserId,
 };
 
 /// One change that a caller requests.
@@ -46,6 +62,9 @@ pub trait Command: Send + Sync + 'static {
     /// What the caller receives: the message, chat, position, settings or report, as the command
     /// leaves it.
     type Output: Send + Sync + 'static;
+
+    /// Whether a user whom the application has suspended may do it: what is part of reading.
+    const WHILE_SUSPENDED: bool = false;
 
     /// What has to be loaded before it is decided.
     fn needs(&self) -> Needs<'_>;
@@ -55,6 +74,17 @@ pub trait Command: Send + Sync + 'static {
     /// otherwise.
     fn rows(&self, members: usize) -> usize {
         members
+    }
+
+    /// The message that its chat gets with the change, if there is a change.
+    fn announcement(&self) -> Option<&Announcement> {
+        None
+    }
+
+    /// What an earlier request under the same idempotency key has created, as it is now. It comes before
+    /// every other check of the state.
+    fn replay(&self, _: &Context<'_>) -> Result<Option<Self::Output>, Refusal> {
+        Ok(None)
     }
 
     /// Decides it against the state that the commands before it have left.
@@ -75,8 +105,14 @@ pub struct Needs<'a> {
     /// The same; and if the owner is among them, so do those of all members: one of them becomes the
     /// owner.
     pub leaving: &'a [UserId],
+    /// Whether those who are leaving are kept from joining, as it always counts for those who are joining.
+    pub bans: bool,
+    /// The memberships of all members.
+    pub everybody: bool,
     /// What the caller has set for the conversation.
     pub settings: bool,
+    /// What the application forbids this user.
+    pub restrictions: Option<&'a UserId>,
     /// The caller's report of the message.
     pub report: bool,
     /// What the caller has created with an earlier request.
@@ -141,6 +177,33 @@ fn ensure(holds: bool, refusal: Refusal) -> Result<(), Refusal> {
     if holds { Ok(()) } else { Err(refusal) }
 }
 
+/// A chat that the caller sees, and who the caller is there.
+struct Inside<'a> {
+    chat: &'a Arc<Chat>,
+    standing: Standing,
+    /// `None` for the application itself.
+    member: Option<Member>,
+    policy: Policy,
+}
+
+impl<'a> Inside<'a> {
+    fn may(&self, action: Action) -> bool {
+        self.standing.may(action, self.chat, &self.policy)
+    }
+
+    fn require(&self, action: Action, otherwise: &'static str) -> Result<&'a Arc<Chat>, Refusal> {
+        ensure(self.may(action), Refusal::Forbidden(otherwise))?;
+        Ok(self.chat)
+    }
+
+    /// The number after which the caller reads its messages.
+    fn reads_after(&self) -> MessageNumber {
+        let history = self.chat.rules.history;
+        self.member
+            .map_or(MessageNumber::ZERO, |member| member.reads_after(history))
+    }
+}
+
 /// A conversation that the caller sees.
 enum Seen<'a> {
     Personal(&'a Arc<PersonalConversation>, &'a UserId),
@@ -156,6 +219,14 @@ impl Seen<'_> {
         }
     }
 
+    /// The number after which the caller reads its messages.
+    fn reads_after(&self) -> MessageNumber {
+        match self {
+            Self::Personal(..) => MessageNumber::ZERO,
+            Self::Chat(chat, _, member) => member.reads_after(chat.rules.history),
+        }
+    }
+
     /// The caller's position.
     fn position(&self) -> Position {
         match self {
@@ -166,11 +237,31 @@ impl Seen<'_> {
 }
 
 impl<'a> Context<'a> {
-    /// Decides a command, if its application still exists.
+    /// Decides a command, if its application still exists and lets the caller write.
     pub fn decide<C: Command>(&self, command: &C) -> Result<Decision<C::Output>, Refusal> {
         let exists = !self.state.is_application_missing();
         ensure(exists, Refusal::UnknownApplication)?;
+        if let Some(earlier) = command.replay(self)? {
+            return Ok(Decision::Replay(earlier));
+        }
+        if !C::WHILE_SUSPENDED {
+            self.require_not_suspended()?;
+        }
         command.decide(self)
+    }
+
+    fn require_not_suspended(&self) -> Result<(), Refusal> {
+        let until = self
+            .caller
+            .and_then(|user| self.state.suspended_until(user));
+        match until.filter(|until| *until > self.next.now) {
+            Some(until) => Err(Refusal::Suspended { until }),
+            None => Ok(()),
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        self.state.policy()
     }
 
     fn message(&self, id: MessageId) -> Option<&'a Arc<Message>> {
@@ -178,37 +269,35 @@ impl<'a> Context<'a> {
     }
 
     /// The chat, if the caller may see it.
-    fn visible_chat(&self, number: ChatNumber) -> Result<&'a Arc<Chat>, Refusal> {
-        let chat = self.state.chat(number);
-        let is_inside = |user: &UserId| self.member(number, user).is_some();
-        chat.filter(|_| self.caller.is_none_or(is_inside))
-            .ok_or(Refusal::NotFound)
-    }
-
-    /// The chat, if the caller may see it and may manage it.
-    fn managed_chat(
-        &self,
-        number: ChatNumber,
-        otherwise: &'static str,
-    ) -> Result<&'a Arc<Chat>, Refusal> {
-        let chat = self.visible_chat(number)?;
-        ensure(self.may_manage(chat), Refusal::Forbidden(otherwise))?;
-        Ok(chat)
-    }
-
-    /// The application and the owner manage a chat.
-    fn may_manage(&self, chat: &Chat) -> bool {
-        self.caller.is_none() || self.caller == chat.owner.as_ref()
+    fn inside(&self, number: ChatNumber) -> Result<Inside<'a>, Refusal> {
+        let chat = self.state.chat(number).ok_or(Refusal::NotFound)?;
+        let (standing, member) = match self.caller {
+            None => (Standing::Application, None),
+            Some(user) => {
+                let member = self.member(number, user).ok_or(Refusal::NotFound)?;
+                (chat.standing(user, &member), Some(member))
+            }
+        };
+        Ok(Inside {
+            chat,
+            standing,
+            member,
+            policy: self.policy(),
+        })
     }
 
     /// The message, if the caller may see it, with its chat.
     fn visible_message(
         &self,
         id: MessageId,
-    ) -> Result<(&'a Arc<Message>, Option<&'a Arc<Chat>>), Refusal> {
+    ) -> Result<(&'a Arc<Message>, Option<Inside<'a>>), Refusal> {
         let message = self.message(id).ok_or(Refusal::NotFound)?;
-        let chat = match message.conversation.chat() {
-            Some(chat) => Some(self.visible_chat(chat)?),
+        let inside = match message.conversation.chat() {
+            Some(chat) => {
+                let inside = self.inside(chat)?;
+                ensure(message.number > inside.reads_after(), Refusal::NotFound)?;
+                Some(inside)
+            }
             None => {
                 let pair = message.conversation.pair();
                 let is_inside = |user: &UserId| pair.is_some_and(|pair| pair.contains(user));
@@ -216,7 +305,22 @@ impl<'a> Context<'a> {
                 None
             }
         };
-        Ok((message, chat))
+        Ok((message, inside))
+    }
+
+    /// Fails if the caller reads the chat and does not post into it.
+    fn require_posting(&self, inside: &Inside<'_>) -> Result<(), Refusal> {
+        let is_muted = inside
+            .member
+            .is_some_and(|member| member.is_muted(self.next.now));
+        let is_muted = is_muted && inside.standing < Standing::Owner;
+        ensure(!is_muted, Refusal::MayNotPost("you are muted in this chat"))?;
+        let otherwise = match inside.chat.rules.frozen {
+            true => "this chat is frozen",
+            false if inside.standing == Standing::Reader => "readers of this chat do not post",
+            false => "only moderators post into this chat",
+        };
+        ensure(inside.may(Action::Post), Refusal::MayNotPost(otherwise))
     }
 
     fn member(&self, chat: ChatNumber, user: &UserId) -> Option<Member> {
@@ -244,9 +348,10 @@ impl<'a> Context<'a> {
         seen.ok_or(Refusal::NotFound)
     }
 
-    /// Sets the caller's position in a conversation. All marks in a conversation that a batch makes
+    /// Sets the caller's position in a conversation, not before the first message that it reads. All marks in a conversation that a batch makes
     /// have the timestamp of the first one.
     fn mark(&self, seen: &Seen<'_>, number: MessageNumber) -> PositionsChange {
+        let number = number.max(seen.reads_after());
         let position = seen.position().set_to(number, seen.last());
         let earlier = |id| self.state.positions_moved(id);
         let (user, timestamp, marked) = match seen {
@@ -275,11 +380,18 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Fails if one of two users wants no messages from the other one.
+    /// Fails if one of two users wants no messages from the other one, or the application wants none
+    /// between them. Everybody may write to oneself.
     fn require_accepted(&self, pair: &Pair) -> Result<(), Refusal> {
         let personal = self.state.personal(pair);
         let is_blocked = personal.is_some_and(|personal| personal.is_blocked());
-        ensure(!is_blocked, Refusal::NotAccepted)
+        let is_allowed = match self.policy().personal {
+            _ if pair.least() == pair.greatest() => true,
+            Personal::Anyone => true,
+            Personal::Opened => personal.is_some_and(|personal| personal.opened),
+            Personal::Nobody => false,
+        };
+        ensure(is_allowed && !is_blocked, Refusal::NotAccepted)
     }
 
     /// Fails if one of the users, whom a message names, is not in its conversation.
@@ -325,27 +437,23 @@ impl<'a> Context<'a> {
         Decision::Change(Change::Message(change), after)
     }
 
-    /// `changed` is the chat as the change leaves it, except for the timestamp.
-    fn change_chat(
-        &self,
-        before: &Arc<Chat>,
-        changed: Chat,
-        joined: Vec<UserId>,
-        departed: Vec<(UserId, Timestamp)>,
-    ) -> ChatDecision {
+    /// A change of a chat. `changed` is the chat as it leaves it, except for the timestamp.
+    fn chat_change(&self, before: &Arc<Chat>, changed: Chat) -> ChatChange {
         let after = Arc::new(Chat {
             timestamp: self.next.timestamp,
             ..changed
         });
-        let change = ChatChange {
+        ChatChange {
             before: Some(Arc::clone(before)),
-            after: Arc::clone(&after),
-            joined,
-            departed,
-            idempotency: None,
-        };
-        Decision::Change(Change::Chat(change), after)
+            ..ChatChange::new(after)
+        }
     }
+}
+
+/// The chat as the change leaves it.
+fn changed_chat(change: ChatChange) -> ChatDecision {
+    let after = Arc::clone(&change.after);
+    Decision::Change(Change::Chat(change), after)
 }
 
 type MessageDecision = Decision<Arc<Message>>;

@@ -17,6 +17,8 @@ impl Command for MovePosition {
     /// The position, as the command leaves it.
     type Output = MessageNumber;
 
+    const WHILE_SUSPENDED: bool = true;
+
     fn needs(&self) -> Needs<'_> {
         Needs {
             conversation: Some(self.conversation.clone()),
@@ -32,13 +34,14 @@ impl Command for MovePosition {
         let seen = context.seen(&self.conversation)?;
         let last = seen.last();
         ensure(self.number <= last, Refusal::BeyondLast { last })?;
+        let number = self.number.max(seen.reads_after());
         let present = seen.position().read();
-        let is_moved = self.number > present || (self.back && self.number < present);
+        let is_moved = number > present || (self.back && number < present);
         if !is_moved {
             return Ok(Decision::Keep(present));
         }
-        let change = context.mark(&seen, self.number);
-        Ok(Decision::Change(Change::Positions(change), self.number))
+        let change = context.mark(&seen, number);
+        Ok(Decision::Change(Change::Positions(change), number))
     }
 }
 

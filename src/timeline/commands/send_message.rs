@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Command, Context, Decision, Needs, ensure};
+use time::Duration;
+
+use super::{Command, Context, Decision, Inside, Needs, ensure};
 use crate::domain::{
-    Attributes, Change, Content, Conversation, ConversationId, Created, Files, Idempotency,
+    Action, Attributes, Change, Content, Conversation, ConversationId, Created, Files, Idempotency,
     Mentions, Message, MessageChange, MessageId, MessageNumber, Pair, PersonalConversation,
     Refusal, Text, UserId,
 };
@@ -44,11 +46,15 @@ impl Command for SendMessage {
         members + self.draft.files.len() + self.draft.mentions.users().len()
     }
 
+    fn replay(&self, context: &Context<'_>) -> Result<Option<Arc<Message>>, Refusal> {
+        let Some(Created::Message(id)) = context.replayed(self.idempotency.as_ref())? else {
+            return Ok(None);
+        };
+        let earlier = context.message(id).ok_or(Refusal::NotFound)?;
+        Ok(Some(Arc::clone(earlier)))
+    }
+
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
-        if let Some(Created::Message(id)) = context.replayed(self.idempotency.as_ref())? {
-            let earlier = context.message(id).ok_or(Refusal::NotFound)?;
-            return Ok(Decision::Replay(Arc::clone(earlier)));
-        }
         let place = self.place(context)?;
         self.require_reply_inside(context)?;
         let mentioned = self.draft.mentions.users().iter();
@@ -82,10 +88,12 @@ impl SendMessage {
     fn place(&self, context: &Context<'_>) -> Result<Place, Refusal> {
         match &self.draft.conversation {
             Conversation::Chat(chat) => {
-                let chat = context.visible_chat(*chat)?;
+                let inside = context.inside(*chat)?;
+                context.require_posting(&inside)?;
+                require_patience(context, &inside)?;
                 Ok(Place {
-                    id: chat.id,
-                    newest: chat.messages,
+                    id: inside.chat.id,
+                    newest: inside.chat.messages,
                     recipient_newest: None,
                     begun: None,
                 })
@@ -102,7 +110,8 @@ impl SendMessage {
             return Ok(());
         };
         let is_inside = |message: &Arc<Message>| message.conversation == self.draft.conversation;
-        let holds = context.message(id).is_some_and(is_inside);
+        let visible = context.visible_message(id);
+        let holds = visible.is_ok_and(|(message, _)| is_inside(message));
         ensure(holds, Refusal::ReplyElsewhere(id))
     }
 
@@ -121,6 +130,7 @@ impl SendMessage {
             conversation_id,
             number,
             created: context.next.now,
+            system: false,
             content: Some(Content {
                 text: draft.text,
                 files: draft.files,
@@ -131,6 +141,19 @@ impl SendMessage {
             }),
         }
     }
+}
+
+/// Fails if the chat is slow and the caller has posted a moment ago.
+fn require_patience(context: &Context<'_>, inside: &Inside<'_>) -> Result<(), Refusal> {
+    let posted = inside.member.and_then(|member| member.posted);
+    let Some(posted) = posted.filter(|_| !inside.may(Action::PostAtOnce)) else {
+        return Ok(());
+    };
+    let pause = Duration::seconds(inside.chat.rules.slow_mode.into());
+    let left = posted + pause - context.next.now;
+    // It is a day at the most.
+    let seconds = left.as_seconds_f64().ceil() as u32;
+    ensure(!left.is_positive(), Refusal::SlowMode { seconds })
 }
 
 fn personal_place(context: &Context<'_>, pair: &Pair, sender: &UserId) -> Result<Place, Refusal> {
@@ -150,7 +173,7 @@ fn personal_place(context: &Context<'_>, pair: &Pair, sender: &UserId) -> Result
     let mut begun = PersonalConversation::created_at(next.timestamp, next.now, pair);
     if let Some(existing) = existing {
         // What one of them has set before is nothing that the other one should learn of.
-        (begun.id, begun.blocks) = (existing.id, existing.blocks);
+        (begun.id, begun.blocks, begun.opened) = (existing.id, existing.blocks, existing.opened);
     }
     Ok(Place {
         id: begun.id,

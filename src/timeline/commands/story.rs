@@ -6,24 +6,42 @@ use std::sync::Arc;
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    ChangeMembers, ChangeSettings, Command, Context, CreateChat, Decision, DeleteMessage, Draft,
-    EditMessage, Expected, MarkRead, MessageEdit, MovePosition, RenameChat, SendMessage,
+    AlterMember, Announcement, BanUser, ChangeApplication, ChangeChat, ChangeMembers,
+    ChangeSettings, ChatPatch, Command, Context, CreateChat, Decision, DeleteChat, DeleteMessage,
+    Draft, EditMessage, Expected, MarkRead, MessageEdit, MovePosition, OpenConversation,
+    SendMessage,
 };
 use crate::{
     domain::{
-        Change, Chat, Conversation, Created, Digest, FileId, Files, Idempotency, IdempotencyKey,
-        Mentions, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Pair,
-        PersonalConversation, Refusal, SettingsPatch, Text, Timestamp, Title, UserId,
+        Change, Chat, ChatNumber, Conversation, Created, Digest, FileId, Files, Idempotency,
+        IdempotencyKey, Mentions, Message, MessageChange, MessageId, MessageNumber, NextNumbers,
+        Pair, PersonalConversation, Policy, PolicyPatch, Refusal, Role, SettingsPatch, Text,
+        Timestamp, Title, UserId,
     },
-    timeline::BatchState,
+    timeline::{BatchState, state::PresentApplication},
 };
 
 /// A state, and how many commands were decided.
-#[derive(Default)]
 pub struct Story {
     state: BatchState,
     decided: i64,
     last: Option<Change>,
+}
+
+impl Default for Story {
+    fn default() -> Self {
+        let mut state = BatchState::default();
+        state.set_application(Some(PresentApplication {
+            name: Title::trusted("default".to_owned()),
+            policy: Policy::default(),
+            suspensions_end: None,
+        }));
+        Self {
+            state,
+            decided: 0,
+            last: None,
+        }
+    }
 }
 
 impl Story {
@@ -59,12 +77,12 @@ impl Story {
         caller: Option<&str>,
         chat: &Chat,
     ) -> Result<MessageNumber, Refusal> {
-        let draft = Draft {
-            conversation: Conversation::Chat(chat.number),
-            ..draft("jane", "john", "hi")
-        };
-        let sent = self.decide(caller.map(user), &send(draft))?;
+        let sent = self.decide(caller.map(user), &send_to(chat))?;
         Ok(changed(Ok(sent)).number)
+    }
+
+    pub fn chat(&self, number: ChatNumber) -> Arc<Chat> {
+        Arc::clone(self.state.chat(number).unwrap())
     }
 
     pub fn personal(&self, one: &str, other: &str) -> &PersonalConversation {
@@ -104,22 +122,36 @@ impl Story {
         caller: Option<UserId>,
         command: &C,
     ) -> Result<Decision<C::Output>, Refusal> {
-        self.decided += 1;
+        let next = self.next();
         let context = Context {
             caller: caller.as_ref(),
             state: &self.state,
-            next: NextNumbers {
-                timestamp: Timestamp::new(self.decided),
-                id: MessageId::new(self.decided + 1000),
-                now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.decided),
-            },
+            next,
         };
         let decision = context.decide(command)?;
         if let Decision::Change(change, _) = &decision {
-            self.state.apply(change);
-            self.last = Some(change.clone());
+            self.apply(change.clone());
+            if let (Change::Chat(change), Some(words)) = (change, command.announcement()) {
+                let next = self.next();
+                let message = words.post(change.after.number, &self.state, next);
+                self.apply(message.unwrap());
+            }
         }
         Ok(decision)
+    }
+
+    fn next(&mut self) -> NextNumbers {
+        self.decided += 1;
+        NextNumbers {
+            timestamp: Timestamp::new(self.decided),
+            id: MessageId::new(self.decided + 1000),
+            now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.decided),
+        }
+    }
+
+    fn apply(&mut self, change: Change) {
+        self.state.apply(&change);
+        self.last = Some(change);
     }
 }
 
@@ -236,15 +268,93 @@ pub fn create(members: &[&str]) -> CreateChat {
     CreateChat {
         name: Title::parse("Team").unwrap(),
         members: members.iter().map(|member| user(member)).collect(),
+        attributes: None,
         idempotency: None,
     }
 }
 
-pub fn rename(chat: &Arc<Chat>, name: &str) -> RenameChat {
-    RenameChat {
+pub fn send_to(chat: &Chat) -> SendMessage {
+    send(Draft {
+        conversation: Conversation::Chat(chat.number),
+        ..draft("jane", "john", "hi")
+    })
+}
+
+pub fn change_chat(chat: &Arc<Chat>, patch: ChatPatch) -> ChangeChat {
+    ChangeChat {
         chat: chat.number,
-        name: Title::parse(name).unwrap(),
+        patch,
         expected: expected(chat.timestamp),
+        announcement: None,
+    }
+}
+
+pub fn rename(chat: &Arc<Chat>, name: &str) -> ChangeChat {
+    let patch = ChatPatch {
+        name: Some(Title::parse(name).unwrap()),
+        ..ChatPatch::default()
+    };
+    change_chat(chat, patch)
+}
+
+pub fn delete_chat(chat: &Arc<Chat>) -> DeleteChat {
+    DeleteChat {
+        chat: chat.number,
+        expected: expected(chat.timestamp),
+    }
+}
+
+pub fn alter(chat: &Arc<Chat>, member: &str, role: Role) -> AlterMember {
+    AlterMember {
+        chat: chat.number,
+        user: user(member),
+        role: Some(role),
+        muted_until: None,
+        announcement: None,
+    }
+}
+
+pub fn silence(chat: &Arc<Chat>, member: &str, until: Option<OffsetDateTime>) -> AlterMember {
+    AlterMember {
+        role: None,
+        muted_until: Some(until),
+        ..alter(chat, member, Role::Member)
+    }
+}
+
+pub fn ban(chat: &Arc<Chat>, whom: &str) -> BanUser {
+    BanUser {
+        chat: chat.number,
+        user: user(whom),
+        banned: true,
+    }
+}
+
+pub fn unban(chat: &Arc<Chat>, whom: &str) -> BanUser {
+    BanUser {
+        banned: false,
+        ..ban(chat, whom)
+    }
+}
+
+pub fn open(one: &str, other: &str, opened: bool) -> OpenConversation {
+    OpenConversation {
+        pair: Pair::new(&user(one), &user(other)),
+        opened,
+    }
+}
+
+pub fn policy(policy: PolicyPatch) -> ChangeApplication {
+    ChangeApplication { name: None, policy }
+}
+
+pub fn announce(change: ChangeMembers, words: &str) -> ChangeMembers {
+    ChangeMembers {
+        announcement: Some(Announcement {
+            text: text(words),
+            attributes: None,
+        }),
+        ..change
     }
 }
 
@@ -261,5 +371,6 @@ pub fn change_members(chat: &Arc<Chat>, add: &[&str], remove: &[&str]) -> Change
         chat: chat.number,
         add: add.iter().map(|member| user(member)).collect(),
         remove: remove.iter().map(|member| user(member)).collect(),
+        announcement: None,
     }
 }

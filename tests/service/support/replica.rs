@@ -274,9 +274,6 @@ pub fn token(application: i64, user: &str, lifetime: Duration) -> String {
 pub fn token_signed_by(secret: &str, application: i64, user: &str, lifetime: Duration) -> String {
     let user = UserId::parse(user).expect("a user id");
     let signer = Signer::new(&secret.to_owned().into()).unwrap();
-    signer.sign(
-        ApplicationId::new(application),
-        &user,
-        SystemTime::now() + lifetime,
-    )
+    let now = SystemTime::now();
+    signer.sign(ApplicationId::new(application), &user, now, now + lifetime)
 }

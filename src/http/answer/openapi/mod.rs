@@ -24,16 +24,17 @@ pub use answers::{
     ChatAnswer, ChatCreated, ChatMessageSent, MessageAnswer, MessageUnchanged, PersonalMessageSent,
 };
 pub use outcomes::{
-    ApplicationCreateProblems, ApplicationListProblems, ApplicationReadProblems,
-    ApplicationRenameProblems, CreateInsideProblems, CreateProblems, DeletableProblems,
-    DeleteProblems, EditProblems, FeedProblems, ListInsideProblems, ListProblems, MoveProblems,
-    OpenProblems, OwnListProblems, ReadProblems, RenameProblems, SettingsProblems, SyncProblems,
+    ApplicationChangeProblems, ApplicationCreateProblems, ApplicationListProblems,
+    ApplicationPutProblems, ApplicationReadProblems, ChatChangeProblems, ChatDeleteProblems,
+    CreateInsideProblems, CreateProblems, DeletableProblems, DeleteProblems, EditProblems,
+    FeedProblems, ListInsideProblems, ListProblems, MoveProblems, OpenProblems, OwnListProblems,
+    ReadProblems, SettingsProblems, SyncProblems,
 };
 pub use params::{
     ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, FeedPageParams,
     HistoryPage, IfMatchHeader, IfNoneMatchHeader, MessageIdPath, MessageNumberPath, NumberPage,
-    OpenReports, Repeatable, ReportIdPath, Resumed, SearchPage, SearchedConversation, SyncPage,
-    UnreadUsers, UserIdPath, UserPage, WebhookIdPath,
+    OpenReports, PairPath, Repeatable, ReportIdPath, Resumed, SearchPage, SearchedConversation,
+    SyncPage, UnreadUsers, UserIdPath, UserPage, WebhookIdPath,
 };
 
 use super::{

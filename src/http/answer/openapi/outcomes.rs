@@ -79,8 +79,10 @@ operations! {
     EditProblems = ANY CALLER USER PATCH OBJECT CONDITION DELETABLE;
     /// Of deleting a message.
     DeleteProblems = ANY CALLER USER PARAMETERS OBJECT CONDITION DELETABLE;
-    /// Of renaming a chat.
-    RenameProblems = ANY CALLER USER PATCH OBJECT CONDITION;
+    /// Of changing a chat.
+    ChatChangeProblems = ANY CALLER USER PATCH OBJECT CONDITION;
+    /// Of deleting a chat.
+    ChatDeleteProblems = ANY CALLER USER PARAMETERS OBJECT CONDITION;
     /// Of moving a position.
     MoveProblems = ANY CALLER USER PUT OBJECT;
     /// Of changing settings.
@@ -93,6 +95,8 @@ operations! {
     ApplicationListProblems = ANY CALLER PARAMETERS;
     /// Of reading an application.
     ApplicationReadProblems = ANY CALLER OBJECT;
-    /// Of renaming an application.
-    ApplicationRenameProblems = ANY CALLER PATCH OBJECT;
+    /// Of changing an application, and what it has.
+    ApplicationChangeProblems = ANY CALLER PATCH OBJECT;
+    /// Of setting what an application has.
+    ApplicationPutProblems = ANY CALLER PUT OBJECT;
 }

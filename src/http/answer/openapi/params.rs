@@ -106,6 +106,19 @@ pub struct UserIdPath {
     user: String,
 }
 
+/// The ids of the two users of a personal conversation in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes a path")]
+pub struct PairPath {
+    /// One of the users
+    #[param(value_type = UserIdSchema)]
+    user: String,
+    /// The other one
+    #[param(value_type = UserIdSchema)]
+    other: String,
+}
+
 /// The id of an application in a path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]

@@ -42,7 +42,9 @@ problems! {
         "The token is missing, badly signed or expired",
         auth::Error::Missing.into();
     FORBIDDEN = "Forbidden",
-        "The caller may not do this. `not-accepted`: messages between the two users are not accepted",
+        "The caller may not do this. `not-accepted`: messages between the two users are not accepted. \
+         `may-not-post`: the caller reads this chat and does not post into it. `suspended`: the application \
+         has suspended the user. `banned`: the user is kept from joining the chat",
         Problem::forbidden("only the sender may edit the message");
     NOT_FOUND = "NotFound",
         "It does not exist, or the caller may not see it",
@@ -78,7 +80,8 @@ problems! {
         "`If-Match` is missing or `*`",
         Problem::precondition_required();
     TOO_MANY_REQUESTS = "TooManyRequests",
-        "The user has too many requests in progress",
+        "The user has too many requests in progress. `slow-mode`: the chat lets a member wait between two \
+         messages",
         Problem::too_many_requests(256);
     TOO_MANY_LIVE_CONNECTIONS = "TooManyLiveConnections",
         "`too-many-live-connections`: the user has too many streams and held answers open. \

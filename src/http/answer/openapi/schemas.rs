@@ -144,6 +144,45 @@ pub fn new_attributes() -> Schema {
     )
 }
 
+/// The attributes of a chat that are changed; `null` removes them all.
+pub fn patched_attributes() -> Schema {
+    free_form(
+        SchemaType::from_iter([Type::Object, Type::Null]),
+        "Changes of the attributes, as a JSON merge patch (RFC 7396): members that are null are removed, objects are merged. The result is a JSON object of up to 16 KiB.",
+    )
+}
+
+/// Declares schemas of texts that are one of some names.
+macro_rules! one_of {
+    ($($schema:ident = $name:literal, $names:expr;)+) => {$(
+        pub struct $schema;
+
+        impl PartialSchema for $schema {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .enum_values(Some($names))
+                    .into()
+            }
+        }
+
+        impl ToSchema for $schema {
+            fn name() -> Cow<'static, str> {
+                $name.into()
+            }
+        }
+    )+};
+}
+
+one_of! {
+    PostingSchema = "Posting", ["members", "moderators"];
+    HistorySchema = "History", ["all", "joined"];
+    GivenRoleSchema = "GivenRole", ["reader", "member", "moderator"];
+    PersonalSchema = "PersonalPolicy", ["anyone", "opened", "nobody"];
+    CreateChatsSchema = "CreateChatsPolicy", ["users", "application"];
+    AddMembersSchema = "AddMembersPolicy", ["moderators", "owner", "application"];
+}
+
 /// Declares schemas of answers that are of one of two kinds.
 macro_rules! either {
     ($($(#[$doc:meta])* $schema:ident = $name:literal, $one:ty, $other:ty;)+) => {$(

@@ -35,6 +35,9 @@ kinds! {
     UNAUTHORIZED: "unauthorized", UNAUTHORIZED, "A valid token is required";
     FORBIDDEN: "forbidden", FORBIDDEN, "You may not do this";
     NOT_ACCEPTED: "not-accepted", FORBIDDEN, "Messages between these users are not accepted";
+    MAY_NOT_POST: "may-not-post", FORBIDDEN, "You read this chat and do not post into it";
+    SUSPENDED: "suspended", FORBIDDEN, "The user is suspended";
+    BANNED: "banned", FORBIDDEN, "The user is banned from this chat";
     NOT_FOUND: "not-found", NOT_FOUND, "There is nothing here";
     NO_SUCH_RESOURCE: "no-such-resource", NOT_FOUND, "There is nothing here";
     METHOD_NOT_ALLOWED: "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed";
@@ -54,6 +57,7 @@ kinds! {
         "The user has too many live connections";
     TOO_MANY_REQUESTS: "too-many-requests", TOO_MANY_REQUESTS,
         "The user has too many requests under way";
+    SLOW_MODE: "slow-mode", TOO_MANY_REQUESTS, "The chat lets you wait between messages";
     HEAD_TOO_LARGE: "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE,
         "The head of the request is too large";
     INTERNAL: "internal", INTERNAL_SERVER_ERROR, "The service failed";

@@ -46,6 +46,12 @@ impl From<Refusal> for Problem {
             Refusal::UnknownApplication => auth::Error::UnknownApplication.into(),
             Refusal::NotFound => Self::not_found(),
             Refusal::Forbidden(_) => Self::new(&kinds::FORBIDDEN, detail),
+            Refusal::Suspended { .. } => Self::new(&kinds::SUSPENDED, detail),
+            Refusal::MayNotPost(_) => Self::new(&kinds::MAY_NOT_POST, detail),
+            Refusal::Banned(_) => Self::new(&kinds::BANNED, detail),
+            Refusal::SlowMode { seconds } => {
+                Self::new(&kinds::SLOW_MODE, detail).retry_after(seconds)
+            }
             Refusal::Gone => Self::new(&kinds::DELETED, detail),
             Refusal::Stale { current } => Self::new(&kinds::STALE, detail)
                 .with_current(current)
@@ -63,7 +69,11 @@ impl From<Refusal> for Problem {
             Refusal::BeyondLast { .. } => Self::invalid_field("number", detail),
             Refusal::NotAccepted => Self::new(&kinds::NOT_ACCEPTED, detail),
             Refusal::NotBlockable(_) => Self::invalid_field("blocked", detail),
-            Refusal::SettingsTooLarge => Self::invalid_field("attributes", detail),
+            Refusal::SettingsTooLarge | Refusal::AttributesTooLarge => {
+                Self::invalid_field("attributes", detail)
+            }
+            Refusal::NoMember { field } => Self::invalid_field(field, detail),
+            Refusal::OwnersRole => Self::invalid_field("role", detail),
             Refusal::ChatFull => Self::invalid_field("members", "must have at most 1,000 entries"),
             Refusal::KeyReused => {
                 Self::invalid_field("Idempotency-Key", "was used for another request")

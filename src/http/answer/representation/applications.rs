@@ -6,13 +6,18 @@ use utoipa::ToSchema;
 
 use super::{super::instant, ListPage};
 use crate::{
-    http::answer::openapi::schemas::ApplicationIdSchema, store::applications::Application,
+    domain::{Policy, Restrictions},
+    http::answer::openapi::schemas::{
+        AddMembersSchema, ApplicationIdSchema, CreateChatsSchema, PersonalSchema,
+    },
+    store::applications::Application,
 };
 
 /// An application: a tenant, whose users, chats and messages nobody else sees.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Application, example = json!({
-    "id": 2, "name": "shop", "created": "2026-11-20T09:30:00.000000Z", "chats": 0
+    "id": 2, "name": "shop", "created": "2026-11-20T09:30:00.000000Z", "chats": 0,
+    "policy": { "personal": "anyone", "createChats": "users", "addMembers": "moderators" }
 }))]
 pub struct ApplicationJson {
     #[schema(value_type = ApplicationIdSchema)]
@@ -24,10 +29,67 @@ pub struct ApplicationJson {
     /// The number of its chats.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     chats: i64,
+    policy: PolicyJson,
     /// The secret token: shown once, where it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     token: Option<String>,
+}
+
+/// What an application allows its users.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Policy)]
+pub struct PolicyJson {
+    /// Who may write to whom.
+    #[schema(value_type = PersonalSchema)]
+    personal: &'static str,
+    /// Who may create chats.
+    #[schema(value_type = CreateChatsSchema)]
+    create_chats: &'static str,
+    /// Who may add members to a chat, beside those who stand higher.
+    #[schema(value_type = AddMembersSchema)]
+    add_members: &'static str,
+}
+
+impl From<Policy> for PolicyJson {
+    fn from(policy: Policy) -> Self {
+        Self {
+            personal: policy.personal.name(),
+            create_chats: policy.create_chats.name(),
+            add_members: policy.add_members.name(),
+        }
+    }
+}
+
+/// What a user is forbidden; what is absent is not.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Restrictions)]
+pub struct UserRestrictionsJson {
+    /// Until then the user reads and does not write.
+    #[serde(
+        serialize_with = "instant::serialize_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    suspended_until: Option<OffsetDateTime>,
+    /// Tokens that were issued before do not identify the user any more.
+    #[serde(
+        serialize_with = "instant::serialize_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    tokens_since: Option<OffsetDateTime>,
+}
+
+impl From<Restrictions> for UserRestrictionsJson {
+    fn from(restrictions: Restrictions) -> Self {
+        Self {
+            suspended_until: restrictions.suspended_until,
+            tokens_since: restrictions.tokens_since,
+        }
+    }
 }
 
 impl ApplicationJson {
@@ -37,12 +99,15 @@ impl ApplicationJson {
             name,
             created,
             chats,
+            policy,
+            suspensions_end: _,
         } = stored;
         Self {
             id: id.get(),
             name: name.as_str().to_owned(),
             created,
             chats,
+            policy: policy.into(),
             token,
         }
     }

@@ -1,23 +1,27 @@
 //! Chats and their members as JSON.
 
+use std::ops::Not;
+
 use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 use super::{
     super::instant,
-    Json,
+    Json, ListPage,
     conversations::{ConversationJson, RoleJson},
 };
 use crate::{
-    domain::{Chat, UserId},
+    domain::{Attributes, Chat, ChatRules, UserId},
     http::{
         answer::openapi::schemas::{
-            AnyChatSchema, ChatNumberSchema, TimestampSchema, UserIdSchema,
+            AnyChatSchema, ChatNumberSchema, HistorySchema, PostingSchema, TimestampSchema,
+            UserIdSchema, attributes,
         },
         extract::conditional::entity_tag,
     },
@@ -33,8 +37,8 @@ use crate::{
 pub struct ChatJson<'a> {
     #[schema(value_type = ChatNumberSchema)]
     number: i64,
-    /// The point on the timeline of its creation or of the last change of its name or members; its
-    /// entity tag.
+    /// The point on the timeline of its creation or of the last change of the chat itself or of its members;
+    /// its entity tag.
     #[schema(value_type = TimestampSchema)]
     timestamp: i64,
     name: &'a str,
@@ -50,6 +54,47 @@ pub struct ChatJson<'a> {
     /// How many members it has.
     #[schema(minimum = 0, maximum = 1000)]
     members: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = attributes, required = false)]
+    attributes: Option<&'a RawValue>,
+    #[serde(flatten)]
+    rules: RulesJson,
+}
+
+/// What a chat allows; what is absent is as it is at first.
+#[derive(Serialize, ToSchema, Default)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ChatRules)]
+pub struct RulesJson {
+    /// Who posts, if it is not every member but readers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = PostingSchema, required = false)]
+    posting: Option<&'static str>,
+    /// Nobody posts but the application.
+    #[serde(skip_serializing_if = "Not::not")]
+    #[schema(required = false)]
+    frozen: bool,
+    /// What members read, if it is not everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = HistorySchema, required = false)]
+    history: Option<&'static str>,
+    /// How many seconds a member waits between two messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32, minimum = 1, maximum = 86400, required = false)]
+    slow_mode: Option<u32>,
+}
+
+impl From<ChatRules> for RulesJson {
+    fn from(rules: ChatRules) -> Self {
+        let at_first = ChatRules::default();
+        let (posting, history) = (rules.posting, rules.history);
+        Self {
+            posting: (posting != at_first.posting).then(|| posting.name()),
+            frozen: rules.frozen,
+            history: (history != at_first.history).then(|| history.name()),
+            slow_mode: (rules.slow_mode > 0).then_some(rules.slow_mode),
+        }
+    }
 }
 
 impl<'a> From<&'a Chat> for ChatJson<'a> {
@@ -62,6 +107,8 @@ impl<'a> From<&'a Chat> for ChatJson<'a> {
             created: chat.created,
             messages: chat.messages.get(),
             members: chat.members,
+            attributes: chat.attributes.as_ref().map(Attributes::as_json),
+            rules: chat.rules.into(),
         }
     }
 }
@@ -107,16 +154,61 @@ pub struct MemberJson {
     /// The number of the last message that the member has read; 0 for none.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     read: i64,
+    /// Until then the member does not post.
+    #[serde(
+        rename = "mutedUntil",
+        serialize_with = "instant::serialize_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    muted_until: Option<OffsetDateTime>,
 }
 
 impl MemberJson {
-    /// A member of a chat that `owner` owns.
-    pub fn of(membership: &Membership, owner: Option<&UserId>) -> Self {
+    /// A member of the chat.
+    pub fn of(membership: &Membership, chat: &Chat) -> Self {
+        let (user, member) = (&membership.user, &membership.member);
         Self {
-            user: membership.user.as_str().to_owned(),
-            joined: membership.member.joined.get(),
-            role: RoleJson::of(owner == Some(&membership.user)),
-            read: membership.member.position.read().get(),
+            user: user.as_str().to_owned(),
+            joined: member.joined.get(),
+            role: chat.standing(user, member).into(),
+            read: member.position.read().get(),
+            muted_until: member.muted_until,
+        }
+    }
+}
+
+/// A user who is kept from joining a chat.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Ban, example = json!({ "user": "jim", "created": "2026-11-20T09:30:00.123456Z" }))]
+pub struct BanJson {
+    #[schema(value_type = UserIdSchema)]
+    user: String,
+    #[serde(serialize_with = "instant::serialize")]
+    #[schema(value_type = String, format = DateTime)]
+    created: OffsetDateTime,
+}
+
+/// Who is kept from joining a chat, by name.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BanList)]
+pub struct BanListJson {
+    bans: Vec<BanJson>,
+    /// The `after` of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = UserIdSchema, required = false)]
+    next: Option<String>,
+}
+
+impl From<ListPage<(UserId, OffsetDateTime), String>> for BanListJson {
+    fn from(page: ListPage<(UserId, OffsetDateTime), String>) -> Self {
+        let bans = page.items.into_iter().map(|(user, created)| BanJson {
+            user: user.as_str().to_owned(),
+            created,
+        });
+        Self {
+            bans: bans.collect(),
+            next: page.next,
         }
     }
 }

@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::{super::instant, Json, MessageJson, json_bytes};
+use super::{super::instant, Json, MessageJson, chats::RulesJson, json_bytes};
 use crate::{
-    domain::{MessageNumber, Settings, UserId},
+    domain::{Attributes, MessageNumber, Settings, Standing, UserId},
     http::{
         answer::openapi::schemas::{ChatNumberSchema, TimestampSchema, UserIdSchema, attributes},
         extract::conditional::entity_tag,
@@ -57,6 +57,20 @@ pub struct ConversationJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = RoleJson, required = false)]
     role: Option<RoleJson>,
+    /// Of a chat: until then the caller does not post.
+    #[serde(
+        rename = "mutedUntil",
+        serialize_with = "instant::serialize_option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = String, format = DateTime, required = false)]
+    muted_until: Option<OffsetDateTime>,
+    /// Of a chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = attributes, required = false)]
+    attributes: Option<&'a RawValue>,
+    #[serde(flatten)]
+    rules: RulesJson,
     /// The other user of a personal conversation; oneself in a conversation with oneself.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
@@ -102,12 +116,19 @@ pub struct ConversationJson<'a> {
 #[schema(as = Role)]
 pub enum RoleJson {
     Owner,
+    Moderator,
     Member,
+    Reader,
 }
 
-impl RoleJson {
-    pub fn of(is_owner: bool) -> Self {
-        if is_owner { Self::Owner } else { Self::Member }
+impl From<Standing> for RoleJson {
+    fn from(standing: Standing) -> Self {
+        match standing {
+            Standing::Owner | Standing::Application => Self::Owner,
+            Standing::Moderator => Self::Moderator,
+            Standing::Member => Self::Member,
+            Standing::Reader => Self::Reader,
+        }
     }
 }
 
@@ -208,10 +229,15 @@ pub struct ReadPositionJson {
 
 impl<'a> From<&'a SeenConversation> for ConversationJson<'a> {
     fn from(seen: &'a SeenConversation) -> Self {
-        let (with, chat, is_owner) = match &seen.kind {
-            SeenKind::With(other) => (Some(other.as_str()), None, false),
-            SeenKind::Chat { chat, is_owner } => (None, Some(chat), *is_owner),
+        let (with, chat, role, muted_until) = match &seen.kind {
+            SeenKind::With(other) => (Some(other.as_str()), None, None, None),
+            SeenKind::Chat {
+                chat,
+                standing,
+                silenced_until,
+            } => (None, Some(chat), Some(*standing), *silenced_until),
         };
+        let attributes = chat.and_then(|chat| chat.attributes.as_ref());
         let number = chat.map(|chat| chat.number.get());
         let reads = seen.reads.iter().map(|(user, read)| PositionJson {
             user: user.as_str(),
@@ -223,7 +249,10 @@ impl<'a> From<&'a SeenConversation> for ConversationJson<'a> {
             name: chat.map(|chat| chat.name.as_str()),
             owner: chat.and_then(|chat| Some(chat.owner.as_ref()?.as_str())),
             members: chat.map(|chat| chat.members),
-            role: chat.map(|_| RoleJson::of(is_owner)),
+            role: role.map(RoleJson::from),
+            muted_until,
+            attributes: attributes.map(Attributes::as_json),
+            rules: chat.map(|chat| chat.rules.into()).unwrap_or_default(),
             with,
             timestamp: seen.timestamp.get(),
             created: seen.created,

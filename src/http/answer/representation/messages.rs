@@ -85,6 +85,10 @@ pub struct MessageJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageIdSchema, required = false)]
     reply_to: Option<i64>,
+    /// Whether it tells of a change of its chat: it has no sender, and is never unread.
+    #[serde(skip_serializing_if = "Not::not")]
+    #[schema(required = false)]
+    system: bool,
     #[serde(skip_serializing_if = "Not::not")]
     #[schema(required = false)]
     deleted: bool,
@@ -128,6 +132,7 @@ impl<'a> From<&'a Message> for MessageJson<'a> {
                 .collect(),
             mentions_all: content.mentions.all,
             reply_to: content.reply_to.map(|id| id.get()),
+            system: message.system,
             deleted: false,
         }
     }
@@ -195,6 +200,7 @@ mod tests {
             conversation_id: ConversationId::new(40),
             number: MessageNumber::new(3),
             created: datetime!(2026-11-20 09:30:00.5 UTC),
+            system: false,
             content,
         };
         serde_json::to_string(&MessageJson::from(&message)).unwrap()

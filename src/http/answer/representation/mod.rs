@@ -21,8 +21,10 @@ use axum::{
 };
 use serde::Serialize;
 
-pub use applications::{ApplicationJson, ApplicationListJson};
-pub use chats::{ChatJson, ChatListJson, ListedChatJson, MemberJson, MemberListJson, chat};
+pub use applications::{ApplicationJson, ApplicationListJson, UserRestrictionsJson};
+pub use chats::{
+    BanListJson, ChatJson, ChatListJson, ListedChatJson, MemberJson, MemberListJson, chat,
+};
 pub use conversations::{
     ConversationJson, ConversationListJson, ReadPositionJson, SettingsJson, UnreadListJson,
     conversation, seen_bytes,

@@ -1,16 +1,24 @@
-//! Chats to be created, and names.
+//! Chats to be created and changed, their members, and what tells of that.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::collect;
+use super::{collect, named, parse_time_patch, present};
 use crate::{
-    domain::{Invalid, MEMBERS_MAX, Title, UserId},
+    domain::{
+        Attributes, History, Invalid, MEMBERS_MAX, Posting, Role, SLOW_MODE_SECONDS_MAX, Text,
+        Title, UserId,
+    },
     http::{
         answer::{
-            openapi::schemas::UserIdSchema,
+            openapi::schemas::{
+                GivenRoleSchema, HistorySchema, PostingSchema, UserIdSchema, new_attributes,
+                patched_attributes,
+            },
             problem::{FieldError, Problem},
         },
         extract::{
@@ -18,6 +26,7 @@ use crate::{
             media,
         },
     },
+    timeline::commands::{Announcement, ChatPatch},
 };
 
 /// A chat to be created.
@@ -31,10 +40,19 @@ pub struct NewChatJson {
     /// Its members, beside the user who creates it.
     #[schema(value_type = Option<Vec<UserIdSchema>>, max_items = 1000)]
     members: Option<Vec<String>>,
+    #[schema(schema_with = new_attributes, required = false)]
+    attributes: Option<Box<RawValue>>,
+}
+
+/// A chat to be created.
+pub struct NewChat {
+    pub name: Title,
+    pub members: Vec<UserId>,
+    pub attributes: Option<Attributes>,
 }
 
 impl RequestBody for NewChatJson {
-    type Valid = (Title, Vec<UserId>);
+    type Valid = NewChat;
 
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
 
@@ -42,7 +60,7 @@ impl RequestBody for NewChatJson {
         parse(json)
     }
 
-    fn validate(self, errors: &mut Vec<FieldError>) -> Option<(Title, Vec<UserId>)> {
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<NewChat> {
         let name = self
             .name
             .ok_or(Invalid("is required"))
@@ -53,8 +71,133 @@ impl RequestBody for NewChatJson {
             "members",
             parse_members(&self.members.unwrap_or_default()),
         );
-        Some((name?, members?))
+        let attributes = self.attributes.map(Attributes::parse).transpose();
+        let attributes = collect(errors, "attributes", attributes);
+        Some(NewChat {
+            name: name?,
+            members: members?,
+            attributes: attributes?,
+        })
     }
+}
+
+/// A message that a change of a chat carries: of no sender, with `system: true`, and never unread.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Announcement, min_properties = 1, example = json!({ "text": "jane has invited jim" }))]
+pub struct AnnouncementJson {
+    #[schema(min_length = 1, max_length = 20000)]
+    text: Option<String>,
+    #[schema(schema_with = new_attributes, required = false)]
+    attributes: Option<Box<RawValue>>,
+}
+
+impl AnnouncementJson {
+    /// The message, if there is one.
+    fn parse(json: Option<Self>, errors: &mut Vec<FieldError>) -> Option<Option<Announcement>> {
+        let Some(json) = json else {
+            return Some(None);
+        };
+        let text = json.text.map(|text| Text::parse(&text)).transpose();
+        let text = collect(errors, "message.text", text)?;
+        let attributes = json.attributes.map(Attributes::parse).transpose();
+        let attributes = collect(errors, "message.attributes", attributes)?;
+        let something = match text.is_some() || attributes.is_some() {
+            true => Ok(Some(Announcement { text, attributes })),
+            false => Err(Invalid("must have a text or attributes")),
+        };
+        collect(errors, "message", something)
+    }
+}
+
+/// Changes of a chat, as a JSON merge patch (RFC 7396): what is absent stays, and `null` resets.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = ChatPatch, min_properties = 1, example = json!({
+    "name": "Crew", "message": { "text": "jane has renamed the chat" }
+}))]
+pub struct ChatPatchJson {
+    /// 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed.
+    #[schema(min_length = 1, max_length = 200)]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = patched_attributes, required = false)]
+    attributes: Option<Option<Box<RawValue>>>,
+    /// Who posts: all members but readers, or moderators and the owner.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<PostingSchema>)]
+    posting: Option<Option<String>>,
+    /// Nobody posts but the application.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<bool>)]
+    frozen: Option<Option<bool>>,
+    /// What members read: everything, or what came after they had joined.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<HistorySchema>)]
+    history: Option<Option<String>>,
+    /// How many seconds a member waits between two messages; 0 for none.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<i32>, minimum = 0, maximum = 86400)]
+    slow_mode: Option<Option<i64>>,
+    /// The member to whom the chat is handed on. Whoever has owned it is a member like others then.
+    #[schema(value_type = Option<UserIdSchema>)]
+    owner: Option<String>,
+    message: Option<AnnouncementJson>,
+}
+
+impl RequestBody for ChatPatchJson {
+    type Valid = (ChatPatch, Option<Announcement>);
+
+    const MEDIA_TYPES: &'static [&'static str] = &[media::JSON, media::MERGE_PATCH];
+
+    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
+        parse(json)
+    }
+
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<Self::Valid> {
+        let name = self.name.map(|name| Title::parse(&name)).transpose();
+        let name = collect(errors, "name", name);
+        let attributes = self
+            .attributes
+            .map(|raw| raw.map(Attributes::parse).transpose());
+        let attributes = collect(errors, "attributes", attributes.transpose());
+        let posting = named(
+            self.posting,
+            Posting::named,
+            "must be members or moderators",
+        );
+        let posting = collect(errors, "posting", posting);
+        let history = named(self.history, History::named, "must be all or joined");
+        let history = collect(errors, "history", history);
+        let slow_mode = self
+            .slow_mode
+            .map(|seconds| parse_slow_mode(seconds.unwrap_or(0)));
+        let slow_mode = collect(errors, "slowMode", slow_mode.transpose());
+        let owner = self.owner.map(|owner| UserId::parse(&owner)).transpose();
+        let owner = collect(errors, "owner", owner);
+        let announcement = AnnouncementJson::parse(self.message, errors);
+        let patch = ChatPatch {
+            name: name?,
+            attributes: attributes?,
+            posting: posting?,
+            frozen: self.frozen.map(Option::unwrap_or_default),
+            history: history?,
+            slow_mode: slow_mode?,
+            owner: owner?,
+        };
+        let something = match patch == ChatPatch::default() {
+            true => Err(Invalid("must change something of the chat")),
+            false => Ok(()),
+        };
+        collect(errors, "body", something)?;
+        Some((patch, announcement?))
+    }
+}
+
+fn parse_slow_mode(seconds: i64) -> Result<u32, Invalid> {
+    let seconds = u32::try_from(seconds).ok();
+    let seconds = seconds.filter(|seconds| *seconds <= SLOW_MODE_SECONDS_MAX);
+    seconds.ok_or(Invalid("must be 0 to 86,400 seconds"))
 }
 
 /// Who is to join a chat and who is to leave it, each in one list.
@@ -66,10 +209,12 @@ pub struct MembersPatchJson {
     add: Option<Vec<String>>,
     #[schema(value_type = Option<Vec<UserIdSchema>>, max_items = 1000)]
     remove: Option<Vec<String>>,
+    message: Option<AnnouncementJson>,
 }
 
 impl RequestBody for MembersPatchJson {
-    type Valid = (Vec<UserId>, Vec<UserId>);
+    /// Who is added, who is removed, and what tells of it.
+    type Valid = (Vec<UserId>, Vec<UserId>, Option<Announcement>);
 
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON, media::MERGE_PATCH];
 
@@ -77,11 +222,12 @@ impl RequestBody for MembersPatchJson {
         parse(json)
     }
 
-    fn validate(self, errors: &mut Vec<FieldError>) -> Option<(Vec<UserId>, Vec<UserId>)> {
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<Self::Valid> {
         let add = parse_members(&self.add.unwrap_or_default());
         let add = collect(errors, "add", add);
         let remove = parse_members(&self.remove.unwrap_or_default());
         let remove = collect(errors, "remove", remove);
+        let announcement = AnnouncementJson::parse(self.message, errors);
         let (add, remove) = (add?, remove?);
         // Both are sorted.
         let is_in_both = add.iter().any(|user| remove.binary_search(user).is_ok());
@@ -91,39 +237,34 @@ impl RequestBody for MembersPatchJson {
             "remove",
             if is_in_both { Err(apart) } else { Ok(()) },
         )?;
-        Some((add, remove))
+        Some((add, remove, announcement?))
     }
 }
 
-/// The name of an application or a chat.
+/// Changes of a member, as a JSON merge patch (RFC 7396): what is absent stays, and `null` resets.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = Name, example = json!({ "name": "shop" }))]
-pub struct NameJson {
-    /// 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed.
-    #[schema(value_type = String, required, min_length = 1, max_length = 200)]
-    name: Option<String>,
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = MemberPatch, min_properties = 1, example = json!({ "role": "moderator" }))]
+pub struct MemberPatchJson {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<GivenRoleSchema>)]
+    role: Option<Option<String>>,
+    /// Until then the member does not post (RFC 3339).
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    muted_until: Option<Option<String>>,
+    message: Option<AnnouncementJson>,
 }
 
-/// The name of an application to be created.
-pub struct NewNameJson(pub NameJson);
-
-impl RequestBody for NewNameJson {
-    type Valid = Title;
-
-    const MEDIA_TYPES: &'static [&'static str] = &[media::JSON];
-
-    fn from_json(_: &'static str, json: &[u8]) -> Result<Self, Problem> {
-        parse(json).map(Self)
-    }
-
-    fn validate(self, errors: &mut Vec<FieldError>) -> Option<Title> {
-        self.0.validate(errors)
-    }
+/// Changes of a member.
+pub struct MemberPatch {
+    pub role: Option<Role>,
+    pub muted_until: Option<Option<OffsetDateTime>>,
+    pub announcement: Option<Announcement>,
 }
 
-impl RequestBody for NameJson {
-    type Valid = Title;
+impl RequestBody for MemberPatchJson {
+    type Valid = MemberPatch;
 
     const MEDIA_TYPES: &'static [&'static str] = &[media::JSON, media::MERGE_PATCH];
 
@@ -131,9 +272,27 @@ impl RequestBody for NameJson {
         parse(json)
     }
 
-    fn validate(self, errors: &mut Vec<FieldError>) -> Option<Title> {
-        let name = self.name.ok_or(Invalid("is required"));
-        collect(errors, "name", name.and_then(|name| Title::parse(&name)))
+    fn validate(self, errors: &mut Vec<FieldError>) -> Option<MemberPatch> {
+        let role = named(
+            self.role,
+            Role::named,
+            "must be reader, member or moderator",
+        );
+        let role = collect(errors, "role", role);
+        let muted_until = parse_time_patch(self.muted_until);
+        let muted_until = collect(errors, "mutedUntil", muted_until);
+        let announcement = AnnouncementJson::parse(self.message, errors);
+        let (role, muted_until) = (role?, muted_until?);
+        let something = match role.is_none() && muted_until.is_none() {
+            true => Err(Invalid("must have role or mutedUntil")),
+            false => Ok(()),
+        };
+        collect(errors, "body", something)?;
+        Some(MemberPatch {
+            role,
+            muted_until,
+            announcement: announcement?,
+        })
     }
 }
 

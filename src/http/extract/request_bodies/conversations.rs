@@ -2,10 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 
-use super::{collect, present};
+use super::{collect, parse_time_patch, present};
 use crate::{
     domain::{Attributes, Invalid, MessageNumber, SETTINGS_ATTRIBUTES_BYTES_MAX, SettingsPatch},
     http::{
@@ -91,10 +90,8 @@ impl RequestBody for SettingsPatchJson {
     }
 
     fn validate(self, errors: &mut Vec<FieldError>) -> Option<SettingsPatch> {
-        let muted_until = self
-            .muted_until
-            .map(|until| until.map(|until| parse_time(&until)).transpose());
-        let muted_until = collect(errors, "mutedUntil", muted_until.transpose());
+        let muted_until = parse_time_patch(self.muted_until);
+        let muted_until = collect(errors, "mutedUntil", muted_until);
         let attributes = self
             .attributes
             .map(|raw| raw.map(parse_attributes).transpose());
@@ -108,19 +105,6 @@ impl RequestBody for SettingsPatchJson {
             attributes: attributes?,
         })
     }
-}
-
-/// A time to the microsecond, which is what PostgreSQL keeps.
-fn parse_time(text: &str) -> Result<OffsetDateTime, Invalid> {
-    let time = OffsetDateTime::parse(text, &Rfc3339);
-    let time = time.ok().and_then(|time| {
-        let time = time.checked_to_offset(time::UtcOffset::UTC)?;
-        let is_written_in_four_digits = (0..=9999).contains(&time.year());
-        is_written_in_four_digits
-            .then(|| time.replace_nanosecond(time.microsecond() * 1000).ok())
-            .flatten()
-    });
-    time.ok_or(Invalid("must be a time as RFC 3339 has it"))
 }
 
 fn parse_attributes(raw: Box<RawValue>) -> Result<Attributes, Invalid> {
@@ -210,7 +194,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_time_panics(text in "[0-9TZ:+. -]{0,30}") {
-            let _ = parse_time(&text);
+            let _ = parse_time_patch(Some(Some(text)));
         }
     }
 }

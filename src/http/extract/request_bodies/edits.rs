@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::http::header;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{collect, parse_mentions, present};
 use crate::{
-    domain::{Message, MessageId, Text},
+    domain::{Attributes, Message, MessageId, Text},
     http::{
         Service,
         answer::{
-            openapi::schemas::UserIdSchema,
+            openapi::schemas::{UserIdSchema, new_attributes},
             problem::{FieldError, Problem},
         },
         extract::{
@@ -55,6 +56,10 @@ pub struct MessagePatchJson {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<String>, max_length = 20000)]
     text: Option<Option<String>>,
+    /// They replace the attributes as a whole. The application may set them at the messages of others, too.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(schema_with = new_attributes, required = false)]
+    attributes: Option<Option<Box<RawValue>>>,
     /// The members of the conversation whom it names. Only those are told whom it did not name
     /// before.
     #[serde(default, deserialize_with = "present")]
@@ -71,7 +76,7 @@ pub struct MessagePatchJson {
 }
 
 /// The edit that a PATCH requests.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Edit {
     Message(MessageEdit),
     Read(bool),
@@ -146,6 +151,7 @@ impl Edit {
     fn from_patch(patch: MessagePatchJson) -> Result<Self, Problem> {
         let MessagePatchJson {
             text,
+            attributes,
             mentions,
             mentions_all,
             read,
@@ -153,8 +159,11 @@ impl Edit {
         let mut errors = Vec::new();
         let text = text.map(|text| Text::parse_or_empty(&text.unwrap_or_default()));
         let mentions = mentions.map(|users| parse_mentions(&users.unwrap_or_default(), false));
+        let attributes = attributes.map(|raw| raw.map(Attributes::parse).transpose());
         let edit = MessageEdit {
             text: text.and_then(|text| collect(&mut errors, "text", text)),
+            attributes: attributes
+                .and_then(|attributes| collect(&mut errors, "attributes", attributes)),
             mentions: mentions
                 .and_then(|mentions| collect(&mut errors, "mentions", mentions))
                 .map(|mentions| mentions.users().to_vec()),
@@ -168,7 +177,7 @@ impl Edit {
             (true, Some(read)) => Ok(Self::Read(read.unwrap_or_default())),
             _ => Err(Problem::invalid_field(
                 "body",
-                "must have text, mentions or mentionsAll, or else read alone",
+                "must have text, attributes, mentions or mentionsAll, or else read alone",
             )),
         }
     }
@@ -183,6 +192,7 @@ impl Edit {
 impl MessagePatchJson {
     fn has_nulls(&self) -> bool {
         self.text == Some(None)
+            || matches!(self.attributes, Some(None))
             || self.mentions == Some(None)
             || self.mentions_all == Some(None)
             || self.read == Some(None)

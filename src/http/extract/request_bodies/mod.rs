@@ -1,5 +1,6 @@
 //! What callers send, checked field by field.
 
+mod applications;
 mod chats;
 mod conversations;
 mod edits;
@@ -7,7 +8,8 @@ mod new_messages;
 mod reports;
 mod webhooks;
 
-pub use chats::{MembersPatchJson, NameJson, NewChatJson, NewNameJson};
+pub use applications::{ApplicationPatchJson, NameJson, RestrictionsJson};
+pub use chats::{ChatPatchJson, MemberPatchJson, MembersPatchJson, NewChat, NewChatJson};
 pub use conversations::{NewReadPositionJson, SettingsPatchJson};
 pub use edits::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson};
 pub use new_messages::{NewChatMessageJson, NewPersonalMessageJson};
@@ -15,6 +17,7 @@ pub use reports::{NewReportJson, ResolutionJson};
 pub use webhooks::{NewWebhookJson, WebhookPatchJson};
 
 use serde::{Deserialize, Deserializer};
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
     domain::{Invalid, Mentions, UserId},
@@ -26,6 +29,39 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     value: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
+}
+
+/// The value of a name of a patch; `null` is the one that counts at first.
+fn named<T: Default>(
+    name: Option<Option<String>>,
+    of_name: fn(&str) -> Option<T>,
+    otherwise: &'static str,
+) -> Result<Option<T>, Invalid> {
+    match name {
+        None => Ok(None),
+        Some(None) => Ok(Some(T::default())),
+        Some(Some(name)) => of_name(&name).map(Some).ok_or(Invalid(otherwise)),
+    }
+}
+
+/// The time of a patch, to the microsecond, which is what PostgreSQL keeps.
+fn parse_time_patch(
+    time: Option<Option<String>>,
+) -> Result<Option<Option<OffsetDateTime>>, Invalid> {
+    let time = time.map(|time| time.map(|time| parse_time(&time)).transpose());
+    time.transpose()
+}
+
+fn parse_time(text: &str) -> Result<OffsetDateTime, Invalid> {
+    let time = OffsetDateTime::parse(text, &Rfc3339);
+    let time = time.ok().and_then(|time| {
+        let time = time.checked_to_offset(UtcOffset::UTC)?;
+        let is_written_in_four_digits = (0..=9999).contains(&time.year());
+        is_written_in_four_digits
+            .then(|| time.replace_nanosecond(time.microsecond() * 1000).ok())
+            .flatten()
+    });
+    time.ok_or(Invalid("must be a time as RFC 3339 has it"))
 }
 
 /// Whom a message names.

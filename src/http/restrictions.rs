@@ -1,0 +1,144 @@
+//! What an application forbids its users, and whom it lets write to each other.
+
+use axum::{extract::State, http::StatusCode, response::IntoResponse};
+
+use super::{
+    Answer, Service,
+    answer::{
+        openapi::{ApplicationPutProblems, ApplicationReadProblems, PairPath, UserIdPath},
+        problem::Problem,
+        representation::{Json, UserRestrictionsJson},
+    },
+    extract::{
+        caller::OwnApplication, checks::Checks, media::PlainJson, request_bodies::RestrictionsJson,
+    },
+};
+use crate::{
+    domain::{Pair, UserId},
+    store,
+    timeline::{
+        Effect,
+        commands::{OpenConversation, RestrictUser},
+    },
+};
+
+/// Reads what a user is forbidden.
+///
+/// For an application's own token.
+#[utoipa::path(
+    get,
+    path = "/users/{user}/restrictions",
+    tag = "applications",
+    params(UserIdPath),
+    responses(
+        (status = 200, description = "What the user is forbidden; what is absent is not",
+            body = UserRestrictionsJson, content_type = "application/json"),
+        ApplicationReadProblems,
+    ),
+)]
+pub async fn get_restrictions(
+    State(service): State<Service>,
+    mut checks: Checks<OwnApplication, PlainJson>,
+) -> Answer {
+    let user = checks.path::<UserId>();
+    let passed = checks.finish(|| user)?;
+    let (application, user) = (passed.caller, passed.input);
+    let reading = service
+        .query(async |connection| store::restrictions::find(connection, application, &user).await);
+    let restrictions = UserRestrictionsJson::from(reading.await?);
+    Ok(Json(passed.media_type, restrictions).into_response())
+}
+
+/// Suspends a user, and ends its tokens.
+///
+/// For an application's own token. A suspended user reads and does not write. Tokens that were issued
+/// before `tokensSince` are refused on every replica within 5 seconds, and their streams end. What is absent
+/// is not forbidden any more.
+#[utoipa::path(
+    put,
+    path = "/users/{user}/restrictions",
+    tag = "applications",
+    params(UserIdPath),
+    request_body(content((RestrictionsJson = "application/json"))),
+    responses(
+        (status = 200, description = "What the user is forbidden; what is absent is not",
+            body = UserRestrictionsJson, content_type = "application/json"),
+        ApplicationPutProblems,
+    ),
+)]
+pub async fn set_restrictions(
+    State(service): State<Service>,
+    mut checks: Checks<OwnApplication, PlainJson>,
+) -> Answer {
+    let restrictions = checks.body::<RestrictionsJson>().await?;
+    let user = checks.path::<UserId>();
+    let passed = checks.finish(|| user.zip(restrictions))?;
+    let application = passed.caller;
+    let (user, restrictions) = passed.input;
+    let command = RestrictUser { user, restrictions };
+    let set = service.submit_for(application, command).await?;
+    service.authenticator.forget(application);
+    let restrictions = UserRestrictionsJson::from(set.output);
+    Ok(Json(passed.media_type, restrictions).into_response())
+}
+
+/// Opens the conversation of two users.
+///
+/// For an application's own token. Where the application's policy says `personal: opened`, users write to
+/// each other in opened conversations alone. Both find it among their conversations.
+#[utoipa::path(
+    put,
+    path = "/conversations/{user}/{other}",
+    tag = "applications",
+    params(PairPath),
+    responses(
+        (status = 201, description = "It is open now"),
+        (status = 204, description = "It was open"),
+        ApplicationReadProblems,
+    ),
+)]
+pub async fn open_conversation(
+    State(service): State<Service>,
+    checks: Checks<OwnApplication, PlainJson>,
+) -> Answer {
+    let status = match set_opened(&service, checks, true).await? {
+        Effect::Changed => StatusCode::CREATED,
+        Effect::Unchanged | Effect::Replayed => StatusCode::NO_CONTENT,
+    };
+    Ok(status.into_response())
+}
+
+/// Closes the conversation of two users. What was written stays.
+///
+/// For an application's own token.
+#[utoipa::path(
+    delete,
+    path = "/conversations/{user}/{other}",
+    tag = "applications",
+    params(PairPath),
+    responses(
+        (status = 204, description = "It is not open"),
+        ApplicationReadProblems,
+    ),
+)]
+pub async fn close_conversation(
+    State(service): State<Service>,
+    checks: Checks<OwnApplication, PlainJson>,
+) -> Answer {
+    set_opened(&service, checks, false).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn set_opened(
+    service: &Service,
+    mut checks: Checks<OwnApplication, PlainJson>,
+    opened: bool,
+) -> Result<Effect, Problem> {
+    let pair = checks.path::<Pair>();
+    let passed = checks.finish(|| pair)?;
+    let command = OpenConversation {
+        pair: passed.input,
+        opened,
+    };
+    Ok(service.submit_for(passed.caller, command).await?.effect)
+}

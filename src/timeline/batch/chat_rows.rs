@@ -1,0 +1,167 @@
+//! The rows that follow from the changes of a batch in chats.
+
+use std::collections::BTreeMap;
+
+use super::BatchChanges;
+use crate::{
+    domain::{Change, Chat, ChatNumber, History, Marked, Member, MessageNumber, Timestamp, UserId},
+    store::{
+        chats::NewChatRow,
+        members::{DepartedMember, Membership},
+        updates::ChatUpdate,
+    },
+};
+
+/// A user who is kept from joining a chat.
+type Ban<'a> = (ChatNumber, &'a UserId);
+
+impl BatchChanges {
+    /// Each chat that the batch changes, as the batch leaves it.
+    pub(super) fn chats(&self) -> BTreeMap<ChatNumber, &Chat> {
+        let changes = self.chat_changes();
+        changes
+            .map(|change| (change.after.number, &*change.after))
+            .collect()
+    }
+
+    pub(super) fn new_chats<'a>(
+        &'a self,
+        chats: &BTreeMap<ChatNumber, &'a Chat>,
+    ) -> impl Iterator<Item = NewChatRow<'a>> {
+        let creations = self.chat_changes().filter(|change| change.is_creation());
+        creations.map(|change| NewChatRow {
+            chat: chats[&change.after.number],
+            creator: change.after.owner.as_ref(),
+            idempotency: change.idempotency.as_ref(),
+        })
+    }
+
+    /// The memberships that the batch begins, each with the number after which it reads.
+    pub(super) fn joined(&self) -> Vec<(Membership, MessageNumber)> {
+        let joined = self.chat_changes().flat_map(|change| {
+            let chat = &change.after;
+            let member = Member::new(chat.timestamp, chat.messages);
+            let reads_after = member.reads_after(chat.rules.history);
+            change.joined.iter().map(move |user| {
+                let membership = Membership {
+                    chat: chat.number,
+                    user: user.clone(),
+                    member,
+                };
+                (membership, reads_after)
+            })
+        });
+        joined.collect()
+    }
+
+    /// The members whose role or silence the batch changes, as it leaves them.
+    pub(super) fn altered(&self) -> Vec<Membership> {
+        let mut altered = BTreeMap::new();
+        for change in self.chat_changes() {
+            for (user, member) in &change.altered {
+                let membership = Membership {
+                    chat: change.after.number,
+                    user: user.clone(),
+                    member: *member,
+                };
+                altered.insert((change.after.number, user, member.joined), membership);
+            }
+        }
+        altered.into_values().collect()
+    }
+
+    /// The chats whose members read another history.
+    pub(super) fn new_histories(&self) -> Vec<(ChatNumber, History)> {
+        let histories = self.chat_changes();
+        let histories =
+            histories.filter_map(|change| Some((change.after.number, change.new_history()?)));
+        histories.collect::<BTreeMap<_, _>>().into_iter().collect()
+    }
+
+    /// Who is banned from which chat after the batch and was not before it, and the other way round.
+    pub(super) fn bans(&self) -> (Vec<Ban<'_>>, Vec<Ban<'_>>) {
+        let mut bans = BTreeMap::new();
+        for change in self.chat_changes() {
+            let chat = change.after.number;
+            bans.extend(change.banned.iter().map(|user| ((chat, user), true)));
+            bans.extend(change.unbanned.iter().map(|user| ((chat, user), false)));
+        }
+        let (banned, unbanned): (Vec<_>, Vec<_>) =
+            bans.into_iter().partition(|(_, banned)| *banned);
+        let users = |bans: Vec<(_, bool)>| bans.into_iter().map(|(user, _)| user).collect();
+        (users(banned), users(unbanned))
+    }
+
+    /// The chats that the batch deletes, and when.
+    pub(super) fn deleted_chats(&self) -> Vec<(ChatNumber, Timestamp)> {
+        let deletions = self.chat_changes().filter(|change| change.deleted);
+        deletions
+            .map(|change| (change.after.number, change.after.timestamp))
+            .collect()
+    }
+
+    /// The memberships that the batch ends, with the timestamps of their ends.
+    pub(super) fn departed(&self) -> Vec<DepartedMember> {
+        let departed = self.chat_changes().flat_map(|change| {
+            change.departed.iter().map(|(user, member)| DepartedMember {
+                chat: change.after.number,
+                user: user.clone(),
+                joined: member.joined,
+                departed: change.after.timestamp,
+                reads_after: member.reads_after(change.after.rules.history),
+            })
+        });
+        departed.collect()
+    }
+
+    /// The positions that the batch sets in chats, as it leaves them.
+    pub(super) fn chat_positions(&self) -> Vec<Membership> {
+        let mut positions = BTreeMap::new();
+        for change in self.position_changes() {
+            if let Marked::Chat(chat, member) = &change.marked {
+                let membership = Membership {
+                    chat: chat.number,
+                    user: change.user.clone(),
+                    member: *member,
+                };
+                positions.insert((chat.number, &change.user, member.joined), membership);
+            }
+        }
+        positions.into_values().collect()
+    }
+
+    /// The changes that concern all members of a chat.
+    pub(super) fn chat_updates(&self) -> impl Iterator<Item = ChatUpdate> {
+        let made = self.changes.iter().filter(|made| !made.is_folded);
+        made.filter_map(|made| {
+            let change = &made.change;
+            let (chat, named) = match change {
+                Change::Message(change) => (change.after.conversation.chat()?, change.named()),
+                Change::Chat(change) => (change.after.number, None),
+                Change::Positions(change) => match &change.marked {
+                    Marked::Chat(chat, _) if chat.tells_positions() => (chat.number, None),
+                    Marked::Chat(..) | Marked::Personal(_) => return None,
+                },
+                _ => return None,
+            };
+            Some(ChatUpdate {
+                chat,
+                timestamp: change.timestamp(),
+                message: change.message(),
+                number: change.number(),
+                named,
+            })
+        })
+    }
+
+    /// Whether all members of the chat are told of the marks at `timestamp`: the first of them
+    /// decides.
+    pub(super) fn tells_all(&self, timestamp: Timestamp) -> bool {
+        let mut changes = self.position_changes();
+        let first = changes.find(|change| change.timestamp == timestamp);
+        first.is_some_and(|change| match &change.marked {
+            Marked::Chat(chat, _) => chat.tells_positions(),
+            Marked::Personal(_) => true,
+        })
+    }
+}

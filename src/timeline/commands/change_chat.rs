@@ -1,0 +1,237 @@
+//! Changing a chat: its name, its attributes, its rules, and who owns it.
+
+use std::sync::Arc;
+
+use super::{
+    Announcement, Command, Context, Decision, Expected, Inside, Needs, changed_chat, ensure,
+};
+use crate::domain::{
+    Action, Attributes, Chat, ChatChange, ChatNumber, ChatRules, History, Member, Posting, Refusal,
+    Role, Title, UserId,
+};
+
+/// Changes a chat.
+#[derive(Debug, Clone)]
+pub struct ChangeChat {
+    pub chat: ChatNumber,
+    pub patch: ChatPatch,
+    pub expected: Expected,
+    pub announcement: Option<Announcement>,
+}
+
+/// Changes of a chat: what is `None` stays as it is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChatPatch {
+    pub name: Option<Title>,
+    /// Changes of the attributes, as a JSON merge patch; an inner `None` removes them all.
+    pub attributes: Option<Option<Attributes>>,
+    pub posting: Option<Posting>,
+    pub frozen: Option<bool>,
+    pub history: Option<History>,
+    pub slow_mode: Option<u32>,
+    /// Hands the chat on to one of its members. Whoever has owned it is a member like others then.
+    pub owner: Option<UserId>,
+}
+
+impl Command for ChangeChat {
+    type Output = Arc<Chat>;
+
+    fn needs(&self) -> Needs<'_> {
+        Needs {
+            mentioned: self.patch.owner.as_slice(),
+            ..Needs::of_chat(self.chat)
+        }
+    }
+
+    fn rows(&self, members: usize) -> usize {
+        // Another history is noted down for each member.
+        members + self.patch.history.map_or(0, |_| members)
+    }
+
+    fn announcement(&self) -> Option<&Announcement> {
+        self.announcement.as_ref()
+    }
+
+    fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {
+        let inside = context.inside(self.chat)?;
+        let otherwise = "only the chat's owner and the application may change it";
+        let chat = inside.require(Action::Manage, otherwise)?;
+        let changed = self.patch.of(chat);
+        if changed == **chat {
+            return Ok(Decision::Keep(Arc::clone(chat)));
+        }
+        self.expected.require(chat.timestamp)?;
+        let attributes = changed.attributes.as_ref();
+        let is_too_large = attributes.is_some_and(Attributes::is_too_large);
+        ensure(!is_too_large, Refusal::AttributesTooLarge)?;
+        Ok(changed_chat(ChatChange {
+            altered: self.handed_on(context, &inside)?,
+            ..context.chat_change(chat, changed)
+        }))
+    }
+}
+
+impl ChangeChat {
+    /// The new owner, free of what bound it as a member. It must be one.
+    fn handed_on(
+        &self,
+        context: &Context<'_>,
+        inside: &Inside<'_>,
+    ) -> Result<Vec<(UserId, Member)>, Refusal> {
+        let owner = self.patch.owner.as_ref();
+        let Some(owner) = owner.filter(|owner| inside.chat.owner.as_ref() != Some(owner)) else {
+            return Ok(Vec::new());
+        };
+        let no_member = Refusal::NoMember { field: "owner" };
+        let before = context.member(self.chat, owner).ok_or(no_member)?;
+        let after = Member {
+            role: Role::Member,
+            muted_until: None,
+            ..before
+        };
+        Ok(vec![(owner.clone(), after)])
+    }
+}
+
+impl ChatPatch {
+    fn of(&self, chat: &Chat) -> Chat {
+        let rules = chat.rules;
+        Chat {
+            name: self.name.clone().unwrap_or_else(|| chat.name.clone()),
+            owner: self.owner.clone().or_else(|| chat.owner.clone()),
+            attributes: match &self.attributes {
+                Some(Some(changes)) => Some(Attributes::merged(chat.attributes.as_ref(), changes)),
+                Some(None) => None,
+                None => chat.attributes.clone(),
+            },
+            rules: ChatRules {
+                posting: self.posting.unwrap_or(rules.posting),
+                frozen: self.frozen.unwrap_or(rules.frozen),
+                history: self.history.unwrap_or(rules.history),
+                slow_mode: self.slow_mode.unwrap_or(rules.slow_mode),
+            },
+            ..chat.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::story::{Story, alter, change_chat, create, edit, rename, send_to, user},
+        *,
+    };
+    use crate::domain::MessageNumber;
+
+    fn posting(posting: Posting) -> ChatPatch {
+        ChatPatch {
+            posting: Some(posting),
+            ..ChatPatch::default()
+        }
+    }
+
+    #[test]
+    fn a_stale_change_is_refused_unless_there_is_nothing_to_do() {
+        let mut story = Story::default();
+        let chat = story.given("jane", create(&[]));
+        let renamed = story.given("jane", rename(&chat, "Crew"));
+        let current = renamed.timestamp;
+        let stale = story.when("jane", rename(&chat, "Gang")).err();
+        assert_eq!(stale, Some(Refusal::Stale { current }));
+        assert_eq!(
+            story.when("jane", rename(&chat, "Crew")),
+            Ok(Decision::Keep(renamed))
+        );
+    }
+
+    #[test]
+    fn announcements_are_posted_by_moderators() {
+        let mut story = Story::default();
+        let chat = story.given("jane", create(&["john", "kim"]));
+        story.given("jane", alter(&chat, "kim", Role::Moderator));
+        let sent = story.given("john", send_to(&chat));
+        let chat = story.chat(chat.number);
+        let chat = story.given("jane", change_chat(&chat, posting(Posting::Moderators)));
+        for refused in [
+            story.when("john", send_to(&chat)).err(),
+            story.when("john", edit(&sent, "more")).err(),
+        ] {
+            assert!(
+                matches!(refused, Some(Refusal::MayNotPost(_))),
+                "{refused:?}"
+            );
+        }
+        for poster in [Some("kim"), Some("jane"), None] {
+            assert!(story.send_into(poster, &chat).is_ok());
+        }
+    }
+
+    #[test]
+    fn into_a_frozen_chat_the_application_posts_alone() {
+        let mut story = Story::default();
+        let chat = story.given("jane", create(&["john"]));
+        let frozen = ChatPatch {
+            frozen: Some(true),
+            ..ChatPatch::default()
+        };
+        let chat = story.given("jane", change_chat(&chat, frozen));
+        for poster in ["jane", "john"] {
+            let refused = story.send_into(Some(poster), &chat).err();
+            assert!(
+                matches!(refused, Some(Refusal::MayNotPost(_))),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(story.send_into(None, &chat), Ok(MessageNumber::new(1)));
+    }
+
+    #[test]
+    fn a_slow_chat_lets_members_wait_to_the_second() {
+        let mut story = Story::default();
+        let chat = story.given("jane", create(&["john"]));
+        assert!(story.send_into(Some("john"), &chat).is_ok());
+        let slow = ChatPatch {
+            slow_mode: Some(4),
+            ..ChatPatch::default()
+        };
+        let chat = story.given("jane", change_chat(&chat, slow));
+        // Each command takes a second of a story: this is the second one after the message.
+        let refused = story.send_into(Some("john"), &chat).err();
+        assert_eq!(refused, Some(Refusal::SlowMode { seconds: 2 }));
+        let refused = story.send_into(Some("john"), &chat).err();
+        assert_eq!(refused, Some(Refusal::SlowMode { seconds: 1 }));
+        assert!(story.send_into(Some("john"), &chat).is_ok());
+        assert!(story.send_into(Some("jane"), &chat).is_ok());
+        assert!(
+            story.send_into(Some("jane"), &chat).is_ok(),
+            "the owner never waits"
+        );
+    }
+
+    #[test]
+    fn a_chat_is_handed_on_to_a_member() {
+        let mut story = Story::default();
+        let chat = story.given("jane", create(&["john"]));
+        let hand_on = |chat: &Arc<Chat>, whom: &str| {
+            let owner = ChatPatch {
+                owner: Some(user(whom)),
+                ..ChatPatch::default()
+            };
+            change_chat(chat, owner)
+        };
+        let refused = story.when("jane", hand_on(&chat, "eve")).err();
+        assert_eq!(refused, Some(Refusal::NoMember { field: "owner" }));
+        let chat = story.given("jane", alter(&chat, "john", Role::Reader));
+        let chat = story.given("jane", hand_on(&chat, "john"));
+        assert_eq!(chat.owner, Some(user("john")));
+        assert!(
+            story.send_into(Some("john"), &chat).is_ok(),
+            "it is no reader any more"
+        );
+        let refused = story.when("jane", rename(&chat, "Mine")).err();
+        assert!(
+            matches!(refused, Some(Refusal::Forbidden(_))),
+            "{refused:?}"
+        );
+    }
+}

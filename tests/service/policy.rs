@@ -1,0 +1,346 @@
+//! What an application allows its users, and what it forbids each of them.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::support::{Client, Database, Replica, Reply, administered, eventually};
+
+async fn set_policy(app: &Client, policy: Value) -> Reply {
+    let body = json!({ "policy": policy });
+    app.call(Method::PATCH, "/applications/self", body).await
+}
+
+async fn restrict(app: &Client, user: &str, restrictions: Value) -> Value {
+    let path = format!("/users/{user}/restrictions");
+    app.call(Method::PUT, &path, restrictions).await.expect(200)
+}
+
+async fn write(user: &Client, to: &str) -> Reply {
+    user.post(json!({ "to": to, "text": "hi" })).await
+}
+
+fn in_an_hour() -> String {
+    let then = OffsetDateTime::from(SystemTime::now() + Duration::from_secs(3600));
+    then.format(&Rfc3339).unwrap()
+}
+
+/// An application, and its user's own token.
+async fn minted(app: &Client, replica: &Replica, user: &str) -> Client {
+    let token = app
+        .call(Method::POST, "/tokens", json!({ "user": user }))
+        .await
+        .expect(201);
+    replica.with_token(token["token"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn a_policy_is_read_and_changed_name_by_name() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let at_first =
+        json!({ "personal": "anyone", "createChats": "users", "addMembers": "moderators" });
+    let own = app.get("/applications/self").await.expect(200);
+    assert_eq!(own["policy"], at_first);
+    let changed = set_policy(&app, json!({ "personal": "opened" }))
+        .await
+        .expect(200);
+    assert_eq!(
+        changed["policy"],
+        json!({ "personal": "opened", "createChats": "users", "addMembers": "moderators" })
+    );
+    let path = format!("/applications/{}", own["id"]);
+    let administrator = replica.administrator();
+    let both =
+        json!({ "name": "shop", "policy": { "createChats": "application", "personal": null } });
+    let both = administrator
+        .call(Method::PATCH, &path, both)
+        .await
+        .expect(200);
+    assert_eq!(
+        json!([both["name"], both["policy"]]),
+        json!(["shop", { "personal": "anyone", "createChats": "application", "addMembers": "moderators" }])
+    );
+    assert_eq!(app.get("/applications/self").await.expect(200), both);
+    let wrong = json!({ "personal": "friends", "createChats": 1 });
+    assert_eq!(
+        set_policy(&app, wrong).await.wrong_fields(),
+        ["policy.createChats"]
+    );
+    let wrong = json!({ "personal": "friends", "addMembers": "all" });
+    let fields = ["policy.personal", "policy.addMembers"];
+    assert_eq!(set_policy(&app, wrong).await.wrong_fields(), fields);
+    let nothing = app
+        .call(Method::PATCH, "/applications/self", json!({}))
+        .await;
+    assert_eq!(nothing.wrong_fields(), ["body"]);
+    let unknown = administrator
+        .call(Method::PATCH, "/applications/99", json!({ "name": "x" }))
+        .await;
+    unknown.expect_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn users_write_in_conversations_that_the_application_has_opened() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let [jane, john] = ["jane", "john"].map(|user| app.acting_as(user));
+    let sent = jane.send("john", "before").await;
+    set_policy(&app, json!({ "personal": "opened" }))
+        .await
+        .expect(200);
+    write(&jane, "john")
+        .await
+        .expect_problem(403, "not-accepted");
+    let edit = jane
+        .patch(&sent["id"], &sent["timestamp"], json!({ "text": "x" }))
+        .await;
+    edit.expect_problem(403, "not-accepted");
+    write(&jane, "jane").await.expect(201);
+
+    let open = async |method: Method, pair: &str| {
+        app.ask(method, &format!("/conversations/{pair}"), None)
+            .await
+    };
+    assert_eq!(open(Method::PUT, "kim/jane").await.status, 201);
+    assert_eq!(open(Method::PUT, "jane/kim").await.status, 204);
+    assert_eq!(
+        open(Method::PUT, "jane/a b").await.wrong_fields(),
+        ["other"]
+    );
+    // Both learn of it, and find it among their conversations.
+    let kim = app.acting_as("kim");
+    let entry = kim.sync("").await["messages"][0].clone();
+    assert_eq!(entry["with"], "jane");
+    let listed = kim.get("/conversations").await.expect(200)["conversations"][0].clone();
+    assert_eq!(
+        json!([
+            listed["with"],
+            listed["messages"],
+            listed["unread"],
+            listed["timestamp"]
+        ]),
+        json!(["jane", 0, 0, entry["timestamp"]])
+    );
+    assert_eq!(kim.get("/users/jane").await.expect(200), listed);
+    write(&kim, "jane").await.expect(201);
+    write(&jane, "kim").await.expect(201);
+    write(&john, "jane")
+        .await
+        .expect_problem(403, "not-accepted");
+
+    assert_eq!(open(Method::DELETE, "jane/kim").await.status, 204);
+    write(&jane, "kim")
+        .await
+        .expect_problem(403, "not-accepted");
+    assert_eq!(kim.get("/users/jane").await.expect(200)["messages"], 2);
+    set_policy(&app, json!({ "personal": "nobody" }))
+        .await
+        .expect(200);
+    write(&john, "jane")
+        .await
+        .expect_problem(403, "not-accepted");
+    // Only the application may.
+    let by_user = jane
+        .ask(Method::PUT, "/conversations/jane/john", None)
+        .await;
+    assert_eq!(
+        by_user.status, 201,
+        "an application's own token opens, whoever it acts as"
+    );
+    let own = minted(&app, &replica, "jane").await;
+    let refused = own.ask(Method::PUT, "/conversations/jane/john", None).await;
+    refused.expect_problem(403, "forbidden");
+    // It is no part of the feed.
+    let feed = app.get("/feed").await.expect(200);
+    let kinds: Vec<_> = feed["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["kind"].clone())
+        .collect();
+    assert_eq!(kinds, vec![json!("message.created"); 4]);
+}
+
+#[tokio::test]
+async fn a_policy_may_leave_chats_and_their_members_to_the_application() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let jane = app.acting_as("jane");
+    let chat = jane.chat("Team", &["john"]).await;
+    let policy = json!({ "createChats": "application", "addMembers": "application" });
+    set_policy(&app, policy).await.expect(200);
+    let body = json!({ "name": "Mine", "members": [] });
+    let refused = jane.call(Method::POST, "/chats", body.clone()).await;
+    refused.expect_problem(403, "forbidden");
+    app.call(Method::POST, "/chats", body).await.expect(201);
+    let path = format!("/chats/{chat}/members/kim");
+    jane.ask(Method::PUT, &path, None)
+        .await
+        .expect_problem(403, "forbidden");
+    assert_eq!(app.ask(Method::PUT, &path, None).await.status, 201);
+    assert_eq!(jane.ask(Method::DELETE, &path, None).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_suspended_user_reads_and_does_not_write() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let jane = minted(&app, &replica, "jane").await;
+    let once = || {
+        let request = jane.posting(json!({ "to": "john", "text": "hi" }));
+        request.header("idempotency-key", "k")
+    };
+    let sent = Reply::of(once()).await.expect(201);
+    let until = in_an_hour();
+    let set = restrict(&app, "jane", json!({ "suspendedUntil": until })).await;
+    assert!(set["suspendedUntil"].is_string() && set["tokensSince"].is_null());
+    let read = app.get("/users/jane/restrictions").await.expect(200);
+    assert_eq!(read, set);
+    write(&jane, "john").await.expect_problem(403, "suspended");
+    write(&app.acting_as("jane"), "john")
+        .await
+        .expect_problem(403, "suspended");
+    let deleted = jane.delete(&sent["id"], &sent["timestamp"]).await;
+    deleted.expect_problem(403, "suspended");
+    let chat = json!({ "name": "x", "members": [] });
+    jane.call(Method::POST, "/chats", chat)
+        .await
+        .expect_problem(403, "suspended");
+    assert_eq!(Reply::of(once()).await.expect(201), sent);
+    assert_eq!(jane.sync("").await["total"], 1);
+    jane.get(&format!("/messages/{}", sent["id"]))
+        .await
+        .expect(200);
+    jane.call(Method::POST, "/tickets", json!({})).await;
+    let john = app.acting_as("john");
+    john.send("jane", "ho").await;
+    jane.call(Method::PUT, "/users/john/read", json!({ "number": 2 }))
+        .await
+        .expect(200);
+    let pinned = json!({ "pinned": true });
+    jane.call(Method::PATCH, "/users/john/settings", pinned)
+        .await
+        .expect(200);
+
+    assert_eq!(restrict(&app, "jane", json!({})).await, json!({}));
+    write(&jane, "john").await.expect(201);
+    let soon = SystemTime::now() + Duration::from_secs(2);
+    let soon = OffsetDateTime::from(soon).format(&Rfc3339).unwrap();
+    restrict(&app, "jane", json!({ "suspendedUntil": soon })).await;
+    write(&jane, "john").await.expect_problem(403, "suspended");
+    eventually("the suspension ends by itself", async || {
+        (write(&jane, "john").await.status == 201).then_some(())
+    })
+    .await;
+    let path = "/users/jane/restrictions";
+    let wrong = json!({ "suspendedUntil": "soon", "tokensSince": "x" });
+    let wrong = app.call(Method::PUT, path, wrong).await;
+    assert_eq!(wrong.wrong_fields(), ["suspendedUntil", "tokensSince"]);
+    for method in [Method::PUT, Method::GET] {
+        jane.call(method, path, json!({}))
+            .await
+            .expect_problem(403, "forbidden");
+    }
+}
+
+#[tokio::test]
+async fn earlier_tokens_of_a_user_end_on_every_replica_and_their_streams_with_them() {
+    let database = Database::fresh().await;
+    let one = Replica::start(&database, administered()).await;
+    let other = Replica::start(&database, administered()).await;
+    let app = one.application().await;
+    let old = minted(&app, &one, "jane").await;
+    let john = minted(&app, &one, "john").await;
+    let (here, there) = (old.clone(), old.at(&other.base));
+    let ticket = here
+        .call(Method::POST, "/tickets", json!({}))
+        .await
+        .expect(201);
+    let mut streams = Vec::new();
+    for client in [&here, &there] {
+        let mut stream = client.stream("after=latest").await;
+        stream.begin_current().await;
+        streams.push(stream);
+    }
+    let mut untouched = john.stream("after=latest").await;
+    untouched.begin_current().await;
+    let now = OffsetDateTime::from(SystemTime::now())
+        .format(&Rfc3339)
+        .unwrap();
+    restrict(&app, "jane", json!({ "tokensSince": now })).await;
+    here.get("/messages")
+        .await
+        .expect_problem(401, "unauthorized");
+    eventually("the other replica knows", async || {
+        (there.get("/messages").await.status == 401).then_some(())
+    })
+    .await;
+    for stream in &mut streams {
+        while stream.block().await.is_some() {}
+    }
+    // A ticket of an earlier token opens nothing either.
+    let path = format!("/messages?ticket={}", ticket["ticket"].as_str().unwrap());
+    let opened = Reply::of(one.nobody().streaming(&path)).await;
+    opened.expect_problem(401, "unauthorized");
+    let new = minted(&app, &one, "jane").await;
+    new.get("/messages").await.expect(200);
+    new.at(&other.base).get("/messages").await.expect(200);
+    // The application acts for her all the same, and others have noticed nothing.
+    app.acting_as("jane").send("john", "hi").await;
+    untouched.update().await;
+    john.get("/messages").await.expect(200);
+    // What is lifted counts again.
+    restrict(&app, "jane", json!({})).await;
+    here.get("/messages").await.expect(200);
+}
+
+/// A user writes through one replica while the application suspends it through another one: whatever was
+/// accepted has its place in the timeline where the user was not suspended.
+#[tokio::test]
+async fn a_suspension_and_a_send_are_decided_by_the_timeline() {
+    const TURNS: usize = 300;
+    let database = Database::fresh().await;
+    let one = Replica::start(&database, administered()).await;
+    let other = Replica::start(&database, administered()).await;
+    let app = one.application().await;
+    let (done, is_done) = tokio::sync::watch::channel(false);
+    let suspending = async {
+        for turn in 0..TURNS {
+            let until = (turn % 2 == 0).then(in_an_hour);
+            restrict(&app, "jane", json!({ "suspendedUntil": until })).await;
+        }
+        done.send(true).unwrap();
+    };
+    let writing = |base: &str| {
+        let (jane, is_done) = (app.acting_as("jane").at(base), is_done.clone());
+        async move {
+            let mut accepted = Vec::new();
+            while !*is_done.borrow() {
+                let reply = write(&jane, "john").await;
+                if reply.status == 201 {
+                    accepted.push(reply.json()["timestamp"].as_i64().unwrap());
+                } else {
+                    reply.expect_problem(403, "suspended");
+                }
+            }
+            accepted
+        }
+    };
+    let ((), by_one, by_other) = tokio::join!(suspending, writing(&one.base), writing(&other.base));
+    // Each second change of her restrictions frees her again.
+    let suspended = "SELECT count(*) FROM changes AS sent
+        WHERE kind = 'message-created' AND (
+            SELECT count(*) FROM changes AS before
+            WHERE before.application_id = sent.application_id AND before.kind = 'user-restricted'
+              AND before.timestamp < sent.timestamp
+        ) % 2 = 1";
+    assert_eq!(database.count(suspended).await, 0);
+    assert!(by_one.len() + by_other.len() > TURNS / 4);
+}
