@@ -4,7 +4,9 @@ use std::{io, sync::Arc};
 
 use super::{CommandResult, background::Background, database::make_ready, now};
 use crate::{
-    auth::{Authenticator, AuthenticatorConfig, IntrospectionConfig, JwksConfig, Signer, Tickets},
+    auth::{
+        Authenticator, AuthenticatorConfig, IntrospectionConfig, JwksConfig, Rates, Signer, Tickets,
+    },
     callbacks::Callbacks,
     config::{CallersConfig, HttpConfig, ServeConfig},
     http::{self, Acceptor, Address, AppState, Budget, Digester, Service},
@@ -72,6 +74,7 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> CommandResult {
         callbacks,
         publisher: background.publisher,
         budget: Budget::new(limits.budget()),
+        rates: Rates::new(limits.rates()),
         metrics,
         clock: now,
         times: http.times.limits(),

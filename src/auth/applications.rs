@@ -1,6 +1,6 @@
 //! The applications that exist, and the tokens that identify them.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -99,9 +99,8 @@ impl TokenFingerprint {
 pub struct Applications {
     pool: Pool,
     lookups: ExpiringCache<ApplicationId, TokenLookup>,
-    /// The applications that existed a moment ago, with the users whose earlier tokens have ended. A
-    /// restore may lose an application, and its tokens end with it.
-    existing: ExpiringCache<ApplicationId, Arc<Revoked>>,
+    /// The applications that existed a moment ago. A restore may lose one, and its tokens end with it.
+    existing: ExpiringCache<ApplicationId, Arc<Present>>,
     revoked: RevokedTokens,
 }
 
@@ -112,12 +111,19 @@ struct TokenLookup {
     read: Instant,
 }
 
+/// An application that existed a moment ago.
+pub struct Present {
+    revoked: Arc<Revoked>,
+    pub sends_per_minute: Option<NonZeroU32>,
+}
+
 #[derive(Clone, Copy)]
 struct Found {
     exists: bool,
     token: Option<TokenHash>,
     /// The last change of what its users are forbidden.
     restricted: Timestamp,
+    sends_per_minute: Option<NonZeroU32>,
 }
 
 impl Applications {
@@ -178,17 +184,22 @@ impl Applications {
 
     /// The application of a token must exist, and accept tokens of its user that were issued then.
     pub async fn require(&self, token: &Issued) -> Result<(), Error> {
-        let revoked = match self.existing.get(&token.application) {
-            Some(revoked) => revoked,
-            None => Box::pin(self.require_found(token.application)).await?,
-        };
-        if revoked.revokes(&token.user, token.issued) {
+        let present = self.present(token.application).await?;
+        if present.revoked.revokes(&token.user, token.issued) {
             return Err(Error::Revoked);
         }
         Ok(())
     }
 
-    async fn require_found(&self, application: ApplicationId) -> Result<Arc<Revoked>, Error> {
+    /// What is known of an application, which must exist.
+    pub async fn present(&self, application: ApplicationId) -> Result<Arc<Present>, Error> {
+        match self.existing.get(&application) {
+            Some(present) => Ok(present),
+            None => Box::pin(self.read_present(application)).await,
+        }
+    }
+
+    async fn read_present(&self, application: ApplicationId) -> Result<Arc<Present>, Error> {
         let found = self.look_up_unless_failed(application).await.found?;
         if !found.exists {
             return Err(Error::UnknownApplication);
@@ -198,9 +209,13 @@ impl Applications {
             tracing::warn!(%error, "the users whose tokens have ended cannot be read");
             Error::DatabaseUnavailable
         })?;
+        let present = Arc::new(Present {
+            revoked,
+            sends_per_minute: found.sends_per_minute,
+        });
         self.existing
-            .insert(application, Arc::clone(&revoked), EXISTENCE_LIFETIME);
-        Ok(revoked)
+            .insert(application, Arc::clone(&present), EXISTENCE_LIFETIME);
+        Ok(present)
     }
 
     /// Forgets what is cached of an application, which was changed just now.
@@ -242,6 +257,7 @@ impl Applications {
                     restricted: found
                         .as_ref()
                         .map_or(Timestamp::new(0), |access| access.restricted),
+                    sends_per_minute: found.as_ref().and_then(|access| access.sends_per_minute),
                     token: found.and_then(|access| access.token_hash),
                 };
                 TokenLookup {

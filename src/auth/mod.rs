@@ -11,12 +11,14 @@ mod introspection;
 mod jwks;
 mod jwt;
 mod log_once;
+mod rates;
 mod revoked;
 mod ticket;
 mod token;
 
 use std::{
     future::pending,
+    num::NonZeroU32,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -41,6 +43,7 @@ pub use endpoint::{BadEndpoint, EndpointUrl};
 pub use introspection::{IntrospectionConfig, STRANGERS_PER_SECOND_MAX};
 pub use jwks::JwksConfig;
 pub use jwt::{SECRET_BYTES_MIN, WeakSecret, derived_key};
+pub use rates::{Allowance, Limited, RateLimits, Rates, TooMany};
 pub use ticket::{TICKET_LIFETIME, Ticket, Tickets};
 pub use token::Signer;
 
@@ -240,6 +243,16 @@ impl Authenticator {
             (Err(_), _, Some(introspection)) => Box::pin(introspection.verify(token)).await,
             _ => self.tokens.verify(token),
         }
+    }
+
+    /// The most messages that a user of the application may send within a minute, by the policy of the
+    /// application. What it has set counts on every replica within 5 seconds.
+    pub async fn sends_per_minute(
+        &self,
+        application: ApplicationId,
+    ) -> Result<Option<NonZeroU32>, Error> {
+        let present = self.applications.present(application).await?;
+        Ok(present.sends_per_minute)
     }
 
     /// Forgets what is cached of an application: its token or its users' were replaced just now.

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::{DatabaseConfig, SecretConfig, TimeLimitsConfig, values};
 use crate::{
-    auth::{EndpointUrl, STRANGERS_PER_SECOND_MAX},
+    auth::{EndpointUrl, RateLimits, STRANGERS_PER_SECOND_MAX},
     callbacks::CallbacksConfig,
     domain::ApplicationId,
     followers::file_events::QueueType,
@@ -78,6 +78,13 @@ pub struct LimitsConfig {
     /// page that exceeds it is answered with 503.
     #[arg(long, env = "PENDING_ANSWERS_MIB_MAX", default_value_t = 256, value_parser = values::pending_answers)]
     pub pending_answers_mib_max: usize,
+    /// Messages that each user may send and edit within a minute on this replica; one more is answered with
+    /// 429. No limit by default; the policy of an application may set a smaller one.
+    #[arg(long, env = "USER_SENDS_PER_MINUTE", value_parser = values::sends_per_minute)]
+    pub user_sends_per_minute: Option<NonZeroU32>,
+    /// The same for each application, with all its users.
+    #[arg(long, env = "APPLICATION_SENDS_PER_MINUTE", value_parser = values::sends_per_minute)]
+    pub application_sends_per_minute: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +103,14 @@ impl LimitsConfig {
         LiveLimits {
             total_max: self.live_connections_max,
             per_user_max: self.live_connections_per_user_max,
+        }
+    }
+
+    /// What may be sent within a minute.
+    pub fn rates(&self) -> RateLimits {
+        RateLimits {
+            user: self.user_sends_per_minute,
+            application: self.application_sends_per_minute,
         }
     }
 

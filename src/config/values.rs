@@ -1,7 +1,7 @@
 //! The parsers of settings, one for each kind of value. An error reads as the rest of a sentence
 //! that begins with the name of the setting.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
 use ipnet::IpNet;
 use lapin::uri::AMQPUri;
@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::{
     auth::SECRET_BYTES_MIN,
-    domain::{ApplicationId, Timestamp, Title, UserId},
+    domain::{ApplicationId, SENDS_PER_MINUTE_MAX, Timestamp, Title, UserId},
 };
 
 /// A secret that is long enough to sign with, or to be an administrator's token.
@@ -81,6 +81,13 @@ pub fn requests_per_user(value: &str) -> Result<u32, String> {
     match value.parse() {
         Ok(count) if (1..=REQUESTS_PER_USER_MAX).contains(&count) => Ok(count),
         _ => Err(format!("must be 1 to {REQUESTS_PER_USER_MAX}")),
+    }
+}
+
+pub fn sends_per_minute(value: &str) -> Result<NonZeroU32, String> {
+    match value.parse::<NonZeroU32>() {
+        Ok(sends) if sends.get() <= SENDS_PER_MINUTE_MAX => Ok(sends),
+        _ => Err(format!("must be 1 to {SENDS_PER_MINUTE_MAX}")),
     }
 }
 

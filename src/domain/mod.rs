@@ -46,7 +46,7 @@ pub use mentions::{MENTIONS_MAX, Mentions, Named};
 pub use message::{Content, FILES_MAX, Files, Message};
 pub use numbers::{DrawnNumbers, NextNumbers};
 pub use personal::{Each, PersonalConversation};
-pub use policy::{AddMembers, CreateChats, Personal, Policy, PolicyPatch};
+pub use policy::{AddMembers, CreateChats, Personal, Policy, PolicyPatch, SENDS_PER_MINUTE_MAX};
 pub use position::Position;
 pub use refusal::{Invalid, Refusal};
 pub use report::Report;

@@ -2,6 +2,9 @@
 
 use std::num::NonZeroU32;
 
+/// The largest limit of sends within a minute.
+pub const SENDS_PER_MINUTE_MAX: u32 = 1_000_000;
+
 /// What the users of an application may do. At first they may do everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Policy {
@@ -77,13 +80,13 @@ impl Policy {
         personal: &str,
         create_chats: &str,
         add_members: &str,
-        sends_per_minute: Option<u32>,
+        sends_per_minute: Option<NonZeroU32>,
     ) -> Option<Self> {
         Some(Self {
             personal: Personal::named(personal)?,
             create_chats: CreateChats::named(create_chats)?,
             add_members: AddMembers::named(add_members)?,
-            sends_per_minute: sends_per_minute.and_then(NonZeroU32::new),
+            sends_per_minute,
         })
     }
 

@@ -238,6 +238,7 @@ async fn change(
     service
         .submit_for(id, ChangeApplication { name, policy })
         .await?;
+    service.authenticator.forget(id);
     find(service, id).await
 }
 

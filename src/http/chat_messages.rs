@@ -55,8 +55,8 @@ pub async fn send_chat_message(
     let draft = content.to(Conversation::Chat(chat));
     let idempotency = key.map(|key| service.digester.bind(key, None, &draft));
     let command = SendMessage { draft, idempotency };
-    let outcome = service.submit(&passed.caller, command).await?;
-    Ok(representation::sent(passed.media_type, &outcome, minimal))
+    let answered = (passed.media_type, minimal);
+    messages::send(&service, &passed.caller, command, answered).await
 }
 
 /// Reads a message of a chat by its number.
@@ -106,8 +106,9 @@ pub async fn edit_chat_message(
     let passed = checks.finish(|| Some((named?, edit?, expected?)))?;
     let (named, edit, expected) = passed.input;
     let id = messages::id_of(&service, &passed.caller, &named).await?;
-    let message = edit.submit(&service, &passed.caller, id, expected).await?;
-    Ok(representation::message(passed.media_type, &message))
+    let media_type = passed.media_type;
+    edit.carry_out(&service, &passed.caller, id, expected, media_type)
+        .await
 }
 
 /// Deletes a message of a chat.

@@ -80,8 +80,26 @@ pub async fn send_message(
     let draft = content.to(Conversation::between(&user, &to));
     let idempotency = key.map(|key| service.digester.bind(key, Some(&to), &draft));
     let command = SendMessage { draft, idempotency };
-    let outcome = service.submit(&passed.caller, command).await?;
-    Ok(representation::sent(passed.media_type, &outcome, minimal))
+    send(
+        &service,
+        &passed.caller,
+        command,
+        (passed.media_type, minimal),
+    )
+    .await
+}
+
+/// Sends a message, unless the caller sends too many. `answered` is the media type, and whether the answer
+/// has no body.
+pub async fn send(
+    service: &Service,
+    caller: &Caller,
+    command: SendMessage,
+    (media_type, minimal): (&'static str, bool),
+) -> Answer {
+    let fields = service.limit_sends(caller).await?;
+    let sent = service.submit(caller, command).await;
+    fields.tell(sent.map(|sent| representation::sent(media_type, &sent, minimal)))
 }
 
 /// Lists the changes after a point on the timeline, or streams them.
@@ -336,8 +354,9 @@ pub async fn edit_message(
     let expected = Edit::expected(edit.as_ref(), &mut checks);
     let passed = checks.finish(|| Some((id?, edit?, expected?)))?;
     let (id, edit, expected) = passed.input;
-    let message = edit.submit(&service, &passed.caller, id, expected).await?;
-    Ok(representation::message(passed.media_type, &message))
+    let media_type = passed.media_type;
+    edit.carry_out(&service, &passed.caller, id, expected, media_type)
+        .await
 }
 
 /// Deletes a message.

@@ -24,6 +24,7 @@ mod members;
 mod messages;
 mod operations;
 mod personal_messages;
+mod rates;
 mod reports;
 mod restrictions;
 mod search;
@@ -45,7 +46,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
-    auth::{Authenticator, Signer, Tickets, Validity},
+    auth::{Authenticator, Rates, Signer, Tickets, Validity},
     callbacks::Callbacks,
     domain::{ApplicationId, ChatNumber, Clock, Subject, UserId},
     followers::PublisherStatus,
@@ -94,6 +95,7 @@ pub struct AppState {
     pub callbacks: Arc<Callbacks>,
     pub publisher: PublisherStatus,
     pub budget: Arc<Budget>,
+    pub rates: Rates,
     pub metrics: PrometheusHandle,
     pub clock: Clock,
     pub times: HttpTimeLimits,

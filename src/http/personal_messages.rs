@@ -73,8 +73,9 @@ pub async fn edit_personal_message(
     let passed = checks.finish(|| Some((named?, edit?, expected?)))?;
     let (named, edit, expected) = passed.input;
     let id = messages::id_of(&service, &passed.caller, &named).await?;
-    let message = edit.submit(&service, &passed.caller, id, expected).await?;
-    Ok(representation::message(passed.media_type, &message))
+    let media_type = passed.media_type;
+    edit.carry_out(&service, &passed.caller, id, expected, media_type)
+        .await
 }
 
 /// Deletes a message of the caller's conversation with a user.

@@ -1,5 +1,7 @@
 //! The table `applications`.
 
+use std::num::NonZeroU32;
+
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -49,8 +51,7 @@ impl ApplicationRow {
             &self.personal,
             &self.create_chats,
             &self.add_members,
-            self.sends_per_minute
-                .and_then(|sends| u32::try_from(sends).ok()),
+            self.sends_per_minute.and_then(per_minute),
         );
         Ok(Application {
             id: ApplicationId::new(self.id),
@@ -195,6 +196,8 @@ pub struct Access {
     pub token_hash: Option<[u8; 32]>,
     /// The last change of what its users are forbidden.
     pub restricted: Timestamp,
+    /// The most messages that a user may send within a minute.
+    pub sends_per_minute: Option<NonZeroU32>,
 }
 
 /// What callers of the application are identified by, if it exists.
@@ -203,12 +206,19 @@ pub async fn find_access(
     id: ApplicationId,
 ) -> Result<Option<Access>> {
     let row = sqlx::query!(
-        r#"SELECT token_hash AS "hash: [u8; 32]", restricted FROM applications WHERE id = $1"#,
+        r#"SELECT token_hash AS "hash: [u8; 32]", restricted, sends_per_minute
+        FROM applications WHERE id = $1"#,
         id.get(),
     );
     let row = row.fetch_optional(connection).await?;
     Ok(row.map(|row| Access {
         token_hash: row.hash,
         restricted: Timestamp::new(row.restricted),
+        sends_per_minute: row.sends_per_minute.and_then(per_minute),
     }))
+}
+
+/// A limit as it was stored.
+fn per_minute(stored: i32) -> Option<NonZeroU32> {
+    NonZeroU32::new(u32::try_from(stored).ok()?)
 }

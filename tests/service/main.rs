@@ -59,6 +59,7 @@ mod proxies;
 mod read_batches;
 mod reports;
 mod restores;
+mod rights;
 mod rules;
 mod searching;
 mod sending;

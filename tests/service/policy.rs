@@ -344,3 +344,116 @@ async fn a_suspension_and_a_send_are_decided_by_the_timeline() {
     assert_eq!(database.count(suspended).await, 0);
     assert!(by_one.len() + by_other.len() > TURNS / 4);
 }
+
+#[tokio::test]
+async fn what_a_user_sends_within_a_minute_is_limited_and_told() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let jane = minted(&app, &replica, "jane").await;
+    let free = write(&jane, "john").await;
+    let sent = free.expect(201);
+    assert!(
+        !free.headers.contains_key("ratelimit"),
+        "nothing is limited"
+    );
+    let changed = set_policy(&app, json!({ "sendsPerMinute": 3 }))
+        .await
+        .expect(200);
+    assert_eq!(changed["policy"]["sendsPerMinute"], 3);
+    for (left, full_in) in [(2, 20), (1, 40)] {
+        let reply = write(&jane, "john").await;
+        reply.expect(201);
+        assert_eq!(reply.header("ratelimit-policy"), "\"user\";q=3;w=60");
+        assert_eq!(
+            reply.header("ratelimit"),
+            format!("\"user\";r={left};t={full_in}")
+        );
+    }
+    // An edit counts, whoever acts for her; what is refused for another reason tells what is left, too.
+    let acting = app.acting_as("jane");
+    let stale = acting
+        .patch(&sent["id"], &json!(999), json!({ "text": "x" }))
+        .await;
+    stale.expect_problem(412, "stale");
+    assert_eq!(stale.header("ratelimit"), "\"user\";r=0;t=60");
+    let refused = write(&jane, "john").await;
+    refused.expect_problem(429, "too-many-requests");
+    assert_eq!(refused.header("ratelimit"), "\"user\";r=0;t=60");
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=20).contains(&wait), "{wait}");
+    let edit = jane
+        .patch(&sent["id"], &sent["timestamp"], json!({ "text": "x" }))
+        .await;
+    edit.expect_problem(429, "too-many-requests");
+    // Others are not concerned, nor is what is no sending; nor is the application itself.
+    let john = minted(&app, &replica, "john").await;
+    write(&john, "jane").await.expect(201);
+    let mark = json!({ "read": true });
+    john.patch(&sent["id"], &sent["timestamp"], mark)
+        .await
+        .expect(200);
+    let chat = jane.chat("Team", &["john"]).await;
+    for _ in 0..5 {
+        app.post_into(chat, "hi").await;
+    }
+    set_policy(&app, json!({ "sendsPerMinute": null }))
+        .await
+        .expect(200);
+    write(&jane, "john").await.expect(201);
+    for wrong in [json!(0), json!(-1), json!(1_000_001), json!("3")] {
+        let wrong = set_policy(&app, json!({ "sendsPerMinute": wrong })).await;
+        assert_eq!(wrong.wrong_fields(), ["policy.sendsPerMinute"]);
+    }
+}
+
+#[tokio::test]
+async fn the_configuration_limits_users_and_applications() {
+    let database = Database::fresh().await;
+    let settings = administered()
+        .with("USER_SENDS_PER_MINUTE", "2")
+        .with("APPLICATION_SENDS_PER_MINUTE", "4");
+    let replica = Replica::start(&database, settings).await;
+    let app = replica.application().await;
+    // A policy allows no more than the configuration.
+    set_policy(&app, json!({ "sendsPerMinute": 100 }))
+        .await
+        .expect(200);
+    let [jane, john] = ["jane", "john"].map(|user| app.acting_as(user));
+    let first = write(&jane, "john").await;
+    first.expect(201);
+    assert_eq!(
+        first.header("ratelimit-policy"),
+        "\"user\";q=2;w=60, \"application\";q=4;w=60"
+    );
+    assert_eq!(
+        first.header("ratelimit"),
+        "\"user\";r=1;t=30, \"application\";r=3;t=15"
+    );
+    write(&jane, "john").await.expect(201);
+    // A flood of hers takes nothing from the others.
+    for _ in 0..20 {
+        write(&jane, "john")
+            .await
+            .expect_problem(429, "too-many-requests");
+    }
+    write(&john, "jane").await.expect(201);
+    write(&john, "jane").await.expect(201);
+    let jim = app.acting_as("jim");
+    let refused = write(&jim, "jane").await;
+    refused.expect_problem(429, "too-many-requests");
+    assert!(
+        refused
+            .header("ratelimit")
+            .ends_with("\"application\";r=0;t=60")
+    );
+    // Another application has its own.
+    let shop = json!({ "name": "shop" });
+    let shop = replica
+        .administrator()
+        .call(Method::POST, "/applications", shop)
+        .await
+        .expect(201);
+    let shop = replica.with_token(shop["token"].as_str().unwrap());
+    write(&shop.acting_as("jane"), "john").await.expect(201);
+}

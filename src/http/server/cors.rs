@@ -5,6 +5,8 @@ use std::{str::FromStr, time::Duration};
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::http::rates::{RATE_LIMIT, RATE_LIMIT_POLICY};
+
 /// How long a browser may cache the answer to a preflight request: an hour, so that a change of the
 /// setting takes effect within an hour.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
@@ -84,6 +86,8 @@ pub fn layer(origins: &[Origin]) -> Option<CorsLayer> {
             header::RETRY_AFTER,
             HeaderName::from_static("idempotent-replayed"),
             HeaderName::from_static("preference-applied"),
+            RATE_LIMIT,
+            RATE_LIMIT_POLICY,
             HeaderName::from_static("x-request-id"),
         ])
         .max_age(PREFLIGHT_AGE);

@@ -70,13 +70,17 @@ pub fn components() -> [(String, Response); 3] {
 }
 
 fn sent(media_type: &'static str) -> Response {
-    created(
+    let mut response = created(
         "Sent; or the message as it is now, where the key was used for the same request before",
         &[
             (media::JSON, content::<MessageJson>),
             (media_type, content::<MessageJson>),
         ],
-    )
+    );
+    for name in ["RateLimit-Policy", "RateLimit"] {
+        headers::add(&mut response, name);
+    }
+    response
 }
 
 fn created(description: &str, contents: &[TypedContent]) -> Response {

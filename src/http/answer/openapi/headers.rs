@@ -5,7 +5,7 @@ use utoipa::openapi::{
 };
 
 /// Every header with its description.
-const HEADERS: [(&str, &str); 9] = [
+const HEADERS: [(&str, &str); 11] = [
     (
         "X-Request-Id",
         "The request's id, as it was sent or a new one; its log lines have it",
@@ -21,6 +21,14 @@ const HEADERS: [(&str, &str); 9] = [
         "`return=minimal` where the answer has no body",
     ),
     ("Retry-After", "Seconds until it is worth trying again"),
+    (
+        "RateLimit-Policy",
+        "Where sends are limited: how many a minute, for the `user` and the `application`",
+    ),
+    (
+        "RateLimit",
+        "What is left of them (`r`), and in how many seconds all are there again (`t`)",
+    ),
     ("WWW-Authenticate", "`Bearer`, with the reason"),
     ("Accept-Post", "The media types that are supported"),
     ("Accept-Patch", "The media types that are supported"),

@@ -80,7 +80,7 @@ problems! {
         "`If-Match` is missing or `*`",
         Problem::precondition_required();
     TOO_MANY_REQUESTS = "TooManyRequests",
-        "The user has too many requests in progress. `slow-mode`: the chat lets a member wait between two \
+        "The user has too many requests in progress, or sends too many messages a minute. `slow-mode`: the chat lets a member wait between two \
          messages",
         Problem::too_many_requests(256);
     TOO_MANY_LIVE_CONNECTIONS = "TooManyLiveConnections",

@@ -56,7 +56,7 @@ kinds! {
     TOO_MANY_CONNECTIONS: "too-many-live-connections", TOO_MANY_REQUESTS,
         "The user has too many live connections";
     TOO_MANY_REQUESTS: "too-many-requests", TOO_MANY_REQUESTS,
-        "The user has too many requests under way";
+        "There are too many requests";
     SLOW_MODE: "slow-mode", TOO_MANY_REQUESTS, "The chat lets you wait between messages";
     HEAD_TOO_LARGE: "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE,
         "The head of the request is too large";

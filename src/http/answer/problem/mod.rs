@@ -86,6 +86,12 @@ impl Problem {
         self
     }
 
+    /// The same with headers that its answer has whatever it is.
+    pub fn with_headers(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+
     pub fn status(&self) -> StatusCode {
         self.kind.status
     }

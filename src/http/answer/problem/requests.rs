@@ -108,6 +108,12 @@ impl Problem {
         Self::new(&kinds::TOO_MANY_REQUESTS, detail).retry_after(RETRY_RECEIVED_SECONDS)
     }
 
+    /// A bucket of a limit of rate is empty for so many seconds.
+    pub fn too_many_sends(seconds: u32) -> Self {
+        let detail = format!("too many messages within a minute: wait for {seconds} s");
+        Self::new(&kinds::TOO_MANY_REQUESTS, detail).retry_after(seconds)
+    }
+
     pub fn too_many_pending_answers() -> Self {
         let detail =
             "too many large answers have not been received yet; a smaller limit needs less memory";

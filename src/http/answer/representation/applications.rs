@@ -1,5 +1,7 @@
 //! Applications as JSON.
 
+use std::num::NonZeroU32;
+
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -50,6 +52,10 @@ pub struct PolicyJson {
     /// Who may add members to a chat, beside those who stand higher.
     #[schema(value_type = AddMembersSchema)]
     add_members: &'static str,
+    /// The most messages that a user may send and edit within a minute on each replica.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32, required = false, minimum = 1, maximum = 1000000)]
+    sends_per_minute: Option<NonZeroU32>,
 }
 
 impl From<Policy> for PolicyJson {
@@ -58,6 +64,7 @@ impl From<Policy> for PolicyJson {
             personal: policy.personal.name(),
             create_chats: policy.create_chats.name(),
             add_members: policy.add_members.name(),
+            sends_per_minute: policy.sends_per_minute,
         }
     }
 }

@@ -1,11 +1,16 @@
 //! Applications to be created and changed, and what they allow and forbid their users.
 
+use std::num::NonZeroU32;
+
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{collect, named, parse_time_patch, present};
 use crate::{
-    domain::{AddMembers, CreateChats, Invalid, Personal, PolicyPatch, Restrictions, Title},
+    domain::{
+        AddMembers, CreateChats, Invalid, Personal, PolicyPatch, Restrictions,
+        SENDS_PER_MINUTE_MAX, Title,
+    },
     http::{
         answer::{
             openapi::schemas::{AddMembersSchema, CreateChatsSchema, PersonalSchema},
@@ -73,6 +78,11 @@ pub struct PolicyPatchJson {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<AddMembersSchema>)]
     add_members: Option<Option<String>>,
+    /// The most messages that a user may send and edit within a minute on each replica; `null` for no
+    /// limit but that of the configuration.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 1000000)]
+    sends_per_minute: Option<Option<i64>>,
 }
 
 impl RequestBody for ApplicationPatchJson {
@@ -107,13 +117,25 @@ impl PolicyPatchJson {
         let otherwise = "must be moderators, owner or application";
         let add_members = named(self.add_members, AddMembers::named, otherwise);
         let add_members = collect(errors, "policy.addMembers", add_members);
+        let sends_per_minute = self.sends_per_minute;
+        let sends_per_minute = sends_per_minute.map(|sends| sends.map(parse_sends).transpose());
+        let sends_per_minute = sends_per_minute.transpose();
+        let sends_per_minute = collect(errors, "policy.sendsPerMinute", sends_per_minute);
         Some(PolicyPatch {
             personal: personal?,
             create_chats: create_chats?,
             add_members: add_members?,
-            sends_per_minute: None,
+            sends_per_minute: sends_per_minute?,
         })
     }
+}
+
+fn parse_sends(sends: i64) -> Result<NonZeroU32, Invalid> {
+    let sends = u32::try_from(sends).ok();
+    let sends = sends.filter(|sends| *sends <= SENDS_PER_MINUTE_MAX);
+    sends
+        .and_then(NonZeroU32::new)
+        .ok_or(Invalid("must be 1 to 1,000,000"))
 }
 
 /// What a user is forbidden: what is absent or `null` is not.

@@ -11,10 +11,11 @@ use super::{collect, parse_mentions, present};
 use crate::{
     domain::{Attributes, Message, MessageId, Text},
     http::{
-        Service,
+        Answer, Service,
         answer::{
             openapi::schemas::{UserIdSchema, new_attributes},
             problem::{FieldError, Problem},
+            representation,
         },
         extract::{
             body::{RequestBody, parse},
@@ -22,6 +23,7 @@ use crate::{
             checks::Checks,
             media,
         },
+        rates::RateFields,
     },
     timeline::commands::{EditMessage, Expected, MarkRead, MessageEdit},
 };
@@ -126,8 +128,26 @@ impl Edit {
         }
     }
 
-    /// Carries out the edit. Returns the message as the edit leaves it.
-    pub async fn submit(
+    /// Carries out the edit, unless the caller makes too many. The answer is the message as the edit
+    /// leaves it.
+    pub async fn carry_out(
+        self,
+        service: &Service,
+        caller: &Caller,
+        id: MessageId,
+        expected: Option<Expected>,
+        media_type: &'static str,
+    ) -> Answer {
+        let fields = match &self {
+            Self::Message(_) => service.limit_sends(caller).await?,
+            Self::Read(_) => RateFields::default(),
+        };
+        let edited = self.submit(service, caller, id, expected).await;
+        fields.tell(edited.map(|message| representation::message(media_type, &message)))
+    }
+
+    /// The message as the edit leaves it.
+    async fn submit(
         self,
         service: &Service,
         caller: &Caller,

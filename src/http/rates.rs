@@ -1,0 +1,92 @@
+//! Limits of rate, as callers see them: [RateLimit fields for HTTP], draft 10.
+//!
+//! [RateLimit fields for HTTP]: https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10
+
+use axum::http::{HeaderName, HeaderValue};
+
+use super::{Answer, Service, answer::problem::Problem, extract::caller::Caller};
+use crate::auth::{Allowance, Limited};
+
+/// What is let through, and over how long a time: one item for each bucket.
+pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// What is left in each of them, and in how many seconds it is full again.
+pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// The fields of an answer to a call that is limited.
+#[derive(Default)]
+pub struct RateFields(Vec<(HeaderName, HeaderValue)>);
+
+impl Service {
+    /// Counts a message that the caller sends or edits. Fails with 429 if there are too many of them.
+    pub async fn limit_sends(&self, caller: &Caller) -> Result<RateFields, Problem> {
+        let policy = self
+            .authenticator
+            .sends_per_minute(caller.application)
+            .await?;
+        let user = caller.user.as_ref();
+        match self.rates.take(caller.application, user, policy) {
+            Ok(allowances) => Ok(RateFields::of(&allowances)),
+            Err(too_many) => {
+                let fields = RateFields::of(&too_many.allowances);
+                // Whoever waits as long as that finds something in the bucket.
+                let seconds = too_many.wait.as_secs_f64().ceil().max(1.0) as u32;
+                Err(fields.tell_problem(Problem::too_many_sends(seconds)))
+            }
+        }
+    }
+}
+
+impl RateFields {
+    fn of(allowances: &[Allowance]) -> Self {
+        if allowances.is_empty() {
+            return Self::default();
+        }
+        let policies = allowances.iter().map(policy).collect::<Vec<_>>();
+        let remaining = allowances.iter().map(remaining).collect::<Vec<_>>();
+        let fields = [
+            (RATE_LIMIT_POLICY, policies.join(", ")),
+            (RATE_LIMIT, remaining.join(", ")),
+        ];
+        let fields = fields.map(|(name, value)| {
+            let value = HeaderValue::try_from(value).expect("names and digits are visible ASCII");
+            (name, value)
+        });
+        Self(fields.to_vec())
+    }
+
+    /// Adds the fields to the answer, whatever it is.
+    pub fn tell(self, answer: Answer) -> Answer {
+        match answer {
+            Ok(mut response) => {
+                response.headers_mut().extend(self.0);
+                Ok(response)
+            }
+            Err(problem) => Err(self.tell_problem(problem)),
+        }
+    }
+
+    fn tell_problem(self, problem: Problem) -> Problem {
+        problem.with_headers(self.0)
+    }
+}
+
+fn name(allowance: &Allowance) -> &'static str {
+    match allowance.limited {
+        Limited::User => "user",
+        Limited::Application => "application",
+    }
+}
+
+fn policy(allowance: &Allowance) -> String {
+    format!("\"{}\";q={};w=60", name(allowance), allowance.quota)
+}
+
+fn remaining(allowance: &Allowance) -> String {
+    let seconds = allowance.full_in.as_secs_f64().ceil() as u64;
+    format!(
+        "\"{}\";r={};t={seconds}",
+        name(allowance),
+        allowance.remaining
+    )
+}
