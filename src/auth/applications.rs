@@ -100,7 +100,7 @@ pub struct Applications {
     pool: Pool,
     lookups: ExpiringCache<ApplicationId, TokenLookup>,
     /// The applications that existed a moment ago. A restore may lose one, and its tokens end with it.
-    existing: ExpiringCache<ApplicationId, Arc<Present>>,
+    existing: ExpiringCache<ApplicationId, Result<Arc<Present>, Error>>,
     revoked: RevokedTokens,
 }
 
@@ -191,12 +191,21 @@ impl Applications {
         Ok(())
     }
 
-    /// What is known of an application, which must exist.
+    /// What was read of an application, which must exist. One caller reads it for all who wait. A failure is
+    /// cached for a moment, too.
     pub async fn present(&self, application: ApplicationId) -> Result<Arc<Present>, Error> {
-        match self.existing.get(&application) {
-            Some(present) => Ok(present),
-            None => Box::pin(self.read_present(application)).await,
+        if let Some(present) = self.existing.get(&application) {
+            return present;
         }
+        let reading = async {
+            let present = self.read_present(application).await;
+            let lifetime = match &present {
+                Ok(_) => EXISTENCE_LIFETIME,
+                Err(_) => REREAD_PAUSE,
+            };
+            (present, lifetime)
+        };
+        Box::pin(self.existing.get_or_load(&application, reading)).await
     }
 
     async fn read_present(&self, application: ApplicationId) -> Result<Arc<Present>, Error> {
@@ -209,13 +218,10 @@ impl Applications {
             tracing::warn!(%error, "the users whose tokens have ended cannot be read");
             Error::DatabaseUnavailable
         })?;
-        let present = Arc::new(Present {
+        Ok(Arc::new(Present {
             revoked,
             sends_per_minute: found.sends_per_minute,
-        });
-        self.existing
-            .insert(application, Arc::clone(&present), EXISTENCE_LIFETIME);
-        Ok(present)
+        }))
     }
 
     /// Forgets what is cached of an application, which was changed just now.

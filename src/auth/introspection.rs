@@ -1,6 +1,9 @@
 //! Opaque session keys that another service resolves (RFC 7662).
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::NonZeroU32,
+    time::{Duration, SystemTime},
+};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use reqwest::Client;
@@ -9,7 +12,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::{
-    EndpointUrl, Error, Issued, expiring::ExpiringCache, jwt::time_of, log_once::LoggedFaults,
+    EndpointUrl, Error, Issued,
+    expiring::ExpiringCache,
+    jwt::{issued_at, time_of},
+    log_once::LoggedFaults,
 };
 use crate::domain::{ApplicationId, Clock};
 
@@ -74,7 +80,7 @@ struct SessionClaims {
     sub: Option<String>,
     exp: Option<f64>,
     app: Option<i64>,
-    iat: Option<f64>,
+    issued: Option<SystemTime>,
 }
 
 impl Introspection {
@@ -108,7 +114,7 @@ impl Introspection {
             return Err(Error::Expired);
         }
         let user = session.sub.ok_or(Error::BadUser)?;
-        let times = (session.iat, expires);
+        let times = (session.issued, expires);
         Issued::checked(&user, session.app, times, &self.config.applications)
     }
 
@@ -167,7 +173,7 @@ fn session_claims(answer: &Map<String, Value>) -> Answered {
         sub: claim(answer, "sub", |value| value.as_str().map(str::to_owned))?,
         exp: claim(answer, "exp", Value::as_f64)?,
         app: claim(answer, "app", Value::as_i64)?,
-        iat: claim(answer, "iat", Value::as_f64)?,
+        issued: issued_at(answer.get("iat")),
     })
 }
 

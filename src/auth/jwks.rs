@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{
     EndpointUrl, Error, Issued,
-    jwt::{time_of, verified_claims},
+    jwt::{issued_at, time_of, verified_claims},
     log_once::LoggedFaults,
 };
 use crate::domain::ApplicationId;
@@ -90,7 +90,7 @@ struct IssuerKey {
 struct IssuerClaims {
     sub: String,
     exp: f64,
-    iat: Option<f64>,
+    iat: Option<Value>,
     app: Option<i64>,
 }
 
@@ -118,7 +118,7 @@ impl Jwks {
         Issued::checked(
             &claims.sub,
             claims.app,
-            (claims.iat, time_of(claims.exp)),
+            (issued_at(claims.iat.as_ref()), time_of(claims.exp)),
             &self.config.applications,
         )
     }

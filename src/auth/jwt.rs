@@ -9,6 +9,7 @@ use jsonwebtoken::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use sha2::Sha256;
 
 use super::Error;
@@ -106,12 +107,18 @@ pub fn precise_date(time: SystemTime) -> f64 {
     since_epoch.as_micros() as f64 / 1e6
 }
 
-/// The time of a NumericDate, which may have a fraction. A time before 1970 or after 9999 becomes
-/// the first or the last second of that range.
+/// When a token was issued, by its claim `iat`. `None` if it has none that can be read.
+pub fn issued_at(claim: Option<&Value>) -> Option<SystemTime> {
+    claim.and_then(Value::as_f64).map(time_of)
+}
+
+/// The time of a NumericDate, which may have a fraction, to the microsecond. A time before 1970 or after
+/// 9999 becomes the first or the last second of that range.
 pub fn time_of(numeric_date: f64) -> SystemTime {
     const LATE: Duration = Duration::from_secs(253_402_300_799); // the end of the year 9999
-    let since_epoch = Duration::try_from_secs_f64(numeric_date.max(0.0)).unwrap_or(LATE);
-    UNIX_EPOCH + since_epoch.min(LATE)
+    let micros = (numeric_date.max(0.0) * 1e6).round();
+    // A float beyond the range becomes its end.
+    UNIX_EPOCH + Duration::from_micros(micros as u64).min(LATE)
 }
 
 #[cfg(test)]

@@ -35,7 +35,6 @@ use crate::{
 use applications::{Applications, TokenFingerprint, is_same_secret};
 use introspection::Introspection;
 use jwks::Jwks;
-use jwt::time_of;
 use token::Verifier;
 
 pub use applications::{ApplicationToken, create_application};
@@ -87,7 +86,7 @@ impl Issued {
     fn checked(
         user: &str,
         application: Option<i64>,
-        (issued, expires): (Option<f64>, SystemTime),
+        (issued, expires): (Option<SystemTime>, SystemTime),
         allowed: &[ApplicationId],
     ) -> Result<Self, Error> {
         let application = ApplicationId::new(application.unwrap_or(ApplicationId::DEFAULT.get()));
@@ -98,7 +97,7 @@ impl Issued {
         Ok(Self {
             application,
             user,
-            issued: issued.map(time_of),
+            issued,
             expires,
         })
     }

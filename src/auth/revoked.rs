@@ -12,6 +12,9 @@ use crate::{
 /// Applications whose users are kept. An application that is not kept is read anew, as a whole.
 const APPLICATIONS_MAX: usize = 10_000;
 
+/// How many users are read at once.
+const PAGE: i64 = 10_000;
+
 /// Since when tokens count: for each user of an application for whom the application has set that. It takes
 /// some 100 bytes a user.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +25,13 @@ pub struct Revoked {
 }
 
 impl Revoked {
+    fn set(&mut self, user: UserId, since: Option<SystemTime>) {
+        match since {
+            Some(since) => self.since.insert(user, since),
+            None => self.since.remove(&user),
+        };
+    }
+
     /// Whether a token that was issued then does not identify the user any more. One that does not say
     /// when it was issued may be as old as any.
     pub fn revokes(&self, user: &UserId, issued: Option<SystemTime>) -> bool {
@@ -33,14 +43,14 @@ impl Revoked {
 /// Reads them, and after that only what has changed.
 pub struct RevokedTokens {
     pool: Pool,
-    known: Cache<ApplicationId, Arc<Revoked>>,
+    cached: Cache<ApplicationId, Arc<Revoked>>,
 }
 
 impl RevokedTokens {
     pub fn new(pool: Pool) -> Self {
         Self {
             pool,
-            known: Cache::new(APPLICATIONS_MAX),
+            cached: Cache::new(APPLICATIONS_MAX),
         }
     }
 
@@ -51,28 +61,29 @@ impl RevokedTokens {
         application: ApplicationId,
         last: Timestamp,
     ) -> store::Result<Arc<Revoked>> {
-        let known = self.known.get(&application).unwrap_or_default();
-        if known.up_to == last {
-            return Ok(known);
+        let cached = self.cached.get(&application).unwrap_or_default();
+        if cached.up_to == last {
+            return Ok(cached);
         }
-        // A timeline that ends before what is known is another one: a backup was restored.
-        let mut revoked = match known.up_to < last {
-            true => Revoked::clone(&known),
+        // A timeline that ends before what is cached is another one: a backup was restored.
+        let mut revoked = match cached.up_to < last {
+            true => Revoked::clone(&cached),
             false => Revoked::default(),
         };
-        let after = revoked.up_to;
-        let reading = self.pool.query(async |connection| {
-            store::restrictions::tokens_since(connection, application, after).await
-        });
-        for (user, since) in reading.await? {
-            match since {
-                Some(since) => revoked.since.insert(user, since.into()),
-                None => revoked.since.remove(&user),
-            };
+        let mut after = revoked.up_to;
+        while after < last {
+            let reading = self.pool.query(async |connection| {
+                store::restrictions::tokens_since(connection, application, after, PAGE).await
+            });
+            let page = reading.await?;
+            after = page.last().map_or(last, |(timestamp, ..)| *timestamp);
+            for (_, user, since) in page {
+                revoked.set(user, since.map(SystemTime::from));
+            }
         }
         revoked.up_to = last;
         let revoked = Arc::new(revoked);
-        self.known.insert(application, Arc::clone(&revoked));
+        self.cached.insert(application, Arc::clone(&revoked));
         Ok(revoked)
     }
 }

@@ -5,11 +5,14 @@ use std::time::SystemTime;
 use quick_cache::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
     Error, Issued,
-    jwt::{SECRET_BYTES_MIN, SigningKey, WeakSecret, numeric_date, precise_date, time_of},
+    jwt::{
+        SECRET_BYTES_MIN, SigningKey, WeakSecret, issued_at, numeric_date, precise_date, time_of,
+    },
 };
 use crate::domain::{ApplicationId, Clock, UserId};
 
@@ -28,7 +31,8 @@ struct UserClaims {
     sub: String,
     app: Option<i64>,
     exp: f64,
-    iat: Option<f64>,
+    /// What cannot be read as a time is passed over.
+    iat: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -78,7 +82,7 @@ impl Signer {
         Ok(Issued {
             application: ApplicationId::new(application),
             user: UserId::parse(&claims.sub).map_err(|_| Error::BadUser)?,
-            issued: claims.iat.map(time_of),
+            issued: issued_at(claims.iat.as_ref()),
             expires: time_of(claims.exp),
         })
     }

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 
 use super::Invalid;
 
@@ -43,6 +46,21 @@ impl Attributes {
     /// Attributes that were checked before they were stored.
     pub fn trusted(raw: Box<RawValue>) -> Self {
         Self(raw.into())
+    }
+
+    /// Whether they are the same JSON, however it is written.
+    pub fn is_same_json(&self, other: &Self) -> bool {
+        let parse = |attributes: &Self| serde_json::from_str::<Value>(attributes.0.get()).ok();
+        match (parse(self), parse(other)) {
+            (Some(one), Some(other)) => one == other,
+            // A number is outside every common range.
+            _ => self == other,
+        }
+    }
+
+    /// Whether they have no members.
+    pub fn is_empty(&self) -> bool {
+        members(&self.0).is_some_and(|members| members.is_empty())
     }
 
     /// Whether they are larger than allowed, as they may be once they are merged.

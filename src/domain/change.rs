@@ -48,7 +48,7 @@ pub struct ChatChange {
     pub joined: Vec<UserId>,
     /// Who has left, as each was.
     pub departed: Vec<(UserId, Member)>,
-    /// Whose role or silence has changed, as each is now.
+    /// Whose role or mute has changed, as each is now.
     pub altered: Vec<(UserId, Member)>,
     /// Who is kept from joining from now on.
     pub banned: Vec<UserId>,

@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use super::{
-    Attributes, ChatNumber, ConversationId, Invalid, MessageNumber, Position, Role, Standing,
+    Attributes, ChatNumber, ConversationId, Invalid, MessageNumber, Position, Rank, Role,
     Timestamp, UserId, text::is_longer,
 };
 
@@ -17,7 +17,7 @@ pub const MEMBERS_MAX: usize = 1000;
 /// see [`is_longer`].
 pub const TITLE_CHARS_MAX: usize = 200;
 
-/// The longest that a slow chat lets a member wait between two messages: a day, in seconds.
+/// The longest wait between two messages of a member that a chat may require: a day, in seconds.
 pub const SLOW_MODE_SECONDS_MAX: u32 = 24 * 60 * 60;
 
 /// A chat as it is now.
@@ -120,9 +120,9 @@ impl Chat {
     }
 
     /// Who one of its members is there.
-    pub fn standing(&self, user: &UserId, member: &Member) -> Standing {
+    pub fn rank(&self, user: &UserId, member: &Member) -> Rank {
         if self.owner.as_ref() == Some(user) {
-            Standing::Owner
+            Rank::Owner
         } else {
             member.role.into()
         }

@@ -51,7 +51,7 @@ pub use position::Position;
 pub use refusal::{Invalid, Refusal};
 pub use report::Report;
 pub use restrictions::Restrictions;
-pub use rights::{Action, Role, Standing};
+pub use rights::{Action, Rank, Role};
 pub use settings::{SETTINGS_ATTRIBUTES_BYTES_MAX, Settings, SettingsPatch};
 pub use text::{TEXT_CHARS_MAX, Text, is_longer};
 pub use timestamp::Timestamp;

@@ -33,7 +33,7 @@ pub enum CreateChats {
     Application,
 }
 
-/// Who may add members to a chat, beside those who stand higher.
+/// Who may add members to a chat, beside those of a higher rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AddMembers {
     #[default]

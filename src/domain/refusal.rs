@@ -1,6 +1,6 @@
 //! Why a request is refused.
 
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{MessageId, MessageNumber, Timestamp, UserId};
 
@@ -22,7 +22,7 @@ pub enum Refusal {
     #[error("{0}")]
     Forbidden(&'static str),
     /// The application has suspended the user.
-    #[error("the user is suspended until {}", .until)]
+    #[error("the user is suspended until {}", rfc3339(.until))]
     Suspended { until: OffsetDateTime },
     /// The caller reads this conversation, and does not post into it.
     #[error("{0}")]
@@ -30,7 +30,7 @@ pub enum Refusal {
     /// The user is kept from joining the chat.
     #[error("{} is banned from this chat", .0.as_str())]
     Banned(UserId),
-    /// The chat lets a member wait between two messages.
+    /// A member must wait between two messages in this chat.
     #[error("this chat is slow: wait for {seconds} s")]
     SlowMode { seconds: u32 },
     /// The message is deleted.
@@ -75,4 +75,9 @@ pub enum Refusal {
     /// The idempotency key was used for another request.
     #[error("this key was used for another request")]
     KeyReused,
+}
+
+/// A time as callers write it.
+fn rfc3339(time: &OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_default()
 }

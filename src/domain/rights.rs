@@ -12,9 +12,9 @@ pub enum Role {
     Moderator,
 }
 
-/// Who somebody is in a chat. Whoever stands higher may do what those below may.
+/// The rank of a caller in a chat, the lowest first. A higher rank may do whatever a lower one may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum Rank {
     Reader,
     Member,
     Moderator,
@@ -31,7 +31,7 @@ pub enum Action {
     /// Posting without waiting where the chat is slow.
     PostAtOnce,
     AddMembers,
-    /// Removing, muting and banning those who stand lower, and seeing who is banned.
+    /// Removing, muting and banning members of a lower rank, and seeing who is banned.
     Moderate,
     /// Giving and taking the role of a moderator.
     AppointModerators,
@@ -42,32 +42,32 @@ pub enum Action {
 }
 
 impl Action {
-    /// The lowest standing of those who may.
-    fn lowest(self, chat: &Chat, policy: &Policy) -> Standing {
+    /// The lowest rank that may.
+    fn lowest(self, chat: &Chat, policy: &Policy) -> Rank {
         match self {
-            Self::Post if chat.rules.frozen => Standing::Application,
+            Self::Post if chat.rules.frozen => Rank::Application,
             Self::Post => match chat.rules.posting {
-                Posting::Members => Standing::Member,
-                Posting::Moderators => Standing::Moderator,
+                Posting::Members => Rank::Member,
+                Posting::Moderators => Rank::Moderator,
             },
             Self::AddMembers => match policy.add_members {
-                AddMembers::Moderators => Standing::Moderator,
-                AddMembers::Owner => Standing::Owner,
-                AddMembers::Application => Standing::Application,
+                AddMembers::Moderators => Rank::Moderator,
+                AddMembers::Owner => Rank::Owner,
+                AddMembers::Application => Rank::Application,
             },
-            Self::PostAtOnce | Self::Moderate | Self::DeleteMessages => Standing::Moderator,
-            Self::AppointModerators | Self::Manage => Standing::Owner,
+            Self::PostAtOnce | Self::Moderate | Self::DeleteMessages => Rank::Moderator,
+            Self::AppointModerators | Self::Manage => Rank::Owner,
         }
     }
 }
 
-impl Standing {
+impl Rank {
     pub fn may(self, action: Action, chat: &Chat, policy: &Policy) -> bool {
         self >= action.lowest(chat, policy)
     }
 }
 
-impl From<Role> for Standing {
+impl From<Role> for Rank {
     fn from(role: Role) -> Self {
         match role {
             Role::Reader => Self::Reader,

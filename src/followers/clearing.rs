@@ -5,11 +5,17 @@
 //! files. It happens once, whichever replica dies meanwhile.
 //!
 //! # How
-//! The leader takes one deleted chat after the other, reads which of its messages still have data, and has
-//! them deleted through the timeline, some at a time: so it delays others by little, and there is nothing to
-//! remember but that the chat is not cleared yet. What a leader has begun the next one goes on with.
+//! The leader has the messages deleted through the timeline, some at a time, so that it delays others by
+//! little. Deleted chats take turns, a window of messages each. The only state is that a chat is not cleared
+//! yet: a new leader reads such a chat from its first message on, and passes over what is cleared.
+//!
+//! # The races, and how each was decided
+//! - *A message cannot be deleted now* (its application has too many changes waiting). The other chats have
+//!   their turns, and this one is tried again.
+//! - *Two replicas clear at the same time*, since one has lost its lock. A message that is deleted already
+//!   stays as it is.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
@@ -17,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Behind, LOOK_PERIOD_MIN, Leader, PAUSE_MIN, lead_until, log_leadership};
 use crate::{
-    domain::MessageNumber,
+    domain::{MessageId, MessageNumber},
     store::{
         self, Clearing, Database, Leadership,
         clearing::{self, DeletedChat},
@@ -25,13 +31,17 @@ use crate::{
     timeline::{self, Requester, Timeline, commands::ClearMessage},
 };
 
+/// The messages of a turn.
+const WINDOW: i64 = 1000;
+
 /// How many messages are deleted at the same time: a quarter of a batch.
-const CLEARED_AT_ONCE: i64 = 64;
+const CLEARED_AT_ONCE: usize = 64;
 
 /// How many deleted chats are looked up at once.
 const CHATS_AT_ONCE: i64 = 100;
 
-/// The least time from one look for deleted chats to the next.
+/// The least time from one look for deleted chats to the next, if there is nothing to clear, or if something
+/// cannot be cleared now.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Clears deleted chats.
@@ -41,13 +51,14 @@ pub struct ClearedChats {
     pub behind: Arc<Behind>,
 }
 
-/// Why clearing has stopped for now.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    #[error("a message cannot be deleted now: {0}")]
-    Timeline(#[from] timeline::Error),
+/// How far this leader has come in each chat.
+type Reached = HashMap<DeletedChat, MessageNumber>;
+
+/// The outcome of a turn.
+enum Turn {
+    Cleared,
+    /// A message cannot be deleted now.
+    Failed,
 }
 
 impl ClearedChats {
@@ -56,50 +67,70 @@ impl ClearedChats {
         lead_until(stop, self).await;
     }
 
+    /// Clears the next window of a chat.
     async fn clear(
         &self,
         leader: &mut Leadership<Clearing>,
         chat: DeletedChat,
-    ) -> Result<(), Error> {
-        let mut after = MessageNumber::ZERO;
-        loop {
-            let messages = clearing::messages(leader, chat, after, CLEARED_AT_ONCE).await?;
-            let Some((last, _)) = messages.last() else {
-                return Ok(clearing::finish(leader, chat).await?);
-            };
-            after = *last;
-            let deletions = messages.into_iter().map(|(_, id)| {
-                let requester = Requester {
-                    application: chat.application,
-                    user: None,
-                };
-                self.timeline.submit(requester, ClearMessage { id })
-            });
-            try_join_all(deletions).await?;
+        reached: &mut Reached,
+    ) -> store::Result<Turn> {
+        let after = reached.get(&chat).copied().unwrap_or(MessageNumber::ZERO);
+        let Some(window) = clearing::window(leader, chat, after, WINDOW).await? else {
+            clearing::finish(leader, chat).await?;
+            reached.remove(&chat);
+            return Ok(Turn::Cleared);
+        };
+        for ids in window.uncleared.chunks(CLEARED_AT_ONCE) {
+            if let Err(error) = self.delete(chat, ids).await {
+                let (application, conversation) = (chat.application.get(), chat.conversation.get());
+                tracing::warn!(%error, application, conversation, "a deleted chat is not cleared now");
+                return Ok(Turn::Failed);
+            }
         }
+        reached.insert(chat, window.last);
+        Ok(Turn::Cleared)
+    }
+
+    async fn delete(&self, chat: DeletedChat, ids: &[MessageId]) -> Result<(), timeline::Error> {
+        let deletions = ids.iter().map(|id| {
+            let requester = Requester {
+                application: chat.application,
+                user: None,
+            };
+            self.timeline.submit(requester, ClearMessage { id: *id })
+        });
+        try_join_all(deletions).await?;
+        Ok(())
     }
 }
 
 impl Leader for ClearedChats {
     type Duty = Clearing;
-    type Error = Error;
+    type Error = store::Error;
 
-    async fn lead(&mut self, pause: &mut Duration) -> Result<(), Error> {
+    async fn lead(&mut self, pause: &mut Duration) -> store::Result<()> {
         let mut leader = Leadership::acquire(&self.database).await?;
         log_leadership::<Clearing>();
+        let (mut reached, mut after) = (Reached::new(), None);
         loop {
             self.behind.take();
-            let deleted = clearing::deleted_chats(&mut leader, CHATS_AT_ONCE).await?;
+            let deleted = clearing::deleted_chats(&mut leader, after, CHATS_AT_ONCE).await?;
+            let mut has_failed = false;
             for chat in &deleted {
-                self.clear(&mut leader, *chat).await?;
-                *pause = PAUSE_MIN;
+                let turn = self.clear(&mut leader, *chat, &mut reached).await?;
+                has_failed |= matches!(turn, Turn::Failed);
             }
-            if deleted.is_empty() {
+            *pause = PAUSE_MIN;
+            let is_done = deleted.is_empty() && after.is_none();
+            if is_done || has_failed {
                 sleep(LOOK_PAUSE).await;
-                self.behind
-                    .wait_until(Instant::now() + LOOK_PERIOD_MIN)
-                    .await;
             }
+            if is_done {
+                let look = Instant::now() + LOOK_PERIOD_MIN;
+                self.behind.wait_until(look).await;
+            }
+            // After the last one come the first ones again.
+            after = deleted.last().copied();
         }
     }
 }

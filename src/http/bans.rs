@@ -41,7 +41,7 @@ pub async fn list_bans(
     let visible = service.visible_chat(&passed.caller, number).await?;
     // No policy says who moderates.
     if !visible
-        .standing
+        .rank
         .may(Action::Moderate, &visible.chat, &Policy::default())
     {
         let detail = "only moderators, the owner and the application see who is banned";
@@ -57,8 +57,8 @@ pub async fn list_bans(
 
 /// Bans a user from a chat.
 ///
-/// Who stands higher may, as moderators and the owner do, and the application. The user is removed, and
-/// members cannot add it again; the application can, which ends the ban.
+/// Moderators may ban members and readers, the owner everybody else, and the application anybody. The user is
+/// removed, and members cannot add it again; the application can, which ends the ban.
 #[utoipa::path(
     put,
     path = "/chats/{number}/bans/{user}",

@@ -15,7 +15,9 @@ use super::{
             Repeatable,
         },
         problem::Problem,
-        representation::{self, ChatListJson, Json, ListPage, ListedChatJson, seen_bytes},
+        representation::{
+            self, ChatListJson, Json, ListPage, ListedChatJson, chat_bytes, seen_bytes,
+        },
     },
     extract::{
         caller::Caller,
@@ -106,7 +108,7 @@ pub async fn list_chats(
         let reading = service.query(async |connection| {
             store::chats::list(connection, application, after, limit + 1).await
         });
-        let page = ListPage::cut(reading.await?, limit, |last| last.number.get());
+        let page = ListPage::cut_at(reading.await?, limit, chat_bytes, |last| last.number.get());
         let chats = page
             .items
             .iter()

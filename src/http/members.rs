@@ -185,8 +185,8 @@ pub async fn alter_member(
 
 /// Removes a member from a chat.
 ///
-/// Who stands higher may, as moderators and the owner do, the application, and the member itself. An owner
-/// who leaves passes the chat on to a moderator, or else to a member: who has been there longest.
+/// Moderators may remove members and readers, the owner everybody, the application anybody, and each member
+/// itself. An owner who leaves passes the chat on to a moderator, or else to a member: who has been there longest.
 #[utoipa::path(
     delete,
     path = "/chats/{number}/members/{user}",

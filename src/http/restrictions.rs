@@ -5,7 +5,7 @@ use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use super::{
     Answer, Service,
     answer::{
-        openapi::{ApplicationPutProblems, ApplicationReadProblems, PairPath, UserIdPath},
+        openapi::{ApplicationCreateProblems, ApplicationListProblems, PairPath, UserIdPath},
         problem::Problem,
         representation::{Json, UserRestrictionsJson},
     },
@@ -33,7 +33,7 @@ use crate::{
     responses(
         (status = 200, description = "What the user is forbidden; what is absent is not",
             body = UserRestrictionsJson, content_type = "application/json"),
-        ApplicationReadProblems,
+        ApplicationListProblems,
     ),
 )]
 pub async fn get_restrictions(
@@ -63,7 +63,7 @@ pub async fn get_restrictions(
     responses(
         (status = 200, description = "What the user is forbidden; what is absent is not",
             body = UserRestrictionsJson, content_type = "application/json"),
-        ApplicationPutProblems,
+        ApplicationCreateProblems,
     ),
 )]
 pub async fn set_restrictions(
@@ -94,7 +94,7 @@ pub async fn set_restrictions(
     responses(
         (status = 201, description = "It is open now"),
         (status = 204, description = "It was open"),
-        ApplicationReadProblems,
+        ApplicationListProblems,
     ),
 )]
 pub async fn open_conversation(
@@ -118,7 +118,7 @@ pub async fn open_conversation(
     params(PairPath),
     responses(
         (status = 204, description = "It is not open"),
-        ApplicationReadProblems,
+        ApplicationListProblems,
     ),
 )]
 pub async fn close_conversation(

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{Lane, Result, columns};
 use crate::domain::{
     ApplicationId, Attributes, Chat, ChatNumber, ChatRules, ConversationId, History, Idempotency,
-    MessageNumber, Posting, Role, Standing, Timestamp, Title, UserId,
+    MessageNumber, Posting, Rank, Role, Timestamp, Title, UserId,
 };
 
 /// What is read of a chat.
@@ -162,6 +162,10 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         created: row.chat.created,
         members: row.chat.members,
         attributes: row.chat.attributes.as_ref().map(|attributes| attributes.as_json().get()),
+        moderators_post: row.chat.rules.posting == Posting::Moderators,
+        frozen: row.chat.rules.frozen,
+        since_joining: row.chat.rules.history == History::Joined,
+        slow_modes: slow_mode(row.chat),
         creators: row.creator.map(UserId::as_str),
         keys: row.idempotency.map(|request| request.key.as_str()),
         digests: row.idempotency.map(|request| &request.digest.0[..]),
@@ -175,17 +179,18 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
             WHERE id = $1
         )
         INSERT INTO conversations (
-            application_id, chat_number, id, timestamp, name, owner, created, members, attributes, creator,
-            idempotency_key, request_digest
+            application_id, chat_number, id, timestamp, name, owner, created, members, attributes,
+            moderators_post, frozen, since_joining, slow_mode, creator, idempotency_key, request_digest
         )
-        SELECT $1, chat_number, id, timestamp, name, owner, created, members, attributes::json, creator,
-               idempotency_key, request_digest
+        SELECT $1, chat_number, id, timestamp, name, owner, created, members, attributes::json,
+               moderators_post, frozen, since_joining, slow_mode, creator, idempotency_key, request_digest
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[],
-            $8::integer[], $9::text[], $10::text[], $11::text[], $12::bytea[]
+            $8::integer[], $9::text[], $10::boolean[], $11::boolean[], $12::boolean[], $13::integer[],
+            $14::text[], $15::text[], $16::bytea[]
         ) AS new (
-            chat_number, id, timestamp, name, owner, created, members, attributes, creator,
-            idempotency_key, request_digest
+            chat_number, id, timestamp, name, owner, created, members, attributes, moderators_post, frozen,
+            since_joining, slow_mode, creator, idempotency_key, request_digest
         )
         "#,
         lane.application().get(),
@@ -197,6 +202,10 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         &created,
         &members,
         &attributes as &[Option<&str>],
+        &moderators_post,
+        &frozen,
+        &since_joining,
+        &slow_modes,
         &creators as &[Option<&str>],
         &keys as &[Option<&str>],
         &digests as &[Option<&[u8]>],
@@ -204,6 +213,11 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
     .execute(lane.connection())
     .await?;
     Ok(())
+}
+
+/// The wait in seconds.
+fn slow_mode(chat: &Chat) -> i32 {
+    i32::try_from(chat.rules.slow_mode).expect("it is a day at the most")
 }
 
 /// Stores chats that have changed.
@@ -221,7 +235,7 @@ pub async fn update<'a>(
         moderators_post: chat.rules.posting == Posting::Moderators,
         frozen: chat.rules.frozen,
         since_joining: chat.rules.history == History::Joined,
-        slow_mode: i32::try_from(chat.rules.slow_mode).expect("it is a day at the most"),
+        slow_modes: slow_mode(chat),
     });
     sqlx::query!(
         r#"
@@ -260,7 +274,7 @@ pub async fn update<'a>(
         &moderators_post,
         &frozen,
         &since_joining,
-        &slow_mode,
+        &slow_modes,
     )
     .execute(lane.connection())
     .await?;
@@ -338,7 +352,7 @@ pub struct VisibleChat {
     pub chat: Chat,
     pub reads_after: MessageNumber,
     /// Who the caller is there.
-    pub standing: Standing,
+    pub rank: Rank,
 }
 
 /// A chat as it is now: for one of its members, or for the application.
@@ -373,15 +387,15 @@ pub async fn find(
             .unwrap_or_default();
         let reads_after = MessageNumber::new(row.reads_after.unwrap_or(0));
         let chat = row.into_chat();
-        let standing = match member {
-            None => Standing::Application,
-            Some(user) if chat.owner.as_ref() == Some(user) => Standing::Owner,
+        let rank = match member {
+            None => Rank::Application,
+            Some(user) if chat.owner.as_ref() == Some(user) => Rank::Owner,
             Some(_) => role.into(),
         };
         VisibleChat {
             chat,
             reads_after,
-            standing,
+            rank,
         }
     }))
 }

@@ -4,20 +4,23 @@ use super::{Clearing, Leadership, Result};
 use crate::domain::{ApplicationId, ConversationId, MessageId, MessageNumber};
 
 /// A deleted chat that has messages to be cleared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DeletedChat {
     pub application: ApplicationId,
     pub conversation: ConversationId,
 }
 
-/// Some of the deleted chats that are not cleared yet.
+/// Some of the deleted chats that are not cleared yet, after one of them.
 pub async fn deleted_chats(
     leader: &mut Leadership<Clearing>,
+    after: Option<DeletedChat>,
     limit: i64,
 ) -> Result<Vec<DeletedChat>> {
     let rows = sqlx::query!(
-        "SELECT application_id, id FROM conversations WHERE to_clear
-         ORDER BY application_id, id LIMIT $1",
+        "SELECT application_id, id FROM conversations WHERE to_clear AND (application_id, id) > ($1, $2)
+         ORDER BY application_id, id LIMIT $3",
+        after.map_or(0, |chat| chat.application.get()),
+        after.map_or(0, |chat| chat.conversation.get()),
         limit,
     )
     .fetch_all(leader.connection())
@@ -29,16 +32,22 @@ pub async fn deleted_chats(
     Ok(chats.collect())
 }
 
-/// The next messages of a chat after a number that have data.
-pub async fn messages(
+/// A window of the messages of a chat: the number that it reaches, and those of its messages that have data.
+pub struct Window {
+    pub last: MessageNumber,
+    pub uncleared: Vec<MessageId>,
+}
+
+/// The next messages of a chat after a number, with those that are cleared; `None` at its end.
+pub async fn window(
     leader: &mut Leadership<Clearing>,
     chat: DeletedChat,
     after: MessageNumber,
     limit: i64,
-) -> Result<Vec<(MessageNumber, MessageId)>> {
+) -> Result<Option<Window>> {
     let rows = sqlx::query!(
-        "SELECT number, id FROM messages
-         WHERE application_id = $1 AND conversation_id = $2 AND number > $3 AND NOT deleted
+        "SELECT number, id, deleted FROM messages
+         WHERE application_id = $1 AND conversation_id = $2 AND number > $3
          ORDER BY number LIMIT $4",
         chat.application.get(),
         chat.conversation.get(),
@@ -47,9 +56,10 @@ pub async fn messages(
     )
     .fetch_all(leader.connection())
     .await?;
-    let messages = rows.into_iter();
-    let messages = messages.map(|row| (MessageNumber::new(row.number), MessageId::new(row.id)));
-    Ok(messages.collect())
+    let last = rows.last().map(|row| MessageNumber::new(row.number));
+    let uncleared = rows.iter().filter(|row| !row.deleted);
+    let uncleared = uncleared.map(|row| MessageId::new(row.id)).collect();
+    Ok(last.map(|last| Window { last, uncleared }))
 }
 
 /// Notes that a chat has no messages with data any more. Nobody can post into it.

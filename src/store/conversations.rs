@@ -12,8 +12,8 @@ use time::OffsetDateTime;
 
 use super::{Result, columns, messages::MessageRow};
 use crate::domain::{
-    ApplicationId, Chat, ChatNumber, Message, MessageNumber, Pair, READS_TOLD_MAX, Settings,
-    Standing, Subject, Timestamp, UserId,
+    ApplicationId, Chat, ChatNumber, Message, MessageNumber, Pair, READS_TOLD_MAX, Rank, Settings,
+    Subject, Timestamp, UserId,
 };
 pub use recipients::{Recipient, RecipientLookup, recipient_counts, recipients};
 use seen::{SeenRow, query_page, query_seen};
@@ -44,9 +44,9 @@ pub enum SeenKind {
     Chat {
         chat: Chat,
         /// Who the member is there.
-        standing: Standing,
+        rank: Rank,
         /// Until when the member does not post.
-        silenced_until: Option<OffsetDateTime>,
+        member_muted_until: Option<OffsetDateTime>,
     },
     /// The other user; oneself in a conversation with oneself.
     With(UserId),
@@ -106,7 +106,7 @@ pub async fn list(
                 c.timestamp, c.created, c.name, c.owner, c.members, FALSE AS blocked, FALSE AS opened,
                 m.read AS set_to, m.as_of, m.reads_after, 0::bigint AS other_set_to,
                 0::bigint AS other_as_of, c.attributes AS chat_attributes, c.moderators_post, c.frozen,
-                c.since_joining, c.slow_mode, m.role::text AS role, m.muted_until AS silenced_until
+                c.since_joining, c.slow_mode, m.role::text AS role, m.muted_until AS member_muted_until
         FROM chat_members AS m
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -181,7 +181,7 @@ pub async fn list_chats(
                 c.timestamp, c.created, c.name, c.owner, c.members, FALSE AS blocked, FALSE AS opened,
                 m.read AS set_to, m.as_of, m.reads_after, 0::bigint AS other_set_to,
                 0::bigint AS other_as_of, c.attributes AS chat_attributes, c.moderators_post, c.frozen,
-                c.since_joining, c.slow_mode, m.role::text AS role, m.muted_until AS silenced_until
+                c.since_joining, c.slow_mode, m.role::text AS role, m.muted_until AS member_muted_until
         FROM (
             SELECT * FROM chat_members
             WHERE application_id = $1 AND user_id = $2 AND chat_number > $4 AND departed IS NULL
@@ -249,7 +249,7 @@ pub async fn find(
                 END COLLATE \"C\" AS other,
                 c.timestamp, c.created, c.name, c.owner, c.members, c.attributes AS chat_attributes,
                 c.moderators_post, c.frozen, c.since_joining, c.slow_mode, m.role::text AS role,
-                m.muted_until AS silenced_until, coalesce(m.reads_after, 0) AS reads_after, c.opened,
+                m.muted_until AS member_muted_until, coalesce(m.reads_after, 0) AS reads_after, c.opened,
                 CASE WHEN c.least = named.user_id THEN coalesce(c.least_blocks, FALSE)
                     ELSE coalesce(c.greatest_blocks, FALSE) END AS blocked,
                 CASE WHEN c.chat_number IS NOT NULL THEN m.read
@@ -323,7 +323,7 @@ pub async fn unread(
         "SELECT reader.user_id COLLATE \"C\" AS user_id, reader.place, found.*
         FROM unnest($2::text[]) WITH ORDINALITY AS reader (user_id, place)
         CROSS JOIN LATERAL (
-            SELECT c.id, m.chat_number, NULL::text COLLATE \"C\" AS other, FALSE AS blocked,
+            SELECT c.id, c.timestamp, m.chat_number, NULL::text COLLATE \"C\" AS other, FALSE AS blocked,
                    FALSE AS opened, m.read AS set_to, m.as_of, m.reads_after,
                    0::bigint AS other_set_to, 0::bigint AS other_as_of
             FROM chat_members AS m
@@ -335,12 +335,12 @@ pub async fn unread(
             ) AS c
             WHERE m.application_id = $1 AND m.user_id = reader.user_id AND m.departed IS NULL
             UNION ALL
-            SELECT c.id, NULL, c.greatest, c.least_blocks, c.opened, c.least_read, c.least_as_of, 0, 0, 0
+            SELECT c.id, c.timestamp, NULL, c.greatest, c.least_blocks, c.opened, c.least_read, c.least_as_of, 0, 0, 0
             FROM conversations AS c
             WHERE c.application_id = $1 AND c.least BETWEEN reader.user_id AND reader.user_id
               AND c.chat_number IS NULL
             UNION ALL
-            SELECT c.id, NULL, c.least, c.greatest_blocks, c.opened, c.greatest_read, c.greatest_as_of, 0, 0,
+            SELECT c.id, c.timestamp, NULL, c.least, c.greatest_blocks, c.opened, c.greatest_read, c.greatest_as_of, 0, 0,
                    0
             FROM conversations AS c
             WHERE c.application_id = $1 AND c.greatest BETWEEN reader.user_id AND reader.user_id

@@ -59,7 +59,7 @@ pub async fn store(lane: &mut Lane<'_>, restrictions: &[RestrictionsRow<'_>]) ->
             SELECT * FROM unnest($2::text[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
                 AS new (user_id, timestamp, suspended_until, tokens_since)
         ),
-        told AS (
+        noted AS (
             UPDATE applications
             SET restricted      = (SELECT max(timestamp) FROM new),
                 suspensions_end = greatest(suspensions_end, (SELECT max(suspended_until) FROM new))
@@ -105,23 +105,27 @@ pub async fn find(
     }))
 }
 
-/// The users whose restrictions have changed after a point of the timeline, and since when tokens identify
-/// each of them.
+/// The next users whose restrictions have changed after a point of the timeline: when, and since when tokens
+/// identify each of them.
 pub async fn tokens_since(
     connection: &mut PgConnection,
     application: ApplicationId,
     after: Timestamp,
-) -> Result<Vec<(UserId, Option<OffsetDateTime>)>> {
+    limit: i64,
+) -> Result<Vec<(Timestamp, UserId, Option<OffsetDateTime>)>> {
     let rows = sqlx::query!(
-        "SELECT user_id, tokens_since FROM user_restrictions
-         WHERE application_id = $1 AND timestamp > $2",
+        "SELECT timestamp, user_id, tokens_since FROM user_restrictions
+         WHERE application_id = $1 AND timestamp > $2
+         ORDER BY timestamp LIMIT $3",
         application.get(),
         after.get(),
+        limit,
     )
     .fetch_all(connection)
     .await?;
-    let users = rows.into_iter();
-    Ok(users
-        .map(|row| (UserId::trusted(&row.user_id), row.tokens_since))
-        .collect())
+    let users = rows.into_iter().map(|row| {
+        let user = UserId::trusted(&row.user_id);
+        (Timestamp::new(row.timestamp), user, row.tokens_since)
+    });
+    Ok(users.collect())
 }

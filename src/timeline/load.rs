@@ -1,7 +1,10 @@
 //! Loads the present state of all that a batch names, unless the batches before have left it: in a
 //! fixed number of round trips at the most.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{BatchState, commands::Needs, pending::Requester, state::PresentApplication};
 use crate::{
@@ -189,7 +192,7 @@ impl Loading<'_, '_> {
             };
             let (requester, needs) = command;
             let named = [needs.joining, needs.leaving, needs.mentioned];
-            let named = named.into_iter().flatten();
+            let named = named.into_iter().flatten().chain(needs.owner);
             for user in requester.user.iter().chain(named) {
                 if !self.state.recall_member(chat, user) {
                     unknown.insert((chat, user));
@@ -223,22 +226,41 @@ impl Loading<'_, '_> {
         Ok(())
     }
 
+    /// Loads all members of the chats that their owners leave, or everybody does. Nobody but the owner and
+    /// the application can do that, so what others ask for costs nothing here.
     async fn load_rosters(&mut self) -> store::Result<()> {
-        let left = self
-            .commands
-            .iter()
-            .filter_map(|command| emptied(command, self.state));
-        let left: Vec<_> = left.collect::<BTreeSet<_>>().into_iter().collect();
-        if left.is_empty() {
+        let owners = self.owners();
+        let emptied = self.commands.iter().filter_map(|(requester, needs)| {
+            let owners = owners.get(&needs.chat()?)?;
+            let is_owner = |user: &UserId| owners.contains(user);
+            let may = requester.user.as_ref().is_none_or(is_owner);
+            let leaves = needs.everybody || needs.leaving.iter().any(is_owner);
+            (may && leaves).then(|| needs.chat())?
+        });
+        let emptied: Vec<_> = emptied.collect::<BTreeSet<_>>().into_iter().collect();
+        if emptied.is_empty() {
             return Ok(());
         }
-        for chat in &left {
+        for chat in &emptied {
             self.state.add_roster(*chat);
         }
-        for found in store::members::load_rosters(self.lane, &left).await? {
+        for found in store::members::load_rosters(self.lane, &emptied).await? {
             self.state.add_member(found.chat, found.user, found.member);
         }
         Ok(())
+    }
+
+    /// The owners of the chats that the commands name, now and once any of these have handed them on. (Who
+    /// becomes the owner because another one leaves, leaves a chat that is loaded already.)
+    fn owners(&self) -> BTreeMap<ChatNumber, BTreeSet<UserId>> {
+        let mut owners: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for (_, needs) in self.commands {
+            let Some(chat) = needs.chat() else { continue };
+            let present = self.state.chat(chat).and_then(|chat| chat.owner.as_ref());
+            let all = present.into_iter().chain(needs.owner);
+            owners.entry(chat).or_default().extend(all.cloned());
+        }
+        owners
     }
 
     /// Loads what callers have set for the conversations that exist.
@@ -300,13 +322,4 @@ fn conversation_of<'a>(
 /// The chat of a command: the one that it names, or the chat of its message.
 pub fn chat_of(request: &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumber> {
     conversation_of(request, state)?.chat()
-}
-
-/// The chat that all its members leave by the command, or its owner. (If a later command of the batch
-/// removes the next owner, this one has loaded all members already.)
-fn emptied((_, needs): &LoadRequest<'_>, state: &BatchState) -> Option<ChatNumber> {
-    let chat = needs.chat()?;
-    let owner = state.chat(chat)?.owner.as_ref();
-    let leaves = |owner: &UserId| needs.leaving.contains(owner);
-    (needs.everybody || owner.is_some_and(leaves)).then_some(chat)
 }

@@ -178,6 +178,14 @@ async fn a_policy_may_leave_chats_and_their_members_to_the_application() {
     let body = json!({ "name": "Mine", "members": [] });
     let refused = jane.call(Method::POST, "/chats", body.clone()).await;
     refused.expect_problem(403, "forbidden");
+    let users = json!({ "createChats": "users" });
+    set_policy(&app, users).await.expect(200);
+    jane.call(Method::POST, "/chats", body.clone())
+        .await
+        .expect(201);
+    let with_others = json!({ "name": "Ours", "members": ["kim"] });
+    let refused = jane.call(Method::POST, "/chats", with_others).await;
+    refused.expect_problem(403, "forbidden");
     app.call(Method::POST, "/chats", body).await.expect(201);
     let path = format!("/chats/{chat}/members/kim");
     jane.ask(Method::PUT, &path, None)

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Database, Replica, Reply, Settings, administered, eventually, service,
+    Client, Database, Replica, Reply, Settings, administered, eventually, open_lane, service,
 };
 
 async fn get_chat(user: &Client, chat: i64) -> Value {
@@ -721,4 +721,82 @@ async fn a_role_and_its_use_are_decided_by_the_timeline() {
         }
     }
     assert!(accepted > TURNS / 4, "{accepted}");
+}
+
+/// In one batch: nothing of the chat's members is read between the two commands.
+#[tokio::test]
+async fn a_chat_that_is_handed_on_and_left_at_once_has_an_owner() {
+    let (database, replica) = service().await;
+    let [jane, john] = ["jane", "john"].map(|user| replica.user(user));
+    let chat = jane.chat("Team", &["john", "kim"]).await;
+    let tag = get_chat(&jane, chat).await["timestamp"].clone();
+    let lane = database.block_lane().await;
+    let handing_on = tokio::spawn({
+        let path = format!("/chats/{chat}");
+        let request = jane
+            .request(Method::PATCH, &path)
+            .json(&json!({ "owner": "john" }));
+        Reply::of(request.header("if-match", tag.to_string()))
+    });
+    replica.until_waiting("timeline", 1.0).await;
+    let leaving = tokio::spawn(async move {
+        let path = format!("/chats/{chat}/members/john");
+        john.ask(Method::DELETE, &path, None).await
+    });
+    replica.until_waiting("timeline", 2.0).await;
+    open_lane(lane).await;
+    handing_on.await.unwrap().expect(200);
+    assert_eq!(leaving.await.unwrap().status, 204);
+    assert_eq!(get_chat(&jane, chat).await["owner"], "jane");
+}
+
+#[tokio::test]
+async fn whoever_may_not_post_announces_nothing_either() {
+    let (_database, replica) = service().await;
+    let [jane, john, kim] = ["jane", "john", "kim"].map(|user| replica.user(user));
+    let chat = jane.chat("Team", &["john", "kim"]).await;
+    alter(&jane, chat, "john", json!({ "role": "reader" }))
+        .await
+        .expect(200);
+    let leaving = json!({ "remove": ["john"], "message": { "text": "believe me" } });
+    let refused = change_members(&john, chat, leaving).await;
+    refused.expect_problem(403, "may-not-post");
+    assert_eq!(
+        get_chat(&john, chat).await["members"],
+        3,
+        "nothing was changed"
+    );
+    change_members(&john, chat, json!({ "remove": ["john"] }))
+        .await
+        .expect(200);
+    let leaving = json!({ "remove": ["kim"], "message": { "text": "kim has left" } });
+    change_members(&kim, chat, leaving).await.expect(200);
+    assert_eq!(texts(&jane, chat).await, ["kim has left"]);
+    let alone = change_members(&jane, chat, json!({ "message": { "text": "hi" } })).await;
+    assert_eq!(alone.wrong_fields(), ["message"]);
+}
+
+/// A chat that is created and changed by one batch has its rules on every replica.
+#[tokio::test]
+async fn rules_of_a_new_chat_are_stored() {
+    let (database, replica) = service().await;
+    let jane = replica.user("jane");
+    let lane = database.block_lane().await;
+    let creating = tokio::spawn({
+        let jane = jane.clone();
+        async move { jane.chat("Team", &[]).await }
+    });
+    replica.until_waiting("timeline", 1.0).await;
+    let freezing = tokio::spawn({
+        let request = jane
+            .request(Method::PATCH, "/chats/1")
+            .json(&json!({ "frozen": true }));
+        Reply::of(request.header("if-match", "1"))
+    });
+    replica.until_waiting("timeline", 2.0).await;
+    open_lane(lane).await;
+    assert_eq!(creating.await.unwrap(), 1);
+    freezing.await.unwrap().expect(200);
+    let frozen = "SELECT count(*) FROM conversations WHERE frozen";
+    assert_eq!(database.count(frozen).await, 1);
 }

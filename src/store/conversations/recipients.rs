@@ -87,7 +87,7 @@ pub async fn recipients(
     });
     let rows = query_seen!(
         RecipientRow,
-        "SELECT recipient.user_id COLLATE \"C\" AS user_id, c.id, c.chat_number,
+        "SELECT recipient.user_id COLLATE \"C\" AS user_id, c.id, c.timestamp, c.chat_number,
                 recipient.other COLLATE \"C\" AS other, recipient.blocked, c.opened,
                 recipient.set_to, recipient.as_of, recipient.reads_after, 0::bigint AS other_set_to,
                 0::bigint AS other_as_of

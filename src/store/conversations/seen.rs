@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{SeenConversation, SeenKind, Unread};
 use crate::{
     domain::{
-        Attributes, Chat, ChatNumber, ConversationId, MessageNumber, Role, Settings, Standing,
+        Attributes, Chat, ChatNumber, ConversationId, MessageNumber, Rank, Role, Settings,
         Timestamp, Title, UserId,
     },
     store::{Error, Result, chats::RulesColumns, messages::MessageRow},
@@ -39,7 +39,7 @@ pub struct SeenRow {
     pub since_joining: Option<bool>,
     pub slow_mode: Option<i32>,
     pub role: Option<String>,
-    pub silenced_until: Option<OffsetDateTime>,
+    pub member_muted_until: Option<OffsetDateTime>,
     pub is_owner: Option<bool>,
     pub attributes: Option<Json<Box<RawValue>>>,
     pub readers: Option<Vec<String>>,
@@ -61,7 +61,10 @@ macro_rules! query_seen {
             "WITH mine AS (" + $mine + r#"),
             seen AS MATERIALIZED (
                 SELECT mine.*, coalesce(newest.number, 0) AS messages, newest.id AS message_id,
-                       coalesce(newest.sent, own_beginning.since, mine.id) AS last,
+                       coalesce(
+                           newest.sent, own_beginning.since,
+                           CASE WHEN mine.opened THEN mine.timestamp ELSE mine.id END
+                       ) AS last,
                        own_beginning.since, own_beginning.created AS since_created,
                        position.read, position.other_read,
                        coalesce(newest.number, 0) - position.read - never.count AS unread,
@@ -168,7 +171,7 @@ macro_rules! query_page {
                    page.chat_attributes AS "chat_attributes?: Json<Box<RawValue>>",
                    page.moderators_post AS "moderators_post?", page.frozen AS "frozen?",
                    page.since_joining AS "since_joining?", page.slow_mode AS "slow_mode?",
-                   page.role AS "role?", page.silenced_until AS "silenced_until?",
+                   page.role AS "role?", page.member_muted_until AS "member_muted_until?",
                    page.owner = page.user_id AS "is_owner?",
                    page.attributes AS "attributes?: Json<Box<RawValue>>",
                    others.users AS "readers?", others.reads AS "reads?",
@@ -266,11 +269,11 @@ impl SeenRow {
                     }
                     .into_rules(),
                 },
-                standing: match self.role.as_deref().and_then(Role::named) {
-                    _ if self.is_owner.unwrap_or(false) => Standing::Owner,
+                rank: match self.role.as_deref().and_then(Role::named) {
+                    _ if self.is_owner.unwrap_or(false) => Rank::Owner,
                     role => role.unwrap_or_default().into(),
                 },
-                silenced_until: self.silenced_until,
+                member_muted_until: self.member_muted_until,
             },
             _ => return Ok(None),
         };

@@ -54,7 +54,7 @@ impl BatchChanges {
         joined.collect()
     }
 
-    /// The members whose role or silence the batch changes, as it leaves them.
+    /// The members whose role or mute the batch changes, as it leaves them.
     pub(super) fn altered(&self) -> Vec<Membership> {
         let mut altered = BTreeMap::new();
         for change in self.chat_changes() {

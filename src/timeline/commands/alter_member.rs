@@ -5,9 +5,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::{Announcement, Command, Context, Decision, Needs, changed_chat, ensure};
-use crate::domain::{
-    Action, Chat, ChatChange, ChatNumber, Member, Refusal, Role, Standing, UserId,
-};
+use crate::domain::{Action, Chat, ChatChange, ChatNumber, Member, Rank, Refusal, Role, UserId};
 
 /// Changes the role of a member, or until when it does not post. What is `None` stays as it is.
 #[derive(Debug, Clone)]
@@ -41,10 +39,10 @@ impl Command for AlterMember {
         let before = context
             .member(self.chat, &self.user)
             .ok_or(Refusal::NotFound)?;
-        let theirs = chat.standing(&self.user, &before);
-        let otherwise = "only those who stand higher may change this member";
-        ensure(inside.standing > theirs, Refusal::Forbidden(otherwise))?;
-        ensure(theirs != Standing::Owner, Refusal::OwnersRole)?;
+        let theirs = chat.rank(&self.user, &before);
+        let otherwise = "only a higher rank may change this member";
+        ensure(inside.rank > theirs, Refusal::Forbidden(otherwise))?;
+        ensure(theirs != Rank::Owner, Refusal::OwnersRole)?;
         let after = Member {
             role: self.role.unwrap_or(before.role),
             muted_until: self.muted_until.unwrap_or(before.muted_until),
@@ -70,7 +68,7 @@ mod tests {
     use time::Duration;
 
     use super::{
-        super::story::{Story, alter, create, silence},
+        super::story::{Story, alter, create, mute},
         *,
     };
 
@@ -122,17 +120,14 @@ mod tests {
         assert!(matches!(reader, Some(Refusal::MayNotPost(_))), "{reader:?}");
 
         let later = story.now() + Duration::seconds(3);
-        story.given("jane", silence(&chat, "jim", Some(later)));
+        story.given("jane", mute(&chat, "jim", Some(later)));
         let muted = story.send_into(Some("jim"), &chat).err();
         assert!(matches!(muted, Some(Refusal::MayNotPost(_))), "{muted:?}");
         assert!(story.send_into(Some("jane"), &chat).is_ok());
         // Each command takes a second of a story.
         assert!(story.send_into(Some("jim"), &chat).is_ok(), "it is over");
-        story.given(
-            "jane",
-            silence(&chat, "jim", Some(later + Duration::hours(1))),
-        );
-        story.given("jane", silence(&chat, "jim", None));
+        story.given("jane", mute(&chat, "jim", Some(later + Duration::hours(1))));
+        story.given("jane", mute(&chat, "jim", None));
         assert!(story.send_into(Some("jim"), &chat).is_ok());
     }
 }

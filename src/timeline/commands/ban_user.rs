@@ -34,9 +34,9 @@ impl Command for BanUser {
         let chat = inside.require(Action::Moderate, otherwise)?;
         let member = context.member(self.chat, &self.user);
         if let Some(member) = &member {
-            let otherwise = "only those who stand higher may ban this member";
-            let theirs = chat.standing(&self.user, member);
-            ensure(inside.standing > theirs, Refusal::Forbidden(otherwise))?;
+            let otherwise = "only a higher rank may ban this member";
+            let theirs = chat.rank(&self.user, member);
+            ensure(inside.rank > theirs, Refusal::Forbidden(otherwise))?;
         }
         if context.state.is_banned(self.chat, &self.user) == self.banned {
             return Ok(Decision::Keep(Arc::clone(chat)));

@@ -38,7 +38,7 @@ impl Command for ChangeChat {
 
     fn needs(&self) -> Needs<'_> {
         Needs {
-            mentioned: self.patch.owner.as_slice(),
+            owner: self.patch.owner.as_ref(),
             ..Needs::of_chat(self.chat)
         }
     }
@@ -94,16 +94,27 @@ impl ChangeChat {
 }
 
 impl ChatPatch {
+    /// The attributes of the chat with the changes: as they are, unless something changes.
+    fn attributes_of(&self, chat: &Chat) -> Option<Attributes> {
+        let before = chat.attributes.as_ref();
+        let after = match &self.attributes {
+            None => return before.cloned(),
+            Some(None) => None,
+            Some(Some(changes)) => Some(Attributes::merged(before, changes)),
+        };
+        let after = after.filter(|after| !after.is_empty());
+        match (before, &after) {
+            (Some(before), Some(after)) if before.is_same_json(after) => Some(before.clone()),
+            _ => after,
+        }
+    }
+
     fn of(&self, chat: &Chat) -> Chat {
         let rules = chat.rules;
         Chat {
             name: self.name.clone().unwrap_or_else(|| chat.name.clone()),
             owner: self.owner.clone().or_else(|| chat.owner.clone()),
-            attributes: match &self.attributes {
-                Some(Some(changes)) => Some(Attributes::merged(chat.attributes.as_ref(), changes)),
-                Some(None) => None,
-                None => chat.attributes.clone(),
-            },
+            attributes: self.attributes_of(chat),
             rules: ChatRules {
                 posting: self.posting.unwrap_or(rules.posting),
                 frozen: self.frozen.unwrap_or(rules.frozen),
@@ -142,6 +153,30 @@ mod tests {
             story.when("jane", rename(&chat, "Crew")),
             Ok(Decision::Keep(renamed))
         );
+    }
+
+    #[test]
+    fn attributes_are_the_same_however_they_are_written() {
+        let attributes = |json: &str| {
+            let raw = serde_json::value::RawValue::from_string(json.to_owned()).unwrap();
+            ChatPatch {
+                attributes: Some(Some(Attributes::parse(raw).unwrap())),
+                ..ChatPatch::default()
+            }
+        };
+        let mut story = Story::default();
+        let first = story.given("jane", create(&[]));
+        let nothing = story.when("jane", change_chat(&first, attributes(r#"{"x":null}"#)));
+        assert_eq!(nothing, Ok(Decision::Keep(Arc::clone(&first))));
+        let set = attributes(r#"{ "b": {"d":1,"c":2}, "a": 2 }"#);
+        let chat = story.given("jane", change_chat(&first, set));
+        for same in [r#"{"b":{"c":2}}"#, r#"{"a":2,"b":{}}"#, "{}"] {
+            let same = story.when("jane", change_chat(&first, attributes(same)));
+            assert_eq!(same, Ok(Decision::Keep(Arc::clone(&chat))));
+        }
+        let removed = attributes(r#"{"a":null,"b":null}"#);
+        let removed = story.given("jane", change_chat(&chat, removed));
+        assert_eq!(removed.attributes, None);
     }
 
     #[test]

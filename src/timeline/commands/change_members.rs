@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Announcement, Command, Context, Decision, Inside, Needs, changed_chat, ensure};
 use crate::domain::{
-    Action, Chat, ChatChange, ChatNumber, MEMBERS_MAX, Member, Refusal, Standing, UserId,
+    Action, Chat, ChatChange, ChatNumber, MEMBERS_MAX, Member, Rank, Refusal, UserId,
 };
 
 /// Makes users members of a chat, and ends the memberships of others: all of that or nothing. If the
@@ -31,8 +31,10 @@ impl Command for ChangeMembers {
     }
 
     fn rows(&self, members: usize) -> usize {
-        // A membership and an update for each who joins, and both for each who leaves.
-        members + 2 * self.add.len() + self.remove.len()
+        // A membership and an update for each who joins, and both for each who leaves. Who joins has one of
+        // the announcement, too.
+        let announced = self.announcement.as_ref().map_or(0, |_| self.add.len());
+        members + 2 * self.add.len() + self.remove.len() + announced
     }
 
     fn announcement(&self) -> Option<&Announcement> {
@@ -48,7 +50,7 @@ impl Command for ChangeMembers {
         let is_banned = |user: &&UserId| context.state.is_banned(self.chat, user);
         let unbanned: Vec<_> = joined.iter().filter(is_banned).cloned().collect();
         if let Some(banned) = unbanned.first() {
-            let may = inside.standing == Standing::Application;
+            let may = inside.rank == Rank::Application;
             ensure(may, Refusal::Banned(banned.clone()))?;
         }
         let departed: Vec<_> = self
@@ -84,8 +86,8 @@ impl ChangeMembers {
             let otherwise = "only moderators, the owner and the application may remove members";
             inside.require(Action::Moderate, otherwise)?;
             let member = context.member(self.chat, user);
-            let is_below = |member: Member| inside.chat.standing(user, &member) < inside.standing;
-            let otherwise = "only those who stand higher may remove this member";
+            let is_below = |member: Member| inside.chat.rank(user, &member) < inside.rank;
+            let otherwise = "only a higher rank may remove this member";
             ensure(member.is_none_or(is_below), Refusal::Forbidden(otherwise))?;
         }
         Ok(())

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{ChatDecision, Command, Context, Needs, changed_chat, ensure};
 use crate::domain::{
-    Attributes, Chat, ChatChange, ChatRules, ConversationId, CreateChats, Created, Idempotency,
-    MEMBERS_MAX, MessageNumber, Refusal, Title, UserId,
+    AddMembers, Attributes, Chat, ChatChange, ChatRules, ConversationId, CreateChats, Created,
+    Idempotency, MEMBERS_MAX, MessageNumber, Refusal, Title, UserId,
 };
 
 /// Creates a chat. The caller, if it is a user, owns it and is a member.
@@ -47,6 +47,10 @@ impl Command for CreateChat {
         ensure(may, Refusal::Forbidden(otherwise))?;
         let owner = context.caller.cloned();
         let members: BTreeSet<_> = self.members.iter().chain(&owner).cloned().collect();
+        let adds_others = context.caller.is_some() && members.len() > 1;
+        let may = !adds_others || context.policy().add_members != AddMembers::Application;
+        let otherwise = "only the application may add members to chats";
+        ensure(may, Refusal::Forbidden(otherwise))?;
         ensure(members.len() <= MEMBERS_MAX, Refusal::ChatFull)?;
         let chat = Arc::new(Chat {
             id: ConversationId::created_at(context.next.timestamp),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Command, Context, Decision, Expected, Needs, changed_chat};
-use crate::domain::{Action, Chat, ChatChange, ChatNumber, ChatRules, Refusal};
+use crate::domain::{Action, Chat, ChatChange, ChatNumber, Refusal};
 
 /// Deletes a chat: its members learn of it by this change, and from then on it is not there any more. Its
 /// messages are cleared one by one afterwards.
@@ -37,7 +37,6 @@ impl Command for DeleteChat {
             owner: None,
             members: 0,
             attributes: None,
-            rules: ChatRules::default(),
             ..Chat::clone(chat)
         };
         Ok(changed_chat(ChatChange {

@@ -47,6 +47,9 @@ impl Command for EditMessage {
         let is_application = context.caller.is_none() && self.edit.is_of_attributes();
         let otherwise = "only the sender may edit the message";
         ensure(is_sender || is_application, Refusal::Forbidden(otherwise))?;
+        if let Some(inside) = &inside {
+            context.require_posting(inside)?;
+        }
         let content = content(message)?;
         let edited = self.edit.of(content);
         if edited == *content {
@@ -54,9 +57,6 @@ impl Command for EditMessage {
         }
         if let Some(pair) = message.conversation.pair() {
             context.require_accepted(pair)?;
-        }
-        if let Some(inside) = &inside {
-            context.require_posting(inside)?;
         }
         self.expected.require(message.timestamp)?;
         let something_remains =

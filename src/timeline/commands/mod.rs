@@ -31,6 +31,8 @@ mod story;
 
 use std::sync::Arc;
 
+use time::Duration;
+
 pub use alter_member::AlterMember;
 pub use announcement::Announcement;
 pub use ban_user::BanUser;
@@ -54,7 +56,7 @@ use super::BatchState;
 use crate::domain::{
     Action, Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created, Idempotency,
     Marked, Member, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Pair, Personal,
-    PersonalConversation, Policy, Position, PositionsChange, Refusal, Standing, Timestamp, UserId,
+    PersonalConversation, Policy, Position, PositionsChange, Rank, Refusal, Timestamp, UserId,
 };
 
 /// One change that a caller requests.
@@ -102,13 +104,15 @@ pub struct Needs<'a> {
     /// Users whose memberships of the chat count, besides the caller's.
     pub mentioned: &'a [UserId],
     pub joining: &'a [UserId],
-    /// The same; and if the owner is among them, so do those of all members: one of them becomes the
-    /// owner.
+    /// The same; and if the owner is among them, and leaves by itself or by the application, so do those of
+    /// all members: one of them becomes the owner.
     pub leaving: &'a [UserId],
     /// Whether those who are leaving are kept from joining, as it always counts for those who are joining.
     pub bans: bool,
-    /// The memberships of all members.
+    /// The memberships of all members, if the caller is the application or the owner.
     pub everybody: bool,
+    /// Who is to own the chat. Its membership counts.
+    pub owner: Option<&'a UserId>,
     /// What the caller has set for the conversation.
     pub settings: bool,
     /// What the application forbids this user.
@@ -180,7 +184,7 @@ fn ensure(holds: bool, refusal: Refusal) -> Result<(), Refusal> {
 /// A chat that the caller sees, and who the caller is there.
 struct Inside<'a> {
     chat: &'a Arc<Chat>,
-    standing: Standing,
+    rank: Rank,
     /// `None` for the application itself.
     member: Option<Member>,
     policy: Policy,
@@ -188,7 +192,7 @@ struct Inside<'a> {
 
 impl<'a> Inside<'a> {
     fn may(&self, action: Action) -> bool {
-        self.standing.may(action, self.chat, &self.policy)
+        self.rank.may(action, self.chat, &self.policy)
     }
 
     fn require(&self, action: Action, otherwise: &'static str) -> Result<&'a Arc<Chat>, Refusal> {
@@ -247,7 +251,18 @@ impl<'a> Context<'a> {
         if !C::WHILE_SUSPENDED {
             self.require_not_suspended()?;
         }
-        command.decide(self)
+        let decision = command.decide(self)?;
+        if let (Decision::Change(..), Some(_)) = (&decision, command.announcement()) {
+            self.require_posting_into(command.needs().chat())?;
+        }
+        Ok(decision)
+    }
+
+    /// Fails if the caller may not post into the chat now.
+    fn require_posting_into(&self, chat: Option<ChatNumber>) -> Result<(), Refusal> {
+        let inside = self.inside(chat.ok_or(Refusal::NotFound)?)?;
+        self.require_posting(&inside)?;
+        self.require_patience(&inside)
     }
 
     fn require_not_suspended(&self) -> Result<(), Refusal> {
@@ -271,16 +286,16 @@ impl<'a> Context<'a> {
     /// The chat, if the caller may see it.
     fn inside(&self, number: ChatNumber) -> Result<Inside<'a>, Refusal> {
         let chat = self.state.chat(number).ok_or(Refusal::NotFound)?;
-        let (standing, member) = match self.caller {
-            None => (Standing::Application, None),
+        let (rank, member) = match self.caller {
+            None => (Rank::Application, None),
             Some(user) => {
                 let member = self.member(number, user).ok_or(Refusal::NotFound)?;
-                (chat.standing(user, &member), Some(member))
+                (chat.rank(user, &member), Some(member))
             }
         };
         Ok(Inside {
             chat,
-            standing,
+            rank,
             member,
             policy: self.policy(),
         })
@@ -313,14 +328,27 @@ impl<'a> Context<'a> {
         let is_muted = inside
             .member
             .is_some_and(|member| member.is_muted(self.next.now));
-        let is_muted = is_muted && inside.standing < Standing::Owner;
+        let is_muted = is_muted && inside.rank < Rank::Owner;
         ensure(!is_muted, Refusal::MayNotPost("you are muted in this chat"))?;
         let otherwise = match inside.chat.rules.frozen {
             true => "this chat is frozen",
-            false if inside.standing == Standing::Reader => "readers of this chat do not post",
+            false if inside.rank == Rank::Reader => "readers of this chat do not post",
             false => "only moderators post into this chat",
         };
         ensure(inside.may(Action::Post), Refusal::MayNotPost(otherwise))
+    }
+
+    /// Fails if the chat is slow and the caller has posted a moment ago.
+    fn require_patience(&self, inside: &Inside<'_>) -> Result<(), Refusal> {
+        let posted = inside.member.and_then(|member| member.posted);
+        let Some(posted) = posted.filter(|_| !inside.may(Action::PostAtOnce)) else {
+            return Ok(());
+        };
+        let pause = Duration::seconds(inside.chat.rules.slow_mode.into());
+        let left = posted + pause - self.next.now;
+        // It is a day at the most.
+        let seconds = left.as_seconds_f64().ceil() as u32;
+        ensure(!left.is_positive(), Refusal::SlowMode { seconds })
     }
 
     fn member(&self, chat: ChatNumber, user: &UserId) -> Option<Member> {

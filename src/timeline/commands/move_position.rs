@@ -35,7 +35,7 @@ impl Command for MovePosition {
         let last = seen.last();
         ensure(self.number <= last, Refusal::BeyondLast { last })?;
         let number = self.number.max(seen.reads_after());
-        let present = seen.position().read();
+        let present = seen.position().read().max(seen.reads_after());
         let is_moved = number > present || (self.back && number < present);
         if !is_moved {
             return Ok(Decision::Keep(present));

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{Command, Context, Decision, Needs, ensure};
-use crate::domain::{Change, Conversation, OpeningChange, Pair, PersonalConversation, Refusal};
+use crate::domain::{
+    Change, Conversation, MessageNumber, OpeningChange, Pair, PersonalConversation, Refusal,
+};
 
 /// Opens the conversation of two users, or closes it, by the application. It counts where the application's
 /// policy lets users write in opened conversations alone.
@@ -39,6 +41,10 @@ impl Command for OpenConversation {
             Some(before) => PersonalConversation::clone(before),
             None => PersonalConversation::created_at(next.timestamp, next.now, &self.pair),
         };
+        if after.messages == MessageNumber::ZERO {
+            // What one of them has set before is nothing that the other one should learn of.
+            after.created = next.now;
+        }
         if after.opened == self.opened {
             return Ok(Decision::Keep(Arc::new(after)));
         }

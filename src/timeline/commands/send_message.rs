@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use time::Duration;
-
-use super::{Command, Context, Decision, Inside, Needs, ensure};
+use super::{Command, Context, Decision, Needs, ensure};
 use crate::domain::{
-    Action, Attributes, Change, Content, Conversation, ConversationId, Created, Files, Idempotency,
+    Attributes, Change, Content, Conversation, ConversationId, Created, Files, Idempotency,
     Mentions, Message, MessageChange, MessageId, MessageNumber, Pair, PersonalConversation,
     Refusal, Text, UserId,
 };
@@ -90,7 +88,7 @@ impl SendMessage {
             Conversation::Chat(chat) => {
                 let inside = context.inside(*chat)?;
                 context.require_posting(&inside)?;
-                require_patience(context, &inside)?;
+                context.require_patience(&inside)?;
                 Ok(Place {
                     id: inside.chat.id,
                     newest: inside.chat.messages,
@@ -141,19 +139,6 @@ impl SendMessage {
             }),
         }
     }
-}
-
-/// Fails if the chat is slow and the caller has posted a moment ago.
-fn require_patience(context: &Context<'_>, inside: &Inside<'_>) -> Result<(), Refusal> {
-    let posted = inside.member.and_then(|member| member.posted);
-    let Some(posted) = posted.filter(|_| !inside.may(Action::PostAtOnce)) else {
-        return Ok(());
-    };
-    let pause = Duration::seconds(inside.chat.rules.slow_mode.into());
-    let left = posted + pause - context.next.now;
-    // It is a day at the most.
-    let seconds = left.as_seconds_f64().ceil() as u32;
-    ensure(!left.is_positive(), Refusal::SlowMode { seconds })
 }
 
 fn personal_place(context: &Context<'_>, pair: &Pair, sender: &UserId) -> Result<Place, Refusal> {

@@ -314,7 +314,7 @@ pub fn alter(chat: &Arc<Chat>, member: &str, role: Role) -> AlterMember {
     }
 }
 
-pub fn silence(chat: &Arc<Chat>, member: &str, until: Option<OffsetDateTime>) -> AlterMember {
+pub fn mute(chat: &Arc<Chat>, member: &str, until: Option<OffsetDateTime>) -> AlterMember {
     AlterMember {
         role: None,
         muted_until: Some(until),

@@ -25,10 +25,10 @@ pub use answers::{
 };
 pub use outcomes::{
     ApplicationChangeProblems, ApplicationCreateProblems, ApplicationListProblems,
-    ApplicationPutProblems, ApplicationReadProblems, ChatChangeProblems, ChatDeleteProblems,
-    CreateInsideProblems, CreateProblems, DeletableProblems, DeleteProblems, EditProblems,
-    FeedProblems, ListInsideProblems, ListProblems, MoveProblems, OpenProblems, OwnListProblems,
-    ReadProblems, SettingsProblems, SyncProblems,
+    ApplicationReadProblems, ChatChangeProblems, ChatDeleteProblems, CreateInsideProblems,
+    CreateProblems, DeletableProblems, DeleteProblems, EditProblems, FeedProblems,
+    ListInsideProblems, ListProblems, MoveProblems, OpenProblems, OwnListProblems, ReadProblems,
+    SettingsProblems, SyncProblems,
 };
 pub use params::{
     ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, FeedPageParams,

@@ -87,16 +87,14 @@ operations! {
     MoveProblems = ANY CALLER USER PUT OBJECT;
     /// Of changing settings.
     SettingsProblems = ANY CALLER USER PATCH OBJECT;
-    /// Of an application that creates something, and of creating one.
+    /// Of an application that creates or sets something, and of creating one.
     ApplicationCreateProblems = ANY CALLER POST;
     /// Of listing what an application has, other than users, messages and chats.
     OwnListProblems = ANY CALLER;
-    /// Of listing applications.
+    /// Of listing applications, and of what an application asks for by the ids of users.
     ApplicationListProblems = ANY CALLER PARAMETERS;
     /// Of reading an application.
     ApplicationReadProblems = ANY CALLER OBJECT;
     /// Of changing an application, and what it has.
     ApplicationChangeProblems = ANY CALLER PATCH OBJECT;
-    /// Of setting what an application has.
-    ApplicationPutProblems = ANY CALLER PUT OBJECT;
 }

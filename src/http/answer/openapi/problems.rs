@@ -80,8 +80,8 @@ problems! {
         "`If-Match` is missing or `*`",
         Problem::precondition_required();
     TOO_MANY_REQUESTS = "TooManyRequests",
-        "The user has too many requests in progress, or sends too many messages a minute. `slow-mode`: the chat lets a member wait between two \
-         messages",
+        "The user has too many requests in progress, or sends too many messages a minute. `slow-mode`: a member must wait between two messages \
+         in this chat",
         Problem::too_many_requests(256);
     TOO_MANY_LIVE_CONNECTIONS = "TooManyLiveConnections",
         "`too-many-live-connections`: the user has too many streams and held answers open. \

@@ -57,7 +57,7 @@ kinds! {
         "The user has too many live connections";
     TOO_MANY_REQUESTS: "too-many-requests", TOO_MANY_REQUESTS,
         "There are too many requests";
-    SLOW_MODE: "slow-mode", TOO_MANY_REQUESTS, "The chat lets you wait between messages";
+    SLOW_MODE: "slow-mode", TOO_MANY_REQUESTS, "You must wait between two messages in this chat";
     HEAD_TOO_LARGE: "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE,
         "The head of the request is too large";
     INTERNAL: "internal", INTERNAL_SERVER_ERROR, "The service failed";

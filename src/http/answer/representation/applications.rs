@@ -49,7 +49,7 @@ pub struct PolicyJson {
     /// Who may create chats.
     #[schema(value_type = CreateChatsSchema)]
     create_chats: &'static str,
-    /// Who may add members to a chat, beside those who stand higher.
+    /// Who may add members to a chat, beside those of a higher rank.
     #[schema(value_type = AddMembersSchema)]
     add_members: &'static str,
     /// The most messages that a user may send and edit within a minute on each replica.

@@ -28,6 +28,9 @@ use crate::{
     store::members::Membership,
 };
 
+/// What a chat has besides its attributes, in bytes of JSON.
+const CHAT_BYTES: usize = 300;
+
 /// A chat as it is now.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Chat, example = json!({
@@ -113,6 +116,12 @@ impl<'a> From<&'a Chat> for ChatJson<'a> {
     }
 }
 
+/// About how long a chat is as JSON, in bytes.
+pub fn chat_bytes(chat: &Chat) -> usize {
+    let attributes = chat.attributes.as_ref();
+    CHAT_BYTES + attributes.map_or(0, |attributes| attributes.as_json().get().len())
+}
+
 /// A chat with its entity tag.
 pub fn chat(media_type: &'static str, chat: &Chat) -> Response {
     let etag = [(header::ETAG, entity_tag(chat.timestamp))];
@@ -171,7 +180,7 @@ impl MemberJson {
         Self {
             user: user.as_str().to_owned(),
             joined: member.joined.get(),
-            role: chat.standing(user, member).into(),
+            role: chat.rank(user, member).into(),
             read: member.position.read().get(),
             muted_until: member.muted_until,
         }

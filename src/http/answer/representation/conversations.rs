@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{super::instant, Json, MessageJson, chats::RulesJson, json_bytes};
 use crate::{
-    domain::{Attributes, MessageNumber, Settings, Standing, UserId},
+    domain::{Attributes, MessageNumber, Rank, Settings, UserId},
     http::{
         answer::openapi::schemas::{ChatNumberSchema, TimestampSchema, UserIdSchema, attributes},
         extract::conditional::entity_tag,
@@ -121,13 +121,13 @@ pub enum RoleJson {
     Reader,
 }
 
-impl From<Standing> for RoleJson {
-    fn from(standing: Standing) -> Self {
-        match standing {
-            Standing::Owner | Standing::Application => Self::Owner,
-            Standing::Moderator => Self::Moderator,
-            Standing::Member => Self::Member,
-            Standing::Reader => Self::Reader,
+impl From<Rank> for RoleJson {
+    fn from(rank: Rank) -> Self {
+        match rank {
+            Rank::Owner | Rank::Application => Self::Owner,
+            Rank::Moderator => Self::Moderator,
+            Rank::Member => Self::Member,
+            Rank::Reader => Self::Reader,
         }
     }
 }
@@ -233,9 +233,9 @@ impl<'a> From<&'a SeenConversation> for ConversationJson<'a> {
             SeenKind::With(other) => (Some(other.as_str()), None, None, None),
             SeenKind::Chat {
                 chat,
-                standing,
-                silenced_until,
-            } => (None, Some(chat), Some(*standing), *silenced_until),
+                rank,
+                member_muted_until,
+            } => (None, Some(chat), Some(*rank), *member_muted_until),
         };
         let attributes = chat.and_then(|chat| chat.attributes.as_ref());
         let number = chat.map(|chat| chat.number.get());
@@ -331,8 +331,13 @@ impl From<MessageNumber> for ReadPositionJson {
 
 /// About how long a conversation is as JSON, in bytes.
 pub fn seen_bytes(seen: &SeenConversation) -> usize {
-    let attributes = seen.settings.attributes.as_ref();
-    let attributes = attributes.map_or(0, |attributes| attributes.as_json().get().len());
+    let of_chat = match &seen.kind {
+        SeenKind::Chat { chat, .. } => chat.attributes.as_ref(),
+        SeenKind::With(_) => None,
+    };
+    let attributes = seen.settings.attributes.iter().chain(of_chat);
+    let attributes = attributes.map(|attributes| attributes.as_json().get().len());
+    let attributes: usize = attributes.sum();
     let reads = seen.reads.iter().map(|(user, _)| user.as_str().len());
     let reads: usize = reads.map(|length| length + POSITION_BYTES).sum();
     CONVERSATION_BYTES + seen.message.as_ref().map_or(0, json_bytes) + attributes + reads

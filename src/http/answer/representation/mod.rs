@@ -24,6 +24,7 @@ use serde::Serialize;
 pub use applications::{ApplicationJson, ApplicationListJson, UserRestrictionsJson};
 pub use chats::{
     BanListJson, ChatJson, ChatListJson, ListedChatJson, MemberJson, MemberListJson, chat,
+    chat_bytes,
 };
 pub use conversations::{
     ConversationJson, ConversationListJson, ReadPositionJson, SettingsJson, UnreadListJson,

@@ -74,7 +74,7 @@ pub struct PolicyPatchJson {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<CreateChatsSchema>)]
     create_chats: Option<Option<String>>,
-    /// Who may add members to a chat, beside those who stand higher.
+    /// Who may add members to a chat, beside those of a higher rank.
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<AddMembersSchema>)]
     add_members: Option<Option<String>>,

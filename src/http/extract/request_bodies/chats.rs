@@ -229,6 +229,10 @@ impl RequestBody for MembersPatchJson {
         let remove = collect(errors, "remove", remove);
         let announcement = AnnouncementJson::parse(self.message, errors);
         let (add, remove) = (add?, remove?);
+        if add.is_empty() && remove.is_empty() && matches!(announcement, Some(Some(_))) {
+            let nobody = Invalid("must come with members to be added or removed");
+            collect::<()>(errors, "message", Err(nobody));
+        }
         // Both are sorted.
         let is_in_both = add.iter().any(|user| remove.binary_search(user).is_ok());
         let apart = Invalid("must name nobody who is to be added");
