@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::{ConversationId, MessageNumber, Pair, Position, Timestamp, UserId};
 
 /// A personal conversation as it is now. It exists from its first message on, or from when one of its
-/// users has set something for it.
+/// users has set something for it, or the application has opened it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonalConversation {
     pub id: ConversationId,

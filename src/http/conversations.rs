@@ -81,7 +81,8 @@ pub async fn list_conversations(
 
 /// Reads the caller's conversation with a user.
 ///
-/// It exists from its first message on, or from when the caller has set something for it.
+/// It exists from its first message on, while the application has opened it, or from when the caller has
+/// set something for it.
 #[utoipa::path(
     get,
     path = "/users/{user}",

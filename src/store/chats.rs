@@ -61,7 +61,7 @@ impl RulesColumns {
 }
 
 /// A query for [`ChatRow`]s of `conversations AS c`, which is in `$from`. The application is `$1`.
-/// `$member` are the columns of the member who reads it, and `$where` leaves deleted chats out.
+/// `$member` are the columns of the member who reads it, and Deleted chats are left out by `$from` or by `$where`.
 macro_rules! query_chats {
     ($member:tt, $from:tt, $where:tt, $($arguments:tt)*) => {
         sqlx::query_as!(

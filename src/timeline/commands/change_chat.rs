@@ -29,7 +29,8 @@ pub struct ChatPatch {
     pub frozen: Option<bool>,
     pub history: Option<History>,
     pub slow_mode: Option<u32>,
-    /// Hands the chat on to one of its members. Whoever has owned it is a member like others then.
+    /// Hands the chat on to one of its members. The former owner has the role that it had before it owned
+    /// the chat.
     pub owner: Option<UserId>,
 }
 

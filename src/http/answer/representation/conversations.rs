@@ -75,9 +75,9 @@ pub struct ConversationJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     with: Option<&'a str>,
-    /// Of a chat: the point on the timeline of its creation or of the last change of its name or
-    /// members; its entity tag. Of a personal conversation: that of its creation or of the last mark
-    /// of a position.
+    /// Of a chat: the point on the timeline of its creation or of the last change of the chat itself or
+    /// of its members; its entity tag. Of a personal conversation: that of its creation, of the last mark
+    /// of a position, or of its opening.
     #[schema(value_type = TimestampSchema)]
     timestamp: i64,
     #[serde(serialize_with = "instant::serialize")]
@@ -97,7 +97,7 @@ pub struct ConversationJson<'a> {
     /// The caller's position: the number of the last message read; 0 for none.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     read: i64,
-    /// How many messages after the position are not deleted.
+    /// How many messages after the position are neither deleted nor of the system.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     unread: i64,
     /// How many messages after the position name the caller.

@@ -139,7 +139,7 @@ pub struct ChatPatchJson {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i32>, minimum = 0, maximum = 86400)]
     slow_mode: Option<Option<i64>>,
-    /// The member to whom the chat is handed on. Whoever has owned it is a member like others then.
+    /// The member to whom the chat is handed on. The former owner has the role that it had before.
     #[schema(value_type = Option<UserIdSchema>)]
     owner: Option<String>,
     message: Option<AnnouncementJson>,
