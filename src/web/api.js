@@ -5,10 +5,14 @@ const PATIENCE_MS = 20_000;
 
 /** A refusal of the service, or a failure to reach it (status 0). */
 export class Problem extends Error {
-  constructor(status, document = {}) {
+  constructor(status, document = {}, retryAfter = 0) {
     super(document.detail ?? "the service cannot be reached");
     this.status = status;
     this.fields = document.errors ?? [];
+    /** The name of the kind of problem, such as `slow-mode`. */
+    this.kind = document.type?.split("/").at(-1);
+    /** In seconds; 0 if the service does not say when to come again. */
+    this.retryAfter = retryAfter;
   }
 
   /** Whether the same call can succeed later. */
@@ -45,7 +49,7 @@ export function caller(token, base = "") {
     // An answer that breaks off counts as none.
     const text = await answer.text().catch(() => { throw new Problem(0); });
     const json = text.startsWith("{") ? JSON.parse(text) : {};
-    if (!answer.ok) throw new Problem(answer.status, json);
+    if (!answer.ok) throw new Problem(answer.status, json, Number(answer.headers.get("Retry-After")) || 0);
     return json;
   };
 }

@@ -11,6 +11,7 @@ const DATA_MAX = 600;
  * actions that the user may take, and `on` their handlers.
  */
 export function bubble(message, { user, inChat, receipt, isFirst, isLast, quoted, can, on }) {
+  if (message.system) return systemBubble(message, { user, can, on });
   const { from, deleted, number } = message;
   const isMine = from === user;
   const isToMe = !isMine && !deleted && (message.mentionsAll || message.mentions?.includes(user));
@@ -24,6 +25,16 @@ export function bubble(message, { user, inChat, receipt, isFirst, isLast, quoted
         quoted && quote(quoted, user, on),
         body(message, user),
         meta(message, receipt)),
+      actions(message, can, on)));
+}
+
+/** A message in which a chat tells of a change. Nobody has sent it. */
+function systemBubble(message, { user, can, on }) {
+  const { number, created } = message;
+  const words = `${gist(message)}${created ? `, ${exactly(created)}` : ""}`;
+  return element("li", { class: message.deleted ? "message system deleted" : "message system", "data-number": number },
+    element("article", { tabindex: "-1", "aria-label": words },
+      element("div", { class: "bubble", title: created && exactly(created) }, body(message, user)),
       actions(message, can, on)));
 }
 
@@ -107,9 +118,9 @@ function tick({ isRead, text, readers = [] }) {
 }
 
 function actions(message, can, on) {
-  if (message.deleted) return null;
+  if (message.deleted || !Object.values(can).some(Boolean)) return null;
   return element("div", { class: "actions", role: "group", "aria-label": "Actions" },
-    button("Reply", "reply", () => on.reply(message)),
+    can.reply && button("Reply", "reply", () => on.reply(message)),
     can.edit && button("Edit", "edit", () => on.edit(message)),
     can.remove && button("Delete", "trash", () => on.remove(message)),
     can.report && button("Report", "flag", () => on.report(message)));

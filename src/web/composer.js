@@ -1,10 +1,10 @@
 /** Writes, answers and edits messages. Each conversation has a draft. */
 import { $ } from "./dom.js";
 import { namedBy, namesIn } from "./text.js";
-import { gist } from "./words.js";
+import { countdown, gist, lasting } from "./words.js";
 
 export class Composer {
-  #on; #user; #drafts; #mentions; #key = null; #subject = null;
+  #on; #user; #drafts; #mentions; #key = null; #subject = null; #left = 0;
 
   /** An error that `on.send(key, content)` or `on.edit(message, content)` throws is shown. */
   constructor({ user, drafts, mentions, on }) {
@@ -49,6 +49,17 @@ export class Composer {
     this.#write(message.text ?? "");
   }
 
+  /** Nothing new is sent for this many seconds. */
+  wait(seconds) {
+    if (this.#left === seconds) return;
+    this.#left = seconds;
+    this.#showSend();
+  }
+
+  get #isWaiting() {
+    return this.#left > 0 && !this.#subject?.isEdit;
+  }
+
   #begin(subject) {
     this.#subject = subject;
     this.#show();
@@ -72,10 +83,18 @@ export class Composer {
     $("subject").hidden = !message;
     $("subject-verb").textContent = isEdit ? "Editing" : `Replying to ${message?.from === this.#user ? "yourself" : message?.from}`;
     $("subject-gist").textContent = message ? gist(message) : "";
-    $("send").setAttribute("aria-label", isEdit ? "Save" : "Send");
+    this.#showSend();
     $("attach").hidden = Boolean(isEdit);
     $("composer-error").textContent = "";
     this.#resize();
+  }
+
+  #showSend() {
+    const label = this.#isWaiting ? `Send in ${lasting(this.#left)}` : this.#subject?.isEdit ? "Save" : "Send";
+    $("send").setAttribute("aria-label", label);
+    $("send").setAttribute("aria-disabled", this.#isWaiting);
+    $("send").title = this.#isWaiting ? "This chat is slow: wait between two messages" : label;
+    $("send-wait").textContent = this.#isWaiting ? countdown(this.#left) : "";
   }
 
   #onInput() {
@@ -114,6 +133,7 @@ export class Composer {
   }
 
   async #submit() {
+    if (this.#isWaiting) return;
     const [key, subject, text] = [this.#key, this.#subject, $("text").value.trim()];
     const files = subject?.isEdit ? [] : $("files").value.split(/[\s,]+/).filter(Boolean);
     if (!text && !files.length && !(subject?.isEdit && subject.message.files)) return;

@@ -8,8 +8,8 @@
  */
 const STORES = ["messages", "conversations", "outbox", "meta"];
 
-/** Versions 1 and 2 counted unread messages themselves. */
-const VERSION = 3;
+/** Versions 1 and 2 counted unread messages themselves. In version 3, chats had no roles and no rules. */
+const VERSION = 4;
 
 /**
  * Opens a copy. If another tab deletes or upgrades it, or the browser closes it, the page is loaded again. A copy

@@ -1,145 +1,88 @@
-/** A chat's dialogs: creating one, and its name and members. The timeline brings what they change to the copy. */
-import { pathOf } from "./api.js";
-import { askFor, confirmed, field, showDialog } from "./dialogs.js";
-import { button, element, isolated } from "./dom.js";
-import { membersOf } from "./mentions.js";
-import { key } from "./session.js";
+/** The members of a chat, each with a role and a menu of what the user may do, and those who are banned from it. */
+import { button, element, reconcile } from "./dom.js";
+import { showMenu } from "./menu.js";
+import { actsOn, isModerator } from "./rights.js";
+import { Roving } from "./roving.js";
 import { avatar } from "./sidebar.js";
-import { isUserId, NOT_AN_ID } from "./words.js";
 
-const names = (list) => list.split(/[\s,]+/).filter(Boolean);
+/** What cannot be taken back by the same menu. */
+const DANGERS = ["hand-on", "remove", "ban"];
 
-/** Asks for a name and members; returns the new chat, or null. */
-export function createChat(call) {
-  let sent = {};
-  return askFor("New chat", [
-    { name: "name", label: "Name" },
-    { name: "members", label: "Members", hint: "User ids, separated by commas. You are one anyway.", required: false },
-  ], "Create", ({ name, members }) => {
-    const body = { name: name.trim(), members: names(members) };
-    // The same input has the same key: pressed again after a lost answer, it creates no second chat.
-    if (JSON.stringify(sent.body) !== JSON.stringify(body)) sent = { body, key: key() };
-    return call("POST", "/chats", { body, headers: { "Idempotency-Key": sent.key } });
-  });
-}
+const LABELS = {
+  "appoint": "Make a moderator",
+  "dismiss": "Dismiss as moderator",
+  "make-reader": "Make a reader",
+  "let-write": "Make a member",
+  "mute-hour": "Mute for an hour",
+  "mute-day": "Mute for a day",
+  "unmute": "Let post again",
+  "hand-on": "Hand the chat on",
+  "remove": "Remove",
+  "ban": "Ban",
+};
 
-/** A chat with its members, which its owner can change. */
-export class ChatDialog {
-  #call; #place; #chat; #user;
-  #members = element("ul", { class: "members" });
-  #loading = element("p", { role: "status" }, "Loading…");
-  #error = element("p", { class: "error", role: "alert" });
+export class Members {
+  #user; #act; #roving;
+  element = element("ul", { class: "members" });
 
-  constructor(call, chat, user) {
-    [this.#call, this.#place, this.#chat, this.#user] = [call, chat.key, chat, user];
+  /** `act(name, member)` does something with a member: the names are those of `actsOn`. */
+  constructor(user, act) {
+    [this.#user, this.#act] = [user, act];
+    this.#roving = new Roving(this.element, "button");
   }
 
-  show() {
-    const isOwner = this.#chat.owner === this.#user;
-    this.#load();
-    return showDialog(isolated(this.#chat.name), (close) => [
-      isOwner && oneField("Name", "Rename", this.#chat.name, (name) => this.#attempt(() => this.#rename(name)), true),
-      element("h3", {}, "Members"),
-      this.#loading,
-      this.#members,
-      isOwner && oneField("Add members", "Add", "", (list) => this.#attempt(() => this.#add(list))),
-      this.#error,
-      element("div", { class: "choices" },
-        element("button", { type: "button", class: "danger", onclick: () => this.#leave(close) }, "Leave"),
-        element("button", { type: "button", class: "primary", autofocus: true, onclick: () => close() }, "Done")),
-    ]);
+  /** Shows the members of a chat. */
+  show(members, chat) {
+    const mine = { user: this.#user, role: chat.role };
+    reconcile(this.element, members.map((member) => {
+      const acts = actsOn(member, mine, Date.now());
+      const marks = marksOf(member, mine);
+      return [member.user, JSON.stringify([acts, marks]), () => this.#row(member.user, marks, acts)];
+    }));
+    this.#roving.keepStop();
   }
 
-  /** Shows an error in the dialog, which stays open; returns whether there was none. */
-  async #attempt(work) {
-    this.#error.textContent = "";
-    try {
-      await work();
-      return true;
-    } catch (problem) {
-      this.#error.replaceChildren(...[problem.words ?? problem.message].flat());
-      return false;
-    }
-  }
-
-  async #rename(name) {
-    try {
-      const headers = { "If-Match": `"${this.#chat.timestamp}"` };
-      this.#chat = await this.#call("PATCH", pathOf(this.#place), { body: { name }, headers });
-    } catch (problem) {
-      if (problem.status !== 412) throw problem;
-      const { name: before } = this.#chat;
-      await this.#reload();
-      // If only the members have changed, the rename is repeated.
-      if (this.#chat.name === before) return this.#rename(name);
-      const words = ["It was renamed to “", isolated(this.#chat.name), "” meanwhile. Rename it again to change that."];
-      throw Object.assign(new Error("it was renamed meanwhile"), { words });
-    }
-  }
-
-  async #add(list) {
-    if (!names(list).every(isUserId)) throw new Error(NOT_AN_ID);
-    await this.#call("PATCH", `${pathOf(this.#place)}/members`, { body: { add: names(list) } });
-    await this.#reload();
-    await this.#list();
-  }
-
-  async #remove(member) {
-    await this.#call("DELETE", this.#path(member));
-    await this.#reload();
-    await this.#list();
-  }
-
-  async #leave(close) {
-    const name = element("strong", {}, isolated(this.#chat.name));
-    const text = "You will not read it any more, and your copy of its messages is deleted.";
-    if (!(await confirmed("Leave the chat?", [name, element("br"), text], "Leave"))) return;
-    if (await this.#attempt(() => this.#call("DELETE", this.#path(this.#user)))) close();
-  }
-
-  async #reload() {
-    this.#chat = await this.#call("GET", pathOf(this.#place));
-  }
-
-  /** Shows the progress or an error in place of the members. */
-  async #load() {
-    try {
-      await this.#list();
-    } catch (problem) {
-      this.#loading.textContent = problem.words ?? problem.message;
-      this.#loading.className = "error";
-    }
-  }
-
-  async #list() {
-    const held = await membersOf(this.#call, this.#place);
-    this.#loading.remove();
-    this.#members.replaceChildren(...held.map((member) => this.#row(member)));
-  }
-
-  #row(member) {
-    const [isMe, isOwner] = [member === this.#user, member === this.#chat.owner];
-    const mayRemove = this.#chat.owner === this.#user && !isMe;
-    const remove = () => this.#attempt(() => this.#remove(member));
+  #row(user, marks, acts) {
+    const items = acts.map((name) => [LABELS[name], () => this.#act(name, user), DANGERS.includes(name) && "danger"]);
     return element("li", {},
-      avatar(member),
-      element("span", { class: "name" }, member, isMe && " (you)"),
-      isOwner && element("span", { class: "role" }, "owner"),
-      mayRemove && button(`Remove ${member}`, "close", remove));
-  }
-
-  #path(member) {
-    return `${pathOf(this.#place)}/members/${encodeURIComponent(member)}`;
+      avatar(user),
+      element("span", { class: "name" }, user, user === this.#user && " (you)"),
+      marks && element("span", { class: "role" }, marks),
+      items.length > 0 && menuButton(user, items));
   }
 }
 
-function oneField(label, verb, value, submit, keeps = false) {
-  const onsubmit = async (event) => {
-    event.preventDefault();
-    const input = event.target.elements.value;
-    await submit(input.value.trim());
-    if (!keeps) input.value = "";
+function menuButton(user, items) {
+  const label = `What to do with ${user}`;
+  const open = ({ currentTarget }) => {
+    const { right, bottom } = currentTarget.getBoundingClientRect();
+    showMenu(label, { x: right, y: bottom, isEnd: true }, items);
   };
-  return element("form", { class: "one-field", onsubmit, autocomplete: "off" },
-    field({ name: "value", label, value }), element("button", { type: "submit" }, verb));
+  return button(label, "more", open, { "aria-haspopup": "menu", tabindex: "-1" });
+}
+
+/** What is said of a member: its role, if it has a special one, and to moderators that it is muted. */
+function marksOf({ role, mutedUntil }, mine) {
+  const isMuted = isModerator(mine) && Date.parse(mutedUntil) > Date.now();
+  return [role !== "member" && role, isMuted && "muted"].filter(Boolean).join(", ");
+}
+
+/** Those who are banned; `allow(user)` ends a ban. */
+export class Bans {
+  #allow; #list = element("ul", { class: "members", "aria-label": "Banned" });
+  element = element("section", { hidden: true }, element("h3", {}, "Banned"), this.#list);
+
+  constructor(allow) {
+    this.#allow = allow;
+  }
+
+  show(users) {
+    this.element.hidden = users.length === 0;
+    reconcile(this.#list, users.map((user) => [user, "", () => element("li", {},
+      avatar(user),
+      element("span", { class: "name" }, user),
+      element("button", {
+        type: "button", class: "link", "aria-label": `Allow ${user} again`, onclick: () => this.#allow(user),
+      }, "Allow again"))]));
+  }
 }

@@ -107,7 +107,7 @@ export class Mentions {
   async #fetch(key) {
     try {
       const members = await membersOf(this.#call, key);
-      if (this.#key === key) this.#members = members;
+      if (this.#key === key) this.#members = members.map(({ user }) => user);
     } catch (error) {
       // Offline: the next `@` tries again.
       rethrowBug(error);
@@ -116,12 +116,12 @@ export class Mentions {
   }
 }
 
-/** The ids of all members of a chat. */
+/** All members of a chat, with their roles. */
 export async function membersOf(call, key) {
   const found = [];
   for (let after = ""; ;) {
     const page = await call("GET", `${pathOf(key)}/members?limit=100${after}`);
-    found.push(...page.members.map(({ user }) => user));
+    found.push(...page.members);
     if (!page.next) return found;
     after = `&after=${encodeURIComponent(page.next)}`;
   }

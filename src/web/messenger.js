@@ -2,22 +2,24 @@
 import { actionsFor } from "./actions.js";
 import { caller, Problem } from "./api.js";
 import { Changes } from "./changes.js";
+import { ChatDialog, createChat } from "./chat_dialog.js";
 import { Composer } from "./composer.js";
 import { Conversations } from "./conversations.js";
 import { askFor, chooseText, confirmed, confirmRemoval, reportMessage } from "./dialogs.js";
 import { $, element, isolated } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { History } from "./history.js";
-import { ChatDialog, createChat } from "./members.js";
 import { Mentions } from "./mentions.js";
 import { showMenu } from "./menu.js";
 import { Outbox } from "./outbox.js";
+import { Posting } from "./posting.js";
 import { Reading } from "./reading.js";
 import { Search } from "./search.js";
 import { avatar, Sidebar } from "./sidebar.js";
 import { openStore } from "./store.js";
 import { Refusal, sync } from "./sync.js";
 import { Thread } from "./thread.js";
+import { Waits } from "./waits.js";
 import { addressOf, gist, isChat, isMuted, isUserId, keyAt, nameOf, NOT_AN_ID } from "./words.js";
 
 const STATES = {
@@ -30,7 +32,8 @@ const STATES = {
 const REFRESH_MS = 60_000;
 
 export class Messenger {
-  #user; #store; #call; #drafts; #outbox; #changes; #conversations; #reading; #thread; #composer; #sidebar; #search;
+  #user; #store; #call; #drafts; #outbox; #changes; #conversations; #history; #reading;
+  #thread; #composer; #posting; #sidebar; #search; #dialog;
   #onSignedOut; #ending = new AbortController();
   #open = null; #listed = []; #isCurrent = false; #refreshing = null; #shown = Promise.resolve();
 
@@ -51,8 +54,10 @@ export class Messenger {
     this.#changes = new Changes(call, store);
     this.#conversations = new Conversations(call, store);
     this.#reading = new Reading(store, (key, number) => this.#conversations.mark(key, number));
-    this.#outbox = new Outbox({ call, store, signal, onSignedOut: (problem) => this.#end(problem.words) });
-    const views = { store, user, reading: this.#reading, history: new History(call, store) };
+    const waits = new Waits();
+    this.#outbox = new Outbox({ call, store, waits, signal, onSignedOut: (problem) => this.#end(problem.words) });
+    this.#history = new History(call, store);
+    const views = { store, user, reading: this.#reading, history: this.#history };
     this.#thread = new Thread({ ...views, on: this.#actions() });
     this.#sidebar = new Sidebar({ user, drafts: this.#drafts }, (key, place) => this.#showMenu(key, place));
     this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(call, user), on: {
@@ -60,6 +65,7 @@ export class Messenger {
       edit: (message, content) => this.#changes.edit(message, content, chooseText),
       editLast: () => this.#editLast(),
     } });
+    this.#posting = new Posting({ composer: this.#composer, waits, onUnmuted: () => this.#refresh() });
   }
 
   async #begin(token) {
@@ -136,7 +142,7 @@ export class Messenger {
   /** Announces a new message to screen readers. */
   #announce(message) {
     if (!this.#isCurrent || message.deleted || message.edited || message.from === this.#user) return;
-    $("announcer").textContent = `${message.from ?? "The service"}: ${gist(message)}`;
+    $("announcer").textContent = message.system ? gist(message) : `${message.from ?? "The service"}: ${gist(message)}`;
   }
 
   /** Shows the present copy. Changes meanwhile are shown afterwards, in one go. */
@@ -158,6 +164,7 @@ export class Messenger {
     const before = this.#present();
     this.#listed = await this.#store.conversations();
     this.#sidebar.show(this.#listed, this.#open);
+    this.#dialog?.update(this.#listed.find(({ key }) => key === this.#dialog.key));
     if (!this.#open) return;
     // A chat that is not in the copy is not the user's, or not any more.
     if (this.#isCurrent && isChat(this.#open) && !this.#present()) return this.#close(before);
@@ -171,7 +178,7 @@ export class Messenger {
 
   #showHeader() {
     const conversation = this.#present() ?? { key: this.#open };
-    const { members, settings, isGone, timestamp } = conversation;
+    const { members, isGone, timestamp } = conversation;
     const name = nameOf(conversation);
     $("title").textContent = name;
     $("title-avatar").replaceChildren(avatar(name, isChat(this.#open)));
@@ -182,8 +189,7 @@ export class Messenger {
     $("subtitle").textContent = isOffline ? "Offline" : `${kind}${isMuted(conversation) ? " · muted" : ""}`;
     $("details").hidden = !isChat(this.#open) || timestamp === undefined;
     $("menu").hidden = isGone || (isChat(this.#open) && timestamp === undefined);
-    $("blocked").hidden = !settings?.blocked;
-    $("composer").hidden = Boolean(isGone || settings?.blocked);
+    this.#posting.show(conversation);
   }
 
   // Actions of the user.
@@ -216,7 +222,7 @@ export class Messenger {
   /** Closes a chat that is not the user's, or not any more, and shows why. */
   #close(chat) {
     this.#leave();
-    if (chat) this.#tellLeft("You are no longer a member of “", isolated(nameOf(chat)), "”.");
+    if (chat) this.#tellLeft("You are no longer a member of “", isolated(nameOf(chat)), "”, or it was deleted.");
     else this.#tellLeft("There is no such chat, or you are not a member of it.");
   }
 
@@ -266,9 +272,14 @@ export class Messenger {
     showMenu(`Conversation with ${nameOf(conversation)}`, place, items);
   }
 
-  /** Makes the newest message unread. Open, it would be read again. */
+  /** Makes the newest message unread that can be. Open, it would be read again. */
   async #markUnread({ key, messages }) {
-    const newest = await this.#store.newestMessage(key, ({ deleted }) => !deleted);
+    const find = () => this.#store.newestMessage(key, ({ deleted, system }) => !deleted && !system);
+    let newest = await find();
+    if (!newest) {
+      await this.#history.before(key, messages + 1);
+      newest = await find();
+    }
     if (key === this.#open) {
       this.#reading.forget();
       await this.#leave();
@@ -295,7 +306,14 @@ export class Messenger {
   }
 
   async #showDetails() {
-    await new ChatDialog(this.#call, this.#present(), this.#user).show();
+    this.#dialog = new ChatDialog(this.#call, this.#present(), this.#user);
+    const { key } = this.#dialog;
+    const words = await this.#dialog.show();
+    this.#dialog = null;
+    if (!words) return;
+    // The timeline may have told of it already.
+    if (this.#open === key) await this.#leave();
+    this.#tellLeft(...words);
   }
 
   /** Shows the problem if something fails: where messages are written, or above the list. */

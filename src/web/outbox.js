@@ -1,9 +1,10 @@
 /**
  * Sends messages in order, until the service has acknowledged them. Each request has an idempotency key, so it
- * can be repeated: the service answers with the message that exists already. The key is also in the message's
+ * can be repeated: the service answers with the message that exists already. In a slow chat, they wait. The key is also in the message's
  * `attributes`, so that the timeline can remove the message from the outbox as well.
  */
 import { pathOf } from "./api.js";
+import { pauseOf } from "./rights.js";
 import { key } from "./session.js";
 import { isChat, NO_MEMBER } from "./words.js";
 
@@ -11,11 +12,12 @@ const PAUSE_MS = 1000;
 const PAUSE_MAX_MS = 20_000;
 
 export class Outbox {
-  #call; #store; #signal; #onSignedOut; #wake = () => {};
+  #call; #store; #waits; #signal; #onSignedOut; #wake = () => {};
 
-  constructor({ call, store, signal, onSignedOut }) {
+  constructor({ call, store, waits, signal, onSignedOut }) {
     this.#call = call;
     this.#store = store;
+    this.#waits = waits;
     this.#signal = signal;
     this.#onSignedOut = onSignedOut;
   }
@@ -51,9 +53,9 @@ export class Outbox {
     while (!this.#signal.aborted) {
       const woken = new Promise((resolve) => { this.#wake = resolve; });
       try {
-        const item = (await this.#store.outbox()).find(({ refused }) => !refused);
+        const { item, isWaiting } = await this.#next();
         if (item) await this.#deliver(item);
-        else await woken;
+        else await Promise.race(isWaiting ? [woken, pause(0)] : [woken]);
         failures = 0;
       } catch (problem) {
         if (problem.status === 401) return this.#onSignedOut(problem);
@@ -63,10 +65,25 @@ export class Outbox {
     }
   }
 
+  /** The first message that can be sent now; if there is none, whether some wait because a chat is slow. */
+  async #next() {
+    const items = (await this.#store.outbox()).filter(({ refused }) => !refused);
+    for (const item of items) if (this.#waits.left(await this.#placeOf(item)) === 0) return { item };
+    return { isWaiting: items.length > 0 };
+  }
+
+  /** The conversation of a message. */
+  async #placeOf({ conversation: key }) {
+    return (await this.#store.conversation(key)) ?? { key };
+  }
+
   async #deliver(item) {
     try {
-      await this.#store.sent(item, await this.#send(item));
+      const message = await this.#send(item);
+      this.#waits.begin(item.conversation, pauseOf(await this.#placeOf(item)));
+      await this.#store.sent(item, message);
     } catch (problem) {
+      if (problem.kind === "slow-mode" && (await this.#wait(item, problem))) return;
       const isFinal = problem.status > 0 && problem.status !== 401 && !problem.isTemporary;
       if (!isFinal) throw problem;
       await this.#refuse(item, problem);
@@ -78,6 +95,14 @@ export class Outbox {
     const headers = { "Idempotency-Key": key };
     if (kind === "users") return this.#call("POST", "/messages", { body: { to: name, ...body }, headers });
     return this.#call("POST", `${pathOf(conversation)}/messages`, { body, headers });
+  }
+
+  /** The chat is slow. Returns whether the copy has learned that already; else the message is tried again. */
+  async #wait(item, { retryAfter }) {
+    this.#waits.begin(item.conversation, retryAfter);
+    // Shows the wait.
+    await this.#store.amend(item, {});
+    return this.#waits.left(await this.#placeOf(item)) > 0;
   }
 
   /** The service will never accept it: the user decides what to do with it. */

@@ -199,7 +199,7 @@ class Store {
     // The tombstone of a personal message that the copy never had belongs to no conversation.
     if (!key) return;
     const record = { ...message, conversation: key };
-    if (message.deleted) Object.assign(record, { from: held?.from, created: held?.created });
+    if (message.deleted) Object.assign(record, { from: held?.from, created: held?.created, system: held?.system });
     await result(stores.messages.put(record));
     if (message.from === this.#user) await leaveOutbox(stores, message.attributes?.key);
     const conversation = await result(stores.conversations.get(key));

@@ -4,6 +4,7 @@
  */
 import { bubble, pendingBubble, receiptOf } from "./bubble.js";
 import { $, element, reconcile } from "./dom.js";
+import { rightsTo, silenceOf } from "./rights.js";
 import { Roving } from "./roving.js";
 import { LAST } from "./store.js";
 import { dayKey, dayOf, isChat } from "./words.js";
@@ -139,7 +140,9 @@ export class Thread {
       this.#history.before(key, number + 1),
       this.#history.after(key, number, last),
     ]);
-    if (turn !== this.#opened || (low > high && last > 0) || (high === number && number < last)) return false;
+    // Whoever has joined late may read none of them.
+    const isNone = low > high && last > 0 && !isFirst;
+    if (turn !== this.#opened || isNone || (high === number && number < last)) return false;
     this.#range = { low: isFirst ? 1 : low, high: high >= last ? LAST : high };
     [this.#isFirst, this.#extending] = [isFirst, {}];
     return true;
@@ -167,7 +170,7 @@ export class Thread {
         day = dayKey(message.created);
         rows.push(this.#day(message));
       }
-      const isNew = !isNewShown && message.number > this.#newAfter && !message.deleted;
+      const isNew = !isNewShown && message.number > this.#newAfter && !message.deleted && !message.system;
       if (isNew) {
         isNewShown = true;
         rows.push(["new", "", () => element("li", { class: "day new" }, element("span", {}, "New messages"))]);
@@ -188,8 +191,7 @@ export class Thread {
   #row(message, quoted, run) {
     const isMine = message.from === this.#user;
     const inChat = isChat(this.#key);
-    const isOwner = this.#conversation?.owner === this.#user;
-    const can = { edit: isMine, remove: isMine || !inChat || isOwner, report: !isMine };
+    const can = rightsTo(message, this.#user, this.#conversation ?? { key: this.#key }, Date.now());
     const receipt = isMine ? receiptOf(message, this.#conversation?.reads, inChat) : undefined;
     const signature = JSON.stringify([message.timestamp, receipt, run, can, quoted?.timestamp]);
     const look = { user: this.#user, inChat, receipt, quoted, can, on: this.#on, ...run };
@@ -198,12 +200,13 @@ export class Thread {
 
   #waiting(messages, pending) {
     const follows = (at) => at > 0 || (messages.at(-1)?.from === this.#user && !messages.at(-1).deleted);
-    const isGone = Boolean(this.#conversation?.isGone);
-    return pending.map((item, at) => [`outbox ${item.order}`, `${isGone} ${item.refused ?? ""}`, () => pendingBubble(item, {
+    const { isGone, ...conversation } = this.#conversation ?? { key: this.#key };
+    const isClosed = Boolean(isGone || silenceOf(conversation, Date.now()));
+    return pending.map((item, at) => [`outbox ${item.order}`, `${isClosed} ${item.refused ?? ""}`, () => pendingBubble(item, {
       isFirst: !follows(at),
       user: this.#user,
-      onEdit: isGone ? undefined : () => this.#on.editRefused(item),
-      onRetry: isGone ? undefined : () => this.#on.retry(item),
+      onEdit: isClosed ? undefined : () => this.#on.editRefused(item),
+      onRetry: isClosed ? undefined : () => this.#on.retry(item),
       onDiscard: () => this.#on.discard(item),
     })]);
   }
@@ -281,6 +284,7 @@ export class Thread {
 
 function isRun(one, next) {
   if (!one?.created || !next?.created || one.from !== next.from || one.deleted || next.deleted) return false;
+  if (one.system || next.system) return false;
   const apart = Date.parse(next.created) - Date.parse(one.created);
   return apart < RUN_MS && dayKey(one.created) === dayKey(next.created);
 }

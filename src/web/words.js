@@ -33,6 +33,26 @@ export function briefly(date) {
   return days < 7 ? dayOf(then) : short.format(then);
 }
 
+/** When something ends: “14:05”, “3 May, 14:05”; null if that is more than a year away, which means never. */
+export function endOf(date) {
+  const then = new Date(date);
+  if (then - Date.now() > 365 * DAY_MS) return null;
+  return dayKey(then) === dayKey(Date.now()) ? timeOf(then) : `${short.format(then)}, ${timeOf(then)}`;
+}
+
+const seconds = (count) => (count === 1 ? "1 second" : `${count} seconds`);
+
+/** “30 seconds”, “5 minutes”, “1 hour”. */
+export function lasting(count) {
+  if (count < 60 || count % 60) return seconds(count);
+  const [unit, times] = count % 3600 ? ["minute", count / 60] : ["hour", count / 3600];
+  return `${times} ${unit}${times === 1 ? "" : "s"}`;
+}
+
+/** A number of seconds as a clock counts them down: “9”, “1:05”. */
+export const countdown = (count) =>
+  (count < 60 ? `${count}` : `${Math.floor(count / 60)}:${String(count % 60).padStart(2, "0")}`);
+
 function daysAgo(date) {
   const midnight = (of) => new Date(of).setHours(0, 0, 0, 0);
   return Math.max(0, Math.round((midnight(Date.now()) - midnight(date)) / DAY_MS));
@@ -57,7 +77,7 @@ export const isUserId = (id) => /^[A-Za-z0-9_.@:|-]{1,64}$/.test(id) && id !== "
 export const NOT_AN_ID = "An id has up to 64 letters, digits and the characters - _ . @ : |, but is not “.” or “..”.";
 
 /** Why messages for a chat are not sent any more. */
-export const NO_MEMBER = "You are no longer a member of this chat.";
+export const NO_MEMBER = "You are no longer a member of this chat, or it was deleted.";
 
 export const isChat = (key) => key.startsWith("chats/");
 

@@ -295,13 +295,14 @@ async fn a_chat_follows_its_members_as_they_come_and_go() {
     .await;
     john.lists(&["Festival"]).await;
     john.opens("Festival").await;
-    john.sees_all(&["Only I am here"]).await;
-    john.writes("Now I am, too").await;
+    let texts = ["Only I am here", "jane has added john", "Now I am, too"];
+    john.sees_all(&texts[..2]).await;
+    john.writes(texts[2]).await;
     jane.presses("Done").await;
-    jane.sees_all(&["Only I am here", "Now I am, too"]).await;
+    jane.sees_all(&texts).await;
 
     jane.presses("Name and members").await;
-    jane.presses("Remove john").await;
+    jane.acts_on_member("john", "Remove").await;
     john.lists(&[]).await;
     john.until("!document.querySelector('#nothing-open').hidden")
         .await;
@@ -447,7 +448,7 @@ async fn a_chat_that_is_not_the_readers_says_so_wherever_the_reader_is_then() {
     let says = |place: &str, words: &str| {
         format!("document.querySelector('{place}').innerText.includes('{words}')")
     };
-    john.until(&says("nav", "You are no longer a member of “Festival”."))
+    john.until(&says("nav", "You are no longer a member of “Festival”"))
         .await;
 
     john.run("location.hash = '#/chats/999'").await;

@@ -1,5 +1,7 @@
 //! The web client's files as HTTP has them.
 
+use std::collections::BTreeSet;
+
 use reqwest::{Method, header};
 
 use crate::support::{Reply, service};
@@ -107,11 +109,17 @@ async fn the_page_names_only_files_that_are_there() {
         .map(|rest| rest.split('"').next().unwrap())
         .collect();
     assert!(names.len() >= 4, "{names:?}");
-    for name in names {
-        assert_eq!(
-            replica.nobody().get(&format!("/web/{name}")).await.status,
-            200,
-            "{name}"
-        );
+    // And a module imports only what is there.
+    let mut to_see: Vec<_> = names.into_iter().map(str::to_owned).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(name) = to_see.pop() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let file = replica.nobody().get(&format!("/web/{name}")).await;
+        assert_eq!(file.status, 200, "{name}");
+        let imports = file.text.split("from \"./").skip(1);
+        to_see.extend(imports.map(|rest| rest.split('"').next().unwrap().to_owned()));
     }
+    assert!(seen.contains("rights.js"), "{seen:?}");
 }

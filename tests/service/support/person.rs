@@ -46,6 +46,16 @@ impl<'a> Person<'a> {
         self.is_at(name).await;
     }
 
+    /// Opens a conversation of the list in which this person may not write.
+    pub async fn looks_into(&self, name: &str) {
+        self.click(&format!("//nav//a[.//span[@class='name'][.='{name}']]"))
+            .await;
+        self.until(&format!(
+            "document.querySelector('#title').textContent === '{name}'"
+        ))
+        .await;
+    }
+
     /// Begins a conversation with somebody.
     pub async fn begins_with(&self, user: &str) {
         self.presses("New message").await;
@@ -159,6 +169,13 @@ impl<'a> Person<'a> {
     /// Chooses an item of the menu of the open conversation.
     pub async fn chooses(&self, item: &str) {
         self.presses("Conversation menu").await;
+        self.click(&format!("//div[@role='menu']//button[.='{item}']"))
+            .await;
+    }
+
+    /// Chooses an item of the menu of a member, in the dialog of a chat.
+    pub async fn acts_on_member(&self, member: &str, item: &str) {
+        self.presses(&format!("What to do with {member}")).await;
         self.click(&format!("//div[@role='menu']//button[.='{item}']"))
             .await;
     }

@@ -1,0 +1,17 @@
+/** How long the user still waits before the next message into a slow chat, by the clock of this browser. */
+import { pauseOf } from "./rights.js";
+
+export class Waits {
+  #until = new Map();
+
+  /** The user has sent something, or the service has said how many seconds are left. */
+  begin(key, seconds) {
+    this.#until.set(key, Date.now() + 1000 * seconds);
+  }
+
+  /** What is left of the wait, in milliseconds. It is over at once where the chat is not slow any more. */
+  left(conversation) {
+    if (pauseOf(conversation) === 0) return 0;
+    return Math.max(0, (this.#until.get(conversation.key) ?? 0) - Date.now());
+  }
+}
