@@ -39,7 +39,8 @@ export class ChatDialog {
     this.#user = user;
     this.#chat = new Chat(call, conversation, user);
     this.#title = isolated(conversation.name);
-    this.#rename = oneField("Name", "Rename", conversation.name, (name) => this.#attempt(() => this.#renameTo(name)), true);
+    const rename = (name) => this.#attempt(() => this.#renameTo(name));
+    this.#rename = oneField("Name", "Rename", conversation.name, rename, true);
     this.#add = oneField("Add members", "Add", "", (list) => this.#attempt(() => this.#addThose(list)));
     this.#members = new Members(user, (name, member) => this.#attempt(() => this.#acts[name](member)));
     this.#bans = new Bans((member) => this.#attempt(() => this.#chat.allow(member)));
@@ -132,7 +133,8 @@ export class ChatDialog {
       await this.#chat.rename(name);
     } catch (problem) {
       if (!(problem instanceof Superseded)) throw problem;
-      const words = ["It was renamed to “", isolated(this.#chat.now.name), "” meanwhile. Rename it again to change that."];
+      const other = isolated(this.#chat.now.name);
+      const words = ["It was renamed to “", other, "” meanwhile. Rename it again to change that."];
       throw Object.assign(problem, { words });
     }
   }
@@ -183,7 +185,8 @@ export class ChatDialog {
     const turn = ++this.#loads;
     this.#render();
     try {
-      const [members, bans] = [await this.#chat.members(), isModerator(this.#chat.now) ? await this.#chat.bans() : []];
+      const members = await this.#chat.members();
+      const bans = isModerator(this.#chat.now) ? await this.#visibleBans() : [];
       // A call that began later has read later.
       if (turn !== this.#loads) return;
       this.#held = members;
@@ -194,6 +197,16 @@ export class ChatDialog {
       this.#loading.className = "error";
     }
     this.#render();
+  }
+
+  async #visibleBans() {
+    try {
+      return await this.#chat.bans();
+    } catch (problem) {
+      // The user is not a moderator any more, which the timeline is about to tell.
+      if (problem.status !== 403) throw problem;
+      return [];
+    }
   }
 
   #render() {

@@ -31,7 +31,12 @@ export class Rules {
   /** Shows the rules of a chat. */
   show(chat) {
     for (const [name, , , on] of SWITCHES) this.#switches.get(name).checked = chat[name] === on;
-    const { slowMode = 0 } = chat;
+    this.#showPause(chat.slowMode ?? 0);
+  }
+
+  #showPause(slowMode) {
+    // A list that is open stays open.
+    if (this.#pause.length > 0 && Number(this.#pause.value) === slowMode) return;
     const pauses = [...new Set([...PAUSES, slowMode])].sort((a, b) => a - b);
     this.#pause.replaceChildren(...pauses.map((seconds) =>
       element("option", { value: seconds, selected: seconds === slowMode }, seconds ? lasting(seconds) : "Off")));
