@@ -28,7 +28,7 @@ export function createChat(call) {
 
 /** A chat with its members. It shows what the user may change there, and nothing else. */
 export class ChatDialog {
-  #user; #chat; #held = []; #wanted = {}; #loads = 0; #last = Promise.resolve(); #isEnding = false; #close;
+  #chat; #held = []; #wanted = {}; #loads = 0; #last = Promise.resolve(); #isEnding = false; #close;
   #title; #rename; #add;
   #loading = element("p", { role: "status" }, "Loading…");
   #members; #bans; #rules;
@@ -36,7 +36,6 @@ export class ChatDialog {
   #done = element("button", { type: "button", class: "primary", autofocus: true, onclick: () => this.#close() }, "Done");
 
   constructor(call, conversation, user) {
-    this.#user = user;
     this.#chat = new Chat(call, conversation, user);
     this.#title = isolated(conversation.name);
     const rename = (name) => this.#attempt(() => this.#renameTo(name));
