@@ -1,10 +1,11 @@
-//! Limits of rate: how much a user, and an application with all its users, may send within a minute.
+//! Limits of rate: how much a user, and an application with all its users, may send.
 //!
-//! Each has a bucket on each replica, which is full at first and fills again within a minute: so a limit
+//! Each has a bucket on each replica. It is full at first, so that much may be sent at once, and it fills again
+//! within a minute, one after the other: so a limit
 //! holds for each replica, and with several of them up to as many times as much is let through. Nothing is
 //! counted where nothing is limited.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{convert::Infallible, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{
     Quota, RateLimiter,
@@ -19,7 +20,7 @@ use crate::domain::{ApplicationId, UserId};
 /// The buckets that are kept, of some 200 bytes each. One that is not kept is full again.
 const BUCKETS_MAX: usize = 100_000;
 
-/// What is sent within a minute at the most, on each replica.
+/// How much the buckets hold, which comes back within a minute.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RateLimits {
     /// By each user.
@@ -42,8 +43,8 @@ pub struct Allowance {
     /// How much it holds, and how much of it comes back within a minute.
     pub quota: NonZeroU32,
     pub remaining: u32,
-    /// How long it takes to be full again.
-    pub full_in: Duration,
+    /// How long it takes to be full again; of an empty one, until there is something in it.
+    pub more_in: Duration,
 }
 
 /// A bucket is empty.
@@ -106,23 +107,25 @@ impl Rates {
 
     /// A bucket with another quota is a new one.
     fn bucket(&self, key: (ApplicationId, Option<UserId>), quota: NonZeroU32) -> Arc<Bucket> {
-        if let Some(bucket) = self
-            .buckets
-            .get(&key)
-            .filter(|bucket| bucket.quota == quota)
-        {
+        let new = || Ok::<_, Infallible>(Arc::new(Bucket::new(quota)));
+        let Ok(bucket) = self.buckets.get_or_insert_with(&key, new);
+        if bucket.quota == quota {
             return bucket;
         }
-        let bucket = Arc::new(Bucket {
-            quota,
-            limiter: RateLimiter::direct(Quota::per_minute(quota)).with_middleware(),
-        });
+        let bucket = Arc::new(Bucket::new(quota));
         self.buckets.insert(key, Arc::clone(&bucket));
         bucket
     }
 }
 
 impl Bucket {
+    fn new(quota: NonZeroU32) -> Self {
+        Self {
+            quota,
+            limiter: RateLimiter::direct(Quota::per_minute(quota)).with_middleware(),
+        }
+    }
+
     /// Takes one out, if there is one. Returns what is left, and how long to wait if there was none.
     fn take(&self, limited: Limited) -> (Allowance, Option<Duration>) {
         let (remaining, wait) = match self.limiter.check() {
@@ -130,11 +133,12 @@ impl Bucket {
             Err(until) => (0, Some(until.wait_time_from(DefaultClock::default().now()))),
         };
         let period = Quota::per_minute(self.quota).replenish_interval();
+        let full_in = period * (self.quota.get() - remaining);
         let allowance = Allowance {
             limited,
             quota: self.quota,
             remaining,
-            full_in: period * (self.quota.get() - remaining),
+            more_in: wait.unwrap_or(full_in),
         };
         (allowance, wait)
     }

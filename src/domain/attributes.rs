@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde_json::{
-    Value,
-    value::{RawValue, to_raw_value},
-};
+use serde::de::DeserializeOwned;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::Invalid;
 
@@ -48,14 +46,10 @@ impl Attributes {
         Self(raw.into())
     }
 
-    /// Whether they are the same JSON, however it is written.
+    /// Whether they are the same JSON, however blanks, escapes and the order of members are written. Numbers
+    /// are the same if their texts are.
     pub fn is_same_json(&self, other: &Self) -> bool {
-        let parse = |attributes: &Self| serde_json::from_str::<Value>(attributes.0.get()).ok();
-        match (parse(self), parse(other)) {
-            (Some(one), Some(other)) => one == other,
-            // A number is outside every common range.
-            _ => self == other,
-        }
+        is_same(&self.0, &other.0)
     }
 
     /// Whether they have no members.
@@ -72,6 +66,29 @@ impl Attributes {
     pub fn as_json(&self) -> &RawValue {
         &self.0
     }
+}
+
+fn is_same(one: &RawValue, other: &RawValue) -> bool {
+    if let (Some(one), Some(other)) = (members(one), members(other)) {
+        let mut pairs = one.iter().zip(&other);
+        return one.len() == other.len()
+            && pairs.all(|(one, other)| one.0 == other.0 && is_same(one.1, other.1));
+    }
+    if let (Some(one), Some(other)) = (
+        parsed::<Vec<Box<RawValue>>>(one),
+        parsed::<Vec<Box<RawValue>>>(other),
+    ) {
+        let mut pairs = one.iter().zip(&other);
+        return one.len() == other.len() && pairs.all(|(one, other)| is_same(one, other));
+    }
+    match (parsed::<String>(one), parsed::<String>(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => one.get() == other.get(),
+    }
+}
+
+fn parsed<T: DeserializeOwned>(json: &RawValue) -> Option<T> {
+    serde_json::from_str(json.get()).ok()
 }
 
 type Members = BTreeMap<String, Box<RawValue>>;

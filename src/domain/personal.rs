@@ -10,7 +10,7 @@ use super::{ConversationId, MessageNumber, Pair, Position, Timestamp, UserId};
 pub struct PersonalConversation {
     pub id: ConversationId,
     pub pair: Pair,
-    /// Its creation, or the last mark of a position.
+    /// Its creation, the last mark of a position, or its opening.
     pub timestamp: Timestamp,
     pub created: OffsetDateTime,
     /// The number of its newest message, and so the count of its messages, with the deleted ones.

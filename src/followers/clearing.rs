@@ -58,7 +58,7 @@ type Reached = HashMap<DeletedChat, MessageNumber>;
 enum Turn {
     Cleared,
     /// A message cannot be deleted now.
-    Failed,
+    Failed(timeline::Error),
 }
 
 impl ClearedChats {
@@ -82,9 +82,7 @@ impl ClearedChats {
         };
         for ids in window.uncleared.chunks(CLEARED_AT_ONCE) {
             if let Err(error) = self.delete(chat, ids).await {
-                let (application, conversation) = (chat.application.get(), chat.conversation.get());
-                tracing::warn!(%error, application, conversation, "a deleted chat is not cleared now");
-                return Ok(Turn::Failed);
+                return Ok(Turn::Failed(error));
             }
         }
         reached.insert(chat, window.last);
@@ -115,14 +113,21 @@ impl Leader for ClearedChats {
         loop {
             self.behind.take();
             let deleted = clearing::deleted_chats(&mut leader, after, CHATS_AT_ONCE).await?;
-            let mut has_failed = false;
+            let mut failed = None;
             for chat in &deleted {
                 let turn = self.clear(&mut leader, *chat, &mut reached).await?;
-                has_failed |= matches!(turn, Turn::Failed);
+                if let Turn::Failed(error) = turn {
+                    failed = Some((*chat, error));
+                }
             }
             *pause = PAUSE_MIN;
             let is_done = deleted.is_empty() && after.is_none();
-            if is_done || has_failed {
+            if let Some((chat, error)) = &failed {
+                // One line for all of them.
+                let (application, conversation) = (chat.application.get(), chat.conversation.get());
+                tracing::warn!(%error, application, conversation, "deleted chats are not cleared now");
+            }
+            if is_done || failed.is_some() {
                 sleep(LOOK_PAUSE).await;
             }
             if is_done {

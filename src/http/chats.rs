@@ -1,5 +1,7 @@
 //! Chats.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     http::StatusCode,
@@ -35,7 +37,7 @@ use crate::{
         self,
         conversations::{SeenConversation, SeenKind},
     },
-    timeline::commands::{ChangeChat, CreateChat, DeleteChat, Expected},
+    timeline::commands::{ChangeChat, Command, CreateChat, DeleteChat, Expected},
 };
 
 /// Creates a chat.
@@ -194,8 +196,11 @@ pub async fn change_chat(
         })
     };
     let passed = checks.finish(command)?;
-    let changed = service.submit(&passed.caller, passed.input).await?;
-    Ok(changed_chat(&service, &passed.caller, passed.media_type, &changed.output).await)
+    let (caller, command) = (&passed.caller, passed.input);
+    let fields = service
+        .limit_announcement(caller, command.announcement.as_ref())
+        .await?;
+    fields.tell(submit_change(&service, caller, passed.media_type, command).await)
 }
 
 /// Deletes a chat.
@@ -228,8 +233,19 @@ pub async fn delete_chat(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// Changes a chat. The answer is the chat as the caller sees it.
+pub async fn submit_change<C: Command<Output = Arc<Chat>>>(
+    service: &Service,
+    caller: &Caller,
+    media_type: &'static str,
+    command: C,
+) -> Answer {
+    let changed = service.submit(caller, command).await?;
+    Ok(changed_chat(service, caller, media_type, &changed.output).await)
+}
+
 /// A chat that the caller has changed, as the caller sees it.
-pub async fn changed_chat(
+async fn changed_chat(
     service: &Service,
     caller: &Caller,
     media_type: &'static str,

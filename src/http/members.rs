@@ -11,7 +11,7 @@ use super::{
         },
         representation::{Json, ListPage, MemberJson, MemberListJson},
     },
-    chats::changed_chat,
+    chats::submit_change,
     extract::{
         caller::Caller,
         checks::Checks,
@@ -106,8 +106,11 @@ pub async fn change_members(
         remove,
         announcement,
     };
-    let chat = service.submit(&passed.caller, command).await?.output;
-    Ok(changed_chat(&service, &passed.caller, passed.media_type, &chat).await)
+    let caller = &passed.caller;
+    let fields = service
+        .limit_announcement(caller, command.announcement.as_ref())
+        .await?;
+    fields.tell(submit_change(&service, caller, passed.media_type, command).await)
 }
 
 /// Adds a member to a chat.
@@ -179,8 +182,11 @@ pub async fn alter_member(
         })
     };
     let passed = checks.finish(command)?;
-    let chat = service.submit(&passed.caller, passed.input).await?.output;
-    Ok(changed_chat(&service, &passed.caller, passed.media_type, &chat).await)
+    let (caller, command) = (&passed.caller, passed.input);
+    let fields = service
+        .limit_announcement(caller, command.announcement.as_ref())
+        .await?;
+    fields.tell(submit_change(&service, caller, passed.media_type, command).await)
 }
 
 /// Removes a member from a chat.

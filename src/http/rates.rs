@@ -5,12 +5,16 @@
 use axum::http::{HeaderName, HeaderValue};
 
 use super::{Answer, Service, answer::problem::Problem, extract::caller::Caller};
-use crate::auth::{Allowance, Limited};
+use crate::{
+    auth::{Allowance, Limited},
+    timeline::commands::Announcement,
+};
 
 /// What is let through, and over how long a time: one item for each bucket.
 pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// What is left in each of them, and in how many seconds it is full again.
+/// What is left in each of them, and in how many seconds it is full again; of an empty one, when there is
+/// something in it.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// The fields of an answer to a call that is limited.
@@ -33,6 +37,20 @@ impl Service {
                 let seconds = too_many.wait.as_secs_f64().ceil().max(1.0) as u32;
                 Err(fields.tell_problem(Problem::too_many_sends(seconds)))
             }
+        }
+    }
+}
+
+impl Service {
+    /// The same for a change of a chat, if it carries a message.
+    pub async fn limit_announcement(
+        &self,
+        caller: &Caller,
+        announcement: Option<&Announcement>,
+    ) -> Result<RateFields, Problem> {
+        match announcement {
+            Some(_) => self.limit_sends(caller).await,
+            None => Ok(RateFields::default()),
         }
     }
 }
@@ -83,7 +101,7 @@ fn policy(allowance: &Allowance) -> String {
 }
 
 fn remaining(allowance: &Allowance) -> String {
-    let seconds = allowance.full_in.as_secs_f64().ceil() as u64;
+    let seconds = allowance.more_in.as_secs_f64().ceil() as u64;
     format!(
         "\"{}\";r={};t={seconds}",
         name(allowance),

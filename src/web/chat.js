@@ -1,4 +1,7 @@
-/** A chat at the service, and its changes. Those of its name and its members say so in a message of the system. */
+/**
+ * A chat at the service, and its changes. Those of its name and its members say so in a message of the system, if the
+ * user may write at present.
+ */
 import { pathOf } from "./api.js";
 import { membersOf } from "./mentions.js";
 
@@ -80,12 +83,13 @@ export class Chat {
 
   /** Ends the user's own membership. */
   async leave() {
-    const body = { remove: [this.#user], message: { text: `${this.#user} has left` } };
-    await this.#call("PATCH", `${this.#path}/members`, { body });
+    const [path, text] = [`${this.#path}/members`, `${this.#user} has left`];
+    await this.#announced(text, (message) => this.#call("PATCH", path, { body: { remove: [this.#user], ...message } }));
   }
 
   async giveRole(user, role) {
-    await this.#alter(user, { role, message: { text: `${this.#user} has made ${user} a ${role}` } });
+    const text = `${this.#user} has made ${user} a ${role}`;
+    await this.#announced(text, (message) => this.#alter(user, { role, ...message }));
   }
 
   /** `until` is a time, or null to let the member write again. Nobody else is told. */
@@ -112,7 +116,19 @@ export class Chat {
   }
 
   async #changeMembers(change, text) {
-    this.#take(await this.#call("PATCH", `${this.#path}/members`, { body: { ...change, message: { text } } }));
+    const path = `${this.#path}/members`;
+    const send = (message) => this.#call("PATCH", path, { body: { ...change, ...message } });
+    this.#take(await this.#announced(text, send));
+  }
+
+  /** Makes a change with a message of the system; without one, where the user may not write or has to wait. */
+  async #announced(text, send) {
+    try {
+      return await send({ message: { text } });
+    } catch (problem) {
+      if (!["may-not-post", "slow-mode"].includes(problem.kind)) throw problem;
+      return await send({});
+    }
   }
 
   async #alter(user, body) {
@@ -122,9 +138,11 @@ export class Chat {
   /** Changes the chat. If something else of it has changed meanwhile, the change is repeated. */
   async #patch(patch, text) {
     const before = this.#now;
-    const body = { ...patch, ...(text && { message: { text } }) };
+    const send = (message) => {
+      return this.#call("PATCH", this.#path, { body: { ...patch, ...message }, headers: this.#condition });
+    };
     try {
-      this.#take(await this.#call("PATCH", this.#path, { body, headers: this.#condition }));
+      this.#take(await (text ? this.#announced(text, send) : send({})));
     } catch (problem) {
       if (problem.status !== 412) throw problem;
       await this.#reload();
@@ -138,7 +156,9 @@ export class Chat {
     this.#take(await this.#call("GET", this.#path));
   }
 
+  /** Takes what was answered, unless something newer is there already. */
   #take(conversation) {
+    if (conversation.timestamp < this.#now.timestamp) return;
     this.#now = { ...conversation, key: this.#now.key };
   }
 }

@@ -145,7 +145,7 @@ export class ChatDialog {
   }
 
   async #handOn(member) {
-    const text = "You will be a member like others then, and cannot take it back.";
+    const text = "It is not yours any more then, and you cannot take it back.";
     if (await confirmed(`Hand the chat on to ${member}?`, text, "Hand on")) await this.#chat.handOn(member);
   }
 

@@ -68,7 +68,13 @@ export class Outbox {
   /** The first message that can be sent now; if there is none, whether some wait because a chat is slow. */
   async #next() {
     const items = (await this.#store.outbox()).filter(({ refused }) => !refused);
-    for (const item of items) if (this.#waits.left(await this.#placeOf(item)) === 0) return { item };
+    const waiting = new Set();
+    for (const item of items) {
+      if (waiting.has(item.conversation)) continue;
+      if (this.#waits.left(await this.#placeOf(item)) === 0) return { item };
+      // What was written after it waits for it, too.
+      waiting.add(item.conversation);
+    }
     return { isWaiting: items.length > 0 };
   }
 

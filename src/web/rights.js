@@ -31,7 +31,8 @@ export function pauseOf({ role, slowMode = 0 }) {
 
 /** What the user may do with a message of a conversation at `now`. */
 export function rightsTo({ from, system }, user, conversation, now) {
-  const [isMine, mayWrite] = [from === user, !silenceOf(conversation, now)];
+  const isBlocked = Boolean(conversation.settings?.blocked);
+  const [isMine, mayWrite] = [from === user, !isBlocked && !silenceOf(conversation, now)];
   return {
     reply: mayWrite && !system,
     edit: mayWrite && isMine,

@@ -9,7 +9,7 @@ const PAUSES = [0, 10, 30, 60, 300];
 const SWITCHES = [
   ["posting", "Announcements only", "Only moderators can write.", "moderators", "members"],
   ["frozen", "Frozen", "Nobody can write, not even you.", true, false],
-  ["history", "Hide what came before", "New members read only what comes after they joined.", "joined", "all"],
+  ["history", "Hide what came before", "Members read only what came after they joined.", "joined", "all"],
 ];
 
 export class Rules {

@@ -387,9 +387,12 @@ async fn what_a_user_sends_within_a_minute_is_limited_and_told() {
     assert_eq!(stale.header("ratelimit"), "\"user\";r=0;t=60");
     let refused = write(&jane, "john").await;
     refused.expect_problem(429, "too-many-requests");
-    assert_eq!(refused.header("ratelimit"), "\"user\";r=0;t=60");
     let wait: u64 = refused.header("retry-after").parse().unwrap();
     assert!((1..=20).contains(&wait), "{wait}");
+    assert_eq!(
+        refused.header("ratelimit"),
+        format!("\"user\";r=0;t={wait}")
+    );
     let edit = jane
         .patch(&sent["id"], &sent["timestamp"], json!({ "text": "x" }))
         .await;
@@ -453,7 +456,7 @@ async fn the_configuration_limits_users_and_applications() {
     assert!(
         refused
             .header("ratelimit")
-            .ends_with("\"application\";r=0;t=60")
+            .contains("\"application\";r=0;t=1")
     );
     // Another application has its own.
     let shop = json!({ "name": "shop" });

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{
-    Announcement, Command, Context, Decision, Expected, Inside, Needs, changed_chat, ensure,
-};
+use super::{Announcement, Command, Context, Decision, Expected, Needs, changed_chat, ensure};
 use crate::domain::{
-    Action, Attributes, Chat, ChatChange, ChatNumber, ChatRules, History, Member, Posting, Refusal,
-    Role, Title, UserId,
+    Action, Attributes, Chat, ChatNumber, ChatRules, History, Posting, Refusal, Title, UserId,
 };
 
 /// Changes a chat.
@@ -65,32 +62,11 @@ impl Command for ChangeChat {
         let attributes = changed.attributes.as_ref();
         let is_too_large = attributes.is_some_and(Attributes::is_too_large);
         ensure(!is_too_large, Refusal::AttributesTooLarge)?;
-        Ok(changed_chat(ChatChange {
-            altered: self.handed_on(context, &inside)?,
-            ..context.chat_change(chat, changed)
-        }))
-    }
-}
-
-impl ChangeChat {
-    /// The new owner, free of what bound it as a member. It must be one.
-    fn handed_on(
-        &self,
-        context: &Context<'_>,
-        inside: &Inside<'_>,
-    ) -> Result<Vec<(UserId, Member)>, Refusal> {
-        let owner = self.patch.owner.as_ref();
-        let Some(owner) = owner.filter(|owner| inside.chat.owner.as_ref() != Some(owner)) else {
-            return Ok(Vec::new());
-        };
-        let no_member = Refusal::NoMember { field: "owner" };
-        let before = context.member(self.chat, owner).ok_or(no_member)?;
-        let after = Member {
-            role: Role::Member,
-            muted_until: None,
-            ..before
-        };
-        Ok(vec![(owner.clone(), after)])
+        if let Some(owner) = &self.patch.owner {
+            let no_member = Refusal::NoMember { field: "owner" };
+            ensure(context.member(self.chat, owner).is_some(), no_member)?;
+        }
+        Ok(changed_chat(context.chat_change(chat, changed)))
     }
 }
 
@@ -133,7 +109,7 @@ mod tests {
         super::story::{Story, alter, change_chat, create, edit, rename, send_to, user},
         *,
     };
-    use crate::domain::MessageNumber;
+    use crate::domain::{MessageNumber, Role};
 
     fn posting(posting: Posting) -> ChatPatch {
         ChatPatch {
@@ -171,7 +147,13 @@ mod tests {
         assert_eq!(nothing, Ok(Decision::Keep(Arc::clone(&first))));
         let set = attributes(r#"{ "b": {"d":1,"c":2}, "a": 2 }"#);
         let chat = story.given("jane", change_chat(&first, set));
-        for same in [r#"{"b":{"c":2}}"#, r#"{"a":2,"b":{}}"#, "{}"] {
+        let other = story.when("jane", change_chat(&chat, attributes(r#"{"a":2.0}"#)));
+        assert!(
+            matches!(other, Ok(Decision::Change(..))),
+            "its text is another one"
+        );
+        let chat = story.chat(chat.number);
+        for same in [r#"{"b":{"c":2}}"#, r#"{"a":2.0,"b":{}}"#, "{}"] {
             let same = story.when("jane", change_chat(&first, attributes(same)));
             assert_eq!(same, Ok(Decision::Keep(Arc::clone(&chat))));
         }
@@ -262,7 +244,7 @@ mod tests {
         assert_eq!(chat.owner, Some(user("john")));
         assert!(
             story.send_into(Some("john"), &chat).is_ok(),
-            "it is no reader any more"
+            "the owner writes, whatever it was before"
         );
         let refused = story.when("jane", rename(&chat, "Mine")).err();
         assert!(

@@ -96,11 +96,10 @@ impl<'a> Context<'a> {
         if !C::WHILE_SUSPENDED {
             self.require_not_suspended()?;
         }
-        let decision = command.decide(self)?;
-        if let (Decision::Change(..), Some(_)) = (&decision, command.announcement()) {
+        if command.announcement().is_some() {
             self.require_posting_into(command.needs().chat())?;
         }
-        Ok(decision)
+        command.decide(self)
     }
 
     /// Fails if the caller may not post into the chat now.

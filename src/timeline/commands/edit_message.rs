@@ -47,17 +47,18 @@ impl Command for EditMessage {
         let is_application = context.caller.is_none() && self.edit.is_of_attributes();
         let otherwise = "only the sender may edit the message";
         ensure(is_sender || is_application, Refusal::Forbidden(otherwise))?;
+        let is_done = |content: &Content| self.edit.of(content) == *content;
+        if message.content.as_ref().is_some_and(is_done) {
+            return Ok(Decision::Keep(Arc::clone(message)));
+        }
         if let Some(inside) = &inside {
             context.require_posting(inside)?;
-        }
-        let content = content(message)?;
-        let edited = self.edit.of(content);
-        if edited == *content {
-            return Ok(Decision::Keep(Arc::clone(message)));
         }
         if let Some(pair) = message.conversation.pair() {
             context.require_accepted(pair)?;
         }
+        let content = content(message)?;
+        let edited = self.edit.of(content);
         self.expected.require(message.timestamp)?;
         let something_remains =
             edited.text.is_some() || !content.files.is_empty() || edited.attributes.is_some();

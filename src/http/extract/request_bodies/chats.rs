@@ -76,7 +76,8 @@ impl RequestBody for NewChatJson {
         Some(NewChat {
             name: name?,
             members: members?,
-            attributes: attributes?,
+            // Absent means empty.
+            attributes: attributes?.filter(|attributes| !attributes.is_empty()),
         })
     }
 }
