@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::{
     Attributes, ChatNumber, ConversationId, Invalid, MessageNumber, Position, Rank, Role,
-    Timestamp, UserId, text::is_longer,
+    Timestamp, UserId, names::names, text::is_longer,
 };
 
 /// The most members of a chat in which everybody is told how far the others have read.
@@ -129,41 +129,8 @@ impl Chat {
     }
 }
 
-impl Posting {
-    /// The value of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "members" => Some(Self::Members),
-            "moderators" => Some(Self::Moderators),
-            _ => None,
-        }
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Members => "members",
-            Self::Moderators => "moderators",
-        }
-    }
-}
-
-impl History {
-    /// The value of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "all" => Some(Self::All),
-            "joined" => Some(Self::Joined),
-            _ => None,
-        }
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Joined => "joined",
-        }
-    }
-}
+names!(Posting: Members = "members", Moderators = "moderators");
+names!(History: All = "all", Joined = "joined");
 
 /// The name of a chat or an application, or the reason of a report: 1 to 200 characters without blanks at its ends and without
 /// NUL, which PostgreSQL cannot store.

@@ -11,6 +11,7 @@ mod conversation;
 mod ids;
 mod mentions;
 mod message;
+mod names;
 mod numbers;
 mod personal;
 mod policy;

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use super::names::names;
+
 /// The largest limit of sends within a minute.
 pub const SENDS_PER_MINUTE_MAX: u32 = 1_000_000;
 
@@ -40,24 +42,6 @@ pub enum AddMembers {
     Moderators,
     Owner,
     Application,
-}
-
-/// Declares the names of the values, in the interface and in the database.
-macro_rules! names {
-    ($type:ident: $($variant:ident = $name:literal),+) => {
-        impl $type {
-            /// The value of this name.
-            pub fn named(name: &str) -> Option<Self> {
-                [$(Self::$variant),+].into_iter().find(|value| value.name() == name)
-            }
-
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name),+
-                }
-            }
-        }
-    };
 }
 
 names!(Personal: Anyone = "anyone", Opened = "opened", Nobody = "nobody");

@@ -1,6 +1,6 @@
 //! Who may do what in a chat: one table, which every command asks.
 
-use super::{AddMembers, Chat, Policy, Posting};
+use super::{AddMembers, Chat, Policy, Posting, names::names};
 
 /// What a member may do in a chat that it does not own. A moderator acts on members and readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -77,20 +77,4 @@ impl From<Role> for Rank {
     }
 }
 
-impl Role {
-    const ALL: [Self; 3] = [Self::Reader, Self::Member, Self::Moderator];
-
-    /// The role of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|role| role.name() == name)
-    }
-
-    /// Its name, in the interface and in the database.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Member => "member",
-            Self::Moderator => "moderator",
-        }
-    }
-}
+names!(Role: Reader = "reader", Member = "member", Moderator = "moderator");

@@ -7,14 +7,14 @@ use super::{
     answer::{
         openapi::{AsUser, ChatNumberPath, ListInsideProblems, UserIdPath, UserPage},
         problem::Problem,
-        representation::{BanListJson, Json, ListPage},
+        representation::{self, BanListJson, Json, ListPage},
     },
     extract::{caller::Caller, checks::Checks, media::PlainJson, params::ListParams},
 };
 use crate::{
     domain::{Action, Policy, UserId},
     store,
-    timeline::{Effect, commands::BanUser},
+    timeline::commands::BanUser,
 };
 
 /// Lists who is banned from a chat, by name.
@@ -77,11 +77,7 @@ pub async fn ban_user(
     let command = named(&mut checks, true);
     let passed = checks.finish(|| command)?;
     let banned = service.submit(&passed.caller, passed.input).await?;
-    let status = match banned.effect {
-        Effect::Changed => StatusCode::CREATED,
-        Effect::Unchanged | Effect::Replayed => StatusCode::NO_CONTENT,
-    };
-    Ok(status.into_response())
+    Ok(representation::put(banned.effect))
 }
 
 /// Ends a ban: the user can be added again.

@@ -196,11 +196,7 @@ pub async fn change_chat(
         })
     };
     let passed = checks.finish(command)?;
-    let (caller, command) = (&passed.caller, passed.input);
-    let fields = service
-        .limit_announcement(caller, command.announcement.as_ref())
-        .await?;
-    fields.tell(submit_change(&service, caller, passed.media_type, command).await)
+    submit_change(&service, &passed.caller, passed.media_type, passed.input).await
 }
 
 /// Deletes a chat.
@@ -233,15 +229,21 @@ pub async fn delete_chat(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Changes a chat. The answer is the chat as the caller sees it.
+/// Changes a chat, unless the change carries a message and the caller sends too many. The answer is the chat
+/// as the caller sees it.
 pub async fn submit_change<C: Command<Output = Arc<Chat>>>(
     service: &Service,
     caller: &Caller,
     media_type: &'static str,
     command: C,
 ) -> Answer {
-    let changed = service.submit(caller, command).await?;
-    Ok(changed_chat(service, caller, media_type, &changed.output).await)
+    let fields = service
+        .limit_announcement(caller, command.announcement())
+        .await?;
+    fields.tell(match service.submit(caller, command).await {
+        Ok(changed) => Ok(changed_chat(service, caller, media_type, &changed.output).await),
+        Err(problem) => Err(problem),
+    })
 }
 
 /// A chat that the caller has changed, as the caller sees it.

@@ -9,7 +9,7 @@ use super::{
             AsUser, ChatAnswer, ChatNumberPath, ListInsideProblems, SettingsProblems, UserIdPath,
             UserPage,
         },
-        representation::{Json, ListPage, MemberJson, MemberListJson},
+        representation::{self, Json, ListPage, MemberJson, MemberListJson},
     },
     chats::submit_change,
     extract::{
@@ -23,10 +23,7 @@ use super::{
 use crate::{
     domain::{ChatNumber, UserId},
     store,
-    timeline::{
-        Effect,
-        commands::{AlterMember, ChangeMembers},
-    },
+    timeline::commands::{AlterMember, ChangeMembers},
 };
 
 /// Lists the present members of a chat, by name, with how far each has read.
@@ -106,11 +103,7 @@ pub async fn change_members(
         remove,
         announcement,
     };
-    let caller = &passed.caller;
-    let fields = service
-        .limit_announcement(caller, command.announcement.as_ref())
-        .await?;
-    fields.tell(submit_change(&service, caller, passed.media_type, command).await)
+    submit_change(&service, &passed.caller, passed.media_type, command).await
 }
 
 /// Adds a member to a chat.
@@ -143,11 +136,7 @@ pub async fn add_member(
     };
     let passed = checks.finish(command)?;
     let added = service.submit(&passed.caller, passed.input).await?;
-    let status = match added.effect {
-        Effect::Changed => StatusCode::CREATED,
-        Effect::Unchanged | Effect::Replayed => StatusCode::NO_CONTENT,
-    };
-    Ok(status.into_response())
+    Ok(representation::put(added.effect))
 }
 
 /// Gives a member another role, and mutes it.
@@ -182,11 +171,7 @@ pub async fn alter_member(
         })
     };
     let passed = checks.finish(command)?;
-    let (caller, command) = (&passed.caller, passed.input);
-    let fields = service
-        .limit_announcement(caller, command.announcement.as_ref())
-        .await?;
-    fields.tell(submit_change(&service, caller, passed.media_type, command).await)
+    submit_change(&service, &passed.caller, passed.media_type, passed.input).await
 }
 
 /// Removes a member from a chat.

@@ -7,7 +7,7 @@ use super::{
     answer::{
         openapi::{ApplicationCreateProblems, ApplicationListProblems, PairPath, UserIdPath},
         problem::Problem,
-        representation::{Json, UserRestrictionsJson},
+        representation::{self, Json, UserRestrictionsJson},
     },
     extract::{
         caller::OwnApplication, checks::Checks, media::PlainJson, request_bodies::RestrictionsJson,
@@ -101,11 +101,8 @@ pub async fn open_conversation(
     State(service): State<Service>,
     checks: Checks<OwnApplication, PlainJson>,
 ) -> Answer {
-    let status = match set_opened(&service, checks, true).await? {
-        Effect::Changed => StatusCode::CREATED,
-        Effect::Unchanged | Effect::Replayed => StatusCode::NO_CONTENT,
-    };
-    Ok(status.into_response())
+    let effect = set_opened(&service, checks, true).await?;
+    Ok(representation::put(effect))
 }
 
 /// Closes the conversation of two users. What was written stays.

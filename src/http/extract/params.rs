@@ -63,19 +63,23 @@ impl FromPath for ReportId {
 
 impl FromPath for UserId {
     fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
-        Self::parse(segment("user"))
-            .map_err(|invalid| Problem::invalid_field("user", invalid.to_string()))
+        user(&segment, "user")
     }
 }
 
 impl FromPath for Pair {
     fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
-        let user = |name: &'static str| {
-            UserId::parse(segment(name))
-                .map_err(|invalid| Problem::invalid_field(name, invalid.to_string()))
-        };
-        Ok(Self::new(&user("user")?, &user("other")?))
+        Ok(Self::new(
+            &user(&segment, "user")?,
+            &user(&segment, "other")?,
+        ))
     }
+}
+
+/// The user whom a segment of the path names.
+fn user<'a>(segment: impl Fn(&str) -> &'a str, name: &'static str) -> Result<UserId, Problem> {
+    UserId::parse(segment(name))
+        .map_err(|invalid| Problem::invalid_field(name, invalid.to_string()))
 }
 
 /// A positive number of digits alone.

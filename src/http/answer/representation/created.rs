@@ -71,6 +71,15 @@ fn created(
     response
 }
 
+/// The answer to a PUT of something that has no body: whether it is new.
+pub fn put(effect: Effect) -> Response {
+    let status = match effect {
+        Effect::Changed => StatusCode::CREATED,
+        Effect::Unchanged | Effect::Replayed => StatusCode::NO_CONTENT,
+    };
+    status.into_response()
+}
+
 /// As [`secret`], with the path of what was created.
 pub fn created_secret(path: &str, media_type: &'static str, body: impl Serialize) -> Response {
     let mut response = secret(media_type, body);

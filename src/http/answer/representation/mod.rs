@@ -30,7 +30,7 @@ pub use conversations::{
     ConversationJson, ConversationListJson, ReadPositionJson, SettingsJson, UnreadListJson,
     conversation, seen_bytes,
 };
-pub use created::{created_chat, created_secret, secret, sent};
+pub use created::{created_chat, created_secret, put, secret, sent};
 use feed::EntriesJson;
 pub use feed::{FeedEntryJson, FeedJson, feed, render_entry};
 pub use hits::HitListJson;
