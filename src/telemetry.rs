@@ -205,6 +205,11 @@ const HISTOGRAMS: &[MetricDescription] = &[
         Some(Unit::Seconds),
         "Time that a batch of changes took",
     ),
+    (
+        "messages_hook_seconds",
+        Some(Unit::Seconds),
+        "Time that the hooks of applications took to judge messages, by outcome",
+    ),
 ];
 
 fn describe() {

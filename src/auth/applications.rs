@@ -1,6 +1,6 @@
 //! The applications that exist, and the tokens that identify them.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,9 +13,12 @@ use super::{
     revoked::{Revoked, RevokedTokens},
 };
 use crate::{
-    domain::{ApplicationId, Timestamp, Title},
+    domain::{ApplicationId, Title},
     random,
-    store::{self, Pool, applications::Application},
+    store::{
+        self, Pool,
+        applications::{Access, Application},
+    },
 };
 
 /// How long a hash is cached. A replaced token ends on every replica within this time and the time
@@ -104,26 +107,18 @@ pub struct Applications {
     revoked: RevokedTokens,
 }
 
-/// A read of an application. A failure is cached too: thousands of streams look every second.
+/// A read of an application, `None` if it does not exist. A failure is cached too: thousands of streams look
+/// every second.
 #[derive(Clone)]
 struct TokenLookup {
-    found: Result<Found, Error>,
+    found: Result<Option<Arc<Access>>, Error>,
     read: Instant,
 }
 
 /// An application that existed a moment ago.
 pub struct Present {
     revoked: Arc<Revoked>,
-    pub sends_per_minute: Option<NonZeroU32>,
-}
-
-#[derive(Clone, Copy)]
-struct Found {
-    exists: bool,
-    token: Option<TokenHash>,
-    /// The last change of what its users are forbidden.
-    restricted: Timestamp,
-    sends_per_minute: Option<NonZeroU32>,
+    pub access: Arc<Access>,
 }
 
 impl Applications {
@@ -153,15 +148,18 @@ impl Applications {
         application: ApplicationId,
         given: &TokenHash,
     ) -> Result<TokenFingerprint, Error> {
-        let matches = |found: Found| found.token.is_some_and(|token| token.ct_eq(given).into());
+        let matches = |found: &Option<Arc<Access>>| {
+            let hash = found.as_ref().and_then(|access| access.token_hash);
+            hash.is_some_and(|hash| hash.ct_eq(given).into())
+        };
         let lookup = self.look_up_unless_failed(application).await;
         let mut found = lookup.found?;
-        if !matches(found) {
+        if !matches(&found) {
             // The token may be newer than the cached hash.
             sleep_until(lookup.read + REREAD_PAUSE).await;
             found = self.look_up_after(application, lookup.read).await.found?;
         }
-        if matches(found) {
+        if matches(&found) {
             Ok(TokenFingerprint::of(given))
         } else {
             Err(Error::UnknownToken)
@@ -174,8 +172,9 @@ impl Applications {
         application: ApplicationId,
         given: &TokenFingerprint,
     ) -> Result<(), Error> {
-        let token = self.look_up(application).await.found?.token;
-        if token.is_some_and(|token| TokenFingerprint::of(&token) == *given) {
+        let found = self.look_up(application).await.found?;
+        let hash = found.and_then(|access| access.token_hash);
+        if hash.is_some_and(|hash| TokenFingerprint::of(&hash) == *given) {
             Ok(())
         } else {
             Err(Error::UnknownToken)
@@ -210,18 +209,13 @@ impl Applications {
 
     async fn read_present(&self, application: ApplicationId) -> Result<Arc<Present>, Error> {
         let found = self.look_up_unless_failed(application).await.found?;
-        if !found.exists {
-            return Err(Error::UnknownApplication);
-        }
-        let revoked = self.revoked.up_to(application, found.restricted).await;
+        let access = found.ok_or(Error::UnknownApplication)?;
+        let revoked = self.revoked.up_to(application, access.restricted).await;
         let revoked = revoked.map_err(|error| {
             tracing::warn!(%error, "the users whose tokens have ended cannot be read");
             Error::DatabaseUnavailable
         })?;
-        Ok(Arc::new(Present {
-            revoked,
-            sends_per_minute: found.sends_per_minute,
-        }))
+        Ok(Arc::new(Present { revoked, access }))
     }
 
     /// Forgets what is cached of an application, which was changed just now.
@@ -257,20 +251,10 @@ impl Applications {
             store::applications::find_access(connection, application).await
         });
         match reading.await {
-            Ok(found) => {
-                let found = Found {
-                    exists: found.is_some(),
-                    restricted: found
-                        .as_ref()
-                        .map_or(Timestamp::new(0), |access| access.restricted),
-                    sends_per_minute: found.as_ref().and_then(|access| access.sends_per_minute),
-                    token: found.and_then(|access| access.token_hash),
-                };
-                TokenLookup {
-                    found: Ok(found),
-                    read: started,
-                }
-            }
+            Ok(found) => TokenLookup {
+                found: Ok(found.map(Arc::new)),
+                read: started,
+            },
             Err(error) => {
                 tracing::warn!(%error, "the tokens of applications cannot be read");
                 TokenLookup {

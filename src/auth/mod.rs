@@ -18,7 +18,6 @@ mod token;
 
 use std::{
     future::pending,
-    num::NonZeroU32,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -30,7 +29,7 @@ use tokio::time::sleep;
 
 use crate::{
     domain::{ApplicationId, Clock, UserId},
-    store::Pool,
+    store::{Pool, applications::Access},
 };
 use applications::{Applications, TokenFingerprint, is_same_secret};
 use introspection::Introspection;
@@ -244,14 +243,10 @@ impl Authenticator {
         }
     }
 
-    /// The most messages that a user of the application may send within a minute, by the policy of the
-    /// application. What it has set counts on every replica within 5 seconds.
-    pub async fn sends_per_minute(
-        &self,
-        application: ApplicationId,
-    ) -> Result<Option<NonZeroU32>, Error> {
+    /// What the application has set for its callers. What it sets counts on every replica within 5 seconds.
+    pub async fn access(&self, application: ApplicationId) -> Result<Arc<Access>, Error> {
         let present = self.applications.present(application).await?;
-        Ok(present.sends_per_minute)
+        Ok(Arc::clone(&present.access))
     }
 
     /// Forgets what is cached of an application: its token or its users' were replaced just now.

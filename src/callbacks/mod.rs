@@ -6,8 +6,9 @@
 //! one of them, and not by a redirect, which is not followed. No proxy is used, since that would resolve
 //! the name again.
 //!
-//! Of the answer only the head is read, within a limit of time for the whole call. So a server that
-//! hangs, or that sends without end, costs a connection until then, and little memory.
+//! Of the answer to a webhook only the head is read; of that of a hook, whose word counts, up to 256 KiB.
+//! The whole call has a limit of time. So a server that hangs, or that sends without end, costs a connection
+//! until then, and little memory.
 //!
 //! Requests are signed as [Standard Webhooks] has it.
 //!
@@ -26,7 +27,7 @@ use std::{
 
 use hickory_resolver::net::NetError;
 use ipnet::IpNet;
-use reqwest::{Client, StatusCode, header, redirect::Policy};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, header, redirect::Policy};
 use tokio::time::timeout;
 
 use crate::domain::Clock;
@@ -42,9 +43,19 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(4);
 /// How long a name may take to be resolved while its application waits.
 const CHECK_TIME_MAX: Duration = Duration::from_secs(3);
 
+/// The longest answer that is read. A text and attributes of the largest size fit into it, however they are
+/// escaped.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// The connections to one host that wait for the next question.
+const IDLE_FOR_QUESTIONS_MAX: usize = 64;
+
 /// Calls the servers of applications.
 pub struct Callbacks {
-    client: Client,
+    /// For requests whose answers have no content that counts, one at a time to each host.
+    notifier: Client,
+    /// For questions, of which many are asked at once.
+    asker: Client,
     resolver: Resolver,
     clock: Clock,
     answer_time_max: Duration,
@@ -94,6 +105,8 @@ pub enum Failure {
     Redirect(StatusCode),
     #[error("the answer is {0}")]
     Status(StatusCode),
+    #[error("the answer is longer than 256 KiB")]
+    TooLong,
 }
 
 impl Callbacks {
@@ -103,19 +116,14 @@ impl Callbacks {
             answer_time_max,
         } = config;
         let resolver = Resolver::new(Addresses::new(networks))?;
-        let client = Client::builder()
-            .timeout(answer_time_max)
-            // It is divided among the addresses of a host.
-            .connect_timeout(answer_time_max / 2)
-            .pool_max_idle_per_host(1)
-            .pool_idle_timeout(IDLE_TIME_MAX)
-            .redirect(Policy::none())
-            .no_proxy()
-            .dns_resolver(Arc::new(resolver.clone()))
-            .user_agent(concat!("messages/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+        let idle_max = |connections| {
+            client(resolver.clone(), answer_time_max)
+                .pool_max_idle_per_host(connections)
+                .build()
+        };
         Ok(Self {
-            client,
+            notifier: idle_max(1)?,
+            asker: idle_max(IDLE_FOR_QUESTIONS_MAX)?,
             resolver,
             clock,
             answer_time_max,
@@ -134,6 +142,34 @@ impl Callbacks {
 
     /// Posts JSON. It is taken if the answer's status is 2xx.
     pub async fn post(&self, request: Request<'_>) -> Result<(), Failure> {
+        let sending = self.send(&self.notifier, request, self.answer_time_max);
+        sending.await.map(drop)
+    }
+
+    /// Posts JSON, and reads what is answered with a status of 2xx, which may be up to 256 KiB. All of that
+    /// may take so long.
+    pub async fn ask(&self, request: Request<'_>, time_max: Duration) -> Result<Vec<u8>, Failure> {
+        let mut answer = self.send(&self.asker, request, time_max).await?;
+        let mut body = Vec::new();
+        loop {
+            let part = answer.chunk().await;
+            let Some(part) = part.map_err(|error| failure(&error, time_max))? else {
+                return Ok(body);
+            };
+            if body.len() + part.len() > ANSWER_BYTES_MAX {
+                return Err(Failure::TooLong);
+            }
+            body.extend_from_slice(&part);
+        }
+    }
+
+    /// The answer, if its status is 2xx.
+    async fn send(
+        &self,
+        client: &Client,
+        request: Request<'_>,
+        time_max: Duration,
+    ) -> Result<Response, Failure> {
         let Request {
             url,
             id,
@@ -147,41 +183,52 @@ impl Callbacks {
         let now = (self.clock)().duration_since(UNIX_EPOCH);
         let timestamp = now.map_or(0, |now| now.as_secs()).to_string();
         let signature = signature::sign(secrets, &id, &timestamp, &body);
-        let sending = self
-            .client
+        let sending = client
             .post(url.as_url().clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signature)
+            .timeout(time_max)
             .body(body)
             .send();
-        let answer = sending.await.map_err(|error| self.failure(&error))?;
+        let answer = sending.await.map_err(|error| failure(&error, time_max))?;
         match answer.status() {
-            status if status.is_success() => Ok(()),
+            status if status.is_success() => Ok(answer),
             status if status.is_redirection() => Err(Failure::Redirect(status)),
             status => Err(Failure::Status(status)),
         }
     }
+}
 
-    fn failure(&self, error: &reqwest::Error) -> Failure {
-        let mut source = error.source();
-        while let Some(cause) = source {
-            if let Some(unreachable) = cause.downcast_ref::<Unreachable>() {
-                return Failure::Unreachable(*unreachable);
-            }
-            if let Some(tls) = of_tls(cause) {
-                return Failure::Tls(tls.to_string());
-            }
-            source = cause.source();
+fn client(resolver: Resolver, answer_time_max: Duration) -> ClientBuilder {
+    Client::builder()
+        // It is divided among the addresses of a host.
+        .connect_timeout(answer_time_max / 2)
+        .pool_idle_timeout(IDLE_TIME_MAX)
+        .redirect(Policy::none())
+        .no_proxy()
+        .dns_resolver(Arc::new(resolver))
+        .user_agent(concat!("messages/", env!("CARGO_PKG_VERSION")))
+}
+
+fn failure(error: &reqwest::Error, time_max: Duration) -> Failure {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(unreachable) = cause.downcast_ref::<Unreachable>() {
+            return Failure::Unreachable(*unreachable);
         }
-        if error.is_timeout() {
-            Failure::NoAnswer(self.answer_time_max)
-        } else if error.is_connect() {
-            Failure::NoConnection
-        } else {
-            Failure::Broken
+        if let Some(tls) = of_tls(cause) {
+            return Failure::Tls(tls.to_string());
         }
+        source = cause.source();
+    }
+    if error.is_timeout() {
+        Failure::NoAnswer(time_max)
+    } else if error.is_connect() {
+        Failure::NoConnection
+    } else {
+        Failure::Broken
     }
 }
 

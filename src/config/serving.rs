@@ -212,7 +212,7 @@ pub struct EventsConfig {
 
 #[derive(Debug, Args)]
 pub struct WebhooksConfig {
-    /// Networks whose addresses webhooks may have although they are not public, separated by commas, as
+    /// Networks whose addresses webhooks and hooks may have although they are not public, separated by commas, as
     /// 10.1.0.0/16,fd00::/8. None by default.
     #[arg(long, env = "WEBHOOK_NETWORKS", value_delimiter = ',', value_parser = values::network)]
     pub webhook_networks: Vec<IpNet>,

@@ -8,6 +8,7 @@ mod change;
 mod change_kind;
 mod chat;
 mod conversation;
+mod hook;
 mod ids;
 mod mentions;
 mod message;
@@ -39,6 +40,7 @@ pub use chat::{
     Title,
 };
 pub use conversation::{Conversation, Pair, SearchScope};
+pub use hook::OnFailure;
 pub use ids::{
     ApplicationId, ChatNumber, ConversationId, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX,
     IdempotencyKey, MessageId, MessageNumber, NAME_CHARS_MAX, UserId, WebhookId,

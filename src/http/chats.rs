@@ -229,21 +229,27 @@ pub async fn delete_chat(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Changes a chat, unless the change carries a message and the caller sends too many. The answer is the chat
-/// as the caller sees it.
+/// Changes a chat, unless the change carries a message and the caller sends too many or the application
+/// rejects it. The answer is the chat as the caller sees it.
 pub async fn submit_change<C: Command<Output = Arc<Chat>>>(
     service: &Service,
     caller: &Caller,
     media_type: &'static str,
-    command: C,
+    mut command: C,
 ) -> Answer {
     let fields = service
         .limit_announcement(caller, command.announcement())
         .await?;
-    fields.tell(match service.submit(caller, command).await {
-        Ok(changed) => Ok(changed_chat(service, caller, media_type, &changed.output).await),
-        Err(problem) => Err(problem),
-    })
+    let changing = async {
+        if let Some((chat, announcement)) = command.announcement_mut() {
+            service
+                .screen_announcement(caller, chat, announcement)
+                .await?;
+        }
+        let changed = service.submit(caller, command).await?;
+        Ok(changed_chat(service, caller, media_type, &changed.output).await)
+    };
+    fields.tell(changing.await)
 }
 
 /// A chat that the caller has changed, as the caller sees it.

@@ -89,8 +89,8 @@ pub async fn send_message(
     .await
 }
 
-/// Sends a message, unless the caller sends too many. `answered` is the media type, and whether the answer
-/// has no body.
+/// Sends a message, unless the caller sends too many or the application rejects it. `answered` is the media
+/// type, and whether the answer has no body.
 pub async fn send(
     service: &Service,
     caller: &Caller,
@@ -98,7 +98,11 @@ pub async fn send(
     (media_type, minimal): (&'static str, bool),
 ) -> Answer {
     let fields = service.limit_sends(caller).await?;
-    let sent = service.submit(caller, command).await;
+    let sending = async {
+        let command = service.screen_message(caller, command).await?;
+        service.submit(caller, command).await
+    };
+    let sent = sending.await;
     fields.tell(sent.map(|sent| representation::sent(media_type, &sent, minimal)))
 }
 

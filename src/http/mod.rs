@@ -6,7 +6,8 @@
 //!
 //! # Limits of time
 //! Nothing waits without end. A request's head may take 20 s, its body 10 s, reading its answer
-//! 60 s, and waiting for a batch 5 s; a batch and a query have limits of their own. A held answer
+//! 60 s, waiting for a batch 5 s, and waiting for the hook of an application 5 s; a batch and a query
+//! have limits of their own. A held answer
 //! and a stream end with the caller's token, and when the service shuts down.
 
 mod answer;
@@ -18,6 +19,7 @@ mod conversations;
 mod extract;
 mod feed;
 mod history;
+mod hook;
 mod included;
 mod live;
 mod members;
@@ -27,6 +29,7 @@ mod personal_messages;
 mod rates;
 mod reports;
 mod restrictions;
+mod screening;
 mod search;
 mod server;
 mod tokens;
@@ -68,6 +71,7 @@ use server::{cors, envelope};
 
 pub use answer::representation::{render_batch, render_entry, render_message};
 pub use extract::idempotency::Digester;
+pub use screening::Screening;
 pub use server::{
     Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, HttpTimeLimits, Origin, serve,
 };
@@ -93,6 +97,7 @@ pub struct AppState {
     pub reads: Pool,
     pub searches: Pool,
     pub callbacks: Arc<Callbacks>,
+    pub screening: Screening,
     pub publisher: PublisherStatus,
     pub budget: Arc<Budget>,
     pub rates: Rates,
@@ -260,6 +265,7 @@ fn routes() -> OpenApiRouter<Service> {
             applications::get_own_application,
             applications::change_own_application
         ))
+        .routes(routes!(hook::get_hook, hook::set_hook, hook::delete_hook))
         .routes(routes!(
             applications::get_application,
             applications::change_application

@@ -24,11 +24,8 @@ pub struct RateFields(Vec<(HeaderName, HeaderValue)>);
 impl Service {
     /// Counts a message that the caller sends or edits. Fails with 429 if there are too many of them.
     pub async fn limit_sends(&self, caller: &Caller) -> Result<RateFields, Problem> {
-        let policy = self
-            .authenticator
-            .sends_per_minute(caller.application)
-            .await?;
-        let user = caller.user.as_ref();
+        let access = self.authenticator.access(caller.application).await?;
+        let (user, policy) = (caller.user.as_ref(), access.sends_per_minute);
         match self.rates.take(caller.application, user, policy) {
             Ok(allowances) => Ok(RateFields::of(&allowances)),
             Err(too_many) => {

@@ -228,7 +228,7 @@ pub async fn replace_webhook_secret(
 }
 
 /// Refuses a URL that could not be called at present.
-async fn check(service: &Service, url: &CallbackUrl) -> Result<(), Problem> {
+pub async fn check(service: &Service, url: &CallbackUrl) -> Result<(), Problem> {
     let checking = service.callbacks.check(url).await;
     checking.map_err(|unreachable| Problem::invalid_field("url", unreachable.to_string()))
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Duty, Error, FeedPublishing, Indexing, Lane, Publishing, Result};
+use super::{Duty, Error, FeedPublishing, Indexing, Lane, Publishing, Result, hooks::Hook};
 use crate::domain::{ApplicationId, Policy, Timestamp, Title};
 
 /// An application as it is now.
@@ -190,7 +190,8 @@ pub async fn replace_token(
     row.map(ApplicationRow::into_application).transpose()
 }
 
-/// What callers are identified by.
+/// What an application has set that counts for every request of its callers.
+#[derive(Debug)]
 pub struct Access {
     /// `None` if the application has no token yet.
     pub token_hash: Option<[u8; 32]>,
@@ -198,24 +199,55 @@ pub struct Access {
     pub restricted: Timestamp,
     /// The most messages that a user may send within a minute.
     pub sends_per_minute: Option<NonZeroU32>,
+    /// What judges the messages of its users.
+    pub hook: Option<Hook>,
 }
 
-/// What callers of the application are identified by, if it exists.
+struct AccessRow {
+    token_hash: Option<[u8; 32]>,
+    restricted: i64,
+    sends_per_minute: Option<i32>,
+    url: Option<String>,
+    timeout_ms: Option<i32>,
+    on_failure: Option<String>,
+    secret: Option<Vec<u8>>,
+}
+
+/// What the application has set for its callers, if it exists.
 pub async fn find_access(
     connection: &mut PgConnection,
     id: ApplicationId,
 ) -> Result<Option<Access>> {
-    let row = sqlx::query!(
-        r#"SELECT token_hash AS "hash: [u8; 32]", restricted, sends_per_minute
-        FROM applications WHERE id = $1"#,
+    let row = sqlx::query_as!(
+        AccessRow,
+        r#"
+        SELECT a.token_hash AS "token_hash: [u8; 32]", a.restricted, a.sends_per_minute,
+               h.url AS "url?", h.timeout_ms AS "timeout_ms?", h.on_failure AS "on_failure?",
+               h.secret AS "secret?"
+        FROM applications AS a
+        LEFT JOIN hooks AS h ON h.application_id = $1
+        WHERE a.id = $1
+        "#,
         id.get(),
     );
     let row = row.fetch_optional(connection).await?;
-    Ok(row.map(|row| Access {
-        token_hash: row.hash,
-        restricted: Timestamp::new(row.restricted),
-        sends_per_minute: row.sends_per_minute.and_then(per_minute),
-    }))
+    row.map(|row| row.into_access(id)).transpose()
+}
+
+impl AccessRow {
+    fn into_access(self, application: ApplicationId) -> Result<Access> {
+        let answered = self.timeout_ms.zip(self.on_failure);
+        let hook = self.url.zip(self.secret).zip(answered);
+        let hook = hook.map(|((url, secret), (timeout_ms, on_failure))| {
+            Hook::stored(application, url, timeout_ms, &on_failure, secret)
+        });
+        Ok(Access {
+            token_hash: self.token_hash,
+            restricted: Timestamp::new(self.restricted),
+            sends_per_minute: self.sends_per_minute.and_then(per_minute),
+            hook: hook.transpose()?,
+        })
+    }
 }
 
 /// A limit as it was stored.

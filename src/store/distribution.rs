@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use super::{Result, locks};
 
 /// The tables of tenants, each with the column that is the application.
-const TABLES: [(&str, &str); 15] = [
+const TABLES: [(&str, &str); 16] = [
     ("applications", "id"),
     ("changes", "application_id"),
     ("conversations", "application_id"),
@@ -24,6 +24,7 @@ const TABLES: [(&str, &str); 15] = [
     ("search_entries", "application_id"),
     ("presence", "application_id"),
     ("webhooks", "application_id"),
+    ("hooks", "application_id"),
     ("reports", "application_id"),
 ];
 

@@ -1,7 +1,11 @@
 //! Idempotency keys: each is a column of the message or chat that was created under it.
 
+use sqlx::PgConnection;
+
 use super::{Lane, Result, columns};
-use crate::domain::{ChatNumber, Created, Digest, IdempotencyKey, MessageId, UserId};
+use crate::domain::{
+    ApplicationId, ChatNumber, Created, Digest, IdempotencyKey, MessageId, UserId,
+};
 
 /// A key and the user who has sent it; `None` is the application itself.
 pub type KeyOf<'a> = (Option<&'a UserId>, &'a IdempotencyKey);
@@ -57,4 +61,25 @@ pub async fn load(
         Some((index, created, Digest(row.digest)))
     });
     Ok(created.collect())
+}
+
+/// Whether a user has sent a message under a key.
+pub async fn has_sent(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    user: &UserId,
+    key: &IdempotencyKey,
+) -> Result<bool> {
+    let sent = sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT FROM messages
+            WHERE application_id = $1 AND coalesce(sender, '') = $2 AND idempotency_key = $3
+        ) AS "sent!"
+        "#,
+        application.get(),
+        user.as_str(),
+        key.as_str(),
+    );
+    Ok(sent.fetch_one(connection).await?)
 }

@@ -20,6 +20,7 @@ pub mod feed;
 pub mod file_events;
 pub mod followers;
 pub mod history;
+pub mod hooks;
 pub mod idempotency;
 mod lane;
 mod leadership;

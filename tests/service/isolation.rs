@@ -99,6 +99,13 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
         "post /applications" | "patch /applications/{id}" => (FORBIDDEN, name),
         "get /applications/self" => ([403, 200, 200], Value::Null),
         "patch /applications/self" => ([403, 200, 200], name),
+        "get /applications/self/hook" | "delete /applications/self/hook" => {
+            (NOT_ITS_OWN, Value::Null)
+        }
+        "put /applications/self/hook" => (
+            [403, 201, 200],
+            json!({ "url": "http://127.0.0.1:1/stranger" }),
+        ),
         "post /messages/{id}/reports" => (NO_CONVERSATION, json!({ "reason": "stranger" })),
         "get /reports" => ([403, 200, 200], Value::Null),
         "patch /reports/{id}" => (NOT_ITS_OWN, json!({ "resolved": true })),
@@ -162,7 +169,10 @@ async fn everything(jane: &Client, owner: &Client, objects: &Objects) -> Vec<Val
         .expect(200);
     // The age of what it has yet to get.
     webhook["lag"].take();
-    let mut all = vec![webhook, owner.get("/reports").await.expect(200)];
+    let mut all = vec![webhook];
+    for path in ["/reports", "/applications/self/hook"] {
+        all.push(owner.get(path).await.expect(200));
+    }
     for path in [
         "/messages?include=message".to_owned(),
         "/chats".to_owned(),
@@ -200,6 +210,9 @@ async fn no_operation_shows_or_changes_anything_of_another_application() {
         chat,
         webhook: paused_webhook(&owner).await,
     };
+    let hook = json!({ "url": format!("http://127.0.0.1:1/{SECRET}") });
+    let set = owner.call(Method::PUT, "/applications/self/hook", hook);
+    set.await.expect(201);
     let before = everything(&jane, &owner, &objects).await;
 
     let shop = replica

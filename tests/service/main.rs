@@ -63,6 +63,7 @@ mod reports;
 mod restores;
 mod rights;
 mod rules;
+mod screening;
 mod searching;
 mod sending;
 mod settings;

@@ -221,13 +221,14 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
 }
 
 /// What belongs to tenants.
-const OF_TENANTS: [&str; 13] = [
+const OF_TENANTS: [&str; 14] = [
     "changes",
     "chat_bans",
     "chat_members",
     "conversations",
     "conversation_settings",
     "followers",
+    "hooks",
     "mentions",
     "messages",
     "reports",

@@ -241,6 +241,18 @@ impl Service {
         id.to_string()
     }
 
+    /// An application of its own with a hook: that of the others would have every message judged.
+    async fn with_hook(&self) -> Client {
+        let administrator = self.replica.administrator();
+        let shop = administrator.call(Method::POST, "/applications", json!({ "name": "shop" }));
+        let shop = shop.await.expect(201);
+        let application = self.replica.with_token(shop["token"].as_str().unwrap());
+        let hook = json!({ "url": "http://127.0.0.1:1/hook" });
+        let set = application.call(Method::PUT, "/applications/self/hook", hook);
+        set.await.expect(201);
+        application
+    }
+
     async fn call(&self, cell: &Cell<'_>) -> Result<(), String> {
         let world = self.world(cell.caller, cell.number).await;
         let (method, path) = cell.operation.split_once(' ').unwrap();
@@ -278,7 +290,11 @@ impl Service {
             _ if others => world.others["timestamp"].clone(),
             _ => world.own["timestamp"].clone(),
         };
-        let request = world.caller.request(method, &format!("{target}{query}"));
+        let caller = match (path, cell.expected) {
+            ("/applications/self/hook", "yes") => self.with_hook().await,
+            _ => world.caller.clone(),
+        };
+        let request = caller.request(method, &format!("{target}{query}"));
         let request = request.header("if-match", tag.to_string());
         let body = body(cell.operation, &world, cell.number);
         let reply = Reply::of(if body.is_null() {
@@ -334,7 +350,9 @@ fn body(operation: &str, world: &World, number: usize) -> Value {
         "POST /tokens" => json!({ "user": "jane" }),
         "PUT /users/{user}/restrictions" => json!({ "suspendedUntil": null }),
         "PATCH /reports/{id}" => json!({ "resolved": true }),
-        "POST /webhooks" => json!({ "url": "http://127.0.0.1:1/hook" }),
+        "POST /webhooks" | "PUT /applications/self/hook" => {
+            json!({ "url": "http://127.0.0.1:1/hook" })
+        }
         "PATCH /webhooks/{id}" => json!({ "paused": true }),
         "POST /applications" | "PATCH /applications/{id}" | "PATCH /applications/self" => {
             json!({ "name": "shop" })

@@ -32,6 +32,10 @@ impl Command for AlterMember {
         self.announcement.as_ref()
     }
 
+    fn announcement_mut(&mut self) -> Option<(ChatNumber, &mut Announcement)> {
+        Some((self.chat, self.announcement.as_mut()?))
+    }
+
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {
         let inside = context.inside(self.chat)?;
         let otherwise = "only moderators, the owner and the application may change members";

@@ -82,6 +82,11 @@ pub trait Command: Send + Sync + 'static {
         None
     }
 
+    /// The same, with the chat, to be changed before the command is submitted.
+    fn announcement_mut(&mut self) -> Option<(ChatNumber, &mut Announcement)> {
+        None
+    }
+
     /// What an earlier request under the same idempotency key has created, as it is now. It comes before
     /// every other check of the state.
     fn replay(&self, _: &Context<'_>) -> Result<Option<Self::Output>, Refusal> {

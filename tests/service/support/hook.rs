@@ -1,4 +1,4 @@
-//! A server of an application: it gets what is posted to a webhook, over real HTTP.
+//! A server of an application: it gets what is posted to a webhook or a hook, over real HTTP.
 
 use std::{
     collections::BTreeSet,
@@ -26,6 +26,8 @@ use super::{Client, eventually};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Takes,
+    /// 200 with this text.
+    Says(String),
     Status(u16),
     RedirectsTo(String),
     /// 200 with a body that has no end.
@@ -162,12 +164,13 @@ async fn receive(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
             id: headers["webhook-id"].to_str().unwrap().to_owned(),
             headers,
             body,
-            is_taken: matches!(answer, Answer::Takes | Answer::WithoutEnd),
+            is_taken: matches!(answer, Answer::Takes | Answer::Says(_) | Answer::WithoutEnd),
         });
         answer
     };
     match answer {
         Answer::Takes => StatusCode::NO_CONTENT.into_response(),
+        Answer::Says(text) => text.into_response(),
         Answer::Status(status) => StatusCode::from_u16(status).unwrap().into_response(),
         Answer::RedirectsTo(url) => {
             (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, url)]).into_response()

@@ -41,6 +41,7 @@ use super::{
     problem::{self, ProblemJson},
     representation::{ChatJson, MessageJson, WebhookBatchJson},
 };
+use crate::http::screening::{HookQuestionJson, HookVerdictJson};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -72,6 +73,8 @@ Accept-Encoding, Authorization, As-User`, and what else it depends on).",
     ),
     components(schemas(
         ChatJson,
+        HookQuestionJson,
+        HookVerdictJson,
         MessageJson,
         ProblemJson,
         problem::FieldError,

@@ -74,7 +74,8 @@ problems! {
         "The body's media type is not supported",
         Problem::unsupported_media_type(&Method::PATCH, "application/json");
     INVALID = "Invalid",
-        "Fields are not acceptable: `errors` names each",
+        "Fields are not acceptable: `errors` names each. `rejected`: the hook of the application has rejected \
+         the message",
         Problem::invalid_field("text", "must be at most 20,000 characters");
     PRECONDITION_REQUIRED = "PreconditionRequired",
         "`If-Match` is missing or `*`",

@@ -181,6 +181,7 @@ one_of! {
     PersonalSchema = "PersonalPolicy", ["anyone", "opened", "nobody"];
     CreateChatsSchema = "CreateChatsPolicy", ["users", "application"];
     AddMembersSchema = "AddMembersPolicy", ["moderators", "owner", "application"];
+    OnFailureSchema = "OnFailure", ["accept", "reject"];
 }
 
 /// Declares schemas of answers that are of one of two kinds.

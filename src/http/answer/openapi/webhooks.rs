@@ -8,13 +8,19 @@ use utoipa::openapi::{
 };
 
 use super::answers::content;
-use crate::http::answer::representation::WebhookBatchJson;
+use crate::http::{
+    answer::representation::WebhookBatchJson,
+    screening::{HookQuestionJson, HookVerdictJson},
+};
+
+const JSON: &str = "application/json";
 
 /// The headers of a request, with what they have.
 const HEADERS: [(&str, &str); 3] = [
     (
         "webhook-id",
-        "The first and the last timestamp, as `41-42`: the same if the request comes again",
+        "Of entries of the feed the first and the last timestamp, as `41-42`: the same if the request comes \
+         again",
     ),
     (
         "webhook-timestamp",
@@ -27,7 +33,7 @@ const HEADERS: [(&str, &str); 3] = [
 ];
 
 pub fn webhooks() -> Paths {
-    let operation = OperationBuilder::new()
+    let taken = OperationBuilder::new()
         .operation_id(Some("take_webhook_batch"))
         .tag("feed")
         .summary(Some("Takes entries of the feed."))
@@ -36,14 +42,42 @@ pub fn webhooks() -> Paths {
              signature with a library of Standard Webhooks, and skip entries up to the last timestamp that you \
              have handled: what was answered too late comes again.",
         ))
-        .securities(Some([SecurityRequirement::default()]))
         .request_body(Some(
             RequestBodyBuilder::new()
-                .content("application/json", content::<WebhookBatchJson>())
+                .content(JSON, content::<WebhookBatchJson>())
                 .required(Some(Required::True))
                 .build(),
         ))
         .response("2XX", ResponseBuilder::new().description("Taken").build());
+    let judged = OperationBuilder::new()
+        .operation_id(Some("judge_message"))
+        .tag("applications")
+        .summary(Some("Judges a message before it is sent."))
+        .description(Some(
+            "The service posts to the URL of the hook what a user is about to send or edit, and does what is \
+             answered. An answer that is not 2xx, late, longer than 256 KiB or no verdict is a failure.",
+        ))
+        .request_body(Some(
+            RequestBodyBuilder::new()
+                .content(JSON, content::<HookQuestionJson>())
+                .required(Some(Required::True))
+                .build(),
+        ))
+        .response(
+            "2XX",
+            ResponseBuilder::new()
+                .description("What becomes of the message")
+                .content(JSON, content::<HookVerdictJson>())
+                .build(),
+        );
+    PathsBuilder::new()
+        .path("feed", posted(taken))
+        .path("hook", posted(judged))
+        .build()
+}
+
+/// A request of the service, which is signed and has no token.
+fn posted(operation: OperationBuilder) -> PathItem {
     let operation = HEADERS
         .into_iter()
         .fold(operation, |operation, (name, description)| {
@@ -55,6 +89,6 @@ pub fn webhooks() -> Paths {
                 .schema(Some(super::schemas::text()));
             operation.parameter(header)
         });
-    let item = PathItem::new(HttpMethod::Post, operation);
-    PathsBuilder::new().path("feed", item).build()
+    let operation = operation.securities(Some([SecurityRequirement::default()]));
+    PathItem::new(HttpMethod::Post, operation)
 }

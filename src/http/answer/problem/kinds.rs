@@ -51,6 +51,7 @@ kinds! {
     UNSUPPORTED_MEDIA_TYPE: "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE,
         "The body's media type is not supported";
     INVALID: "invalid", UNPROCESSABLE_ENTITY, "The request is not acceptable";
+    REJECTED: "rejected", UNPROCESSABLE_ENTITY, "The application has rejected the message";
     PRECONDITION_REQUIRED: "precondition-required", PRECONDITION_REQUIRED,
         "The request must be conditional";
     TOO_MANY_CONNECTIONS: "too-many-live-connections", TOO_MANY_REQUESTS,

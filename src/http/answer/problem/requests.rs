@@ -114,6 +114,18 @@ impl Problem {
         Self::new(&kinds::TOO_MANY_REQUESTS, detail).retry_after(seconds)
     }
 
+    /// The hook of the application has rejected a message, for a reason that the sender may know.
+    pub fn rejected(reason: Option<String>) -> Self {
+        let otherwise = || "the application does not accept this message".to_owned();
+        Self::new(&kinds::REJECTED, reason.unwrap_or_else(otherwise))
+    }
+
+    /// The hook of the application has not judged a message.
+    pub fn not_judged() -> Self {
+        let detail = "the application could not look at this message in time; try again later";
+        Self::new(&kinds::REJECTED, detail)
+    }
+
     pub fn too_many_pending_answers() -> Self {
         let detail =
             "too many large answers have not been received yet; a smaller limit needs less memory";

@@ -79,7 +79,7 @@ struct LagJson {
 /// Why a webhook has not taken what was sent to it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeliveryFailure)]
-struct DeliveryFailureJson {
+pub struct DeliveryFailureJson {
     #[serde(serialize_with = "instant::serialize")]
     #[schema(value_type = String, format = DateTime)]
     at: OffsetDateTime,

@@ -128,8 +128,8 @@ impl Edit {
         }
     }
 
-    /// Carries out the edit, unless the caller makes too many. The answer is the message as the edit
-    /// leaves it.
+    /// Carries out the edit, unless the caller makes too many or the application rejects it. The answer is the
+    /// message as the edit leaves it.
     pub async fn carry_out(
         self,
         service: &Service,
@@ -157,6 +157,7 @@ impl Edit {
         let outcome = match self {
             Self::Message(edit) => {
                 let expected = expected.expect("an edit without If-Match was refused");
+                let edit = service.screen_edit(caller, id, edit).await?;
                 let command = EditMessage { id, edit, expected };
                 service.submit(caller, command).await?
             }
