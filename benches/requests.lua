@@ -26,7 +26,9 @@ end
 
 local function bearer(token) return "Bearer " .. token end
 
-local tokens = read_for(not applications, "tokens", bearer)
+-- The rows `free` and `governed` are of an application of their own.
+local is_apart = row == "free" or row == "governed"
+local tokens = read_for(not applications, is_apart and row or "tokens", bearer)
 local turn = 0
 local text = string.rep("measure it ", 9) .. "x"
 
@@ -42,11 +44,11 @@ local messages = read_for(row == "get", "messages", function(line)
     local id, user = line:match("(%d+)|(%d+)")
     return { id = id, user = tonumber(user) }
 end)
--- The numbers of chats of the size that the row is about; user 1 owns them all.
+-- The numbers of the chats that the row is about; user 1 owns them all.
 local chats = {}
 for line in io.lines(".local/bench/chats") do
-    local size, chat = line:match("(%d+) (%d+)")
-    if row == "chat-" .. size then chats[#chats + 1] = chat end
+    local kind, chat = line:match("(%S+) (%d+)")
+    if row == kind then chats[#chats + 1] = chat end
 end
 
 local threads = 0
@@ -146,6 +148,8 @@ end
 local rows = {
     static = function() return wrk.format("GET", "/") end,
     send = send,
+    free = send,
+    governed = send,
     mixed = mixed,
     sync = function(user) return get("/messages?after=" .. cursors[user].newest, user) end,
     page = function(user) return get("/messages?limit=50&after=" .. cursors[user].before, user) end,
@@ -163,6 +167,7 @@ local rows = {
     ["chat-10"] = post_into_chat,
     ["chat-100"] = post_into_chat,
     ["chat-1000"] = post_into_chat,
+    ["ruled-10"] = post_into_chat,
 }
 
 if row == "history" then

@@ -4,7 +4,7 @@ CREATE TABLE hooks (
     url            text        NOT NULL,
     timeout_ms     integer     NOT NULL,
     -- What becomes of a message that the server has not judged.
-    on_failure     text        NOT NULL,
+    on_failure     text        NOT NULL CHECK (on_failure IN ('accept', 'reject')),
     secret         bytea       NOT NULL,
     created        timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- The last failure of all.

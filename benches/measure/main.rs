@@ -1,7 +1,8 @@
 //! Measures a service that `scripts/bench` has started and names in the environment.
 //!
 //! `table ROW…` measures rows beside their limits, `live` follows streams, `search` searches among
-//! many messages. For the script itself, `static` serves an answer that touches nothing, and
+//! many messages. For the script itself, `static` serves an answer that touches nothing, `govern` creates
+//! the application of the row `governed-256`,
 //! `tokens N APPLICATION` prints those of `user-1` to `user-N` of an application, and `token USER`
 //! prints one of application 1.
 #![expect(
@@ -12,7 +13,9 @@
 
 mod feed;
 mod generators;
+mod governed;
 mod live;
+mod members;
 mod newcomer;
 mod one_at_a_time;
 mod processors;
@@ -48,6 +51,7 @@ async fn main() {
         }
         Some("live") => live::measure(service()).await,
         Some("search") => search::measure(service()).await,
+        Some("govern") => governed::prepare(&Service::from_environment()).await,
         Some("static") => serve_static().await,
         Some("tokens") => {
             let mut number = || arguments.next().unwrap().parse::<i64>().unwrap();

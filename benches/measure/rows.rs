@@ -25,6 +25,8 @@ pub enum Load {
     FeedCopy,
     /// Requests that wrk makes, while so many streams of the feed are open.
     Followed { requests: Requests, streams: u32 },
+    /// Members are added to chats, so many with each call.
+    Members { at_once: usize },
     /// One application sends one message at a time over one connection, while another one makes
     /// these requests, if any.
     OneAtATime { beside: Option<Requests> },
@@ -61,6 +63,7 @@ impl Row {
             | Load::Copy
             | Load::Feed
             | Load::FeedCopy
+            | Load::Members { .. }
             | Load::OneAtATime { .. } => 1,
         }
     }
@@ -94,6 +97,7 @@ fn rows() -> Vec<Row> {
     rows.extend(reads());
     rows.extend(feeds());
     rows.extend(chats());
+    rows.extend(rights());
     rows.extend(lists());
     rows.extend(applications());
     rows
@@ -218,6 +222,36 @@ fn chats() -> Vec<Row> {
             "messages into chats of 1,000 whose members read everything once a second",
             reading,
             &["chat-1000"],
+        ),
+    ]
+}
+
+fn rights() -> Vec<Row> {
+    let members =
+        |name, about, at_once, limits| row(name, about, Load::Members { at_once }, limits);
+    vec![
+        requests("free", 256, "sends of an application without a policy", &[]),
+        requests(
+            "governed",
+            256,
+            "sends of an application with a policy, limits of sends and a suspended user",
+            &["free-256"],
+        ),
+        Row {
+            name: "ruled-10".to_owned(),
+            ..requests(
+                "ruled-10",
+                64,
+                "messages into chats of 10 with rules",
+                &["chat-10"],
+            )
+        },
+        members("members-1", "members added to chats one by one", 1, &[]),
+        members(
+            "members-999",
+            "members added to chats, 999 at once",
+            999,
+            &["members-1"],
         ),
     ]
 }

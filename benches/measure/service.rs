@@ -151,6 +151,18 @@ pub async fn call(
     serde_json::from_slice(&answer).unwrap()
 }
 
+/// As [`call`], for a change of what has a timestamp.
+pub async fn change(
+    connection: &mut BufReader<TcpStream>,
+    path: &str,
+    token: &str,
+    timestamp: &serde_json::Value,
+    body: &str,
+) {
+    let head = format!("PATCH {path} HTTP/1.1\r\nIf-Match: \"{timestamp}\"");
+    exchange(connection, &head, token, body).await;
+}
+
 /// One request over a connection that is kept. Returns the body of the answer.
 pub async fn ask(
     connection: &mut BufReader<TcpStream>,
@@ -159,15 +171,26 @@ pub async fn ask(
     token: &str,
     body: &str,
 ) -> Vec<u8> {
+    let head = format!("{method} {path} HTTP/1.1");
+    exchange(connection, &head, token, body).await
+}
+
+/// A request whose head begins like this, and the body of its answer.
+async fn exchange(
+    connection: &mut BufReader<TcpStream>,
+    head: &str,
+    token: &str,
+    body: &str,
+) -> Vec<u8> {
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
+        "{head}\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     connection.write_all(request.as_bytes()).await.unwrap();
     let (mut line, mut length) = (String::new(), 0);
     connection.read_line(&mut line).await.unwrap();
-    assert!(line.starts_with("HTTP/1.1 20"), "{method} {path}: {line}");
+    assert!(line.starts_with("HTTP/1.1 20"), "{head}: {line}");
     while line != "\r\n" {
         line.clear();
         connection.read_line(&mut line).await.unwrap();

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     feed,
     generators::{self, FOLDER, Found, Requests},
-    newcomer, one_at_a_time,
+    members, newcomer, one_at_a_time,
     processors::Usage,
     read_by_all,
     rows::{Load, Row, selected},
@@ -96,6 +96,7 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         Load::Feed => feed::read(service).await,
         Load::FeedCopy => feed::copy(service).await,
         Load::Followed { requests, streams } => feed::sends(service, requests, streams).await,
+        Load::Members { at_once } => members::measure(service, at_once).await,
         Load::OneAtATime { beside } => one_at_a_time::measure(service, beside).await,
         Load::Transactions {
             script,

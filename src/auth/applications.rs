@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// How long a hash is cached. A replaced token ends on every replica within this time and the time
+/// How long what an application has set is cached, its token's hash above all. A replaced token ends on every replica within this time and the time
 /// of a read; a stream that it has opened ends within a second more.
 const HASH_LIFETIME: Duration = Duration::from_secs(2);
 
@@ -33,7 +33,7 @@ const EXISTENCE_LIFETIME: Duration = Duration::from_secs(1);
 /// read. So a caller who guesses has to wait. A failed read is repeated after the same pause.
 const REREAD_PAUSE: Duration = Duration::from_millis(200);
 
-/// Applications whose hashes are cached.
+/// Applications that are cached.
 const APPLICATIONS_MAX: usize = 100_000;
 
 /// The prefix of applications' tokens, for people and for scanners of leaked secrets.
@@ -256,7 +256,7 @@ impl Applications {
                 read: started,
             },
             Err(error) => {
-                tracing::warn!(%error, "the tokens of applications cannot be read");
+                tracing::warn!(%error, "what applications have set for their callers cannot be read");
                 TokenLookup {
                     found: Err(Error::DatabaseUnavailable),
                     read: Instant::now(),

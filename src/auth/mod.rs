@@ -249,7 +249,7 @@ impl Authenticator {
         Ok(Arc::clone(&present.access))
     }
 
-    /// Forgets what is cached of an application: its token or its users' were replaced just now.
+    /// Forgets what is cached of an application, which was changed just now.
     pub fn forget(&self, application: ApplicationId) {
         self.applications.forget(application);
     }

@@ -6,8 +6,7 @@
 //! one of them, and not by a redirect, which is not followed. No proxy is used, since that would resolve
 //! the name again.
 //!
-//! Of the answer to a webhook only the head is read; of that of a hook, whose word counts, up to 256 KiB.
-//! The whole call has a limit of time. So a server that hangs, or that sends without end, costs a connection
+//! Of the answer of a webhook only the head is read; of that of a hook, up to 256 KiB. The whole call has a limit of time. So a server that hangs, or that sends without end, costs a connection
 //! until then, and little memory.
 //!
 //! Requests are signed as [Standard Webhooks] has it.
@@ -50,6 +49,9 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// The connections to one host that wait for the next question.
 const IDLE_FOR_QUESTIONS_MAX: usize = 64;
 
+/// How long a connection for a question may take to be made, divided among the addresses of the host.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// Calls the servers of applications.
 pub struct Callbacks {
     /// For requests whose answers have no content that counts, one at a time to each host.
@@ -71,6 +73,7 @@ pub struct CallbacksConfig {
 }
 
 /// A request. A repeated one has the same id.
+#[derive(Clone)]
 pub struct Request<'a> {
     pub url: &'a CallbackUrl,
     pub id: String,
@@ -116,14 +119,17 @@ impl Callbacks {
             answer_time_max,
         } = config;
         let resolver = Resolver::new(Addresses::new(networks))?;
-        let idle_max = |connections| {
-            client(resolver.clone(), answer_time_max)
-                .pool_max_idle_per_host(connections)
-                .build()
-        };
+        let notifier = client(resolver.clone())
+            .timeout(answer_time_max)
+            // It is divided among the addresses of a host.
+            .connect_timeout(answer_time_max / 2)
+            .pool_max_idle_per_host(1);
+        let asker = client(resolver.clone())
+            .connect_timeout(CONNECT_TIME_MAX)
+            .pool_max_idle_per_host(IDLE_FOR_QUESTIONS_MAX);
         Ok(Self {
-            notifier: idle_max(1)?,
-            asker: idle_max(IDLE_FOR_QUESTIONS_MAX)?,
+            notifier: notifier.build()?,
+            asker: asker.build()?,
             resolver,
             clock,
             answer_time_max,
@@ -142,18 +148,23 @@ impl Callbacks {
 
     /// Posts JSON. It is taken if the answer's status is 2xx.
     pub async fn post(&self, request: Request<'_>) -> Result<(), Failure> {
-        let sending = self.send(&self.notifier, request, self.answer_time_max);
-        sending.await.map(drop)
+        self.send(&self.notifier, request).await.map(drop)
     }
 
-    /// Posts JSON, and reads what is answered with a status of 2xx, which may be up to 256 KiB. All of that
-    /// may take so long.
-    pub async fn ask(&self, request: Request<'_>, time_max: Duration) -> Result<Vec<u8>, Failure> {
-        let mut answer = self.send(&self.asker, request, time_max).await?;
+    /// Posts JSON, and reads what is answered with a status of 2xx, which may be up to 256 KiB. If the connection
+    /// breaks before an answer, as one does that the server has closed while nothing was sent, it asks once more.
+    /// How long it may take is the caller's matter.
+    pub async fn ask(&self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
+        let again = request.clone();
+        let asked = self.send(&self.asker, request).await;
+        let mut answer = match asked {
+            Err(Failure::Broken) => self.send(&self.asker, again).await?,
+            asked => asked?,
+        };
         let mut body = Vec::new();
         loop {
             let part = answer.chunk().await;
-            let Some(part) = part.map_err(|error| failure(&error, time_max))? else {
+            let Some(part) = part.map_err(|error| self.failure(&error))? else {
                 return Ok(body);
             };
             if body.len() + part.len() > ANSWER_BYTES_MAX {
@@ -164,12 +175,7 @@ impl Callbacks {
     }
 
     /// The answer, if its status is 2xx.
-    async fn send(
-        &self,
-        client: &Client,
-        request: Request<'_>,
-        time_max: Duration,
-    ) -> Result<Response, Failure> {
+    async fn send(&self, client: &Client, request: Request<'_>) -> Result<Response, Failure> {
         let Request {
             url,
             id,
@@ -189,47 +195,44 @@ impl Callbacks {
             .header("webhook-id", id)
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", signature)
-            .timeout(time_max)
             .body(body)
             .send();
-        let answer = sending.await.map_err(|error| failure(&error, time_max))?;
+        let answer = sending.await.map_err(|error| self.failure(&error))?;
         match answer.status() {
             status if status.is_success() => Ok(answer),
             status if status.is_redirection() => Err(Failure::Redirect(status)),
             status => Err(Failure::Status(status)),
         }
     }
+
+    fn failure(&self, error: &reqwest::Error) -> Failure {
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if let Some(unreachable) = cause.downcast_ref::<Unreachable>() {
+                return Failure::Unreachable(*unreachable);
+            }
+            if let Some(tls) = of_tls(cause) {
+                return Failure::Tls(tls.to_string());
+            }
+            source = cause.source();
+        }
+        if error.is_connect() {
+            Failure::NoConnection
+        } else if error.is_timeout() {
+            Failure::NoAnswer(self.answer_time_max)
+        } else {
+            Failure::Broken
+        }
+    }
 }
 
-fn client(resolver: Resolver, answer_time_max: Duration) -> ClientBuilder {
+fn client(resolver: Resolver) -> ClientBuilder {
     Client::builder()
-        // It is divided among the addresses of a host.
-        .connect_timeout(answer_time_max / 2)
         .pool_idle_timeout(IDLE_TIME_MAX)
         .redirect(Policy::none())
         .no_proxy()
         .dns_resolver(Arc::new(resolver))
         .user_agent(concat!("messages/", env!("CARGO_PKG_VERSION")))
-}
-
-fn failure(error: &reqwest::Error, time_max: Duration) -> Failure {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(unreachable) = cause.downcast_ref::<Unreachable>() {
-            return Failure::Unreachable(*unreachable);
-        }
-        if let Some(tls) = of_tls(cause) {
-            return Failure::Tls(tls.to_string());
-        }
-        source = cause.source();
-    }
-    if error.is_timeout() {
-        Failure::NoAnswer(time_max)
-    } else if error.is_connect() {
-        Failure::NoConnection
-    } else {
-        Failure::Broken
-    }
 }
 
 fn of_tls<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {

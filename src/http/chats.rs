@@ -1,7 +1,5 @@
 //! Chats.
 
-use std::sync::Arc;
-
 use axum::{
     extract::State,
     http::StatusCode,
@@ -37,7 +35,7 @@ use crate::{
         self,
         conversations::{SeenConversation, SeenKind},
     },
-    timeline::commands::{ChangeChat, Command, CreateChat, DeleteChat, Expected},
+    timeline::commands::{Announcing, ChangeChat, CreateChat, DeleteChat, Expected},
 };
 
 /// Creates a chat.
@@ -231,7 +229,7 @@ pub async fn delete_chat(
 
 /// Changes a chat, unless the change carries a message and the caller sends too many or the application
 /// rejects it. The answer is the chat as the caller sees it.
-pub async fn submit_change<C: Command<Output = Arc<Chat>>>(
+pub async fn submit_change<C: Announcing>(
     service: &Service,
     caller: &Caller,
     media_type: &'static str,

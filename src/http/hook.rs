@@ -21,7 +21,7 @@ use crate::{
 
 /// Reads the hook of the application.
 ///
-/// For an application's own token. It tells why the hook last did not judge a message.
+/// For an application's own token. With why the hook last did not judge a message.
 #[utoipa::path(
     get,
     path = "/applications/self/hook",

@@ -2,6 +2,8 @@
 //!
 //! [RateLimit fields for HTTP]: https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-ratelimit-headers-10
 
+use std::fmt::{self, Write};
+
 use axum::http::{HeaderName, HeaderValue};
 
 use super::{Answer, Service, answer::problem::Problem, extract::caller::Caller};
@@ -16,6 +18,9 @@ pub const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-pol
 /// What is left in each of them, and in how many seconds it is full again; of an empty one, when there is
 /// something in it.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// About how long an item is.
+const ITEM_BYTES: usize = 32;
 
 /// The fields of an answer to a call that is limited.
 #[derive(Default)]
@@ -57,11 +62,9 @@ impl RateFields {
         if allowances.is_empty() {
             return Self::default();
         }
-        let policies = allowances.iter().map(policy).collect::<Vec<_>>();
-        let remaining = allowances.iter().map(remaining).collect::<Vec<_>>();
         let fields = [
-            (RATE_LIMIT_POLICY, policies.join(", ")),
-            (RATE_LIMIT, remaining.join(", ")),
+            (RATE_LIMIT_POLICY, list(allowances, write_policy)),
+            (RATE_LIMIT, list(allowances, write_remaining)),
         ];
         let fields = fields.map(|(name, value)| {
             let value = HeaderValue::try_from(value).expect("names and digits are visible ASCII");
@@ -93,15 +96,24 @@ fn name(allowance: &Allowance) -> &'static str {
     }
 }
 
-fn policy(allowance: &Allowance) -> String {
-    format!("\"{}\";q={};w=60", name(allowance), allowance.quota)
+/// An item for each bucket. Every answer to a send has them, so they are written without a text in between.
+fn list(allowances: &[Allowance], write: fn(&mut String, &Allowance) -> fmt::Result) -> String {
+    let mut list = String::with_capacity(ITEM_BYTES * allowances.len());
+    for allowance in allowances {
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        write(&mut list, allowance).expect("a text takes whatever is written");
+    }
+    list
 }
 
-fn remaining(allowance: &Allowance) -> String {
+fn write_policy(list: &mut String, allowance: &Allowance) -> fmt::Result {
+    write!(list, "\"{}\";q={};w=60", name(allowance), allowance.quota)
+}
+
+fn write_remaining(list: &mut String, allowance: &Allowance) -> fmt::Result {
+    let (name, remaining) = (name(allowance), allowance.remaining);
     let seconds = allowance.more_in.as_secs_f64().ceil() as u64;
-    format!(
-        "\"{}\";r={};t={seconds}",
-        name(allowance),
-        allowance.remaining
-    )
+    write!(list, "\"{name}\";r={remaining};t={seconds}")
 }

@@ -39,7 +39,8 @@ struct HookRow {
     failure: Option<String>,
 }
 
-/// Sets the hook of an application, and returns whether it has the secret: one that it had keeps its own.
+/// Sets the hook of an application, and returns whether it has the secret: one that it had keeps its own. What
+/// another server has failed in is forgotten.
 pub async fn set(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -50,7 +51,9 @@ pub async fn set(
         HookRow,
         "INSERT INTO hooks (application_id, url, timeout_ms, on_failure, secret) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (application_id) DO UPDATE
-         SET url = excluded.url, timeout_ms = excluded.timeout_ms, on_failure = excluded.on_failure
+         SET url = excluded.url, timeout_ms = excluded.timeout_ms, on_failure = excluded.on_failure,
+             failed = CASE WHEN hooks.url = excluded.url THEN hooks.failed END,
+             failure = CASE WHEN hooks.url = excluded.url THEN hooks.failure END
          RETURNING url, timeout_ms, on_failure, secret, created, failed, failure",
         application.get(),
         hook.url,
@@ -86,15 +89,17 @@ pub async fn remove(connection: &mut PgConnection, application: ApplicationId) -
     Ok(removed.execute(connection).await?.rows_affected() > 0)
 }
 
-/// Writes down why a hook has just failed.
+/// Writes down why a hook has just failed, if it still has that URL.
 pub async fn note_failure(
     connection: &mut PgConnection,
     application: ApplicationId,
+    url: &str,
     detail: &str,
 ) -> Result<()> {
     let noting = sqlx::query!(
-        "UPDATE hooks SET failed = clock_timestamp(), failure = $2 WHERE application_id = $1",
+        "UPDATE hooks SET failed = clock_timestamp(), failure = $3 WHERE application_id = $1 AND url = $2",
         application.get(),
+        url,
         detail,
     );
     noting.execute(connection).await?;

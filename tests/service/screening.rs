@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::support::{
     Answer, Client, Database, Hook, Replica, Reply, Settings, administered, eventually,
@@ -123,6 +124,16 @@ async fn every_message_and_edit_of_a_user_is_shown_to_it() {
         .header("content-type", "application/merge-patch+json")
         .json(&json!({ "attributes": null, "text": null }));
     Reply::of(request).await.expect(200);
+    let mentions = json!({ "mentions": [], "mentionsAll": false });
+    let edited = jane.get(&format!("/messages/{}", sent["id"])).await;
+    let edited = edited.expect(200)["timestamp"].clone();
+    let path = format!("/chats/{chat}/messages/{}", sent["number"]);
+    let request = jane.request(Method::PATCH, &path).json(&mentions);
+    let request = request.header("if-match", edited.to_string());
+    Reply::of(request).await.expect(200);
+    let role = json!({ "role": "moderator", "message": { "text": "john moderates" } });
+    let member = format!("/chats/{chat}/members/john");
+    jane.call(Method::PATCH, &member, role).await.expect(200);
     let adding = json!({ "add": ["jim"], "message": { "text": "jane adds jim" } });
     let members = format!("/chats/{chat}/members");
     jane.call(Method::PATCH, &members, adding).await.expect(200);
@@ -149,6 +160,14 @@ async fn every_message_and_edit_of_a_user_is_shown_to_it() {
         json!({ "type": "message.edit", "user": "jane", "id": first["id"], "text": "ho" }),
         json!({
             "type": "message.edit", "user": "jane", "id": sent["id"], "text": "", "attributes": null
+        }),
+        json!({
+            "type": "message.edit", "user": "jane", "id": sent["id"], "mentions": [],
+            "mentionsAll": false
+        }),
+        json!({
+            "type": "message.create", "user": "jane", "chat": chat, "system": true,
+            "text": "john moderates"
         }),
         json!({
             "type": "message.create", "user": "jane", "chat": chat, "system": true,
@@ -214,6 +233,7 @@ async fn what_it_says_is_done() {
     let refused = jane.post(json!({ "to": "john", "text": "darn" })).await;
     let problem = refused.expect_problem(422, "rejected");
     assert_eq!(problem["detail"], "mind your language");
+    assert!(refused.headers.get("retry-after").is_none(), "it is final");
     let edit = json!({ "text": "darn!" });
     let refused = jane.patch(&sent["id"], &edited["timestamp"], edit).await;
     refused.expect_problem(422, "rejected");
@@ -272,7 +292,15 @@ async fn what_it_does_not_judge_is_accepted_or_rejected_as_the_application_says(
         (Answer::WithoutEnd, "the answer is longer than 256 KiB"),
         (
             Answer::Says("ok".to_owned()),
-            "the answer is not as it should be: expected value at line 1 column 1",
+            "the answer must be one verdict: accept, replace or reject",
+        ),
+        (
+            says(json!({ "accept": false })),
+            "the answer must be one verdict: accept, replace or reject",
+        ),
+        (
+            Answer::Says(r#"{"action":"\u0000 what jane has written"}"#.to_owned()),
+            "the answer is not JSON of the right shape: see line 1, column 40",
         ),
         (
             says(json!({ "action": "replace", "text": long })),
@@ -292,6 +320,7 @@ async fn what_it_does_not_judge_is_accepted_or_rejected_as_the_application_says(
         judged_by(&app, &server, settings("reject")).await;
         let refused = jane.post(json!({ "to": "john", "text": detail })).await;
         refused.expect_problem(422, "rejected");
+        assert_eq!(refused.header("retry-after"), "5", "it may pass later");
         // A failure is written down at most once a second.
         eventually(detail, async || {
             jane.post(json!({ "to": "john", "text": "again" })).await;
@@ -313,31 +342,40 @@ async fn what_it_does_not_judge_is_accepted_or_rejected_as_the_application_says(
     );
 }
 
-/// How many of an application's messages may be judged at a time.
+/// How many of an application's messages may be judged at a time, and of a user's.
 const UNDER_WAY_MAX: usize = 256;
+const UNDER_WAY_PER_USER_MAX: usize = 16;
+
+/// Sends at the same time, each message by its own user.
+fn send_at_once(replica: &Replica, users: usize) -> Vec<JoinHandle<Reply>> {
+    let sending = (0..users).map(|turn| {
+        let user = replica.user(&format!("user-{turn}"));
+        tokio::spawn(async move { user.post(json!({ "to": "jane", "text": "hi" })).await })
+    });
+    sending.collect()
+}
 
 #[tokio::test]
 async fn while_it_is_silent_nobody_else_waits() {
     let (_database, replica, app) = service().await;
     let server = Hook::start().await;
     let settings = json!({ "timeoutMs": 5000, "onFailure": "reject" });
-    judged_by(&app, &server, settings).await;
+    judged_by(&app, &server, settings.clone()).await;
     let administrator = replica.administrator();
     let shop = administrator.call(Method::POST, "/applications", json!({ "name": "shop" }));
     let shop = shop.await.expect(201);
     let shopper = replica.user_of(shop["id"].as_i64().unwrap(), "jane");
+    // The other application is judged, too, by a server that answers.
+    let owner = replica.with_token(shop["token"].as_str().unwrap());
+    let other = Hook::start().await;
+    judged_by(&owner, &other, settings).await;
     let jane = replica.user("jane");
     let chat = jane.chat("Team", &[]).await;
     // On a machine that is too busy, those who wait have to be done before the others are.
     eventually("others are served while the hook is silent", async || {
         server.answers(Answer::Hangs);
         let before = server.posted().len();
-        let waiting: Vec<_> = (0..UNDER_WAY_MAX + 10)
-            .map(|turn| {
-                let user = replica.user(&format!("user-{turn}"));
-                tokio::spawn(async move { user.post(json!({ "to": "jane", "text": "hi" })).await })
-            })
-            .collect();
+        let waiting = send_at_once(&replica, UNDER_WAY_MAX + 10);
         server.until(before + UNDER_WAY_MAX).await;
         shopper.send("john", "hello").await;
         app.post_into(chat, "hello").await;
@@ -348,9 +386,53 @@ async fn while_it_is_silent_nobody_else_waits() {
         for sending in waiting {
             sending.await.unwrap();
         }
-        all_wait.then(|| assert_eq!(asked, UNDER_WAY_MAX))
+        (all_wait && asked == UNDER_WAY_MAX).then_some(())
     })
     .await;
+    assert!(!other.posted().is_empty());
+}
+
+#[tokio::test]
+async fn a_user_who_keeps_it_busy_pushes_nothing_past_it() {
+    let (_database, replica, app) = service().await;
+    let server = Hook::start().await;
+    server.answers(Answer::Hangs);
+    judged_by(&app, &server, json!({ "timeoutMs": 5000 })).await;
+    let mallory = replica.user("mallory");
+    let flood: Vec<_> = (0..UNDER_WAY_PER_USER_MAX + 10)
+        .map(|_| {
+            let mallory = mallory.clone();
+            tokio::spawn(async move { mallory.post(json!({ "to": "jane", "text": "hi" })).await })
+        })
+        .collect();
+    server.until(UNDER_WAY_PER_USER_MAX).await;
+    server.answers(says(json!({ "action": "replace", "text": "h*" })));
+    let sent = replica.user("jane").send("john", "hi").await;
+    assert_eq!(sent["text"], "h*", "another user is judged");
+    server.releases();
+    let mut refused = 0;
+    for sending in flood {
+        let reply = sending.await.unwrap();
+        if reply.status == 429 {
+            reply.expect_problem(429, "too-many-requests");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[tokio::test]
+async fn a_failure_is_not_that_of_a_server_that_came_later() {
+    let (_database, replica, app) = service().await;
+    let server = Hook::start().await;
+    server.answers(Answer::Status(500));
+    judged_by(&app, &server, json!({})).await;
+    replica.user("jane").send("john", "hi").await;
+    let failed = app.get(HOOK).await.expect(200);
+    assert!(failed["lastFailure"]["at"].is_string(), "{failed}");
+    let other = Hook::start().await;
+    judged_by(&app, &other, json!({})).await;
+    assert_eq!(app.get(HOOK).await.expect(200).get("lastFailure"), None);
 }
 
 #[tokio::test]

@@ -10,13 +10,17 @@
 //! # Cases
 //! - *A replica has not read yet that a hook was set or removed.* It has within 5 seconds.
 //! - *The request was carried out before, under the same idempotency key.* The hook is not asked again. It may
-//!   be if both are under way at once.
+//!   be if both are under way at once. An edit that is repeated is judged again.
 //! - *The message is refused afterwards*, since its sender may not post there. The hook has seen it all the
 //!   same.
-//! - *The server hangs.* Each call ends after the timeout of the hook. At most 256 of an application are under
-//!   way on a replica; others wait for their turn, within their timeout.
+//! - *The server hangs.* Each call ends after the timeout of the hook. Of an application 256 are under way on
+//!   a replica, of a user 16; others wait for their turn, as long as a call may take, and are refused then, with
+//!   503, whatever the application has set: nobody can push a message past the hook by keeping it busy.
+//! - *The connection breaks before an answer*, as one does that the server has closed meanwhile. The hook is asked
+//!   once more, with the same id.
 
 mod question;
+mod turns;
 mod verdict;
 
 use std::{
@@ -25,10 +29,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{Service, answer::problem::Problem, extract::caller::Caller};
 use crate::{
@@ -39,29 +40,20 @@ use crate::{
     timeline::commands::{Announcement, MessageEdit, SendMessage},
 };
 use question::Proposal;
+use turns::Turns;
 use verdict::{Replacement, Unreadable, Verdict};
 
 pub use question::HookQuestionJson;
 pub use verdict::HookVerdictJson;
 
-/// The most calls of an application's hook that are under way at a time.
-const UNDER_WAY_MAX: usize = 256;
-
-/// A failure is written down this long after the one before, or later.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// How long a sender waits until a failure is written down.
+const NOTE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Asks the hooks of applications.
 pub struct Screening {
     callbacks: Arc<Callbacks>,
     /// Those that were asked since the start.
     hooks: Mutex<HashMap<ApplicationId, Arc<Turns>>>,
-}
-
-/// What is under way at one hook.
-struct Turns {
-    free: Semaphore,
-    /// When a failure was last written down.
-    failed: Mutex<Option<Instant>>,
 }
 
 /// Why a hook has not judged a message. The text is shown to its application.
@@ -138,7 +130,7 @@ impl Service {
                 return Ok(Replacement::default());
             }
             let question = proposal.question(application, user);
-            self.judge(application, hook, question).await
+            self.ask(application, hook, (user, question)).await
         })
         .await
     }
@@ -158,18 +150,22 @@ impl Service {
         .await
     }
 
-    async fn judge(
+    async fn ask(
         &self,
         application: ApplicationId,
         hook: &Hook,
-        question: HookQuestionJson<'_>,
+        (user, question): (&UserId, HookQuestionJson<'_>),
     ) -> Result<Replacement, Problem> {
-        match self.screening.ask(application, hook, question).await {
+        let turns = self.screening.turns(application);
+        let _turn = turns.take(user, hook.timeout).await?;
+        match self.screening.ask(hook, question).await {
             Ok(Verdict::Accept) => Ok(Replacement::default()),
             Ok(Verdict::Replace(replacement)) => Ok(replacement),
             Ok(Verdict::Reject(detail)) => Err(Problem::rejected(detail)),
             Err(failure) => {
-                self.note_failure(application, &failure).await;
+                if turns.claim_failure() {
+                    self.note_failure(application, hook, &failure).await;
+                }
                 match hook.on_failure {
                     OnFailure::Accept => Ok(Replacement::default()),
                     OnFailure::Reject => Err(Problem::not_judged()),
@@ -179,17 +175,14 @@ impl Service {
     }
 
     /// Writes down why the hook has failed, where its application can read it.
-    async fn note_failure(&self, application: ApplicationId, failure: &Failure) {
+    async fn note_failure(&self, application: ApplicationId, hook: &Hook, failure: &Failure) {
         let application_id = application.get();
         tracing::info!(application_id, %failure, "a hook has not judged a message");
-        if !self.screening.turns(application).is_failure_due() {
-            return;
-        }
         let detail = failure.to_string();
         let noting = self.reads.change(async |connection| {
-            store::hooks::note_failure(connection, application, &detail).await
+            store::hooks::note_failure(connection, application, &hook.url, &detail).await
         });
-        if let Err(error) = noting.await {
+        if let Err(error) = store::in_time(NOTE_TIME_MAX, noting).await {
             tracing::warn!(%error, "the failure of a hook cannot be written down");
         }
     }
@@ -204,20 +197,10 @@ impl Screening {
     }
 
     /// What the hook says, within its time.
-    async fn ask(
-        &self,
-        application: ApplicationId,
-        hook: &Hook,
-        question: HookQuestionJson<'_>,
-    ) -> Result<Verdict, Failure> {
+    async fn ask(&self, hook: &Hook, question: HookQuestionJson<'_>) -> Result<Verdict, Failure> {
         let started = Instant::now();
-        let turns = self.turns(application);
-        let asking = async {
-            let _turn = turns.free.acquire().await;
-            self.call(hook, question).await
-        };
+        let asked = timeout(hook.timeout, self.call(hook, question)).await;
         let too_late = callbacks::Failure::NoAnswer(hook.timeout);
-        let asked = timeout(hook.timeout, asking).await;
         let verdict = asked.unwrap_or(Err(too_late.into()));
         let outcome = match &verdict {
             Ok(Verdict::Accept) => "accepted",
@@ -237,30 +220,12 @@ impl Screening {
             body: question.to_json(),
             secrets: &[SigningSecret::from(hook.secret.clone())],
         };
-        let answer = self.callbacks.ask(request, hook.timeout).await?;
+        let answer = self.callbacks.ask(request).await?;
         Ok(Verdict::parse(&answer)?)
     }
 
     fn turns(&self, application: ApplicationId) -> Arc<Turns> {
         let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
-        let turns = hooks.entry(application).or_insert_with(|| {
-            Arc::new(Turns {
-                free: Semaphore::new(UNDER_WAY_MAX),
-                failed: Mutex::default(),
-            })
-        });
-        Arc::clone(turns)
-    }
-}
-
-impl Turns {
-    /// Whether a failure is to be written down. It counts as written.
-    fn is_failure_due(&self) -> bool {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = failed.is_none_or(|failed| failed.elapsed() >= FAILURE_PAUSE);
-        if is_due {
-            *failed = Some(Instant::now());
-        }
-        is_due
+        Arc::clone(hooks.entry(application).or_default())
     }
 }

@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 use crate::{
     domain::{ApplicationId, Attributes, ChatNumber, MessageId, Text, UserId},
     http::answer::openapi::schemas::{
-        ApplicationIdSchema, ChatNumberSchema, FileIdSchema, MessageIdSchema, UserIdSchema,
+        ApplicationIdSchema, ChatNumberSchema, FileIdSchema, HookQuestionSchema, MessageIdSchema,
+        UserIdSchema,
     },
     timeline::commands::{Announcement, Draft, MessageEdit},
 };
@@ -30,7 +31,7 @@ pub enum Proposal<'a> {
     "type": "message.create", "application": 1, "user": "jane", "to": "john", "text": "Hello, John!"
 }))]
 pub struct HookQuestionJson<'a> {
-    /// `message.create`, `message.edit`
+    #[schema(value_type = HookQuestionSchema)]
     r#type: &'static str,
     #[schema(value_type = ApplicationIdSchema)]
     application: i64,
@@ -62,7 +63,7 @@ pub struct HookQuestionJson<'a> {
     files: Vec<&'a str>,
     /// Of an edit: `null` where they are removed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Option<Object>, required = false)]
     attributes: Option<Option<&'a RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Vec<UserIdSchema>, required = false)]
@@ -93,7 +94,7 @@ impl<'a> Proposal<'a> {
                 text: draft.text.as_ref().map(Text::as_str),
                 files: draft.files.iter().map(|file| file.as_str()).collect(),
                 attributes: draft.attributes.as_ref().map(|set| Some(set.as_json())),
-                mentions: names(draft.mentions.users()),
+                mentions: Some(names(draft.mentions.users())).filter(|names| !names.is_empty()),
                 mentions_all: draft.mentions.all.then_some(true),
                 reply_to: draft.reply_to.map(|id| id.get()),
                 ..asked
@@ -106,7 +107,7 @@ impl<'a> Proposal<'a> {
                     .attributes
                     .as_ref()
                     .map(|set| set.as_ref().map(Attributes::as_json)),
-                mentions: edit.mentions.as_deref().and_then(names),
+                mentions: edit.mentions.as_deref().map(names),
                 mentions_all: edit.mentions_all,
                 ..asked
             },
@@ -128,9 +129,8 @@ fn or_empty(text: Option<&Text>) -> &str {
     text.map_or("", Text::as_str)
 }
 
-fn names(users: &[UserId]) -> Option<Vec<&str>> {
-    let names = users.iter().map(UserId::as_str).collect::<Vec<_>>();
-    (!names.is_empty()).then_some(names)
+fn names(users: &[UserId]) -> Vec<&str> {
+    users.iter().map(UserId::as_str).collect()
 }
 
 impl HookQuestionJson<'_> {

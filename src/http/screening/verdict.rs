@@ -1,6 +1,6 @@
 //! What a hook says.
 
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -14,7 +14,7 @@ const DETAIL_CHARS_MAX: usize = 500;
 pub enum Verdict {
     Accept,
     Replace(Replacement),
-    /// With what the sender is told.
+    /// With what the sender is shown.
     Reject(Option<String>),
 }
 
@@ -25,35 +25,34 @@ pub struct Replacement {
     pub attributes: Option<Attributes>,
 }
 
-/// Why an answer is no verdict.
+/// Why an answer is no verdict. What it says is not repeated: it may contain what a user has written.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum Unreadable {
-    #[error("the answer is not as it should be: {0}")]
-    Json(String),
-    #[error("the answer must have one of accept, replace and reject")]
+    #[error("the answer is not JSON of the right shape: see line {line}, column {column}")]
+    Json { line: usize, column: usize },
+    #[error("the answer must be one verdict: accept, replace or reject")]
     NoVerdict,
     #[error("the answer's {0} {1}")]
     Replacement(&'static str, Invalid),
 }
 
-/// What a hook answers; an empty answer accepts. `{"replace": {"text": …}}` is the same as
-/// `{"action": "replace", "text": …}`.
+/// What a hook answers; an empty answer accepts.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = HookVerdict, example = json!({ "action": "replace", "text": "Hello, J***!" }))]
 pub struct HookVerdictJson {
-    /// `accept`, `replace`, `reject`
-    action: Option<Action>,
-    /// With `replace`: the text instead.
+    /// Or else one of `accept`, which is true, `replace` and `reject`, with what belongs to it.
+    action: Option<ActionJson>,
+    /// With `replace`: the text in its place.
     #[schema(min_length = 1, max_length = 20000)]
     text: Option<String>,
-    /// With `replace`: the attributes instead, as a whole.
+    /// With `replace`: the attributes in place of all that it has.
     #[schema(value_type = Option<Object>)]
     attributes: Option<Box<RawValue>>,
-    /// With `reject`: what the sender is told, cut to 500 characters.
+    /// With `reject`: what the sender is shown, cut to 500 characters.
     #[schema(max_length = 500)]
     detail: Option<String>,
     #[schema(ignore)]
-    accept: Option<IgnoredAny>,
+    accept: Option<bool>,
     #[schema(ignore)]
     replace: Option<ReplacementJson>,
     #[schema(ignore)]
@@ -62,7 +61,8 @@ pub struct HookVerdictJson {
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Action {
+#[schema(as = HookAction)]
+enum ActionJson {
     Accept,
     Replace,
     Reject,
@@ -88,33 +88,51 @@ impl Replacement {
 
 impl Verdict {
     pub fn parse(answer: &[u8]) -> Result<Self, Unreadable> {
-        if answer.trim_ascii().is_empty() {
+        let answer = answer.trim_ascii();
+        if answer.is_empty() {
             return Ok(Self::Accept);
         }
+        // A list would be taken for the members in their order.
+        if !answer.starts_with(b"{") {
+            return Err(Unreadable::NoVerdict);
+        }
         let said: HookVerdictJson =
-            serde_json::from_slice(answer).map_err(|error| Unreadable::Json(error.to_string()))?;
-        match (said.action, said.accept, said.replace, said.reject) {
-            (Some(Action::Accept), None, None, None) | (None, Some(_), None, None) => {
-                Ok(Self::Accept)
+            serde_json::from_slice(answer).map_err(|error| Unreadable::Json {
+                line: error.line(),
+                column: error.column(),
+            })?;
+        said.parse()
+    }
+}
+
+impl HookVerdictJson {
+    /// What belongs to another verdict contradicts it.
+    fn parse(self) -> Result<Verdict, Unreadable> {
+        let replaced = (self.text.is_some() || self.attributes.is_some()).then_some({
+            ReplacementJson {
+                text: self.text,
+                attributes: self.attributes,
             }
-            (Some(Action::Replace), None, None, None) => {
-                let replaced = ReplacementJson {
-                    text: said.text,
-                    attributes: said.attributes,
-                };
-                replaced.parse()
+        });
+        let named = (self.accept, self.replace, self.reject);
+        match (self.action, replaced, self.detail, named) {
+            (Some(ActionJson::Accept), None, None, (None, None, None))
+            | (None, None, None, (Some(true), None, None)) => Ok(Verdict::Accept),
+            (Some(ActionJson::Replace), Some(replaced), None, (None, None, None))
+            | (None, None, None, (None, Some(replaced), None)) => replaced.parse(),
+            (Some(ActionJson::Reject), None, detail, (None, None, None))
+            | (None, None, None, (None, None, Some(RejectionJson { detail }))) => {
+                Ok(Verdict::Reject(detail.and_then(shown)))
             }
-            (None, None, Some(replaced), None) => replaced.parse(),
-            (Some(Action::Reject), None, None, None) => Ok(Self::reject(said.detail)),
-            (None, None, None, Some(rejected)) => Ok(Self::reject(rejected.detail)),
             _ => Err(Unreadable::NoVerdict),
         }
     }
+}
 
-    fn reject(detail: Option<String>) -> Self {
-        let detail = detail.map(|detail| detail.trim().chars().take(DETAIL_CHARS_MAX).collect());
-        Self::Reject(detail.filter(|detail: &String| !detail.is_empty()))
-    }
+/// A reason as it is shown to the sender, if it says anything.
+fn shown(detail: String) -> Option<String> {
+    let shown: String = detail.trim().chars().take(DETAIL_CHARS_MAX).collect();
+    (!shown.is_empty()).then_some(shown)
 }
 
 impl ReplacementJson {
@@ -201,6 +219,12 @@ mod tests {
             r#"{"action":"replace","text":7}"#,
             r#"{"action":"replace","attributes":[]}"#,
             r#"{"replace":{"text":"x","attributes":"y"}}"#,
+            r#"{"accept":false}"#,
+            r#"{"accept":"no"}"#,
+            r#"["accept",null,null,null,null,null,null]"#,
+            r#""accept""#,
+            r#"{"action":"accept","text":"x"}"#,
+            r#"{"action":"reject","text":"x"}"#,
             r#"{"accept":true,"reject":{"detail":"no"}}"#,
             r#"{"action":"accept","replace":{"text":"x"}}"#,
             &long,
@@ -211,8 +235,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_panics(answer in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Verdict::parse(&answer);
+        fn nothing_but_these_accepts(
+            action in prop_oneof![Just("accept"), Just("allow"), Just("")],
+            other in prop_oneof![Just("text"), Just("accept"), Just("reject"), Just("score")],
+            value in prop_oneof![Just("null"), Just("true"), Just("false"), Just("1"), Just("\"x\""), Just("{}")],
+        ) {
+            let json = format!(r#"{{"action":"{action}","{other}":{value}}}"#);
+            let accepts = action == "accept" && (value == "null" || other == "score");
+            prop_assert_eq!(parse(&json) == Ok(Verdict::Accept), accepts, "{}", json);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::{Announcement, Command, Context, Decision, Needs, changed_chat, ensure};
+use super::{Announcement, Announcing, Command, Context, Decision, Needs, changed_chat, ensure};
 use crate::domain::{Action, Chat, ChatChange, ChatNumber, Member, Rank, Refusal, Role, UserId};
 
 /// Changes the role of a member, or until when it does not post. What is `None` stays as it is.
@@ -16,6 +16,12 @@ pub struct AlterMember {
     /// An inner `None` lets the member post again.
     pub muted_until: Option<Option<OffsetDateTime>>,
     pub announcement: Option<Announcement>,
+}
+
+impl Announcing for AlterMember {
+    fn announcement_mut(&mut self) -> Option<(ChatNumber, &mut Announcement)> {
+        Some((self.chat, self.announcement.as_mut()?))
+    }
 }
 
 impl Command for AlterMember {
@@ -30,10 +36,6 @@ impl Command for AlterMember {
 
     fn announcement(&self) -> Option<&Announcement> {
         self.announcement.as_ref()
-    }
-
-    fn announcement_mut(&mut self) -> Option<(ChatNumber, &mut Announcement)> {
-        Some((self.chat, self.announcement.as_mut()?))
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Announcement, Command, Context, Decision, Expected, Needs, changed_chat, ensure};
+use super::{
+    Announcement, Announcing, Command, Context, Decision, Expected, Needs, changed_chat, ensure,
+};
 use crate::domain::{
     Action, Attributes, Chat, ChatNumber, ChatRules, History, Posting, Refusal, Title, UserId,
 };
@@ -31,6 +33,12 @@ pub struct ChatPatch {
     pub owner: Option<UserId>,
 }
 
+impl Announcing for ChangeChat {
+    fn announcement_mut(&mut self) -> Option<(ChatNumber, &mut Announcement)> {
+        Some((self.chat, self.announcement.as_mut()?))
+    }
+}
+
 impl Command for ChangeChat {
     type Output = Arc<Chat>;
 
@@ -48,10 +56,6 @@ impl Command for ChangeChat {
 
     fn announcement(&self) -> Option<&Announcement> {
         self.announcement.as_ref()
-    }
-
-    fn announcement_mut(&mut self) -> Option<(ChatNumber, &mut Announcement)> {
-        Some((self.chat, self.announcement.as_mut()?))
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {

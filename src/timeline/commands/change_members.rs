@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Announcement, Command, Context, Decision, Inside, Needs, changed_chat, ensure};
+use super::{
+    Announcement, Announcing, Command, Context, Decision, Inside, Needs, changed_chat, ensure,
+};
 use crate::domain::{
     Action, Chat, ChatChange, ChatNumber, MEMBERS_MAX, Member, Rank, Refusal, UserId,
 };
@@ -17,6 +19,12 @@ pub struct ChangeMembers {
     pub add: Vec<UserId>,
     pub remove: Vec<UserId>,
     pub announcement: Option<Announcement>,
+}
+
+impl Announcing for ChangeMembers {
+    fn announcement_mut(&mut self) -> Option<(ChatNumber, &mut Announcement)> {
+        Some((self.chat, self.announcement.as_mut()?))
+    }
 }
 
 impl Command for ChangeMembers {
@@ -39,10 +47,6 @@ impl Command for ChangeMembers {
 
     fn announcement(&self) -> Option<&Announcement> {
         self.announcement.as_ref()
-    }
-
-    fn announcement_mut(&mut self) -> Option<(ChatNumber, &mut Announcement)> {
-        Some((self.chat, self.announcement.as_mut()?))
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {

@@ -82,11 +82,6 @@ pub trait Command: Send + Sync + 'static {
         None
     }
 
-    /// The same, with the chat, to be changed before the command is submitted.
-    fn announcement_mut(&mut self) -> Option<(ChatNumber, &mut Announcement)> {
-        None
-    }
-
     /// What an earlier request under the same idempotency key has created, as it is now. It comes before
     /// every other check of the state.
     fn replay(&self, _: &Context<'_>) -> Result<Option<Self::Output>, Refusal> {
@@ -95,6 +90,12 @@ pub trait Command: Send + Sync + 'static {
 
     /// Decides it against the state that the commands before it have left.
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Self::Output>, Refusal>;
+}
+
+/// A command that may carry a message for its chat.
+pub trait Announcing: Command<Output = Arc<Chat>> {
+    /// The message, with the chat, to be judged before the command is submitted.
+    fn announcement_mut(&mut self) -> Option<(ChatNumber, &mut Announcement)>;
 }
 
 /// What a command needs of the present state, besides the caller's membership of its chat.

@@ -181,6 +181,7 @@ one_of! {
     PersonalSchema = "PersonalPolicy", ["anyone", "opened", "nobody"];
     CreateChatsSchema = "CreateChatsPolicy", ["users", "application"];
     AddMembersSchema = "AddMembersPolicy", ["moderators", "owner", "application"];
+    HookQuestionSchema = "HookQuestionType", ["message.create", "message.edit"];
     OnFailureSchema = "OnFailure", ["accept", "reject"];
 }
 

@@ -19,8 +19,8 @@ const JSON: &str = "application/json";
 const HEADERS: [(&str, &str); 3] = [
     (
         "webhook-id",
-        "Of entries of the feed the first and the last timestamp, as `41-42`: the same if the request comes \
-         again",
+        "The same if the request comes again: of entries of the feed the first and the last timestamp, as \
+         `41-42`; of a question to a hook a random id",
     ),
     (
         "webhook-timestamp",
@@ -55,7 +55,8 @@ pub fn webhooks() -> Paths {
         .summary(Some("Judges a message before it is sent."))
         .description(Some(
             "The service posts to the URL of the hook what a user is about to send or edit, and does what is \
-             answered. An answer that is not 2xx, late, longer than 256 KiB or no verdict is a failure.",
+             answered: nothing at all accepts, and `{\"accept\": true}`, `{\"replace\": {…}}` and \
+             `{\"reject\": {…}}` are verdicts, too. An answer that is not 2xx, late, longer than 256 KiB or no verdict is a failure.",
         ))
         .request_body(Some(
             RequestBodyBuilder::new()

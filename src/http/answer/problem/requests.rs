@@ -12,6 +12,9 @@ use super::{FieldError, Problem, kinds};
 /// After how many seconds a caller should try again who must receive earlier answers first.
 const RETRY_RECEIVED_SECONDS: u32 = 1;
 
+/// After how many seconds a message should be sent again that could not be judged.
+const RETRY_JUDGED_SECONDS: u32 = 5;
+
 impl Problem {
     pub fn malformed(detail: impl Into<String>) -> Self {
         Self::new(&kinds::MALFORMED, detail)
@@ -120,10 +123,16 @@ impl Problem {
         Self::new(&kinds::REJECTED, reason.unwrap_or_else(otherwise))
     }
 
-    /// The hook of the application has not judged a message.
+    /// The hook of the application has not judged a message, which passes only if it has.
     pub fn not_judged() -> Self {
-        let detail = "the application could not look at this message in time; try again later";
-        Self::new(&kinds::REJECTED, detail)
+        let detail = "the application could not look at this message; try again later";
+        Self::new(&kinds::REJECTED, detail).retry_after(RETRY_JUDGED_SECONDS)
+    }
+
+    /// There is no turn for a message at the hook of its application.
+    pub fn too_many_judged() -> Self {
+        let detail = "the application has too many messages to look at";
+        Self::new(&kinds::OVERLOADED, detail).retry_after(RETRY_JUDGED_SECONDS)
     }
 
     pub fn too_many_pending_answers() -> Self {

@@ -88,7 +88,7 @@ pub fn created_secret(path: &str, media_type: &'static str, body: impl Serialize
 }
 
 fn locate(response: &mut Response, path: &str) {
-    let location = HeaderValue::try_from(path).expect("digits are visible ASCII");
+    let location = HeaderValue::try_from(path).expect("our paths are visible ASCII");
     response.headers_mut().insert(header::LOCATION, location);
 }
 
