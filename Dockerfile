@@ -11,6 +11,7 @@ RUN mkdir -p src benches/measure \
 COPY .cargo .cargo
 COPY .sqlx .sqlx
 COPY migrations migrations
+COPY client/src client/src
 COPY src src
 # The empty sources above may be newer than the real ones.
 RUN touch src/main.rs src/lib.rs && cargo build --locked --profile "$PROFILE" --bin messages

@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine with Rust and make: `make run` and `make test`.
 
-.PHONY: run test bench check prepare stop clean help
+.PHONY: run test bench check prepare client stop clean help
 
 run: ## Start the service with PostgreSQL and RabbitMQ of its own, and print how to talk to it
 	@scripts/run
@@ -16,6 +16,9 @@ check: ## What CI runs: format, tests, lints, generated files
 
 prepare: ## Renew what is generated from the code: .sqlx and openapi/openapi.json
 	@scripts/prepare
+
+client: ## Pack the client package, to be installed with npm
+	@scripts/client pack
 
 stop: ## Stop the service and its servers; their data stay
 	@scripts/run stop

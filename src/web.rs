@@ -1,17 +1,21 @@
-//! The web client: the files of `src/web`, compiled into the binary.
+//! The messenger, `src/web`, and the client package that it is built on, `client/src`: their files, compiled into the
+//! binary.
 //!
-//! There is no build step and nothing is fetched from elsewhere, so the browser runs exactly these
-//! files. `sync.js` imports no other file: other clients may use it.
+//! There is no build step and nothing is fetched from elsewhere, so the browser runs exactly these files.
 
 use std::{borrow::Cow, fmt::Write};
 
-use rust_embed::Embed;
+use rust_embed::{Embed, EmbeddedFile};
 
 #[derive(Embed)]
 #[folder = "src/web"]
-struct EmbeddedFiles;
+struct Messenger;
 
-/// A file of the web client.
+#[derive(Embed)]
+#[folder = "client/src"]
+struct Package;
+
+/// A file that is served.
 pub struct File {
     pub content: Cow<'static, [u8]>,
     pub media_type: String,
@@ -25,9 +29,17 @@ pub const PAGE: &str = "index.html";
 /// The bytes of the hash that are in a tag: enough to tell two versions of a file apart.
 const TAG_BYTES: usize = 8;
 
-/// The file with this name.
-pub fn file(name: &str) -> Option<File> {
-    let file = EmbeddedFiles::get(name)?;
+/// A file of the messenger.
+pub fn messenger(name: &str) -> Option<File> {
+    Messenger::get(name).map(file)
+}
+
+/// A file of the client package.
+pub fn package(name: &str) -> Option<File> {
+    Package::get(name).map(file)
+}
+
+fn file(file: EmbeddedFile) -> File {
     let hash = file.metadata.sha256_hash();
     let tag = hash[..TAG_BYTES]
         .iter()
@@ -35,11 +47,11 @@ pub fn file(name: &str) -> Option<File> {
             let _ = write!(tag, "{byte:02x}");
             tag
         });
-    Some(File {
+    File {
         media_type: format!("{}; charset=utf-8", file.metadata.mimetype()),
         content: file.data,
         tag,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -48,16 +60,11 @@ mod tests {
 
     #[test]
     fn every_file_has_a_type() {
-        for name in EmbeddedFiles::iter() {
-            let file = file(&name).unwrap();
-            assert!(!file.media_type.contains("octet-stream"), "{name}");
+        let of_messenger = Messenger::iter().map(|name| (messenger(&name), name));
+        let of_package = Package::iter().map(|name| (package(&name), name));
+        for (file, name) in of_messenger.chain(of_package) {
+            let media_type = file.unwrap().media_type;
+            assert!(!media_type.contains("octet-stream"), "{name}");
         }
-    }
-
-    #[test]
-    fn sync_js_stands_alone() {
-        let sync = file("sync.js").unwrap();
-        let sync = str::from_utf8(&sync.content).unwrap();
-        assert!(!sync.contains("import "), "others take the file as it is");
     }
 }

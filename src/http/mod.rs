@@ -300,11 +300,12 @@ pub fn openapi_text() -> String {
     String::from_utf8(json).expect("JSON is UTF-8")
 }
 
-/// The web client, which is not part of the documented interface.
+/// The messenger and the client package, which are not part of the documented interface.
 fn pages() -> Router<Service> {
     Router::new()
         .route("/", get(web::get_page))
         .route("/web/{file}", get(web::get_file))
+        .route("/client/{file}", get(web::get_package_file))
 }
 
 /// Everything that is served. The layers, from the outside: the envelope of every request, which

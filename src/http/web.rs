@@ -1,4 +1,4 @@
-//! The web client's files.
+//! The files of the messenger and of the client package.
 
 use axum::{
     extract::{Path, rejection::PathRejection},
@@ -34,17 +34,30 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
 
 /// The page.
 pub async fn get_page(headers: HeaderMap) -> Answer {
-    find(web::PAGE, &headers)
+    found(web::messenger(web::PAGE), &headers)
 }
 
 /// A file that the page is made of.
 pub async fn get_file(name: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Answer {
-    let Path(name) = name.map_err(|_| Problem::no_such_resource())?;
-    find(&name, &headers)
+    found(
+        name.ok().and_then(|Path(name)| web::messenger(&name)),
+        &headers,
+    )
 }
 
-fn find(name: &str, headers: &HeaderMap) -> Answer {
-    let file = web::file(name).ok_or_else(Problem::no_such_resource)?;
+/// A file of the client package.
+pub async fn get_package_file(
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Answer {
+    found(
+        name.ok().and_then(|Path(name)| web::package(&name)),
+        &headers,
+    )
+}
+
+fn found(file: Option<File>, headers: &HeaderMap) -> Answer {
+    let file = file.ok_or_else(Problem::no_such_resource)?;
     let mut response = answer(file, headers);
     response.extensions_mut().insert(Public);
     Ok(response)

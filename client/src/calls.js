@@ -1,0 +1,194 @@
+// @ts-check
+/** Calls of the service: JSON in, JSON out, one kind of error, and a token that is renewed in time. */
+
+/** Long enough for a busy service: it answers 503 before that. */
+const PATIENCE_MS = 20_000;
+/** A token is renewed this long before it ends, or in the middle of a shorter life. */
+const MARGIN_MS = 30_000;
+/** Whoever makes tokens is asked again after this time at the earliest. */
+const RENEWAL_MIN_MS = 1000;
+
+/**
+ * A problem document (RFC 9457).
+ *
+ * @typedef {import("../types/api.js").components["schemas"]["ProblemDocument"]} ProblemDocument
+ */
+
+/** A refusal of the service, or a failure to reach it (status 0). */
+export class Problem extends Error {
+  /**
+   * @param {number} status
+   * @param {Partial<ProblemDocument>} document
+   * @param {number} retryAfter in seconds
+   */
+  constructor(status, document = {}, retryAfter = 0) {
+    super(document.detail ?? "the service cannot be reached");
+    this.name = "Problem";
+    this.status = status;
+    this.fields = document.errors ?? [];
+    /** The name of the kind of problem, such as `slow-mode`. */
+    this.kind = document.type?.split("/").at(-1);
+    /** In seconds; 0 if the service does not say when to come again. */
+    this.retryAfter = retryAfter;
+  }
+
+  /** Whether the same call can succeed later. */
+  get isTemporary() {
+    return [0, 408, 429].includes(this.status) || this.status >= 500 || this.retryAfter > 0;
+  }
+
+  /** A text for people. */
+  get words() {
+    const fields = this.fields.map(({ field, detail }) => `${field} ${detail}`).join("; ");
+    const words = fields || this.message;
+    return words.charAt(0).toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
+  }
+}
+
+/**
+ * Throws an error again that is a bug, such as a TypeError: it must not pass for "offline". A Problem is the
+ * service's, a DOMException the browser's, as when the copy is closed.
+ *
+ * @param {unknown} error
+ */
+export function rethrowBug(error) {
+  if (!(error instanceof Problem || error instanceof DOMException)) throw error;
+}
+
+/**
+ * @typedef {object} Credentials
+ * @property {string} [token] a user's token
+ * @property {() => string | undefined | Promise<string | undefined>} [getToken] returns one; called again before it
+ *   ends, and after a 401. It returns nothing if the user is signed out, and throws if it can be asked again later
+ */
+
+/** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} CallOptions */
+
+export class Calls {
+  #base;
+  #getToken;
+  /** @type {string | undefined} */
+  #token;
+  /** When the token is to be renewed, by the clock of this device. */
+  #renewAt = Number.POSITIVE_INFINITY;
+  /** @type {Promise<string> | undefined} */
+  #renewing;
+
+  /** @param {Credentials & { base?: string }} options */
+  constructor({ base = "", token, getToken }) {
+    this.#base = base;
+    this.#getToken = getToken;
+    this.#keep(token);
+  }
+
+  /** A token that is good for a while. */
+  async token() {
+    if (this.#token !== undefined && Date.now() < this.#renewAt) return this.#token;
+    return this.#renew();
+  }
+
+  /** When the present token should be replaced, in milliseconds from now; undefined if it cannot be. */
+  async renewIn() {
+    await this.token();
+    return Number.isFinite(this.#renewAt) ? Math.max(0, this.#renewAt - Date.now()) : undefined;
+  }
+
+  /**
+   * Calls, and returns the body of the answer. A refusal is thrown as a {@link Problem}.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {CallOptions} [options]
+   * @returns {Promise<any>}
+   */
+  async call(method, path, { body, headers = {}, signal = AbortSignal.timeout(PATIENCE_MS) } = {}) {
+    const sent = { ...headers };
+    if (body !== undefined) sent["Content-Type"] ??= "application/json";
+    const answer = await this.open(path, { method, headers: sent, body: JSON.stringify(body), signal });
+    // An answer that breaks off counts as none.
+    const text = await answer.text().catch(() => { throw new Problem(0); });
+    return text.startsWith("{") ? JSON.parse(text) : {};
+  }
+
+  /**
+   * Calls, and returns the answer as it is, once its head is there.
+   *
+   * @param {string} path
+   * @param {RequestInit & { headers: Record<string, string> }} request
+   */
+  async open(path, request) {
+    const token = await this.token();
+    const answer = await this.#fetch(path, request, token);
+    if (answer.status !== 401 || !this.#getToken) return accepted(answer);
+    if (this.#token === token) this.#token = undefined;
+    const renewed = await this.token();
+    if (renewed === token) return accepted(answer);
+    return accepted(await this.#fetch(path, request, renewed));
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit & { headers: Record<string, string> }} request
+   * @param {string} token
+   */
+  async #fetch(path, request, token) {
+    const headers = { ...request.headers, Authorization: `Bearer ${token}` };
+    try {
+      return await fetch(this.#base + path, { cache: "no-store", ...request, headers });
+    } catch {
+      throw new Problem(0);
+    }
+  }
+
+  /** Asks for a token, once for all who need one. */
+  #renew() {
+    this.#renewing ??= Promise.resolve(this.#getToken?.()).then(
+      (token) => {
+        if (!token) throw new Problem(401, { detail: "there is no token" });
+        return this.#keep(token);
+      },
+      // Whoever makes tokens may be away, too.
+      (error) => { throw new Problem(0, { detail: `no token: ${error.message}` }); },
+    ).finally(() => { this.#renewing = undefined; });
+    return this.#renewing;
+  }
+
+  /**
+   * @template {string | undefined} Token
+   * @param {Token} token
+   * @returns {Token}
+   */
+  #keep(token) {
+    const expires = token === undefined ? undefined : claimsOf(token)?.exp;
+    const left = (expires ?? Number.POSITIVE_INFINITY) * 1000 - Date.now();
+    const life = Math.max(RENEWAL_MIN_MS, left - Math.min(MARGIN_MS, left / 2));
+    this.#token = token;
+    this.#renewAt = this.#getToken ? Date.now() + life : Number.POSITIVE_INFINITY;
+    return token;
+  }
+}
+
+/** @param {Response} answer */
+async function accepted(answer) {
+  if (answer.ok) return answer;
+  const document = await answer.json().catch(() => ({}));
+  throw new Problem(answer.status, document, Number(answer.headers.get("Retry-After")) || 0);
+}
+
+/**
+ * The claims of a JSON Web Token; null for any other token. The service checks the signature, not the client.
+ *
+ * @param {string} token
+ * @returns {{ sub: string, app?: number, exp?: number } | null}
+ */
+export function claimsOf(token) {
+  try {
+    const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
+    const claims = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof claims.sub === "string" ? claims : null;
+  } catch {
+    // It has another form.
+    return null;
+  }
+}

@@ -1,0 +1,149 @@
+// @ts-check
+/** One conversation, to be written to, read, marked and set. */
+import { isChat, namedBy, pathOf, randomKey } from "./keys.js";
+import { HistoryWindow } from "./window.js";
+
+/**
+ * @typedef {import("./copy.js").Message} Message
+ *
+ * What is to be sent: at least one of text, files and attributes.
+ *
+ * @typedef {object} Draft
+ * @property {string} [text]
+ * @property {string[]} [files]
+ * @property {Record<string, unknown>} [attributes] `key` is added, by which the timeline's message is recognised
+ * @property {string[]} [mentions]
+ * @property {boolean} [mentionsAll]
+ * @property {number} [replyTo]
+ */
+
+export class Conversation {
+  #parts;
+
+  /**
+   * @param {{ calls: import("./calls.js").Calls, copy: import("./copy.js").Copy,
+   *   history: import("./history.js").History, enqueue: (item: any) => Promise<void>,
+   *   watch: (window: HistoryWindow) => void }} parts
+   * @param {import("./keys.js").ConversationKey} key
+   */
+  constructor(parts, key) {
+    this.#parts = parts;
+    /** What names it: `users/john`, `chats/3`. */
+    this.key = key;
+    const { chat, with: other } = namedBy(key);
+    /** The number of a chat. */
+    this.chat = chat;
+    /** The other user of a personal conversation. */
+    this.with = other;
+  }
+
+  get isChat() {
+    return isChat(this.key);
+  }
+
+  /** The conversation as the copy has it, with what waits; undefined if the user does not see it. */
+  get state() {
+    return this.#parts.copy.conversation(this.key);
+  }
+
+  /**
+   * Sends a message. Once this has returned, not even a crash loses it: it is sent once, after what was written
+   * before it in this conversation.
+   *
+   * @param {Draft} draft
+   */
+  send({ attributes, files, text, ...rest }) {
+    const key = randomKey();
+    const body = {
+      ...rest, ...(text && { text }), ...(files?.length && { files }), attributes: { ...attributes, key },
+    };
+    return this.#parts.enqueue({ kind: "send", conversation: this.key, key, body });
+  }
+
+  /**
+   * Edits a message of this conversation: what is given is replaced. If somebody else has changed its text meanwhile,
+   * the edit becomes a conflict.
+   *
+   * @param {Message} message as the user has seen it
+   * @param {{ text?: string, attributes?: Record<string, unknown> | null, mentions?: string[],
+   *   mentionsAll?: boolean }} edit
+   */
+  edit(message, edit) {
+    return this.#change("edit", message, edit);
+  }
+
+  /**
+   * Deletes a message of this conversation for everybody, for ever; the same counts for a conflict.
+   *
+   * @param {Message} message as the user has seen it
+   */
+  remove(message) {
+    return this.#change("remove", message, {});
+  }
+
+  /**
+   * Marks everything up to a number as read.
+   *
+   * @param {number} [number] that of the newest message, if it is left out
+   */
+  markRead(number = this.state?.messages ?? 0) {
+    return this.#parts.enqueue({ kind: "read", conversation: this.key, body: { number } });
+  }
+
+  /**
+   * Marks a message, and all that come after it, as unread.
+   *
+   * @param {number} number
+   */
+  markUnread(number) {
+    const body = { number: Math.max(0, number - 1), back: true };
+    return this.#parts.enqueue({ kind: "read", conversation: this.key, body });
+  }
+
+  /**
+   * Changes what the user has set for it: `pinned`, `mutedUntil`, `archived`, `blocked`, `attributes`.
+   *
+   * @param {Partial<import("./copy.js").Schemas["SettingsPatch"]>} settings
+   */
+  set(settings) {
+    return this.#parts.enqueue({ kind: "set", conversation: this.key, body: settings });
+  }
+
+  /**
+   * A part of its messages, which follows what arrives. Nothing is in it before it is opened.
+   */
+  window() {
+    const window = new HistoryWindow(this.#parts.history, this.#parts.copy, this.key);
+    this.#parts.watch(window);
+    return window;
+  }
+
+  /**
+   * The newest messages that the copy has, the newest first.
+   *
+   * @param {number} limit
+   */
+  newest(limit) {
+    return this.#parts.copy.newest(this.key, limit);
+  }
+
+  /**
+   * Calls the service for something of the conversation, as `call("GET", "/members")`.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {import("./calls.js").CallOptions} [options]
+   */
+  call(method, path, options) {
+    return this.#parts.calls.call(method, pathOf(this.key) + path, options);
+  }
+
+  /**
+   * @param {"edit" | "remove"} kind
+   * @param {Message} message
+   * @param {Record<string, unknown>} body
+   */
+  #change(kind, { id, timestamp, text }, body) {
+    return this.#parts.enqueue({ kind, conversation: this.key, id, base: timestamp, texts: [text], body });
+  }
+}

@@ -1,0 +1,672 @@
+// @ts-check
+/**
+ * The copy of one user's conversations: the service's state, of which nothing is counted here, and what waits to be
+ * sent. Things that change together change in one transaction of the store: an entry and the cursor, an acknowledged
+ * message and its item of the outbox.
+ *
+ * conversations  by key: each as the service returned it; `due` if a change of it is still to be fetched
+ * messages       by conversation and number: each as the service returned it, with the key of its `conversation`
+ * ids            by id: where the message is
+ * outbox         by order: what the service has not acknowledged yet
+ * meta           the cursor, whose copy it is, and the order that was used last
+ */
+import { isChat, keyOf, namedBy } from "./keys.js";
+
+/**
+ * @typedef {import("../types/api.js").components["schemas"]} Schemas
+ * @typedef {import("./keys.js").ConversationKey} ConversationKey
+ * @typedef {import("./memory.js").Store} Store
+ * @typedef {import("./memory.js").Transaction} Transaction
+ */
+
+/**
+ * A message of the copy. Of a tombstone `from`, `created` and `system` are kept if the copy had the message. With
+ * `waiting` it is as an item of the outbox, of that order, is going to make it.
+ *
+ * @typedef {Partial<Omit<Schemas["Message"], "id" | "timestamp" | "number">> & {
+ *   id: number, timestamp: number, number: number, conversation: ConversationKey, waiting?: number
+ * }} Message
+ */
+
+/**
+ * A conversation as the service returned it. Without a `timestamp` nothing but its key is there yet. `isGone`: it is
+ * not the user's any more, but something unsent is left of it.
+ *
+ * @typedef {Partial<Schemas["Conversation"]> & {
+ *   key: ConversationKey, due?: number, isGone?: boolean
+ * }} HeldConversation
+ */
+
+/**
+ * A conversation with what waits to be sent into it.
+ *
+ * @typedef {HeldConversation & { waiting?: Item, isRefused?: boolean }} Conversation
+ */
+
+/**
+ * An entry of the timeline, with what was included.
+ *
+ * @typedef {{ id?: number, chat?: number, with?: string, timestamp: number, message?: any, conversation?: any }} Entry
+ */
+
+/**
+ * Something that waits to be sent: a message (`send`), a change of one (`edit`, `remove`), a position (`read`), or
+ * settings (`set`).
+ *
+ * @typedef {object} Item
+ * @property {number} order
+ * @property {"send" | "edit" | "remove" | "read" | "set"} kind
+ * @property {ConversationKey} conversation
+ * @property {Record<string, any>} body
+ * @property {string} created when it was added (RFC 3339)
+ * @property {number} since the cursor at that time
+ * @property {string} [key] of a message: its idempotency key, which is also in its attributes
+ * @property {number} [id] of a change: the message
+ * @property {number} [base] of a change: the version that it is based on
+ * @property {(string | undefined)[]} [texts] of a change: the texts that it is based on. If the message has another
+ *   one, somebody else has changed it
+ * @property {Refused} [refused] the service will never accept it
+ * @property {Message} [conflict] of a change: the message as it is now, whose text is another one than that on which
+ *   the change is based
+ *
+ * @typedef {{ status: number, kind?: string, words: string }} Refused
+ */
+
+/**
+ * What has changed.
+ *
+ * @typedef {object} Changed
+ * @property {boolean} isReset the copy was made anew
+ * @property {Set<ConversationKey>} conversations of which something has changed: itself, its messages, or what waits
+ * @property {Message[]} messages that the timeline has brought
+ */
+
+export const LAST = Number.MAX_SAFE_INTEGER;
+const FIRST = "";
+/** Beyond every key of a conversation. */
+const END = "\uffff";
+
+/** A store that holds the copy of another user. */
+export class OtherUser extends Error {
+  constructor() {
+    super("the store holds the copy of another user");
+  }
+}
+
+export class Copy {
+  #store;
+  #onChange;
+  /** @type {string | undefined} */
+  #user;
+  /** @type {Map<ConversationKey, HeldConversation>} */
+  #conversations = new Map();
+  /** @type {Item[]} */
+  #outbox = [];
+  /** @type {Conversation[] | undefined} */
+  #listed;
+
+  /**
+   * @param {Store} store
+   * @param {(changed: Changed) => void} onChange called after each change
+   */
+  constructor(store, onChange) {
+    this.#store = store;
+    this.#onChange = onChange;
+  }
+
+  /**
+   * Reads what is there. `user` is whose copy it is to be.
+   *
+   * @param {string | undefined} user
+   */
+  async open(user) {
+    const held = await this.#store.read((transaction) => transaction.get("meta", "user"));
+    if (held !== undefined && user !== undefined && held !== user) throw new OtherUser();
+    this.#user = user ?? held;
+    if (held === undefined && user !== undefined) {
+      await this.#store.write(async (transaction) => transaction.put("meta", "user", user));
+    }
+    await this.reload();
+  }
+
+  /** Whose copy it is, as far as that is decided. */
+  get user() {
+    return this.#user;
+  }
+
+  /** Reads everything again that is kept in memory: another tab has made the copy anew. */
+  async reload() {
+    const [conversations, outbox] = await this.#store.read(async (transaction) => [
+      await transaction.range("conversations", FIRST, END),
+      await transaction.range("outbox", 0, LAST),
+    ]);
+    this.#conversations = new Map(conversations.map((held) => [held.key, held]));
+    this.#outbox = outbox;
+    this.#listed = undefined;
+  }
+
+  /**
+   * Reads some conversations again, and the outbox: another tab has changed them.
+   *
+   * @param {ConversationKey[]} keys
+   */
+  async reloadThose(keys) {
+    const [conversations, outbox] = await this.#store.read(async (transaction) => {
+      const held = [];
+      for (const key of keys) held.push([key, await transaction.get("conversations", key)]);
+      return [held, await transaction.range("outbox", 0, LAST)];
+    });
+    for (const [key, held] of conversations) this.#hold(key, held);
+    this.#outbox = outbox;
+    this.#listed = undefined;
+  }
+
+  // The timeline.
+
+  /** @returns {Promise<number | undefined>} where the timeline continues; undefined for an empty copy */
+  cursor() {
+    return this.#store.read((transaction) => transaction.get("meta", "cursor"));
+  }
+
+  /**
+   * Stores all conversations, the archived ones too, and the cursor from which the timeline continues. If a
+   * conversation is there twice, the later one is newer.
+   *
+   * @param {any[]} conversations
+   * @param {number} cursor
+   */
+  begin(conversations, cursor) {
+    return this.#write(async (writing) => {
+      for (const conversation of conversations) {
+        writing.putConversation(conversation);
+        if (conversation.message) await this.#put(writing, conversation.message, keyOf(conversation));
+      }
+      writing.transaction.put("meta", "cursor", cursor);
+    }, { isReset: true });
+  }
+
+  /**
+   * Stores entries of the timeline, and the cursor after them.
+   *
+   * @param {Entry[]} entries
+   * @param {number} cursor
+   */
+  apply(entries, cursor) {
+    return this.#write(async (writing) => {
+      for (const { message, conversation, ...changed } of entries) {
+        if (message) await this.#put(writing, message, conversation && keyOf(conversation), true);
+        if (conversation) writing.putConversation(conversation);
+        else if (changed.chat !== undefined || changed.with !== undefined) {
+          await writing.touch(keyOf(changed), changed.timestamp);
+        }
+      }
+      writing.transaction.put("meta", "cursor", cursor);
+    });
+  }
+
+  /** Removes everything that came from the service. What is unsent stays. */
+  clear() {
+    return this.#write(async (writing) => {
+      const { transaction } = writing;
+      for (const { key } of await transaction.range("conversations", FIRST, END)) writing.removeConversation(key);
+      for (const { id, conversation, number } of await transaction.range("messages", [], [END])) {
+        transaction.remove("messages", [conversation, number]);
+        transaction.remove("ids", id);
+      }
+      transaction.remove("meta", "cursor");
+    }, { isReset: true });
+  }
+
+  // Messages.
+
+  /**
+   * Stores messages, unless newer ones are stored. Tombstones do not say which conversation they are of.
+   *
+   * @param {any[]} messages
+   * @param {ConversationKey} [key]
+   */
+  putMessages(messages, key) {
+    return this.#write(async (writing) => {
+      for (const message of messages) await this.#put(writing, message, key);
+    });
+  }
+
+  /**
+   * A message by its id, with the changes of it that wait.
+   *
+   * @param {number} id
+   * @returns {Promise<Message | undefined>}
+   */
+  async message(id) {
+    const held = await this.#store.read(async (transaction) => {
+      const place = await transaction.get("ids", id);
+      return place && transaction.get("messages", place);
+    });
+    return held && this.#withWaiting(held);
+  }
+
+  /**
+   * The messages of a conversation from one number to another one that the copy has, in order, with the changes of
+   * them that wait.
+   *
+   * @param {ConversationKey} key
+   * @param {number} low
+   * @param {number} high
+   * @returns {Promise<Message[]>}
+   */
+  async messages(key, low, high) {
+    const held = await this.#store.read((transaction) => transaction.range("messages", [key, low], [key, high]));
+    return held.map((message) => this.#withWaiting(message));
+  }
+
+  /**
+   * The newest messages of a conversation that the copy has, the newest first.
+   *
+   * @param {ConversationKey} key
+   * @param {number} limit
+   * @returns {Promise<Message[]>}
+   */
+  newest(key, limit) {
+    return this.#store.read((transaction) =>
+      transaction.range("messages", [key, 0], [key, LAST], { limit, reverse: true }));
+  }
+
+  // Conversations.
+
+  /**
+   * All of them, in the order of a list: the pinned ones first, then those with the newest message, sent or waiting.
+   * The same array until something has changed.
+   */
+  get conversations() {
+    this.#listed ??= this.#list();
+    return this.#listed;
+  }
+
+  /**
+   * @param {ConversationKey} key
+   * @returns {Conversation | undefined}
+   */
+  conversation(key) {
+    const held = this.#conversations.get(key);
+    const waiting = this.waitingIn(key);
+    return held || waiting.length ? withWaiting(held ?? { key }, waiting) : undefined;
+  }
+
+  /** The conversations with a change that is still to be fetched, and since which timestamp. */
+  get due() {
+    return [...this.#conversations.values()].filter(({ due }) => due !== undefined);
+  }
+
+  /**
+   * Adds a conversation, unless the timeline has brought it already.
+   *
+   * @param {any} conversation
+   */
+  addConversation(conversation) {
+    return this.#write(async (writing) => {
+      const held = await writing.transaction.get("conversations", keyOf(conversation));
+      if (held?.timestamp === undefined) writing.putConversation(conversation);
+    });
+  }
+
+  /**
+   * Stores the answer to a call for a conversation that was due since `due`; null for one that is not the user's any
+   * more. If the timeline has told of it again meanwhile, the answer may be older: the conversation stays due.
+   *
+   * @param {ConversationKey} key
+   * @param {any} conversation
+   * @param {number | undefined} due
+   */
+  fetched(key, conversation, due) {
+    return this.#write(async (writing) => {
+      const held = await writing.transaction.get("conversations", key);
+      if (held?.due !== due) return;
+      if (conversation) writing.putConversation(conversation);
+      else await this.#leave(writing, held);
+    });
+  }
+
+  // The outbox.
+
+  /** What waits, in order. */
+  get outbox() {
+    return this.#outbox;
+  }
+
+  /** @param {ConversationKey} key */
+  waitingIn(key) {
+    return this.#outbox.filter(({ conversation }) => conversation === key);
+  }
+
+  /**
+   * Adds something to be sent. A position or settings replace those of the same conversation that wait; a change of a
+   * message replaces those of the same message.
+   *
+   * @param {Omit<Item, "order" | "created" | "since">} item
+   */
+  enqueue(item) {
+    return this.#write(async (writing) => {
+      const { transaction } = writing;
+      for (const before of await transaction.range("outbox", 0, LAST)) {
+        if (!replaces(item, before)) continue;
+        if (item.kind === "set") item = { ...item, body: { ...before.body, ...item.body } };
+        // The one before may be under way.
+        if (before.texts) item = { ...item, texts: [...before.texts, before.body.text, ...(item.texts ?? [])] };
+        writing.removeItem(before);
+      }
+      const order = ((await transaction.get("meta", "order")) ?? 0) + 1;
+      transaction.put("meta", "order", order);
+      const since = (await transaction.get("meta", "cursor")) ?? 0;
+      writing.putItem({ ...item, order, since, created: new Date().toISOString() });
+    });
+  }
+
+  /**
+   * The service has acknowledged an item; `message` is what it has answered, if that is one.
+   *
+   * @param {Item} item
+   * @param {any} [message]
+   */
+  settle(item, message) {
+    return this.#write(async (writing) => {
+      writing.removeItem(item);
+      if (!message) return;
+      await this.#put(writing, message, item.conversation);
+      if (item.kind === "send") await advance(writing, item.conversation, message);
+    });
+  }
+
+  /**
+   * Changes an item of the outbox if it still exists; null removes it.
+   *
+   * @param {Item} item
+   * @param {Partial<Item> | null} change
+   */
+  amend(item, change) {
+    return this.#write(async (writing) => {
+      const { transaction } = writing;
+      const held = await transaction.get("outbox", item.order);
+      if (!held) return;
+      if (change) return writing.putItem({ ...held, ...change });
+      writing.removeItem(item);
+      const conversation = await transaction.get("conversations", item.conversation);
+      const unsent = await unsentOf(transaction, item.conversation);
+      if (conversation?.isGone && unsent.length === 0) writing.removeConversation(item.conversation);
+    });
+  }
+
+  /** Deletes everything. */
+  async destroy() {
+    await this.#store.destroy();
+  }
+
+  // Within a transaction.
+
+  /**
+   * @param {Writing} writing
+   * @param {any} message
+   * @param {ConversationKey} [place]
+   * @param {boolean} [isTold] whether the timeline has brought it
+   */
+  async #put(writing, message, place, isTold = false) {
+    const { transaction } = writing;
+    const at = await transaction.get("ids", message.id);
+    const held = at && (await transaction.get("messages", at));
+    if (held?.timestamp > message.timestamp) return;
+    const key = held?.conversation ?? place ?? this.#placeOf(message);
+    // The tombstone of a personal message that the copy never had belongs to no conversation.
+    if (!key) return;
+    const record = { ...message, conversation: key };
+    if (message.deleted) Object.assign(record, { from: held?.from, created: held?.created, system: held?.system });
+    writing.putMessage(record, isTold);
+    if (message.from === this.#user && message.attributes?.key) await leaveOutbox(writing, message.attributes.key);
+    const conversation = await transaction.get("conversations", key);
+    const isOlder = conversation?.message?.id === message.id && conversation.message.timestamp < message.timestamp;
+    if (isOlder) writing.putHeld({ ...conversation, message });
+  }
+
+  /** @param {any} message */
+  #placeOf({ chat, from, to }) {
+    if (chat === undefined && to === undefined) return undefined;
+    return keyOf({ chat, with: from === this.#user ? to : from });
+  }
+
+  /**
+   * Removes a conversation. What is unsent stays, refused, and a chat stays listed with it.
+   *
+   * @param {Writing} writing
+   * @param {HeldConversation} held
+   */
+  async #leave(writing, { key, name, last }) {
+    const { transaction } = writing;
+    for (const { id, number } of await transaction.range("messages", [key, 0], [key, LAST])) {
+      transaction.remove("messages", [key, number]);
+      transaction.remove("ids", id);
+    }
+    const kept = isChat(key) ? await unsentOf(transaction, key) : [];
+    for (const item of kept) writing.putItem({ ...item, refused: GONE });
+    if (kept.length) writing.putHeld({ key, chat: namedBy(key).chat, name, last, isGone: true });
+    else writing.removeConversation(key);
+  }
+
+  /**
+   * Writes, and then shows what was written.
+   *
+   * @param {(writing: Writing) => Promise<void>} work
+   * @param {{ isReset?: boolean }} [options]
+   */
+  async #write(work, { isReset = false } = {}) {
+    const writing = await this.#store.write(async (transaction) => {
+      const writing = new Writing(transaction);
+      await work(writing);
+      return writing;
+    });
+    for (const [key, held] of writing.held) this.#hold(key, held);
+    for (const [order, item] of writing.items) this.#holdItem(order, item);
+    if (isReset || writing.touched.size) this.#listed = undefined;
+    this.#onChange({ isReset, conversations: writing.touched, messages: writing.told });
+  }
+
+  /**
+   * @param {ConversationKey} key
+   * @param {HeldConversation | undefined} held
+   */
+  #hold(key, held) {
+    if (held) this.#conversations.set(key, held);
+    else this.#conversations.delete(key);
+  }
+
+  /**
+   * @param {number} order
+   * @param {Item | undefined} item
+   */
+  #holdItem(order, item) {
+    const others = this.#outbox.filter((other) => other.order !== order);
+    this.#outbox = item ? [...others, item].sort((one, other) => one.order - other.order) : others;
+  }
+
+  #list() {
+    const held = new Map(this.#conversations);
+    for (const { conversation: key } of this.#outbox) if (!held.has(key)) held.set(key, { key, ...namedBy(key) });
+    return Array.from(held.values(), (one) => withWaiting(one, this.waitingIn(one.key)))
+      .filter(({ timestamp, isGone, waiting }) => timestamp !== undefined || isGone || waiting)
+      .sort((one, other) => isPinned(other) - isPinned(one) || placeOf(other) - placeOf(one));
+  }
+
+  /** @param {Message} message */
+  #withWaiting(message) {
+    const change = this.#outbox.findLast(({ id, refused }) => id === message.id && !refused);
+    if (!change) return message;
+    const shown = change.kind === "remove" ? { deleted: true, text: undefined, files: undefined } : change.body;
+    return { ...message, ...shown, waiting: change.order };
+  }
+}
+
+/** Why what was written for a chat is not sent: the user is not a member of it any more, or it was deleted. */
+const GONE = { status: 404, kind: "not-found", words: "You are no longer a member of this chat, or it was deleted." };
+
+/** A transaction, and what it changes of what is kept in memory. */
+class Writing {
+  /** @type {Map<ConversationKey, HeldConversation | undefined>} */
+  held = new Map();
+  /** @type {Map<number, Item | undefined>} */
+  items = new Map();
+  /** @type {Set<ConversationKey>} */
+  touched = new Set();
+  /** @type {Message[]} */
+  told = [];
+
+  /** @param {Transaction} transaction */
+  constructor(transaction) {
+    this.transaction = transaction;
+  }
+
+  /**
+   * Replaces a conversation: each answer is newer than those that the timeline brought before it.
+   *
+   * @param {any} conversation
+   */
+  putConversation(conversation) {
+    this.putHeld({ ...conversation, key: keyOf(conversation) });
+  }
+
+  /** @param {HeldConversation} held */
+  putHeld(held) {
+    this.transaction.put("conversations", held.key, held);
+    this.held.set(held.key, held);
+    this.touched.add(held.key);
+  }
+
+  /** @param {ConversationKey} key */
+  removeConversation(key) {
+    this.transaction.remove("conversations", key);
+    this.held.set(key, undefined);
+    this.touched.add(key);
+  }
+
+  /**
+   * The conversation has changed, and how is not told: it is due to be fetched.
+   *
+   * @param {ConversationKey} key
+   * @param {number} timestamp
+   */
+  async touch(key, timestamp) {
+    const held = (await this.transaction.get("conversations", key)) ?? { key, ...namedBy(key) };
+    this.putHeld({ ...held, due: timestamp });
+  }
+
+  /**
+   * @param {Message} message
+   * @param {boolean} isTold
+   */
+  putMessage(message, isTold) {
+    const place = [message.conversation, message.number];
+    this.transaction.put("messages", place, message);
+    this.transaction.put("ids", message.id, place);
+    this.touched.add(message.conversation);
+    if (isTold) this.told.push(message);
+  }
+
+  /** @param {Item} item */
+  putItem(item) {
+    this.transaction.put("outbox", item.order, item);
+    this.items.set(item.order, item);
+    this.touched.add(item.conversation);
+  }
+
+  /** @param {Item} item */
+  removeItem({ order, conversation }) {
+    this.transaction.remove("outbox", order);
+    this.items.set(order, undefined);
+    this.touched.add(conversation);
+  }
+}
+
+/**
+ * Shows an acknowledged message in the list until the timeline brings the conversation with it. Whoever sends has
+ * read everything before.
+ *
+ * @param {Writing} writing
+ * @param {ConversationKey} key
+ * @param {any} message
+ */
+async function advance(writing, key, message) {
+  const { number, created, timestamp } = message;
+  const held = await writing.transaction.get("conversations", key);
+  const isBehind = held?.timestamp === undefined ? !isChat(key) : held.messages < number;
+  if (!isBehind || message.deleted) return;
+  const fresh = { key, ...namedBy(key), timestamp, created, settings: {} };
+  const newest = { message, last: timestamp, messages: number, read: number, unread: 0, mentions: 0 };
+  writing.putHeld({ ...fresh, ...held, ...newest });
+}
+
+/**
+ * Removes a message from the outbox that arrives on the timeline before its acknowledgement.
+ *
+ * @param {Writing} writing
+ * @param {unknown} key
+ */
+async function leaveOutbox(writing, key) {
+  const items = await writing.transaction.range("outbox", 0, LAST);
+  const item = items.find((item) => item.key === key);
+  if (item) writing.removeItem(item);
+}
+
+/**
+ * The messages of a conversation that are not acknowledged, in order.
+ *
+ * @param {Transaction} transaction
+ * @param {ConversationKey} key
+ * @returns {Promise<Item[]>}
+ */
+async function unsentOf(transaction, key) {
+  const items = await transaction.range("outbox", 0, LAST);
+  return items.filter(({ conversation, kind }) => conversation === key && kind === "send");
+}
+
+/**
+ * Whether an item makes one before it superfluous.
+ *
+ * @param {Omit<Item, "order" | "created" | "since">} item
+ * @param {Item} before
+ */
+function replaces({ kind, conversation, id, body }, before) {
+  if (before.conversation !== conversation || before.refused) return false;
+  if (kind === "set") return before.kind === "set";
+  if (kind === "read") return before.kind === "read" && (body.back || before.body.number <= body.number);
+  if (kind === "remove") return before.id === id;
+  return kind === "edit" && before.kind === "edit" && before.id === id;
+}
+
+/**
+ * A conversation with what waits: its newest unsent message, and what is to be read or set.
+ *
+ * @param {HeldConversation} held
+ * @param {Item[]} items
+ * @returns {Conversation}
+ */
+function withWaiting(held, items) {
+  if (items.length === 0) return held;
+  const unsent = items.filter(({ kind }) => kind === "send");
+  const settings = items.filter(({ kind }) => kind === "set").map(({ body }) => body);
+  const mark = items.findLast(({ kind, body }) => kind === "read" && !body.back)?.body.number ?? 0;
+  const read = Math.max(mark, held.read ?? 0);
+  const isAllRead = mark > 0 && mark >= (held.messages ?? 0);
+  return {
+    ...held,
+    ...(settings.length > 0 && { settings: Object.assign({}, held.settings, ...settings) }),
+    ...(mark > 0 && { read }),
+    ...(isAllRead && { unread: 0, mentions: 0 }),
+    waiting: unsent.at(-1),
+    isRefused: unsent.some(({ refused }) => refused),
+  };
+}
+
+const isPinned = (/** @type {Conversation} */ { settings }) => Number(Boolean(settings?.pinned));
+
+/**
+ * Where a conversation is among the others. What waits comes after everything that was on the timeline then.
+ *
+ * @param {Conversation} conversation
+ */
+const placeOf = ({ last = 0, waiting }) => Math.max(last, waiting ? waiting.since + 0.5 : 0);

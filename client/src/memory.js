@@ -1,0 +1,131 @@
+// @ts-check
+/** Stores: where a copy is kept. */
+
+/**
+ * A key of a table: a string, a number, or several of them.
+ *
+ * @typedef {string | number | (string | number)[]} Key
+ *
+ * @typedef {"conversations" | "messages" | "ids" | "outbox" | "meta"} Table
+ *
+ * @typedef {object} Transaction
+ * @property {(table: Table, key: Key) => Promise<any>} get undefined if there is none
+ * @property {(table: Table, low: Key, high: Key, options?: RangeOptions) => Promise<any[]>} range the values from one
+ *   key to another, in the order of the keys: numbers before strings before lists
+ * @property {(table: Table, key: Key, value: unknown) => void} put
+ * @property {(table: Table, key: Key) => void} remove
+ *
+ * @typedef {{ limit?: number, reverse?: boolean }} RangeOptions
+ */
+
+/**
+ * What keeps a copy. Values are plain data, as JSON has it.
+ *
+ * @typedef {object} Store
+ * @property {<T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>} read sees one state
+ * @property {<T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>} write all of it is kept when it
+ *   returns, or, if `work` throws, nothing. `work` awaits nothing but its transaction
+ * @property {() => Promise<void>} destroy deletes everything
+ * @property {string} [name] of a store that several tabs share
+ */
+
+const TABLES = /** @type {Table[]} */ (["conversations", "messages", "ids", "outbox", "meta"]);
+
+/**
+ * A store that ends with the page or the process.
+ *
+ * @returns {Store}
+ */
+export function memoryStore() {
+  /** @type {Map<Table, [Key, unknown][]>} */
+  let tables;
+  const empty = () => { tables = new Map(TABLES.map((table) => [table, []])); };
+  empty();
+  /** @type {Promise<unknown>} */
+  let last = Promise.resolve();
+  /** @type {(() => void)[]} */
+  let undo = [];
+
+  const rows = (/** @type {Table} */ table) => /** @type {[Key, unknown][]} */ (tables.get(table));
+  /** @type {Transaction} */
+  const transaction = {
+    async get(table, key) {
+      const [at, isThere] = find(rows(table), key);
+      return isThere ? structuredClone(rows(table)[at][1]) : undefined;
+    },
+    async range(table, low, high, { limit = Number.POSITIVE_INFINITY, reverse = false } = {}) {
+      const [from] = find(rows(table), low);
+      const [to, isThere] = find(rows(table), high);
+      const end = isThere ? to + 1 : to;
+      const part = reverse ? rows(table).slice(Math.max(from, end - limit), end).reverse()
+        : rows(table).slice(from, Math.min(end, from + limit));
+      return part.map(([, value]) => structuredClone(value));
+    },
+    put(table, key, value) {
+      const all = rows(table);
+      const [at, isThere] = find(all, key);
+      const before = all[at];
+      undo.push(isThere ? () => { all[at] = before; } : () => { all.splice(at, 1); });
+      all.splice(at, isThere ? 1 : 0, [key, structuredClone(value)]);
+    },
+    remove(table, key) {
+      const all = rows(table);
+      const [at, isThere] = find(all, key);
+      if (!isThere) return;
+      const [before] = all.splice(at, 1);
+      undo.push(() => { all.splice(at, 0, before); });
+    },
+  };
+
+  /** @type {Store["read"]} */
+  const run = (work) => {
+    const ours = last.then(async () => {
+      undo = [];
+      try {
+        return await work(transaction);
+      } catch (error) {
+        for (const step of undo.reverse()) step();
+        throw error;
+      }
+    });
+    last = ours.catch(() => {});
+    return ours;
+  };
+  return { read: run, write: run, destroy: async () => empty() };
+}
+
+/**
+ * Where a key is in sorted rows, or would be, and whether it is there.
+ *
+ * @param {[Key, unknown][]} rows
+ * @param {Key} key
+ * @returns {[number, boolean]}
+ */
+function find(rows, key) {
+  let [low, high] = [0, rows.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (compare(rows[middle][0], key) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return [low, low < rows.length && compare(rows[low][0], key) === 0];
+}
+
+const rank = (/** @type {Key} */ key) => (Array.isArray(key) ? 2 : typeof key === "string" ? 1 : 0);
+
+/**
+ * @param {Key} one
+ * @param {Key} other
+ * @returns {number}
+ */
+function compare(one, other) {
+  if (Array.isArray(one) && Array.isArray(other)) {
+    for (let at = 0; at < Math.min(one.length, other.length); at += 1) {
+      const order = compare(one[at], other[at]);
+      if (order !== 0) return order;
+    }
+    return one.length - other.length;
+  }
+  if (rank(one) !== rank(other)) return rank(one) - rank(other);
+  return one < other ? -1 : one > other ? 1 : 0;
+}

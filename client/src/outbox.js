@@ -1,0 +1,275 @@
+// @ts-check
+/**
+ * Sends what waits, until the service has acknowledged it. What is of one conversation goes in order; conversations do
+ * not wait for each other, so what the service does not take holds up nothing else.
+ *
+ * A message has an idempotency key, so it can be repeated: the service answers with the message that exists already.
+ * Everything else says what is to be, and can be repeated as well.
+ */
+import { Problem, rethrowBug } from "./calls.js";
+import { isChat, pathOf } from "./keys.js";
+
+const PAUSE_MS = 1000;
+const PAUSE_MAX_MS = 20_000;
+/** The calls that are under way at a time. */
+const CALLS_MAX = 4;
+
+/**
+ * @typedef {import("./copy.js").Item} Item
+ * @typedef {import("./keys.js").ConversationKey} ConversationKey
+ *
+ * @typedef {object} Sending
+ * @property {import("./calls.js").Calls} calls
+ * @property {import("./copy.js").Copy} copy
+ * @property {AbortSignal} signal
+ * @property {(key: ConversationKey, seconds: number) => void} onWait a chat is slow: nothing can be sent for so long
+ * @property {(item: Item) => void} onSent the service has acknowledged it
+ * @property {(item: Item) => void} onRefused the service will never accept it, for the reason in `refused`
+ */
+
+/** What is under way of what goes in order. */
+class Lane {
+  isBusy = false;
+  failures = 0;
+  /** Nothing is tried before this time. */
+  notBefore = 0;
+  /** If that is because the chat is slow: the version of the chat of which the service has said so. */
+  slowAt = /** @type {number | undefined} */ (undefined);
+}
+
+export class Outbox {
+  #sending;
+  /** @type {Map<string, Lane>} */
+  #lanes = new Map();
+  #wake = () => {};
+  /** @type {Problem | undefined} */
+  #end;
+
+  /** @param {Sending} sending */
+  constructor(sending) {
+    this.#sending = sending;
+  }
+
+  /** There is something to send. */
+  wake() {
+    this.#wake();
+  }
+
+  /** The service is back: nothing waits for it any longer. */
+  hurry() {
+    for (const lane of this.#lanes.values()) if (lane.failures > 0) lane.notBefore = 0;
+    this.#wake();
+  }
+
+  /** Sends until `signal` is aborted. Throws when the token has ended. */
+  async run() {
+    const { copy, signal } = this.#sending;
+    signal.addEventListener("abort", () => this.#wake());
+    while (!signal.aborted) {
+      /** @type {Promise<void>} */
+      const woken = new Promise((resolve) => { this.#wake = resolve; });
+      let pauseMs = Number.POSITIVE_INFINITY;
+      for (const [name, item] of firstOfEach(copy.outbox)) {
+        const lane = this.#laneOf(name);
+        if (lane.isBusy) continue;
+        const left = hasEnded(lane, copy.conversation(item.conversation)) ? 0 : lane.notBefore - Date.now();
+        if (left > 0) pauseMs = Math.min(pauseMs, left);
+        else if (this.#busy < CALLS_MAX) this.#start(lane, item);
+      }
+      if (this.#end) throw this.#end;
+      await untilWoken(woken, pauseMs);
+    }
+  }
+
+  get #busy() {
+    return [...this.#lanes.values()].filter(({ isBusy }) => isBusy).length;
+  }
+
+  /** @param {string} name */
+  #laneOf(name) {
+    const lane = this.#lanes.get(name) ?? new Lane();
+    this.#lanes.set(name, lane);
+    return lane;
+  }
+
+  /**
+   * @param {Lane} lane
+   * @param {Item} item
+   */
+  async #start(lane, item) {
+    lane.isBusy = true;
+    lane.slowAt = undefined;
+    try {
+      await this.#deliver(lane, item);
+      lane.failures = 0;
+    } catch (problem) {
+      if (problem instanceof Problem && problem.status === 401) this.#end = problem;
+      // The service cannot be reached, or the copy cannot be written: both may pass.
+      const longest = Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** lane.failures);
+      lane.notBefore = Date.now() + longest * (0.5 + Math.random() / 2);
+      lane.failures += 1;
+      rethrowLater(problem);
+    } finally {
+      lane.isBusy = false;
+      this.#wake();
+    }
+  }
+
+  /**
+   * @param {Lane} lane
+   * @param {Item} item
+   */
+  async #deliver(lane, item) {
+    const { copy, onWait, onSent, onRefused } = this.#sending;
+    try {
+      const message = await this.#carryOut(item);
+      if (message === CONFLICT) return;
+      await copy.settle(item, message);
+      onSent(item);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (problem.kind === "slow-mode") {
+        lane.notBefore = Date.now() + 1000 * problem.retryAfter;
+        lane.slowAt = copy.conversation(item.conversation)?.timestamp ?? 0;
+        return onWait(item.conversation, problem.retryAfter);
+      }
+      if (problem.isTemporary || problem.status === 401) throw problem;
+      const isKept = item.kind === "send" || item.kind === "edit" || item.kind === "remove";
+      const refused = refusedFor(item, problem);
+      await copy.amend(item, isKept ? { refused } : null);
+      onRefused({ ...item, refused });
+    }
+  }
+
+  /**
+   * Returns the message that the service has answered, if it has; CONFLICT if the user has to decide.
+   *
+   * @param {Item} item
+   */
+  async #carryOut(item) {
+    const { call } = this.#calls;
+    const path = pathOf(item.conversation);
+    switch (item.kind) {
+      case "send":
+        return this.#send(item);
+      case "edit":
+        return this.#change(item, (headers) => call("PATCH", `/messages/${item.id}`, { body: item.body, headers }));
+      case "remove":
+        return this.#change(item, (headers) => call("DELETE", `/messages/${item.id}`, { headers }));
+      case "read":
+        await call("PUT", `${path}/read`, { body: item.body });
+        return undefined;
+      case "set":
+        await call("PATCH", `${path}/settings`, { body: item.body, headers: MERGE_PATCH });
+        return undefined;
+    }
+  }
+
+  get #calls() {
+    const { calls } = this.#sending;
+    return { call: calls.call.bind(calls) };
+  }
+
+  /** @param {Item} item */
+  #send({ key = "", conversation, body }) {
+    const headers = { "Idempotency-Key": key };
+    if (isChat(conversation)) return this.#calls.call("POST", `${pathOf(conversation)}/messages`, { body, headers });
+    const to = conversation.slice("users/".length);
+    return this.#calls.call("POST", "/messages", { body: { to, ...body }, headers });
+  }
+
+  /**
+   * Changes a message. The change names the version that it is based on. If the message has changed since (412), the
+   * present version is fetched: if its text is another one, the user decides; else the change is repeated on it.
+   *
+   * @param {Item} item
+   * @param {(headers: Record<string, string>) => Promise<any>} attempt
+   */
+  async #change(item, attempt) {
+    for (let base = item.base; ;) {
+      try {
+        return await attempt({ "If-Match": `"${base}"` });
+      } catch (problem) {
+        if (!(problem instanceof Problem) || ![410, 412].includes(problem.status)) throw problem;
+        const present = await this.#calls.call("GET", `/messages/${item.id}`);
+        if (present.deleted) return present;
+        const { copy } = this.#sending;
+        await copy.putMessages([present], item.conversation);
+        if (!(item.texts ?? []).includes(present.text)) {
+          await copy.amend(item, { conflict: { ...present, conversation: item.conversation } });
+          return CONFLICT;
+        }
+        base = present.timestamp;
+      }
+    }
+  }
+}
+
+/** The message has another text than that on which a change is based. */
+const CONFLICT = Symbol("conflict");
+
+const MERGE_PATCH = { "Content-Type": "application/merge-patch+json" };
+
+/**
+ * Whether a chat is not slow any more, or not for this user.
+ *
+ * @param {Lane} lane
+ * @param {import("./copy.js").Conversation | undefined} chat
+ */
+function hasEnded({ slowAt }, { timestamp = 0, slowMode = 0, role = "member" } = { key: "" }) {
+  const isFree = slowMode === 0 || role === "moderator" || role === "owner";
+  return slowAt !== undefined && timestamp > slowAt && isFree;
+}
+
+/**
+ * The first item of each lane that can be sent at all. A position and settings do not wait for messages: those may wait
+ * because the chat is slow.
+ *
+ * @param {Item[]} items
+ */
+function firstOfEach(items) {
+  /** @type {Map<string, Item>} */
+  const first = new Map();
+  for (const item of items) {
+    const isOwn = item.kind === "read" || item.kind === "set";
+    const name = isOwn ? `${item.conversation} of one's own` : item.conversation;
+    if (!item.refused && !item.conflict && !first.has(name)) first.set(name, item);
+  }
+  return first;
+}
+
+/**
+ * @param {Item} item
+ * @param {Problem} problem
+ */
+function refusedFor({ conversation, kind }, { status, kind: problem, words }) {
+  const isGone = status === 404 && kind === "send" && isChat(conversation);
+  return { status, kind: problem, words: isGone ? GONE : words };
+}
+
+const GONE = "You are no longer a member of this chat, or it was deleted.";
+
+/**
+ * A bug must be seen, and must not end the outbox.
+ *
+ * @param {unknown} error
+ */
+function rethrowLater(error) {
+  try {
+    rethrowBug(error);
+  } catch (bug) {
+    queueMicrotask(() => { throw bug; });
+  }
+}
+
+/**
+ * @param {Promise<void>} woken
+ * @param {number} pauseMs
+ */
+async function untilWoken(woken, pauseMs) {
+  let timer;
+  // A timer of a browser waits for 24 days at the most.
+  const over = pauseMs < 2 ** 31 ? new Promise((resolve) => { timer = setTimeout(resolve, pauseMs); }) : undefined;
+  await Promise.race(over ? [woken, over] : [woken]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,101 @@
+/**
+ * Throws an error again that is a bug, such as a TypeError: it must not pass for "offline". A Problem is the
+ * service's, a DOMException the browser's, as when the copy is closed.
+ *
+ * @param {unknown} error
+ */
+export function rethrowBug(error: unknown): void;
+/**
+ * The claims of a JSON Web Token; null for any other token. The service checks the signature, not the client.
+ *
+ * @param {string} token
+ * @returns {{ sub: string, app?: number, exp?: number } | null}
+ */
+export function claimsOf(token: string): {
+    sub: string;
+    app?: number;
+    exp?: number;
+} | null;
+/**
+ * A problem document (RFC 9457).
+ *
+ * @typedef {import("../types/api.js").components["schemas"]["ProblemDocument"]} ProblemDocument
+ */
+/** A refusal of the service, or a failure to reach it (status 0). */
+export class Problem extends Error {
+    /**
+     * @param {number} status
+     * @param {Partial<ProblemDocument>} document
+     * @param {number} retryAfter in seconds
+     */
+    constructor(status: number, document?: Partial<ProblemDocument>, retryAfter?: number);
+    status: number;
+    fields: {
+        detail: string;
+        field: string;
+    }[];
+    /** The name of the kind of problem, such as `slow-mode`. */
+    kind: string | undefined;
+    /** In seconds; 0 if the service does not say when to come again. */
+    retryAfter: number;
+    /** Whether the same call can succeed later. */
+    get isTemporary(): boolean;
+    /** A text for people. */
+    get words(): string;
+}
+/**
+ * @typedef {object} Credentials
+ * @property {string} [token] a user's token
+ * @property {() => string | undefined | Promise<string | undefined>} [getToken] returns one; called again before it
+ *   ends, and after a 401. It returns nothing if the user is signed out, and throws if it can be asked again later
+ */
+/** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} CallOptions */
+export class Calls {
+    /** @param {Credentials & { base?: string }} options */
+    constructor({ base, token, getToken }: Credentials & {
+        base?: string;
+    });
+    /** A token that is good for a while. */
+    token(): Promise<string>;
+    /** When the present token should be replaced, in milliseconds from now; undefined if it cannot be. */
+    renewIn(): Promise<number | undefined>;
+    /**
+     * Calls, and returns the body of the answer. A refusal is thrown as a {@link Problem}.
+     *
+     * @param {string} method
+     * @param {string} path
+     * @param {CallOptions} [options]
+     * @returns {Promise<any>}
+     */
+    call(method: string, path: string, { body, headers, signal }?: CallOptions): Promise<any>;
+    /**
+     * Calls, and returns the answer as it is, once its head is there.
+     *
+     * @param {string} path
+     * @param {RequestInit & { headers: Record<string, string> }} request
+     */
+    open(path: string, request: RequestInit & {
+        headers: Record<string, string>;
+    }): Promise<Response>;
+    #private;
+}
+/**
+ * A problem document (RFC 9457).
+ */
+export type ProblemDocument = import("../types/api.js").components["schemas"]["ProblemDocument"];
+export type Credentials = {
+    /**
+     * a user's token
+     */
+    token?: string | undefined;
+    /**
+     * returns one; called again before it
+     * ends, and after a 401. It returns nothing if the user is signed out, and throws if it can be asked again later
+     */
+    getToken?: (() => string | undefined | Promise<string | undefined>) | undefined;
+};
+export type CallOptions = {
+    body?: unknown;
+    headers?: Record<string, string>;
+    signal?: AbortSignal;
+};

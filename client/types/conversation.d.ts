@@ -1,0 +1,117 @@
+/**
+ * @typedef {import("./copy.js").Message} Message
+ *
+ * What is to be sent: at least one of text, files and attributes.
+ *
+ * @typedef {object} Draft
+ * @property {string} [text]
+ * @property {string[]} [files]
+ * @property {Record<string, unknown>} [attributes] `key` is added, by which the timeline's message is recognised
+ * @property {string[]} [mentions]
+ * @property {boolean} [mentionsAll]
+ * @property {number} [replyTo]
+ */
+export class Conversation {
+    /**
+     * @param {{ calls: import("./calls.js").Calls, copy: import("./copy.js").Copy,
+     *   history: import("./history.js").History, enqueue: (item: any) => Promise<void>,
+     *   watch: (window: HistoryWindow) => void }} parts
+     * @param {import("./keys.js").ConversationKey} key
+     */
+    constructor(parts: {
+        calls: import("./calls.js").Calls;
+        copy: import("./copy.js").Copy;
+        history: import("./history.js").History;
+        enqueue: (item: any) => Promise<void>;
+        watch: (window: HistoryWindow) => void;
+    }, key: import("./keys.js").ConversationKey);
+    /** What names it: `users/john`, `chats/3`. */
+    key: string;
+    /** The number of a chat. */
+    chat: number | undefined;
+    /** The other user of a personal conversation. */
+    with: string | undefined;
+    get isChat(): boolean;
+    /** The conversation as the copy has it, with what waits; undefined if the user does not see it. */
+    get state(): import("./copy.js").Conversation | undefined;
+    /**
+     * Sends a message. Once this has returned, not even a crash loses it: it is sent once, after what was written
+     * before it in this conversation.
+     *
+     * @param {Draft} draft
+     */
+    send({ attributes, files, text, ...rest }: Draft): Promise<void>;
+    /**
+     * Edits a message of this conversation: what is given is replaced. If somebody else has changed its text meanwhile,
+     * the edit becomes a conflict.
+     *
+     * @param {Message} message as the user has seen it
+     * @param {{ text?: string, attributes?: Record<string, unknown> | null, mentions?: string[],
+     *   mentionsAll?: boolean }} edit
+     */
+    edit(message: Message, edit: {
+        text?: string;
+        attributes?: Record<string, unknown> | null;
+        mentions?: string[];
+        mentionsAll?: boolean;
+    }): Promise<void>;
+    /**
+     * Deletes a message of this conversation for everybody, for ever; the same counts for a conflict.
+     *
+     * @param {Message} message as the user has seen it
+     */
+    remove(message: Message): Promise<void>;
+    /**
+     * Marks everything up to a number as read.
+     *
+     * @param {number} [number] that of the newest message, if it is left out
+     */
+    markRead(number?: number): Promise<void>;
+    /**
+     * Marks a message, and all that come after it, as unread.
+     *
+     * @param {number} number
+     */
+    markUnread(number: number): Promise<void>;
+    /**
+     * Changes what the user has set for it: `pinned`, `mutedUntil`, `archived`, `blocked`, `attributes`.
+     *
+     * @param {Partial<import("./copy.js").Schemas["SettingsPatch"]>} settings
+     */
+    set(settings: Partial<import("./copy.js").Schemas["SettingsPatch"]>): Promise<void>;
+    /**
+     * A part of its messages, which follows what arrives. Nothing is in it before it is opened.
+     */
+    window(): HistoryWindow;
+    /**
+     * The newest messages that the copy has, the newest first.
+     *
+     * @param {number} limit
+     */
+    newest(limit: number): Promise<import("./copy.js").Message[]>;
+    /**
+     * Calls the service for something of the conversation, as `call("GET", "/members")`.
+     *
+     * @param {string} method
+     * @param {string} path
+     * @param {import("./calls.js").CallOptions} [options]
+     */
+    call(method: string, path: string, options?: import("./calls.js").CallOptions): Promise<any>;
+    #private;
+}
+/**
+ * What is to be sent: at least one of text, files and attributes.
+ */
+export type Message = import("./copy.js").Message;
+export type Draft = {
+    text?: string | undefined;
+    files?: string[] | undefined;
+    /**
+     * `key` is added, by which the timeline's message is recognised
+     */
+    attributes?: Record<string, unknown> | undefined;
+    mentions?: string[] | undefined;
+    mentionsAll?: boolean | undefined;
+    replyTo?: number | undefined;
+};
+import { HistoryWindow } from "./window.js";

@@ -1,0 +1,37 @@
+/** @typedef {import("./keys.js").ConversationKey} ConversationKey */
+export class History {
+    /**
+     * @param {import("./calls.js").Calls} calls
+     * @param {import("./copy.js").Copy} copy
+     */
+    constructor(calls: import("./calls.js").Calls, copy: import("./copy.js").Copy);
+    /**
+     * Brings up to a page of messages before a number into the copy. Returns the lowest number that follows without a
+     * gap, `number` if there is none, and whether it is the first one that the user may read.
+     *
+     * @param {ConversationKey} key
+     * @param {number} number
+     */
+    before(key: ConversationKey, number: number): Promise<{
+        low: any;
+        isFirst: boolean;
+    }>;
+    /**
+     * The same after a number; `last` is the number of the newest message. Returns the highest number.
+     *
+     * @param {ConversationKey} key
+     * @param {number} number
+     * @param {number} last
+     * @returns {Promise<number>}
+     */
+    after(key: ConversationKey, number: number, last: number): Promise<number>;
+    /**
+     * Brings messages of a conversation into the copy, by their ids.
+     *
+     * @param {ConversationKey} key
+     * @param {number[]} ids
+     */
+    fetch(key: ConversationKey, ids: number[]): Promise<void>;
+    #private;
+}
+export type ConversationKey = import("./keys.js").ConversationKey;

@@ -1,0 +1,591 @@
+//! The client package in Node.js, while the service dies under it.
+
+use std::{fs, path::Path, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Client, Cut, Database, Node, Proxy, Replica, Settings, eventually, open_lane, service, token,
+};
+
+/// The two ways in which a client follows.
+const TRANSPORTS: [&str; 2] = ["stream", "poll"];
+
+fn token_of(user: &str) -> String {
+    token(1, user, Duration::from_secs(3600))
+}
+
+/// Connects a client of a user, as `here.<name>`, with the end of its conversation with `other` open.
+async fn connect(node: &Node, base: &str, (name, other): (&str, &str), options: &str) {
+    let token = token_of(name.split('_').next().unwrap());
+    node.run(&format!(
+        "const client = messages.connect({{ base: '{base}', token: '{token}', {options} }});
+         await client.ready;
+         const window = client.with('{other}').window();
+         await window.toEnd();
+         here.{name} = {{ client, window, states: [], refused: [], ends: [] }};
+         client.on('state', (state) => here.{name}.states.push(state));
+         client.on('refused', ({{ kind, refused }}) => here.{name}.refused.push([kind, refused.kind]));
+         client.on('end', (error) => here.{name}.ends.push(error?.status ?? `${{error}}`));"
+    ))
+    .await;
+}
+
+async fn is_current(node: &Node, name: &str) {
+    node.until(&format!("here.{name}.client.state"), json!("current"))
+        .await;
+}
+
+async fn send(node: &Node, name: &str, to: &str, text: &str) {
+    node.run(&format!(
+        "await here.{name}.client.with('{to}').send({{ text: {} }})",
+        json!(text)
+    ))
+    .await;
+}
+
+/// Waits until a client shows exactly these texts, and nothing waits to be sent.
+async fn shows(node: &Node, name: &str, texts: &[&str]) {
+    let shown = format!(
+        "[here.{name}.window.messages.map(({{ text, deleted }}) => deleted ? '-' : text), here.{name}.client.outbox.length]"
+    );
+    node.until(&shown, json!([texts, 0])).await;
+}
+
+async fn texts_between(jane: &Client, other: &str) -> Vec<String> {
+    let path = format!("/users/{other}/messages?limit=100");
+    let page = jane.get(&path).await.expect(200);
+    let messages = page["messages"].as_array().unwrap().iter().rev();
+    messages
+        .map(|message| message["text"].as_str().unwrap_or("-").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn two_clients_of_one_user_and_another_user_agree() {
+    let (_database, replica) = service().await;
+    for transport in TRANSPORTS {
+        let (jane, john) = (format!("jane-{transport}"), format!("john-{transport}"));
+        let node = Node::start();
+        let options = format!("transport: '{transport}'");
+        for (name, user, other) in [
+            ("a", &jane, &john),
+            ("b", &jane, &john),
+            ("c", &john, &jane),
+        ] {
+            let token = token_of(user);
+            node.run(&format!(
+                "const client = messages.connect({{ base: '{}', token: '{token}', {options} }});
+                 await client.ready;
+                 const window = client.with('{other}').window();
+                 await window.toEnd();
+                 here.{name} = {{ client, window }};",
+                replica.base
+            ))
+            .await;
+            is_current(&node, name).await;
+        }
+        for (name, other, text) in [
+            ("a", &john, "one"),
+            ("c", &jane, "two"),
+            ("b", &john, "three"),
+        ] {
+            send(&node, name, other, text).await;
+            for name in ["a", "b", "c"] {
+                node.until(
+                    &format!("here.{name}.window.messages.at(-1)?.text"),
+                    json!(text),
+                )
+                .await;
+            }
+        }
+        for name in ["a", "b", "c"] {
+            shows(&node, name, &["one", "two", "three"]).await;
+        }
+        let seen = format!(
+            "(({{ unread, messages, read }}) => [unread, messages, read])(here.c.client.with('{jane}').state)"
+        );
+        node.until(&seen, json!([1, 3, 2])).await;
+        node.until(
+            "here.c.client.unread",
+            json!({ "messages": 1, "mentions": 0, "conversations": 1 }),
+        )
+        .await;
+        // What one device does, the other one shows.
+        node.run(&format!("await here.c.client.with('{jane}').markRead()"))
+            .await;
+        node.until(&seen, json!([0, 3, 3])).await;
+        node.run(&format!(
+            "const john = here.a.client.with('{john}');
+             await john.edit(here.a.window.messages[0], {{ text: 'first' }});
+             await john.remove(here.a.window.messages[2]);
+             await john.set({{ pinned: true }});"
+        ))
+        .await;
+        for name in ["a", "b", "c"] {
+            shows(&node, name, &["first", "two", "-"]).await;
+        }
+        let settings = format!("here.b.client.with('{john}').state.settings");
+        node.until(&settings, json!({ "pinned": true })).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_lost_or_doubled_when_the_service_is_killed_while_both_write() {
+    let (database, mut replica) = service().await;
+    let node = Node::start();
+    for (name, other, transport) in [("jane", "john", "stream"), ("john", "jane", "poll")] {
+        let options = format!("transport: '{transport}'");
+        connect(&node, &replica.base, (name, other), &options).await;
+        is_current(&node, name).await;
+    }
+    let mut written = Vec::new();
+    for round in 0..3 {
+        let base = replica.base.clone();
+        for step in 0..6 {
+            if step == 3 {
+                replica.kill();
+            }
+            for (name, other) in [("jane", "john"), ("john", "jane")] {
+                let text = format!("{name} {round}.{step}");
+                send(&node, name, other, &text).await;
+                written.push(text);
+            }
+        }
+        for name in ["jane", "john"] {
+            let waits = format!("here.{name}.client.outbox.length > 0");
+            node.until(&waits, json!(true)).await;
+        }
+        drop(replica);
+        replica = Replica::start_again_at(&base, &database, Settings::default()).await;
+    }
+    for name in ["jane", "john"] {
+        node.until(&format!("here.{name}.client.outbox.length"), json!(0))
+            .await;
+    }
+    let stored = texts_between(&replica.user("jane"), "john").await;
+    let texts: Vec<_> = stored.iter().map(String::as_str).collect();
+    for name in ["jane", "john"] {
+        shows(&node, name, &texts).await;
+        let by = |text: &&String| text.starts_with(name);
+        let sent: Vec<_> = stored.iter().filter(by).collect();
+        let wrote: Vec<_> = written.iter().filter(by).collect();
+        assert_eq!(sent, wrote, "each once, in the order of writing");
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_offline_outlives_the_client_that_has_written_it() {
+    let (database, replica) = service().await;
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("copy.json");
+    let _ = fs::remove_file(&path);
+    let options = format!("store: fileStore({})", json!(path));
+    let node = Node::start();
+    connect(&node, &replica.base, ("jane", "john"), &options).await;
+    is_current(&node, "jane").await;
+    send(&node, "jane", "john", "before").await;
+    shows(&node, "jane", &["before"]).await;
+    let base = replica.base.clone();
+    drop(replica);
+    node.run(
+        "const john = here.jane.client.with('john');
+         await john.send({ text: 'written offline' });
+         await john.edit(here.jane.window.messages[0], { text: 'before, edited' });
+         await john.set({ pinned: true });",
+    )
+    .await;
+    // It is shown as if it were done.
+    node.until("here.jane.window.messages[0].text", json!("before, edited"))
+        .await;
+    node.until(
+        "here.jane.client.with('john').state.settings.pinned",
+        json!(true),
+    )
+    .await;
+    node.kill().await;
+
+    let node = Node::start();
+    // Without the service, and without a token that it would take.
+    connect(&node, &base, ("jane", "john"), &options).await;
+    node.until(
+        "[here.jane.window.messages.map(({ text }) => text), here.jane.window.waiting.map(({ body }) => body.text)]",
+        json!([["before, edited"], ["written offline"]]),
+    )
+    .await;
+    let replica = Replica::start_again_at(&base, &database, Settings::default()).await;
+    shows(&node, "jane", &["before, edited", "written offline"]).await;
+    let jane = replica.user("jane");
+    assert_eq!(
+        texts_between(&jane, "john").await,
+        ["before, edited", "written offline"]
+    );
+    assert_eq!(
+        jane.get("/users/john").await.expect(200)["settings"]["pinned"],
+        true
+    );
+}
+
+#[tokio::test]
+async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
+    let database = Database::fresh().await;
+    let proxy = Proxy::start(&database.url, Cut::Answer).await;
+    // Another replica indexes, so that the only COMMIT on the wire is the one that is cut.
+    let other = Replica::start(&database, Settings::default()).await;
+    other
+        .user("jane")
+        .send("tom", "indexed by the other replica")
+        .await;
+    database.until_indexed().await;
+    // The client cannot follow, so the timeline does not tell it that the message is there.
+    let settings = Settings::default().with("LIVE_CONNECTIONS_PER_USER_MAX", "1");
+    let replica = Replica::start(&Database::at(&proxy.url(&database.url)), settings).await;
+    let stream = replica.user("jane").stream("after=latest").await;
+    let node = Node::start();
+    connect(&node, &replica.base, ("jane", "john"), "").await;
+    replica
+        .user("jane")
+        .send("tom", "the writer has a connection")
+        .await;
+    proxy.close_after_cut();
+    proxy.arm();
+    send(&node, "jane", "john", "only once").await;
+    eventually(
+        "the client learns that the outcome is unknown",
+        async || {
+            let label = "method=\"POST\",route=\"/messages\",status=\"503\"";
+            (replica
+                .metric("messages_http_request_seconds_count", label)
+                .await
+                > 0.0)
+                .then_some(())
+        },
+    )
+    .await;
+    proxy.open();
+    node.until("here.jane.client.outbox.length", json!(0)).await;
+    assert_eq!(proxy.cuts(), 1, "the answer to the COMMIT was lost");
+    assert_eq!(
+        texts_between(&replica.user("jane"), "john").await,
+        ["only once"]
+    );
+    drop(stream);
+    is_current(&node, "jane").await;
+    shows(&node, "jane", &["only once"]).await;
+}
+
+#[tokio::test]
+async fn a_copy_from_before_a_restore_is_made_anew() {
+    let (_database, replica) = service().await;
+    for number in 0..5 {
+        let text = format!("forgotten {number}");
+        replica.user("john").send("jane", &text).await;
+    }
+    let node = Node::start();
+    for transport in TRANSPORTS {
+        let name = format!("jane_{transport}");
+        let options = format!("transport: '{transport}'");
+        connect(&node, &replica.base, (&name, "john"), &options).await;
+        is_current(&node, &name).await;
+        node.until(
+            &format!("here.{name}.client.conversations.length"),
+            json!(1),
+        )
+        .await;
+    }
+    let (restored, base) = (Database::fresh().await, replica.base.clone());
+    drop(replica);
+    let replica = Replica::start_again_at(&base, &restored, Settings::default()).await;
+    replica.user("john").send("jane", "after the restore").await;
+    for transport in TRANSPORTS {
+        let name = format!("jane_{transport}");
+        let seen = format!(
+            "here.{name}.client.conversations.map(({{ messages, unread, message }}) => [messages, unread, message.text])"
+        );
+        node.until(&seen, json!([[1, 1, "after the restore"]]))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_before_it_ends_and_after_a_refusal() {
+    let (_database, replica) = service().await;
+    let node = Node::start();
+    for transport in TRANSPORTS {
+        let name = format!("jane_{transport}");
+        // The first one is refused, the second one ends in a few seconds.
+        let refused = token_signed_by_a_stranger();
+        let short = token(1, "jane", Duration::from_secs(6));
+        let tokens = json!([refused, short, token_of("jane"), token_of("jane")]);
+        node.run(&format!(
+            "const given = [];
+             const getToken = () => {{
+                 given.push(given.length);
+                 return {tokens}[Math.min(given.length - 1, 3)];
+             }};
+             const client = messages.connect({{ base: '{}', user: 'jane', getToken, transport: '{transport}' }});
+             here.{name} = {{ client, given, states: [] }};
+             client.on('state', (state) => here.{name}.states.push(state));",
+            replica.base
+        ))
+        .await;
+        node.until(&format!("here.{name}.given.length >= 3"), json!(true))
+            .await;
+        replica.user("john").send("jane", "still there").await;
+        node.until(
+            &format!("here.{name}.client.conversations[0]?.message?.text"),
+            json!("still there"),
+        )
+        .await;
+        node.until(
+            &format!("here.{name}.states.includes('offline')"),
+            json!(false),
+        )
+        .await;
+    }
+}
+
+fn token_signed_by_a_stranger() -> String {
+    let secret = "a secret of somebody else that is long enough";
+    crate::support::token_signed_by(secret, 1, "jane", Duration::from_secs(3600))
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_renewed_ends_the_client_and_nothing_is_lost() {
+    let (_database, replica) = service().await;
+    let node = Node::start();
+    node.run(&format!(
+        "let isIn = true;
+         const store = messages.memoryStore();
+         const getToken = () => isIn ? '{}' : undefined;
+         const client = messages.connect({{ base: '{}', getToken, user: 'jane', store }});
+         here.jane = {{ client, store, ends: [], signOut() {{ isIn = false; }} }};
+         client.on('end', (problem) => here.jane.ends.push(problem.status));",
+        token(1, "jane", Duration::from_secs(20)),
+        replica.base
+    ))
+    .await;
+    is_current(&node, "jane").await;
+    node.run("here.jane.signOut()").await;
+    node.until("here.jane.ends", json!([401])).await;
+    node.run("await here.jane.client.with('john').send({ text: 'kept' })")
+        .await;
+    node.run(&format!(
+        "const client = messages.connect({{ base: '{}', token: '{}', store: here.jane.store }});
+         here.again = {{ client }};",
+        replica.base,
+        token_of("jane")
+    ))
+    .await;
+    node.until("here.again.client.outbox.length", json!(0))
+        .await;
+    assert_eq!(texts_between(&replica.user("jane"), "john").await, ["kept"]);
+}
+
+#[tokio::test]
+async fn what_the_service_does_not_take_holds_up_its_own_conversation_alone() {
+    let (database, replica) = service().await;
+    let jane = replica.user("jane");
+    let chat = jane.chat("Team", &["john"]).await;
+    let node = Node::start();
+    connect(&node, &replica.base, ("jane", "john"), "").await;
+    is_current(&node, "jane").await;
+    // For ever 500: a constraint refuses whatever is written into this chat.
+    database
+        .execute(&format!(
+            "ALTER TABLE messages ADD CONSTRAINT broken CHECK (chat_number IS DISTINCT FROM {chat}) NOT VALID"
+        ))
+        .await;
+    node.run(&format!(
+        "const {{ client }} = here.jane;
+         await client.chat({chat}).send({{ text: 'stuck' }});
+         await client.chat({chat}).send({{ text: 'stuck behind it' }});
+         await client.chat(77).send({{ text: 'there is no such chat' }});
+         await client.with('john').send({{ text: 'refused', mentions: ['somebody'] }});
+         await client.with('john').send({{ text: 'sent' }});"
+    ))
+    .await;
+    node.until(
+        "here.jane.window.messages.map(({ text }) => text)",
+        json!(["sent"]),
+    )
+    .await;
+    node.until(
+        "here.jane.client.outbox.map(({ body, refused }) => [body.text, refused?.status ?? null])",
+        json!([
+            ["stuck", null],
+            ["stuck behind it", null],
+            ["there is no such chat", 404],
+            ["refused", 422]
+        ]),
+    )
+    .await;
+    database
+        .execute("ALTER TABLE messages DROP CONSTRAINT broken")
+        .await;
+    node.until(
+        "here.jane.client.outbox.map(({ body }) => body.text)",
+        json!(["there is no such chat", "refused"]),
+    )
+    .await;
+    // The user decides what becomes of what was refused.
+    node.run("for (const item of here.jane.client.outbox) await here.jane.client.discard(item)")
+        .await;
+    node.until("here.jane.client.outbox.length", json!(0)).await;
+}
+
+#[tokio::test]
+async fn an_edit_that_meets_another_one_is_for_the_user_to_decide() {
+    let (database, replica) = service().await;
+    let jane = replica.user("jane");
+    let sent = jane.send("john", "one").await;
+    let node = Node::start();
+    connect(&node, &replica.base, ("jane", "john"), "").await;
+    is_current(&node, "jane").await;
+    shows(&node, "jane", &["one"]).await;
+    let lane = database.block_lane().await;
+    // The other device is first, and this one does not know yet.
+    let other = {
+        let (jane, sent) = (jane.clone(), sent.clone());
+        tokio::spawn(async move {
+            let edit = json!({ "text": "two" });
+            jane.patch(&sent["id"], &sent["timestamp"], edit).await
+        })
+    };
+    database.until_writer_waits().await;
+    node.run(
+        "await here.jane.client.with('john').edit(here.jane.window.messages[0], { text: 'three' })",
+    )
+    .await;
+    open_lane(lane).await;
+    other.await.unwrap().expect(200);
+    node.until(
+        "here.jane.client.outbox.map(({ conflict }) => conflict?.text)",
+        json!(["two"]),
+    )
+    .await;
+    let present = async || {
+        jane.get(&format!("/messages/{}", sent["id"]))
+            .await
+            .expect(200)
+    };
+    assert_eq!(present().await["text"], "two");
+    node.run("await here.jane.client.resolve(here.jane.client.outbox[0], true)")
+        .await;
+    shows(&node, "jane", &["three"]).await;
+    assert_eq!(present().await["text"], "three");
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_told_and_goes_on_when_it_works_again() {
+    let (_database, replica) = service().await;
+    let node = Node::start();
+    node.run(&format!(
+        "const memory = messages.memoryStore();
+         const broken = {{ is: false }};
+         const store = {{ ...memory, write: (work) => broken.is ? Promise.reject(new Error('no space')) : memory.write(work) }};
+         const client = messages.connect({{ base: '{}', token: '{}', store }});
+         here.jane = {{ client, broken, errors: [] }};
+         client.on('state', (state, error) => error && here.jane.errors.push(error.message));",
+        replica.base,
+        token_of("jane")
+    ))
+    .await;
+    is_current(&node, "jane").await;
+    node.run("here.jane.broken.is = true").await;
+    let refused = node
+        .run("return here.jane.client.with('john').send({ text: 'x' }).then(() => 'sent', ({ message }) => message)")
+        .await;
+    assert_eq!(refused, "no space");
+    replica.user("john").send("jane", "hello").await;
+    node.until("here.jane.errors.includes('no space')", json!(true))
+        .await;
+    node.run("here.jane.broken.is = false").await;
+    node.until(
+        "here.jane.client.conversations[0]?.message?.text",
+        json!("hello"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn history_comes_on_demand_and_without_gaps() {
+    let (_database, replica) = service().await;
+    let john = replica.user("john");
+    for number in 1..=120 {
+        john.send("jane", &format!("{number}")).await;
+    }
+    let node = Node::start();
+    let token = token_of("jane");
+    node.run(&format!(
+        "const client = messages.connect({{ base: '{}', token: '{token}' }});
+         here.jane = {{ client }};",
+        replica.base
+    ))
+    .await;
+    is_current(&node, "jane").await;
+    let numbers = "here.window.messages.map(({ number }) => number)";
+    let ends = format!(
+        "(({{ 0: first, length, [length - 1]: last }}) => [first, last, length])({numbers})"
+    );
+    node.run("here.window = here.jane.client.with('john').window(); await here.window.open();")
+        .await;
+    node.until(&ends, json!([1, 50, 50])).await;
+    node.run("await here.window.newer()").await;
+    node.until(&ends, json!([1, 100, 100])).await;
+    node.run("await here.window.open(60)").await;
+    node.until(&ends, json!([11, 110, 100])).await;
+    assert_eq!(
+        node.run("return [here.window.hasOlder, here.window.hasNewer]")
+            .await,
+        json!([true, true])
+    );
+    node.run("await here.window.toEnd(); await here.window.older()")
+        .await;
+    node.until(&ends, json!([21, 120, 100])).await;
+    john.send("jane", "121").await;
+    node.until(&ends, json!([21, 121, 101])).await;
+    let missing = node
+        .run(&format!(
+            "return {numbers}.filter((number, at, all) => at > 0 && number !== all[at - 1] + 1)"
+        ))
+        .await;
+    assert_eq!(missing, Value::from(Vec::<i64>::new()));
+}
+
+#[tokio::test]
+async fn an_answer_that_may_be_older_than_what_the_timeline_has_brought_is_not_stored() {
+    let node = Node::start();
+    let found = node
+        .run(
+            "const copy = new Copy(messages.memoryStore(), () => {});
+             await copy.open('jane');
+             const seen = (name, timestamp) => ({ chat: 1, number: 1, name, timestamp, last: 1, messages: 0, settings: {} });
+             const found = [];
+             const see = () => found.push([copy.conversations[0].name, copy.due.map(({ due }) => due)]);
+             await copy.begin([seen('first', 1)], 1);
+             await copy.apply([{ chat: 1, timestamp: 5 }], 5);
+             see();
+             // The answer to a call of before a failover: it is the best there is.
+             await copy.fetched('chats/1', seen('second', 4), 5);
+             see();
+             await copy.apply([{ chat: 1, timestamp: 6 }], 6);
+             await copy.apply([{ chat: 1, timestamp: 9 }], 9);
+             await copy.fetched('chats/1', seen('old', 6), 6);
+             see();
+             await copy.apply([{ chat: 1, timestamp: 10, conversation: seen('third', 10) }], 10);
+             await copy.fetched('chats/1', seen('old', 9), 9);
+             await copy.fetched('chats/1', null, 9);
+             see();
+             return found;",
+        )
+        .await;
+    assert_eq!(
+        found,
+        json!([
+            ["first", [5]],
+            ["second", []],
+            ["second", [9]],
+            ["third", []]
+        ])
+    );
+}
