@@ -1,5 +1,6 @@
 /** What a user may do with a conversation as a whole. */
-import { isChat, isMuted } from "./words.js";
+import { isChat } from "/client/messages.js";
+import { isMuted } from "./words.js";
 
 const MUTE_MS = 8 * 60 * 60 * 1000;
 const ALWAYS = "9999-12-31T00:00:00Z";

@@ -1,7 +1,8 @@
 /** The page: signing in, and after that the messenger. */
+import { claimsOf } from "/client/messages.js";
 import { $ } from "./dom.js";
 import { Messenger } from "./messenger.js";
-import { claimsOf, currentToken, forget, identify, keep } from "./session.js";
+import { currentToken, forget, identify, keep } from "./session.js";
 
 const WHY = "why";
 

@@ -63,7 +63,7 @@ export function pendingBubble(item, { isFirst, user, onEdit, onRetry, onDiscard 
         body(content, user),
         element("span", { class: "meta" }, timeOf(created), icon(refused ? "warning" : "clock"))),
       refused && element("div", { class: "refusal", role: "alert" },
-        element("span", {}, `Not sent. ${refused}`),
+        element("span", {}, `Not sent. ${refused.words}`),
         onRetry && link("Try again", onRetry),
         onEdit && link("Edit", onEdit),
         !onEdit && content.text && link("Copy", ({ target }) => copied(content.text, target)),
@@ -104,10 +104,11 @@ function quote(quoted, user, on) {
 
 const READERS_MAX = 10;
 
-function meta({ created, edited, deleted }, receipt) {
+function meta({ created, edited, deleted, waiting }, receipt) {
   if (!created) return null;
   const time = element("time", { datetime: created, title: exactly(edited ?? created) }, timeOf(created));
-  return element("span", { class: "meta" }, edited && !deleted && "edited", time, receipt && tick(receipt));
+  return element("span", { class: "meta" }, edited && !deleted && "edited", time,
+    waiting ? icon("clock") : receipt && tick(receipt));
 }
 
 function tick({ isRead, text, readers = [] }) {

@@ -2,7 +2,7 @@
  * A chat at the service, and its changes. Those of its name and its members say so in a message of the system, if the
  * user may write at present.
  */
-import { pathOf } from "./api.js";
+import { pathOf } from "/client/messages.js";
 import { membersOf } from "./mentions.js";
 
 /** The most names in a message of the system. */

@@ -1,19 +1,19 @@
 /** A chat's dialogs: creating one, and its name, members and settings. */
+import { randomKey } from "/client/messages.js";
 import { Chat, Superseded } from "./chat.js";
 import { askFor, confirmed, field, showDialog } from "./dialogs.js";
 import { element, isolated } from "./dom.js";
 import { Bans, Members } from "./members.js";
 import { isModerator, isOwner } from "./rights.js";
 import { Rules } from "./rules.js";
-import { key } from "./session.js";
 import { isUserId, NOT_AN_ID } from "./words.js";
 
 const HOUR_MS = 60 * 60 * 1000;
 
 const names = (list) => [...new Set(list.split(/[\s,]+/).filter(Boolean))];
 
-/** Asks for a name and members; returns the new chat, or null. */
-export function createChat(call) {
+/** Asks for a name and members; returns the new conversation, or null. */
+export function createChat(client) {
   let sent = {};
   return askFor("New chat", [
     { name: "name", label: "Name" },
@@ -21,8 +21,8 @@ export function createChat(call) {
   ], "Create", ({ name, members }) => {
     const body = { name: name.trim(), members: names(members) };
     // The same input has the same key: pressed again after a lost answer, it creates no second chat.
-    if (JSON.stringify(sent.body) !== JSON.stringify(body)) sent = { body, key: key() };
-    return call("POST", "/chats", { body, headers: { "Idempotency-Key": sent.key } });
+    if (JSON.stringify(sent.body) !== JSON.stringify(body)) sent = { body, key: randomKey() };
+    return client.createChat(body, sent.key);
   });
 }
 

@@ -49,6 +49,12 @@ export class Composer {
     this.#write(message.text ?? "");
   }
 
+  /** Puts an edit that was refused into the field again, unless the field is in use, and shows why. */
+  giveBackEdit(message, text, words) {
+    this.#giveBack(this.#key, { message, isEdit: true }, text);
+    $("composer-error").textContent = words;
+  }
+
   /** Nothing new is sent for this many seconds. */
   wait(seconds) {
     if (this.#left === seconds) return;
@@ -144,7 +150,7 @@ export class Composer {
     this.#showFiles(false);
     this.#write(this.#drafts.get(key));
     try {
-      if (subject?.isEdit) await this.#on.edit(subject.message, { text, ...withThoseBefore(mentions, subject.message, text) });
+      if (subject?.isEdit) await this.#on.edit(key, subject.message, { text, ...withThoseBefore(mentions, subject.message, text) });
       else await this.#on.send(key, { text, files: [...new Set(files)], replyTo: subject?.message.id, ...mentions });
     } catch (error) {
       this.#giveBack(key, subject, text);

@@ -1,8 +1,7 @@
 /** Offers the members of a chat while `@` and the beginning of a name are typed. */
-import { pathOf, rethrowBug } from "./api.js";
+import { isChat, pathOf, Problem } from "/client/messages.js";
 import { $, element } from "./dom.js";
 import { ALL, namesIn } from "./text.js";
-import { isChat } from "./words.js";
 
 const OFFERS_MAX = 6;
 /** An `@` at the beginning of a word, up to the caret. */
@@ -110,7 +109,7 @@ export class Mentions {
       if (this.#key === key) this.#members = members.map(({ user }) => user);
     } catch (error) {
       // Offline: the next `@` tries again.
-      rethrowBug(error);
+      if (!(error instanceof Problem)) throw error;
       if (this.#key === key) this.#loading = null;
     }
   }

@@ -1,26 +1,20 @@
-/** A signed-in user's messenger: connects the copy, its synchronization and its views. */
+/** A signed-in user's messenger: connects the client of the package with its views. */
+import { connect, indexedDBStore, isChat } from "/client/messages.js";
 import { actionsFor } from "./actions.js";
-import { caller, Problem } from "./api.js";
-import { Changes } from "./changes.js";
 import { ChatDialog, createChat } from "./chat_dialog.js";
 import { Composer } from "./composer.js";
-import { Conversations } from "./conversations.js";
 import { askFor, chooseText, confirmed, confirmRemoval, reportMessage } from "./dialogs.js";
 import { $, element, isolated } from "./dom.js";
 import { Drafts } from "./drafts.js";
-import { History } from "./history.js";
 import { Mentions } from "./mentions.js";
 import { showMenu } from "./menu.js";
-import { Outbox } from "./outbox.js";
 import { Posting } from "./posting.js";
 import { Reading } from "./reading.js";
 import { Search } from "./search.js";
 import { avatar, Sidebar } from "./sidebar.js";
-import { openStore } from "./store.js";
-import { Refusal, sync } from "./sync.js";
 import { Thread } from "./thread.js";
 import { Waits } from "./waits.js";
-import { addressOf, gist, isChat, isMuted, isUserId, keyAt, nameOf, NOT_AN_ID } from "./words.js";
+import { addressOf, gist, isMuted, isUserId, keyAt, nameOf, NOT_AN_ID } from "./words.js";
 
 const STATES = {
   connecting: "Connecting…",
@@ -31,55 +25,54 @@ const STATES = {
 /** Times that are shown become older, and mutes end. */
 const REFRESH_MS = 60_000;
 
+/** Among so many of the newest messages one is looked for. */
+const NEWEST_MAX = 100;
+
 export class Messenger {
-  #user; #store; #call; #drafts; #outbox; #changes; #conversations; #history; #reading;
+  #client; #call; #user; #onSignedOut; #drafts; #waits = new Waits(); #reading;
   #thread; #composer; #posting; #sidebar; #search; #dialog;
-  #onSignedOut; #ending = new AbortController();
-  #open = null; #listed = []; #isCurrent = false; #refreshing = null; #shown = Promise.resolve();
+  #open = null; #seen; #hasEnded = false; #refreshing = null; #shown = Promise.resolve(); #deciding = false;
 
   /** Opens the copy and begins to follow; `onSignedOut(why)` is called when the token ends. */
   static async start({ token, user, copy, onSignedOut }) {
-    const messenger = new Messenger({ token, user, copy, store: await openStore(copy, user), onSignedOut });
-    await messenger.#begin(token);
-    return messenger;
+    const store = indexedDBStore(copy, { onClose: () => location.reload() });
+    const client = connect({ token, user, store });
+    await client.ready;
+    await new Messenger({ client, copy, onSignedOut }).#begin();
   }
 
-  constructor({ token, user, copy, store, onSignedOut }) {
-    this.#user = user;
-    this.#store = store;
-    this.#call = caller(token);
+  constructor({ client, copy, onSignedOut }) {
+    this.#client = client;
+    this.#call = (...call) => client.call(...call);
+    this.#user = client.user;
     this.#onSignedOut = onSignedOut;
-    const [call, signal] = [this.#call, this.#ending.signal];
     this.#drafts = new Drafts(copy);
-    this.#changes = new Changes(call, store);
-    this.#conversations = new Conversations(call, store);
-    this.#reading = new Reading(store, (key, number) => this.#conversations.mark(key, number));
-    const waits = new Waits();
-    this.#outbox = new Outbox({ call, store, waits, signal, onSignedOut: (problem) => this.#end(problem.words) });
-    this.#history = new History(call, store);
-    const views = { store, user, reading: this.#reading, history: this.#history };
-    this.#thread = new Thread({ ...views, on: this.#actions() });
+    this.#reading = new Reading(client);
+    this.#thread = new Thread({ client, reading: this.#reading, on: this.#actions() });
+    const { user } = client;
     this.#sidebar = new Sidebar({ user, drafts: this.#drafts }, (key, place) => this.#showMenu(key, place));
-    this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(call, user), on: {
+    this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(this.#call, user), on: {
       send: (key, content) => this.#send(key, content),
-      edit: (message, content) => this.#changes.edit(message, content, chooseText),
+      edit: (key, message, content) => client.conversation(key).edit(message, content),
       editLast: () => this.#editLast(),
     } });
-    this.#posting = new Posting({ composer: this.#composer, waits, onUnmuted: () => this.#refresh() });
+    const onUnmuted = () => Promise.all([this.#refresh(), this.#thread.render()]);
+    this.#posting = new Posting({ composer: this.#composer, waits: this.#waits, onUnmuted });
   }
 
-  async #begin(token) {
+  async #begin() {
     $("me").replaceChildren(avatar(this.#user), element("span", { class: "preview" }, this.#user));
     this.#connectButtons();
-    this.#store.watch((messages) => this.#onChange(messages));
+    this.#client.on("change", (changed) => this.#onChange(changed));
+    this.#client.on("state", (state) => this.#onState(state));
+    this.#client.on("sent", (item) => this.#onSent(item));
+    this.#client.on("refused", (item) => this.#onRefused(item));
+    this.#client.on("wait", ({ key, seconds }) => this.#wait(() => this.#waits.hold(key, seconds)));
+    this.#client.on("end", (error) => this.#end(error?.words ?? error?.message ?? ""));
     await this.#refresh();
     await this.#route();
-    setInterval(() => this.#refresh(), REFRESH_MS);
-    this.#outbox.run();
-    const onState = (state) => this.#onState(state);
-    sync({ token, store: this.#store, signal: this.#ending.signal, onState }).catch((refusal) => {
-      this.#end(refusal instanceof Refusal ? new Problem(refusal.status, { detail: refusal.message }).words : `${refusal}`);
-    });
+    this.#onState(this.#client.state);
+    setInterval(() => Promise.all([this.#refresh(), this.#thread.render()]), REFRESH_MS);
   }
 
   #connectButtons() {
@@ -87,7 +80,8 @@ export class Messenger {
       await this.#go(key);
       await this.#thread.show(message);
     };
-    this.#search = new Search({ call: this.#call, user: this.#user, conversations: () => this.#listed, onOpen });
+    const conversations = () => this.#client.conversations;
+    this.#search = new Search({ call: this.#call, user: this.#user, conversations, onOpen });
     $("new-message").addEventListener("click", () => this.#newMessage());
     $("new-chat").addEventListener("click", () => this.#newChat());
     $("details").addEventListener("click", () => this.#showDetails());
@@ -95,7 +89,7 @@ export class Messenger {
       const { right, bottom } = currentTarget.getBoundingClientRect();
       this.#showMenu(this.#open, { x: right, y: bottom });
     });
-    $("unblock").addEventListener("click", () => this.#attempt(() => this.#conversations.set(this.#open, { blocked: false })));
+    $("unblock").addEventListener("click", () => this.#client.conversation(this.#open).set({ blocked: false }));
     $("sign-out").addEventListener("click", () => this.#signOut());
     addEventListener("hashchange", () => this.#route());
   }
@@ -107,36 +101,68 @@ export class Messenger {
       remove: (message) => this.#remove(message),
       report: (message) => reportMessage(this.#call, message),
       editRefused: (item) => this.#editRefused(item),
-      retry: (item) => this.#outbox.retry(item),
-      discard: (item) => this.#outbox.discard(item),
+      retry: (item) => this.#client.retry(item),
+      discard: (item) => this.#client.discard(item),
     };
   }
 
-  // Events of the service.
+  // Events of the client.
 
   #onState(state) {
     // A screen reader would announce every attempt.
     if (state === "connecting" && document.body.dataset.state === "offline") return;
-    this.#isCurrent = state === "current";
     document.body.dataset.state = state;
     if ($("state").textContent !== STATES[state]) $("state").textContent = STATES[state];
     if (this.#open) this.#showHeader();
     if (!this.#isCurrent) return;
-    this.#outbox.wake();
-    this.#conversations.refresh();
     this.#search.retry();
     this.#thread.retry();
     // Only a current copy shows that a chat is not the user's.
     this.#refresh();
   }
 
-  #onChange(messages) {
+  get #isCurrent() {
+    return this.#client.state === "current";
+  }
+
+  #onChange({ isReset, messages }) {
     // After the copy was made anew the open conversation may be another one.
-    if (!messages) this.#isCurrent = false;
-    if (!messages && this.#open) this.#thread.open(this.#open);
-    for (const message of messages ?? []) this.#announce(message);
+    if (isReset && this.#open) this.#thread.open(this.#open);
+    if (!isReset) for (const message of messages) this.#announce(message);
     this.#refresh();
-    if (this.#isCurrent) this.#conversations.refresh();
+    this.#decide();
+  }
+
+  #onSent({ kind, conversation: key }) {
+    const conversation = kind === "send" && this.#client.conversation(key).state;
+    if (conversation) this.#wait(() => this.#waits.begin(conversation));
+  }
+
+  /** Begins a wait, and shows it. */
+  #wait(begin) {
+    begin();
+    this.#refresh();
+  }
+
+  /** What is written stays, with the reason: a message where it is, an edit where it was written. */
+  async #onRefused(item) {
+    const { kind, conversation, id, body, refused } = item;
+    if (kind === "send") return;
+    await this.#client.discard(item);
+    const message = kind === "edit" && (await this.#client.message(id));
+    if (message && conversation === this.#open) this.#composer.giveBackEdit(message, body.text ?? "", refused.words);
+    else $(conversation === this.#open ? "composer-error" : "notice").textContent = refused.words;
+  }
+
+  /** Asks what becomes of a change of a message that somebody has changed meanwhile. */
+  async #decide() {
+    const item = this.#client.outbox.find(({ conflict }) => conflict);
+    if (!item || this.#deciding || document.hidden) return;
+    this.#deciding = true;
+    const { kind, conflict, body } = item;
+    const isKept = await (kind === "edit" ? chooseText(conflict, body.text) : confirmRemoval(conflict));
+    await this.#client.resolve(item, isKept !== null);
+    this.#deciding = false;
   }
 
   /** Announces a new message to screen readers. */
@@ -160,20 +186,20 @@ export class Messenger {
   }
 
   async #show() {
-    if (this.#ending.signal.aborted) return;
-    const before = this.#present();
-    this.#listed = await this.#store.conversations();
-    this.#sidebar.show(this.#listed, this.#open);
-    this.#dialog?.update(this.#listed.find(({ key }) => key === this.#dialog.key));
+    if (this.#hasEnded) return;
+    const { conversations } = this.#client;
+    const before = this.#seen;
+    this.#sidebar.show(conversations, this.#open);
+    this.#dialog?.update(conversations.find(({ key }) => key === this.#dialog.key));
     if (!this.#open) return;
+    this.#seen = this.#present() ?? this.#seen;
     // A chat that is not in the copy is not the user's, or not any more.
     if (this.#isCurrent && isChat(this.#open) && !this.#present()) return this.#close(before);
     this.#showHeader();
-    await this.#thread.render();
   }
 
   #present() {
-    return this.#listed.find(({ key }) => key === this.#open);
+    return this.#client.conversations.find(({ key }) => key === this.#open);
   }
 
   #showHeader() {
@@ -205,7 +231,7 @@ export class Messenger {
     $("conversation").hidden = !key;
     $("nothing-open").hidden = Boolean(key);
     if (key === this.#open) return;
-    this.#open = key;
+    [this.#open, this.#seen] = [key, undefined];
     this.#tellLeft();
     if (!key) {
       this.#thread.close();
@@ -239,52 +265,54 @@ export class Messenger {
   }
 
   async #send(key, content) {
-    await this.#outbox.add(key, content);
+    await this.#client.conversation(key).send(content);
     await this.#refresh();
     await this.#thread.toEnd();
   }
 
   async #editLast() {
-    const mine = await this.#store.newestMessage(this.#open, ({ from, deleted }) => from === this.#user && !deleted);
+    const newest = await this.#client.conversation(this.#open).newest(NEWEST_MAX);
+    const mine = newest.find(({ from, deleted, system }) => from === this.#user && !deleted && !system);
     if (mine) this.#composer.edit(mine);
   }
 
   async #editRefused(item) {
     const { replyTo } = item.body;
-    this.#composer.takeBack(item.body, replyTo && (await this.#store.message(replyTo)));
+    this.#composer.takeBack(item.body, replyTo && (await this.#client.message(replyTo)));
     // Not before it is a draft: the page may be closed in between.
-    await this.#outbox.discard(item);
+    await this.#client.discard(item);
   }
 
   async #remove(message) {
     if (!(await confirmed("Delete the message?", "It is deleted for everybody, for ever.", "Delete"))) return;
-    await this.#attempt(() => this.#changes.remove(message, confirmRemoval));
+    await this.#client.conversation(message.conversation).remove(message);
   }
 
   #showMenu(key, place) {
-    const conversation = this.#listed.find((listed) => listed.key === key) ?? { key };
+    const conversation = this.#client.conversations.find((listed) => listed.key === key) ?? { key };
     if (conversation.isGone) return;
+    const named = this.#client.conversation(key);
     const items = actionsFor(conversation, this.#user, {
-      set: (settings) => this.#attempt(() => this.#conversations.set(key, settings)),
-      read: () => this.#attempt(() => this.#conversations.mark(key, conversation.messages)),
-      unread: () => this.#attempt(() => this.#markUnread(conversation)),
+      set: (settings) => named.set(settings),
+      read: () => named.markRead(),
+      unread: () => this.#markUnread(named),
     });
     showMenu(`Conversation with ${nameOf(conversation)}`, place, items);
   }
 
   /** Makes the newest message unread that can be. Open, it would be read again. */
-  async #markUnread({ key, messages }) {
-    const find = () => this.#store.newestMessage(key, ({ deleted, system }) => !deleted && !system);
+  async #markUnread(conversation) {
+    const find = async () => (await conversation.newest(NEWEST_MAX)).find(({ deleted, system }) => !deleted && !system);
     let newest = await find();
     if (!newest) {
-      await this.#history.before(key, messages + 1);
+      await conversation.window().open(conversation.state?.messages);
       newest = await find();
     }
-    if (key === this.#open) {
+    if (conversation.key === this.#open) {
       this.#reading.forget();
       await this.#leave();
     }
-    await this.#conversations.mark(key, (newest?.number ?? messages) - 1, { back: true });
+    await conversation.markUnread(newest?.number ?? conversation.state?.messages ?? 1);
   }
 
   async #newMessage() {
@@ -297,12 +325,10 @@ export class Messenger {
   }
 
   async #newChat() {
-    const chat = await createChat(this.#call);
+    const chat = await createChat(this.#client);
     if (!chat) return;
-    const key = `chats/${chat.number}`;
-    await this.#attempt(() => this.#conversations.add(key));
     await this.#refresh();
-    await this.#go(key);
+    await this.#go(chat.key);
   }
 
   async #showDetails() {
@@ -316,31 +342,20 @@ export class Messenger {
     this.#tellLeft(...words);
   }
 
-  /** Shows the problem if something fails: where messages are written, or above the list. */
-  async #attempt(work) {
-    const place = $("composer").hidden || !this.#open ? $("notice") : $("composer-error");
-    try {
-      $("notice").textContent = "";
-      await work();
-    } catch (problem) {
-      place.textContent = problem.words ?? problem.message;
-    }
-  }
-
   async #signOut() {
-    const waiting = (await this.#store.outbox()).length;
+    const waiting = this.#client.outbox.filter(({ kind }) => kind === "send").length;
     const text = waiting ? `${waiting} of your messages were not sent yet. They are deleted with the copy in this browser.`
       : "The copy in this browser is deleted. Your messages stay with the service.";
     if (!(await confirmed("Sign out?", text, "Sign out"))) return;
-    this.#ending.abort();
+    this.#hasEnded = true;
     this.#drafts.clear();
-    await Promise.race([this.#store.destroy(), new Promise((resolve) => { setTimeout(resolve, 2000); })]);
+    await Promise.race([this.#client.destroy(), new Promise((resolve) => { setTimeout(resolve, 2000); })]);
     this.#onSignedOut("");
   }
 
   #end(why) {
-    if (this.#ending.signal.aborted) return;
-    this.#ending.abort();
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
     this.#onSignedOut(why);
   }
 }

@@ -1,7 +1,5 @@
 /** Marks as read what was on the screen: one call covers everything up to the newest message that was seen. */
-import { rethrowBug } from "./api.js";
 import { $ } from "./dom.js";
-import { LAST } from "./store.js";
 
 /** A message counts as seen when it stays this long on the screen. What is seen together is marked together. */
 const PAUSE_MS = 300;
@@ -9,16 +7,14 @@ const PAUSE_MS = 300;
 const SHARE = 0.75;
 
 export class Reading {
-  #store; #mark; #key = null; #read = 0; #isAstray = false; #onScreen = new Set(); #seen = 0; #marked = 0; #timer; #sending = Promise.resolve();
+  #client; #key = null; #read = 0; #isAstray = false; #onScreen = new Set(); #seen = 0; #marked = 0; #timer;
   #observer = new IntersectionObserver((changes) => this.#onChange(changes), {
     root: $("messages"),
     threshold: [0, 0.25, 0.5, SHARE, 1],
   });
 
-  /** `mark(key, number)` tells the service. */
-  constructor(store, mark) {
-    this.#store = store;
-    this.#mark = mark;
+  constructor(client) {
+    this.#client = client;
     document.addEventListener("visibilitychange", () => this.look());
   }
 
@@ -63,7 +59,7 @@ export class Reading {
     this.#onScreen.clear();
   }
 
-  /** Notes what is on the screen. A mark that has failed is repeated. */
+  /** Notes what is on the screen. */
   look() {
     if (!this.#key || document.hidden) return;
     this.#isAstray &&= Math.min(...this.#numbersOnScreen()) > this.#read + 1;
@@ -102,18 +98,7 @@ export class Reading {
     const [key, number] = [this.#key, this.#seen];
     if (!key || number <= this.#marked) return;
     this.#marked = number;
-    const send = () => this.#send(key, number);
-    this.#sending = this.#sending.then(send, send);
-  }
-
-  async #send(key, number) {
-    try {
-      const { read = LAST } = (await this.#store.conversation(key)) ?? {};
-      if (read < number) await this.#mark(key, number);
-    } catch (error) {
-      // Offline, or the conversation is not the user's any more, which the timeline reports.
-      if (this.#key === key) this.#marked = 0;
-      rethrowBug(error);
-    }
+    const conversation = this.#client.conversation(key);
+    if ((conversation.state?.read ?? number) < number) conversation.markRead(number);
   }
 }

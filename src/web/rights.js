@@ -1,5 +1,5 @@
 /** Who may do what in a chat, as far as the copy tells. The service decides; this is what the messenger offers. */
-import { isChat } from "./words.js";
+import { isChat } from "/client/messages.js";
 
 /** The roles, each of which may do what those before it may. */
 const ROLES = ["reader", "member", "moderator", "owner"];

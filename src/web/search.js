@@ -2,9 +2,10 @@
  * Search: the results replace the list until the field is empty again. First come the conversations whose names
  * match, which the copy has, then messages.
  */
+import { isChat } from "/client/messages.js";
 import { $, element, highlighted, isolated } from "./dom.js";
 import { row } from "./sidebar.js";
-import { addressOf, briefly, isChat, isMuted, nameOf } from "./words.js";
+import { addressOf, briefly, isMuted, nameOf } from "./words.js";
 
 const PATIENCE_MS = 250;
 

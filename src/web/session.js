@@ -1,4 +1,5 @@
 /** The token of this tab: where it comes from, where it is stored, and whom it identifies. */
+import { claimsOf, randomKey } from "/client/messages.js";
 
 const TOKEN = "token";
 const SCOPE = "scope";
@@ -27,7 +28,7 @@ function decoded(text) {
 /** Stores a token for this tab. The same user finds the copy again, with the messages that were not sent. */
 export function keep(token, user = "") {
   const isSame = sessionStorage.getItem("user") === user.trim();
-  const scope = (isSame && sessionStorage.getItem(SCOPE)) || `session-${key()}`;
+  const scope = (isSame && sessionStorage.getItem(SCOPE)) || `session-${randomKey()}`;
   sessionStorage.clear();
   sessionStorage.setItem(TOKEN, token.trim());
   sessionStorage.setItem("user", user.trim());
@@ -49,23 +50,5 @@ export function identify(token) {
   const user = claims?.sub ?? sessionStorage.getItem("user");
   if (!user) return null;
   const scope = claims ? `application-${claims.app ?? 1}` : sessionStorage.getItem(SCOPE);
-  return { user, copy: `messages/${scope}/${user}` };
-}
-
-/** The claims of a JSON Web Token; null for any other token. The service checks the signature, not the page. */
-export function claimsOf(token) {
-  try {
-    const payload = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    const bytes = Uint8Array.from(atob(payload), (character) => character.charCodeAt(0));
-    const claims = JSON.parse(new TextDecoder().decode(bytes));
-    return typeof claims.sub === "string" ? claims : null;
-  } catch {
-    return null;
-  }
-}
-
-/** A random key. (`crypto.randomUUID` is missing on pages without TLS.) */
-export function key() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return { user, copy: `client/${scope}/${user}` };
 }

@@ -1,7 +1,8 @@
 /** The list of conversations: those that are archived are behind a row of their own. */
+import { isChat } from "/client/messages.js";
 import { $, element, icon, reconcile } from "./dom.js";
 import { Roving } from "./roving.js";
-import { addressOf, briefly, gist, hue, initials, isChat, isMuted, nameOf } from "./words.js";
+import { addressOf, briefly, gist, hue, initials, isMuted, nameOf } from "./words.js";
 
 export class Sidebar {
   #user; #drafts; #shown = []; #open; #isArchive = false;

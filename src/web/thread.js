@@ -2,35 +2,30 @@
  * The open conversation: its messages from one number to another one, without gaps. It opens at the first unread
  * message, or else at the end. Scrolling shows more, in both directions.
  */
+import { isChat } from "/client/messages.js";
 import { bubble, pendingBubble, receiptOf } from "./bubble.js";
 import { $, element, reconcile } from "./dom.js";
 import { rightsTo, silenceOf } from "./rights.js";
 import { Roving } from "./roving.js";
-import { LAST } from "./store.js";
-import { dayKey, dayOf, isChat } from "./words.js";
+import { dayKey, dayOf } from "./words.js";
 
 /** Messages of one sender within this time are shown as a group. */
 const RUN_MS = 5 * 60 * 1000;
+/** What stands for a message to which another one replies, until it is fetched. */
+const UNSEEN = { text: "An earlier message" };
 /** How near an edge counts as being at it, in pixels. */
 const NEAR = 120;
 
 export class Thread {
-  /**
-   * `#range` has the numbers of the first and the last shown message: `high` is `LAST` when the newest one is shown,
-   * so that later ones appear. It is null until it is known. The divider is before the first message that came after
-   * the number `#newAfter`.
-   */
-  #history; #store; #reading; #user; #on;
-  #key = null; #conversation; #range = null; #isFirst = false; #isBlind = false; #newAfter; #extending = {};
-  #hasFailed = false;
-  #opened = 0; #begun = 0; #shown = 0; #isAtEnd = true; #height = 0; #asked = new Set();
+  /** The divider is before the first message that came after the number `#newAfter`. */
+  #client; #reading; #on;
+  #key = null; #window = null; #isBlind = false; #newAfter;
+  #hasFailed = false; #isAtEnd = true; #height = 0;
   #roving = new Roving($("log"), "article");
 
-  constructor({ history, store, reading, user, on }) {
-    this.#history = history;
-    this.#store = store;
+  constructor({ client, reading, on }) {
+    this.#client = client;
     this.#reading = reading;
-    this.#user = user;
     this.#on = { ...on, show: (message) => this.show(message) };
     $("messages").addEventListener("scroll", () => this.#onScroll(), { passive: true });
     // The keyboard of a phone makes the messages smaller, as a longer text in the composer does.
@@ -39,26 +34,23 @@ export class Thread {
   }
 
   async open(key) {
+    this.#leave();
     this.#reading.open(key);
-    [this.#key, this.#conversation, this.#range] = [key, undefined, null];
-    this.#asked.clear();
     $("log").replaceChildren();
-    const turn = ++this.#opened;
-    const { timestamp, read = 0, unread = 0, messages = 0 } = (await this.#store.conversation(key)) ?? {};
-    if (turn !== this.#opened) return;
+    const window = this.#client.conversation(key).window();
+    [this.#key, this.#window, this.#hasFailed] = [key, window, false];
+    const { timestamp, read, unread = 0 } = window.conversation ?? {};
     this.#isBlind = timestamp === undefined;
-    this.#hasFailed = false;
     this.#newAfter = unread > 0 ? read : undefined;
-    const isThere = await this.#openAt(unread > 0 ? read : messages, messages, turn);
+    window.watch(() => this.#show(window));
+    const isThere = await window.open();
+    if (window !== this.#window) return;
     if (isThere) return this.#place(() => $("log").querySelector(".new"));
-    if (turn !== this.#opened) return;
     // The first unread message cannot be fetched now: what the copy has of the newest ones is shown, and not marked.
     this.#reading.stray();
     this.#hasFailed = true;
-    const hasNewest = await this.#openAt(messages, messages, turn);
-    if (turn !== this.#opened) return;
-    if (!hasNewest) this.#range = { low: messages + 1, high: LAST };
-    await this.#place(() => null);
+    await window.toEnd();
+    if (window === this.#window) await this.#place(() => null);
   }
 
   /** Opens the conversation again if it could not be fetched: the service is back. */
@@ -67,31 +59,39 @@ export class Thread {
   }
 
   close() {
-    this.#key = null;
-    this.#opened += 1;
+    this.#leave();
     this.#reading.open(null);
+  }
+
+  #leave() {
+    this.#window?.close();
+    [this.#key, this.#window] = [null, null];
   }
 
   /** Shows what the copy holds now. */
   async render() {
-    const [key, range] = [this.#key, this.#range];
-    if (!key || !range) return;
-    const turn = ++this.#begun;
-    const { conversation, messages, pending } = await this.#store.conversationWith(key, range);
-    const quoted = await this.#quoted(messages);
-    // A call that began later has read later.
-    if (this.#range !== range || turn < this.#shown) return;
+    await this.#window?.refresh();
+  }
+
+  /** Whether the newest message is shown. */
+  get #hasEnd() {
+    return Boolean(this.#window?.isOpen) && !this.#window.hasNewer;
+  }
+
+  get #conversation() {
+    return this.#window?.conversation;
+  }
+
+  #show(window) {
+    const { conversation, messages, waiting, hasNewer } = window;
     // The conversation was not in the copy yet when it was opened.
-    if (this.#isBlind && conversation?.messages > messages.length) return this.open(key);
-    this.#shown = turn;
-    this.#conversation = conversation;
+    if (this.#isBlind && conversation?.messages > messages.length) return this.open(this.#key);
     // What comes while nobody looks is new for whoever comes back.
     if (document.hidden && conversation?.unread > 0) this.#newAfter ??= conversation.read;
-    const keep = keepPlace(range.high === LAST && !document.hidden);
-    const waiting = range.high === LAST ? this.#waiting(messages, pending) : [];
-    reconcile($("log"), [...this.#rows(messages, quoted), ...waiting]);
+    const keep = keepPlace(!hasNewer && !document.hidden);
+    reconcile($("log"), [...this.#rows(messages, window.quoted), ...this.#waiting(messages, waiting)]);
     keep();
-    $("no-messages").hidden = messages.length + pending.length > 0;
+    $("no-messages").hidden = messages.length + waiting.length > 0;
     this.#roving.keepStop($("log").querySelector("li:last-child article"));
     this.#reading.watch($("log").querySelectorAll("[data-number]"), conversation?.read ?? 0);
     this.#onScroll();
@@ -100,27 +100,18 @@ export class Thread {
   /** Goes to the newest message. What is passed over counts as read. */
   async toEnd() {
     this.#reading.settle();
-    if (this.#range?.high === LAST) {
+    if (this.#hasEnd) {
       scrollToEnd();
       this.#isAtEnd = true;
       return this.render();
     }
-    const turn = ++this.#opened;
-    const { messages = 0 } = (await this.#store.conversation(this.#key)) ?? {};
-    if (await this.#openAt(messages, messages, turn)) await this.#place(() => null);
+    if (await this.#window.toEnd()) await this.#place(() => null);
   }
 
   /** Goes to a message, however far, and highlights it. */
   async show({ id, number }) {
     const find = () => $("log").querySelector(`[data-key="${id}"]`);
-    if (!find()) {
-      const turn = ++this.#opened;
-      const { messages = 0, read = 0 } = (await this.#store.conversation(this.#key)) ?? {};
-      if (await this.#openAt(number, messages, turn)) {
-        if (number > read) this.#reading.stray();
-        await this.render();
-      }
-    }
+    if (!find() && (await this.#window.open(number)) && number > (this.#conversation?.read ?? 0)) this.#reading.stray();
     const shown = find()?.querySelector("article");
     if (!shown) return;
     shown.scrollIntoView({ block: "center" });
@@ -130,25 +121,7 @@ export class Thread {
     await this.#fill();
   }
 
-  /**
-   * Shows the messages around a number, of which `last` is the newest. Returns whether there are some: not if they
-   * cannot be fetched, or another conversation was opened meanwhile.
-   */
-  async #openAt(number, last, turn) {
-    const key = this.#key;
-    const [{ low, isFirst }, high] = await Promise.all([
-      this.#history.before(key, number + 1),
-      this.#history.after(key, number, last),
-    ]);
-    // Whoever has joined late may read none of them.
-    const isNone = low > high && last > 0 && !isFirst;
-    if (turn !== this.#opened || isNone || (high === number && number < last)) return false;
-    this.#range = { low: isFirst ? 1 : low, high: high >= last ? LAST : high };
-    [this.#isFirst, this.#extending] = [isFirst, {}];
-    return true;
-  }
-
-  /** Shows the messages and scrolls to an element of them, or to the end; then fills the screen. */
+  /** Scrolls to an element of the messages, or to the end; then fills the screen. */
   async #place(find) {
     await this.render();
     const to = find();
@@ -175,7 +148,7 @@ export class Thread {
         isNewShown = true;
         rows.push(["new", "", () => element("li", { class: "day new" }, element("span", {}, "New messages"))]);
       }
-      rows.push(this.#row(message, quoted.get(message.replyTo), {
+      rows.push(this.#row(message, message.replyTo && (quoted.get(message.replyTo) ?? UNSEEN), {
         isFirst: isNewDay || isNew || !isRun(before, message),
         isLast: !isRun(message, after),
       }));
@@ -189,42 +162,27 @@ export class Thread {
   }
 
   #row(message, quoted, run) {
-    const isMine = message.from === this.#user;
+    const { user } = this.#client;
+    const isMine = message.from === user;
     const inChat = isChat(this.#key);
-    const can = rightsTo(message, this.#user, this.#conversation ?? { key: this.#key }, Date.now());
+    const can = rightsTo(message, user, this.#conversation ?? { key: this.#key }, Date.now());
     const receipt = isMine ? receiptOf(message, this.#conversation?.reads, inChat) : undefined;
-    const signature = JSON.stringify([message.timestamp, receipt, run, can, quoted?.timestamp]);
-    const look = { user: this.#user, inChat, receipt, quoted, can, on: this.#on, ...run };
+    const signature = JSON.stringify([message.timestamp, message.waiting, receipt, run, can, quoted?.timestamp]);
+    const look = { user, inChat, receipt, quoted, can, on: this.#on, ...run };
     return [`${message.id}`, signature, () => bubble(message, look)];
   }
 
   #waiting(messages, pending) {
-    const follows = (at) => at > 0 || (messages.at(-1)?.from === this.#user && !messages.at(-1).deleted);
+    const follows = (at) => at > 0 || (messages.at(-1)?.from === this.#client.user && !messages.at(-1).deleted);
     const { isGone, ...conversation } = this.#conversation ?? { key: this.#key };
     const isClosed = Boolean(isGone || silenceOf(conversation, Date.now()));
-    return pending.map((item, at) => [`outbox ${item.order}`, `${isClosed} ${item.refused ?? ""}`, () => pendingBubble(item, {
+    return pending.map((item, at) => [`outbox ${item.order}`, `${isClosed} ${item.refused?.words ?? ""}`, () => pendingBubble(item, {
       isFirst: !follows(at),
-      user: this.#user,
+      user: this.#client.user,
       onEdit: isClosed ? undefined : () => this.#on.editRefused(item),
       onRetry: isClosed ? undefined : () => this.#on.retry(item),
       onDiscard: () => this.#on.discard(item),
     })]);
-  }
-
-  /** The messages to which these reply, by their ids. Those that the copy lacks are fetched, once. */
-  async #quoted(messages) {
-    const shown = new Map(messages.map((message) => [message.id, message]));
-    const quoted = new Map();
-    for (const { replyTo } of messages) {
-      if (replyTo && !quoted.has(replyTo)) {
-        const held = shown.get(replyTo) ?? (await this.#store.message(replyTo));
-        quoted.set(replyTo, held ?? { id: replyTo, text: "An earlier message" });
-      }
-    }
-    const missing = [...quoted.values()].filter(({ id, number }) => !number && !this.#asked.has(id)).map(({ id }) => id);
-    for (const id of missing) this.#asked.add(id);
-    if (missing.length) this.#history.fetch(this.#key, missing);
-    return quoted;
   }
 
   #onResize() {
@@ -235,7 +193,7 @@ export class Thread {
 
   #onScroll() {
     // A scroll event may arrive after the pane has become smaller, and before the event of that.
-    if ($("messages").clientHeight === this.#height) this.#isAtEnd = isAtEnd() && this.#range?.high === LAST;
+    if ($("messages").clientHeight === this.#height) this.#isAtEnd = this.#hasEnd && isAtEnd();
     const unread = this.#conversation?.unread ?? 0;
     $("to-end").hidden = this.#isAtEnd && !(this.#reading.isAstray && unread > 0);
     $("to-end-count").textContent = unread > 99 ? "99+" : unread;
@@ -243,42 +201,12 @@ export class Thread {
     if ($("messages").scrollTop < NEAR || isAtEnd()) this.#fill();
   }
 
-  /** Shows more until there is something to scroll. */
+  /** Shows more until there is something to scroll. Offline there is nothing: the next scroll tries again. */
   async #fill() {
-    const isMissing = () => this.#key && this.#range;
-    while (isMissing() && $("messages").scrollTop < NEAR && (await this.#extend("older")));
-    while (isMissing() && isAtEnd() && (await this.#extend("newer")));
-  }
-
-  /** Shows one page more; returns whether there was one. Callers meanwhile wait for the same page. */
-  #extend(direction) {
-    const { low, high } = this.#range;
-    const isEnd = direction === "older" ? this.#isFirst || low <= 1 : high === LAST;
-    if (isEnd || this.#conversation?.isGone) return false;
-    const [extending, turn] = [this.#extending, this.#opened];
-    extending[direction] ??= (direction === "older" ? this.#older(low, turn) : this.#newer(high, turn))
-      .finally(() => { extending[direction] = null; });
-    return extending[direction];
-  }
-
-  // Offline there is no page: the next scroll tries again.
-
-  async #older(from, turn) {
-    const { low, isFirst } = await this.#history.before(this.#key, from);
-    if (turn !== this.#opened || (low === from && !isFirst)) return false;
-    this.#isFirst = isFirst;
-    this.#range = { ...this.#range, low: isFirst ? 1 : low };
-    await this.render();
-    return true;
-  }
-
-  async #newer(from, turn) {
-    const last = this.#conversation?.messages ?? 0;
-    const high = await this.#history.after(this.#key, from, last);
-    if (turn !== this.#opened || (high === from && high < last)) return false;
-    this.#range = { ...this.#range, high: high >= last ? LAST : high };
-    await this.render();
-    return true;
+    const window = this.#window;
+    const isOpen = () => window !== null && window === this.#window;
+    while (isOpen() && $("messages").scrollTop < NEAR && (await window.older()));
+    while (isOpen() && isAtEnd() && (await window.newer()));
   }
 }
 

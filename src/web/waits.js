@@ -4,8 +4,13 @@ import { pauseOf } from "./rights.js";
 export class Waits {
   #until = new Map();
 
-  /** The user has sent something, or the service has said how many seconds are left. */
-  begin(key, seconds) {
+  /** The user has sent something into a conversation. */
+  begin(conversation) {
+    this.hold(conversation.key, pauseOf(conversation));
+  }
+
+  /** The service has said how many seconds are left. */
+  hold(key, seconds) {
     this.#until.set(key, Date.now() + 1000 * seconds);
   }
 

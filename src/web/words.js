@@ -1,4 +1,5 @@
 /** Dates and names in the user's language. */
+import { isChat } from "/client/messages.js";
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "long" });
@@ -62,12 +63,9 @@ const capitalized = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1)
 
 /** The name of a conversation. */
 export function nameOf({ key, name: given }) {
-  const [kind, name] = key.split("/");
-  return kind === "users" ? name : (given ?? `Chat ${name}`);
+  const [, name] = key.split("/");
+  return isChat(key) ? (given ?? `Chat ${name}`) : name;
 }
-
-/** The key of a conversation, as the service and its entries name it. */
-export const keyOf = ({ chat, with: other }) => (chat ? `chats/${chat}` : `users/${other}`);
 
 /** Whether a conversation is muted now. */
 export const isMuted = ({ settings }) => Boolean(settings?.mutedUntil) && Date.parse(settings.mutedUntil) > Date.now();
@@ -75,11 +73,6 @@ export const isMuted = ({ settings }) => Boolean(settings?.mutedUntil) && Date.p
 /** Whether the service accepts it as the id of a user. */
 export const isUserId = (id) => /^[A-Za-z0-9_.@:|-]{1,64}$/.test(id) && id !== "." && id !== "..";
 export const NOT_AN_ID = "An id has up to 64 letters, digits and the characters - _ . @ : |, but is not “.” or “..”.";
-
-/** Why messages for a chat are not sent any more. */
-export const NO_MEMBER = "You are no longer a member of this chat, or it was deleted.";
-
-export const isChat = (key) => key.startsWith("chats/");
 
 /** The address of a conversation within the page. */
 export function addressOf(key) {

@@ -180,63 +180,6 @@ async fn what_one_writes_to_oneself_is_not_unread() {
     assert_eq!(browser.errors().await, [""; 0]);
 }
 
-/// A copy of jane's messages in the form of an earlier version: one message that the service has
-/// told and one that waits to be sent.
-fn earlier_copy(version: u8, told: &Value) -> String {
-    let (id, timestamp) = (&told["id"], &told["timestamp"]);
-    format!(
-        "return (async () => {{
-            const opening = indexedDB.open('messages/application-1/jane', {version});
-            opening.onupgradeneeded = () => {{
-                const database = opening.result;
-                const messages = database.createObjectStore('messages', {{ keyPath: 'id' }});
-                messages.createIndex('place', ['conversation', 'id']);
-                messages.createIndex('unread', ['conversation', 'unread']);
-                const conversations = database.createObjectStore('conversations', {{ keyPath: 'key' }});
-                const outbox = database.createObjectStore('outbox', {{ keyPath: 'order', autoIncrement: true }});
-                outbox.createIndex('key', 'key', {{ unique: true }});
-                database.createObjectStore('seen');
-                const meta = database.createObjectStore('meta');
-                const [created, conversation] = [new Date().toISOString(), 'users/john'];
-                const held = {{ id: {id}, timestamp: {timestamp}, from: 'john', to: 'jane', created,
-                                text: 'in the earlier form', read: true, conversation }};
-                messages.put(held);
-                conversations.put({{ key: conversation, at: Date.parse(created), last: held }});
-                conversations.put({{ key: 'users/tom', at: Date.parse(created) }});
-                const body = {{ attributes: {{ key: 'k' }}, text: 'not sent yet' }};
-                outbox.add({{ key: 'k', conversation: 'users/tom', body, created }});
-                meta.put({timestamp}, 'cursor');
-            }};
-            await new Promise((resolve, reject) => {{
-                opening.onsuccess = resolve;
-                opening.onerror = reject;
-            }});
-            opening.result.close();
-        }})()"
-    )
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_copy_of_an_earlier_form_is_made_anew_and_keeps_what_was_not_sent() {
-    for version in [1, 2] {
-        let (_database, replica) = service().await;
-        let told = replica.user("john").send("jane", "hello").await;
-        let browser = browser(&replica).await;
-        browser.run(&earlier_copy(version, &told)).await;
-        let jane = Person::sign_in(&browser, &replica.base, "jane").await;
-        jane.lists(&["tom", "john, 1 unread"]).await;
-        jane.opens("john").await;
-        jane.sees_all(&["hello"]).await;
-        jane.opens("tom").await;
-        jane.sees_that("not sent yet", "Sent").await;
-        let history = replica.user("tom").get("/users/jane/messages").await;
-        let history = history.expect(200);
-        let messages = history["messages"].as_array().unwrap();
-        assert_eq!(messages.len(), 1, "{history}");
-        assert_eq!(browser.errors().await, [""; 0]);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_with_markup_appears_as_text_everywhere() {
     const TEXT: &str = "<img src=x onerror=alert(1)>";

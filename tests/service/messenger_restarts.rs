@@ -1,10 +1,7 @@
 //! The web client while the service dies under it: nothing is lost and nothing doubled.
 
-use serde_json::json;
-
 use crate::support::{
-    Browser, Client, Cut, Database, PHONE, Person, Proxy, Replica, Settings, eventually, open_lane,
-    service,
+    Browser, Client, Database, PHONE, Person, Replica, Settings, eventually, open_lane, service,
 };
 
 async fn texts_between(jane: &Client) -> Vec<String> {
@@ -165,50 +162,6 @@ async fn a_reload_loses_nothing_that_was_not_sent_yet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_whose_acknowledgement_was_lost_is_sent_once() {
-    let database = Database::fresh().await;
-    let proxy = Proxy::start(&database.url, Cut::Answer).await;
-    // Another replica indexes, so that the only COMMIT on the wire is the one that is cut.
-    let other = Replica::start(&database, Settings::default()).await;
-    other
-        .user("jane")
-        .send("tom", "indexed by the other replica")
-        .await;
-    database.until_indexed().await;
-    // The page cannot follow, so the timeline does not tell it that the message is there.
-    let settings = Settings::default().with("LIVE_CONNECTIONS_PER_USER_MAX", "1");
-    let replica = Replica::start(&Database::at(&proxy.url(&database.url)), settings).await;
-    let browser = Browser::open(&replica.base).await;
-    let stream = replica.user("jane").stream("after=latest").await;
-    let jane = Person::opens_link(&browser, &replica.base, "jane").await;
-    jane.reads_state("Offline").await;
-    jane.begins_with("john").await;
-    replica
-        .user("jane")
-        .send("tom", "the writer has a connection")
-        .await;
-    proxy.close_after_cut();
-    proxy.arm();
-    jane.writes("only once").await;
-    eventually("the page learns that the outcome is unknown", async || {
-        let label = "method=\"POST\",route=\"/messages\",status=\"503\"";
-        (replica
-            .metric("messages_http_request_seconds_count", label)
-            .await
-            > 0.0)
-            .then_some(())
-    })
-    .await;
-    proxy.open();
-    jane.sees_that("only once", "Sent").await;
-    assert_eq!(proxy.cuts(), 1, "the answer to the COMMIT was lost");
-    assert_eq!(texts_between(&replica.user("jane")).await, ["only once"]);
-    drop(stream);
-    jane.reads_state("Up to date").await;
-    jane.sees_all(&["only once"]).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_from_before_a_restore_is_made_anew() {
     let (_database, replica) = service().await;
     for number in 0..70 {
@@ -233,43 +186,4 @@ async fn a_copy_from_before_a_restore_is_made_anew() {
         (conversation["read"] == sent["number"]).then_some(())
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_may_be_older_than_what_the_timeline_has_told_is_not_stored() {
-    let (_database, replica) = service().await;
-    let browser = Browser::open(&replica.base).await;
-    let read = "const { openStore } = await import('/web/store.js');
-        const store = await openStore('due', 'jane');
-        const seen = (name, timestamp) => ({ chat: 1, number: 1, name, timestamp, last: 1, messages: 0, settings: {} });
-        const found = [];
-        const see = async () => {
-            const [{ name }] = await store.conversations();
-            found.push([name, (await store.due()).map(({ due }) => due)]);
-        };
-        await store.begin([seen('first', 1)], 1);
-        await store.apply([{ chat: 1, timestamp: 5 }], 5);
-        await see();
-        // The answer to a call of before a failover: it is the best there is.
-        await store.fetched('chats/1', seen('second', 4), 5);
-        await see();
-        await store.apply([{ chat: 1, timestamp: 6 }], 6);
-        await store.apply([{ chat: 1, timestamp: 9 }], 9);
-        await store.fetched('chats/1', seen('old', 6), 6);
-        await see();
-        await store.apply([{ chat: 1, timestamp: 10, conversation: seen('third', 10) }], 10);
-        await store.fetched('chats/1', seen('old', 9), 9);
-        await store.fetched('chats/1', null, 9);
-        await see();
-        return found;";
-    let script = format!("return (async () => {{ {read} }})()");
-    assert_eq!(
-        browser.run(&script).await,
-        json!([
-            ["first", [5]],
-            ["second", []],
-            ["second", [9]],
-            ["third", []]
-        ])
-    );
 }

@@ -6,9 +6,10 @@ use reqwest::{Method, header};
 
 use crate::support::{Reply, service};
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("/", "text/html; charset=utf-8"),
-    ("/web/sync.js", "text/javascript; charset=utf-8"),
+    ("/web/app.js", "text/javascript; charset=utf-8"),
+    ("/client/messages.js", "text/javascript; charset=utf-8"),
     ("/web/base.css", "text/css; charset=utf-8"),
     ("/web/icon.svg", "image/svg+xml; charset=utf-8"),
 ];
@@ -84,6 +85,8 @@ async fn what_is_no_file_or_no_method_of_one_is_a_problem() {
         "/web/mod.rs",
         "/web/",
         "/web/..%2fmod.rs",
+        "/client/nothing.js",
+        "/client/",
         "/web/%ff",
     ] {
         nobody
@@ -91,7 +94,7 @@ async fn what_is_no_file_or_no_method_of_one_is_a_problem() {
             .await
             .expect_problem(404, "no-such-resource");
     }
-    for path in ["/", "/web/sync.js"] {
+    for path in ["/", "/web/app.js", "/client/messages.js"] {
         let request = nobody.request(Method::POST, path);
         Reply::of(request)
             .await
@@ -103,23 +106,30 @@ async fn what_is_no_file_or_no_method_of_one_is_a_problem() {
 async fn the_page_names_only_files_that_are_there() {
     let (_database, replica) = service().await;
     let page = replica.nobody().get("/").await.text;
-    let names: Vec<_> = page
-        .split("\"/web/")
-        .skip(1)
-        .map(|rest| rest.split('"').next().unwrap())
-        .collect();
-    assert!(names.len() >= 4, "{names:?}");
+    let names = page.split("\"/web/").skip(1);
+    let names = names.map(|rest| format!("/web/{}", rest.split('"').next().unwrap()));
+    let mut to_see: Vec<_> = names.collect();
+    assert!(to_see.len() >= 4, "{to_see:?}");
     // And a module imports only what is there.
-    let mut to_see: Vec<_> = names.into_iter().map(str::to_owned).collect();
     let mut seen = BTreeSet::new();
-    while let Some(name) = to_see.pop() {
-        if !seen.insert(name.clone()) {
+    while let Some(path) = to_see.pop() {
+        if !seen.insert(path.clone()) {
             continue;
         }
-        let file = replica.nobody().get(&format!("/web/{name}")).await;
-        assert_eq!(file.status, 200, "{name}");
-        let imports = file.text.split("from \"./").skip(1);
-        to_see.extend(imports.map(|rest| rest.split('"').next().unwrap().to_owned()));
+        let file = replica.nobody().get(&path).await;
+        assert_eq!(file.status, 200, "{path}");
+        let folder = path.rsplit_once('/').unwrap().0;
+        let imports = file.text.split("from \"").skip(1);
+        let imports = imports.map(|rest| rest.split('"').next().unwrap());
+        // Types and words of comments are not imported.
+        let files = imports.filter(|name| name.ends_with(".js"));
+        to_see.extend(files.map(|name| match name.strip_prefix("./") {
+            Some(name) => format!("{folder}/{name}"),
+            None => name.to_owned(),
+        }));
     }
-    assert!(seen.contains("rights.js"), "{seen:?}");
+    assert!(
+        seen.contains("/web/rights.js") && seen.contains("/client/copy.js"),
+        "{seen:?}"
+    );
 }

@@ -71,6 +71,12 @@ impl Browser {
             .expect("the window is there");
     }
 
+    /// Closes a window.
+    pub async fn close(&self, window: &WindowHandle) {
+        self.show(window).await;
+        self.page.close_window().await.expect("it was open");
+    }
+
     pub async fn reload(&self) {
         self.page.refresh().await.expect("the page opens again");
     }

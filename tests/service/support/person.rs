@@ -198,6 +198,11 @@ impl<'a> Person<'a> {
         self.browser.resize(size).await;
     }
 
+    /// Closes the window.
+    pub async fn closes(&self) {
+        self.browser.close(&self.window).await;
+    }
+
     pub async fn reloads(&self) {
         self.browser.show(&self.window).await;
         self.browser.reload().await;

@@ -1,14 +1,14 @@
-//! `sync.js` by itself, as others take it: in a browser, against the service.
+//! The client package in a browser, by itself and under the messenger.
 
 use serde_json::json;
 
-use crate::support::{Browser, Person, service};
+use crate::support::{Browser, Person, Replica, eventually, service};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_read_from_pieces_of_any_size() {
     let (_database, replica) = service().await;
     let browser = Browser::open(&replica.base).await;
-    let read = "const { eventReader } = await import('/web/sync.js');
+    let read = "const { eventReader } = await import('/client/messages.js');
         const text = [':', '', 'id: 41', '', 'retry: 2500', '', 'event: update', 'id: 42',
                       'data: {\"text\":', 'data:  \"a: b\"}', '', 'event: current', 'data: {}', '', 'id: 43'];
         const read = [];
@@ -59,4 +59,56 @@ async fn a_service_that_falls_silent_is_taken_for_lost_and_found_again() {
         1,
         "sent once"
     );
+}
+
+/// How many streams are open.
+async fn streams(replica: &Replica) -> f64 {
+    replica
+        .metric("messages_live_connections", "kind=\"stream\"")
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tabs_of_a_user_share_one_copy_and_one_stream() {
+    let (_database, replica) = service().await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    let again = Person::sign_in(&browser, &replica.base, "jane").await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    assert_eq!(streams(&replica).await, 2.0, "one of each user");
+    // The tab that does not follow writes, and both show it.
+    again.begins_with("john").await;
+    again.writes("from the second tab").await;
+    again.sees_that("from the second tab", "Sent").await;
+    jane.opens("john").await;
+    jane.sees_all(&["from the second tab"]).await;
+    john.opens("jane").await;
+    john.writes("to both").await;
+    for tab in [&jane, &again] {
+        tab.sees_all(&["from the second tab", "to both"]).await;
+    }
+    // The tab that follows is closed, and the other one goes on.
+    jane.closes().await;
+    again.writes("still there").await;
+    again.sees_that("still there", "Sent").await;
+    john.writes("as am I").await;
+    let texts = ["from the second tab", "to both", "still there", "as am I"];
+    again.sees_all(&texts).await;
+    eventually("one stream of each user is open", async || {
+        (streams(&replica).await == 2.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tab_that_signs_out_signs_out_the_others() {
+    let (_database, replica) = service().await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    let again = Person::sign_in(&browser, &replica.base, "jane").await;
+    again.presses("Sign out").await;
+    again.click("//dialog//button[.='Sign out']").await;
+    for tab in [&again, &jane] {
+        tab.until("document.body.dataset.page === 'sign-in'").await;
+    }
 }
