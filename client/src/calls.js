@@ -7,6 +7,8 @@ const PATIENCE_MS = 20_000;
 const MARGIN_MS = 30_000;
 /** Whoever makes tokens is asked again after this time at the earliest. */
 const RENEWAL_MIN_MS = 1000;
+/** The same where a token has ended by the clock of this device, which may be wrong: the service decides. */
+const DOUBT_MS = 60_000;
 
 /**
  * A problem document (RFC 9457).
@@ -45,14 +47,31 @@ export class Problem extends Error {
   }
 }
 
+/** The token is that of another user than the copy. */
+export class OtherUser extends Problem {
+  constructor() {
+    super(401, { detail: "the token is that of another user than the copy" });
+    this.kind = "other-user";
+  }
+}
+
 /**
- * Throws an error again that is a bug, such as a TypeError: it must not pass for "offline". A Problem is the
- * service's, a DOMException the browser's, as when the copy is closed.
+ * Whether an error is a mistake in a program, which must not pass for "offline" or for a store that fails.
  *
  * @param {unknown} error
  */
-export function rethrowBug(error) {
-  if (!(error instanceof Problem || error instanceof DOMException)) throw error;
+export function isBug(error) {
+  return [TypeError, ReferenceError, RangeError, SyntaxError].some((kind) => error instanceof kind);
+}
+
+/**
+ * Reports an error as one that nobody has caught, without ending what goes on.
+ *
+ * @param {unknown} error
+ */
+export function report(error) {
+  if ("reportError" in globalThis) globalThis.reportError(error);
+  else queueMicrotask(() => { throw error; });
 }
 
 /**
@@ -66,6 +85,7 @@ export function rethrowBug(error) {
 
 export class Calls {
   #base;
+  #check;
   #getToken;
   /** @type {string | undefined} */
   #token;
@@ -74,9 +94,14 @@ export class Calls {
   /** @type {Promise<string> | undefined} */
   #renewing;
 
-  /** @param {Credentials & { base?: string }} options */
-  constructor({ base = "", token, getToken }) {
-    this.#base = base;
+  /**
+   * @param {Credentials & { base?: string }} options
+   * @param {(token: string) => void} check called with each new token before it is used
+   */
+  constructor({ base = "", token, getToken }, check) {
+    this.#base = base.replace(/\/+$/, "");
+    this.#check = check;
+    if (!base && !globalThis.location) throw new TypeError("connect() needs the base, such as https://messages.example");
     this.#getToken = getToken;
     this.#keep(token);
   }
@@ -107,7 +132,8 @@ export class Calls {
     const answer = await this.open(path, { method, headers: sent, body: JSON.stringify(body), signal });
     // An answer that breaks off counts as none.
     const text = await answer.text().catch(() => { throw new Problem(0); });
-    return text.startsWith("{") ? JSON.parse(text) : {};
+    if (answer.status === 204) return {};
+    return parse(text);
   }
 
   /**
@@ -135,20 +161,25 @@ export class Calls {
     const headers = { ...request.headers, Authorization: `Bearer ${token}` };
     try {
       return await fetch(this.#base + path, { cache: "no-store", ...request, headers });
-    } catch {
-      throw new Problem(0);
+    } catch (error) {
+      throw Object.assign(new Problem(0), { cause: error });
     }
   }
 
   /** Asks for a token, once for all who need one. */
   #renew() {
-    this.#renewing ??= Promise.resolve(this.#getToken?.()).then(
+    this.#renewing ??= inTime(async () => this.#getToken?.()).then(
       (token) => {
         if (!token) throw new Problem(401, { detail: "there is no token" });
+        this.#check(token);
         return this.#keep(token);
       },
-      // Whoever makes tokens may be away, too.
-      (error) => { throw new Problem(0, { detail: `no token: ${error.message}` }); },
+      (error) => {
+        // Whoever makes tokens may be away, too. The present one may be good for a while.
+        if (!this.#token || leftOf(this.#token) <= 0) throw new Problem(0, { detail: `no token: ${error.message}` });
+        this.#renewAt = Date.now() + RENEWAL_MIN_MS;
+        return this.#token;
+      },
     ).finally(() => { this.#renewing = undefined; });
     return this.#renewing;
   }
@@ -159,13 +190,57 @@ export class Calls {
    * @returns {Token}
    */
   #keep(token) {
-    const expires = token === undefined ? undefined : claimsOf(token)?.exp;
-    const left = (expires ?? Number.POSITIVE_INFINITY) * 1000 - Date.now();
-    const life = Math.max(RENEWAL_MIN_MS, left - Math.min(MARGIN_MS, left / 2));
+    const left = token === undefined ? 0 : leftOf(token);
+    const life = left > 0 ? Math.max(RENEWAL_MIN_MS, left - Math.min(MARGIN_MS, left / 2)) : DOUBT_MS;
     this.#token = token;
     this.#renewAt = this.#getToken ? Date.now() + life : Number.POSITIVE_INFINITY;
     return token;
   }
+}
+
+/**
+ * A JSON object. Anything else does not come from the service, as the page of a network that asks for a password.
+ *
+ * @param {string} text
+ */
+function parse(text) {
+  try {
+    const json = JSON.parse(text);
+    if (json && typeof json === "object") return json;
+  } catch {
+    // It is no JSON at all.
+  }
+  throw new Problem(0);
+}
+
+/**
+ * @template T
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+function inTime(work) {
+  const { promise, reject } = withReject();
+  const timer = setTimeout(() => reject(new Error("no answer")), PATIENCE_MS);
+  return Promise.race([work(), promise]).finally(() => clearTimeout(timer));
+}
+
+/** A promise that is only ever rejected. */
+function withReject() {
+  /** @type {(error: Error) => void} */
+  let reject = () => {};
+  /** @type {Promise<never>} */
+  const promise = new Promise((_, refuse) => { reject = refuse; });
+  return { promise, reject };
+}
+
+/**
+ * How long a token is good for, in milliseconds, by the clock of this device.
+ *
+ * @param {string} token
+ */
+function leftOf(token) {
+  const expires = claimsOf(token)?.exp;
+  return expires === undefined ? Number.POSITIVE_INFINITY : expires * 1000 - Date.now();
 }
 
 /** @param {Response} answer */

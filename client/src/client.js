@@ -1,6 +1,6 @@
 // @ts-check
 /** A user's client: the copy, and what keeps it current and sends. */
-import { Calls, claimsOf, Problem, rethrowBug } from "./calls.js";
+import { Calls, claimsOf, isBug, OtherUser, Problem, report } from "./calls.js";
 import { Conversation } from "./conversation.js";
 import { Copy } from "./copy.js";
 import { History } from "./history.js";
@@ -37,9 +37,14 @@ import { follow } from "./timeline.js";
  * @property {(item: Item) => void} refused the service will never accept it, for the reason in `refused`. Messages and
  *   changes of messages stay in the outbox until they are tried again or discarded
  * @property {(wait: { key: string, seconds: number }) => void} wait in a slow chat, nothing can be sent for so long
+ * @property {(error: unknown) => void} failure the copy cannot be read or written at present, as where there is no space.
+ *   What needs it is tried again
  * @property {(error: unknown) => void} end the client has ended: the token is not accepted any more (a
  *   {@link Problem}), or the copy cannot be kept
  */
+
+/** After this time a token is asked for again that could not be had. */
+const RENEWAL_PAUSE_MS = 2000;
 
 export class Client {
   #calls;
@@ -54,19 +59,24 @@ export class Client {
   #tabs = { tell() {}, lead: (work) => work() };
   /** @type {{ [name in keyof Events]: Set<Events[name]> }} */
   #listeners = {
-    state: new Set(), change: new Set(), sent: new Set(), refused: new Set(), wait: new Set(), end: new Set(),
+    state: new Set(), change: new Set(), sent: new Set(), refused: new Set(), wait: new Set(), failure: new Set(),
+    end: new Set(),
   };
   #windows = /** @type {Set<WeakRef<HistoryWindow>>} */ (new Set());
   #state = /** @type {State} */ ("connecting");
   #leads = false;
   #isFetching = false;
+  /** The cursor at which this tab has read the copy. */
+  #cursor = /** @type {number | undefined} */ (undefined);
+  /** Messages of other tabs are handled one after the other. @type {Promise<void>} */
+  #handling = Promise.resolve();
 
   /** Resolves when the copy can be read. Rejects if there is none, as in a browser that keeps no data. */
   ready;
 
   /** @param {ConnectOptions} options */
   constructor({ store = memoryStore(), transport = "stream", user, ...options }) {
-    const calls = new Calls(options);
+    const calls = new Calls(options, (token) => this.#check(token));
     this.#calls = calls;
     this.#copy = new Copy(store, (changed) => this.#onChange(changed));
     this.#history = new History(calls, this.#copy);
@@ -76,6 +86,7 @@ export class Client {
     this.#outbox = new Outbox({
       calls, copy: this.#copy, signal: this.#ending.signal,
       onWait: (key, seconds) => this.#share("wait", { key, seconds }),
+      onFailure: (error) => this.#emit("failure", error),
       onSent: (item) => this.#share("sent", item),
       onRefused: (item) => this.#share("refused", item),
     });
@@ -243,9 +254,17 @@ export class Client {
 
   async #open() {
     const { user, token } = this.#given;
+    // Before anything is read: what changes meanwhile comes again.
+    this.#tabs = joinTabs(this.#store.name, this.#ending.signal, (message) => this.#receive(message));
     await this.#copy.open(user ?? (token && claimsOf(token)?.sub));
-    this.#tabs = joinTabs(this.#store.name, this.#ending.signal, (message) => this.#onMessage(message));
+    this.#cursor = await this.#copy.cursor();
     this.#tabs.tell({ type: "hello" });
+  }
+
+  /** @param {string} token */
+  #check(token) {
+    const user = claimsOf(token)?.sub;
+    if (user !== undefined && this.user !== undefined && user !== this.user) throw new OtherUser();
   }
 
   async #run() {
@@ -260,8 +279,9 @@ export class Client {
   async #lead() {
     if (this.#ending.signal.aborted) return;
     this.#leads = true;
-    // What the tab before has not told any more.
+    // The tab before may have ended without a word of what it had just written.
     await this.#copy.reload();
+    if ((await this.#copy.cursor()) !== this.#cursor) this.#onChange(everything());
     if (this.user === undefined) await this.#learnUser();
     const { signal } = this.#ending;
     const following = { calls: this.#calls, copy: this.#copy, transport: this.#transport, signal };
@@ -269,11 +289,19 @@ export class Client {
     await Promise.race([follow({ ...following, onState }), this.#outbox.run()]);
   }
 
-  /** Whose token it is, where the client was not told. */
+  /** Whose token it is, where the client was not given one. */
   async #learnUser() {
-    const user = claimsOf(await this.#calls.token())?.sub;
-    if (user === undefined) throw new Error("the token does not say whose it is: connect() needs the user");
-    await this.#copy.open(user);
+    for (;;) {
+      try {
+        const user = claimsOf(await this.#calls.token())?.sub;
+        if (user === undefined) throw new Error("the token does not say whose it is: connect() needs the user");
+        return await this.#copy.open(user);
+      } catch (error) {
+        if (!(error instanceof Problem && error.isTemporary)) throw error;
+        this.#onState("offline", error);
+        await new Promise((resolve) => { setTimeout(resolve, RENEWAL_PAUSE_MS); });
+      }
+    }
   }
 
   /**
@@ -281,62 +309,96 @@ export class Client {
    * @param {unknown} [error]
    */
   #onState(state, error) {
+    const wasCurrent = this.#state === "current";
     this.#share("state", state, error);
-    if (state !== "current") return;
+    if (error && !(error instanceof Problem)) this.#emit("failure", error);
+    if (state !== "current" || wasCurrent) return;
     this.#outbox.hurry();
     this.#fetchDue();
+    for (const window of this.#openWindows()) this.#look(() => window.retry());
   }
 
   /** @param {Changed} changed */
   #onChange(changed) {
     this.#tabs.tell({ type: "change", ...changed });
+    if (this.#leads && this.outbox.length) this.#outbox.wake();
+    if (this.#leads && this.#state === "current") this.#fetchDue();
     this.#show(changed);
-    if (!this.#leads) return;
-    if (this.outbox.length) this.#outbox.wake();
-    if (this.#state === "current") this.#fetchDue();
+  }
+
+  *#openWindows() {
+    for (const reference of this.#windows) {
+      const window = reference.deref();
+      if (window) yield window;
+      else this.#windows.delete(reference);
+    }
   }
 
   /** @param {Changed} changed */
   #show(changed) {
-    for (const reference of this.#windows) {
-      const window = reference.deref();
-      if (!window) this.#windows.delete(reference);
-      else if (changed.isReset || changed.conversations.has(window.key)) this.#refresh(window);
+    for (const window of this.#openWindows()) {
+      if (changed.isReset) this.#look(() => window.reset());
+      else if (changed.conversations.has(window.key)) this.#look(() => window.refresh());
     }
     this.#emit("change", changed);
   }
 
-  /** @param {HistoryWindow} window */
-  async #refresh(window) {
+  /**
+   * Reads something of the copy for a window.
+   *
+   * @param {() => Promise<void>} look
+   */
+  async #look(look) {
     try {
-      await window.refresh();
+      await look();
     } catch (error) {
-      rethrowBug(error);
+      this.#onFailure(error);
     }
   }
 
+  /** @param {unknown} error */
+  #onFailure(error) {
+    if (isBug(error)) report(error);
+    else if (!(error instanceof Problem)) this.#emit("failure", error);
+  }
+
   /**
-   * What another tab tells.
+   * What another tab says, after what it has said before.
    *
    * @param {any} message
    */
-  async #onMessage({ type, ...told }) {
+  #receive(message) {
+    this.#handling = this.#handling.then(() => this.#look(() => this.#handle(message)));
+  }
+
+  /** @param {any} message */
+  async #handle({ type, values, ...changed }) {
     switch (type) {
       case "hello":
         if (this.#leads) this.#tabs.tell({ type: "state", values: [this.#state] });
         break;
       case "change":
-        if (told.isReset) await this.#copy.reload();
-        else await this.#copy.reloadThose([...told.conversations]);
-        this.#show(/** @type {Changed} */ (told));
+        if (changed.isReset) await this.#copy.reload();
+        else await this.#copy.reloadThose([...changed.conversations]);
+        this.#cursor = await this.#copy.cursor();
         if (this.#leads) this.#outbox.wake();
+        this.#show(/** @type {Changed} */ (changed));
+        break;
+      case "state":
+        // Without locks, each tab has a stream of its own.
+        if (this.#leads) break;
+        [this.#state] = values;
+        this.#emit("state", values[0]);
+        break;
+      case "sent":
+      case "refused":
+      case "wait":
+        this.#emit(type, values[0]);
         break;
       case "end":
         this.#end(undefined);
         break;
-      default:
-        if (type === "state") this.#state = told.values[0];
-        this.#emit(type, ...told.values);
+      // Anything else comes from a tab with another version.
     }
   }
 
@@ -348,12 +410,18 @@ export class Client {
     if (this.#isFetching) return;
     this.#isFetching = true;
     try {
-      for (let { due } = this.#copy; due.length; { due } = this.#copy) {
-        for (const { key, due: since } of due) await this.#copy.fetched(key, await this.#find(key), since);
+      const failed = new Set();
+      const next = () => this.#copy.due.find(({ key, due }) => !failed.has(`${key} ${due}`));
+      for (let held = next(); held; held = next()) {
+        const { key, due } = held;
+        try {
+          await this.#copy.fetched(key, await this.#find(key), due);
+        } catch (error) {
+          // It is fetched when the copy is current again, or changes again.
+          failed.add(`${key} ${due}`);
+          this.#onFailure(error);
+        }
       }
-    } catch (error) {
-      // They are fetched when the copy is current again.
-      rethrowBug(error);
     } finally {
       this.#isFetching = false;
     }
@@ -383,6 +451,7 @@ export class Client {
   #end(error) {
     if (this.#ending.signal.aborted) return;
     this.#ending.abort();
+    this.#state = "offline";
     this.#emit("end", error);
   }
 
@@ -406,6 +475,16 @@ export class Client {
    * @param {Parameters<Events[Name]>} values
    */
   #emit(name, ...values) {
-    for (const listener of [...this.#listeners[name]]) /** @type {any} */ (listener)(...values);
+    for (const listener of [...this.#listeners[name]]) {
+      try {
+        /** @type {any} */ (listener)(...values);
+      } catch (error) {
+        // What an application does with an event does not undo what has happened.
+        report(error);
+      }
+    }
   }
 }
+
+/** @returns {Changed} */
+const everything = () => ({ isReset: true, conversations: new Set(), messages: [] });

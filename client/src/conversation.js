@@ -69,7 +69,8 @@ export class Conversation {
    *   mentionsAll?: boolean }} edit
    */
   edit(message, edit) {
-    return this.#change("edit", message, edit);
+    const { text } = edit;
+    return this.#change("edit", message, { ...edit, ...(text !== undefined && { text: text.trim() }) });
   }
 
   /**

@@ -10,6 +10,7 @@
  * outbox         by order: what the service has not acknowledged yet
  * meta           the cursor, whose copy it is, and the order that was used last
  */
+import { OtherUser } from "./calls.js";
 import { isChat, keyOf, namedBy } from "./keys.js";
 
 /**
@@ -86,13 +87,6 @@ const FIRST = "";
 /** Beyond every key of a conversation. */
 const END = "\uffff";
 
-/** A store that holds the copy of another user. */
-export class OtherUser extends Error {
-  constructor() {
-    super("the store holds the copy of another user");
-  }
-}
-
 export class Copy {
   #store;
   #onChange;
@@ -102,6 +96,8 @@ export class Copy {
   #conversations = new Map();
   /** @type {Item[]} */
   #outbox = [];
+  /** What waits, by conversation. @type {Map<ConversationKey, Item[]> | undefined} */
+  #waiting;
   /** @type {Conversation[] | undefined} */
   #listed;
 
@@ -142,7 +138,7 @@ export class Copy {
     ]);
     this.#conversations = new Map(conversations.map((held) => [held.key, held]));
     this.#outbox = outbox;
-    this.#listed = undefined;
+    this.#listed = this.#waiting = undefined;
   }
 
   /**
@@ -158,7 +154,7 @@ export class Copy {
     });
     for (const [key, held] of conversations) this.#hold(key, held);
     this.#outbox = outbox;
-    this.#listed = undefined;
+    this.#listed = this.#waiting = undefined;
   }
 
   // The timeline.
@@ -266,9 +262,10 @@ export class Copy {
    * @param {number} limit
    * @returns {Promise<Message[]>}
    */
-  newest(key, limit) {
-    return this.#store.read((transaction) =>
+  async newest(key, limit) {
+    const held = await this.#store.read((transaction) =>
       transaction.range("messages", [key, 0], [key, LAST], { limit, reverse: true }));
+    return held.map((message) => this.#withWaiting(message));
   }
 
   // Conversations.
@@ -311,7 +308,7 @@ export class Copy {
 
   /**
    * Stores the answer to a call for a conversation that was due since `due`; null for one that is not the user's any
-   * more. If the timeline has told of it again meanwhile, the answer may be older: the conversation stays due.
+   * more. If the timeline has brought another change meanwhile, the answer may be older: the conversation stays due.
    *
    * @param {ConversationKey} key
    * @param {any} conversation
@@ -333,13 +330,19 @@ export class Copy {
     return this.#outbox;
   }
 
-  /** @param {ConversationKey} key */
+  /**
+   * What waits in a conversation, in order.
+   *
+   * @param {ConversationKey} key
+   * @returns {Item[]}
+   */
   waitingIn(key) {
-    return this.#outbox.filter(({ conversation }) => conversation === key);
+    this.#waiting ??= grouped(this.#outbox);
+    return this.#waiting.get(key) ?? [];
   }
 
   /**
-   * Adds something to be sent. A position or settings replace those of the same conversation that wait; a change of a
+   * Adds something to be sent. A position replaces those of the same conversation that wait; a change of a
    * message replaces those of the same message.
    *
    * @param {Omit<Item, "order" | "created" | "since">} item
@@ -349,30 +352,39 @@ export class Copy {
       const { transaction } = writing;
       for (const before of await transaction.range("outbox", 0, LAST)) {
         if (!replaces(item, before)) continue;
-        if (item.kind === "set") item = { ...item, body: { ...before.body, ...item.body } };
-        // The one before may be under way.
-        if (before.texts) item = { ...item, texts: [...before.texts, before.body.text, ...(item.texts ?? [])] };
+        // The user has seen the message as the one before makes it, which may be under way.
+        if (before.texts) {
+          const texts = [...before.texts, before.body.text];
+          item = { ...item, base: before.base, texts, ...(before.conflict && { conflict: before.conflict }) };
+        }
         writing.removeItem(before);
       }
       const order = ((await transaction.get("meta", "order")) ?? 0) + 1;
       transaction.put("meta", "order", order);
       const since = (await transaction.get("meta", "cursor")) ?? 0;
       writing.putItem({ ...item, order, since, created: new Date().toISOString() });
-    });
+    }, { isDurable: true });
   }
 
   /**
-   * The service has acknowledged an item; `message` is what it has answered, if that is one.
+   * The service has acknowledged an item, with this answer: a message, a position, or settings.
    *
    * @param {Item} item
-   * @param {any} [message]
+   * @param {any} answer
    */
-  settle(item, message) {
+  settle(item, answer) {
     return this.#write(async (writing) => {
+      const { transaction } = writing;
+      const { kind, conversation: key } = item;
       writing.removeItem(item);
-      if (!message) return;
-      await this.#put(writing, message, item.conversation);
-      if (item.kind === "send") await advance(writing, item.conversation, message);
+      if (kind === "read" || kind === "set") return shown(writing, item, answer);
+      await this.#put(writing, answer, key);
+      if (kind === "send") return advance(writing, key, answer);
+      // What has replaced the change meanwhile is based on what has come of it.
+      for (const other of await transaction.range("outbox", 0, LAST)) {
+        const isLater = other.id === item.id && other.order > item.order;
+        if (isLater) writing.putItem({ ...other, base: answer.timestamp, texts: [...other.texts, answer.text] });
+      }
     });
   }
 
@@ -406,9 +418,9 @@ export class Copy {
    * @param {Writing} writing
    * @param {any} message
    * @param {ConversationKey} [place]
-   * @param {boolean} [isTold] whether the timeline has brought it
+   * @param {boolean} [isFromTimeline] whether the timeline has brought it
    */
-  async #put(writing, message, place, isTold = false) {
+  async #put(writing, message, place, isFromTimeline = false) {
     const { transaction } = writing;
     const at = await transaction.get("ids", message.id);
     const held = at && (await transaction.get("messages", at));
@@ -418,7 +430,7 @@ export class Copy {
     if (!key) return;
     const record = { ...message, conversation: key };
     if (message.deleted) Object.assign(record, { from: held?.from, created: held?.created, system: held?.system });
-    writing.putMessage(record, isTold);
+    writing.putMessage(record, isFromTimeline);
     if (message.from === this.#user && message.attributes?.key) await leaveOutbox(writing, message.attributes.key);
     const conversation = await transaction.get("conversations", key);
     const isOlder = conversation?.message?.id === message.id && conversation.message.timestamp < message.timestamp;
@@ -453,18 +465,18 @@ export class Copy {
    * Writes, and then shows what was written.
    *
    * @param {(writing: Writing) => Promise<void>} work
-   * @param {{ isReset?: boolean }} [options]
+   * @param {{ isReset?: boolean, isDurable?: boolean }} [options]
    */
-  async #write(work, { isReset = false } = {}) {
+  async #write(work, { isReset = false, isDurable = false } = {}) {
     const writing = await this.#store.write(async (transaction) => {
       const writing = new Writing(transaction);
       await work(writing);
       return writing;
-    });
+    }, { isDurable });
     for (const [key, held] of writing.held) this.#hold(key, held);
     for (const [order, item] of writing.items) this.#holdItem(order, item);
     if (isReset || writing.touched.size) this.#listed = undefined;
-    this.#onChange({ isReset, conversations: writing.touched, messages: writing.told });
+    this.#onChange({ isReset, conversations: writing.touched, messages: writing.arrived });
   }
 
   /**
@@ -483,6 +495,7 @@ export class Copy {
   #holdItem(order, item) {
     const others = this.#outbox.filter((other) => other.order !== order);
     this.#outbox = item ? [...others, item].sort((one, other) => one.order - other.order) : others;
+    this.#waiting = undefined;
   }
 
   #list() {
@@ -503,7 +516,7 @@ export class Copy {
 }
 
 /** Why what was written for a chat is not sent: the user is not a member of it any more, or it was deleted. */
-const GONE = { status: 404, kind: "not-found", words: "You are no longer a member of this chat, or it was deleted." };
+export const GONE = { status: 404, kind: "not-found", words: "You are no longer a member of this chat, or it was deleted." };
 
 /** A transaction, and what it changes of what is kept in memory. */
 class Writing {
@@ -514,7 +527,7 @@ class Writing {
   /** @type {Set<ConversationKey>} */
   touched = new Set();
   /** @type {Message[]} */
-  told = [];
+  arrived = [];
 
   /** @param {Transaction} transaction */
   constructor(transaction) {
@@ -545,7 +558,7 @@ class Writing {
   }
 
   /**
-   * The conversation has changed, and how is not told: it is due to be fetched.
+   * The conversation has changed, and in what is not said: it is due to be fetched.
    *
    * @param {ConversationKey} key
    * @param {number} timestamp
@@ -557,14 +570,14 @@ class Writing {
 
   /**
    * @param {Message} message
-   * @param {boolean} isTold
+   * @param {boolean} isFromTimeline
    */
-  putMessage(message, isTold) {
+  putMessage(message, isFromTimeline) {
     const place = [message.conversation, message.number];
     this.transaction.put("messages", place, message);
     this.transaction.put("ids", message.id, place);
     this.touched.add(message.conversation);
-    if (isTold) this.told.push(message);
+    if (isFromTimeline) this.arrived.push(message);
   }
 
   /** @param {Item} item */
@@ -601,6 +614,21 @@ async function advance(writing, key, message) {
 }
 
 /**
+ * Shows what the service has answered until the timeline brings the conversation with it.
+ *
+ * @param {Writing} writing
+ * @param {Item} item
+ * @param {any} answer
+ */
+async function shown(writing, { kind, conversation: key }, answer) {
+  const held = await writing.transaction.get("conversations", key);
+  if (held?.timestamp === undefined) return;
+  const isAllRead = kind === "read" && answer.number >= held.messages;
+  const position = { read: answer.number, ...(isAllRead && { unread: 0, mentions: 0 }) };
+  writing.putHeld({ ...held, ...(kind === "read" ? position : { settings: answer }) });
+}
+
+/**
  * Removes a message from the outbox that arrives on the timeline before its acknowledgement.
  *
  * @param {Writing} writing
@@ -632,7 +660,6 @@ async function unsentOf(transaction, key) {
  */
 function replaces({ kind, conversation, id, body }, before) {
   if (before.conversation !== conversation || before.refused) return false;
-  if (kind === "set") return before.kind === "set";
   if (kind === "read") return before.kind === "read" && (body.back || before.body.number <= body.number);
   if (kind === "remove") return before.id === id;
   return kind === "edit" && before.kind === "edit" && before.id === id;
@@ -660,6 +687,18 @@ function withWaiting(held, items) {
     waiting: unsent.at(-1),
     isRefused: unsent.some(({ refused }) => refused),
   };
+}
+
+/**
+ * What waits, by conversation. (Not every browser has Map.groupBy.)
+ *
+ * @param {Item[]} items
+ */
+function grouped(items) {
+  /** @type {Map<ConversationKey, Item[]>} */
+  const groups = new Map();
+  for (const item of items) groups.set(item.conversation, [...(groups.get(item.conversation) ?? []), item]);
+  return groups;
 }
 
 const isPinned = (/** @type {Conversation} */ { settings }) => Number(Boolean(settings?.pinned));

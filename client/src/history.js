@@ -3,7 +3,7 @@
  * The messages of a conversation, page by page: from the copy if it has the whole page, else from the service. The
  * messages are numbered without gaps, so a missing one is detected.
  */
-import { rethrowBug } from "./calls.js";
+import { Problem } from "./calls.js";
 import { pathOf } from "./keys.js";
 
 const PAGE = 50;
@@ -71,7 +71,7 @@ export class History {
       const { messages } = await this.#calls.call("GET", `/messages?ids=${ids.slice(0, IDS_MAX)}`);
       await this.#copy.putMessages(messages, key);
     } catch (error) {
-      rethrowBug(error);
+      if (!(error instanceof Problem)) throw error;
     }
   }
 
@@ -96,7 +96,7 @@ export class History {
       await this.#copy.putMessages(page.messages, key);
       return page;
     } catch (error) {
-      rethrowBug(error);
+      if (!(error instanceof Problem)) throw error;
       return null;
     }
   }

@@ -7,18 +7,21 @@ const TABLES = /** @type {Table[]} */ (["conversations", "messages", "ids", "out
 const VERSION = 1;
 
 /**
- * A store in IndexedDB. `name` is that of the user's copy; `onClose` is called when the browser, or another tab that
- * destroys the store, has closed it.
+ * A store in IndexedDB. `name` is that of the user's copy. `onClose` is called when it is closed: by the browser, or,
+ * with true, by another tab that destroys it.
  *
  * @param {string} name
- * @param {{ onClose?: () => void }} [options]
+ * @param {{ onClose?: (isDestroyed: boolean) => void }} [options]
  * @returns {import("./memory.js").Store}
  */
 export function indexedDBStore(name, { onClose = () => {} } = {}) {
   /** @type {Promise<IDBDatabase> | undefined} */
   let opening;
   const open = () => {
-    opening ??= openDatabase(name, onClose).catch((error) => {
+    opening ??= openDatabase(name, (isDestroyed) => {
+      opening = undefined;
+      onClose(isDestroyed);
+    }).catch((error) => {
       opening = undefined;
       throw error;
     });
@@ -28,12 +31,13 @@ export function indexedDBStore(name, { onClose = () => {} } = {}) {
    * @template T
    * @param {IDBTransactionMode} mode
    * @param {(transaction: import("./memory.js").Transaction) => Promise<T>} work
+   * @param {boolean} [isDurable]
    */
-  const run = async (mode, work) => inTransaction(await open(), mode, work);
+  const run = async (mode, work, isDurable = false) => inTransaction(await open(), mode, work, isDurable);
   return {
     name,
     read: (work) => run("readonly", work),
-    write: (work) => run("readwrite", work),
+    write: (work, options) => run("readwrite", work, options?.isDurable),
     async destroy() {
       (await opening)?.close();
       await result(indexedDB.deleteDatabase(name));
@@ -43,7 +47,7 @@ export function indexedDBStore(name, { onClose = () => {} } = {}) {
 
 /**
  * @param {string} name
- * @param {() => void} onClose
+ * @param {(isDestroyed: boolean) => void} onClose
  */
 async function openDatabase(name, onClose) {
   const request = indexedDB.open(name, VERSION);
@@ -53,9 +57,9 @@ async function openDatabase(name, onClose) {
   const database = await result(request);
   database.onversionchange = () => {
     database.close();
-    onClose();
+    onClose(true);
   };
-  database.onclose = onClose;
+  database.onclose = () => onClose(false);
   return database;
 }
 
@@ -66,9 +70,10 @@ async function openDatabase(name, onClose) {
  * @param {IDBDatabase} database
  * @param {IDBTransactionMode} mode
  * @param {(transaction: import("./memory.js").Transaction) => Promise<T>} work
+ * @param {boolean} isDurable
  */
-async function inTransaction(database, mode, work) {
-  const open = database.transaction(TABLES, mode);
+async function inTransaction(database, mode, work, isDurable) {
+  const open = database.transaction(TABLES, mode, { durability: isDurable ? "strict" : "default" });
   const done = new Promise((resolve, reject) => {
     open.oncomplete = resolve;
     open.onabort = () => reject(open.error ?? new DOMException("the copy could not be written", "AbortError"));

@@ -23,8 +23,9 @@
  *
  * @typedef {object} Store
  * @property {<T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>} read sees one state
- * @property {<T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>} write all of it is kept when it
- *   returns, or, if `work` throws, nothing. `work` awaits nothing but its transaction
+ * @property {<T>(work: (transaction: Transaction) => Promise<T>, options?: { isDurable?: boolean }) => Promise<T>} write
+ *   all of it is kept when it returns, or, if `work` throws, nothing; with `isDurable` a power loss takes nothing of it.
+ *   `work` awaits nothing but its transaction
  * @property {() => Promise<void>} destroy deletes everything
  * @property {string} [name] of a store that several tabs share
  */

@@ -8,11 +8,21 @@
  */
 import { Client } from "./client.js";
 
-export { claimsOf, Problem } from "./calls.js";
+export { claimsOf, OtherUser, Problem } from "./calls.js";
+export { Client } from "./client.js";
 export { eventReader } from "./events.js";
 export { indexedDBStore } from "./indexeddb.js";
 export { isChat, keyOf, pathOf, randomKey } from "./keys.js";
 export { memoryStore } from "./memory.js";
+
+/**
+ * @typedef {import("./conversation.js").Conversation} ConversationHandle
+ * @typedef {import("./copy.js").Conversation} Conversation
+ * @typedef {import("./copy.js").Item} Item
+ * @typedef {import("./copy.js").Message} Message
+ * @typedef {import("./memory.js").Store} Store
+ * @typedef {import("./window.js").HistoryWindow} HistoryWindow
+ */
 
 /**
  * Begins to follow.

@@ -6,8 +6,9 @@
  * A message has an idempotency key, so it can be repeated: the service answers with the message that exists already.
  * Everything else says what is to be, and can be repeated as well.
  */
-import { Problem, rethrowBug } from "./calls.js";
-import { isChat, pathOf } from "./keys.js";
+import { isBug, Problem, report } from "./calls.js";
+import { GONE } from "./copy.js";
+import { isChat, namedBy, pathOf } from "./keys.js";
 
 const PAUSE_MS = 1000;
 const PAUSE_MAX_MS = 20_000;
@@ -24,6 +25,7 @@ const CALLS_MAX = 4;
  * @property {AbortSignal} signal
  * @property {(key: ConversationKey, seconds: number) => void} onWait a chat is slow: nothing can be sent for so long
  * @property {(item: Item) => void} onSent the service has acknowledged it
+ * @property {(error: unknown) => void} onFailure the copy cannot be written at present
  * @property {(item: Item) => void} onRefused the service will never accept it, for the reason in `refused`
  */
 
@@ -42,6 +44,8 @@ export class Outbox {
   /** @type {Map<string, Lane>} */
   #lanes = new Map();
   #wake = () => {};
+  /** The calls that are under way. */
+  #busy = 0;
   /** @type {Problem | undefined} */
   #end;
 
@@ -69,8 +73,10 @@ export class Outbox {
       /** @type {Promise<void>} */
       const woken = new Promise((resolve) => { this.#wake = resolve; });
       let pauseMs = Number.POSITIVE_INFINITY;
-      for (const [name, item] of firstOfEach(copy.outbox)) {
-        const lane = this.#laneOf(name);
+      const first = Array.from(firstOfEach(copy.outbox), ([name, item]) => ({ lane: this.#laneOf(name), item }));
+      // What fails again and again does not take the turns of what does not.
+      first.sort((one, other) => one.lane.failures - other.lane.failures);
+      for (const { lane, item } of first) {
         if (lane.isBusy) continue;
         const left = hasEnded(lane, copy.conversation(item.conversation)) ? 0 : lane.notBefore - Date.now();
         if (left > 0) pauseMs = Math.min(pauseMs, left);
@@ -79,10 +85,6 @@ export class Outbox {
       if (this.#end) throw this.#end;
       await untilWoken(woken, pauseMs);
     }
-  }
-
-  get #busy() {
-    return [...this.#lanes.values()].filter(({ isBusy }) => isBusy).length;
   }
 
   /** @param {string} name */
@@ -98,19 +100,23 @@ export class Outbox {
    */
   async #start(lane, item) {
     lane.isBusy = true;
+    this.#busy += 1;
     lane.slowAt = undefined;
     try {
       await this.#deliver(lane, item);
       lane.failures = 0;
-    } catch (problem) {
-      if (problem instanceof Problem && problem.status === 401) this.#end = problem;
+    } catch (error) {
       // The service cannot be reached, or the copy cannot be written: both may pass.
+      const retryAfter = error instanceof Problem ? 1000 * error.retryAfter : 0;
       const longest = Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** lane.failures);
-      lane.notBefore = Date.now() + longest * (0.5 + Math.random() / 2);
+      lane.notBefore = Date.now() + Math.max(retryAfter, longest * (0.5 + Math.random() / 2));
       lane.failures += 1;
-      rethrowLater(problem);
+      if (isBug(error)) report(error);
+      else if (!(error instanceof Problem)) this.#sending.onFailure(error);
+      else if (error.status === 401) this.#end = error;
     } finally {
       lane.isBusy = false;
+      this.#busy -= 1;
       this.#wake();
     }
   }
@@ -142,12 +148,13 @@ export class Outbox {
   }
 
   /**
-   * Returns the message that the service has answered, if it has; CONFLICT if the user has to decide.
+   * Returns what the service has answered; CONFLICT if the user has to decide.
    *
    * @param {Item} item
    */
   async #carryOut(item) {
-    const { call } = this.#calls;
+    const { calls } = this.#sending;
+    const call = calls.call.bind(calls);
     const path = pathOf(item.conversation);
     switch (item.kind) {
       case "send":
@@ -157,25 +164,18 @@ export class Outbox {
       case "remove":
         return this.#change(item, (headers) => call("DELETE", `/messages/${item.id}`, { headers }));
       case "read":
-        await call("PUT", `${path}/read`, { body: item.body });
-        return undefined;
+        return call("PUT", `${path}/read`, { body: item.body });
       case "set":
-        await call("PATCH", `${path}/settings`, { body: item.body, headers: MERGE_PATCH });
-        return undefined;
+        return call("PATCH", `${path}/settings`, { body: item.body, headers: MERGE_PATCH });
     }
-  }
-
-  get #calls() {
-    const { calls } = this.#sending;
-    return { call: calls.call.bind(calls) };
   }
 
   /** @param {Item} item */
   #send({ key = "", conversation, body }) {
     const headers = { "Idempotency-Key": key };
-    if (isChat(conversation)) return this.#calls.call("POST", `${pathOf(conversation)}/messages`, { body, headers });
-    const to = conversation.slice("users/".length);
-    return this.#calls.call("POST", "/messages", { body: { to, ...body }, headers });
+    const { calls } = this.#sending;
+    if (isChat(conversation)) return calls.call("POST", `${pathOf(conversation)}/messages`, { body, headers });
+    return calls.call("POST", "/messages", { body: { to: namedBy(conversation).with, ...body }, headers });
   }
 
   /**
@@ -191,9 +191,9 @@ export class Outbox {
         return await attempt({ "If-Match": `"${base}"` });
       } catch (problem) {
         if (!(problem instanceof Problem) || ![410, 412].includes(problem.status)) throw problem;
-        const present = await this.#calls.call("GET", `/messages/${item.id}`);
+        const { calls, copy } = this.#sending;
+        const present = await calls.call("GET", `/messages/${item.id}`);
         if (present.deleted) return present;
-        const { copy } = this.#sending;
         await copy.putMessages([present], item.conversation);
         if (!(item.texts ?? []).includes(present.text)) {
           await copy.amend(item, { conflict: { ...present, conversation: item.conversation } });
@@ -222,8 +222,8 @@ function hasEnded({ slowAt }, { timestamp = 0, slowMode = 0, role = "member" } =
 }
 
 /**
- * The first item of each lane that can be sent at all. A position and settings do not wait for messages: those may wait
- * because the chat is slow.
+ * The first item of each lane that can be sent at all. Messages go in order, and so do the changes of one message,
+ * positions, and settings; they do not wait for each other, since a chat may be slow.
  *
  * @param {Item[]} items
  */
@@ -231,8 +231,7 @@ function firstOfEach(items) {
   /** @type {Map<string, Item>} */
   const first = new Map();
   for (const item of items) {
-    const isOwn = item.kind === "read" || item.kind === "set";
-    const name = isOwn ? `${item.conversation} of one's own` : item.conversation;
+    const name = `${item.id ?? item.kind} ${item.conversation}`;
     if (!item.refused && !item.conflict && !first.has(name)) first.set(name, item);
   }
   return first;
@@ -244,22 +243,7 @@ function firstOfEach(items) {
  */
 function refusedFor({ conversation, kind }, { status, kind: problem, words }) {
   const isGone = status === 404 && kind === "send" && isChat(conversation);
-  return { status, kind: problem, words: isGone ? GONE : words };
-}
-
-const GONE = "You are no longer a member of this chat, or it was deleted.";
-
-/**
- * A bug must be seen, and must not end the outbox.
- *
- * @param {unknown} error
- */
-function rethrowLater(error) {
-  try {
-    rethrowBug(error);
-  } catch (bug) {
-    queueMicrotask(() => { throw bug; });
-  }
+  return { status, kind: problem, words: isGone ? GONE.words : words };
 }
 
 /**

@@ -48,11 +48,8 @@ export function useMessages(client, key) {
       if (!(await window.open())) await window.toEnd();
     };
     open();
-    // What could not be fetched is, when the service is back.
-    const retry = client.on("state", (state) => state === "current" && !window.isOpen && open());
     return () => {
       end();
-      retry();
       window.close();
     };
   }, [client, window]);

@@ -7,7 +7,7 @@
  * of the service), it continues from the stored cursor. Nothing is lost or repeated, because the cursor is stored
  * together with the data.
  */
-import { Problem } from "./calls.js";
+import { isBug, Problem, report } from "./calls.js";
 import { eventReader } from "./events.js";
 
 /** The service sends something every 15 seconds. After a silence this long a stream counts as lost. */
@@ -35,7 +35,7 @@ const PAUSE_MAX_MS = 30_000;
  * @property {(state: State, error?: unknown) => void} onState
  */
 
-/** Where an attempt stands. */
+/** How following goes. */
 class Attempt {
   failures = 0;
   /** The first pause, which a stream may set. */
@@ -60,6 +60,7 @@ export async function follow(following) {
     } catch (thrown) {
       if (thrown instanceof Problem && [400, 401, 403, 406, 422].includes(thrown.status)) throw thrown;
       error = thrown;
+      if (isBug(thrown)) report(thrown);
     }
     if (signal.aborted) return;
     if (isRenewal) continue;
@@ -83,7 +84,11 @@ async function stream({ calls, copy, signal, onState }, attempt) {
     const renewIn = await calls.renewIn();
     line.endAfter(renewIn, () => { isRenewal = true; });
     const path = `/messages?include=message,conversation&after=${cursor}`;
-    const answer = await opened(calls, copy, path, { Accept: "text/event-stream" }, line);
+    const answer = await opened(calls, path, { Accept: "text/event-stream" }, line);
+    if (!answer) {
+      onState("connecting");
+      await copy.clear();
+    }
     if (!answer?.body) return false;
     const body = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     const eventsIn = eventReader();
@@ -91,6 +96,8 @@ async function stream({ calls, copy, signal, onState }, attempt) {
       line.receive();
       const events = eventsIn(piece.value);
       if (events.some(({ event }) => event === "reset")) {
+        // What is shown meanwhile is not current.
+        onState("connecting");
         await copy.clear();
         return false;
       }
@@ -130,8 +137,12 @@ async function poll({ calls, copy, signal, onState }, attempt) {
     let cursor = (await copy.cursor()) ?? (await begin(calls, copy, line));
     for (let wait = 0; ;) {
       const query = `include=message,conversation&limit=${PAGE}&after=${cursor}&wait=${wait}`;
-      const answer = await opened(calls, copy, `/messages?${query}`, {}, line);
-      if (!answer) return false;
+      const answer = await opened(calls, `/messages?${query}`, {}, line);
+      if (!answer) {
+        onState("connecting");
+        await copy.clear();
+        return false;
+      }
       const page = await answer.json().catch(() => { throw new Problem(0); });
       line.receive();
       if (page.next !== cursor) {
@@ -150,21 +161,18 @@ async function poll({ calls, copy, signal, onState }, attempt) {
 }
 
 /**
- * The answer to a call after a cursor. If the timeline ends before it, the service was restored: the copy is cleared,
- * and nothing is returned.
+ * The answer to a call after a cursor; undefined if the timeline ends before it: the service was restored.
  *
  * @param {import("./calls.js").Calls} calls
- * @param {import("./copy.js").Copy} copy
  * @param {string} path
  * @param {Record<string, string>} headers
  * @param {Line} line
  */
-async function opened(calls, copy, path, headers, line) {
+async function opened(calls, path, headers, line) {
   try {
     return await calls.open(path, { headers, signal: line.signal });
   } catch (problem) {
     if (!(problem instanceof Problem) || problem.status !== 410) throw problem;
-    await copy.clear();
     return undefined;
   }
 }

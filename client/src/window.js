@@ -16,8 +16,15 @@ export class HistoryWindow {
   /** The numbers of the first and the last message: `high` is `LAST` when the window reaches to the end. */
   #range = /** @type {{ low: number, high: number } | null} */ (null);
   #isFirst = false;
+  /** Where it was opened, if that was said. @type {number | undefined} */
+  #wanted;
+  /** It was opened before the copy had the conversation. */
+  #isBlind = false;
+  /** It could not be fetched. */
+  #hasFailed = false;
+  #isClosed = false;
   #opened = 0;
-  #begun = 0;
+  #asking = 0;
   #shown = 0;
   /** @type {Record<string, Promise<boolean> | null>} */
   #extending = {};
@@ -80,10 +87,26 @@ export class HistoryWindow {
    */
   async open(number) {
     const turn = ++this.#opened;
-    const { read = 0, unread = 0, messages = 0 } = this.conversation ?? {};
+    this.#wanted = number;
+    const { timestamp, read = 0, unread = 0, messages = 0 } = this.conversation ?? {};
+    this.#isBlind = timestamp === undefined;
     const isThere = await this.#openAt(number ?? (unread > 0 ? read : messages), messages, turn);
+    if (turn !== this.#opened) return false;
+    this.#hasFailed = !isThere;
     if (isThere) await this.refresh();
     return isThere;
+  }
+
+  /** Opens it again if it could not be fetched. */
+  async retry() {
+    if (this.#hasFailed && !this.#isClosed) await this.open(this.#wanted);
+  }
+
+  /** The copy was made anew: what is there may have gaps. */
+  async reset() {
+    if (!this.isOpen) return;
+    this.#range = null;
+    if (!(await this.open())) await this.toEnd();
   }
 
   /** Goes to the end: what the copy has of it, if it cannot be fetched. Returns whether it has the newest message. */
@@ -112,7 +135,12 @@ export class HistoryWindow {
   async refresh() {
     const range = this.#range;
     if (!range) return;
-    const turn = ++this.#begun;
+    // Only now the copy can say where it begins.
+    if (this.#isBlind && this.conversation?.timestamp !== undefined) {
+      await this.open(this.#wanted);
+      return;
+    }
+    const turn = ++this.#asking;
     const messages = await this.#copy.messages(this.key, range.low, range.high);
     const quoted = await this.#quotedBy(messages);
     // A call that began later has read later.
@@ -126,6 +154,7 @@ export class HistoryWindow {
 
   /** Nothing is shown any more. */
   close() {
+    this.#isClosed = true;
     this.#opened += 1;
     this.#range = null;
     this.#onChange.clear();

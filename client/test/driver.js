@@ -8,6 +8,7 @@ import * as messages from "../src/messages.js";
 import { fileStore } from "./file_store.js";
 
 const here = {};
+const load = (name) => import(name);
 const AsyncFunction = (async () => {}).constructor;
 
 process.on("unhandledRejection", (error) => {
@@ -16,8 +17,8 @@ process.on("unhandledRejection", (error) => {
 });
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const work = new AsyncFunction("messages", "fileStore", "Copy", "here", JSON.parse(line));
-  const answer = await work(messages, fileStore, Copy, here).then(
+  const work = new AsyncFunction("messages", "fileStore", "Copy", "load", "here", JSON.parse(line));
+  const answer = await work(messages, fileStore, Copy, load, here).then(
     (value) => ({ value: value ?? null }),
     (error) => ({ error: `${error?.stack ?? error}` }),
   );

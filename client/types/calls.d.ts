@@ -1,10 +1,15 @@
 /**
- * Throws an error again that is a bug, such as a TypeError: it must not pass for "offline". A Problem is the
- * service's, a DOMException the browser's, as when the copy is closed.
+ * Whether an error is a mistake in a program, which must not pass for "offline" or for a store that fails.
  *
  * @param {unknown} error
  */
-export function rethrowBug(error: unknown): void;
+export function isBug(error: unknown): boolean;
+/**
+ * Reports an error as one that nobody has caught, without ending what goes on.
+ *
+ * @param {unknown} error
+ */
+export function report(error: unknown): void;
 /**
  * The claims of a JSON Web Token; null for any other token. The service checks the signature, not the client.
  *
@@ -43,6 +48,11 @@ export class Problem extends Error {
     /** A text for people. */
     get words(): string;
 }
+/** The token is that of another user than the copy. */
+export class OtherUser extends Problem {
+    constructor();
+    kind: string;
+}
 /**
  * @typedef {object} Credentials
  * @property {string} [token] a user's token
@@ -51,10 +61,13 @@ export class Problem extends Error {
  */
 /** @typedef {{ body?: unknown, headers?: Record<string, string>, signal?: AbortSignal }} CallOptions */
 export class Calls {
-    /** @param {Credentials & { base?: string }} options */
+    /**
+     * @param {Credentials & { base?: string }} options
+     * @param {(token: string) => void} check called with each new token before it is used
+     */
     constructor({ base, token, getToken }: Credentials & {
         base?: string;
-    });
+    }, check: (token: string) => void);
     /** A token that is good for a while. */
     token(): Promise<string>;
     /** When the present token should be replaced, in milliseconds from now; undefined if it cannot be. */

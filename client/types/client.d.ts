@@ -1,31 +1,3 @@
-/**
- * @typedef {import("./copy.js").Item} Item
- * @typedef {import("./copy.js").Changed} Changed
- * @typedef {import("./timeline.js").State} State
- * @typedef {import("./window.js").HistoryWindow} HistoryWindow
- */
-/**
- * @typedef {object} Settings
- * @property {string} [base] where the service is, as `https://messages.example`; the page's own host if it is left out
- * @property {string} [user] whose client it is: needed only where tokens do not say that
- * @property {import("./memory.js").Store} [store] where the copy is kept; in memory if it is left out
- * @property {"stream" | "poll"} [transport] `poll` works wherever `fetch` does, also without streams of bytes
- *
- * @typedef {Settings & import("./calls.js").Credentials} ConnectOptions
- */
-/**
- * What a client tells.
- *
- * @typedef {object} Events
- * @property {(state: State, error?: unknown) => void} state
- * @property {(changed: Changed) => void} change the copy has changed
- * @property {(item: Item) => void} sent the service has acknowledged it
- * @property {(item: Item) => void} refused the service will never accept it, for the reason in `refused`. Messages and
- *   changes of messages stay in the outbox until they are tried again or discarded
- * @property {(wait: { key: string, seconds: number }) => void} wait in a slow chat, nothing can be sent for so long
- * @property {(error: unknown) => void} end the client has ended: the token is not accepted any more (a
- *   {@link Problem}), or the copy cannot be kept
- */
 export class Client {
     /** @param {ConnectOptions} options */
     constructor({ store, transport, user, ...options }: ConnectOptions);
@@ -168,6 +140,11 @@ export type Events = {
         key: string;
         seconds: number;
     }) => void;
+    /**
+     * the copy cannot be read or written at present, as where there is no space.
+     * What needs it is tried again
+     */
+    failure: (error: unknown) => void;
     /**
      * the client has ended: the token is not accepted any more (a
      * {@link Problem}), or the copy cannot be kept

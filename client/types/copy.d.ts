@@ -61,10 +61,6 @@
  * @property {Message[]} messages that the timeline has brought
  */
 export const LAST: number;
-/** A store that holds the copy of another user. */
-export class OtherUser extends Error {
-    constructor();
-}
 export class Copy {
     /**
      * @param {Store} store
@@ -158,7 +154,7 @@ export class Copy {
     addConversation(conversation: any): Promise<void>;
     /**
      * Stores the answer to a call for a conversation that was due since `due`; null for one that is not the user's any
-     * more. If the timeline has told of it again meanwhile, the answer may be older: the conversation stays due.
+     * more. If the timeline has brought another change meanwhile, the answer may be older: the conversation stays due.
      *
      * @param {ConversationKey} key
      * @param {any} conversation
@@ -167,22 +163,27 @@ export class Copy {
     fetched(key: ConversationKey, conversation: any, due: number | undefined): Promise<void>;
     /** What waits, in order. */
     get outbox(): Item[];
-    /** @param {ConversationKey} key */
+    /**
+     * What waits in a conversation, in order.
+     *
+     * @param {ConversationKey} key
+     * @returns {Item[]}
+     */
     waitingIn(key: ConversationKey): Item[];
     /**
-     * Adds something to be sent. A position or settings replace those of the same conversation that wait; a change of a
+     * Adds something to be sent. A position replaces those of the same conversation that wait; a change of a
      * message replaces those of the same message.
      *
      * @param {Omit<Item, "order" | "created" | "since">} item
      */
     enqueue(item: Omit<Item, "order" | "created" | "since">): Promise<void>;
     /**
-     * The service has acknowledged an item; `message` is what it has answered, if that is one.
+     * The service has acknowledged an item, with this answer: a message, a position, or settings.
      *
      * @param {Item} item
-     * @param {any} [message]
+     * @param {any} answer
      */
-    settle(item: Item, message?: any): Promise<void>;
+    settle(item: Item, answer: any): Promise<void>;
     /**
      * Changes an item of the outbox if it still exists; null removes it.
      *
@@ -193,6 +194,11 @@ export class Copy {
     /** Deletes everything. */
     destroy(): Promise<void>;
     #private;
+}
+export namespace GONE {
+    let status: number;
+    let kind: string;
+    let words: string;
 }
 export type Schemas = import("../types/api.js").components["schemas"];
 export type ConversationKey = import("./keys.js").ConversationKey;

@@ -1,12 +1,12 @@
 /**
- * A store in IndexedDB. `name` is that of the user's copy; `onClose` is called when the browser, or another tab that
- * destroys the store, has closed it.
+ * A store in IndexedDB. `name` is that of the user's copy. `onClose` is called when it is closed: by the browser, or,
+ * with true, by another tab that destroys it.
  *
  * @param {string} name
- * @param {{ onClose?: () => void }} [options]
+ * @param {{ onClose?: (isDestroyed: boolean) => void }} [options]
  * @returns {import("./memory.js").Store}
  */
 export function indexedDBStore(name: string, { onClose }?: {
-    onClose?: () => void;
+    onClose?: (isDestroyed: boolean) => void;
 }): import("./memory.js").Store;
 export type Table = import("./memory.js").Table;

@@ -44,10 +44,12 @@ export type Store = {
      */
     read: <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
     /**
-     * all of it is kept when it
-     * returns, or, if `work` throws, nothing. `work` awaits nothing but its transaction
+     *   all of it is kept when it returns, or, if `work` throws, nothing; with `isDurable` a power loss takes nothing of it.
+     *   `work` awaits nothing but its transaction
      */
-    write: <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
+    write: <T>(work: (transaction: Transaction) => Promise<T>, options?: {
+        isDurable?: boolean;
+    }) => Promise<T>;
     /**
      * deletes everything
      */

@@ -24,6 +24,10 @@ export type Sending = {
      */
     onSent: (item: Item) => void;
     /**
+     * the copy cannot be written at present
+     */
+    onFailure: (error: unknown) => void;
+    /**
      * the service will never accept it, for the reason in `refused`
      */
     onRefused: (item: Item) => void;

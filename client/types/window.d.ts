@@ -37,6 +37,10 @@ export class HistoryWindow {
      * @param {number} [number]
      */
     open(number?: number): Promise<boolean>;
+    /** Opens it again if it could not be fetched. */
+    retry(): Promise<void>;
+    /** The copy was made anew: what is there may have gaps. */
+    reset(): Promise<void>;
     /** Goes to the end: what the copy has of it, if it cannot be fetched. Returns whether it has the newest message. */
     toEnd(): Promise<boolean>;
     /** Shows a page of older messages more; returns whether there was one. Offline there may be none. */

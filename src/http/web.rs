@@ -10,12 +10,13 @@ use super::{Answer, answer::problem::Problem, extract::conditional, server::enve
 use crate::web::{self, File};
 
 /// What the page may do: run and fetch what this service serves, and nothing else. No text can
-/// become HTML by mistake: a browser that supports trusted types refuses to parse any.
+/// become HTML by mistake: a browser that supports trusted types refuses to parse any. The one type that the
+/// page may make names its service worker (`installing.js`).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
-                      require-trusted-types-for 'script'; trusted-types 'none'";
+                      img-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types worker";
 
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
+const HEADERS: [(HeaderName, HeaderValue); 5] = [
     // Browsers revalidate each file and mostly get 304: the files are only consistent together.
     (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     (
@@ -29,6 +30,11 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (
         header::REFERRER_POLICY,
         HeaderValue::from_static("no-referrer"),
+    ),
+    // The service worker keeps the page, which is above its own file.
+    (
+        HeaderName::from_static("service-worker-allowed"),
+        HeaderValue::from_static("/"),
     ),
 ];
 

@@ -49,10 +49,11 @@ export class Composer {
     this.#write(message.text ?? "");
   }
 
-  /** Puts an edit that was refused into the field again, unless the field is in use, and shows why. */
+  /** Puts an edit that was refused into the field again, and shows why. Returns whether the field was free. */
   giveBackEdit(message, text, words) {
-    this.#giveBack(this.#key, { message, isEdit: true }, text);
+    const isBack = this.#giveBack(this.#key, { message, isEdit: true }, text);
     $("composer-error").textContent = words;
+    return isBack;
   }
 
   /** Nothing new is sent for this many seconds. */
@@ -160,10 +161,11 @@ export class Composer {
 
   /** Puts a text that could not be sent or stored into the field again, unless the field is in use. */
   #giveBack(key, subject, text) {
-    if (this.#key !== key || this.#subject || (!subject?.isEdit && $("text").value)) return;
+    if (this.#key !== key || this.#subject || (!subject?.isEdit && $("text").value)) return false;
     this.#subject = subject;
     if (!subject?.isEdit) this.#drafts.set(key, text);
     this.#write(text);
+    return true;
   }
 }
 

@@ -6,8 +6,10 @@ import { Composer } from "./composer.js";
 import { askFor, chooseText, confirmed, confirmRemoval, reportMessage } from "./dialogs.js";
 import { $, element, isolated } from "./dom.js";
 import { Drafts } from "./drafts.js";
+import { keepPage } from "./installing.js";
 import { Mentions } from "./mentions.js";
 import { showMenu } from "./menu.js";
+import { Notices } from "./notices.js";
 import { Posting } from "./posting.js";
 import { Reading } from "./reading.js";
 import { Search } from "./search.js";
@@ -29,13 +31,15 @@ const REFRESH_MS = 60_000;
 const NEWEST_MAX = 100;
 
 export class Messenger {
-  #client; #call; #user; #onSignedOut; #drafts; #waits = new Waits(); #reading;
+  #client; #call; #user; #onSignedOut; #drafts; #waits = new Waits(); #reading; #notices;
   #thread; #composer; #posting; #sidebar; #search; #dialog;
   #open = null; #seen; #hasEnded = false; #refreshing = null; #shown = Promise.resolve(); #deciding = false;
 
   /** Opens the copy and begins to follow; `onSignedOut(why)` is called when the token ends. */
   static async start({ token, user, copy, onSignedOut }) {
-    const store = indexedDBStore(copy, { onClose: () => location.reload() });
+    // Another tab that destroys the copy has signed out.
+    const onClose = (isDestroyed) => (isDestroyed ? onSignedOut("") : location.reload());
+    const store = indexedDBStore(copy, { onClose });
     const client = connect({ token, user, store });
     await client.ready;
     await new Messenger({ client, copy, onSignedOut }).#begin();
@@ -48,6 +52,7 @@ export class Messenger {
     this.#onSignedOut = onSignedOut;
     this.#drafts = new Drafts(copy);
     this.#reading = new Reading(client);
+    this.#notices = new Notices(client.user);
     this.#thread = new Thread({ client, reading: this.#reading, on: this.#actions() });
     const { user } = client;
     this.#sidebar = new Sidebar({ user, drafts: this.#drafts }, (key, place) => this.#showMenu(key, place));
@@ -68,10 +73,14 @@ export class Messenger {
     this.#client.on("sent", (item) => this.#onSent(item));
     this.#client.on("refused", (item) => this.#onRefused(item));
     this.#client.on("wait", ({ key, seconds }) => this.#wait(() => this.#waits.hold(key, seconds)));
+    this.#client.on("failure", (error) => this.#tell(error));
     this.#client.on("end", (error) => this.#end(error?.words ?? error?.message ?? ""));
     await this.#refresh();
     await this.#route();
     this.#onState(this.#client.state);
+    this.#decide();
+    document.addEventListener("visibilitychange", () => this.#decide());
+    await keepPage();
     setInterval(() => Promise.all([this.#refresh(), this.#thread.render()]), REFRESH_MS);
   }
 
@@ -89,7 +98,7 @@ export class Messenger {
       const { right, bottom } = currentTarget.getBoundingClientRect();
       this.#showMenu(this.#open, { x: right, y: bottom });
     });
-    $("unblock").addEventListener("click", () => this.#client.conversation(this.#open).set({ blocked: false }));
+    $("unblock").addEventListener("click", () => this.#attempt(() => this.#client.conversation(this.#open).set({ blocked: false })));
     $("sign-out").addEventListener("click", () => this.#signOut());
     addEventListener("hashchange", () => this.#route());
   }
@@ -101,8 +110,8 @@ export class Messenger {
       remove: (message) => this.#remove(message),
       report: (message) => reportMessage(this.#call, message),
       editRefused: (item) => this.#editRefused(item),
-      retry: (item) => this.#client.retry(item),
-      discard: (item) => this.#client.discard(item),
+      retry: (item) => this.#attempt(() => this.#client.retry(item)),
+      discard: (item) => this.#attempt(() => this.#client.discard(item)),
     };
   }
 
@@ -146,28 +155,44 @@ export class Messenger {
 
   /** What is written stays, with the reason: a message where it is, an edit where it was written. */
   async #onRefused(item) {
-    const { kind, conversation, id, body, refused } = item;
-    if (kind === "send") return;
-    await this.#client.discard(item);
-    const message = kind === "edit" && (await this.#client.message(id));
-    if (message && conversation === this.#open) this.#composer.giveBackEdit(message, body.text ?? "", refused.words);
-    else $(conversation === this.#open ? "composer-error" : "notice").textContent = refused.words;
+    const { kind, refused } = item;
+    if (kind === "set" || kind === "remove") $("notice").textContent = refused.words;
+    if (kind === "remove") await this.#client.discard(item);
+    if (kind === "edit") await this.#giveBackEdit();
+  }
+
+  /** Puts an edit of the open conversation that was refused into the field again, if that is free. */
+  async #giveBackEdit() {
+    const key = this.#open;
+    const item = this.#client.outbox.find(({ kind, conversation, refused }) => kind === "edit" && refused && conversation === key);
+    const message = item && (await this.#client.message(item.id));
+    if (!message || key !== this.#open) return;
+    const isBack = this.#composer.giveBackEdit(message, item.body.text ?? "", item.refused.words);
+    if (isBack) await this.#client.discard(item);
   }
 
   /** Asks what becomes of a change of a message that somebody has changed meanwhile. */
   async #decide() {
-    const item = this.#client.outbox.find(({ conflict }) => conflict);
-    if (!item || this.#deciding || document.hidden) return;
+    if (this.#deciding) return;
     this.#deciding = true;
-    const { kind, conflict, body } = item;
-    const isKept = await (kind === "edit" ? chooseText(conflict, body.text) : confirmRemoval(conflict));
-    await this.#client.resolve(item, isKept !== null);
-    this.#deciding = false;
+    const next = () => (document.hidden ? undefined : this.#client.outbox.find(({ conflict }) => conflict));
+    try {
+      for (let item = next(); item; item = next()) {
+        const { kind, conflict, body } = item;
+        const isKept = await (kind === "edit" ? chooseText(conflict, body.text) : confirmRemoval(conflict));
+        await this.#client.resolve(item, isKept !== null);
+      }
+    } catch (error) {
+      this.#tell(error);
+    } finally {
+      this.#deciding = false;
+    }
   }
 
-  /** Announces a new message to screen readers. */
+  /** Announces a new message: to screen readers, and to those who do not look. */
   #announce(message) {
     if (!this.#isCurrent || message.deleted || message.edited || message.from === this.#user) return;
+    this.#notices.tell(message, this.#client.conversation(message.conversation).state);
     $("announcer").textContent = message.system ? gist(message) : `${message.from ?? "The service"}: ${gist(message)}`;
   }
 
@@ -238,6 +263,7 @@ export class Messenger {
       return this.#refresh();
     }
     this.#composer.open(key);
+    this.#attempt(() => this.#giveBackEdit());
     this.#showHeader();
     // On a phone the keyboard would open and hide the messages.
     if (!matchMedia("(pointer: coarse)").matches) $("text").focus();
@@ -266,8 +292,8 @@ export class Messenger {
 
   async #send(key, content) {
     await this.#client.conversation(key).send(content);
-    await this.#refresh();
-    await this.#thread.toEnd();
+    // It is kept now, whatever is shown.
+    if (key === this.#open) this.#attempt(() => this.#thread.toEnd());
   }
 
   async #editLast() {
@@ -285,7 +311,7 @@ export class Messenger {
 
   async #remove(message) {
     if (!(await confirmed("Delete the message?", "It is deleted for everybody, for ever.", "Delete"))) return;
-    await this.#client.conversation(message.conversation).remove(message);
+    await this.#attempt(() => this.#client.conversation(message.conversation).remove(message));
   }
 
   #showMenu(key, place) {
@@ -293,9 +319,9 @@ export class Messenger {
     if (conversation.isGone) return;
     const named = this.#client.conversation(key);
     const items = actionsFor(conversation, this.#user, {
-      set: (settings) => named.set(settings),
-      read: () => named.markRead(),
-      unread: () => this.#markUnread(named),
+      set: (settings) => this.#attempt(() => named.set(settings)),
+      read: () => this.#attempt(() => named.markRead()),
+      unread: () => this.#attempt(() => this.#markUnread(named)),
     });
     showMenu(`Conversation with ${nameOf(conversation)}`, place, items);
   }
@@ -342,9 +368,23 @@ export class Messenger {
     this.#tellLeft(...words);
   }
 
+  /** Shows the problem if something cannot be kept: above the list, and where messages are written. */
+  async #attempt(work) {
+    try {
+      for (const place of ["notice", "composer-error"]) $(place).textContent = "";
+      await work();
+    } catch (error) {
+      this.#tell(error);
+    }
+  }
+
+  #tell(error) {
+    for (const place of ["notice", "composer-error"]) $(place).textContent = error.words ?? error.message;
+  }
+
   async #signOut() {
-    const waiting = this.#client.outbox.filter(({ kind }) => kind === "send").length;
-    const text = waiting ? `${waiting} of your messages were not sent yet. They are deleted with the copy in this browser.`
+    const waiting = this.#client.outbox.filter(({ kind }) => kind !== "read").length;
+    const text = waiting ? `${waiting} of your messages and changes were not sent yet. They are deleted with the copy in this browser.`
       : "The copy in this browser is deleted. Your messages stay with the service.";
     if (!(await confirmed("Sign out?", text, "Sign out"))) return;
     this.#hasEnded = true;

@@ -11,6 +11,8 @@ const PATIENCE_MS = 250;
 
 const NAMES_MAX = 5;
 
+const OFFLINE = "You are offline: messages cannot be reached. The search goes on when the service is back.";
+
 /** `conversations()` returns all of them, `onOpen(key, message)` shows what was chosen. */
 export class Search {
   #call; #user; #conversations; #onOpen; #timer; #latest = 0; #hasFailed = false;
@@ -63,7 +65,7 @@ export class Search {
     } catch (problem) {
       if (turn !== this.#latest) return;
       this.#hasFailed = problem.isTemporary;
-      this.#tell(problem.status === 422 ? "Type a word to search for." : problem.words);
+      this.#tell(problem.status === 422 ? "Type a word to search for." : problem.status === 0 ? OFFLINE : problem.words);
     }
   }
 

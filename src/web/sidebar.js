@@ -4,17 +4,23 @@ import { $, element, icon, reconcile } from "./dom.js";
 import { Roving } from "./roving.js";
 import { addressOf, briefly, gist, hue, initials, isMuted, nameOf } from "./words.js";
 
+/** So many rows are made at first, and again whenever the end of them is near. */
+const PAGE = 100;
+/** How near that is, in pixels. */
+const NEAR = 600;
+
 export class Sidebar {
-  #user; #drafts; #shown = []; #open; #isArchive = false;
+  #user; #drafts; #shown = []; #open; #isArchive = false; #rows = PAGE;
   #roving = new Roving($("conversations"), "a");
 
   /** `onMenu(key, place)` opens the menu of a conversation. */
   constructor({ user, drafts }, onMenu) {
     [this.#user, this.#drafts] = [user, drafts];
     $("archive").addEventListener("click", () => {
-      this.#isArchive = !this.#isArchive;
+      [this.#isArchive, this.#rows] = [!this.#isArchive, PAGE];
       this.#render();
     });
+    $("inbox").addEventListener("scroll", () => this.#onScroll(), { passive: true });
     $("conversations").addEventListener("contextmenu", (event) => {
       const row = event.target.closest("a");
       if (!row) return;
@@ -43,13 +49,22 @@ export class Sidebar {
     $("archive-count").textContent = this.#isArchive ? "" : archived.length;
     $("no-conversations").hidden = this.#shown.length > 0;
     const listed = this.#isArchive ? archived : this.#shown.filter((conversation) => !isArchived(conversation));
-    reconcile($("conversations"), listed.map((conversation) => this.#row(conversation)));
+    reconcile($("conversations"), listed.slice(0, this.#rows).map((conversation) => this.#row(conversation)));
     this.#roving.keepStop($("conversations").querySelector("[aria-current]") ?? undefined);
+  }
+
+  #onScroll() {
+    const { scrollHeight, scrollTop, clientHeight } = $("inbox");
+    if (scrollHeight - scrollTop - clientHeight > NEAR || this.#rows >= this.#shown.length) return;
+    this.#rows += PAGE;
+    this.#render();
   }
 
   #title() {
     const counted = this.#shown.filter((conversation) => !isMuted(conversation));
     const unread = counted.reduce((sum, conversation) => sum + (conversation.unread ?? 0), 0);
+    const icon = `/web/${unread ? "icon-unread" : "icon"}.svg`;
+    if ($("icon").getAttribute("href") !== icon) $("icon").href = icon;
     document.title = `${unread ? `(${unread}) ` : ""}Messages · ${this.#user}`;
   }
 

@@ -105,7 +105,7 @@ export class Thread {
       this.#isAtEnd = true;
       return this.render();
     }
-    if (await this.#window.toEnd()) await this.#place(() => null);
+    if (await this.#window?.toEnd()) await this.#place(() => null);
   }
 
   /** Goes to a message, however far, and highlights it. */

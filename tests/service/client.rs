@@ -589,3 +589,215 @@ async fn an_answer_that_may_be_older_than_what_the_timeline_has_brought_is_not_s
         ])
     );
 }
+
+/// Readers of Server-Sent Events that others have written, each as a function that reads for ever.
+const READERS: [(&str, &str); 2] = [
+    (
+        "eventsource",
+        "const { EventSource } = await load('eventsource');
+         const withToken = (url, init) => fetch(url, {
+             ...init, headers: { ...init.headers, Authorization: `Bearer ${token}` }
+         });
+         const source = new EventSource(`${base}/messages?after=0`, { fetch: withToken });
+         source.addEventListener('update', ({ lastEventId }) => here.read.push(Number(lastEventId)));",
+    ),
+    (
+        "eventsource-parser",
+        "const { createParser } = await load('eventsource-parser');
+         let last = '0';
+         (async () => {
+             for (;;) {
+                 try {
+                     const headers = { Authorization: `Bearer ${token}`, 'Last-Event-ID': last, Accept: 'text/event-stream' };
+                     const parser = createParser({ onEvent({ id, event }) {
+                         last = id ?? last;
+                         if (event === 'update') here.read.push(Number(id));
+                     } });
+                     const { body } = await fetch(`${base}/messages`, { headers });
+                     for await (const piece of body.pipeThrough(new TextDecoderStream())) parser.feed(piece);
+                 } catch (error) {
+                     if (!(error instanceof TypeError)) throw error;
+                 }
+                 await new Promise((resolve) => { setTimeout(resolve, 100); });
+             }
+         })();",
+    ),
+];
+
+/// The packages come with `npm ci`, which `.ci/run` has made where there is a registry.
+#[tokio::test]
+async fn other_readers_of_streams_miss_and_repeat_nothing_when_the_service_is_killed() {
+    for (name, reader) in READERS {
+        let package = format!("client/node_modules/{name}");
+        if !Path::new(env!("CARGO_MANIFEST_DIR")).join(package).exists() {
+            eprintln!("skipped: {name} is not installed");
+            continue;
+        }
+        let (database, mut replica) = service().await;
+        let node = Node::start();
+        node.run(&format!(
+            "here.read = [];
+             const [base, token] = ['{}', '{}'];
+             {reader}",
+            replica.base,
+            token_of("jane")
+        ))
+        .await;
+        let mut sent = Vec::new();
+        for round in 0..2 {
+            for step in 0..5 {
+                let text = format!("{round}.{step}");
+                let message = replica.user("john").send("jane", &text).await;
+                sent.push(message["timestamp"].clone());
+                if step == 2 {
+                    node.until("here.read.length", json!(sent.len())).await;
+                }
+            }
+            replica.kill();
+            let base = replica.base.clone();
+            drop(replica);
+            replica = Replica::start_again_at(&base, &database, Settings::default()).await;
+        }
+        node.until("here.read", json!(sent)).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_one_user_has_written_is_sent_as_another() {
+    let (_database, replica) = service().await;
+    let node = Node::start();
+    node.run(&format!(
+        "here.store = messages.memoryStore();
+         const client = messages.connect({{ base: 'http://127.0.0.1:1', token: '{}', store: here.store }});
+         await client.with('tom').send({{ text: 'from jane' }});
+         client.close();
+         here.ends = [];
+         const john = messages.connect({{ base: '{}', getToken: () => '{}', store: here.store }});
+         john.on('end', ({{ kind }}) => here.ends.push(kind));",
+        token_of("jane"),
+        replica.base,
+        token_of("john")
+    ))
+    .await;
+    node.until("here.ends", json!(["other-user"])).await;
+    let tom = replica.user("tom");
+    assert_eq!(
+        tom.get("/conversations").await.expect(200)["conversations"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn a_listener_that_throws_ends_nothing() {
+    let (_database, replica) = service().await;
+    let node = Node::start();
+    node.run(&format!(
+        "here.thrown = [];
+         globalThis.reportError = ({{ message }}) => here.thrown.push(message);
+         const client = messages.connect({{ base: '{}', token: '{}' }});
+         for (const name of ['state', 'change', 'sent']) client.on(name, () => {{ throw new Error(name); }});
+         here.jane = {{ client }};
+         await client.with('john').send({{ text: 'hello' }});",
+        replica.base,
+        token_of("jane")
+    ))
+    .await;
+    node.until("here.jane.client.outbox.length", json!(0)).await;
+    is_current(&node, "jane").await;
+    node.until(
+        "['state', 'change', 'sent'].every((name) => here.thrown.includes(name))",
+        json!(true),
+    )
+    .await;
+    assert_eq!(
+        texts_between(&replica.user("jane"), "john").await,
+        ["hello"]
+    );
+}
+
+#[tokio::test]
+async fn an_edit_of_an_edit_that_waits_is_based_on_what_the_service_has() {
+    let (database, replica) = service().await;
+    let jane = replica.user("jane");
+    let sent = jane.send("john", "one").await;
+    let node = Node::start();
+    connect(&node, &replica.base, ("jane", "john"), "").await;
+    is_current(&node, "jane").await;
+    shows(&node, "jane", &["one"]).await;
+    let edit = async |text: &str| {
+        node.run(&format!(
+            "await here.jane.client.with('john').edit(here.jane.window.messages[0], {{ text: '{text}' }})"
+        ))
+        .await;
+    };
+    // Twice, while the first one waits: that is no conflict.
+    let lane = database.block_lane().await;
+    edit(" two ").await;
+    node.until("here.jane.window.messages[0].text", json!("two"))
+        .await;
+    database.until_writer_waits().await;
+    edit("three").await;
+    node.until("here.jane.window.messages[0].text", json!("three"))
+        .await;
+    open_lane(lane).await;
+    shows(&node, "jane", &["three"]).await;
+    // Somebody else has changed it while two edits wait: that is one.
+    let present = jane
+        .get(&format!("/messages/{}", sent["id"]))
+        .await
+        .expect(200);
+    let lane = database.block_lane().await;
+    let other = {
+        let jane = jane.clone();
+        tokio::spawn(async move {
+            let edit = json!({ "text": "theirs" });
+            jane.patch(&present["id"], &present["timestamp"], edit)
+                .await
+        })
+    };
+    database.until_writer_waits().await;
+    edit("four").await;
+    edit("five").await;
+    open_lane(lane).await;
+    other.await.unwrap().expect(200);
+    node.until(
+        "here.jane.client.outbox.map(({ conflict, body }) => [conflict?.text, body.text])",
+        json!([["theirs", "five"]]),
+    )
+    .await;
+    node.run("await here.jane.client.resolve(here.jane.client.outbox[0], false)")
+        .await;
+    shows(&node, "jane", &["theirs"]).await;
+}
+
+#[tokio::test]
+async fn a_window_that_was_opened_before_the_copy_was_there_has_no_gap() {
+    let (_database, replica) = service().await;
+    for number in 1..=70 {
+        replica
+            .user("john")
+            .send("jane", &format!("{number}"))
+            .await;
+    }
+    let node = Node::start();
+    node.run(&format!(
+        "const client = messages.connect({{ base: '{}', token: '{}' }});
+         await client.ready;
+         const window = client.with('john').window();
+         await window.open();
+         here.jane = {{ client, window }};",
+        replica.base,
+        token_of("jane")
+    ))
+    .await;
+    node.until(
+        "here.jane.window.messages.map(({ number }) => number).join()",
+        json!(
+            (1..=50)
+                .map(|number| number.to_string())
+                .collect::<Vec<_>>()
+                .join(",")
+        ),
+    )
+    .await;
+}

@@ -112,3 +112,19 @@ async fn a_tab_that_signs_out_signs_out_the_others() {
         tab.until("document.body.dataset.page === 'sign-in'").await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_title_and_the_icon_say_that_something_is_unread() {
+    let (_database, replica) = service().await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    let icon = |name: &str| format!("document.querySelector('#icon').href.endsWith('/{name}.svg')");
+    jane.until(&icon("icon")).await;
+    replica.user("john").send("jane", "hello").await;
+    jane.until("document.title.startsWith('(1) ')").await;
+    jane.until(&icon("icon-unread")).await;
+    jane.opens("john").await;
+    jane.until("document.title.startsWith('Messages')").await;
+    jane.until(&icon("icon")).await;
+    assert_eq!(browser.errors().await, [""; 0]);
+}

@@ -89,10 +89,8 @@ async fn what_was_searched_for_while_the_service_was_away_is_found_when_it_is_ba
     jane.reads_state("Offline").await;
     jane.click("//input[@aria-label='Search']").await;
     jane.presses_keys("needle").await;
-    jane.until(
-        "document.querySelector('#search-status').textContent.includes('cannot be reached')",
-    )
-    .await;
+    jane.until("document.querySelector('#search-status').textContent.includes('You are offline')")
+        .await;
     let _replica = Replica::start_again_at(&base, &database, Settings::default()).await;
     jane.until("document.querySelectorAll('#hits .hit').length === 1")
         .await;
@@ -186,4 +184,31 @@ async fn a_copy_from_before_a_restore_is_made_anew() {
         (conversation["read"] == sent["number"]).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_loaded_again_without_the_service_shows_what_it_had() {
+    let (database, replica) = service().await;
+    replica.user("john").send("jane", "hello").await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.opens("john").await;
+    jane.sees_all(&["hello"]).await;
+    // The browser has installed the service worker, and the page was loaded through it.
+    jane.until("navigator.serviceWorker.controller !== null")
+        .await;
+    jane.reloads().await;
+    jane.reads_state("Up to date").await;
+    let base = replica.base.clone();
+    drop(replica);
+    jane.reloads().await;
+    jane.reads_state("Offline").await;
+    jane.sees_all(&["hello"]).await;
+    jane.writes("written on a page from the browser").await;
+    jane.until("document.querySelector('#log .pending')").await;
+    let replica = Replica::start_again_at(&base, &database, Settings::default()).await;
+    jane.sees_that("written on a page from the browser", "Sent")
+        .await;
+    let texts = ["hello", "written on a page from the browser"];
+    assert_eq!(texts_between(&replica.user("jane")).await, texts);
 }
