@@ -214,23 +214,17 @@ function parse(text) {
 }
 
 /**
+ * What comes of `work`, or an error if that takes too long.
+ *
  * @template T
  * @param {() => Promise<T>} work
  * @returns {Promise<T>}
  */
 function inTime(work) {
-  const { promise, reject } = withReject();
-  const timer = setTimeout(() => reject(new Error("no answer")), PATIENCE_MS);
-  return Promise.race([work(), promise]).finally(() => clearTimeout(timer));
-}
-
-/** A promise that is only ever rejected. */
-function withReject() {
-  /** @type {(error: Error) => void} */
-  let reject = () => {};
-  /** @type {Promise<never>} */
-  const promise = new Promise((_, refuse) => { reject = refuse; });
-  return { promise, reject };
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("no answer")), PATIENCE_MS);
+    work().then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /**

@@ -7,7 +7,7 @@ import { History } from "./history.js";
 import { keyOf, pathOf, randomKey } from "./keys.js";
 import { memoryStore } from "./memory.js";
 import { Outbox } from "./outbox.js";
-import { joinTabs } from "./tabs.js";
+import { ALONE, joinTabs } from "./tabs.js";
 import { follow } from "./timeline.js";
 
 /**
@@ -55,8 +55,7 @@ export class Client {
   #given;
   #store;
   #ending = new AbortController();
-  /** @type {ReturnType<typeof joinTabs>} */
-  #tabs = { tell() {}, lead: (work) => work() };
+  #tabs = ALONE;
   /** @type {{ [name in keyof Events]: Set<Events[name]> }} */
   #listeners = {
     state: new Set(), change: new Set(), sent: new Set(), refused: new Set(), wait: new Set(), failure: new Set(),
@@ -215,16 +214,6 @@ export class Client {
     if (!conflict) return;
     const base = { base: conflict.timestamp, texts: [conflict.text], conflict: undefined };
     await this.#copy.amend(item, isKept ? base : null);
-  }
-
-  /**
-   * Brings messages of a conversation into the copy, by their ids.
-   *
-   * @param {string} key
-   * @param {number[]} ids
-   */
-  fetch(key, ids) {
-    return this.#history.fetch(key, ids);
   }
 
   /**

@@ -1,9 +1,8 @@
 // @ts-check
 /** A store in a browser: it outlives the page, and the tabs of one user share it. */
 
-/** @typedef {import("./memory.js").Table} Table */
+import { TABLES } from "./memory.js";
 
-const TABLES = /** @type {Table[]} */ (["conversations", "messages", "ids", "outbox", "meta"]);
 const VERSION = 1;
 
 /**

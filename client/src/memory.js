@@ -30,7 +30,7 @@
  * @property {string} [name] of a store that several tabs share
  */
 
-const TABLES = /** @type {Table[]} */ (["conversations", "messages", "ids", "outbox", "meta"]);
+export const TABLES = /** @type {Table[]} */ (["conversations", "messages", "ids", "outbox", "meta"]);
 
 /**
  * A store that ends with the page or the process.

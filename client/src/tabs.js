@@ -14,6 +14,9 @@
  *   it has ended, or `signal` is aborted before it was this tab's turn
  */
 
+/** A client that shares its store with nobody. @type {Tabs} */
+export const ALONE = { tell() {}, lead: (work) => work() };
+
 /**
  * Joins the tabs that share a store. A store without a name is used by nobody else.
  *
@@ -23,7 +26,7 @@
  * @returns {Tabs}
  */
 export function joinTabs(name, signal, onMessage) {
-  if (!name || !globalThis.BroadcastChannel) return { tell() {}, lead: (work) => work() };
+  if (!name || !globalThis.BroadcastChannel) return ALONE;
   const locks = globalThis.navigator?.locks;
   const channel = new BroadcastChannel(name);
   channel.onmessage = ({ data }) => onMessage(data);

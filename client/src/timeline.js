@@ -76,7 +76,8 @@ export async function follow(following) {
  * @param {Following} following
  * @param {Attempt} attempt
  */
-async function stream({ calls, copy, signal, onState }, attempt) {
+async function stream(following, attempt) {
+  const { calls, copy, signal, onState } = following;
   const line = openLine(signal, SILENCE_MS);
   let isRenewal = false;
   try {
@@ -85,22 +86,14 @@ async function stream({ calls, copy, signal, onState }, attempt) {
     line.endAfter(renewIn, () => { isRenewal = true; });
     const path = `/messages?include=message,conversation&after=${cursor}`;
     const answer = await opened(calls, path, { Accept: "text/event-stream" }, line);
-    if (!answer) {
-      onState("connecting");
-      await copy.clear();
-    }
-    if (!answer?.body) return false;
+    if (!answer) return await startAnew(following);
+    if (!answer.body) return false;
     const body = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     const eventsIn = eventReader();
     for (let piece = await body.read(); !piece.done; piece = await body.read()) {
       line.receive();
       const events = eventsIn(piece.value);
-      if (events.some(({ event }) => event === "reset")) {
-        // What is shown meanwhile is not current.
-        onState("connecting");
-        await copy.clear();
-        return false;
-      }
+      if (events.some(({ event }) => event === "reset")) return await startAnew(following);
       const retry = Number(events.findLast(({ retry }) => retry)?.retry);
       if (retry) attempt.pauseMs = retry;
       const updates = events.filter(({ event }) => event === "update");
@@ -131,18 +124,15 @@ async function stream({ calls, copy, signal, onState }, attempt) {
  * @param {Attempt} attempt
  * @returns {Promise<boolean>}
  */
-async function poll({ calls, copy, signal, onState }, attempt) {
+async function poll(following, attempt) {
+  const { calls, copy, signal, onState } = following;
   const line = openLine(signal, HELD_MS);
   try {
     let cursor = (await copy.cursor()) ?? (await begin(calls, copy, line));
     for (let wait = 0; ;) {
       const query = `include=message,conversation&limit=${PAGE}&after=${cursor}&wait=${wait}`;
       const answer = await opened(calls, `/messages?${query}`, {}, line);
-      if (!answer) {
-        onState("connecting");
-        await copy.clear();
-        return false;
-      }
+      if (!answer) return await startAnew(following);
       const page = await answer.json().catch(() => { throw new Problem(0); });
       line.receive();
       if (page.next !== cursor) {
@@ -158,6 +148,17 @@ async function poll({ calls, copy, signal, onState }, attempt) {
   } finally {
     line.end();
   }
+}
+
+/**
+ * The service was restored to before the copy, which is cleared. What is shown meanwhile is not current.
+ *
+ * @param {Following} following
+ */
+async function startAnew({ copy, onState }) {
+  onState("connecting");
+  await copy.clear();
+  return false;
 }
 
 /**

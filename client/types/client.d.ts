@@ -72,13 +72,6 @@ export class Client {
      */
     resolve(item: Item, isKept: boolean): Promise<void>;
     /**
-     * Brings messages of a conversation into the copy, by their ids.
-     *
-     * @param {string} key
-     * @param {number[]} ids
-     */
-    fetch(key: string, ids: number[]): Promise<void>;
-    /**
      * Calls the service as the user, and returns the body of the answer.
      *
      * @param {string} method

@@ -9,4 +9,3 @@
 export function indexedDBStore(name: string, { onClose }?: {
     onClose?: (isDestroyed: boolean) => void;
 }): import("./memory.js").Store;
-export type Table = import("./memory.js").Table;

@@ -21,8 +21,9 @@ use crate::{
     },
 };
 
-/// How long what an application has set is cached, its token's hash above all. A replaced token ends on every replica within this time and the time
-/// of a read; a stream that it has opened ends within a second more.
+/// How long what an application has set is cached, its token's hash above all. A replaced token ends
+/// on every replica within this time and the time of a read; a stream that it has opened ends within a
+/// second more.
 const HASH_LIFETIME: Duration = Duration::from_secs(2);
 
 /// How long the existence of an application is cached, beyond the lifetime of the read that showed

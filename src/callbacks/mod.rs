@@ -6,8 +6,9 @@
 //! one of them, and not by a redirect, which is not followed. No proxy is used, since that would resolve
 //! the name again.
 //!
-//! Of the answer of a webhook only the head is read; of that of a hook, up to 256 KiB. The whole call has a limit of time. So a server that hangs, or that sends without end, costs a connection
-//! until then, and little memory.
+//! Of the answer of a webhook only the head is read; of that of a hook, up to 256 KiB. The whole call has a
+//! limit of time. So a server that hangs, or that sends without end, costs a connection until then, and little
+//! memory.
 //!
 //! Requests are signed as [Standard Webhooks] has it.
 //!
@@ -155,11 +156,9 @@ impl Callbacks {
     /// breaks before an answer, as one does that the server has closed while nothing was sent, it asks once more.
     /// How long it may take is the caller's matter.
     pub async fn ask(&self, request: Request<'_>) -> Result<Vec<u8>, Failure> {
-        let again = request.clone();
-        let asked = self.send(&self.asker, request).await;
-        let mut answer = match asked {
-            Err(Failure::Broken) => self.send(&self.asker, again).await?,
-            asked => asked?,
+        let mut answer = match self.send(&self.asker, request.clone()).await {
+            Err(Failure::Broken) => self.send(&self.asker, request).await?,
+            answered => answered?,
         };
         let mut body = Vec::new();
         loop {

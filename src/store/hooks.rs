@@ -144,9 +144,7 @@ impl HookRow {
         Ok(StoredHook {
             hook: Hook::stored(application, url, timeout_ms, &on_failure, secret)?,
             created,
-            last_failure: failed
-                .zip(failure)
-                .map(|(at, detail)| DeliveryFailure { at, detail }),
+            last_failure: DeliveryFailure::stored(failed, failure),
         })
     }
 }

@@ -54,6 +54,13 @@ pub struct DeliveryFailure {
     pub detail: String,
 }
 
+impl DeliveryFailure {
+    /// The last failure of a row, if there was one.
+    pub(super) fn stored(at: Option<OffsetDateTime>, detail: Option<String>) -> Option<Self> {
+        at.zip(detail).map(|(at, detail)| Self { at, detail })
+    }
+}
+
 /// A webhook to be created.
 #[derive(Debug, Clone)]
 pub struct NewWebhook {
@@ -331,10 +338,7 @@ impl WebhookRow {
             created: self.created,
             cursor: Timestamp::new(self.cursor),
             failures: self.failures,
-            last_failure: self
-                .failed
-                .zip(self.failure)
-                .map(|(at, detail)| DeliveryFailure { at, detail }),
+            last_failure: DeliveryFailure::stored(self.failed, self.failure),
         }
     }
 }

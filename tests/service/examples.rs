@@ -29,7 +29,7 @@ struct Place {
 impl Place {
     async fn make() -> Self {
         let database = Database::fresh().await;
-        let settings = administered().with("WEBHOOK_NETWORKS", "127.0.0.0/8");
+        let settings = administered().calling_loopback();
         let replica = Replica::start(&database, settings).await;
         let administrator = replica.administrator();
         let path = "/applications/1/token";

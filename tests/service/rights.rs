@@ -109,7 +109,7 @@ fn was_member(caller: &str) -> bool {
 
 impl Service {
     async fn start(database: &Database) -> Self {
-        let settings = administered().with("WEBHOOK_NETWORKS", "127.0.0.0/8");
+        let settings = administered().calling_loopback();
         let replica = Replica::start(database, settings).await;
         let app = replica.application().await;
         Self { replica, app }

@@ -4,20 +4,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::support::{
-    Answer, Client, Database, Hook, Replica, Reply, Settings, administered, eventually,
-};
+use crate::support::{Answer, Client, Database, Hook, Replica, Reply, administered, eventually};
 
 const HOOK: &str = "/applications/self/hook";
 
-/// Settings of an administered replica that may call the servers of a test.
-fn calling_loopback() -> Settings {
-    administered().with("WEBHOOK_NETWORKS", "127.0.0.0/8")
-}
-
 async fn service() -> (Database, Replica, Client) {
     let database = Database::fresh().await;
-    let replica = Replica::start(&database, calling_loopback()).await;
+    let replica = Replica::start(&database, administered().calling_loopback()).await;
     let application = replica.application().await;
     (database, replica, application)
 }
@@ -439,8 +432,8 @@ async fn a_failure_is_not_that_of_a_server_that_came_later() {
 async fn every_replica_asks_it_soon_and_stops_asking() {
     let database = Database::fresh().await;
     let (one, other) = (
-        Replica::start(&database, calling_loopback()).await,
-        Replica::start(&database, calling_loopback()).await,
+        Replica::start(&database, administered().calling_loopback()).await,
+        Replica::start(&database, administered().calling_loopback()).await,
     );
     let app = one.application().await;
     let jane = other.user("jane");

@@ -5,18 +5,11 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{
-    Answer, Client, Database, Hook, Posted, Replica, Settings, administered, eventually,
-};
-
-/// Settings of an administered replica that may call the servers of a test.
-fn calling_loopback() -> Settings {
-    administered().with("WEBHOOK_NETWORKS", "127.0.0.0/8")
-}
+use crate::support::{Answer, Client, Database, Hook, Posted, Replica, administered, eventually};
 
 async fn service() -> (Database, Replica, Client) {
     let database = Database::fresh().await;
-    let replica = Replica::start(&database, calling_loopback()).await;
+    let replica = Replica::start(&database, administered().calling_loopback()).await;
     let application = replica.application().await;
     (database, replica, application)
 }
@@ -296,7 +289,9 @@ async fn a_webhook_that_is_down_gets_the_same_request_again_and_then_catches_up(
 #[tokio::test]
 async fn whatever_a_webhook_does_hurts_no_other_one() {
     let database = Database::fresh().await;
-    let settings = calling_loopback().with("WEBHOOK_ANSWER_MS_MAX", "300");
+    let settings = administered()
+        .calling_loopback()
+        .with("WEBHOOK_ANSWER_MS_MAX", "300");
     let replica = Replica::start(&database, settings).await;
     let app = replica.application().await;
     let target = Hook::start().await;
@@ -421,7 +416,7 @@ async fn for_a_day_requests_are_signed_with_the_secret_before_too() {
 #[tokio::test]
 async fn no_address_is_called_that_is_not_public() {
     let database = Database::fresh().await;
-    let replica = Replica::start(&database, calling_loopback()).await;
+    let replica = Replica::start(&database, administered().calling_loopback()).await;
     let app = replica.application().await;
     let hook = Hook::start().await;
     // It is allowed now, and not after the restart.
@@ -535,14 +530,14 @@ async fn a_busy_webhook_goes_on_while_webhooks_are_changed() {
 #[tokio::test]
 async fn the_next_leader_sends_what_was_under_way_as_it_was() {
     let database = Database::fresh().await;
-    let mut victim = Replica::start(&database, calling_loopback()).await;
+    let mut victim = Replica::start(&database, administered().calling_loopback()).await;
     eventually("it leads", async || {
         let mut log = victim.log().into_iter();
         log.any(|line| line.contains("follows the timelines") && line.contains("\"webhooks\""))
             .then_some(())
     })
     .await;
-    let other = Replica::start(&database, calling_loopback()).await;
+    let other = Replica::start(&database, administered().calling_loopback()).await;
     let app = victim.application().await;
     let hook = Hook::start().await;
     hook.answers(Answer::Hangs);

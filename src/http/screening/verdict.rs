@@ -108,12 +108,11 @@ impl Verdict {
 impl HookVerdictJson {
     /// What belongs to another verdict contradicts it.
     fn parse(self) -> Result<Verdict, Unreadable> {
-        let replaced = (self.text.is_some() || self.attributes.is_some()).then_some({
-            ReplacementJson {
+        let replaced =
+            (self.text.is_some() || self.attributes.is_some()).then_some(ReplacementJson {
                 text: self.text,
                 attributes: self.attributes,
-            }
-        });
+            });
         let named = (self.accept, self.replace, self.reject);
         match (self.action, replaced, self.detail, named) {
             (Some(ActionJson::Accept), None, None, (None, None, None))

@@ -33,6 +33,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// With hooks and webhooks on this machine, where the servers of tests are.
+    pub fn calling_loopback(self) -> Self {
+        self.with("WEBHOOK_NETWORKS", "127.0.0.0/8")
+    }
+
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.environment.push((name, value.into()));
         self
