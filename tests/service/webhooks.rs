@@ -400,7 +400,7 @@ async fn for_a_day_requests_are_signed_with_the_secret_before_too() {
             "UPDATE webhooks SET old_secrets_until[2] = old_secrets_until[2] - interval '24 hours'",
         )
         .await;
-    // A turn that was under way has read the secrets before.
+    // A request that was under way has been signed before.
     eventually("a secret ends", async || {
         let timestamps = send(&replica, 1).await;
         hook.until_taken(timestamps[0]).await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt, future::BoxFuture};
+use secrecy::SecretSlice;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::{
@@ -122,10 +123,11 @@ impl<'a> Courier<'a> {
         };
         let (at, entries) = (delivery.version(key), batch.entries);
         let beginning = self.write(async |leader| deliveries::begin(leader, at, entries).await);
-        if !beginning.await? {
+        // The secrets are those of now: an application that has got a new one sees it at once.
+        let Some(secrets) = beginning.await? else {
             return Ok(Ended::Changed);
-        }
-        match self.post(delivery, ends, batch.body).await {
+        };
+        match self.post(&delivery.url, secrets, ends, batch.body).await {
             Ok(()) => {
                 count("taken");
                 let ended = Ended::Taken { has_caught_up };
@@ -195,12 +197,13 @@ impl<'a> Courier<'a> {
 
     async fn post(
         &self,
-        delivery: &Delivery,
+        url: &str,
+        secrets: Vec<SecretSlice<u8>>,
         (first, last): (Timestamp, Timestamp),
         body: Vec<u8>,
     ) -> Result<(), String> {
-        let url = CallbackUrl::parse(&delivery.url).map_err(|invalid| invalid.to_string())?;
-        let secrets = delivery.secrets.iter().cloned().map(SigningSecret::from);
+        let url = CallbackUrl::parse(url).map_err(|invalid| invalid.to_string())?;
+        let secrets = secrets.into_iter().map(SigningSecret::from);
         let request = Request {
             url: &url,
             id: format!("{first}-{last}"),

@@ -51,8 +51,6 @@ pub struct Delivery {
     pub cursor: Timestamp,
     /// How many entries it was offered before, if it has not taken them yet.
     pub batch: Option<u16>,
-    /// The valid ones, the newest first.
-    pub secrets: Vec<SecretSlice<u8>>,
     /// How often it has failed in a row.
     pub failures: u32,
     /// How long nothing may be sent to it.
@@ -111,12 +109,6 @@ pub async fn next(
     let next = sqlx::query!(
         r#"
         SELECT url, kinds, with_messages, with_recipients, cursor, batch, revision, failures,
-               secret || ARRAY(
-                   SELECT old.secret
-                   FROM unnest(old_secrets, old_secrets_until) WITH ORDINALITY AS old (secret, until, age)
-                   WHERE old.until > now()
-                   ORDER BY old.age
-               ) AS "secrets!: Vec<Vec<u8>>",
                extract(epoch FROM retry_at - now())::float8 AS retry_in
         FROM webhooks
         WHERE application_id = $1 AND id = $2 AND NOT paused
@@ -133,7 +125,6 @@ pub async fn next(
         },
         cursor: Timestamp::new(row.cursor),
         batch: row.batch.and_then(|entries| entries.try_into().ok()),
-        secrets: row.secrets.into_iter().map(SecretSlice::from).collect(),
         failures: row.failures.try_into().unwrap_or(0),
         retry_in: duration(row.retry_in),
         revision: row.revision,
@@ -141,23 +132,32 @@ pub async fn next(
     Ok(next.fetch_optional(leader.connection()).await?)
 }
 
-/// Remembers, before they are sent, how many entries after the cursor are sent together. Returns whether
-/// the webhook is as it was read.
+/// Remembers, before they are sent, how many entries after the cursor are sent together. Returns the valid
+/// secrets, the newest first; `None` if the webhook is not as it was read.
 pub async fn begin(
     leader: &mut Leadership<Delivering>,
     at: WebhookVersion,
     batch: u16,
-) -> Result<bool> {
-    let begun = sqlx::query!(
-        "UPDATE webhooks SET batch = $5
-         WHERE application_id = $1 AND id = $2 AND cursor = $3 AND revision = $4",
+) -> Result<Option<Vec<SecretSlice<u8>>>> {
+    let secrets = sqlx::query_scalar!(
+        r#"
+        UPDATE webhooks SET batch = $5
+        WHERE application_id = $1 AND id = $2 AND cursor = $3 AND revision = $4
+        RETURNING secret || ARRAY(
+            SELECT old.secret
+            FROM unnest(old_secrets, old_secrets_until) WITH ORDINALITY AS old (secret, until, age)
+            WHERE old.until > now()
+            ORDER BY old.age
+        ) AS "secrets!: Vec<Vec<u8>>"
+        "#,
         at.key.application.get(),
         at.key.id.get(),
         at.cursor.get(),
         at.revision,
         i16::try_from(batch).unwrap_or(i16::MAX),
     );
-    Ok(begun.execute(leader.connection()).await?.rows_affected() > 0)
+    let secrets = secrets.fetch_optional(leader.connection()).await?;
+    Ok(secrets.map(|secrets| secrets.into_iter().map(SecretSlice::from).collect()))
 }
 
 /// Moves the cursor of a webhook that has taken the batch, or that nothing concerns up to there. Returns
