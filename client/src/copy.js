@@ -286,7 +286,7 @@ export class Copy {
   conversation(key) {
     const held = this.#conversations.get(key);
     const waiting = this.waitingIn(key);
-    return held || waiting.length ? withWaiting(held ?? { key }, waiting) : undefined;
+    return held || waiting.length ? withWaiting(held ?? { key, ...namedBy(key) }, waiting) : undefined;
   }
 
   /** The conversations with a change that is still to be fetched, and since which timestamp. */

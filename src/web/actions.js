@@ -1,6 +1,5 @@
 /** What a user may do with a conversation as a whole. */
-import { isChat } from "/client/messages.js";
-import { isMuted } from "./words.js";
+import { isChat, isMuted } from "./words.js";
 
 const MUTE_MS = 8 * 60 * 60 * 1000;
 const ALWAYS = "9999-12-31T00:00:00Z";
@@ -10,7 +9,7 @@ const ALWAYS = "9999-12-31T00:00:00Z";
  * them out.
  */
 export function actionsFor(conversation, user, { set, read, unread }) {
-  const { key, settings = {}, messages = 0, unread: count } = conversation;
+  const { settings = {}, messages = 0, unread: count } = conversation;
   const later = () => set({ mutedUntil: new Date(Date.now() + MUTE_MS).toISOString() });
   const mutes = [["Mute for 8 hours", later], ["Mute always", () => set({ mutedUntil: ALWAYS })]];
   const marks = count > 0 ? [["Mark as read", read]] : [["Mark as unread", unread]];
@@ -20,6 +19,6 @@ export function actionsFor(conversation, user, { set, read, unread }) {
     toggle("pinned", "Pin", "Unpin"),
     ...(isMuted(conversation) ? [["Unmute", () => set({ mutedUntil: null })]] : mutes),
     toggle("archived", "Archive", "Unarchive"),
-    ...(isChat(key) || key === `users/${user}` ? [] : [toggle("blocked", "Block", "Unblock")]),
+    ...(isChat(conversation) || conversation.with === user ? [] : [toggle("blocked", "Block", "Unblock")]),
   ];
 }

@@ -4,9 +4,9 @@ import { namedBy, namesIn } from "./text.js";
 import { countdown, gist, lasting } from "./words.js";
 
 export class Composer {
-  #on; #user; #drafts; #mentions; #key = null; #subject = null; #left = 0;
+  #on; #user; #drafts; #mentions; #conversation = null; #subject = null; #left = 0;
 
-  /** An error that `on.send(key, content)` or `on.edit(message, content)` throws is shown. */
+  /** An error that `on.send(conversation, content)` or `on.edit(conversation, message, content)` throws is shown. */
   constructor({ user, drafts, mentions, on }) {
     [this.#on, this.#user, this.#drafts, this.#mentions] = [on, user, drafts, mentions];
     $("composer").addEventListener("submit", (event) => {
@@ -19,28 +19,28 @@ export class Composer {
     $("end-subject").addEventListener("click", () => this.#end());
   }
 
-  open(key) {
-    this.#key = key;
+  open(conversation) {
+    this.#conversation = conversation;
     this.#subject = null;
     this.#showFiles(false);
-    this.#write(this.#drafts.get(key));
-    this.#mentions.open(key, $("text").value);
+    this.#write(this.#draft);
+    this.#mentions.open(conversation, $("text").value);
   }
 
   reply(message) {
-    if (this.#subject?.isEdit) this.#write(this.#drafts.get(this.#key));
+    if (this.#subject?.isEdit) this.#write(this.#draft);
     this.#begin({ message, isEdit: false });
   }
 
   /** Puts what was refused into the fields again, with what they have already. */
   takeBack({ text = "", files = [] }, replied) {
     this.#subject = replied ? { message: replied, isEdit: false } : null;
-    const whole = [text, this.#drafts.get(this.#key)].filter(Boolean).join("\n");
-    this.#drafts.set(this.#key, whole);
+    const whole = [text, this.#draft].filter(Boolean).join("\n");
+    this.#drafts.set(this.#conversation.key, whole);
     this.#write(whole);
     this.#showFiles(files.length > 0);
     $("files").value = files.join(", ");
-    this.#mentions.open(this.#key, whole);
+    this.#mentions.open(this.#conversation, whole);
     $("text").focus();
   }
 
@@ -51,7 +51,7 @@ export class Composer {
 
   /** Puts an edit that was refused into the field again, and shows why. Returns whether the field was free. */
   giveBackEdit(message, text, words) {
-    const isBack = this.#giveBack(this.#key, { message, isEdit: true }, text);
+    const isBack = this.#giveBack(this.#conversation, { message, isEdit: true }, text);
     $("composer-error").textContent = words;
     return isBack;
   }
@@ -61,6 +61,10 @@ export class Composer {
     if (this.#left === seconds) return;
     this.#left = seconds;
     this.#showSend();
+  }
+
+  get #draft() {
+    return this.#drafts.get(this.#conversation.key);
   }
 
   get #isWaiting() {
@@ -74,7 +78,7 @@ export class Composer {
   }
 
   #end() {
-    if (this.#subject?.isEdit) this.#write(this.#drafts.get(this.#key));
+    if (this.#subject?.isEdit) this.#write(this.#draft);
     this.#subject = null;
     this.#show();
     $("text").focus();
@@ -105,7 +109,7 @@ export class Composer {
   }
 
   #onInput() {
-    if (!this.#subject?.isEdit) this.#drafts.set(this.#key, $("text").value);
+    if (!this.#subject?.isEdit) this.#drafts.set(this.#conversation.key, $("text").value);
     this.#resize();
   }
 
@@ -141,27 +145,27 @@ export class Composer {
 
   async #submit() {
     if (this.#isWaiting) return;
-    const [key, subject, text] = [this.#key, this.#subject, $("text").value.trim()];
+    const [conversation, subject, text] = [this.#conversation, this.#subject, $("text").value.trim()];
     const files = subject?.isEdit ? [] : $("files").value.split(/[\s,]+/).filter(Boolean);
     if (!text && !files.length && !(subject?.isEdit && subject.message.files)) return;
     // The field is emptied at once: the user may go on writing.
     const mentions = this.#mentions.of(text);
-    if (!subject?.isEdit) this.#drafts.set(key, "");
+    if (!subject?.isEdit) this.#drafts.set(conversation.key, "");
     this.#subject = null;
     this.#showFiles(false);
-    this.#write(this.#drafts.get(key));
+    this.#write(this.#draft);
     try {
-      if (subject?.isEdit) await this.#on.edit(key, subject.message, { text, ...withThoseBefore(mentions, subject.message, text) });
-      else await this.#on.send(key, { text, files: [...new Set(files)], replyTo: subject?.message.id, ...mentions });
+      if (subject?.isEdit) await this.#on.edit(conversation, subject.message, { text, ...withThoseBefore(mentions, subject.message, text) });
+      else await this.#on.send(conversation, { text, files: [...new Set(files)], replyTo: subject?.message.id, ...mentions });
     } catch (error) {
-      this.#giveBack(key, subject, text);
+      this.#giveBack(conversation, subject, text);
       $("composer-error").textContent = error.words ?? error.message;
     }
   }
 
   /** Puts a text that could not be sent or stored into the field again, unless the field is in use. */
-  #giveBack(key, subject, text) {
-    if (this.#key !== key || this.#subject || (!subject?.isEdit && $("text").value)) return false;
+  #giveBack({ key }, subject, text) {
+    if (this.#conversation?.key !== key || this.#subject || (!subject?.isEdit && $("text").value)) return false;
     this.#subject = subject;
     if (!subject?.isEdit) this.#drafts.set(key, text);
     this.#write(text);

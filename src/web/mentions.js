@@ -1,5 +1,5 @@
 /** Offers the members of a chat while `@` and the beginning of a name are typed. */
-import { isChat, pathOf, Problem } from "/client/messages.js";
+import { pathOf, Problem } from "/client/messages.js";
 import { $, element } from "./dom.js";
 import { ALL, namesIn } from "./text.js";
 
@@ -8,7 +8,7 @@ const OFFERS_MAX = 6;
 const BEGUN = /(?<![\p{L}\p{N}_.@:|-])@([\w.@:|-]*)$/u;
 
 export class Mentions {
-  #call; #user; #key = null; #members = []; #loading = null; #chosen = 0;
+  #call; #user; #conversation = null; #members = []; #loading = null; #chosen = 0;
 
   constructor(call, user) {
     [this.#call, this.#user] = [call, user];
@@ -17,8 +17,8 @@ export class Mentions {
   }
 
   /** Another conversation is open now. The members are needed if the draft may mention some. */
-  open(key, draft) {
-    [this.#key, this.#members, this.#loading] = [key, [], null];
+  open(conversation, draft) {
+    [this.#conversation, this.#members, this.#loading] = [conversation, [], null];
     this.#close();
     if (draft.includes("@")) this.#load();
   }
@@ -50,7 +50,7 @@ export class Mentions {
 
   async #offer() {
     const begun = this.#begun();
-    if (begun === undefined || !isChat(this.#key)) return this.#close();
+    if (begun === undefined || !this.#conversation?.isChat) return this.#close();
     await this.#load();
     // Some more may have been typed meanwhile.
     const now = this.#begun()?.toLowerCase();
@@ -98,19 +98,19 @@ export class Mentions {
   }
 
   #load() {
-    if (!isChat(this.#key)) return;
-    this.#loading ??= this.#fetch(this.#key);
+    if (!this.#conversation?.isChat) return;
+    this.#loading ??= this.#fetch(this.#conversation);
     return this.#loading;
   }
 
-  async #fetch(key) {
+  async #fetch(chat) {
     try {
-      const members = await membersOf(this.#call, key);
-      if (this.#key === key) this.#members = members.map(({ user }) => user);
+      const members = await membersOf(this.#call, chat.key);
+      if (this.#conversation === chat) this.#members = members.map(({ user }) => user);
     } catch (error) {
       // Offline: the next `@` tries again.
       if (!(error instanceof Problem)) throw error;
-      if (this.#key === key) this.#loading = null;
+      if (this.#conversation === chat) this.#loading = null;
     }
   }
 }

@@ -1,5 +1,5 @@
 /** A signed-in user's messenger: connects the client of the package with its views. */
-import { connect, indexedDBStore, isChat } from "/client/messages.js";
+import { connect, indexedDBStore } from "/client/messages.js";
 import { actionsFor } from "./actions.js";
 import { ChatDialog, createChat } from "./chat_dialog.js";
 import { Composer } from "./composer.js";
@@ -12,11 +12,12 @@ import { showMenu } from "./menu.js";
 import { Notices } from "./notices.js";
 import { Posting } from "./posting.js";
 import { Reading } from "./reading.js";
+import { Router } from "./router.js";
 import { Search } from "./search.js";
 import { avatar, Sidebar } from "./sidebar.js";
 import { Thread } from "./thread.js";
 import { Waits } from "./waits.js";
-import { addressOf, gist, isMuted, isUserId, keyAt, nameOf, NOT_AN_ID } from "./words.js";
+import { gist, isChat, isMuted, isUserId, nameOf, NOT_AN_ID } from "./words.js";
 
 const STATES = {
   connecting: "Connecting…",
@@ -33,6 +34,8 @@ const NEWEST_MAX = 100;
 export class Messenger {
   #client; #call; #user; #onSignedOut; #drafts; #waits = new Waits(); #reading; #notices;
   #thread; #composer; #posting; #sidebar; #search; #dialog;
+  #router = new Router((key) => this.#route(key));
+  /** The open conversation. */
   #open = null; #seen; #hasEnded = false; #refreshing = null; #shown = Promise.resolve(); #deciding = false;
 
   /** Opens the copy and begins to follow; `onSignedOut(why)` is called when the token ends. */
@@ -51,14 +54,14 @@ export class Messenger {
     this.#user = client.user;
     this.#onSignedOut = onSignedOut;
     this.#drafts = new Drafts(copy);
-    this.#reading = new Reading(client);
+    this.#reading = new Reading();
     this.#notices = new Notices(client.user);
-    this.#thread = new Thread({ client, reading: this.#reading, on: this.#actions() });
+    this.#thread = new Thread({ user: client.user, reading: this.#reading, on: this.#actions() });
     const { user } = client;
-    this.#sidebar = new Sidebar({ user, drafts: this.#drafts }, (key, place) => this.#showMenu(key, place));
+    this.#sidebar = new Sidebar({ user, drafts: this.#drafts }, (key, place) => this.#showMenu(client.conversation(key), place));
     this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(this.#call, user), on: {
-      send: (key, content) => this.#send(key, content),
-      edit: (key, message, content) => client.conversation(key).edit(message, content),
+      send: (conversation, content) => this.#send(conversation, content),
+      edit: (conversation, message, content) => conversation.edit(message, content),
       editLast: () => this.#editLast(),
     } });
     const onUnmuted = () => Promise.all([this.#refresh(), this.#thread.render()]);
@@ -76,7 +79,7 @@ export class Messenger {
     this.#client.on("failure", (error) => this.#tell(error));
     this.#client.on("end", (error) => this.#end(error?.words ?? error?.message ?? ""));
     await this.#refresh();
-    await this.#route();
+    await this.#router.follow();
     this.#onState(this.#client.state);
     this.#decide();
     document.addEventListener("visibilitychange", () => this.#decide());
@@ -85,8 +88,8 @@ export class Messenger {
   }
 
   #connectButtons() {
-    const onOpen = async (key, message) => {
-      await this.#go(key);
+    const onOpen = async (conversation, message) => {
+      await this.#router.go(conversation);
       await this.#thread.show(message);
     };
     const conversations = () => this.#client.conversations;
@@ -98,9 +101,8 @@ export class Messenger {
       const { right, bottom } = currentTarget.getBoundingClientRect();
       this.#showMenu(this.#open, { x: right, y: bottom });
     });
-    $("unblock").addEventListener("click", () => this.#attempt(() => this.#client.conversation(this.#open).set({ blocked: false })));
+    $("unblock").addEventListener("click", () => this.#attempt(() => this.#open.set({ blocked: false })));
     $("sign-out").addEventListener("click", () => this.#signOut());
-    addEventListener("hashchange", () => this.#route());
   }
 
   #actions() {
@@ -163,10 +165,10 @@ export class Messenger {
 
   /** Puts an edit of the open conversation that was refused into the field again, if that is free. */
   async #giveBackEdit() {
-    const key = this.#open;
-    const item = this.#client.outbox.find(({ kind, conversation, refused }) => kind === "edit" && refused && conversation === key);
+    const open = this.#open;
+    const item = this.#client.outbox.find(({ kind, conversation, refused }) => kind === "edit" && refused && conversation === open?.key);
     const message = item && (await this.#client.message(item.id));
-    if (!message || key !== this.#open) return;
+    if (!message || open !== this.#open) return;
     const isBack = this.#composer.giveBackEdit(message, item.body.text ?? "", item.refused.words);
     if (isBack) await this.#client.discard(item);
   }
@@ -214,74 +216,62 @@ export class Messenger {
     if (this.#hasEnded) return;
     const { conversations } = this.#client;
     const before = this.#seen;
-    this.#sidebar.show(conversations, this.#open);
+    this.#sidebar.show(conversations, this.#open?.key);
     this.#dialog?.update(conversations.find(({ key }) => key === this.#dialog.key));
     if (!this.#open) return;
     this.#seen = this.#present() ?? this.#seen;
     // A chat that is not in the copy is not the user's, or not any more.
-    if (this.#isCurrent && isChat(this.#open) && !this.#present()) return this.#close(before);
+    if (this.#isCurrent && this.#open.isChat && !this.#present()) return this.#close(before);
     this.#showHeader();
   }
 
   #present() {
-    return this.#client.conversations.find(({ key }) => key === this.#open);
+    return this.#client.conversations.find(({ key }) => key === this.#open?.key);
   }
 
   #showHeader() {
-    const conversation = this.#present() ?? { key: this.#open };
+    const conversation = this.#present() ?? this.#open;
     const { members, isGone, timestamp } = conversation;
     const name = nameOf(conversation);
     $("title").textContent = name;
-    $("title-avatar").replaceChildren(avatar(name, isChat(this.#open)));
+    $("title-avatar").replaceChildren(avatar(name, isChat(conversation)));
     const ofChat = isGone ? "You are no longer a member" : members === 1 ? "1 member" : `${members ?? "…"} members`;
-    const kind = isChat(this.#open) ? ofChat : "Personal conversation";
+    const kind = isChat(conversation) ? ofChat : "Personal conversation";
     // On a phone the state line is hidden while a conversation is open.
     const isOffline = document.body.dataset.state === "offline";
     $("subtitle").textContent = isOffline ? "Offline" : `${kind}${isMuted(conversation) ? " · muted" : ""}`;
-    $("details").hidden = !isChat(this.#open) || timestamp === undefined;
-    $("menu").hidden = isGone || (isChat(this.#open) && timestamp === undefined);
+    $("details").hidden = !isChat(conversation) || timestamp === undefined;
+    $("menu").hidden = isGone || (isChat(conversation) && timestamp === undefined);
     this.#posting.show(conversation);
   }
 
   // Actions of the user.
 
-  async #go(key) {
-    if (location.hash !== addressOf(key)) history.pushState(null, "", addressOf(key));
-    await this.#route();
-  }
-
-  async #route() {
-    const key = keyAt(location.hash);
+  async #route(key) {
     document.body.dataset.view = key ? "thread" : "list";
     $("conversation").hidden = !key;
     $("nothing-open").hidden = Boolean(key);
-    if (key === this.#open) return;
-    [this.#open, this.#seen] = [key, undefined];
+    if (key === (this.#open?.key ?? null)) return;
+    [this.#open, this.#seen] = [key && this.#client.conversation(key), undefined];
     this.#tellLeft();
-    if (!key) {
+    if (!this.#open) {
       this.#thread.close();
       return this.#refresh();
     }
-    this.#composer.open(key);
+    this.#composer.open(this.#open);
     this.#attempt(() => this.#giveBackEdit());
     this.#showHeader();
     // On a phone the keyboard would open and hide the messages.
     if (!matchMedia("(pointer: coarse)").matches) $("text").focus();
-    await this.#thread.open(key);
+    await this.#thread.open(this.#open);
     await this.#refresh();
   }
 
   /** Closes a chat that is not the user's, or not any more, and shows why. */
   #close(chat) {
-    this.#leave();
+    this.#router.leave();
     if (chat) this.#tellLeft("You are no longer a member of “", isolated(nameOf(chat)), "”, or it was deleted.");
     else this.#tellLeft("There is no such chat, or you are not a member of it.");
-  }
-
-  /** Goes back to the list. */
-  #leave() {
-    history.replaceState(null, "", "#/");
-    return this.#route();
   }
 
   /** Shows why nothing is open: in the empty pane and, for phones, above the list. */
@@ -290,14 +280,14 @@ export class Messenger {
     $("left-above").replaceChildren(...$("left").cloneNode(true).childNodes);
   }
 
-  async #send(key, content) {
-    await this.#client.conversation(key).send(content);
+  async #send(conversation, content) {
+    await conversation.send(content);
     // It is kept now, whatever is shown.
-    if (key === this.#open) this.#attempt(() => this.#thread.toEnd());
+    if (conversation.key === this.#open?.key) this.#attempt(() => this.#thread.toEnd());
   }
 
   async #editLast() {
-    const newest = await this.#client.conversation(this.#open).newest(NEWEST_MAX);
+    const newest = await this.#open.newest(NEWEST_MAX);
     const mine = newest.find(({ from, deleted, system }) => from === this.#user && !deleted && !system);
     if (mine) this.#composer.edit(mine);
   }
@@ -314,16 +304,15 @@ export class Messenger {
     await this.#attempt(() => this.#client.conversation(message.conversation).remove(message));
   }
 
-  #showMenu(key, place) {
-    const conversation = this.#client.conversations.find((listed) => listed.key === key) ?? { key };
-    if (conversation.isGone) return;
-    const named = this.#client.conversation(key);
-    const items = actionsFor(conversation, this.#user, {
-      set: (settings) => this.#attempt(() => named.set(settings)),
-      read: () => this.#attempt(() => named.markRead()),
-      unread: () => this.#attempt(() => this.#markUnread(named)),
+  #showMenu(conversation, place) {
+    const present = conversation.state ?? conversation;
+    if (present.isGone) return;
+    const items = actionsFor(present, this.#user, {
+      set: (settings) => this.#attempt(() => conversation.set(settings)),
+      read: () => this.#attempt(() => conversation.markRead()),
+      unread: () => this.#attempt(() => this.#markUnread(conversation)),
     });
-    showMenu(`Conversation with ${nameOf(conversation)}`, place, items);
+    showMenu(`Conversation with ${nameOf(present)}`, place, items);
   }
 
   /** Makes the newest message unread that can be. Open, it would be read again. */
@@ -334,9 +323,9 @@ export class Messenger {
       await conversation.window().open(conversation.state?.messages);
       newest = await find();
     }
-    if (conversation.key === this.#open) {
+    if (conversation.key === this.#open?.key) {
       this.#reading.forget();
-      await this.#leave();
+      await this.#router.leave();
     }
     await conversation.markUnread(newest?.number ?? conversation.state?.messages ?? 1);
   }
@@ -347,14 +336,14 @@ export class Messenger {
       if (!isUserId(to.trim())) throw new Error(NOT_AN_ID);
       return to.trim();
     });
-    if (user) await this.#go(`users/${user}`);
+    if (user) await this.#router.go({ with: user });
   }
 
   async #newChat() {
     const chat = await createChat(this.#client);
     if (!chat) return;
     await this.#refresh();
-    await this.#go(chat.key);
+    await this.#router.go(chat);
   }
 
   async #showDetails() {
@@ -364,7 +353,7 @@ export class Messenger {
     this.#dialog = null;
     if (!words) return;
     // The timeline may have told of it already.
-    if (this.#open === key) await this.#leave();
+    if (this.#open?.key === key) await this.#router.leave();
     this.#tellLeft(...words);
   }
 

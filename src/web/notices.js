@@ -1,7 +1,7 @@
 /** Notifications of what arrives while nobody looks at the page, if the user allows them. */
-import { keyOf } from "/client/messages.js";
 import { $ } from "./dom.js";
-import { addressOf, gist, isMuted, nameOf } from "./words.js";
+import { addressOf } from "./router.js";
+import { gist, isMuted, nameOf } from "./words.js";
 
 export class Notices {
   #user;
@@ -21,7 +21,7 @@ export class Notices {
   }
 
   /** Tells of a new message of a conversation, which is undefined if the copy does not have it yet. */
-  async tell(message, conversation = { key: keyOf({ chat: message.chat, with: message.from }), settings: {} }) {
+  async tell(message, conversation = named(message)) {
     const isOld = message.deleted || message.edited || message.system || message.from === this.#user;
     const isQuiet = isMuted(conversation) || conversation.settings?.archived;
     if (!document.hidden || isOld || isQuiet || globalThis.Notification?.permission !== "granted") return;
@@ -32,7 +32,9 @@ export class Notices {
       // The same in all tabs: the browser shows it once.
       tag: `${message.id}`,
       icon: "/web/icon.svg",
-      data: addressOf(conversation.key),
+      data: addressOf(conversation),
     });
   }
 }
+
+const named = ({ chat, from }) => (chat === undefined ? { with: from } : { chat });

@@ -7,23 +7,22 @@ const PAUSE_MS = 300;
 const SHARE = 0.75;
 
 export class Reading {
-  #client; #key = null; #read = 0; #isAstray = false; #onScreen = new Set(); #seen = 0; #marked = 0; #timer;
+  #conversation = null; #read = 0; #isAstray = false; #onScreen = new Set(); #seen = 0; #marked = 0; #timer;
   #observer = new IntersectionObserver((changes) => this.#onChange(changes), {
     root: $("messages"),
     threshold: [0, 0.25, 0.5, SHARE, 1],
   });
 
-  constructor(client) {
-    this.#client = client;
+  constructor() {
     document.addEventListener("visibilitychange", () => this.look());
   }
 
   /** Another conversation is open now, or none. What was seen of the one before is marked. */
-  open(key) {
-    if (this.#key !== key) this.#flush();
+  open(conversation) {
+    if (this.#conversation?.key !== conversation?.key) this.#flush();
     this.#observer.disconnect();
     this.#onScreen.clear();
-    [this.#key, this.#seen, this.#marked, this.#isAstray] = [key, 0, 0, false];
+    [this.#conversation, this.#seen, this.#marked, this.#isAstray] = [conversation, 0, 0, false];
   }
 
   /**
@@ -61,7 +60,7 @@ export class Reading {
 
   /** Notes what is on the screen. */
   look() {
-    if (!this.#key || document.hidden) return;
+    if (!this.#conversation || document.hidden) return;
     this.#isAstray &&= Math.min(...this.#numbersOnScreen()) > this.#read + 1;
     if (this.#isAstray) return;
     this.#seen = Math.max(this.#seen, this.#newestOnScreen());
@@ -95,10 +94,9 @@ export class Reading {
   #flush() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const [key, number] = [this.#key, this.#seen];
-    if (!key || number <= this.#marked) return;
+    const [conversation, number] = [this.#conversation, this.#seen];
+    if (!conversation || number <= this.#marked) return;
     this.#marked = number;
-    const conversation = this.#client.conversation(key);
     if ((conversation.state?.read ?? number) < number) conversation.markRead(number);
   }
 }

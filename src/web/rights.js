@@ -1,5 +1,5 @@
 /** Who may do what in a chat, as far as the copy tells. The service decides; this is what the messenger offers. */
-import { isChat } from "/client/messages.js";
+import { isChat } from "./words.js";
 
 /** The roles, each of which may do what those before it may. */
 const ROLES = ["reader", "member", "moderator", "owner"];
@@ -15,8 +15,8 @@ export const isOwner = atLeast("owner");
  * Why the user of a conversation may not write in it at `now`: a reason, and for a mute `until` when. Undefined if
  * the user may.
  */
-export function silenceOf({ key, role, mutedUntil, posting, frozen }, now) {
-  if (!isChat(key)) return undefined;
+export function silenceOf({ chat, role, mutedUntil, posting, frozen }, now) {
+  if (!isChat({ chat })) return undefined;
   if (frozen) return { reason: "frozen" };
   if (role === "reader") return { reason: "reader" };
   if (posting === "moderators" && !isModerator({ role })) return { reason: "announcements" };
@@ -36,7 +36,7 @@ export function rightsTo({ from, system }, user, conversation, now) {
   return {
     reply: mayWrite && !system,
     edit: mayWrite && isMine,
-    remove: isMine || !isChat(conversation.key) || isModerator(conversation),
+    remove: isMine || !isChat(conversation) || isModerator(conversation),
     report: !isMine && !system,
   };
 }

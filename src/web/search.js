@@ -2,10 +2,10 @@
  * Search: the results replace the list until the field is empty again. First come the conversations whose names
  * match, which the copy has, then messages.
  */
-import { isChat } from "/client/messages.js";
 import { $, element, highlighted, isolated } from "./dom.js";
+import { addressOf } from "./router.js";
 import { row } from "./sidebar.js";
-import { addressOf, briefly, isMuted, nameOf } from "./words.js";
+import { briefly, isChat, isMuted, nameOf } from "./words.js";
 
 const PATIENCE_MS = 250;
 
@@ -13,7 +13,7 @@ const NAMES_MAX = 5;
 
 const OFFLINE = "You are offline: messages cannot be reached. The search goes on when the service is back.";
 
-/** `conversations()` returns all of them, `onOpen(key, message)` shows what was chosen. */
+/** `conversations()` returns all of them, `onOpen(conversation, message)` shows what was chosen. */
 export class Search {
   #call; #user; #conversations; #onOpen; #timer; #latest = 0; #hasFailed = false;
 
@@ -81,8 +81,8 @@ export class Search {
     if (before) $("hits").children[first]?.querySelector("a").focus();
   }
 
-  #nameFor(key) {
-    return nameOf(this.#conversations().find((conversation) => conversation.key === key) ?? { key });
+  #nameOfChat(number) {
+    return nameOf(this.#conversations().find(({ chat }) => chat === number) ?? { chat: number });
   }
 
   #tell(words) {
@@ -95,16 +95,16 @@ export class Search {
   #row({ message, highlight }) {
     const { chat, from, to, created } = message;
     const isMine = from === this.#user;
-    const key = chat ? `chats/${chat}` : `users/${isMine ? to : from}`;
+    const conversation = isChat({ chat }) ? { chat } : { with: isMine ? to : from };
     const personal = isMine ? `You to ${to}` : from;
-    const inChat = () => [isolated(this.#nameFor(key)), element("span", {}, ` · ${isMine ? "You" : (from ?? "")}`)];
+    const inChat = () => [isolated(this.#nameOfChat(chat)), element("span", {}, ` · ${isMine ? "You" : (from ?? "")}`)];
     const onclick = (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
-      this.#onOpen(key, message);
+      this.#onOpen(conversation, message);
     };
-    return element("li", {}, element("a", { class: "hit", href: addressOf(key), onclick },
-      element("span", { class: "name" }, isChat(key) ? inChat() : isolated(personal)),
+    return element("li", {}, element("a", { class: "hit", href: addressOf(conversation), onclick },
+      element("span", { class: "name" }, isChat(conversation) ? inChat() : isolated(personal)),
       element("time", { datetime: created }, briefly(created)),
       element("span", { class: "gist", dir: "auto" }, around(highlighted(highlight)))));
   }

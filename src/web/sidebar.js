@@ -1,8 +1,8 @@
 /** The list of conversations: those that are archived are behind a row of their own. */
-import { isChat } from "/client/messages.js";
 import { $, element, icon, reconcile } from "./dom.js";
+import { addressOf } from "./router.js";
 import { Roving } from "./roving.js";
-import { addressOf, briefly, gist, hue, initials, isMuted, nameOf } from "./words.js";
+import { briefly, gist, hue, initials, isChat, isMuted, nameOf } from "./words.js";
 
 /** So many rows are made at first, and again whenever the end of them is near. */
 const PAGE = 100;
@@ -85,17 +85,17 @@ const isArchived = ({ settings }) => Boolean(settings?.archived);
 
 /** A row of the list, also for a conversation that is found by its name. */
 export function row(conversation, { last, draft, isOpen, isMuted, user, onclick }) {
-  const { key, unread = 0, mentions = 0, settings, waiting, isRefused } = conversation;
+  const { unread = 0, mentions = 0, settings, waiting, isRefused } = conversation;
   const name = nameOf(conversation);
   const classes = ["conversation", unread > 0 && "unread", isMuted && "muted"].filter(Boolean);
   const state = isRefused ? "refused" : waiting && "waiting";
   return element("li", {}, element("a", {
-    href: addressOf(key), class: classes.join(" "), "aria-current": isOpen ? "page" : undefined, tabindex: "-1", onclick,
+    href: addressOf(conversation), class: classes.join(" "), "aria-current": isOpen ? "page" : undefined, tabindex: "-1", onclick,
   },
-    avatar(name, isChat(key)),
+    avatar(name, isChat(conversation)),
     element("span", { class: "name", dir: "auto" }, name),
     last?.created && element("time", { datetime: last.created }, briefly(last.created)),
-    element("span", { class: "gist" }, draft && !state ? draftOf(draft) : preview(last, state, user, isChat(key))),
+    element("span", { class: "gist" }, draft && !state ? draftOf(draft) : preview(last, state, user, isChat(conversation))),
     element("span", { class: "marks" },
       isMuted && mark("mute", "muted"),
       settings?.pinned && mark("pin", "pinned"),

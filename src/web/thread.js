@@ -2,12 +2,11 @@
  * The open conversation: its messages from one number to another one, without gaps. It opens at the first unread
  * message, or else at the end. Scrolling shows more, in both directions.
  */
-import { isChat } from "/client/messages.js";
 import { bubble, pendingBubble, receiptOf } from "./bubble.js";
 import { $, element, reconcile } from "./dom.js";
 import { rightsTo, silenceOf } from "./rights.js";
 import { Roving } from "./roving.js";
-import { dayKey, dayOf } from "./words.js";
+import { dayKey, dayOf, isChat } from "./words.js";
 
 /** Messages of one sender within this time are shown as a group. */
 const RUN_MS = 5 * 60 * 1000;
@@ -18,13 +17,13 @@ const NEAR = 120;
 
 export class Thread {
   /** The divider is before the first message that came after the number `#newAfter`. */
-  #client; #reading; #on;
-  #key = null; #window = null; #isBlind = false; #newAfter;
+  #user; #reading; #on;
+  #open = null; #window = null; #isBlind = false; #newAfter;
   #hasFailed = false; #isAtEnd = true; #height = 0;
   #roving = new Roving($("log"), "article");
 
-  constructor({ client, reading, on }) {
-    this.#client = client;
+  constructor({ user, reading, on }) {
+    this.#user = user;
     this.#reading = reading;
     this.#on = { ...on, show: (message) => this.show(message) };
     $("messages").addEventListener("scroll", () => this.#onScroll(), { passive: true });
@@ -33,12 +32,12 @@ export class Thread {
     $("to-end").addEventListener("click", () => this.toEnd());
   }
 
-  async open(key) {
+  async open(conversation) {
     this.#leave();
-    this.#reading.open(key);
+    this.#reading.open(conversation);
     $("log").replaceChildren();
-    const window = this.#client.conversation(key).window();
-    [this.#key, this.#window, this.#hasFailed] = [key, window, false];
+    const window = conversation.window();
+    [this.#open, this.#window, this.#hasFailed] = [conversation, window, false];
     const { timestamp, read, unread = 0 } = window.conversation ?? {};
     this.#isBlind = timestamp === undefined;
     this.#newAfter = unread > 0 ? read : undefined;
@@ -55,7 +54,7 @@ export class Thread {
 
   /** Opens the conversation again if it could not be fetched: the service is back. */
   async retry() {
-    if (this.#key && this.#hasFailed) await this.open(this.#key);
+    if (this.#open && this.#hasFailed) await this.open(this.#open);
   }
 
   close() {
@@ -65,7 +64,7 @@ export class Thread {
 
   #leave() {
     this.#window?.close();
-    [this.#key, this.#window] = [null, null];
+    [this.#open, this.#window] = [null, null];
   }
 
   /** Shows what the copy holds now. */
@@ -78,14 +77,15 @@ export class Thread {
     return Boolean(this.#window?.isOpen) && !this.#window.hasNewer;
   }
 
+  /** The open conversation as the copy has it; if it does not, only what names it. */
   get #conversation() {
-    return this.#window?.conversation;
+    return this.#window?.conversation ?? this.#open ?? {};
   }
 
   #show(window) {
     const { conversation, messages, waiting, hasNewer } = window;
     // The conversation was not in the copy yet when it was opened.
-    if (this.#isBlind && conversation?.messages > messages.length) return this.open(this.#key);
+    if (this.#isBlind && conversation?.messages > messages.length) return this.open(this.#open);
     // What comes while nobody looks is new for whoever comes back.
     if (document.hidden && conversation?.unread > 0) this.#newAfter ??= conversation.read;
     const keep = keepPlace(!hasNewer && !document.hidden);
@@ -111,7 +111,7 @@ export class Thread {
   /** Goes to a message, however far, and highlights it. */
   async show({ id, number }) {
     const find = () => $("log").querySelector(`[data-key="${id}"]`);
-    if (!find() && (await this.#window.open(number)) && number > (this.#conversation?.read ?? 0)) this.#reading.stray();
+    if (!find() && (await this.#window.open(number)) && number > (this.#conversation.read ?? 0)) this.#reading.stray();
     const shown = find()?.querySelector("article");
     if (!shown) return;
     shown.scrollIntoView({ block: "center" });
@@ -162,23 +162,22 @@ export class Thread {
   }
 
   #row(message, quoted, run) {
-    const { user } = this.#client;
+    const user = this.#user;
     const isMine = message.from === user;
-    const inChat = isChat(this.#key);
-    const can = rightsTo(message, user, this.#conversation ?? { key: this.#key }, Date.now());
-    const receipt = isMine ? receiptOf(message, this.#conversation?.reads, inChat) : undefined;
+    const inChat = isChat(this.#conversation);
+    const can = rightsTo(message, user, this.#conversation, Date.now());
+    const receipt = isMine ? receiptOf(message, this.#conversation.reads, inChat) : undefined;
     const signature = JSON.stringify([message.timestamp, message.waiting, receipt, run, can, quoted?.timestamp]);
     const look = { user, inChat, receipt, quoted, can, on: this.#on, ...run };
     return [`${message.id}`, signature, () => bubble(message, look)];
   }
 
   #waiting(messages, pending) {
-    const follows = (at) => at > 0 || (messages.at(-1)?.from === this.#client.user && !messages.at(-1).deleted);
-    const { isGone, ...conversation } = this.#conversation ?? { key: this.#key };
-    const isClosed = Boolean(isGone || silenceOf(conversation, Date.now()));
+    const follows = (at) => at > 0 || (messages.at(-1)?.from === this.#user && !messages.at(-1).deleted);
+    const isClosed = Boolean(this.#conversation.isGone || silenceOf(this.#conversation, Date.now()));
     return pending.map((item, at) => [`outbox ${item.order}`, `${isClosed} ${item.refused?.words ?? ""}`, () => pendingBubble(item, {
       isFirst: !follows(at),
-      user: this.#client.user,
+      user: this.#user,
       onEdit: isClosed ? undefined : () => this.#on.editRefused(item),
       onRetry: isClosed ? undefined : () => this.#on.retry(item),
       onDiscard: () => this.#on.discard(item),
@@ -194,7 +193,7 @@ export class Thread {
   #onScroll() {
     // A scroll event may arrive after the pane has become smaller, and before the event of that.
     if ($("messages").clientHeight === this.#height) this.#isAtEnd = this.#hasEnd && isAtEnd();
-    const unread = this.#conversation?.unread ?? 0;
+    const unread = this.#conversation.unread ?? 0;
     $("to-end").hidden = this.#isAtEnd && !(this.#reading.isAstray && unread > 0);
     $("to-end-count").textContent = unread > 99 ? "99+" : unread;
     $("to-end-count").hidden = unread === 0;

@@ -1,5 +1,4 @@
 /** Dates and names in the user's language. */
-import { isChat } from "/client/messages.js";
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "long" });
@@ -61,11 +60,10 @@ function daysAgo(date) {
 
 const capitalized = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
 
+export const isChat = ({ chat }) => chat !== undefined;
+
 /** The name of a conversation. */
-export function nameOf({ key, name: given }) {
-  const [, name] = key.split("/");
-  return isChat(key) ? (given ?? `Chat ${name}`) : name;
-}
+export const nameOf = ({ chat, with: other, name }) => other ?? name ?? `Chat ${chat}`;
 
 /** Whether a conversation is muted now. */
 export const isMuted = ({ settings }) => Boolean(settings?.mutedUntil) && Date.parse(settings.mutedUntil) > Date.now();
@@ -73,24 +71,6 @@ export const isMuted = ({ settings }) => Boolean(settings?.mutedUntil) && Date.p
 /** Whether the service accepts it as the id of a user. */
 export const isUserId = (id) => /^[A-Za-z0-9_.@:|-]{1,64}$/.test(id) && id !== "." && id !== "..";
 export const NOT_AN_ID = "An id has up to 64 letters, digits and the characters - _ . @ : |, but is not “.” or “..”.";
-
-/** The address of a conversation within the page. */
-export function addressOf(key) {
-  const [kind, name] = key.split("/");
-  return `#/${kind}/${encodeURIComponent(name)}`;
-}
-
-/** The conversation of an address, or null. */
-export function keyAt(address) {
-  const [, kind, encoded] = /^#\/(users|chats)\/([^/]+)$/.exec(address) ?? [];
-  try {
-    const name = decodeURIComponent(encoded ?? "");
-    const isName = kind === "chats" ? /^\d+$/.test(name) : isUserId(name);
-    return isName ? `${kind}/${name}` : null;
-  } catch {
-    return null;
-  }
-}
 
 /** One or two letters of a name. */
 export function initials(name) {
