@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use super::eventually;
 
+/// Chromium without the parts that draw windows: a test takes less than half the time with it.
+const BROWSER: &str = "/usr/bin/chromium-headless-shell";
+
 /// A screen of a desktop, in CSS pixels.
 const WINDOW: &str = "--window-size=1280,800";
 
@@ -34,14 +37,13 @@ impl Browser {
         // Whoever runs the tests as root, or in a container, has no sandbox and little shared
         // memory.
         let arguments = [
-            "--headless=new",
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-gpu",
             WINDOW,
         ];
         let capabilities = json!({
-            "goog:chromeOptions": { "args": arguments },
+            "goog:chromeOptions": { "binary": BROWSER, "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
         });
         let mut builder =
