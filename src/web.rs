@@ -6,6 +6,7 @@
 use std::{borrow::Cow, fmt::Write};
 
 use rust_embed::{Embed, EmbeddedFile};
+use sha2::{Digest, Sha256};
 
 #[derive(Embed)]
 #[folder = "src/web"]
@@ -16,6 +17,7 @@ struct Messenger;
 struct Package;
 
 /// A file that is served.
+#[derive(Clone)]
 pub struct File {
     pub content: Cow<'static, [u8]>,
     pub media_type: String,
@@ -39,19 +41,30 @@ pub fn package(name: &str) -> Option<File> {
     Package::get(name).map(file)
 }
 
+/// A file that is made while the service runs.
+pub fn json(content: String) -> File {
+    File {
+        tag: tag(&Sha256::digest(&content)),
+        media_type: "application/json".to_owned(),
+        content: content.into_bytes().into(),
+    }
+}
+
 fn file(file: EmbeddedFile) -> File {
-    let hash = file.metadata.sha256_hash();
-    let tag = hash[..TAG_BYTES]
+    File {
+        tag: tag(&file.metadata.sha256_hash()),
+        media_type: format!("{}; charset=utf-8", file.metadata.mimetype()),
+        content: file.data,
+    }
+}
+
+fn tag(hash: &[u8]) -> String {
+    hash[..TAG_BYTES]
         .iter()
         .fold(String::new(), |mut tag, byte| {
             let _ = write!(tag, "{byte:02x}");
             tag
-        });
-    File {
-        media_type: format!("{}; charset=utf-8", file.metadata.mimetype()),
-        content: file.data,
-        tag,
-    }
+        })
 }
 
 #[cfg(test)]

@@ -142,25 +142,35 @@ export class Calls {
    * @param {string} path
    * @param {RequestInit & { headers: Record<string, string> }} request
    */
-  async open(path, request) {
+  open(path, request) {
+    return this.fetch(this.#base + path, { cache: "no-store", ...request });
+  }
+
+  /**
+   * The same for any address: the token goes there.
+   *
+   * @param {string} url
+   * @param {RequestInit & { headers?: Record<string, string> }} [request]
+   */
+  async fetch(url, request = {}) {
     const token = await this.token();
-    const answer = await this.#fetch(path, request, token);
+    const answer = await this.#fetch(url, request, token);
     if (answer.status !== 401 || !this.#getToken) return accepted(answer);
     if (this.#token === token) this.#token = undefined;
     const renewed = await this.token();
     if (renewed === token) return accepted(answer);
-    return accepted(await this.#fetch(path, request, renewed));
+    return accepted(await this.#fetch(url, request, renewed));
   }
 
   /**
-   * @param {string} path
-   * @param {RequestInit & { headers: Record<string, string> }} request
+   * @param {string} url
+   * @param {RequestInit & { headers?: Record<string, string> }} request
    * @param {string} token
    */
-  async #fetch(path, request, token) {
+  async #fetch(url, request, token) {
     const headers = { ...request.headers, Authorization: `Bearer ${token}` };
     try {
-      return await fetch(this.#base + path, { cache: "no-store", ...request, headers });
+      return await fetch(url, { ...request, headers });
     } catch (error) {
       throw Object.assign(new Problem(0), { cause: error });
     }

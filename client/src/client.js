@@ -227,6 +227,17 @@ export class Client {
     return this.#calls.call(method, path, options);
   }
 
+  /**
+   * Fetches something from another service that accepts the user's token, as one for files: the token goes to whatever
+   * `url` names. A refusal is thrown as a {@link Problem}.
+   *
+   * @param {string} url
+   * @param {RequestInit & { headers?: Record<string, string> }} [request]
+   */
+  fetch(url, request) {
+    return this.#calls.fetch(url, request);
+  }
+
   /** Ends the client. The copy stays. */
   close() {
     this.#ending.abort();

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use clap::Args;
 use ipnet::IpNet;
+use reqwest::Url;
 use secrecy::SecretString;
 
 use super::{DatabaseConfig, SecretConfig, TimeLimitsConfig, values};
@@ -46,6 +47,10 @@ pub struct HttpConfig {
     /// default.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<Origin>,
+    /// Where the messenger uploads files, a service of the application that accepts its users' tokens, as
+    /// https://shop.example/files. Without it, nobody attaches files there.
+    #[arg(long, env = "FILES_URL", value_parser = values::files_url)]
+    pub files_url: Option<Url>,
     #[command(flatten)]
     pub times: TimeLimitsConfig,
 }

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, num::NonZeroU32, ops::RangeInclusive, time::Duration}
 
 use ipnet::IpNet;
 use lapin::uri::AMQPUri;
+use reqwest::Url;
 use secrecy::SecretString;
 
 use crate::{
@@ -40,6 +41,14 @@ pub fn network(value: &str) -> Result<IpNet, String> {
     value
         .parse()
         .map_err(|_| "must be a network, as 10.1.0.0/16 or fd00::/8".to_owned())
+}
+
+pub fn files_url(value: &str) -> Result<Url, String> {
+    let url = Url::parse(value).ok().filter(|url| {
+        let is_open = url.username().is_empty() && url.password().is_none();
+        matches!(url.scheme(), "http" | "https") && is_open
+    });
+    url.ok_or_else(|| "must be a URL without a password, as https://shop.example/files".to_owned())
 }
 
 pub fn application(value: &str) -> Result<ApplicationId, String> {

@@ -75,6 +75,7 @@ pub use screening::Screening;
 pub use server::{
     Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, HttpTimeLimits, Origin, serve,
 };
+pub use web::Page;
 
 /// The state of the handlers of one thread. It is cloned several times a request, which costs a
 /// reference count.
@@ -102,6 +103,7 @@ pub struct AppState {
     pub budget: Arc<Budget>,
     pub rates: Rates,
     pub metrics: PrometheusHandle,
+    pub page: Page,
     pub clock: Clock,
     pub times: HttpTimeLimits,
     /// Ends held answers and streams.

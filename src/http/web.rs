@@ -1,28 +1,21 @@
 //! The files of the messenger and of the client package.
 
 use axum::{
-    extract::{Path, rejection::PathRejection},
+    extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-use super::{Answer, answer::problem::Problem, extract::conditional, server::envelope::Public};
+use reqwest::Url;
+
+use super::{
+    Answer, Service, answer::problem::Problem, extract::conditional, server::envelope::Public,
+};
 use crate::web::{self, File};
 
-/// What the page may do: run and fetch what this service serves, and nothing else. No text can
-/// become HTML by mistake: a browser that supports trusted types refuses to parse any. The one type that the
-/// page may make names its service worker (`installing.js`).
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      img-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; \
-                      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types worker";
-
-const HEADERS: [(HeaderName, HeaderValue); 5] = [
+const HEADERS: [(HeaderName, HeaderValue); 4] = [
     // Browsers revalidate each file and mostly get 304: the files are only consistent together.
     (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-    (
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(POLICY),
-    ),
     (
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
@@ -38,33 +31,77 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     ),
 ];
 
+/// The name of the file that has the settings of the page.
+const SETTINGS: &str = "settings.json";
+
+/// What the page is told, and what it may do.
+pub struct Page {
+    settings: File,
+    policy: HeaderValue,
+}
+
+impl Page {
+    /// `files` is where it uploads files.
+    pub fn new(files: Option<&Url>) -> Self {
+        let mut settings = serde_json::Map::new();
+        if let Some(url) = files {
+            settings.insert("filesUrl".to_owned(), url.as_str().into());
+        }
+        let origin = files.map(|url| url.origin().ascii_serialization());
+        Self {
+            settings: web::json(serde_json::Value::from(settings).to_string()),
+            policy: policy(origin.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// The page runs and fetches what this service serves, and calls `origin` besides, if there is one. No text can
+/// become HTML by mistake: a browser that supports trusted types refuses to parse any. The one type that the
+/// page may make names its service worker (`installing.js`).
+fn policy(origin: &str) -> HeaderValue {
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {origin}; img-src 'self'; \
+         manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types worker"
+    );
+    HeaderValue::try_from(policy).expect("an origin is visible ASCII")
+}
+
 /// The page.
-pub async fn get_page(headers: HeaderMap) -> Answer {
-    found(web::messenger(web::PAGE), &headers)
+pub async fn get_page(State(service): State<Service>, headers: HeaderMap) -> Answer {
+    found(&service.page, web::messenger(web::PAGE), &headers)
 }
 
 /// A file that the page is made of.
-pub async fn get_file(name: Result<Path<String>, PathRejection>, headers: HeaderMap) -> Answer {
-    found(
-        name.ok().and_then(|Path(name)| web::messenger(&name)),
-        &headers,
-    )
+pub async fn get_file(
+    State(service): State<Service>,
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Answer {
+    let file = name.ok().and_then(|Path(name)| match name.as_str() {
+        SETTINGS => Some(service.page.settings.clone()),
+        name => web::messenger(name),
+    });
+    found(&service.page, file, &headers)
 }
 
 /// A file of the client package.
 pub async fn get_package_file(
+    State(service): State<Service>,
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Answer {
-    found(
-        name.ok().and_then(|Path(name)| web::package(&name)),
-        &headers,
-    )
+    let file = name.ok().and_then(|Path(name)| web::package(&name));
+    found(&service.page, file, &headers)
 }
 
-fn found(file: Option<File>, headers: &HeaderMap) -> Answer {
+fn found(page: &Page, file: Option<File>, headers: &HeaderMap) -> Answer {
     let file = file.ok_or_else(Problem::no_such_resource)?;
     let mut response = answer(file, headers);
+    let policy = page.policy.clone();
+    response
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, policy);
     response.extensions_mut().insert(Public);
     Ok(response)
 }

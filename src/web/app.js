@@ -12,10 +12,16 @@ async function begin() {
   if (!who) return showSignIn(sessionStorage.getItem(WHY) ?? "");
   document.body.dataset.page = "messenger";
   try {
-    await Messenger.start({ token, ...who, onSignedOut: signOut });
+    await Messenger.start({ token, ...who, ...(await settings()), onSignedOut: signOut });
   } catch (error) {
     signOut(`This browser keeps no copy of your messages: ${error.message}`);
   }
+}
+
+/** What the service says to this page; nothing if that is neither there nor kept. */
+async function settings() {
+  const answer = await fetch("/web/settings.json").catch(() => Response.error());
+  return answer.ok ? await answer.json() : {};
 }
 
 function showSignIn(why) {

@@ -1,7 +1,7 @@
 /** One message as an element. */
 import { button, copy, element, icon } from "./dom.js";
 import { namedBy, nodesOf } from "./text.js";
-import { exactly, gist, hue, shortened, timeOf } from "./words.js";
+import { exactly, fileName, gist, hue, shortened, timeOf } from "./words.js";
 
 const DATA_MAX = 600;
 
@@ -23,7 +23,7 @@ export function bubble(message, { user, inChat, receipt, isFirst, isLast, quoted
       element("div", { class: "bubble" },
         who && element("span", { class: "sender", "data-hue": hue(from ?? "") }, from ?? "The service"),
         quoted && quote(quoted, user, on),
-        body(message, user),
+        body(message, user, on),
         meta(message, receipt)),
       actions(message, can, on)));
 }
@@ -34,7 +34,7 @@ function systemBubble(message, { user, can, on }) {
   const words = `${gist(message)}${created ? `, ${exactly(created)}` : ""}`;
   return element("li", { class: message.deleted ? "message system deleted" : "message system", "data-number": number },
     element("article", { tabindex: "-1", "aria-label": words },
-      element("div", { class: "bubble", title: created && exactly(created) }, body(message, user)),
+      element("div", { class: "bubble", title: created && exactly(created) }, body(message, user, on)),
       actions(message, can, on)));
 }
 
@@ -79,16 +79,23 @@ async function copied(text, pressed) {
   pressed.textContent = "Copied";
 }
 
-function body(message, user) {
+function body(message, user, on) {
   const { deleted, text, files, attributes } = message;
   if (deleted) return element("p", { class: "text" }, "This message was deleted");
   const isData = !text && !files?.length;
   return [
     text && element("p", { class: "text", dir: "auto" }, nodesOf(text, { names: namedBy(message), user })),
     files?.length && element("ul", { class: "files", "aria-label": "Files" },
-      files.map((file) => element("li", {}, icon("file"), element("span", {}, file)))),
+      files.map((id) => fileRow(id, fileName(id, attributes), on?.save))),
     isData && element("pre", { class: "data" }, shortened(JSON.stringify(attributes ?? {}, null, 2), DATA_MAX)),
   ];
+}
+
+/** A file. `save(id, name)`, if it can be saved, does that. */
+function fileRow(id, name, save) {
+  const content = [icon("file"), element("span", { dir: "auto" }, name)];
+  if (!save) return element("li", {}, content);
+  return element("li", {}, element("button", { type: "button", title: `Save ${name}`, onclick: () => save(id, name) }, content));
 }
 
 function quote(quoted, user, on) {

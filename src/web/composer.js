@@ -1,28 +1,29 @@
 /** Writes, answers and edits messages. Each conversation has a draft. */
+import { Attachments } from "./attachments.js";
 import { $ } from "./dom.js";
 import { namedBy, namesIn } from "./text.js";
-import { countdown, gist, lasting } from "./words.js";
+import { countdown, fileName, gist, lasting } from "./words.js";
 
 export class Composer {
-  #on; #user; #drafts; #mentions; #conversation = null; #subject = null; #left = 0;
+  #on; #user; #drafts; #mentions; #attachments; #conversation = null; #subject = null; #left = 0;
 
   /** An error that `on.send(conversation, content)` or `on.edit(conversation, message, content)` throws is shown. */
-  constructor({ user, drafts, mentions, on }) {
+  constructor({ user, drafts, mentions, files, on }) {
     [this.#on, this.#user, this.#drafts, this.#mentions] = [on, user, drafts, mentions];
+    this.#attachments = new Attachments(files, (problem) => this.#onAttachments(problem));
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
     });
     $("text").addEventListener("keydown", (event) => this.#onKey(event));
     $("text").addEventListener("input", () => this.#onInput());
-    $("attach").addEventListener("click", () => this.#showFiles($("files-row").hidden));
     $("end-subject").addEventListener("click", () => this.#end());
   }
 
   open(conversation) {
     this.#conversation = conversation;
     this.#subject = null;
-    this.#showFiles(false);
+    this.#attachments.open(conversation.key);
     this.#write(this.#draft);
     this.#mentions.open(conversation, $("text").value);
   }
@@ -33,13 +34,12 @@ export class Composer {
   }
 
   /** Puts what was refused into the fields again, with what they have already. */
-  takeBack({ text = "", files = [] }, replied) {
+  takeBack({ text = "", files = [], attributes }, replied) {
     this.#subject = replied ? { message: replied, isEdit: false } : null;
     const whole = [text, this.#draft].filter(Boolean).join("\n");
     this.#drafts.set(this.#conversation.key, whole);
     this.#write(whole);
-    this.#showFiles(files.length > 0);
-    $("files").value = files.join(", ");
+    this.#attachments.put(this.#conversation.key, files.map((id) => ({ id, name: fileName(id, attributes) })));
     this.#mentions.open(this.#conversation, whole);
     $("text").focus();
   }
@@ -71,6 +71,10 @@ export class Composer {
     return this.#left > 0 && !this.#subject?.isEdit;
   }
 
+  get #isUploading() {
+    return this.#attachments.isUploading && !this.#subject?.isEdit;
+  }
+
   #begin(subject) {
     this.#subject = subject;
     this.#show();
@@ -95,15 +99,17 @@ export class Composer {
     $("subject-verb").textContent = isEdit ? "Editing" : `Replying to ${message?.from === this.#user ? "yourself" : message?.from}`;
     $("subject-gist").textContent = message ? gist(message) : "";
     this.#showSend();
-    $("attach").hidden = Boolean(isEdit);
+    $("files").hidden = Boolean(isEdit);
+    $("attach").hidden = Boolean(isEdit) || !this.#attachments.areThere;
     $("composer-error").textContent = "";
     this.#resize();
   }
 
   #showSend() {
-    const label = this.#isWaiting ? `Send in ${lasting(this.#left)}` : this.#subject?.isEdit ? "Save" : "Send";
+    const ready = this.#subject?.isEdit ? "Save" : this.#isUploading ? "Send when the files are uploaded" : "Send";
+    const label = this.#isWaiting ? `Send in ${lasting(this.#left)}` : ready;
     $("send").setAttribute("aria-label", label);
-    $("send").setAttribute("aria-disabled", this.#isWaiting);
+    $("send").setAttribute("aria-disabled", this.#isWaiting || this.#isUploading);
     $("send").title = this.#isWaiting ? "This chat is slow: wait between two messages" : label;
     $("send-wait").textContent = this.#isWaiting ? countdown(this.#left) : "";
   }
@@ -136,28 +142,27 @@ export class Composer {
     }
   }
 
-  #showFiles(isShown) {
-    $("files-row").hidden = !isShown;
-    $("attach").setAttribute("aria-expanded", isShown);
-    if (isShown) $("files").focus();
-    else $("files").value = "";
+  #onAttachments(problem = "") {
+    $("composer-error").textContent = problem || (this.#attachments.problem ?? "");
+    this.#showSend();
   }
 
   async #submit() {
-    if (this.#isWaiting) return;
+    if (this.#isWaiting || this.#isUploading) return;
     const [conversation, subject, text] = [this.#conversation, this.#subject, $("text").value.trim()];
-    const files = subject?.isEdit ? [] : $("files").value.split(/[\s,]+/).filter(Boolean);
-    if (!text && !files.length && !(subject?.isEdit && subject.message.files)) return;
+    if (!subject?.isEdit && this.#attachments.problem) return;
+    if (!text && (subject?.isEdit ? !subject.message.files : this.#attachments.isEmpty)) return;
     // The field is emptied at once: the user may go on writing.
     const mentions = this.#mentions.of(text);
     if (!subject?.isEdit) this.#drafts.set(conversation.key, "");
+    const attached = subject?.isEdit ? [] : this.#attachments.take();
     this.#subject = null;
-    this.#showFiles(false);
     this.#write(this.#draft);
     try {
       if (subject?.isEdit) await this.#on.edit(conversation, subject.message, { text, ...withThoseBefore(mentions, subject.message, text) });
-      else await this.#on.send(conversation, { text, files: [...new Set(files)], replyTo: subject?.message.id, ...mentions });
+      else await this.#on.send(conversation, { text, replyTo: subject?.message.id, ...mentions, ...filesOf(attached) });
     } catch (error) {
+      this.#attachments.put(conversation.key, attached);
       this.#giveBack(conversation, subject, text);
       $("composer-error").textContent = error.words ?? error.message;
     }
@@ -171,6 +176,13 @@ export class Composer {
     this.#write(text);
     return true;
   }
+}
+
+/** The fields of a message with these files: their names are in its attributes. */
+function filesOf(attached) {
+  if (attached.length === 0) return {};
+  const fileNames = Object.fromEntries(attached.map(({ id, name }) => [id, name]));
+  return { files: Object.keys(fileNames), attributes: { fileNames } };
 }
 
 /**

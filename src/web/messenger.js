@@ -6,6 +6,7 @@ import { Composer } from "./composer.js";
 import { askFor, chooseText, confirmed, confirmRemoval, reportMessage } from "./dialogs.js";
 import { $, element, isolated } from "./dom.js";
 import { Drafts } from "./drafts.js";
+import { Files } from "./files.js";
 import { keepPage } from "./installing.js";
 import { Mentions } from "./mentions.js";
 import { showMenu } from "./menu.js";
@@ -32,34 +33,35 @@ const REFRESH_MS = 60_000;
 const NEWEST_MAX = 100;
 
 export class Messenger {
-  #client; #call; #user; #onSignedOut; #drafts; #waits = new Waits(); #reading; #notices;
+  #client; #call; #user; #onSignedOut; #drafts; #waits = new Waits(); #reading; #notices; #files;
   #thread; #composer; #posting; #sidebar; #search; #dialog;
   #router = new Router((key) => this.#route(key));
   /** The open conversation. */
   #open = null; #seen; #hasEnded = false; #refreshing = null; #shown = Promise.resolve(); #deciding = false;
 
   /** Opens the copy and begins to follow; `onSignedOut(why)` is called when the token ends. */
-  static async start({ token, user, copy, onSignedOut }) {
+  static async start({ token, user, copy, filesUrl, onSignedOut }) {
     // Another tab that destroys the copy has signed out.
     const onClose = (isDestroyed) => (isDestroyed ? onSignedOut("") : location.reload());
     const store = indexedDBStore(copy, { onClose });
     const client = connect({ token, user, store });
     await client.ready;
-    await new Messenger({ client, copy, onSignedOut }).#begin();
+    await new Messenger({ client, copy, filesUrl, onSignedOut }).#begin();
   }
 
-  constructor({ client, copy, onSignedOut }) {
+  constructor({ client, copy, filesUrl, onSignedOut }) {
     this.#client = client;
     this.#call = (...call) => client.call(...call);
     this.#user = client.user;
     this.#onSignedOut = onSignedOut;
     this.#drafts = new Drafts(copy);
+    this.#files = new Files(client, filesUrl);
     this.#reading = new Reading();
     this.#notices = new Notices(client.user);
     this.#thread = new Thread({ user: client.user, reading: this.#reading, on: this.#actions() });
     const { user } = client;
     this.#sidebar = new Sidebar({ user, drafts: this.#drafts }, (key, place) => this.#showMenu(client.conversation(key), place));
-    this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(this.#call, user), on: {
+    this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(this.#call, user), files: this.#files, on: {
       send: (conversation, content) => this.#send(conversation, content),
       edit: (conversation, message, content) => conversation.edit(message, content),
       editLast: () => this.#editLast(),
@@ -111,6 +113,7 @@ export class Messenger {
       edit: (message) => this.#composer.edit(message),
       remove: (message) => this.#remove(message),
       report: (message) => reportMessage(this.#call, message),
+      save: this.#files.areThere && ((id, name) => this.#attempt(() => this.#files.save(id, name))),
       editRefused: (item) => this.#editRefused(item),
       retry: (item) => this.#attempt(() => this.#client.retry(item)),
       discard: (item) => this.#attempt(() => this.#client.discard(item)),

@@ -86,11 +86,17 @@ export function hue(name) {
   return sum % 8;
 }
 
+/** The name of a file: this messenger notes it in the attributes of the message. Others have sent an id alone. */
+export function fileName(id, attributes) {
+  const name = attributes?.fileNames?.[id];
+  return typeof name === "string" ? name : id;
+}
+
 /** A message in a line. */
 export function gist({ deleted, text, files, attributes }) {
   if (deleted) return "Deleted message";
   if (text) return text;
-  if (files) return files.length > 1 ? `${files.length} files` : `File ${files[0]}`;
+  if (files) return files.length > 1 ? `${files.length} files` : `File ${fileName(files[0], attributes)}`;
   return `Data ${shortened(JSON.stringify(attributes ?? {}), GIST_MAX)}`;
 }
 
