@@ -1,3 +1,4 @@
+// @ts-check
 /** The page: signing in, and after that the messenger. */
 import { claimsOf } from "/client/messages.js";
 import { $ } from "./dom.js";

@@ -25,7 +25,7 @@ export class Attachments {
    */
   constructor(files, onChange) {
     [this.#files, this.#onChange] = [files, onChange];
-    const picker = /** @type {HTMLInputElement} */ ($("file-picker"));
+    const picker = $("file-picker");
     $("attach").addEventListener("click", () => picker.click());
     picker.addEventListener("change", () => {
       this.#add(picker.files);

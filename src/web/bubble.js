@@ -1,3 +1,4 @@
+// @ts-check
 /** One message as an element. */
 import { button, copy, element, icon } from "./dom.js";
 import { namedBy, nodesOf } from "./text.js";
@@ -41,6 +42,9 @@ function systemBubble(message, { user, can, on }) {
 /**
  * How far one of the user's own messages has come: the service has it, or others have read it. `reads` are the
  * positions of the others, if they are told.
+ *
+ * @param {import("/client/copy.js").Message} message
+ * @param {{ user: string, read: number }[]} [reads]
  */
 export function receiptOf({ number, deleted }, reads = [], inChat = false) {
   if (deleted) return undefined;

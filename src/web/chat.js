@@ -1,9 +1,15 @@
+// @ts-check
 /**
  * A chat at the service, and its changes. Those of its name and its members say so in a message of the system, if the
  * user may write at present.
  */
 import { pathOf } from "/client/messages.js";
 import { membersOf } from "./mentions.js";
+
+/**
+ * @typedef {import("/client/messages.js").Client} Client
+ * @typedef {import("/client/messages.js").Conversation} Conversation
+ */
 
 /** The most names in a message of the system. */
 const NAMES_MAX = 5;
@@ -16,21 +22,32 @@ export class Superseded extends Error {
 }
 
 export class Chat {
-  #call; #user; #now;
+  /** @type {Client["call"]} */ #call;
+  #user; #now;
 
-  /** `conversation` is the chat as the user sees it. */
+  /**
+   * `conversation` is the chat as the user sees it.
+   *
+   * @param {Client["call"]} call
+   * @param {Conversation} conversation
+   * @param {string} user
+   */
   constructor(call, conversation, user) {
     [this.#call, this.#user, this.#now] = [call, user, conversation];
   }
 
-  /** The chat as it was last seen. */
+  /** @returns {Conversation} the chat as it was last seen */
   get now() {
     return this.#now;
   }
 
-  /** Takes a state of the chat from the copy; returns whether it is a newer one. */
+  /**
+   * Takes a state of the chat from the copy; returns whether it is a newer one.
+   *
+   * @param {Conversation} conversation
+   */
   update(conversation) {
-    const isNewer = conversation.timestamp > this.#now.timestamp;
+    const isNewer = (conversation.timestamp ?? 0) > this.#now.timestamp;
     if (isNewer) this.#now = conversation;
     return isNewer;
   }
@@ -39,7 +56,7 @@ export class Chat {
     return membersOf(this.#call, this.#now.key);
   }
 
-  /** The ids of those who are banned. */
+  /** @returns {Promise<string[]>} the ids of those who are banned */
   async bans() {
     const found = [];
     for (let after = ""; ;) {

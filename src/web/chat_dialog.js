@@ -1,3 +1,4 @@
+// @ts-check
 /** A chat's dialogs: creating one, and its name, members and settings. */
 import { randomKey } from "/client/messages.js";
 import { Chat, Superseded } from "./chat.js";
@@ -8,12 +9,19 @@ import { isModerator, isOwner } from "./rights.js";
 import { Rules } from "./rules.js";
 import { isUserId, NOT_AN_ID } from "./words.js";
 
+/** @typedef {import("/client/messages.js").Conversation} Conversation */
+
 const HOUR_MS = 60 * 60 * 1000;
 
 const names = (list) => [...new Set(list.split(/[\s,]+/).filter(Boolean))];
 
-/** Asks for a name and members; returns the new conversation, or null. */
+/**
+ * Asks for a name and members; returns the new conversation, or null.
+ *
+ * @param {import("/client/messages.js").Client} client
+ */
 export function createChat(client) {
+  /** @type {{ body?: { name: string, members: string[] }, key?: string }} */
   let sent = {};
   return askFor("New chat", [
     { name: "name", label: "Name" },
@@ -28,13 +36,19 @@ export function createChat(client) {
 
 /** A chat with its members. It shows what the user may change there, and nothing else. */
 export class ChatDialog {
-  #chat; #held = []; #wanted = {}; #loads = 0; #last = Promise.resolve(); #isEnding = false; #close;
+  #chat; #held = /** @type {import("/client/copy.js").Schemas["Member"][]} */ ([]); #wanted = {}; #loads = 0;
+  #last = /** @type {Promise<boolean | void>} */ (Promise.resolve()); #isEnding = false; #close;
   #title; #rename; #add;
   #loading = element("p", { role: "status" }, "Loading…");
   #members; #bans; #rules;
   #error = element("p", { class: "error", role: "alert" });
   #done = element("button", { type: "button", class: "primary", autofocus: true, onclick: () => this.#close() }, "Done");
 
+  /**
+   * @param {import("/client/messages.js").Client["call"]} call
+   * @param {Conversation} conversation
+   * @param {string} user
+   */
   constructor(call, conversation, user) {
     this.#chat = new Chat(call, conversation, user);
     this.#title = isolated(conversation.name);
@@ -73,7 +87,11 @@ export class ChatDialog {
     });
   }
 
-  /** Shows a newer state of the conversation; undefined if it is not the user's any more. */
+  /**
+   * Shows a newer state of the conversation; undefined if it is not the user's any more.
+   *
+   * @param {Conversation | undefined} conversation
+   */
   update(conversation) {
     if (this.#isEnding) return;
     if (conversation?.timestamp === undefined) this.#close();
@@ -210,7 +228,7 @@ export class ChatDialog {
 
   #render() {
     const chat = this.#chat.now;
-    this.#title.textContent = chat.name;
+    this.#title.textContent = chat.name ?? "";
     this.#rename.hidden = this.#rules.element.hidden = !isOwner(chat);
     this.#add.hidden = !isModerator(chat);
     this.#rules.show({ ...chat, ...this.#wanted });

@@ -1,13 +1,30 @@
+// @ts-check
 /** Writes, answers and edits messages. Each conversation has a draft. */
 import { Attachments } from "./attachments.js";
 import { $ } from "./dom.js";
 import { namedBy, namesIn } from "./text.js";
 import { countdown, fileName, gist, lasting } from "./words.js";
 
-export class Composer {
-  #on; #user; #drafts; #mentions; #attachments; #conversation = null; #subject = null; #left = 0;
+/**
+ * @typedef {import("/client/conversation.js").Conversation} Conversation
+ * @typedef {import("/client/copy.js").Message} Message
+ *
+ * The message that is edited, or to which the new one replies.
+ * @typedef {{ message: Message, isEdit: boolean }} Subject
+ */
 
-  /** An error that `on.send(conversation, content)` or `on.edit(conversation, message, content)` throws is shown. */
+export class Composer {
+  #on; #user; #drafts; #mentions; #attachments; #left = 0;
+  /** The open conversation. Before there is one, nothing is written. */
+  #conversation = /** @type {Conversation} */ (/** @type {unknown} */ (null));
+  #subject = /** @type {Subject | null} */ (null);
+
+  /**
+   * An error that `on.send(conversation, content)` or `on.edit(conversation, message, content)` throws is shown.
+   *
+   * @param {{ user: string, drafts: import("./drafts.js").Drafts, mentions: import("./mentions.js").Mentions,
+   *   files: import("./files.js").Files, on: Record<string, (...values: any[]) => any> }} parts
+   */
   constructor({ user, drafts, mentions, files, on }) {
     [this.#on, this.#user, this.#drafts, this.#mentions] = [on, user, drafts, mentions];
     this.#attachments = new Attachments(files, (problem) => this.#onAttachments(problem));
@@ -20,6 +37,7 @@ export class Composer {
     $("end-subject").addEventListener("click", () => this.#end());
   }
 
+  /** @param {Conversation} conversation */
   open(conversation) {
     this.#conversation = conversation;
     this.#subject = null;
@@ -33,7 +51,12 @@ export class Composer {
     this.#begin({ message, isEdit: false });
   }
 
-  /** Puts what was refused into the fields again, with what they have already. */
+  /**
+   * Puts what was refused into the fields again, with what they have already.
+   *
+   * @param {import("/client/conversation.js").Draft} refused
+   * @param {Message} [replied]
+   */
   takeBack({ text = "", files = [], attributes }, replied) {
     this.#subject = replied ? { message: replied, isEdit: false } : null;
     const whole = [text, this.#draft].filter(Boolean).join("\n");
@@ -94,13 +117,13 @@ export class Composer {
   }
 
   #show() {
-    const { message, isEdit } = this.#subject ?? {};
+    const { message, isEdit = false } = this.#subject ?? {};
     $("subject").hidden = !message;
     $("subject-verb").textContent = isEdit ? "Editing" : `Replying to ${message?.from === this.#user ? "yourself" : message?.from}`;
     $("subject-gist").textContent = message ? gist(message) : "";
     this.#showSend();
-    $("files").hidden = Boolean(isEdit);
-    $("attach").hidden = Boolean(isEdit) || !this.#attachments.areThere;
+    $("files").hidden = isEdit;
+    $("attach").hidden = isEdit || !this.#attachments.areThere;
     $("composer-error").textContent = "";
     this.#resize();
   }
@@ -109,7 +132,7 @@ export class Composer {
     const ready = this.#subject?.isEdit ? "Save" : this.#isUploading ? "Send when the files are uploaded" : "Send";
     const label = this.#isWaiting ? `Send in ${lasting(this.#left)}` : ready;
     $("send").setAttribute("aria-label", label);
-    $("send").setAttribute("aria-disabled", this.#isWaiting || this.#isUploading);
+    $("send").setAttribute("aria-disabled", `${this.#isWaiting || this.#isUploading}`);
     $("send").title = this.#isWaiting ? "This chat is slow: wait between two messages" : label;
     $("send-wait").textContent = this.#isWaiting ? countdown(this.#left) : "";
   }
@@ -170,7 +193,7 @@ export class Composer {
 
   /** Puts a text that could not be sent or stored into the field again, unless the field is in use. */
   #giveBack({ key }, subject, text) {
-    if (this.#conversation?.key !== key || this.#subject || (!subject?.isEdit && $("text").value)) return false;
+    if (this.#conversation.key !== key || this.#subject || (!subject?.isEdit && $("text").value)) return false;
     this.#subject = subject;
     if (!subject?.isEdit) this.#drafts.set(key, text);
     this.#write(text);

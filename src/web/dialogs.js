@@ -1,12 +1,20 @@
+// @ts-check
 /** Questions and forms. A `<dialog>` keeps the focus within itself. */
 import { element } from "./dom.js";
 
 let count = 0;
 
-/** Shows a dialog; the title may be several nodes. Resolves with the `value` of `close(value)`, or null after Escape. */
+/**
+ * Shows a dialog; the title may be several nodes. Resolves with the `value` of `close(value)`, or null after Escape.
+ *
+ * @typedef {import("./dom.js").Child} Child
+ *
+ * @param {Child | Child[]} title
+ * @param {(close: (value?: any) => void) => Child | Child[]} content
+ */
 export function showDialog(title, content) {
   const id = `dialog-${++count}`;
-  const opener = document.activeElement;
+  const opener = /** @type {HTMLElement | null} */ (document.activeElement);
   return new Promise((resolve) => {
     let value = null;
     const close = (given = null) => {
@@ -38,6 +46,11 @@ export function ask(title, body, choices) {
 /**
  * A form; `fields` are {name, label, hint, value}. If `submit(values)` throws, the error is shown and the form
  * stays open; else the promise resolves with its value.
+ *
+ * @param {string} title
+ * @param {Field[]} fields
+ * @param {string} verb
+ * @param {(values: any) => unknown} submit
  */
 export function askFor(title, fields, verb, submit) {
   return showDialog(title, (close) => form(fields, verb, submit, close));
@@ -66,6 +79,13 @@ function form(fields, verb, submit, close) {
       element("button", { type: "button", onclick: () => close() }, "Cancel"), button));
 }
 
+/**
+ * A field of a form, with a hint below it.
+ *
+ * @typedef {{ name: string, label: string, hint?: string, value?: string, required?: boolean }} Field
+ *
+ * @param {Field} field
+ */
 export function field({ name, label, hint, value = "", required = true }) {
   return element("label", { class: "field" }, element("span", {}, label),
     element("input", { name, value, required, dir: "auto", autocapitalize: "none", spellcheck: "false" }),
@@ -77,7 +97,12 @@ export function confirmed(title, text, verb) {
   return ask(title, element("p", {}, text), [[null, "Cancel"], [true, verb, "danger"]]);
 }
 
-/** Asks what is wrong with a message, and tells those who look after this service. Nobody else learns of it. */
+/**
+ * Asks what is wrong with a message, and tells those who look after this service. Nobody else learns of it.
+ *
+ * @param {import("/client/messages.js").Client["call"]} call
+ * @param {import("/client/messages.js").Message} message
+ */
 export async function reportMessage(call, { id }) {
   const fields = [
     { name: "reason", label: "What is wrong with it?", hint: "Spam, abuse, … Only those who look after this service read it." },

@@ -1,6 +1,20 @@
+// @ts-check
 /** Elements without HTML: what users have written becomes text nodes and nothing else. */
 
-/** Makes an element: `element("a", { class: "row", href }, "text", child, …)`; falsy values are left out. */
+/**
+ * What an element contains; falsy values are left out.
+ *
+ * @typedef {Node | string | boolean | null | undefined} Child
+ */
+
+/**
+ * Makes an element: `element("a", { class: "row", href }, "text", child, …)`; falsy values are left out.
+ *
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Record<string, any>} attributes
+ * @param {(Child | Child[] | Child[][])[]} children
+ */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [attribute, value] of Object.entries(attributes)) {
@@ -8,7 +22,7 @@ export function element(name, attributes = {}, ...children) {
     else if (value === true) made.setAttribute(attribute, "");
     else if (value !== undefined && value !== null && value !== false) made.setAttribute(attribute, value);
   }
-  made.append(...children.flat(Infinity).filter(Boolean));
+  made.append(.../** @type {(Node | string)[]} */ (children.flat(Infinity).filter(Boolean)));
   return made;
 }
 
@@ -30,8 +44,22 @@ export function button(label, picture, onclick, extra = {}) {
   return element("button", { ...attributes, ...extra }, icon(picture));
 }
 
-/** An element of the page, by its id. */
-export const $ = (id) => document.getElementById(id);
+/**
+ * The elements of the page of which more is used than any HTMLElement has, by their ids.
+ *
+ * @typedef {{ "archive-icon": SVGUseElement, icon: HTMLLinkElement, "file-picker": HTMLInputElement, search: HTMLInputElement,
+ *   text: HTMLTextAreaElement, token: HTMLTextAreaElement, user: HTMLInputElement, log: List, mentions: List }} Special
+ * @typedef {HTMLElement & { children: HTMLCollectionOf<HTMLElement> }} List
+ */
+
+/**
+ * An element of the page, by its id.
+ *
+ * @template {string} Id
+ * @param {Id} id
+ * @returns {Id extends keyof Special ? Special[Id] : HTMLElement}
+ */
+export const $ = (id) => /** @type {any} */ (document.getElementById(id));
 
 /** A user's text within a line of the page: its direction of writing does not affect the rest of the line. */
 export const isolated = (text) => element("bdi", {}, text);
@@ -41,7 +69,8 @@ export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    const [field, focused] = [element("textarea", { class: "unseen" }), document.activeElement];
+    const field = element("textarea", { class: "unseen" });
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement);
     field.value = text;
     document.body.append(field);
     field.select();
@@ -68,9 +97,15 @@ export function highlighted(html) {
 /**
  * Makes the children of `parent` those that `rows` lists as [key, signature, make]. An element with the same
  * signature stays, and so do the focus and the selection in it.
+ *
+ * @typedef {[string, string, () => HTMLElement]} Row
+ *
+ * @param {HTMLElement} parent
+ * @param {Row[]} rows
  */
 export function reconcile(parent, rows) {
-  const held = new Map(Array.from(parent.children, (child) => [child.dataset.key, child]));
+  const { children } = /** @type {List} */ (parent);
+  const held = new Map(Array.from(children, (child) => [child.dataset.key, child]));
   let place = parent.firstElementChild;
   for (const [key, signature, make] of rows) {
     let child = held.get(key);

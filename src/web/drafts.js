@@ -1,3 +1,4 @@
+// @ts-check
 /** What was written and not sent, per conversation. It outlives the token, and ends with the copy. */
 export class Drafts {
   #prefix;

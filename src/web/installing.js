@@ -1,3 +1,4 @@
+// @ts-check
 /** Has the browser keep the page, so that it opens without the network. */
 
 const WORKER = "/web/worker.js";

@@ -1,9 +1,12 @@
+// @ts-check
 /** The members of a chat, each with a role and a menu of what the user may do, and those who are banned from it. */
 import { button, element, reconcile } from "./dom.js";
 import { showMenu } from "./menu.js";
 import { actsOn, isModerator } from "./rights.js";
 import { Roving } from "./roving.js";
 import { avatar } from "./sidebar.js";
+
+/** @typedef {import("/client/copy.js").Schemas["Member"]} Member */
 
 /** What cannot be taken back by the same menu. */
 const DANGERS = ["hand-on", "remove", "ban"];
@@ -25,13 +28,23 @@ export class Members {
   #user; #act; #roving;
   element = element("ul", { class: "members" });
 
-  /** `act(name, member)` does something with a member: the names are those of `actsOn`. */
+  /**
+   * `act(name, member)` does something with a member: the names are those of `actsOn`.
+   *
+   * @param {string} user
+   * @param {(name: string, member: string) => unknown} act
+   */
   constructor(user, act) {
     [this.#user, this.#act] = [user, act];
     this.#roving = new Roving(this.element, "button");
   }
 
-  /** Shows the members of a chat. */
+  /**
+   * Shows the members of a chat.
+   *
+   * @param {Member[]} members
+   * @param {import("/client/messages.js").Conversation} chat
+   */
   show(members, chat) {
     const mine = { user: this.#user, role: chat.role };
     reconcile(this.element, members.map((member) => {
@@ -61,9 +74,14 @@ function menuButton(user, items) {
   return button(label, "more", open, { "aria-haspopup": "menu", tabindex: "-1" });
 }
 
-/** What is said of a member: its role, if it has a special one, and to moderators that it is muted. */
+/**
+ * What is said of a member: its role, if it has a special one, and to moderators that it is muted.
+ *
+ * @param {Member} member
+ * @param {{ role?: Member["role"] }} mine
+ */
 function marksOf({ role, mutedUntil }, mine) {
-  const isMuted = isModerator(mine) && Date.parse(mutedUntil) > Date.now();
+  const isMuted = isModerator(mine) && Date.parse(mutedUntil ?? "") > Date.now();
   return [role !== "member" && role, isMuted && "muted"].filter(Boolean).join(", ");
 }
 
@@ -72,10 +90,12 @@ export class Bans {
   #allow; #list = element("ul", { class: "members", "aria-label": "Banned" });
   element = element("section", { hidden: true }, element("h3", {}, "Banned"), this.#list);
 
+  /** @param {(user: string) => unknown} allow */
   constructor(allow) {
     this.#allow = allow;
   }
 
+  /** @param {string[]} users */
   show(users) {
     this.element.hidden = users.length === 0;
     reconcile(this.#list, users.map((user) => [user, "", () => element("li", {},

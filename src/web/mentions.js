@@ -1,29 +1,50 @@
+// @ts-check
 /** Offers the members of a chat while `@` and the beginning of a name are typed. */
 import { pathOf, Problem } from "/client/messages.js";
 import { $, element } from "./dom.js";
 import { ALL, namesIn } from "./text.js";
+
+/**
+ * @typedef {import("/client/messages.js").Client} Client
+ * @typedef {import("/client/messages.js").ConversationHandle} Conversation
+ */
 
 const OFFERS_MAX = 6;
 /** An `@` at the beginning of a word, up to the caret. */
 const BEGUN = /(?<![\p{L}\p{N}_.@:|-])@([\w.@:|-]*)$/u;
 
 export class Mentions {
-  #call; #user; #conversation = null; #members = []; #loading = null; #chosen = 0;
+  /** @type {Client["call"]} */ #call;
+  #user; #conversation = /** @type {Conversation | null} */ (null); #members = /** @type {string[]} */ ([]);
+  #loading = /** @type {Promise<void> | null} */ (null); #chosen = 0;
 
+  /**
+   * @param {Client["call"]} call
+   * @param {string} user
+   */
   constructor(call, user) {
     [this.#call, this.#user] = [call, user];
     $("text").addEventListener("input", () => this.#offer());
     $("text").addEventListener("blur", () => this.#close());
   }
 
-  /** Another conversation is open now. The members are needed if the draft may mention some. */
+  /**
+   * Another conversation is open now. The members are needed if the draft may mention some.
+   *
+   * @param {Conversation} conversation
+   * @param {string} draft
+   */
   open(conversation, draft) {
     [this.#conversation, this.#members, this.#loading] = [conversation, [], null];
     this.#close();
     if (draft.includes("@")) this.#load();
   }
 
-  /** Whom a text mentions: the fields of a message. */
+  /**
+   * Whom a text mentions: the fields of a message.
+   *
+   * @param {string} text
+   */
   of(text) {
     const names = namesIn(text, this.#names);
     const mentions = names.filter((name) => this.#members.includes(name));
@@ -31,7 +52,11 @@ export class Mentions {
     return { ...(mentions.length && { mentions }), ...(isAll && { mentionsAll: true }) };
   }
 
-  /** Handles a key while members are offered; returns whether it did. */
+  /**
+   * Handles a key while members are offered; returns whether it did.
+   *
+   * @param {KeyboardEvent} event
+   */
   onKey(event) {
     if ($("mentions").hidden) return false;
     const count = $("mentions").childElementCount;
@@ -85,10 +110,11 @@ export class Mentions {
   }
 
   #choose(name) {
-    const end = $("text").selectionStart;
-    const start = end - this.#begun().length;
-    $("text").setRangeText(`${name} `, start, end, "end");
+    const [typed, end] = [this.#begun(), $("text").selectionStart];
     this.#close();
+    // The caret was moved away.
+    if (typed === undefined) return;
+    $("text").setRangeText(`${name} `, end - typed.length, end, "end");
     $("text").dispatchEvent(new Event("input"));
   }
 
@@ -115,7 +141,13 @@ export class Mentions {
   }
 }
 
-/** All members of a chat, with their roles. */
+/**
+ * All members of a chat, with their roles.
+ *
+ * @param {Client["call"]} call
+ * @param {string} key
+ * @returns {Promise<import("/client/copy.js").Schemas["Member"][]>}
+ */
 export async function membersOf(call, key) {
   const found = [];
   for (let after = ""; ;) {

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * A menu that opens over the page, or over a dialog. The browser closes it with Escape, or when something else is
  * clicked.
@@ -11,9 +12,12 @@ const MARGIN = 8;
 /**
  * Shows a menu at a place `{ x, y }`: to the right of it, if there is room, or with `isEnd` to the left of it. `items`
  * are [label, action, class].
+ *
+ * @param {string} label
+ * @param {{ x: number, y: number, isEnd?: boolean }} place
  */
 export function showMenu(label, { x, y, isEnd }, items) {
-  const opener = document.activeElement;
+  const opener = /** @type {HTMLElement | null} */ (document.activeElement);
   const menu = element("div", { class: "menu", role: "menu", popover: "auto", "aria-label": label },
     items.map(([name, action, kind]) => element("button", {
       type: "button", class: kind, role: "menuitem", tabindex: "-1", onclick: () => {
@@ -36,5 +40,5 @@ export function showMenu(label, { x, y, isEnd }, items) {
   const left = isEnd ? x - width : x;
   menu.style.left = `${Math.max(MARGIN, Math.min(left, innerWidth - width - MARGIN))}px`;
   menu.style.top = `${Math.max(MARGIN, Math.min(y, innerHeight - height - MARGIN))}px`;
-  menu.querySelector("button").focus();
+  menu.querySelector("button")?.focus();
 }

@@ -1,3 +1,4 @@
+// @ts-check
 /** A signed-in user's messenger: connects the client of the package with its views. */
 import { connect, indexedDBStore } from "/client/messages.js";
 import { actionsFor } from "./actions.js";
@@ -20,6 +21,14 @@ import { Thread } from "./thread.js";
 import { Waits } from "./waits.js";
 import { gist, isChat, isMuted, isUserId, nameOf, NOT_AN_ID } from "./words.js";
 
+/**
+ * @typedef {import("/client/messages.js").Client} Client
+ * @typedef {import("/client/messages.js").Conversation} Conversation
+ * @typedef {import("/client/messages.js").ConversationHandle} ConversationHandle
+ * @typedef {import("/client/messages.js").Item} Item
+ * @typedef {import("/client/messages.js").Message} Message
+ */
+
 const STATES = {
   connecting: "Connecting…",
   current: "Up to date",
@@ -34,12 +43,19 @@ const NEWEST_MAX = 100;
 
 export class Messenger {
   #client; #call; #user; #onSignedOut; #drafts; #waits = new Waits(); #reading; #notices; #files;
-  #thread; #composer; #posting; #sidebar; #search; #dialog;
+  #thread; #composer; #posting; #sidebar; #search; #dialog = /** @type {ChatDialog | null} */ (null);
   #router = new Router((key) => this.#route(key));
   /** The open conversation. */
-  #open = null; #seen; #hasEnded = false; #refreshing = null; #shown = Promise.resolve(); #deciding = false;
+  #open = /** @type {ConversationHandle | null} */ (null); #seen = /** @type {Conversation | undefined} */ (undefined);
+  #hasEnded = false; #refreshing = /** @type {Promise<void> | null} */ (null); #shown = Promise.resolve();
+  #deciding = false;
 
-  /** Opens the copy and begins to follow; `onSignedOut(why)` is called when the token ends. */
+  /**
+   * Opens the copy and begins to follow; `onSignedOut(why)` is called when the token ends.
+   *
+   * @param {{ token: string, user: string, copy: string, filesUrl?: string,
+   *   onSignedOut: (why: string) => void }} options
+   */
   static async start({ token, user, copy, filesUrl, onSignedOut }) {
     // Another tab that destroys the copy has signed out.
     const onClose = (isDestroyed) => (isDestroyed ? onSignedOut("") : location.reload());
@@ -49,17 +65,19 @@ export class Messenger {
     await new Messenger({ client, copy, filesUrl, onSignedOut }).#begin();
   }
 
+  /** @param {{ client: Client, copy: string, filesUrl?: string, onSignedOut: (why: string) => void }} parts */
   constructor({ client, copy, filesUrl, onSignedOut }) {
     this.#client = client;
-    this.#call = (...call) => client.call(...call);
-    this.#user = client.user;
+    this.#call = /** @type {Client["call"]} */ ((...call) => client.call(...call));
+    // The client was given its user.
+    const user = /** @type {string} */ (client.user);
+    this.#user = user;
     this.#onSignedOut = onSignedOut;
     this.#drafts = new Drafts(copy);
     this.#files = new Files(client, filesUrl);
     this.#reading = new Reading();
-    this.#notices = new Notices(client.user);
-    this.#thread = new Thread({ user: client.user, reading: this.#reading, on: this.#actions() });
-    const { user } = client;
+    this.#notices = new Notices(user);
+    this.#thread = new Thread({ user, reading: this.#reading, on: this.#actions() });
     this.#sidebar = new Sidebar({ user, drafts: this.#drafts }, (key, place) => this.#showMenu(client.conversation(key), place));
     this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(this.#call, user), files: this.#files, on: {
       send: (conversation, content) => this.#send(conversation, content),
@@ -79,7 +97,7 @@ export class Messenger {
     this.#client.on("refused", (item) => this.#onRefused(item));
     this.#client.on("wait", ({ key, seconds }) => this.#wait(() => this.#waits.hold(key, seconds)));
     this.#client.on("failure", (error) => this.#tell(error));
-    this.#client.on("end", (error) => this.#end(error?.words ?? error?.message ?? ""));
+    this.#client.on("end", (error) => this.#end(error));
     await this.#refresh();
     await this.#router.follow();
     this.#onState(this.#client.state);
@@ -99,11 +117,11 @@ export class Messenger {
     $("new-message").addEventListener("click", () => this.#newMessage());
     $("new-chat").addEventListener("click", () => this.#newChat());
     $("details").addEventListener("click", () => this.#showDetails());
-    $("menu").addEventListener("click", ({ currentTarget }) => {
-      const { right, bottom } = currentTarget.getBoundingClientRect();
-      this.#showMenu(this.#open, { x: right, y: bottom });
+    $("menu").addEventListener("click", () => {
+      const { right, bottom } = $("menu").getBoundingClientRect();
+      if (this.#open) this.#showMenu(this.#open, { x: right, y: bottom });
     });
-    $("unblock").addEventListener("click", () => this.#attempt(() => this.#open.set({ blocked: false })));
+    $("unblock").addEventListener("click", () => this.#attempt(() => this.#open?.set({ blocked: false })));
     $("sign-out").addEventListener("click", () => this.#signOut());
   }
 
@@ -122,12 +140,13 @@ export class Messenger {
 
   // Events of the client.
 
+  /** @param {Client["state"]} state */
   #onState(state) {
     // A screen reader would announce every attempt.
     if (state === "connecting" && document.body.dataset.state === "offline") return;
     document.body.dataset.state = state;
     if ($("state").textContent !== STATES[state]) $("state").textContent = STATES[state];
-    if (this.#open) this.#showHeader();
+    this.#showHeader();
     if (!this.#isCurrent) return;
     this.#search.retry();
     this.#thread.retry();
@@ -139,6 +158,7 @@ export class Messenger {
     return this.#client.state === "current";
   }
 
+  /** @param {import("/client/copy.js").Changed} changed */
   #onChange({ isReset, messages }) {
     // After the copy was made anew the open conversation may be another one.
     if (isReset && this.#open) this.#thread.open(this.#open);
@@ -147,6 +167,7 @@ export class Messenger {
     this.#decide();
   }
 
+  /** @param {Item} item */
   #onSent({ kind, conversation: key }) {
     const conversation = kind === "send" && this.#client.conversation(key).state;
     if (conversation) this.#wait(() => this.#waits.begin(conversation));
@@ -158,10 +179,14 @@ export class Messenger {
     this.#refresh();
   }
 
-  /** What is written stays, with the reason: a message where it is, an edit where it was written. */
+  /**
+   * What is written stays, with the reason: a message where it is, an edit where it was written.
+   *
+   * @param {Item} item
+   */
   async #onRefused(item) {
     const { kind, refused } = item;
-    if (kind === "set" || kind === "remove") $("notice").textContent = refused.words;
+    if (kind === "set" || kind === "remove") $("notice").textContent = refused?.words ?? "";
     if (kind === "remove") await this.#client.discard(item);
     if (kind === "edit") await this.#giveBackEdit();
   }
@@ -170,9 +195,9 @@ export class Messenger {
   async #giveBackEdit() {
     const open = this.#open;
     const item = this.#client.outbox.find(({ kind, conversation, refused }) => kind === "edit" && refused && conversation === open?.key);
-    const message = item && (await this.#client.message(item.id));
+    const message = item?.id !== undefined && (await this.#client.message(item.id));
     if (!message || open !== this.#open) return;
-    const isBack = this.#composer.giveBackEdit(message, item.body.text ?? "", item.refused.words);
+    const isBack = this.#composer.giveBackEdit(message, item.body.text ?? "", item.refused?.words);
     if (isBack) await this.#client.discard(item);
   }
 
@@ -194,7 +219,11 @@ export class Messenger {
     }
   }
 
-  /** Announces a new message: to screen readers, and to those who do not look. */
+  /**
+   * Announces a new message: to screen readers, and to those who do not look.
+   *
+   * @param {Message} message
+   */
   #announce(message) {
     if (!this.#isCurrent || message.deleted || message.edited || message.from === this.#user) return;
     this.#notices.tell(message, this.#client.conversation(message.conversation).state);
@@ -220,7 +249,7 @@ export class Messenger {
     const { conversations } = this.#client;
     const before = this.#seen;
     this.#sidebar.show(conversations, this.#open?.key);
-    this.#dialog?.update(conversations.find(({ key }) => key === this.#dialog.key));
+    this.#dialog?.update(conversations.find(({ key }) => key === this.#dialog?.key));
     if (!this.#open) return;
     this.#seen = this.#present() ?? this.#seen;
     // A chat that is not in the copy is not the user's, or not any more.
@@ -233,7 +262,9 @@ export class Messenger {
   }
 
   #showHeader() {
+    /** @type {Conversation | null} */
     const conversation = this.#present() ?? this.#open;
+    if (!conversation) return;
     const { members, isGone, timestamp } = conversation;
     const name = nameOf(conversation);
     $("title").textContent = name;
@@ -244,7 +275,7 @@ export class Messenger {
     const isOffline = document.body.dataset.state === "offline";
     $("subtitle").textContent = isOffline ? "Offline" : `${kind}${isMuted(conversation) ? " · muted" : ""}`;
     $("details").hidden = !isChat(conversation) || timestamp === undefined;
-    $("menu").hidden = isGone || (isChat(conversation) && timestamp === undefined);
+    $("menu").hidden = Boolean(isGone) || (isChat(conversation) && timestamp === undefined);
     this.#posting.show(conversation);
   }
 
@@ -270,7 +301,11 @@ export class Messenger {
     await this.#refresh();
   }
 
-  /** Closes a chat that is not the user's, or not any more, and shows why. */
+  /**
+   * Closes a chat that is not the user's, or not any more, and shows why.
+   *
+   * @param {Conversation | undefined} chat
+   */
   #close(chat) {
     this.#router.leave();
     if (chat) this.#tellLeft("You are no longer a member of “", isolated(nameOf(chat)), "”, or it was deleted.");
@@ -283,6 +318,10 @@ export class Messenger {
     $("left-above").replaceChildren(...$("left").cloneNode(true).childNodes);
   }
 
+  /**
+   * @param {ConversationHandle} conversation
+   * @param {import("/client/conversation.js").Draft} content
+   */
   async #send(conversation, content) {
     await conversation.send(content);
     // It is kept now, whatever is shown.
@@ -290,11 +329,12 @@ export class Messenger {
   }
 
   async #editLast() {
-    const newest = await this.#open.newest(NEWEST_MAX);
-    const mine = newest.find(({ from, deleted, system }) => from === this.#user && !deleted && !system);
+    const newest = await this.#open?.newest(NEWEST_MAX);
+    const mine = newest?.find(({ from, deleted, system }) => from === this.#user && !deleted && !system);
     if (mine) this.#composer.edit(mine);
   }
 
+  /** @param {Item} item */
   async #editRefused(item) {
     const { replyTo } = item.body;
     this.#composer.takeBack(item.body, replyTo && (await this.#client.message(replyTo)));
@@ -302,12 +342,18 @@ export class Messenger {
     await this.#client.discard(item);
   }
 
+  /** @param {Message} message */
   async #remove(message) {
     if (!(await confirmed("Delete the message?", "It is deleted for everybody, for ever.", "Delete"))) return;
     await this.#attempt(() => this.#client.conversation(message.conversation).remove(message));
   }
 
+  /**
+   * @param {ConversationHandle} conversation
+   * @param {{ x: number, y: number }} place
+   */
   #showMenu(conversation, place) {
+    /** @type {Conversation} */
     const present = conversation.state ?? conversation;
     if (present.isGone) return;
     const items = actionsFor(present, this.#user, {
@@ -318,7 +364,11 @@ export class Messenger {
     showMenu(`Conversation with ${nameOf(present)}`, place, items);
   }
 
-  /** Makes the newest message unread that can be. Open, it would be read again. */
+  /**
+   * Makes the newest message unread that can be. Open, it would be read again.
+   *
+   * @param {ConversationHandle} conversation
+   */
   async #markUnread(conversation) {
     const find = async () => (await conversation.newest(NEWEST_MAX)).find(({ deleted, system }) => !deleted && !system);
     let newest = await find();
@@ -350,7 +400,9 @@ export class Messenger {
   }
 
   async #showDetails() {
-    this.#dialog = new ChatDialog(this.#call, this.#present(), this.#user);
+    const chat = this.#present();
+    if (!chat) return;
+    this.#dialog = new ChatDialog(this.#call, chat, this.#user);
     const { key } = this.#dialog;
     const words = await this.#dialog.show();
     this.#dialog = null;
@@ -385,9 +437,9 @@ export class Messenger {
     this.#onSignedOut("");
   }
 
-  #end(why) {
+  #end(error) {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    this.#onSignedOut(why);
+    this.#onSignedOut(error?.words ?? error?.message ?? "");
   }
 }

@@ -1,7 +1,10 @@
+// @ts-check
 /** Notifications of what arrives while nobody looks at the page, if the user allows them. */
 import { $ } from "./dom.js";
 import { addressOf } from "./router.js";
 import { gist, isMuted, nameOf } from "./words.js";
+
+/** @typedef {import("/client/messages.js").Message} Message */
 
 export class Notices {
   #user;
@@ -20,7 +23,12 @@ export class Notices {
     $("notify").hidden = !("Notification" in globalThis && navigator.serviceWorker) || Notification.permission !== "default";
   }
 
-  /** Tells of a new message of a conversation, which is undefined if the copy does not have it yet. */
+  /**
+   * Tells of a new message of a conversation, which is undefined if the copy does not have it yet.
+   *
+   * @param {Message} message
+   * @param {Partial<import("/client/messages.js").Conversation>} [conversation]
+   */
   async tell(message, conversation = named(message)) {
     const isOld = message.deleted || message.edited || message.system || message.from === this.#user;
     const isQuiet = isMuted(conversation) || conversation.settings?.archived;
@@ -37,4 +45,4 @@ export class Notices {
   }
 }
 
-const named = ({ chat, from }) => (chat === undefined ? { with: from } : { chat });
+const named = (/** @type {Message} */ { chat, from }) => (chat === undefined ? { with: from } : { chat });

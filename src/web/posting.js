@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Where messages are written: the composer, or a line that says why the user does not write in this conversation. It
  * follows the conversation, and the clock: mutes end, and so do the waits of slow chats.
@@ -5,6 +6,8 @@
 import { $ } from "./dom.js";
 import { silenceOf } from "./rights.js";
 import { endOf } from "./words.js";
+
+/** @typedef {import("/client/messages.js").Conversation} Conversation */
 
 const SECOND_MS = 1000;
 /** The longest time that a browser's timer can wait. */
@@ -20,12 +23,23 @@ const WORDS = {
 export class Posting {
   #composer; #waits; #onUnmuted; #timer;
 
-  /** `onUnmuted` is called when a mute of the open conversation has ended. */
+  /**
+   * `onUnmuted` is called when a mute of the open conversation has ended.
+   *
+   * @param {{ composer: import("./composer.js").Composer, waits: import("./waits.js").Waits,
+   *   onUnmuted: () => unknown }} parts
+   */
   constructor({ composer, waits, onUnmuted }) {
-    [this.#composer, this.#waits, this.#onUnmuted] = [composer, waits, onUnmuted];
+    this.#composer = composer;
+    this.#waits = waits;
+    this.#onUnmuted = onUnmuted;
   }
 
-  /** Shows what belongs to the open conversation. */
+  /**
+   * Shows what belongs to the open conversation.
+   *
+   * @param {Conversation} conversation
+   */
   show(conversation) {
     const { isGone, settings } = conversation;
     const silence = isGone ? undefined : silenceOf(conversation, Date.now());
@@ -38,6 +52,10 @@ export class Posting {
     this.#follow(conversation, silence);
   }
 
+  /**
+   * @param {Conversation} conversation
+   * @param {ReturnType<typeof silenceOf>} [silence]
+   */
   #follow(conversation, silence) {
     clearTimeout(this.#timer);
     const left = this.#waits.left(conversation);

@@ -1,5 +1,8 @@
+// @ts-check
 /** Marks as read what was on the screen: one call covers everything up to the newest message that was seen. */
 import { $ } from "./dom.js";
+
+/** @typedef {import("/client/messages.js").ConversationHandle} Conversation */
 
 /** A message counts as seen when it stays this long on the screen. What is seen together is marked together. */
 const PAUSE_MS = 300;
@@ -7,7 +10,8 @@ const PAUSE_MS = 300;
 const SHARE = 0.75;
 
 export class Reading {
-  #conversation = null; #read = 0; #isAstray = false; #onScreen = new Set(); #seen = 0; #marked = 0; #timer;
+  #conversation = /** @type {Conversation | null} */ (null); #read = 0; #isAstray = false; #seen = 0; #marked = 0;
+  #onScreen = /** @type {Set<HTMLElement>} */ (new Set()); #timer;
   #observer = new IntersectionObserver((changes) => this.#onChange(changes), {
     root: $("messages"),
     threshold: [0, 0.25, 0.5, SHARE, 1],
@@ -17,7 +21,11 @@ export class Reading {
     document.addEventListener("visibilitychange", () => this.look());
   }
 
-  /** Another conversation is open now, or none. What was seen of the one before is marked. */
+  /**
+   * Another conversation is open now, or none. What was seen of the one before is marked.
+   *
+   * @param {Conversation | null} conversation
+   */
   open(conversation) {
     if (this.#conversation?.key !== conversation?.key) this.#flush();
     this.#observer.disconnect();
@@ -43,7 +51,12 @@ export class Reading {
     this.#isAstray = false;
   }
 
-  /** Watches the messages that are shown now. The user has read up to the number `read`. */
+  /**
+   * Watches the messages that are shown now. The user has read up to the number `read`.
+   *
+   * @param {Iterable<Element>} elements
+   * @param {number} read
+   */
   watch(elements, read) {
     this.#read = read;
     for (const element of elements) this.#observer.observe(element);

@@ -1,10 +1,15 @@
+// @ts-check
 /** The address of the page names the open conversation, so links, the history and reloading work. */
 import { keyOf } from "/client/messages.js";
 import { isUserId } from "./words.js";
 
-/** The address of a conversation within the page. */
+/**
+ * The address of a conversation within the page.
+ *
+ * @param {{ chat?: number, with?: string }} conversation
+ */
 export const addressOf = ({ chat, with: other }) =>
-  (chat === undefined ? `#/users/${encodeURIComponent(other)}` : `#/chats/${chat}`);
+  (chat === undefined ? `#/users/${encodeURIComponent(other ?? "")}` : `#/chats/${chat}`);
 
 /** The key of the conversation that an address names, or null. */
 export function keyAt(address) {
@@ -25,7 +30,11 @@ function decoded(text) {
 export class Router {
   #onRoute;
 
-  /** `onRoute(key)` shows a conversation, or none for null. */
+  /**
+   * `onRoute(key)` shows a conversation, or none for null.
+   *
+   * @param {(key: string | null) => Promise<void>} onRoute
+   */
   constructor(onRoute) {
     this.#onRoute = onRoute;
     addEventListener("hashchange", () => this.follow());
@@ -36,7 +45,11 @@ export class Router {
     return this.#onRoute(keyAt(location.hash));
   }
 
-  /** Goes to a conversation. */
+  /**
+   * Goes to a conversation.
+   *
+   * @param {{ chat?: number, with?: string }} conversation
+   */
   go(conversation) {
     const address = addressOf(conversation);
     if (location.hash !== address) history.pushState(null, "", address);

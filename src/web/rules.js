@@ -1,3 +1,4 @@
+// @ts-check
 /** The settings of a chat, which its owner changes. Each change is made at once. */
 import { element } from "./dom.js";
 import { lasting } from "./words.js";
@@ -5,7 +6,11 @@ import { lasting } from "./words.js";
 /** What is offered for the wait between two messages, in seconds. */
 const PAUSES = [0, 10, 30, 60, 300];
 
-/** [name, label, hint, value when it is on, value when it is off] */
+/**
+ * [name, label, hint, value when it is on, value when it is off]
+ *
+ * @type {[string, string, string, string | boolean, string | boolean][]}
+ */
 const SWITCHES = [
   ["posting", "Announcements only", "Only moderators can write.", "moderators", "members"],
   ["frozen", "Frozen", "Nobody can write, not even you.", true, false],
@@ -16,7 +21,12 @@ export class Rules {
   #switches = new Map(); #pause; #change;
   element;
 
-  /** `change(rules)` changes the chat, and `remove()` deletes it. */
+  /**
+   * `change(rules)` changes the chat, and `remove()` deletes it.
+   *
+   * @param {(rules: Record<string, unknown>) => unknown} change
+   * @param {() => unknown} remove
+   */
   constructor(change, remove) {
     this.#change = change;
     this.#pause = element("select", { onchange: ({ target }) => change({ slowMode: Number(target.value) }) });

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Search: the results replace the list until the field is empty again. First come the conversations whose names
  * match, which the copy has, then messages.
@@ -13,12 +14,25 @@ const NAMES_MAX = 5;
 
 const OFFLINE = "You are offline: messages cannot be reached. The search goes on when the service is back.";
 
+/**
+ * @typedef {import("/client/messages.js").Client} Client
+ * @typedef {import("/client/messages.js").Conversation} Conversation
+ * @typedef {import("/client/messages.js").Message} Message
+ */
+
 /** `conversations()` returns all of them, `onOpen(conversation, message)` shows what was chosen. */
 export class Search {
   #call; #user; #conversations; #onOpen; #timer; #latest = 0; #hasFailed = false;
 
+  /**
+   * @param {{ call: Client["call"], user: string, conversations: () => Conversation[],
+   *   onOpen: (conversation: Partial<Conversation>, message: Message) => unknown }} parts
+   */
   constructor({ call, user, conversations, onOpen }) {
-    [this.#call, this.#user, this.#conversations, this.#onOpen] = [call, user, conversations, onOpen];
+    this.#call = call;
+    this.#user = user;
+    this.#conversations = conversations;
+    this.#onOpen = onOpen;
     $("search").addEventListener("input", () => {
       this.#findNames($("search").value.trim());
       clearTimeout(this.#timer);
@@ -41,7 +55,7 @@ export class Search {
     $("found-names").replaceChildren(...found.slice(0, NAMES_MAX).map((conversation) => {
       const look = { last: conversation.message, isMuted: isMuted(conversation), user: this.#user };
       const item = row(conversation, { ...look, onclick: () => this.#end() });
-      item.querySelector("a").tabIndex = 0;
+      item.querySelector("a")?.setAttribute("tabindex", "0");
       return item;
     }));
     if (query) this.#show(true);
@@ -78,7 +92,7 @@ export class Search {
     $("more-hits").onclick = () => this.#search(query, next);
     const count = $("hits").childElementCount;
     $("search-status").textContent = count ? `${count}${next ? " or more" : ""} found` : "No messages were found.";
-    if (before) $("hits").children[first]?.querySelector("a").focus();
+    if (before) $("hits").children[first]?.querySelector("a")?.focus();
   }
 
   #nameOfChat(number) {
@@ -122,10 +136,14 @@ export class Search {
 const LEAD = 40;
 const characters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
-/** A long text before the first match would hide it: only its end is shown, from a whole character on. */
+/**
+ * A long text before the first match would hide it: only its end is shown, from a whole character on.
+ *
+ * @param {(string | HTMLElement)[]} nodes
+ */
 function around([lead, ...rest]) {
   const isLong = typeof lead === "string" && lead.length > LEAD && rest.length > 0;
   if (!isLong) return [lead, ...rest];
-  const { index } = characters.segment(lead).containing(lead.length - LEAD);
+  const index = characters.segment(lead).containing(lead.length - LEAD)?.index;
   return [`…${lead.slice(index)}`, ...rest];
 }

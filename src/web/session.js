@@ -1,3 +1,4 @@
+// @ts-check
 /** The token of this tab: where it comes from, where it is stored, and whom it identifies. */
 import { claimsOf, randomKey } from "/client/messages.js";
 

@@ -1,8 +1,11 @@
+// @ts-check
 /** The list of conversations: those that are archived are behind a row of their own. */
 import { $, element, icon, reconcile } from "./dom.js";
 import { addressOf } from "./router.js";
 import { Roving } from "./roving.js";
 import { briefly, gist, hue, initials, isChat, isMuted, nameOf } from "./words.js";
+
+/** @typedef {import("/client/messages.js").Conversation} Conversation */
 
 /** So many rows are made at first, and again whenever the end of them is near. */
 const PAGE = 100;
@@ -10,29 +13,40 @@ const PAGE = 100;
 const NEAR = 600;
 
 export class Sidebar {
-  #user; #drafts; #shown = []; #open; #isArchive = false; #rows = PAGE;
+  #user; #drafts; #shown = /** @type {Conversation[]} */ ([]); #open; #isArchive = false; #rows = PAGE;
   #roving = new Roving($("conversations"), "a");
 
-  /** `onMenu(key, place)` opens the menu of a conversation. */
+  /**
+   * `onMenu(key, place)` opens the menu of a conversation.
+   *
+   * @param {{ user: string, drafts: import("./drafts.js").Drafts }} parts
+   * @param {(key: string, place: { x: number, y: number }) => void} onMenu
+   */
   constructor({ user, drafts }, onMenu) {
-    [this.#user, this.#drafts] = [user, drafts];
+    this.#user = user;
+    this.#drafts = drafts;
     $("archive").addEventListener("click", () => {
       [this.#isArchive, this.#rows] = [!this.#isArchive, PAGE];
       this.#render();
     });
     $("inbox").addEventListener("scroll", () => this.#onScroll(), { passive: true });
     $("conversations").addEventListener("contextmenu", (event) => {
-      const row = event.target.closest("a");
+      const row = /** @type {Element} */ (event.target).closest("a");
       if (!row) return;
       event.preventDefault();
       const { left, bottom } = row.getBoundingClientRect();
       // The key for the menu reports no place of its own.
       const place = event.clientX || event.clientY ? { x: event.clientX, y: event.clientY } : { x: left + 60, y: bottom };
-      onMenu(row.parentElement.dataset.key, place);
+      onMenu(row.parentElement?.dataset.key ?? "", place);
     });
   }
 
-  /** Shows the conversations, in their order; `open` is the key of the open one. */
+  /**
+   * Shows the conversations, in their order; `open` is the key of the open one.
+   *
+   * @param {Conversation[]} conversations
+   * @param {string | undefined} open
+   */
   show(conversations, open) {
     [this.#shown, this.#open] = [conversations, open];
     this.#render();
@@ -43,10 +57,10 @@ export class Sidebar {
     this.#isArchive &&= archived.length > 0;
     this.#title();
     $("archive").hidden = archived.length === 0;
-    $("archive").setAttribute("aria-pressed", this.#isArchive);
+    $("archive").setAttribute("aria-pressed", `${this.#isArchive}`);
     $("archive-icon").setAttribute("href", this.#isArchive ? "#icon-back" : "#icon-archive");
     $("archive-name").textContent = this.#isArchive ? "Back to all conversations" : "Archived";
-    $("archive-count").textContent = this.#isArchive ? "" : archived.length;
+    $("archive-count").textContent = this.#isArchive ? "" : `${archived.length}`;
     $("no-conversations").hidden = this.#shown.length > 0;
     const listed = this.#isArchive ? archived : this.#shown.filter((conversation) => !isArchived(conversation));
     reconcile($("conversations"), listed.slice(0, this.#rows).map((conversation) => this.#row(conversation)));
@@ -68,6 +82,10 @@ export class Sidebar {
     document.title = `${unread ? `(${unread}) ` : ""}Messages · ${this.#user}`;
   }
 
+  /**
+   * @param {Conversation} conversation
+   * @returns {import("./dom.js").Row}
+   */
   #row(conversation) {
     const { key, unread, mentions, settings, waiting, isRefused, message, name } = conversation;
     const last = waiting ? { ...waiting.body, from: this.#user, created: waiting.created } : message;
@@ -81,9 +99,14 @@ export class Sidebar {
   }
 }
 
-const isArchived = ({ settings }) => Boolean(settings?.archived);
+const isArchived = (/** @type {Conversation} */ { settings }) => Boolean(settings?.archived);
 
-/** A row of the list, also for a conversation that is found by its name. */
+/**
+ * A row of the list, also for a conversation that is found by its name.
+ *
+ * @param {Conversation} conversation
+ * @param {{ last: any, draft?: string, isOpen?: boolean, isMuted: boolean, user: string, onclick?: () => void }} look
+ */
 export function row(conversation, { last, draft, isOpen, isMuted, user, onclick }) {
   const { unread = 0, mentions = 0, settings, waiting, isRefused } = conversation;
   const name = nameOf(conversation);

@@ -1,3 +1,4 @@
+// @ts-check
 /** A message's text as nodes: links and the names of mentioned users are elements, all else is text. */
 import { element } from "./dom.js";
 
@@ -7,7 +8,12 @@ const TRAILING = /[.,:;!?'"”»…)\]}]$/;
 /** Names everybody in a chat. */
 export const ALL = "all";
 
-/** The nodes of a text in which `@name` is a mention for each of the `names`, and of the reader for `user`. */
+/**
+ * The nodes of a text in which `@name` is a mention for each of the `names`, and of the reader for `user`.
+ *
+ * @param {string} text
+ * @param {{ names: string[], user: string }} those
+ */
 export function nodesOf(text, { names, user }) {
   return text.split(TOKEN).flatMap((part) => {
     if (/^https?:/i.test(part)) return link(part);
@@ -18,13 +24,22 @@ export function nodesOf(text, { names, user }) {
   });
 }
 
-/** Those of the names that a text mentions. */
+/**
+ * Those of the names that a text mentions.
+ *
+ * @param {string} text
+ * @param {string[]} names
+ */
 export function namesIn(text, names) {
   const found = text.split(TOKEN).map((part) => (part.startsWith("@") ? nameIn(part, names) : undefined));
   return [...new Set(found.filter((name) => name !== undefined))];
 }
 
-/** Whom a message mentions, as its text may name them. */
+/**
+ * Whom a message mentions, as its text may name them.
+ *
+ * @param {Partial<import("/client/messages.js").Message>} message
+ */
 export function namedBy({ mentions = [], mentionsAll }) {
   return mentionsAll ? [...mentions, ALL] : mentions;
 }

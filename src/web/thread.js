@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * The open conversation: its messages from one number to another one, without gaps. It opens at the first unread
  * message, or else at the end. Scrolling shows more, in both directions.
@@ -7,6 +8,19 @@ import { $, element, reconcile } from "./dom.js";
 import { rightsTo, silenceOf } from "./rights.js";
 import { Roving } from "./roving.js";
 import { dayKey, dayOf, isChat } from "./words.js";
+
+/**
+ * @typedef {import("/client/messages.js").Conversation} Conversation
+ * @typedef {import("/client/messages.js").ConversationHandle} ConversationHandle
+ * @typedef {import("/client/messages.js").HistoryWindow} HistoryWindow
+ * @typedef {import("/client/messages.js").Item} Item
+ * @typedef {import("/client/messages.js").Message} Message
+ * @typedef {import("./dom.js").Row} Row
+ *
+ * What a user can do with a message, and with one that waits.
+ *
+ * @typedef {"reply" | "edit" | "remove" | "report" | "editRefused" | "retry" | "discard"} Act
+ */
 
 /** Messages of one sender within this time are shown as a group. */
 const RUN_MS = 5 * 60 * 1000;
@@ -18,10 +32,14 @@ const NEAR = 120;
 export class Thread {
   /** The divider is before the first message that came after the number `#newAfter`. */
   #user; #reading; #on;
-  #open = null; #window = null; #isBlind = false; #newAfter;
+  #open = /** @type {ConversationHandle | null} */ (null); #window = /** @type {HistoryWindow | null} */ (null);
+  #isBlind = false; #newAfter = /** @type {number | undefined} */ (undefined);
   #hasFailed = false; #isAtEnd = true; #height = 0;
   #roving = new Roving($("log"), "article");
 
+  /**
+   * @param {{ user: string, reading: import("./reading.js").Reading, on: Record<Act, (one: any) => unknown> }} parts
+   */
   constructor({ user, reading, on }) {
     this.#user = user;
     this.#reading = reading;
@@ -32,6 +50,7 @@ export class Thread {
     $("to-end").addEventListener("click", () => this.toEnd());
   }
 
+  /** @param {ConversationHandle} conversation */
   async open(conversation) {
     this.#leave();
     this.#reading.open(conversation);
@@ -74,20 +93,21 @@ export class Thread {
 
   /** Whether the newest message is shown. */
   get #hasEnd() {
-    return Boolean(this.#window?.isOpen) && !this.#window.hasNewer;
+    return Boolean(this.#window?.isOpen && !this.#window.hasNewer);
   }
 
-  /** The open conversation as the copy has it; if it does not, only what names it. */
+  /** @returns {Partial<Conversation>} the open one as the copy has it; if it does not, only what names it */
   get #conversation() {
     return this.#window?.conversation ?? this.#open ?? {};
   }
 
+  /** @param {HistoryWindow} window */
   #show(window) {
     const { conversation, messages, waiting, hasNewer } = window;
     // The conversation was not in the copy yet when it was opened.
-    if (this.#isBlind && conversation?.messages > messages.length) return this.open(this.#open);
+    if (this.#open && this.#isBlind && (conversation?.messages ?? 0) > messages.length) return this.open(this.#open);
     // What comes while nobody looks is new for whoever comes back.
-    if (document.hidden && conversation?.unread > 0) this.#newAfter ??= conversation.read;
+    if (document.hidden && conversation?.unread) this.#newAfter ??= conversation.read;
     const keep = keepPlace(!hasNewer && !document.hidden);
     reconcile($("log"), [...this.#rows(messages, window.quoted), ...this.#waiting(messages, waiting)]);
     keep();
@@ -108,10 +128,14 @@ export class Thread {
     if (await this.#window?.toEnd()) await this.#place(() => null);
   }
 
-  /** Goes to a message, however far, and highlights it. */
+  /**
+   * Goes to a message, however far, and highlights it.
+   *
+   * @param {Message} message
+   */
   async show({ id, number }) {
     const find = () => $("log").querySelector(`[data-key="${id}"]`);
-    if (!find() && (await this.#window.open(number)) && number > (this.#conversation.read ?? 0)) this.#reading.stray();
+    if (!find() && (await this.#window?.open(number)) && number > (this.#conversation.read ?? 0)) this.#reading.stray();
     const shown = find()?.querySelector("article");
     if (!shown) return;
     shown.scrollIntoView({ block: "center" });
@@ -131,7 +155,12 @@ export class Thread {
     await this.#fill();
   }
 
+  /**
+   * @param {Message[]} messages
+   * @param {Map<number, Message>} quoted
+   */
   #rows(messages, quoted) {
+    /** @type {Row[]} */
     const rows = [];
     let day;
     let isNewShown = this.#newAfter === undefined;
@@ -143,7 +172,7 @@ export class Thread {
         day = dayKey(message.created);
         rows.push(this.#day(message));
       }
-      const isNew = !isNewShown && message.number > this.#newAfter && !message.deleted && !message.system;
+      const isNew = !isNewShown && message.number > (this.#newAfter ?? 0) && !message.deleted && !message.system;
       if (isNew) {
         isNewShown = true;
         rows.push(["new", "", () => element("li", { class: "day new" }, element("span", {}, "New messages"))]);
@@ -156,11 +185,16 @@ export class Thread {
     return rows;
   }
 
+  /**
+   * @param {Message} message
+   * @returns {Row}
+   */
   #day({ id, created }) {
     const name = dayOf(created);
     return [`day ${id}`, name, () => element("li", { class: "day" }, element("span", {}, name))];
   }
 
+  /** @returns {Row} */
   #row(message, quoted, run) {
     const user = this.#user;
     const isMine = message.from === user;
@@ -172,8 +206,13 @@ export class Thread {
     return [`${message.id}`, signature, () => bubble(message, look)];
   }
 
+  /**
+   * @param {Message[]} messages
+   * @param {Item[]} pending
+   * @returns {Row[]}
+   */
   #waiting(messages, pending) {
-    const follows = (at) => at > 0 || (messages.at(-1)?.from === this.#user && !messages.at(-1).deleted);
+    const follows = (at) => at > 0 || (messages.at(-1)?.from === this.#user && !messages.at(-1)?.deleted);
     const isClosed = Boolean(this.#conversation.isGone || silenceOf(this.#conversation, Date.now()));
     return pending.map((item, at) => [`outbox ${item.order}`, `${isClosed} ${item.refused?.words ?? ""}`, () => pendingBubble(item, {
       isFirst: !follows(at),
@@ -195,7 +234,7 @@ export class Thread {
     if ($("messages").clientHeight === this.#height) this.#isAtEnd = this.#hasEnd && isAtEnd();
     const unread = this.#conversation.unread ?? 0;
     $("to-end").hidden = this.#isAtEnd && !(this.#reading.isAstray && unread > 0);
-    $("to-end-count").textContent = unread > 99 ? "99+" : unread;
+    $("to-end-count").textContent = unread > 99 ? "99+" : `${unread}`;
     $("to-end-count").hidden = unread === 0;
     if ($("messages").scrollTop < NEAR || isAtEnd()) this.#fill();
   }
@@ -203,12 +242,19 @@ export class Thread {
   /** Shows more until there is something to scroll. Offline there is nothing: the next scroll tries again. */
   async #fill() {
     const window = this.#window;
-    const isOpen = () => window !== null && window === this.#window;
+    if (!window) return;
+    const isOpen = () => window === this.#window;
     while (isOpen() && $("messages").scrollTop < NEAR && (await window.older()));
     while (isOpen() && isAtEnd() && (await window.newer()));
   }
 }
 
+/**
+ * Whether a message and the next one are shown as a group.
+ *
+ * @param {Message | undefined} one
+ * @param {Message | undefined} next
+ */
 function isRun(one, next) {
   if (!one?.created || !next?.created || one.from !== next.from || one.deleted || next.deleted) return false;
   if (one.system || next.system) return false;
@@ -233,7 +279,7 @@ function keepPlace(follows) {
   if (follows && isAtEnd()) return scrollToEnd;
   const edge = $("messages").getBoundingClientRect().top;
   const seen = Array.from($("log").children).find((child) => child.getBoundingClientRect().bottom > edge);
-  const top = seen?.getBoundingClientRect().top;
+  const top = seen?.getBoundingClientRect().top ?? 0;
   return () => {
     const now = seen && $("log").querySelector(`[data-key="${seen.dataset.key}"]`);
     if (now) $("messages").scrollTop += now.getBoundingClientRect().top - top;

@@ -1,4 +1,10 @@
+// @ts-check
 /** Dates and names in the user's language. */
+
+/**
+ * @typedef {import("/client/messages.js").Conversation} Conversation
+ * @typedef {import("/client/messages.js").Message} Message
+ */
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const weekday = new Intl.DateTimeFormat(undefined, { weekday: "long" });
@@ -36,7 +42,7 @@ export function briefly(date) {
 /** When something ends: “14:05”, “3 May, 14:05”; null if that is more than a year away, which means never. */
 export function endOf(date) {
   const then = new Date(date);
-  if (then - Date.now() > 365 * DAY_MS) return null;
+  if (then.getTime() - Date.now() > 365 * DAY_MS) return null;
   return dayKey(then) === dayKey(Date.now()) ? timeOf(then) : `${short.format(then)}, ${timeOf(then)}`;
 }
 
@@ -60,13 +66,22 @@ function daysAgo(date) {
 
 const capitalized = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
 
+/** @param {Partial<Conversation>} conversation */
 export const isChat = ({ chat }) => chat !== undefined;
 
-/** The name of a conversation. */
+/**
+ * The name of a conversation.
+ *
+ * @param {Partial<Conversation>} conversation
+ */
 export const nameOf = ({ chat, with: other, name }) => other ?? name ?? `Chat ${chat}`;
 
-/** Whether a conversation is muted now. */
-export const isMuted = ({ settings }) => Boolean(settings?.mutedUntil) && Date.parse(settings.mutedUntil) > Date.now();
+/**
+ * Whether a conversation is muted now.
+ *
+ * @param {Partial<Conversation>} conversation
+ */
+export const isMuted = ({ settings }) => Date.parse(settings?.mutedUntil ?? "") > Date.now();
 
 /** Whether the service accepts it as the id of a user. */
 export const isUserId = (id) => /^[A-Za-z0-9_.@:|-]{1,64}$/.test(id) && id !== "." && id !== "..";
@@ -86,13 +101,23 @@ export function hue(name) {
   return sum % 8;
 }
 
-/** The name of a file: this messenger notes it in the attributes of the message. Others have sent an id alone. */
+/**
+ * The name of a file: this messenger notes it in the attributes of the message. Others have sent an id alone.
+ *
+ * @param {string} id
+ * @param {any} [attributes]
+ * @returns {string}
+ */
 export function fileName(id, attributes) {
   const name = attributes?.fileNames?.[id];
   return typeof name === "string" ? name : id;
 }
 
-/** A message in a line. */
+/**
+ * A message in a line.
+ *
+ * @param {Partial<Message>} message
+ */
 export function gist({ deleted, text, files, attributes }) {
   if (deleted) return "Deleted message";
   if (text) return text;

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Keeps the page loadable without the network: its files come from the service, or else as they came last. What the
  * page calls besides is not touched.
@@ -6,23 +7,25 @@ const FILES = "files";
 /** A network that is there and does not answer is none. */
 const PATIENCE_MS = 4000;
 
-self.addEventListener("install", () => self.skipWaiting());
-self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
-self.addEventListener("fetch", (event) => {
+const scope = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
+
+scope.addEventListener("install", () => scope.skipWaiting());
+scope.addEventListener("activate", (event) => event.waitUntil(scope.clients.claim()));
+scope.addEventListener("fetch", (event) => {
   const { pathname, origin } = new URL(event.request.url);
   const isFile = pathname === "/" || pathname.startsWith("/web/") || pathname.startsWith("/client/");
-  if (event.request.method === "GET" && origin === self.location.origin && isFile) event.respondWith(find(event.request));
+  if (event.request.method === "GET" && origin === location.origin && isFile) event.respondWith(find(event.request));
 });
 
 /** A notification was chosen: shows its conversation, in a tab that is open if there is one. */
-self.addEventListener("notificationclick", (event) => {
+scope.addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(open(`/${event.notification.data}`));
 });
 
 async function open(address) {
-  const [page] = await self.clients.matchAll({ type: "window" });
-  if (!page) return self.clients.openWindow(address);
+  const [page] = await scope.clients.matchAll({ type: "window" });
+  if (!page) return scope.clients.openWindow(address);
   await page.focus();
   await page.navigate(address);
 }
