@@ -45,6 +45,7 @@ mod mentions;
 mod messenger;
 mod messenger_chats;
 mod messenger_conversations;
+mod messenger_files;
 mod messenger_reading;
 mod messenger_restarts;
 mod messenger_rights;

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::TcpStream,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -109,6 +110,14 @@ impl Browser {
                 .ok()
         })
         .await;
+    }
+
+    /// Picks a file in a field for files, which may be hidden.
+    pub async fn pick(&self, selector: &str, file: &Path) {
+        let field = self.page.find(Locator::Css(selector)).await;
+        let field = field.expect("the field is there");
+        let file = file.to_str().expect("its name is UTF-8");
+        field.send_keys(file).await.expect("it takes files");
     }
 
     /// Types wherever the focus is.

@@ -1,6 +1,6 @@
 //! A person at the web client: clicks, types, and reads what is shown.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use fantoccini::wd::WindowHandle;
 use serde_json::Value;
@@ -211,6 +211,11 @@ impl<'a> Person<'a> {
     pub async fn click(&self, xpath: &str) {
         self.browser.show(&self.window).await;
         self.browser.click(xpath).await;
+    }
+
+    pub async fn picks(&self, selector: &str, file: &Path) {
+        self.browser.show(&self.window).await;
+        self.browser.pick(selector, file).await;
     }
 
     pub async fn until(&self, expression: &str) {
