@@ -5,7 +5,7 @@
  *   TOKEN=$(messages token --user echo) node examples/echo.js http://localhost:8080
  */
 import { connect } from "../client/src/messages.js";
-import { fileStore } from "../client/test/file_store.js";
+import { fileStore } from "./file_store.js";
 
 const [base = "http://localhost:8080", path = "echo.json"] = process.argv.slice(2);
 const client = connect({ base, token: process.env.TOKEN, store: fileStore(path) });
@@ -16,8 +16,11 @@ async function answer(conversation) {
   await window.open();
   const { read, messages: last } = conversation.state;
   while (window.hasNewer && (await window.newer()));
+  // It may have ended before what it had answered was marked.
+  const answers = [...window.messages, ...window.waiting.map(({ body }) => body)];
+  const answered = new Set(answers.map(({ replyTo }) => replyTo));
   for (const { number, id, from, text } of window.messages) {
-    if (number <= read || from !== conversation.with || !text) continue;
+    if (number <= read || from !== conversation.with || !text || answered.has(id)) continue;
     await conversation.send({ text: `You said: ${text}`, replyTo: id });
     console.log(`answered ${from}: ${text}`);
   }
@@ -26,7 +29,7 @@ async function answer(conversation) {
 
 let answering = Promise.resolve();
 function answerAll() {
-  const unread = client.conversations.filter(({ key, unread, with: user }) => user && unread > 0 && key);
+  const unread = client.conversations.filter((conversation) => conversation.with && conversation.unread > 0);
   for (const { key } of unread) answering = answering.then(() => answer(client.conversation(key)));
   return answering;
 }

@@ -126,14 +126,21 @@ export class Calls {
    * @param {CallOptions} [options]
    * @returns {Promise<any>}
    */
-  async call(method, path, { body, headers = {}, signal = AbortSignal.timeout(PATIENCE_MS) } = {}) {
+  async call(method, path, { body, headers = {}, signal } = {}) {
     const sent = { ...headers };
     if (body !== undefined) sent["Content-Type"] ??= "application/json";
-    const answer = await this.open(path, { method, headers: sent, body: JSON.stringify(body), signal });
-    // An answer that breaks off counts as none.
-    const text = await answer.text().catch(() => { throw new Problem(0); });
-    if (answer.status === 204) return {};
-    return parse(text);
+    // React Native has no AbortSignal.timeout.
+    const patience = new AbortController();
+    const timer = setTimeout(() => patience.abort(), PATIENCE_MS);
+    const request = { method, headers: sent, body: JSON.stringify(body), signal: signal ?? patience.signal };
+    try {
+      const answer = await this.open(path, request);
+      // An answer that breaks off counts as none.
+      const text = await answer.text().catch(() => { throw new Problem(0); });
+      return answer.status === 204 ? {} : parse(text);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /**

@@ -30,6 +30,15 @@
  * @property {string} [name] of a store that several tabs share
  */
 
+/**
+ * (React Native has no structuredClone.)
+ *
+ * @template T
+ * @param {T} value
+ * @returns {T}
+ */
+const copied = (value) => ("structuredClone" in globalThis ? structuredClone(value) : JSON.parse(JSON.stringify(value)));
+
 export const TABLES = /** @type {Table[]} */ (["conversations", "messages", "ids", "outbox", "meta"]);
 
 /**
@@ -52,7 +61,7 @@ export function memoryStore() {
   const transaction = {
     async get(table, key) {
       const [at, isThere] = find(rows(table), key);
-      return isThere ? structuredClone(rows(table)[at][1]) : undefined;
+      return isThere ? copied(rows(table)[at][1]) : undefined;
     },
     async range(table, low, high, { limit = Number.POSITIVE_INFINITY, reverse = false } = {}) {
       const [from] = find(rows(table), low);
@@ -60,14 +69,14 @@ export function memoryStore() {
       const end = isThere ? to + 1 : to;
       const part = reverse ? rows(table).slice(Math.max(from, end - limit), end).reverse()
         : rows(table).slice(from, Math.min(end, from + limit));
-      return part.map(([, value]) => structuredClone(value));
+      return part.map(([, value]) => copied(value));
     },
     put(table, key, value) {
       const all = rows(table);
       const [at, isThere] = find(all, key);
       const before = all[at];
       undo.push(isThere ? () => { all[at] = before; } : () => { all.splice(at, 1); });
-      all.splice(at, isThere ? 1 : 0, [key, structuredClone(value)]);
+      all.splice(at, isThere ? 1 : 0, [key, copied(value)]);
     },
     remove(table, key) {
       const all = rows(table);

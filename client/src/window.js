@@ -87,6 +87,7 @@ export class HistoryWindow {
    */
   async open(number) {
     const turn = ++this.#opened;
+    this.#isClosed = false;
     this.#wanted = number;
     const { timestamp, read = 0, unread = 0, messages = 0 } = this.conversation ?? {};
     this.#isBlind = timestamp === undefined;

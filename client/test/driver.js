@@ -5,7 +5,7 @@
 import { createInterface } from "node:readline";
 import { Copy } from "../src/copy.js";
 import * as messages from "../src/messages.js";
-import { fileStore } from "./file_store.js";
+import { fileStore } from "../../examples/file_store.js";
 
 const here = {};
 const load = (name) => import(name);

@@ -90,6 +90,15 @@ export class Calls {
     open(path: string, request: RequestInit & {
         headers: Record<string, string>;
     }): Promise<Response>;
+    /**
+     * The same for any address: the token goes there.
+     *
+     * @param {string} url
+     * @param {RequestInit & { headers?: Record<string, string> }} [request]
+     */
+    fetch(url: string, request?: RequestInit & {
+        headers?: Record<string, string>;
+    }): Promise<Response>;
     #private;
 }
 /**

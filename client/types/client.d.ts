@@ -79,6 +79,16 @@ export class Client {
      * @param {import("./calls.js").CallOptions} [options]
      */
     call(method: string, path: string, options?: import("./calls.js").CallOptions): Promise<any>;
+    /**
+     * Fetches something from another service that accepts the user's token, as one for files: the token goes to whatever
+     * `url` names. A refusal is thrown as a {@link Problem}.
+     *
+     * @param {string} url
+     * @param {RequestInit & { headers?: Record<string, string> }} [request]
+     */
+    fetch(url: string, request?: RequestInit & {
+        headers?: Record<string, string>;
+    }): Promise<Response>;
     /** Ends the client. The copy stays. */
     close(): void;
     /** Ends the client in all tabs, and deletes the copy with what was not sent. */

@@ -4,34 +4,6 @@
  * @returns {Store}
  */
 export function memoryStore(): Store;
-/** Stores: where a copy is kept. */
-/**
- * A key of a table: a string, a number, or several of them.
- *
- * @typedef {string | number | (string | number)[]} Key
- *
- * @typedef {"conversations" | "messages" | "ids" | "outbox" | "meta"} Table
- *
- * @typedef {object} Transaction
- * @property {(table: Table, key: Key) => Promise<any>} get undefined if there is none
- * @property {(table: Table, low: Key, high: Key, options?: RangeOptions) => Promise<any[]>} range the values from one
- *   key to another, in the order of the keys: numbers before strings before lists
- * @property {(table: Table, key: Key, value: unknown) => void} put
- * @property {(table: Table, key: Key) => void} remove
- *
- * @typedef {{ limit?: number, reverse?: boolean }} RangeOptions
- */
-/**
- * What keeps a copy. Values are plain data, as JSON has it.
- *
- * @typedef {object} Store
- * @property {<T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>} read sees one state
- * @property {<T>(work: (transaction: Transaction) => Promise<T>, options?: { isDurable?: boolean }) => Promise<T>} write
- *   all of it is kept when it returns, or, if `work` throws, nothing; with `isDurable` a power loss takes nothing of it.
- *   `work` awaits nothing but its transaction
- * @property {() => Promise<void>} destroy deletes everything
- * @property {string} [name] of a store that several tabs share
- */
 export const TABLES: Table[];
 /**
  * A key of a table: a string, a number, or several of them.

@@ -248,7 +248,7 @@ export class Messenger {
     if (this.#hasEnded) return;
     const { conversations } = this.#client;
     const before = this.#seen;
-    this.#sidebar.show(conversations, this.#open?.key);
+    this.#sidebar.show(conversations, this.#open?.key, this.#client.unread.messages);
     this.#dialog?.update(conversations.find(({ key }) => key === this.#dialog?.key));
     if (!this.#open) return;
     this.#seen = this.#present() ?? this.#seen;

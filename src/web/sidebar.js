@@ -42,20 +42,24 @@ export class Sidebar {
   }
 
   /**
-   * Shows the conversations, in their order; `open` is the key of the open one.
+   * Shows the conversations, in their order; `open` is the key of the open one, and `unread` are the messages that the
+   * tab of the browser tells of.
    *
    * @param {Conversation[]} conversations
    * @param {string | undefined} open
+   * @param {number} unread
    */
-  show(conversations, open) {
+  show(conversations, open, unread) {
     [this.#shown, this.#open] = [conversations, open];
     this.#render();
+    const icon = `/web/${unread ? "icon-unread" : "icon"}.svg`;
+    if ($("icon").getAttribute("href") !== icon) $("icon").href = icon;
+    document.title = `${unread ? `(${unread}) ` : ""}Messages · ${this.#user}`;
   }
 
   #render() {
     const archived = this.#shown.filter(isArchived);
     this.#isArchive &&= archived.length > 0;
-    this.#title();
     $("archive").hidden = archived.length === 0;
     $("archive").setAttribute("aria-pressed", `${this.#isArchive}`);
     $("archive-icon").setAttribute("href", this.#isArchive ? "#icon-back" : "#icon-archive");
@@ -72,14 +76,6 @@ export class Sidebar {
     if (scrollHeight - scrollTop - clientHeight > NEAR || this.#rows >= this.#shown.length) return;
     this.#rows += PAGE;
     this.#render();
-  }
-
-  #title() {
-    const counted = this.#shown.filter((conversation) => !isMuted(conversation));
-    const unread = counted.reduce((sum, conversation) => sum + (conversation.unread ?? 0), 0);
-    const icon = `/web/${unread ? "icon-unread" : "icon"}.svg`;
-    if ($("icon").getAttribute("href") !== icon) $("icon").href = icon;
-    document.title = `${unread ? `(${unread}) ` : ""}Messages · ${this.#user}`;
   }
 
   /**

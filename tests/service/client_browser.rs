@@ -1,8 +1,11 @@
 //! The client package in a browser, by itself and under the messenger.
 
-use serde_json::json;
+use std::{fs, path::Path, time::Duration};
 
-use crate::support::{Browser, Person, Replica, eventually, service};
+use serde_json::json;
+use tokio::{net::TcpListener, process::Command};
+
+use crate::support::{Browser, Database, Person, Replica, Settings, eventually, service, token};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_read_from_pieces_of_any_size() {
@@ -127,4 +130,108 @@ async fn the_title_and_the_icon_say_that_something_is_unread() {
     jane.until("document.title.startsWith('Messages')").await;
     jane.until(&icon("icon")).await;
     assert_eq!(browser.errors().await, [""; 0]);
+}
+
+/// What the example page takes from React, as modules of one build.
+const REACT: [(&str, &str); 2] = [
+    (
+        "react.js",
+        "import React from 'react';
+         export const { createElement, useCallback, useEffect, useMemo, useReducer, useState, useSyncExternalStore } = React;",
+    ),
+    (
+        "react-dom.js",
+        "import { createRoot } from 'react-dom/client'; export { createRoot };",
+    ),
+];
+
+/// Builds React for a browser into a folder. Returns whether it is there to be built: `npm ci` brings it, as
+/// `.ci/run` does where there is a registry.
+async fn build_react(folder: &Path) -> bool {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("client/node_modules");
+    if !modules.join("react-dom").exists() {
+        return false;
+    }
+    let mut build = Command::new(modules.join(".bin/esbuild"));
+    for (name, text) in REACT {
+        let path = folder.join("from").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        build.arg(path);
+    }
+    let outdir = format!("--outdir={}", folder.display());
+    build.args([
+        "--bundle",
+        "--splitting",
+        "--format=esm",
+        "--log-level=error",
+        &outdir,
+    ]);
+    build.arg("--define:process.env.NODE_ENV=\"development\"");
+    build.env("NODE_PATH", modules);
+    assert!(build.status().await.unwrap().success());
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_with_hooks_of_react_shows_and_sends() {
+    let folder = format!("react-{}", uuid::Uuid::new_v4());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    if !build_react(&folder).await {
+        eprintln!("skipped: React is not installed");
+        return;
+    }
+    // React comes from here, and all else of the page is as it is.
+    let page = include_str!("../../examples/react.html")
+        .replace("https://esm.sh/react@19", "./react.js")
+        .replace("https://esm.sh/react-dom@19/client", "./react-dom.js");
+    fs::write(folder.join("react.html"), page).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let served = folder.clone();
+    let find = async move |axum::extract::Path(name): axum::extract::Path<String>| {
+        let is_script = name.ends_with(".js");
+        let media_type = if is_script {
+            "text/javascript"
+        } else {
+            "text/html"
+        };
+        let content = fs::read(served.join(name)).unwrap_or_default();
+        ([("content-type", media_type)], content)
+    };
+    let files = axum::Router::new().route("/{name}", axum::routing::get(find));
+    tokio::spawn(async move { axum::serve(listener, files).await });
+
+    let database = Database::fresh().await;
+    let replica =
+        Replica::start(&database, Settings::default().with("CORS_ORIGINS", &origin)).await;
+    let john = replica.user("john");
+    john.send("jane", "hello").await;
+    let token = token(1, "jane", Duration::from_secs(3600));
+    let browser = Browser::open(&format!("{origin}/react.html#{}|{token}", replica.base)).await;
+    browser
+        .until("document.body.textContent.includes('current')")
+        .await;
+    browser
+        .click("//button[starts-with(., 'users/john (1) hello')]")
+        .await;
+    browser
+        .until("document.querySelector('section li')?.textContent === 'john: hello'")
+        .await;
+    // What is shown is read.
+    browser
+        .click("//button[starts-with(., 'users/john (0) hello')]")
+        .await;
+    browser
+        .type_into("//input[@aria-label='Message']", "hello yourself\n")
+        .await;
+    browser
+        .until("[...document.querySelectorAll('section li')].map((row) => row.textContent).join() === 'john: hello,jane: hello yourself'")
+        .await;
+    john.send("jane", "and more").await;
+    browser
+        .until("document.querySelectorAll('section li').length === 3")
+        .await;
+    assert_eq!(browser.errors().await, [""; 0]);
+    let _ = fs::remove_dir_all(&folder);
 }

@@ -1,6 +1,6 @@
 //! The consumers of the feed in `examples`, as they stand. Each is killed, and misses nothing.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{Client, Database, PATIENCE, Replica, administered, eventually};
+use crate::support::{Client, Database, PATIENCE, Replica, administered, eventually, token};
 
 /// A consumer that runs in a folder of its own, where it keeps its cursor.
 struct Consumer {
@@ -58,20 +58,36 @@ impl Place {
         consumer
     }
 
+    /// Starts the bot that has a client of its own. It keeps its copy.
+    fn launch_bot(&self) -> Consumer {
+        let mut process = Command::new("node");
+        process
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/echo.js"))
+            .arg(&self.replica.base)
+            .env("TOKEN", token(1, "echo", Duration::from_secs(3600)));
+        self.spawn(process)
+    }
+
     /// Starts an example; one that listens does at this address.
     fn launch(&self, name: &str, host: &str) -> Consumer {
         let example = format!("{}/examples/{name}.py", env!("CARGO_MANIFEST_DIR"));
-        let mut process = Command::new("python3")
+        let mut process = Command::new("python3");
+        process
             .arg(example)
-            .current_dir(&self.folder)
             .env("BASE", &self.replica.base)
             .env("APP", &self.token)
             .env("HOST", host)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        self.spawn(process)
+    }
+
+    fn spawn(&self, mut process: Command) -> Consumer {
+        let mut process = process
+            .current_dir(&self.folder)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .expect("python3 is installed");
+            .expect("Python and Node.js are installed");
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         Consumer { process, lines }
     }
@@ -233,4 +249,29 @@ async fn a_webhook_misses_no_message_though_it_was_away() {
         line = hook.line().await;
     }
     assert_eq!(line, "jane: two");
+}
+
+#[tokio::test]
+async fn the_bot_with_a_client_answers_everything_once() {
+    let place = Place::make().await;
+    let jane = place.user("jane");
+    let mut bot = place.launch_bot();
+    jane.send("echo", "one").await;
+    while bot.line().await != "answered jane: one" {}
+    bot.kill().await;
+    jane.send("echo", "two").await;
+    let mut bot = place.launch_bot();
+    while bot.line().await != "answered jane: two" {}
+    let answers = async || {
+        let page = jane.get("/users/echo/messages").await.expect(200);
+        let messages = page["messages"].as_array().unwrap().iter().rev();
+        let answers = messages.filter(|message| message["from"] == "echo");
+        let texts = answers.map(|message| message["text"].as_str().unwrap().to_owned());
+        texts.collect::<Vec<_>>()
+    };
+    eventually("it answers", async || {
+        (answers().await.len() >= 2).then_some(())
+    })
+    .await;
+    assert_eq!(answers().await, ["You said: one", "You said: two"]);
 }

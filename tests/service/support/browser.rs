@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::eventually;
 
 /// Chromium without the parts that draw windows: a test takes less than half the time with it.
-const BROWSER: &str = "/usr/bin/chromium-headless-shell";
+const BROWSER: &str = "/usr/lib/chromium/chromium-headless-shell";
 
 /// A screen of a desktop, in CSS pixels.
 const WINDOW: &str = "--window-size=1280,800";

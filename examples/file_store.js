@@ -3,7 +3,7 @@
  * written after each change: good for a bot with a few conversations.
  */
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
-import { memoryStore } from "../src/memory.js";
+import { memoryStore } from "../client/src/messages.js";
 
 export function fileStore(path) {
   const memory = memoryStore();
