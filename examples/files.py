@@ -1,17 +1,20 @@
-"""A service for files, as the messenger expects one: POST stores the field `file` and answers with its id, GET with
-the id returns it. Whoever has a token of the message service may do both.
+"""A service for files, as the messenger expects one: POST stores the field `file` of a form and answers with its id, GET
+with the id returns it. Whoever has a token of the message service may do both.
 
     . .local/run/tokens && python3 examples/files.py
+
+and in another terminal
+
     FILES_URL=http://127.0.0.1:9001/files make run
 """
 
-import email
 import json
 import os
+import re
 import secrets
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 BASE, HOST, PORT = os.environ["BASE"], os.environ.get("HOST", "127.0.0.1"), 9001
@@ -20,58 +23,70 @@ BYTES_MAX = 20 * 1024 * 1024
 
 
 class Files(BaseHTTPRequestHandler):
+    timeout = 30
+
     def do_POST(self):
-        length = int(self.headers["Content-Length"])
-        if length > BYTES_MAX:
-            # The rest of the request is not read.
-            self.close_connection = True
-            return self.answer(413, {"detail": "the file is too large"})
-        content = self.file_of(self.rfile.read(length))
-        if not self.is_user():
-            return self.answer(401, {"detail": "the token is not accepted"})
+        length = self.headers["Content-Length"] or ""
+        if refusal := self.refusal():
+            return self.refuse(*refusal)
+        if not length.isdecimal() or int(length) > BYTES_MAX:
+            return self.refuse(413, f"a file has up to {BYTES_MAX} bytes")
+        content = file_of(self.headers["Content-Type"] or "", self.rfile.read(int(length)))
         if content is None:
-            return self.answer(422, {"detail": "the field file is missing"})
+            return self.refuse(422, "the field file is missing")
         name = secrets.token_hex(16)
         (FOLDER / name).write_bytes(content)
-        return self.answer(201, {"id": name})
+        return self.answer(201, json.dumps({"id": name}).encode())
 
     def do_GET(self):
-        path = FOLDER / Path(self.path).name
-        if not self.is_user():
-            return self.answer(401, {"detail": "the token is not accepted"})
-        if not path.is_file():
-            return self.answer(404, {"detail": "there is no such file"})
-        return self.answer(200, path.read_bytes())
+        if refusal := self.refusal():
+            return self.refuse(*refusal)
+        name = self.path.rsplit("/", 1)[-1]
+        if not re.fullmatch("[0-9a-f]{32}", name) or not (FOLDER / name).is_file():
+            return self.refuse(404, "there is no such file")
+        return self.answer(200, (FOLDER / name).read_bytes(), "application/octet-stream")
 
     def do_OPTIONS(self):
         """The page is of another origin: its browser asks whether it may call."""
-        self.answer(204, b"")
+        self.answer(200, b"")
 
-    def file_of(self, body):
-        """The file of a form (RFC 7578), whose parts are written as those of a mail."""
-        form = email.message_from_bytes(b"Content-Type: " + self.headers["Content-Type"].encode() + b"\r\n\r\n" + body)
-        parts = form.get_payload() if form.is_multipart() else []
-        files = (part for part in parts if part.get_param("name", header="Content-Disposition") == "file")
-        return next((part.get_payload(decode=True) for part in files), None)
-
-    def is_user(self):
-        """Whether the message service accepts the token."""
-        request = Request(f"{BASE}/conversations?limit=1", headers={"Authorization": self.headers["Authorization"] or ""})
+    def refusal(self):
+        """Why the caller may do nothing, if so: the message service does not accept the token."""
+        headers = {"Authorization": self.headers["Authorization"] or ""}
         try:
-            return urlopen(request).status == 200
-        except HTTPError:
-            return False
+            urlopen(Request(f"{BASE}/conversations?limit=1", headers=headers), timeout=10).close()
+        except HTTPError as error:
+            return (401, "the token is not accepted") if error.code in (401, 403) else (503, "try again later")
+        except URLError:
+            return 503, "try again later"
+        return None
 
-    def answer(self, status, content):
-        is_file = isinstance(content, bytes)
-        body = content if is_file else json.dumps(content).encode()
+    def refuse(self, status, detail):
+        # What was not read of the request is not taken for another one.
+        self.close_connection = True
+        self.answer(status, json.dumps({"detail": detail}).encode())
+
+    def answer(self, status, body, media_type="application/json"):
         self.send_response(status)
         self.send_header("Access-Control-Allow-Origin", "*")
         self.send_header("Access-Control-Allow-Headers", "Authorization")
-        self.send_header("Content-Type", "application/octet-stream" if is_file else "application/json")
+        self.send_header("Cache-Control", "private, no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Type", media_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def file_of(media_type, body):
+    """The field `file` of a form (RFC 7578)."""
+    edge = re.search('boundary="?([^";]+)', media_type)
+    parts = body.split(b"--" + edge[1].encode()) if edge else []
+    for part in parts:
+        head, _, content = part.partition(b"\r\n\r\n")
+        if re.search(rb'\bname="file"', head):
+            return content.removesuffix(b"\r\n")
+    return None
 
 
 FOLDER.mkdir(exist_ok=True)

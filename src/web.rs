@@ -44,7 +44,7 @@ pub fn package(name: &str) -> Option<File> {
 /// A file that is made while the service runs.
 pub fn json(content: String) -> File {
     File {
-        tag: tag(&Sha256::digest(&content)),
+        tag: tag_of(content.as_bytes()),
         media_type: "application/json".to_owned(),
         content: content.into_bytes().into(),
     }
@@ -56,6 +56,10 @@ fn file(file: EmbeddedFile) -> File {
         media_type: format!("{}; charset=utf-8", file.metadata.mimetype()),
         content: file.data,
     }
+}
+
+pub fn tag_of(content: &[u8]) -> String {
+    tag(&Sha256::digest(content))
 }
 
 fn tag(hash: &[u8]) -> String {

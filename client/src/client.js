@@ -212,7 +212,7 @@ export class Client {
   async resolve(item, isKept) {
     const { conflict } = item;
     if (!conflict) return;
-    const base = { base: conflict.timestamp, texts: [conflict.text], conflict: undefined };
+    const base = { base: conflict.timestamp, texts: [conflict.text ?? ""], conflict: undefined };
     await this.#copy.amend(item, isKept ? base : null);
   }
 

@@ -145,6 +145,6 @@ export class Conversation {
    * @param {Record<string, unknown>} body
    */
   #change(kind, { id, timestamp, text }, body) {
-    return this.#parts.enqueue({ kind, conversation: this.key, id, base: timestamp, texts: [text], body });
+    return this.#parts.enqueue({ kind, conversation: this.key, id, base: timestamp, texts: [text ?? ""], body });
   }
 }

@@ -64,7 +64,7 @@ import { isChat, keyOf, namedBy } from "./keys.js";
  * @property {string} [key] of a message: its idempotency key, which is also in its attributes
  * @property {number} [id] of a change: the message
  * @property {number} [base] of a change: the version that it is based on
- * @property {(string | undefined)[]} [texts] of a change: the texts that it is based on. If the message has another
+ * @property {string[]} [texts] of a change: the texts that it is based on. If the message has another
  *   one, somebody else has changed it
  * @property {Refused} [refused] the service will never accept it
  * @property {Message} [conflict] of a change: the message as it is now, whose text is another one than that on which
@@ -354,7 +354,7 @@ export class Copy {
         if (!replaces(item, before)) continue;
         // The user has seen the message as the one before makes it, which may be under way.
         if (before.texts) {
-          const texts = [...before.texts, before.body.text];
+          const texts = [...before.texts, before.body.text ?? ""];
           item = { ...item, base: before.base, texts, ...(before.conflict && { conflict: before.conflict }) };
         }
         writing.removeItem(before);
@@ -383,7 +383,7 @@ export class Copy {
       // What has replaced the change meanwhile is based on what has come of it.
       for (const other of await transaction.range("outbox", 0, LAST)) {
         const isLater = other.id === item.id && other.order > item.order;
-        if (isLater) writing.putItem({ ...other, base: answer.timestamp, texts: [...other.texts, answer.text] });
+        if (isLater) writing.putItem({ ...other, base: answer.timestamp, texts: [...other.texts, answer.text ?? ""] });
       }
     });
   }

@@ -195,7 +195,7 @@ export class Outbox {
         const present = await calls.call("GET", `/messages/${item.id}`);
         if (present.deleted) return present;
         await copy.putMessages([present], item.conversation);
-        if (!(item.texts ?? []).includes(present.text)) {
+        if (!item.texts?.includes(present.text ?? "")) {
           await copy.amend(item, { conflict: { ...present, conversation: item.conversation } });
           return CONFLICT;
         }

@@ -44,7 +44,7 @@
  * @property {string} [key] of a message: its idempotency key, which is also in its attributes
  * @property {number} [id] of a change: the message
  * @property {number} [base] of a change: the version that it is based on
- * @property {(string | undefined)[]} [texts] of a change: the texts that it is based on. If the message has another
+ * @property {string[]} [texts] of a change: the texts that it is based on. If the message has another
  *   one, somebody else has changed it
  * @property {Refused} [refused] the service will never accept it
  * @property {Message} [conflict] of a change: the message as it is now, whose text is another one than that on which
@@ -275,7 +275,7 @@ export type Item = {
      * of a change: the texts that it is based on. If the message has another
      * one, somebody else has changed it
      */
-    texts?: (string | undefined)[] | undefined;
+    texts?: string[] | undefined;
     /**
      * the service will never accept it
      */

@@ -46,9 +46,16 @@ pub fn network(value: &str) -> Result<IpNet, String> {
 pub fn files_url(value: &str) -> Result<Url, String> {
     let url = Url::parse(value).ok().filter(|url| {
         let is_open = url.username().is_empty() && url.password().is_none();
-        matches!(url.scheme(), "http" | "https") && is_open
+        // A policy of a page cannot name any other host.
+        let is_plain = |host: &str| {
+            host.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
+        };
+        matches!(url.scheme(), "http" | "https") && is_open && url.host_str().is_some_and(is_plain)
     });
-    url.ok_or_else(|| "must be a URL without a password, as https://shop.example/files".to_owned())
+    url.ok_or_else(|| {
+        "must be a URL with the name of a host, as https://shop.example/files".to_owned()
+    })
 }
 
 pub fn application(value: &str) -> Result<ApplicationId, String> {

@@ -38,6 +38,8 @@ const SETTINGS: &str = "settings.json";
 pub struct Page {
     settings: File,
     policy: HeaderValue,
+    /// Of the policy, in the tag of each file: not every browser takes the policy of an answer without a file.
+    policy_tag: String,
 }
 
 impl Page {
@@ -48,9 +50,11 @@ impl Page {
             settings.insert("filesUrl".to_owned(), url.as_str().into());
         }
         let origin = files.map(|url| url.origin().ascii_serialization());
+        let policy = policy(origin.as_deref().unwrap_or_default());
         Self {
             settings: web::json(serde_json::Value::from(settings).to_string()),
-            policy: policy(origin.as_deref().unwrap_or_default()),
+            policy_tag: web::tag_of(policy.as_bytes()),
+            policy,
         }
     }
 }
@@ -96,7 +100,8 @@ pub async fn get_package_file(
 }
 
 fn found(page: &Page, file: Option<File>, headers: &HeaderMap) -> Answer {
-    let file = file.ok_or_else(Problem::no_such_resource)?;
+    let mut file = file.ok_or_else(Problem::no_such_resource)?;
+    file.tag.push_str(&page.policy_tag);
     let mut response = answer(file, headers);
     let policy = page.policy.clone();
     response

@@ -6,6 +6,8 @@ import { Messenger } from "./messenger.js";
 import { currentToken, forget, identify, keep } from "./session.js";
 
 const WHY = "why";
+/** The page opens without its settings after this time. */
+const SETTINGS_MS = 2000;
 
 async function begin() {
   const token = currentToken();
@@ -13,16 +15,20 @@ async function begin() {
   if (!who) return showSignIn(sessionStorage.getItem(WHY) ?? "");
   document.body.dataset.page = "messenger";
   try {
-    await Messenger.start({ token, ...who, ...(await settings()), onSignedOut: signOut });
+    await Messenger.start({ token, ...who, filesUrl: filesUrl(), onSignedOut: signOut });
   } catch (error) {
     signOut(`This browser keeps no copy of your messages: ${error.message}`);
   }
 }
 
-/** What the service says to this page; nothing if that is neither there nor kept. */
-async function settings() {
-  const answer = await fetch("/web/settings.json").catch(() => Response.error());
-  return answer.ok ? await answer.json() : {};
+/** Where files are uploaded, as the service says; undefined also if it cannot be asked. */
+async function filesUrl() {
+  try {
+    const answer = await fetch("/web/settings.json", { signal: AbortSignal.timeout(SETTINGS_MS) });
+    return (await answer.json()).filesUrl;
+  } catch {
+    return undefined;
+  }
 }
 
 function showSignIn(why) {

@@ -1,30 +1,37 @@
 // @ts-check
-/** The files of what is being written. Each is uploaded at once, and waits with the draft of its conversation. */
+/** The files of what is being written. Each is uploaded at once, and kept with the draft of its conversation. */
 import { $, button, element, icon, reconcile } from "./dom.js";
-import { shortened } from "./words.js";
+import { shortName } from "./words.js";
 
 /** The most files of a message. */
 const FILES_MAX = 20;
-/** The most characters of a file's name. */
-const NAME_MAX = 100;
 
 /**
  * A file: with an id once it is uploaded, with an error if it could not be.
  *
- * @typedef {{ name: string, id?: string, error?: string, file?: File, upload?: AbortController }} Attachment
+ * @typedef {object} Attachment
+ * @property {string} name
+ * @property {number} row what names its element
+ * @property {string} [id]
+ * @property {string} [error]
+ * @property {File} [file]
+ * @property {AbortController} [upload]
+ *
+ * @typedef {{ id: string, name: string }} Uploaded
  */
 
 export class Attachments {
-  #files; #onChange; #key = "";
+  #files; #drafts; #onChange; #key = ""; #rows = 0; #excess = "";
   /** By the key of the conversation. @type {Map<string, Attachment[]>} */
   #held = new Map();
 
   /**
    * @param {import("./files.js").Files} files
-   * @param {(problem?: string) => void} onChange called when something has changed, perhaps with what was refused
+   * @param {import("./drafts.js").Drafts} drafts
+   * @param {() => void} onChange called when something has changed
    */
-  constructor(files, onChange) {
-    [this.#files, this.#onChange] = [files, onChange];
+  constructor(files, drafts, onChange) {
+    [this.#files, this.#drafts, this.#onChange] = [files, drafts, onChange];
     const picker = $("file-picker");
     $("attach").addEventListener("click", () => picker.click());
     picker.addEventListener("change", () => {
@@ -32,14 +39,21 @@ export class Attachments {
       // The same file can be picked again.
       picker.value = "";
     });
-    $("text").addEventListener("paste", (event) => this.#take(event, event.clipboardData));
-    $("conversation").addEventListener("dragover", (event) => this.#areTaken && event.preventDefault());
-    $("conversation").addEventListener("drop", (event) => this.#take(event, event.dataTransfer));
+    $("text").addEventListener("paste", (event) => {
+      const data = event.clipboardData;
+      // What is copied from a table or a text has a picture of it beside.
+      if (data && !data.types.includes("text/plain")) this.#take(event, data);
+    });
+    // A file that is dropped elsewhere would take the place of the page.
+    document.addEventListener("dragover", (event) => {
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+    });
+    document.addEventListener("drop", (event) => this.#take(event, event.dataTransfer));
   }
 
   /** Whether files can be attached at all. */
-  get areThere() {
-    return this.#files.areThere;
+  get isPossible() {
+    return this.#files.isConfigured;
   }
 
   get isEmpty() {
@@ -50,14 +64,24 @@ export class Attachments {
     return this.#shown.some(({ id, error }) => !id && !error);
   }
 
-  /** What keeps the message from being sent, if anything does. */
-  get problem() {
+  /** What the user has to know of them. */
+  get notice() {
+    return this.failure ?? this.#excess;
+  }
+
+  /** Why they cannot be sent, if they cannot. */
+  get failure() {
     return this.#shown.find(({ error }) => error)?.error;
   }
 
-  /** Another conversation is open now. @param {string} key */
+  /**
+   * Another conversation is open now.
+   *
+   * @param {string} key
+   */
   open(key) {
-    this.#key = key;
+    [this.#key, this.#excess] = [key, ""];
+    if (!this.#held.has(key)) this.#held.set(key, this.#drafts.files(key).map((file) => this.#attachment(file)));
     this.#show();
   }
 
@@ -65,27 +89,45 @@ export class Attachments {
    * Puts back what was taken.
    *
    * @param {string} key
-   * @param {Attachment[]} attachments
+   * @param {Uploaded[]} uploaded
    */
-  put(key, attachments) {
-    this.#held.set(key, [...attachments, ...(this.#held.get(key) ?? [])]);
-    this.#show();
+  put(key, uploaded) {
+    const held = this.#held.get(key) ?? this.#drafts.files(key).map((file) => this.#attachment(file));
+    this.#hold(key, [...uploaded.map((file) => this.#attachment(file)), ...held]);
   }
 
-  /** Takes what is uploaded out of the open conversation. */
+  /**
+   * Takes what is uploaded out of the open conversation.
+   *
+   * @returns {Uploaded[]}
+   */
   take() {
-    const taken = this.#shown.filter(({ id }) => id);
-    this.#held.set(this.#key, this.#shown.filter(({ id }) => !id));
-    this.#show();
+    const taken = uploadedOf(this.#shown);
+    this.#excess = "";
+    this.#hold(this.#key, this.#shown.filter(({ id }) => !id));
     return taken;
-  }
-
-  get #areTaken() {
-    return this.areThere && !$("composer").hidden && !$("files").hidden;
   }
 
   get #shown() {
     return this.#held.get(this.#key) ?? [];
+  }
+
+  /**
+   * @param {{ name: string, id?: string, file?: File }} file
+   * @returns {Attachment}
+   */
+  #attachment(file) {
+    return { ...file, row: ++this.#rows };
+  }
+
+  /**
+   * @param {string} key
+   * @param {Attachment[]} attachments
+   */
+  #hold(key, attachments) {
+    this.#held.set(key, attachments);
+    this.#drafts.setFiles(key, uploadedOf(attachments));
+    this.#show();
   }
 
   /**
@@ -95,23 +137,26 @@ export class Attachments {
    * @param {DataTransfer | null} data
    */
   #take(event, data) {
-    if (!data?.files.length || !this.#areTaken) return;
+    if (!data?.files.length) return;
     event.preventDefault();
-    this.#add(data.files);
+    if (this.isPossible && $("files").checkVisibility()) this.#add(data.files);
   }
 
   /** @param {FileList | null} files */
   #add(files) {
-    const free = FILES_MAX - this.#shown.length;
-    const added = Array.from(files ?? []).slice(0, free).map((file) => ({ name: shortened(file.name, NAME_MAX), file }));
-    this.#held.set(this.#key, [...this.#shown, ...added]);
-    for (const attachment of added) this.#upload(attachment);
-    const isTooMany = (files?.length ?? 0) > free;
-    if (isTooMany) this.#onChange(`A message has up to ${FILES_MAX} files.`);
+    const picked = Array.from(files ?? []);
+    const free = Math.max(0, FILES_MAX - this.#shown.length);
+    const added = picked.slice(0, free).map((file) => this.#attachment({ name: shortName(file.name), file }));
+    this.#excess = picked.length > free ? `A message has up to ${FILES_MAX} files.` : "";
+    this.#hold(this.#key, [...this.#shown, ...added]);
+    for (const attachment of added) this.#upload(attachment, this.#key);
   }
 
-  /** @param {Attachment} attachment */
-  async #upload(attachment) {
+  /**
+   * @param {Attachment} attachment
+   * @param {string} key
+   */
+  async #upload(attachment, key) {
     if (!attachment.file) return;
     attachment.upload = new AbortController();
     attachment.error = undefined;
@@ -120,37 +165,47 @@ export class Attachments {
       attachment.id = await this.#files.upload(attachment.file, attachment.upload.signal);
       attachment.file = undefined;
     } catch (error) {
-      attachment.error = `“${attachment.name}” was not uploaded. ${error.words ?? error.message}`;
+      attachment.error = `“${attachment.name}” was not uploaded: ${error.message}.`;
     }
-    this.#show();
+    // It may have been removed meanwhile.
+    this.#hold(key, this.#held.get(key) ?? []);
   }
 
   /** @param {Attachment} attachment */
   #remove(attachment) {
     attachment.upload?.abort();
-    for (const [key, held] of this.#held) this.#held.set(key, held.filter((other) => other !== attachment));
-    this.#show();
+    this.#excess = "";
+    this.#hold(this.#key, this.#shown.filter((other) => other !== attachment));
     $("text").focus();
   }
 
   #show() {
     $("attachments").hidden = this.isEmpty;
-    reconcile($("attachments"), this.#shown.map((attachment, at) => {
-      const { name, id, error } = attachment;
-      return [`${at}`, `${name} ${id} ${error}`, () => this.#row(attachment)];
+    reconcile($("attachments"), this.#shown.map((attachment) => {
+      const { name, id, error, row } = attachment;
+      return [`${row}`, `${name} ${id} ${error}`, () => this.#row(attachment, this.#key)];
     }));
     this.#onChange();
   }
 
-  /** @param {Attachment} attachment */
-  #row(attachment) {
+  /**
+   * @param {Attachment} attachment
+   * @param {string} key
+   */
+  #row(attachment, key) {
     const { name, id, error } = attachment;
     const state = error ? "failed" : id ? "" : "uploading";
-    return element("li", { class: state, title: error },
+    return element("li", { class: state, title: error, tabindex: "-1" },
       icon(error ? "warning" : "file"),
-      element("span", {}, name),
+      element("span", { dir: "auto" }, name),
       state === "uploading" && element("span", { class: "unseen" }, "is being uploaded"),
-      error && button(`Try ${name} again`, "retry", () => this.#upload(attachment)),
+      error && button(`Try ${name} again`, "retry", () => this.#upload(attachment, key)),
       button(`Remove ${name}`, "close", () => this.#remove(attachment)));
   }
 }
+
+/**
+ * @param {Attachment[]} attachments
+ * @returns {Uploaded[]}
+ */
+const uploadedOf = (attachments) => attachments.flatMap(({ id, name }) => (id ? [{ id, name }] : []));

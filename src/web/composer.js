@@ -14,7 +14,7 @@ import { countdown, fileName, gist, lasting } from "./words.js";
  */
 
 export class Composer {
-  #on; #user; #drafts; #mentions; #attachments; #left = 0;
+  #on; #user; #drafts; #mentions; #attachments; #notice = ""; #left = 0;
   /** The open conversation. Before there is one, nothing is written. */
   #conversation = /** @type {Conversation} */ (/** @type {unknown} */ (null));
   #subject = /** @type {Subject | null} */ (null);
@@ -27,7 +27,7 @@ export class Composer {
    */
   constructor({ user, drafts, mentions, files, on }) {
     [this.#on, this.#user, this.#drafts, this.#mentions] = [on, user, drafts, mentions];
-    this.#attachments = new Attachments(files, (problem) => this.#onAttachments(problem));
+    this.#attachments = new Attachments(files, drafts, () => this.#onAttachments());
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
@@ -52,18 +52,21 @@ export class Composer {
   }
 
   /**
-   * Puts what was refused into the fields again, with what they have already.
+   * Puts what was refused, or could not be kept, into the fields of its conversation again, with what they have.
    *
-   * @param {import("/client/conversation.js").Draft} refused
+   * @param {Conversation} conversation
+   * @param {import("/client/conversation.js").Draft} content
    * @param {Message} [replied]
    */
-  takeBack({ text = "", files = [], attributes }, replied) {
-    this.#subject = replied ? { message: replied, isEdit: false } : null;
-    const whole = [text, this.#draft].filter(Boolean).join("\n");
-    this.#drafts.set(this.#conversation.key, whole);
+  takeBack(conversation, { text = "", files = [], attributes }, replied) {
+    const { key } = conversation;
+    const whole = [text, this.#drafts.get(key)].filter(Boolean).join("\n");
+    this.#drafts.set(key, whole);
+    this.#attachments.put(key, files.map((id) => ({ id, name: fileName(id, attributes) })));
+    if (this.#conversation.key !== key || this.#subject?.isEdit) return;
+    if (replied) this.#subject = { message: replied, isEdit: false };
     this.#write(whole);
-    this.#attachments.put(this.#conversation.key, files.map((id) => ({ id, name: fileName(id, attributes) })));
-    this.#mentions.open(this.#conversation, whole);
+    this.#mentions.open(conversation, whole);
     $("text").focus();
   }
 
@@ -123,13 +126,13 @@ export class Composer {
     $("subject-gist").textContent = message ? gist(message) : "";
     this.#showSend();
     $("files").hidden = isEdit;
-    $("attach").hidden = isEdit || !this.#attachments.areThere;
-    $("composer-error").textContent = "";
+    $("attach").hidden = isEdit || !this.#attachments.isPossible;
+    $("composer-error").textContent = isEdit ? "" : this.#attachments.notice;
     this.#resize();
   }
 
   #showSend() {
-    const ready = this.#subject?.isEdit ? "Save" : this.#isUploading ? "Send when the files are uploaded" : "Send";
+    const ready = this.#subject?.isEdit ? "Save" : this.#isUploading ? "Wait until the files are uploaded" : "Send";
     const label = this.#isWaiting ? `Send in ${lasting(this.#left)}` : ready;
     $("send").setAttribute("aria-label", label);
     $("send").setAttribute("aria-disabled", `${this.#isWaiting || this.#isUploading}`);
@@ -165,37 +168,41 @@ export class Composer {
     }
   }
 
-  #onAttachments(problem = "") {
-    $("composer-error").textContent = problem || (this.#attachments.problem ?? "");
+  #onAttachments() {
+    const { notice } = this.#attachments;
+    if (notice !== this.#notice) $("composer-error").textContent = notice;
+    this.#notice = notice;
     this.#showSend();
   }
 
   async #submit() {
     if (this.#isWaiting || this.#isUploading) return;
     const [conversation, subject, text] = [this.#conversation, this.#subject, $("text").value.trim()];
-    if (!subject?.isEdit && this.#attachments.problem) return;
+    if (!subject?.isEdit && this.#attachments.failure) {
+      $("composer-error").textContent = this.#attachments.failure;
+      return;
+    }
     if (!text && (subject?.isEdit ? !subject.message.files : this.#attachments.isEmpty)) return;
     // The field is emptied at once: the user may go on writing.
     const mentions = this.#mentions.of(text);
     if (!subject?.isEdit) this.#drafts.set(conversation.key, "");
-    const attached = subject?.isEdit ? [] : this.#attachments.take();
+    const content = { text, ...mentions, ...filesOf(subject?.isEdit ? [] : this.#attachments.take()) };
     this.#subject = null;
     this.#write(this.#draft);
     try {
       if (subject?.isEdit) await this.#on.edit(conversation, subject.message, { text, ...withThoseBefore(mentions, subject.message, text) });
-      else await this.#on.send(conversation, { text, replyTo: subject?.message.id, ...mentions, ...filesOf(attached) });
+      else await this.#on.send(conversation, { ...content, replyTo: subject?.message.id });
     } catch (error) {
-      this.#attachments.put(conversation.key, attached);
-      this.#giveBack(conversation, subject, text);
+      if (subject?.isEdit) this.#giveBack(conversation, subject, text);
+      else this.takeBack(conversation, content, subject?.message);
       $("composer-error").textContent = error.words ?? error.message;
     }
   }
 
-  /** Puts a text that could not be sent or stored into the field again, unless the field is in use. */
+  /** Puts the text of an edit into the field again, unless something else is being done there. */
   #giveBack({ key }, subject, text) {
-    if (this.#conversation.key !== key || this.#subject || (!subject?.isEdit && $("text").value)) return false;
+    if (this.#conversation.key !== key || this.#subject) return false;
     this.#subject = subject;
-    if (!subject?.isEdit) this.#drafts.set(key, text);
     this.#write(text);
     return true;
   }
@@ -204,8 +211,8 @@ export class Composer {
 /** The fields of a message with these files: their names are in its attributes. */
 function filesOf(attached) {
   if (attached.length === 0) return {};
-  const fileNames = Object.fromEntries(attached.map(({ id, name }) => [id, name]));
-  return { files: Object.keys(fileNames), attributes: { fileNames } };
+  const files = [...new Set(attached.map(({ id }) => id))];
+  return { files, attributes: { fileNames: Object.fromEntries(attached.map(({ id, name }) => [id, name])) } };
 }
 
 /**

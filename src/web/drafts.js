@@ -1,5 +1,5 @@
 // @ts-check
-/** What was written and not sent, per conversation. It outlives the token, and ends with the copy. */
+/** What was written or attached and not sent, per conversation. It outlives the token, and ends with the copy. */
 export class Drafts {
   #prefix;
 
@@ -16,6 +16,20 @@ export class Drafts {
   set(key, text) {
     if (text) localStorage.setItem(this.#prefix + key, text);
     else localStorage.removeItem(this.#prefix + key);
+  }
+
+  /**
+   * The uploaded files of a draft.
+   *
+   * @param {string} key
+   * @returns {import("./attachments.js").Uploaded[]}
+   */
+  files(key) {
+    return JSON.parse(this.get(`files ${key}`) || "[]");
+  }
+
+  setFiles(key, files) {
+    this.set(`files ${key}`, files.length ? JSON.stringify(files) : "");
   }
 
   clear() {

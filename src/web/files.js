@@ -16,7 +16,7 @@ export class Files {
     [this.#client, this.#url] = [client, url];
   }
 
-  get areThere() {
+  get isConfigured() {
     return this.#url !== undefined;
   }
 
@@ -30,9 +30,9 @@ export class Files {
   async upload(file, signal) {
     const body = new FormData();
     body.append("file", file);
-    const answer = await this.#client.fetch(`${this.#url}`, { method: "POST", body, signal });
-    const { id } = await answer.json();
-    if (typeof id !== "string" && typeof id !== "number") throw new Error("The service for files has named no id.");
+    const answer = await this.#fetch(`${this.#url}`, { method: "POST", body, signal });
+    const { id } = await answer.json().catch(() => ({}));
+    if (typeof id !== "string" && typeof id !== "number") throw new Error("the answer of the file service has no id");
     return `${id}`;
   }
 
@@ -45,9 +45,22 @@ export class Files {
   async save(id, name) {
     const url = new URL(`${this.#url}`);
     url.pathname = `${url.pathname.replace(/\/+$/, "")}/${encodeURIComponent(id)}`;
-    const answer = await this.#client.fetch(url.href);
+    const answer = await this.#fetch(url.href);
     const href = URL.createObjectURL(await answer.blob());
     element("a", { href, download: name }).click();
     setTimeout(() => URL.revokeObjectURL(href), SAVING_MS);
+  }
+
+  /**
+   * @param {string} url
+   * @param {RequestInit & { headers?: Record<string, string> }} [request]
+   */
+  async #fetch(url, request) {
+    try {
+      return await this.#client.fetch(url, request);
+    } catch (problem) {
+      if (problem.status !== 0) throw problem;
+      throw new Error("the file service cannot be reached");
+    }
   }
 }

@@ -53,7 +53,7 @@ export class Messenger {
   /**
    * Opens the copy and begins to follow; `onSignedOut(why)` is called when the token ends.
    *
-   * @param {{ token: string, user: string, copy: string, filesUrl?: string,
+   * @param {{ token: string, user: string, copy: string, filesUrl: Promise<string | undefined>,
    *   onSignedOut: (why: string) => void }} options
    */
   static async start({ token, user, copy, filesUrl, onSignedOut }) {
@@ -62,7 +62,7 @@ export class Messenger {
     const store = indexedDBStore(copy, { onClose });
     const client = connect({ token, user, store });
     await client.ready;
-    await new Messenger({ client, copy, filesUrl, onSignedOut }).#begin();
+    await new Messenger({ client, copy, filesUrl: await filesUrl, onSignedOut }).#begin();
   }
 
   /** @param {{ client: Client, copy: string, filesUrl?: string, onSignedOut: (why: string) => void }} parts */
@@ -131,7 +131,7 @@ export class Messenger {
       edit: (message) => this.#composer.edit(message),
       remove: (message) => this.#remove(message),
       report: (message) => reportMessage(this.#call, message),
-      save: this.#files.areThere && ((id, name) => this.#attempt(() => this.#files.save(id, name))),
+      save: this.#files.isConfigured ? (id, name) => this.#attempt(() => this.#files.save(id, name)) : undefined,
       editRefused: (item) => this.#editRefused(item),
       retry: (item) => this.#attempt(() => this.#client.retry(item)),
       discard: (item) => this.#attempt(() => this.#client.discard(item)),
@@ -337,7 +337,8 @@ export class Messenger {
   /** @param {Item} item */
   async #editRefused(item) {
     const { replyTo } = item.body;
-    this.#composer.takeBack(item.body, replyTo && (await this.#client.message(replyTo)));
+    const replied = replyTo && (await this.#client.message(replyTo));
+    this.#composer.takeBack(this.#client.conversation(item.conversation), item.body, replied);
     // Not before it is a draft: the page may be closed in between.
     await this.#client.discard(item);
   }

@@ -42,8 +42,8 @@ export class Sidebar {
   }
 
   /**
-   * Shows the conversations, in their order; `open` is the key of the open one, and `unread` are the messages that the
-   * tab of the browser tells of.
+   * Shows the conversations, in their order; `open` is the key of the open one, `unread` the number in the
+   * title.
    *
    * @param {Conversation[]} conversations
    * @param {string | undefined} open

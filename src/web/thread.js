@@ -20,6 +20,7 @@ import { dayKey, dayOf, isChat } from "./words.js";
  * What a user can do with a message, and with one that waits.
  *
  * @typedef {"reply" | "edit" | "remove" | "report" | "editRefused" | "retry" | "discard"} Act
+ * @typedef {Record<Act, (one: any) => unknown> & { save?: (id: string, name: string) => unknown }} Actions
  */
 
 /** Messages of one sender within this time are shown as a group. */
@@ -38,7 +39,7 @@ export class Thread {
   #roving = new Roving($("log"), "article");
 
   /**
-   * @param {{ user: string, reading: import("./reading.js").Reading, on: Record<Act, (one: any) => unknown> }} parts
+   * @param {{ user: string, reading: import("./reading.js").Reading, on: Actions }} parts
    */
   constructor({ user, reading, on }) {
     this.#user = user;

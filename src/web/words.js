@@ -113,6 +113,17 @@ export function fileName(id, attributes) {
   return typeof name === "string" ? name : id;
 }
 
+const characters = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+/** How many characters of a long name are left, at its beginning and at its end. */
+const NAME_PARTS = [69, 30];
+
+/** The name of a file for a message: what it is stands at the end of a long one. */
+export function shortName(name) {
+  const all = Array.from(characters.segment(name), ({ segment }) => segment);
+  const [head, tail] = NAME_PARTS;
+  return all.length > head + tail ? `${all.slice(0, head).join("")}…${all.slice(-tail).join("")}` : name;
+}
+
 /**
  * A message in a line.
  *

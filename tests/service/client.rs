@@ -174,20 +174,21 @@ async fn nothing_is_lost_or_doubled_when_the_service_is_killed_while_both_write(
     }
 }
 
-/// As in React Native: `fetch` has no streams there either.
+/// As in React Native, whose `fetch` has no streams either.
 #[tokio::test]
 async fn a_runtime_that_lacks_what_is_new_in_others_is_enough() {
     let (_database, replica) = service().await;
     let node = Node::start();
     node.run(
         "delete AbortSignal.timeout;
-         for (const name of ['structuredClone', 'DOMException', 'TextDecoderStream', 'BroadcastChannel', 'ReadableStream'])
+         for (const name of ['structuredClone', 'DOMException', 'TextDecoderStream', 'BroadcastChannel'])
              delete globalThis[name];",
     )
     .await;
     connect(&node, &replica.base, ("jane", "john"), "transport: 'poll'").await;
     is_current(&node, "jane").await;
     send(&node, "jane", "john", "there").await;
+    shows(&node, "jane", &["there"]).await;
     replica.user("john").send("jane", "and back").await;
     shows(&node, "jane", &["there", "and back"]).await;
 }

@@ -1,16 +1,17 @@
-//! Files at the web client. They are stored by the example of a service for files, as it stands.
+//! Files at the web client. They are stored by the example of a service for files.
 
 use std::{
+    fs,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use reqwest::header;
+use reqwest::{Method, header};
 use serde_json::json;
 use tokio::process::{Child, Command};
 
-use crate::support::{Browser, Database, Person, Replica, Settings, eventually, token};
+use crate::support::{Browser, Database, Person, Replica, Settings, eventually, service, token};
 
 /// The service for files of one test: an address and a folder of its own.
 struct Store {
@@ -22,7 +23,7 @@ impl Store {
     fn make(host: &'static str) -> Self {
         let folder = format!("files-{}", uuid::Uuid::new_v4());
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
-        std::fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(&folder).unwrap();
         Self { host, folder }
     }
 
@@ -52,14 +53,14 @@ impl Store {
     /// A file of whoever writes.
     fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.folder.join(name);
-        std::fs::write(&path, content).unwrap();
+        fs::write(&path, content).unwrap();
         path
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -82,9 +83,16 @@ async fn a_file_is_uploaded_sent_with_its_name_and_saved_by_whoever_gets_it() {
     let browser = Browser::open(&replica.base).await;
     let jane = Person::sign_in(&browser, &replica.base, "jane").await;
     jane.begins_with("john").await;
+    // Of two files of one name each is by itself.
+    picks(&jane, &store.file("plan.txt", "not to be sent")).await;
     picks(&jane, &store.file("plan.txt", "to be saved")).await;
-    picks(&jane, &store.file("other.txt", "not to be sent")).await;
-    jane.presses("Remove other.txt").await;
+    jane.presses("Remove plan.txt").await;
+    // A draft outlives the page, with its files.
+    jane.until("document.querySelectorAll('#attachments li').length === 1 && document.querySelector('#send').ariaDisabled === 'false'")
+        .await;
+    jane.reloads().await;
+    jane.until("document.querySelector('#attachments')?.textContent === 'plan.txt'")
+        .await;
     jane.until("document.querySelector('#send').ariaDisabled === 'false'")
         .await;
     jane.presses("Send").await;
@@ -135,6 +143,9 @@ async fn what_cannot_be_uploaded_says_so_and_can_be_tried_again() {
     jane.begins_with("john").await;
     jane.until("document.querySelector('#text').value === 'with a plan'")
         .await;
+    jane.presses("Send").await;
+    jane.until("document.querySelector('#composer-error').textContent.includes('the file service cannot be reached')")
+        .await;
 
     let _process = store.start(&replica).await;
     jane.presses("Try plan.txt again").await;
@@ -144,9 +155,51 @@ async fn what_cannot_be_uploaded_says_so_and_can_be_tried_again() {
     jane.sees_that("with a plan", "Sent").await;
     jane.until(&format!("{}.join() === 'plan.txt'", names_in(".message")))
         .await;
-    let stored = std::fs::read_dir(store.folder.join("files")).unwrap();
-    let contents = stored.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let stored = fs::read_dir(store.folder.join("files")).unwrap();
+    let contents = stored.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
     assert_eq!(contents.collect::<Vec<_>>(), ["at last"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_comes_back_with_its_files() {
+    let store = Store::make("127.0.0.94");
+    let (_database, replica) = store.replica().await;
+    let _process = store.start(&replica).await;
+    let john = replica.user("john");
+    let block = async |blocked: bool| {
+        let settings = json!({ "blocked": blocked });
+        let path = "/users/jane/settings";
+        john.call(Method::PATCH, path, settings).await.expect(200);
+    };
+    block(true).await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.begins_with("john").await;
+    for number in 1..=21 {
+        picks(&jane, &store.file(&format!("{number}.txt"), "a page")).await;
+    }
+    jane.until(
+        "document.querySelector('#composer-error').textContent === 'A message has up to 20 files.'",
+    )
+    .await;
+    jane.until("document.querySelector('#send').ariaDisabled === 'false'")
+        .await;
+    jane.presses("Send").await;
+    jane.presses("Edit").await;
+    let numbers: Vec<_> = (1..=20).map(|number| format!("{number}.txt")).collect();
+    let shown = format!(
+        "[...document.querySelectorAll('#attachments li')].map((row) => row.textContent).join() === '{}'",
+        numbers.join(",")
+    );
+    jane.until(&shown).await;
+    block(false).await;
+    jane.presses("Send").await;
+    jane.until(&format!(
+        "{}.join() === '{}'",
+        names_in(".message:not(.pending)"),
+        numbers.join(",")
+    ))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,13 +207,17 @@ async fn only_users_store_files_and_the_page_may_call_no_other_service() {
     let store = Store::make("127.0.0.93");
     let (_database, replica) = store.replica().await;
     let _process = store.start(&replica).await;
-    let settings = replica.nobody().get("/web/settings.json").await;
-    let policy = settings.header("content-security-policy").to_owned();
+    let page = replica.nobody().get("/").await;
+    let policy = page.header("content-security-policy");
     assert!(
         policy.contains("connect-src 'self' http://127.0.0.93:9001;"),
         "{policy}"
     );
-    let settings = settings.expect(200);
+    // Whoever has the page with another policy gets all of it again.
+    let (_other_database, other) = service().await;
+    let other = other.nobody().get("/").await;
+    assert_ne!(page.header("etag"), other.header("etag"));
+    let settings = replica.nobody().get("/web/settings.json").await.expect(200);
     assert_eq!(
         settings,
         json!({ "filesUrl": "http://127.0.0.93:9001/files" })
@@ -179,7 +236,15 @@ async fn only_users_store_files_and_the_page_may_call_no_other_service() {
     assert_eq!(post("nonsense", "file").await, 401);
     assert_eq!(post(&jane, "file").await, 201);
     assert_eq!(post(&jane, "other").await, 422);
-    let beside = reqwest::Client::new().get(format!("{url}/..%2Ffiles.py"));
-    let beside = beside.bearer_auth(&jane).send().await.unwrap();
-    assert_eq!(beside.status(), 404);
+    store.file("beside", "not for others");
+    let get = async |name: &str, token: &str| {
+        let getting = reqwest::Client::new().get(format!("{url}/{name}"));
+        let answer = getting.bearer_auth(token).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    let stored = fs::read_dir(store.folder.join("files")).unwrap();
+    let stored = stored.last().unwrap().unwrap().file_name();
+    assert_eq!(get(stored.to_str().unwrap(), &jane).await, 200);
+    assert_eq!(get(stored.to_str().unwrap(), "nonsense").await, 401);
+    assert_eq!(get("..%2Fbeside", &jane).await, 404);
 }

@@ -257,7 +257,7 @@ async fn everybody_is_offered_what_the_service_allows() {
     let browser = Browser::open(&replica.base).await;
     let table = "const { actsOn, rightsTo, silenceOf } = await import('/web/rights.js');
         const acts = (mine, role, more) => actsOn({ user: 'john', role, ...more }, { user: 'jane', role: mine }, 1000).join();
-        const chat = { key: 'chats/1' };
+        const chat = { chat: 1 };
         const why = (fields, now = 1000) => silenceOf({ ...chat, ...fields }, now)?.reason ?? null;
         const muted = { mutedUntil: new Date(2000).toISOString() };
         const rights = (message, fields) => Object.entries(rightsTo(message, 'jane', { ...chat, ...fields }, 1000))
@@ -269,7 +269,7 @@ async fn everybody_is_offered_what_the_service_allows() {
             [acts('moderator', 'member', muted), actsOn({ user: 'jane', role: 'owner' }, { user: 'jane', role: 'owner' }, 0)],
             [why({}), why({ role: 'reader' }), why({ posting: 'moderators', role: 'member' }),
              why({ posting: 'moderators', role: 'moderator' }), why({ frozen: true, role: 'owner' }),
-             why(muted), why(muted, 2000), why({ ...muted, role: 'owner' }), why({ key: 'users/john', frozen: true })],
+             why(muted), why(muted, 2000), why({ ...muted, role: 'owner' }), why({ chat: undefined, with: 'john', frozen: true })],
             [rights({ from: 'jane' }, { role: 'member' }), rights({ from: 'john' }, { role: 'member' }),
              rights({ from: 'john' }, { role: 'moderator' }), rights({ system: true }, { role: 'member' }),
              rights({ system: true }, { role: 'owner' }), rights({ from: 'jane' }, { role: 'reader' })],
