@@ -47,8 +47,8 @@ pub struct HttpConfig {
     /// default.
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<Origin>,
-    /// Where the messenger uploads files, a service of the application that accepts its users' tokens, as
-    /// https://shop.example/files. Without it, nobody attaches files there.
+    /// Where the messenger uploads files: the URL of a service of the application that accepts its users'
+    /// tokens. Without it, nobody attaches files there.
     #[arg(long, env = "FILES_URL", value_parser = values::files_url)]
     pub files_url: Option<Url>,
     #[command(flatten)]
