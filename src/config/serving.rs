@@ -4,7 +4,6 @@ use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use clap::Args;
 use ipnet::IpNet;
-use reqwest::Url;
 use secrecy::SecretString;
 
 use super::{DatabaseConfig, SecretConfig, TimeLimitsConfig, values};
@@ -13,7 +12,7 @@ use crate::{
     callbacks::CallbacksConfig,
     domain::ApplicationId,
     followers::file_events::QueueType,
-    http::{BudgetLimits, Origin},
+    http::{BudgetLimits, FilesUrl, Origin},
     live::LiveLimits,
     telemetry::{LogFilter, LogFormat},
 };
@@ -49,8 +48,8 @@ pub struct HttpConfig {
     pub cors_origins: Vec<Origin>,
     /// Where the messenger uploads files: the URL of a service of the application that accepts its users'
     /// tokens. Without it, nobody attaches files there.
-    #[arg(long, env = "FILES_URL", value_parser = values::files_url)]
-    pub files_url: Option<Url>,
+    #[arg(long, env = "FILES_URL")]
+    pub files_url: Option<FilesUrl>,
     #[command(flatten)]
     pub times: TimeLimitsConfig,
 }

@@ -5,7 +5,6 @@ use std::{net::SocketAddr, num::NonZeroU32, ops::RangeInclusive, time::Duration}
 
 use ipnet::IpNet;
 use lapin::uri::AMQPUri;
-use reqwest::Url;
 use secrecy::SecretString;
 
 use crate::{
@@ -41,21 +40,6 @@ pub fn network(value: &str) -> Result<IpNet, String> {
     value
         .parse()
         .map_err(|_| "must be a network, as 10.1.0.0/16 or fd00::/8".to_owned())
-}
-
-pub fn files_url(value: &str) -> Result<Url, String> {
-    let url = Url::parse(value).ok().filter(|url| {
-        let is_open = url.username().is_empty() && url.password().is_none();
-        // A policy of a page cannot name any other host.
-        let is_plain = |host: &str| {
-            host.bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte))
-        };
-        matches!(url.scheme(), "http" | "https") && is_open && url.host_str().is_some_and(is_plain)
-    });
-    url.ok_or_else(|| {
-        "must be a URL with the name of a host, as https://shop.example/files".to_owned()
-    })
 }
 
 pub fn application(value: &str) -> Result<ApplicationId, String> {

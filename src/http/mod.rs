@@ -75,7 +75,7 @@ pub use screening::Screening;
 pub use server::{
     Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, HttpTimeLimits, Origin, serve,
 };
-pub use web::Page;
+pub use web::{FilesUrl, Page};
 
 /// The state of the handlers of one thread. It is cloned several times a request, which costs a
 /// reference count.

@@ -1,15 +1,18 @@
 //! The files of the messenger and of the client package.
 
+use std::str::FromStr;
+
 use axum::{
     extract::{Path, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 
-use reqwest::Url;
-
 use super::{
-    Answer, Service, answer::problem::Problem, extract::conditional, server::envelope::Public,
+    Answer, Service,
+    answer::problem::Problem,
+    extract::conditional,
+    server::{cors::as_browsers_write_it, envelope::Public},
 };
 use crate::web::{self, File};
 
@@ -31,6 +34,41 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     ),
 ];
 
+/// The URL of a service for files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilesUrl {
+    url: String,
+    origin: String,
+}
+
+/// The value is no [`FilesUrl`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a URL with the name of a host, as https://shop.example/files")]
+pub struct BadFilesUrl;
+
+impl FromStr for FilesUrl {
+    type Err = BadFilesUrl;
+
+    fn from_str(value: &str) -> Result<Self, BadFilesUrl> {
+        let uri: Uri = value.parse().map_err(|_| BadFilesUrl)?;
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        let origin = as_browsers_write_it(&uri).ok_or(BadFilesUrl)?;
+        // A policy of a page names no other hosts, and a page calls none with a password.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+        let has_plain_host = uri.host().is_some_and(|host| host.bytes().all(is_plain));
+        let has_password = uri
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'));
+        if !is_http || !has_plain_host || has_password {
+            return Err(BadFilesUrl);
+        }
+        Ok(Self {
+            url: value.to_owned(),
+            origin,
+        })
+    }
+}
+
 /// The name of the file that has the settings of the page.
 const SETTINGS: &str = "settings.json";
 
@@ -44,13 +82,12 @@ pub struct Page {
 
 impl Page {
     /// `files` is where it uploads files.
-    pub fn new(files: Option<&Url>) -> Self {
+    pub fn new(files: Option<&FilesUrl>) -> Self {
         let mut settings = serde_json::Map::new();
         if let Some(url) = files {
-            settings.insert("filesUrl".to_owned(), url.as_str().into());
+            settings.insert("filesUrl".to_owned(), url.url.as_str().into());
         }
-        let origin = files.map(|url| url.origin().ascii_serialization());
-        let policy = policy(origin.as_deref().unwrap_or_default());
+        let policy = policy(files.map_or("", |url| &url.origin));
         Self {
             settings: web::json(serde_json::Value::from(settings).to_string()),
             policy_tag: web::tag_of(policy.as_bytes()),
@@ -124,4 +161,41 @@ fn answer(file: File, headers: &HeaderMap) -> Response {
         file.content,
     )
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_for_files_has_an_origin_that_a_policy_can_name() {
+        for (value, origin) in [
+            ("https://Shop.example:443/files", "https://shop.example"),
+            (
+                "http://127.0.0.1:9001/files?of=jane",
+                "http://127.0.0.1:9001",
+            ),
+        ] {
+            let url: FilesUrl = value.parse().unwrap();
+            assert_eq!((url.url.as_str(), url.origin.as_str()), (value, origin));
+            let policy = Page::new(Some(&url)).policy;
+            let policy = policy.to_str().unwrap();
+            assert!(
+                policy.contains(&format!("connect-src 'self' {origin};")),
+                "{policy}"
+            );
+        }
+        for value in [
+            "",
+            "/files",
+            "shop.example/files",
+            "ftp://shop.example/files",
+            "http://[::1]:9001/files",
+            "https://jane:secret@shop.example/files",
+            "https://*/files",
+            "https://shop.example;x/files",
+        ] {
+            assert_eq!(value.parse::<FilesUrl>(), Err(BadFilesUrl), "{value}");
+        }
+    }
 }

@@ -48,7 +48,7 @@ impl FromStr for Origin {
 }
 
 /// The scheme and the host in lower case, and the port unless it is the scheme's own.
-fn as_browsers_write_it(uri: &Uri) -> Option<String> {
+pub fn as_browsers_write_it(uri: &Uri) -> Option<String> {
     let (scheme, host) = (uri.scheme_str()?.to_lowercase(), uri.host()?.to_lowercase());
     let port = match (scheme.as_str(), uri.port_u16()) {
         ("http", Some(80)) | ("https", Some(443)) | (_, None) => String::new(),
