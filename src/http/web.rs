@@ -72,7 +72,7 @@ impl FromStr for FilesUrl {
 /// The name of the file that has the settings of the page.
 const SETTINGS: &str = "settings.json";
 
-/// What the page is told, and what it may do.
+/// The settings of the page, and what it may do.
 pub struct Page {
     settings: File,
     policy: HeaderValue,

@@ -81,7 +81,7 @@ export class Attachments {
    */
   open(key) {
     [this.#key, this.#excess] = [key, ""];
-    if (!this.#held.has(key)) this.#held.set(key, this.#drafts.files(key).map((file) => this.#attachment(file)));
+    this.#held.set(key, this.#in(key));
     this.#show();
   }
 
@@ -92,8 +92,7 @@ export class Attachments {
    * @param {Uploaded[]} uploaded
    */
   put(key, uploaded) {
-    const held = this.#held.get(key) ?? this.#drafts.files(key).map((file) => this.#attachment(file));
-    this.#hold(key, [...uploaded.map((file) => this.#attachment(file)), ...held]);
+    this.#hold(key, [...uploaded.map((file) => this.#attachment(file)), ...this.#in(key)]);
   }
 
   /**
@@ -110,6 +109,15 @@ export class Attachments {
 
   get #shown() {
     return this.#held.get(this.#key) ?? [];
+  }
+
+  /**
+   * The files of a conversation: at first, those that are kept with its draft.
+   *
+   * @param {string} key
+   */
+  #in(key) {
+    return this.#held.get(key) ?? this.#drafts.files(key).map((file) => this.#attachment(file));
   }
 
   /**
@@ -168,7 +176,7 @@ export class Attachments {
       attachment.error = `“${attachment.name}” was not uploaded: ${error.message}.`;
     }
     // It may have been removed meanwhile.
-    this.#hold(key, this.#held.get(key) ?? []);
+    this.#hold(key, this.#in(key));
   }
 
   /** @param {Attachment} attachment */

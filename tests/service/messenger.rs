@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -33,13 +32,6 @@ async fn three_messages(from: &Client, to: &str) -> [Value; 3] {
 async fn mark(recipient: &Client, message: &Value, read: bool) {
     let marking = recipient.patching(&message["id"], json!({ "read": read }));
     Reply::of(marking).await.expect(200);
-}
-
-/// Blocks another user somewhere else, or lets that one write again.
-async fn block(user: &Client, other: &str, blocked: bool) {
-    let path = format!("/users/{other}/settings");
-    let settings = json!({ "blocked": blocked });
-    user.call(Method::PATCH, &path, settings).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -577,11 +569,11 @@ async fn what_the_service_refuses_says_why_and_holds_nothing_up() {
     jane.begins_with("john").await;
     // This service has nowhere to put files.
     jane.until("document.querySelector('#attach').hidden").await;
-    block(&replica.user("john"), "jane", true).await;
+    replica.user("john").blocks("jane", true).await;
     jane.writes("too early").await;
     jane.until("document.querySelector('.refusal')?.textContent.includes('Not sent')")
         .await;
-    block(&replica.user("john"), "jane", false).await;
+    replica.user("john").blocks("jane", false).await;
     jane.writes("in time").await;
     jane.sees_that("in time", "Sent").await;
     jane.presses("Discard").await;
@@ -599,7 +591,7 @@ async fn a_conversation_goes_back_to_its_place_when_what_was_refused_is_discarde
     let jane = Person::sign_in(&browser, &replica.base, "jane").await;
     jane.lists(&["Festival", "tom", "john"]).await;
     jane.opens("john").await;
-    block(&replica.user("john"), "jane", true).await;
+    replica.user("john").blocks("jane", true).await;
     jane.writes("never sent").await;
     jane.until("document.querySelector('.refusal')").await;
     jane.lists(&["john", "Festival", "tom"]).await;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Method, header};
+use reqwest::header;
 use serde_json::json;
 use tokio::process::{Child, Command};
 
@@ -166,12 +166,7 @@ async fn what_was_refused_comes_back_with_its_files() {
     let (_database, replica) = store.replica().await;
     let _process = store.start(&replica).await;
     let john = replica.user("john");
-    let block = async |blocked: bool| {
-        let settings = json!({ "blocked": blocked });
-        let path = "/users/jane/settings";
-        john.call(Method::PATCH, path, settings).await.expect(200);
-    };
-    block(true).await;
+    john.blocks("jane", true).await;
     let browser = Browser::open(&replica.base).await;
     let jane = Person::sign_in(&browser, &replica.base, "jane").await;
     jane.begins_with("john").await;
@@ -192,7 +187,7 @@ async fn what_was_refused_comes_back_with_its_files() {
         numbers.join(",")
     );
     jane.until(&shown).await;
-    block(false).await;
+    john.blocks("jane", false).await;
     jane.presses("Send").await;
     jane.until(&format!(
         "{}.join() === '{}'",

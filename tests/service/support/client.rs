@@ -97,6 +97,13 @@ impl Client {
         self.request(Method::POST, "/messages").json(&body)
     }
 
+    /// Blocks another user, or lets that one write again.
+    pub async fn blocks(&self, other: &str, blocked: bool) {
+        let path = format!("/users/{other}/settings");
+        let settings = json!({ "blocked": blocked });
+        self.call(Method::PATCH, &path, settings).await.expect(200);
+    }
+
     /// Sends a text and returns the message.
     pub async fn send(&self, to: &str, text: &str) -> Value {
         self.post(json!({ "to": to, "text": text }))
