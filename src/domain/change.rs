@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     ChangeKind, Chat, ChatNumber, Conversation, ConversationId, Digest, FileId, History,
     IdempotencyKey, Member, Mentions, Message, MessageId, MessageNumber, Named, Pair,
-    PersonalConversation, Policy, Report, Restrictions, Settings, Subject, Timestamp, Title,
-    UserId,
+    PersonalConversation, Policy, ReactionKey, ReactionNumber, Reactions, Report, Restrictions,
+    Settings, Subject, Timestamp, Title, UserId,
 };
 
 /// One change. Every row, notification and event of it follows from this value.
@@ -15,6 +15,7 @@ pub enum Change {
     Message(MessageChange),
     Chat(ChatChange),
     Positions(PositionsChange),
+    Reactions(ReactionsChange),
     Settings(SettingsChange),
     Report(ReportChange),
     Opening(OpeningChange),
@@ -54,6 +55,10 @@ pub struct ChatChange {
     pub banned: Vec<UserId>,
     /// Who is not kept from joining any more.
     pub unbanned: Vec<UserId>,
+    /// The message that is pinned.
+    pub pinned: Option<MessageId>,
+    /// The message that is pinned no more.
+    pub unpinned: Option<MessageId>,
     /// The request that has created it, if it may be repeated.
     pub idempotency: Option<Idempotency>,
 }
@@ -72,6 +77,20 @@ pub struct PositionsChange {
 pub enum Marked {
     Personal(Arc<PersonalConversation>),
     Chat(Arc<Chat>, Member),
+}
+
+/// A user has reacted to a message, or has taken a reaction back. All such changes of one message that a
+/// batch makes are one change, with one timestamp, unless the members of its chat change in between.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReactionsChange {
+    pub timestamp: Timestamp,
+    pub message: Arc<Message>,
+    pub user: UserId,
+    pub key: ReactionKey,
+    /// The number of the reaction; `None` if it is taken back.
+    pub added: Option<ReactionNumber>,
+    /// The reactions to the message as the change leaves them.
+    pub after: Reactions,
 }
 
 /// A change of what a user has set for a conversation. It concerns that user alone.
@@ -146,6 +165,7 @@ impl Change {
             Self::Message(change) => change.after.timestamp,
             Self::Chat(change) => change.after.timestamp,
             Self::Positions(change) => change.timestamp,
+            Self::Reactions(change) => change.timestamp,
             Self::Settings(change) => change.timestamp,
             Self::Report(change) => change.report.timestamp,
             Self::Opening(change) => change.after.timestamp,
@@ -161,6 +181,7 @@ impl Change {
             Self::Message(_) => ChangeKind::MessageEdited,
             Self::Chat(change) => change.kind(),
             Self::Positions(_) => ChangeKind::PositionsMoved,
+            Self::Reactions(_) => ChangeKind::ReactionsChanged,
             Self::Settings(_) => ChangeKind::SettingsChanged,
             Self::Report(_) => ChangeKind::MessageReported,
             Self::Opening(_) => ChangeKind::ConversationOpened,
@@ -169,11 +190,12 @@ impl Change {
         }
     }
 
-    /// The message that it changes or reports, if it does.
+    /// The message that it changes, reports or reacts to, if it does.
     pub fn message(&self) -> Option<MessageId> {
         match self {
             Self::Message(change) => Some(change.after.id),
             Self::Report(change) => Some(change.message.id),
+            Self::Reactions(change) => Some(change.message.id),
             _ => None,
         }
     }
@@ -186,6 +208,7 @@ impl Change {
             Self::Positions(change) => Some(change.marked.conversation()),
             Self::Settings(change) => Some(change.conversation),
             Self::Report(change) => Some(change.message.conversation_id),
+            Self::Reactions(change) => Some(change.message.conversation_id),
             Self::Opening(change) => Some(change.after.id),
             Self::Restrictions(_) | Self::Application(_) => None,
         }
@@ -196,6 +219,7 @@ impl Change {
         let place = match self {
             Self::Message(change) => Place::of_message(&change.after, actor),
             Self::Report(change) => Place::of_message(&change.message, actor),
+            Self::Reactions(change) => Place::of_message(&change.message, actor),
             Self::Chat(change) => Place::Chat(change.after.number),
             Self::Positions(change) => match &change.marked {
                 Marked::Chat(chat, _) => Place::Chat(chat.number),
@@ -204,7 +228,9 @@ impl Change {
             Self::Settings(change) => match &change.subject {
                 Subject::Chat(number) => Place::Chat(*number),
                 Subject::With(other) => Place::With(other),
-                Subject::Message(_) => unreachable!("settings are of conversations"),
+                Subject::Message(_) | Subject::Reactions(_) => {
+                    unreachable!("settings are of conversations")
+                }
             },
             Self::Opening(change) => Place::of(&change.after.pair, actor),
             Self::Restrictions(_) | Self::Application(_) => return None,
@@ -225,16 +251,18 @@ impl Change {
         match self {
             Self::Message(change) => Some(change.after.number),
             Self::Report(change) => Some(change.message.number),
+            Self::Reactions(change) => Some(change.message.number),
             _ => None,
         }
     }
 
     /// The users whom it adds to a chat, removes from it or makes other ones there, who have moved their
-    /// position, or whom the application restricts.
+    /// position or reacted, or whom the application restricts.
     pub fn members(&self) -> Vec<&UserId> {
         match self {
             Self::Chat(change) => change.members(),
             Self::Positions(change) => vec![&change.user],
+            Self::Reactions(change) => vec![&change.user],
             Self::Restrictions(change) => vec![&change.user],
             _ => Vec::new(),
         }
@@ -348,6 +376,8 @@ impl ChatChange {
             altered: Vec::new(),
             banned: Vec::new(),
             unbanned: Vec::new(),
+            pinned: None,
+            unpinned: None,
             idempotency: None,
         }
     }

@@ -14,6 +14,7 @@ pub enum ChangeKind {
     MemberRemoved,
     MembersChanged,
     PositionsMoved,
+    ReactionsChanged,
     SettingsChanged,
     ConversationOpened,
     UserRestricted,
@@ -21,7 +22,7 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::MessageCreated,
         Self::MessageEdited,
         Self::MessageDeleted,
@@ -33,6 +34,7 @@ impl ChangeKind {
         Self::MemberRemoved,
         Self::MembersChanged,
         Self::PositionsMoved,
+        Self::ReactionsChanged,
         Self::SettingsChanged,
         Self::ConversationOpened,
         Self::UserRestricted,
@@ -59,6 +61,7 @@ impl ChangeKind {
             Self::MemberRemoved => Some("member.removed"),
             Self::MembersChanged => Some("member.changed"),
             Self::PositionsMoved => Some("conversation.read"),
+            Self::ReactionsChanged => Some("reactions.changed"),
             Self::SettingsChanged
             | Self::ConversationOpened
             | Self::UserRestricted
@@ -80,6 +83,7 @@ impl ChangeKind {
             Self::MemberRemoved => "member-removed",
             Self::MembersChanged => "members-changed",
             Self::PositionsMoved => "positions-moved",
+            Self::ReactionsChanged => "reactions-changed",
             Self::SettingsChanged => "settings-changed",
             Self::ConversationOpened => "conversation-opened",
             Self::UserRestricted => "user-restricted",

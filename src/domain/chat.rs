@@ -13,6 +13,9 @@ pub const READS_TOLD_MAX: usize = 50;
 /// The most members of a chat. Each of its changes writes an update for each of them.
 pub const MEMBERS_MAX: usize = 1000;
 
+/// The most messages that are pinned in a chat.
+pub const PINS_MAX: usize = 100;
+
 /// The longest name of a chat or an application, in characters of its composed form after trimming:
 /// see [`is_longer`].
 pub const TITLE_CHARS_MAX: usize = 200;
@@ -51,6 +54,8 @@ pub struct ChatRules {
     /// How many seconds a member waits between two messages; 0 for none. Moderators and the owner do not
     /// wait.
     pub slow_mode: u32,
+    /// Nobody adds a reaction.
+    pub reactions_off: bool,
 }
 
 /// Who posts into a chat.

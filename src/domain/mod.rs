@@ -17,6 +17,7 @@ mod numbers;
 mod personal;
 mod policy;
 mod position;
+mod reaction;
 mod refusal;
 mod report;
 mod restrictions;
@@ -32,12 +33,13 @@ pub type Clock = fn() -> std::time::SystemTime;
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
 pub use change::{
     ApplicationChange, Change, ChatChange, Created, Idempotency, Marked, MessageChange,
-    OpeningChange, Place, PositionsChange, ReportChange, RestrictionsChange, SettingsChange,
+    OpeningChange, Place, PositionsChange, ReactionsChange, ReportChange, RestrictionsChange,
+    SettingsChange,
 };
 pub use change_kind::ChangeKind;
 pub use chat::{
-    Chat, ChatRules, History, MEMBERS_MAX, Member, Posting, READS_TOLD_MAX, SLOW_MODE_SECONDS_MAX,
-    Title,
+    Chat, ChatRules, History, MEMBERS_MAX, Member, PINS_MAX, Posting, READS_TOLD_MAX,
+    SLOW_MODE_SECONDS_MAX, Title,
 };
 pub use conversation::{Conversation, Pair, SearchScope};
 pub use hook::OnFailure;
@@ -51,6 +53,10 @@ pub use numbers::{DrawnNumbers, NextNumbers};
 pub use personal::{Each, PersonalConversation};
 pub use policy::{AddMembers, CreateChats, Personal, Policy, PolicyPatch, SENDS_PER_MINUTE_MAX};
 pub use position::Position;
+pub use reaction::{
+    KEYS_OF_MESSAGE_MAX, KEYS_OF_USER_MAX, KeySummary, LISTED_USERS_MAX, REACTION_KEY_CHARS_MAX,
+    ReactionKey, ReactionNumber, ReactionSummary, Reactions,
+};
 pub use refusal::{Invalid, Refusal};
 pub use report::Report;
 pub use restrictions::Restrictions;

@@ -72,6 +72,12 @@ pub enum Refusal {
     /// The chat has as many members as a chat may have.
     #[error("the chat is full")]
     ChatFull,
+    /// The chat has as many pinned messages as a chat may have.
+    #[error("as many messages are pinned as a chat may have")]
+    TooManyPins,
+    /// The user has reacted with as many keys as one may, or the message has as many as it may have.
+    #[error("{0}")]
+    TooManyReactions(&'static str),
     /// The idempotency key was used for another request.
     #[error("this key was used for another request")]
     KeyReused,

@@ -30,7 +30,11 @@ pub enum Action {
     Post,
     /// Posting without waiting where the chat is slow.
     PostAtOnce,
+    /// Reacting to messages. Taking one's own reactions back is free.
+    React,
     AddMembers,
+    /// Pinning messages, and the opposite.
+    Pin,
     /// Removing, muting and banning members of a lower rank, and seeing who is banned.
     Moderate,
     /// Giving and taking the role of a moderator.
@@ -50,12 +54,14 @@ impl Action {
                 Posting::Members => Rank::Member,
                 Posting::Moderators => Rank::Moderator,
             },
+            Self::React if chat.rules.frozen => Rank::Application,
+            Self::React => Rank::Reader,
             Self::AddMembers => match policy.add_members {
                 AddMembers::Moderators => Rank::Moderator,
                 AddMembers::Owner => Rank::Owner,
                 AddMembers::Application => Rank::Application,
             },
-            Self::PostAtOnce | Self::Moderate | Self::DeleteMessages => Rank::Moderator,
+            Self::PostAtOnce | Self::Pin | Self::Moderate | Self::DeleteMessages => Rank::Moderator,
             Self::AppointModerators | Self::Manage => Rank::Owner,
         }
     }

@@ -19,6 +19,8 @@ pub enum Subject {
     Chat(ChatNumber),
     /// The personal conversation with this user.
     With(UserId),
+    /// The reactions to this message.
+    Reactions(MessageId),
 }
 
 /// The point after which a user reads the timeline.

@@ -7,8 +7,8 @@ use super::{
     answer::{
         openapi::{
             AsUser, ChatMessageSent, ChatNumberPath, CreateInsideProblems, DeleteProblems,
-            EditProblems, IfMatchHeader, IfNoneMatchHeader, MessageAnswer, MessageNumberPath,
-            MessageUnchanged, ReadProblems, Repeatable,
+            EditProblems, IfMatchHeader, IfNoneMatchHeader, IncludeBeside, MessageAnswer,
+            MessageNumberPath, MessageUnchanged, ReadProblems, Repeatable,
         },
         representation,
     },
@@ -20,6 +20,7 @@ use super::{
         media::{AnyMessage, ChatMessage},
         prefer::prefers_minimal,
         request_bodies::{Edit, EditedMessageTextJson, MessagePatchJson, NewChatMessageJson},
+        sync_params::Beside,
     },
     messages::{self, NumberedMessage},
 };
@@ -66,18 +67,25 @@ pub async fn send_chat_message(
     get,
     path = "/chats/{number}/messages/{n}",
     tag = "chats",
-    params(AsUser, ChatNumberPath, MessageNumberPath, IfNoneMatchHeader),
+    params(
+        AsUser,
+        ChatNumberPath,
+        MessageNumberPath,
+        IncludeBeside,
+        IfNoneMatchHeader
+    ),
     responses(MessageAnswer, MessageUnchanged, ReadProblems)
 )]
 pub async fn get_chat_message(
     State(service): State<Service>,
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let named = named(&mut checks);
+    let (named, beside) = (named(&mut checks), checks.query::<Beside>());
     let if_none_match = IfNoneMatch::of(checks.headers());
-    let passed = checks.finish(|| named)?;
-    let id = messages::id_of(&service, &passed.caller, &passed.input).await?;
-    messages::read(&service, &passed, id, &if_none_match).await
+    let passed = checks.finish(|| named.zip(beside))?;
+    let (named, beside) = &passed.input;
+    let id = messages::id_of(&service, &passed.caller, named).await?;
+    messages::read(&service, &passed, id, *beside, &if_none_match).await
 }
 
 /// Edits the text of one's own message in a chat.

@@ -1,19 +1,23 @@
 //! History: whole messages of a conversation, for clients that keep nothing.
 
+use std::collections::HashMap;
+
 use axum::{extract::State, response::IntoResponse};
 
 use super::{
     Answer, Service,
     answer::{
         openapi::{
-            AsUser, ChatNumberPath, HistoryPage, ListInsideProblems, ListProblems, UserIdPath,
+            AsUser, ChatNumberPath, HistoryPage, IncludeBeside, ListInsideProblems, ListProblems,
+            UserIdPath,
         },
         representation::{Json, ListPage, MessageJson, MessageListJson, json_bytes},
     },
     extract::{caller::Caller, checks::Checks, media::PlainJson, params::HistoryParams},
+    included,
 };
 use crate::{
-    domain::{ApplicationId, Conversation, MessageNumber, UserId},
+    domain::{Conversation, MessageNumber, UserId},
     store,
 };
 
@@ -24,7 +28,7 @@ use crate::{
     get,
     path = "/users/{user}/messages",
     tag = "messages",
-    params(AsUser, UserIdPath, HistoryPage),
+    params(AsUser, UserIdPath, HistoryPage, IncludeBeside),
     responses(
         (status = 200, description = "A page",
             body = MessageListJson, content_type = "application/json"),
@@ -40,10 +44,9 @@ pub async fn list_personal_messages(
     let passed = checks.finish(|| Some((user?, other?, params?)))?;
     let (user, other, params) = passed.input;
     let conversation = Conversation::between(&user, &other);
-    let application = passed.caller.application;
     list(
         &service,
-        application,
+        &passed.caller,
         &conversation,
         MessageNumber::ZERO,
         &params,
@@ -59,7 +62,7 @@ pub async fn list_personal_messages(
     get,
     path = "/chats/{number}/messages",
     tag = "chats",
-    params(AsUser, ChatNumberPath, HistoryPage),
+    params(AsUser, ChatNumberPath, HistoryPage, IncludeBeside),
     responses(
         (status = 200, description = "A page",
             body = MessageListJson, content_type = "application/json"),
@@ -77,10 +80,10 @@ pub async fn list_chat_messages(
         .visible_chat(&passed.caller, chat)
         .await?
         .reads_after;
-    let (application, conversation) = (passed.caller.application, Conversation::Chat(chat));
+    let conversation = Conversation::Chat(chat);
     list(
         &service,
-        application,
+        &passed.caller,
         &conversation,
         reads_after,
         &params,
@@ -91,13 +94,18 @@ pub async fn list_chat_messages(
 
 async fn list(
     service: &Service,
-    application: ApplicationId,
+    caller: &Caller,
     conversation: &Conversation,
     reads_after: MessageNumber,
     params: &HistoryParams,
     media_type: &'static str,
 ) -> Answer {
-    let HistoryParams { span, limit } = *params;
+    let HistoryParams {
+        span,
+        limit,
+        beside,
+    } = *params;
+    let (application, reader) = (caller.application, caller.user.as_ref());
     let reading = service.query(async |connection| {
         store::history::read(
             connection,
@@ -112,10 +120,15 @@ async fn list(
     let page = ListPage::cut_at(reading.await?, limit, json_bytes, |message| {
         message.number.get()
     });
+    let ids: Vec<_> = page.items.iter().map(|message| message.id).collect();
+    let reacted = match beside.reactions {
+        true => included::reactions_to(service, application, reader, &ids).await?,
+        false => HashMap::new(),
+    };
     let messages = page
         .items
         .iter()
-        .map(|message| MessageJson::from(message.as_ref()));
+        .map(|message| MessageJson::from(message.as_ref()).with(reacted.get(&message.id)));
     let list = MessageListJson {
         messages: messages.collect(),
         next: page.next,

@@ -1,4 +1,4 @@
-//! The conversations that come with the entries of a page.
+//! What comes with the entries of a page: conversations, and the reactions to messages.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,50 +9,121 @@ use super::{
     Service,
     answer::{
         problem::Problem,
-        representation::{IncludedConversations, fitting, seen_bytes},
+        representation::{Included, fitting},
     },
     extract::sync_params::Include,
 };
 use crate::{
-    domain::{ApplicationId, Subject, UserId},
+    domain::{ApplicationId, MessageId, ReactionSummary, Subject, Timestamp, UserId},
+    store::{conversations::SeenConversation, reactions},
     sync::ChangesPage,
 };
 
-/// The changes of a page with their conversations. It ends before the conversation with which it would
-/// have more than 1 MiB of them.
+/// To how many messages a page includes the reactions.
+const REACTED_MAX: usize = 100;
+
+/// The changes of a page with what they include. It ends before that with which it would have more than 1
+/// MiB of it.
 pub async fn page(
     service: &Service,
     application: ApplicationId,
     user: &UserId,
     include: Include,
     changes: ChangesPage,
-) -> Result<(ChangesPage, IncludedConversations), Problem> {
-    let included = conversations(service, application, user, include, &changes).await?;
-    let sizes = changes.entries.iter().map(|entry| {
-        let seen = included.get(&entry.update.timestamp);
-        seen.map_or(0, |seen| seen_bytes(seen))
-    });
+) -> Result<(ChangesPage, Included), Problem> {
+    let changes = match include.reactions {
+        true => within_reactions(changes),
+        false => changes,
+    };
+    let included = of(service, application, user, include, &changes).await?;
+    let sizes = changes.entries.iter();
+    let sizes = sizes.map(|entry| included.bytes_at(entry.update.timestamp));
     let count = fitting(sizes);
     Ok((changes.first(count), included))
 }
 
-/// The conversations that the entries of a page tell of, if they are to be included: each at the newest
-/// entry that names it, and where its newest message comes later, with its data, at that one too.
-pub async fn conversations(
+/// What the entries of a page include.
+pub async fn of(
     service: &Service,
     application: ApplicationId,
     user: &UserId,
     include: Include,
     changes: &ChangesPage,
-) -> Result<IncludedConversations, Problem> {
-    if !include.conversations {
-        return Ok(IncludedConversations::default());
+) -> Result<Included, Problem> {
+    let mut included = Included::default();
+    if include.conversations {
+        included.conversations = conversations(service, application, user, changes).await?;
     }
+    if include.reactions {
+        included.reactions = reactions(service, application, user, changes).await?;
+    }
+    Ok(included)
+}
+
+/// The reactions to the messages, by their ids, of those that the reader may read. `None` as a reader is the
+/// application itself.
+pub async fn reactions_to(
+    service: &Service,
+    application: ApplicationId,
+    reader: Option<&UserId>,
+    messages: &[MessageId],
+) -> Result<HashMap<MessageId, ReactionSummary>, Problem> {
+    if messages.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let reading = service.query(async |connection| {
+        reactions::summaries(connection, application, reader, messages).await
+    });
+    let found = reading.await?.into_iter();
+    Ok(found.map(|summary| (summary.message, summary)).collect())
+}
+
+/// The page until it tells of the reactions to too many messages.
+fn within_reactions(changes: ChangesPage) -> ChangesPage {
+    let mut reacted = HashSet::new();
+    let within = changes.entries.iter().take_while(|entry| {
+        if let Subject::Reactions(id) = &entry.update.subject {
+            reacted.insert(*id);
+        }
+        reacted.len() <= REACTED_MAX
+    });
+    let count = within.count();
+    changes.first(count)
+}
+
+/// The reactions of which the entries of a page tell, each at the newest entry that does. Of a message that
+/// the user may not read any more, or that has none, there are none.
+async fn reactions(
+    service: &Service,
+    application: ApplicationId,
+    user: &UserId,
+    changes: &ChangesPage,
+) -> Result<HashMap<Timestamp, ReactionSummary>, Problem> {
+    let mut places = HashMap::new();
+    for entry in changes.entries.iter() {
+        if let Subject::Reactions(id) = &entry.update.subject {
+            places.insert(*id, entry.update.timestamp);
+        }
+    }
+    let messages: Vec<_> = places.keys().copied().collect();
+    let found = reactions_to(service, application, Some(user), &messages).await?;
+    let found = found.into_iter();
+    Ok(found.map(|(id, summary)| (places[&id], summary)).collect())
+}
+
+/// The conversations of which the entries of a page tell: each at the newest
+/// entry that names it, and where its newest message comes later, with its data, at that one too.
+async fn conversations(
+    service: &Service,
+    application: ApplicationId,
+    user: &UserId,
+    changes: &ChangesPage,
+) -> Result<HashMap<Timestamp, Arc<SeenConversation>>, Problem> {
     let (mut places, mut named, mut subjects) = (Vec::new(), HashSet::new(), HashSet::new());
     for entry in changes.entries.iter().rev() {
         let (subject, is_named) = match (&entry.update.subject, &entry.message) {
             (Subject::Message(_), Some(version)) => (version.conversation.named_by(user), false),
-            (Subject::Message(_), None) => continue,
+            (Subject::Message(_), None) | (Subject::Reactions(_), _) => continue,
             (subject, _) => (subject.clone(), true),
         };
         let is_newest = subjects.insert(subject.clone());
@@ -64,7 +135,7 @@ pub async fn conversations(
         }
     }
     if places.is_empty() {
-        return Ok(IncludedConversations::default());
+        return Ok(HashMap::new());
     }
     let subjects = subjects.into_iter().collect();
     let seen = service.seen(application, user, subjects).await?;

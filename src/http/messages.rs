@@ -1,5 +1,7 @@
 //! Messages: send, sync, read, edit, delete.
 
+use std::collections::HashMap;
+
 use axum::{
     Extension,
     extract::State,
@@ -12,12 +14,14 @@ use super::{
     answer::{
         openapi::{
             AsUser, CreateProblems, DeleteProblems, EditIfMatchHeader, EditProblems, IfMatchHeader,
-            IfNoneMatchHeader, MessageAnswer, MessageIdPath, MessageUnchanged, PersonalMessageSent,
-            ReadProblems, Repeatable, Resumed, SyncPage, SyncProblems,
+            IfNoneMatchHeader, IncludeBeside, MessageAnswer, MessageIdPath, MessageUnchanged,
+            PersonalMessageSent, ReadProblems, Repeatable, Resumed, SyncPage, SyncProblems,
             schemas::{MessageStreamSchema, UpdatesOrMessagesSchema},
         },
         problem::Problem,
-        representation::{self, Json, MessageListJson, MessageUpdateJson, MessageUpdatesJson},
+        representation::{
+            self, Json, MessageJson, MessageListJson, MessageUpdateJson, MessageUpdatesJson,
+        },
         sse::Blocks,
     },
     extract::{
@@ -31,7 +35,7 @@ use super::{
             Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson,
             NewPersonalMessageJson,
         },
-        sync_params::{Include, LastEventId, MessagesParams, SyncParams},
+        sync_params::{Beside, Include, LastEventId, MessagesParams, SyncParams},
     },
     included,
     live::{self, Events, STREAM_PAGE, STREAM_PAGE_WITH_MORE},
@@ -139,7 +143,9 @@ pub async fn sync_messages(
     mut checks: Checks<BearerOrTicket, Updates>,
 ) -> Answer {
     let params = match checks.query::<MessagesParams>() {
-        Some(MessagesParams::Ids(ids)) => return list_by_ids(&service, checks, ids).await,
+        Some(MessagesParams::Ids(ids, beside)) => {
+            return list_by_ids(&service, checks, ids, beside).await;
+        }
         Some(MessagesParams::Sync(params)) => Some(params),
         None => None,
     };
@@ -209,7 +215,7 @@ fn open_stream(
         user: request.user.clone(),
         include,
     };
-    let size = if include.conversations {
+    let size = if include.conversations || include.reactions {
         STREAM_PAGE_WITH_MORE
     } else {
         STREAM_PAGE
@@ -238,8 +244,7 @@ impl Events for UserEvents {
         blocks: &mut Blocks,
     ) -> Result<(), Problem> {
         let (application, user) = (self.application, &self.user);
-        let included =
-            included::conversations(service, application, user, self.include, page).await?;
+        let included = included::of(service, application, user, self.include, page).await?;
         for entry in &page.entries {
             let update = MessageUpdateJson::of(entry, &included);
             blocks.event("update", Some(entry.update.timestamp), &update);
@@ -253,20 +258,27 @@ async fn list_by_ids(
     service: &Service,
     checks: Checks<BearerOrTicket, Updates>,
     ids: Vec<MessageId>,
+    beside: Beside,
 ) -> Answer {
     media::negotiate::<PlainJson>(checks.headers())?;
     let passed = checks.finish(|| Some(()))?;
     let Caller {
         application, user, ..
     } = passed.caller;
+    let reacted = match beside.reactions {
+        true => included::reactions_to(service, application, user.as_ref(), &ids).await?,
+        false => HashMap::new(),
+    };
     let requests: Vec<MessageRequest> = ids.into_iter().map(|id| (user.clone(), id)).collect();
     let requests: Vec<_> = requests.iter().collect();
     let reading = service
         .query(async |connection| store::messages::find(connection, application, &requests).await);
     let found = reading.await?;
     let found = found.iter().flatten();
+    let messages =
+        found.map(|message| MessageJson::from(message.as_ref()).with(reacted.get(&message.id)));
     let list = MessageListJson {
-        messages: found.map(|message| message.as_ref().into()).collect(),
+        messages: messages.collect(),
         next: None,
     };
     Ok(Json(media::JSON, list).into_response())
@@ -274,22 +286,24 @@ async fn list_by_ids(
 
 /// Reads a message as it is now.
 ///
-/// A deleted message is there still, as a tombstone.
+/// A deleted message is there still, as a tombstone. With `include=reactions` the answer has no ETag and is
+/// never 304: the ETag of a message does not tell of the reactions to it.
 #[utoipa::path(
     get,
     path = "/messages/{id}",
     tag = "messages",
-    params(AsUser, MessageIdPath, IfNoneMatchHeader),
+    params(AsUser, MessageIdPath, IncludeBeside, IfNoneMatchHeader),
     responses(MessageAnswer, MessageUnchanged, ReadProblems)
 )]
 pub async fn get_message(
     State(service): State<Service>,
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let id = checks.path::<MessageId>();
+    let (id, beside) = (checks.path::<MessageId>(), checks.query::<Beside>());
     let if_none_match = IfNoneMatch::of(checks.headers());
-    let passed = checks.finish(|| id)?;
-    read(&service, &passed, passed.input, &if_none_match).await
+    let passed = checks.finish(|| id.zip(beside))?;
+    let (id, beside) = passed.input;
+    read(&service, &passed, id, beside, &if_none_match).await
 }
 
 /// Answers with a message as it is now.
@@ -297,6 +311,7 @@ pub async fn read<T>(
     service: &Service,
     passed: &Passed<Caller, T>,
     id: MessageId,
+    beside: Beside,
     if_none_match: &IfNoneMatch,
 ) -> Answer {
     let Caller {
@@ -304,6 +319,16 @@ pub async fn read<T>(
     } = &passed.caller;
     let reading = service.sync().message(*application, user.clone(), id);
     let message = reading.await?.ok_or_else(Problem::not_found)?;
+    if beside.reactions {
+        let reader = user.as_ref();
+        let reacted = included::reactions_to(service, *application, reader, &[id]).await?;
+        let reacted = reacted.get(&id);
+        return Ok(representation::message_with(
+            passed.media_type,
+            &message,
+            reacted,
+        ));
+    }
     if if_none_match.matches(message.timestamp) {
         let etag = [(header::ETAG, entity_tag(message.timestamp))];
         return Ok((StatusCode::NOT_MODIFIED, etag).into_response());

@@ -26,7 +26,9 @@ mod members;
 mod messages;
 mod operations;
 mod personal_messages;
+mod pins;
 mod rates;
+mod reactions;
 mod reports;
 mod restrictions;
 mod screening;
@@ -247,6 +249,10 @@ fn routes() -> OpenApiRouter<Service> {
             chat_messages::edit_chat_message,
             chat_messages::delete_chat_message
         ))
+        .routes(routes!(reactions::list_reactions))
+        .routes(routes!(reactions::add_reaction, reactions::remove_reaction))
+        .routes(routes!(pins::list_pins))
+        .routes(routes!(pins::pin_message, pins::unpin_message))
         .routes(routes!(reports::report_message))
         .routes(routes!(reports::list_reports))
         .routes(routes!(reports::resolve_report))

@@ -7,8 +7,8 @@ use super::{
     answer::{
         openapi::{
             AsUser, DeleteProblems, EditIfMatchHeader, EditProblems, IfMatchHeader,
-            IfNoneMatchHeader, MessageAnswer, MessageNumberPath, MessageUnchanged, ReadProblems,
-            UserIdPath,
+            IfNoneMatchHeader, IncludeBeside, MessageAnswer, MessageNumberPath, MessageUnchanged,
+            ReadProblems, UserIdPath,
         },
         representation,
     },
@@ -18,6 +18,7 @@ use super::{
         conditional::IfNoneMatch,
         media::AnyMessage,
         request_bodies::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson},
+        sync_params::Beside,
     },
     messages::{self, NumberedMessage},
 };
@@ -33,18 +34,25 @@ use crate::{
     get,
     path = "/users/{user}/messages/{n}",
     tag = "messages",
-    params(AsUser, UserIdPath, MessageNumberPath, IfNoneMatchHeader),
+    params(
+        AsUser,
+        UserIdPath,
+        MessageNumberPath,
+        IncludeBeside,
+        IfNoneMatchHeader
+    ),
     responses(MessageAnswer, MessageUnchanged, ReadProblems)
 )]
 pub async fn get_personal_message(
     State(service): State<Service>,
     mut checks: Checks<Caller, AnyMessage>,
 ) -> Answer {
-    let named = named(&mut checks);
+    let (named, beside) = (named(&mut checks), checks.query::<Beside>());
     let if_none_match = IfNoneMatch::of(checks.headers());
-    let passed = checks.finish(|| named)?;
-    let id = messages::id_of(&service, &passed.caller, &passed.input).await?;
-    messages::read(&service, &passed, id, &if_none_match).await
+    let passed = checks.finish(|| named.zip(beside))?;
+    let (named, beside) = &passed.input;
+    let id = messages::id_of(&service, &passed.caller, named).await?;
+    messages::read(&service, &passed, id, *beside, &if_none_match).await
 }
 
 /// Edits one's own message, or marks a received one as read or unread.

@@ -21,11 +21,12 @@ WITH created AS (
 ),
 updated AS (
     INSERT INTO updates (
-        application_id, user_id, timestamp, message_id, chat_number, with_user, mention
+        application_id, user_id, timestamp, message_id, chat_number, with_user, mention, reactions_to
     )
     SELECT $1, updated.*
     FROM unnest(
-        $22::text[], $23::bigint[], $24::bigint[], $25::bigint[], $26::text[], $27::boolean[]
+        $22::text[], $23::bigint[], $24::bigint[], $25::bigint[], $26::text[], $27::boolean[],
+        $40::bigint[]
     ) AS updated
 )
 INSERT INTO changes (

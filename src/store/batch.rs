@@ -82,6 +82,7 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         updated_ids: update.message().map(|id| id.get()),
         updated_chats: update.chat().map(|chat| chat.get()),
         updated_withs: update.with().map(UserId::as_str),
+        updated_reactions: update.reactions_to().map(|id| id.get()),
         updated_mentions: update.update.mention.then_some(true),
     });
     columns!(for change in rows.changes => {
@@ -137,6 +138,7 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         &change_numbers as &[Option<i64>],
         &change_members as &[Option<String>],
         &system,
+        &updated_reactions as &[Option<i64>],
     )
     .execute(lane.connection())
     .await?;

@@ -28,6 +28,7 @@ struct ChatRow {
     frozen: bool,
     since_joining: bool,
     slow_mode: i32,
+    reactions_off: bool,
     /// Of the user who reads the chat, if it is a member.
     role: Option<String>,
     reads_after: Option<i64>,
@@ -39,6 +40,7 @@ pub(super) struct RulesColumns {
     pub frozen: bool,
     pub since_joining: bool,
     pub slow_mode: i32,
+    pub reactions_off: bool,
 }
 
 impl RulesColumns {
@@ -56,6 +58,7 @@ impl RulesColumns {
                 History::All
             },
             slow_mode: u32::try_from(self.slow_mode).unwrap_or_default(),
+            reactions_off: self.reactions_off,
         }
     }
 }
@@ -72,7 +75,7 @@ macro_rules! query_chats {
                    coalesce(newest.number, 0) AS "messages!",
                    coalesce(newest.sent, c.id) AS "last!", c.members AS "members!",
                    c.attributes AS "attributes: Json<Box<RawValue>>", c.moderators_post, c.frozen,
-                   c.since_joining, c.slow_mode, "# + $member + r#"
+                   c.since_joining, c.slow_mode, c.reactions_off, "# + $member + r#"
             FROM "# + $from + r#"
             LEFT JOIN LATERAL (
                 SELECT m.number, coalesce(m.sent, m.timestamp) AS sent
@@ -104,6 +107,7 @@ impl ChatRow {
                 frozen: self.frozen,
                 since_joining: self.since_joining,
                 slow_mode: self.slow_mode,
+                reactions_off: self.reactions_off,
             }
             .into_rules(),
         }
@@ -166,6 +170,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         frozen: row.chat.rules.frozen,
         since_joining: row.chat.rules.history == History::Joined,
         slow_modes: slow_mode(row.chat),
+        reactions_off: row.chat.rules.reactions_off,
         creators: row.creator.map(UserId::as_str),
         keys: row.idempotency.map(|request| request.key.as_str()),
         digests: row.idempotency.map(|request| &request.digest.0[..]),
@@ -180,17 +185,19 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         )
         INSERT INTO conversations (
             application_id, chat_number, id, timestamp, name, owner, created, members, attributes,
-            moderators_post, frozen, since_joining, slow_mode, creator, idempotency_key, request_digest
+            moderators_post, frozen, since_joining, slow_mode, reactions_off, creator, idempotency_key,
+            request_digest
         )
         SELECT $1, chat_number, id, timestamp, name, owner, created, members, attributes::json,
-               moderators_post, frozen, since_joining, slow_mode, creator, idempotency_key, request_digest
+               moderators_post, frozen, since_joining, slow_mode, reactions_off, creator, idempotency_key,
+               request_digest
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[],
             $8::integer[], $9::text[], $10::boolean[], $11::boolean[], $12::boolean[], $13::integer[],
-            $14::text[], $15::text[], $16::bytea[]
+            $17::boolean[], $14::text[], $15::text[], $16::bytea[]
         ) AS new (
             chat_number, id, timestamp, name, owner, created, members, attributes, moderators_post, frozen,
-            since_joining, slow_mode, creator, idempotency_key, request_digest
+            since_joining, slow_mode, reactions_off, creator, idempotency_key, request_digest
         )
         "#,
         lane.application().get(),
@@ -209,6 +216,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         &creators as &[Option<&str>],
         &keys as &[Option<&str>],
         &digests as &[Option<&[u8]>],
+        &reactions_off,
     )
     .execute(lane.connection())
     .await?;
@@ -236,6 +244,7 @@ pub async fn update<'a>(
         frozen: chat.rules.frozen,
         since_joining: chat.rules.history == History::Joined,
         slow_modes: slow_mode(chat),
+        reactions_off: chat.rules.reactions_off,
     });
     sqlx::query!(
         r#"
@@ -248,13 +257,14 @@ pub async fn update<'a>(
             moderators_post = new.moderators_post,
             frozen          = new.frozen,
             since_joining   = new.since_joining,
-            slow_mode       = new.slow_mode
+            slow_mode       = new.slow_mode,
+            reactions_off   = new.reactions_off
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::text[], $8::boolean[],
-            $9::boolean[], $10::boolean[], $11::integer[]
+            $9::boolean[], $10::boolean[], $11::integer[], $12::boolean[]
         ) AS new (
             id, timestamp, name, owner, members, attributes, moderators_post, frozen, since_joining,
-            slow_mode
+            slow_mode, reactions_off
         )
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -275,6 +285,7 @@ pub async fn update<'a>(
         &frozen,
         &since_joining,
         &slow_modes,
+        &reactions_off,
     )
     .execute(lane.connection())
     .await?;

@@ -106,7 +106,8 @@ pub async fn list(
                 c.timestamp, c.created, c.name, c.owner, c.members, FALSE AS blocked, FALSE AS opened,
                 m.read AS set_to, m.as_of, m.reads_after, 0::bigint AS other_set_to,
                 0::bigint AS other_as_of, c.attributes AS chat_attributes, c.moderators_post, c.frozen,
-                c.since_joining, c.slow_mode, m.role::text AS role, m.muted_until AS member_muted_until
+                c.since_joining, c.slow_mode, c.reactions_off, m.role::text AS role,
+                m.muted_until AS member_muted_until
         FROM chat_members AS m
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -118,13 +119,13 @@ pub async fn list(
         UNION ALL
         SELECT c.least, c.id, NULL, c.greatest, c.timestamp, c.created, NULL, NULL, NULL,
                c.least_blocks, c.opened, c.least_read, c.least_as_of, 0, c.greatest_read,
-               c.greatest_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+               c.greatest_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
         FROM conversations AS c
         WHERE c.application_id = $1 AND c.least BETWEEN $2 AND $2 AND c.chat_number IS NULL
         UNION ALL
         SELECT c.greatest, c.id, NULL, c.least, c.timestamp, c.created, NULL, NULL, NULL,
                c.greatest_blocks, c.opened, c.greatest_read, c.greatest_as_of, 0, c.least_read,
-               c.least_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+               c.least_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
         FROM conversations AS c
         WHERE c.application_id = $1 AND c.greatest BETWEEN $2 AND $2 AND c.least <> c.greatest
           AND c.chat_number IS NULL",
@@ -181,7 +182,8 @@ pub async fn list_chats(
                 c.timestamp, c.created, c.name, c.owner, c.members, FALSE AS blocked, FALSE AS opened,
                 m.read AS set_to, m.as_of, m.reads_after, 0::bigint AS other_set_to,
                 0::bigint AS other_as_of, c.attributes AS chat_attributes, c.moderators_post, c.frozen,
-                c.since_joining, c.slow_mode, m.role::text AS role, m.muted_until AS member_muted_until
+                c.since_joining, c.slow_mode, c.reactions_off, m.role::text AS role,
+                m.muted_until AS member_muted_until
         FROM (
             SELECT * FROM chat_members
             WHERE application_id = $1 AND user_id = $2 AND chat_number > $4 AND departed IS NULL
@@ -231,11 +233,11 @@ pub async fn find(
         users: user.as_str(),
         chats: match subject {
             Subject::Chat(number) => Some(number.get()),
-            Subject::With(_) | Subject::Message(_) => None,
+            Subject::With(_) | Subject::Message(_) | Subject::Reactions(_) => None,
         },
         pairs: match subject {
             Subject::With(other) => Some(Pair::new(user, other)),
-            Subject::Chat(_) | Subject::Message(_) => None,
+            Subject::Chat(_) | Subject::Message(_) | Subject::Reactions(_) => None,
         },
     });
     let of_pairs = |user: fn(&Pair) -> &UserId| {
@@ -248,8 +250,8 @@ pub async fn find(
                     CASE WHEN c.least = named.user_id THEN c.greatest ELSE c.least END
                 END COLLATE \"C\" AS other,
                 c.timestamp, c.created, c.name, c.owner, c.members, c.attributes AS chat_attributes,
-                c.moderators_post, c.frozen, c.since_joining, c.slow_mode, m.role::text AS role,
-                m.muted_until AS member_muted_until, coalesce(m.reads_after, 0) AS reads_after, c.opened,
+                c.moderators_post, c.frozen, c.since_joining, c.slow_mode, c.reactions_off,
+                m.role::text AS role, m.muted_until AS member_muted_until, coalesce(m.reads_after, 0) AS reads_after, c.opened,
                 CASE WHEN c.least = named.user_id THEN coalesce(c.least_blocks, FALSE)
                     ELSE coalesce(c.greatest_blocks, FALSE) END AS blocked,
                 CASE WHEN c.chat_number IS NOT NULL THEN m.read

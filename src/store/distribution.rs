@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use super::{Result, locks};
 
 /// The tables of tenants, each with the column that is the application.
-const TABLES: [(&str, &str); 16] = [
+const TABLES: [(&str, &str); 19] = [
     ("applications", "id"),
     ("changes", "application_id"),
     ("conversations", "application_id"),
@@ -25,6 +25,9 @@ const TABLES: [(&str, &str); 16] = [
     ("presence", "application_id"),
     ("webhooks", "application_id"),
     ("hooks", "application_id"),
+    ("pins", "application_id"),
+    ("reaction_counts", "application_id"),
+    ("reactions", "application_id"),
     ("reports", "application_id"),
 ];
 

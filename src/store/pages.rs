@@ -102,13 +102,21 @@ pub async fn read(
         page.timeline_end = Timestamp::new(row.timeline_end);
         let messages = row.messages.into_iter().flatten();
         let chats = row.chats.into_iter().flatten();
-        let subjects = messages.zip(chats.zip(row.withs.into_iter().flatten()));
+        let withs = row.withs.into_iter().flatten();
+        let reactions = row.reactions.into_iter().flatten();
+        let subjects = messages.zip(chats).zip(withs).zip(reactions);
+        let subjects = subjects.map(|(((message, chat), with), reactions)| SubjectColumns {
+            message,
+            chat,
+            with,
+            reactions,
+        });
         let entries = row.timestamps.into_iter().flatten().zip(subjects);
         let mentions = row.mentions.into_iter().flatten();
         page.entries = entries
             .zip(mentions)
-            .filter_map(|((timestamp, (message, (chat, with))), mention)| {
-                let update = update(timestamp, message, chat, with, mention)?;
+            .filter_map(|((timestamp, subject), mention)| {
+                let update = update(timestamp, subject, mention)?;
                 Some(Entry {
                     update,
                     message: None,
@@ -172,24 +180,29 @@ pub async fn read_with_messages(
     Ok(pages)
 }
 
-/// A row of the table `updates`, which names a message, a chat, or the other user of a personal
-/// conversation.
-fn update(
-    timestamp: i64,
+/// What a row of the table `updates` names: one of these.
+struct SubjectColumns {
     message: Option<i64>,
     chat: Option<i64>,
     with: Option<String>,
-    mention: Option<bool>,
-) -> Option<Update> {
-    let subject = match (message, chat) {
-        (Some(id), _) => Subject::Message(MessageId::new(id)),
-        (None, Some(chat)) => Subject::Chat(ChatNumber::new(chat)),
-        (None, None) => Subject::With(UserId::trusted(&with?)),
-    };
-    let timestamp = Timestamp::new(timestamp);
+    reactions: Option<i64>,
+}
+
+impl SubjectColumns {
+    fn into_subject(self) -> Option<Subject> {
+        let message = self.message.map(MessageId::new).map(Subject::Message);
+        let chat = || self.chat.map(ChatNumber::new).map(Subject::Chat);
+        let reactions = || self.reactions.map(MessageId::new).map(Subject::Reactions);
+        let with = || Some(Subject::With(UserId::trusted(self.with.as_deref()?)));
+        message.or_else(chat).or_else(reactions).or_else(with)
+    }
+}
+
+/// A row of the table `updates`.
+fn update(timestamp: i64, subject: SubjectColumns, mention: Option<bool>) -> Option<Update> {
     Some(Update {
-        timestamp,
-        subject,
+        timestamp: Timestamp::new(timestamp),
+        subject: subject.into_subject()?,
         mention: mention.unwrap_or(false),
     })
 }

@@ -6,7 +6,8 @@ SELECT request.ordinal      AS "ordinal!",
        page.messages        AS "messages?: Vec<Option<i64>>",
        page.chats           AS "chats?: Vec<Option<i64>>",
        page.withs           AS "withs?: Vec<Option<String>>",
-       page.mentions        AS "mentions?: Vec<Option<bool>>"
+       page.mentions        AS "mentions?: Vec<Option<bool>>",
+       page.reactions       AS "reactions?: Vec<Option<i64>>"
 FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
     SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1
@@ -24,9 +25,9 @@ LEFT JOIN LATERAL (
     -- One row with all entries costs far less than a row for each.
     SELECT array_agg(entry.timestamp) AS timestamps, array_agg(entry.message_id) AS messages,
            array_agg(entry.chat_number) AS chats, array_agg(entry.with_user) AS withs,
-           array_agg(entry.mention) AS mentions
+           array_agg(entry.mention) AS mentions, array_agg(entry.reactions_to) AS reactions
     FROM (
-        SELECT u.timestamp, u.message_id, u.chat_number, u.with_user, u.mention
+        SELECT u.timestamp, u.message_id, u.chat_number, u.with_user, u.mention, u.reactions_to
         FROM updates AS u
         WHERE u.application_id = $1 AND u.user_id = request.user_id
           AND u.timestamp > request.after

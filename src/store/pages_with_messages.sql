@@ -8,6 +8,7 @@ SELECT request.ordinal        AS "ordinal!",
        page.chat              AS "chat?",
        page.with_user         AS "with_user?",
        page.mention           AS "mention?",
+       page.reactions_to      AS "reactions_to?",
        page.conversation_id   AS "conversation_id?",
        page.number            AS "number?",
        page.timestamp         AS "timestamp?",
@@ -44,9 +45,10 @@ LEFT JOIN LATERAL (
            entry.chat_number AS chat,
            entry.with_user,
            entry.mention,
+           entry.reactions_to,
            m.*
     FROM (
-        SELECT u.timestamp, u.message_id, u.chat_number, u.with_user, u.mention
+        SELECT u.timestamp, u.message_id, u.chat_number, u.with_user, u.mention, u.reactions_to
         FROM updates AS u
         WHERE u.application_id = $1 AND u.user_id = request.user_id
           AND u.timestamp > request.after

@@ -188,7 +188,8 @@ async fn changes_after(
     limit: i64,
 ) -> Result<Vec<(Timestamp, Option<MessageId>)>> {
     let changes = sqlx::query!(
-        "SELECT timestamp, message_id FROM changes
+        "SELECT timestamp, CASE WHEN kind <> 'reactions-changed' THEN message_id END AS message_id
+         FROM changes
          WHERE application_id = $1 AND timestamp > $2
          ORDER BY timestamp
          LIMIT $3",

@@ -16,33 +16,40 @@ impl NewUpdate<'_> {
     pub(super) fn message(&self) -> Option<MessageId> {
         match self.update.subject {
             Subject::Message(id) => Some(id),
-            Subject::Chat(_) | Subject::With(_) => None,
+            Subject::Chat(_) | Subject::With(_) | Subject::Reactions(_) => None,
         }
     }
 
     pub(super) fn chat(&self) -> Option<ChatNumber> {
         match self.update.subject {
             Subject::Chat(number) => Some(number),
-            Subject::Message(_) | Subject::With(_) => None,
+            Subject::Message(_) | Subject::With(_) | Subject::Reactions(_) => None,
+        }
+    }
+
+    pub(super) fn reactions_to(&self) -> Option<MessageId> {
+        match self.update.subject {
+            Subject::Reactions(id) => Some(id),
+            Subject::Message(_) | Subject::Chat(_) | Subject::With(_) => None,
         }
     }
 
     pub(super) fn with(&self) -> Option<&UserId> {
         match &self.update.subject {
             Subject::With(user) => Some(user),
-            Subject::Message(_) | Subject::Chat(_) => None,
+            Subject::Message(_) | Subject::Chat(_) | Subject::Reactions(_) => None,
         }
     }
 }
 
-/// One change that concerns all members of a chat: of one of its messages, of the chat itself, or of
-/// positions.
+/// One change that concerns all members of a chat: of one of its messages, of the reactions to one, of the
+/// chat itself, or of positions.
 #[derive(Debug, Clone)]
 pub struct ChatUpdate {
     pub chat: ChatNumber,
     pub timestamp: Timestamp,
-    pub message: Option<MessageId>,
-    /// The number of that message. Who does not read it is not told of it.
+    pub subject: Subject,
+    /// The number of that message, if it is one. Who does not read it is not told of it.
     pub number: Option<MessageNumber>,
     /// Whom it names for the first time.
     pub named: Option<Named>,
@@ -67,7 +74,14 @@ pub async fn fan_out(
     columns!(for update in updates => {
         chats: update.chat.get(),
         timestamps: update.timestamp.get(),
-        messages: update.message.map(|id| id.get()),
+        messages: match update.subject {
+            Subject::Message(id) => Some(id.get()),
+            _ => None,
+        },
+        reactions: match update.subject {
+            Subject::Reactions(id) => Some(id.get()),
+            _ => None,
+        },
         numbers: update.number.map_or(i64::MAX, MessageNumber::get),
         everybody_but: update.named.as_ref().map(|named| named.everybody_but),
         listed: update.named.as_ref().map(|named| array_literal(named.listed.iter().map(UserId::as_str))),
@@ -82,15 +96,20 @@ pub async fn fan_out(
     let concerned = sqlx::query_scalar!(
         r#"
         WITH change AS (
-            SELECT chat_number, timestamp, message_id, number,
-                   CASE WHEN message_id IS NULL THEN chat_number END AS chat,
+            SELECT chat_number, timestamp, message_id, reactions_to, number,
+                   CASE WHEN num_nonnulls(message_id, reactions_to) = 0 THEN chat_number END AS chat,
                    everybody_but, listed::text[] AS listed
             FROM unnest(
-                $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[], $6::text[], $11::bigint[]
-            ) AS change (chat_number, timestamp, message_id, everybody_but, listed, number)
+                $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[], $6::text[], $11::bigint[],
+                $13::bigint[]
+            ) AS change (
+                chat_number, timestamp, message_id, everybody_but, listed, number, reactions_to
+            )
         ), fan_out AS (
-            INSERT INTO updates (application_id, user_id, timestamp, message_id, chat_number, mention)
-            SELECT $1, m.user_id, change.timestamp, message_id, chat,
+            INSERT INTO updates (
+                application_id, user_id, timestamp, message_id, reactions_to, chat_number, mention
+            )
+            SELECT $1, m.user_id, change.timestamp, message_id, reactions_to, chat,
                    CASE WHEN (m.user_id = ANY (listed)) <> everybody_but THEN TRUE END
             FROM change
             CROSS JOIN LATERAL (
@@ -102,7 +121,7 @@ pub async fn fan_out(
                 OFFSET 0
             ) AS m
             UNION ALL
-            SELECT $1, gone.user_id, change.timestamp, message_id, chat,
+            SELECT $1, gone.user_id, change.timestamp, message_id, reactions_to, chat,
                    CASE WHEN (gone.user_id = ANY (listed)) <> everybody_but THEN TRUE END
             FROM change
             JOIN unnest($7::bigint[], $8::text[], $9::bigint[], $10::bigint[], $12::bigint[])
@@ -136,6 +155,7 @@ pub async fn fan_out(
         &gone_departed,
         &numbers,
         &gone_reads_after,
+        &reactions as &[Option<i64>],
     )
     .fetch_all(lane.connection())
     .await?;

@@ -37,6 +37,8 @@ pub async fn load(
     loading.load_members().await?;
     loading.load_bans().await?;
     loading.load_settings().await?;
+    loading.load_reactions().await?;
+    loading.load_pins().await?;
     loading.load_reports().await?;
     loading.load_last_chat().await
 }
@@ -281,6 +283,41 @@ impl Loading<'_, '_> {
         }
         for (user, conversation, settings) in store::settings::load(self.lane, &needed).await? {
             self.state.add_settings(user, conversation, settings);
+        }
+        Ok(())
+    }
+
+    /// Loads the reactions to messages, and those of the callers.
+    async fn load_reactions(&mut self) -> store::Result<()> {
+        let reacting = self.commands.iter().filter(|(_, needs)| needs.reactions);
+        let needed = reacting
+            .filter_map(|(requester, needs)| Some((needs.message?, requester.user.as_ref()?)));
+        let needed: BTreeSet<_> = needed.collect();
+        if needed.is_empty() {
+            return Ok(());
+        }
+        let messages: BTreeSet<_> = needed.iter().map(|(message, _)| *message).collect();
+        for (message, reactions) in store::reactions::load_counts(self.lane, &messages).await? {
+            self.state.add_reactions(message, reactions);
+        }
+        for (message, user, key) in store::reactions::load(self.lane, &needed).await? {
+            self.state.add_reacted(message, user, key);
+        }
+        Ok(())
+    }
+
+    /// Loads what is pinned in the chats in which somebody is to pin.
+    async fn load_pins(&mut self) -> store::Result<()> {
+        let pinning = self.commands.iter().filter(|(_, needs)| needs.pins);
+        let chats: BTreeSet<_> = pinning.filter_map(|(_, needs)| needs.chat()).collect();
+        if chats.is_empty() {
+            return Ok(());
+        }
+        for chat in &chats {
+            self.state.add_pins(*chat);
+        }
+        for (chat, message) in store::pins::load(self.lane, &chats).await? {
+            self.state.add_pins(chat).insert(message);
         }
         Ok(())
     }

@@ -47,6 +47,9 @@ pub trait AnyCommand: Send + Sync {
     /// The most rows that it may write in a chat of so many members, see [`Command::rows`].
     fn rows(&self, members: usize) -> usize;
 
+    /// See [`Command::is_part_of_earlier`].
+    fn is_part_of_earlier(&self, state: &BatchState) -> bool;
+
     /// The message that its chat gets with the change, see [`Command::announcement`].
     fn announcement(&self) -> Option<&Announcement>;
 
@@ -81,6 +84,10 @@ impl<C: Command> AnyCommand for PendingCommand<C> {
             .announcement()
             .map_or(0, |_| ROWS_OF_COMMAND + members);
         ROWS_OF_COMMAND + self.command.rows(members) + announced
+    }
+
+    fn is_part_of_earlier(&self, state: &BatchState) -> bool {
+        self.command.is_part_of_earlier(state)
     }
 
     fn announcement(&self) -> Option<&Announcement> {

@@ -13,8 +13,8 @@ use super::recent::{self, Recent};
 use crate::domain::{
     ApplicationChange, Change, Chat, ChatChange, ChatNumber, Conversation, ConversationId, Created,
     Digest, Idempotency, IdempotencyKey, Marked, Member, Message, MessageChange, MessageId, Pair,
-    PersonalConversation, Policy, PositionsChange, Report, Restrictions, RestrictionsChange, Role,
-    Settings, SettingsChange, Timestamp, Title, UserId,
+    PersonalConversation, Policy, PositionsChange, ReactionKey, Reactions, ReactionsChange, Report,
+    Restrictions, RestrictionsChange, Role, Settings, SettingsChange, Timestamp, Title, UserId,
 };
 
 /// Beyond so many bytes, what was not used recently is forgotten: of messages, and of each of the
@@ -53,6 +53,14 @@ pub struct BatchState {
     created: HashMap<KeyOwner, (Created, Digest)>,
     /// What users have set for conversations. Not kept.
     settings: HashMap<(UserId, ConversationId), Settings>,
+    /// The reactions to messages, counted; and the keys with which users have reacted. Not kept.
+    reactions: HashMap<MessageId, Reactions>,
+    reacted: HashMap<(MessageId, UserId), BTreeSet<ReactionKey>>,
+    /// The messages to which this batch has changed the reactions, and when. Not those of a chat whose
+    /// members have changed since: who joins is not told of what was before.
+    reactions_changed: HashMap<MessageId, (ConversationId, Timestamp)>,
+    /// What is pinned in chats, where somebody is to pin. Not kept.
+    pins: HashMap<ChatNumber, BTreeSet<MessageId>>,
     /// What users have reported. Not kept.
     reports: HashMap<(MessageId, UserId), Arc<Report>>,
     /// The conversations in which this batch has moved positions, and when.
@@ -96,6 +104,10 @@ impl Default for BatchState {
             last_chat: None,
             created: HashMap::new(),
             settings: HashMap::new(),
+            reactions: HashMap::new(),
+            reacted: HashMap::new(),
+            reactions_changed: HashMap::new(),
+            pins: HashMap::new(),
             reports: HashMap::new(),
             moved: HashMap::new(),
         }
@@ -115,6 +127,10 @@ impl BatchState {
         self.bans.clear();
         self.created.clear();
         self.settings.clear();
+        self.reactions.clear();
+        self.reacted.clear();
+        self.reactions_changed.clear();
+        self.pins.clear();
         self.reports.clear();
         self.moved.clear();
         (
@@ -227,6 +243,19 @@ impl BatchState {
         self.settings.insert((user, conversation), settings);
     }
 
+    pub fn add_reactions(&mut self, message: MessageId, reactions: Reactions) {
+        self.reactions.insert(message, reactions);
+    }
+
+    pub fn add_reacted(&mut self, message: MessageId, user: UserId, key: ReactionKey) {
+        self.reacted.entry((message, user)).or_default().insert(key);
+    }
+
+    /// Keeps what is pinned in the chat, from now on. The pins must be added after this call.
+    pub fn add_pins(&mut self, chat: ChatNumber) -> &mut BTreeSet<MessageId> {
+        self.pins.entry(chat).or_default()
+    }
+
     pub fn set_last_chat(&mut self, last: ChatNumber) {
         self.last_chat = Some(last);
     }
@@ -259,6 +288,27 @@ impl BatchState {
     /// What the user has set; `None` where nothing was ever set.
     pub fn settings(&self, user: &UserId, conversation: ConversationId) -> Option<&Settings> {
         self.settings.get(&(user.clone(), conversation))
+    }
+
+    /// The reactions to the message; `None` where there never was one.
+    pub fn reactions(&self, message: MessageId) -> Option<&Reactions> {
+        self.reactions.get(&message)
+    }
+
+    /// The keys with which the user has reacted to the message.
+    pub fn reacted(&self, message: MessageId, user: &UserId) -> Option<&BTreeSet<ReactionKey>> {
+        self.reacted.get(&(message, user.clone()))
+    }
+
+    /// The change by which this batch has changed the reactions to the message.
+    pub fn reactions_changed(&self, message: MessageId) -> Option<Timestamp> {
+        let (_, timestamp) = self.reactions_changed.get(&message)?;
+        Some(*timestamp)
+    }
+
+    /// The messages that are pinned in the chat.
+    pub fn pins(&self, chat: ChatNumber) -> Option<&BTreeSet<MessageId>> {
+        self.pins.get(&chat)
     }
 
     /// The user's report of the message.
@@ -333,6 +383,7 @@ impl BatchState {
             Change::Message(change) => self.apply_to_message(change),
             Change::Chat(change) => self.apply_to_chat(change),
             Change::Positions(change) => self.apply_to_position(change),
+            Change::Reactions(change) => self.apply_to_reactions(change),
             Change::Settings(change) => self.apply_to_settings(change),
             Change::Report(change) => self.add_report(Arc::clone(&change.report)),
             Change::Opening(change) => self.add_personal(Arc::clone(&change.after)),
@@ -350,6 +401,12 @@ impl BatchState {
         }
         if change.is_creation() {
             self.count(&change.after);
+        }
+        if change.after.content.is_none() {
+            self.reactions.remove(&change.after.id);
+            for pins in self.pins.values_mut() {
+                pins.remove(&change.after.id);
+            }
         }
         self.add_message(Arc::clone(&change.after));
     }
@@ -410,6 +467,19 @@ impl BatchState {
         }
     }
 
+    fn apply_to_reactions(&mut self, change: &ReactionsChange) {
+        let message = &change.message;
+        let changed = (message.conversation_id, change.timestamp);
+        self.reactions_changed.insert(message.id, changed);
+        self.add_reactions(message.id, change.after.clone());
+        let own = (message.id, change.user.clone());
+        let own = self.reacted.entry(own).or_default();
+        match change.added {
+            Some(_) => own.insert(change.key.clone()),
+            None => own.remove(&change.key),
+        };
+    }
+
     fn apply_to_settings(&mut self, change: &SettingsChange) {
         if let Some(personal) = &change.personal {
             self.add_personal(Arc::clone(personal));
@@ -420,6 +490,9 @@ impl BatchState {
 
     fn apply_to_chat(&mut self, change: &ChatChange) {
         let chat = &change.after;
+        self.moved.remove(&chat.id);
+        let elsewhere = |_: &_, (conversation, _): &mut _| *conversation != chat.id;
+        self.reactions_changed.retain(elsewhere);
         if change.is_creation() {
             self.set_last_chat(chat.number);
             self.add_roster(chat.number);
@@ -440,6 +513,12 @@ impl BatchState {
         }
         for user in &change.unbanned {
             self.bans.remove(&(chat.number, user.clone()));
+        }
+        if let Some(message) = change.pinned {
+            self.add_pins(chat.number).insert(message);
+        }
+        if let Some(message) = change.unpinned {
+            self.add_pins(chat.number).remove(&message);
         }
         if change.deleted {
             self.chats.remove(&chat.number);

@@ -106,6 +106,13 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
             [403, 201, 200],
             json!({ "url": "http://127.0.0.1:1/stranger" }),
         ),
+        "get /messages/{id}/reactions" | "get /chats/{number}/pins" => (NOT_FOUND, Value::Null),
+        "put /messages/{id}/reactions/{key}" | "delete /messages/{id}/reactions/{key}" => {
+            (NO_CONVERSATION, Value::Null)
+        }
+        "put /chats/{number}/pins/{id}" | "delete /chats/{number}/pins/{id}" => {
+            (NOT_FOUND, Value::Null)
+        }
         "post /messages/{id}/reports" => (NO_CONVERSATION, json!({ "reason": "stranger" })),
         "get /reports" => ([403, 200, 200], Value::Null),
         "patch /reports/{id}" => (NOT_ITS_OWN, json!({ "resolved": true })),
@@ -132,6 +139,8 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
             "/messages/{id}",
             &format!("/messages/{}", objects.message["id"]),
         )
+        .replace("/pins/{id}", &format!("/pins/{}", objects.message["id"]))
+        .replace("{key}", "stranger")
         .replace("/reports/{id}", &format!("/reports/{}", objects.report))
         .replace("/webhooks/{id}", &format!("/webhooks/{}", objects.webhook))
         .replace("{id}", "1")

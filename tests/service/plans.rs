@@ -10,7 +10,7 @@ use sqlx::{Executor, Row};
 use crate::support::{Database, service};
 
 /// Tables that grow without bound.
-const LARGE: [&str; 11] = [
+const LARGE: [&str; 14] = [
     "changes",
     "messages",
     "updates",
@@ -20,6 +20,9 @@ const LARGE: [&str; 11] = [
     "mentions",
     "conversation_settings",
     "reports",
+    "reactions",
+    "reaction_counts",
+    "pins",
     "chat_bans",
     "user_restrictions",
 ];
@@ -161,6 +164,12 @@ const FILL: &str = "
     SELECT 1, 'b', 100 + n, true, 1, now() FROM generate_series(1, 2000) AS n;
     INSERT INTO reports (application_id, timestamp, message_id, reporter, reason, created)
     SELECT 1, 100 + n, n, 'b', 'spam', now() FROM generate_series(1, 2000) AS n;
+    INSERT INTO reactions (application_id, message_id, number, user_id, key)
+    SELECT 1, n, 1, 'b', 'a' FROM generate_series(1, 2000) AS n;
+    INSERT INTO reaction_counts (application_id, message_id, timestamp, last, keys, counts)
+    SELECT 1, n, 100 + n, 1, '{a}', '{1}' FROM generate_series(1, 2000) AS n;
+    INSERT INTO pins (application_id, chat_number, message_id, timestamp, created)
+    SELECT 1, 1 + n % 30, n, 100 + n, now() FROM generate_series(1, 2000) AS n;
     INSERT INTO search_entries (application_id, message_id, terms, terms_version)
     SELECT 1, n, 'hello', 2 FROM generate_series(1, 2000) AS n";
 
@@ -221,7 +230,7 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
 }
 
 /// What belongs to tenants.
-const OF_TENANTS: [&str; 14] = [
+const OF_TENANTS: [&str; 17] = [
     "changes",
     "chat_bans",
     "chat_members",
@@ -231,6 +240,9 @@ const OF_TENANTS: [&str; 14] = [
     "hooks",
     "mentions",
     "messages",
+    "pins",
+    "reaction_counts",
+    "reactions",
     "reports",
     "search_entries",
     "updates",

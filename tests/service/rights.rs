@@ -209,7 +209,9 @@ impl Service {
     async fn id(&self, cell: &Cell<'_>, world: &World) -> String {
         let path = cell.operation;
         let id = match cell.expected {
-            _ if path.contains("/messages/{id}/reports") => world.others["id"].clone(),
+            _ if path.contains("/messages/{id}/reports") || path.contains("/pins/{id}") => {
+                world.others["id"].clone()
+            }
             _ if path.contains("/messages/{id}") && path.starts_with("GET") => {
                 world.others["id"].clone()
             }
@@ -281,6 +283,7 @@ impl Service {
             .replace("{n}", &number)
             .replace("{id}", &id)
             .replace("{user}", &user)
+            .replace("{key}", "%F0%9F%91%8D")
             .replace("{other}", &format!("other-{}", cell.number));
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let is_chat = path == "/chats/{number}";

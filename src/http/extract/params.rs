@@ -2,10 +2,14 @@
 
 use serde::Deserialize;
 
-use super::checks::{FromPath, FromQuery};
+use super::{
+    checks::{FromPath, FromQuery},
+    sync_params::Beside,
+};
 use crate::{
     domain::{
-        ApplicationId, ChatNumber, MessageId, MessageNumber, Pair, Timestamp, UserId, WebhookId,
+        ApplicationId, ChatNumber, MessageId, MessageNumber, Pair, ReactionKey, ReactionNumber,
+        Timestamp, UserId, WebhookId,
     },
     http::answer::problem::Problem,
     store::history::Span,
@@ -49,6 +53,13 @@ impl FromPath for ApplicationId {
 impl FromPath for WebhookId {
     fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
         positive(segment("id")).map(Self::new)
+    }
+}
+
+impl FromPath for ReactionKey {
+    fn from_path<'a>(segment: impl Fn(&str) -> &'a str) -> Result<Self, Problem> {
+        Self::parse(segment("key"))
+            .map_err(|invalid| Problem::invalid_field("key", invalid.to_string()))
     }
 }
 
@@ -96,6 +107,7 @@ pub struct ListQuery {
     before: Option<String>,
     after: Option<String>,
     limit: Option<String>,
+    include: Option<String>,
 }
 
 /// What `after` of a list can be.
@@ -139,6 +151,7 @@ impl<P: Position> FromQuery for ListParams<P> {
 pub struct HistoryParams {
     pub span: Span,
     pub limit: i64,
+    pub beside: Beside,
 }
 
 impl FromQuery for HistoryParams {
@@ -149,9 +162,11 @@ impl FromQuery for HistoryParams {
             before,
             after,
             limit,
+            include,
         } = params;
         let (before, after) = (number("before", before)?, number("after", after)?);
         let limit = list_limit(limit.as_deref())?;
+        let beside = Beside::parse(include.as_deref())?;
         let span = match (before, after) {
             (Some(_), Some(_)) => {
                 return Err(Problem::invalid_field(
@@ -163,7 +178,11 @@ impl FromQuery for HistoryParams {
             (None, Some(after)) => Span::After(MessageNumber::new(after)),
             (None, None) => Span::NEWEST,
         };
-        Ok(Self { span, limit })
+        Ok(Self {
+            span,
+            limit,
+            beside,
+        })
     }
 }
 
@@ -249,6 +268,35 @@ impl FromQuery for ReportsParams {
             after: Timestamp::new(number("after", params.after)?.unwrap_or(0)),
             limit: list_limit(params.limit.as_deref())?,
             is_open,
+        })
+    }
+}
+
+/// Which page of the reactions to a message.
+pub struct ReactionsParams {
+    pub key: Option<ReactionKey>,
+    pub after: ReactionNumber,
+    pub limit: i64,
+}
+
+/// The query of the reactions before it is parsed.
+#[derive(Deserialize)]
+pub struct ReactionsQuery {
+    key: Option<String>,
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+impl FromQuery for ReactionsParams {
+    type Params = ReactionsQuery;
+
+    fn from_query(params: ReactionsQuery) -> Result<Self, Problem> {
+        let key = params.key.as_deref().map(ReactionKey::parse).transpose();
+        let key = key.map_err(|invalid| Problem::invalid_field("key", invalid.to_string()))?;
+        Ok(Self {
+            key,
+            after: ReactionNumber::new(number("after", params.after)?.unwrap_or(0)),
+            limit: list_limit(params.limit.as_deref())?,
         })
     }
 }

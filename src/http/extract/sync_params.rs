@@ -43,6 +43,7 @@ pub struct Span {
 pub struct Include {
     pub messages: bool,
     pub conversations: bool,
+    pub reactions: bool,
 }
 
 impl Include {
@@ -53,6 +54,7 @@ impl Include {
             match name {
                 "message" => include.messages = true,
                 "conversation" => include.conversations = true,
+                "reactions" => include.reactions = true,
                 _ => return None,
             }
         }
@@ -60,10 +62,40 @@ impl Include {
     }
 }
 
+/// What comes with messages that are read one by one, or as history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Beside {
+    pub reactions: bool,
+}
+
+impl Beside {
+    pub fn parse(names: Option<&str>) -> Result<Self, Problem> {
+        match names {
+            None => Ok(Self::default()),
+            Some("reactions") => Ok(Self { reactions: true }),
+            Some(_) => Err(Problem::invalid_field("include", "must be reactions")),
+        }
+    }
+}
+
+/// The query of one message before it is parsed.
+#[derive(Deserialize)]
+pub struct BesideQuery {
+    include: Option<String>,
+}
+
+impl FromQuery for Beside {
+    type Params = BesideQuery;
+
+    fn from_query(params: BesideQuery) -> Result<Self, Problem> {
+        Self::parse(params.include.as_deref())
+    }
+}
+
 /// The query of `GET /messages`: messages by their ids, or a sync.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MessagesParams {
-    Ids(Vec<MessageId>),
+    Ids(Vec<MessageId>, Beside),
     Sync(SyncParams),
 }
 
@@ -72,7 +104,10 @@ impl FromQuery for MessagesParams {
 
     fn from_query(mut params: SyncQuery) -> Result<Self, Problem> {
         match params.ids.take() {
-            Some(ids) => parse_ids(&ids).map(Self::Ids),
+            Some(ids) => {
+                let beside = Beside::parse(params.include.as_deref())?;
+                parse_ids(&ids).map(|ids| Self::Ids(ids, beside))
+            }
             None => SyncParams::from_query(params).map(Self::Sync),
         }
     }
@@ -118,7 +153,8 @@ impl FromQuery for SyncParams {
             Some(names) => Include::parse(names),
         };
         if include.is_none() {
-            let detail = "must be message or conversation, or both, separated by a comma";
+            let detail =
+                "must be message, conversation or reactions, or several, separated by commas";
             errors.push(FieldError::new("include", detail));
         }
         match include.filter(|_| errors.is_empty()) {
@@ -233,9 +269,11 @@ mod tests {
             include: Include {
                 messages: true,
                 conversations: true,
+                reactions: true,
             },
         };
-        let query = "after=latest&limit=1000&include=message,conversation&wait=60&other=1";
+        let query =
+            "after=latest&limit=1000&include=message,conversation,reactions&wait=60&other=1";
         assert_eq!(params(query), Ok(expected));
     }
 

@@ -38,6 +38,7 @@ pub struct SeenRow {
     pub frozen: Option<bool>,
     pub since_joining: Option<bool>,
     pub slow_mode: Option<i32>,
+    pub reactions_off: Option<bool>,
     pub role: Option<String>,
     pub member_muted_until: Option<OffsetDateTime>,
     pub is_owner: Option<bool>,
@@ -171,6 +172,7 @@ macro_rules! query_page {
                    page.chat_attributes AS "chat_attributes?: Json<Box<RawValue>>",
                    page.moderators_post AS "moderators_post?", page.frozen AS "frozen?",
                    page.since_joining AS "since_joining?", page.slow_mode AS "slow_mode?",
+                   page.reactions_off AS "reactions_off?",
                    page.role AS "role?", page.member_muted_until AS "member_muted_until?",
                    page.owner = page.user_id AS "is_owner?",
                    page.attributes AS "attributes?: Json<Box<RawValue>>",
@@ -266,6 +268,7 @@ impl SeenRow {
                         frozen: self.frozen.unwrap_or(false),
                         since_joining: self.since_joining.unwrap_or(false),
                         slow_mode: self.slow_mode.unwrap_or(0),
+                        reactions_off: self.reactions_off.unwrap_or(false),
                     }
                     .into_rules(),
                 },

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 
-use super::{Entry, Page, PageRequest, entry_bytes, update};
+use super::{Entry, Page, PageRequest, SubjectColumns, entry_bytes, update};
 use crate::{
     domain::{Message, MessageId, Subject, Timestamp},
     store::{
@@ -30,6 +30,7 @@ pub struct EntryRow {
     pub chat: Option<i64>,
     pub with_user: Option<String>,
     pub mention: Option<bool>,
+    pub reactions_to: Option<i64>,
     pub conversation_id: Option<i64>,
     pub number: Option<i64>,
     pub timestamp: Option<i64>,
@@ -52,8 +53,13 @@ pub struct EntryRow {
 impl EntryRow {
     /// The entry, without the message. `None` in the row of a page without entries.
     fn entry(&mut self) -> Option<Entry> {
-        let (timestamp, with) = (self.update_timestamp?, self.with_user.take());
-        let update = update(timestamp, self.message_id, self.chat, with, self.mention)?;
+        let columns = SubjectColumns {
+            message: self.message_id,
+            chat: self.chat,
+            with: self.with_user.take(),
+            reactions: self.reactions_to,
+        };
+        let update = update(self.update_timestamp?, columns, self.mention)?;
         Some(Entry {
             update,
             message: None,
@@ -242,6 +248,7 @@ mod tests {
             chat: None,
             with_user: None,
             mention: None,
+            reactions_to: None,
             conversation_id: Some(1),
             number: Some(id),
             timestamp: Some(timestamp),

@@ -64,7 +64,7 @@ impl Weighter<User, Cached<RecentUpdates>> for ReadWeight {
         let entries = &*updates.found.entries;
         let names = entries.iter().map(|entry| match &entry.update.subject {
             Subject::With(user) => user.as_str().len() + NAME_OVERHEAD_BYTES,
-            Subject::Message(_) | Subject::Chat(_) => 0,
+            Subject::Message(_) | Subject::Chat(_) | Subject::Reactions(_) => 0,
         });
         (size_of_val(entries) + names.sum::<usize>() + OVERHEAD_BYTES) as u64
     }

@@ -80,7 +80,7 @@ impl VersionCache {
                     bytes += version.bytes();
                     entry.message = Some(version);
                 }
-                Subject::Message(_) | Subject::With(_) => {}
+                Subject::Message(_) | Subject::With(_) | Subject::Reactions(_) => {}
             }
         }
         // A new connection begins an epoch. So within one epoch, the page and the versions are of

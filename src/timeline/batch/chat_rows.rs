@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use super::BatchChanges;
 use crate::{
-    domain::{Change, Chat, ChatNumber, History, Marked, Member, MessageNumber, Timestamp, UserId},
+    domain::{
+        Change, Chat, ChatNumber, History, Marked, Member, MessageNumber, Named, Subject,
+        Timestamp, UserId,
+    },
     store::{
         chats::NewChatRow,
         members::{DepartedMember, Membership},
+        pins::PinRow,
         updates::ChatUpdate,
     },
 };
@@ -92,6 +96,31 @@ impl BatchChanges {
         (users(banned), users(unbanned))
     }
 
+    /// The messages that are pinned after the batch and were not before it, and the other way round.
+    pub(super) fn pins(&self) -> (Vec<PinRow<'_>>, Vec<PinRow<'_>>) {
+        let mut pins = BTreeMap::new();
+        for made in &self.changes {
+            let Change::Chat(change) = &made.change else {
+                continue;
+            };
+            for (message, is_pinned) in [(change.pinned, true), (change.unpinned, false)] {
+                let Some(message) = message else { continue };
+                let row = PinRow {
+                    chat: change.after.number,
+                    message,
+                    timestamp: change.after.timestamp,
+                    pinned_by: made.actor.as_ref(),
+                };
+                pins.insert(message, (row, is_pinned));
+            }
+        }
+        let (pinned, unpinned): (Vec<_>, Vec<_>) =
+            pins.into_values().partition(|(_, is_pinned)| *is_pinned);
+        let pinned = pinned.into_iter().map(|(row, _)| row);
+        let unpinned = unpinned.into_iter().map(|(row, _)| row);
+        (pinned.collect(), unpinned.collect())
+    }
+
     /// The chats that the batch deletes, and when.
     pub(super) fn deleted_chats(&self) -> Vec<(ChatNumber, Timestamp)> {
         let deletions = self.chat_changes().filter(|change| change.deleted);
@@ -135,11 +164,20 @@ impl BatchChanges {
         let made = self.changes.iter().filter(|made| !made.is_folded);
         made.filter_map(|made| {
             let change = &made.change;
-            let (chat, named) = match change {
-                Change::Message(change) => (change.after.conversation.chat()?, change.named()),
-                Change::Chat(change) => (change.after.number, None),
+            let (chat, subject, named) = match change {
+                Change::Message(change) => {
+                    let message = &change.after;
+                    let subject = Subject::Message(message.id);
+                    (message.conversation.chat()?, subject, change.named())
+                }
+                Change::Reactions(change) => {
+                    let message = &change.message;
+                    let subject = Subject::Reactions(message.id);
+                    (message.conversation.chat()?, subject, None)
+                }
+                Change::Chat(change) => of_chat(&change.after),
                 Change::Positions(change) => match &change.marked {
-                    Marked::Chat(chat, _) if chat.tells_positions() => (chat.number, None),
+                    Marked::Chat(chat, _) if chat.tells_positions() => of_chat(chat),
                     Marked::Chat(..) | Marked::Personal(_) => return None,
                 },
                 _ => return None,
@@ -147,7 +185,7 @@ impl BatchChanges {
             Some(ChatUpdate {
                 chat,
                 timestamp: change.timestamp(),
-                message: change.message(),
+                subject,
                 number: change.number(),
                 named,
             })
@@ -164,4 +202,9 @@ impl BatchChanges {
             Marked::Personal(_) => true,
         })
     }
+}
+
+/// A change of a chat itself: the chat, what has changed, and whom it names.
+fn of_chat(chat: &Chat) -> (ChatNumber, Subject, Option<Named>) {
+    (chat.number, Subject::Chat(chat.number), None)
 }

@@ -77,7 +77,12 @@ impl BatchChanges {
             let command = &mut command.request;
             let request: LoadRequest<'_> = (command.requester(), command.needs());
             let members = chat_of(&request, state).map_or(0, |chat| state.member_count(chat));
-            let more = command.rows(members);
+            let told = if command.is_part_of_earlier(state) {
+                0
+            } else {
+                members
+            };
+            let more = command.rows(told);
             if rows + more > rows_max && decided > 0 {
                 break;
             }
@@ -177,12 +182,33 @@ impl BatchChanges {
         if !reports.is_empty() {
             store::reports::insert(lane, &reports).await?;
         }
+        self.store_reactions(lane).await?;
         let (named, unnamed) = self.mentions();
         if !unnamed.is_empty() {
             store::mentions::remove(lane, &unnamed).await?;
         }
         if !named.is_empty() {
             store::mentions::insert(lane, &named).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores reactions and their counts; removes those of messages that are deleted.
+    async fn store_reactions(&self, lane: &mut Lane<'_>) -> store::Result<()> {
+        let (added, removed) = self.reactions();
+        if !removed.is_empty() {
+            store::reactions::remove(lane, &removed).await?;
+        }
+        if !added.is_empty() {
+            store::reactions::insert(lane, &added).await?;
+        }
+        let counts = self.reaction_counts();
+        if !counts.is_empty() {
+            store::reactions::set_counts(lane, &counts).await?;
+        }
+        let deleted = self.deleted_messages();
+        if !deleted.is_empty() {
+            store::reactions::clear(lane, &deleted).await?;
         }
         Ok(())
     }
@@ -253,6 +279,18 @@ impl BatchChanges {
         let deleted = self.deleted_chats();
         if !deleted.is_empty() {
             store::chats::delete(lane, &deleted).await?;
+        }
+        self.store_pins(lane).await
+    }
+
+    /// Stores what is pinned in chats.
+    async fn store_pins(&self, lane: &mut Lane<'_>) -> store::Result<()> {
+        let (pinned, unpinned) = self.pins();
+        if !unpinned.is_empty() {
+            store::pins::remove(lane, &unpinned).await?;
+        }
+        if !pinned.is_empty() {
+            store::pins::insert(lane, &pinned).await?;
         }
         Ok(())
     }

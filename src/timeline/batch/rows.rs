@@ -1,16 +1,18 @@
 //! The rows that follow from the changes of a batch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::BatchChanges;
 use crate::{
     domain::{
         ApplicationChange, Change, ChatChange, ConversationId, Marked, Message, MessageChange,
-        Pair, PersonalConversation, PositionsChange, Report, Subject, Timestamp, Update, UserId,
+        Pair, PersonalConversation, PositionsChange, ReactionsChange, Report, Subject, Timestamp,
+        Update, UserId,
     },
     store::{
         batch::{ChangeRow, NewMessageRow},
         mentions::Mention,
+        reactions::ReactionRow,
         restrictions::RestrictionsRow,
         settings::SettingsRow,
         updates::NewUpdate,
@@ -20,15 +22,22 @@ use crate::{
 impl BatchChanges {
     /// The changes, as the timeline keeps them.
     pub(super) fn log(&self) -> Vec<ChangeRow<'_>> {
-        let mut readers: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for change in self.position_changes() {
-            let readers = readers.entry(change.timestamp).or_default();
-            readers.insert(&change.user);
+        let mut users: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for change in self.changes() {
+            if let Change::Positions(PositionsChange {
+                timestamp, user, ..
+            })
+            | Change::Reactions(ReactionsChange {
+                timestamp, user, ..
+            }) = change
+            {
+                users.entry(*timestamp).or_default().insert(user);
+            }
         }
         let made = self.changes.iter().filter(|made| !made.is_folded);
         let log = made.map(|made| {
             let (change, actor) = (&made.change, made.actor.as_ref());
-            let readers = readers.remove(&change.timestamp());
+            let users = users.remove(&change.timestamp());
             ChangeRow {
                 timestamp: change.timestamp(),
                 kind: change.kind(),
@@ -37,8 +46,8 @@ impl BatchChanges {
                 actor,
                 place: change.place(actor),
                 number: change.number(),
-                members: readers
-                    .map_or_else(|| change.members(), |readers| readers.into_iter().collect()),
+                members: users
+                    .map_or_else(|| change.members(), |users| users.into_iter().collect()),
                 files: change.files(),
             }
         });
@@ -95,6 +104,7 @@ impl BatchChanges {
                 },
                 Change::Opening(change) => Some(&change.after),
                 Change::Chat(_)
+                | Change::Reactions(_)
                 | Change::Report(_)
                 | Change::Restrictions(_)
                 | Change::Application(_) => None,
@@ -130,6 +140,46 @@ impl BatchChanges {
             }
         }
         settings.into_values().collect()
+    }
+
+    /// The reactions that are there after the batch and were not before it, and the other way round.
+    pub(super) fn reactions(&self) -> (Vec<ReactionRow<'_>>, Vec<ReactionRow<'_>>) {
+        let (mut added, mut removed, mut seen) = (HashMap::new(), Vec::new(), BTreeSet::new());
+        for change in self.reaction_changes() {
+            let row = ReactionRow {
+                message: change.message.id,
+                number: change.added.unwrap_or_default(),
+                user: &change.user,
+                key: &change.key,
+            };
+            let reaction = (change.message.id, &change.user, &change.key);
+            let is_first = seen.insert(reaction);
+            match change.added {
+                Some(_) => added.insert(reaction, row),
+                None => added.remove(&reaction),
+            };
+            if is_first && change.added.is_none() {
+                removed.push(row);
+            }
+        }
+        (added.into_values().collect(), removed)
+    }
+
+    /// The reactions to messages, as the batch leaves them.
+    pub(super) fn reaction_counts(&self) -> Vec<&ReactionsChange> {
+        let changes = self.reaction_changes();
+        let last: BTreeMap<_, _> = changes.map(|change| (change.message.id, change)).collect();
+        last.into_values().collect()
+    }
+
+    /// The messages that the batch deletes.
+    pub(super) fn deleted_messages(&self) -> Vec<&Message> {
+        let deletions = self.message_changes().filter(|change| {
+            let before = change.before.as_ref();
+            let was_there = before.is_some_and(|before| before.content.is_some());
+            was_there && change.after.content.is_none()
+        });
+        deletions.map(|change| &*change.after).collect()
     }
 
     pub(super) fn reports(&self) -> Vec<&Report> {
@@ -213,6 +263,14 @@ impl BatchChanges {
                         }
                     }
                 },
+                Change::Reactions(change) if !made.is_folded => {
+                    let subject = Subject::Reactions(change.message.id);
+                    let pair = change.message.conversation.pair();
+                    let users = pair.into_iter().flat_map(Pair::users);
+                    updates
+                        .extend(users.map(|user| update(user, change.timestamp, subject.clone())));
+                }
+                Change::Reactions(_) => {}
                 Change::Settings(change) => {
                     let subject = change.subject.clone();
                     updates.push(update(&change.user, change.timestamp, subject));
@@ -236,6 +294,13 @@ impl BatchChanges {
     pub(super) fn chat_changes(&self) -> impl Iterator<Item = &ChatChange> {
         self.changes().filter_map(|change| match change {
             Change::Chat(change) => Some(change),
+            _ => None,
+        })
+    }
+
+    pub(super) fn reaction_changes(&self) -> impl Iterator<Item = &ReactionsChange> {
+        self.changes().filter_map(|change| match change {
+            Change::Reactions(change) => Some(change),
             _ => None,
         })
     }

@@ -28,6 +28,7 @@ pub struct ChatPatch {
     pub frozen: Option<bool>,
     pub history: Option<History>,
     pub slow_mode: Option<u32>,
+    pub reactions: Option<bool>,
     /// Hands the chat on to one of its members. The former owner has the role that it had before it owned
     /// the chat.
     pub owner: Option<UserId>,
@@ -105,6 +106,7 @@ impl ChatPatch {
                 frozen: self.frozen.unwrap_or(rules.frozen),
                 history: self.history.unwrap_or(rules.history),
                 slow_mode: self.slow_mode.unwrap_or(rules.slow_mode),
+                reactions_off: self.reactions.map_or(rules.reactions_off, |on| !on),
             },
             ..chat.clone()
         }
@@ -218,6 +220,7 @@ mod tests {
         assert!(story.send_into(Some("john"), &chat).is_ok());
         let slow = ChatPatch {
             slow_mode: Some(4),
+            reactions: None,
             ..ChatPatch::default()
         };
         let chat = story.given("jane", change_chat(&chat, slow));

@@ -169,17 +169,21 @@ impl<'a> Context<'a> {
 
     /// Fails if the caller reads the chat and does not post into it.
     pub(super) fn require_posting(&self, inside: &Inside<'_>) -> Result<(), Refusal> {
-        let is_muted = inside
-            .member
-            .is_some_and(|member| member.is_muted(self.next.now));
-        let is_muted = is_muted && inside.rank < Rank::Owner;
-        ensure(!is_muted, Refusal::MayNotPost("you are muted in this chat"))?;
+        self.require_unmuted(inside)?;
         let otherwise = match inside.chat.rules.frozen {
             true => "this chat is frozen",
             false if inside.rank == Rank::Reader => "readers of this chat do not post",
             false => "only moderators post into this chat",
         };
         ensure(inside.may(Action::Post), Refusal::MayNotPost(otherwise))
+    }
+
+    pub(super) fn require_unmuted(&self, inside: &Inside<'_>) -> Result<(), Refusal> {
+        let is_muted = inside
+            .member
+            .is_some_and(|member| member.is_muted(self.next.now));
+        let is_muted = is_muted && inside.rank < Rank::Owner;
+        ensure(!is_muted, Refusal::MayNotPost("you are muted in this chat"))
     }
 
     /// Fails if the chat is slow and the caller has posted a moment ago.

@@ -24,6 +24,8 @@ mod edit_message;
 mod mark_read;
 mod move_position;
 mod open_conversation;
+mod pin_message;
+mod react;
 mod report_message;
 mod restrict_user;
 mod send_message;
@@ -49,13 +51,18 @@ pub use edit_message::{EditMessage, MessageEdit};
 pub use mark_read::MarkRead;
 pub use move_position::MovePosition;
 pub use open_conversation::OpenConversation;
+pub use pin_message::PinMessage;
+pub use react::React;
 pub use report_message::ReportMessage;
 pub use restrict_user::RestrictUser;
 pub use send_message::{Draft, SendMessage};
 
-use crate::domain::{
-    Change, Chat, ChatChange, ChatNumber, Content, Conversation, Idempotency, Message, MessageId,
-    Refusal, Timestamp, UserId,
+use crate::{
+    domain::{
+        Change, Chat, ChatChange, ChatNumber, Content, Conversation, Idempotency, Message,
+        MessageId, Refusal, Timestamp, UserId,
+    },
+    timeline::BatchState,
 };
 
 /// One change that a caller requests.
@@ -75,6 +82,11 @@ pub trait Command: Send + Sync + 'static {
     /// otherwise.
     fn rows(&self, members: usize) -> usize {
         members
+    }
+
+    /// Whether it would only add to an earlier change of the batch, which has the rows that it needs.
+    fn is_part_of_earlier(&self, _: &BatchState) -> bool {
+        false
     }
 
     /// The message that its chat gets with the change, if there is a change.
@@ -124,6 +136,10 @@ pub struct Needs<'a> {
     pub restrictions: Option<&'a UserId>,
     /// The caller's report of the message.
     pub report: bool,
+    /// The reactions to the message, and those of the caller.
+    pub reactions: bool,
+    /// What is pinned in the chat.
+    pub pins: bool,
     /// What the caller has created with an earlier request.
     pub idempotency: Option<&'a Idempotency>,
     /// The number of the application's next chat.

@@ -9,14 +9,14 @@ use super::{
     AlterMember, Announcement, BanUser, ChangeApplication, ChangeChat, ChangeMembers,
     ChangeSettings, ChatPatch, Command, Context, CreateChat, Decision, DeleteChat, DeleteMessage,
     Draft, EditMessage, Expected, MarkRead, MessageEdit, MovePosition, OpenConversation,
-    SendMessage,
+    PinMessage, React, SendMessage,
 };
 use crate::{
     domain::{
         Change, Chat, ChatNumber, Conversation, Created, Digest, FileId, Files, Idempotency,
         IdempotencyKey, Mentions, Message, MessageChange, MessageId, MessageNumber, NextNumbers,
-        Pair, PersonalConversation, Policy, PolicyPatch, Refusal, Role, SettingsPatch, Text,
-        Timestamp, Title, UserId,
+        Pair, PersonalConversation, Policy, PolicyPatch, ReactionKey, Refusal, Role, SettingsPatch,
+        Text, Timestamp, Title, UserId,
     },
     timeline::{BatchState, state::PresentApplication},
 };
@@ -232,6 +232,29 @@ pub fn mark(message: &Message, read: bool) -> MarkRead {
         id: message.id,
         read,
         expected: None,
+    }
+}
+
+pub fn react(message: &Message, key: &str, reacts: bool) -> React {
+    React {
+        id: message.id,
+        key: ReactionKey::parse(key).unwrap(),
+        reacts,
+    }
+}
+
+pub fn pin(chat: &Chat, message: &Message) -> PinMessage {
+    PinMessage {
+        chat: chat.number,
+        id: message.id,
+        pinned: true,
+    }
+}
+
+pub fn unpin(chat: &Chat, message: &Message) -> PinMessage {
+    PinMessage {
+        pinned: false,
+        ..pin(chat, message)
     }
 }
 

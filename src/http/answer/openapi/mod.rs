@@ -32,9 +32,10 @@ pub use outcomes::{
 };
 pub use params::{
     ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, FeedPageParams,
-    HistoryPage, IfMatchHeader, IfNoneMatchHeader, MessageIdPath, MessageNumberPath, NumberPage,
-    OpenReports, PairPath, Repeatable, ReportIdPath, Resumed, SearchPage, SearchedConversation,
-    SyncPage, UnreadUsers, UserIdPath, UserPage, WebhookIdPath,
+    HistoryPage, IfMatchHeader, IfNoneMatchHeader, IncludeBeside, MessageIdPath, MessageNumberPath,
+    NumberPage, OpenReports, PairPath, ReactionKeyPath, ReactionsOfKey, Repeatable, ReportIdPath,
+    Resumed, SearchPage, SearchedConversation, SyncPage, UnreadUsers, UserIdPath, UserPage,
+    WebhookIdPath,
 };
 
 use super::{

@@ -76,6 +76,36 @@ pub struct MessageIdPath {
     id: i64,
 }
 
+/// The key of a reaction in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it describes a path")]
+pub struct ReactionKeyPath {
+    /// An emoji or any other text, percent-encoded
+    #[param(value_type = String, min_length = 1, max_length = 64, example = "👍")]
+    key: String,
+}
+
+/// Which reactions of a message.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct ReactionsOfKey {
+    /// Only those with this key
+    #[param(value_type = String, min_length = 1, max_length = 64, required = false)]
+    key: Option<String>,
+}
+
+/// What comes with messages.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct IncludeBeside {
+    /// `reactions`: each message with the reactions to it, where there are any
+    #[param(value_type = String, pattern = "^reactions$", required = false)]
+    include: Option<String>,
+}
+
 /// The number of a chat in a path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -248,8 +278,9 @@ pub struct SyncPage {
     /// Several are separated by commas. `message`: each message as it is now, at its newest entry of
     /// the page; a page then ends after 1 MiB of data. `conversation`: each conversation that an entry
     /// names as the caller sees it now, at its newest entry of the page; with `message`, also at the
-    /// newest message of each conversation; such a page ends after 100 entries
-    #[param(pattern = "^(message|conversation)(,(message|conversation))*$")]
+    /// newest message of each conversation; such a page ends after 100 entries. `reactions`: those to
+    /// each message to which an entry says that they have changed, at its newest such entry of the page
+    #[param(pattern = "^(message|conversation|reactions)(,(message|conversation|reactions))*$")]
     include: Option<String>,
     /// Instead of a sync: up to 100 ids of messages, separated by commas. They are answered in this
     /// order, without those that the caller may not read
@@ -331,6 +362,8 @@ pub fn components() -> Vec<(&'static str, Parameter)> {
         named::<EditIfMatchHeader>(&["EditIfMatch"]),
         named::<IfNoneMatchHeader>(&["IfNoneMatch"]),
         named::<MessageIdPath>(&["MessageId"]),
+        named::<ReactionKeyPath>(&["ReactionKey"]),
+        named::<IncludeBeside>(&["Beside"]),
         named::<ChatNumberPath>(&["ChatNumber"]),
         named::<MessageNumberPath>(&["MessageNumber"]),
         named::<UserIdPath>(&["User"]),

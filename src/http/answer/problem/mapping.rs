@@ -75,6 +75,8 @@ impl From<Refusal> for Problem {
             Refusal::NoMember { field } => Self::invalid_field(field, detail),
             Refusal::OwnersRole => Self::invalid_field("role", detail),
             Refusal::ChatFull => Self::invalid_field("members", "must have at most 1,000 entries"),
+            Refusal::TooManyPins => Self::invalid_field("id", detail),
+            Refusal::TooManyReactions(_) => Self::invalid_field("key", detail),
             Refusal::KeyReused => {
                 Self::invalid_field("Idempotency-Key", "was used for another request")
             }

@@ -85,6 +85,10 @@ pub struct RulesJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u32, minimum = 1, maximum = 86400, required = false)]
     slow_mode: Option<u32>,
+    /// `false` where nobody adds reactions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = bool, required = false)]
+    reactions: Option<bool>,
 }
 
 impl From<ChatRules> for RulesJson {
@@ -96,6 +100,7 @@ impl From<ChatRules> for RulesJson {
             frozen: rules.frozen,
             history: (history != at_first.history).then(|| history.name()),
             slow_mode: (rules.slow_mode > 0).then_some(rules.slow_mode),
+            reactions: rules.reactions_off.then_some(false),
         }
     }
 }

@@ -11,9 +11,13 @@ use serde_json::value::{RawValue, to_raw_value};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::{super::instant, Json};
+use super::{
+    super::instant,
+    Json,
+    reactions::{ReactionCountJson, ReactionsJson},
+};
 use crate::{
-    domain::{Conversation, Message, UserId},
+    domain::{Conversation, Message, ReactionSummary, UserId},
     http::{
         answer::openapi::schemas::{
             ChatNumberSchema, FileIdSchema, MessageIdSchema, MessageNumberSchema, TimestampSchema,
@@ -92,6 +96,22 @@ pub struct MessageJson<'a> {
     #[serde(skip_serializing_if = "Not::not")]
     #[schema(required = false)]
     deleted: bool,
+    /// With `include=reactions`, where there are any. They are no part of the message, and its timestamp
+    /// does not tell of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = BTreeMap<String, ReactionCountJson<'static>>, required = false)]
+    reactions: Option<ReactionsJson<'a>>,
+}
+
+impl<'a> MessageJson<'a> {
+    /// The message with the reactions to it.
+    pub fn with(self, reactions: Option<&'a ReactionSummary>) -> Self {
+        let reactions = reactions.filter(|reactions| !reactions.keys.is_empty());
+        Self {
+            reactions: reactions.map(ReactionsJson::from),
+            ..self
+        }
+    }
 }
 
 impl<'a> From<&'a Message> for MessageJson<'a> {
@@ -134,6 +154,7 @@ impl<'a> From<&'a Message> for MessageJson<'a> {
             reply_to: content.reply_to.map(|id| id.get()),
             system: message.system,
             deleted: false,
+            reactions: None,
         }
     }
 }
@@ -157,6 +178,16 @@ pub fn message(media_type: &'static str, message: &Message) -> Response {
         Json(label(media_type, message), MessageJson::from(message)),
     )
         .into_response()
+}
+
+/// A message with the reactions to it. It has no entity tag: that of the message does not tell of them.
+pub fn message_with(
+    media_type: &'static str,
+    message: &Message,
+    reactions: Option<&ReactionSummary>,
+) -> Response {
+    let json = MessageJson::from(message).with(reactions);
+    Json(label(media_type, message), json).into_response()
 }
 
 /// The negotiated media type. If that is a vendor type, the one for this kind of message.

@@ -12,6 +12,8 @@ mod hits;
 mod hooks;
 mod messages;
 mod page;
+mod pins;
+mod reactions;
 mod reports;
 mod updates;
 mod webhooks;
@@ -36,12 +38,15 @@ use feed::EntriesJson;
 pub use feed::{FeedEntryJson, FeedJson, feed, render_entry};
 pub use hits::HitListJson;
 pub use hooks::HookJson;
-pub use messages::{MessageJson, MessageListJson, json_bytes, message, render_message};
+pub use messages::{
+    MessageJson, MessageListJson, json_bytes, message, message_with, render_message,
+};
 pub use page::{ListPage, fitting};
+pub use pins::PinListJson;
+pub use reactions::ReactionListJson;
 pub use reports::{ReportJson, ReportListJson};
 pub use updates::{
-    CaughtUpJson, IncludedConversations, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson,
-    held, page,
+    CaughtUpJson, Included, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson, held, page,
 };
 pub use webhooks::{WebhookBatchJson, WebhookJson, WebhookListJson, render_batch};
 

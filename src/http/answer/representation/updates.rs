@@ -10,9 +10,13 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{ConversationJson, MessageJson, json_of_about, seen_bytes};
+use super::{
+    ConversationJson, MessageJson, json_of_about,
+    reactions::{ReactionCountJson, ReactionsJson, summary_bytes},
+    seen_bytes,
+};
 use crate::{
-    domain::{Subject, Timestamp},
+    domain::{ReactionSummary, Subject, Timestamp},
     http::{
         answer::openapi::schemas::{
             ChatNumberSchema, MessageIdSchema, TimestampSchema, UserIdSchema,
@@ -48,10 +52,23 @@ pub struct MessageUpdatesJson<'a> {
 }
 
 /// The entries of a page, and the conversations that are included.
-struct EntriesJson<'a>(&'a [Entry], &'a IncludedConversations);
+struct EntriesJson<'a>(&'a [Entry], &'a Included);
 
-/// Conversations as the caller sees them, by the timestamp of the entry at which each is included.
-pub type IncludedConversations = HashMap<Timestamp, Arc<SeenConversation>>;
+/// What comes with the entries of a page, as the caller sees it, by the timestamp of the entry.
+#[derive(Default)]
+pub struct Included {
+    pub conversations: HashMap<Timestamp, Arc<SeenConversation>>,
+    pub reactions: HashMap<Timestamp, ReactionSummary>,
+}
+
+impl Included {
+    /// About how long what comes with an entry is, in bytes.
+    pub fn bytes_at(&self, timestamp: Timestamp) -> usize {
+        let conversation = self.conversations.get(&timestamp);
+        let reactions = self.reactions.get(&timestamp);
+        conversation.map_or(0, |seen| seen_bytes(seen)) + reactions.map_or(0, summary_bytes)
+    }
+}
 
 /// One change of a message, of a chat, or of a personal conversation.
 #[derive(Serialize, ToSchema)]
@@ -71,6 +88,10 @@ pub struct MessageUpdateJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     with: Option<&'a str>,
+    /// Or the message to which the reactions have changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = MessageIdSchema, required = false)]
+    reactions: Option<i64>,
     #[schema(value_type = TimestampSchema)]
     timestamp: i64,
     /// The change names the caller, whom the message did not name just before.
@@ -87,14 +108,20 @@ pub struct MessageUpdateJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ConversationJson<'static>, required = false)]
     conversation: Option<Box<ConversationJson<'a>>>,
+    /// With `include=reactions`, at the newest entry of the page that tells of them: the reactions to the
+    /// message as they are now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = BTreeMap<String, ReactionCountJson<'static>>, required = false)]
+    summary: Option<ReactionsJson<'a>>,
 }
 
 impl EntriesJson<'_> {
     /// About how long they are, in bytes.
     fn bytes(&self) -> usize {
         let Self(entries, included) = self;
-        let conversations = included.values().map(|seen| seen_bytes(seen));
-        pages::bytes(entries) + conversations.sum::<usize>()
+        let entries = entries.iter();
+        let more = entries.map(|entry| included.bytes_at(entry.update.timestamp));
+        pages::bytes(self.0) + more.sum::<usize>()
     }
 }
 
@@ -107,22 +134,28 @@ impl Serialize for EntriesJson<'_> {
 }
 
 impl<'a> MessageUpdateJson<'a> {
-    pub fn of(entry: &'a Entry, included: &'a IncludedConversations) -> Self {
-        let (id, chat, with) = match &entry.update.subject {
-            Subject::Message(id) => (Some(id.get()), None, None),
-            Subject::Chat(number) => (None, Some(number.get()), None),
-            Subject::With(user) => (None, None, Some(user.as_str())),
-        };
-        let conversation = included.get(&entry.update.timestamp);
+    pub fn of(entry: &'a Entry, included: &'a Included) -> Self {
+        let (mut id, mut chat, mut with, mut reactions) = (None, None, None, None);
+        match &entry.update.subject {
+            Subject::Message(message) => id = Some(message.get()),
+            Subject::Chat(number) => chat = Some(number.get()),
+            Subject::With(user) => with = Some(user.as_str()),
+            Subject::Reactions(message) => reactions = Some(message.get()),
+        }
+        let timestamp = entry.update.timestamp;
+        let conversation = included.conversations.get(&timestamp);
+        let summary = included.reactions.get(&timestamp);
         let message = entry.message.as_ref().map(|version| &*version.json);
         Self {
             id,
             chat,
             with,
-            timestamp: entry.update.timestamp.get(),
+            reactions,
+            timestamp: timestamp.get(),
             mention: entry.update.mention,
             message,
             conversation: conversation.map(|seen| Box::new(seen.as_ref().into())),
+            summary: summary.map(ReactionsJson::from),
         }
     }
 }
@@ -142,7 +175,7 @@ impl CaughtUpJson {
 }
 
 impl<'a> MessageUpdatesJson<'a> {
-    pub fn of(changes: &'a ChangesPage, included: &'a IncludedConversations) -> Self {
+    pub fn of(changes: &'a ChangesPage, included: &'a Included) -> Self {
         Self {
             total: changes.entries.len(),
             messages: EntriesJson(&changes.entries, included),

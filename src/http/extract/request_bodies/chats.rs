@@ -140,6 +140,10 @@ pub struct ChatPatchJson {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i32>, minimum = 0, maximum = 86400)]
     slow_mode: Option<Option<i64>>,
+    /// Whether members may add reactions; they may from the start. Those that are there stay.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<bool>)]
+    reactions: Option<Option<bool>>,
     /// The member to whom the chat is handed on. The former owner has the role that it had before.
     #[schema(value_type = Option<UserIdSchema>)]
     owner: Option<String>,
@@ -184,6 +188,7 @@ impl RequestBody for ChatPatchJson {
             frozen: self.frozen.map(Option::unwrap_or_default),
             history: history?,
             slow_mode: slow_mode?,
+            reactions: self.reactions.map(|on| on.unwrap_or(true)),
             owner: owner?,
         };
         let something = match patch == ChatPatch::default() {
