@@ -60,7 +60,7 @@ pub struct ChatChange {
     /// The message that is pinned no more.
     pub unpinned: Option<MessageId>,
     /// The request that has created it, if it may be repeated.
-    pub idempotency: Option<Idempotency>,
+    pub idempotency: Option<Box<Idempotency>>,
 }
 
 /// A mark by which a user moves its position. All marks in one conversation that a batch makes are
@@ -292,7 +292,7 @@ impl Change {
                 let created = Created::Chat(change.after.number);
                 Some((
                     change.after.owner.as_ref(),
-                    change.idempotency.as_ref()?,
+                    change.idempotency.as_deref()?,
                     created,
                 ))
             }

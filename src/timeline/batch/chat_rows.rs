@@ -36,7 +36,7 @@ impl BatchChanges {
         creations.map(|change| NewChatRow {
             chat: chats[&change.after.number],
             creator: change.after.owner.as_ref(),
-            idempotency: change.idempotency.as_ref(),
+            idempotency: change.idempotency.as_deref(),
         })
     }
 

@@ -67,7 +67,7 @@ impl Command for CreateChat {
         });
         Ok(changed_chat(ChatChange {
             joined: members.into_iter().collect(),
-            idempotency: self.idempotency.clone(),
+            idempotency: self.idempotency.clone().map(Box::new),
             ..ChatChange::new(chat)
         }))
     }
