@@ -16,25 +16,24 @@ ALTER TABLE updates
 ALTER TABLE conversations ADD COLUMN reactions_off boolean NOT NULL DEFAULT false;
 
 -- Which user has reacted to which message with which key. The reactions to a message are numbered in the
--- order in which they were added; the number of one that is removed is not used again. They are deleted
--- with their message.
+-- order in which they were added; the number of one that is removed is not used again.
 CREATE TABLE reactions (
     application_id bigint NOT NULL,
     message_id     bigint NOT NULL,
     number         bigint NOT NULL,
     user_id        text   NOT NULL COLLATE "C",
     key            text   NOT NULL COLLATE "C",
-    PRIMARY KEY (application_id, message_id, number)
+    PRIMARY KEY (application_id, message_id, user_id, key)
 );
 -- The conditions always hold; they keep the planner, which may know nothing of the table yet, from taking
--- these indexes where no user or key is named.
-CREATE UNIQUE INDEX reactions_of_user ON reactions (application_id, message_id, user_id, key)
-    WHERE user_id IS NOT NULL;
+-- these indexes where no number or key is named.
+CREATE UNIQUE INDEX reactions_by_number ON reactions (application_id, message_id, number)
+    WHERE number > 0;
 CREATE INDEX reactions_of_key ON reactions (application_id, message_id, key, number) INCLUDE (user_id)
     WHERE key IS NOT NULL;
 
 -- How many users have reacted to a message with each key, in the order in which the keys came up. The row
--- stays when the last reaction is removed, and goes with the message.
+-- stays when the last reaction is removed.
 CREATE TABLE reaction_counts (
     application_id bigint    NOT NULL,
     message_id     bigint    NOT NULL,
@@ -44,8 +43,12 @@ CREATE TABLE reaction_counts (
     last           bigint    NOT NULL,
     keys           text[]    NOT NULL,
     counts         integer[] NOT NULL,
-    PRIMARY KEY (application_id, message_id)
+    -- The message is deleted, and rows of `reactions` are still to be: there may be thousands.
+    to_clear       boolean   NOT NULL DEFAULT false,
+    PRIMARY KEY (application_id, message_id),
+    CONSTRAINT reaction_counts_of_keys CHECK (cardinality(keys) = cardinality(counts))
 ) WITH (fillfactor = 80);
+CREATE INDEX reaction_counts_to_clear ON reaction_counts (application_id, message_id) WHERE to_clear;
 
 -- The messages that are pinned in a chat. A pin is removed with its message.
 CREATE TABLE pins (

@@ -83,6 +83,36 @@ export class Conversation {
   }
 
   /**
+   * Reacts to a message of this conversation, or takes that back. A user reacts with up to 20 keys.
+   *
+   * @param {Message} message
+   * @param {string} key an emoji, or any other text of up to 64 characters
+   * @param {boolean} [reacts]
+   */
+  react({ id }, key, reacts = true) {
+    return this.#parts.enqueue({ kind: "react", conversation: this.key, id, body: { key, reacts } });
+  }
+
+  /**
+   * What is pinned in a chat, the newest pin first. It needs the service.
+   *
+   * @returns {Promise<import("./copy.js").Schemas["Pin"][]>}
+   */
+  async pins() {
+    return (await this.call("GET", "/pins")).pins;
+  }
+
+  /**
+   * Pins a message of a chat, or removes the pin. It needs the service.
+   *
+   * @param {{ id: number }} message
+   * @param {boolean} [isPinned]
+   */
+  pin({ id }, isPinned = true) {
+    return this.call(isPinned ? "PUT" : "DELETE", `/pins/${id}`);
+  }
+
+  /**
    * Marks everything up to a number as read.
    *
    * @param {number} [number] that of the newest message, if it is left out

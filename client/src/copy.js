@@ -5,7 +5,8 @@
  * message and its item of the outbox.
  *
  * conversations  by key: each as the service returned it; `due` if a change of it is still to be fetched
- * messages       by conversation and number: each as the service returned it, with the key of its `conversation`
+ * messages       by conversation and number: each as the service returned it, with the key of its `conversation`, and
+ *                with the `reactions` to it as of `reacted`, if these were read too
  * ids            by id: where the message is
  * outbox         by order: what the service has not acknowledged yet
  * meta           the cursor, whose copy it is, and the order that was used last
@@ -21,7 +22,7 @@ import { isChat, keyOf, namedBy } from "./keys.js";
  */
 
 /**
- * A message of the copy. Of a tombstone `from`, `created` and `system` are kept if the copy had the message. With
+ * A message of the copy. Without `reacted` it is not decided yet what reactions there are. Of a tombstone `from`, `created` and `system` are kept if the copy had the message. With
  * `waiting` it is as an item of the outbox, of that order, is going to make it.
  *
  * @typedef {Partial<Omit<Schemas["Message"], "id" | "timestamp" | "number">> & {
@@ -47,16 +48,21 @@ import { isChat, keyOf, namedBy } from "./keys.js";
 /**
  * An entry of the timeline, with what was included.
  *
- * @typedef {{ id?: number, chat?: number, with?: string, timestamp: number, message?: any, conversation?: any }} Entry
+ * @typedef {{
+ *   id?: number, chat?: number, with?: string, reactions?: number, timestamp: number,
+ *   message?: any, conversation?: any, summary?: Reactions, reacted?: number
+ * }} Entry
+ *
+ * @typedef {Record<string, Schemas["ReactionCount"]>} Reactions by their keys
  */
 
 /**
- * Something that waits to be sent: a message (`send`), a change of one (`edit`, `remove`), a position (`read`), or
- * settings (`set`).
+ * Something that waits to be sent: a message (`send`), a change of one (`edit`, `remove`), a reaction (`react`), a
+ * position (`read`), or settings (`set`).
  *
  * @typedef {object} Item
  * @property {number} order
- * @property {"send" | "edit" | "remove" | "read" | "set"} kind
+ * @property {"send" | "edit" | "remove" | "react" | "read" | "set"} kind
  * @property {ConversationKey} conversation
  * @property {Record<string, any>} body
  * @property {string} created when it was added (RFC 3339)
@@ -189,8 +195,15 @@ export class Copy {
    */
   apply(entries, cursor) {
     return this.#write(async (writing) => {
-      for (const { message, conversation, ...changed } of entries) {
-        if (message) await this.#put(writing, message, conversation && keyOf(conversation), true);
+      for (const { message, conversation, summary, reacted, ...changed } of entries) {
+        const reactions = { reactions: summary, reacted };
+        if (message) {
+          const whole = { ...message, ...reactions, reacted: reacted ?? 0 };
+          await this.#put(writing, whole, conversation && keyOf(conversation), true);
+        }
+        if (changed.reactions !== undefined && reacted !== undefined) {
+          await writing.putReactions(changed.reactions, reactions);
+        }
         if (conversation) writing.putConversation(conversation);
         else if (changed.chat !== undefined || changed.with !== undefined) {
           await writing.touch(keyOf(changed), changed.timestamp);
@@ -378,6 +391,7 @@ export class Copy {
       const { kind, conversation: key } = item;
       writing.removeItem(item);
       if (kind === "read" || kind === "set") return shown(writing, item, answer);
+      if (kind === "react") return this.#reacted(writing, item);
       await this.#put(writing, answer, key);
       if (kind === "send") return advance(writing, key, answer);
       // What has replaced the change meanwhile is based on what has come of it.
@@ -386,6 +400,18 @@ export class Copy {
         if (isLater) writing.putItem({ ...other, base: answer.timestamp, texts: [...other.texts, answer.text ?? ""] });
       }
     });
+  }
+
+  /**
+   * Shows an acknowledged reaction until the timeline brings the reactions with it.
+   *
+   * @param {Writing} writing
+   * @param {Item} item
+   */
+  async #reacted(writing, { id = 0, body }) {
+    const place = await writing.transaction.get("ids", id);
+    const held = place && (await writing.transaction.get("messages", place));
+    if (held) writing.putMessage({ ...held, reactions: reactedWith(held.reactions, body, this.#user) }, false);
   }
 
   /**
@@ -424,12 +450,15 @@ export class Copy {
     const { transaction } = writing;
     const at = await transaction.get("ids", message.id);
     const held = at && (await transaction.get("messages", at));
-    if (held?.timestamp > message.timestamp) return;
+    if (held?.timestamp > message.timestamp) return writing.putReactions(message.id, message);
     const key = held?.conversation ?? place ?? this.#placeOf(message);
     // The tombstone of a personal message that the copy never had belongs to no conversation.
     if (!key) return;
-    const record = { ...message, conversation: key };
-    if (message.deleted) Object.assign(record, { from: held?.from, created: held?.created, system: held?.system });
+    const record = { ...message, ...newerReactions(held, message), conversation: key };
+    if (message.deleted) {
+      const { from, created, system } = held ?? {};
+      Object.assign(record, { from, created, system, reactions: undefined, reacted: 0 });
+    }
     writing.putMessage(record, isFromTimeline);
     if (message.from === this.#user && message.attributes?.key) await leaveOutbox(writing, message.attributes.key);
     const conversation = await transaction.get("conversations", key);
@@ -508,7 +537,13 @@ export class Copy {
 
   /** @param {Message} message */
   #withWaiting(message) {
-    const change = this.#outbox.findLast(({ id, refused }) => id === message.id && !refused);
+    const changes = this.#outbox.filter(({ id, refused }) => id === message.id && !refused);
+    if (changes.length === 0) return message;
+    const reactions = changes.filter(({ kind }) => kind === "react");
+    for (const { body } of reactions) {
+      message = { ...message, reactions: reactedWith(message.reactions, body, this.#user) };
+    }
+    const change = changes.findLast(({ kind }) => kind !== "react");
     if (!change) return message;
     const shown = change.kind === "remove" ? { deleted: true, text: undefined, files: undefined } : change.body;
     return { ...message, ...shown, waiting: change.order };
@@ -578,6 +613,18 @@ class Writing {
     this.transaction.put("ids", message.id, place);
     this.touched.add(message.conversation);
     if (isFromTimeline) this.arrived.push(message);
+  }
+
+  /**
+   * Stores the reactions to a message that is there, unless newer ones are.
+   *
+   * @param {number} id
+   * @param {{ reactions?: Reactions, reacted?: number }} reactions
+   */
+  async putReactions(id, reactions) {
+    const place = await this.transaction.get("ids", id);
+    const held = place && (await this.transaction.get("messages", place));
+    if (held && !held.deleted) this.putMessage({ ...held, ...newerReactions(held, reactions) }, false);
   }
 
   /** @param {Item} item */
@@ -662,7 +709,37 @@ function replaces({ kind, conversation, id, body }, before) {
   if (before.conversation !== conversation || before.refused) return false;
   if (kind === "read") return before.kind === "read" && (body.back || before.body.number <= body.number);
   if (kind === "remove") return before.id === id;
+  if (kind === "react") return before.kind === "react" && before.id === id && before.body.key === body.key;
   return kind === "edit" && before.kind === "edit" && before.id === id;
+}
+
+/**
+ * The reactions to a message that changed last: those of the copy, or those that come now, if any do.
+ *
+ * @param {Message | undefined} held
+ * @param {{ reactions?: Reactions, reacted?: number }} coming
+ */
+function newerReactions(held, coming) {
+  const isNewer = coming.reacted !== undefined && coming.reacted >= (held?.reacted ?? 0);
+  const { reactions, reacted } = (isNewer ? coming : held) ?? {};
+  return { reactions, reacted };
+}
+
+/**
+ * The reactions with one of the user, or without it.
+ *
+ * @param {Reactions | undefined} reactions
+ * @param {Record<string, any>} change
+ * @param {string | undefined} user
+ * @returns {Reactions}
+ */
+function reactedWith(reactions = {}, { key, reacts }, user = "") {
+  const { count = 0, users = [] } = reactions[key] ?? {};
+  if (users.includes(user) === reacts) return reactions;
+  const others = users.filter((other) => other !== user);
+  const changed = reacts ? { count: count + 1, users: [...users, user] } : { count: count - 1, users: others };
+  const entries = Object.entries({ ...reactions, [key]: changed });
+  return Object.fromEntries(entries.filter(([, { count }]) => count > 0));
 }
 
 /**

@@ -68,20 +68,23 @@ export class History {
    */
   async fetch(key, ids) {
     try {
-      const { messages } = await this.#calls.call("GET", `/messages?ids=${ids.slice(0, IDS_MAX)}`);
-      await this.#copy.putMessages(messages, key);
+      const { messages } = await this.#calls.call("GET", `/messages?include=reactions&ids=${ids.slice(0, IDS_MAX)}`);
+      await this.#copy.putMessages(messages.map(withReactions), key);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
     }
   }
 
   /**
+   * The numbers of the messages that the copy has whole: with the reactions to them.
+   *
    * @param {ConversationKey} key
    * @param {number} low
    * @param {number} high
    */
   async #numbers(key, low, high) {
-    return (await this.#copy.messages(key, low, high)).map(({ number }) => number);
+    const held = await this.#copy.messages(key, low, high);
+    return held.filter(({ reacted }) => reacted !== undefined).map(({ number }) => number);
   }
 
   /**
@@ -92,14 +95,23 @@ export class History {
    */
   async #fetch(key, place) {
     try {
-      const page = await this.#calls.call("GET", `${pathOf(key)}/messages?limit=${PAGE}&${place}`);
-      await this.#copy.putMessages(page.messages, key);
+      const page = await this.#calls.call("GET", `${pathOf(key)}/messages?include=reactions&limit=${PAGE}&${place}`);
+      await this.#copy.putMessages(page.messages.map(withReactions), key);
       return page;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       return null;
     }
   }
+}
+
+/**
+ * A message that was read with the reactions to it: where none are named, there are none.
+ *
+ * @param {any} message
+ */
+function withReactions(message) {
+  return { reacted: 0, ...message };
 }
 
 /**

@@ -163,11 +163,19 @@ export class Outbox {
         return this.#change(item, (headers) => call("PATCH", `/messages/${item.id}`, { body: item.body, headers }));
       case "remove":
         return this.#change(item, (headers) => call("DELETE", `/messages/${item.id}`, { headers }));
+      case "react":
+        return this.#react(item);
       case "read":
         return call("PUT", `${path}/read`, { body: item.body });
       case "set":
         return call("PATCH", `${path}/settings`, { body: item.body, headers: MERGE_PATCH });
     }
+  }
+
+  /** @param {Item} item */
+  #react({ id, body }) {
+    const path = `/messages/${id}/reactions/${encodeURIComponent(body.key)}`;
+    return this.#sending.calls.call(body.reacts ? "PUT" : "DELETE", path);
   }
 
   /** @param {Item} item */

@@ -17,6 +17,8 @@ const DOUBT_MS = 20_000;
 /** A held answer comes after 50 seconds at the latest. */
 const HELD_MS = 65_000;
 const HOLD_SECONDS = 60;
+/** What comes with the entries. */
+const INCLUDE = "message,conversation,reactions";
 /** The most conversations that one call returns, and entries with conversations. */
 const PAGE = 100;
 const PAUSE_MS = 1000;
@@ -84,7 +86,7 @@ async function stream(following, attempt) {
     let cursor = (await copy.cursor()) ?? (await begin(calls, copy, line));
     const renewIn = await calls.renewIn();
     line.endAfter(renewIn, () => { isRenewal = true; });
-    const path = `/messages?include=message,conversation&after=${cursor}`;
+    const path = `/messages?include=${INCLUDE}&after=${cursor}`;
     const answer = await opened(calls, path, { Accept: "text/event-stream" }, line);
     if (!answer) return await startAnew(following);
     if (!answer.body) return false;
@@ -130,7 +132,7 @@ async function poll(following, attempt) {
   try {
     let cursor = (await copy.cursor()) ?? (await begin(calls, copy, line));
     for (let wait = 0; ;) {
-      const query = `include=message,conversation&limit=${PAGE}&after=${cursor}&wait=${wait}`;
+      const query = `include=${INCLUDE}&limit=${PAGE}&after=${cursor}&wait=${wait}`;
       const answer = await opened(calls, `/messages?${query}`, {}, line);
       if (!answer) return await startAnew(following);
       const page = await answer.json().catch(() => { throw new Problem(0); });

@@ -369,6 +369,51 @@ export interface paths {
         patch: operations["edit_chat_message"];
         trace?: never;
     };
+    "/chats/{number}/pins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists what is pinned in a chat, the newest pin first.
+         * @description It is the whole list: up to 100 messages, as they are now. A deleted message is pinned no more.
+         */
+        get: operations["list_pins"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/chats/{number}/pins/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Pins a message in its chat.
+         * @description Moderators may, the owner and the application; up to 100 messages of a chat. It is a change of the chat:
+         *     the members find `{"chat": number}` on their timelines.
+         */
+        put: operations["pin_message"];
+        post?: never;
+        /**
+         * Removes a pin.
+         * @description Moderators may, the owner and the application. The message stays as it is.
+         */
+        delete: operations["unpin_message"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/chats/{number}/read": {
         parameters: {
             query?: never;
@@ -595,7 +640,8 @@ export interface paths {
         };
         /**
          * Reads a message as it is now.
-         * @description A deleted message is there still, as a tombstone.
+         * @description A deleted message is there still, as a tombstone. With `include=reactions` the answer has no ETag and is
+         *     never 304: the ETag of a message does not tell of the reactions to it.
          */
         get: operations["get_message"];
         put?: never;
@@ -618,6 +664,53 @@ export interface paths {
          *     is safe.
          */
         patch: operations["edit_message"];
+        trace?: never;
+    };
+    "/messages/{id}/reactions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the reactions to a message, the oldest first.
+         * @description Each is one user's with one key; all, or those with one key.
+         */
+        get: operations["list_reactions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/messages/{id}/reactions/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Reacts to a message.
+         * @description Whoever may read the message may, unless it is muted in the chat, the chat is frozen or has
+         *     `reactions: false`, or the other user of a personal conversation takes no messages from it. A user
+         *     reacts with up to 20 keys, and a message has up to 50. The message and its ETag stay as they are; the
+         *     members of the conversation find `{"reactions": id}` on their timelines.
+         */
+        put: operations["add_reaction"];
+        post?: never;
+        /**
+         * Takes a reaction back.
+         * @description Whoever may read the message may, always.
+         */
+        delete: operations["remove_reaction"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/messages/{id}/reports": {
@@ -1189,6 +1282,8 @@ export interface components {
             name?: string | null;
             owner?: components["schemas"]["UserId"] | null;
             posting?: components["schemas"]["Posting"] | null;
+            /** @description Whether members may add reactions; they may from the start. Those that are there stay. */
+            reactions?: boolean | null;
             /**
              * Format: int32
              * @description How many seconds a member waits between two messages; 0 for none.
@@ -1203,6 +1298,8 @@ export interface components {
             history?: components["schemas"]["History"];
             /** @description Who posts, if it is not every member but readers. */
             posting?: components["schemas"]["Posting"];
+            /** @description `false` where nobody adds reactions. */
+            reactions?: boolean;
             /**
              * Format: int32
              * @description How many seconds a member waits between two messages.
@@ -1633,6 +1730,18 @@ export interface components {
             /** @description It names all members. */
             mentionsAll?: boolean;
             number: components["schemas"]["MessageNumber"];
+            /**
+             * @description With `include=reactions`: the point on the timeline at which they have changed last, if there ever was
+             *     one.
+             */
+            reacted?: components["schemas"]["Timestamp"];
+            /**
+             * @description With `include=reactions`: those that there are. They are no part of the message, and its timestamp
+             *     does not tell of them.
+             */
+            reactions?: {
+                [key: string]: components["schemas"]["ReactionCount"];
+            };
             /** @description The id of the message that this one answers. */
             replyTo?: components["schemas"]["MessageId"];
             /** @description Whether it tells of a change of its chat: it has no sender, and is never unread. */
@@ -1733,6 +1842,18 @@ export interface components {
             mention?: boolean;
             /** @description With `include=message`, at the message's newest entry of the page: the message as it is now. */
             message?: components["schemas"]["Message"];
+            /** @description With `summary`: the point on the timeline at which the reactions have changed last. */
+            reacted?: components["schemas"]["Timestamp"];
+            /** @description Or the message to which the reactions have changed. */
+            reactions?: components["schemas"]["MessageId"];
+            /**
+             * @description With `include=reactions`, at the newest entry of the page that tells of them, and with
+             *     `include=message,reactions` at that with the message too: the reactions to the message as they are
+             *     now. Absent where there never was one.
+             */
+            summary?: {
+                [key: string]: components["schemas"]["ReactionCount"];
+            };
             timestamp: components["schemas"]["Timestamp"];
             /**
              * @description Or the other user of the personal conversation in which a position has moved, or for which the
@@ -1978,6 +2099,21 @@ export interface components {
         OnFailure: "accept" | "reject";
         /** @enum {string} */
         PersonalPolicy: "anyone" | "opened" | "nobody";
+        /** @description A message that is pinned in a chat. */
+        Pin: {
+            /** @description Who has pinned it; absent where the application itself has. */
+            by?: components["schemas"]["UserId"];
+            message: components["schemas"]["Message"];
+            /**
+             * Format: date-time
+             * @description When it was pinned.
+             */
+            pinned: string;
+        };
+        /** @description What is pinned in a chat, the newest pin first: 100 messages at the most. */
+        PinList: {
+            pins: components["schemas"]["Pin"][];
+        };
         /** @description What an application allows its users. */
         Policy: {
             /** @description Who may add members to a chat, beside those of a higher rank. */
@@ -2043,6 +2179,48 @@ export interface components {
          * @enum {string}
          */
         ProblemType: "/problems/malformed" | "/problems/unauthorized" | "/problems/forbidden" | "/problems/not-accepted" | "/problems/may-not-post" | "/problems/suspended" | "/problems/banned" | "/problems/not-found" | "/problems/no-such-resource" | "/problems/method-not-allowed" | "/problems/not-acceptable" | "/problems/body-too-slow" | "/problems/deleted" | "/problems/cursor-ahead" | "/problems/stale" | "/problems/body-too-large" | "/problems/target-too-long" | "/problems/unsupported-media-type" | "/problems/invalid" | "/problems/rejected" | "/problems/precondition-required" | "/problems/too-many-live-connections" | "/problems/too-many-requests" | "/problems/slow-mode" | "/problems/head-too-large" | "/problems/internal" | "/problems/overloaded" | "/problems/shutting-down" | "/problems/issuer-unavailable" | "/problems/database-unavailable" | "/problems/search-overdue" | "/problems/outcome-unknown";
+        /**
+         * @description A reaction of one user.
+         * @example {
+         *       "key": "👍",
+         *       "number": 1,
+         *       "user": "jane"
+         *     }
+         */
+        Reaction: {
+            key: string;
+            /**
+             * Format: int64
+             * @description Its place among those to the message, in the order in which they were added.
+             */
+            number: number;
+            user: components["schemas"]["UserId"];
+        };
+        /**
+         * @description How many users have reacted with one key, and who.
+         * @example {
+         *       "count": 2,
+         *       "users": [
+         *         "jane",
+         *         "john"
+         *       ]
+         *     }
+         */
+        ReactionCount: {
+            /** Format: int32 */
+            count: number;
+            /** @description Those who were the first to, 20 at the most; the caller is always among them, if it has reacted. */
+            users: components["schemas"]["UserId"][];
+        };
+        /** @description A page of the reactions to a message, the oldest first. */
+        ReactionList: {
+            /**
+             * Format: int64
+             * @description The `after` of the next page; absent on the last one.
+             */
+            next?: number;
+            reactions: components["schemas"]["Reaction"][];
+        };
         /**
          * @description A position of the caller.
          * @example {
@@ -2759,6 +2937,8 @@ export interface components {
         ApplicationId: components["schemas"]["ApplicationId"];
         /** @description For an application: the user as whom it acts */
         AsUser: components["schemas"]["UserId"];
+        /** @description `reactions`: each message with the reactions to it, where there are any */
+        Beside: string;
         /** @description The chat's number */
         ChatNumber: components["schemas"]["ChatNumber"];
         /** @description The ETag of the message as you have it; needed for an edit, and not for a read mark */
@@ -2788,6 +2968,11 @@ export interface components {
         MessageNumber: components["schemas"]["MessageNumber"];
         /** @description `return=minimal`: an answer without a body */
         Prefer: string;
+        /**
+         * @description An emoji or any other text, percent-encoded
+         * @example 👍
+         */
+        ReactionKey: string;
         /** @description Messages with smaller ids: the `next` of the page before */
         SearchBefore: number;
         /**
@@ -3703,6 +3888,8 @@ export interface operations {
                 after?: components["parameters"]["HistoryAfter"];
                 /** @description The most items of the page */
                 limit?: components["parameters"]["Limit"];
+                /** @description `reactions`: each message with the reactions to it, where there are any */
+                include?: components["parameters"]["Beside"];
             };
             header?: {
                 /** @description For an application: the user as whom it acts */
@@ -3843,7 +4030,10 @@ export interface operations {
     };
     get_chat_message: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `reactions`: each message with the reactions to it, where there are any */
+                include?: components["parameters"]["Beside"];
+            };
             header?: {
                 /** @description For an application: the user as whom it acts */
                 "As-User"?: components["parameters"]["AsUser"];
@@ -3947,6 +4137,133 @@ export interface operations {
             415: components["responses"]["UnsupportedPatch"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_pins: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For an application: the user as whom it acts */
+                "As-User"?: components["parameters"]["AsUser"];
+            };
+            path: {
+                /** @description The chat's number */
+                number: components["parameters"]["ChatNumber"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is pinned */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PinList"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    pin_message: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For an application: the user as whom it acts */
+                "As-User"?: components["parameters"]["AsUser"];
+            };
+            path: {
+                /** @description The chat's number */
+                number: components["parameters"]["ChatNumber"];
+                /** @description The message's id */
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message is pinned now */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The message was pinned */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["BodyTooSlow"];
+            410: components["responses"]["Deleted"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedPost"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    unpin_message: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For an application: the user as whom it acts */
+                "As-User"?: components["parameters"]["AsUser"];
+            };
+            path: {
+                /** @description The chat's number */
+                number: components["parameters"]["ChatNumber"];
+                /** @description The message's id */
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The message is not pinned */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["BodyTooSlow"];
+            410: components["responses"]["Deleted"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedPost"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
             500: components["responses"]["Failed"];
@@ -4288,7 +4605,9 @@ export interface operations {
                  * @description Several are separated by commas. `message`: each message as it is now, at its newest entry of
                  *     the page; a page then ends after 1 MiB of data. `conversation`: each conversation that an entry
                  *     names as the caller sees it now, at its newest entry of the page; with `message`, also at the
-                 *     newest message of each conversation; such a page ends after 100 entries
+                 *     newest message of each conversation. `reactions`: those to each message of which an entry says that
+                 *     they have changed, at its newest such entry of the page; with `message`, also those to each message.
+                 *     With `conversation` or `reactions` a page ends after 100 entries
                  */
                 include?: string;
                 /**
@@ -4434,7 +4753,10 @@ export interface operations {
     };
     get_message: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `reactions`: each message with the reactions to it, where there are any */
+                include?: components["parameters"]["Beside"];
+            };
             header?: {
                 /** @description For an application: the user as whom it acts */
                 "As-User"?: components["parameters"]["AsUser"];
@@ -4533,6 +4855,150 @@ export interface operations {
             415: components["responses"]["UnsupportedPatch"];
             422: components["responses"]["Invalid"];
             428: components["responses"]["PreconditionRequired"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_reactions: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before */
+                after?: components["parameters"]["AfterNumber"];
+                /** @description The most items of the page */
+                limit?: components["parameters"]["Limit"];
+                /** @description Only those with this key */
+                key?: string;
+            };
+            header?: {
+                /** @description For an application: the user as whom it acts */
+                "As-User"?: components["parameters"]["AsUser"];
+            };
+            path: {
+                /** @description The message's id */
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReactionList"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["BodyTooSlow"];
+            410: components["responses"]["Deleted"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedPost"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    add_reaction: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For an application: the user as whom it acts */
+                "As-User"?: components["parameters"]["AsUser"];
+            };
+            path: {
+                /** @description The message's id */
+                id: components["parameters"]["MessageId"];
+                /**
+                 * @description An emoji or any other text, percent-encoded
+                 * @example 👍
+                 */
+                key: components["parameters"]["ReactionKey"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The reaction is there now */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The reaction was there */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["BodyTooSlow"];
+            410: components["responses"]["Deleted"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedPost"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    remove_reaction: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For an application: the user as whom it acts */
+                "As-User"?: components["parameters"]["AsUser"];
+            };
+            path: {
+                /** @description The message's id */
+                id: components["parameters"]["MessageId"];
+                /**
+                 * @description An emoji or any other text, percent-encoded
+                 * @example 👍
+                 */
+                key: components["parameters"]["ReactionKey"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The reaction is not there */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["BodyTooSlow"];
+            410: components["responses"]["Deleted"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedPost"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
             500: components["responses"]["Failed"];
@@ -4844,6 +5310,8 @@ export interface operations {
                 after?: components["parameters"]["HistoryAfter"];
                 /** @description The most items of the page */
                 limit?: components["parameters"]["Limit"];
+                /** @description `reactions`: each message with the reactions to it, where there are any */
+                include?: components["parameters"]["Beside"];
             };
             header?: {
                 /** @description For an application: the user as whom it acts */
@@ -4880,7 +5348,10 @@ export interface operations {
     };
     get_personal_message: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `reactions`: each message with the reactions to it, where there are any */
+                include?: components["parameters"]["Beside"];
+            };
             header?: {
                 /** @description For an application: the user as whom it acts */
                 "As-User"?: components["parameters"]["AsUser"];

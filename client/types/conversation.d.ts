@@ -62,6 +62,29 @@ export class Conversation {
      */
     remove(message: Message): Promise<void>;
     /**
+     * Reacts to a message of this conversation, or takes that back. A user reacts with up to 20 keys.
+     *
+     * @param {Message} message
+     * @param {string} key an emoji, or any other text of up to 64 characters
+     * @param {boolean} [reacts]
+     */
+    react({ id }: Message, key: string, reacts?: boolean): Promise<void>;
+    /**
+     * What is pinned in a chat, the newest pin first. It needs the service.
+     *
+     * @returns {Promise<import("./copy.js").Schemas["Pin"][]>}
+     */
+    pins(): Promise<import("./copy.js").Schemas["Pin"][]>;
+    /**
+     * Pins a message of a chat, or removes the pin. It needs the service.
+     *
+     * @param {{ id: number }} message
+     * @param {boolean} [isPinned]
+     */
+    pin({ id }: {
+        id: number;
+    }, isPinned?: boolean): Promise<any>;
+    /**
      * Marks everything up to a number as read.
      *
      * @param {number} [number] that of the newest message, if it is left out

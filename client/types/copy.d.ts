@@ -5,7 +5,7 @@
  * @typedef {import("./memory.js").Transaction} Transaction
  */
 /**
- * A message of the copy. Of a tombstone `from`, `created` and `system` are kept if the copy had the message. With
+ * A message of the copy. Without `reacted` it is not decided yet what reactions there are. Of a tombstone `from`, `created` and `system` are kept if the copy had the message. With
  * `waiting` it is as an item of the outbox, of that order, is going to make it.
  *
  * @typedef {Partial<Omit<Schemas["Message"], "id" | "timestamp" | "number">> & {
@@ -28,15 +28,20 @@
 /**
  * An entry of the timeline, with what was included.
  *
- * @typedef {{ id?: number, chat?: number, with?: string, timestamp: number, message?: any, conversation?: any }} Entry
+ * @typedef {{
+ *   id?: number, chat?: number, with?: string, reactions?: number, timestamp: number,
+ *   message?: any, conversation?: any, summary?: Reactions, reacted?: number
+ * }} Entry
+ *
+ * @typedef {Record<string, Schemas["ReactionCount"]>} Reactions by their keys
  */
 /**
- * Something that waits to be sent: a message (`send`), a change of one (`edit`, `remove`), a position (`read`), or
- * settings (`set`).
+ * Something that waits to be sent: a message (`send`), a change of one (`edit`, `remove`), a reaction (`react`), a
+ * position (`read`), or settings (`set`).
  *
  * @typedef {object} Item
  * @property {number} order
- * @property {"send" | "edit" | "remove" | "read" | "set"} kind
+ * @property {"send" | "edit" | "remove" | "react" | "read" | "set"} kind
  * @property {ConversationKey} conversation
  * @property {Record<string, any>} body
  * @property {string} created when it was added (RFC 3339)
@@ -205,7 +210,7 @@ export type ConversationKey = import("./keys.js").ConversationKey;
 export type Store = import("./memory.js").Store;
 export type Transaction = import("./memory.js").Transaction;
 /**
- * A message of the copy. Of a tombstone `from`, `created` and `system` are kept if the copy had the message. With
+ * A message of the copy. Without `reacted` it is not decided yet what reactions there are. Of a tombstone `from`, `created` and `system` are kept if the copy had the message. With
  * `waiting` it is as an item of the outbox, of that order, is going to make it.
  */
 export type Message = Partial<Omit<Schemas["Message"], "id" | "timestamp" | "number">> & {
@@ -238,17 +243,24 @@ export type Entry = {
     id?: number;
     chat?: number;
     with?: string;
+    reactions?: number;
     timestamp: number;
     message?: any;
     conversation?: any;
+    summary?: Reactions;
+    reacted?: number;
 };
 /**
- * Something that waits to be sent: a message (`send`), a change of one (`edit`, `remove`), a position (`read`), or
- * settings (`set`).
+ * by their keys
+ */
+export type Reactions = Record<string, Schemas["ReactionCount"]>;
+/**
+ * Something that waits to be sent: a message (`send`), a change of one (`edit`, `remove`), a reaction (`react`), a
+ * position (`read`), or settings (`set`).
  */
 export type Item = {
     order: number;
-    kind: "send" | "edit" | "remove" | "read" | "set";
+    kind: "send" | "edit" | "remove" | "react" | "read" | "set";
     conversation: ConversationKey;
     body: Record<string, any>;
     /**
@@ -287,8 +299,8 @@ export type Item = {
     conflict?: Message | undefined;
 };
 /**
- * Something that waits to be sent: a message (`send`), a change of one (`edit`, `remove`), a position (`read`), or
- * settings (`set`).
+ * Something that waits to be sent: a message (`send`), a change of one (`edit`, `remove`), a reaction (`react`), a
+ * position (`read`), or settings (`set`).
  */
 export type Refused = {
     status: number;

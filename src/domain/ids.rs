@@ -195,7 +195,7 @@ fn parse_name(value: &str, punctuation: &str) -> Option<Arc<str>> {
 
 /// Whether a segment of a path is a step within it (RFC 3986, section 3.3). Browsers, proxies and
 /// clients resolve such steps, even if they are percent-encoded, and so request another resource.
-fn is_step(value: &str) -> bool {
+pub(super) fn is_step(value: &str) -> bool {
     matches!(value, "." | "..")
 }
 

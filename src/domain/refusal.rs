@@ -73,7 +73,7 @@ pub enum Refusal {
     #[error("the chat is full")]
     ChatFull,
     /// The chat has as many pinned messages as a chat may have.
-    #[error("as many messages are pinned as a chat may have")]
+    #[error("a chat has 100 pinned messages at the most")]
     TooManyPins,
     /// The user has reacted with as many keys as one may, or the message has as many as it may have.
     #[error("{0}")]

@@ -1,4 +1,4 @@
-//! Clears the messages of chats that are deleted.
+//! Clears the messages of chats that are deleted, and the reactions to messages that are.
 //!
 //! # The promise
 //! Every message of a deleted chat becomes a tombstone by a change of its own, which ends the use of its
@@ -7,7 +7,8 @@
 //! # How
 //! The leader has the messages deleted through the timeline, some at a time, so that it delays others by
 //! little. Deleted chats take turns, a window of messages each. The only state is that a chat is not cleared
-//! yet: a new leader reads such a chat from its first message on, and passes over what is cleared.
+//! yet: a new leader reads such a chat from its first message on, and passes over what is cleared. Reactions
+//! to a deleted message are shown to nobody from its deletion on; their rows are deleted some at a time.
 //!
 //! # The races, and how each was decided
 //! - *A message cannot be deleted now* (its application has too many changes waiting). The other chats have
@@ -36,6 +37,9 @@ const WINDOW: i64 = 1000;
 
 /// How many messages are deleted at the same time: a quarter of a batch.
 const CLEARED_AT_ONCE: usize = 64;
+
+/// How many reactions are deleted at once.
+const REACTIONS_AT_ONCE: i64 = 1000;
 
 /// How many deleted chats are looked up at once.
 const CHATS_AT_ONCE: i64 = 100;
@@ -120,8 +124,9 @@ impl Leader for ClearedChats {
                     failed = Some((*chat, error));
                 }
             }
+            let had_reactions = clearing::clear_reactions(&mut leader, REACTIONS_AT_ONCE).await?;
             *pause = PAUSE_MIN;
-            let is_done = deleted.is_empty() && after.is_none();
+            let is_done = deleted.is_empty() && after.is_none() && !had_reactions;
             if let Some((chat, error)) = &failed {
                 // One line for all of them.
                 let (application, conversation) = (chat.application.get(), chat.conversation.get());

@@ -1,6 +1,6 @@
 //! History: whole messages of a conversation, for clients that keep nothing.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{extract::State, response::IntoResponse};
 
@@ -11,13 +11,13 @@ use super::{
             AsUser, ChatNumberPath, HistoryPage, IncludeBeside, ListInsideProblems, ListProblems,
             UserIdPath,
         },
-        representation::{Json, ListPage, MessageJson, MessageListJson, json_bytes},
+        representation::{Json, ListPage, MessageJson, MessageListJson, json_bytes, summary_bytes},
     },
     extract::{caller::Caller, checks::Checks, media::PlainJson, params::HistoryParams},
     included,
 };
 use crate::{
-    domain::{Conversation, MessageNumber, UserId},
+    domain::{Conversation, Message, MessageNumber, UserId},
     store,
 };
 
@@ -117,14 +117,17 @@ async fn list(
         )
         .await
     });
-    let page = ListPage::cut_at(reading.await?, limit, json_bytes, |message| {
-        message.number.get()
-    });
-    let ids: Vec<_> = page.items.iter().map(|message| message.id).collect();
+    let messages = reading.await?;
+    let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
     let reacted = match beside.reactions {
         true => included::reactions_to(service, application, reader, &ids).await?,
         false => HashMap::new(),
     };
+    let size = |message: &Arc<Message>| {
+        let summary = reacted.get(&message.id);
+        json_bytes(message) + summary.map_or(0, |summary| summary_bytes(summary))
+    };
+    let page = ListPage::cut_at(messages, limit, size, |message| message.number.get());
     let messages = page
         .items
         .iter()

@@ -19,9 +19,6 @@ use crate::{
     sync::ChangesPage,
 };
 
-/// To how many messages a page includes the reactions.
-const REACTED_MAX: usize = 100;
-
 /// The changes of a page with what they include. It ends before that with which it would have more than 1
 /// MiB of it.
 pub async fn page(
@@ -31,10 +28,6 @@ pub async fn page(
     include: Include,
     changes: ChangesPage,
 ) -> Result<(ChangesPage, Included), Problem> {
-    let changes = match include.reactions {
-        true => within_reactions(changes),
-        false => changes,
-    };
     let included = of(service, application, user, include, &changes).await?;
     let sizes = changes.entries.iter();
     let sizes = sizes.map(|entry| included.bytes_at(entry.update.timestamp));
@@ -67,7 +60,7 @@ pub async fn reactions_to(
     application: ApplicationId,
     reader: Option<&UserId>,
     messages: &[MessageId],
-) -> Result<HashMap<MessageId, ReactionSummary>, Problem> {
+) -> Result<HashMap<MessageId, Arc<ReactionSummary>>, Problem> {
     if messages.is_empty() {
         return Ok(HashMap::new());
     }
@@ -75,40 +68,37 @@ pub async fn reactions_to(
         reactions::summaries(connection, application, reader, messages).await
     });
     let found = reading.await?.into_iter();
-    Ok(found.map(|summary| (summary.message, summary)).collect())
+    Ok(found
+        .map(|summary| (summary.message, Arc::new(summary)))
+        .collect())
 }
 
-/// The page until it tells of the reactions to too many messages.
-fn within_reactions(changes: ChangesPage) -> ChangesPage {
-    let mut reacted = HashSet::new();
-    let within = changes.entries.iter().take_while(|entry| {
-        if let Subject::Reactions(id) = &entry.update.subject {
-            reacted.insert(*id);
-        }
-        reacted.len() <= REACTED_MAX
-    });
-    let count = within.count();
-    changes.first(count)
-}
-
-/// The reactions of which the entries of a page tell, each at the newest entry that does. Of a message that
-/// the user may not read any more, or that has none, there are none.
+/// The reactions of which the entries of a page tell, each at the newest entry that does; and those to the
+/// messages that are included, at these too. Of a message that the user may not read any more, or that never
+/// had any, there are none.
 async fn reactions(
     service: &Service,
     application: ApplicationId,
     user: &UserId,
     changes: &ChangesPage,
-) -> Result<HashMap<Timestamp, ReactionSummary>, Problem> {
-    let mut places = HashMap::new();
-    for entry in changes.entries.iter() {
-        if let Subject::Reactions(id) = &entry.update.subject {
-            places.insert(*id, entry.update.timestamp);
-        }
+) -> Result<HashMap<Timestamp, Arc<ReactionSummary>>, Problem> {
+    let (mut places, mut messages) = (Vec::new(), HashSet::new());
+    let mut told = HashSet::new();
+    for entry in changes.entries.iter().rev() {
+        let id = match (&entry.update.subject, &entry.message) {
+            (Subject::Reactions(id), _) if told.insert(*id) => *id,
+            (Subject::Message(id), Some(_)) => *id,
+            _ => continue,
+        };
+        messages.insert(id);
+        places.push((entry.update.timestamp, id));
     }
-    let messages: Vec<_> = places.keys().copied().collect();
+    let messages: Vec<_> = messages.into_iter().collect();
     let found = reactions_to(service, application, Some(user), &messages).await?;
-    let found = found.into_iter();
-    Ok(found.map(|(id, summary)| (places[&id], summary)).collect())
+    let included = places
+        .into_iter()
+        .filter_map(|(timestamp, id)| Some((timestamp, Arc::clone(found.get(&id)?))));
+    Ok(included.collect())
 }
 
 /// The conversations of which the entries of a page tell: each at the newest

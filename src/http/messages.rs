@@ -54,8 +54,8 @@ use crate::{
     timeline::commands::{DeleteMessage, Expected, SendMessage},
 };
 
-/// The most entries of a page that includes conversations, each with its newest message.
-const ENTRIES_WITH_CONVERSATIONS_MAX: u16 = 100;
+/// The most entries of a page that includes conversations, each with its newest message, or reactions.
+const ENTRIES_WITH_MORE_MAX: u16 = 100;
 
 /// Sends a message to a user.
 ///
@@ -165,8 +165,8 @@ pub async fn sync_messages(
         user: user.clone(),
         cursor: last_event_id.map_or(span.cursor, Cursor::After),
         size: PageSize {
-            entries: if include.conversations {
-                span.limit.min(ENTRIES_WITH_CONVERSATIONS_MAX)
+            entries: if include.has_more() {
+                span.limit.min(ENTRIES_WITH_MORE_MAX)
             } else {
                 span.limit
             },
@@ -215,7 +215,7 @@ fn open_stream(
         user: request.user.clone(),
         include,
     };
-    let size = if include.conversations || include.reactions {
+    let size = if include.has_more() {
         STREAM_PAGE_WITH_MORE
     } else {
         STREAM_PAGE
@@ -265,16 +265,17 @@ async fn list_by_ids(
     let Caller {
         application, user, ..
     } = passed.caller;
-    let reacted = match beside.reactions {
-        true => included::reactions_to(service, application, user.as_ref(), &ids).await?,
-        false => HashMap::new(),
-    };
-    let requests: Vec<MessageRequest> = ids.into_iter().map(|id| (user.clone(), id)).collect();
+    let requests: Vec<MessageRequest> = ids.iter().map(|id| (user.clone(), *id)).collect();
     let requests: Vec<_> = requests.iter().collect();
     let reading = service
         .query(async |connection| store::messages::find(connection, application, &requests).await);
     let found = reading.await?;
     let found = found.iter().flatten();
+    // After the messages, so that a tombstone has none.
+    let reacted = match beside.reactions {
+        true => included::reactions_to(service, application, user.as_ref(), &ids).await?,
+        false => HashMap::new(),
+    };
     let messages =
         found.map(|message| MessageJson::from(message.as_ref()).with(reacted.get(&message.id)));
     let list = MessageListJson {

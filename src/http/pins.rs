@@ -1,29 +1,32 @@
 //! Messages that are pinned in a chat.
 
-use std::collections::HashMap;
-
 use axum::{extract::State, http::StatusCode, response::IntoResponse};
 
 use super::{
     Answer, Service,
     answer::{
-        openapi::{AsUser, ChatNumberPath, DeletableProblems, ListInsideProblems, MessageIdPath},
-        representation::{self, Json, PinListJson},
+        openapi::{
+            AsUser, ChatNumberPath, ListInsideProblems, MessageIdPath, PinPage, SettableProblems,
+        },
+        representation::{self, Json, ListPage, PinListJson, json_bytes},
     },
-    extract::{caller::Caller, checks::Checks, media::PlainJson},
+    extract::{caller::Caller, checks::Checks, media::PlainJson, params::PinsParams},
 };
-use crate::{store, timeline::commands::PinMessage};
+use crate::{
+    store::pins::{self, ListedPin},
+    timeline::commands::PinMessage,
+};
 
 /// Lists what is pinned in a chat, the newest pin first.
 ///
-/// It is the whole list: up to 100 messages, as they are now. A deleted message is pinned no more.
+/// Each with the message as it is now. A deleted message is not pinned any more.
 #[utoipa::path(
     get,
     path = "/chats/{number}/pins",
     tag = "chats",
-    params(AsUser, ChatNumberPath),
+    params(AsUser, ChatNumberPath, PinPage),
     responses(
-        (status = 200, description = "What is pinned",
+        (status = 200, description = "A page",
             body = PinListJson, content_type = "application/json"),
         ListInsideProblems,
     ),
@@ -32,25 +35,25 @@ pub async fn list_pins(
     State(service): State<Service>,
     mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let chat = checks.path();
-    let passed = checks.finish(|| chat)?;
-    let visible = service.visible_chat(&passed.caller, passed.input).await?;
-    let (application, number) = (passed.caller.application, passed.input);
+    let (chat, params) = (checks.path(), checks.query::<PinsParams>());
+    let passed = checks.finish(|| chat.zip(params))?;
+    let (number, PinsParams { before, limit }) = passed.input;
+    let visible = service.visible_chat(&passed.caller, number).await?;
+    let (application, reads_after) = (passed.caller.application, visible.reads_after);
     let reading = service.query(async |connection| {
-        let pins = store::pins::list(&mut *connection, application, number).await?;
-        let ids: Vec<_> = pins.iter().map(|pin| pin.message).collect();
-        let messages = store::messages::load(connection, application, &ids).await?;
-        Ok((pins, messages))
+        pins::list(
+            connection,
+            application,
+            number,
+            reads_after,
+            before,
+            limit + 1,
+        )
+        .await
     });
-    let (pins, messages) = reading.await?;
-    let readable = messages
-        .iter()
-        .filter(|message| message.number > visible.reads_after && message.content.is_some());
-    let messages: HashMap<_, _> = readable.map(|message| (message.id, message)).collect();
-    let pins = pins
-        .iter()
-        .filter_map(|pin| Some((pin, &***messages.get(&pin.message)?)));
-    Ok(Json(passed.media_type, PinListJson::of(pins)).into_response())
+    let size = |pin: &ListedPin| json_bytes(&pin.message);
+    let page = ListPage::cut_at(reading.await?, limit, size, |pin| pin.timestamp.get());
+    Ok(Json(passed.media_type, PinListJson::from(&page)).into_response())
 }
 
 /// Pins a message in its chat.
@@ -65,7 +68,7 @@ pub async fn list_pins(
     responses(
         (status = 201, description = "The message is pinned now"),
         (status = 204, description = "The message was pinned"),
-        DeletableProblems,
+        SettableProblems,
     ),
 )]
 pub async fn pin_message(
@@ -88,7 +91,7 @@ pub async fn pin_message(
     params(AsUser, ChatNumberPath, MessageIdPath),
     responses(
         (status = 204, description = "The message is not pinned"),
-        DeletableProblems,
+        SettableProblems,
     ),
 )]
 pub async fn unpin_message(

@@ -6,7 +6,8 @@ use super::{
     Answer, Service,
     answer::{
         openapi::{
-            AsUser, DeletableProblems, MessageIdPath, NumberPage, ReactionKeyPath, ReactionsOfKey,
+            AsUser, ListInsideProblems, MessageIdPath, NumberPage, ReactionKeyPath, ReactionsOfKey,
+            SettableProblems,
         },
         problem::Problem,
         representation::{self, Json, ListPage, ReactionListJson},
@@ -15,13 +16,13 @@ use super::{
 };
 use crate::{
     domain::{MessageId, UserId},
-    store,
+    store::reactions,
     timeline::commands::React,
 };
 
 /// Lists the reactions to a message, the oldest first.
 ///
-/// Each is one user's with one key; all, or those with one key.
+/// Each is of one user, with one key. A deleted message has none.
 #[utoipa::path(
     get,
     path = "/messages/{id}/reactions",
@@ -30,7 +31,7 @@ use crate::{
     responses(
         (status = 200, description = "A page",
             body = ReactionListJson, content_type = "application/json"),
-        DeletableProblems,
+        ListInsideProblems,
     ),
 )]
 pub async fn list_reactions(
@@ -45,12 +46,19 @@ pub async fn list_reactions(
     let (id, ReactionsParams { key, after, limit }) = passed.input;
     let (application, user) = (passed.caller.application, passed.caller.user);
     let message = service.sync().message(application, user, id).await?;
-    message.ok_or_else(Problem::not_found)?;
-    let reading = service.query(async |connection| {
-        let key = key.as_ref();
-        store::reactions::list(connection, application, id, key, after, limit + 1).await
-    });
-    let page = ListPage::cut(reading.await?, limit, |listed| listed.number.get());
+    let message = message.ok_or_else(Problem::not_found)?;
+    // The rows of a deleted message are cleared a while later.
+    let listed = match message.content {
+        None => Vec::new(),
+        Some(_) => {
+            let key = key.as_ref();
+            let reading = service.query(async |connection| {
+                reactions::list(connection, application, id, key, after, limit + 1).await
+            });
+            reading.await?
+        }
+    };
+    let page = ListPage::cut(listed, limit, |listed| listed.number.get());
     Ok(Json(passed.media_type, ReactionListJson::from(page)).into_response())
 }
 
@@ -68,7 +76,7 @@ pub async fn list_reactions(
     responses(
         (status = 201, description = "The reaction is there now"),
         (status = 204, description = "The reaction was there"),
-        DeletableProblems,
+        SettableProblems,
     ),
 )]
 pub async fn add_reaction(
@@ -83,7 +91,7 @@ pub async fn add_reaction(
 
 /// Takes a reaction back.
 ///
-/// Whoever may read the message may, always.
+/// Whoever may read the message may, unless the application has suspended it.
 #[utoipa::path(
     delete,
     path = "/messages/{id}/reactions/{key}",
@@ -91,7 +99,7 @@ pub async fn add_reaction(
     params(AsUser, MessageIdPath, ReactionKeyPath),
     responses(
         (status = 204, description = "The reaction is not there"),
-        DeletableProblems,
+        SettableProblems,
     ),
 )]
 pub async fn remove_reaction(

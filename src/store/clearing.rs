@@ -1,4 +1,4 @@
-//! What is left of deleted chats: messages that are still to be cleared.
+//! What is left of deleted chats and messages: messages and reactions that are still to be cleared.
 
 use super::{Clearing, Leadership, Result};
 use crate::domain::{ApplicationId, ConversationId, MessageId, MessageNumber};
@@ -72,4 +72,39 @@ pub async fn finish(leader: &mut Leadership<Clearing>, chat: DeletedChat) -> Res
     .execute(leader.connection())
     .await?;
     Ok(())
+}
+
+/// Deletes reactions to a deleted message, up to `limit` of them. Returns whether there was such a message:
+/// then there may be more.
+pub async fn clear_reactions(leader: &mut Leadership<Clearing>, limit: i64) -> Result<bool> {
+    let next = sqlx::query!(
+        "SELECT application_id, message_id FROM reaction_counts WHERE to_clear
+         ORDER BY application_id, message_id LIMIT 1",
+    );
+    let Some(next) = next.fetch_optional(leader.connection()).await? else {
+        return Ok(false);
+    };
+    let deleted = sqlx::query!(
+        "DELETE FROM reactions AS r
+         USING (
+             SELECT ctid AS place FROM reactions
+             WHERE application_id = $1 AND message_id = $2
+             LIMIT $3
+         ) AS found
+         WHERE r.application_id = $1 AND r.ctid = found.place",
+        next.application_id,
+        next.message_id,
+        limit,
+    );
+    let deleted = deleted.execute(leader.connection()).await?.rows_affected();
+    if i64::try_from(deleted).is_ok_and(|deleted| deleted < limit) {
+        sqlx::query!(
+            "DELETE FROM reaction_counts WHERE application_id = $1 AND message_id = $2",
+            next.application_id,
+            next.message_id,
+        )
+        .execute(leader.connection())
+        .await?;
+    }
+    Ok(true)
 }

@@ -59,6 +59,14 @@ macro_rules! columns {
     };
 }
 
+/// Texts of any kind as the text of a PostgreSQL array (PostgreSQL's manual, 8.15.6).
+pub(super) fn text_array_literal<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let escaped: Vec<_> = texts
+        .map(|text| text.replace('\\', r"\\").replace('"', r#"\""#))
+        .collect();
+    array_literal(escaped.iter().map(String::as_str))
+}
+
 /// Ids as the text of a PostgreSQL array, because `unnest` would flatten an array of arrays. The ids
 /// of users and files have no character that needs escaping within the quotes.
 pub(super) fn array_literal<'a>(ids: impl Iterator<Item = &'a str>) -> String {

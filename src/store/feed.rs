@@ -95,9 +95,12 @@ pub struct FeedEntry {
 }
 
 impl FeedEntry {
-    /// Whether it concerns the members of its conversation as a change of a message: a report does not.
+    /// Whether it is a change of a message itself: a report and a reaction are not.
     fn has_recipients(&self) -> bool {
-        self.message.is_some() && self.kind != ChangeKind::MessageReported
+        matches!(
+            self.kind,
+            ChangeKind::MessageCreated | ChangeKind::MessageEdited | ChangeKind::MessageDeleted
+        )
     }
 
     /// The name of its kind.

@@ -1,14 +1,16 @@
 //! The table `pins`: the messages that are pinned in chats.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Lane, Result, columns};
-use crate::domain::{ApplicationId, ChatNumber, MessageId, Timestamp, UserId};
+use super::{Lane, Result, columns, messages::MessageRow};
+use crate::domain::{
+    ApplicationId, ChatNumber, Message, MessageId, MessageNumber, Timestamp, UserId,
+};
 
-/// A message that is pinned in a chat, or is pinned no more.
+/// A message that is pinned in a chat.
 pub struct PinRow<'a> {
     pub chat: ChatNumber,
     pub message: MessageId,
@@ -20,7 +22,8 @@ pub struct PinRow<'a> {
 
 /// A pin, as a list tells it.
 pub struct ListedPin {
-    pub message: MessageId,
+    pub message: Arc<Message>,
+    /// The change that has pinned it.
     pub timestamp: Timestamp,
     pub pinned_by: Option<UserId>,
     pub created: OffsetDateTime,
@@ -84,10 +87,10 @@ pub async fn insert(lane: &mut Lane<'_>, pins: &[PinRow<'_>]) -> Result<()> {
     Ok(())
 }
 
-pub async fn remove(lane: &mut Lane<'_>, pins: &[PinRow<'_>]) -> Result<()> {
-    columns!(for pin in pins => {
-        chats: pin.chat.get(),
-        messages: pin.message.get(),
+pub async fn remove(lane: &mut Lane<'_>, pins: &[(ChatNumber, MessageId)]) -> Result<()> {
+    columns!(for (chat, message) in pins => {
+        chats: chat.get(),
+        messages: message.get(),
     });
     sqlx::query!(
         "DELETE FROM pins AS p
@@ -109,26 +112,48 @@ pub async fn remove(lane: &mut Lane<'_>, pins: &[PinRow<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// What is pinned in a chat, the newest pin first.
+/// A page of what is pinned in a chat, the newest pin first, before one of the pins: of the messages after
+/// the number `reads_after`, each with its message as it is now.
 pub async fn list(
     connection: &mut PgConnection,
     application: ApplicationId,
     chat: ChatNumber,
+    reads_after: MessageNumber,
+    before: Timestamp,
+    limit: i64,
 ) -> Result<Vec<ListedPin>> {
     let rows = sqlx::query!(
-        "SELECT message_id, timestamp, pinned_by, created FROM pins
-         WHERE application_id = $1 AND chat_number = $2
-         ORDER BY timestamp DESC",
+        r#"
+        SELECT pin.timestamp, pin.pinned_by, pin.created, m.message AS "message!: MessageRow"
+        FROM (
+            SELECT * FROM pins
+            WHERE application_id = $1 AND chat_number = $2 AND timestamp < $4
+            ORDER BY timestamp DESC
+        ) AS pin
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT message FROM messages AS message
+            WHERE application_id = $1 AND id = pin.message_id AND number > $3 AND NOT deleted
+            LIMIT 1
+        ) AS m
+        ORDER BY pin.timestamp DESC
+        LIMIT $5
+        "#,
         application.get(),
         chat.get(),
+        reads_after.get(),
+        before.get(),
+        limit,
     )
     .fetch_all(connection)
     .await?;
-    let pins = rows.into_iter().map(|row| ListedPin {
-        message: MessageId::new(row.message_id),
-        timestamp: Timestamp::new(row.timestamp),
-        pinned_by: row.pinned_by.as_deref().map(UserId::trusted),
-        created: row.created,
+    let pins = rows.into_iter().map(|row| {
+        Ok(ListedPin {
+            message: row.message.into_message()?,
+            timestamp: Timestamp::new(row.timestamp),
+            pinned_by: row.pinned_by.as_deref().map(UserId::trusted),
+            created: row.created,
+        })
     });
-    Ok(pins.collect())
+    pins.collect()
 }

@@ -4,21 +4,17 @@ use std::collections::BTreeSet;
 
 use sqlx::PgConnection;
 
-use super::{Lane, Result, array_literal, columns};
+use super::{
+    Lane, Result,
+    columns::{columns, text_array_literal},
+};
 use crate::domain::{
-    ApplicationId, KeySummary, LISTED_USERS_MAX, Message, MessageId, ReactionKey, ReactionNumber,
+    ApplicationId, KeySummary, LISTED_USERS_MAX, MessageId, ReactionKey, ReactionNumber,
     ReactionSummary, Reactions, ReactionsChange, Timestamp, UserId,
 };
 
-/// A reaction that is added or removed.
-#[derive(Debug, Clone, Copy)]
-pub struct ReactionRow<'a> {
-    pub message: MessageId,
-    /// Of one that is added.
-    pub number: ReactionNumber,
-    pub user: &'a UserId,
-    pub key: &'a ReactionKey,
-}
+/// A reaction by what names it: the message, the user, and the key.
+pub type Reaction<'a> = (MessageId, &'a UserId, &'a ReactionKey);
 
 /// A reaction, as a list tells it.
 pub struct ListedReaction {
@@ -93,12 +89,12 @@ pub async fn load(
     Ok(own.collect())
 }
 
-pub async fn insert(lane: &mut Lane<'_>, added: &[ReactionRow<'_>]) -> Result<()> {
-    columns!(for row in added => {
-        messages: row.message.get(),
-        numbers: row.number.get(),
-        users: row.user.as_str(),
-        keys: row.key.as_str(),
+pub async fn insert(lane: &mut Lane<'_>, added: &[(ReactionNumber, Reaction<'_>)]) -> Result<()> {
+    columns!(for (number, (message, user, key)) in added => {
+        messages: message.get(),
+        numbers: number.get(),
+        users: user.as_str(),
+        keys: key.as_str(),
     });
     sqlx::query!(
         "INSERT INTO reactions (application_id, message_id, number, user_id, key)
@@ -114,11 +110,11 @@ pub async fn insert(lane: &mut Lane<'_>, added: &[ReactionRow<'_>]) -> Result<()
     Ok(())
 }
 
-pub async fn remove(lane: &mut Lane<'_>, removed: &[ReactionRow<'_>]) -> Result<()> {
-    columns!(for row in removed => {
-        messages: row.message.get(),
-        users: row.user.as_str(),
-        keys: row.key.as_str(),
+pub async fn remove(lane: &mut Lane<'_>, removed: &[Reaction<'_>]) -> Result<()> {
+    columns!(for (message, user, key) in removed => {
+        messages: message.get(),
+        users: user.as_str(),
+        keys: key.as_str(),
     });
     sqlx::query!(
         "DELETE FROM reactions AS r
@@ -147,7 +143,7 @@ pub async fn set_counts(lane: &mut Lane<'_>, changed: &[&ReactionsChange]) -> Re
         messages: change.message.id.get(),
         timestamps: change.timestamp.get(),
         last: change.after.last.get(),
-        keys: array_literal(change.after.counts.iter().map(|(key, _)| key.as_str())),
+        keys: text_array_literal(change.after.counts.iter().map(|(key, _)| key.as_str())),
         counts: counts_literal(&change.after),
     });
     sqlx::query!(
@@ -175,47 +171,22 @@ fn counts_literal(reactions: &Reactions) -> String {
     format!("{{{}}}", counts.collect::<Vec<_>>().join(","))
 }
 
-/// Removes what goes with deleted messages: their reactions, and their pins.
-pub async fn clear(lane: &mut Lane<'_>, deleted: &[&Message]) -> Result<()> {
-    columns!(for message in deleted => {
-        messages: message.id.get(),
-        chats: message.conversation.chat().map(|chat| chat.get()),
-    });
+/// Removes the reactions to deleted messages. Their rows are deleted later: there may be thousands.
+pub async fn clear(lane: &mut Lane<'_>, deleted: &[MessageId]) -> Result<()> {
+    let deleted: Vec<_> = deleted.iter().map(|id| id.get()).collect();
     sqlx::query!(
-        "WITH deleted AS (
-             SELECT * FROM unnest($2::bigint[], $3::bigint[]) AS deleted (message_id, chat_number)
-         ),
-         unpinned AS (
-             DELETE FROM pins AS p
-             USING deleted CROSS JOIN LATERAL (
-                 -- The limits make these lookups by key, whatever the planner assumes about the tables.
-                 SELECT ctid AS place FROM pins
-                 WHERE application_id = $1 AND chat_number = deleted.chat_number
-                   AND message_id = deleted.message_id
-                 LIMIT 1
-             ) AS found
-             WHERE p.application_id = $1 AND p.ctid = found.place
-         ),
-         uncounted AS (
-             DELETE FROM reaction_counts AS c
-             USING deleted CROSS JOIN LATERAL (
-                 SELECT ctid AS place FROM reaction_counts
-                 WHERE application_id = $1 AND message_id = deleted.message_id
-                 LIMIT 1
-             ) AS found
-             WHERE c.application_id = $1 AND c.ctid = found.place
-             RETURNING c.message_id
-         )
-         DELETE FROM reactions AS r
-         USING uncounted CROSS JOIN LATERAL (
-             SELECT ctid AS place FROM reactions
-             WHERE application_id = $1 AND message_id = uncounted.message_id
-             OFFSET 0
+        "UPDATE reaction_counts AS c
+         SET keys = '{}', counts = '{}', to_clear = TRUE
+         FROM unnest($2::bigint[]) AS deleted (message_id)
+         CROSS JOIN LATERAL (
+             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+             SELECT ctid AS place FROM reaction_counts
+             WHERE application_id = $1 AND message_id = deleted.message_id
+             LIMIT 1
          ) AS found
-         WHERE r.application_id = $1 AND r.ctid = found.place",
+         WHERE c.application_id = $1 AND c.ctid = found.place",
         lane.application().get(),
-        &messages,
-        &chats as &[Option<i64>],
+        &deleted,
     )
     .execute(lane.connection())
     .await?;
@@ -253,6 +224,7 @@ pub async fn summaries(
             -- The limits make these lookups by key, whatever the planner assumes about the tables.
             SELECT * FROM reaction_counts AS found
             WHERE found.application_id = $1 AND found.message_id = lookup.message_id
+              AND NOT found.to_clear
             LIMIT 1
         ) AS counted
         CROSS JOIN LATERAL (
@@ -325,7 +297,7 @@ pub async fn list(
             sqlx::query_as!(
                 Row,
                 "SELECT number, user_id, key FROM reactions
-                 WHERE application_id = $1 AND message_id = $2 AND number > $3
+                 WHERE application_id = $1 AND message_id = $2 AND number > $3 AND number > 0
                  ORDER BY number LIMIT $4",
                 application.get(),
                 message.get(),

@@ -29,9 +29,10 @@ const LARGE: [&str; 14] = [
 
 /// What reads a table to its end on purpose: the rebuilding of the index; or a small index of what is to be
 /// done.
-const WHOLE_TABLES: [&str; 2] = [
+const WHOLE_TABLES: [&str; 3] = [
     "FROM messages WHERE text IS NOT NULL",
     "FROM conversations WHERE to_clear",
+    "FROM reaction_counts WHERE to_clear",
 ];
 
 /// Every query of the service, with the number of its parameters.
@@ -252,7 +253,8 @@ const OF_TENANTS: [&str; 17] = [
 
 /// Statements about all applications: where a follower has something to do, what an operator
 /// requests, and what follows a lost history.
-const OF_ALL_APPLICATIONS: [&str; 8] = [
+const OF_ALL_APPLICATIONS: [&str; 9] = [
+    "FROM reaction_counts WHERE to_clear",
     "FROM conversations WHERE to_clear",
     "SELECT application_id, cursor FROM followers WHERE name = $1",
     "TRUNCATE search_entries",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::future::join_all;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -167,7 +167,7 @@ async fn what_is_no_reaction_is_refused() {
     assert_eq!(react(&app, &sent, "a").await.wrong_fields(), ["As-User"]);
     assert_eq!(react(&app.acting_as("john"), &sent, "a").await.status, 201);
     let long = "a".repeat(65);
-    for wrong in [long.as_str(), "a%00"] {
+    for wrong in [long.as_str(), "a%00", "a%0A"] {
         assert_eq!(react(&john, &sent, wrong).await.wrong_fields(), ["key"]);
     }
     assert_eq!(react(&john, &sent, &"é".repeat(64)).await.status, 201);
@@ -227,18 +227,56 @@ async fn they_are_gone_with_their_message() {
         of_deleted.clone().count() == 2 && of_deleted.clone().all(|it| it.get("summary").is_none())
     );
     for table in ["reactions", "reaction_counts"] {
-        let left = format!("SELECT count(DISTINCT message_id) FROM {table}");
-        assert_eq!(database.count(&left).await, 1, "{table}");
+        eventually("they are cleared", async || {
+            let left = format!("SELECT count(DISTINCT message_id) FROM {table}");
+            (database.count(&left).await == 1).then_some(())
+        })
+        .await;
     }
+    assert_eq!(shown(&john, &kept).await["a"]["count"], 1);
     // A chat that is deleted takes those of all its messages with it.
     let path = format!("/chats/{chat}");
     let timestamp = jane.get(&path).await.expect(200)["timestamp"].clone();
     jane.ask(Method::DELETE, &path, Some(&timestamp)).await;
-    eventually("the messages are cleared", async || {
-        let left = database.count("SELECT count(*) FROM reactions").await;
-        (left == 0).then_some(())
-    })
-    .await;
+    for table in ["reactions", "reaction_counts"] {
+        eventually("they are cleared with the chat", async || {
+            let left = database
+                .count(&format!("SELECT count(*) FROM {table}"))
+                .await;
+            (left == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+/// What PostgreSQL, JSON and URLs have a meaning for is a key as any other.
+#[tokio::test]
+async fn any_short_text_is_a_key() {
+    let (_database, replica) = service().await;
+    let (jane, john) = (replica.user("jane"), replica.user("john"));
+    let sent = jane.send("john", "hi").await;
+    let keys = [
+        (r#"""#, "%22"),
+        (r"\", "%5C"),
+        (r#"a","b"#, "a%22%2C%22b"),
+        (r"¯\_(ツ)_/¯", "%C2%AF%5C_(%E3%83%84)_%2F%C2%AF"),
+        ("{}", "%7B%7D"),
+        ("NULL", "NULL"),
+        (" ", "%20"),
+    ];
+    for (_, key) in keys {
+        assert_eq!(react(&john, &sent, key).await.status, 201, "{key}");
+    }
+    let shown_keys = shown(&jane, &sent).await;
+    let expected = keys.map(|(key, _)| (key.to_owned(), json!({ "count": 1, "users": ["john"] })));
+    assert_eq!(shown_keys, Value::Object(expected.into_iter().collect()));
+    for (_, key) in keys {
+        assert_eq!(take_back(&john, &sent, key).await.status, 204);
+    }
+    assert_eq!(shown(&jane, &sent).await, json!({}));
+    // Two forms of one text are one key.
+    react(&john, &sent, "e%CC%81").await;
+    assert_eq!(react(&john, &sent, "%C3%A9").await.status, 204);
 }
 
 /// What one batch changes of the reactions to one message is one change.
@@ -316,6 +354,11 @@ async fn the_feed_tells_who_has_reacted() {
     ];
     assert_eq!(told.collect::<Vec<_>>(), expected);
     assert_eq!(entries[1]["message"], sent);
+    let page = app.get("/feed?include=recipients").await.expect(200);
+    let with_recipients = page["entries"].as_array().unwrap().iter();
+    let with_recipients = with_recipients.filter(|entry| entry.get("recipients").is_some());
+    let kinds: Vec<_> = with_recipients.map(|entry| &entry["kind"]).collect();
+    assert_eq!(kinds, ["message.created"], "a reaction notifies nobody");
 }
 
 /// One step of a random history of a chat.
@@ -337,7 +380,7 @@ enum Step {
 }
 
 const USERS: [&str; 5] = ["ann", "ben", "cat", "dan", "eve"];
-const KEYS: [&str; 3] = ["a", "b", "c"];
+const KEYS: [&str; 3] = ["a", "%22", "%5C"];
 const MESSAGES: usize = 4;
 
 fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
@@ -364,25 +407,33 @@ impl History<'_> {
         self.replicas[turn % 2].user(USERS[user])
     }
 
-    async fn carry_out(&self, step: &Step, turn: usize) {
+    /// Carries out some steps in one batch of a replica. Returns how many have changed something.
+    async fn carry_out(&self, database: &Database, steps: &[Step], turn: usize) -> usize {
+        let lane = database.block_lane().await;
+        let carrying_out = join_all(steps.iter().map(|step| self.step(step, turn)));
+        let opening = async {
+            let waiting = &self.replicas[turn % 2];
+            waiting.until_waiting("timeline", steps.len() as f64).await;
+            open_lane(lane).await;
+        };
+        let (statuses, ()) = tokio::join!(carrying_out, opening);
+        statuses
+            .iter()
+            .filter(|status| [200, 201].contains(*status))
+            .count()
+    }
+
+    async fn step(&self, step: &Step, turn: usize) -> u16 {
         let member = |user: usize| format!("/chats/{}/members/{}", self.chat, USERS[user]);
         let owner = self.user(0, turn);
         let reply = match step {
             Step::React { user, message, key } => {
-                react(
-                    &self.user(*user, turn),
-                    &self.messages[*message],
-                    KEYS[*key],
-                )
-                .await
+                let user = self.user(*user, turn);
+                react(&user, &self.messages[*message], KEYS[*key]).await
             }
             Step::TakeBack { user, message, key } => {
-                take_back(
-                    &self.user(*user, turn),
-                    &self.messages[*message],
-                    KEYS[*key],
-                )
-                .await
+                let user = self.user(*user, turn);
+                take_back(&user, &self.messages[*message], KEYS[*key]).await
             }
             Step::Delete(message) => {
                 let message = &self.messages[*message];
@@ -392,6 +443,7 @@ impl History<'_> {
             Step::Leave(user) => owner.ask(Method::DELETE, &member(*user), None).await,
         };
         assert!(reply.status < 500, "{step:?}: {}", reply.text);
+        reply.status
     }
 
     /// The reactions to each message that the user reads.
@@ -469,7 +521,7 @@ async fn followers_end_at_what_a_fresh_reader_finds() {
     let first = Replica::start(&database, Settings::default()).await;
     let second = Replica::start(&database, Settings::default()).await;
     let replicas = [first, second];
-    let mut runner = TestRunner::default();
+    let (mut runner, mut accepted) = (TestRunner::default(), 0);
     for round in 0..12 {
         let steps = steps().new_tree(&mut runner).unwrap().current();
         let owner = replicas[0].user(USERS[0]);
@@ -485,16 +537,8 @@ async fn followers_end_at_what_a_fresh_reader_finds() {
         };
         let latest = owner.sync("after=latest").await["latest"].as_i64().unwrap();
         let [mut with, mut without] = [latest; 2].map(Follower::new);
-        let mut turn = 0;
-        for together in &steps {
-            let carrying_out = together.iter().map(|step| {
-                turn += 1;
-                history.carry_out(step, turn)
-            });
-            stream::iter(carrying_out)
-                .buffer_unordered(12)
-                .collect::<()>()
-                .await;
+        for (turn, together) in steps.iter().enumerate() {
+            accepted += history.carry_out(&database, together, turn).await;
             with.follow(&owner, true).await;
             without.follow(&owner, false).await;
         }
@@ -504,6 +548,7 @@ async fn followers_end_at_what_a_fresh_reader_finds() {
         let counted = rows_of(&database, chat).await;
         assert_eq!(counted, totals(&fresh), "{steps:?}");
     }
+    assert!(accepted > 100, "{accepted}");
 }
 
 /// How many reactions the messages of a chat have, by the rows.

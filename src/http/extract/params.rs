@@ -272,6 +272,24 @@ impl FromQuery for ReportsParams {
     }
 }
 
+/// Which page of what is pinned in a chat.
+pub struct PinsParams {
+    pub before: Timestamp,
+    pub limit: i64,
+}
+
+impl FromQuery for PinsParams {
+    type Params = ListQuery;
+
+    fn from_query(params: ListQuery) -> Result<Self, Problem> {
+        let before = number("before", params.before)?.unwrap_or(i64::MAX);
+        Ok(Self {
+            before: Timestamp::new(before),
+            limit: list_limit(params.limit.as_deref())?,
+        })
+    }
+}
+
 /// Which page of the reactions to a message.
 pub struct ReactionsParams {
     pub key: Option<ReactionKey>,

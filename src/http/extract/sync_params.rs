@@ -47,6 +47,11 @@ pub struct Include {
 }
 
 impl Include {
+    /// Whether it asks for more than the messages.
+    pub fn has_more(self) -> bool {
+        self.conversations || self.reactions
+    }
+
     /// `None` if a name is none of these.
     fn parse(names: &str) -> Option<Self> {
         let mut include = Self::default();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::BatchChanges;
 use crate::{
     domain::{
-        Change, Chat, ChatNumber, History, Marked, Member, MessageNumber, Named, Subject,
-        Timestamp, UserId,
+        Change, Chat, ChatNumber, History, Marked, Member, MessageId, MessageNumber, Named,
+        Subject, Timestamp, UserId,
     },
     store::{
         chats::NewChatRow,
@@ -96,29 +96,33 @@ impl BatchChanges {
         (users(banned), users(unbanned))
     }
 
-    /// The messages that are pinned after the batch and were not before it, and the other way round.
-    pub(super) fn pins(&self) -> (Vec<PinRow<'_>>, Vec<PinRow<'_>>) {
+    /// The messages that are pinned after the batch, and those that are not; deleted ones are not.
+    pub(super) fn pins(&self) -> (Vec<PinRow<'_>>, Vec<(ChatNumber, MessageId)>) {
         let mut pins = BTreeMap::new();
         for made in &self.changes {
-            let Change::Chat(change) = &made.change else {
-                continue;
-            };
-            for (message, is_pinned) in [(change.pinned, true), (change.unpinned, false)] {
-                let Some(message) = message else { continue };
-                let row = PinRow {
-                    chat: change.after.number,
-                    message,
-                    timestamp: change.after.timestamp,
-                    pinned_by: made.actor.as_ref(),
-                };
-                pins.insert(message, (row, is_pinned));
+            match &made.change {
+                Change::Chat(change) => {
+                    let chat = change.after.number;
+                    let row = |message| PinRow {
+                        chat,
+                        message,
+                        timestamp: change.after.timestamp,
+                        pinned_by: made.actor.as_ref(),
+                    };
+                    let pinned = change.pinned.map(|id| ((chat, id), Some(row(id))));
+                    let unpinned = change.unpinned.map(|id| ((chat, id), None));
+                    pins.extend(pinned.into_iter().chain(unpinned));
+                }
+                Change::Message(change) if change.after.content.is_none() => {
+                    let chat = change.after.conversation.chat();
+                    pins.extend(chat.map(|chat| ((chat, change.after.id), None)));
+                }
+                _ => {}
             }
         }
-        let (pinned, unpinned): (Vec<_>, Vec<_>) =
-            pins.into_values().partition(|(_, is_pinned)| *is_pinned);
-        let pinned = pinned.into_iter().map(|(row, _)| row);
-        let unpinned = unpinned.into_iter().map(|(row, _)| row);
-        (pinned.collect(), unpinned.collect())
+        let unpinned = pins.iter().filter(|(_, row)| row.is_none());
+        let unpinned = unpinned.map(|(pin, _)| *pin).collect();
+        (pins.into_values().flatten().collect(), unpinned)
     }
 
     /// The chats that the batch deletes, and when.

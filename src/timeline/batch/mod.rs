@@ -183,6 +183,7 @@ impl BatchChanges {
             store::reports::insert(lane, &reports).await?;
         }
         self.store_reactions(lane).await?;
+        self.store_pins(lane).await?;
         let (named, unnamed) = self.mentions();
         if !unnamed.is_empty() {
             store::mentions::remove(lane, &unnamed).await?;
@@ -280,7 +281,7 @@ impl BatchChanges {
         if !deleted.is_empty() {
             store::chats::delete(lane, &deleted).await?;
         }
-        self.store_pins(lane).await
+        Ok(())
     }
 
     /// Stores what is pinned in chats.

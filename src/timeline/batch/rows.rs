@@ -1,18 +1,18 @@
 //! The rows that follow from the changes of a batch.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::BatchChanges;
 use crate::{
     domain::{
         ApplicationChange, Change, ChatChange, ConversationId, Marked, Message, MessageChange,
-        Pair, PersonalConversation, PositionsChange, ReactionsChange, Report, Subject, Timestamp,
-        Update, UserId,
+        MessageId, Pair, PersonalConversation, PositionsChange, ReactionNumber, ReactionsChange,
+        Report, Subject, Timestamp, Update, UserId,
     },
     store::{
         batch::{ChangeRow, NewMessageRow},
         mentions::Mention,
-        reactions::ReactionRow,
+        reactions::Reaction,
         restrictions::RestrictionsRow,
         settings::SettingsRow,
         updates::NewUpdate,
@@ -142,27 +142,24 @@ impl BatchChanges {
         settings.into_values().collect()
     }
 
-    /// The reactions that are there after the batch and were not before it, and the other way round.
-    pub(super) fn reactions(&self) -> (Vec<ReactionRow<'_>>, Vec<ReactionRow<'_>>) {
-        let (mut added, mut removed, mut seen) = (HashMap::new(), Vec::new(), BTreeSet::new());
+    /// The reactions that are there after the batch and were not before it, by their numbers, and the other
+    /// way round.
+    pub(super) fn reactions(&self) -> (Vec<(ReactionNumber, Reaction<'_>)>, Vec<Reaction<'_>>) {
+        let mut reactions: BTreeMap<Reaction<'_>, (bool, Option<ReactionNumber>)> = BTreeMap::new();
         for change in self.reaction_changes() {
-            let row = ReactionRow {
-                message: change.message.id,
-                number: change.added.unwrap_or_default(),
-                user: &change.user,
-                key: &change.key,
-            };
             let reaction = (change.message.id, &change.user, &change.key);
-            let is_first = seen.insert(reaction);
-            match change.added {
-                Some(_) => added.insert(reaction, row),
-                None => added.remove(&reaction),
-            };
-            if is_first && change.added.is_none() {
-                removed.push(row);
-            }
+            let was_there = change.added.is_none();
+            let (_, now) = reactions.entry(reaction).or_insert((was_there, None));
+            *now = change.added;
         }
-        (added.into_values().collect(), removed)
+        let added = reactions
+            .iter()
+            .filter_map(|(reaction, (_, now))| Some(((*now)?, *reaction)));
+        let removed = reactions.iter().filter(|(_, (was_there, _))| *was_there);
+        (
+            added.collect(),
+            removed.map(|(reaction, _)| *reaction).collect(),
+        )
     }
 
     /// The reactions to messages, as the batch leaves them.
@@ -173,13 +170,13 @@ impl BatchChanges {
     }
 
     /// The messages that the batch deletes.
-    pub(super) fn deleted_messages(&self) -> Vec<&Message> {
+    pub(super) fn deleted_messages(&self) -> Vec<MessageId> {
         let deletions = self.message_changes().filter(|change| {
             let before = change.before.as_ref();
             let was_there = before.is_some_and(|before| before.content.is_some());
             was_there && change.after.content.is_none()
         });
-        deletions.map(|change| &*change.after).collect()
+        deletions.map(|change| change.after.id).collect()
     }
 
     pub(super) fn reports(&self) -> Vec<&Report> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Command, Context, Decision, Needs, changed_chat, content, ensure};
 use crate::domain::{Action, Chat, ChatChange, ChatNumber, MessageId, PINS_MAX, Refusal};
 
-/// Has a message of a chat be pinned, or not.
+/// Pins a message of a chat, or removes the pin.
 #[derive(Debug, Clone)]
 pub struct PinMessage {
     pub chat: ChatNumber,
@@ -30,10 +30,11 @@ impl Command for PinMessage {
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Chat>>, Refusal> {
         let inside = context.inside(self.chat)?;
-        let message = context.message(self.id).filter(|message| {
-            message.conversation.chat() == Some(self.chat) && message.number > inside.reads_after()
-        });
+        let message = context.message(self.id);
+        let message = message.filter(|message| message.conversation.chat() == Some(self.chat));
         let message = message.ok_or(Refusal::NotFound)?;
+        let is_readable = message.number > inside.reads_after();
+        ensure(is_readable || !self.pinned, Refusal::NotFound)?;
         let otherwise = "only moderators, the owner and the application pin messages";
         let chat = inside.require(Action::Pin, otherwise)?;
         content(message)?;

@@ -10,7 +10,8 @@ use crate::{
     timeline::BatchState,
 };
 
-/// Has the caller's reaction to a message with a key be there, or not.
+/// Adds the caller's reaction to a message with a key, or removes it. What is so already stays so, whatever
+/// the caller may do by now: a request that is repeated succeeds.
 #[derive(Debug, Clone)]
 pub struct React {
     pub id: MessageId,
@@ -40,21 +41,23 @@ impl Command for React {
     fn decide(&self, context: &Context<'_>) -> Result<Decision<()>, Refusal> {
         let user = context.caller.ok_or(Refusal::NotFound)?;
         let (message, inside) = context.visible_message(self.id)?;
-        if self.reacts {
-            require_reacting(context, message, inside.as_ref())?;
-        }
         content(message)?;
         let own = context.state.reacted(self.id, user);
         if own.is_some_and(|own| own.contains(&self.key)) == self.reacts {
             return Ok(Decision::Keep(()));
         }
+        if self.reacts {
+            require_reacting(context, message, inside.as_ref())?;
+        }
         let before = context.state.reactions(self.id);
         let mut after = before.cloned().unwrap_or_default();
         let added = if self.reacts {
-            let of_user = Refusal::TooManyReactions("a user reacts with at most 20 keys");
+            let of_user =
+                Refusal::TooManyReactions("you react to a message with 20 keys at the most");
             let count = own.map_or(0, BTreeSet::len);
             ensure(count < KEYS_OF_USER_MAX, of_user)?;
-            let of_message = Refusal::TooManyReactions("a message has at most 50 keys");
+            let of_message =
+                Refusal::TooManyReactions("the reactions to a message have 50 keys at the most");
             ensure(!after.is_full(&self.key), of_message)?;
             Some(after.add(&self.key))
         } else {
@@ -74,7 +77,7 @@ impl Command for React {
     }
 }
 
-/// Fails if the caller reads the message and does not react to it.
+/// Fails if the caller may read the message and may not react to it.
 fn require_reacting(
     context: &Context<'_>,
     message: &Message,

@@ -28,14 +28,14 @@ pub use outcomes::{
     ApplicationReadProblems, ChatChangeProblems, ChatDeleteProblems, CreateInsideProblems,
     CreateProblems, DeletableProblems, DeleteProblems, EditProblems, FeedProblems,
     ListInsideProblems, ListProblems, MoveProblems, OpenProblems, OwnListProblems, ReadProblems,
-    SettingsProblems, SyncProblems,
+    SettableProblems, SettingsProblems, SyncProblems,
 };
 pub use params::{
     ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, FeedPageParams,
     HistoryPage, IfMatchHeader, IfNoneMatchHeader, IncludeBeside, MessageIdPath, MessageNumberPath,
-    NumberPage, OpenReports, PairPath, ReactionKeyPath, ReactionsOfKey, Repeatable, ReportIdPath,
-    Resumed, SearchPage, SearchedConversation, SyncPage, UnreadUsers, UserIdPath, UserPage,
-    WebhookIdPath,
+    NumberPage, OpenReports, PairPath, PinPage, ReactionKeyPath, ReactionsOfKey, Repeatable,
+    ReportIdPath, Resumed, SearchPage, SearchedConversation, SyncPage, UnreadUsers, UserIdPath,
+    UserPage, WebhookIdPath,
 };
 
 use super::{

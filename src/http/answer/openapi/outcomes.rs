@@ -65,6 +65,8 @@ operations! {
     CreateInsideProblems = ANY CALLER USER POST OBJECT;
     /// Of creating something that belongs to a message.
     DeletableProblems = ANY CALLER USER POST OBJECT DELETABLE;
+    /// Of setting something that belongs to a message, without a body.
+    SettableProblems = ANY CALLER USER PARAMETERS OBJECT DELETABLE;
     /// Of following the timeline.
     SyncProblems = ANY CALLER PARAMETERS CURSOR;
     /// Of following the feed.

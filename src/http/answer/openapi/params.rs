@@ -96,6 +96,19 @@ pub struct ReactionsOfKey {
     key: Option<String>,
 }
 
+/// Which page of what is pinned.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct PinPage {
+    /// Pins that are older: the `next` of the page before
+    #[param(minimum = 0, maximum = 9007199254740991_i64)]
+    before: Option<i64>,
+    /// The most items of the page
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<i64>,
+}
+
 /// What comes with messages.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -278,8 +291,9 @@ pub struct SyncPage {
     /// Several are separated by commas. `message`: each message as it is now, at its newest entry of
     /// the page; a page then ends after 1 MiB of data. `conversation`: each conversation that an entry
     /// names as the caller sees it now, at its newest entry of the page; with `message`, also at the
-    /// newest message of each conversation; such a page ends after 100 entries. `reactions`: those to
-    /// each message to which an entry says that they have changed, at its newest such entry of the page
+    /// newest message of each conversation. `reactions`: those to each message of which an entry says that
+    /// they have changed, at its newest such entry of the page; with `message`, also those to each message.
+    /// With `conversation` or `reactions` a page ends after 100 entries
     #[param(pattern = "^(message|conversation|reactions)(,(message|conversation|reactions))*$")]
     include: Option<String>,
     /// Instead of a sync: up to 100 ids of messages, separated by commas. They are answered in this

@@ -96,19 +96,26 @@ pub struct MessageJson<'a> {
     #[serde(skip_serializing_if = "Not::not")]
     #[schema(required = false)]
     deleted: bool,
-    /// With `include=reactions`, where there are any. They are no part of the message, and its timestamp
+    /// With `include=reactions`: those that there are. They are no part of the message, and its timestamp
     /// does not tell of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = BTreeMap<String, ReactionCountJson<'static>>, required = false)]
     reactions: Option<ReactionsJson<'a>>,
+    /// With `include=reactions`: the point on the timeline at which they have changed last, if there ever was
+    /// one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = TimestampSchema, required = false)]
+    reacted: Option<i64>,
 }
 
 impl<'a> MessageJson<'a> {
     /// The message with the reactions to it.
-    pub fn with(self, reactions: Option<&'a ReactionSummary>) -> Self {
-        let reactions = reactions.filter(|reactions| !reactions.keys.is_empty());
+    pub fn with(self, summary: Option<&'a Arc<ReactionSummary>>) -> Self {
+        let summary = summary.filter(|_| !self.deleted);
+        let reactions = summary.filter(|summary| !summary.keys.is_empty());
         Self {
-            reactions: reactions.map(ReactionsJson::from),
+            reactions: reactions.map(|summary| summary.as_ref().into()),
+            reacted: summary.map(|summary| summary.timestamp.get()),
             ..self
         }
     }
@@ -155,6 +162,7 @@ impl<'a> From<&'a Message> for MessageJson<'a> {
             system: message.system,
             deleted: false,
             reactions: None,
+            reacted: None,
         }
     }
 }
@@ -184,7 +192,7 @@ pub fn message(media_type: &'static str, message: &Message) -> Response {
 pub fn message_with(
     media_type: &'static str,
     message: &Message,
-    reactions: Option<&ReactionSummary>,
+    reactions: Option<&Arc<ReactionSummary>>,
 ) -> Response {
     let json = MessageJson::from(message).with(reactions);
     Json(label(media_type, message), json).into_response()

@@ -43,7 +43,7 @@ pub use messages::{
 };
 pub use page::{ListPage, fitting};
 pub use pins::PinListJson;
-pub use reactions::ReactionListJson;
+pub use reactions::{ReactionListJson, summary_bytes};
 pub use reports::{ReportJson, ReportListJson};
 pub use updates::{
     CaughtUpJson, Included, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson, held, page,

@@ -4,9 +4,11 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::{super::instant, MessageJson};
+use super::{super::instant, ListPage, MessageJson};
 use crate::{
-    domain::Message, http::answer::openapi::schemas::UserIdSchema, store::pins::ListedPin,
+    domain::UserId,
+    http::answer::openapi::schemas::{TimestampSchema, UserIdSchema},
+    store::pins::ListedPin,
 };
 
 /// A message that is pinned in a chat.
@@ -24,22 +26,27 @@ pub struct PinJson<'a> {
     pinned: OffsetDateTime,
 }
 
-/// What is pinned in a chat, the newest pin first: 100 messages at the most.
+/// A page of what is pinned in a chat, the newest pin first.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PinList)]
 pub struct PinListJson<'a> {
     pins: Vec<PinJson<'a>>,
+    /// The `before` of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = TimestampSchema, required = false)]
+    next: Option<i64>,
 }
 
-impl<'a> PinListJson<'a> {
-    pub fn of(pins: impl Iterator<Item = (&'a ListedPin, &'a Message)>) -> Self {
-        let pins = pins.map(|(pin, message)| PinJson {
-            message: message.into(),
-            by: pin.pinned_by.as_ref().map(|user| user.as_str()),
+impl<'a> From<&'a ListPage<ListedPin, i64>> for PinListJson<'a> {
+    fn from(page: &'a ListPage<ListedPin, i64>) -> Self {
+        let pins = page.items.iter().map(|pin| PinJson {
+            message: pin.message.as_ref().into(),
+            by: pin.pinned_by.as_ref().map(UserId::as_str),
             pinned: pin.created,
         });
         Self {
             pins: pins.collect(),
+            next: page.next,
         }
     }
 }

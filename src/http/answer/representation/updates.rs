@@ -58,7 +58,7 @@ struct EntriesJson<'a>(&'a [Entry], &'a Included);
 #[derive(Default)]
 pub struct Included {
     pub conversations: HashMap<Timestamp, Arc<SeenConversation>>,
-    pub reactions: HashMap<Timestamp, ReactionSummary>,
+    pub reactions: HashMap<Timestamp, Arc<ReactionSummary>>,
 }
 
 impl Included {
@@ -66,7 +66,8 @@ impl Included {
     pub fn bytes_at(&self, timestamp: Timestamp) -> usize {
         let conversation = self.conversations.get(&timestamp);
         let reactions = self.reactions.get(&timestamp);
-        conversation.map_or(0, |seen| seen_bytes(seen)) + reactions.map_or(0, summary_bytes)
+        conversation.map_or(0, |seen| seen_bytes(seen))
+            + reactions.map_or(0, |summary| summary_bytes(summary))
     }
 }
 
@@ -108,11 +109,17 @@ pub struct MessageUpdateJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ConversationJson<'static>, required = false)]
     conversation: Option<Box<ConversationJson<'a>>>,
-    /// With `include=reactions`, at the newest entry of the page that tells of them: the reactions to the
-    /// message as they are now.
+    /// With `include=reactions`, at the newest entry of the page that tells of them, and with
+    /// `include=message,reactions` at that with the message too: the reactions to the message as they are
+    /// now. Without it, there is nothing to be done: a later entry has them, there never was one, or the
+    /// message is deleted or the caller's no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = BTreeMap<String, ReactionCountJson<'static>>, required = false)]
     summary: Option<ReactionsJson<'a>>,
+    /// With `summary`: the point on the timeline at which the reactions have changed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = TimestampSchema, required = false)]
+    reacted: Option<i64>,
 }
 
 impl EntriesJson<'_> {
@@ -155,7 +162,8 @@ impl<'a> MessageUpdateJson<'a> {
             mention: entry.update.mention,
             message,
             conversation: conversation.map(|seen| Box::new(seen.as_ref().into())),
-            summary: summary.map(ReactionsJson::from),
+            summary: summary.map(|summary| summary.as_ref().into()),
+            reacted: summary.map(|summary| summary.timestamp.get()),
         }
     }
 }
