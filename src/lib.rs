@@ -28,7 +28,7 @@ pub mod sync;
 pub mod batching;
 // Notifications: their format, the listener, and its subscribers.
 pub mod notifications;
-// Held answers and streams: the sync read, repeated after each commit on any replica.
+// Held answers and streams: the sync read, repeated after each commit on any replica; and signals.
 pub mod live;
 // Queries, the index of texts, and highlighting.
 pub mod search;

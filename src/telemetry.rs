@@ -98,6 +98,11 @@ const COUNTERS: &[MetricDescription] = &[
         "Changes that a follower read without a wake-up",
     ),
     (
+        "messages_signals_dropped_total",
+        None,
+        "Signals that were dropped, by where: queue, notifications, database, stream",
+    ),
+    (
         "messages_batch_failures_total",
         None,
         "Batches of changes that failed at the database, by reason; most succeed when tried again",

@@ -455,6 +455,27 @@ export interface paths {
         patch: operations["change_chat_settings"];
         trace?: never;
     };
+    "/chats/{number}/signals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Signals to the other members of a chat that something is happening at the moment.
+         * @description As `POST /users/{user}/signals`, for whoever may post into the chat. In chats of more than 100 members
+         *     nobody signals: 403 `chat-too-large`.
+         */
+        post: operations["send_chat_signal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/conversations": {
         parameters: {
             query?: never;
@@ -592,7 +613,8 @@ export interface paths {
          *     With `Accept: text/event-stream` the answer is a stream of the same (see `MessageStream`),
          *     without regard to `limit` and `wait`. It ends when the token does, when the service shuts down,
          *     or when the client receives nothing of it for 60 s. Open it again with `Last-Event-ID`, on any
-         *     replica: nothing is lost or repeated.
+         *     replica: nothing is lost or repeated. With `signals=1` it has signals, too (see
+         *     `POST /users/{user}/signals`), which are no promise; a page has none.
          *
          *     With `ids` it lists these messages instead (see `MessageList`).
          */
@@ -746,6 +768,27 @@ export interface paths {
          * @description In the text format of Prometheus.
          */
         get: operations["get_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/presence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists which of up to 100 users have a stream open.
+         * @description It is what the replicas have recorded within the last seconds, and no promise. Nobody is notified when it
+         *     changes. To a user, whoever has blocked that user seems to have none.
+         */
+        get: operations["list_presence"];
         put?: never;
         post?: never;
         delete?: never;
@@ -993,6 +1036,35 @@ export interface paths {
          *     answered with 403 `not-accepted`. What was sent before stays.
          */
         patch: operations["change_personal_settings"];
+        trace?: never;
+    };
+    "/users/{user}/signals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Signals to a user that something is happening at the moment, such as that one is typing.
+         * @description It reaches those of the other user's open streams that were opened with `signals=1`, as `event: signal`
+         *     (see `Signal`). It is stored nowhere, is no promise, and is dropped under load: 202 says that it was
+         *     accepted, and not that it arrives. Whoever may send the user a message may signal, one signal a second;
+         *     one more is 429.
+         *
+         *     The kind is a name that your application chooses. Two are reserved. `typing` ends after `ttl` seconds, or
+         *     with the next message of the same user in the conversation. `draft` shows a message while it is written:
+         *     its `data` are `{message, offset, text}`, and `text` follows the first `offset` characters of the message
+         *     as it is, until the message is edited, or `ttl` seconds have passed. The message must be one that the
+         *     caller has sent in the conversation.
+         */
+        post: operations["send_personal_signal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/webhooks": {
@@ -1809,6 +1881,8 @@ export interface components {
          *     - `update`: one change. Its `id` is the timestamp, its `data` an entry as in a page's
          *       `messages`,
          *     - `current`: you have caught up. Its `data` is `{"latest": …}`,
+         *     - `signal`, only with `signals=1`: something that happens at the moment (see `Signal`). It has no `id`,
+         *       so the cursor does not move,
          *     - `reset`, the last one: the cursor is beyond the timeline, as in a 410. Its `data` is the
          *       problem, its `id` is 0.
          *
@@ -2053,6 +2127,30 @@ export interface components {
             tokensSince?: string | null;
         };
         /**
+         * @description A signal to be sent.
+         * @example {
+         *       "kind": "typing",
+         *       "ttl": 5
+         *     }
+         */
+        NewSignal: {
+            /** @description Any JSON object of up to 2 KiB and 100 levels. It arrives as it was sent. */
+            data?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * @description A name that your application chooses. Two are reserved: `typing`, and `draft`, whose `data` are
+             *     `{message, offset, text}`.
+             */
+            kind: string;
+            /**
+             * Format: int64
+             * @description For how many seconds it holds.
+             * @default 5
+             */
+            ttl: number;
+        };
+        /**
          * @description For whom a token is to be made, and for how long.
          * @example {
          *       "expiresIn": 3600,
@@ -2151,6 +2249,10 @@ export interface components {
         };
         /** @enum {string} */
         Posting: "members" | "moderators";
+        /** @description Which users have a stream open. */
+        PresenceList: {
+            users: components["schemas"]["UserPresence"][];
+        };
         /** @description A problem document (RFC 9457). */
         ProblemDocument: {
             /** @description With 412: the timestamp that the message or chat has now. */
@@ -2178,7 +2280,7 @@ export interface components {
          * @description What went wrong, for programs: a URI relative to the service
          * @enum {string}
          */
-        ProblemType: "/problems/malformed" | "/problems/unauthorized" | "/problems/forbidden" | "/problems/not-accepted" | "/problems/may-not-post" | "/problems/suspended" | "/problems/banned" | "/problems/not-found" | "/problems/no-such-resource" | "/problems/method-not-allowed" | "/problems/not-acceptable" | "/problems/body-too-slow" | "/problems/deleted" | "/problems/cursor-ahead" | "/problems/stale" | "/problems/body-too-large" | "/problems/target-too-long" | "/problems/unsupported-media-type" | "/problems/invalid" | "/problems/rejected" | "/problems/precondition-required" | "/problems/too-many-live-connections" | "/problems/too-many-requests" | "/problems/slow-mode" | "/problems/head-too-large" | "/problems/internal" | "/problems/overloaded" | "/problems/shutting-down" | "/problems/issuer-unavailable" | "/problems/database-unavailable" | "/problems/search-overdue" | "/problems/outcome-unknown";
+        ProblemType: "/problems/malformed" | "/problems/unauthorized" | "/problems/forbidden" | "/problems/not-accepted" | "/problems/may-not-post" | "/problems/chat-too-large" | "/problems/suspended" | "/problems/banned" | "/problems/not-found" | "/problems/no-such-resource" | "/problems/method-not-allowed" | "/problems/not-acceptable" | "/problems/body-too-slow" | "/problems/deleted" | "/problems/cursor-ahead" | "/problems/stale" | "/problems/body-too-large" | "/problems/target-too-long" | "/problems/unsupported-media-type" | "/problems/invalid" | "/problems/rejected" | "/problems/precondition-required" | "/problems/too-many-live-connections" | "/problems/too-many-requests" | "/problems/slow-mode" | "/problems/head-too-large" | "/problems/internal" | "/problems/overloaded" | "/problems/shutting-down" | "/problems/issuer-unavailable" | "/problems/database-unavailable" | "/problems/search-overdue" | "/problems/outcome-unknown";
         /**
          * @description A reaction of one user.
          * @example {
@@ -2358,6 +2460,31 @@ export interface components {
             pinned?: boolean | null;
         };
         /**
+         * @description A signal, as the `data` of an `event: signal` of a stream has it: in a chat with `chat`, in a personal
+         *     conversation with `with`, which is its sender.
+         * @example {
+         *       "chat": 1,
+         *       "from": "jane",
+         *       "kind": "typing",
+         *       "ttl": 5
+         *     }
+         */
+        Signal: {
+            chat?: components["schemas"]["ChatNumber"];
+            /** @description As the sender gave them. */
+            data?: {
+                [key: string]: unknown;
+            };
+            from: components["schemas"]["UserId"];
+            kind: string;
+            /**
+             * Format: int32
+             * @description For how many seconds it holds.
+             */
+            ttl: number;
+            with?: components["schemas"]["UserId"];
+        };
+        /**
          * @description A ticket for opening streams.
          * @example {
          *       "expires": "2026-11-20T09:30:30.000000Z",
@@ -2398,6 +2525,11 @@ export interface components {
         UpdatesOrMessages: components["schemas"]["MessageUpdates"] | components["schemas"]["MessageList"];
         /** @description A user: an id that is given by whoever signs people up. It is neither `.` nor `..`. */
         UserId: string;
+        /** @description Whether a user has a stream open. */
+        UserPresence: {
+            online: boolean;
+            user: components["schemas"]["UserId"];
+        };
         /**
          * @description A user's token.
          * @example {
@@ -2622,7 +2754,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["ProblemDocument"];
             };
         };
-        /** @description The caller may not do this. `not-accepted`: messages between the two users are not accepted. `may-not-post`: the caller reads this chat and does not post into it. `suspended`: the application has suspended the user. `banned`: the user is kept from joining the chat */
+        /** @description The caller may not do this. `not-accepted`: messages between the two users are not accepted. `may-not-post`: the caller reads this chat and does not post into it. `suspended`: the application has suspended the user. `banned`: the user is kept from joining the chat. `chat-too-large`: the chat has too many members for signals */
         Forbidden: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2824,7 +2956,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["ProblemDocument"];
             };
         };
-        /** @description The user has too many requests in progress, or sends too many messages a minute. `slow-mode`: a member must wait between two messages in this chat */
+        /** @description The user has too many requests in progress, or sends too many messages a minute, or more than one signal a second. `slow-mode`: a member must wait between two messages in this chat */
         TooManyRequests: {
             headers: {
                 "Retry-After": components["headers"]["Retry-After"];
@@ -4359,6 +4491,48 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    send_chat_signal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For an application: the user as whom it acts */
+                "As-User"?: components["parameters"]["AsUser"];
+            };
+            path: {
+                /** @description The chat's number */
+                number: components["parameters"]["ChatNumber"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSignal"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedPost"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     list_conversations: {
         parameters: {
             query?: {
@@ -4615,6 +4789,8 @@ export interface operations {
                  *     order, without those that the caller may not read
                  */
                 ids?: string;
+                /** @description For a stream: `1` adds the signals that reach the caller meanwhile. A page has none, and ignores it */
+                signals?: string;
             };
             header?: {
                 /** @description For an application: the user as whom it acts */
@@ -5081,6 +5257,45 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             431: components["responses"]["HeadTooLarge"];
+        };
+    };
+    list_presence: {
+        parameters: {
+            query: {
+                /**
+                 * @description 1 to 100 users, separated by commas
+                 * @example jane,john
+                 */
+                users: string;
+            };
+            header?: {
+                /** @description For an application: the user as whom it acts */
+                "As-User"?: components["parameters"]["AsUser"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The users, in the order in which they are named */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PresenceList"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
         };
     };
     list_reports: {
@@ -5615,6 +5830,47 @@ export interface operations {
             408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedPatch"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    send_personal_signal: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description For an application: the user as whom it acts */
+                "As-User"?: components["parameters"]["AsUser"];
+            };
+            path: {
+                /** @description The user's id */
+                user: components["parameters"]["User"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewSignal"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedPost"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];

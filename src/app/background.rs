@@ -4,7 +4,7 @@ use std::{sync::Arc, thread, time::Duration};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::meter::Meter;
+use super::{meter::Meter, now};
 use crate::{
     callbacks::Callbacks,
     config::{EventsConfig, LimitsConfig},
@@ -17,9 +17,9 @@ use crate::{
     },
     http::{render_batch, render_entry, render_message},
     lifecycle::Lifecycle,
-    live::{Hub, Presence},
+    live::{Hub, Presence, Signals},
     notifications::{Announcements, Commit, Listener, Subscriber},
-    store::{Database, Purpose},
+    store::{Database, Pool, Purpose},
     sync::{Freshness, Readers, ThreadHandle},
     timeline::{Timeline, Writer},
 };
@@ -34,6 +34,7 @@ pub struct Background {
     /// One for each thread that serves HTTP.
     pub handles: Vec<ThreadHandle>,
     pub hub: Arc<Hub>,
+    pub signals: Arc<Signals>,
     pub publisher: PublisherStatus,
 }
 
@@ -41,6 +42,7 @@ impl Background {
     pub fn spawn(
         life: &mut Lifecycle,
         database: &Database,
+        reads: &Pool,
         limits: &LimitsConfig,
         events: EventsConfig,
         callbacks: Arc<Callbacks>,
@@ -51,6 +53,7 @@ impl Background {
         let freshness = Arc::new(Freshness::new(Arc::clone(&announcements)));
         let handles = spawn_readers(life, database, limits.read_queue_max, &freshness);
         let hub = Arc::new(Hub::new(limits.live()));
+        let signals = spawn_signals(life, reads);
         let with_files = Arc::new(Behind::new(|commit| commit.uses_files));
         let with_changes = Arc::new(Behind::new(has_changes));
         let feeds = Arc::new(Behind::new(has_changes));
@@ -60,6 +63,7 @@ impl Background {
         let subscribers: Vec<Arc<dyn Subscriber>> = vec![
             freshness,
             hub.clone(),
+            signals.clone(),
             with_files.clone(),
             with_changes.clone(),
             feeds.clone(),
@@ -94,6 +98,7 @@ impl Background {
             timeline,
             handles,
             hub,
+            signals,
             publisher,
         }
     }
@@ -133,6 +138,16 @@ fn spawn_presence(life: &mut Lifecycle, database: &Database, hub: &Arc<Hub>) {
     life.spawn("presence", async move {
         stop.run_until_cancelled(presence.run()).await.unwrap_or(())
     });
+}
+
+/// Ends at once: signals are no promise.
+fn spawn_signals(life: &mut Lifecycle, reads: &Pool) -> Arc<Signals> {
+    let signals = Arc::new(Signals::new(reads.clone(), now));
+    let (sending, stop) = (Arc::clone(&signals).run(), life.stop());
+    life.spawn("signals", async move {
+        stop.run_until_cancelled(sending).await.unwrap_or(())
+    });
+    signals
 }
 
 /// The follower rests while changes wait to be written.

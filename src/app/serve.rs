@@ -51,21 +51,23 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> CommandResult {
 
     install_cryptography();
     let callbacks = Arc::new(Callbacks::new(webhooks.callbacks(), now)?);
+    let reads = database.reads();
     let background = Background::spawn(
         life,
         &database,
+        &reads,
         &limits,
         events,
         Arc::clone(&callbacks),
         metrics.clone(),
     );
-    let reads = database.reads();
     let callers = authenticator_config(callers);
     let authenticator = Authenticator::new(callers, signer.clone(), reads.clone(), now)?;
     let state = AppState {
         timeline: background.timeline,
         authenticator: Arc::new(authenticator),
         live: Live::new(background.hub, now),
+        signals: background.signals,
         signer,
         tickets: Arc::new(Tickets::new(secret, now)),
         digester: Arc::new(Digester::new(secret)),

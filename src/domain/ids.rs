@@ -184,7 +184,8 @@ impl IdempotencyKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest(pub [u8; 32]);
 
-fn parse_name(value: &str, punctuation: &str) -> Option<Arc<str>> {
+/// A name of 1 to 64 ASCII letters, digits and `punctuation` that is no step of a path.
+pub(super) fn parse_name(value: &str, punctuation: &str) -> Option<Arc<str>> {
     let fits = (1..=NAME_CHARS_MAX).contains(&value.len())
         && value
             .chars()

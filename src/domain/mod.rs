@@ -23,6 +23,7 @@ mod report;
 mod restrictions;
 mod rights;
 mod settings;
+mod signal;
 mod text;
 mod timestamp;
 mod update;
@@ -60,8 +61,12 @@ pub use reaction::{
 pub use refusal::{Invalid, Refusal};
 pub use report::Report;
 pub use restrictions::Restrictions;
-pub use rights::{Action, Rank, Role};
+pub use rights::{Action, Rank, Role, require_accepted, require_posting};
 pub use settings::{SETTINGS_ATTRIBUTES_BYTES_MAX, Settings, SettingsPatch};
+pub use signal::{
+    NewSignal, SIGNAL_DATA_BYTES_MAX, SIGNAL_MEMBERS_MAX, SIGNAL_TTL_SECONDS_DEFAULT,
+    SIGNAL_TTL_SECONDS_MAX, Signal, SignalData, SignalKind,
+};
 pub use text::{TEXT_CHARS_MAX, Text, is_longer};
 pub use timestamp::Timestamp;
 pub use update::{Cursor, Subject, Update};

@@ -2,7 +2,7 @@
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{MessageId, MessageNumber, Timestamp, UserId};
+use super::{MessageId, MessageNumber, SIGNAL_MEMBERS_MAX, Timestamp, UserId};
 
 /// What is wrong with a value, as a phrase that follows the name of its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +78,12 @@ pub enum Refusal {
     /// The user has reacted with as many keys as one may, or the message has as many as it may have.
     #[error("{0}")]
     TooManyReactions(&'static str),
+    /// The chat has too many members for signals.
+    #[error("signals are sent in chats of at most {SIGNAL_MEMBERS_MAX} members")]
+    ChatTooLarge,
+    /// The draft is not that of a message that the sender has sent in this conversation.
+    #[error("must have, for a draft, a message that you have sent in this conversation")]
+    DraftElsewhere,
     /// The idempotency key was used for another request.
     #[error("this key was used for another request")]
     KeyReused,

@@ -7,7 +7,7 @@ use super::{
     answer::{
         openapi::{
             ApplicationListProblems, AsUser, ChatNumberPath, ConversationPage, ListProblems,
-            MoveProblems, ReadProblems, SettingsProblems, UnreadUsers, UserIdPath,
+            MoveProblems, NamedUsersQuery, ReadProblems, SettingsProblems, UserIdPath,
         },
         problem::Problem,
         representation::{
@@ -19,7 +19,7 @@ use super::{
         caller::{Caller, OwnApplication},
         checks::{Checks, Passed},
         media::PlainJson,
-        params::{ConversationsParams, UnreadParams},
+        params::{ConversationsParams, NamedUsers},
         request_bodies::{NewReadPositionJson, SettingsPatchJson},
     },
 };
@@ -227,7 +227,7 @@ pub async fn change_chat_settings(
     get,
     path = "/unread",
     tag = "conversations",
-    params(UnreadUsers),
+    params(NamedUsersQuery),
     responses(
         (status = 200, description = "What is unread by each, in the order in which they are named",
             body = UnreadListJson, content_type = "application/json"),
@@ -238,7 +238,7 @@ pub async fn list_unread(
     State(service): State<Service>,
     mut checks: Checks<OwnApplication, PlainJson>,
 ) -> Answer {
-    let params = checks.query::<UnreadParams>();
+    let params = checks.query::<NamedUsers>();
     let passed = checks.finish(|| params)?;
     let (application, users) = (passed.caller, passed.input.0);
     let reading = service.query(async |connection| {

@@ -10,14 +10,14 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{FutureExt, Stream, StreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, future, stream};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     Service,
     answer::{
         problem::Problem,
-        representation::{CaughtUpJson, LIVE_CACHE_CONTROL},
+        representation::{CaughtUpJson, LIVE_CACHE_CONTROL, SignalJson},
         sse::{Blocks, COMMENT},
     },
     extract::media,
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     auth::Validity,
     domain::Timestamp,
-    live::{WaitKind, Watched, WatchedPage, Watcher},
+    live::{Inbox, WaitKind, Watched, WatchedPage, Watcher},
     random,
     store::pages::PageSize,
 };
@@ -49,6 +49,11 @@ pub const STREAM_PAGE_WITH_MORE: PageSize = PageSize {
 /// How the pages of a timeline become events.
 pub trait Events: Send + Sync + 'static {
     type Page: WatchedPage;
+
+    /// The signals that come with the events, if there are any.
+    fn signals(&self, _service: &Service) -> Option<Inbox> {
+        None
+    }
 
     /// Adds an event for each entry of the page. It may read what is included.
     fn add(
@@ -109,6 +114,7 @@ pub fn open<W: Watched>(
     let watcher = service
         .live
         .watch(service.sync(), WaitKind::Stream, watched)?;
+    let signals = events.signals(service);
     let events = EventStream {
         watcher,
         events,
@@ -121,6 +127,10 @@ pub fn open<W: Watched>(
     let blocks = stream::unfold(events, async |mut events| {
         Some((events.next().await?, events))
     });
+    let blocks = match signals {
+        Some(inbox) => with_signals(blocks, inbox).left_stream(),
+        None => blocks.right_stream(),
+    };
     let comment_period = service.times.comment_period;
     let service = service.clone();
     let end = async move { service.until_end(&validity).await }.shared();
@@ -151,6 +161,33 @@ pub fn open<W: Watched>(
 /// Waits before a read is repeated.
 async fn pause() {
     sleep(Duration::from_millis(random::between(REREAD_MILLISECONDS))).await;
+}
+
+/// The blocks of a timeline, and between them those of signals. The first one is the timeline's, and the
+/// stream ends with it. Neither waits for the other: a timeline that has nothing to send delays no signal, and
+/// a signal interrupts no read.
+fn with_signals(timeline: impl Stream<Item = Bytes>, inbox: Inbox) -> impl Stream<Item = Bytes> {
+    let signals = stream::unfold(inbox, async |inbox| {
+        Some((signal_blocks(&inbox).await, inbox))
+    });
+    let opening = Box::pin(timeline).into_future();
+    let opened = opening.map(|(first, timeline)| {
+        let timeline = timeline.map(Some).chain(stream::iter([None]));
+        let merged = stream::select(timeline, signals.map(Some))
+            .take_while(|blocks| future::ready(blocks.is_some()))
+            .filter_map(future::ready);
+        stream::iter(first).chain(merged)
+    });
+    opened.flatten_stream()
+}
+
+/// Waits for signals, and returns an event without an id for each: the client's cursor does not move.
+async fn signal_blocks(inbox: &Inbox) -> Bytes {
+    let mut blocks = Blocks::default();
+    for signal in inbox.take().await {
+        blocks.event("signal", None::<u8>, &SignalJson::from(&*signal));
+    }
+    blocks.finish().unwrap_or_default()
 }
 
 /// The blocks, and a comment whenever there was none for `period`.

@@ -44,7 +44,7 @@ use super::{
 use crate::{
     auth::Validity,
     domain::{ApplicationId, Conversation, Cursor, MessageId, MessageNumber, UserId},
-    live::UserTimeline,
+    live::{Inbox, UserTimeline},
     store::{
         self,
         messages::MessageRequest,
@@ -118,7 +118,8 @@ pub async fn send(
 /// With `Accept: text/event-stream` the answer is a stream of the same (see `MessageStream`),
 /// without regard to `limit` and `wait`. It ends when the token does, when the service shuts down,
 /// or when the client receives nothing of it for 60 s. Open it again with `Last-Event-ID`, on any
-/// replica: nothing is lost or repeated.
+/// replica: nothing is lost or repeated. With `signals=1` it has signals, too (see
+/// `POST /users/{user}/signals`), which are no promise; a page has none.
 ///
 /// With `ids` it lists these messages instead (see `MessageList`).
 #[utoipa::path(
@@ -159,7 +160,11 @@ pub async fn sync_messages(
         validity,
         ..
     } = passed.caller;
-    let SyncParams { span, include } = params;
+    let SyncParams {
+        span,
+        include,
+        signals,
+    } = params;
     let request = PageRequest {
         application,
         user: user.clone(),
@@ -174,7 +179,13 @@ pub async fn sync_messages(
         },
     };
     if is_stream {
-        return open_stream(&service, validity, request, include, request_id, &link);
+        let events = UserEvents {
+            application,
+            user,
+            include,
+            signals,
+        };
+        return open_stream(&service, validity, request, events, request_id, &link);
     }
     if span.wait.is_zero() {
         let reading = service.sync().changes_after(request, include.messages);
@@ -206,15 +217,11 @@ fn open_stream(
     service: &Service,
     validity: Validity,
     request: PageRequest,
-    include: Include,
+    events: UserEvents,
     request_id: RequestId,
     link: &Link,
 ) -> Answer {
-    let events = UserEvents {
-        application: request.application,
-        user: request.user.clone(),
-        include,
-    };
+    let include = events.include;
     let size = if include.has_more() {
         STREAM_PAGE_WITH_MORE
     } else {
@@ -232,10 +239,16 @@ struct UserEvents {
     application: ApplicationId,
     user: UserId,
     include: Include,
+    signals: bool,
 }
 
 impl Events for UserEvents {
     type Page = ChangesPage;
+
+    fn signals(&self, service: &Service) -> Option<Inbox> {
+        let open = || service.signals.open(self.application, &self.user);
+        self.signals.then(open)
+    }
 
     async fn add(
         &self,

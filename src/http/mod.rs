@@ -34,6 +34,7 @@ mod restrictions;
 mod screening;
 mod search;
 mod server;
+mod signals;
 mod tokens;
 mod web;
 mod webhooks;
@@ -55,7 +56,7 @@ use crate::{
     callbacks::Callbacks,
     domain::{ApplicationId, ChatNumber, Clock, Subject, UserId},
     followers::PublisherStatus,
-    live::Live,
+    live::{Live, Signals},
     store::{
         self, PgConnection, Pool,
         chats::VisibleChat,
@@ -93,6 +94,7 @@ struct WorkerState {
 pub struct AppState {
     pub timeline: Timeline,
     pub live: Live,
+    pub signals: Arc<Signals>,
     pub authenticator: Arc<Authenticator>,
     pub signer: Signer,
     pub tickets: Arc<Tickets>,
@@ -218,6 +220,9 @@ fn routes() -> OpenApiRouter<Service> {
         .routes(routes!(conversations::move_chat_position))
         .routes(routes!(conversations::change_chat_settings))
         .routes(routes!(conversations::list_unread))
+        .routes(routes!(signals::send_personal_signal))
+        .routes(routes!(signals::send_chat_signal))
+        .routes(routes!(signals::list_presence))
         .routes(routes!(history::list_personal_messages))
         .routes(routes!(
             personal_messages::get_personal_message,

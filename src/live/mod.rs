@@ -10,6 +10,9 @@
 //! cursor, and waits for its flag before it reads again. All its data come from that read, so
 //! everything that sync promises holds for it too.
 //!
+//! Signals come beside all that, on streams that asked for them, and without any of these promises
+//! ([`Signals`]).
+//!
 //! # The races, and how each was decided
 //! - *A change is committed between the read and the wait.* The flag exists before the read, and
 //!   stays raised until the watcher waits.
@@ -23,10 +26,12 @@
 
 mod hub;
 mod presence;
+mod signals;
 mod timelines;
 mod watch;
 
 pub use hub::{Full, Hub, LiveLimits, WaitKind};
 pub use presence::Presence;
+pub use signals::{Inbox, SignalError, Signals};
 pub use timelines::UserTimeline;
 pub use watch::{Live, Watched, WatchedPage, Watcher};

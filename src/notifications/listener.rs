@@ -10,12 +10,14 @@ use sqlx::postgres::{PgListener, PgNotification};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Announcements, CommitNotice, Notification, Subscriber, TimestampRange};
+use super::{
+    AddressedSignal, Announcements, CommitNotice, Notification, Subscriber, TimestampRange,
+};
 use crate::{
     domain::ApplicationId,
     store::{
         self, Database, Purpose, Session,
-        notify::{PULSE_CHANNEL, UPDATES_CHANNEL, WEBHOOKS_CHANNEL},
+        notify::{PULSE_CHANNEL, SIGNALS_CHANNEL, UPDATES_CHANNEL, WEBHOOKS_CHANNEL},
     },
 };
 
@@ -77,7 +79,12 @@ impl Listener {
         // lead to a server that was the primary then.
         self.announcing.discard();
         self.announcing.connection().await?;
-        let channels = [UPDATES_CHANNEL, WEBHOOKS_CHANNEL, PULSE_CHANNEL];
+        let channels = [
+            UPDATES_CHANNEL,
+            WEBHOOKS_CHANNEL,
+            PULSE_CHANNEL,
+            SIGNALS_CHANNEL,
+        ];
         let listener = self.database.listen(&channels).await?;
         self.call_subscribers(|subscriber| subscriber.reconnected());
         let announcements = Arc::clone(&self.announcements);
@@ -118,6 +125,13 @@ fn receive(received: &PgNotification, subscribers: &[Arc<dyn Subscriber>]) {
                 application
                     .iter()
                     .for_each(|id| subscriber.webhooks_changed(*id));
+            }
+        }
+        SIGNALS_CHANNEL => {
+            for signal in AddressedSignal::parse_all(received.payload()) {
+                for subscriber in subscribers {
+                    subscriber.signalled(&signal);
+                }
             }
         }
         _ => {

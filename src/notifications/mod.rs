@@ -1,5 +1,6 @@
 //! Notifications: a commit notifies every replica of the end of its application's timeline and of
-//! the users whom it concerns. A notification carries no data.
+//! the users whom it concerns. The notification of a commit carries no data. Signals are notifications of
+//! their own, which carry all there is of them.
 //!
 //! Only this module reads and writes the format of a notification; the [`Listener`] receives them.
 //! The [`Subscriber`]s are the cache of reads, the hub of live reads, and the followers.
@@ -9,6 +10,7 @@
 
 mod announcements;
 mod listener;
+mod signals;
 
 use std::{
     collections::BTreeSet,
@@ -20,6 +22,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub use announcements::Announcements;
 pub use listener::Listener;
+pub use signals::{AddressedSignal, SignalsPayload};
 
 use crate::domain::{ApplicationId, Timestamp, UserId};
 
@@ -45,6 +48,9 @@ pub trait Subscriber: Send + Sync {
 
     /// An application has changed its webhooks.
     fn webhooks_changed(&self, _application: ApplicationId) {}
+
+    /// A signal has arrived, for some of its users.
+    fn signalled(&self, _signal: &AddressedSignal) {}
 }
 
 /// A notification.

@@ -43,6 +43,7 @@ mod sequences;
 mod servers;
 mod session;
 pub mod settings;
+pub mod signals;
 mod terms;
 pub mod updates;
 mod url;

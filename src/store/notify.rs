@@ -14,7 +14,10 @@ pub const WEBHOOKS_CHANNEL: &str = "webhooks";
 /// Every replica notifies here, every few seconds, to prove that notifications still arrive.
 pub const PULSE_CHANNEL: &str = "pulse";
 
-/// Above this share of PostgreSQL's queue of notifications, no pulses are sent. The rest of the
+/// Signals are sent here. `notifications` defines the payload.
+pub const SIGNALS_CHANNEL: &str = "signals";
+
+/// Above this share of PostgreSQL's queue of notifications, neither pulses nor signals are sent. The rest of the
 /// queue still has room for millions of notifications.
 const QUEUE_USAGE_MAX: f64 = 0.99;
 
@@ -27,6 +30,27 @@ pub async fn send(connection: &mut PgConnection, channel: &str, payload: &str) -
     );
     sending.execute(connection).await?;
     Ok(())
+}
+
+/// Notifies in a transaction of its own that does not wait for the disk: it holds the lock on the queue of
+/// notifications, which every commit of a change needs, for as short as possible. Returns `false`, and sends
+/// nothing, if the queue is almost full. After a crash of the server the notification may be lost.
+pub async fn send_lightly(
+    connection: &mut PgConnection,
+    channel: &str,
+    payload: &str,
+) -> Result<bool> {
+    let sending = sqlx::query!(
+        r#"
+        SELECT set_config('synchronous_commit', 'off', TRUE) AS "set!",
+               pg_notify($1, $2) AS "sent!: ()"
+        WHERE pg_notification_queue_usage() < $3
+        "#,
+        channel,
+        payload,
+        QUEUE_USAGE_MAX,
+    );
+    Ok(sending.fetch_optional(connection).await?.is_some())
 }
 
 /// How full PostgreSQL's queue of notifications is, from 0 to 1. All databases of a server share

@@ -6,7 +6,7 @@
 use sqlx::PgConnection;
 
 use super::{Result, columns};
-use crate::domain::{ApplicationId, UserId};
+use crate::domain::{ApplicationId, Pair, UserId};
 
 /// A replica, by a number that it has drawn at random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,55 @@ pub async fn heartbeat(connection: &mut PgConnection, replica: ReplicaId) -> Res
 pub async fn live_replicas(connection: &mut PgConnection) -> Result<Vec<i64>> {
     let live = sqlx::query_scalar!("SELECT id FROM replicas WHERE seen > now() - interval '10 s'");
     Ok(live.fetch_all(connection).await?)
+}
+
+/// Which of these users have a stream open, in the order in which they are named. Whoever has blocked
+/// `reader` seems to have none; without a reader, blocks do not count.
+pub async fn online(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    reader: Option<&UserId>,
+    users: &[UserId],
+) -> Result<Vec<bool>> {
+    let replicas = live_replicas(connection).await?;
+    let pairs: Vec<_> = users
+        .iter()
+        .map(|user| Pair::new(user, reader.unwrap_or(user)))
+        .collect();
+    columns!(for (user, pair) in users.iter().zip(&pairs) => {
+        names: user.as_str(),
+        least: pair.least().as_str(),
+        greatest: pair.greatest().as_str(),
+    });
+    let online = sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+                   SELECT FROM presence AS p
+                   WHERE p.application_id = $1 AND p.user_id = named.user_id AND p.replica = ANY ($5)
+               ) AND NOT EXISTS (
+                   SELECT FROM (
+                       -- The limit makes this a lookup by key, whatever the planner assumes.
+                       SELECT found.least, found.least_blocks, found.greatest_blocks
+                       FROM conversations AS found
+                       WHERE found.application_id = $1 AND found.least = named.least
+                         AND found.greatest = named.greatest AND found.chat_number IS NULL
+                       LIMIT 1
+                   ) AS c
+                   WHERE $6
+                     AND CASE WHEN c.least = named.user_id THEN c.least_blocks ELSE c.greatest_blocks END
+               ) AS "online!"
+        FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY
+            AS named (user_id, least, greatest, place)
+        ORDER BY named.place
+        "#,
+        application.get(),
+        &names as &[&str],
+        &least as &[&str],
+        &greatest as &[&str],
+        &replicas,
+        reader.is_some(),
+    );
+    Ok(online.fetch_all(connection).await?)
 }
 
 /// Records users of an application who have opened their first stream on the replica, and those who have

@@ -4,7 +4,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Database, Replica, Reply, administered};
+use crate::support::{Client, Database, Replica, Reply, administered, eventually};
 
 /// A text in everything that belongs to the first application.
 const SECRET: &str = "the-first-tenants-own";
@@ -47,6 +47,10 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
         | "get /users/{user}/messages"
         | "get /conversations" => (OF_A_USER, Value::Null),
         "get /unread" => ([403, 200, 200], Value::Null),
+        "get /presence" => ([200; 3], Value::Null),
+        // By then the stranger has blocked its own john.
+        "post /users/{user}/signals" => ([403, 422, 403], json!({ "kind": "stranger" })),
+        "post /chats/{number}/signals" => (NO_CONVERSATION, json!({ "kind": "stranger" })),
         "get /feed" => ([403, 200, 200], Value::Null),
         "put /users/{user}/read" | "put /chats/{number}/read" => {
             (NO_CONVERSATION, json!({ "number": 1, "back": true }))
@@ -148,15 +152,20 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
         .replace("{other}", "ann")
         .replace("/search", &format!("/search?q={SECRET}"))
         .replace("/unread", "/unread?users=jane,john")
+        .replace("/presence", "/presence?users=jane,john")
         .replace("/feed", "/feed?include=message,recipients");
     let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-    let request = caller
-        .request(method, &path)
-        .header("If-Match", objects.message["timestamp"].to_string());
-    Reply::of(if body.is_null() {
-        request
-    } else {
-        request.json(body)
+    // A user signals once a second.
+    eventually("the stranger may call", async || {
+        let request = caller
+            .request(method.clone(), &path)
+            .header("If-Match", objects.message["timestamp"].to_string());
+        let reply = Reply::of(if body.is_null() {
+            request
+        } else {
+            request.json(body)
+        });
+        Some(reply.await).filter(|reply| reply.status != 429)
     })
     .await
 }

@@ -73,6 +73,7 @@ mod searching;
 mod sending;
 mod settings;
 mod shared_transactions;
+mod signals;
 mod silence;
 mod slow_readers;
 mod strained;

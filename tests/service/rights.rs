@@ -275,7 +275,7 @@ impl Service {
         };
         let query = match path {
             "/messages/search" | "/chats/{number}/messages/search" => "?q=hello",
-            "/unread" => "?users=jane",
+            "/unread" | "/presence" => "?users=jane",
             _ => "",
         };
         let target = path
@@ -342,6 +342,9 @@ fn body(operation: &str, world: &World, number: usize) -> Value {
         }
         "PATCH /users/{user}/settings" | "PATCH /chats/{number}/settings" => {
             json!({ "pinned": true })
+        }
+        "POST /users/{user}/signals" | "POST /chats/{number}/signals" => {
+            json!({ "kind": "typing" })
         }
         "POST /messages/{id}/reports" => json!({ "reason": "spam" }),
         "POST /chats" => json!({ "name": "Mine", "members": [] }),

@@ -319,19 +319,19 @@ impl FromQuery for ReactionsParams {
     }
 }
 
-/// The users whose unread messages are counted, in the order in which they are named.
-pub struct UnreadParams(pub Vec<UserId>);
+/// The users in question, in the order in which they are named.
+pub struct NamedUsers(pub Vec<UserId>);
 
-/// The query of the counts before it is parsed.
+/// The query that names users before it is parsed.
 #[derive(Deserialize)]
-pub struct UnreadQuery {
+pub struct NamedUsersParams {
     users: Option<String>,
 }
 
-impl FromQuery for UnreadParams {
-    type Params = UnreadQuery;
+impl FromQuery for NamedUsers {
+    type Params = NamedUsersParams;
 
-    fn from_query(params: UnreadQuery) -> Result<Self, Problem> {
+    fn from_query(params: NamedUsersParams) -> Result<Self, Problem> {
         let invalid = |detail: &str| Problem::invalid_field("users", detail.to_owned());
         let users = params.users.ok_or_else(|| invalid("is required"))?;
         let users = users.split(',').map(UserId::parse);

@@ -27,6 +27,8 @@ pub const WAIT_SECONDS_MAX: i64 = 60;
 pub struct SyncParams {
     pub span: Span,
     pub include: Include,
+    /// Whether a stream has signals, too.
+    pub signals: bool,
 }
 
 /// What is read of a timeline.
@@ -138,6 +140,7 @@ pub struct SyncQuery {
     include: Option<String>,
     wait: Option<String>,
     ids: Option<String>,
+    signals: Option<String>,
 }
 
 impl FromQuery for SyncParams {
@@ -153,6 +156,11 @@ impl FromQuery for SyncParams {
             params.wait.as_deref(),
             &mut errors,
         )?;
+        let signals = match params.signals.as_deref() {
+            None | Some("0") => false,
+            Some("1") => true,
+            Some(_) => return Err(Problem::malformed("signals must be 0 or 1")),
+        };
         let include = match params.include.as_deref() {
             None => Some(Include::default()),
             Some(names) => Include::parse(names),
@@ -163,7 +171,11 @@ impl FromQuery for SyncParams {
             errors.push(FieldError::new("include", detail));
         }
         match include.filter(|_| errors.is_empty()) {
-            Some(include) => Ok(SyncParams { span, include }),
+            Some(include) => Ok(SyncParams {
+                span,
+                include,
+                signals,
+            }),
             None => Err(Problem::invalid(errors)),
         }
     }
@@ -262,6 +274,7 @@ mod tests {
                 wait: Duration::ZERO,
             },
             include: Include::default(),
+            signals: false,
         };
         assert_eq!(params(""), Ok(expected));
         let wait = Duration::from_secs(60);
@@ -276,9 +289,9 @@ mod tests {
                 conversations: true,
                 reactions: true,
             },
+            signals: true,
         };
-        let query =
-            "after=latest&limit=1000&include=message,conversation,reactions&wait=60&other=1";
+        let query = "after=latest&limit=1000&include=message,conversation,reactions&wait=60&signals=1&other=1";
         assert_eq!(params(query), Ok(expected));
     }
 
@@ -297,6 +310,9 @@ mod tests {
             "wait=1.5",
             "wait=%2B5",
             "after=1&after=2",
+            "signals=",
+            "signals=2",
+            "signals=true",
         ] {
             assert_eq!(params(query), Err(StatusCode::BAD_REQUEST), "{query}");
         }

@@ -12,9 +12,10 @@ pub mod schemas;
 mod webhooks;
 
 use utoipa::{
-    Modify, OpenApi,
+    Modify, OpenApi, ToSchema,
     openapi::{
-        Ref, RefOr,
+        Ref, RefOr, Schema,
+        extensions::Extensions,
         path::{Operation, Parameter, PathItem},
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
@@ -33,14 +34,14 @@ pub use outcomes::{
 pub use params::{
     ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, FeedPageParams,
     HistoryPage, IfMatchHeader, IfNoneMatchHeader, IncludeBeside, MessageIdPath, MessageNumberPath,
-    NumberPage, OpenReports, PairPath, PinPage, ReactionKeyPath, ReactionsOfKey, Repeatable,
-    ReportIdPath, Resumed, SearchPage, SearchedConversation, SyncPage, UnreadUsers, UserIdPath,
+    NamedUsersQuery, NumberPage, OpenReports, PairPath, PinPage, ReactionKeyPath, ReactionsOfKey,
+    Repeatable, ReportIdPath, Resumed, SearchPage, SearchedConversation, SyncPage, UserIdPath,
     UserPage, WebhookIdPath,
 };
 
 use super::{
     problem::{self, ProblemJson},
-    representation::{ChatJson, MessageJson, WebhookBatchJson},
+    representation::{ChatJson, MessageJson, MessageUpdateJson, SignalJson, WebhookBatchJson},
 };
 use crate::http::screening::{HookQuestionJson, HookVerdictJson};
 
@@ -90,6 +91,7 @@ Accept-Encoding, Authorization, As-User`, and what else it depends on).",
         schemas::TimestampSchema,
         schemas::UserIdSchema,
         schemas::WebhookIdSchema,
+        SignalJson,
         WebhookBatchJson,
     )),
     modifiers(&SecuritySchemes),
@@ -141,6 +143,9 @@ pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::Open
         .responses
         .values_mut()
         .for_each(headers::add_common);
+    if let Some(RefOr::T(Schema::Object(stream))) = components.schemas.get_mut("MessageStream") {
+        stream.extensions = Some(event_data());
+    }
     for operation in document.paths.paths.values_mut().flat_map(operations) {
         let responses = operation.responses.responses.values_mut();
         responses.for_each(headers::add_common);
@@ -149,6 +154,16 @@ pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::Open
         }
     }
     document
+}
+
+/// What the `data` of the events of a stream are, since OpenAPI itself does not describe streams.
+fn event_data() -> Extensions {
+    let reference = |name| Ref::from_schema_name(name);
+    let data = serde_json::json!({
+        "update": reference(MessageUpdateJson::name()),
+        "signal": reference(SignalJson::name()),
+    });
+    Extensions::builder().add("x-event-data", data).build()
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

@@ -300,6 +300,9 @@ pub struct SyncPage {
     /// order, without those that the caller may not read
     #[param(pattern = "^[0-9]+(,[0-9]+){0,99}$")]
     ids: Option<String>,
+    /// For a stream: `1` adds the signals that reach the caller meanwhile. A page has none, and ignores it
+    #[param(value_type = String, required = false, pattern = "^[01]$")]
+    signals: Option<String>,
 }
 
 /// Where and how the feed is read on.
@@ -342,11 +345,11 @@ pub struct ConversationPage {
     archived: Option<bool>,
 }
 
-/// Whose unread messages are counted.
+/// Which users.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes a query")]
-pub struct UnreadUsers {
+pub struct NamedUsersQuery {
     /// 1 to 100 users, separated by commas
     #[param(example = "jane,john")]
     users: String,

@@ -44,7 +44,8 @@ problems! {
     FORBIDDEN = "Forbidden",
         "The caller may not do this. `not-accepted`: messages between the two users are not accepted. \
          `may-not-post`: the caller reads this chat and does not post into it. `suspended`: the application \
-         has suspended the user. `banned`: the user is kept from joining the chat",
+         has suspended the user. `banned`: the user is kept from joining the chat. `chat-too-large`: the chat has \
+         too many members for signals",
         Problem::forbidden("only the sender may edit the message");
     NOT_FOUND = "NotFound",
         "It does not exist, or the caller may not see it",
@@ -81,7 +82,7 @@ problems! {
         "`If-Match` is missing or `*`",
         Problem::precondition_required();
     TOO_MANY_REQUESTS = "TooManyRequests",
-        "The user has too many requests in progress, or sends too many messages a minute. `slow-mode`: a member must wait between two messages \
+        "The user has too many requests in progress, or sends too many messages a minute, or more than one signal a second. `slow-mode`: a member must wait between two messages \
          in this chat",
         Problem::too_many_requests(256);
     TOO_MANY_LIVE_CONNECTIONS = "TooManyLiveConnections",

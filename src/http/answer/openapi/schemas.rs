@@ -80,6 +80,8 @@ pub struct WebhookIdSchema(i64);
 /// - `update`: one change. Its `id` is the timestamp, its `data` an entry as in a page's
 ///   `messages`,
 /// - `current`: you have caught up. Its `data` is `{"latest": …}`,
+/// - `signal`, only with `signals=1`: something that happens at the moment (see `Signal`). It has no `id`,
+///   so the cursor does not move,
 /// - `reset`, the last one: the cursor is beyond the timeline, as in a 410. Its `data` is the
 ///   problem, its `id` is 0.
 ///
@@ -141,6 +143,19 @@ pub fn new_attributes() -> Schema {
     free_form(
         SchemaType::from_iter([Type::Object, Type::Null]),
         "Any JSON object of up to 16 KiB and 100 levels. It comes back as it was sent.",
+    )
+}
+
+/// Data of a signal: any JSON object.
+pub fn signal_data() -> Schema {
+    free_form(Type::Object.into(), "As the sender gave them.")
+}
+
+/// Data of a signal that is sent; `null` is none.
+pub fn new_signal_data() -> Schema {
+    free_form(
+        SchemaType::from_iter([Type::Object, Type::Null]),
+        "Any JSON object of up to 2 KiB and 100 levels. It arrives as it was sent.",
     )
 }
 

@@ -36,6 +36,7 @@ kinds! {
     FORBIDDEN: "forbidden", FORBIDDEN, "You may not do this";
     NOT_ACCEPTED: "not-accepted", FORBIDDEN, "Messages between these users are not accepted";
     MAY_NOT_POST: "may-not-post", FORBIDDEN, "You read this chat and do not post into it";
+    CHAT_TOO_LARGE: "chat-too-large", FORBIDDEN, "The chat has too many members for signals";
     SUSPENDED: "suspended", FORBIDDEN, "The user is suspended";
     BANNED: "banned", FORBIDDEN, "The user is banned from this chat";
     NOT_FOUND: "not-found", NOT_FOUND, "There is nothing here";

@@ -3,7 +3,10 @@
 use axum::http::header;
 
 use super::{Problem, kinds};
-use crate::{auth, batching::QueueError, domain::Refusal, live, search, store, sync, timeline};
+use crate::{
+    auth, batching::QueueError, domain::Refusal, live, live::SignalError, search, store, sync,
+    timeline,
+};
 
 /// After how many seconds a caller who was refused under load should try again: a queue drains
 /// within one.
@@ -14,6 +17,9 @@ const RETRY_AWAY_SECONDS: u32 = 2;
 
 /// After how many seconds a caller should try again if there are too many live connections.
 const RETRY_LIVE_SECONDS: u32 = 5;
+
+/// After how many seconds a user may signal again.
+const RETRY_SIGNAL_SECONDS: u32 = 1;
 
 const DATABASE_AWAY: &str = "the database is not available; nothing was changed";
 
@@ -77,6 +83,8 @@ impl From<Refusal> for Problem {
             Refusal::ChatFull => Self::invalid_field("members", "must have at most 1,000 entries"),
             Refusal::TooManyPins => Self::invalid_field("id", detail),
             Refusal::TooManyReactions(_) => Self::invalid_field("key", detail),
+            Refusal::ChatTooLarge => Self::new(&kinds::CHAT_TOO_LARGE, detail),
+            Refusal::DraftElsewhere => Self::invalid_field("data", detail),
             Refusal::KeyReused => {
                 Self::invalid_field("Idempotency-Key", "was used for another request")
             }
@@ -151,6 +159,18 @@ impl From<live::Full> for Problem {
             live::Full::User => &kinds::TOO_MANY_CONNECTIONS,
         };
         Self::new(kind, full.to_string()).retry_after(RETRY_LIVE_SECONDS)
+    }
+}
+
+impl From<SignalError> for Problem {
+    fn from(error: SignalError) -> Self {
+        match error {
+            SignalError::TooMany => Self::new(&kinds::TOO_MANY_REQUESTS, error.to_string())
+                .retry_after(RETRY_SIGNAL_SECONDS),
+            SignalError::Refused(refusal) => refusal.into(),
+            SignalError::Busy(error) => error.into(),
+            SignalError::Database(error) => error.into(),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod page;
 mod pins;
 mod reactions;
 mod reports;
+mod signals;
 mod updates;
 mod webhooks;
 
@@ -45,6 +46,7 @@ pub use page::{ListPage, fitting};
 pub use pins::PinListJson;
 pub use reactions::{ReactionListJson, summary_bytes};
 pub use reports::{ReportJson, ReportListJson};
+pub use signals::{PresenceListJson, SignalJson, UserPresenceJson};
 pub use updates::{
     CaughtUpJson, Included, LIVE_CACHE_CONTROL, MessageUpdateJson, MessageUpdatesJson, held, page,
 };

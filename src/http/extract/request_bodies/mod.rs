@@ -7,6 +7,7 @@ mod edits;
 mod hooks;
 mod new_messages;
 mod reports;
+mod signals;
 mod webhooks;
 
 pub use applications::{ApplicationPatchJson, NameJson, RestrictionsJson};
@@ -16,6 +17,7 @@ pub use edits::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJs
 pub use hooks::NewHookJson;
 pub use new_messages::{NewChatMessageJson, NewPersonalMessageJson};
 pub use reports::{NewReportJson, ResolutionJson};
+pub use signals::NewSignalJson;
 pub use webhooks::{NewWebhookJson, WebhookPatchJson};
 
 use serde::{Deserialize, Deserializer};
