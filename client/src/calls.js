@@ -137,7 +137,7 @@ export class Calls {
       const answer = await this.open(path, request);
       // An answer that breaks off counts as none.
       const text = await answer.text().catch(() => { throw new Problem(0); });
-      return answer.status === 204 ? {} : parse(text);
+      return [202, 204].includes(answer.status) ? {} : parse(text);
     } finally {
       clearTimeout(timer);
     }

@@ -9,6 +9,7 @@ import { memoryStore } from "./memory.js";
 import { Outbox } from "./outbox.js";
 import { ALONE, joinTabs } from "./tabs.js";
 import { follow } from "./timeline.js";
+import { Typing } from "./typing.js";
 
 /**
  * @typedef {import("./copy.js").Item} Item
@@ -28,6 +29,12 @@ import { follow } from "./timeline.js";
  */
 
 /**
+ * What another user signals in a conversation, which `key` names.
+ *
+ * @typedef {Omit<import("./copy.js").Schemas["Signal"], "chat" | "with"> & { key: string }} Signal
+ */
+
+/**
  * What a client tells.
  *
  * @typedef {object} Events
@@ -37,6 +44,9 @@ import { follow } from "./timeline.js";
  * @property {(item: Item) => void} refused the service will never accept it, for the reason in `refused`. Messages and
  *   changes of messages stay in the outbox until they are tried again or discarded
  * @property {(wait: { key: string, seconds: number }) => void} wait in a slow chat, nothing can be sent for so long
+ * @property {(signal: Signal) => void} signal another user has signalled; only with streams
+ * @property {(typing: { key: string, users: string[] }) => void} typing these other users are typing in a conversation;
+ *   only with streams
  * @property {(error: unknown) => void} failure the copy cannot be read or written at present, as where there is no space.
  *   What needs it is tried again
  * @property {(error: unknown) => void} end the client has ended: the token is not accepted any more (a
@@ -58,9 +68,10 @@ export class Client {
   #tabs = ALONE;
   /** @type {{ [name in keyof Events]: Set<Events[name]> }} */
   #listeners = {
-    state: new Set(), change: new Set(), sent: new Set(), refused: new Set(), wait: new Set(), failure: new Set(),
-    end: new Set(),
+    state: new Set(), change: new Set(), sent: new Set(), refused: new Set(), wait: new Set(), signal: new Set(),
+    typing: new Set(), failure: new Set(), end: new Set(),
   };
+  #typing = new Typing((key) => this.#emit("typing", { key, users: this.#typing.users(key) }));
   #windows = /** @type {Set<WeakRef<HistoryWindow>>} */ (new Set());
   #state = /** @type {State} */ ("connecting");
   #leads = false;
@@ -89,6 +100,7 @@ export class Client {
       onSent: (item) => this.#share("sent", item),
       onRefused: (item) => this.#share("refused", item),
     });
+    this.#ending.signal.addEventListener("abort", () => this.#typing.clear());
     this.ready = this.#open();
     this.ready.then(() => this.#run(), (error) => this.#end(error));
   }
@@ -134,8 +146,8 @@ export class Client {
    */
   conversation(key) {
     return new Conversation({
-      calls: this.#calls, copy: this.#copy, history: this.#history,
-      enqueue: (item) => this.#enqueue(item),
+      calls: this.#calls, copy: this.#copy, history: this.#history, typing: this.#typing,
+      isCurrent: () => this.#state === "current", enqueue: (item) => this.#enqueue(item),
       watch: (window) => this.#windows.add(new WeakRef(window)),
     }, key);
   }
@@ -286,7 +298,8 @@ export class Client {
     const { signal } = this.#ending;
     const following = { calls: this.#calls, copy: this.#copy, transport: this.#transport, signal };
     const onState = (/** @type {State} */ state, /** @type {unknown} */ error) => this.#onState(state, error);
-    await Promise.race([follow({ ...following, onState }), this.#outbox.run()]);
+    const onSignal = (/** @type {any} */ signal) => this.#onSignal(signal);
+    await Promise.race([follow({ ...following, onState, onSignal }), this.#outbox.run()]);
   }
 
   /** Whose token it is, where the client was not given one. */
@@ -312,10 +325,24 @@ export class Client {
     const wasCurrent = this.#state === "current";
     this.#share("state", state, error);
     if (error && !(error instanceof Problem)) this.#emit("failure", error);
+    if (state === "offline") this.#typing.clear();
     if (state !== "current" || wasCurrent) return;
     this.#outbox.hurry();
     this.#fetchDue();
     for (const window of this.#openWindows()) this.#look(() => window.retry());
+  }
+
+  /** @param {import("./copy.js").Schemas["Signal"]} signal */
+  #onSignal({ chat, with: other, ...signal }) {
+    const held = { key: keyOf({ chat, with: other }), ...signal };
+    this.#tabs.tell({ type: "signal", values: [held] });
+    this.#showSignal(held);
+  }
+
+  /** @param {Signal} signal */
+  #showSignal(signal) {
+    this.#emit("signal", signal);
+    if (signal.kind === "typing") this.#typing.begin(signal.key, signal.from, signal.ttl);
   }
 
   /** @param {Changed} changed */
@@ -339,6 +366,9 @@ export class Client {
     for (const window of this.#openWindows()) {
       if (changed.isReset) this.#look(() => window.reset());
       else if (changed.conversations.has(window.key)) this.#look(() => window.refresh());
+    }
+    for (const { conversation, from, edited } of changed.messages) {
+      if (from && !edited) this.#typing.end(conversation, from);
     }
     this.#emit("change", changed);
   }
@@ -388,7 +418,11 @@ export class Client {
         // Without locks, each tab has a stream of its own.
         if (this.#leads) break;
         [this.#state] = values;
+        if (values[0] === "offline") this.#typing.clear();
         this.#emit("state", values[0]);
+        break;
+      case "signal":
+        if (!this.#leads) this.#showSignal(values[0]);
         break;
       case "sent":
       case "refused":

@@ -22,7 +22,8 @@ export class Conversation {
 
   /**
    * @param {{ calls: import("./calls.js").Calls, copy: import("./copy.js").Copy,
-   *   history: import("./history.js").History, enqueue: (item: any) => Promise<void>,
+   *   history: import("./history.js").History, typing: import("./typing.js").Typing,
+   *   isCurrent: () => boolean, enqueue: (item: any) => Promise<void>,
    *   watch: (window: HistoryWindow) => void }} parts
    * @param {import("./keys.js").ConversationKey} key
    */
@@ -54,6 +55,7 @@ export class Conversation {
    */
   send({ attributes, files, text, ...rest }) {
     const key = randomKey();
+    this.#parts.typing.sent(this.key);
     const body = {
       ...rest, ...(text && { text }), ...(files?.length && { files }), attributes: { ...attributes, key },
     };
@@ -138,6 +140,29 @@ export class Conversation {
    */
   set(settings) {
     return this.#parts.enqueue({ kind: "set", conversation: this.key, body: settings });
+  }
+
+  /**
+   * Signals to the others in the conversation that something is happening at the moment. It is no promise, and only
+   * those receive it who follow a stream now. Rejects where the service does not accept it: a user may signal once a
+   * second.
+   *
+   * @param {string} kind a name that the application chooses
+   * @param {{ ttl?: number, data?: Record<string, unknown> }} [signal] `ttl`: for how many seconds it holds
+   */
+  async signal(kind, { ttl, data } = {}) {
+    await this.call("POST", "/signals", { body: { kind, ttl, data } });
+  }
+
+  /** Signals that the user is typing. It may be called at every key: the service is called every few seconds. */
+  typing() {
+    if (!this.#parts.isCurrent()) return;
+    this.#parts.typing.signal(this.key, (body) => this.call("POST", "/signals", { body }));
+  }
+
+  /** The other users who are typing. */
+  get typists() {
+    return this.#parts.typing.users(this.key);
   }
 
   /**

@@ -20,6 +20,7 @@ export { memoryStore } from "./memory.js";
  * @typedef {import("./copy.js").Conversation} Conversation
  * @typedef {import("./copy.js").Item} Item
  * @typedef {import("./copy.js").Message} Message
+ * @typedef {import("./client.js").Signal} Signal
  * @typedef {import("./memory.js").Store} Store
  * @typedef {import("./window.js").HistoryWindow} HistoryWindow
  */

@@ -35,6 +35,7 @@ const PAUSE_MAX_MS = 30_000;
  * @property {"stream" | "poll"} transport
  * @property {AbortSignal} signal
  * @property {(state: State, error?: unknown) => void} onState
+ * @property {(signal: import("../types/api.js").components["schemas"]["Signal"]) => void} onSignal called by a stream
  */
 
 /** How following goes. */
@@ -79,14 +80,14 @@ export async function follow(following) {
  * @param {Attempt} attempt
  */
 async function stream(following, attempt) {
-  const { calls, copy, signal, onState } = following;
+  const { calls, copy, signal, onState, onSignal } = following;
   const line = openLine(signal, SILENCE_MS);
   let isRenewal = false;
   try {
     let cursor = (await copy.cursor()) ?? (await begin(calls, copy, line));
     const renewIn = await calls.renewIn();
     line.endAfter(renewIn, () => { isRenewal = true; });
-    const path = `/messages?include=${INCLUDE}&after=${cursor}`;
+    const path = `/messages?include=${INCLUDE}&signals=1&after=${cursor}`;
     const answer = await opened(calls, path, { Accept: "text/event-stream" }, line);
     if (!answer) return await startAnew(following);
     if (!answer.body) return false;
@@ -98,6 +99,8 @@ async function stream(following, attempt) {
       if (events.some(({ event }) => event === "reset")) return await startAnew(following);
       const retry = Number(events.findLast(({ retry }) => retry)?.retry);
       if (retry) attempt.pauseMs = retry;
+      // A message that arrives with a signal was probably sent after it.
+      for (const { event, data = "{}" } of events) if (event === "signal") onSignal(JSON.parse(data));
       const updates = events.filter(({ event }) => event === "update");
       const entries = updates.map(({ data = "{}" }) => JSON.parse(data));
       const next = Number(events.findLast(({ id }) => id)?.id ?? cursor);
@@ -107,7 +110,7 @@ async function stream(following, attempt) {
       }
       if (events.some(({ event }) => event === "current")) onState("current");
       // Only stored changes are progress: after a full disk the next attempt must not come at once.
-      if (events.some(({ event }) => event)) attempt.failures = 0;
+      if (events.some(({ event }) => event && event !== "signal")) attempt.failures = 0;
       line.receive();
     }
     return false;

@@ -119,6 +119,12 @@ export type Settings = {
 };
 export type ConnectOptions = Settings & import("./calls.js").Credentials;
 /**
+ * What another user signals in a conversation, which `key` names.
+ */
+export type Signal = Omit<import("./copy.js").Schemas["Signal"], "chat" | "with"> & {
+    key: string;
+};
+/**
  * What a client tells.
  */
 export type Events = {
@@ -142,6 +148,18 @@ export type Events = {
     wait: (wait: {
         key: string;
         seconds: number;
+    }) => void;
+    /**
+     * another user has signalled; only with streams
+     */
+    signal: (signal: Signal) => void;
+    /**
+     * these other users are typing in a conversation;
+     * only with streams
+     */
+    typing: (typing: {
+        key: string;
+        users: string[];
     }) => void;
     /**
      * the copy cannot be read or written at present, as where there is no space.

@@ -14,7 +14,8 @@
 export class Conversation {
     /**
      * @param {{ calls: import("./calls.js").Calls, copy: import("./copy.js").Copy,
-     *   history: import("./history.js").History, enqueue: (item: any) => Promise<void>,
+     *   history: import("./history.js").History, typing: import("./typing.js").Typing,
+     *   isCurrent: () => boolean, enqueue: (item: any) => Promise<void>,
      *   watch: (window: HistoryWindow) => void }} parts
      * @param {import("./keys.js").ConversationKey} key
      */
@@ -22,6 +23,8 @@ export class Conversation {
         calls: import("./calls.js").Calls;
         copy: import("./copy.js").Copy;
         history: import("./history.js").History;
+        typing: import("./typing.js").Typing;
+        isCurrent: () => boolean;
         enqueue: (item: any) => Promise<void>;
         watch: (window: HistoryWindow) => void;
     }, key: import("./keys.js").ConversationKey);
@@ -102,6 +105,22 @@ export class Conversation {
      * @param {Partial<import("./copy.js").Schemas["SettingsPatch"]>} settings
      */
     set(settings: Partial<import("./copy.js").Schemas["SettingsPatch"]>): Promise<void>;
+    /**
+     * Signals to the others in the conversation that something is happening at the moment. It is no promise, and only
+     * those receive it who follow a stream now. Rejects where the service does not accept it: a user may signal once a
+     * second.
+     *
+     * @param {string} kind a name that the application chooses
+     * @param {{ ttl?: number, data?: Record<string, unknown> }} [signal] `ttl`: for how many seconds it holds
+     */
+    signal(kind: string, { ttl, data }?: {
+        ttl?: number;
+        data?: Record<string, unknown>;
+    }): Promise<void>;
+    /** Signals that the user is typing. It may be called at every key: the service is called every few seconds. */
+    typing(): void;
+    /** The other users who are typing. */
+    get typists(): string[];
     /**
      * A part of its messages, which follows what arrives. Nothing is in it before it is opened.
      */

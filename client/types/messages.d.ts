@@ -3,6 +3,7 @@
  * @typedef {import("./copy.js").Conversation} Conversation
  * @typedef {import("./copy.js").Item} Item
  * @typedef {import("./copy.js").Message} Message
+ * @typedef {import("./client.js").Signal} Signal
  * @typedef {import("./memory.js").Store} Store
  * @typedef {import("./window.js").HistoryWindow} HistoryWindow
  */
@@ -20,6 +21,7 @@ export type ConversationHandle = import("./conversation.js").Conversation;
 export type Conversation = import("./copy.js").Conversation;
 export type Item = import("./copy.js").Item;
 export type Message = import("./copy.js").Message;
+export type Signal = import("./client.js").Signal;
 export type Store = import("./memory.js").Store;
 export type HistoryWindow = import("./window.js").HistoryWindow;
 import { Client } from "./client.js";

@@ -20,6 +20,10 @@ export type Following = {
     transport: "stream" | "poll";
     signal: AbortSignal;
     onState: (state: State, error?: unknown) => void;
+    /**
+     * called by a stream
+     */
+    onSignal: (signal: import("../types/api.js").components["schemas"]["Signal"]) => void;
 };
 /**
  * A line to the service, which ends after a silence, when the network goes offline, or with `signal`.

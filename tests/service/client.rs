@@ -823,3 +823,93 @@ async fn a_window_that_was_opened_before_the_copy_was_there_has_no_gap() {
     )
     .await;
 }
+
+/// Has a client signal as soon as its user may signal again.
+async fn signal_in_turn(node: &Node, name: &str, signal: &str) {
+    node.run(&format!(
+        "for (;;) {{
+             try {{
+                 return await here.{name}.client.with('john').signal({signal});
+             }} catch (problem) {{
+                 if (problem.status !== 429) throw problem;
+                 await new Promise((resolve) => setTimeout(resolve, 1000 * problem.retryAfter));
+             }}
+         }}"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_typing_is_shown_until_it_ends() {
+    let (_database, mut replica) = service().await;
+    let node = Node::start();
+    for (names, options) in [
+        (("jane", "john"), ""),
+        (("john", "jane"), ""),
+        (("john_polling", "jane"), "transport: 'poll'"),
+    ] {
+        connect(&node, &replica.base, names, options).await;
+        let name = names.0;
+        node.run(&format!(
+            "here.{name}.typing = [];
+             here.{name}.signals = [];
+             here.{name}.client.on('typing', ({{ key, users }}) => here.{name}.typing.push([key, users]));
+             here.{name}.client.on('signal', (signal) => here.{name}.signals.push(signal));"
+        ))
+        .await;
+        is_current(&node, name).await;
+    }
+    let (begins, ends) = (json!(["users/jane", ["jane"]]), json!(["users/jane", []]));
+    let typists = "here.john.client.with('jane').typists";
+
+    // However many keys are pressed, it is one signal. It ends with the message.
+    node.run(
+        "const { fetch } = globalThis;
+         here.posts = 0;
+         globalThis.fetch = (url, request) => {
+             here.posts += url.endsWith('/signals') ? 1 : 0;
+             return fetch(url, request);
+         };
+         for (let key = 0; key < 50; key += 1) here.jane.client.with('john').typing();",
+    )
+    .await;
+    node.until("here.john.typing", json!([begins])).await;
+    assert_eq!(node.run("return here.posts").await, json!(1));
+    send(&node, "jane", "john", "hello").await;
+    node.until("here.john.typing", json!([begins, ends])).await;
+    // It ends by itself. (A signal that comes together with a message counts as older.)
+    while node.run("return here.john.typing.length").await == json!(2) {
+        signal_in_turn(&node, "jane", "'typing', { ttl: 1 }").await;
+        signal_in_turn(&node, "jane", "'after'").await;
+        node.until("here.john.signals.at(-1).kind", json!("after"))
+            .await;
+    }
+    node.until("here.john.typing", json!([begins, ends, begins, ends]))
+        .await;
+    // Any other signal is passed on as it is.
+    signal_in_turn(&node, "jane", "'cart', { ttl: 9, data: { items: [1] } }").await;
+    let cart = json!({
+        "key": "users/jane", "from": "jane", "kind": "cart", "ttl": 9, "data": { "items": [1] },
+    });
+    node.until("here.john.signals.at(-1)", cart).await;
+    // One that comes too early is refused.
+    let refused = node.run(
+        "const jane = here.jane.client.with('john');
+         return (await Promise.allSettled([jane.signal('a'), jane.signal('b')]))
+             .map(({ reason }) => reason?.kind ?? '').filter(Boolean).at(-1)",
+    );
+    assert_eq!(refused.await, json!("too-many-requests"));
+    // To type where one may not write, or away from the service, is no error.
+    node.run("here.jane.client.chat(4711).typing();").await;
+
+    // It ends when the client is offline.
+    signal_in_turn(&node, "jane", "'typing', { ttl: 30 }").await;
+    node.until(typists, json!(["jane"])).await;
+    let since = std::time::Instant::now();
+    replica.kill();
+    node.until(typists, json!([])).await;
+    assert!(since.elapsed() < Duration::from_secs(25), "not by its time");
+    node.run("here.jane.client.with('john').typing();").await;
+    let polled = node.run("return [here.john_polling.signals, here.john_polling.typing]");
+    assert_eq!(polled.await, json!([[], []]), "a poll has no signals");
+}
