@@ -141,7 +141,11 @@ export class Composer {
   }
 
   #onInput() {
-    if (!this.#subject?.isEdit) this.#drafts.set(this.#conversation.key, $("text").value);
+    if (!this.#subject?.isEdit) {
+      const text = $("text").value;
+      this.#drafts.set(this.#conversation.key, text);
+      if (text.trim()) this.#conversation.typing();
+    }
     this.#resize();
   }
 

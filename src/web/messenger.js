@@ -8,6 +8,7 @@ import { askFor, chooseText, confirmed, confirmRemoval, reportMessage } from "./
 import { $, element, isolated } from "./dom.js";
 import { Drafts } from "./drafts.js";
 import { Files } from "./files.js";
+import { Growing } from "./growing.js";
 import { keepPage } from "./installing.js";
 import { Mentions } from "./mentions.js";
 import { showMenu } from "./menu.js";
@@ -19,7 +20,7 @@ import { Search } from "./search.js";
 import { avatar, Sidebar } from "./sidebar.js";
 import { Thread } from "./thread.js";
 import { Waits } from "./waits.js";
-import { gist, isChat, isMuted, isUserId, nameOf, NOT_AN_ID } from "./words.js";
+import { gist, isChat, isMuted, isUserId, nameOf, NOT_AN_ID, typingWords } from "./words.js";
 
 /**
  * @typedef {import("/client/messages.js").Client} Client
@@ -43,6 +44,7 @@ const NEWEST_MAX = 100;
 
 export class Messenger {
   #client; #call; #user; #onSignedOut; #drafts; #waits = new Waits(); #reading; #notices; #files;
+  #growing = new Growing(() => this.#thread.render());
   #thread; #composer; #posting; #sidebar; #search; #dialog = /** @type {ChatDialog | null} */ (null);
   #router = new Router((key) => this.#route(key));
   /** The open conversation. */
@@ -77,8 +79,9 @@ export class Messenger {
     this.#files = new Files(client, filesUrl);
     this.#reading = new Reading();
     this.#notices = new Notices(user);
-    this.#thread = new Thread({ user, reading: this.#reading, on: this.#actions() });
-    this.#sidebar = new Sidebar({ user, drafts: this.#drafts }, (key, place) => this.#showMenu(client.conversation(key), place));
+    this.#thread = new Thread({ user, reading: this.#reading, growing: this.#growing, on: this.#actions() });
+    const typists = (key) => client.conversation(key).typists;
+    this.#sidebar = new Sidebar({ user, drafts: this.#drafts, typists }, (key, place) => this.#showMenu(client.conversation(key), place));
     this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(this.#call, user), files: this.#files, on: {
       send: (conversation, content) => this.#send(conversation, content),
       edit: (conversation, message, content) => conversation.edit(message, content),
@@ -96,6 +99,8 @@ export class Messenger {
     this.#client.on("sent", (item) => this.#onSent(item));
     this.#client.on("refused", (item) => this.#onRefused(item));
     this.#client.on("wait", ({ key, seconds }) => this.#wait(() => this.#waits.hold(key, seconds)));
+    this.#client.on("typing", () => this.#refresh());
+    this.#client.on("signal", (signal) => this.#growing.receive(signal));
     this.#client.on("failure", (error) => this.#tell(error));
     this.#client.on("end", (error) => this.#end(error));
     await this.#refresh();
@@ -163,6 +168,7 @@ export class Messenger {
     // After the copy was made anew the open conversation may be another one.
     if (isReset && this.#open) this.#thread.open(this.#open);
     if (!isReset) for (const message of messages) this.#announce(message);
+    this.#growing.settle(messages);
     this.#refresh();
     this.#decide();
   }
@@ -274,6 +280,9 @@ export class Messenger {
     // On a phone the state line is hidden while a conversation is open.
     const isOffline = document.body.dataset.state === "offline";
     $("subtitle").textContent = isOffline ? "Offline" : `${kind}${isMuted(conversation) ? " · muted" : ""}`;
+    const typing = typingWords(this.#open?.typists ?? []);
+    if ($("typing").textContent !== typing) $("typing").textContent = typing;
+    $("subtitle").hidden = Boolean(typing);
     $("details").hidden = !isChat(conversation) || timestamp === undefined;
     $("menu").hidden = Boolean(isGone) || (isChat(conversation) && timestamp === undefined);
     this.#posting.show(conversation);

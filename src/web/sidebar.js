@@ -3,7 +3,7 @@
 import { $, element, icon, reconcile } from "./dom.js";
 import { addressOf } from "./router.js";
 import { Roving } from "./roving.js";
-import { briefly, gist, hue, initials, isChat, isMuted, nameOf } from "./words.js";
+import { briefly, gist, hue, initials, isChat, isMuted, nameOf, typingWords } from "./words.js";
 
 /** @typedef {import("/client/messages.js").Conversation} Conversation */
 
@@ -13,18 +13,19 @@ const PAGE = 100;
 const NEAR = 600;
 
 export class Sidebar {
-  #user; #drafts; #shown = /** @type {Conversation[]} */ ([]); #open; #isArchive = false; #rows = PAGE;
+  #user; #drafts; #typists; #shown = /** @type {Conversation[]} */ ([]); #open; #isArchive = false; #rows = PAGE;
   #roving = new Roving($("conversations"), "a");
 
   /**
    * `onMenu(key, place)` opens the menu of a conversation.
    *
-   * @param {{ user: string, drafts: import("./drafts.js").Drafts }} parts
+   * @param {{ user: string, drafts: import("./drafts.js").Drafts, typists: (key: string) => string[] }} parts
    * @param {(key: string, place: { x: number, y: number }) => void} onMenu
    */
-  constructor({ user, drafts }, onMenu) {
+  constructor({ user, drafts, typists }, onMenu) {
     this.#user = user;
     this.#drafts = drafts;
+    this.#typists = typists;
     $("archive").addEventListener("click", () => {
       [this.#isArchive, this.#rows] = [!this.#isArchive, PAGE];
       this.#render();
@@ -88,8 +89,9 @@ export class Sidebar {
     const isOpen = key === this.#open;
     // The draft of the open conversation is in the composer.
     const draft = isOpen ? "" : this.#drafts.get(key);
-    const look = { last, draft, isOpen, isMuted: isMuted(conversation), user: this.#user };
-    const state = [name, unread, mentions, settings, last, draft, Boolean(waiting), isRefused, isOpen, look.isMuted];
+    const typing = typingWords(this.#typists(key));
+    const look = { last, draft, typing, isOpen, isMuted: isMuted(conversation), user: this.#user };
+    const state = [name, unread, mentions, settings, last, draft, typing, Boolean(waiting), isRefused, isOpen, look.isMuted];
     const signature = JSON.stringify([...state, last?.created && briefly(last.created)]);
     return [key, signature, () => row(conversation, look)];
   }
@@ -101,9 +103,10 @@ const isArchived = (/** @type {Conversation} */ { settings }) => Boolean(setting
  * A row of the list, also for a conversation that is found by its name.
  *
  * @param {Conversation} conversation
- * @param {{ last: any, draft?: string, isOpen?: boolean, isMuted: boolean, user: string, onclick?: () => void }} look
+ * @param {{ last: any, draft?: string, typing?: string, isOpen?: boolean, isMuted: boolean, user: string,
+ *   onclick?: () => void }} look
  */
-export function row(conversation, { last, draft, isOpen, isMuted, user, onclick }) {
+export function row(conversation, { last, draft, typing, isOpen, isMuted, user, onclick }) {
   const { unread = 0, mentions = 0, settings, waiting, isRefused } = conversation;
   const name = nameOf(conversation);
   const classes = ["conversation", unread > 0 && "unread", isMuted && "muted"].filter(Boolean);
@@ -114,7 +117,8 @@ export function row(conversation, { last, draft, isOpen, isMuted, user, onclick 
     avatar(name, isChat(conversation)),
     element("span", { class: "name", dir: "auto" }, name),
     last?.created && element("time", { datetime: last.created }, briefly(last.created)),
-    element("span", { class: "gist" }, draft && !state ? draftOf(draft) : preview(last, state, user, isChat(conversation))),
+    element("span", { class: "gist" }, typing ? element("span", { class: "preview typing", dir: "auto" }, typing)
+      : draft && !state ? draftOf(draft) : preview(last, state, user, isChat(conversation))),
     element("span", { class: "marks" },
       isMuted && mark("mute", "muted"),
       settings?.pinned && mark("pin", "pinned"),

@@ -32,18 +32,20 @@ const NEAR = 120;
 
 export class Thread {
   /** The divider is before the first message that came after the number `#newAfter`. */
-  #user; #reading; #on;
+  #user; #reading; #growing; #on;
   #open = /** @type {ConversationHandle | null} */ (null); #window = /** @type {HistoryWindow | null} */ (null);
   #isBlind = false; #newAfter = /** @type {number | undefined} */ (undefined);
   #hasFailed = false; #isAtEnd = true; #height = 0;
   #roving = new Roving($("log"), "article");
 
   /**
-   * @param {{ user: string, reading: import("./reading.js").Reading, on: Actions }} parts
+   * @param {{ user: string, reading: import("./reading.js").Reading, growing: import("./growing.js").Growing,
+   *   on: Actions }} parts
    */
-  constructor({ user, reading, on }) {
+  constructor({ user, reading, growing, on }) {
     this.#user = user;
     this.#reading = reading;
+    this.#growing = growing;
     this.#on = { ...on, show: (message) => this.show(message) };
     $("messages").addEventListener("scroll", () => this.#onScroll(), { passive: true });
     // The keyboard of a phone makes the messages smaller, as a longer text in the composer does.
@@ -202,9 +204,10 @@ export class Thread {
     const inChat = isChat(this.#conversation);
     const can = rightsTo(message, user, this.#conversation, Date.now());
     const receipt = isMine ? receiptOf(message, this.#conversation.reads, inChat) : undefined;
-    const signature = JSON.stringify([message.timestamp, message.waiting, receipt, run, can, quoted?.timestamp]);
+    const growing = this.#growing.textOf(message);
+    const signature = JSON.stringify([message.timestamp, message.waiting, receipt, run, can, quoted?.timestamp, growing]);
     const look = { user, inChat, receipt, quoted, can, on: this.#on, ...run };
-    return [`${message.id}`, signature, () => bubble(message, look)];
+    return [`${message.id}`, signature, () => bubble({ ...message, text: growing ?? message.text }, look)];
   }
 
   /**

@@ -76,6 +76,21 @@ export const isChat = ({ chat }) => chat !== undefined;
  */
 export const nameOf = ({ chat, with: other, name }) => other ?? name ?? `Chat ${chat}`;
 
+/** So many of those who are typing are named. */
+const TYPISTS_MAX = 3;
+
+/**
+ * “jane is typing…”, “jane, john are typing…”; nothing if nobody is.
+ *
+ * @param {string[]} users
+ */
+export function typingWords(users) {
+  if (users.length === 0) return "";
+  const more = users.length - TYPISTS_MAX;
+  const names = users.slice(0, TYPISTS_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  return `${names} ${users.length === 1 ? "is" : "are"} typing…`;
+}
+
 /**
  * Whether a conversation is muted now.
  *

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use reqwest::Method;
 use serde_json::json;
 use tokio::{net::TcpListener, process::Command};
 
@@ -101,6 +102,30 @@ async fn the_tabs_of_a_user_share_one_copy_and_one_stream() {
         (streams(&replica).await == 2.0).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_reach_all_tabs_of_a_user() {
+    let (_database, replica) = service().await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    let again = Person::sign_in(&browser, &replica.base, "jane").await;
+    assert_eq!(streams(&replica).await, 1.0);
+    for tab in [&jane, &again] {
+        tab.begins_with("john").await;
+    }
+    let john = replica.user("john");
+    let typing = json!({ "kind": "typing", "ttl": 30 });
+    let posted = john.call(Method::POST, "/users/jane/signals", typing).await;
+    assert_eq!(posted.status, 202);
+    let typing = "document.querySelector('#typing').textContent";
+    for tab in [&jane, &again] {
+        tab.until(&format!("{typing} === 'john is typing…'")).await;
+    }
+    john.send("jane", "here I am").await;
+    for tab in [&jane, &again] {
+        tab.until(&format!("{typing} === ''")).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

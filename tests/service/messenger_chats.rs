@@ -1,9 +1,9 @@
 //! The dialog of a chat in the web client: roles, bans, settings, and the end of a chat.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Browser, PHONE, Person, service};
+use crate::support::{Browser, Client, PHONE, Person, eventually, service};
 
 const ESCAPE: &str = "\u{e00c}";
 const ARROW_DOWN: &str = "\u{e015}";
@@ -318,4 +318,86 @@ async fn the_members_and_their_menus_are_there_for_the_keyboard() {
     jane.until(&format!("{MEMBERS} === 'jane (you) owner,john,kim,lea'"))
         .await;
     jane.until(&has_focus("What to do with kim")).await;
+}
+
+/// Signals in a chat as soon as the user may signal again.
+async fn signals(user: &Client, chat: i64, signal: Value) {
+    let path = format!("/chats/{chat}/signals");
+    eventually("the user may signal again", async || {
+        let reply = user.call(Method::POST, &path, signal.clone()).await;
+        assert!([202, 429].contains(&reply.status), "{}", reply.text);
+        (reply.status == 202).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the header of the open conversation, and its row in the list, say who is typing.
+async fn sees_typing(person: &Person<'_>, words: &str) {
+    let header = "document.querySelector('#typing')";
+    person
+        .until(&format!(
+            "{header}.textContent === '{words}' && {header}.ariaLive === 'polite'
+             && document.querySelector('#subtitle').hidden === {}
+             && document.querySelector('#title').textContent === 'Team'
+             && (document.querySelector('#conversations .typing')?.textContent ?? '') === '{words}'",
+            !words.is_empty()
+        ))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_typing_is_said_in_the_header_and_in_the_list() {
+    let (_database, replica) = service().await;
+    let [owner, kim] = ["jane", "kim"].map(|name| replica.user(name));
+    let chat = owner.chat("Team", &["john", "kim"]).await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    jane.opens("Team").await;
+    john.opens("Team").await;
+    sees_typing(&jane, "").await;
+    john.types("I").await;
+    sees_typing(&jane, "john is typing…").await;
+    // By itself it would end after 5 seconds, in the middle of what follows.
+    let typing = json!({ "kind": "typing", "ttl": 30 });
+    signals(&replica.user("john"), chat, typing.clone()).await;
+    signals(&kim, chat, typing).await;
+    sees_typing(&jane, "john, kim are typing…").await;
+    john.writes(" think so").await;
+    sees_typing(&jane, "kim is typing…").await;
+    kim.post_into(chat, "so do I").await;
+    sees_typing(&jane, "").await;
+    jane.sees_all(&["I think so", "so do I"]).await;
+    sees_typing(&john, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_bot_is_writing_grows_before_ones_eyes() {
+    let (_database, replica) = service().await;
+    let bot = replica.user("bot");
+    let chat = replica.user("jane").chat("Team", &["bot"]).await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.opens("Team").await;
+    let placeholder = bot.post_into(chat, "😀 Thinking…").await;
+    jane.sees_all(&["😀 Thinking…"]).await;
+    let draft = |ttl: u8, offset: usize, text: &str| {
+        let data = json!({ "message": placeholder["id"], "offset": offset, "text": text });
+        json!({ "kind": "draft", "ttl": ttl, "data": data })
+    };
+    signals(&bot, chat, draft(10, 2, "Because")).await;
+    jane.sees_all(&["😀 Because"]).await;
+    signals(&bot, chat, draft(10, 2, "Because it is")).await;
+    jane.sees_all(&["😀 Because it is"]).await;
+    // The bot has stopped: after its time the message is as it is stored.
+    jane.sees_all(&["😀 Thinking…"]).await;
+    signals(&bot, chat, draft(30, 0, "Because it is so")).await;
+    jane.sees_all(&["Because it is so"]).await;
+    let (id, timestamp) = (&placeholder["id"], &placeholder["timestamp"]);
+    let edited = bot.patch(id, timestamp, json!({ "text": "Because it is so." }));
+    edited.await.expect(200);
+    jane.sees_all(&["Because it is so."]).await;
+    jane.sees_that("Because it is so.", "edited").await;
+    let errors = browser.errors().await;
+    assert!(errors.is_empty(), "{errors:?}");
 }
