@@ -378,7 +378,7 @@ export interface paths {
         };
         /**
          * Lists what is pinned in a chat, the newest pin first.
-         * @description It is the whole list: up to 100 messages, as they are now. A deleted message is pinned no more.
+         * @description Each with the message as it is now. A deleted message is not pinned any more.
          */
         get: operations["list_pins"];
         put?: never;
@@ -697,7 +697,7 @@ export interface paths {
         };
         /**
          * Lists the reactions to a message, the oldest first.
-         * @description Each is one user's with one key; all, or those with one key.
+         * @description Each is of one user, with one key. A deleted message has none.
          */
         get: operations["list_reactions"];
         put?: never;
@@ -727,7 +727,7 @@ export interface paths {
         post?: never;
         /**
          * Takes a reaction back.
-         * @description Whoever may read the message may, always.
+         * @description Whoever may read the message may, unless the application has suspended it.
          */
         delete: operations["remove_reaction"];
         options?: never;
@@ -1923,7 +1923,8 @@ export interface components {
             /**
              * @description With `include=reactions`, at the newest entry of the page that tells of them, and with
              *     `include=message,reactions` at that with the message too: the reactions to the message as they are
-             *     now. Absent where there never was one.
+             *     now. Without it, there is nothing to be done: a later entry has them, there never was one, or the
+             *     message is deleted or the caller's no more.
              */
             summary?: {
                 [key: string]: components["schemas"]["ReactionCount"];
@@ -2208,8 +2209,10 @@ export interface components {
              */
             pinned: string;
         };
-        /** @description What is pinned in a chat, the newest pin first: 100 messages at the most. */
+        /** @description A page of what is pinned in a chat, the newest pin first. */
         PinList: {
+            /** @description The `before` of the next page; absent on the last one. */
+            next?: components["schemas"]["Timestamp"];
             pins: components["schemas"]["Pin"][];
         };
         /** @description What an application allows its users. */
@@ -4277,7 +4280,12 @@ export interface operations {
     };
     list_pins: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Pins that are older: the `next` of the page before */
+                before?: number;
+                /** @description The most items of the page */
+                limit?: components["parameters"]["Limit"];
+            };
             header?: {
                 /** @description For an application: the user as whom it acts */
                 "As-User"?: components["parameters"]["AsUser"];
@@ -4290,7 +4298,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What is pinned */
+            /** @description A page */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -4350,10 +4358,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
-            408: components["responses"]["BodyTooSlow"];
             410: components["responses"]["Deleted"];
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedPost"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -4391,10 +4396,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
-            408: components["responses"]["BodyTooSlow"];
             410: components["responses"]["Deleted"];
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedPost"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -5074,10 +5076,6 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
-            408: components["responses"]["BodyTooSlow"];
-            410: components["responses"]["Deleted"];
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedPost"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -5126,10 +5124,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
-            408: components["responses"]["BodyTooSlow"];
             410: components["responses"]["Deleted"];
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedPost"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -5170,10 +5165,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
-            408: components["responses"]["BodyTooSlow"];
             410: components["responses"]["Deleted"];
-            413: components["responses"]["BodyTooLarge"];
-            415: components["responses"]["UnsupportedPost"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];

@@ -44,7 +44,7 @@ pub async fn find_chat(
 ) -> Result<Option<SignalChat>> {
     let row = sqlx::query!(
         r#"
-        SELECT c.owner, c.members AS "members!", c.moderators_post, c.frozen, c.since_joining, c.slow_mode,
+        SELECT c.owner, c.members AS "members!", c.moderators_post, c.frozen, c.since_joining, c.slow_mode, c.reactions_off,
                m.role::text AS "role!", m.muted_until,
                -- A condition on the user would let the planner take the index of a user's chats.
                ARRAY(
@@ -85,6 +85,7 @@ pub async fn find_chat(
             frozen: row.frozen,
             since_joining: row.since_joining,
             slow_mode: row.slow_mode,
+            reactions_off: row.reactions_off,
         }
         .into_rules(),
         muted_until: row.muted_until,
