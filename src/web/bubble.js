@@ -1,6 +1,7 @@
 // @ts-check
 /** One message as an element. */
 import { button, copy, element, icon } from "./dom.js";
+import { reactionRow, showPicker } from "./reactions.js";
 import { namedBy, nodesOf } from "./text.js";
 import { exactly, fileName, gist, hue, shortened, timeOf } from "./words.js";
 
@@ -26,6 +27,7 @@ export function bubble(message, { user, inChat, receipt, isFirst, isLast, quoted
         quoted && quote(quoted, user, on),
         body(message, user, on),
         meta(message, receipt)),
+      reactionRow(message, { user, can, on }),
       actions(message, can, on)));
 }
 
@@ -132,9 +134,14 @@ function tick({ isRead, text, readers = [] }) {
 function actions(message, can, on) {
   if (message.deleted || !Object.values(can).some(Boolean)) return null;
   return element("div", { class: "actions", role: "group", "aria-label": "Actions" },
+    can.react && button("React", "smile", ({ currentTarget }) => showPicker(currentTarget, (key) => on.react(message, key, true)),
+      { "aria-haspopup": "dialog" }),
     can.reply && button("Reply", "reply", () => on.reply(message)),
     can.edit && button("Edit", "edit", () => on.edit(message)),
     can.remove && button("Delete", "trash", () => on.remove(message)),
+    can.pin && (can.isPinned
+      ? button("Remove the pin", "unpin", () => on.pin(message, false))
+      : button("Pin", "pin", () => on.pin(message, true))),
     can.report && button("Report", "flag", () => on.report(message)));
 }
 

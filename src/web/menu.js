@@ -17,7 +17,6 @@ const MARGIN = 8;
  * @param {{ x: number, y: number, isEnd?: boolean }} place
  */
 export function showMenu(label, { x, y, isEnd }, items) {
-  const opener = /** @type {HTMLElement | null} */ (document.activeElement);
   const menu = element("div", { class: "menu", role: "menu", popover: "auto", "aria-label": label },
     items.map(([name, action, kind]) => element("button", {
       type: "button", class: kind, role: "menuitem", tabindex: "-1", onclick: () => {
@@ -25,20 +24,32 @@ export function showMenu(label, { x, y, isEnd }, items) {
         action();
       },
     }, name)));
-  menu.addEventListener("toggle", ({ newState }) => {
+  menu.addEventListener("keydown", (event) => { if (event.key === "Tab") menu.hidePopover(); });
+  new Roving(menu, "button").keepStop();
+  popUp(menu, { x, y, isEnd });
+  menu.querySelector("button")?.focus();
+}
+
+/**
+ * Shows a popover at a place: with `isEnd` to the left of it, with `isAbove` above it, if there is room. When it closes
+ * it is gone, and what had the focus before has it again.
+ *
+ * @param {HTMLElement} popover
+ * @param {{ x: number, y: number, isEnd?: boolean, isAbove?: boolean }} place
+ */
+export function popUp(popover, { x, y, isEnd, isAbove }) {
+  const opener = /** @type {HTMLElement | null} */ (document.activeElement);
+  popover.addEventListener("toggle", ({ newState }) => {
     if (newState !== "closed") return;
-    const hadFocus = menu.contains(document.activeElement) || document.activeElement === document.body;
-    menu.remove();
+    const hadFocus = popover.contains(document.activeElement) || document.activeElement === document.body;
+    popover.remove();
     if (hadFocus) opener?.focus({ preventScroll: true });
   });
-  menu.addEventListener("keydown", (event) => { if (event.key === "Tab") menu.hidePopover(); });
   // While a dialog is open, nothing outside of it can be used.
-  (opener?.closest("dialog") ?? document.body).append(menu);
-  new Roving(menu, "button").keepStop();
-  menu.showPopover();
-  const { width, height } = menu.getBoundingClientRect();
-  const left = isEnd ? x - width : x;
-  menu.style.left = `${Math.max(MARGIN, Math.min(left, innerWidth - width - MARGIN))}px`;
-  menu.style.top = `${Math.max(MARGIN, Math.min(y, innerHeight - height - MARGIN))}px`;
-  menu.querySelector("button")?.focus();
+  (opener?.closest("dialog") ?? document.body).append(popover);
+  popover.showPopover();
+  const { width, height } = popover.getBoundingClientRect();
+  const [left, top] = [isEnd ? x - width : x, isAbove ? y - height - MARGIN : y];
+  popover.style.left = `${Math.max(MARGIN, Math.min(left, innerWidth - width - MARGIN))}px`;
+  popover.style.top = `${Math.max(MARGIN, Math.min(top, innerHeight - height - MARGIN))}px`;
 }

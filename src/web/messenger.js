@@ -13,6 +13,7 @@ import { keepPage } from "./installing.js";
 import { Mentions } from "./mentions.js";
 import { showMenu } from "./menu.js";
 import { Notices } from "./notices.js";
+import { Pins } from "./pins.js";
 import { Posting } from "./posting.js";
 import { Reading } from "./reading.js";
 import { Router } from "./router.js";
@@ -45,7 +46,7 @@ const NEWEST_MAX = 100;
 export class Messenger {
   #client; #call; #user; #onSignedOut; #drafts; #waits = new Waits(); #reading; #notices; #files;
   #growing = new Growing(() => this.#thread.render());
-  #thread; #composer; #posting; #sidebar; #search; #dialog = /** @type {ChatDialog | null} */ (null);
+  #thread; #pins; #composer; #posting; #sidebar; #search; #dialog = /** @type {ChatDialog | null} */ (null);
   #router = new Router((key) => this.#route(key));
   /** The open conversation. */
   #open = /** @type {ConversationHandle | null} */ (null); #seen = /** @type {Conversation | undefined} */ (undefined);
@@ -79,7 +80,13 @@ export class Messenger {
     this.#files = new Files(client, filesUrl);
     this.#reading = new Reading();
     this.#notices = new Notices(user);
-    this.#thread = new Thread({ user, reading: this.#reading, growing: this.#growing, on: this.#actions() });
+    this.#pins = new Pins({
+      show: (message) => this.#attempt(() => this.#thread.show(message)),
+      changed: () => this.#attempt(() => this.#thread.render()),
+      failed: (error) => this.#isCurrent && this.#tell(error),
+    });
+    const { growing, pins } = { growing: this.#growing, pins: this.#pins };
+    this.#thread = new Thread({ user, reading: this.#reading, growing, pins, on: this.#actions() });
     const typists = (key) => client.conversation(key).typists;
     this.#sidebar = new Sidebar({ user, drafts: this.#drafts, typists }, (key, place) => this.#showMenu(client.conversation(key), place));
     this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(this.#call, user), files: this.#files, on: {
@@ -132,15 +139,22 @@ export class Messenger {
 
   #actions() {
     return {
+      react: (message, key, reacts) => this.#attempt(() => this.#handleOf(message).react(message, key, reacts)),
       reply: (message) => this.#composer.reply(message),
       edit: (message) => this.#composer.edit(message),
       remove: (message) => this.#remove(message),
+      pin: (message, isPinned) => this.#attempt(() => this.#handleOf(message).pin(message, isPinned)),
       report: (message) => reportMessage(this.#call, message),
       save: this.#files.isConfigured ? (id, name) => this.#attempt(() => this.#files.save(id, name)) : undefined,
       editRefused: (item) => this.#editRefused(item),
       retry: (item) => this.#attempt(() => this.#client.retry(item)),
       discard: (item) => this.#attempt(() => this.#client.discard(item)),
     };
+  }
+
+  /** @param {Message} message */
+  #handleOf({ conversation }) {
+    return this.#client.conversation(conversation);
   }
 
   // Events of the client.
@@ -169,6 +183,7 @@ export class Messenger {
     if (isReset && this.#open) this.#thread.open(this.#open);
     if (!isReset) for (const message of messages) this.#announce(message);
     this.#growing.settle(messages);
+    this.#pins.update(messages);
     this.#refresh();
     this.#decide();
   }
@@ -192,7 +207,7 @@ export class Messenger {
    */
   async #onRefused(item) {
     const { kind, refused } = item;
-    if (kind === "set" || kind === "remove") $("notice").textContent = refused?.words ?? "";
+    if (kind === "set" || kind === "remove" || kind === "react") $("notice").textContent = refused?.words ?? "";
     if (kind === "remove") await this.#client.discard(item);
     if (kind === "edit") await this.#giveBackEdit();
   }
@@ -286,6 +301,7 @@ export class Messenger {
     $("details").hidden = !isChat(conversation) || timestamp === undefined;
     $("menu").hidden = Boolean(isGone) || (isChat(conversation) && timestamp === undefined);
     this.#posting.show(conversation);
+    this.#pins.show(this.#open);
   }
 
   // Actions of the user.

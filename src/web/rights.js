@@ -53,11 +53,16 @@ export function pauseOf({ role, slowMode = 0 }) {
  */
 export function rightsTo({ from, system }, user, conversation, now) {
   const isBlocked = Boolean(conversation.settings?.blocked);
-  const [isMine, mayWrite] = [from === user, !isBlocked && !silenceOf(conversation, now)];
+  const silence = silenceOf(conversation, now);
+  const [isMine, mayWrite] = [from === user, !isBlocked && !silence];
+  // Those who only read react, too.
+  const isSilenced = silence?.reason === "muted" || silence?.reason === "frozen";
   return {
+    react: !system && !isBlocked && !isSilenced && conversation.reactions !== false,
     reply: mayWrite && !system,
     edit: mayWrite && isMine,
     remove: isMine || !isChat(conversation) || isModerator(conversation),
+    pin: isChat(conversation) && isModerator(conversation) && !system,
     report: !isMine && !system,
   };
 }

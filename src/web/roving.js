@@ -2,16 +2,18 @@
 /** A list of many elements is one stop of the Tab key: the arrow keys, Home and End move within it. */
 export class Roving {
   /** @type {HTMLElement} */ #list;
-  #selector;
+  #selector; #steps;
 
   /**
-   * `selector` finds the elements that can have the focus.
+   * `selector` finds the elements that can have the focus. With `isRow` they are beside each other.
    *
    * @param {HTMLElement} list
    * @param {string} selector
+   * @param {{ isRow?: boolean }} [options]
    */
-  constructor(list, selector) {
+  constructor(list, selector, { isRow = false } = {}) {
     [this.#list, this.#selector] = [list, selector];
+    this.#steps = isRow ? { ArrowLeft: -1, ArrowRight: 1 } : { ArrowUp: -1, ArrowDown: 1 };
     list.addEventListener("focusin", ({ target }) => this.stopAt(/** @type {Element} */ (target).closest(selector)));
     list.addEventListener("keydown", (event) => this.#onKey(event));
   }
@@ -41,7 +43,8 @@ export class Roving {
   #onKey(event) {
     const elements = this.#elements;
     const at = elements.indexOf(document.activeElement?.closest(this.#selector));
-    const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: elements.length - 1 }[event.key];
+    const step = this.#steps[event.key];
+    const to = step ? at + step : { Home: 0, End: elements.length - 1 }[event.key];
     if (at < 0 || to === undefined) return;
     event.preventDefault();
     elements[to]?.focus();

@@ -19,8 +19,8 @@ import { dayKey, dayOf, isChat } from "./words.js";
  *
  * What a user can do with a message, and with one that waits.
  *
- * @typedef {"reply" | "edit" | "remove" | "report" | "editRefused" | "retry" | "discard"} Act
- * @typedef {Record<Act, (one: any) => unknown> & { save?: (id: string, name: string) => unknown }} Actions
+ * @typedef {"react" | "reply" | "edit" | "remove" | "pin" | "report" | "editRefused" | "retry" | "discard"} Act
+ * @typedef {Record<Act, (...what: any) => unknown> & { save?: (id: string, name: string) => unknown }} Actions
  */
 
 /** Messages of one sender within this time are shown as a group. */
@@ -32,7 +32,7 @@ const NEAR = 120;
 
 export class Thread {
   /** The divider is before the first message that came after the number `#newAfter`. */
-  #user; #reading; #growing; #on;
+  #user; #reading; #growing; #pins; #on;
   #open = /** @type {ConversationHandle | null} */ (null); #window = /** @type {HistoryWindow | null} */ (null);
   #isBlind = false; #newAfter = /** @type {number | undefined} */ (undefined);
   #hasFailed = false; #isAtEnd = true; #height = 0;
@@ -40,17 +40,18 @@ export class Thread {
 
   /**
    * @param {{ user: string, reading: import("./reading.js").Reading, growing: import("./growing.js").Growing,
-   *   on: Actions }} parts
+   *   pins: import("./pins.js").Pins, on: Actions }} parts
    */
-  constructor({ user, reading, growing, on }) {
+  constructor({ user, reading, growing, pins, on }) {
     this.#user = user;
     this.#reading = reading;
-    this.#growing = growing;
+    [this.#growing, this.#pins] = [growing, pins];
     this.#on = { ...on, show: (message) => this.show(message) };
     $("messages").addEventListener("scroll", () => this.#onScroll(), { passive: true });
     // The keyboard of a phone makes the messages smaller, as a longer text in the composer does.
     new ResizeObserver(() => this.#onResize()).observe($("messages"));
     $("to-end").addEventListener("click", () => this.toEnd());
+    $("log").addEventListener("keydown", (event) => onKey(event));
   }
 
   /** @param {ConversationHandle} conversation */
@@ -202,10 +203,13 @@ export class Thread {
     const user = this.#user;
     const isMine = message.from === user;
     const inChat = isChat(this.#conversation);
-    const can = rightsTo(message, user, this.#conversation, Date.now());
+    const rights = rightsTo(message, user, this.#conversation, Date.now());
+    const can = { ...rights, isPinned: this.#pins.has(message.id) };
     const receipt = isMine ? receiptOf(message, this.#conversation.reads, inChat) : undefined;
     const growing = this.#growing.textOf(message);
-    const signature = JSON.stringify([message.timestamp, message.waiting, receipt, run, can, quoted?.timestamp, growing]);
+    const signature = JSON.stringify([
+      message.timestamp, message.waiting, message.reactions, receipt, run, can, quoted?.timestamp, growing,
+    ]);
     const look = { user, inChat, receipt, quoted, can, on: this.#on, ...run };
     return [`${message.id}`, signature, () => bubble({ ...message, text: growing ?? message.text }, look)];
   }
@@ -264,6 +268,16 @@ function isRun(one, next) {
   if (one.system || next.system) return false;
   const apart = Date.parse(next.created) - Date.parse(one.created);
   return apart < RUN_MS && dayKey(one.created) === dayKey(next.created);
+}
+
+/**
+ * A key for the message that has the focus: + reacts.
+ *
+ * @param {KeyboardEvent} event
+ */
+function onKey({ key, target }) {
+  const article = /** @type {Element} */ (target);
+  if (key === "+" && article.matches("article")) article.querySelector("[aria-label=React]")?.dispatchEvent(new MouseEvent("click"));
 }
 
 function isAtEnd() {

@@ -46,6 +46,7 @@ mod messenger;
 mod messenger_chats;
 mod messenger_conversations;
 mod messenger_files;
+mod messenger_reactions;
 mod messenger_reading;
 mod messenger_restarts;
 mod messenger_rights;

@@ -548,14 +548,14 @@ async fn followers_end_at_what_a_fresh_reader_finds() {
         let counted = rows_of(&database, chat).await;
         assert_eq!(counted, totals(&fresh), "{steps:?}");
     }
-    assert!(accepted > 100, "{accepted}");
+    assert!(accepted > 50, "{accepted}");
 }
 
 /// How many reactions the messages of a chat have, by the rows.
 async fn rows_of(database: &Database, chat: i64) -> i64 {
     let counted = format!(
         "SELECT count(*) FROM reactions JOIN messages AS m ON m.id = message_id
-         WHERE m.chat_number = {chat}"
+         WHERE m.chat_number = {chat} AND NOT m.deleted"
     );
     database.count(&counted).await
 }

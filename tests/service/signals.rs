@@ -379,11 +379,11 @@ async fn signals_that_are_too_many_are_dropped_and_delay_no_message() {
             .iter()
             .map(|sender| signal(sender, "users/jane", body.clone()));
         let replies = futures_util::future::join_all(posts).await;
-        assert!(
-            replies.iter().all(|reply| reply.status == 202),
-            "{:?}",
-            replies[0]
-        );
+        // A busy machine may shed some.
+        let strange = replies
+            .iter()
+            .find(|reply| ![202, 503].contains(&reply.status));
+        assert!(strange.is_none(), "{strange:?}");
         let dropped = replica.metric("messages_signals_dropped_total", "at=\"queue\"");
         (dropped.await > 0.0).then_some(())
     })
