@@ -327,8 +327,8 @@ export interface paths {
         };
         /**
          * Searches the messages of a chat, the newest first.
-         * @description Case does not matter, accents do. Deleted messages are never found, edited ones by their present
-         *     text.
+         * @description Case does not matter, accents do. Deleted messages are never found, edited ones by what they are
+         *     now. Words and filters narrow it together, and one of them is enough.
          */
         get: operations["search_chat"];
         put?: never;
@@ -641,8 +641,8 @@ export interface paths {
         };
         /**
          * Searches the caller's messages, the newest first.
-         * @description Case does not matter, accents do. Deleted messages are never found, edited ones by their present
-         *     text.
+         * @description Case does not matter, accents do. Deleted messages are never found, edited ones by what they are
+         *     now. Words and filters narrow it together, and one of them is enough.
          */
         get: operations["search_messages"];
         put?: never;
@@ -1602,10 +1602,11 @@ export interface components {
         /** @description A message that matches. */
         Hit: {
             /**
-             * @description Its text as HTML: what matches in `<mark>`, everything else escaped.
+             * @description Its text as HTML: what matches in `<mark>`, everything else escaped. Without `q` nothing is
+             *     marked. Absent where the message has no text.
              * @example <mark>Hello</mark>, John &amp; Jane!
              */
-            highlight: string;
+            highlight?: string;
             message: components["schemas"]["Message"];
         };
         /** @description A page of what a search has found, the newest first. */
@@ -3110,11 +3111,20 @@ export interface components {
         ReactionKey: string;
         /** @description Messages with smaller ids: the `next` of the page before */
         SearchBefore: number;
+        /** @description Only what this user has sent */
+        SearchFrom: components["schemas"]["UserId"];
+        /** @description `file`: only messages with files */
+        SearchHas: string;
         /**
          * @description Words that must all occur, in any order and case; the last one may be the beginning of a
-         *     word; "quoted words" follow each other; text without blanks is found by any part
+         *     word; "quoted words" follow each other; text without blanks is found by any part. Required
+         *     where there is none of `from`, `has`, `since` and `until`
          */
         SearchQuery: string;
+        /** @description Only what was created at this time (RFC 3339, with an offset) or later */
+        SearchSince: string;
+        /** @description Only what was created before this time, which is later than `since` */
+        SearchUntil: string;
         /** @description The user's id */
         User: components["schemas"]["UserId"];
         /** @description How long to hold the answer while there is nothing, in seconds; after 50 it comes anyway */
@@ -4118,12 +4128,21 @@ export interface operations {
     };
     search_chat: {
         parameters: {
-            query: {
+            query?: {
                 /**
                  * @description Words that must all occur, in any order and case; the last one may be the beginning of a
-                 *     word; "quoted words" follow each other; text without blanks is found by any part
+                 *     word; "quoted words" follow each other; text without blanks is found by any part. Required
+                 *     where there is none of `from`, `has`, `since` and `until`
                  */
-                q: components["parameters"]["SearchQuery"];
+                q?: components["parameters"]["SearchQuery"];
+                /** @description Only what this user has sent */
+                from?: components["parameters"]["SearchFrom"];
+                /** @description `file`: only messages with files */
+                has?: components["parameters"]["SearchHas"];
+                /** @description Only what was created at this time (RFC 3339, with an offset) or later */
+                since?: components["parameters"]["SearchSince"];
+                /** @description Only what was created before this time, which is later than `since` */
+                until?: components["parameters"]["SearchUntil"];
                 /** @description Messages with smaller ids: the `next` of the page before */
                 before?: components["parameters"]["SearchBefore"];
                 /** @description The most items of the page */
@@ -4883,12 +4902,21 @@ export interface operations {
     };
     search_messages: {
         parameters: {
-            query: {
+            query?: {
                 /**
                  * @description Words that must all occur, in any order and case; the last one may be the beginning of a
-                 *     word; "quoted words" follow each other; text without blanks is found by any part
+                 *     word; "quoted words" follow each other; text without blanks is found by any part. Required
+                 *     where there is none of `from`, `has`, `since` and `until`
                  */
-                q: components["parameters"]["SearchQuery"];
+                q?: components["parameters"]["SearchQuery"];
+                /** @description Only what this user has sent */
+                from?: components["parameters"]["SearchFrom"];
+                /** @description `file`: only messages with files */
+                has?: components["parameters"]["SearchHas"];
+                /** @description Only what was created at this time (RFC 3339, with an offset) or later */
+                since?: components["parameters"]["SearchSince"];
+                /** @description Only what was created before this time, which is later than `since` */
+                until?: components["parameters"]["SearchUntil"];
                 /** @description Messages with smaller ids: the `next` of the page before */
                 before?: components["parameters"]["SearchBefore"];
                 /** @description The most items of the page */

@@ -1,4 +1,4 @@
-//! The index of search: holds the terms of every text.
+//! The index of search: holds the terms of every message that is not deleted.
 
 use std::{sync::Arc, time::Duration};
 

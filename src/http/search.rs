@@ -1,31 +1,29 @@
-//! Search: messages by their texts, within what the caller may read.
+//! Search: messages by their texts, senders, files and times, within what the caller may read.
 
 use axum::{extract::State, response::IntoResponse};
-use serde::Deserialize;
 
 use super::{
     Answer, Service,
     answer::{
         openapi::{AsUser, ChatNumberPath, ListInsideProblems, SearchPage, SearchedConversation},
-        problem::Problem,
         representation::{HitListJson, Json, ListPage, json_bytes},
     },
     extract::{
         caller::Caller,
-        checks::{Checks, FromQuery, Passed},
+        checks::{Checks, Passed},
         media::PlainJson,
-        params::{list_limit, number},
+        search_params::{Narrowed, SearchParams},
     },
 };
 use crate::{
-    domain::{ChatNumber, Conversation, Invalid, MessageNumber, SearchScope, UserId},
+    domain::{ChatNumber, Conversation, MessageNumber, SearchScope},
     search::{self, Match},
 };
 
 /// Searches the caller's messages, the newest first.
 ///
-/// Case does not matter, accents do. Deleted messages are never found, edited ones by their present
-/// text.
+/// Case does not matter, accents do. Deleted messages are never found, edited ones by what they are
+/// now. Words and filters narrow it together, and one of them is enough.
 #[utoipa::path(
     get,
     path = "/messages/search",
@@ -63,8 +61,8 @@ pub async fn search_messages(
 
 /// Searches the messages of a chat, the newest first.
 ///
-/// Case does not matter, accents do. Deleted messages are never found, edited ones by their present
-/// text.
+/// Case does not matter, accents do. Deleted messages are never found, edited ones by what they are
+/// now. Words and filters narrow it together, and one of them is enough.
 #[utoipa::path(
     get,
     path = "/chats/{number}/messages/search",
@@ -103,7 +101,7 @@ async fn find(
     media_type: &'static str,
 ) -> Answer {
     let SearchParams {
-        query,
+        criteria,
         before,
         limit,
         ..
@@ -111,73 +109,11 @@ async fn find(
     let hits_max = usize::try_from(limit + 1).expect("a limit was checked");
     let mut lease = service.searches.take().await?;
     let (connection, application) = (lease.connection(), caller.application);
-    let hits = search::find(connection, application, scope, query, *before, hits_max).await?;
+    let hits = search::find(connection, application, scope, criteria, *before, hits_max).await?;
     // If the search has failed, its statement may still run, so the connection is closed instead.
     lease.give_back();
-    let size = |hit: &Match| json_bytes(&hit.message) + hit.highlight.len();
+    let size =
+        |hit: &Match| json_bytes(&hit.message) + hit.highlight.as_ref().map_or(0, String::len);
     let page = ListPage::cut_at(hits, *limit, size, |hit| hit.message.id.get());
     Ok(Json(media_type, HitListJson::from(&page)).into_response())
-}
-
-/// The parameters of a search before they are parsed.
-#[derive(Deserialize)]
-pub struct SearchQuery {
-    q: Option<String>,
-    with: Option<String>,
-    chat: Option<String>,
-    before: Option<String>,
-    limit: Option<String>,
-}
-
-/// What is searched for, where, and which page of it.
-pub struct SearchParams {
-    pub query: search::Query,
-    pub narrowed: Option<Narrowed>,
-    pub before: Option<i64>,
-    pub limit: i64,
-}
-
-/// A search in one conversation.
-pub enum Narrowed {
-    With(UserId),
-    Chat(ChatNumber),
-}
-
-impl FromQuery for SearchParams {
-    type Params = SearchQuery;
-
-    fn from_query(params: SearchQuery) -> Result<Self, Problem> {
-        let SearchQuery {
-            q,
-            with,
-            chat,
-            before,
-            limit,
-        } = params;
-        let (before, chat) = (number("before", before)?, number("chat", chat)?);
-        let limit = list_limit(limit.as_deref())?;
-        let query = search::Query::parse(&q.unwrap_or_default())
-            .map_err(|error| Problem::invalid_field("q", error.to_string()))?;
-        let narrowed = match (with, chat) {
-            (Some(_), Some(_)) => {
-                return Err(Problem::invalid_field(
-                    "chat",
-                    "must not be given together with `with`",
-                ));
-            }
-            (Some(with), None) => {
-                let invalid =
-                    |invalid: Invalid| Problem::invalid_field("with", invalid.to_string());
-                Some(Narrowed::With(UserId::parse(&with).map_err(invalid)?))
-            }
-            (None, Some(chat)) => Some(Narrowed::Chat(ChatNumber::new(chat))),
-            (None, None) => None,
-        };
-        Ok(Self {
-            query,
-            narrowed,
-            before,
-            limit,
-        })
-    }
 }

@@ -1,11 +1,15 @@
-//! Translates a query into a lookup of the index.
+//! Translates what is searched for into a lookup of the index.
 
 use std::collections::BTreeSet;
 
 use super::{
+    criteria::{Criteria, Filters},
     query::{Query, Term},
     stage::Stage,
-    terms::{WORD_CHARS_MAX, chat_term, lexeme, quoted, readers_of, user_term},
+    terms::{
+        WORD_CHARS_MAX, chat_term, files_term, lexeme, quoted, readers_of, sender_term, user_term,
+    },
+    times::terms_between,
     words::UnitKind,
 };
 use crate::domain::{ApplicationId, ChatNumber, SearchScope};
@@ -37,31 +41,27 @@ pub fn lookup(
     application: ApplicationId,
     scope: &SearchScope,
     chats: &[ChatNumber],
-    query: &Query,
+    criteria: &Criteria,
     stage: &Stage,
     by_entry: bool,
 ) -> Lookup {
     let (mut whole, mut open) = (BTreeSet::new(), BTreeSet::new());
-    for term in query.terms() {
+    for term in criteria.query.iter().flat_map(Query::terms) {
         collect_lexemes(term, &mut whole, &mut open);
     }
-    let whole: Vec<_> = [readers(application, scope, chats, stage)]
+    let whole = [readers(application, scope, chats, stage)]
         .into_iter()
         .chain(whole)
-        .collect();
-    let entry = whole
-        .iter()
-        .cloned()
-        .chain(open)
-        .collect::<Vec<_>>()
-        .join("&");
+        .chain(marks(application, &criteria.filters));
+    let whole: Vec<_> = whole.collect();
+    let entry: Vec<_> = whole.iter().cloned().chain(open).collect();
+    let index = if by_entry { &whole } else { &entry };
+    // Dozens of blocks take longer to check on an entry than the time of its message.
+    let times = times(application, &criteria.filters);
+    let index: Vec<_> = index.iter().cloned().chain(times).collect();
     Lookup {
-        index: if by_entry {
-            whole.join("&")
-        } else {
-            entry.clone()
-        },
-        entry,
+        index: index.join("&"),
+        entry: entry.join("&"),
     }
 }
 
@@ -123,6 +123,22 @@ fn readers(
     }
 }
 
+/// The terms of the sender and of files that the filters demand.
+fn marks(application: ApplicationId, filters: &Filters) -> impl Iterator<Item = String> {
+    let from = filters.from.as_ref();
+    let from = from.map(|user| quoted(&sender_term(application, user)));
+    let files = filters.has_file.then(|| quoted(&files_term(application)));
+    from.into_iter().chain(files)
+}
+
+/// The blocks of time in one of which a message must lie, as a query of their terms. `None` if the
+/// time does not matter.
+fn times(application: ApplicationId, filters: &Filters) -> Option<String> {
+    let terms = terms_between(application, filters.since, filters.until);
+    let terms: Vec<_> = terms.iter().map(|term| quoted(term)).collect();
+    (!terms.is_empty()).then(|| format!("({})", any_of(&terms)))
+}
+
 /// Any of the terms, in chains of [`CHAIN_TERMS_MAX`].
 fn any_of(terms: &[String]) -> String {
     match terms.split_at(terms.len() / 2) {
@@ -135,16 +151,23 @@ fn any_of(terms: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
+
     use super::*;
     use crate::domain::{Conversation, MessageNumber, UserId};
 
     const APPLICATION: ApplicationId = ApplicationId::new(7);
 
     fn query(text: &str) -> Lookup {
-        let query = Query::parse(text).unwrap();
+        filtered(Some(text), Filters::default())
+    }
+
+    fn filtered(text: Option<&str>, filters: Filters) -> Lookup {
+        let query = text.map(|text| Query::parse(text).unwrap());
+        let criteria = Criteria { query, filters };
         let stage = Stage::of(100, 100);
         let chat = SearchScope::In(Conversation::Chat(ChatNumber::new(3)), MessageNumber::ZERO);
-        lookup(APPLICATION, &chat, &[], &query, &stage, true)
+        lookup(APPLICATION, &chat, &[], &criteria, &stage, true)
     }
 
     #[test]
@@ -163,6 +186,35 @@ mod tests {
             query("a|b:* & !(c)'d\\").entry,
             "(':g7:3')&'a'&'b'&'c'&'d':*"
         );
+    }
+
+    #[test]
+    fn filters_become_terms_with_and_without_words() {
+        let files = Filters {
+            from: Some(UserId::trusted("jane")),
+            has_file: true,
+            ..Filters::default()
+        };
+        let alone = filtered(None, files.clone());
+        assert_eq!(alone.index, "(':g7:3')&':s7:jane'&':f7'");
+        assert_eq!(alone.entry, alone.index);
+        let with_words = filtered(Some("hello wor"), files);
+        assert_eq!(
+            with_words.index, "(':g7:3')&'hello'&':s7:jane'&':f7'",
+            "by entry"
+        );
+        assert_eq!(
+            with_words.entry,
+            "(':g7:3')&'hello'&':s7:jane'&':f7'&'wor':*"
+        );
+        let day = Filters {
+            since: Some(datetime!(2026-11-01 00:00 UTC)),
+            until: Some(datetime!(2026-11-02 00:00 UTC)),
+            ..Filters::default()
+        };
+        let of_day = filtered(None, day);
+        assert_eq!(of_day.index, "(':g7:3')&(':t0:7:27366'|':t0:7:27367')");
+        assert_eq!(of_day.entry, "(':g7:3')");
     }
 
     #[test]

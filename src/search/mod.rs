@@ -1,21 +1,21 @@
 //! Search: the query language, its translation for the index, and highlighting.
 //!
 //! # The promise
-//! A search finds every message that the caller may read and that matches by its present text, from
-//! the moment that its change was answered; deleted messages never, and nothing else.
+//! A search finds every message that the caller may read and that fulfils the [`Criteria`] as it is
+//! now, from the moment that its change was answered; deleted messages never, and nothing else.
 //!
 //! # How
-//! A follower of the timeline keeps the index of texts (`followers/search_index.rs`). A search reads
+//! A follower of the timeline keeps the index of messages (`followers/search_index.rs`). A search reads
 //! the index and the changes after the follower's cursor in one statement, so it does not matter how
-//! far the follower is behind. A match is decided on the present text ([`Query::find_in`]), so an
-//! outdated entry costs time and is never shown.
+//! far the follower is behind. A match is decided on the present message ([`Criteria::find_in`]), so
+//! an outdated entry costs time and is never shown.
 //!
 //! # Words
 //! | word | meaning |
 //! | --- | --- |
 //! | unit | a word, or a *part*: one character of a script without blanks, or a symbol |
 //! | term of a query | units that must follow each other: a word, a run of parts, or a phrase |
-//! | lexeme | a term of the index: a word or a pair of parts of a message, or a reader |
+//! | lexeme | a term of the index: a word or a pair of parts of a message, a reader, the sender, a block of time, or that it has files |
 //! | whole | a lexeme that must occur as it is |
 //! | open | a lexeme that may continue: the last unit of a query may still be typed |
 //! | entry | a message in the index |
@@ -42,6 +42,10 @@
 //! the beginning of a word takes 15 to 50 ms if half of all messages have such a word. So a search
 //! reads by entry where the caller has few (`is_read_faster`).
 //!
+//! A message that comes from elsewhere has a time of its own, so times do not ascend with the ids, and
+//! a span of time is no span of ids. The blocks of a time are terms instead (`times`): a search far
+//! back passes over what is newer within the index, and reads no message of it.
+//!
 //! Measured by `benches/measure` among 1,000,000 messages of `benches/search.sql`, on 2 cores that
 //! it shared with PostgreSQL and the load, in ms as p50 and p99. The last word of a query is open:
 //!
@@ -60,6 +64,7 @@
 //! 2,700 messages behind at the most, and the p99 of the sends was 10 to 14 ms, against 5 to 6 ms
 //! without the indexer. While sends come as fast as they are answered, it falls behind.
 
+mod criteria;
 mod folding;
 mod highlight;
 mod lookup;
@@ -67,6 +72,7 @@ mod query;
 mod running;
 mod stage;
 mod terms;
+mod times;
 mod words;
 
 use std::{sync::Arc, time::Duration};
@@ -79,6 +85,7 @@ use crate::{
 };
 use running::RunningSearch;
 
+pub use criteria::{Criteria, Filters};
 pub use query::{BadLength, QUERY_CHARS_MAX, Query};
 pub use terms::terms_of;
 
@@ -89,8 +96,8 @@ const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Match {
     pub message: Arc<Message>,
-    /// Its text as HTML: the matches in `<mark>`, everything else escaped.
-    pub highlight: String,
+    /// Its text as HTML: the matches in `<mark>`, everything else escaped. `None` if it has no text.
+    pub highlight: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -117,15 +124,16 @@ pub async fn find(
     connection: &mut PgConnection,
     application: ApplicationId,
     scope: &SearchScope,
-    query: &Query,
+    criteria: &Criteria,
     before: Option<i64>,
     limit: usize,
 ) -> Result<Vec<Match>, Error> {
-    if query.terms().is_empty() {
+    if criteria.match_nothing() {
         return Ok(Vec::new());
     }
     let finding = async {
-        let mut search = RunningSearch::begin(connection, application, scope, query, limit).await?;
+        let mut search =
+            RunningSearch::begin(connection, application, scope, criteria, limit).await?;
         search.run(before).await?;
         Ok(search.matches)
     };

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
 use tokio::task::yield_now;
 
-use super::{Error, Match, Query, highlight, lookup, stage::Stage};
+use super::{Criteria, Error, Match, lookup, stage::Stage};
 use crate::{
     domain::{
         ApplicationId, ChatNumber, Conversation, Message, MessageId, MessageNumber, SearchScope,
@@ -31,7 +31,7 @@ const LOOKED_UP_PER_CHECKED: usize = 70;
 const PRIOR_ENTRIES: usize = 20;
 const PRIOR_SHARE: usize = 100;
 
-/// Finds the matches of a query, up to a limit.
+/// Finds the messages that fulfil the criteria, up to a limit.
 pub struct RunningSearch<'a> {
     connection: &'a mut PgConnection,
     application: ApplicationId,
@@ -40,7 +40,7 @@ pub struct RunningSearch<'a> {
     chats: Vec<ChatNumber>,
     /// The number after which the user reads the messages of each of them.
     reads_after: HashMap<ChatNumber, MessageNumber>,
-    query: &'a Query,
+    criteria: &'a Criteria,
     limit: usize,
     /// The last id that a message had when the search began.
     last: MessageId,
@@ -52,7 +52,7 @@ impl<'a> RunningSearch<'a> {
         connection: &'a mut PgConnection,
         application: ApplicationId,
         scope: &'a SearchScope,
-        query: &'a Query,
+        criteria: &'a Criteria,
         limit: usize,
     ) -> Result<Self, Error> {
         let user = match scope {
@@ -67,7 +67,7 @@ impl<'a> RunningSearch<'a> {
             scope,
             chats,
             reads_after: reads_after.into_iter().collect(),
-            query,
+            criteria,
             limit,
             last,
             matches: Vec::new(),
@@ -118,7 +118,7 @@ impl<'a> RunningSearch<'a> {
             self.application,
             self.scope,
             &self.chats,
-            self.query,
+            self.criteria,
             stage,
             by_entry,
         );
@@ -161,26 +161,16 @@ impl<'a> RunningSearch<'a> {
         Ok(())
     }
 
-    /// Keeps the candidates of the scope that match by their present texts.
+    /// Keeps the candidates of the scope that match as they are now.
     async fn keep(&mut self, candidates: Vec<Arc<Message>>) {
         for message in candidates {
             if self.matches.len() == self.limit {
                 break;
             }
-            let text = message
-                .content
-                .as_ref()
-                .and_then(|content| content.text.as_ref());
-            let Some(text) = text.map(|text| text.as_str()) else {
-                continue;
-            };
             if !self.is_in_scope(&message) {
                 continue;
             }
-            if let Some(ranges) = self.query.find_in(text) {
-                let highlight = highlight::highlight(text, &ranges);
-                self.matches.push(Match { message, highlight });
-            }
+            self.matches.extend(self.criteria.find_in(&message));
             // The longest text takes milliseconds: other tasks get their turn after each.
             yield_now().await;
         }

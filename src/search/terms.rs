@@ -6,13 +6,19 @@
 //! - its words, up to [`WORD_CHARS_MAX`]; its parts in pairs, and the last part of each run;
 //! - its readers: the two users of a conversation, or the chat;
 //! - its readers within blocks of ids, small and large. The index has no order, so a search reads
-//!   the newest blocks first, and a word that every message has costs no more than a rare one.
+//!   the newest blocks first, and a word that every message has costs no more than a rare one;
+//! - its sender, whether it has a file, and the blocks of time in which it was created ([`times`]).
+//!
+//! A message that is not deleted always has terms, also without a word: filters find it.
 //!
 //! Terms that are no words begin with a colon, which no word contains.
 
 use std::collections::BTreeSet;
 
-use super::words::{Unit, UnitKind, units};
+use super::{
+    times,
+    words::{Unit, UnitKind, units},
+};
 use crate::domain::{ApplicationId, ChatNumber, Conversation, Message, UserId};
 
 /// How much of a word the index holds: longer than people type, shorter than the longest lexeme of
@@ -26,11 +32,12 @@ const PART_CHARS_MAX: usize = WORD_CHARS_MAX / 2;
 /// The sizes of the blocks of ids, as powers of two, and their names: each 16 times the one before.
 pub const BLOCKS: [(u32, char); 3] = [(12, 'a'), (16, 'b'), (20, 'c')];
 
-/// The terms of a message as a literal of `tsvector`. `None` if nothing can find it.
+/// The terms of a message as a literal of `tsvector`. `None` if it is deleted: nothing finds it.
 pub fn terms_of(application: ApplicationId, message: &Message) -> Option<String> {
-    let text = message.content.as_ref()?.text.as_ref()?;
+    let content = message.content.as_ref()?;
     let mut terms = BTreeSet::new();
-    let units = units(text.as_str());
+    let units = content.text.as_ref().map(|text| units(text.as_str()));
+    let units = units.unwrap_or_default();
     for (index, unit) in units.iter().enumerate() {
         let next = units.get(index + 1).filter(|next| next.is_glued);
         terms.insert(lexeme(unit, next));
@@ -39,8 +46,12 @@ pub fn terms_of(application: ApplicationId, message: &Message) -> Option<String>
         terms.extend(BLOCKS.map(|(bits, name)| in_block(&reader, name, message.id.get() >> bits)));
         terms.insert(reader);
     }
+    let sender = message.from.as_ref();
+    terms.extend(sender.map(|sender| sender_term(application, sender)));
+    terms.extend((!content.files.is_empty()).then(|| files_term(application)));
+    terms.extend(times::terms_of(application, message.created));
     let quoted: Vec<_> = terms.iter().map(|term| quoted(term)).collect();
-    (!units.is_empty()).then(|| quoted.join(" "))
+    Some(quoted.join(" "))
 }
 
 /// A word, or a part with the part that follows it directly.
@@ -84,6 +95,16 @@ pub fn user_term(application: ApplicationId, user: &UserId) -> String {
 
 pub fn chat_term(application: ApplicationId, chat: ChatNumber) -> String {
     format!(":g{}:{}", application.get(), chat.get())
+}
+
+/// The term of the messages that a user has sent.
+pub fn sender_term(application: ApplicationId, user: &UserId) -> String {
+    format!(":s{}:{}", application.get(), user.as_str())
+}
+
+/// The term of the messages with files.
+pub fn files_term(application: ApplicationId) -> String {
+    format!(":f{}", application.get())
 }
 
 /// The term of a reader within a block of ids. The block comes first: a user's id may end like a

@@ -1,5 +1,5 @@
 //! The index of search: the table `search_entries`. It may be behind the timeline, which has the
-//! changes of texts that are not in it yet.
+//! changes of messages that are not in it yet.
 
 use std::{ops::Range, sync::Arc};
 
@@ -18,7 +18,7 @@ use crate::domain::{
 
 /// The version of the form of the index's terms. The table accepts no other, so an indexer of an
 /// older version of the service cannot write terms that searches of this one do not find.
-const TERMS_VERSION: i16 = 2;
+const TERMS_VERSION: i16 = 3;
 
 /// One query of the index, and of the changes that are not in it yet.
 pub struct Search<'a> {
@@ -266,7 +266,7 @@ pub async fn merge(leader: &mut Leadership<Indexing>) -> Result<()> {
     Ok(())
 }
 
-/// Empties the index, and has its follower begin anew; returns the number of messages with a text.
+/// Empties the index, and has its follower begin anew; returns the number of messages to index.
 /// The caller owns the transaction, which must hold all of it.
 ///
 /// The lock stops the follower: it has written entries before the lock, or finds its cursor moved.
@@ -276,7 +276,7 @@ pub async fn reset(connection: &mut PgConnection) -> Result<i64> {
         .execute(&mut *connection)
         .await?;
     let messages =
-        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM messages WHERE text IS NOT NULL"#)
+        sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM messages WHERE NOT deleted"#)
             .fetch_one(&mut *connection)
             .await?;
     followers::begin_anew(connection, Indexing::NAME).await?;

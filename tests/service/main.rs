@@ -70,6 +70,7 @@ mod restores;
 mod rights;
 mod rules;
 mod screening;
+mod search_filters;
 mod searching;
 mod sending;
 mod settings;

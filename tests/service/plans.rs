@@ -30,7 +30,7 @@ const LARGE: [&str; 14] = [
 /// What reads a table to its end on purpose: the rebuilding of the index; or a small index of what is to be
 /// done.
 const WHOLE_TABLES: [&str; 3] = [
-    "FROM messages WHERE text IS NOT NULL",
+    "FROM messages WHERE NOT deleted",
     "FROM conversations WHERE to_clear",
     "FROM reaction_counts WHERE to_clear",
 ];
@@ -172,7 +172,7 @@ const FILL: &str = "
     INSERT INTO pins (application_id, chat_number, message_id, timestamp, created)
     SELECT 1, 1 + n % 30, n, 100 + n, now() FROM generate_series(1, 2000) AS n;
     INSERT INTO search_entries (application_id, message_id, terms, terms_version)
-    SELECT 1, n, 'hello', 2 FROM generate_series(1, 2000) AS n";
+    SELECT 1, n, 'hello', 3 FROM generate_series(1, 2000) AS n";
 
 /// The queries that do not look up keys in large tables, on a connection for `purpose`.
 async fn slow_queries(
@@ -260,7 +260,7 @@ const OF_ALL_APPLICATIONS: [&str; 9] = [
     "TRUNCATE search_entries",
     "LOCK TABLE search_entries",
     "UPDATE followers SET cursor = 0 WHERE name = $1",
-    "FROM messages WHERE text IS NOT NULL",
+    "FROM messages WHERE NOT deleted",
     "FROM webhooks WHERE NOT paused GROUP BY application_id",
     // It looks for changes of the application of each webhook, which are on the same server.
     "c.application_id = webhooks.application_id AND c.timestamp > webhooks.cursor",

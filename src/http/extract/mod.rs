@@ -11,4 +11,5 @@ pub mod media;
 pub mod params;
 pub mod prefer;
 pub mod request_bodies;
+pub mod search_params;
 pub mod sync_params;

@@ -244,15 +244,28 @@ pub struct HistoryPage {
     limit: Option<i64>,
 }
 
-/// The words of a search, and which page of its hits.
+/// The words and filters of a search, and which page of its hits.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes a query")]
 pub struct SearchPage {
     /// Words that must all occur, in any order and case; the last one may be the beginning of a
-    /// word; "quoted words" follow each other; text without blanks is found by any part
+    /// word; "quoted words" follow each other; text without blanks is found by any part. Required
+    /// where there is none of `from`, `has`, `since` and `until`
     #[param(min_length = 1, max_length = 200)]
-    q: String,
+    q: Option<String>,
+    /// Only what this user has sent
+    #[param(value_type = UserIdSchema, required = false)]
+    from: Option<String>,
+    /// `file`: only messages with files
+    #[param(value_type = String, required = false, pattern = "^file$")]
+    has: Option<String>,
+    /// Only what was created at this time (RFC 3339, with an offset) or later
+    #[param(value_type = String, format = DateTime, required = false)]
+    since: Option<String>,
+    /// Only what was created before this time, which is later than `since`
+    #[param(value_type = String, format = DateTime, required = false)]
+    until: Option<String>,
     /// Messages with smaller ids: the `next` of the page before
     #[param(minimum = 0, maximum = 9007199254740991_i64)]
     before: Option<i64>,
@@ -390,7 +403,15 @@ pub fn components() -> Vec<(&'static str, Parameter)> {
         named::<FeedPageParams>(&["AfterTimestamp", "EntryLimit", "Wait"]),
         named::<Resumed>(&["LastEventId"]),
         named::<HistoryPage>(&["HistoryBefore", "HistoryAfter", "Limit"]),
-        named::<SearchPage>(&["SearchQuery", "SearchBefore", "Limit"]),
+        named::<SearchPage>(&[
+            "SearchQuery",
+            "SearchFrom",
+            "SearchHas",
+            "SearchSince",
+            "SearchUntil",
+            "SearchBefore",
+            "Limit",
+        ]),
     ]
     .concat()
 }

@@ -56,7 +56,8 @@ fn parse_time_patch(
     time.transpose()
 }
 
-fn parse_time(text: &str) -> Result<OffsetDateTime, Invalid> {
+/// A time, to the microsecond.
+pub fn parse_time(text: &str) -> Result<OffsetDateTime, Invalid> {
     let time = OffsetDateTime::parse(text, &Rfc3339);
     let time = time.ok().and_then(|time| {
         let time = time.checked_to_offset(UtcOffset::UTC)?;
