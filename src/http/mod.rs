@@ -29,6 +29,7 @@ mod personal_messages;
 mod pins;
 mod rates;
 mod reactions;
+mod replies;
 mod reports;
 mod restrictions;
 mod screening;
@@ -258,6 +259,7 @@ fn routes() -> OpenApiRouter<Service> {
         .routes(routes!(reactions::add_reaction, reactions::remove_reaction))
         .routes(routes!(pins::list_pins))
         .routes(routes!(pins::pin_message, pins::unpin_message))
+        .routes(routes!(replies::list_replies))
         .routes(routes!(reports::report_message))
         .routes(routes!(reports::list_reports))
         .routes(routes!(reports::resolve_report))

@@ -36,6 +36,7 @@ pub mod pins;
 mod pool;
 pub mod presence;
 pub mod reactions;
+pub mod replies;
 pub mod reports;
 pub mod restrictions;
 pub mod search;

@@ -66,7 +66,9 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
         "post /messages" => ([201, 422, 201], json!({ "to": "jim", "text": "stranger" })),
         "post /tickets" => ([201, 422, 201], Value::Null),
         "post /chats" => ([201; 3], name),
-        "get /messages/{id}" | "delete /messages/{id}" => (NOT_FOUND, Value::Null),
+        "get /messages/{id}" | "delete /messages/{id}" | "get /messages/{id}/replies" => {
+            (NOT_FOUND, Value::Null)
+        }
         "patch /messages/{id}" | "patch /chats/{number}/messages/{n}" => (NOT_FOUND, text),
         "get /chats/{number}" | "get /chats/{number}/members" | "get /chats/{number}/messages" => {
             (NOT_FOUND, Value::Null)

@@ -65,6 +65,7 @@ mod positions;
 mod proxies;
 mod reactions;
 mod read_batches;
+mod replies;
 mod reports;
 mod restores;
 mod rights;

@@ -114,6 +114,9 @@ async fn every_later_migration_runs_on_populated_tables() {
         }
         database.until_indexed().await;
     }
+    let replies = jane.get("/messages/3/replies").await.expect(200);
+    assert_eq!(replies["messages"][0]["text"], "John leaves");
+    assert_eq!(replies["replies"], json!({ "count": 1, "last": 2 }));
     let sent = jane.send("john", "and now").await;
     assert_eq!(sent["number"], 3);
     assert!(sent["timestamp"].as_i64().unwrap() > 10);
@@ -169,6 +172,7 @@ fn no_migration_is_ever_changed() {
         (20_261_202_000_000, "8d0cf75916ab132c"),
         (20_261_202_000_001, "3b18ebf949ab6808"),
         (20_261_203_000_000, "33572981045d3ede"),
+        (20_261_204_000_000, "049fb6a2a0c83293"),
         (20_261_204_000_100, "89327ce12679ecdf"),
         (20_261_205_000_000, "4f7ef1d23b037106"),
     ];

@@ -14,6 +14,7 @@ mod messages;
 mod page;
 mod pins;
 mod reactions;
+mod replies;
 mod reports;
 mod signals;
 mod updates;
@@ -45,6 +46,7 @@ pub use messages::{
 pub use page::{ListPage, fitting};
 pub use pins::PinListJson;
 pub use reactions::{ReactionListJson, summary_bytes};
+pub use replies::ReplyListJson;
 pub use reports::{ReportJson, ReportListJson};
 pub use signals::{PresenceListJson, SignalJson, UserPresenceJson};
 pub use updates::{
