@@ -184,6 +184,21 @@ export class Conversation {
   }
 
   /**
+   * Fetches a page of the replies to a message of this conversation, which may be deleted: those after a number, the
+   * oldest first, up to 100. The copy has them then. `replies` counts all of them, and `next` is the `after` of the
+   * next page, if there is one.
+   *
+   * @param {number} id
+   * @param {{ after?: number, limit?: number }} [page]
+   * @returns {Promise<import("./copy.js").Schemas["ReplyList"]>}
+   */
+  async replies(id, { after = 0, limit = 50 } = {}) {
+    const page = await this.#parts.calls.call("GET", `/messages/${id}/replies?after=${after}&limit=${limit}`);
+    await this.#parts.copy.putMessages(page.messages, this.key);
+    return page;
+  }
+
+  /**
    * Calls the service for something of the conversation, as `call("GET", "/members")`.
    *
    * @param {string} method

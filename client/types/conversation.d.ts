@@ -132,6 +132,19 @@ export class Conversation {
      */
     newest(limit: number): Promise<import("./copy.js").Message[]>;
     /**
+     * Fetches a page of the replies to a message of this conversation, which may be deleted: those after a number, the
+     * oldest first, up to 100. The copy has them then. `replies` counts all of them, and `next` is the `after` of the
+     * next page, if there is one.
+     *
+     * @param {number} id
+     * @param {{ after?: number, limit?: number }} [page]
+     * @returns {Promise<import("./copy.js").Schemas["ReplyList"]>}
+     */
+    replies(id: number, { after, limit }?: {
+        after?: number;
+        limit?: number;
+    }): Promise<import("./copy.js").Schemas["ReplyList"]>;
+    /**
      * Calls the service for something of the conversation, as `call("GET", "/members")`.
      *
      * @param {string} method

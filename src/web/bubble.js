@@ -10,9 +10,9 @@ const DATA_MAX = 600;
 /**
  * Makes a message. `receipt` says how far one of the user's own messages has come: see `receiptOf`. `isFirst` and
  * `isLast` are its place in a group of one sender, `quoted` is the message to which it replies, `can` has the
- * actions that the user may take, and `on` their handlers.
+ * actions that the user may take, and `on` their handlers. `replies` says how many reply to it, if any do.
  */
-export function bubble(message, { user, inChat, receipt, isFirst, isLast, quoted, can, on }) {
+export function bubble(message, { user, inChat, receipt, isFirst, isLast, quoted, can, on, replies }) {
   if (message.system) return systemBubble(message, { user, can, on });
   const { from, deleted, number } = message;
   const isMine = from === user;
@@ -28,6 +28,7 @@ export function bubble(message, { user, inChat, receipt, isFirst, isLast, quoted
         body(message, user, on),
         meta(message, receipt)),
       reactionRow(message, { user, can, on }),
+      replies && element("button", { type: "button", class: "link replies", onclick: () => on.replies(message) }, replies),
       actions(message, can, on)));
 }
 

@@ -82,13 +82,13 @@ function form(fields, verb, submit, close) {
 /**
  * A field of a form, with a hint below it.
  *
- * @typedef {{ name: string, label: string, hint?: string, value?: string, required?: boolean }} Field
+ * @typedef {{ name: string, label: string, hint?: string, value?: string, required?: boolean, type?: string }} Field
  *
  * @param {Field} field
  */
-export function field({ name, label, hint, value = "", required = true }) {
+export function field({ name, label, hint, value = "", required = true, type }) {
   return element("label", { class: "field" }, element("span", {}, label),
-    element("input", { name, value, required, dir: "auto", autocapitalize: "none", spellcheck: "false" }),
+    element("input", { name, value, required, type, dir: "auto", autocapitalize: "none", spellcheck: "false" }),
     hint && element("small", {}, hint));
 }
 

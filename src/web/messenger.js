@@ -86,7 +86,8 @@ export class Messenger {
       failed: (error) => this.#isCurrent && this.#tell(error),
     });
     const { growing, pins } = { growing: this.#growing, pins: this.#pins };
-    this.#thread = new Thread({ user, reading: this.#reading, growing, pins, on: this.#actions() });
+    const message = (id) => client.message(id);
+    this.#thread = new Thread({ user, reading: this.#reading, growing, pins, message, on: this.#actions() });
     const typists = (key) => client.conversation(key).typists;
     this.#sidebar = new Sidebar({ user, drafts: this.#drafts, typists }, (key, place) => this.#showMenu(client.conversation(key), place));
     this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(this.#call, user), files: this.#files, on: {

@@ -1,12 +1,13 @@
 // @ts-check
 /**
- * Search: the results replace the list until the field is empty again. First come the conversations whose names
- * match, which the copy has, then messages.
+ * Search: the results replace the list until the field is empty again, and no filter is set. First come the
+ * conversations whose names match, which the copy has, then messages.
  */
 import { $, element, highlighted, isolated } from "./dom.js";
+import { Filters } from "./filters.js";
 import { addressOf } from "./router.js";
 import { row } from "./sidebar.js";
-import { briefly, isChat, isMuted, nameOf } from "./words.js";
+import { briefly, gist, isChat, isMuted, nameOf } from "./words.js";
 
 const PATIENCE_MS = 250;
 
@@ -23,6 +24,7 @@ const OFFLINE = "You are offline: messages cannot be reached. The search goes on
 /** `conversations()` returns all of them, `onOpen(conversation, message)` shows what was chosen. */
 export class Search {
   #call; #user; #conversations; #onOpen; #timer; #latest = 0; #hasFailed = false;
+  #filters = new Filters(() => this.#begin());
 
   /**
    * @param {{ call: Client["call"], user: string, conversations: () => Conversation[],
@@ -36,17 +38,24 @@ export class Search {
     $("search").addEventListener("input", () => {
       this.#findNames($("search").value.trim());
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#search($("search").value.trim()), PATIENCE_MS);
+      this.#timer = setTimeout(() => this.#begin(), PATIENCE_MS);
     });
-    $("search").addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || event.isComposing) return;
-      this.#end();
-    });
+    for (const place of ["search", "filters"]) {
+      $(place).addEventListener("keydown", (event) => {
+        if (event.key === "Escape" && !event.isComposing) this.#end();
+      });
+    }
   }
 
   /** Repeats a search that has failed: the service is back. */
   retry() {
-    if (this.#hasFailed) this.#search($("search").value.trim());
+    if (this.#hasFailed) this.#begin();
+  }
+
+  /** Searches for what the field and the filters say now. */
+  #begin() {
+    const query = $("search").value.trim();
+    this.#search({ ...(query && { q: query }), ...this.#filters.parameters });
   }
 
   #findNames(query) {
@@ -63,19 +72,24 @@ export class Search {
 
   #end() {
     $("search").value = "";
+    this.#filters.clear();
     this.#findNames("");
-    this.#search("");
+    this.#begin();
   }
 
-  async #search(query, before) {
+  /**
+   * @param {Record<string, string>} criteria
+   * @param {number} [before]
+   */
+  async #search(criteria, before) {
     // Only the answer to the latest search is shown.
     const turn = ++this.#latest;
     this.#hasFailed = false;
-    if (!query) return this.#show(false);
-    const words = new URLSearchParams({ q: query, limit: 20, ...(before && { before }) });
+    if (Object.keys(criteria).length === 0) return this.#show(false);
+    const words = new URLSearchParams({ ...criteria, limit: "20", ...(before && { before: `${before}` }) });
     try {
       const page = await this.#call("GET", `/messages/search?${words}`);
-      if (turn === this.#latest) this.#fill(page, query, before);
+      if (turn === this.#latest) this.#fill(page, criteria, before);
     } catch (problem) {
       if (turn !== this.#latest) return;
       this.#hasFailed = problem.isTemporary;
@@ -83,13 +97,13 @@ export class Search {
     }
   }
 
-  #fill({ hits, next }, query, before) {
+  #fill({ hits, next }, criteria, before) {
     this.#show(true);
     if (!before) $("hits").replaceChildren();
     const first = $("hits").childElementCount;
     $("hits").append(...hits.map((hit) => this.#row(hit)));
     $("more-hits").hidden = !next;
-    $("more-hits").onclick = () => this.#search(query, next);
+    $("more-hits").onclick = () => this.#search(criteria, next);
     const count = $("hits").childElementCount;
     $("search-status").textContent = count ? `${count}${next ? " or more" : ""} found` : "No messages were found.";
     if (before) $("hits").children[first]?.querySelector("a")?.focus();
@@ -117,10 +131,11 @@ export class Search {
       event.preventDefault();
       this.#onOpen(conversation, message);
     };
+    const words = highlight === undefined ? [gist(message)] : around(highlighted(highlight));
     return element("li", {}, element("a", { class: "hit", href: addressOf(conversation), onclick },
       element("span", { class: "name" }, isChat(conversation) ? inChat() : isolated(personal)),
       element("time", { datetime: created }, briefly(created)),
-      element("span", { class: "gist", dir: "auto" }, around(highlighted(highlight)))));
+      element("span", { class: "gist", dir: "auto" }, words)));
   }
 
   #show(isSearching) {

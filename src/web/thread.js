@@ -5,9 +5,10 @@
  */
 import { bubble, pendingBubble, receiptOf } from "./bubble.js";
 import { $, element, reconcile } from "./dom.js";
+import { countReplies, Replies } from "./replies.js";
 import { rightsTo, silenceOf } from "./rights.js";
 import { Roving } from "./roving.js";
-import { dayKey, dayOf, isChat } from "./words.js";
+import { countOf, dayKey, dayOf, isChat } from "./words.js";
 
 /**
  * @typedef {import("/client/messages.js").Conversation} Conversation
@@ -20,7 +21,8 @@ import { dayKey, dayOf, isChat } from "./words.js";
  * What a user can do with a message, and with one that waits.
  *
  * @typedef {"react" | "reply" | "edit" | "remove" | "pin" | "report" | "editRefused" | "retry" | "discard"} Act
- * @typedef {Record<Act, (...what: any) => unknown> & { save?: (id: string, name: string) => unknown }} Actions
+ * @typedef {Record<Act, (...what: any) => unknown> & { save?: (id: string, name: string) => unknown,
+ *   replies?: (message: Message) => unknown }} Actions
  */
 
 /** Messages of one sender within this time are shown as a group. */
@@ -32,21 +34,24 @@ const NEAR = 120;
 
 export class Thread {
   /** The divider is before the first message that came after the number `#newAfter`. */
-  #user; #reading; #growing; #pins; #on;
+  #user; #reading; #growing; #pins; #on; #replies;
   #open = /** @type {ConversationHandle | null} */ (null); #window = /** @type {HistoryWindow | null} */ (null);
   #isBlind = false; #newAfter = /** @type {number | undefined} */ (undefined);
   #hasFailed = false; #isAtEnd = true; #height = 0;
   #roving = new Roving($("log"), "article");
 
   /**
+   * `message(id)` is a message of the copy.
+   *
    * @param {{ user: string, reading: import("./reading.js").Reading, growing: import("./growing.js").Growing,
-   *   pins: import("./pins.js").Pins, on: Actions }} parts
+   *   pins: import("./pins.js").Pins, message: (id: number) => Promise<Message | undefined>, on: Actions }} parts
    */
-  constructor({ user, reading, growing, pins, on }) {
+  constructor({ user, reading, growing, pins, message, on }) {
     this.#user = user;
     this.#reading = reading;
     [this.#growing, this.#pins] = [growing, pins];
-    this.#on = { ...on, show: (message) => this.show(message) };
+    this.#replies = new Replies({ user, message, on });
+    this.#on = { ...on, show: (message) => this.show(message), replies: (message) => this.#showReplies(message) };
     $("messages").addEventListener("scroll", () => this.#onScroll(), { passive: true });
     // The keyboard of a phone makes the messages smaller, as a longer text in the composer does.
     new ResizeObserver(() => this.#onResize()).observe($("messages"));
@@ -86,6 +91,7 @@ export class Thread {
   }
 
   #leave() {
+    this.#replies.close();
     this.#window?.close();
     [this.#open, this.#window] = [null, null];
   }
@@ -115,10 +121,16 @@ export class Thread {
     const keep = keepPlace(!hasNewer && !document.hidden);
     reconcile($("log"), [...this.#rows(messages, window.quoted), ...this.#waiting(messages, waiting)]);
     keep();
+    this.#replies.update();
     $("no-messages").hidden = messages.length + waiting.length > 0;
     this.#roving.keepStop($("log").querySelector("li:last-child article"));
     this.#reading.watch($("log").querySelectorAll("[data-number]"), conversation?.read ?? 0);
     this.#onScroll();
+  }
+
+  #showReplies(message) {
+    const [conversation, window] = [this.#open, this.#window];
+    if (conversation && window) return this.#replies.open(message, { conversation, window });
   }
 
   /** Goes to the newest message. What is passed over counts as read. */
@@ -166,6 +178,7 @@ export class Thread {
   #rows(messages, quoted) {
     /** @type {Row[]} */
     const rows = [];
+    const counts = countReplies(messages);
     let day;
     let isNewShown = this.#newAfter === undefined;
     messages.forEach((message, at) => {
@@ -184,9 +197,20 @@ export class Thread {
       rows.push(this.#row(message, message.replyTo && (quoted.get(message.replyTo) ?? UNSEEN), {
         isFirst: isNewDay || isNew || !isRun(before, message),
         isLast: !isRun(message, after),
+        replies: this.#repliesTo(counts.get(message.id)),
       }));
     });
     return rows;
+  }
+
+  /**
+   * What is said of the replies to a message. They come after it, so all are there if the window reaches to the end.
+   *
+   * @param {number} [count]
+   */
+  #repliesTo(count) {
+    if (!count) return undefined;
+    return this.#hasEnd ? countOf(count, "reply", "replies") : "Replies";
   }
 
   /**

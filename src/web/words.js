@@ -11,6 +11,7 @@ const weekday = new Intl.DateTimeFormat(undefined, { weekday: "long" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long" });
 const dayOfYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "long", year: "numeric" });
 const short = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const shortOfYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
@@ -38,6 +39,19 @@ export function briefly(date) {
   if (days === 0) return timeOf(then);
   return days < 7 ? dayOf(then) : short.format(then);
 }
+
+/** A day that is written as `2026-11-30`: “30 Nov 2026”. */
+export const dateOf = (date) => shortOfYear.format(new Date(`${date}T00:00`));
+
+/** The day after it. */
+export function nextDay(date) {
+  const next = new Date(`${date}T00:00Z`);
+  next.setUTCDate(next.getUTCDate() + 1);
+  return next.toISOString().slice(0, 10);
+}
+
+/** “1 reply”, “3 replies”. */
+export const countOf = (count, one, many) => `${count} ${count === 1 ? one : many}`;
 
 /** When something ends: “14:05”, “3 May, 14:05”; null if that is more than a year away, which means never. */
 export function endOf(date) {

@@ -50,6 +50,7 @@ mod messenger_reactions;
 mod messenger_reading;
 mod messenger_restarts;
 mod messenger_rights;
+mod messenger_search;
 mod messenger_texts;
 mod migrations;
 mod notifications;
