@@ -7,7 +7,7 @@ use super::{
     answer::{
         openapi::{
             AsUser, ChatMessageSent, ChatNumberPath, CreateInsideProblems, DeleteProblems,
-            EditProblems, IfMatchHeader, IfNoneMatchHeader, IncludeBeside, MessageAnswer,
+            EditProblems, IfMatchHeader, IfNoneMatchHeader, IncludeWithMessage, MessageAnswer,
             MessageNumberPath, MessageUnchanged, ReadProblems, Repeatable,
         },
         representation,
@@ -17,10 +17,10 @@ use super::{
         checks::Checks,
         conditional::IfNoneMatch,
         idempotency::KeyHeader,
+        include::Beside,
         media::{AnyMessage, ChatMessage},
         prefer::prefers_minimal,
         request_bodies::{Edit, EditedMessageTextJson, MessagePatchJson, NewChatMessageJson},
-        sync_params::Beside,
     },
     messages::{self, NumberedMessage},
 };
@@ -62,7 +62,8 @@ pub async fn send_chat_message(
 
 /// Reads a message of a chat by its number.
 ///
-/// A deleted message is there still, as a tombstone.
+/// A deleted message is there still, as a tombstone. With `include` the answer has no ETag and is never 304:
+/// the ETag is the version of the message alone.
 #[utoipa::path(
     get,
     path = "/chats/{number}/messages/{n}",
@@ -71,7 +72,7 @@ pub async fn send_chat_message(
         AsUser,
         ChatNumberPath,
         MessageNumberPath,
-        IncludeBeside,
+        IncludeWithMessage,
         IfNoneMatchHeader
     ),
     responses(MessageAnswer, MessageUnchanged, ReadProblems)

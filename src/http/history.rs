@@ -8,7 +8,7 @@ use super::{
     Answer, Service,
     answer::{
         openapi::{
-            AsUser, ChatNumberPath, HistoryPage, IncludeBeside, ListInsideProblems, ListProblems,
+            AsUser, ChatNumberPath, HistoryPage, IncludeInList, ListInsideProblems, ListProblems,
             UserIdPath,
         },
         representation::{Json, ListPage, MessageJson, MessageListJson, json_bytes, summary_bytes},
@@ -28,7 +28,7 @@ use crate::{
     get,
     path = "/users/{user}/messages",
     tag = "messages",
-    params(AsUser, UserIdPath, HistoryPage, IncludeBeside),
+    params(AsUser, UserIdPath, HistoryPage, IncludeInList),
     responses(
         (status = 200, description = "A page",
             body = MessageListJson, content_type = "application/json"),
@@ -62,7 +62,7 @@ pub async fn list_personal_messages(
     get,
     path = "/chats/{number}/messages",
     tag = "chats",
-    params(AsUser, ChatNumberPath, HistoryPage, IncludeBeside),
+    params(AsUser, ChatNumberPath, HistoryPage, IncludeInList),
     responses(
         (status = 200, description = "A page",
             body = MessageListJson, content_type = "application/json"),

@@ -14,7 +14,7 @@ use super::{
     answer::{
         openapi::{
             AsUser, CreateProblems, DeleteProblems, EditIfMatchHeader, EditProblems, IfMatchHeader,
-            IfNoneMatchHeader, IncludeBeside, MessageAnswer, MessageIdPath, MessageUnchanged,
+            IfNoneMatchHeader, IncludeWithMessage, MessageAnswer, MessageIdPath, MessageUnchanged,
             PersonalMessageSent, ReadProblems, Repeatable, Resumed, SyncPage, SyncProblems,
             schemas::{MessageStreamSchema, UpdatesOrMessagesSchema},
         },
@@ -29,16 +29,18 @@ use super::{
         checks::{Checks, Passed},
         conditional::{IfNoneMatch, entity_tag},
         idempotency::KeyHeader,
+        include::Beside,
         media::{self, AnyMessage, PersonalMessage, PlainJson, Updates},
         prefer::prefers_minimal,
         request_bodies::{
             Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson,
             NewPersonalMessageJson,
         },
-        sync_params::{Beside, Include, LastEventId, MessagesParams, SyncParams},
+        sync_params::{Include, LastEventId, MessagesParams, SyncParams},
     },
     included,
     live::{self, Events, STREAM_PAGE, STREAM_PAGE_WITH_MORE},
+    replies,
     server::{Link, envelope::RequestId},
 };
 use crate::{
@@ -300,13 +302,13 @@ async fn list_by_ids(
 
 /// Reads a message as it is now.
 ///
-/// A deleted message is there still, as a tombstone. With `include=reactions` the answer has no ETag and is
-/// never 304: the ETag of a message does not tell of the reactions to it.
+/// A deleted message is there still, as a tombstone. With `include` the answer has no ETag and is never 304:
+/// the ETag is the version of the message alone.
 #[utoipa::path(
     get,
     path = "/messages/{id}",
     tag = "messages",
-    params(AsUser, MessageIdPath, IncludeBeside, IfNoneMatchHeader),
+    params(AsUser, MessageIdPath, IncludeWithMessage, IfNoneMatchHeader),
     responses(MessageAnswer, MessageUnchanged, ReadProblems)
 )]
 pub async fn get_message(
@@ -333,14 +335,22 @@ pub async fn read<T>(
     } = &passed.caller;
     let reading = service.sync().message(*application, user.clone(), id);
     let message = reading.await?.ok_or_else(Problem::not_found)?;
-    if beside.reactions {
+    if beside.is_something() {
         let reader = user.as_ref();
-        let reacted = included::reactions_to(service, *application, reader, &[id]).await?;
-        let reacted = reacted.get(&id);
+        let reacted = match beside.reactions {
+            true => included::reactions_to(service, *application, reader, &[id]).await?,
+            false => HashMap::new(),
+        };
+        let replies = match beside.replies {
+            true => Some(replies::count(service, *application, id).await?),
+            false => None,
+        };
+        let json = MessageJson::from(message.as_ref());
+        let json = json.with(reacted.get(&id)).with_replies(replies);
         return Ok(representation::message_with(
             passed.media_type,
             &message,
-            reacted,
+            json,
         ));
     }
     if if_none_match.matches(message.timestamp) {

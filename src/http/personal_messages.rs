@@ -7,8 +7,8 @@ use super::{
     answer::{
         openapi::{
             AsUser, DeleteProblems, EditIfMatchHeader, EditProblems, IfMatchHeader,
-            IfNoneMatchHeader, IncludeBeside, MessageAnswer, MessageNumberPath, MessageUnchanged,
-            ReadProblems, UserIdPath,
+            IfNoneMatchHeader, IncludeWithMessage, MessageAnswer, MessageNumberPath,
+            MessageUnchanged, ReadProblems, UserIdPath,
         },
         representation,
     },
@@ -16,9 +16,9 @@ use super::{
         caller::Caller,
         checks::Checks,
         conditional::IfNoneMatch,
+        include::Beside,
         media::AnyMessage,
         request_bodies::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson},
-        sync_params::Beside,
     },
     messages::{self, NumberedMessage},
 };
@@ -29,7 +29,8 @@ use crate::{
 
 /// Reads a message of the caller's conversation with a user by its number.
 ///
-/// A deleted message is there still, as a tombstone.
+/// A deleted message is there still, as a tombstone. With `include` the answer has no ETag and is never 304:
+/// the ETag is the version of the message alone.
 #[utoipa::path(
     get,
     path = "/users/{user}/messages/{n}",
@@ -38,7 +39,7 @@ use crate::{
         AsUser,
         UserIdPath,
         MessageNumberPath,
-        IncludeBeside,
+        IncludeWithMessage,
         IfNoneMatchHeader
     ),
     responses(MessageAnswer, MessageUnchanged, ReadProblems)

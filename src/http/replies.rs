@@ -7,13 +7,16 @@ use super::{
     answer::{
         openapi::{AsUser, ListInsideProblems, MessageIdPath, NumberPage},
         problem::Problem,
-        representation::{Json, ListPage, ReplyListJson, json_bytes},
+        representation::{Json, ListPage, ReplyCountJson, ReplyListJson, json_bytes},
     },
     extract::{caller::Caller, checks::Checks, media::PlainJson, params::ListParams},
 };
 use crate::{
-    domain::{MessageId, MessageNumber},
-    store,
+    domain::{ApplicationId, MessageId, MessageNumber},
+    store::{
+        messages,
+        replies::{self, Replies},
+    },
 };
 
 /// Lists the messages that reply to a message, the oldest first.
@@ -42,21 +45,34 @@ pub async fn list_replies(
     );
     let passed = checks.finish(|| id.zip(params))?;
     let (root, ListParams { after, limit }) = passed.input;
-    let (application, user) = (passed.caller.application, passed.caller.user);
     let after = MessageNumber::new(after.unwrap_or(0));
-    let request = (user, root);
+    let (application, user) = (passed.caller.application, passed.caller.user);
     let reading = service.query(async |connection| {
-        let found = store::messages::find(connection, application, &[&request]).await?;
-        if found.iter().all(Option::is_none) {
+        let request = (user, root);
+        let found = messages::find(&mut *connection, application, &[&request]).await?;
+        if found.iter().flatten().next().is_none() {
             return Ok(None);
         }
-        let replies = store::replies::read(connection, application, root, after, limit + 1);
-        replies.await.map(Some)
+        let replies = replies::read(connection, application, root, after, limit + 1).await?;
+        Ok(Some(replies))
     });
     let replies = reading.await?.ok_or_else(Problem::not_found)?;
-    let (count, last) = (replies.count, replies.last);
+    let count = ReplyCountJson::new(replies.count, replies.last);
     let page = ListPage::cut_at(replies.messages, limit, json_bytes, |message| {
         message.number.get()
     });
-    Ok(Json(passed.media_type, ReplyListJson::of(&page, count, last)).into_response())
+    Ok(Json(passed.media_type, ReplyListJson::of(&page, count)).into_response())
+}
+
+/// How many replies a message has. The caller must be allowed to read the message.
+pub async fn count(
+    service: &Service,
+    application: ApplicationId,
+    root: MessageId,
+) -> Result<ReplyCountJson, Problem> {
+    let reading = service.query(async |connection| {
+        replies::read(connection, application, root, MessageNumber::ZERO, 0).await
+    });
+    let Replies { count, last, .. } = reading.await?;
+    Ok(ReplyCountJson::new(count, last))
 }

@@ -92,8 +92,8 @@ async fn deleted_replies_are_gone_edited_ones_stay_and_a_deleted_root_keeps_its_
     );
 
     // The root has none of it in its data: its ETag is the same.
-    let now = jane.get(&format!("/messages/{}", root["id"])).await;
-    assert_eq!(now.expect(200), root);
+    let path = format!("/messages/{}", root["id"]);
+    assert_eq!(jane.get(&path).await.expect(200), root);
     let gone = jane.delete(&root["id"], &root["timestamp"]).await;
     gone.expect(200);
     assert_eq!(replies(&jane, &root, "").await, page);
@@ -145,6 +145,37 @@ async fn whoever_may_read_the_message_reads_its_replies_and_nobody_else() {
         let reply = jane.get(&format!("/messages/{id}/replies")).await;
         reply.expect_problem(404, "not-found");
     }
+}
+
+#[tokio::test]
+async fn a_message_is_read_with_the_count_of_its_replies_and_then_has_no_etag() {
+    let (_database, replica) = service().await;
+    let jane = replica.user("jane");
+    let body = json!({ "to": "john", "text": "root", "attributes": { "k": [1.50] } });
+    let root = jane.post(body).await.expect(201);
+    let path = format!("/messages/{}", root["id"]);
+    for count in 0..3 {
+        let request = jane.request(Method::GET, &format!("{path}?include=replies"));
+        let same = request.header("if-none-match", format!("\"{}\"", root["timestamp"]));
+        let reply = Reply::of(same).await;
+        assert_eq!(reply.headers.get("etag"), None);
+        let mut message = reply.expect(200);
+        let replies = message["replies"].take();
+        assert_eq!(replies["count"], count);
+        let newest = (count > 0).then_some(count + 1);
+        assert_eq!(replies.get("last").and_then(Value::as_i64), newest);
+        message.as_object_mut().unwrap().remove("replies");
+        assert_eq!(message, root, "its own data are the same");
+        let body = json!({ "to": "john", "text": "reply", "replyTo": root["id"] });
+        jane.post(body).await.expect(201);
+    }
+    let plain = jane.get(&path).await;
+    assert_eq!(plain.headers["etag"], format!("\"{}\"", root["timestamp"]));
+    let wrong = jane.get(&format!("{path}?include=reply")).await;
+    assert_eq!(wrong.wrong_fields(), ["include"]);
+    let stranger = replica.user("jim");
+    let hidden = stranger.get(&format!("{path}?include=replies")).await;
+    hidden.expect_problem(404, "not-found");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ pub mod checks;
 pub mod conditional;
 pub mod feed_params;
 pub mod idempotency;
+pub mod include;
 pub mod media;
 pub mod params;
 pub mod prefer;

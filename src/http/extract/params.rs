@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{
     checks::{FromPath, FromQuery},
-    sync_params::Beside,
+    include::Beside,
 };
 use crate::{
     domain::{
@@ -166,7 +166,7 @@ impl FromQuery for HistoryParams {
         } = params;
         let (before, after) = (number("before", before)?, number("after", after)?);
         let limit = list_limit(limit.as_deref())?;
-        let beside = Beside::parse(include.as_deref())?;
+        let beside = Beside::of_list(include.as_deref())?;
         let span = match (before, after) {
             (Some(_), Some(_)) => {
                 return Err(Problem::invalid_field(

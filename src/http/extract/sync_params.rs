@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{
     caller::Authenticate,
     checks::{Checks, FromHeaders, FromQuery},
+    include::Beside,
     media,
     params::{IDS_MAX, LIMIT_DEFAULT, whole_number},
 };
@@ -69,36 +70,6 @@ impl Include {
     }
 }
 
-/// What comes with messages that are read one by one, or as history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Beside {
-    pub reactions: bool,
-}
-
-impl Beside {
-    pub fn parse(names: Option<&str>) -> Result<Self, Problem> {
-        match names {
-            None => Ok(Self::default()),
-            Some("reactions") => Ok(Self { reactions: true }),
-            Some(_) => Err(Problem::invalid_field("include", "must be reactions")),
-        }
-    }
-}
-
-/// The query of one message before it is parsed.
-#[derive(Deserialize)]
-pub struct BesideQuery {
-    include: Option<String>,
-}
-
-impl FromQuery for Beside {
-    type Params = BesideQuery;
-
-    fn from_query(params: BesideQuery) -> Result<Self, Problem> {
-        Self::parse(params.include.as_deref())
-    }
-}
-
 /// The query of `GET /messages`: messages by their ids, or a sync.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MessagesParams {
@@ -112,7 +83,7 @@ impl FromQuery for MessagesParams {
     fn from_query(mut params: SyncQuery) -> Result<Self, Problem> {
         match params.ids.take() {
             Some(ids) => {
-                let beside = Beside::parse(params.include.as_deref())?;
+                let beside = Beside::of_list(params.include.as_deref())?;
                 parse_ids(&ids).map(|ids| Self::Ids(ids, beside))
             }
             None => SyncParams::from_query(params).map(Self::Sync),

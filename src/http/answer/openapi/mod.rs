@@ -33,10 +33,10 @@ pub use outcomes::{
 };
 pub use params::{
     ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, FeedPageParams,
-    HistoryPage, IfMatchHeader, IfNoneMatchHeader, IncludeBeside, MessageIdPath, MessageNumberPath,
-    NamedUsersQuery, NumberPage, OpenReports, PairPath, PinPage, ReactionKeyPath, ReactionsOfKey,
-    Repeatable, ReportIdPath, Resumed, SearchPage, SearchedConversation, SyncPage, UserIdPath,
-    UserPage, WebhookIdPath,
+    HistoryPage, IfMatchHeader, IfNoneMatchHeader, IncludeInList, IncludeWithMessage,
+    MessageIdPath, MessageNumberPath, NamedUsersQuery, NumberPage, OpenReports, PairPath, PinPage,
+    ReactionKeyPath, ReactionsOfKey, Repeatable, ReportIdPath, Resumed, SearchPage,
+    SearchedConversation, SyncPage, UserIdPath, UserPage, WebhookIdPath,
 };
 
 use super::{

@@ -109,11 +109,22 @@ pub struct PinPage {
     limit: Option<i64>,
 }
 
-/// What comes with messages.
+/// What comes with a message.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes a query")]
-pub struct IncludeBeside {
+pub struct IncludeWithMessage {
+    /// Several are separated by commas. `reactions`: those to it, where there are any. `replies`: how many
+    /// messages reply to it
+    #[param(value_type = String, pattern = "^(reactions|replies)(,(reactions|replies))*$", required = false)]
+    include: Option<String>,
+}
+
+/// What comes with the messages of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct IncludeInList {
     /// `reactions`: each message with the reactions to it, where there are any
     #[param(value_type = String, pattern = "^reactions$", required = false)]
     include: Option<String>,
@@ -393,7 +404,8 @@ pub fn components() -> Vec<(&'static str, Parameter)> {
         named::<IfNoneMatchHeader>(&["IfNoneMatch"]),
         named::<MessageIdPath>(&["MessageId"]),
         named::<ReactionKeyPath>(&["ReactionKey"]),
-        named::<IncludeBeside>(&["Beside"]),
+        named::<IncludeWithMessage>(&["IncludeWithMessage"]),
+        named::<IncludeInList>(&["IncludeInList"]),
         named::<ChatNumberPath>(&["ChatNumber"]),
         named::<MessageNumberPath>(&["MessageNumber"]),
         named::<UserIdPath>(&["User"]),

@@ -15,6 +15,7 @@ use super::{
     super::instant,
     Json,
     reactions::{ReactionCountJson, ReactionsJson},
+    replies::ReplyCountJson,
 };
 use crate::{
     domain::{Conversation, Message, ReactionSummary, UserId},
@@ -106,6 +107,10 @@ pub struct MessageJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = TimestampSchema, required = false)]
     reacted: Option<i64>,
+    /// With `include=replies`: how many messages reply to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ReplyCountJson, required = false)]
+    replies: Option<ReplyCountJson>,
 }
 
 impl<'a> MessageJson<'a> {
@@ -118,6 +123,11 @@ impl<'a> MessageJson<'a> {
             reacted: summary.map(|summary| summary.timestamp.get()),
             ..self
         }
+    }
+
+    /// The message with the count of its replies.
+    pub fn with_replies(self, replies: Option<ReplyCountJson>) -> Self {
+        Self { replies, ..self }
     }
 }
 
@@ -163,6 +173,7 @@ impl<'a> From<&'a Message> for MessageJson<'a> {
             deleted: false,
             reactions: None,
             reacted: None,
+            replies: None,
         }
     }
 }
@@ -188,18 +199,17 @@ pub fn message(media_type: &'static str, message: &Message) -> Response {
         .into_response()
 }
 
-/// A message with the reactions to it. It has no entity tag: that of the message does not tell of them.
+/// A message with what is included. It has no entity tag: that of the message is the version of its own data.
 pub fn message_with(
     media_type: &'static str,
     message: &Message,
-    reactions: Option<&Arc<ReactionSummary>>,
+    json: MessageJson<'_>,
 ) -> Response {
-    let json = MessageJson::from(message).with(reactions);
     Json(label(media_type, message), json).into_response()
 }
 
 /// The negotiated media type. If that is a vendor type, the one for this kind of message.
-fn label(media_type: &'static str, message: &Message) -> &'static str {
+pub(super) fn label(media_type: &'static str, message: &Message) -> &'static str {
     match message.conversation {
         _ if media_type == media::JSON => media::JSON,
         Conversation::Personal(_) => media::PERSONAL_MESSAGE,

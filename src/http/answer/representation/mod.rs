@@ -46,7 +46,7 @@ pub use messages::{
 pub use page::{ListPage, fitting};
 pub use pins::PinListJson;
 pub use reactions::{ReactionListJson, summary_bytes};
-pub use replies::ReplyListJson;
+pub use replies::{ReplyCountJson, ReplyListJson};
 pub use reports::{ReportJson, ReportListJson};
 pub use signals::{PresenceListJson, SignalJson, UserPresenceJson};
 pub use updates::{

@@ -36,17 +36,21 @@ pub struct ReplyListJson<'a> {
     next: Option<i64>,
 }
 
+impl ReplyCountJson {
+    pub fn new(count: i64, last: Option<MessageNumber>) -> Self {
+        Self {
+            count,
+            last: last.map(|last| last.get()),
+        }
+    }
+}
+
 impl<'a> ReplyListJson<'a> {
-    pub fn of(
-        page: &'a ListPage<Arc<Message>, i64>,
-        count: i64,
-        last: Option<MessageNumber>,
-    ) -> Self {
+    pub fn of(page: &'a ListPage<Arc<Message>, i64>, replies: ReplyCountJson) -> Self {
         let messages = page.items.iter();
-        let last = last.map(|last| last.get());
         Self {
             messages: messages.map(|message| message.as_ref().into()).collect(),
-            replies: ReplyCountJson { count, last },
+            replies,
             next: page.next,
         }
     }
