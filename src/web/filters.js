@@ -1,5 +1,8 @@
 // @ts-check
-/** What narrows a search beside its words: a chip for each filter, which adds it or, if it is set, removes it. */
+/**
+ * What narrows a search beside its words: a chip for each filter, which adds it or, if it is set, removes it. A button
+ * shows the chips. They do not come and go with the focus: the list below them would move away from a pointer.
+ */
 import { askFor } from "./dialogs.js";
 import { $, element, icon } from "./dom.js";
 import { dateOf, isUserId, NOT_AN_ID, nextDay } from "./words.js";
@@ -63,9 +66,8 @@ export class Filters {
       return chip;
     });
     $("filters").append(...chips);
-    // The field keeps the focus, and so the chips stay.
-    $("filters").addEventListener("mousedown", (event) => event.preventDefault());
-    this.#show();
+    $("show-filters").addEventListener("click", () => this.#toggle());
+    this.clear();
   }
 
   /** The parameters of the service. */
@@ -74,9 +76,24 @@ export class Filters {
     return Object.fromEntries(set.map(({ name, parameter }) => [name, parameter(this.#values[name])]));
   }
 
+  /** Removes all filters, and hides the chips. */
   clear() {
     this.#values = {};
     this.#show();
+    this.#open(false);
+  }
+
+  #open(isOpen) {
+    $("filters").hidden = !isOpen;
+    $("show-filters").setAttribute("aria-expanded", `${isOpen}`);
+  }
+
+  /** No filter is set that is not shown. */
+  #toggle() {
+    const isSet = Object.keys(this.#values).length > 0;
+    if ($("filters").hidden) this.#open(true);
+    else this.clear();
+    if (isSet) this.#onChange();
   }
 
   /** @param {Filter} filter */
@@ -84,9 +101,7 @@ export class Filters {
     if (this.#values[name] !== undefined) {
       delete this.#values[name];
     } else {
-      // The chip stays while the dialog has the focus, which comes back to it.
-      $("filters").classList.add("asking");
-      const value = await ask(this.#values).finally(() => $("filters").classList.remove("asking"));
+      const value = await ask(this.#values);
       if (value === null) return;
       this.#values[name] = value;
     }

@@ -42,7 +42,9 @@ export class Search {
     });
     for (const place of ["search", "filters"]) {
       $(place).addEventListener("keydown", (event) => {
-        if (event.key === "Escape" && !event.isComposing) this.#end();
+        if (event.key !== "Escape" || event.isComposing) return;
+        this.#end();
+        $("search").focus();
       });
     }
   }

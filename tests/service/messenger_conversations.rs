@@ -66,7 +66,10 @@ async fn the_list_and_its_menu_are_there_for_the_keyboard() {
     let jane = Person::sign_in(&browser, &replica.base, "jane").await;
     jane.lists(&["john, 1 unread", "tom"]).await;
     jane.click("//input[@aria-label='Search']").await;
-    // The list is one stop.
+    // After the button of the filters, the list is one stop.
+    jane.presses_keys("\t").await;
+    jane.until("document.activeElement.id === 'show-filters'")
+        .await;
     jane.presses_keys("\t").await;
     jane.until("document.activeElement.getAttribute('href') === '#/users/john'")
         .await;

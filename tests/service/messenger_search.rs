@@ -5,6 +5,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Browser, Client, PHONE, Person, service};
 
+// Keys, as WebDriver names them.
+const TAB: &str = "\u{e004}";
+const ENTER: &str = "\u{e007}";
+const ESCAPE: &str = "\u{e00c}";
+
 /// Waits until a search shows exactly these messages.
 async fn finds(person: &Person<'_>, gists: &[&str]) {
     let expected = Value::from(gists.to_vec());
@@ -26,8 +31,8 @@ async fn a_search_is_narrowed_by_filters_with_words_and_without() {
     john.post(file).await.expect(201);
     let browser = Browser::open(&replica.base).await;
     let person = Person::sign_in(&browser, &replica.base, "jane").await;
-    person.click("//input[@aria-label='Search']").await;
     // The filters are enough.
+    person.presses("Filters").await;
     person.presses("With files").await;
     finds(&person, &["File plan.pdf"]).await;
     person.presses("Remove the filter “with files”").await;
@@ -49,26 +54,32 @@ async fn a_search_is_narrowed_by_filters_with_words_and_without() {
     finds(&person, &["File plan.pdf", "a plan of john"]).await;
     // With words, too.
     person
-        .until("document.activeElement === document.querySelector('#search')")
+        .until("document.activeElement.matches('[data-filter=\"from\"]')")
         .await;
+    person.click("//input[@aria-label='Search']").await;
     person.presses_keys("plan").await;
     finds(&person, &["a plan of john"]).await;
-    // By the keyboard: the chip of the second filter is two steps after the field.
-    person.presses_keys("\u{e004}").await;
-    person.presses_keys("\u{e004}").await;
-    person.presses_keys("\u{e007}").await;
+    // By the keyboard: after the field come the button of the filters and those.
+    for _ in 0..3 {
+        person.presses_keys(TAB).await;
+    }
+    person
+        .until("document.activeElement.matches('[data-filter=\"has\"]')")
+        .await;
+    person.presses_keys(ENTER).await;
     finds(&person, &[]).await;
     person
         .until("document.querySelector('#search-status').textContent === 'No messages were found.'")
         .await;
-    person.presses_keys("\u{e007}").await;
+    person.presses_keys(ENTER).await;
     finds(&person, &["a plan of john"]).await;
     // Escape ends the search with its filters.
-    person.presses_keys("\u{e00c}").await;
+    person.presses_keys(ESCAPE).await;
     person
         .until(
             "document.querySelector('#results').hidden && !document.querySelector('.chip.set')
-             && document.querySelector('#search').value === ''",
+             && document.querySelector('#search').value === '' && document.querySelector('#filters').hidden
+             && document.activeElement === document.querySelector('#search')",
         )
         .await;
     assert_eq!(browser.errors().await, [""; 0]);
@@ -94,7 +105,7 @@ async fn days_of_a_search_begin_and_end_where_the_reader_is() {
             .click("//dialog//button[@type='submit'][.='Search']")
             .await;
     };
-    person.click("//input[@aria-label='Search']").await;
+    person.presses("Filters").await;
     choose("Until…", 0).await;
     finds(&person, &["today"]).await;
     choose("Since…", 1).await;
@@ -110,6 +121,11 @@ async fn days_of_a_search_begin_and_end_where_the_reader_is() {
     person.click(remove).await;
     choose("Since…", 1).await;
     finds(&person, &[]).await;
+    // Who hides the filters removes them.
+    person.presses("Filters").await;
+    person
+        .until("document.querySelector('#results').hidden && document.querySelector('#filters').hidden")
+        .await;
     assert_eq!(browser.errors().await, [""; 0]);
 }
 
@@ -172,7 +188,7 @@ async fn the_replies_to_a_message_are_shown_and_written_in_place() {
     person
         .run("document.querySelector('#close-replies').focus()")
         .await;
-    person.presses_keys("\u{e00c}").await;
+    person.presses_keys(ESCAPE).await;
     person
         .until(
             "document.querySelector('#replies').hidden
