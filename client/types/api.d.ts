@@ -348,7 +348,8 @@ export interface paths {
         };
         /**
          * Reads a message of a chat by its number.
-         * @description A deleted message is there still, as a tombstone.
+         * @description A deleted message is there still, as a tombstone. With `include` the answer has no ETag and is never 304:
+         *     the ETag is the version of the message alone.
          */
         get: operations["get_chat_message"];
         put?: never;
@@ -662,8 +663,8 @@ export interface paths {
         };
         /**
          * Reads a message as it is now.
-         * @description A deleted message is there still, as a tombstone. With `include=reactions` the answer has no ETag and is
-         *     never 304: the ETag of a message does not tell of the reactions to it.
+         * @description A deleted message is there still, as a tombstone. With `include` the answer has no ETag and is never 304:
+         *     the ETag is the version of the message alone.
          */
         get: operations["get_message"];
         put?: never;
@@ -730,6 +731,28 @@ export interface paths {
          * @description Whoever may read the message may, unless the application has suspended it.
          */
         delete: operations["remove_reaction"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/messages/{id}/replies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the messages that reply to a message, the oldest first.
+         * @description For whoever may read the message, which may be deleted. `after` is a number in the conversation.
+         *     A deleted reply replies to nothing, and is neither listed nor counted. Replies have no positions
+         *     of their own: they are messages of the conversation like all others.
+         */
+        get: operations["list_replies"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -948,7 +971,8 @@ export interface paths {
         };
         /**
          * Reads a message of the caller's conversation with a user by its number.
-         * @description A deleted message is there still, as a tombstone.
+         * @description A deleted message is there still, as a tombstone. With `include` the answer has no ETag and is never 304:
+         *     the ETag is the version of the message alone.
          */
         get: operations["get_personal_message"];
         put?: never;
@@ -1815,6 +1839,8 @@ export interface components {
             reactions?: {
                 [key: string]: components["schemas"]["ReactionCount"];
             };
+            /** @description With `include=replies`: how many messages reply to it. */
+            replies?: components["schemas"]["ReplyCount"];
             /** @description The id of the message that this one answers. */
             replyTo?: components["schemas"]["MessageId"];
             /** @description Whether it tells of a change of its chat: it has no sender, and is never unread. */
@@ -2357,6 +2383,21 @@ export interface components {
              */
             unread: number;
             user: components["schemas"]["UserId"];
+        };
+        /** @description How many replies a message has. */
+        ReplyCount: {
+            /** Format: int64 */
+            count: number;
+            /** @description The number of the newest reply; absent where there is none. */
+            last?: components["schemas"]["MessageNumber"];
+        };
+        /** @description A page of the replies to a message, the oldest first. */
+        ReplyList: {
+            messages: components["schemas"]["Message"][];
+            /** @description The `after` of the next page; absent on the last one. */
+            next?: components["schemas"]["MessageNumber"];
+            /** @description All replies, on whatever page. */
+            replies: components["schemas"]["ReplyCount"];
         };
         /**
          * @description What a user has told the application of a message.
@@ -3073,8 +3114,6 @@ export interface components {
         ApplicationId: components["schemas"]["ApplicationId"];
         /** @description For an application: the user as whom it acts */
         AsUser: components["schemas"]["UserId"];
-        /** @description `reactions`: each message with the reactions to it, where there are any */
-        Beside: string;
         /** @description The chat's number */
         ChatNumber: components["schemas"]["ChatNumber"];
         /** @description The ETag of the message as you have it; needed for an edit, and not for a read mark */
@@ -3094,6 +3133,13 @@ export interface components {
         IfMatch: string;
         /** @description The ETag of the message as you have it: 304 where it has not changed */
         IfNoneMatch: string;
+        /** @description `reactions`: each message with the reactions to it, where there are any */
+        IncludeInList: string;
+        /**
+         * @description Several are separated by commas. `reactions`: those to it, where there are any. `replies`: how many
+         *     messages reply to it
+         */
+        IncludeWithMessage: string;
         /** @description For a stream: the id of the last event received, which takes precedence over `after` */
         LastEventId: string;
         /** @description The most items of the page */
@@ -4034,7 +4080,7 @@ export interface operations {
                 /** @description The most items of the page */
                 limit?: components["parameters"]["Limit"];
                 /** @description `reactions`: each message with the reactions to it, where there are any */
-                include?: components["parameters"]["Beside"];
+                include?: components["parameters"]["IncludeInList"];
             };
             header?: {
                 /** @description For an application: the user as whom it acts */
@@ -4185,8 +4231,11 @@ export interface operations {
     get_chat_message: {
         parameters: {
             query?: {
-                /** @description `reactions`: each message with the reactions to it, where there are any */
-                include?: components["parameters"]["Beside"];
+                /**
+                 * @description Several are separated by commas. `reactions`: those to it, where there are any. `replies`: how many
+                 *     messages reply to it
+                 */
+                include?: components["parameters"]["IncludeWithMessage"];
             };
             header?: {
                 /** @description For an application: the user as whom it acts */
@@ -4960,8 +5009,11 @@ export interface operations {
     get_message: {
         parameters: {
             query?: {
-                /** @description `reactions`: each message with the reactions to it, where there are any */
-                include?: components["parameters"]["Beside"];
+                /**
+                 * @description Several are separated by commas. `reactions`: those to it, where there are any. `replies`: how many
+                 *     messages reply to it
+                 */
+                include?: components["parameters"]["IncludeWithMessage"];
             };
             header?: {
                 /** @description For an application: the user as whom it acts */
@@ -5194,6 +5246,48 @@ export interface operations {
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
             410: components["responses"]["Deleted"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    list_replies: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before */
+                after?: components["parameters"]["AfterNumber"];
+                /** @description The most items of the page */
+                limit?: components["parameters"]["Limit"];
+            };
+            header?: {
+                /** @description For an application: the user as whom it acts */
+                "As-User"?: components["parameters"]["AsUser"];
+            };
+            path: {
+                /** @description The message's id */
+                id: components["parameters"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page, and how many replies there are, as of one moment */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplyList"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -5546,7 +5640,7 @@ export interface operations {
                 /** @description The most items of the page */
                 limit?: components["parameters"]["Limit"];
                 /** @description `reactions`: each message with the reactions to it, where there are any */
-                include?: components["parameters"]["Beside"];
+                include?: components["parameters"]["IncludeInList"];
             };
             header?: {
                 /** @description For an application: the user as whom it acts */
@@ -5584,8 +5678,11 @@ export interface operations {
     get_personal_message: {
         parameters: {
             query?: {
-                /** @description `reactions`: each message with the reactions to it, where there are any */
-                include?: components["parameters"]["Beside"];
+                /**
+                 * @description Several are separated by commas. `reactions`: those to it, where there are any. `replies`: how many
+                 *     messages reply to it
+                 */
+                include?: components["parameters"]["IncludeWithMessage"];
             };
             header?: {
                 /** @description For an application: the user as whom it acts */

@@ -61,7 +61,7 @@ pub use reaction::{
 pub use refusal::{Invalid, Refusal};
 pub use report::Report;
 pub use restrictions::Restrictions;
-pub use rights::{Action, Rank, Role, require_accepted, require_posting};
+pub use rights::{Action, Rank, Role, require_accepted, require_posting, require_reacting};
 pub use settings::{SETTINGS_ATTRIBUTES_BYTES_MAX, Settings, SettingsPatch};
 pub use signal::{
     NewSignal, SIGNAL_DATA_BYTES_MAX, SIGNAL_MEMBERS_MAX, SIGNAL_TTL_SECONDS_DEFAULT,

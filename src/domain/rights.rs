@@ -30,8 +30,6 @@ pub enum Action {
     Post,
     /// Posting without waiting where the chat is slow.
     PostAtOnce,
-    /// Reacting to messages. Taking one's own reactions back is free.
-    React,
     AddMembers,
     /// Pinning messages, and the opposite.
     Pin,
@@ -50,8 +48,6 @@ impl Action {
     fn lowest(self, chat: &Chat, policy: &Policy) -> Rank {
         match self {
             Self::Post => Rank::lowest_to_post(&chat.rules),
-            Self::React if chat.rules.frozen => Rank::Application,
-            Self::React => Rank::Reader,
             Self::AddMembers => match policy.add_members {
                 AddMembers::Moderators => Rank::Moderator,
                 AddMembers::Owner => Rank::Owner,
@@ -90,9 +86,7 @@ impl From<Role> for Rank {
 
 /// Fails if somebody of this rank reads a chat with these rules and does not post into it.
 pub fn require_posting(rank: Rank, rules: &ChatRules, is_muted: bool) -> Result<(), Refusal> {
-    if is_muted && rank < Rank::Owner {
-        return Err(Refusal::MayNotPost("you are muted in this chat"));
-    }
+    require_unmuted(rank, is_muted)?;
     if rank >= Rank::lowest_to_post(rules) {
         return Ok(());
     }
@@ -101,6 +95,25 @@ pub fn require_posting(rank: Rank, rules: &ChatRules, is_muted: bool) -> Result<
         Rank::Reader => "readers of this chat do not post",
         _ => "only moderators post into this chat",
     }))
+}
+
+/// Fails if somebody of this rank reads a chat with these rules and does not react there. Readers do.
+pub fn require_reacting(rank: Rank, rules: &ChatRules, is_muted: bool) -> Result<(), Refusal> {
+    require_unmuted(rank, is_muted)?;
+    if rules.frozen && rank < Rank::Application {
+        return Err(Refusal::MayNotPost("this chat is frozen"));
+    }
+    if rules.reactions_off {
+        return Err(Refusal::Forbidden("this chat has no reactions"));
+    }
+    Ok(())
+}
+
+fn require_unmuted(rank: Rank, is_muted: bool) -> Result<(), Refusal> {
+    if is_muted && rank < Rank::Owner {
+        return Err(Refusal::MayNotPost("you are muted in this chat"));
+    }
+    Ok(())
 }
 
 /// Fails if one of two users wants no messages from the other one, or the application wants none between

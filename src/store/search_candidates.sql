@@ -42,7 +42,7 @@ candidates AS MATERIALIZED (
     SELECT message_id
     FROM changes
     WHERE application_id = $1 AND timestamp > (SELECT cursor FROM follower)
-      AND message_id >= $4 AND message_id < $5
+      AND message_id >= $4 AND message_id < $5 AND kind <> 'reactions-changed'
       AND EXISTS (SELECT FROM conversation)
       AND conversation_id IN (SELECT id FROM conversation)
 )

@@ -220,7 +220,6 @@ mod tests {
         assert!(story.send_into(Some("john"), &chat).is_ok());
         let slow = ChatPatch {
             slow_mode: Some(4),
-            reactions: None,
             ..ChatPatch::default()
         };
         let chat = story.given("jane", change_chat(&chat, slow));

@@ -7,9 +7,9 @@ use time::Duration;
 use super::{Command, Decision, MessageDecision, ensure};
 use crate::{
     domain::{
-        Action, Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created, Idempotency,
-        Marked, Member, Message, MessageChange, MessageId, MessageNumber, NextNumbers, Pair,
-        Personal, PersonalConversation, Policy, Position, PositionsChange, Rank, Refusal, UserId,
+        self, Action, Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created,
+        Idempotency, Marked, Member, Message, MessageChange, MessageId, MessageNumber, NextNumbers,
+        Pair, PersonalConversation, Policy, Position, PositionsChange, Rank, Refusal, UserId,
     },
     timeline::BatchState,
 };
@@ -169,21 +169,17 @@ impl<'a> Context<'a> {
 
     /// Fails if the caller reads the chat and does not post into it.
     pub(super) fn require_posting(&self, inside: &Inside<'_>) -> Result<(), Refusal> {
-        self.require_unmuted(inside)?;
-        let otherwise = match inside.chat.rules.frozen {
-            true => "this chat is frozen",
-            false if inside.rank == Rank::Reader => "readers of this chat do not post",
-            false => "only moderators post into this chat",
-        };
-        ensure(inside.may(Action::Post), Refusal::MayNotPost(otherwise))
+        domain::require_posting(inside.rank, &inside.chat.rules, self.is_muted(inside))
     }
 
-    pub(super) fn require_unmuted(&self, inside: &Inside<'_>) -> Result<(), Refusal> {
-        let is_muted = inside
-            .member
-            .is_some_and(|member| member.is_muted(self.next.now));
-        let is_muted = is_muted && inside.rank < Rank::Owner;
-        ensure(!is_muted, Refusal::MayNotPost("you are muted in this chat"))
+    /// Fails if the caller reads the chat and does not react there.
+    pub(super) fn require_reacting(&self, inside: &Inside<'_>) -> Result<(), Refusal> {
+        domain::require_reacting(inside.rank, &inside.chat.rules, self.is_muted(inside))
+    }
+
+    fn is_muted(&self, inside: &Inside<'_>) -> bool {
+        let member = inside.member;
+        member.is_some_and(|member| member.is_muted(self.next.now))
     }
 
     /// Fails if the chat is slow and the caller has posted a moment ago.
@@ -261,13 +257,8 @@ impl<'a> Context<'a> {
     pub(super) fn require_accepted(&self, pair: &Pair) -> Result<(), Refusal> {
         let personal = self.state.personal(pair);
         let is_blocked = personal.is_some_and(|personal| personal.is_blocked());
-        let is_allowed = match self.policy().personal {
-            _ if pair.least() == pair.greatest() => true,
-            Personal::Anyone => true,
-            Personal::Opened => personal.is_some_and(|personal| personal.opened),
-            Personal::Nobody => false,
-        };
-        ensure(is_allowed && !is_blocked, Refusal::NotAccepted)
+        let is_opened = personal.is_some_and(|personal| personal.opened);
+        domain::require_accepted(pair, self.policy().personal, is_opened, is_blocked)
     }
 
     /// Fails if one of the users, whom a message names, is not in its conversation.

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Command, Context, Decision, Needs, content, context::Inside, ensure};
 use crate::{
-    domain::{
-        Action, Change, KEYS_OF_USER_MAX, Message, MessageId, ReactionKey, ReactionsChange, Refusal,
-    },
+    domain::{Change, KEYS_OF_USER_MAX, Message, MessageId, ReactionKey, ReactionsChange, Refusal},
     timeline::BatchState,
 };
 
@@ -83,16 +81,11 @@ fn require_reacting(
     message: &Message,
     inside: Option<&Inside<'_>>,
 ) -> Result<(), Refusal> {
-    let Some(inside) = inside else {
-        return match message.conversation.pair() {
-            Some(pair) => context.require_accepted(pair),
-            None => Ok(()),
-        };
-    };
-    context.require_unmuted(inside)?;
-    inside.require(Action::React, "this chat is frozen")?;
-    let is_on = !inside.chat.rules.reactions_off;
-    ensure(is_on, Refusal::Forbidden("this chat has no reactions"))
+    match (inside, message.conversation.pair()) {
+        (Some(inside), _) => context.require_reacting(inside),
+        (None, Some(pair)) => context.require_accepted(pair),
+        (None, None) => Err(Refusal::NotFound),
+    }
 }
 
 #[cfg(test)]
@@ -169,32 +162,23 @@ mod tests {
         let chat = story.given("jane", create(&["john"]));
         let message = story.given("jane", send_to(&chat));
         story.given("john", react(&message, "a", true));
-        for (patch, back) in [
-            (
-                ChatPatch {
-                    reactions: Some(false),
-                    ..ChatPatch::default()
-                },
-                ChatPatch {
-                    reactions: Some(true),
-                    ..ChatPatch::default()
-                },
-            ),
-            (
-                ChatPatch {
-                    frozen: Some(true),
-                    ..ChatPatch::default()
-                },
-                ChatPatch {
-                    frozen: Some(false),
-                    ..ChatPatch::default()
-                },
-            ),
+        let frozen = |frozen| ChatPatch {
+            frozen: Some(frozen),
+            ..ChatPatch::default()
+        };
+        let reactions = |reactions| ChatPatch {
+            reactions: Some(reactions),
+            ..ChatPatch::default()
+        };
+        for (patch, back, otherwise) in [
+            (reactions(false), reactions(true), "no reactions"),
+            (frozen(true), frozen(false), "frozen"),
         ] {
             let chat = story.chat(chat.number);
             story.given("jane", change_chat(&chat, patch));
             let refused = story.when("john", react(&message, "b", true)).err();
-            assert!(matches!(refused, Some(Refusal::Forbidden(_))));
+            let words = refused.unwrap().to_string();
+            assert!(words.contains(otherwise), "{words}");
             story.given("john", react(&message, "a", false));
             let chat = story.chat(chat.number);
             story.given("jane", change_chat(&chat, back));
