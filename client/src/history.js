@@ -10,7 +10,10 @@ const PAGE = 50;
 /** The most that one call returns. */
 const IDS_MAX = 100;
 
-/** @typedef {import("./keys.js").ConversationKey} ConversationKey */
+/**
+ * @typedef {import("./copy.js").Message} Message
+ * @typedef {import("./keys.js").ConversationKey} ConversationKey
+ */
 
 export class History {
   #calls;
@@ -35,11 +38,13 @@ export class History {
   async before(key, number) {
     if (number <= 1) return { low: 1, isFirst: true };
     const first = Math.max(1, number - PAGE);
-    const held = await this.#numbers(key, first, number - 1);
-    const low = number - runLength(held.reverse(), number - 1, -1);
+    const held = (await this.#copy.messages(key, first, number - 1)).reverse();
+    const lowOf = (/** @type {Message[]} */ messages) => number - runLength(messages, number - 1, -1);
+    const low = lowOf(held.filter(isWhole));
     if (low === first) return { low, isFirst: first === 1 };
     const page = await this.#fetch(key, `before=${number}`);
-    return page ? { low: page.messages.at(-1)?.number ?? number, isFirst: !page.next } : { low, isFirst: false };
+    if (!page) return { low: lowOf(held), isFirst: false };
+    return { low: page.messages.at(-1)?.number ?? number, isFirst: !page.next };
   }
 
   /**
@@ -53,11 +58,12 @@ export class History {
   async after(key, number, last) {
     const end = Math.min(last, number + PAGE);
     if (end <= number) return number;
-    const held = await this.#numbers(key, number + 1, end);
-    const high = number + runLength(held, number + 1, 1);
+    const held = await this.#copy.messages(key, number + 1, end);
+    const highOf = (/** @type {Message[]} */ messages) => number + runLength(messages, number + 1, 1);
+    const high = highOf(held.filter(isWhole));
     if (high === end) return high;
     const page = await this.#fetch(key, `after=${number}`);
-    return page ? (page.messages.at(-1)?.number ?? number) : high;
+    return page ? (page.messages.at(-1)?.number ?? number) : highOf(held);
   }
 
   /**
@@ -73,18 +79,6 @@ export class History {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
     }
-  }
-
-  /**
-   * The numbers of the messages that the copy has whole: with the reactions to them.
-   *
-   * @param {ConversationKey} key
-   * @param {number} low
-   * @param {number} high
-   */
-  async #numbers(key, low, high) {
-    const held = await this.#copy.messages(key, low, high);
-    return held.filter(({ reacted }) => reacted !== undefined).map(({ number }) => number);
   }
 
   /**
@@ -105,6 +99,9 @@ export class History {
   }
 }
 
+/** Whether the copy has a message with the reactions to it. @param {Message} message */
+const isWhole = ({ reacted }) => reacted !== undefined;
+
 /**
  * A message that was read with the reactions to it: where none are named, there are none.
  *
@@ -115,13 +112,13 @@ function withReactions(message) {
 }
 
 /**
- * How many numbers follow each other, from `first` on.
+ * How many messages follow each other by their numbers, from `first` on.
  *
- * @param {number[]} numbers
+ * @param {Message[]} messages
  * @param {number} first
  * @param {1 | -1} step
  */
-function runLength(numbers, first, step) {
-  const end = numbers.findIndex((number, at) => number !== first + at * step);
-  return end < 0 ? numbers.length : end;
+function runLength(messages, first, step) {
+  const end = messages.findIndex(({ number }, at) => number !== first + at * step);
+  return end < 0 ? messages.length : end;
 }

@@ -1,4 +1,7 @@
-/** @typedef {import("./keys.js").ConversationKey} ConversationKey */
+/**
+ * @typedef {import("./copy.js").Message} Message
+ * @typedef {import("./keys.js").ConversationKey} ConversationKey
+ */
 export class History {
     /**
      * @param {import("./calls.js").Calls} calls
@@ -34,4 +37,5 @@ export class History {
     fetch(key: ConversationKey, ids: number[]): Promise<void>;
     #private;
 }
+export type Message = import("./copy.js").Message;
 export type ConversationKey = import("./keys.js").ConversationKey;

@@ -68,13 +68,13 @@ async fn who_may_not_write_reads_why_and_writes_again_when_that_is_over() {
     john.looks_into("Team").await;
     reads_why(&john, "You are a reader").await;
     john.sees("hello").await;
-    assert_eq!(actions_of(&john, "hello").await, json!(["Delete"]));
+    assert_eq!(actions_of(&john, "hello").await, json!(["React", "Delete"]));
 
     alter(&jane, "john", json!({ "role": "member" })).await;
     john.until(MAY_WRITE).await;
     assert_eq!(
         actions_of(&john, "hello").await,
-        json!(["Reply", "Edit", "Delete"])
+        json!(["React", "Reply", "Edit", "Delete"])
     );
     change(&jane, json!({ "frozen": true })).await;
     reads_why(&john, "This chat is frozen").await;
@@ -272,7 +272,8 @@ async fn everybody_is_offered_what_the_service_allows() {
              why(muted), why(muted, 2000), why({ ...muted, role: 'owner' }), why({ chat: undefined, with: 'john', frozen: true })],
             [rights({ from: 'jane' }, { role: 'member' }), rights({ from: 'john' }, { role: 'member' }),
              rights({ from: 'john' }, { role: 'moderator' }), rights({ system: true }, { role: 'member' }),
-             rights({ system: true }, { role: 'owner' }), rights({ from: 'jane' }, { role: 'reader' })],
+             rights({ system: true }, { role: 'owner' }), rights({ from: 'jane' }, { role: 'reader' }),
+             rights({ from: 'john' }, { reactions: false }), rights({ from: 'john' }, { frozen: true })],
         ];";
     let script = format!("return (async () => {{ {table} }})()");
     let mutes = "mute-hour,mute-day";
@@ -303,12 +304,14 @@ async fn everybody_is_offered_what_the_service_allows() {
             null
         ],
         [
-            "reply,edit,remove",
-            "reply,report",
-            "reply,remove,report",
+            "react,reply,edit,remove",
+            "react,reply,report",
+            "react,reply,remove,pin,report",
             "",
             "remove",
-            "remove"
+            "react,remove",
+            "reply,report",
+            "report"
         ],
     ]);
     assert_eq!(browser.run(&script).await, expected);

@@ -53,10 +53,10 @@ pub struct FeedEntryJson<'a> {
     /// What has changed: `message.created`, `message.edited`, `message.deleted`, `message.reported` (see
     /// `GET /reports`), `chat.created`,
     /// `chat.changed`, `member.added`, `member.removed`, `member.changed` (several were added and removed at
-    /// once: read who is a member), or `conversation.read` (positions have moved).
+    /// once: read who is a member), `conversation.read` (positions have moved), or `reactions.changed`.
     /// Ignore kinds that you do not know.
     kind: &'static str,
-    /// The message that has changed or is reported.
+    /// The message that has changed or is reported, or to which somebody has reacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageIdSchema, required = false)]
     id: Option<i64>,
@@ -72,12 +72,12 @@ pub struct FeedEntryJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageNumberSchema, required = false)]
     number: Option<i64>,
-    /// The member who was added or removed, or has read.
+    /// The member who was added or removed, or has read or reacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     user: Option<&'a str>,
     /// The members of a chat that is created. In place of `user`: where one change is of several members,
-    /// all of them; each of those who have read has made it, and `actor` is one of them.
+    /// all of them; each of those who have read or reacted has made it, and `actor` is one of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<UserIdSchema>, required = false)]
     users: Vec<&'a str>,
