@@ -11,6 +11,7 @@
     reason = "a benchmark spawns, reads clocks and the environment, writes its own SQL, and fails by panicking"
 )]
 
+mod beside;
 mod feed;
 mod generators;
 mod governed;

@@ -29,7 +29,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Sends, while the members of the first chat of 1,000 read.
 pub async fn measure(service: &Service, requests: Requests) -> Found {
     let chats = std::fs::read_to_string(format!("{FOLDER}/chats")).unwrap();
-    let mut chats = chats.lines().filter_map(|line| line.strip_prefix("1000 "));
+    let mut chats = chats
+        .lines()
+        .filter_map(|line| line.strip_prefix("chat-1000 "));
     let path = format!("/chats/{}/read", chats.next().unwrap());
     let (mut readers, marked) = (JoinSet::new(), Arc::new(AtomicU64::new(0)));
     for member in 1..=MEMBERS {

@@ -1,6 +1,7 @@
 //! The rows of the table: what each measures, and the rows that are its limits.
 
 use super::{
+    beside::Beside,
     generators::{Requests, threads},
     statements::Statement,
 };
@@ -13,6 +14,8 @@ pub enum Load {
     /// Messages that wrk sends into a chat of 1,000, each of whose members moves its position once a
     /// second.
     ReadByAll(Requests),
+    /// Requests that wrk makes, while others react or signal.
+    Beside { requests: Requests, beside: Beside },
     /// A statement of the service alone, by so many clients.
     Statement { statement: Statement, clients: u32 },
     /// A new device syncs everything with the messages.
@@ -57,6 +60,7 @@ impl Row {
         match self.load {
             Load::Requests(requests)
             | Load::ReadByAll(requests)
+            | Load::Beside { requests, .. }
             | Load::Followed { requests, .. } => requests.connections,
             Load::Statement { clients, .. } | Load::Transactions { clients, .. } => clients,
             Load::FirstSync
@@ -97,6 +101,7 @@ fn rows() -> Vec<Row> {
     rows.extend(reads());
     rows.extend(feeds());
     rows.extend(chats());
+    rows.extend(beside());
     rows.extend(rights());
     rows.extend(lists());
     rows.extend(applications());
@@ -222,6 +227,30 @@ fn chats() -> Vec<Row> {
             "messages into chats of 1,000 whose members read everything once a second",
             reading,
             &["chat-1000"],
+        ),
+    ]
+}
+
+fn beside() -> Vec<Row> {
+    let sends = |name: &str, about, beside| {
+        let requests = requests_of("send", 256);
+        row(
+            name,
+            about,
+            Load::Beside { requests, beside },
+            &["send-256"],
+        )
+    };
+    vec![
+        sends(
+            "reacted",
+            "sends while the 1,000 members of a chat react to one message",
+            Beside::Reactions,
+        ),
+        sends(
+            "signalled",
+            "sends while 100 users signal ten times as often as they may",
+            Beside::Signals,
         ),
     ]
 }

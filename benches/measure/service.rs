@@ -160,7 +160,7 @@ pub async fn change(
     body: &str,
 ) {
     let head = format!("PATCH {path} HTTP/1.1\r\nIf-Match: \"{timestamp}\"");
-    exchange(connection, &head, token, body).await;
+    succeed(connection, &head, token, body).await;
 }
 
 /// One request over a connection that is kept. Returns the body of the answer.
@@ -172,16 +172,28 @@ pub async fn ask(
     body: &str,
 ) -> Vec<u8> {
     let head = format!("{method} {path} HTTP/1.1");
-    exchange(connection, &head, token, body).await
+    succeed(connection, &head, token, body).await
 }
 
-/// A request whose head begins like this, and the body of its answer.
-async fn exchange(
+/// As [`exchange`], for a request that must succeed.
+async fn succeed(
     connection: &mut BufReader<TcpStream>,
     head: &str,
     token: &str,
     body: &str,
 ) -> Vec<u8> {
+    let (status, body) = exchange(connection, head, token, body).await;
+    assert!((200..300).contains(&status), "{head}: {status}");
+    body
+}
+
+/// A request whose head begins like this; the status and the body of its answer.
+pub async fn exchange(
+    connection: &mut BufReader<TcpStream>,
+    head: &str,
+    token: &str,
+    body: &str,
+) -> (u16, Vec<u8>) {
     let request = format!(
         "{head}\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -190,7 +202,11 @@ async fn exchange(
     connection.write_all(request.as_bytes()).await.unwrap();
     let (mut line, mut length) = (String::new(), 0);
     connection.read_line(&mut line).await.unwrap();
-    assert!(line.starts_with("HTTP/1.1 20"), "{head}: {line}");
+    let status = line
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let status = status.unwrap_or_else(|| panic!("{head}: {line}"));
     while line != "\r\n" {
         line.clear();
         connection.read_line(&mut line).await.unwrap();
@@ -200,7 +216,7 @@ async fn exchange(
     }
     let mut body = vec![0; length];
     connection.read_exact(&mut body).await.unwrap();
-    body
+    (status, body)
 }
 
 /// The value that `share` percent do not exceed, in milliseconds.

@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    feed,
+    beside, feed,
     generators::{self, FOLDER, Found, Requests},
     members, newcomer, one_at_a_time,
     processors::Usage,
@@ -78,8 +78,10 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         sleep(Duration::from_millis(200)).await;
     }
     execute(database, "CHECKPOINT").await;
-    if let Load::Requests(requests) | Load::ReadByAll(requests) | Load::Followed { requests, .. } =
-        row.load
+    if let Load::Requests(requests)
+    | Load::ReadByAll(requests)
+    | Load::Followed { requests, .. }
+    | Load::Beside { requests, .. } = row.load
     {
         write_cursors(database).await;
         generators::requests(requests, WARM_UP_SECONDS);
@@ -95,6 +97,7 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         Load::Copy => newcomer::copy(service).await,
         Load::Feed => feed::read(service).await,
         Load::FeedCopy => feed::copy(service).await,
+        Load::Beside { requests, beside } => beside::measure(service, requests, beside).await,
         Load::Followed { requests, streams } => feed::sends(service, requests, streams).await,
         Load::Members { at_once } => members::measure(service, at_once).await,
         Load::OneAtATime { beside } => one_at_a_time::measure(service, beside).await,

@@ -1,0 +1,125 @@
+//! Sends, while others do what members of chats do often: react, or signal.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use messages::domain::ApplicationId;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt},
+    task::{JoinSet, spawn_blocking},
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+
+use super::{
+    generators::{self, FOLDER, Found, Requests},
+    service::{Service, call, exchange, token},
+};
+
+/// What others do.
+#[derive(Debug, Clone, Copy)]
+pub enum Beside {
+    /// Each of the 1,000 members of a chat reacts to the same message, once, all at the beginning.
+    Reactions,
+    /// 100 users signal ten times as often as they may, to users who have streams open.
+    Signals,
+}
+
+/// The members of the chat, as `scripts/bench` creates it.
+const MEMBERS: u32 = 1000;
+
+/// The connections of those who react.
+const REACTING: u32 = 50;
+
+const SIGNALLING: u32 = 100;
+
+/// Between two signals of a user.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Sends, while others do that.
+pub async fn measure(service: &Service, requests: Requests, beside: Beside) -> Found {
+    let done = Arc::new(AtomicU64::new(0));
+    let mut others = match beside {
+        Beside::Reactions => react(service, &done).await,
+        Beside::Signals => signal(service, &done).await,
+    };
+    let (began, seconds) = (Instant::now(), service.seconds);
+    let found = spawn_blocking(move || generators::requests(requests, seconds));
+    let found = found.await.unwrap();
+    let (done, elapsed) = (done.load(Ordering::Relaxed), began.elapsed().as_secs_f64());
+    eprintln!("{beside:?}: {done} in {elapsed:.1} s");
+    others.shutdown().await;
+    found
+}
+
+async fn react(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> {
+    let chats = std::fs::read_to_string(format!("{FOLDER}/chats")).unwrap();
+    let mut chats = chats
+        .lines()
+        .filter_map(|line| line.strip_prefix("chat-1000 "));
+    let path = format!("/chats/{}/messages", chats.next().unwrap());
+    let owner = token_of(1);
+    let mut connection = service.connect().await;
+    let body = r#"{"text":"react to this"}"#;
+    let message = call(&mut connection, "POST", &path, &owner, body).await;
+    let path = format!("/messages/{}/reactions/+1", message["id"]);
+    let mut others = JoinSet::new();
+    for first in 1..=REACTING {
+        let (mut connection, path) = (service.connect().await, path.clone());
+        let done = Arc::clone(done);
+        others.spawn(async move {
+            for member in (first..=MEMBERS).step_by(REACTING as usize) {
+                let head = format!("PUT {path} HTTP/1.1");
+                let (status, _) = exchange(&mut connection, &head, &token_of(member), "").await;
+                assert_eq!(status, 201);
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    others
+}
+
+async fn signal(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> {
+    let mut others = JoinSet::new();
+    for user in 1..=SIGNALLING {
+        let receiver = user + SIGNALLING;
+        let mut stream = service.connect().await;
+        let request = format!(
+            "GET /messages?after=latest&signals=1 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\
+             Authorization: Bearer {}\r\n\r\n",
+            token_of(receiver)
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let done = Arc::clone(done);
+        others.spawn(async move {
+            let mut line = String::new();
+            while stream.read_line(&mut line).await.unwrap() > 0 {
+                let is_signal = line.starts_with("event: signal");
+                done.fetch_add(is_signal.into(), Ordering::Relaxed);
+                line.clear();
+            }
+        });
+        let mut connection = service.connect().await;
+        let mut ticks = interval_at(Instant::now() + PAUSE * user / SIGNALLING, PAUSE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        others.spawn(async move {
+            let head = format!("POST /users/user-{receiver}/signals HTTP/1.1");
+            let token = token_of(user);
+            loop {
+                ticks.tick().await;
+                let body = r#"{"kind":"typing","ttl":5}"#;
+                let (status, _) = exchange(&mut connection, &head, &token, body).await;
+                assert!([202, 429].contains(&status), "{status}");
+            }
+        });
+    }
+    others
+}
+
+fn token_of(user: u32) -> String {
+    token(ApplicationId::DEFAULT, &format!("user-{user}"))
+}
