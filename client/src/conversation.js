@@ -1,5 +1,6 @@
 // @ts-check
 /** One conversation, to be written to, read, marked and set. */
+import { withReactions } from "./history.js";
 import { isChat, namedBy, pathOf, randomKey } from "./keys.js";
 import { HistoryWindow } from "./window.js";
 
@@ -91,8 +92,9 @@ export class Conversation {
    * @param {string} key an emoji, or any other text of up to 64 characters
    * @param {boolean} [reacts]
    */
-  react({ id }, key, reacts = true) {
-    return this.#parts.enqueue({ kind: "react", conversation: this.key, id, body: { key, reacts } });
+  react({ id, reacted = 0 }, key, reacts = true) {
+    const body = { key, reacts };
+    return this.#parts.enqueue({ kind: "react", conversation: this.key, id, base: reacted, body });
   }
 
   /**
@@ -101,7 +103,13 @@ export class Conversation {
    * @returns {Promise<import("./copy.js").Schemas["Pin"][]>}
    */
   async pins() {
-    return (await this.call("GET", "/pins")).pins;
+    const found = [];
+    for (let before = ""; ;) {
+      const { pins, next } = await this.call("GET", `/pins?limit=100${before}`);
+      found.push(...pins);
+      if (next === undefined) return found;
+      before = `&before=${next}`;
+    }
   }
 
   /**
@@ -193,8 +201,9 @@ export class Conversation {
    * @returns {Promise<import("./copy.js").Schemas["ReplyList"]>}
    */
   async replies(id, { after = 0, limit = 50 } = {}) {
-    const page = await this.#parts.calls.call("GET", `/messages/${id}/replies?after=${after}&limit=${limit}`);
-    await this.#parts.copy.putMessages(page.messages, this.key);
+    const query = `include=reactions&after=${after}&limit=${limit}`;
+    const page = await this.#parts.calls.call("GET", `/messages/${id}/replies?${query}`);
+    await this.#parts.copy.putMessages(page.messages.map(withReactions), this.key);
     return page;
   }
 

@@ -9,7 +9,8 @@
  *                with the `reactions` to it as of `reacted`, if these were read too
  * ids            by id: where the message is
  * outbox         by order: what the service has not acknowledged yet
- * meta           the cursor, whose copy it is, and the order that was used last
+ * meta           the cursor, whose copy it is, the order that was used last, and reactions to messages that were not
+ *                there when the timeline brought them
  */
 import { OtherUser } from "./calls.js";
 import { isChat, keyOf, namedBy } from "./keys.js";
@@ -69,7 +70,7 @@ import { isChat, keyOf, namedBy } from "./keys.js";
  * @property {number} since the cursor at that time
  * @property {string} [key] of a message: its idempotency key, which is also in its attributes
  * @property {number} [id] of a change: the message
- * @property {number} [base] of a change: the version that it is based on
+ * @property {number} [base] of a change: the version that it is based on; of a reaction, the `reacted` of the message
  * @property {string[]} [texts] of a change: the texts that it is based on. If the message has another
  *   one, somebody else has changed it
  * @property {Refused} [refused] the service will never accept it
@@ -89,6 +90,8 @@ import { isChat, keyOf, namedBy } from "./keys.js";
  */
 
 export const LAST = Number.MAX_SAFE_INTEGER;
+/** To how many messages reactions are kept before the messages are there. */
+const EARLY_MAX = 100;
 const FIRST = "";
 /** Beyond every key of a conversation. */
 const END = "\uffff";
@@ -223,6 +226,7 @@ export class Copy {
         transaction.remove("ids", id);
       }
       transaction.remove("meta", "cursor");
+      transaction.remove("meta", "early");
     }, { isReset: true });
   }
 
@@ -396,7 +400,7 @@ export class Copy {
       if (kind === "send") return advance(writing, key, answer);
       // What has replaced the change meanwhile is based on what has come of it.
       for (const other of await transaction.range("outbox", 0, LAST)) {
-        const isLater = other.id === item.id && other.order > item.order;
+        const isLater = other.id === item.id && other.order > item.order && other.texts;
         if (isLater) writing.putItem({ ...other, base: answer.timestamp, texts: [...other.texts, answer.text ?? ""] });
       }
     });
@@ -408,10 +412,11 @@ export class Copy {
    * @param {Writing} writing
    * @param {Item} item
    */
-  async #reacted(writing, { id = 0, body }) {
+  async #reacted(writing, { id = 0, base, body }) {
     const place = await writing.transaction.get("ids", id);
     const held = place && (await writing.transaction.get("messages", place));
-    if (held) writing.putMessage({ ...held, reactions: reactedWith(held.reactions, body, this.#user) }, false);
+    // If the timeline has brought others meanwhile, it may have brought this one, and what came after it.
+    if (held && (held.reacted ?? 0) === base) writing.putMessage({ ...held, reactions: reactedWith(held.reactions, body, this.#user) }, false);
   }
 
   /**
@@ -454,7 +459,8 @@ export class Copy {
     const key = held?.conversation ?? place ?? this.#placeOf(message);
     // The tombstone of a personal message that the copy never had belongs to no conversation.
     if (!key) return;
-    const record = { ...message, ...newerReactions(held, message), conversation: key };
+    const known = held ?? (await writing.takeEarly(message.id));
+    const record = { ...message, ...newerReactions(known, message), conversation: key };
     if (message.deleted) {
       const { from, created, system } = held ?? {};
       Object.assign(record, { from, created, system, reactions: undefined, reacted: 0 });
@@ -624,7 +630,36 @@ class Writing {
   async putReactions(id, reactions) {
     const place = await this.transaction.get("ids", id);
     const held = place && (await this.transaction.get("messages", place));
+    if (!held) await this.#keepEarly(id, reactions);
     if (held && !held.deleted) this.putMessage({ ...held, ...newerReactions(held, reactions) }, false);
+  }
+
+  /**
+   * Keeps the reactions to a message that is not there: it may be on its way, as it was before.
+   *
+   * @param {number} id
+   * @param {{ reactions?: Reactions, reacted?: number }} reactions
+   */
+  async #keepEarly(id, { reactions, reacted }) {
+    const others = (await this.#early()).filter((other) => other.id !== id);
+    this.transaction.put("meta", "early", [...others, { id, reactions, reacted }].slice(-EARLY_MAX));
+  }
+
+  /** @returns {Promise<(Pick<Message, "reactions" | "reacted"> & { id: number })[]>} */
+  async #early() {
+    return (await this.transaction.get("meta", "early")) ?? [];
+  }
+
+  /**
+   * What is kept of the reactions to a message, which is there from now on.
+   *
+   * @param {number} id
+   */
+  async takeEarly(id) {
+    const early = await this.#early();
+    const found = early.find((other) => other.id === id);
+    if (found) this.transaction.put("meta", "early", early.filter((other) => other !== found));
+    return found;
   }
 
   /** @param {Item} item */
@@ -716,7 +751,7 @@ function replaces({ kind, conversation, id, body }, before) {
 /**
  * The reactions to a message that changed last: those of the copy, or those that come now, if any do.
  *
- * @param {Message | undefined} held
+ * @param {Pick<Message, "reactions" | "reacted"> | undefined} held
  * @param {{ reactions?: Reactions, reacted?: number }} coming
  */
 function newerReactions(held, coming) {

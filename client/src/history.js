@@ -107,7 +107,7 @@ const isWhole = ({ reacted }) => reacted !== undefined;
  *
  * @param {any} message
  */
-function withReactions(message) {
+export function withReactions(message) {
   return { reacted: 0, ...message };
 }
 

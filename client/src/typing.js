@@ -108,6 +108,7 @@ export class Typing {
    * @param {ConversationKey} key
    */
   sent(key) {
-    this.#notBefore.set(key, Date.now() + LATE_MS);
+    const refused = (this.#notBefore.get(key) ?? 0) > Date.now() + REPEAT_MS;
+    if (!refused) this.#notBefore.set(key, Date.now() + LATE_MS);
   }
 }

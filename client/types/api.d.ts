@@ -1556,13 +1556,13 @@ export interface components {
             chat?: components["schemas"]["ChatNumber"];
             /** Format: date-time */
             created: string;
-            /** @description The message that has changed or is reported. */
+            /** @description The message that has changed or is reported, or to which somebody has reacted. */
             id?: components["schemas"]["MessageId"];
             /**
              * @description What has changed: `message.created`, `message.edited`, `message.deleted`, `message.reported` (see
              *     `GET /reports`), `chat.created`,
              *     `chat.changed`, `member.added`, `member.removed`, `member.changed` (several were added and removed at
-             *     once: read who is a member), or `conversation.read` (positions have moved).
+             *     once: read who is a member), `conversation.read` (positions have moved), or `reactions.changed`.
              *     Ignore kinds that you do not know.
              */
             kind: string;
@@ -1576,11 +1576,11 @@ export interface components {
              */
             recipients?: components["schemas"]["Recipient"][];
             timestamp: components["schemas"]["Timestamp"];
-            /** @description The member who was added or removed, or has read. */
+            /** @description The member who was added or removed, or has read or reacted. */
             user?: components["schemas"]["UserId"];
             /**
              * @description The members of a chat that is created. In place of `user`: where one change is of several members,
-             *     all of them; each of those who have read has made it, and `actor` is one of them.
+             *     all of them; each of those who have read or reacted has made it, and `actor` is one of them.
              */
             users?: components["schemas"]["UserId"][];
             /** @description Or the other user of the personal conversation of `actor` in which it has. */
@@ -5260,6 +5260,8 @@ export interface operations {
                 after?: components["parameters"]["AfterNumber"];
                 /** @description The most items of the page */
                 limit?: components["parameters"]["Limit"];
+                /** @description `reactions`: each message with the reactions to it, where there are any */
+                include?: components["parameters"]["IncludeInList"];
             };
             header?: {
                 /** @description For an application: the user as whom it acts */

@@ -71,7 +71,7 @@ export class Conversation {
      * @param {string} key an emoji, or any other text of up to 64 characters
      * @param {boolean} [reacts]
      */
-    react({ id }: Message, key: string, reacts?: boolean): Promise<void>;
+    react({ id, reacted }: Message, key: string, reacts?: boolean): Promise<void>;
     /**
      * What is pinned in a chat, the newest pin first. It needs the service.
      *

@@ -48,7 +48,7 @@
  * @property {number} since the cursor at that time
  * @property {string} [key] of a message: its idempotency key, which is also in its attributes
  * @property {number} [id] of a change: the message
- * @property {number} [base] of a change: the version that it is based on
+ * @property {number} [base] of a change: the version that it is based on; of a reaction, the `reacted` of the message
  * @property {string[]} [texts] of a change: the texts that it is based on. If the message has another
  *   one, somebody else has changed it
  * @property {Refused} [refused] the service will never accept it
@@ -280,7 +280,7 @@ export type Item = {
      */
     id?: number | undefined;
     /**
-     * of a change: the version that it is based on
+     * of a change: the version that it is based on; of a reaction, the `reacted` of the message
      */
     base?: number | undefined;
     /**

@@ -1,4 +1,10 @@
 /**
+ * A message that was read with the reactions to it: where none are named, there are none.
+ *
+ * @param {any} message
+ */
+export function withReactions(message: any): any;
+/**
  * @typedef {import("./copy.js").Message} Message
  * @typedef {import("./keys.js").ConversationKey} ConversationKey
  */

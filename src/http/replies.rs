@@ -1,18 +1,23 @@
 //! The replies to a message.
 
+use std::{collections::HashMap, sync::Arc};
+
 use axum::{extract::State, response::IntoResponse};
 
 use super::{
     Answer, Service,
     answer::{
-        openapi::{AsUser, ListInsideProblems, MessageIdPath, NumberPage},
+        openapi::{AsUser, IncludeInList, ListInsideProblems, MessageIdPath, NumberPage},
         problem::Problem,
-        representation::{Json, ListPage, ReplyCountJson, ReplyListJson, json_bytes},
+        representation::{
+            Json, ListPage, ReplyCountJson, ReplyListJson, json_bytes, summary_bytes,
+        },
     },
-    extract::{caller::Caller, checks::Checks, media::PlainJson, params::ListParams},
+    extract::{caller::Caller, checks::Checks, media::PlainJson, params::RepliesParams},
+    included,
 };
 use crate::{
-    domain::{ApplicationId, MessageId, MessageNumber},
+    domain::{ApplicationId, Message, MessageId, MessageNumber},
     store::{
         messages,
         replies::{self, Replies},
@@ -28,7 +33,7 @@ use crate::{
     get,
     path = "/messages/{id}/replies",
     tag = "messages",
-    params(AsUser, MessageIdPath, NumberPage),
+    params(AsUser, MessageIdPath, NumberPage, IncludeInList),
     responses(
         (status = 200, description = "A page, and how many replies there are, as of one moment",
             body = ReplyListJson, content_type = "application/json"),
@@ -39,16 +44,17 @@ pub async fn list_replies(
     State(service): State<Service>,
     mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
-    let (id, params) = (
-        checks.path::<MessageId>(),
-        checks.query::<ListParams<i64>>(),
-    );
+    let (id, params) = (checks.path::<MessageId>(), checks.query::<RepliesParams>());
     let passed = checks.finish(|| id.zip(params))?;
-    let (root, ListParams { after, limit }) = passed.input;
-    let after = MessageNumber::new(after.unwrap_or(0));
+    let (root, params) = passed.input;
+    let RepliesParams {
+        after,
+        limit,
+        beside,
+    } = params;
     let (application, user) = (passed.caller.application, passed.caller.user);
     let reading = service.query(async |connection| {
-        let request = (user, root);
+        let request = (user.clone(), root);
         let found = messages::find(&mut *connection, application, &[&request]).await?;
         if found.iter().flatten().next().is_none() {
             return Ok(None);
@@ -58,10 +64,18 @@ pub async fn list_replies(
     });
     let replies = reading.await?.ok_or_else(Problem::not_found)?;
     let count = ReplyCountJson::new(replies.count, replies.last);
-    let page = ListPage::cut_at(replies.messages, limit, json_bytes, |message| {
-        message.number.get()
-    });
-    Ok(Json(passed.media_type, ReplyListJson::of(&page, count)).into_response())
+    let ids: Vec<_> = replies.messages.iter().map(|reply| reply.id).collect();
+    let reacted = match beside.reactions {
+        true => included::reactions_to(&service, application, user.as_ref(), &ids).await?,
+        false => HashMap::new(),
+    };
+    let size = |reply: &Arc<Message>| {
+        let summary = reacted.get(&reply.id);
+        json_bytes(reply) + summary.map_or(0, |summary| summary_bytes(summary))
+    };
+    let page = ListPage::cut_at(replies.messages, limit, size, |reply| reply.number.get());
+    let list = ReplyListJson::of(&page, &reacted, count);
+    Ok(Json(passed.media_type, list).into_response())
 }
 
 /// How many replies a message has. The caller must be allowed to read the message.

@@ -44,13 +44,19 @@ pub async fn find_chat(
 ) -> Result<Option<SignalChat>> {
     let row = sqlx::query!(
         r#"
-        SELECT c.owner, c.members AS "members!", c.moderators_post, c.frozen, c.since_joining, c.slow_mode, c.reactions_off,
-               m.role::text AS "role!", m.muted_until,
+        SELECT c.owner, c.members AS "members!", c.moderators_post, c.frozen, c.since_joining, c.slow_mode,
+               c.reactions_off, m.role::text AS "role!", m.muted_until,
                -- A condition on the user would let the planner take the index of a user's chats.
                ARRAY(
                    SELECT present.user_id FROM chat_members AS present
                    WHERE present.application_id = $1 AND present.chat_number = $2
                      AND present.departed IS NULL AND c.members <= $5
+                     -- Who does not read the message does not see its draft.
+                     AND present.reads_after < coalesce((
+                         SELECT sent.number FROM messages AS sent
+                         WHERE sent.application_id = $1 AND sent.id = $4 AND sent.conversation_id = c.id
+                         LIMIT 1
+                     ), 9223372036854775807)
                ) AS "present!",
                EXISTS (
                    SELECT FROM messages AS sent

@@ -3,7 +3,7 @@
 import { button, copy, element, icon } from "./dom.js";
 import { reactionRow, showPicker } from "./reactions.js";
 import { namedBy, nodesOf } from "./text.js";
-import { exactly, fileName, gist, hue, shortened, timeOf } from "./words.js";
+import { countOf, exactly, fileName, gist, hue, shortened, timeOf } from "./words.js";
 
 const DATA_MAX = 600;
 
@@ -21,7 +21,7 @@ export function bubble(message, { user, inChat, receipt, isFirst, isLast, quoted
     isFirst && "first", isLast && "last", deleted && "deleted", isToMe && "to-me"].filter(Boolean);
   const who = inChat && !isMine && isFirst && !deleted;
   return element("li", { class: classes.join(" "), "data-number": number },
-    element("article", { tabindex: "-1", "aria-label": label(message, isMine, receipt, isToMe) },
+    element("article", { tabindex: "-1", "aria-keyshortcuts": can.react && "+", "aria-label": label(message, isMine, receipt, isToMe) },
       element("div", { class: "bubble" },
         who && element("span", { class: "sender", "data-hue": hue(from ?? "") }, from ?? "The service"),
         quoted && quote(quoted, user, on),
@@ -149,7 +149,8 @@ function actions(message, can, on) {
 /** A message in a sentence, for screen readers. */
 function label(message, isMine, receipt, isToMe) {
   const { from, created, edited, deleted } = message;
-  const states = [edited && "edited", receipt?.text.toLowerCase(), isToMe && "mentions you"].filter(Boolean);
+  const reactions = Object.values(message.reactions ?? {}).reduce((sum, { count }) => sum + count, 0);
+  const states = [edited && "edited", reactions > 0 && countOf(reactions, "reaction", "reactions"), receipt?.text.toLowerCase(), isToMe && "mentions you"].filter(Boolean);
   const who = isMine ? "You" : (from ?? "The service");
   const when = created ? `, ${exactly(created)}` : "";
   return `${who}${when}: ${gist(message)}${states.length && !deleted ? ` (${states.join(", ")})` : ""}`;

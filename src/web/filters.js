@@ -44,11 +44,15 @@ const FILTERS = [
   },
 ];
 
+/** A day of the years that a time can be written in; the day after it, too. */
+const DAY = /^(?!9999)\d{4}-\d\d-\d\d$/;
+
 /** Days begin and end where the reader is. */
 const midnight = (day) => new Date(`${day}T00:00`).toISOString();
 
 function askForDay(title, label, isPossible) {
   return askFor(title, [{ name: "value", label, type: "date" }], "Search", ({ value }) => {
+    if (!DAY.test(value)) throw new Error("Choose a day.");
     if (!isPossible(value)) throw new Error("The first day must not be after the last one.");
     return value;
   });

@@ -18,20 +18,20 @@ export class Growing {
   /** Until when drafts of messages that were just edited are too late. @type {Map<number, number>} */
   #lateUntil = new Map();
 
-  /** @param {() => void} onChange called when the text of a message has changed */
+  /** @param {(key?: string) => void} onChange called when the text of a message has changed, with its conversation */
   constructor(onChange) {
     this.#onChange = onChange;
   }
 
   /** @param {Signal} signal */
-  receive({ kind, from, ttl, data }) {
+  receive({ key, kind, from, ttl, data }) {
     if (kind !== "draft") return;
     // The service checks drafts.
     const { message, offset, text } = /** @type {{ message: number, offset: number, text: string }} */ (/** @type {unknown} */ (data));
     if (Date.now() < (this.#lateUntil.get(message) ?? 0)) return;
     clearTimeout(this.#drafts.get(message)?.end);
     this.#drafts.set(message, { from, offset, text, end: setTimeout(() => this.#end(message), 1000 * ttl) });
-    this.#onChange();
+    this.#onChange(key);
   }
 
   /**

@@ -43,7 +43,7 @@ export function popUp(popover, { x, y, isEnd, isAbove }) {
     if (newState !== "closed") return;
     const hadFocus = popover.contains(document.activeElement) || document.activeElement === document.body;
     popover.remove();
-    if (hadFocus) opener?.focus({ preventScroll: true });
+    if (hadFocus) present(opener)?.focus({ preventScroll: true });
   });
   // While a dialog is open, nothing outside of it can be used.
   (opener?.closest("dialog") ?? document.body).append(popover);
@@ -52,4 +52,16 @@ export function popUp(popover, { x, y, isEnd, isAbove }) {
   const [left, top] = [isEnd ? x - width : x, isAbove ? y - height - MARGIN : y];
   popover.style.left = `${Math.max(MARGIN, Math.min(left, innerWidth - width - MARGIN))}px`;
   popover.style.top = `${Math.max(MARGIN, Math.min(top, innerHeight - height - MARGIN))}px`;
+}
+
+/**
+ * An element, or what has taken its place meanwhile: the row of the same key.
+ *
+ * @param {HTMLElement | null} element
+ * @returns {HTMLElement | null}
+ */
+function present(element) {
+  if (!element || element.isConnected) return element;
+  const key = /** @type {HTMLElement | null} */ (element.closest("[data-key]"))?.dataset.key;
+  return document.querySelector(`[data-key="${CSS.escape(key ?? "")}"] :is(article, a)`);
 }

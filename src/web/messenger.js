@@ -45,7 +45,7 @@ const NEWEST_MAX = 100;
 
 export class Messenger {
   #client; #call; #user; #onSignedOut; #drafts; #waits = new Waits(); #reading; #notices; #files;
-  #growing = new Growing(() => this.#thread.render());
+  #growing = new Growing((key = this.#open?.key) => key === this.#open?.key && this.#thread.render());
   #thread; #pins; #composer; #posting; #sidebar; #search; #dialog = /** @type {ChatDialog | null} */ (null);
   #router = new Router((key) => this.#route(key));
   /** The open conversation. */
@@ -82,7 +82,7 @@ export class Messenger {
     this.#notices = new Notices(user);
     this.#pins = new Pins({
       show: (message) => this.#attempt(() => this.#thread.show(message)),
-      changed: () => this.#attempt(() => this.#thread.render()),
+      changed: () => this.#thread.render().catch((error) => this.#tell(error)),
       failed: (error) => this.#isCurrent && this.#tell(error),
     });
     const { growing, pins } = { growing: this.#growing, pins: this.#pins };
@@ -170,6 +170,7 @@ export class Messenger {
     if (!this.#isCurrent) return;
     this.#search.retry();
     this.#thread.retry();
+    this.#pins.retry();
     // Only a current copy shows that a chat is not the user's.
     this.#refresh();
   }
@@ -208,7 +209,8 @@ export class Messenger {
    */
   async #onRefused(item) {
     const { kind, refused } = item;
-    if (kind === "set" || kind === "remove" || kind === "react") $("notice").textContent = refused?.words ?? "";
+    if (kind === "react") this.#tell(refused ?? {});
+    if (kind === "set" || kind === "remove") $("notice").textContent = refused?.words ?? "";
     if (kind === "remove") await this.#client.discard(item);
     if (kind === "edit") await this.#giveBackEdit();
   }

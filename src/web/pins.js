@@ -16,6 +16,8 @@ export class Pins {
   /** The newest pin first. */
   #messages = /** @type {Message[]} */ ([]);
   #at = 0;
+  /** Of the fetches, the last one counts. */
+  #turn = 0; #hasFailed = false;
 
   /**
    * @param {{ show: (message: Message) => unknown, changed: () => unknown, failed: (error: unknown) => unknown }} on
@@ -42,17 +44,28 @@ export class Pins {
    */
   async show(conversation) {
     const timestamp = conversation?.isChat ? conversation.state?.timestamp : undefined;
-    if (conversation?.key === this.#open?.key && timestamp === this.#asOf) return;
-    if (conversation?.key !== this.#open?.key) this.#take([]);
+    const isOther = conversation?.key !== this.#open?.key;
+    if (!isOther && timestamp === this.#asOf) return;
+    if (isOther) this.#take([]);
     [this.#open, this.#asOf] = [conversation, timestamp];
-    if (!conversation || timestamp === undefined) return;
+    await this.#fetch();
+  }
+
+  /** The service is back: what could not be fetched is fetched. */
+  async retry() {
+    if (this.#hasFailed) await this.#fetch();
+  }
+
+  async #fetch() {
+    const [turn, conversation] = [++this.#turn, this.#open];
+    this.#hasFailed = false;
+    if (!conversation || this.#asOf === undefined) return;
     try {
       const pins = await conversation.pins();
-      if (conversation !== this.#open || timestamp !== this.#asOf) return;
-      this.#take(pins.map(({ message }) => ({ ...message, conversation: conversation.key })));
+      if (turn === this.#turn) this.#take(pins.map(({ message }) => ({ ...message, conversation: conversation.key })));
     } catch (error) {
-      // It is fetched when the client is current again.
-      if (conversation === this.#open) this.#asOf = undefined;
+      if (turn !== this.#turn) return;
+      this.#hasFailed = true;
       this.#on.failed(error);
     }
   }

@@ -52,6 +52,10 @@ export function showPicker(anchor, pick) {
     },
   }, field);
   const picker = element("div", { class: "menu picker", role: "dialog", popover: "auto", "aria-label": "React" }, offers, form);
+  // The keyboard leaves it, and so it closes.
+  picker.addEventListener("focusout", ({ relatedTarget }) => {
+    if (relatedTarget && !picker.contains(/** @type {Node} */ (relatedTarget))) picker.hidePopover();
+  });
   new Roving(offers, "button", { isRow: true }).keepStop();
   const { left, top } = anchor.getBoundingClientRect();
   popUp(picker, { x: left, y: top, isAbove: true });

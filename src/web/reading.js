@@ -73,7 +73,7 @@ export class Reading {
 
   /** Notes what is on the screen. */
   look() {
-    if (!this.#conversation || document.hidden) return;
+    if (!this.#conversation || document.hidden || $("messages").inert) return;
     this.#isAstray &&= Math.min(...this.#numbersOnScreen()) > this.#read + 1;
     if (this.#isAstray) return;
     this.#seen = Math.max(this.#seen, this.#newestOnScreen());

@@ -16,6 +16,9 @@ import { countOf, isChat } from "./words.js";
 
 const PAGE = 50;
 
+/** Where both the messages and the panel have room, as thread.css has it. */
+const BESIDE = "(min-width: 1100px)";
+
 const OFFLINE = "You are offline: there may be more replies than these.";
 
 /** How many of these messages reply to each message, by its id. */
@@ -26,7 +29,7 @@ export function countReplies(messages) {
 }
 
 export class Replies {
-  #user; #on; #message;
+  #user; #on; #message; #onCover;
   #root = /** @type {Message | null} */ (null);
   #conversation = /** @type {ConversationHandle | null} */ (null); #window = /** @type {HistoryWindow | null} */ (null);
   /** The ids of the replies that were fetched, and the number from which there may be more; undefined at the end. */
@@ -35,12 +38,14 @@ export class Replies {
   #roving = new Roving($("replies-log"), "article");
 
   /**
-   * `message(id)` is a message of the copy.
+   * `message(id)` is a message of the copy; `onCover` is called when the panel covers the messages, or does so no more.
    *
-   * @param {{ user: string, message: (id: number) => Promise<Message | undefined>, on: import("./thread.js").Actions }} parts
+   * @param {{ user: string, message: (id: number) => Promise<Message | undefined>, onCover: () => void,
+   *   on: import("./thread.js").Actions }} parts
    */
-  constructor({ user, message, on }) {
-    [this.#user, this.#message, this.#on] = [user, message, on];
+  constructor({ user, message, onCover, on }) {
+    [this.#user, this.#message, this.#onCover, this.#on] = [user, message, onCover, on];
+    new ResizeObserver(() => this.#cover()).observe($("replies"));
     $("close-replies").addEventListener("click", () => this.close());
     $("more-replies").addEventListener("click", () => this.#fetch());
     $("reply-to-root").addEventListener("click", () => this.#on.reply(this.#root));
@@ -62,6 +67,7 @@ export class Replies {
     [this.#fetched, this.#next, this.#notice] = [[], 0, ""];
     $("replies-log").replaceChildren();
     $("replies").hidden = false;
+    this.#cover();
     $("close-replies").focus();
     await this.#fetch();
   }
@@ -72,7 +78,16 @@ export class Replies {
     const shown = $("log").querySelector(`[data-key="${this.#root.id}"] article`);
     [this.#root, this.#conversation, this.#window] = [null, null, null];
     $("replies").hidden = true;
-    if (hadFocus) /** @type {HTMLElement | null} */ (shown)?.focus({ preventScroll: true });
+    this.#cover();
+    if (hadFocus) (/** @type {HTMLElement | null} */ (shown) ?? $("text")).focus({ preventScroll: true });
+  }
+
+  /** On a small screen the panel covers the messages: then nobody sees them, or can use them. */
+  #cover() {
+    const isCovered = !$("replies").hidden && !matchMedia(BESIDE).matches;
+    if ($("messages").inert === isCovered) return;
+    $("messages").inert = isCovered;
+    this.#onCover();
   }
 
   /** The conversation has changed. */
@@ -111,7 +126,7 @@ export class Replies {
       receipt: undefined, quoted: undefined, replies: undefined,
     };
     const row = (message) => /** @type {import("./dom.js").Row} */ (
-      [`${message.id}`, JSON.stringify([message.timestamp, message.waiting]), () => bubble(message, look)]);
+      [`${message.id}`, JSON.stringify([message.timestamp, message.waiting, message.reactions]), () => bubble(message, look)]);
     const rows = [root, ...replies].map(row);
     const pending = waiting.map((item) => /** @type {import("./dom.js").Row} */ ([
       `outbox ${item.order}`, item.refused?.words ?? "",

@@ -95,7 +95,8 @@ export class Search {
     } catch (problem) {
       if (turn !== this.#latest) return;
       this.#hasFailed = problem.isTemporary;
-      this.#tell(problem.status === 422 ? "Type a word to search for." : problem.status === 0 ? OFFLINE : problem.words);
+      const isBlank = problem.status === 422 && Object.keys(this.#filters.parameters).length === 0;
+      this.#tell(isBlank ? "Type a word to search for." : problem.status === 0 ? OFFLINE : problem.words);
     }
   }
 

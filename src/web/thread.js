@@ -50,7 +50,8 @@ export class Thread {
     this.#user = user;
     this.#reading = reading;
     [this.#growing, this.#pins] = [growing, pins];
-    this.#replies = new Replies({ user, message, on });
+    const onCover = () => (($("messages").inert) ? reading.forget() : this.render());
+    this.#replies = new Replies({ user, message, onCover, on });
     this.#on = { ...on, show: (message) => this.show(message), replies: (message) => this.#showReplies(message) };
     $("messages").addEventListener("scroll", () => this.#onScroll(), { passive: true });
     // The keyboard of a phone makes the messages smaller, as a longer text in the composer does.
@@ -299,9 +300,9 @@ function isRun(one, next) {
  *
  * @param {KeyboardEvent} event
  */
-function onKey({ key, target }) {
+function onKey({ key, target, ctrlKey, metaKey, altKey }) {
   const article = /** @type {Element} */ (target);
-  if (key === "+" && article.matches("article")) article.querySelector("[aria-label=React]")?.dispatchEvent(new MouseEvent("click"));
+  if (key === "+" && !ctrlKey && !metaKey && !altKey && article.matches("article")) article.querySelector("[aria-label=React]")?.dispatchEvent(new MouseEvent("click"));
 }
 
 function isAtEnd() {

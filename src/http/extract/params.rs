@@ -186,6 +186,26 @@ impl FromQuery for HistoryParams {
     }
 }
 
+/// Which page of the replies to a message.
+pub struct RepliesParams {
+    pub after: MessageNumber,
+    pub limit: i64,
+    pub beside: Beside,
+}
+
+impl FromQuery for RepliesParams {
+    type Params = ListQuery;
+
+    fn from_query(params: ListQuery) -> Result<Self, Problem> {
+        let after = number("after", params.after)?.unwrap_or(0);
+        Ok(Self {
+            after: MessageNumber::new(after),
+            limit: list_limit(params.limit.as_deref())?,
+            beside: Beside::of_list(params.include.as_deref())?,
+        })
+    }
+}
+
 fn malformed_after() -> Problem {
     Problem::malformed("after must be the `next` of the previous page")
 }

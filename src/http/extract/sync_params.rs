@@ -83,12 +83,25 @@ impl FromQuery for MessagesParams {
     fn from_query(mut params: SyncQuery) -> Result<Self, Problem> {
         match params.ids.take() {
             Some(ids) => {
-                let beside = Beside::of_list(params.include.as_deref())?;
+                let include = params.include.as_deref().map(Include::parse);
+                let include = include.map(|include| include.ok_or_else(unknown_include));
+                let include = include.transpose()?.unwrap_or_default();
+                // The messages are there anyway, and no conversation comes with them.
+                let beside = Beside {
+                    reactions: include.reactions,
+                    replies: false,
+                };
                 parse_ids(&ids).map(|ids| Self::Ids(ids, beside))
             }
             None => SyncParams::from_query(params).map(Self::Sync),
         }
     }
+}
+
+const INCLUDE: &str = "must be message, conversation or reactions, or several, separated by commas";
+
+fn unknown_include() -> Problem {
+    Problem::invalid_field("include", INCLUDE)
 }
 
 fn parse_ids(ids: &str) -> Result<Vec<MessageId>, Problem> {
@@ -137,9 +150,7 @@ impl FromQuery for SyncParams {
             Some(names) => Include::parse(names),
         };
         if include.is_none() {
-            let detail =
-                "must be message, conversation or reactions, or several, separated by commas";
-            errors.push(FieldError::new("include", detail));
+            errors.push(FieldError::new("include", INCLUDE));
         }
         match include.filter(|_| errors.is_empty()) {
             Some(include) => Ok(SyncParams {

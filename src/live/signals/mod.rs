@@ -98,15 +98,19 @@ impl Signals {
         if !self.pace.allows(application, from) {
             return Err(SignalError::TooMany);
         }
-        let to = self
-            .recipients(application, from, conversation, &new)
-            .await?;
+        let looking = self.recipients(application, from, conversation, &new);
+        let to = looking
+            .await
+            .inspect_err(|_| self.pace.take_back(application, from))?;
         if !to.is_empty() {
-            self.waiting.put(AddressedSignal {
+            let draft = new.draft();
+            let signal = new.sent_by(from.clone(), conversation.chat());
+            let addressed = AddressedSignal {
                 application,
-                signal: new.sent_by(from.clone(), conversation.chat()),
+                signal,
                 to,
-            });
+            };
+            self.waiting.put(addressed, draft);
         }
         Ok(())
     }

@@ -35,6 +35,12 @@ impl Pace {
         self.allows_at(Instant::now(), application, user)
     }
 
+    /// The user has not signalled after all, and may again.
+    pub fn take_back(&self, application: ApplicationId, user: &UserId) {
+        let mut signalled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        signalled.last.remove(&(application, user.clone()));
+    }
+
     fn allows_at(&self, now: Instant, application: ApplicationId, user: &UserId) -> bool {
         let is_recent = |last: &Instant| now.saturating_duration_since(*last) < PERIOD;
         let mut signalled = self.0.lock().unwrap_or_else(PoisonError::into_inner);

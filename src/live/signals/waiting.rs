@@ -3,37 +3,62 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
 use super::drop_signals;
-use crate::notifications::{AddressedSignal, SignalsPayload};
+use crate::{
+    domain::MessageId,
+    notifications::{AddressedSignal, SignalsPayload},
+};
 
-/// The most signals that wait. One more is dropped.
+/// The most signals that wait, in all and of one application. One more is dropped.
 const WAITING_MAX: usize = 1000;
+const WAITING_OF_APPLICATION_MAX: usize = 250;
+
+/// A signal that has waited for longer is of no use any more, and its receivers may be others by now.
+const AGE_MAX: Duration = Duration::from_secs(2);
+
+/// A signal that waits.
+struct Waiter {
+    since: Instant,
+    /// The message whose draft it is.
+    draft: Option<MessageId>,
+    addressed: AddressedSignal,
+}
 
 /// Signals in the order in which they were posted.
 #[derive(Default)]
 pub struct Waiting {
-    signals: Mutex<VecDeque<AddressedSignal>>,
+    signals: Mutex<VecDeque<Waiter>>,
     filled: Notify,
 }
 
 impl Waiting {
     /// Adds a signal, in the place of an older one that it makes out of date: of the same kind, by the same
     /// user, in the same conversation. Drops it if too many wait.
-    pub fn put(&self, new: AddressedSignal) {
-        let mut signals = self.signals();
-        if let Some(older) = signals.iter_mut().find(|older| is_newer(&new, older)) {
-            *older = new;
+    pub fn put(&self, new: AddressedSignal, draft: Option<MessageId>) {
+        let new = Waiter {
+            since: Instant::now(),
+            draft,
+            addressed: new,
+        };
+        let mut waiting = self.signals();
+        if let Some(older) = waiting.iter_mut().find(|older| new.outdates(older)) {
+            older.addressed = new.addressed;
             return;
         }
-        if signals.len() >= WAITING_MAX {
+        let application = new.addressed.application;
+        let of_same = waiting
+            .iter()
+            .filter(|other| other.addressed.application == application);
+        if waiting.len() >= WAITING_MAX || of_same.count() >= WAITING_OF_APPLICATION_MAX {
             drop_signals(1, "queue");
             return;
         }
-        signals.push_back(new);
+        waiting.push_back(new);
         self.filled.notify_one();
     }
 
@@ -51,13 +76,20 @@ impl Waiting {
     fn take_now(&self) -> Option<(String, usize)> {
         let (mut payload, mut count) = (SignalsPayload::default(), 0);
         let mut signals = self.signals();
-        while let Some(signal) = signals.pop_front() {
-            let users = signal.to.len();
-            let rest = payload.add(signal);
+        while let Some(waiter) = signals.pop_front() {
+            if waiter.since.elapsed() > AGE_MAX {
+                drop_signals(1, "age");
+                continue;
+            }
+            let users = waiter.addressed.to.len();
+            let rest = payload.add(waiter.addressed);
             let left = rest.as_ref().map_or(0, |rest| rest.to.len());
             count += usize::from(left < users);
-            if let Some(rest) = rest {
-                signals.push_front(rest);
+            if let Some(addressed) = rest {
+                signals.push_front(Waiter {
+                    addressed,
+                    ..waiter
+                });
                 break;
             }
         }
@@ -69,19 +101,23 @@ impl Waiting {
         std::mem::take(&mut *self.signals()).len()
     }
 
-    fn signals(&self) -> MutexGuard<'_, VecDeque<AddressedSignal>> {
+    fn signals(&self) -> MutexGuard<'_, VecDeque<Waiter>> {
         self.signals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a signal makes another one out of date.
-fn is_newer(new: &AddressedSignal, older: &AddressedSignal) -> bool {
-    let (one, other) = (&new.signal, &older.signal);
-    let is_same_place = one.chat == other.chat && (one.chat.is_some() || new.to == older.to);
-    new.application == older.application
-        && one.from == other.from
-        && one.kind == other.kind
-        && is_same_place
+impl Waiter {
+    /// Whether it makes another one out of date.
+    fn outdates(&self, older: &Self) -> bool {
+        let (one, other) = (&self.addressed.signal, &older.addressed.signal);
+        let is_same_chat = one.chat.is_some() || self.addressed.to == older.addressed.to;
+        self.addressed.application == older.addressed.application
+            && one.from == other.from
+            && one.kind == other.kind
+            && one.chat == other.chat
+            && is_same_chat
+            && self.draft == older.draft
+    }
 }
 
 #[cfg(test)]
@@ -120,24 +156,45 @@ mod tests {
             signal("jane", None, "typing", &["jim"]),
         ];
         for other in others.clone() {
-            waiting.put(other);
+            waiting.put(other, None);
         }
         let mut newest = signal("jane", Some(1), "typing", &["john", "jim"]);
         newest.signal.ttl_seconds = 9;
-        waiting.put(newest.clone());
+        waiting.put(newest.clone(), None);
         let mut expected = others.to_vec();
         expected[0] = newest;
         assert_eq!(taken(&waiting), expected);
         assert_eq!(taken(&waiting), []);
+        // Drafts of two messages are two signals.
+        for message in [7, 8, 7] {
+            let draft = signal("jane", Some(1), "draft", &["john"]);
+            waiting.put(draft, Some(MessageId::new(message)));
+        }
+        assert_eq!(taken(&waiting).len(), 2);
+    }
+
+    #[test]
+    fn what_has_waited_for_too_long_is_dropped() {
+        let waiting = Waiting::default();
+        waiting.put(signal("jane", Some(1), "typing", &["john"]), None);
+        let since = Instant::now().checked_sub(2 * AGE_MAX).unwrap();
+        waiting.signals()[0].since = since;
+        waiting.put(signal("jim", Some(1), "typing", &["john"]), None);
+        let left = taken(&waiting);
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].signal.from.as_str(), "jim");
     }
 
     #[test]
     fn what_is_too_much_is_dropped_and_the_rest_is_taken_payload_by_payload() {
         let waiting = Waiting::default();
         let name = |n: usize| format!("user-{n}");
-        for n in 0..WAITING_MAX + 5 {
-            waiting.put(signal(&name(n), Some(1), "typing", &["john"]));
+        for n in 0..WAITING_OF_APPLICATION_MAX + 5 {
+            waiting.put(signal(&name(n), Some(1), "typing", &["john"]), None);
         }
+        let mut other = signal("jim", Some(1), "typing", &["john"]);
+        other.application = ApplicationId::new(2);
+        waiting.put(other.clone(), None);
         let (mut found, mut payloads) = (Vec::new(), 0);
         loop {
             let signals = taken(&waiting);
@@ -147,14 +204,15 @@ mod tests {
             payloads += 1;
             found.extend(signals);
         }
-        assert_eq!(found.len(), WAITING_MAX);
+        assert_eq!(found.pop(), Some(other), "another application has room");
+        assert_eq!(found.len(), WAITING_OF_APPLICATION_MAX);
         assert!(
             found
                 .iter()
                 .enumerate()
                 .all(|(n, found)| found.signal.from.as_str() == name(n))
         );
-        assert!((10..50).contains(&payloads), "{payloads}");
+        assert!((3..15).contains(&payloads), "{payloads}");
     }
 
     #[test]
@@ -162,8 +220,8 @@ mod tests {
         let waiting = Waiting::default();
         let to: Vec<_> = (0..200).map(|n| format!("{n:064}")).collect();
         let to: Vec<_> = to.iter().map(String::as_str).collect();
-        waiting.put(signal("jane", Some(1), "typing", &to));
-        waiting.put(signal("jim", Some(1), "typing", &["john"]));
+        waiting.put(signal("jane", Some(1), "typing", &to), None);
+        waiting.put(signal("jim", Some(1), "typing", &["john"]), None);
         let (_, first) = waiting.take_now().unwrap();
         assert_eq!(first, 1);
         let second = taken(&waiting);

@@ -1,13 +1,13 @@
 //! The replies to a message, as JSON.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{ListPage, MessageJson};
 use crate::{
-    domain::{Message, MessageNumber},
+    domain::{Message, MessageId, MessageNumber, ReactionSummary},
     http::answer::openapi::schemas::MessageNumberSchema,
 };
 
@@ -46,10 +46,16 @@ impl ReplyCountJson {
 }
 
 impl<'a> ReplyListJson<'a> {
-    pub fn of(page: &'a ListPage<Arc<Message>, i64>, replies: ReplyCountJson) -> Self {
+    pub fn of(
+        page: &'a ListPage<Arc<Message>, i64>,
+        reacted: &'a HashMap<MessageId, Arc<ReactionSummary>>,
+        replies: ReplyCountJson,
+    ) -> Self {
         let messages = page.items.iter();
+        let messages = messages
+            .map(|message| MessageJson::from(message.as_ref()).with(reacted.get(&message.id)));
         Self {
-            messages: messages.map(|message| message.as_ref().into()).collect(),
+            messages: messages.collect(),
             replies,
             next: page.next,
         }
