@@ -684,6 +684,94 @@ async fn other_readers_of_streams_miss_and_repeat_nothing_when_the_service_is_ki
     }
 }
 
+/// A reaction waits in the outbox with edits and deletions of the same message, and neither harms the other.
+#[tokio::test]
+async fn reactions_wait_with_other_changes_of_their_message() {
+    let (database, replica) = service().await;
+    let node = Node::start();
+    let (jane, john) = (replica.user("jane"), replica.user("john"));
+    for text in ["first", "second"] {
+        jane.send("john", text).await;
+    }
+    connect(&node, &replica.base, ("jane", "john"), "").await;
+    connect(&node, &replica.base, ("john", "jane"), "").await;
+    is_current(&node, "jane").await;
+    is_current(&node, "john").await;
+    shows(&node, "jane", &["first", "second"]).await;
+    let lane = database.block_lane().await;
+    node.run(
+        "const { client, window } = here.jane;
+         const conversation = client.with('john');
+         const [first, second] = window.messages;
+         await conversation.edit(first, { text: 'edited' });
+         await conversation.react(first, 'a');
+         await conversation.react(first, 'b');
+         await conversation.react(first, 'b', false);
+         await conversation.react(second, 'c');
+         await conversation.remove(second);",
+    )
+    .await;
+    let own =
+        "here.jane.window.messages.map(({ reactions = {} }) => Object.keys(reactions).join())";
+    // A deletion takes the place of what waits for its message.
+    node.until(own, json!(["a", ""])).await;
+    open_lane(lane).await;
+    shows(&node, "jane", &["edited", "-"]).await;
+    for name in ["jane", "john"] {
+        let shown =
+            format!("here.{name}.window.messages.map(({{ reactions }}) => reactions ?? null)");
+        let a = json!({ "a": { "count": 1, "users": ["jane"] } });
+        node.until(&shown, json!([a, null])).await;
+    }
+    node.until("here.jane.refused", json!([])).await;
+    let conflicts = "here.jane.client.outbox.filter(({ conflict }) => conflict).length";
+    node.until(conflicts, json!(0)).await;
+    // One that is refused is shown no more.
+    jane.blocks("john", true).await;
+    node.run("await here.john.client.with('jane').react(here.john.window.messages[0], 'late')")
+        .await;
+    node.until("here.john.refused", json!([["react", "not-accepted"]]))
+        .await;
+    let keys = "Object.keys(here.john.window.messages[0].reactions).join()";
+    node.until(keys, json!("a")).await;
+    drop(john);
+}
+
+/// The timeline may bring reactions to a message before the page that has the message, which was read before.
+#[tokio::test]
+async fn reactions_that_come_before_their_message_are_kept_for_it() {
+    let node = Node::start();
+    let shown = node
+        .run(
+            "const copy = new Copy(messages.memoryStore(), () => {});
+             await copy.open('jane');
+             const message = { id: 7, timestamp: 5, number: 1, from: 'john', to: 'jane', text: 'hi' };
+             const thumb = { '+1': { count: 1, users: ['john'] } };
+             const seen = [];
+             const look = async () => {
+               const [{ reactions, reacted }] = await copy.messages('users/john', 1, 1);
+               seen.push([reactions ? Object.keys(reactions).join() : null, reacted ?? null]);
+             };
+             await copy.apply([{ reactions: 7, timestamp: 12, summary: thumb, reacted: 12 }], 12);
+             await copy.putMessages([{ ...message, reacted: 0 }], 'users/john');
+             await look();
+             // An answer that is older than what the copy has changes nothing, and a newer one does.
+             await copy.putMessages([{ ...message, reacted: 11 }], 'users/john');
+             await look();
+             await copy.putMessages([{ ...message, reacted: 13, reactions: {} }], 'users/john');
+             await look();
+             // What says nothing of reactions leaves them.
+             await copy.putMessages([{ ...message, timestamp: 14, text: 'ho' }], 'users/john');
+             await look();
+             await copy.putMessages([{ id: 7, timestamp: 15, number: 1, deleted: true }], 'users/john');
+             await look();
+             return seen;",
+        )
+        .await;
+    let expected = json!([["+1", 12], ["+1", 12], ["", 13], ["", 13], [null, 0]]);
+    assert_eq!(shown, expected);
+}
+
 #[tokio::test]
 async fn nothing_that_one_user_has_written_is_sent_as_another() {
     let (_database, replica) = service().await;
