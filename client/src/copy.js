@@ -459,8 +459,8 @@ export class Copy {
     const key = held?.conversation ?? place ?? this.#placeOf(message);
     // The tombstone of a personal message that the copy never had belongs to no conversation.
     if (!key) return;
-    const known = held ?? (await writing.takeEarly(message.id));
-    const record = { ...message, ...newerReactions(known, message), conversation: key };
+    const present = held ?? (await writing.takeEarly(message.id));
+    const record = { ...message, ...newerReactions(present, message), conversation: key };
     if (message.deleted) {
       const { from, created, system } = held ?? {};
       Object.assign(record, { from, created, system, reactions: undefined, reacted: 0 });

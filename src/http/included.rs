@@ -83,10 +83,10 @@ async fn reactions(
     changes: &ChangesPage,
 ) -> Result<HashMap<Timestamp, Arc<ReactionSummary>>, Problem> {
     let (mut places, mut messages) = (Vec::new(), HashSet::new());
-    let mut told = HashSet::new();
+    let mut named = HashSet::new();
     for entry in changes.entries.iter().rev() {
         let id = match (&entry.update.subject, &entry.message) {
-            (Subject::Reactions(id), _) if told.insert(*id) => *id,
+            (Subject::Reactions(id), _) if named.insert(*id) => *id,
             (Subject::Message(id), Some(_)) => *id,
             _ => continue,
         };

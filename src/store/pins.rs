@@ -20,7 +20,7 @@ pub struct PinRow<'a> {
     pub pinned_by: Option<&'a UserId>,
 }
 
-/// A pin, as a list tells it.
+/// A pin, as it is listed.
 pub struct ListedPin {
     pub message: Arc<Message>,
     /// The change that has pinned it.

@@ -16,7 +16,7 @@ use crate::domain::{
 /// A reaction by what names it: the message, the user, and the key.
 pub type Reaction<'a> = (MessageId, &'a UserId, &'a ReactionKey);
 
-/// A reaction, as a list tells it.
+/// A reaction, as it is listed.
 pub struct ListedReaction {
     pub number: ReactionNumber,
     pub user: UserId,

@@ -49,7 +49,7 @@ pub struct ChatUpdate {
     pub chat: ChatNumber,
     pub timestamp: Timestamp,
     pub subject: Subject,
-    /// The number of that message, if it is one. Who does not read it is not told of it.
+    /// The number of that message, if it is one. Who does not read it has no update.
     pub number: Option<MessageNumber>,
     /// Whom it names for the first time.
     pub named: Option<Named>,

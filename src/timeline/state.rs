@@ -57,7 +57,7 @@ pub struct BatchState {
     reactions: HashMap<MessageId, Reactions>,
     reacted: HashMap<(MessageId, UserId), BTreeSet<ReactionKey>>,
     /// The messages to which this batch has changed the reactions, and when. Not those of a chat whose
-    /// members have changed since: who joins is not told of what was before.
+    /// members have changed since: who joins has no update of what was before.
     reactions_changed: HashMap<MessageId, (ConversationId, Timestamp)>,
     /// What is pinned in chats, where somebody is to pin. Not kept.
     pins: HashMap<ChatNumber, BTreeSet<MessageId>>,

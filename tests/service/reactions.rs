@@ -1,4 +1,4 @@
-//! Reactions to messages: exact under concurrent writers, told as state, gone with their message.
+//! Reactions to messages: exact under concurrent writers, shown as state, gone with their message.
 
 use std::collections::BTreeMap;
 
@@ -309,8 +309,8 @@ async fn a_thousand_members_react_at_once_and_the_counts_are_exact() {
     }
     let changes = database.count("SELECT count(*) FROM changes").await - before;
     assert!(changes < 20, "999 reactions in {changes} changes");
-    let told = database.count("SELECT count(*) FROM updates WHERE reactions_to IS NOT NULL");
-    assert_eq!(told.await, 1000 * changes);
+    let updates = database.count("SELECT count(*) FROM updates WHERE reactions_to IS NOT NULL");
+    assert_eq!(updates.await, 1000 * changes);
     let rows = database.count("SELECT count(*) FROM reactions").await;
     assert_eq!(rows, 999);
 }
@@ -337,7 +337,7 @@ async fn the_feed_tells_who_has_reacted() {
         .await;
     let page = page.expect(200);
     let entries = page["entries"].as_array().unwrap();
-    let told = entries
+    let listed = entries
         .iter()
         .map(|entry| ["kind", "id", "number", "user", "users"].map(|member| entry[member].clone()));
     let kind = json!("reactions.changed");
@@ -352,7 +352,7 @@ async fn the_feed_tells_who_has_reacted() {
         ],
         [kind, id, number, json!("john"), Value::Null],
     ];
-    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(listed.collect::<Vec<_>>(), expected);
     assert_eq!(entries[1]["message"], sent);
     let page = app.get("/feed?include=recipients").await.expect(200);
     let with_recipients = page["entries"].as_array().unwrap().iter();
@@ -463,7 +463,7 @@ impl History<'_> {
     }
 }
 
-/// What a follower knows of the reactions, by message.
+/// What a follower has learned of the reactions, by message.
 struct Follower {
     after: i64,
     reactions: BTreeMap<String, Value>,

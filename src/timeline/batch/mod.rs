@@ -77,12 +77,9 @@ impl BatchChanges {
             let command = &mut command.request;
             let request: LoadRequest<'_> = (command.requester(), command.needs());
             let members = chat_of(&request, state).map_or(0, |chat| state.member_count(chat));
-            let told = if command.is_part_of_earlier(state) {
-                0
-            } else {
-                members
-            };
-            let more = command.rows(told);
+            // Of an earlier change the members have their updates already.
+            let is_part_of_earlier = command.is_part_of_earlier(state);
+            let more = command.rows(if is_part_of_earlier { 0 } else { members });
             if rows + more > rows_max && decided > 0 {
                 break;
             }

@@ -109,7 +109,7 @@ pub struct MessageUpdateJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ConversationJson<'static>, required = false)]
     conversation: Option<Box<ConversationJson<'a>>>,
-    /// With `include=reactions`, at the newest entry of the page that tells of them, and with
+    /// With `include=reactions`, at the newest entry of the page that names them, and with
     /// `include=message,reactions` at that with the message too: the reactions to the message as they are
     /// now. Without it, there is nothing to be done: a later entry has them, there never was one, or the
     /// message is deleted or the caller's no more.
