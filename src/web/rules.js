@@ -15,6 +15,7 @@ const SWITCHES = [
   ["posting", "Announcements only", "Only moderators can write.", "moderators", "members"],
   ["frozen", "Frozen", "Nobody can write, not even you.", true, false],
   ["history", "Hide what came before", "Members read only what came after they joined.", "joined", "all"],
+  ["reactions", "No reactions", "Nobody can react to messages. Those that are there stay.", false, true],
 ];
 
 export class Rules {

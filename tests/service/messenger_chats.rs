@@ -220,7 +220,12 @@ async fn the_owner_changes_the_rules_of_a_chat() {
                  rule.textContent.startsWith('{label}')).querySelector('input').checked"
         )
     };
-    for label in ["Announcements only", "Frozen", "Hide what came before"] {
+    for label in [
+        "Announcements only",
+        "Frozen",
+        "Hide what came before",
+        "No reactions",
+    ] {
         jane.click(&switch(label)).await;
         jane.until(&is_on(label)).await;
     }
@@ -230,17 +235,18 @@ async fn the_owner_changes_the_rules_of_a_chat() {
         .await;
     let rules = async || {
         let chat = elsewhere.get("/chats/1").await.expect(200);
-        json!(["posting", "frozen", "history", "slowMode"].map(|name| chat[name].clone()))
+        let names = ["posting", "frozen", "history", "slowMode", "reactions"];
+        json!(names.map(|name| chat[name].clone()))
     };
     crate::support::eventually("all are stored", async || {
-        (rules().await == json!(["moderators", true, "joined", 30])).then_some(())
+        (rules().await == json!(["moderators", true, "joined", 30, false])).then_some(())
     })
     .await;
     jane.click(&switch("Frozen")).await;
     jane.click(&switch("Announcements only")).await;
     john.until("!document.querySelector('#composer').hidden")
         .await;
-    assert_eq!(rules().await, json!([null, null, "joined", 30]));
+    assert_eq!(rules().await, json!([null, null, "joined", 30, false]));
     let fits = "document.querySelector('dialog').scrollWidth <= document.querySelector('dialog').clientWidth";
     jane.until(fits).await;
     assert_eq!(browser.errors().await, [""; 0]);
