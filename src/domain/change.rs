@@ -64,7 +64,7 @@ pub struct ChatChange {
 }
 
 /// A mark by which a user moves its position. All marks in one conversation that a batch makes are
-/// one change, with one timestamp.
+/// one change, with one timestamp, unless the chat changes in between.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PositionsChange {
     pub timestamp: Timestamp,

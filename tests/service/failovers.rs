@@ -79,6 +79,8 @@ async fn a_failover_that_loses_commits_gives_no_number_twice() {
     }
     let lost_chat = jane.chat("Lost", &["john"]).await;
     let cursor = number(&john.sync("").await, "next");
+    // The events of what is lost are not: the queue has them.
+    before.until_events_are_published().await;
     tokio::task::block_in_place(|| {
         old.crash("postgres");
         new.start_again("postgres");

@@ -622,7 +622,7 @@ async fn the_keyboard_alone_is_enough() {
 
     jane.until("(document.querySelector('#log article').focus(), true)")
         .await;
-    for label in ["Reply", "Edit", "Delete"] {
+    for label in ["React", "Reply", "Edit", "Delete"] {
         jane.presses_keys("\t").await;
         assert_eq!(
             jane.run("return document.activeElement.getAttribute('aria-label')")
