@@ -1948,7 +1948,7 @@ export interface components {
             /** @description Or the message to which the reactions have changed. */
             reactions?: components["schemas"]["MessageId"];
             /**
-             * @description With `include=reactions`, at the newest entry of the page that tells of them, and with
+             * @description With `include=reactions`, at the newest entry of the page that names them, and with
              *     `include=message,reactions` at that with the message too: the reactions to the message as they are
              *     now. Without it, there is nothing to be done: a later entry has them, there never was one, or the
              *     message is deleted or the caller's no more.

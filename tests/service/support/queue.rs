@@ -131,11 +131,8 @@ impl EventQueue {
             }
         };
         let in_time = tokio::time::timeout(super::PATIENCE, consuming).await;
-        assert!(
-            in_time.is_ok(),
-            "not enough events: {} so far",
-            delivered.len()
-        );
+        let ids: Vec<_> = delivered.iter().map(|event| &event.message_id).collect();
+        assert!(in_time.is_ok(), "not enough events: {ids:?}");
         let _ = connection.close(200, "done".into()).await;
         delivered
     }
