@@ -51,14 +51,13 @@ async fn occupy(
 #[tokio::test]
 async fn callers_who_wait_share_one_query_and_each_gets_its_own_page() {
     let (database, replica) = service().await;
+    let (jane, mut sent) = (replica.user("jane"), Vec::new());
     for number in 0..30 {
-        replica
-            .user("jane")
-            .send(&format!("user-{number}"), &number.to_string())
-            .await;
+        let user = format!("user-{number}");
+        sent.push(jane.send(&user, &number.to_string()).await);
     }
     let table = lock(&database, "updates").await;
-    let busy = occupy(&database, &replica.user("jane"), "/messages").await;
+    let busy = occupy(&database, &jane, "/messages").await;
     let waiting: Vec<_> = (0..30)
         .map(|number| {
             begin(
@@ -72,12 +71,11 @@ async fn callers_who_wait_share_one_query_and_each_gets_its_own_page() {
     for reply in busy {
         reply.await.unwrap().expect(200);
     }
-    for (number, reply) in (1..).zip(waiting) {
+    for (message, reply) in sent.iter().zip(waiting) {
         let page = reply.await.unwrap().expect(200);
-        assert_eq!(
-            (page["total"].as_i64(), page["next"].as_i64()),
-            (Some(1), Some(number))
-        );
+        assert_eq!(page["total"], 1);
+        // A timeline may have gaps.
+        assert_eq!(page["next"], message["timestamp"]);
     }
     let queries = replica
         .metric("messages_batch_size_count", "queue=\"pages\"")
