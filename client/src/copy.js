@@ -251,10 +251,7 @@ export class Copy {
    * @returns {Promise<Message | undefined>}
    */
   async message(id) {
-    const held = await this.#store.read(async (transaction) => {
-      const place = await transaction.get("ids", id);
-      return place && transaction.get("messages", place);
-    });
+    const held = await this.#store.read((transaction) => heldIn(transaction, id));
     return held && this.#withWaiting(held);
   }
 
@@ -413,8 +410,7 @@ export class Copy {
    * @param {Item} item
    */
   async #reacted(writing, { id = 0, base, body }) {
-    const place = await writing.transaction.get("ids", id);
-    const held = place && (await writing.transaction.get("messages", place));
+    const held = await heldIn(writing.transaction, id);
     // If the timeline has brought others meanwhile, it may have brought this one, and what came after it.
     if (held && (held.reacted ?? 0) === base) writing.putMessage({ ...held, reactions: reactedWith(held.reactions, body, this.#user) }, false);
   }
@@ -453,8 +449,7 @@ export class Copy {
    */
   async #put(writing, message, place, isFromTimeline = false) {
     const { transaction } = writing;
-    const at = await transaction.get("ids", message.id);
-    const held = at && (await transaction.get("messages", at));
+    const held = await heldIn(transaction, message.id);
     if (held?.timestamp > message.timestamp) return writing.putReactions(message.id, message);
     const key = held?.conversation ?? place ?? this.#placeOf(message);
     // The tombstone of a personal message that the copy never had belongs to no conversation.
@@ -628,8 +623,7 @@ class Writing {
    * @param {{ reactions?: Reactions, reacted?: number }} reactions
    */
   async putReactions(id, reactions) {
-    const place = await this.transaction.get("ids", id);
-    const held = place && (await this.transaction.get("messages", place));
+    const held = await heldIn(this.transaction, id);
     if (!held) await this.#keepEarly(id, reactions);
     if (held && !held.deleted) this.putMessage({ ...held, ...newerReactions(held, reactions) }, false);
   }
@@ -746,6 +740,17 @@ function replaces({ kind, conversation, id, body }, before) {
   if (kind === "remove") return before.id === id;
   if (kind === "react") return before.kind === "react" && before.id === id && before.body.key === body.key;
   return kind === "edit" && before.kind === "edit" && before.id === id;
+}
+
+/**
+ * A message of the copy by its id.
+ *
+ * @param {Transaction} transaction
+ * @param {number} id
+ */
+async function heldIn(transaction, id) {
+  const place = await transaction.get("ids", id);
+  return place && transaction.get("messages", place);
 }
 
 /**

@@ -23,6 +23,37 @@ pub enum Subject {
     Reactions(MessageId),
 }
 
+impl Subject {
+    pub fn message(&self) -> Option<MessageId> {
+        match self {
+            Self::Message(id) => Some(*id),
+            Self::Chat(_) | Self::With(_) | Self::Reactions(_) => None,
+        }
+    }
+
+    pub fn chat(&self) -> Option<ChatNumber> {
+        match self {
+            Self::Chat(number) => Some(*number),
+            Self::Message(_) | Self::With(_) | Self::Reactions(_) => None,
+        }
+    }
+
+    pub fn with(&self) -> Option<&UserId> {
+        match self {
+            Self::With(user) => Some(user),
+            Self::Message(_) | Self::Chat(_) | Self::Reactions(_) => None,
+        }
+    }
+
+    /// The message to which the reactions have changed.
+    pub fn reactions_to(&self) -> Option<MessageId> {
+        match self {
+            Self::Reactions(id) => Some(*id),
+            Self::Message(_) | Self::Chat(_) | Self::With(_) => None,
+        }
+    }
+}
+
 /// The point after which a user reads the timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cursor {

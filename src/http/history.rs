@@ -1,6 +1,6 @@
 //! History: whole messages of a conversation, for clients that keep nothing.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
 
@@ -11,7 +11,7 @@ use super::{
             AsUser, ChatNumberPath, HistoryPage, IncludeInList, ListInsideProblems, ListProblems,
             UserIdPath,
         },
-        representation::{Json, ListPage, MessageJson, MessageListJson, json_bytes, summary_bytes},
+        representation::{Json, ListPage, MessageJson, MessageListJson},
     },
     extract::{caller::Caller, checks::Checks, media::PlainJson, params::HistoryParams},
     included,
@@ -119,14 +119,8 @@ async fn list(
     });
     let messages = reading.await?;
     let ids: Vec<_> = messages.iter().map(|message| message.id).collect();
-    let reacted = match beside.reactions {
-        true => included::reactions_to(service, application, reader, &ids).await?,
-        false => HashMap::new(),
-    };
-    let size = |message: &Arc<Message>| {
-        let summary = reacted.get(&message.id);
-        json_bytes(message) + summary.map_or(0, |summary| summary_bytes(summary))
-    };
+    let reacted = included::reactions_beside(service, application, reader, beside, &ids).await?;
+    let size = |message: &Arc<Message>| included::bytes_with(message, &reacted);
     let page = ListPage::cut_at(messages, limit, size, |message| message.number.get());
     let messages = page
         .items

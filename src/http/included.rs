@@ -9,12 +9,12 @@ use super::{
     Service,
     answer::{
         problem::Problem,
-        representation::{Included, fitting},
+        representation::{Included, fitting, json_bytes, summary_bytes},
     },
-    extract::sync_params::Include,
+    extract::{include::Beside, sync_params::Include},
 };
 use crate::{
-    domain::{ApplicationId, MessageId, ReactionSummary, Subject, Timestamp, UserId},
+    domain::{ApplicationId, Message, MessageId, ReactionSummary, Subject, Timestamp, UserId},
     store::{conversations::SeenConversation, reactions},
     sync::ChangesPage,
 };
@@ -53,16 +53,38 @@ pub async fn of(
     Ok(included)
 }
 
-/// The reactions to the messages, by their ids, of those that the reader may read. `None` as a reader is the
-/// application itself.
-pub async fn reactions_to(
+/// The reactions to some messages, by their ids.
+pub type Reacted = HashMap<MessageId, Arc<ReactionSummary>>;
+
+/// The reactions to the messages, of those that the reader may read, if they are to come beside them. `None` as
+/// a reader is the application itself.
+pub async fn reactions_beside(
+    service: &Service,
+    application: ApplicationId,
+    reader: Option<&UserId>,
+    beside: Beside,
+    messages: &[MessageId],
+) -> Result<Reacted, Problem> {
+    match beside.reactions {
+        true => reactions_to(service, application, reader, messages).await,
+        false => Ok(Reacted::new()),
+    }
+}
+
+/// About how long a message is with the reactions to it, in bytes of JSON.
+pub fn bytes_with(message: &Arc<Message>, reacted: &Reacted) -> usize {
+    let summary = reacted.get(&message.id);
+    json_bytes(message) + summary.map_or(0, |summary| summary_bytes(summary))
+}
+
+async fn reactions_to(
     service: &Service,
     application: ApplicationId,
     reader: Option<&UserId>,
     messages: &[MessageId],
-) -> Result<HashMap<MessageId, Arc<ReactionSummary>>, Problem> {
+) -> Result<Reacted, Problem> {
     if messages.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Reacted::new());
     }
     let reading = service.query(async |connection| {
         reactions::summaries(connection, application, reader, messages).await

@@ -1,7 +1,5 @@
 //! Messages: send, sync, read, edit, delete.
 
-use std::collections::HashMap;
-
 use axum::{
     Extension,
     extract::State,
@@ -287,10 +285,8 @@ async fn list_by_ids(
     let found = reading.await?;
     let found = found.iter().flatten();
     // After the messages, so that a tombstone has none.
-    let reacted = match beside.reactions {
-        true => included::reactions_to(service, application, user.as_ref(), &ids).await?,
-        false => HashMap::new(),
-    };
+    let reacted =
+        included::reactions_beside(service, application, user.as_ref(), beside, &ids).await?;
     let messages =
         found.map(|message| MessageJson::from(message.as_ref()).with(reacted.get(&message.id)));
     let list = MessageListJson {
@@ -337,10 +333,8 @@ pub async fn read<T>(
     let message = reading.await?.ok_or_else(Problem::not_found)?;
     if beside.is_something() {
         let reader = user.as_ref();
-        let reacted = match beside.reactions {
-            true => included::reactions_to(service, *application, reader, &[id]).await?,
-            false => HashMap::new(),
-        };
+        let reacted =
+            included::reactions_beside(service, *application, reader, beside, &[id]).await?;
         let replies = match beside.replies {
             true => Some(replies::count(service, *application, id).await?),
             false => None,

@@ -1,6 +1,6 @@
 //! The replies to a message.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
 
@@ -9,9 +9,7 @@ use super::{
     answer::{
         openapi::{AsUser, IncludeInList, ListInsideProblems, MessageIdPath, NumberPage},
         problem::Problem,
-        representation::{
-            Json, ListPage, ReplyCountJson, ReplyListJson, json_bytes, summary_bytes,
-        },
+        representation::{Json, ListPage, ReplyCountJson, ReplyListJson},
     },
     extract::{caller::Caller, checks::Checks, media::PlainJson, params::RepliesParams},
     included,
@@ -65,14 +63,9 @@ pub async fn list_replies(
     let replies = reading.await?.ok_or_else(Problem::not_found)?;
     let count = ReplyCountJson::new(replies.count, replies.last);
     let ids: Vec<_> = replies.messages.iter().map(|reply| reply.id).collect();
-    let reacted = match beside.reactions {
-        true => included::reactions_to(&service, application, user.as_ref(), &ids).await?,
-        false => HashMap::new(),
-    };
-    let size = |reply: &Arc<Message>| {
-        let summary = reacted.get(&reply.id);
-        json_bytes(reply) + summary.map_or(0, |summary| summary_bytes(summary))
-    };
+    let reacted =
+        included::reactions_beside(&service, application, user.as_ref(), beside, &ids).await?;
+    let size = |message: &Arc<Message>| included::bytes_with(message, &reacted);
     let page = ListPage::cut_at(replies.messages, limit, size, |reply| reply.number.get());
     let list = ReplyListJson::of(&page, &reacted, count);
     Ok(Json(passed.media_type, list).into_response())

@@ -79,10 +79,10 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
     columns!(for update in rows.updates => {
         updated_users: update.user.as_str(),
         updated_timestamps: update.update.timestamp.get(),
-        updated_ids: update.message().map(|id| id.get()),
-        updated_chats: update.chat().map(|chat| chat.get()),
-        updated_withs: update.with().map(UserId::as_str),
-        updated_reactions: update.reactions_to().map(|id| id.get()),
+        updated_ids: update.update.subject.message().map(|id| id.get()),
+        updated_chats: update.update.subject.chat().map(|chat| chat.get()),
+        updated_withs: update.update.subject.with().map(UserId::as_str),
+        updated_reactions: update.update.subject.reactions_to().map(|id| id.get()),
         updated_mentions: update.update.mention.then_some(true),
     });
     columns!(for change in rows.changes => {

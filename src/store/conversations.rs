@@ -231,14 +231,8 @@ pub async fn find(
     columns!(for (index, user, subject) in named => {
         indexes: index,
         users: user.as_str(),
-        chats: match subject {
-            Subject::Chat(number) => Some(number.get()),
-            Subject::With(_) | Subject::Message(_) | Subject::Reactions(_) => None,
-        },
-        pairs: match subject {
-            Subject::With(other) => Some(Pair::new(user, other)),
-            Subject::Chat(_) | Subject::Message(_) | Subject::Reactions(_) => None,
-        },
+        chats: subject.chat().map(|number| number.get()),
+        pairs: subject.with().map(|other| Pair::new(user, other)),
     });
     let of_pairs = |user: fn(&Pair) -> &UserId| {
         let users = pairs.iter().map(|pair| Some(user(pair.as_ref()?).as_str()));

@@ -1,45 +1,13 @@
 //! The table `updates`: which change concerns which user.
 
 use super::{Lane, Result, array_literal, columns, members::DepartedMember};
-use crate::domain::{
-    ChatNumber, MessageId, MessageNumber, Named, Subject, Timestamp, Update, UserId,
-};
+use crate::domain::{ChatNumber, MessageNumber, Named, Subject, Timestamp, Update, UserId};
 
 /// One change, and one of the users whom it concerns.
 #[derive(Debug, Clone)]
 pub struct NewUpdate<'a> {
     pub user: &'a UserId,
     pub update: Update,
-}
-
-impl NewUpdate<'_> {
-    pub(super) fn message(&self) -> Option<MessageId> {
-        match self.update.subject {
-            Subject::Message(id) => Some(id),
-            Subject::Chat(_) | Subject::With(_) | Subject::Reactions(_) => None,
-        }
-    }
-
-    pub(super) fn chat(&self) -> Option<ChatNumber> {
-        match self.update.subject {
-            Subject::Chat(number) => Some(number),
-            Subject::Message(_) | Subject::With(_) | Subject::Reactions(_) => None,
-        }
-    }
-
-    pub(super) fn reactions_to(&self) -> Option<MessageId> {
-        match self.update.subject {
-            Subject::Reactions(id) => Some(id),
-            Subject::Message(_) | Subject::Chat(_) | Subject::With(_) => None,
-        }
-    }
-
-    pub(super) fn with(&self) -> Option<&UserId> {
-        match &self.update.subject {
-            Subject::With(user) => Some(user),
-            Subject::Message(_) | Subject::Chat(_) | Subject::Reactions(_) => None,
-        }
-    }
 }
 
 /// One change that concerns all members of a chat: of one of its messages, of the reactions to one, of the
@@ -74,14 +42,8 @@ pub async fn fan_out(
     columns!(for update in updates => {
         chats: update.chat.get(),
         timestamps: update.timestamp.get(),
-        messages: match update.subject {
-            Subject::Message(id) => Some(id.get()),
-            _ => None,
-        },
-        reactions: match update.subject {
-            Subject::Reactions(id) => Some(id.get()),
-            _ => None,
-        },
+        messages: update.subject.message().map(|id| id.get()),
+        reactions: update.subject.reactions_to().map(|id| id.get()),
         numbers: update.number.map_or(i64::MAX, MessageNumber::get),
         everybody_but: update.named.as_ref().map(|named| named.everybody_but),
         listed: update.named.as_ref().map(|named| array_literal(named.listed.iter().map(UserId::as_str))),

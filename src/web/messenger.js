@@ -85,9 +85,10 @@ export class Messenger {
       changed: () => this.#thread.render().catch((error) => this.#tell(error)),
       failed: (error) => this.#isCurrent && this.#tell(error),
     });
-    const { growing, pins } = { growing: this.#growing, pins: this.#pins };
-    const message = (id) => client.message(id);
-    this.#thread = new Thread({ user, reading: this.#reading, growing, pins, message, on: this.#actions() });
+    this.#thread = new Thread({
+      user, reading: this.#reading, growing: this.#growing, pins: this.#pins, message: (id) => client.message(id),
+      on: this.#actions(),
+    });
     const typists = (key) => client.conversation(key).typists;
     this.#sidebar = new Sidebar({ user, drafts: this.#drafts, typists }, (key, place) => this.#showMenu(client.conversation(key), place));
     this.#composer = new Composer({ user, drafts: this.#drafts, mentions: new Mentions(this.#call, user), files: this.#files, on: {
@@ -374,7 +375,7 @@ export class Messenger {
   /** @param {Message} message */
   async #remove(message) {
     if (!(await confirmed("Delete the message?", "It is deleted for everybody, for ever.", "Delete"))) return;
-    await this.#attempt(() => this.#client.conversation(message.conversation).remove(message));
+    await this.#attempt(() => this.#handleOf(message).remove(message));
   }
 
   /**

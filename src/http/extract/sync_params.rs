@@ -55,7 +55,11 @@ impl Include {
         self.conversations || self.reactions
     }
 
-    /// `None` if a name is none of these.
+    /// Nothing where nothing is named; `None` if a name is none of these.
+    fn of(names: Option<&str>) -> Option<Self> {
+        names.map_or(Some(Self::default()), Self::parse)
+    }
+
     fn parse(names: &str) -> Option<Self> {
         let mut include = Self::default();
         for name in names.split(',') {
@@ -83,9 +87,8 @@ impl FromQuery for MessagesParams {
     fn from_query(mut params: SyncQuery) -> Result<Self, Problem> {
         match params.ids.take() {
             Some(ids) => {
-                let include = params.include.as_deref().map(Include::parse);
-                let include = include.map(|include| include.ok_or_else(unknown_include));
-                let include = include.transpose()?.unwrap_or_default();
+                let include = Include::of(params.include.as_deref());
+                let include = include.ok_or_else(|| Problem::invalid_field("include", INCLUDE))?;
                 // The messages are there anyway, and no conversation comes with them.
                 let beside = Beside {
                     reactions: include.reactions,
@@ -99,10 +102,6 @@ impl FromQuery for MessagesParams {
 }
 
 const INCLUDE: &str = "must be message, conversation or reactions, or several, separated by commas";
-
-fn unknown_include() -> Problem {
-    Problem::invalid_field("include", INCLUDE)
-}
 
 fn parse_ids(ids: &str) -> Result<Vec<MessageId>, Problem> {
     let ids = ids.split(',').map(|id| {
@@ -145,10 +144,7 @@ impl FromQuery for SyncParams {
             Some("1") => true,
             Some(_) => return Err(Problem::malformed("signals must be 0 or 1")),
         };
-        let include = match params.include.as_deref() {
-            None => Some(Include::default()),
-            Some(names) => Include::parse(names),
-        };
+        let include = Include::of(params.include.as_deref());
         if include.is_none() {
             errors.push(FieldError::new("include", INCLUDE));
         }

@@ -209,7 +209,7 @@ pub fn message_with(
 }
 
 /// The negotiated media type. If that is a vendor type, the one for this kind of message.
-pub(super) fn label(media_type: &'static str, message: &Message) -> &'static str {
+fn label(media_type: &'static str, message: &Message) -> &'static str {
     match message.conversation {
         _ if media_type == media::JSON => media::JSON,
         Conversation::Personal(_) => media::PERSONAL_MESSAGE,

@@ -10,7 +10,7 @@ use crate::{
     store::reactions::ListedReaction,
 };
 
-/// The reactions to a message: `{key: {count, users}}`, in the order in which the keys came up.
+/// The reactions to a message: `{key: {count, users}}`.
 pub struct ReactionsJson<'a>(&'a [KeySummary]);
 
 /// How many users have reacted with one key, and who.

@@ -16,7 +16,7 @@ use super::{
     seen_bytes,
 };
 use crate::{
-    domain::{ReactionSummary, Subject, Timestamp},
+    domain::{ReactionSummary, Timestamp, UserId},
     http::{
         answer::openapi::schemas::{
             ChatNumberSchema, MessageIdSchema, TimestampSchema, UserIdSchema,
@@ -142,22 +142,16 @@ impl Serialize for EntriesJson<'_> {
 
 impl<'a> MessageUpdateJson<'a> {
     pub fn of(entry: &'a Entry, included: &'a Included) -> Self {
-        let (mut id, mut chat, mut with, mut reactions) = (None, None, None, None);
-        match &entry.update.subject {
-            Subject::Message(message) => id = Some(message.get()),
-            Subject::Chat(number) => chat = Some(number.get()),
-            Subject::With(user) => with = Some(user.as_str()),
-            Subject::Reactions(message) => reactions = Some(message.get()),
-        }
+        let subject = &entry.update.subject;
         let timestamp = entry.update.timestamp;
         let conversation = included.conversations.get(&timestamp);
         let summary = included.reactions.get(&timestamp);
         let message = entry.message.as_ref().map(|version| &*version.json);
         Self {
-            id,
-            chat,
-            with,
-            reactions,
+            id: subject.message().map(|id| id.get()),
+            chat: subject.chat().map(|number| number.get()),
+            with: subject.with().map(UserId::as_str),
+            reactions: subject.reactions_to().map(|id| id.get()),
             timestamp: timestamp.get(),
             mention: entry.update.mention,
             message,
