@@ -25,8 +25,11 @@ use super::{
 pub enum Beside {
     /// Each of the 1,000 members of a chat reacts to the same message, once, all at the beginning.
     Reactions,
-    /// 100 users signal ten times as often as they may, to users who have streams open.
+    /// 100 users signal as often as they may, to users who have streams open. Nobody sends to any of them: a
+    /// message on a stream would cost more than a signal.
     Signals,
+    /// The same users signal ten times as often.
+    Flood,
 }
 
 /// The members of the chat, as `scripts/bench` creates it.
@@ -37,15 +40,16 @@ const REACTING: u32 = 50;
 
 const SIGNALLING: u32 = 100;
 
-/// Between two signals of a user.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between two signals of a user, as often as it may.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Sends, while others do that.
 pub async fn measure(service: &Service, requests: Requests, beside: Beside) -> Found {
     let done = Arc::new(AtomicU64::new(0));
     let mut others = match beside {
         Beside::Reactions => react(service, &done).await,
-        Beside::Signals => signal(service, &done).await,
+        Beside::Signals => signal(service, &done, PAUSE).await,
+        Beside::Flood => signal(service, &done, PAUSE / 10).await,
     };
     let (began, seconds) = (Instant::now(), service.seconds);
     let found = spawn_blocking(move || generators::requests(requests, seconds));
@@ -83,15 +87,15 @@ async fn react(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> {
     others
 }
 
-async fn signal(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> {
+async fn signal(service: &Service, done: &Arc<AtomicU64>, pause: Duration) -> JoinSet<()> {
     let mut others = JoinSet::new();
-    for user in 1..=SIGNALLING {
-        let receiver = user + SIGNALLING;
+    for number in 1..=SIGNALLING {
+        let (sender, receiver) = (format!("typist-{number}"), format!("reader-{number}"));
         let mut stream = service.connect().await;
         let request = format!(
             "GET /messages?after=latest&signals=1 HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\
              Authorization: Bearer {}\r\n\r\n",
-            token_of(receiver)
+            token(ApplicationId::DEFAULT, &receiver)
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let done = Arc::clone(done);
@@ -104,11 +108,11 @@ async fn signal(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> {
             }
         });
         let mut connection = service.connect().await;
-        let mut ticks = interval_at(Instant::now() + PAUSE * user / SIGNALLING, PAUSE);
+        let mut ticks = interval_at(Instant::now() + pause * number / SIGNALLING, pause);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         others.spawn(async move {
-            let head = format!("POST /users/user-{receiver}/signals HTTP/1.1");
-            let token = token_of(user);
+            let head = format!("POST /users/{receiver}/signals HTTP/1.1");
+            let token = token(ApplicationId::DEFAULT, &sender);
             loop {
                 ticks.tick().await;
                 let body = r#"{"kind":"typing","ttl":5}"#;

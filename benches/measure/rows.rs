@@ -249,8 +249,13 @@ fn beside() -> Vec<Row> {
         ),
         sends(
             "signalled",
-            "sends while 100 users signal ten times as often as they may",
+            "sends while 100 users signal as often as they may",
             Beside::Signals,
+        ),
+        sends(
+            "signals-flood",
+            "sends while 100 users signal ten times as often as they may",
+            Beside::Flood,
         ),
     ]
 }
