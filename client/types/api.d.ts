@@ -942,6 +942,33 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/users/{user}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Exports what is stored of a user.
+         * @description For an application's own token. The answer has a JSON object a line: first the user; each conversation
+         *     that the user is in or was in, with what the user has set there and how far it has read, followed by the
+         *     user's messages in it, by number; the user's reactions, and the reports that it has made. What others have
+         *     written, deleted messages, and chats that were deleted are no part of it.
+         *
+         *     A page has up to `limit` lines, without those of the user and of conversations. If it is not the last one,
+         *     its last line is `{"next": …}`: the `after` of the next page. What is changed while pages are read may be
+         *     missed.
+         */
+        get: operations["export_user"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/users/{user}/messages": {
         parameters: {
             query?: never;
@@ -1516,6 +1543,56 @@ export interface components {
          */
         EditedMessageText: {
             text: string;
+        };
+        /**
+         * @description A line of an export: one of these members.
+         * @example {
+         *       "reaction": {
+         *         "key": "👍",
+         *         "message": 17
+         *       }
+         *     }
+         */
+        ExportLine: {
+            /** @description The user, first of all. */
+            user: components["schemas"]["ExportedUser"];
+        } | {
+            /** @description A conversation that the user is in or was in. The user's messages in it follow. */
+            conversation: components["schemas"]["ExportedConversation"];
+        } | {
+            /** @description A message that the user has sent and that is not deleted. */
+            message: components["schemas"]["Message"];
+        } | {
+            /** @description A reaction of the user. */
+            reaction: components["schemas"]["ExportedReaction"];
+        } | {
+            /** @description A report that the user has made. */
+            report: components["schemas"]["Report"];
+        } | {
+            /** @description The last line, unless everything was read: the `after` of the next page. */
+            next: string;
+        };
+        /** @description A conversation as the user names it, with what is stored there for the user. */
+        ExportedConversation: {
+            chat?: components["schemas"]["ChatNumber"];
+            /** @description The user has left the chat; what follows here is then absent. */
+            departed?: boolean;
+            name?: string;
+            /**
+             * Format: int64
+             * @description The number of the last message that the user has read; 0 for none.
+             */
+            read?: number | null;
+            role?: components["schemas"]["Role"];
+            settings?: components["schemas"]["Settings"];
+            with?: components["schemas"]["UserId"];
+        };
+        ExportedReaction: {
+            key: string;
+            message: components["schemas"]["MessageId"];
+        };
+        ExportedUser: components["schemas"]["Restrictions"] & {
+            id: components["schemas"]["UserId"];
         };
         /**
          * @description A page of the feed: the changes of the application, ascending by timestamp.
@@ -5627,6 +5704,43 @@ export interface operations {
             406: components["responses"]["NotAcceptable"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    export_user: {
+        parameters: {
+            query?: {
+                /** @description The `next` of the page before */
+                after?: string;
+                /** @description About how many lines the page has */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description The user's id */
+                user: components["parameters"]["User"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page: each line is such an object */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["ExportLine"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["Invalid"];
             431: components["responses"]["HeadTooLarge"];
             500: components["responses"]["Failed"];
             503: components["responses"]["Unavailable"];

@@ -16,6 +16,7 @@ mod bans;
 mod chat_messages;
 mod chats;
 mod conversations;
+mod export;
 mod extract;
 mod feed;
 mod history;
@@ -290,6 +291,7 @@ fn routes() -> OpenApiRouter<Service> {
             restrictions::get_restrictions,
             restrictions::set_restrictions
         ))
+        .routes(routes!(export::export_user))
         .routes(routes!(
             restrictions::open_conversation,
             restrictions::close_conversation

@@ -16,6 +16,7 @@ pub mod conversations;
 mod database;
 mod distribution;
 mod error;
+pub mod export;
 pub mod feed;
 pub mod file_events;
 pub mod followers;

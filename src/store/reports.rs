@@ -141,6 +141,30 @@ pub async fn list(
     Ok(rows.into_iter().map(ReportRow::into_listed).collect())
 }
 
+/// The reports that a user has made after a point of the timeline, the oldest first.
+pub async fn of_user(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    user: &UserId,
+    after: Timestamp,
+    limit: i64,
+) -> Result<Vec<Report>> {
+    let rows = reports!(
+        "SELECT ",
+        "FROM reports AS r
+        WHERE r.application_id = $1 AND r.reporter = $2 AND r.timestamp > $3
+        ORDER BY r.timestamp
+        LIMIT $4",
+        application.get(),
+        user.as_str(),
+        after.get(),
+        limit,
+    );
+    let rows = rows.fetch_all(connection).await?;
+    let reports = rows.into_iter().map(|row| row.into_listed().report);
+    Ok(reports.collect())
+}
+
 /// Marks a report as resolved, or as open again; `None` if there is none.
 pub async fn resolve(
     connection: &mut PgConnection,

@@ -84,6 +84,7 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
             [403, 200, 200],
             json!({ "tokensSince": "2999-01-01T00:00:00Z" }),
         ),
+        "get /users/{user}/export" => ([403, 200, 200], Value::Null),
         "put /conversations/{user}/{other}" => ([403, 201, 204], Value::Null),
         "delete /conversations/{user}/{other}" => ([403, 204, 204], Value::Null),
         "patch /chats/{number}/members" => {

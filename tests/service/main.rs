@@ -31,6 +31,7 @@ mod dates;
 mod equivalent_texts;
 mod events;
 mod examples;
+mod export;
 mod failovers;
 mod feed;
 mod harness;

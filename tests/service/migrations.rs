@@ -175,6 +175,7 @@ fn no_migration_is_ever_changed() {
         (20_261_204_000_000, "049fb6a2a0c83293"),
         (20_261_204_000_100, "89327ce12679ecdf"),
         (20_261_205_000_000, "4f7ef1d23b037106"),
+        (20_261_206_000_000, "79517a23f9b073f6"),
     ];
     let expected = expected.map(|(version, digits)| (version, digits.to_owned()));
     assert_eq!(checksums.collect::<Vec<_>>(), expected);

@@ -16,6 +16,7 @@ pub const CHAT_MESSAGE: &str = "application/vnd.chatMessage.v1+json";
 pub const NEW_CHAT_MESSAGE: &str = "application/vnd.newChatMessage.v1+json";
 pub const EDITED_TEXT: &str = "application/vnd.editedMessageText.v1+json";
 pub const READ_MARK: &str = "application/vnd.messageReadMark.v1+json";
+pub const JSON_LINES: &str = "application/x-ndjson";
 pub const EVENT_STREAM: &str = "text/event-stream";
 pub const UPDATES: &str = "application/vnd.messageUpdates.v1+json";
 
@@ -57,6 +58,15 @@ impl Offer {
         }
     }
 
+    const fn json_lines() -> Self {
+        let application = Name::new_unchecked("application");
+        Self {
+            accepted_as: MediaType::new(application, Name::new_unchecked("x-ndjson")),
+            label: JSON_LINES,
+            is_alias: false,
+        }
+    }
+
     const fn event_stream() -> Self {
         let (text, event_stream) = (
             Name::new_unchecked("text"),
@@ -94,6 +104,9 @@ pub struct Feed;
 /// What has no vendor type.
 pub struct PlainJson;
 
+/// A JSON object a line.
+pub struct JsonLines;
+
 impl Answers for PersonalMessage {
     const OFFERS: &'static [Offer] = &[
         Offer::vendor("vnd.personalMessage.v1", PERSONAL_MESSAGE),
@@ -126,6 +139,10 @@ impl Answers for Updates {
 
 impl Answers for Feed {
     const OFFERS: &'static [Offer] = &[Offer::plain_json(), Offer::event_stream()];
+}
+
+impl Answers for JsonLines {
+    const OFFERS: &'static [Offer] = &[Offer::json_lines()];
 }
 
 impl Answers for PlainJson {

@@ -5,6 +5,7 @@ pub mod body;
 pub mod caller;
 pub mod checks;
 pub mod conditional;
+pub mod export_params;
 pub mod feed_params;
 pub mod idempotency;
 pub mod include;

@@ -32,11 +32,11 @@ pub use outcomes::{
     SettableProblems, SettingsProblems, SyncProblems,
 };
 pub use params::{
-    ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, FeedPageParams,
-    HistoryPage, IfMatchHeader, IfNoneMatchHeader, IncludeInList, IncludeWithMessage,
-    MessageIdPath, MessageNumberPath, NamedUsersQuery, NumberPage, OpenReports, PairPath, PinPage,
-    ReactionKeyPath, ReactionsOfKey, Repeatable, ReportIdPath, Resumed, SearchPage,
-    SearchedConversation, SyncPage, UserIdPath, UserPage, WebhookIdPath,
+    ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, ExportPage,
+    FeedPageParams, HistoryPage, IfMatchHeader, IfNoneMatchHeader, IncludeInList,
+    IncludeWithMessage, MessageIdPath, MessageNumberPath, NamedUsersQuery, NumberPage, OpenReports,
+    PairPath, PinPage, ReactionKeyPath, ReactionsOfKey, Repeatable, ReportIdPath, Resumed,
+    SearchPage, SearchedConversation, SyncPage, UserIdPath, UserPage, WebhookIdPath,
 };
 
 use super::{

@@ -173,6 +173,19 @@ pub struct PairPath {
     other: String,
 }
 
+/// Which page of an export.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct ExportPage {
+    /// The `next` of the page before
+    #[param(value_type = String, required = false)]
+    after: Option<String>,
+    /// About how many lines the page has
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<i64>,
+}
+
 /// The id of an application in a path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]

@@ -270,7 +270,7 @@ impl<'a> From<&'a SeenConversation> for ConversationJson<'a> {
 
 impl<'a> SettingsJson<'a> {
     /// `settings` are without an archiving that has ended.
-    fn of(settings: &'a Settings, blocked: bool) -> Self {
+    pub fn of(settings: &'a Settings, blocked: bool) -> Self {
         Self {
             pinned: settings.pinned,
             muted_until: settings.muted_until,
