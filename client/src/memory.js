@@ -57,34 +57,25 @@ export function memoryStore() {
   let undo = [];
 
   const rows = (/** @type {Table} */ table) => /** @type {[Key, unknown][]} */ (tables.get(table));
+  /** @param {Table} table @param {Key} key @param {[Key, unknown][]} added */
+  const replace = (table, key, added) => {
+    const all = rows(table);
+    const [at, count] = find(all, key);
+    const removed = all.splice(at, count, ...added);
+    undo.push(() => { all.splice(at, added.length, ...removed); });
+  };
   /** @type {Transaction} */
   const transaction = {
-    async get(table, key) {
-      const [at, isThere] = find(rows(table), key);
-      return isThere ? copied(rows(table)[at][1]) : undefined;
-    },
-    async range(table, low, high, { limit = Number.POSITIVE_INFINITY, reverse = false } = {}) {
+    get: async (table, key) => (await transaction.range(table, key, key))[0],
+    async range(table, low, high, { limit, reverse } = {}) {
       const [from] = find(rows(table), low);
-      const [to, isThere] = find(rows(table), high);
-      const end = isThere ? to + 1 : to;
-      const part = reverse ? rows(table).slice(Math.max(from, end - limit), end).reverse()
-        : rows(table).slice(from, Math.min(end, from + limit));
-      return part.map(([, value]) => copied(value));
+      const [to, count] = find(rows(table), high);
+      const part = rows(table).slice(from, to + count);
+      if (reverse) part.reverse();
+      return part.slice(0, limit).map(([, value]) => copied(value));
     },
-    put(table, key, value) {
-      const all = rows(table);
-      const [at, isThere] = find(all, key);
-      const before = all[at];
-      undo.push(isThere ? () => { all[at] = before; } : () => { all.splice(at, 1); });
-      all.splice(at, isThere ? 1 : 0, [key, copied(value)]);
-    },
-    remove(table, key) {
-      const all = rows(table);
-      const [at, isThere] = find(all, key);
-      if (!isThere) return;
-      const [before] = all.splice(at, 1);
-      undo.push(() => { all.splice(at, 0, before); });
-    },
+    put: (table, key, value) => replace(table, key, [[key, copied(value)]]),
+    remove: (table, key) => replace(table, key, []),
   };
 
   /** @type {Store["read"]} */
@@ -105,11 +96,11 @@ export function memoryStore() {
 }
 
 /**
- * Where a key is in sorted rows, or would be, and whether it is there.
+ * Where a key is in sorted rows, or would be, and how many rows there have it: one or none.
  *
  * @param {[Key, unknown][]} rows
  * @param {Key} key
- * @returns {[number, boolean]}
+ * @returns {[number, number]}
  */
 function find(rows, key) {
   let [low, high] = [0, rows.length];
@@ -118,7 +109,7 @@ function find(rows, key) {
     if (compare(rows[middle][0], key) < 0) low = middle + 1;
     else high = middle;
   }
-  return [low, low < rows.length && compare(rows[low][0], key) === 0];
+  return [low, low < rows.length && compare(rows[low][0], key) === 0 ? 1 : 0];
 }
 
 const rank = (/** @type {Key} */ key) => (Array.isArray(key) ? 2 : typeof key === "string" ? 1 : 0);
