@@ -65,6 +65,23 @@ export function isBug(error) {
 }
 
 /**
+ * What comes of a call; null if it is refused with one of these statuses, or, if none is named, for whatever reason.
+ *
+ * @template T
+ * @param {Promise<T>} call
+ * @param {...number} statuses
+ * @returns {Promise<T | null>}
+ */
+export async function unlessRefused(call, ...statuses) {
+  try {
+    return await call;
+  } catch (problem) {
+    if (problem instanceof Problem && (statuses.length === 0 || statuses.includes(problem.status))) return null;
+    throw problem;
+  }
+}
+
+/**
  * Reports an error as one that nobody has caught, without ending what goes on.
  *
  * @param {unknown} error
@@ -161,12 +178,15 @@ export class Calls {
    */
   async fetch(url, request = {}) {
     const token = await this.token();
-    const answer = await this.#fetch(url, request, token);
-    if (answer.status !== 401 || !this.#getToken) return accepted(answer);
-    if (this.#token === token) this.#token = undefined;
-    const renewed = await this.token();
-    if (renewed === token) return accepted(answer);
-    return accepted(await this.#fetch(url, request, renewed));
+    let answer = await this.#fetch(url, request, token);
+    if (answer.status === 401 && this.#getToken) {
+      if (this.#token === token) this.#token = undefined;
+      const renewed = await this.token();
+      if (renewed !== token) answer = await this.#fetch(url, request, renewed);
+    }
+    if (answer.ok) return answer;
+    const document = await answer.json().catch(() => ({}));
+    throw new Problem(answer.status, document, Number(answer.headers.get("Retry-After")) || 0);
   }
 
   /**
@@ -207,8 +227,8 @@ export class Calls {
    * @returns {Token}
    */
   #keep(token) {
-    const left = token === undefined ? 0 : leftOf(token);
-    const life = left > 0 ? Math.max(RENEWAL_MIN_MS, left - Math.min(MARGIN_MS, left / 2)) : DOUBT_MS;
+    const left = leftOf(token);
+    const life = left > 0 ? Math.max(RENEWAL_MIN_MS, left - MARGIN_MS, left / 2) : DOUBT_MS;
     this.#token = token;
     this.#renewAt = this.#getToken ? Date.now() + life : Number.POSITIVE_INFINITY;
     return token;
@@ -247,18 +267,10 @@ function inTime(work) {
 /**
  * How long a token is good for, in milliseconds, by the clock of this device.
  *
- * @param {string} token
+ * @param {string | undefined} token
  */
-function leftOf(token) {
-  const expires = claimsOf(token)?.exp;
-  return expires === undefined ? Number.POSITIVE_INFINITY : expires * 1000 - Date.now();
-}
-
-/** @param {Response} answer */
-async function accepted(answer) {
-  if (answer.ok) return answer;
-  const document = await answer.json().catch(() => ({}));
-  throw new Problem(answer.status, document, Number(answer.headers.get("Retry-After")) || 0);
+function leftOf(token = "") {
+  return (claimsOf(token)?.exp ?? Number.POSITIVE_INFINITY) * 1000 - Date.now();
 }
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 /** A user's client: the copy, and what keeps it current and sends. */
-import { Calls, claimsOf, isBug, OtherUser, Problem, report } from "./calls.js";
+import { Calls, claimsOf, isBug, OtherUser, Problem, report, unlessRefused } from "./calls.js";
 import { Conversation } from "./conversation.js";
 import { Copy } from "./copy.js";
 import { History } from "./history.js";
@@ -102,7 +102,7 @@ export class Client {
     });
     this.#ending.signal.addEventListener("abort", () => this.#typing.clear());
     this.ready = this.#open();
-    this.ready.then(() => this.#run(), (error) => this.#end(error));
+    this.ready.then(() => this.#tabs.lead(() => this.#lead())).catch((error) => this.#end(error));
   }
 
   // What there is.
@@ -279,14 +279,6 @@ export class Client {
     if (user !== undefined && this.user !== undefined && user !== this.user) throw new OtherUser();
   }
 
-  async #run() {
-    try {
-      await this.#tabs.lead(() => this.#lead());
-    } catch (error) {
-      this.#end(error);
-    }
-  }
-
   /** Follows and sends, as the one tab that does. */
   async #lead() {
     if (this.#ending.signal.aborted) return;
@@ -449,7 +441,8 @@ export class Client {
       for (let held = next(); held; held = next()) {
         const { key, due } = held;
         try {
-          await this.#copy.fetched(key, await this.#find(key), due);
+          const found = await unlessRefused(this.#calls.call("GET", pathOf(key)), 404);
+          await this.#copy.fetched(key, found, due);
         } catch (error) {
           // It is fetched when the copy is current again, or changes again.
           failed.add(`${key} ${due}`);
@@ -458,20 +451,6 @@ export class Client {
       }
     } finally {
       this.#isFetching = false;
-    }
-  }
-
-  /**
-   * A conversation as the service has it, or null.
-   *
-   * @param {string} key
-   */
-  async #find(key) {
-    try {
-      return await this.#calls.call("GET", pathOf(key));
-    } catch (problem) {
-      if (!(problem instanceof Problem) || problem.status !== 404) throw problem;
-      return null;
     }
   }
 

@@ -3,7 +3,7 @@
  * The messages of a conversation, page by page: from the copy if it has the whole page, else from the service. The
  * messages are numbered without gaps, so a missing one is detected.
  */
-import { Problem } from "./calls.js";
+import { unlessRefused } from "./calls.js";
 import { pathOf } from "./keys.js";
 
 const PAGE = 50;
@@ -42,7 +42,7 @@ export class History {
     const lowOf = (/** @type {Message[]} */ messages) => number - runLength(messages, number - 1, -1);
     const low = lowOf(held.filter(isWhole));
     if (low === first) return { low, isFirst: first === 1 };
-    const page = await this.#fetch(key, `before=${number}`);
+    const page = await this.#page(key, `before=${number}`);
     if (!page) return { low: lowOf(held), isFirst: false };
     return { low: page.messages.at(-1)?.number ?? number, isFirst: !page.next };
   }
@@ -62,7 +62,7 @@ export class History {
     const highOf = (/** @type {Message[]} */ messages) => number + runLength(messages, number + 1, 1);
     const high = highOf(held.filter(isWhole));
     if (high === end) return high;
-    const page = await this.#fetch(key, `after=${number}`);
+    const page = await this.#page(key, `after=${number}`);
     return page ? (page.messages.at(-1)?.number ?? number) : highOf(held);
   }
 
@@ -73,29 +73,30 @@ export class History {
    * @param {number[]} ids
    */
   async fetch(key, ids) {
-    try {
-      const { messages } = await this.#calls.call("GET", `/messages?include=reactions&ids=${ids.slice(0, IDS_MAX)}`);
-      await this.#copy.putMessages(messages.map(withReactions), key);
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-    }
+    await this.#fetch(key, "/messages", `ids=${ids.slice(0, IDS_MAX)}`);
   }
 
   /**
    * A page of the service's; null if it cannot be fetched now.
    *
    * @param {ConversationKey} key
+   * @param {string} path
+   * @param {string} query
+   */
+  async #fetch(key, path, query) {
+    const page = await unlessRefused(this.#calls.call("GET", `${path}?include=reactions&${query}`));
+    if (page) await this.#copy.putMessages(page.messages.map(withReactions), key);
+    return page;
+  }
+
+  /**
+   * A page of a conversation.
+   *
+   * @param {ConversationKey} key
    * @param {string} place
    */
-  async #fetch(key, place) {
-    try {
-      const page = await this.#calls.call("GET", `${pathOf(key)}/messages?include=reactions&limit=${PAGE}&${place}`);
-      await this.#copy.putMessages(page.messages.map(withReactions), key);
-      return page;
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      return null;
-    }
+  #page(key, place) {
+    return this.#fetch(key, `${pathOf(key)}/messages`, `limit=${PAGE}&${place}`);
   }
 }
 

@@ -6,7 +6,7 @@
  * A message has an idempotency key, so it can be repeated: the service answers with the message that exists already.
  * Everything else says what is to be, and can be repeated as well.
  */
-import { isBug, Problem, report } from "./calls.js";
+import { isBug, Problem, report, unlessRefused } from "./calls.js";
 import { GONE } from "./copy.js";
 import { isChat, namedBy, pathOf } from "./keys.js";
 
@@ -195,20 +195,17 @@ export class Outbox {
    */
   async #change(item, attempt) {
     for (let base = item.base; ;) {
-      try {
-        return await attempt({ "If-Match": `"${base}"` });
-      } catch (problem) {
-        if (!(problem instanceof Problem) || ![410, 412].includes(problem.status)) throw problem;
-        const { calls, copy } = this.#sending;
-        const present = await calls.call("GET", `/messages/${item.id}`);
-        if (present.deleted) return present;
-        await copy.putMessages([present], item.conversation);
-        if (!item.texts?.includes(present.text ?? "")) {
-          await copy.amend(item, { conflict: { ...present, conversation: item.conversation } });
-          return CONFLICT;
-        }
-        base = present.timestamp;
+      const changed = await unlessRefused(attempt({ "If-Match": `"${base}"` }), 410, 412);
+      if (changed) return changed;
+      const { calls, copy } = this.#sending;
+      const present = await calls.call("GET", `/messages/${item.id}`);
+      if (present.deleted) return present;
+      await copy.putMessages([present], item.conversation);
+      if (!item.texts?.includes(present.text ?? "")) {
+        await copy.amend(item, { conflict: { ...present, conversation: item.conversation } });
+        return CONFLICT;
       }
+      base = present.timestamp;
     }
   }
 }
