@@ -82,6 +82,27 @@ export async function unlessRefused(call, ...statuses) {
 }
 
 /**
+ * How long the service wants to be left alone after an error, in milliseconds.
+ *
+ * @param {unknown} error
+ */
+export const retryAfterMs = (error) => (error instanceof Problem ? 1000 * error.retryAfter : 0);
+
+/**
+ * Calls `work` after that time, unless `signal` is aborted before.
+ *
+ * @param {number} ms
+ * @param {AbortSignal} signal
+ * @param {() => void} work
+ */
+export function startTimer(ms, signal, work) {
+  // No timer of a browser waits for longer: 24 days.
+  if (ms >= 2 ** 31) return;
+  const timer = setTimeout(work, ms);
+  signal.addEventListener("abort", () => clearTimeout(timer));
+}
+
+/**
  * Reports an error as one that nobody has caught, without ending what goes on.
  *
  * @param {unknown} error
@@ -129,10 +150,10 @@ export class Calls {
     return this.#renew();
   }
 
-  /** When the present token should be replaced, in milliseconds from now; undefined if it cannot be. */
+  /** When the present token should be replaced, in milliseconds from now; never, if it cannot be. */
   async renewIn() {
     await this.token();
-    return Number.isFinite(this.#renewAt) ? Math.max(0, this.#renewAt - Date.now()) : undefined;
+    return Math.max(0, this.#renewAt - Date.now());
   }
 
   /**

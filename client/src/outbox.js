@@ -6,7 +6,7 @@
  * A message has an idempotency key, so it can be repeated: the service answers with the message that exists already.
  * Everything else says what is to be, and can be repeated as well.
  */
-import { isBug, Problem, report, unlessRefused } from "./calls.js";
+import { isBug, Problem, report, retryAfterMs, unlessRefused } from "./calls.js";
 import { GONE } from "./copy.js";
 import { isChat, namedBy, pathOf } from "./keys.js";
 
@@ -107,9 +107,8 @@ export class Outbox {
       lane.failures = 0;
     } catch (error) {
       // The service cannot be reached, or the copy cannot be written: both may pass.
-      const retryAfter = error instanceof Problem ? 1000 * error.retryAfter : 0;
       const longest = Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** lane.failures);
-      lane.notBefore = Date.now() + Math.max(retryAfter, longest * (0.5 + Math.random() / 2));
+      lane.notBefore = Date.now() + Math.max(retryAfterMs(error), longest * (0.5 + Math.random() / 2));
       lane.failures += 1;
       if (isBug(error)) report(error);
       else if (!(error instanceof Problem)) this.#sending.onFailure(error);

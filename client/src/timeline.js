@@ -7,7 +7,7 @@
  * of the service), it continues from the stored cursor. Nothing is lost or repeated, because the cursor is stored
  * together with the data.
  */
-import { isBug, Problem, report } from "./calls.js";
+import { isBug, Problem, report, retryAfterMs, startTimer } from "./calls.js";
 import { eventReader } from "./events.js";
 
 /** The service sends something every 15 seconds. After a silence this long a stream counts as lost. */
@@ -21,6 +21,8 @@ const HOLD_SECONDS = 60;
 const INCLUDE = "message,conversation,reactions";
 /** The most conversations that one call returns, and entries with conversations. */
 const PAGE = 100;
+/** The status of what comes after a cursor that the timeline does not reach: the service was restored. */
+const RESTORED = 410;
 const PAUSE_MS = 1000;
 const PAUSE_MAX_MS = 30_000;
 
@@ -38,12 +40,11 @@ const PAUSE_MAX_MS = 30_000;
  * @property {(signal: import("../types/api.js").components["schemas"]["Signal"]) => void} onSignal called by a stream
  */
 
-/** How following goes. */
-class Attempt {
-  failures = 0;
-  /** The first pause, which a stream may set. */
-  pauseMs = PAUSE_MS;
-}
+/**
+ * How following goes. `pauseMs` is the first pause, which a stream may set.
+ *
+ * @typedef {{ failures: number, pauseMs: number }} Progress
+ */
 
 /**
  * Follows until `signal` is aborted. Throws a {@link Problem} when a retry cannot succeed: the token has ended, or is
@@ -53,13 +54,13 @@ class Attempt {
  */
 export async function follow(following) {
   const { signal, onState } = following;
-  const attempt = new Attempt();
-  for (let isRenewal = false; !signal.aborted; attempt.failures += 1) {
+  const progress = { failures: 0, pauseMs: PAUSE_MS };
+  for (let isRenewal = false; !signal.aborted; progress.failures += 1) {
     let error;
     if (!isRenewal) onState("connecting");
     isRenewal = false;
     try {
-      isRenewal = await (following.transport === "poll" ? poll : stream)(following, attempt);
+      isRenewal = await followOnce(following, progress);
     } catch (thrown) {
       if (thrown instanceof Problem && [400, 401, 403, 406, 422].includes(thrown.status)) throw thrown;
       error = thrown;
@@ -68,118 +69,95 @@ export async function follow(following) {
     if (signal.aborted) return;
     if (isRenewal) continue;
     onState("offline", error);
-    const retryAfter = error instanceof Problem ? 1000 * error.retryAfter : 0;
-    await pause(attempt, retryAfter, signal);
+    await pause(progress, retryAfterMs(error), signal);
   }
 }
 
 /**
- * Follows one stream to its end; throws when it breaks. Returns whether it was ended to be opened with another token.
+ * Follows by one line to its end; throws when it breaks. Returns whether it was ended to be opened with another token.
  *
  * @param {Following} following
- * @param {Attempt} attempt
+ * @param {Progress} progress
  */
-async function stream(following, attempt) {
-  const { calls, copy, signal, onState, onSignal } = following;
-  const line = openLine(signal, SILENCE_MS);
-  let isRenewal = false;
+async function followOnce(following, progress) {
+  const { calls, copy, transport, signal, onState } = following;
+  const isPolling = transport === "poll";
+  const line = openLine(signal, isPolling ? HELD_MS : SILENCE_MS);
   try {
-    let cursor = (await copy.cursor()) ?? (await begin(calls, copy, line));
-    const renewIn = await calls.renewIn();
-    line.endAfter(renewIn, () => { isRenewal = true; });
-    const path = `/messages?include=${INCLUDE}&signals=1&after=${cursor}`;
-    const answer = await opened(calls, path, { Accept: "text/event-stream" }, line);
-    if (!answer) return await startAnew(following);
-    if (!answer.body) return false;
-    const body = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    const eventsIn = eventReader();
-    for (let piece = await body.read(); !piece.done; piece = await body.read()) {
-      line.receive();
-      const events = eventsIn(piece.value);
-      if (events.some(({ event }) => event === "reset")) return await startAnew(following);
-      const retry = Number(events.findLast(({ retry }) => retry)?.retry);
-      if (retry) attempt.pauseMs = retry;
-      // A message that arrives with a signal was probably sent after it.
-      for (const { event, data = "{}" } of events) if (event === "signal") onSignal(JSON.parse(data));
-      const updates = events.filter(({ event }) => event === "update");
-      const entries = updates.map(({ data = "{}" }) => JSON.parse(data));
-      const next = Number(events.findLast(({ id }) => id)?.id ?? cursor);
-      if (next !== cursor) {
-        cursor = next;
-        await copy.apply(entries, cursor);
-      }
-      if (events.some(({ event }) => event === "current")) onState("current");
-      // Only stored changes are progress: after a full disk the next attempt must not come at once.
-      if (events.some(({ event }) => event && event !== "signal")) attempt.failures = 0;
-      line.receive();
-    }
-    return false;
+    const cursor = (await copy.cursor()) ?? (await begin(calls, copy, line));
+    await (isPolling ? poll : stream)(following, progress, line, cursor);
   } catch (error) {
-    if (isRenewal) return true;
-    throw error;
+    if (line.isRenewal) return true;
+    if (!(error instanceof Problem && error.status === RESTORED)) throw error;
+    // What is shown until the copy is there again is not current.
+    onState("connecting");
+    await copy.clear();
   } finally {
     line.end();
   }
-}
-
-/**
- * Follows by answers that are held; throws when one fails.
- *
- * @param {Following} following
- * @param {Attempt} attempt
- * @returns {Promise<boolean>}
- */
-async function poll(following, attempt) {
-  const { calls, copy, signal, onState } = following;
-  const line = openLine(signal, HELD_MS);
-  try {
-    let cursor = (await copy.cursor()) ?? (await begin(calls, copy, line));
-    for (let wait = 0; ;) {
-      const query = `include=${INCLUDE}&limit=${PAGE}&after=${cursor}&wait=${wait}`;
-      const answer = await opened(calls, `/messages?${query}`, {}, line);
-      if (!answer) return await startAnew(following);
-      const page = await answer.json().catch(() => { throw new Problem(0); });
-      line.receive();
-      if (page.next !== cursor) {
-        cursor = page.next;
-        await copy.apply(page.messages, cursor);
-      }
-      const isCurrent = page.next >= page.latest;
-      if (isCurrent) onState("current");
-      wait = isCurrent ? HOLD_SECONDS : 0;
-      attempt.failures = 0;
-      line.receive();
-    }
-  } finally {
-    line.end();
-  }
-}
-
-/**
- * The service was restored to before the copy, which is cleared. What is shown meanwhile is not current.
- *
- * @param {Following} following
- */
-async function startAnew({ copy, onState }) {
-  onState("connecting");
-  await copy.clear();
   return false;
 }
 
 /**
- * The answer to a call after a cursor; undefined if the timeline ends before it: the service was restored.
+ * Follows one stream.
  *
- * @param {import("./calls.js").Calls} calls
- * @param {string} path
- * @param {Record<string, string>} headers
+ * @param {Following} following
+ * @param {Progress} progress
  * @param {Line} line
+ * @param {number} cursor
  */
-async function opened(calls, path, headers, line) {
-  try {
-    return await calls.open(path, { headers, signal: line.signal });
-  } catch (problem) {
-    if (!(problem instanceof Problem) || problem.status !== 410) throw problem;
-    return undefined;
+async function stream({ calls, copy, onState, onSignal }, progress, line, cursor) {
+  line.renewIn(await calls.renewIn());
+  const path = `/messages?include=${INCLUDE}&signals=1&after=${cursor}`;
+  const answer = await calls.open(path, { headers: { Accept: "text/event-stream" }, signal: line.signal });
+  const body = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+  const eventsIn = eventReader();
+  for (let piece = await body?.read(); piece && !piece.done; piece = await body?.read()) {
+    line.receive();
+    const events = eventsIn(piece.value);
+    const has = (/** @type {string} */ name) => events.some(({ event }) => event === name);
+    /** @returns {any[]} */
+    const dataOf = (/** @type {string} */ name) =>
+      events.filter(({ event }) => event === name).map(({ data = "{}" }) => JSON.parse(data));
+    if (has("reset")) throw new Problem(RESTORED);
+    progress.pauseMs = Number(events.findLast(({ retry }) => retry)?.retry) || progress.pauseMs;
+    // A message that arrives with a signal was probably sent after it.
+    dataOf("signal").forEach(onSignal);
+    const next = Number(events.findLast(({ id }) => id)?.id ?? cursor);
+    if (next !== cursor) {
+      cursor = next;
+      await copy.apply(dataOf("update"), cursor);
+    }
+    if (has("current")) onState("current");
+    // Only stored changes are progress: after a full disk the next attempt must not come at once.
+    if (events.some(({ event }) => event && event !== "signal")) progress.failures = 0;
+    line.receive();
+  }
+}
+
+/**
+ * Follows by answers that are held.
+ *
+ * @param {Following} following
+ * @param {Progress} progress
+ * @param {Line} line
+ * @param {number} cursor
+ */
+async function poll({ calls, copy, onState }, progress, line, cursor) {
+  for (let wait = 0; ;) {
+    const path = `/messages?include=${INCLUDE}&limit=${PAGE}&after=${cursor}&wait=${wait}`;
+    const answer = await calls.open(path, { headers: {}, signal: line.signal });
+    const page = await answer.json().catch(() => { throw new Problem(0); });
+    line.receive();
+    if (page.next !== cursor) {
+      cursor = page.next;
+      await copy.apply(page.messages, cursor);
+    }
+    const isCurrent = page.next >= page.latest;
+    if (isCurrent) onState("current");
+    wait = isCurrent ? HOLD_SECONDS : 0;
+    progress.failures = 0;
+    line.receive();
   }
 }
 
@@ -218,39 +196,39 @@ async function begin(calls, copy, line) {
  * @param {number} silenceMs
  */
 function openLine(signal, silenceMs) {
-  const line = new AbortController();
-  const end = () => line.abort(new Problem(0));
+  const ending = new AbortController();
+  const end = () => ending.abort(new Problem(0));
   let received = Date.now();
   const endAfterSilence = (/** @type {number} */ silence) => {
     if (Date.now() - received > silence) end();
   };
   const timer = setInterval(endAfterSilence, 1000, silenceMs);
-  line.signal.addEventListener("abort", () => clearInterval(timer));
-  signal.addEventListener("abort", end, { signal: line.signal });
+  ending.signal.addEventListener("abort", () => clearInterval(timer));
+  signal.addEventListener("abort", end, { signal: ending.signal });
   if (signal.aborted) end();
-  onWake(() => endAfterSilence(silenceMs === HELD_MS ? HELD_MS : DOUBT_MS), line.signal);
-  globalThis.addEventListener?.("offline", end, { signal: line.signal });
-  return {
-    signal: line.signal,
+  onWake(() => endAfterSilence(silenceMs === HELD_MS ? HELD_MS : DOUBT_MS), ending.signal);
+  globalThis.addEventListener?.("offline", end, { signal: ending.signal });
+  const line = {
+    signal: ending.signal,
+    /** Whether it was ended to be opened with another token. */
+    isRenewal: false,
     receive() { received = Date.now(); },
     end,
-    /** @param {number | undefined} ms @param {() => void} before */
-    endAfter(ms, before) {
-      // No timer of a browser waits for longer.
-      if (ms === undefined || ms >= 2 ** 31) return;
-      const ending = setTimeout(() => {
-        before();
+    /** @param {number} ms */
+    renewIn(ms) {
+      startTimer(ms, ending.signal, () => {
+        line.isRenewal = true;
         end();
-      }, ms);
-      line.signal.addEventListener("abort", () => clearTimeout(ending));
+      });
     },
   };
+  return line;
 }
 
 /**
  * Waits twice as long after each failure, with a random share, and until the next wake at the longest.
  *
- * @param {Attempt} attempt
+ * @param {Progress} progress
  * @param {number} atLeast
  * @param {AbortSignal} signal
  */
@@ -259,8 +237,7 @@ function pause({ failures, pauseMs }, atLeast, signal) {
   return new Promise((resolve) => {
     const over = new AbortController();
     const end = () => resolve(over.abort());
-    const timer = setTimeout(end, longest * (0.5 + Math.random() / 2) + atLeast / 2);
-    over.signal.addEventListener("abort", () => clearTimeout(timer));
+    startTimer(longest * (0.5 + Math.random() / 2) + atLeast / 2, over.signal, end);
     signal.addEventListener("abort", end, { signal: over.signal });
     onWake(end, over.signal);
   });
