@@ -400,8 +400,7 @@ export class Client {
         if (this.#leads) this.#tabs.tell({ type: "state", values: [this.#state] });
         break;
       case "change":
-        if (changed.isReset) await this.#copy.reload();
-        else await this.#copy.reloadThose([...changed.conversations]);
+        await this.#copy.reload(changed.isReset ? undefined : changed.conversations);
         this.#cursor = await this.#copy.cursor();
         if (this.#leads) this.#outbox.wake();
         this.#show(/** @type {Changed} */ (changed));

@@ -139,31 +139,21 @@ export class Copy {
     return this.#user;
   }
 
-  /** Reads everything again that is kept in memory: another tab has made the copy anew. */
-  async reload() {
-    const [conversations, outbox] = await this.#store.read(async (transaction) => [
-      await transaction.range("conversations", FIRST, END),
-      await transaction.range("outbox", 0, LAST),
-    ]);
-    this.#conversations = new Map(conversations.map((held) => [held.key, held]));
-    this.#outbox = outbox;
-    this.#listed = this.#waiting = undefined;
-  }
-
   /**
-   * Reads some conversations again, and the outbox: another tab has changed them.
+   * Reads again what is kept in memory: another tab has changed these conversations and the outbox, or has made the
+   * copy anew.
    *
-   * @param {ConversationKey[]} keys
+   * @param {Iterable<ConversationKey>} [keys] all of them, if they are left out
    */
-  async reloadThose(keys) {
+  async reload(keys) {
     const [conversations, outbox] = await this.#store.read(async (transaction) => {
-      const held = [];
-      for (const key of keys) held.push([key, await transaction.get("conversations", key)]);
-      return [held, await transaction.range("outbox", 0, LAST)];
+      const held = new Map();
+      for (const key of keys ?? []) held.set(key, await transaction.get("conversations", key));
+      if (!keys) for (const one of await transaction.range("conversations", FIRST, END)) held.set(one.key, one);
+      return [held, await outboxIn(transaction)];
     });
-    for (const [key, held] of conversations) this.#hold(key, held);
-    this.#outbox = outbox;
-    this.#listed = this.#waiting = undefined;
+    if (!keys) this.#conversations = new Map();
+    this.#hold(conversations, outbox);
   }
 
   // The timeline.
@@ -364,7 +354,7 @@ export class Copy {
   enqueue(item) {
     return this.#write(async (writing) => {
       const { transaction } = writing;
-      for (const before of await transaction.range("outbox", 0, LAST)) {
+      for (const before of await outboxIn(transaction)) {
         if (!replaces(item, before)) continue;
         // The user has seen the message as the one before makes it, which may be under way.
         if (before.texts) {
@@ -396,9 +386,9 @@ export class Copy {
       await this.#put(writing, answer, key);
       if (kind === "send") return advance(writing, key, answer);
       // What has replaced the change meanwhile is based on what has come of it.
-      for (const other of await transaction.range("outbox", 0, LAST)) {
-        const isLater = other.id === item.id && other.order > item.order && other.texts;
-        if (isLater) writing.putItem({ ...other, base: answer.timestamp, texts: [...other.texts, answer.text ?? ""] });
+      for (const other of await outboxIn(transaction)) {
+        if (other.id !== item.id || other.order <= item.order || !other.texts) continue;
+        writing.putItem({ ...other, base: answer.timestamp, texts: [...other.texts, answer.text ?? ""] });
       }
     });
   }
@@ -503,29 +493,26 @@ export class Copy {
       await work(writing);
       return writing;
     }, { isDurable });
-    for (const [key, held] of writing.held) this.#hold(key, held);
-    for (const [order, item] of writing.items) this.#holdItem(order, item);
-    if (isReset || writing.touched.size) this.#listed = undefined;
-    this.#onChange({ isReset, conversations: writing.touched, messages: writing.arrived });
+    const { conversations, outbox, touched, arrived } = writing;
+    const others = this.#outbox.filter(({ order }) => !outbox.has(order));
+    const items = [...others, ...outbox.values()].filter((item) => item !== undefined);
+    if (isReset || touched.size) this.#hold(conversations, items.sort((one, other) => one.order - other.order));
+    this.#onChange({ isReset, conversations: touched, messages: arrived });
   }
 
   /**
-   * @param {ConversationKey} key
-   * @param {HeldConversation | undefined} held
+   * Keeps in memory what was read or written.
+   *
+   * @param {Map<ConversationKey, HeldConversation | undefined>} conversations
+   * @param {Item[]} outbox
    */
-  #hold(key, held) {
-    if (held) this.#conversations.set(key, held);
-    else this.#conversations.delete(key);
-  }
-
-  /**
-   * @param {number} order
-   * @param {Item | undefined} item
-   */
-  #holdItem(order, item) {
-    const others = this.#outbox.filter((other) => other.order !== order);
-    this.#outbox = item ? [...others, item].sort((one, other) => one.order - other.order) : others;
-    this.#waiting = undefined;
+  #hold(conversations, outbox) {
+    for (const [key, held] of conversations) {
+      if (held) this.#conversations.set(key, held);
+      else this.#conversations.delete(key);
+    }
+    this.#outbox = outbox;
+    this.#listed = this.#waiting = undefined;
   }
 
   #list() {
@@ -557,9 +544,9 @@ export const GONE = { status: 404, kind: "not-found", words: "You are no longer 
 /** A transaction, and what it changes of what is kept in memory. */
 class Writing {
   /** @type {Map<ConversationKey, HeldConversation | undefined>} */
-  held = new Map();
+  conversations = new Map();
   /** @type {Map<number, Item | undefined>} */
-  items = new Map();
+  outbox = new Map();
   /** @type {Set<ConversationKey>} */
   touched = new Set();
   /** @type {Message[]} */
@@ -581,16 +568,12 @@ class Writing {
 
   /** @param {HeldConversation} held */
   putHeld(held) {
-    this.transaction.put("conversations", held.key, held);
-    this.held.set(held.key, held);
-    this.touched.add(held.key);
+    this.#set("conversations", held.key, held, held.key);
   }
 
   /** @param {ConversationKey} key */
   removeConversation(key) {
-    this.transaction.remove("conversations", key);
-    this.held.set(key, undefined);
-    this.touched.add(key);
+    this.#set("conversations", key, undefined, key);
   }
 
   /**
@@ -658,15 +641,26 @@ class Writing {
 
   /** @param {Item} item */
   putItem(item) {
-    this.transaction.put("outbox", item.order, item);
-    this.items.set(item.order, item);
-    this.touched.add(item.conversation);
+    this.#set("outbox", item.order, item, item.conversation);
   }
 
   /** @param {Item} item */
   removeItem({ order, conversation }) {
-    this.transaction.remove("outbox", order);
-    this.items.set(order, undefined);
+    this.#set("outbox", order, undefined, conversation);
+  }
+
+  /**
+   * Puts or removes a record of what is kept in memory, too.
+   *
+   * @param {"conversations" | "outbox"} table
+   * @param {any} key
+   * @param {any} record
+   * @param {ConversationKey} conversation
+   */
+  #set(table, key, record, conversation) {
+    if (record) this.transaction.put(table, key, record);
+    else this.transaction.remove(table, key);
+    /** @type {Map<any, any>} */ (this[table]).set(key, record);
     this.touched.add(conversation);
   }
 }
@@ -711,10 +705,18 @@ async function shown(writing, { kind, conversation: key }, answer) {
  * @param {unknown} key
  */
 async function leaveOutbox(writing, key) {
-  const items = await writing.transaction.range("outbox", 0, LAST);
+  const items = await outboxIn(writing.transaction);
   const item = items.find((item) => item.key === key);
   if (item) writing.removeItem(item);
 }
+
+/**
+ * What waits, in order.
+ *
+ * @param {Transaction} transaction
+ * @returns {Promise<Item[]>}
+ */
+const outboxIn = (transaction) => transaction.range("outbox", 0, LAST);
 
 /**
  * The messages of a conversation that are not acknowledged, in order.
@@ -724,7 +726,7 @@ async function leaveOutbox(writing, key) {
  * @returns {Promise<Item[]>}
  */
 async function unsentOf(transaction, key) {
-  const items = await transaction.range("outbox", 0, LAST);
+  const items = await outboxIn(transaction);
   return items.filter(({ conversation, kind }) => conversation === key && kind === "send");
 }
 
