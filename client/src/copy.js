@@ -173,7 +173,7 @@ export class Copy {
   begin(conversations, cursor) {
     return this.#write(async (writing) => {
       for (const conversation of conversations) {
-        writing.putConversation(conversation);
+        putConversation(writing, conversation);
         if (conversation.message) await this.#put(writing, conversation.message, keyOf(conversation));
       }
       writing.transaction.put("meta", "cursor", cursor);
@@ -195,11 +195,14 @@ export class Copy {
           await this.#put(writing, whole, conversation && keyOf(conversation), true);
         }
         if (changed.reactions !== undefined && reacted !== undefined) {
-          await writing.putReactions(changed.reactions, reactions);
+          await putReactions(writing, changed.reactions, reactions);
         }
-        if (conversation) writing.putConversation(conversation);
+        if (conversation) putConversation(writing, conversation);
         else if (changed.chat !== undefined || changed.with !== undefined) {
-          await writing.touch(keyOf(changed), changed.timestamp);
+          // In what is not said: it is due to be fetched.
+          const key = keyOf(changed);
+          const held = (await conversationIn(writing, key)) ?? { key, ...namedBy(key) };
+          putHeld(writing, { ...held, due: changed.timestamp });
         }
       }
       writing.transaction.put("meta", "cursor", cursor);
@@ -210,11 +213,8 @@ export class Copy {
   clear() {
     return this.#write(async (writing) => {
       const { transaction } = writing;
-      for (const { key } of await transaction.range("conversations", FIRST, END)) writing.removeConversation(key);
-      for (const { id, conversation, number } of await transaction.range("messages", [], [END])) {
-        transaction.remove("messages", [conversation, number]);
-        transaction.remove("ids", id);
-      }
+      for (const { key } of await transaction.range("conversations", FIRST, END)) removeConversation(writing, key);
+      await removeMessages(writing, [], [END]);
       transaction.remove("meta", "cursor");
       transaction.remove("meta", "early");
     }, { isReset: true });
@@ -305,8 +305,8 @@ export class Copy {
    */
   addConversation(conversation) {
     return this.#write(async (writing) => {
-      const held = await writing.transaction.get("conversations", keyOf(conversation));
-      if (held?.timestamp === undefined) writing.putConversation(conversation);
+      const held = await conversationIn(writing, keyOf(conversation));
+      if (held?.timestamp === undefined) putConversation(writing, conversation);
     });
   }
 
@@ -320,9 +320,9 @@ export class Copy {
    */
   fetched(key, conversation, due) {
     return this.#write(async (writing) => {
-      const held = await writing.transaction.get("conversations", key);
+      const held = await conversationIn(writing, key);
       if (held?.due !== due) return;
-      if (conversation) writing.putConversation(conversation);
+      if (conversation) putConversation(writing, conversation);
       else await this.#leave(writing, held);
     });
   }
@@ -361,12 +361,12 @@ export class Copy {
           const texts = [...before.texts, before.body.text ?? ""];
           item = { ...item, base: before.base, texts, ...(before.conflict && { conflict: before.conflict }) };
         }
-        writing.removeItem(before);
+        removeItem(writing, before);
       }
       const order = ((await transaction.get("meta", "order")) ?? 0) + 1;
       transaction.put("meta", "order", order);
       const since = (await transaction.get("meta", "cursor")) ?? 0;
-      writing.putItem({ ...item, order, since, created: new Date().toISOString() });
+      putItem(writing, { ...item, order, since, created: new Date().toISOString() });
     }, { isDurable: true });
   }
 
@@ -380,7 +380,7 @@ export class Copy {
     return this.#write(async (writing) => {
       const { transaction } = writing;
       const { kind, conversation: key } = item;
-      writing.removeItem(item);
+      removeItem(writing, item);
       if (kind === "read" || kind === "set") return shown(writing, item, answer);
       if (kind === "react") return this.#reacted(writing, item);
       await this.#put(writing, answer, key);
@@ -388,7 +388,7 @@ export class Copy {
       // What has replaced the change meanwhile is based on what has come of it.
       for (const other of await outboxIn(transaction)) {
         if (other.id !== item.id || other.order <= item.order || !other.texts) continue;
-        writing.putItem({ ...other, base: answer.timestamp, texts: [...other.texts, answer.text ?? ""] });
+        putItem(writing, { ...other, base: answer.timestamp, texts: [...other.texts, answer.text ?? ""] });
       }
     });
   }
@@ -402,7 +402,7 @@ export class Copy {
   async #reacted(writing, { id = 0, base, body }) {
     const held = await heldIn(writing.transaction, id);
     // If the timeline has brought others meanwhile, it may have brought this one, and what came after it.
-    if (held && (held.reacted ?? 0) === base) writing.putMessage({ ...held, reactions: reactedWith(held.reactions, body, this.#user) }, false);
+    if (held && (held.reacted ?? 0) === base) putMessage(writing, { ...held, reactions: reactedWith(held.reactions, body, this.#user) });
   }
 
   /**
@@ -416,11 +416,11 @@ export class Copy {
       const { transaction } = writing;
       const held = await transaction.get("outbox", item.order);
       if (!held) return;
-      if (change) return writing.putItem({ ...held, ...change });
-      writing.removeItem(item);
-      const conversation = await transaction.get("conversations", item.conversation);
+      if (change) return putItem(writing, { ...held, ...change });
+      removeItem(writing, item);
+      const conversation = await conversationIn(writing, item.conversation);
       const unsent = await unsentOf(transaction, item.conversation);
-      if (conversation?.isGone && unsent.length === 0) writing.removeConversation(item.conversation);
+      if (conversation?.isGone && unsent.length === 0) removeConversation(writing, item.conversation);
     });
   }
 
@@ -440,21 +440,21 @@ export class Copy {
   async #put(writing, message, place, isFromTimeline = false) {
     const { transaction } = writing;
     const held = await heldIn(transaction, message.id);
-    if (held?.timestamp > message.timestamp) return writing.putReactions(message.id, message);
+    if (held?.timestamp > message.timestamp) return putReactions(writing, message.id, message);
     const key = held?.conversation ?? place ?? this.#placeOf(message);
     // The tombstone of a personal message that the copy never had belongs to no conversation.
     if (!key) return;
-    const present = held ?? (await writing.takeEarly(message.id));
+    const present = held ?? (await takeEarly(writing, message.id));
     const record = { ...message, ...newerReactions(present, message), conversation: key };
     if (message.deleted) {
       const { from, created, system } = held ?? {};
       Object.assign(record, { from, created, system, reactions: undefined, reacted: 0 });
     }
-    writing.putMessage(record, isFromTimeline);
+    putMessage(writing, record, isFromTimeline);
     if (message.from === this.#user && message.attributes?.key) await leaveOutbox(writing, message.attributes.key);
-    const conversation = await transaction.get("conversations", key);
+    const conversation = await conversationIn(writing, key);
     const isOlder = conversation?.message?.id === message.id && conversation.message.timestamp < message.timestamp;
-    if (isOlder) writing.putHeld({ ...conversation, message });
+    if (isOlder) putHeld(writing, { ...conversation, message });
   }
 
   /** @param {any} message */
@@ -470,15 +470,11 @@ export class Copy {
    * @param {HeldConversation} held
    */
   async #leave(writing, { key, name, last }) {
-    const { transaction } = writing;
-    for (const { id, number } of await transaction.range("messages", [key, 0], [key, LAST])) {
-      transaction.remove("messages", [key, number]);
-      transaction.remove("ids", id);
-    }
-    const kept = isChat(key) ? await unsentOf(transaction, key) : [];
-    for (const item of kept) writing.putItem({ ...item, refused: GONE });
-    if (kept.length) writing.putHeld({ key, chat: namedBy(key).chat, name, last, isGone: true });
-    else writing.removeConversation(key);
+    await removeMessages(writing, [key, 0], [key, LAST]);
+    const kept = isChat(key) ? await unsentOf(writing.transaction, key) : [];
+    for (const item of kept) putItem(writing, { ...item, refused: GONE });
+    if (kept.length) putHeld(writing, { key, chat: namedBy(key).chat, name, last, isGone: true });
+    else removeConversation(writing, key);
   }
 
   /**
@@ -489,7 +485,7 @@ export class Copy {
    */
   async #write(work, { isReset = false, isDurable = false } = {}) {
     const writing = await this.#store.write(async (transaction) => {
-      const writing = new Writing(transaction);
+      const writing = { transaction, conversations: new Map(), outbox: new Map(), touched: new Set(), arrived: [] };
       await work(writing);
       return writing;
     }, { isDurable });
@@ -541,128 +537,145 @@ export class Copy {
 /** Why what was written for a chat is not sent: the user is not a member of it any more, or it was deleted. */
 export const GONE = { status: 404, kind: "not-found", words: "You are no longer a member of this chat, or it was deleted." };
 
-/** A transaction, and what it changes of what is kept in memory. */
-class Writing {
-  /** @type {Map<ConversationKey, HeldConversation | undefined>} */
-  conversations = new Map();
-  /** @type {Map<number, Item | undefined>} */
-  outbox = new Map();
-  /** @type {Set<ConversationKey>} */
-  touched = new Set();
-  /** @type {Message[]} */
-  arrived = [];
+/**
+ * A transaction, and what it changes of what is kept in memory.
+ *
+ * @typedef {object} Writing
+ * @property {Transaction} transaction
+ * @property {Map<ConversationKey, HeldConversation | undefined>} conversations
+ * @property {Map<number, Item | undefined>} outbox
+ * @property {Set<ConversationKey>} touched
+ * @property {Message[]} arrived
+ */
 
-  /** @param {Transaction} transaction */
-  constructor(transaction) {
-    this.transaction = transaction;
-  }
+/**
+ * Puts or removes a record of what is kept in memory, too.
+ *
+ * @param {Writing} writing
+ * @param {"conversations" | "outbox"} table
+ * @param {any} key
+ * @param {any} record
+ * @param {ConversationKey} conversation
+ */
+function set(writing, table, key, record, conversation) {
+  if (record) writing.transaction.put(table, key, record);
+  else writing.transaction.remove(table, key);
+  /** @type {Map<any, any>} */ (writing[table]).set(key, record);
+  writing.touched.add(conversation);
+}
 
-  /**
-   * Replaces a conversation: each answer is newer than those that the timeline brought before it.
-   *
-   * @param {any} conversation
-   */
-  putConversation(conversation) {
-    this.putHeld({ ...conversation, key: keyOf(conversation) });
-  }
+/**
+ * Replaces a conversation: each answer is newer than those that the timeline brought before it.
+ *
+ * @param {Writing} writing
+ * @param {any} conversation
+ */
+function putConversation(writing, conversation) {
+  putHeld(writing, { ...conversation, key: keyOf(conversation) });
+}
 
-  /** @param {HeldConversation} held */
-  putHeld(held) {
-    this.#set("conversations", held.key, held, held.key);
-  }
+/**
+ * @param {Writing} writing
+ * @param {HeldConversation} held
+ */
+function putHeld(writing, held) {
+  set(writing, "conversations", held.key, held, held.key);
+}
 
-  /** @param {ConversationKey} key */
-  removeConversation(key) {
-    this.#set("conversations", key, undefined, key);
-  }
+/**
+ * @param {Writing} writing
+ * @param {ConversationKey} key
+ */
+function removeConversation(writing, key) {
+  set(writing, "conversations", key, undefined, key);
+}
 
-  /**
-   * The conversation has changed, and in what is not said: it is due to be fetched.
-   *
-   * @param {ConversationKey} key
-   * @param {number} timestamp
-   */
-  async touch(key, timestamp) {
-    const held = (await this.transaction.get("conversations", key)) ?? { key, ...namedBy(key) };
-    this.putHeld({ ...held, due: timestamp });
-  }
+/**
+ * A conversation of the copy.
+ *
+ * @param {Writing} writing
+ * @param {ConversationKey} key
+ * @returns {Promise<any>}
+ */
+function conversationIn({ transaction }, key) {
+  return transaction.get("conversations", key);
+}
 
-  /**
-   * @param {Message} message
-   * @param {boolean} isFromTimeline
-   */
-  putMessage(message, isFromTimeline) {
-    const place = [message.conversation, message.number];
-    this.transaction.put("messages", place, message);
-    this.transaction.put("ids", message.id, place);
-    this.touched.add(message.conversation);
-    if (isFromTimeline) this.arrived.push(message);
-  }
+/**
+ * Puts or removes an item of the outbox.
+ *
+ * @param {Writing} writing
+ * @param {Item} item
+ */
+function putItem(writing, item) {
+  set(writing, "outbox", item.order, item, item.conversation);
+}
 
-  /**
-   * Stores the reactions to a message that is there, unless newer ones are.
-   *
-   * @param {number} id
-   * @param {{ reactions?: Reactions, reacted?: number }} reactions
-   */
-  async putReactions(id, reactions) {
-    const held = await heldIn(this.transaction, id);
-    if (!held) await this.#keepEarly(id, reactions);
-    if (held && !held.deleted) this.putMessage({ ...held, ...newerReactions(held, reactions) }, false);
-  }
+/**
+ * @param {Writing} writing
+ * @param {Item} item
+ */
+function removeItem(writing, { order, conversation }) {
+  set(writing, "outbox", order, undefined, conversation);
+}
 
-  /**
-   * Keeps the reactions to a message that is not there: it may be on its way, as it was before.
-   *
-   * @param {number} id
-   * @param {{ reactions?: Reactions, reacted?: number }} reactions
-   */
-  async #keepEarly(id, { reactions, reacted }) {
-    const others = (await this.#early()).filter((other) => other.id !== id);
-    this.transaction.put("meta", "early", [...others, { id, reactions, reacted }].slice(-EARLY_MAX));
-  }
+/**
+ * @param {Writing} writing
+ * @param {Message} message
+ * @param {boolean} [isFromTimeline]
+ */
+function putMessage({ transaction, touched, arrived }, message, isFromTimeline) {
+  const place = [message.conversation, message.number];
+  transaction.put("messages", place, message);
+  transaction.put("ids", message.id, place);
+  touched.add(message.conversation);
+  if (isFromTimeline) arrived.push(message);
+}
 
-  /** @returns {Promise<(Pick<Message, "reactions" | "reacted"> & { id: number })[]>} */
-  async #early() {
-    return (await this.transaction.get("meta", "early")) ?? [];
+/**
+ * Removes messages of the copy.
+ *
+ * @param {Writing} writing
+ * @param {any} low their places: from this one
+ * @param {any} high to this one
+ */
+async function removeMessages({ transaction }, low, high) {
+  for (const { id, conversation, number } of await transaction.range("messages", low, high)) {
+    transaction.remove("messages", [conversation, number]);
+    transaction.remove("ids", id);
   }
+}
 
-  /**
-   * What is kept of the reactions to a message, which is there from now on.
-   *
-   * @param {number} id
-   */
-  async takeEarly(id) {
-    const early = await this.#early();
-    const found = early.find((other) => other.id === id);
-    if (found) this.transaction.put("meta", "early", early.filter((other) => other !== found));
-    return found;
-  }
+/**
+ * Stores the reactions to a message, unless newer ones are there. If the message is not there, they are kept: it may
+ * be on its way, as it was before.
+ *
+ * @param {Writing} writing
+ * @param {number} id
+ * @param {{ reactions?: Reactions, reacted?: number }} coming
+ */
+async function putReactions(writing, id, coming) {
+  const held = await heldIn(writing.transaction, id);
+  if (!held) {
+    const { reactions, reacted } = coming;
+    await takeEarly(writing, id, { id, reactions, reacted });
+  } else if (!held.deleted) putMessage(writing, { ...held, ...newerReactions(held, coming) });
+}
 
-  /** @param {Item} item */
-  putItem(item) {
-    this.#set("outbox", item.order, item, item.conversation);
-  }
-
-  /** @param {Item} item */
-  removeItem({ order, conversation }) {
-    this.#set("outbox", order, undefined, conversation);
-  }
-
-  /**
-   * Puts or removes a record of what is kept in memory, too.
-   *
-   * @param {"conversations" | "outbox"} table
-   * @param {any} key
-   * @param {any} record
-   * @param {ConversationKey} conversation
-   */
-  #set(table, key, record, conversation) {
-    if (record) this.transaction.put(table, key, record);
-    else this.transaction.remove(table, key);
-    /** @type {Map<any, any>} */ (this[table]).set(key, record);
-    this.touched.add(conversation);
-  }
+/**
+ * Takes what is kept of the reactions to a message that is there from now on; or keeps others instead.
+ *
+ * @param {Writing} writing
+ * @param {number} id
+ * @param {...{ id: number, reactions?: Reactions, reacted?: number }} kept
+ * @returns {Promise<Pick<Message, "reactions" | "reacted"> | undefined>}
+ */
+async function takeEarly({ transaction }, id, ...kept) {
+  const early = (await transaction.get("meta", "early")) ?? [];
+  const others = early.filter((/** @type {{ id: number }} */ other) => other.id !== id);
+  const found = early.find((/** @type {{ id: number }} */ other) => other.id === id);
+  if (found || kept.length) transaction.put("meta", "early", [...others, ...kept].slice(-EARLY_MAX));
+  return found;
 }
 
 /**
@@ -675,12 +688,12 @@ class Writing {
  */
 async function advance(writing, key, message) {
   const { number, created, timestamp } = message;
-  const held = await writing.transaction.get("conversations", key);
+  const held = await conversationIn(writing, key);
   const isBehind = held?.timestamp === undefined ? !isChat(key) : held.messages < number;
   if (!isBehind || message.deleted) return;
   const fresh = { key, ...namedBy(key), timestamp, created, settings: {} };
   const newest = { message, last: timestamp, messages: number, read: number, unread: 0, mentions: 0 };
-  writing.putHeld({ ...fresh, ...held, ...newest });
+  putHeld(writing, { ...fresh, ...held, ...newest });
 }
 
 /**
@@ -691,11 +704,11 @@ async function advance(writing, key, message) {
  * @param {any} answer
  */
 async function shown(writing, { kind, conversation: key }, answer) {
-  const held = await writing.transaction.get("conversations", key);
+  const held = await conversationIn(writing, key);
   if (held?.timestamp === undefined) return;
   const isAllRead = kind === "read" && answer.number >= held.messages;
   const position = { read: answer.number, ...(isAllRead && { unread: 0, mentions: 0 }) };
-  writing.putHeld({ ...held, ...(kind === "read" ? position : { settings: answer }) });
+  putHeld(writing, { ...held, ...(kind === "read" ? position : { settings: answer }) });
 }
 
 /**
@@ -707,7 +720,7 @@ async function shown(writing, { kind, conversation: key }, answer) {
 async function leaveOutbox(writing, key) {
   const items = await outboxIn(writing.transaction);
   const item = items.find((item) => item.key === key);
-  if (item) writing.removeItem(item);
+  if (item) removeItem(writing, item);
 }
 
 /**
