@@ -299,7 +299,7 @@ export class Client {
     for (;;) {
       try {
         const user = claimsOf(await this.#calls.token())?.sub;
-        if (user === undefined) throw new Error("the token does not say whose it is: connect() needs the user");
+        if (user === undefined) throw new Error("connect() needs the user of this token");
         return await this.#copy.open(user);
       } catch (error) {
         if (!(error instanceof Problem && error.isTemporary)) throw error;
@@ -317,7 +317,6 @@ export class Client {
     const wasCurrent = this.#state === "current";
     this.#share("state", state, error);
     if (error && !(error instanceof Problem)) this.#emit("failure", error);
-    if (state === "offline") this.#typing.clear();
     if (state !== "current" || wasCurrent) return;
     this.#outbox.hurry();
     this.#fetchDue();
@@ -326,15 +325,7 @@ export class Client {
 
   /** @param {import("./copy.js").Schemas["Signal"]} signal */
   #onSignal({ chat, with: other, ...signal }) {
-    const held = { key: keyOf({ chat, with: other }), ...signal };
-    this.#tabs.tell({ type: "signal", values: [held] });
-    this.#showSignal(held);
-  }
-
-  /** @param {Signal} signal */
-  #showSignal(signal) {
-    this.#emit("signal", signal);
-    if (signal.kind === "typing") this.#typing.begin(signal.key, signal.from, signal.ttl);
+    this.#share("signal", { key: keyOf({ chat, with: other }), ...signal });
   }
 
   /** @param {Changed} changed */
@@ -394,7 +385,7 @@ export class Client {
   }
 
   /** @param {any} message */
-  async #handle({ type, values, ...changed }) {
+  async #handle({ type, values = [], ...changed }) {
     switch (type) {
       case "hello":
         if (this.#leads) this.#tabs.tell({ type: "state", values: [this.#state] });
@@ -406,19 +397,14 @@ export class Client {
         this.#show(/** @type {Changed} */ (changed));
         break;
       case "state":
-        // Without locks, each tab has a stream of its own.
-        if (this.#leads) break;
-        [this.#state] = values;
-        if (values[0] === "offline") this.#typing.clear();
-        this.#emit("state", values[0]);
-        break;
       case "signal":
-        if (!this.#leads) this.#showSignal(values[0]);
+        // Without locks, each tab has a stream of its own.
+        if (!this.#leads) this.#tellHere(type, ...values);
         break;
       case "sent":
       case "refused":
       case "wait":
-        this.#emit(type, values[0]);
+        this.#tellHere(type, ...values);
         break;
       case "end":
         this.#end(undefined);
@@ -470,15 +456,29 @@ export class Client {
   /**
    * Tells it in all tabs.
    *
-   * @template {"state" | "wait" | "sent" | "refused"} Name
+   * @template {"state" | "signal" | "wait" | "sent" | "refused"} Name
    * @param {Name} name
    * @param {Parameters<Events[Name]>} values
    */
   #share(name, ...values) {
-    if (name === "state") this.#state = /** @type {State} */ (values[0]);
     // An error cannot be copied to another tab whole.
     this.#tabs.tell({ type: name, values: values.slice(0, 1) });
-    this.#emit(name, ...values);
+    this.#tellHere(name, ...values);
+  }
+
+  /**
+   * Tells it in this tab.
+   *
+   * @template {"state" | "signal" | "wait" | "sent" | "refused"} Name
+   * @param {Name} name
+   * @param {any[]} values
+   */
+  #tellHere(name, ...values) {
+    const [value] = values;
+    if (name === "state") this.#state = value;
+    this.#emit(name, .../** @type {any} */ (values));
+    if (name === "signal" && value.kind === "typing") this.#typing.begin(value.key, value.from, value.ttl);
+    if (value === "offline") this.#typing.clear();
   }
 
   /**
