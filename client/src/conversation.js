@@ -1,5 +1,6 @@
 // @ts-check
 /** One conversation, to be written to, read, marked and set. */
+import { LAST } from "./copy.js";
 import { withReactions } from "./history.js";
 import { isChat, namedBy, pathOf, randomKey } from "./keys.js";
 import { HistoryWindow } from "./window.js";
@@ -60,7 +61,7 @@ export class Conversation {
     const body = {
       ...rest, ...(text && { text }), ...(files?.length && { files }), attributes: { ...attributes, key },
     };
-    return this.#parts.enqueue({ kind: "send", conversation: this.key, key, body });
+    return this.#enqueue("send", body, { key });
   }
 
   /**
@@ -93,8 +94,7 @@ export class Conversation {
    * @param {boolean} [reacts]
    */
   react({ id, reacted = 0 }, key, reacts = true) {
-    const body = { key, reacts };
-    return this.#parts.enqueue({ kind: "react", conversation: this.key, id, base: reacted, body });
+    return this.#enqueue("react", { key, reacts }, { id, base: reacted });
   }
 
   /**
@@ -128,7 +128,7 @@ export class Conversation {
    * @param {number} [number] that of the newest message, if it is left out
    */
   markRead(number = this.state?.messages ?? 0) {
-    return this.#parts.enqueue({ kind: "read", conversation: this.key, body: { number } });
+    return this.#enqueue("read", { number });
   }
 
   /**
@@ -137,8 +137,7 @@ export class Conversation {
    * @param {number} number
    */
   markUnread(number) {
-    const body = { number: Math.max(0, number - 1), back: true };
-    return this.#parts.enqueue({ kind: "read", conversation: this.key, body });
+    return this.#enqueue("read", { number: Math.max(0, number - 1), back: true });
   }
 
   /**
@@ -147,7 +146,7 @@ export class Conversation {
    * @param {Partial<import("./copy.js").Schemas["SettingsPatch"]>} settings
    */
   set(settings) {
-    return this.#parts.enqueue({ kind: "set", conversation: this.key, body: settings });
+    return this.#enqueue("set", settings);
   }
 
   /**
@@ -188,7 +187,7 @@ export class Conversation {
    * @param {number} limit
    */
   newest(limit) {
-    return this.#parts.copy.newest(this.key, limit);
+    return this.#parts.copy.messages(this.key, 0, LAST, { limit, reverse: true });
   }
 
   /**
@@ -224,6 +223,15 @@ export class Conversation {
    * @param {Record<string, unknown>} body
    */
   #change(kind, { id, timestamp, text }, body) {
-    return this.#parts.enqueue({ kind, conversation: this.key, id, base: timestamp, texts: [text ?? ""], body });
+    return this.#enqueue(kind, body, { id, base: timestamp, texts: [text ?? ""] });
+  }
+
+  /**
+   * @param {import("./copy.js").Item["kind"]} kind
+   * @param {Record<string, unknown>} body
+   * @param {Partial<import("./copy.js").Item>} [rest]
+   */
+  #enqueue(kind, body, rest) {
+    return this.#parts.enqueue({ kind, conversation: this.key, body, ...rest });
   }
 }

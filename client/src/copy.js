@@ -252,23 +252,12 @@ export class Copy {
    * @param {ConversationKey} key
    * @param {number} low
    * @param {number} high
+   * @param {import("./memory.js").RangeOptions} [options]
    * @returns {Promise<Message[]>}
    */
-  async messages(key, low, high) {
-    const held = await this.#store.read((transaction) => transaction.range("messages", [key, low], [key, high]));
-    return held.map((message) => this.#withWaiting(message));
-  }
-
-  /**
-   * The newest messages of a conversation that the copy has, the newest first.
-   *
-   * @param {ConversationKey} key
-   * @param {number} limit
-   * @returns {Promise<Message[]>}
-   */
-  async newest(key, limit) {
+  async messages(key, low, high, options) {
     const held = await this.#store.read((transaction) =>
-      transaction.range("messages", [key, 0], [key, LAST], { limit, reverse: true }));
+      transaction.range("messages", [key, low], [key, high], options));
     return held.map((message) => this.#withWaiting(message));
   }
 
