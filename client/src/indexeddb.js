@@ -79,15 +79,16 @@ async function inTransaction(database, mode, work, isDurable) {
   });
   // Whoever awaits it learns of a failure; `work` may fail first.
   done.catch(() => {});
-  let isOver = false;
-  open.addEventListener("complete", () => { isOver = true; });
-  open.addEventListener("abort", () => { isOver = true; });
   try {
     const value = await work(transactionOf(open));
     await done;
     return value;
   } catch (error) {
-    if (!isOver) open.abort();
+    try {
+      open.abort();
+    } catch {
+      // It is over already.
+    }
     throw error;
   }
 }
@@ -118,7 +119,7 @@ function transactionOf(open) {
  * @param {number} [limit]
  * @returns {Promise<any[]>}
  */
-function backwards(store, between, limit = Number.POSITIVE_INFINITY) {
+function backwards(store, between, limit = Infinity) {
   return new Promise((resolve, reject) => {
     /** @type {unknown[]} */
     const values = [];
