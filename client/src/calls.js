@@ -50,7 +50,7 @@ export class Problem extends Error {
 /** The token is that of another user than the copy. */
 export class OtherUser extends Problem {
   constructor() {
-    super(401, { detail: "the token is that of another user than the copy" });
+    super(401, { detail: "the token is that of another user" });
     this.kind = "other-user";
   }
 }
@@ -82,24 +82,30 @@ export async function unlessRefused(call, ...statuses) {
 }
 
 /**
- * How long the service wants to be left alone after an error, in milliseconds.
+ * How long to wait after an error, in milliseconds: twice as long after each failure, with a random share, and not
+ * before the service wants to be called again.
  *
  * @param {unknown} error
+ * @param {number} failures before it
+ * @param {number} firstMs
+ * @param {number} longestMs
  */
-export const retryAfterMs = (error) => (error instanceof Problem ? 1000 * error.retryAfter : 0);
+export function pauseAfter(error, failures, firstMs, longestMs) {
+  const atLeast = error instanceof Problem ? 1000 * error.retryAfter : 0;
+  const pauseMs = Math.max(atLeast, Math.min(longestMs, firstMs * 2 ** failures));
+  return pauseMs * (0.5 + Math.random() / 2) + atLeast / 2;
+}
 
 /**
- * Calls `work` after that time, unless `signal` is aborted before.
+ * Calls `work` after a time. Returns what stops that.
  *
  * @param {number} ms
- * @param {AbortSignal} signal
  * @param {() => void} work
  */
-export function startTimer(ms, signal, work) {
+export function startTimer(ms, work) {
   // No timer of a browser waits for longer: 24 days.
-  if (ms >= 2 ** 31) return;
-  const timer = setTimeout(work, ms);
-  signal.addEventListener("abort", () => clearTimeout(timer));
+  const timer = ms < 2 ** 31 ? setTimeout(work, ms) : undefined;
+  return () => clearTimeout(timer);
 }
 
 /**
@@ -128,7 +134,7 @@ export class Calls {
   /** @type {string | undefined} */
   #token;
   /** When the token is to be renewed, by the clock of this device. */
-  #renewAt = Number.POSITIVE_INFINITY;
+  #renewAt = Infinity;
   /** @type {Promise<string> | undefined} */
   #renewing;
 
@@ -139,7 +145,7 @@ export class Calls {
   constructor({ base = "", token, getToken }, check) {
     this.#base = base.replace(/\/+$/, "");
     this.#check = check;
-    if (!base && !globalThis.location) throw new TypeError("connect() needs the base, such as https://messages.example");
+    if (!base && !globalThis.location) throw new TypeError("connect() needs the base");
     this.#getToken = getToken;
     this.#keep(token);
   }
@@ -169,7 +175,7 @@ export class Calls {
     if (body !== undefined) sent["Content-Type"] ??= "application/json";
     // React Native has no AbortSignal.timeout.
     const patience = new AbortController();
-    const timer = setTimeout(() => patience.abort(), PATIENCE_MS);
+    const stopTimer = startTimer(PATIENCE_MS, () => patience.abort());
     const request = { method, headers: sent, body: JSON.stringify(body), signal: signal ?? patience.signal };
     try {
       const answer = await this.open(path, request);
@@ -177,7 +183,7 @@ export class Calls {
       const text = await answer.text().catch(() => { throw new Problem(0); });
       return [202, 204].includes(answer.status) ? {} : parse(text);
     } finally {
-      clearTimeout(timer);
+      stopTimer();
     }
   }
 
@@ -251,7 +257,7 @@ export class Calls {
     const left = leftOf(token);
     const life = left > 0 ? Math.max(RENEWAL_MIN_MS, left - MARGIN_MS, left / 2) : DOUBT_MS;
     this.#token = token;
-    this.#renewAt = this.#getToken ? Date.now() + life : Number.POSITIVE_INFINITY;
+    this.#renewAt = this.#getToken ? Date.now() + life : Infinity;
     return token;
   }
 }
@@ -280,8 +286,7 @@ function parse(text) {
  */
 function inTime(work) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("no answer")), PATIENCE_MS);
-    work().then(resolve, reject).finally(() => clearTimeout(timer));
+    work().then(resolve, reject).finally(startTimer(PATIENCE_MS, () => reject(new Error("no answer"))));
   });
 }
 
@@ -291,7 +296,7 @@ function inTime(work) {
  * @param {string | undefined} token
  */
 function leftOf(token = "") {
-  return (claimsOf(token)?.exp ?? Number.POSITIVE_INFINITY) * 1000 - Date.now();
+  return (claimsOf(token)?.exp ?? Infinity) * 1000 - Date.now();
 }
 
 /**

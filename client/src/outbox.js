@@ -6,7 +6,7 @@
  * A message has an idempotency key, so it can be repeated: the service answers with the message that exists already.
  * Everything else says what is to be, and can be repeated as well.
  */
-import { isBug, Problem, report, retryAfterMs, unlessRefused } from "./calls.js";
+import { isBug, pauseAfter, Problem, report, startTimer, unlessRefused } from "./calls.js";
 import { GONE } from "./copy.js";
 import { isChat, namedBy, pathOf } from "./keys.js";
 
@@ -29,15 +29,16 @@ const CALLS_MAX = 4;
  * @property {(item: Item) => void} onRefused the service will never accept it, for the reason in `refused`
  */
 
-/** What is under way of what goes in order. */
-class Lane {
-  isBusy = false;
-  failures = 0;
-  /** Nothing is tried before this time. */
-  notBefore = 0;
-  /** If that is because the chat is slow: the version of the chat of which the service has said so. */
-  slowAt = /** @type {number | undefined} */ (undefined);
-}
+/**
+ * What is under way of what goes in order.
+ *
+ * @typedef {object} Lane
+ * @property {boolean} isBusy
+ * @property {number} failures
+ * @property {number} notBefore nothing is tried before this time
+ * @property {number} [slowAt] if that is because the chat is slow: the version of the chat of which the service has
+ *   said so
+ */
 
 export class Outbox {
   #sending;
@@ -72,7 +73,7 @@ export class Outbox {
     while (!signal.aborted) {
       /** @type {Promise<void>} */
       const woken = new Promise((resolve) => { this.#wake = resolve; });
-      let pauseMs = Number.POSITIVE_INFINITY;
+      let pauseMs = Infinity;
       const first = Array.from(firstOfEach(copy.outbox), ([name, item]) => ({ lane: this.#laneOf(name), item }));
       // What fails again and again does not take the turns of what does not.
       first.sort((one, other) => one.lane.failures - other.lane.failures);
@@ -83,13 +84,15 @@ export class Outbox {
         else if (this.#busy < CALLS_MAX) this.#start(lane, item);
       }
       if (this.#end) throw this.#end;
-      await untilWoken(woken, pauseMs);
+      const stopTimer = startTimer(pauseMs, this.#wake);
+      await woken;
+      stopTimer();
     }
   }
 
   /** @param {string} name */
   #laneOf(name) {
-    const lane = this.#lanes.get(name) ?? new Lane();
+    const lane = this.#lanes.get(name) ?? { isBusy: false, failures: 0, notBefore: 0 };
     this.#lanes.set(name, lane);
     return lane;
   }
@@ -107,8 +110,7 @@ export class Outbox {
       lane.failures = 0;
     } catch (error) {
       // The service cannot be reached, or the copy cannot be written: both may pass.
-      const longest = Math.min(PAUSE_MAX_MS, PAUSE_MS * 2 ** lane.failures);
-      lane.notBefore = Date.now() + Math.max(retryAfterMs(error), longest * (0.5 + Math.random() / 2));
+      lane.notBefore = Date.now() + pauseAfter(error, lane.failures, PAUSE_MS, PAUSE_MAX_MS);
       lane.failures += 1;
       if (isBug(error)) report(error);
       else if (!(error instanceof Problem)) this.#sending.onFailure(error);
@@ -154,35 +156,25 @@ export class Outbox {
   async #carryOut(item) {
     const { calls } = this.#sending;
     const call = calls.call.bind(calls);
-    const path = pathOf(item.conversation);
-    switch (item.kind) {
+    const { kind, conversation, id, key = "", body } = item;
+    const path = pathOf(conversation);
+    const message = `/messages/${id}`;
+    const once = { "Idempotency-Key": key };
+    switch (kind) {
       case "send":
-        return this.#send(item);
+        if (isChat(conversation)) return call("POST", `${path}/messages`, { body, headers: once });
+        return call("POST", "/messages", { body: { to: namedBy(conversation).with, ...body }, headers: once });
       case "edit":
-        return this.#change(item, (headers) => call("PATCH", `/messages/${item.id}`, { body: item.body, headers }));
+        return this.#change(item, (headers) => call("PATCH", message, { body, headers }));
       case "remove":
-        return this.#change(item, (headers) => call("DELETE", `/messages/${item.id}`, { headers }));
+        return this.#change(item, (headers) => call("DELETE", message, { headers }));
       case "react":
-        return this.#react(item);
+        return call(body.reacts ? "PUT" : "DELETE", `${message}/reactions/${encodeURIComponent(body.key)}`);
       case "read":
-        return call("PUT", `${path}/read`, { body: item.body });
+        return call("PUT", `${path}/read`, { body });
       case "set":
-        return call("PATCH", `${path}/settings`, { body: item.body, headers: MERGE_PATCH });
+        return call("PATCH", `${path}/settings`, { body, headers: MERGE_PATCH });
     }
-  }
-
-  /** @param {Item} item */
-  #react({ id, body }) {
-    const path = `/messages/${id}/reactions/${encodeURIComponent(body.key)}`;
-    return this.#sending.calls.call(body.reacts ? "PUT" : "DELETE", path);
-  }
-
-  /** @param {Item} item */
-  #send({ key = "", conversation, body }) {
-    const headers = { "Idempotency-Key": key };
-    const { calls } = this.#sending;
-    if (isChat(conversation)) return calls.call("POST", `${pathOf(conversation)}/messages`, { body, headers });
-    return calls.call("POST", "/messages", { body: { to: namedBy(conversation).with, ...body }, headers });
   }
 
   /**
@@ -248,16 +240,4 @@ function firstOfEach(items) {
 function refusedFor({ conversation, kind }, { status, kind: problem, words }) {
   const isGone = status === 404 && kind === "send" && isChat(conversation);
   return { status, kind: problem, words: isGone ? GONE.words : words };
-}
-
-/**
- * @param {Promise<void>} woken
- * @param {number} pauseMs
- */
-async function untilWoken(woken, pauseMs) {
-  let timer;
-  // A timer of a browser waits for 24 days at the most.
-  const over = pauseMs < 2 ** 31 ? new Promise((resolve) => { timer = setTimeout(resolve, pauseMs); }) : undefined;
-  await Promise.race(over ? [woken, over] : [woken]);
-  clearTimeout(timer);
 }

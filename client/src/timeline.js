@@ -7,7 +7,7 @@
  * of the service), it continues from the stored cursor. Nothing is lost or repeated, because the cursor is stored
  * together with the data.
  */
-import { isBug, Problem, report, retryAfterMs, startTimer } from "./calls.js";
+import { isBug, pauseAfter, Problem, report, startTimer } from "./calls.js";
 import { eventReader } from "./events.js";
 
 /** The service sends something every 15 seconds. After a silence this long a stream counts as lost. */
@@ -69,7 +69,7 @@ export async function follow(following) {
     if (signal.aborted) return;
     if (isRenewal) continue;
     onState("offline", error);
-    await pause(progress, retryAfterMs(error), signal);
+    await pause(pauseAfter(error, progress.failures, progress.pauseMs, PAUSE_MAX_MS), signal);
   }
 }
 
@@ -216,28 +216,26 @@ function openLine(signal, silenceMs) {
     end,
     /** @param {number} ms */
     renewIn(ms) {
-      startTimer(ms, ending.signal, () => {
+      ending.signal.addEventListener("abort", startTimer(ms, () => {
         line.isRenewal = true;
         end();
-      });
+      }));
     },
   };
   return line;
 }
 
 /**
- * Waits twice as long after each failure, with a random share, and until the next wake at the longest.
+ * Waits, until the next wake at the longest.
  *
- * @param {Progress} progress
- * @param {number} atLeast
+ * @param {number} ms
  * @param {AbortSignal} signal
  */
-function pause({ failures, pauseMs }, atLeast, signal) {
-  const longest = Math.max(atLeast, Math.min(PAUSE_MAX_MS, pauseMs * 2 ** failures));
+function pause(ms, signal) {
   return new Promise((resolve) => {
     const over = new AbortController();
     const end = () => resolve(over.abort());
-    startTimer(longest * (0.5 + Math.random() / 2) + atLeast / 2, over.signal, end);
+    over.signal.addEventListener("abort", startTimer(ms, end));
     signal.addEventListener("abort", end, { signal: over.signal });
     onWake(end, over.signal);
   });
