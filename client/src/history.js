@@ -30,21 +30,22 @@ export class History {
 
   /**
    * Brings up to a page of messages before a number into the copy. Returns the lowest number that follows without a
-   * gap, `number` if there is none, and whether it is the first one that the user may read.
+   * gap, `number` if there is none, or 1 if the user may read nothing before it.
    *
    * @param {ConversationKey} key
    * @param {number} number
+   * @returns {Promise<number>}
    */
   async before(key, number) {
-    if (number <= 1) return { low: 1, isFirst: true };
+    if (number <= 1) return 1;
     const first = Math.max(1, number - PAGE);
     const held = (await this.#copy.messages(key, first, number - 1)).reverse();
     const lowOf = (/** @type {Message[]} */ messages) => number - runLength(messages, number - 1, -1);
     const low = lowOf(held.filter(isWhole));
-    if (low === first) return { low, isFirst: first === 1 };
+    if (low === first) return low;
     const page = await this.#page(key, `before=${number}`);
-    if (!page) return { low: lowOf(held), isFirst: false };
-    return { low: page.messages.at(-1)?.number ?? number, isFirst: !page.next };
+    if (!page) return lowOf(held);
+    return page.next ? (page.messages.at(-1)?.number ?? number) : 1;
   }
 
   /**

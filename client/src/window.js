@@ -8,14 +8,14 @@ import { LAST } from "./copy.js";
 /**
  * @typedef {import("./copy.js").Message} Message
  * @typedef {import("./copy.js").Item} Item
+ * @typedef {{ low: number, high: number }} Range
  */
 
 export class HistoryWindow {
   #history;
   #copy;
   /** The numbers of the first and the last message: `high` is `LAST` when the window reaches to the end. */
-  #range = /** @type {{ low: number, high: number } | null} */ (null);
-  #isFirst = false;
+  #range = /** @type {Range | null} */ (null);
   /** Where it was opened, if that was said. @type {number | undefined} */
   #wanted;
   /** It was opened before the copy had the conversation. */
@@ -56,7 +56,7 @@ export class HistoryWindow {
 
   /** Whether there may be older messages than those that are there. */
   get hasOlder() {
-    return this.#range !== null && !this.#isFirst && this.#range.low > 1;
+    return this.#range !== null && this.#range.low > 1;
   }
 
   /** Whether there are newer messages than those that are there. */
@@ -124,12 +124,19 @@ export class HistoryWindow {
 
   /** Shows a page of older messages more; returns whether there was one. Offline there may be none. */
   older() {
-    return this.#extend("older", this.hasOlder, (turn) => this.#older(turn));
+    return this.#extend("older", this.hasOlder, async ({ low: from }) => {
+      const low = await this.#history.before(this.key, from);
+      return low < from && { low };
+    });
   }
 
   /** The same for newer ones. */
   newer() {
-    return this.#extend("newer", this.hasNewer, (turn) => this.#newer(turn));
+    return this.#extend("newer", this.hasNewer, async ({ high: from }) => {
+      const last = this.conversation?.messages ?? 0;
+      const high = await this.#history.after(this.key, from, last);
+      return (high > from || high >= last) && { high: endAt(high, last) };
+    });
   }
 
   /** Reads again what the copy has. */
@@ -167,15 +174,15 @@ export class HistoryWindow {
    * @param {number} turn
    */
   async #openAt(number, last, turn) {
-    const [{ low, isFirst }, high] = await Promise.all([
+    const [low, high] = await Promise.all([
       this.#history.before(this.key, number + 1),
       this.#history.after(this.key, number, last),
     ]);
     // Whoever has joined late may read none of them.
-    const isNone = low > high && last > 0 && !isFirst;
+    const isNone = low > high && last > 0 && low > 1;
     if (turn !== this.#opened || isNone || (high === number && number < last)) return false;
-    this.#range = { low: isFirst ? 1 : low, high: high >= last ? LAST : high };
-    [this.#isFirst, this.#extending] = [isFirst, {}];
+    this.#range = { low, high: endAt(high, last) };
+    this.#extending = {};
     return true;
   }
 
@@ -184,36 +191,23 @@ export class HistoryWindow {
    *
    * @param {"older" | "newer"} direction
    * @param {boolean} hasMore
-   * @param {(turn: number) => Promise<boolean>} extend
+   * @param {(range: Range) => Promise<Partial<Range> | false>} further to where it reaches then, if it does
    * @returns {Promise<boolean>}
    */
-  async #extend(direction, hasMore, extend) {
-    if (!hasMore || this.conversation?.isGone) return false;
+  async #extend(direction, hasMore, further) {
+    const range = this.#range;
+    if (!range || !hasMore || this.conversation?.isGone) return false;
+    const turn = this.#opened;
+    const extend = async () => {
+      const reached = await further(range);
+      if (turn !== this.#opened || !this.#range || !reached) return false;
+      this.#range = { ...this.#range, ...reached };
+      await this.refresh();
+      return true;
+    };
     const extending = this.#extending;
-    extending[direction] ??= extend(this.#opened).finally(() => { extending[direction] = null; });
+    extending[direction] ??= extend().finally(() => { extending[direction] = null; });
     return extending[direction];
-  }
-
-  /** @param {number} turn */
-  async #older(turn) {
-    const from = this.#range?.low ?? 1;
-    const { low, isFirst } = await this.#history.before(this.key, from);
-    if (turn !== this.#opened || !this.#range || (low === from && !isFirst)) return false;
-    this.#isFirst = isFirst;
-    this.#range = { ...this.#range, low: isFirst ? 1 : low };
-    await this.refresh();
-    return true;
-  }
-
-  /** @param {number} turn */
-  async #newer(turn) {
-    const from = this.#range?.high ?? LAST;
-    const last = this.conversation?.messages ?? 0;
-    const high = await this.#history.after(this.key, from, last);
-    if (turn !== this.#opened || !this.#range || (high === from && high < last)) return false;
-    this.#range = { ...this.#range, high: high >= last ? LAST : high };
-    await this.refresh();
-    return true;
   }
 
   /**
@@ -237,3 +231,6 @@ export class HistoryWindow {
     return quoted;
   }
 }
+
+/** Where a range ends that reaches to `high`. @param {number} high @param {number} last the newest message */
+const endAt = (high, last) => (high >= last ? LAST : high);
