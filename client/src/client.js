@@ -62,8 +62,6 @@ export class Client {
   #history;
   #outbox;
   #transport;
-  #given;
-  #store;
   #ending = new AbortController();
   #tabs = ALONE;
   /** @type {{ [name in keyof Events]: Set<Events[name]> }} */
@@ -76,8 +74,8 @@ export class Client {
   #state = /** @type {State} */ ("connecting");
   #leads = false;
   #isFetching = false;
-  /** The cursor at which this tab has read the copy. */
-  #cursor = /** @type {number | undefined} */ (undefined);
+  /** The cursor at which this tab has read the copy. @type {number | undefined} */
+  #cursor;
   /** Messages of other tabs are handled one after the other. @type {Promise<void>} */
   #handling = Promise.resolve();
 
@@ -90,18 +88,16 @@ export class Client {
     this.#calls = calls;
     this.#copy = new Copy(store, (changed) => this.#onChange(changed));
     this.#history = new History(calls, this.#copy);
-    this.#store = store;
     this.#transport = transport;
-    this.#given = { user, token: options.token };
     this.#outbox = new Outbox({
       calls, copy: this.#copy, signal: this.#ending.signal,
       onWait: (key, seconds) => this.#share("wait", { key, seconds }),
-      onFailure: (error) => this.#emit("failure", error),
+      onFailure: (error) => this.#onFailure(error),
       onSent: (item) => this.#share("sent", item),
       onRefused: (item) => this.#share("refused", item),
     });
     this.#ending.signal.addEventListener("abort", () => this.#typing.clear());
-    this.ready = this.#open();
+    this.ready = this.#open(store.name, user ?? claimsOf(options.token ?? "")?.sub);
     this.ready.then(() => this.#tabs.lead(() => this.#lead())).catch((error) => this.#end(error));
   }
 
@@ -202,8 +198,8 @@ export class Client {
    *
    * @param {Item} item
    */
-  async retry(item) {
-    await this.#copy.amend(item, { refused: undefined });
+  retry(item) {
+    return this.#copy.amend(item, { refused: undefined });
   }
 
   /**
@@ -264,11 +260,14 @@ export class Client {
 
   // How it runs.
 
-  async #open() {
-    const { user, token } = this.#given;
+  /**
+   * @param {string | undefined} name of the store
+   * @param {string | undefined} user
+   */
+  async #open(name, user) {
     // Before anything is read: what changes meanwhile comes again.
-    this.#tabs = joinTabs(this.#store.name, this.#ending.signal, (message) => this.#receive(message));
-    await this.#copy.open(user ?? (token && claimsOf(token)?.sub));
+    this.#tabs = joinTabs(name, this.#ending.signal, (message) => this.#receive(message));
+    await this.#copy.open(user);
     this.#cursor = await this.#copy.cursor();
     this.#tabs.tell({ type: "hello" });
   }
@@ -287,11 +286,12 @@ export class Client {
     await this.#copy.reload();
     if ((await this.#copy.cursor()) !== this.#cursor) this.#onChange(everything());
     if (this.user === undefined) await this.#learnUser();
-    const { signal } = this.#ending;
-    const following = { calls: this.#calls, copy: this.#copy, transport: this.#transport, signal };
-    const onState = (/** @type {State} */ state, /** @type {unknown} */ error) => this.#onState(state, error);
-    const onSignal = (/** @type {any} */ signal) => this.#onSignal(signal);
-    await Promise.race([follow({ ...following, onState, onSignal }), this.#outbox.run()]);
+    const following = follow({
+      calls: this.#calls, copy: this.#copy, transport: this.#transport, signal: this.#ending.signal,
+      onState: (state, error) => this.#onState(state, error),
+      onSignal: (signal) => this.#onSignal(signal),
+    });
+    await Promise.race([following, this.#outbox.run()]);
   }
 
   /** Whose token it is, where the client was not given one. */
@@ -407,7 +407,7 @@ export class Client {
         this.#tellHere(type, ...values);
         break;
       case "end":
-        this.#end(undefined);
+        this.#end();
         break;
       // Anything else comes from a tab with another version.
     }
@@ -422,7 +422,7 @@ export class Client {
     this.#isFetching = true;
     try {
       const failed = new Set();
-      const next = () => this.#copy.due.find(({ key, due }) => !failed.has(`${key} ${due}`));
+      const next = () => this.#copy.due.find((held) => !failed.has(held));
       for (let held = next(); held; held = next()) {
         const { key, due } = held;
         try {
@@ -430,7 +430,7 @@ export class Client {
           await this.#copy.fetched(key, found, due);
         } catch (error) {
           // It is fetched when the copy is current again, or changes again.
-          failed.add(`${key} ${due}`);
+          failed.add(held);
           this.#onFailure(error);
         }
       }
@@ -445,7 +445,7 @@ export class Client {
     await this.#copy.enqueue(item);
   }
 
-  /** @param {unknown} error */
+  /** @param {unknown} [error] */
   #end(error) {
     if (this.#ending.signal.aborted) return;
     this.#ending.abort();

@@ -201,7 +201,7 @@ export class Copy {
         else if (changed.chat !== undefined || changed.with !== undefined) {
           // In what is not said: it is due to be fetched.
           const key = keyOf(changed);
-          const held = (await conversationIn(writing, key)) ?? { key, ...namedBy(key) };
+          const held = (await conversationIn(writing, key)) ?? named(key);
           putHeld(writing, { ...held, due: changed.timestamp });
         }
       }
@@ -279,7 +279,7 @@ export class Copy {
   conversation(key) {
     const held = this.#conversations.get(key);
     const waiting = this.waitingIn(key);
-    return held || waiting.length ? withWaiting(held ?? { key, ...namedBy(key) }, waiting) : undefined;
+    return held || waiting.length ? withWaiting(held ?? named(key), waiting) : undefined;
   }
 
   /** The conversations with a change that is still to be fetched, and since which timestamp. */
@@ -414,8 +414,8 @@ export class Copy {
   }
 
   /** Deletes everything. */
-  async destroy() {
-    await this.#store.destroy();
+  destroy() {
+    return this.#store.destroy();
   }
 
   // Within a transaction.
@@ -440,7 +440,10 @@ export class Copy {
       Object.assign(record, { from, created, system, reactions: undefined, reacted: 0 });
     }
     putMessage(writing, record, isFromTimeline);
-    if (message.from === this.#user && message.attributes?.key) await leaveOutbox(writing, message.attributes.key);
+    // It may arrive on the timeline before its acknowledgement.
+    const sent = message.from === this.#user && message.attributes?.key;
+    const item = sent && (await outboxIn(transaction)).find((item) => item.key === sent);
+    if (item) removeItem(writing, item);
     const conversation = await conversationIn(writing, key);
     const isOlder = conversation?.message?.id === message.id && conversation.message.timestamp < message.timestamp;
     if (isOlder) putHeld(writing, { ...conversation, message });
@@ -502,7 +505,7 @@ export class Copy {
 
   #list() {
     const held = new Map(this.#conversations);
-    for (const { conversation: key } of this.#outbox) if (!held.has(key)) held.set(key, { key, ...namedBy(key) });
+    for (const { conversation: key } of this.#outbox) if (!held.has(key)) held.set(key, named(key));
     return Array.from(held.values(), (one) => withWaiting(one, this.waitingIn(one.key)))
       .filter(({ timestamp, isGone, waiting }) => timestamp !== undefined || isGone || waiting)
       .sort((one, other) => isPinned(other) - isPinned(one) || placeOf(other) - placeOf(one));
@@ -511,10 +514,8 @@ export class Copy {
   /** @param {Message} message */
   #withWaiting(message) {
     const changes = this.#outbox.filter(({ id, refused }) => id === message.id && !refused);
-    if (changes.length === 0) return message;
-    const reactions = changes.filter(({ kind }) => kind === "react");
-    for (const { body } of reactions) {
-      message = { ...message, reactions: reactedWith(message.reactions, body, this.#user) };
+    for (const { kind, body } of changes) {
+      if (kind === "react") message = { ...message, reactions: reactedWith(message.reactions, body, this.#user) };
     }
     const change = changes.findLast(({ kind }) => kind !== "react");
     if (!change) return message;
@@ -680,7 +681,7 @@ async function advance(writing, key, message) {
   const held = await conversationIn(writing, key);
   const isBehind = held?.timestamp === undefined ? !isChat(key) : held.messages < number;
   if (!isBehind || message.deleted) return;
-  const fresh = { key, ...namedBy(key), timestamp, created, settings: {} };
+  const fresh = { ...named(key), timestamp, created, settings: {} };
   const newest = { message, last: timestamp, messages: number, read: number, unread: 0, mentions: 0 };
   putHeld(writing, { ...fresh, ...held, ...newest });
 }
@@ -698,18 +699,6 @@ async function shown(writing, { kind, conversation: key }, answer) {
   const isAllRead = kind === "read" && answer.number >= held.messages;
   const position = { read: answer.number, ...(isAllRead && { unread: 0, mentions: 0 }) };
   putHeld(writing, { ...held, ...(kind === "read" ? position : { settings: answer }) });
-}
-
-/**
- * Removes a message from the outbox that arrives on the timeline before its acknowledgement.
- *
- * @param {Writing} writing
- * @param {unknown} key
- */
-async function leaveOutbox(writing, key) {
-  const items = await outboxIn(writing.transaction);
-  const item = items.find((item) => item.key === key);
-  if (item) removeItem(writing, item);
 }
 
 /**
@@ -798,12 +787,11 @@ function withWaiting(held, items) {
   const unsent = items.filter(({ kind }) => kind === "send");
   const settings = items.filter(({ kind }) => kind === "set").map(({ body }) => body);
   const mark = items.findLast(({ kind, body }) => kind === "read" && !body.back)?.body.number ?? 0;
-  const read = Math.max(mark, held.read ?? 0);
   const isAllRead = mark > 0 && mark >= (held.messages ?? 0);
   return {
     ...held,
     ...(settings.length > 0 && { settings: Object.assign({}, held.settings, ...settings) }),
-    ...(mark > 0 && { read }),
+    ...(mark > 0 && { read: Math.max(mark, held.read ?? 0) }),
     ...(isAllRead && { unread: 0, mentions: 0 }),
     waiting: unsent.at(-1),
     isRefused: unsent.some(({ refused }) => refused),
@@ -821,6 +809,9 @@ function grouped(items) {
   for (const item of items) groups.set(item.conversation, [...(groups.get(item.conversation) ?? []), item]);
   return groups;
 }
+
+/** What is known of a conversation by its key. @param {ConversationKey} key */
+const named = (key) => ({ key, ...namedBy(key) });
 
 const isPinned = (/** @type {Conversation} */ { settings }) => Number(Boolean(settings?.pinned));
 

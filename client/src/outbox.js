@@ -6,7 +6,7 @@
  * A message has an idempotency key, so it can be repeated: the service answers with the message that exists already.
  * Everything else says what is to be, and can be repeated as well.
  */
-import { isBug, pauseAfter, Problem, report, startTimer, unlessRefused } from "./calls.js";
+import { pauseAfter, Problem, startTimer, unlessRefused } from "./calls.js";
 import { GONE } from "./copy.js";
 import { isChat, namedBy, pathOf } from "./keys.js";
 
@@ -25,7 +25,8 @@ const CALLS_MAX = 4;
  * @property {AbortSignal} signal
  * @property {(key: ConversationKey, seconds: number) => void} onWait a chat is slow: nothing can be sent for so long
  * @property {(item: Item) => void} onSent the service has acknowledged it
- * @property {(error: unknown) => void} onFailure the copy cannot be written at present
+ * @property {(error: unknown) => void} onFailure an item could not be sent at present, or the copy not be
+ *   written
  * @property {(item: Item) => void} onRefused the service will never accept it, for the reason in `refused`
  */
 
@@ -112,9 +113,8 @@ export class Outbox {
       // The service cannot be reached, or the copy cannot be written: both may pass.
       lane.notBefore = Date.now() + pauseAfter(error, lane.failures, PAUSE_MS, PAUSE_MAX_MS);
       lane.failures += 1;
-      if (isBug(error)) report(error);
-      else if (!(error instanceof Problem)) this.#sending.onFailure(error);
-      else if (error.status === 401) this.#end = error;
+      this.#sending.onFailure(error);
+      if (error instanceof Problem && error.status === 401) this.#end = error;
     } finally {
       lane.isBusy = false;
       this.#busy -= 1;
@@ -141,8 +141,10 @@ export class Outbox {
         return onWait(item.conversation, problem.retryAfter);
       }
       if (problem.isTemporary || problem.status === 401) throw problem;
-      const isKept = item.kind === "send" || item.kind === "edit" || item.kind === "remove";
-      const refused = refusedFor(item, problem);
+      const { status, kind, words } = problem;
+      const isGone = status === 404 && item.kind === "send" && isChat(item.conversation);
+      const refused = { status, kind, words: isGone ? GONE.words : words };
+      const isKept = ["send", "edit", "remove"].includes(item.kind);
       await copy.amend(item, isKept ? { refused } : null);
       onRefused({ ...item, refused });
     }
@@ -213,7 +215,7 @@ const MERGE_PATCH = { "Content-Type": "application/merge-patch+json" };
  * @param {import("./copy.js").Conversation | undefined} chat
  */
 function hasEnded({ slowAt }, { timestamp = 0, slowMode = 0, role = "member" } = { key: "" }) {
-  const isFree = slowMode === 0 || role === "moderator" || role === "owner";
+  const isFree = slowMode === 0 || ["moderator", "owner"].includes(role);
   return slowAt !== undefined && timestamp > slowAt && isFree;
 }
 
@@ -231,13 +233,4 @@ function firstOfEach(items) {
     if (!item.refused && !item.conflict && !first.has(name)) first.set(name, item);
   }
   return first;
-}
-
-/**
- * @param {Item} item
- * @param {Problem} problem
- */
-function refusedFor({ conversation, kind }, { status, kind: problem, words }) {
-  const isGone = status === 404 && kind === "send" && isChat(conversation);
-  return { status, kind: problem, words: isGone ? GONE.words : words };
 }
