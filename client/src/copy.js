@@ -696,9 +696,9 @@ async function advance(writing, key, message) {
 async function shown(writing, { kind, conversation: key }, answer) {
   const held = await conversationIn(writing, key);
   if (held?.timestamp === undefined) return;
-  const isAllRead = kind === "read" && answer.number >= held.messages;
-  const position = { read: answer.number, ...(isAllRead && { unread: 0, mentions: 0 }) };
-  putHeld(writing, { ...held, ...(kind === "read" ? position : { settings: answer }) });
+  if (kind === "set") return putHeld(writing, { ...held, settings: answer });
+  const isAllRead = answer.number >= held.messages;
+  putHeld(writing, { ...held, read: answer.number, ...(isAllRead && { unread: 0, mentions: 0 }) });
 }
 
 /**

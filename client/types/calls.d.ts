@@ -5,6 +5,32 @@
  */
 export function isBug(error: unknown): boolean;
 /**
+ * What comes of a call; null if it is refused with one of these statuses, or, if none is named, for whatever reason.
+ *
+ * @template T
+ * @param {Promise<T>} call
+ * @param {...number} statuses
+ * @returns {Promise<T | null>}
+ */
+export function unlessRefused<T>(call: Promise<T>, ...statuses: number[]): Promise<T | null>;
+/**
+ * How long to wait after an error, in milliseconds: twice as long after each failure, with a random share, and not
+ * before the service wants to be called again.
+ *
+ * @param {unknown} error
+ * @param {number} failures before it
+ * @param {number} firstMs
+ * @param {number} longestMs
+ */
+export function pauseAfter(error: unknown, failures: number, firstMs: number, longestMs: number): number;
+/**
+ * Calls `work` after a time. Returns what stops that.
+ *
+ * @param {number} ms
+ * @param {() => void} work
+ */
+export function startTimer(ms: number, work: () => void): () => void;
+/**
  * Reports an error as one that nobody has caught, without ending what goes on.
  *
  * @param {unknown} error
@@ -70,8 +96,8 @@ export class Calls {
     }, check: (token: string) => void);
     /** A token that is good for a while. */
     token(): Promise<string>;
-    /** When the present token should be replaced, in milliseconds from now; undefined if it cannot be. */
-    renewIn(): Promise<number | undefined>;
+    /** When the present token should be replaced, in milliseconds from now; never, if it cannot be. */
+    renewIn(): Promise<number>;
     /**
      * Calls, and returns the body of the answer. A refusal is thrown as a {@link Problem}.
      *

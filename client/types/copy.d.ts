@@ -80,14 +80,13 @@ export class Copy {
     open(user: string | undefined): Promise<void>;
     /** Whose copy it is, as far as that is decided. */
     get user(): string | undefined;
-    /** Reads everything again that is kept in memory: another tab has made the copy anew. */
-    reload(): Promise<void>;
     /**
-     * Reads some conversations again, and the outbox: another tab has changed them.
+     * Reads again what is kept in memory: another tab has changed these conversations and the outbox, or has made the
+     * copy anew.
      *
-     * @param {ConversationKey[]} keys
+     * @param {Iterable<ConversationKey>} [keys] all of them, if they are left out
      */
-    reloadThose(keys: ConversationKey[]): Promise<void>;
+    reload(keys?: Iterable<ConversationKey>): Promise<void>;
     /** @returns {Promise<number | undefined>} where the timeline continues; undefined for an empty copy */
     cursor(): Promise<number | undefined>;
     /**
@@ -128,17 +127,10 @@ export class Copy {
      * @param {ConversationKey} key
      * @param {number} low
      * @param {number} high
+     * @param {import("./memory.js").RangeOptions} [options]
      * @returns {Promise<Message[]>}
      */
-    messages(key: ConversationKey, low: number, high: number): Promise<Message[]>;
-    /**
-     * The newest messages of a conversation that the copy has, the newest first.
-     *
-     * @param {ConversationKey} key
-     * @param {number} limit
-     * @returns {Promise<Message[]>}
-     */
-    newest(key: ConversationKey, limit: number): Promise<Message[]>;
+    messages(key: ConversationKey, low: number, high: number, options?: import("./memory.js").RangeOptions): Promise<Message[]>;
     /**
      * All of them, in the order of a list: the pinned ones first, then those with the newest message, sent or waiting.
      * The same array until something has changed.
@@ -205,6 +197,16 @@ export namespace GONE {
     let kind: string;
     let words: string;
 }
+/**
+ * A transaction, and what it changes of what is kept in memory.
+ */
+export type Writing = {
+    transaction: Transaction;
+    conversations: Map<ConversationKey, HeldConversation | undefined>;
+    outbox: Map<number, Item | undefined>;
+    touched: Set<ConversationKey>;
+    arrived: Message[];
+};
 export type Schemas = import("../types/api.js").components["schemas"];
 export type ConversationKey = import("./keys.js").ConversationKey;
 export type Store = import("./memory.js").Store;

@@ -16,15 +16,13 @@ export class History {
     constructor(calls: import("./calls.js").Calls, copy: import("./copy.js").Copy);
     /**
      * Brings up to a page of messages before a number into the copy. Returns the lowest number that follows without a
-     * gap, `number` if there is none, and whether it is the first one that the user may read.
+     * gap, `number` if there is none, or 1 if the user may read nothing before it.
      *
      * @param {ConversationKey} key
      * @param {number} number
+     * @returns {Promise<number>}
      */
-    before(key: ConversationKey, number: number): Promise<{
-        low: any;
-        isFirst: boolean;
-    }>;
+    before(key: ConversationKey, number: number): Promise<number>;
     /**
      * The same after a number; `last` is the number of the newest message. Returns the highest number.
      *

@@ -1,6 +1,7 @@
 /**
  * @typedef {import("./copy.js").Message} Message
  * @typedef {import("./copy.js").Item} Item
+ * @typedef {{ low: number, high: number }} Range
  */
 export class HistoryWindow {
     /**
@@ -55,3 +56,7 @@ export class HistoryWindow {
 }
 export type Message = import("./copy.js").Message;
 export type Item = import("./copy.js").Item;
+export type Range = {
+    low: number;
+    high: number;
+};
