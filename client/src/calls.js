@@ -234,7 +234,7 @@ export class Calls {
   #renew() {
     this.#renewing ??= inTime(async () => this.#getToken?.()).then(
       (token) => {
-        if (!token) throw new Problem(401, { detail: "there is no token" });
+        if (!token) throw new Problem(401, { detail: "no token" });
         this.#check(token);
         return this.#keep(token);
       },

@@ -482,9 +482,7 @@ export class Copy {
       return writing;
     }, { isDurable });
     const { conversations, outbox, touched, arrived } = writing;
-    const others = this.#outbox.filter(({ order }) => !outbox.has(order));
-    const items = [...others, ...outbox.values()].filter((item) => item !== undefined);
-    if (isReset || touched.size) this.#hold(conversations, items.sort((one, other) => one.order - other.order));
+    if (isReset || touched.size) this.#hold(conversations, outbox.size > 0 && this.#outboxWith(outbox));
     this.#onChange({ isReset, conversations: touched, messages: arrived });
   }
 
@@ -492,15 +490,29 @@ export class Copy {
    * Keeps in memory what was read or written.
    *
    * @param {Map<ConversationKey, HeldConversation | undefined>} conversations
-   * @param {Item[]} outbox
+   * @param {Item[] | false} outbox false, if nothing of it has changed
    */
   #hold(conversations, outbox) {
     for (const [key, held] of conversations) {
       if (held) this.#conversations.set(key, held);
       else this.#conversations.delete(key);
     }
-    this.#outbox = outbox;
-    this.#listed = this.#waiting = undefined;
+    this.#listed = undefined;
+    if (outbox) {
+      this.#outbox = outbox;
+      this.#waiting = undefined;
+    }
+  }
+
+  /**
+   * The outbox with what has changed of it.
+   *
+   * @param {Map<number, Item | undefined>} changed
+   * @returns {Item[]}
+   */
+  #outboxWith(changed) {
+    const items = [...this.#outbox.filter(({ order }) => !changed.has(order)), ...changed.values()];
+    return items.filter((item) => item !== undefined).sort((one, other) => one.order - other.order);
   }
 
   #list() {
