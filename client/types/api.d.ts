@@ -956,9 +956,10 @@ export interface paths {
          *     user's messages in it, by number; the user's reactions, and the reports that it has made. What others have
          *     written, deleted messages, and chats that were deleted are no part of it.
          *
-         *     A page has up to `limit` lines, without those of the user and of conversations. If it is not the last one,
-         *     its last line is `{"next": …}`: the `after` of the next page. What is changed while pages are read may be
-         *     missed.
+         *     A page has about `limit` lines: it ends neither between a conversation and the first message in it, nor
+         *     among the reactions to one message. If it is not the last one, its last line is `{"next": …}`: the `after`
+         *     of the next page. What is changed while pages are read may be missed. Reactions to a message that was just
+         *     deleted may still be there.
          */
         get: operations["export_user"];
         put?: never;
@@ -1575,7 +1576,7 @@ export interface components {
         /** @description A conversation as the user names it, with what is stored there for the user. */
         ExportedConversation: {
             chat?: components["schemas"]["ChatNumber"];
-            /** @description The user has left the chat; what follows here is then absent. */
+            /** @description The user is not in the chat any more: nothing but its number is here. */
             departed?: boolean;
             name?: string;
             /**

@@ -28,9 +28,10 @@ use crate::{
 /// user's messages in it, by number; the user's reactions, and the reports that it has made. What others have
 /// written, deleted messages, and chats that were deleted are no part of it.
 ///
-/// A page has up to `limit` lines, without those of the user and of conversations. If it is not the last one,
-/// its last line is `{"next": …}`: the `after` of the next page. What is changed while pages are read may be
-/// missed.
+/// A page has about `limit` lines: it ends neither between a conversation and the first message in it, nor
+/// among the reactions to one message. If it is not the last one, its last line is `{"next": …}`: the `after`
+/// of the next page. What is changed while pages are read may be missed. Reactions to a message that was just
+/// deleted may still be there.
 #[utoipa::path(
     get,
     path = "/users/{user}/export",

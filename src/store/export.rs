@@ -110,8 +110,8 @@ pub async fn messages(
     own.collect()
 }
 
-/// The user's reactions to messages after one, by message, in the order in which they were added. Those to the last message are all there, even if
-/// there are more than `limit` with them.
+/// The user's reactions to messages after one, by message, in the order in which they were added. Those to the
+/// last message are all there, even if there are more than `limit` with them.
 pub async fn reactions(
     connection: &mut PgConnection,
     application: ApplicationId,

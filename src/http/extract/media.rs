@@ -50,32 +50,25 @@ impl Offer {
     }
 
     const fn plain_json() -> Self {
-        let application = Name::new_unchecked("application");
-        Self {
-            accepted_as: MediaType::new(application, Name::new_unchecked("json")),
-            label: JSON,
-            is_alias: false,
-        }
+        Self::standard("application", "json", JSON)
     }
 
     const fn json_lines() -> Self {
-        let application = Name::new_unchecked("application");
-        Self {
-            accepted_as: MediaType::new(application, Name::new_unchecked("x-ndjson")),
-            label: JSON_LINES,
-            is_alias: false,
-        }
+        Self::standard("application", "x-ndjson", JSON_LINES)
     }
 
     const fn event_stream() -> Self {
-        let (text, event_stream) = (
-            Name::new_unchecked("text"),
-            Name::new_unchecked("event-stream"),
-        );
+        let mut offer = Self::standard("text", "event-stream", EVENT_STREAM);
+        offer.is_alias = true;
+        offer
+    }
+
+    const fn standard(kind: &'static str, subtype: &'static str, label: &'static str) -> Self {
+        let (kind, subtype) = (Name::new_unchecked(kind), Name::new_unchecked(subtype));
         Self {
-            accepted_as: MediaType::new(text, event_stream),
-            label: EVENT_STREAM,
-            is_alias: true,
+            accepted_as: MediaType::new(kind, subtype),
+            label,
+            is_alias: false,
         }
     }
 }

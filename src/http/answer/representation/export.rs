@@ -57,7 +57,7 @@ pub struct ExportedConversationJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     name: Option<&'a str>,
-    /// The user has left the chat; what follows here is then absent.
+    /// The user is not in the chat any more: nothing but its number is here.
     #[serde(skip_serializing_if = "Not::not")]
     #[schema(required = false)]
     departed: bool,
