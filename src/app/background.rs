@@ -11,6 +11,7 @@ use crate::{
     followers::{
         self, Behind, PublisherStatus, SearchIndex,
         clearing::ClearedChats,
+        erasing::ErasedUsers,
         feed_exchange::{FeedExchange, FeedExchangeConfig},
         file_events::{BrokerConfig, FileEvents},
         webhooks::{WebhookNotes, Webhooks},
@@ -58,6 +59,7 @@ impl Background {
         let with_changes = Arc::new(Behind::new(has_changes));
         let feeds = Arc::new(Behind::new(has_changes));
         let deletions = Arc::new(Behind::new(has_changes));
+        let erasures = Arc::new(Behind::new(has_changes));
         let hooked = Arc::new(WebhookNotes::new(Behind::new(has_changes)));
         // The cache comes first: a caller that the hub wakes must not find an old entry valid.
         let subscribers: Vec<Arc<dyn Subscriber>> = vec![
@@ -68,6 +70,7 @@ impl Background {
             with_changes.clone(),
             feeds.clone(),
             deletions.clone(),
+            erasures.clone(),
             hooked.clone(),
         ];
         let listener = Listener::new(database.clone(), subscribers, announcements);
@@ -83,6 +86,12 @@ impl Background {
             behind: deletions,
         };
         life.spawn("cleared chats", cleared.run(life.stop()));
+        let erased = ErasedUsers {
+            database: database.clone(),
+            timeline: timeline.clone(),
+            behind: erasures,
+        };
+        life.spawn("erased users", erased.run(life.stop()));
         let meter = Meter {
             session: database.session(Purpose::Measuring),
             timeline: timeline.clone(),

@@ -2,6 +2,8 @@
 
 use std::{io, sync::Arc};
 
+use secrecy::SecretString;
+
 use super::{CommandResult, background::Background, database::make_ready, now};
 use crate::{
     auth::{
@@ -61,7 +63,7 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> CommandResult {
         Arc::clone(&callbacks),
         metrics.clone(),
     );
-    let callers = authenticator_config(callers);
+    let callers = authenticator_config(callers, secret);
     let authenticator = Authenticator::new(callers, signer.clone(), reads.clone(), now)?;
     let state = AppState {
         timeline: background.timeline,
@@ -112,7 +114,7 @@ fn spawn_http_threads(
     Ok(acceptor)
 }
 
-fn authenticator_config(config: CallersConfig) -> AuthenticatorConfig {
+fn authenticator_config(config: CallersConfig, secret: &SecretString) -> AuthenticatorConfig {
     let CallersConfig {
         admin_token,
         jwks_url,
@@ -139,6 +141,7 @@ fn authenticator_config(config: CallersConfig) -> AuthenticatorConfig {
         strangers_per_second_max: introspection_strangers_max,
     });
     AuthenticatorConfig {
+        secret: secret.clone(),
         administrator: admin_token,
         jwks,
         introspection,

@@ -9,11 +9,12 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Error, Issued,
+    erased::UserDigester,
     expiring::ExpiringCache,
     revoked::{Revoked, RevokedTokens},
 };
 use crate::{
-    domain::{ApplicationId, Title},
+    domain::{ApplicationId, Title, UserDigest, UserId},
     random,
     store::{
         self, Pool,
@@ -123,9 +124,9 @@ pub struct Present {
 }
 
 impl Applications {
-    pub fn new(pool: Pool) -> Self {
+    pub fn new(pool: Pool, digester: UserDigester) -> Self {
         Self {
-            revoked: RevokedTokens::new(pool.clone()),
+            revoked: RevokedTokens::new(pool.clone(), digester),
             pool,
             lookups: ExpiringCache::new(APPLICATIONS_MAX),
             existing: ExpiringCache::new(APPLICATIONS_MAX),
@@ -185,7 +186,8 @@ impl Applications {
     /// The application of a token must exist, and accept tokens of its user that were issued then.
     pub async fn require(&self, token: &Issued) -> Result<(), Error> {
         let present = self.present(token.application).await?;
-        if present.revoked.revokes(&token.user, token.issued) {
+        let digest = || self.digest_of(token.application, &token.user);
+        if present.revoked.revokes(&token.user, digest, token.issued) {
             return Err(Error::Revoked);
         }
         Ok(())
@@ -217,6 +219,11 @@ impl Applications {
             Error::DatabaseUnavailable
         })?;
         Ok(Arc::new(Present { revoked, access }))
+    }
+
+    /// See [`Authenticator::digest_of`](super::Authenticator::digest_of).
+    pub fn digest_of(&self, application: ApplicationId, user: &UserId) -> UserDigest {
+        self.revoked.digest_of(application, user)
     }
 
     /// Forgets what is cached of an application, which was changed just now.

@@ -6,6 +6,7 @@
 
 mod applications;
 mod endpoint;
+mod erased;
 mod expiring;
 mod introspection;
 mod jwks;
@@ -28,10 +29,11 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::sleep;
 
 use crate::{
-    domain::{ApplicationId, Clock, UserId},
+    domain::{ApplicationId, Clock, UserDigest, UserId},
     store::{Pool, applications::Access},
 };
 use applications::{Applications, TokenFingerprint, is_same_secret};
+use erased::UserDigester;
 use introspection::Introspection;
 use jwks::Jwks;
 use token::Verifier;
@@ -153,6 +155,8 @@ pub enum Error {
 
 /// How callers are identified, apart from the tokens that the service signs itself.
 pub struct AuthenticatorConfig {
+    /// The secret of the service.
+    pub secret: SecretString,
     pub administrator: Option<SecretString>,
     pub jwks: Option<JwksConfig>,
     pub introspection: Option<IntrospectionConfig>,
@@ -180,6 +184,7 @@ impl Authenticator {
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         let AuthenticatorConfig {
+            secret,
             administrator,
             jwks,
             introspection,
@@ -187,7 +192,7 @@ impl Authenticator {
         Ok(Self {
             tokens: Verifier::new(signer, clock),
             administrator,
-            applications: Applications::new(pool),
+            applications: Applications::new(pool, UserDigester::new(&secret)),
             jwks: jwks.map(|config| Jwks::new(config, client.clone())),
             introspection: introspection.map(|config| Introspection::new(config, client, clock)),
             clock,
@@ -247,6 +252,11 @@ impl Authenticator {
     pub async fn access(&self, application: ApplicationId) -> Result<Arc<Access>, Error> {
         let present = self.applications.present(application).await?;
         Ok(Arc::clone(&present.access))
+    }
+
+    /// The digest under which an erasure of the user is found.
+    pub fn digest_of(&self, application: ApplicationId, user: &UserId) -> UserDigest {
+        self.applications.digest_of(application, user)
     }
 
     /// Forgets what is cached of an application, which was changed just now.

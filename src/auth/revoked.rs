@@ -1,11 +1,13 @@
-//! The users whose earlier tokens an application does not accept any more.
+//! The users whose earlier tokens an application does not accept any more: it has set that, or has had them
+//! erased.
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use quick_cache::sync::Cache;
 
+use super::erased::UserDigester;
 use crate::{
-    domain::{ApplicationId, Timestamp, UserId},
+    domain::{ApplicationId, Timestamp, UserDigest, UserId},
     store::{self, Pool},
 };
 
@@ -22,6 +24,8 @@ pub struct Revoked {
     /// The change up to which it was read.
     up_to: Timestamp,
     since: HashMap<UserId, SystemTime>,
+    /// The same for users who are erased, or were: nobody knows their names any more.
+    erased: HashMap<UserDigest, SystemTime>,
 }
 
 impl Revoked {
@@ -33,25 +37,38 @@ impl Revoked {
     }
 
     /// Whether a token that was issued then does not identify the user any more. One that does not say
-    /// when it was issued may be as old as any.
-    pub fn revokes(&self, user: &UserId, issued: Option<SystemTime>) -> bool {
-        let since = self.since.get(user);
-        since.is_some_and(|since| issued.is_none_or(|issued| issued < *since))
+    /// when it was issued may be as old as any. `digest` is called where the application has had a user
+    /// erased.
+    pub fn revokes(
+        &self,
+        user: &UserId,
+        digest: impl FnOnce() -> UserDigest,
+        issued: Option<SystemTime>,
+    ) -> bool {
+        let ends = |since: &SystemTime| issued.is_none_or(|issued| issued < *since);
+        let is_erased = || self.erased.get(&digest()).is_some_and(ends);
+        self.since.get(user).is_some_and(ends) || (!self.erased.is_empty() && is_erased())
     }
 }
 
 /// Reads them, and after that only what has changed.
 pub struct RevokedTokens {
     pool: Pool,
+    digester: UserDigester,
     cached: Cache<ApplicationId, Arc<Revoked>>,
 }
 
 impl RevokedTokens {
-    pub fn new(pool: Pool) -> Self {
+    pub fn new(pool: Pool, digester: UserDigester) -> Self {
         Self {
             pool,
+            digester,
             cached: Cache::new(APPLICATIONS_MAX),
         }
+    }
+
+    pub fn digest_of(&self, application: ApplicationId, user: &UserId) -> UserDigest {
+        self.digester.digest(application, user)
     }
 
     /// Those of an application whose last change of them is at `last`. Changes of one application become
@@ -81,10 +98,32 @@ impl RevokedTokens {
                 revoked.set(user, since.map(SystemTime::from));
             }
         }
+        self.add_erased(application, last, &mut revoked).await?;
         revoked.up_to = last;
         let revoked = Arc::new(revoked);
         self.cached.insert(application, Arc::clone(&revoked));
         Ok(revoked)
+    }
+
+    /// Adds those who were erased since, up to the change at `last`.
+    async fn add_erased(
+        &self,
+        application: ApplicationId,
+        last: Timestamp,
+        revoked: &mut Revoked,
+    ) -> store::Result<()> {
+        let mut after = revoked.up_to;
+        while after < last {
+            let reading = self.pool.query(async |connection| {
+                store::erasures::tokens_since(connection, application, after, PAGE).await
+            });
+            let page = reading.await?;
+            after = page.last().map_or(last, |(timestamp, ..)| *timestamp);
+            for (_, digest, since) in page {
+                revoked.erased.insert(digest, since.into());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -101,10 +140,27 @@ mod tests {
         let revoked = Revoked {
             up_to: Timestamp::new(3),
             since: HashMap::from([(jane.clone(), at(10))]),
+            erased: HashMap::new(),
         };
-        assert!(revoked.revokes(&jane, Some(at(9))));
-        assert!(!revoked.revokes(&jane, Some(at(10))));
-        assert!(revoked.revokes(&jane, None));
-        assert!(!revoked.revokes(&john, None));
+        let unused = || -> UserDigest { panic!("nobody was erased") };
+        assert!(revoked.revokes(&jane, unused, Some(at(9))));
+        assert!(!revoked.revokes(&jane, unused, Some(at(10))));
+        assert!(revoked.revokes(&jane, unused, None));
+        assert!(!revoked.revokes(&john, unused, None));
+    }
+
+    #[test]
+    fn tokens_of_before_an_erasure_count_no_more() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let jane = UserId::trusted("jane");
+        let revoked = Revoked {
+            up_to: Timestamp::new(3),
+            since: HashMap::from([(jane.clone(), at(10))]),
+            erased: HashMap::from([(UserDigest([1; 32]), at(20))]),
+        };
+        let revokes =
+            |digest, second| revoked.revokes(&jane, || UserDigest([digest; 32]), Some(at(second)));
+        assert!(revokes(1, 19) && !revokes(1, 20));
+        assert!(!revokes(2, 19) && revokes(2, 9));
     }
 }

@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    ChangeKind, Chat, ChatNumber, Conversation, ConversationId, Digest, FileId, History,
-    IdempotencyKey, Member, Mentions, Message, MessageId, MessageNumber, Named, Pair,
-    PersonalConversation, Policy, ReactionKey, ReactionNumber, Reactions, Report, Restrictions,
-    Settings, Subject, Timestamp, Title, UserId,
+    ChangeKind, Chat, ChatNumber, Conversation, ConversationId, Digest, Erasure, ErasureEvent,
+    FileId, History, IdempotencyKey, Member, Mentions, Message, MessageId, MessageNumber, Named,
+    Pair, PersonalConversation, Policy, ReactionKey, ReactionNumber, Reactions, Report,
+    Restrictions, Settings, Subject, Timestamp, Title, UserId,
 };
 
 /// One change. Every row, notification and event of it follows from this value.
@@ -19,7 +19,9 @@ pub enum Change {
     Settings(SettingsChange),
     Report(ReportChange),
     Opening(OpeningChange),
+    Renaming(RenamingChange),
     Restrictions(RestrictionsChange),
+    Erasure(ErasureChange),
     Application(ApplicationChange),
 }
 
@@ -120,6 +122,27 @@ pub struct OpeningChange {
     pub after: Arc<PersonalConversation>,
 }
 
+/// A personal conversation has a pseudonym in place of a user who is erased; or its other user is told once
+/// more that it has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenamingChange {
+    pub timestamp: Timestamp,
+    /// The users before the change. The one who stays finds the conversation under this name no more, unless
+    /// it is the present one.
+    pub before: Pair,
+    pub after: Arc<PersonalConversation>,
+    /// The user who is erased, and what names it now.
+    pub erasure: Arc<Erasure>,
+}
+
+/// The application has requested that a user is erased, or that is done. It concerns no timeline of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasureChange {
+    pub timestamp: Timestamp,
+    pub erasure: Arc<Erasure>,
+    pub event: ErasureEvent,
+}
+
 /// A change of what the application forbids a user. It concerns no timeline of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestrictionsChange {
@@ -169,7 +192,9 @@ impl Change {
             Self::Settings(change) => change.timestamp,
             Self::Report(change) => change.report.timestamp,
             Self::Opening(change) => change.after.timestamp,
+            Self::Renaming(change) => change.timestamp,
             Self::Restrictions(change) => change.timestamp,
+            Self::Erasure(change) => change.timestamp,
             Self::Application(change) => change.timestamp,
         }
     }
@@ -184,8 +209,12 @@ impl Change {
             Self::Reactions(_) => ChangeKind::ReactionsChanged,
             Self::Settings(_) => ChangeKind::SettingsChanged,
             Self::Report(_) => ChangeKind::MessageReported,
-            Self::Opening(_) => ChangeKind::ConversationOpened,
+            Self::Opening(_) | Self::Renaming(_) => ChangeKind::ConversationOpened,
             Self::Restrictions(_) => ChangeKind::UserRestricted,
+            Self::Erasure(change) => match change.event {
+                ErasureEvent::Requested { .. } => ChangeKind::UserRestricted,
+                ErasureEvent::Finished { .. } => ChangeKind::UserErased,
+            },
             Self::Application(_) => ChangeKind::ApplicationChanged,
         }
     }
@@ -210,7 +239,8 @@ impl Change {
             Self::Report(change) => Some(change.message.conversation_id),
             Self::Reactions(change) => Some(change.message.conversation_id),
             Self::Opening(change) => Some(change.after.id),
-            Self::Restrictions(_) | Self::Application(_) => None,
+            Self::Renaming(change) => Some(change.after.id),
+            Self::Restrictions(_) | Self::Erasure(_) | Self::Application(_) => None,
         }
     }
 
@@ -233,7 +263,8 @@ impl Change {
                 }
             },
             Self::Opening(change) => Place::of(&change.after.pair, actor),
-            Self::Restrictions(_) | Self::Application(_) => return None,
+            Self::Renaming(change) => Place::of(&change.after.pair, actor),
+            Self::Restrictions(_) | Self::Erasure(_) | Self::Application(_) => return None,
         };
         Some(place)
     }
@@ -257,13 +288,14 @@ impl Change {
     }
 
     /// The users whom it adds to a chat, removes from it or makes other ones there, who have moved their
-    /// position or reacted, or whom the application restricts.
+    /// position or reacted, or whom the application restricts; of a user who is erased, the pseudonym.
     pub fn members(&self) -> Vec<&UserId> {
         match self {
             Self::Chat(change) => change.members(),
             Self::Positions(change) => vec![&change.user],
             Self::Reactions(change) => vec![&change.user],
             Self::Restrictions(change) => vec![&change.user],
+            Self::Erasure(change) => vec![&change.erasure.pseudonym],
             _ => Vec::new(),
         }
     }

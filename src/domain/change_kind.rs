@@ -15,6 +15,7 @@ pub enum ChangeKind {
     MembersChanged,
     PositionsMoved,
     ReactionsChanged,
+    UserErased,
     SettingsChanged,
     ConversationOpened,
     UserRestricted,
@@ -22,7 +23,7 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::MessageCreated,
         Self::MessageEdited,
         Self::MessageDeleted,
@@ -35,6 +36,7 @@ impl ChangeKind {
         Self::MembersChanged,
         Self::PositionsMoved,
         Self::ReactionsChanged,
+        Self::UserErased,
         Self::SettingsChanged,
         Self::ConversationOpened,
         Self::UserRestricted,
@@ -62,6 +64,7 @@ impl ChangeKind {
             Self::MembersChanged => Some("member.changed"),
             Self::PositionsMoved => Some("conversation.read"),
             Self::ReactionsChanged => Some("reactions.changed"),
+            Self::UserErased => Some("user.erased"),
             Self::SettingsChanged
             | Self::ConversationOpened
             | Self::UserRestricted
@@ -84,6 +87,7 @@ impl ChangeKind {
             Self::MembersChanged => "members-changed",
             Self::PositionsMoved => "positions-moved",
             Self::ReactionsChanged => "reactions-changed",
+            Self::UserErased => "user-erased",
             Self::SettingsChanged => "settings-changed",
             Self::ConversationOpened => "conversation-opened",
             Self::UserRestricted => "user-restricted",

@@ -8,6 +8,7 @@ mod change;
 mod change_kind;
 mod chat;
 mod conversation;
+mod erasure;
 mod hook;
 mod ids;
 mod mentions;
@@ -33,9 +34,9 @@ pub type Clock = fn() -> std::time::SystemTime;
 
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
 pub use change::{
-    ApplicationChange, Change, ChatChange, Created, Idempotency, Marked, MessageChange,
-    OpeningChange, Place, PositionsChange, ReactionsChange, ReportChange, RestrictionsChange,
-    SettingsChange,
+    ApplicationChange, Change, ChatChange, Created, ErasureChange, Idempotency, Marked,
+    MessageChange, OpeningChange, Place, PositionsChange, ReactionsChange, RenamingChange,
+    ReportChange, RestrictionsChange, SettingsChange,
 };
 pub use change_kind::ChangeKind;
 pub use chat::{
@@ -43,6 +44,7 @@ pub use chat::{
     SLOW_MODE_SECONDS_MAX, Title,
 };
 pub use conversation::{Conversation, Pair, SearchScope};
+pub use erasure::{Erasure, ErasureEvent, OthersMessages, UserDigest};
 pub use hook::OnFailure;
 pub use ids::{
     ApplicationId, ChatNumber, ConversationId, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX,

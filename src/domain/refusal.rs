@@ -30,6 +30,9 @@ pub enum Refusal {
     /// The user is kept from joining the chat.
     #[error("{} is banned from this chat", .0.as_str())]
     Banned(UserId),
+    /// The user is being erased, so nothing new may name it.
+    #[error("{} is being erased", .0.as_str())]
+    Erased(UserId),
     /// A member must wait between two messages in this chat.
     #[error("this chat is slow: wait for {seconds} s")]
     SlowMode { seconds: u32 },

@@ -28,6 +28,7 @@
 mod behind;
 mod broker;
 pub mod clearing;
+pub mod erasing;
 pub mod feed_exchange;
 pub mod file_events;
 mod search_index;

@@ -19,6 +19,8 @@ pub struct Application {
     pub policy: Policy,
     /// None of its users is suspended for longer.
     pub suspensions_end: Option<OffsetDateTime>,
+    /// Whether one of its users is being erased.
+    pub erasing: bool,
 }
 
 struct ApplicationRow {
@@ -31,6 +33,7 @@ struct ApplicationRow {
     add_members: String,
     sends_per_minute: Option<i32>,
     suspensions_end: Option<OffsetDateTime>,
+    erasing: bool,
 }
 
 /// A statement that returns applications: `$head`, and what follows the columns.
@@ -39,7 +42,7 @@ macro_rules! applications {
         sqlx::query_as!(
             ApplicationRow,
             $head + "id, name, created, chats, personal, create_chats, add_members, sends_per_minute,
-            suspensions_end " + $tail,
+            suspensions_end, erasing " + $tail,
             $($argument),*
         )
     };
@@ -63,6 +66,7 @@ impl ApplicationRow {
                 id: self.id,
             })?,
             suspensions_end: self.suspensions_end,
+            erasing: self.erasing,
         })
     }
 }

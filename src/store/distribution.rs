@@ -9,13 +9,14 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use super::{Result, locks};
 
 /// The tables of tenants, each with the column that is the application.
-const TABLES: [(&str, &str); 19] = [
+const TABLES: [(&str, &str); 20] = [
     ("applications", "id"),
     ("changes", "application_id"),
     ("conversations", "application_id"),
     ("chat_members", "application_id"),
     ("chat_bans", "application_id"),
     ("user_restrictions", "application_id"),
+    ("erasures", "application_id"),
     ("messages", "application_id"),
     ("mentions", "application_id"),
     ("conversation_settings", "application_id"),

@@ -64,6 +64,16 @@ impl Duty for Clearing {
     const PURPOSE: Purpose = Purpose::Publishing;
 }
 
+/// Erases users.
+pub enum Erasing {}
+
+impl Duty for Erasing {
+    const NAME: &'static str = "erasing";
+    const FOLLOWS_FILES: bool = false;
+    const LOCK_KEY: i64 = locks::ERASER;
+    const PURPOSE: Purpose = Purpose::Publishing;
+}
+
 /// Keeps the index of search.
 pub enum Indexing {}
 

@@ -94,6 +94,47 @@ pub async fn update(lane: &mut Lane<'_>, changed: &[&Message]) -> Result<()> {
     Ok(())
 }
 
+/// A message whose users have other names now.
+pub struct RenamedMessage<'a> {
+    pub id: MessageId,
+    pub sender: Option<&'a UserId>,
+    pub recipient: Option<&'a UserId>,
+}
+
+/// Gives the users of messages other names. A message of a sender who has another name now loses the keys
+/// under which it was created.
+pub async fn rename(lane: &mut Lane<'_>, renamed: &[RenamedMessage<'_>]) -> Result<()> {
+    columns!(for message in renamed => {
+        ids: message.id.get(),
+        senders: message.sender.map(UserId::as_str),
+        recipients: message.recipient.map(UserId::as_str),
+    });
+    sqlx::query!(
+        r#"
+        UPDATE messages AS m
+        SET sender    = new.sender,
+            recipient = new.recipient,
+            idempotency_key =
+                CASE WHEN new.sender IS NOT DISTINCT FROM m.sender THEN m.idempotency_key END,
+            request_digest =
+                CASE WHEN new.sender IS NOT DISTINCT FROM m.sender THEN m.request_digest END
+        FROM unnest($2::bigint[], $3::text[], $4::text[]) AS new (id, sender, recipient)
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT ctid AS place FROM messages WHERE application_id = $1 AND id = new.id LIMIT 1
+        ) AS found
+        WHERE m.application_id = $1 AND m.ctid = found.place
+        "#,
+        lane.application().get(),
+        &ids,
+        &senders as &[Option<&str>],
+        &recipients as &[Option<&str>],
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
 /// Reads the messages that exist, in any order.
 pub async fn load(
     connection: &mut PgConnection,

@@ -15,6 +15,8 @@ mod columns;
 pub mod conversations;
 mod database;
 mod distribution;
+pub mod erasing;
+pub mod erasures;
 mod error;
 pub mod export;
 pub mod feed;
@@ -56,7 +58,7 @@ pub use database::Database;
 pub use error::{Error, Result, Unfit};
 pub use lane::{Lane, Transaction};
 pub use leadership::{
-    Clearing, Delivering, Duty, FeedPublishing, Indexing, Leadership, Publishing,
+    Clearing, Delivering, Duty, Erasing, FeedPublishing, Indexing, Leadership, Publishing,
 };
 pub use maintenance::{MIGRATIONS, MigrationError};
 pub use pool::{Lease, Pool};

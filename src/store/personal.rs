@@ -181,6 +181,43 @@ pub async fn update(lane: &mut Lane<'_>, changed: &[&PersonalConversation]) -> R
     Ok(())
 }
 
+/// A conversation one of whose users has another name now.
+pub struct RenamedConversation<'a> {
+    pub id: ConversationId,
+    pub pair: &'a Pair,
+}
+
+/// Gives the users of conversations other names. What is stored for each of them must be [stored](update), too:
+/// their order may be another one.
+pub async fn rename(lane: &mut Lane<'_>, renamed: &[RenamedConversation<'_>]) -> Result<()> {
+    columns!(for conversation in renamed => {
+        ids: conversation.id.get(),
+        least: conversation.pair.least().as_str(),
+        greatest: conversation.pair.greatest().as_str(),
+    });
+    sqlx::query!(
+        r#"
+        UPDATE conversations AS c
+        SET least = new.least, greatest = new.greatest
+        FROM unnest($2::bigint[], $3::text[], $4::text[]) AS new (id, least, greatest)
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT ctid AS place FROM conversations
+            WHERE application_id = $1 AND id = new.id
+            LIMIT 1
+        ) AS found
+        WHERE c.application_id = $1 AND c.ctid = found.place
+        "#,
+        lane.application().get(),
+        &ids,
+        &least as &[&str],
+        &greatest as &[&str],
+    )
+    .execute(lane.connection())
+    .await?;
+    Ok(())
+}
+
 impl PersonalRow {
     fn into_conversation(self) -> Arc<PersonalConversation> {
         let [least, greatest] = [&self.least, &self.greatest].map(|user| UserId::trusted(user));

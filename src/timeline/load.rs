@@ -53,11 +53,19 @@ impl Loading<'_, '_> {
     async fn load_application(&mut self) -> store::Result<()> {
         if self.state.application().is_none() {
             let application = store::applications::load(self.lane).await?;
+            let is_erasing = application.as_ref().is_some_and(|present| present.erasing);
+            let erasures = match is_erasing {
+                true => store::erasures::load(self.lane).await?,
+                false => Vec::new(),
+            };
+            let erasures = erasures.into_iter();
+            let erasures = erasures.map(|erasure| (erasure.user.clone(), Arc::new(erasure)));
             self.state
                 .set_application(application.map(|present| PresentApplication {
                     name: present.name,
                     policy: present.policy,
                     suspensions_end: present.suspensions_end,
+                    erasures: erasures.collect(),
                 }));
         }
         Ok(())
@@ -287,11 +295,15 @@ impl Loading<'_, '_> {
         Ok(())
     }
 
-    /// Loads the reactions to messages, and those of the callers.
+    /// Loads the reactions to messages, and those of the callers or of whom they name.
     async fn load_reactions(&mut self) -> store::Result<()> {
         let reacting = self.commands.iter().filter(|(_, needs)| needs.reactions);
-        let needed = reacting
-            .filter_map(|(requester, needs)| Some((needs.message?, requester.user.as_ref()?)));
+        let needed = reacting.filter_map(|(requester, needs)| {
+            Some((
+                needs.message?,
+                needs.reacted_by.or(requester.user.as_ref())?,
+            ))
+        });
         let needed: BTreeSet<_> = needed.collect();
         if needed.is_empty() {
             return Ok(());

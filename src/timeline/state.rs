@@ -12,9 +12,10 @@ use time::OffsetDateTime;
 use super::recent::{self, Recent};
 use crate::domain::{
     ApplicationChange, Change, Chat, ChatChange, ChatNumber, Conversation, ConversationId, Created,
-    Digest, Idempotency, IdempotencyKey, Marked, Member, Message, MessageChange, MessageId, Pair,
-    PersonalConversation, Policy, PositionsChange, ReactionKey, Reactions, ReactionsChange, Report,
-    Restrictions, RestrictionsChange, Role, Settings, SettingsChange, Timestamp, Title, UserId,
+    Digest, Erasure, ErasureChange, ErasureEvent, Idempotency, IdempotencyKey, Marked, Member,
+    Message, MessageChange, MessageId, Pair, PersonalConversation, Policy, PositionsChange,
+    ReactionKey, Reactions, ReactionsChange, RenamingChange, Report, Restrictions,
+    RestrictionsChange, Role, Settings, SettingsChange, Timestamp, Title, UserId,
 };
 
 /// Beyond so many bytes, what was not used recently is forgotten: of messages, and of each of the
@@ -74,6 +75,8 @@ pub struct PresentApplication {
     pub policy: Policy,
     /// None of its users is suspended for longer.
     pub suspensions_end: Option<OffsetDateTime>,
+    /// Those of its users who are being erased.
+    pub erasures: HashMap<UserId, Arc<Erasure>>,
 }
 
 type KeyOwner = (Option<UserId>, IdempotencyKey);
@@ -154,6 +157,17 @@ impl BatchState {
     /// Whether the application is known not to exist.
     pub fn is_application_missing(&self) -> bool {
         matches!(self.application, Some(None))
+    }
+
+    /// The erasure of the user, while it lasts.
+    pub fn erasure(&self, user: &UserId) -> Option<&Arc<Erasure>> {
+        self.application()?.erasures.get(user)
+    }
+
+    /// Whether users of the application are being erased.
+    pub fn is_erasing(&self) -> bool {
+        self.application()
+            .is_some_and(|application| !application.erasures.is_empty())
     }
 
     pub fn policy(&self) -> Policy {
@@ -387,7 +401,9 @@ impl BatchState {
             Change::Settings(change) => self.apply_to_settings(change),
             Change::Report(change) => self.add_report(Arc::clone(&change.report)),
             Change::Opening(change) => self.add_personal(Arc::clone(&change.after)),
+            Change::Renaming(change) => self.apply_to_name(change),
             Change::Restrictions(change) => self.apply_to_restrictions(change),
+            Change::Erasure(change) => self.apply_to_erasure(change),
             Change::Application(change) => self.apply_to_application(change),
         }
         if let Some((creator, request, created)) = change.idempotency() {
@@ -445,6 +461,30 @@ impl BatchState {
             application.suspensions_end = end;
         }
         self.add_restrictions(change.user.clone(), change.after);
+    }
+
+    /// What is kept of messages names its users as the database does: those of the conversation are changed
+    /// one by one.
+    fn apply_to_name(&mut self, change: &RenamingChange) {
+        self.personal.remove(&change.before);
+        self.add_personal(Arc::clone(&change.after));
+    }
+
+    fn apply_to_erasure(&mut self, change: &ErasureChange) {
+        let user = &change.erasure.user;
+        let Some(Some(application)) = &mut self.application else {
+            return;
+        };
+        match change.event {
+            ErasureEvent::Requested { .. } => {
+                let erasure = Arc::clone(&change.erasure);
+                application.erasures.insert(user.clone(), erasure);
+            }
+            ErasureEvent::Finished { .. } => {
+                application.erasures.remove(user);
+                self.add_restrictions(user.clone(), Restrictions::default());
+            }
+        }
     }
 
     fn apply_to_application(&mut self, change: &ApplicationChange) {

@@ -13,7 +13,7 @@ use super::{
     load::{LoadRequest, chat_of},
 };
 use crate::{
-    domain::{ApplicationId, Change, DrawnNumbers, NextNumbers, Timestamp, UserId},
+    domain::{ApplicationId, Change, DrawnNumbers, ErasureEvent, NextNumbers, Timestamp, UserId},
     notifications::{CommitNotice, TimestampRange, UserKey},
     store::{self, Lane, batch::AppendedRows, members::DepartedMember, updates::NewUpdate},
 };
@@ -129,6 +129,10 @@ impl BatchChanges {
         if !changed.is_empty() {
             store::messages::update(lane, &changed).await?;
         }
+        let renamed = self.renamed_messages();
+        if !renamed.is_empty() {
+            store::messages::rename(lane, &renamed).await?;
+        }
         self.store_personal(lane).await?;
         let rows = AppendedRows {
             changes: &self.log(),
@@ -138,10 +142,12 @@ impl BatchChanges {
         store::batch::append(lane, rows).await?;
         self.store_of_members(lane).await?;
         self.store_of_application(lane).await?;
+        let erased = self.erasures().map(|change| &change.erasure.user);
+        concerned.extend(erased.map(|user| UserKey::of(application, user)));
         Ok(concerned)
     }
 
-    /// Stores new and changed personal conversations.
+    /// Stores new, changed and renamed personal conversations.
     async fn store_personal(&self, lane: &mut Lane<'_>) -> store::Result<()> {
         let (created, changed) = self.personal_conversations();
         if !created.is_empty() {
@@ -149,6 +155,10 @@ impl BatchChanges {
         }
         if !changed.is_empty() {
             store::personal::update(lane, &changed).await?;
+        }
+        let renamed = self.renamed_conversations();
+        if !renamed.is_empty() {
+            store::personal::rename(lane, &renamed).await?;
         }
         Ok(())
     }
@@ -158,6 +168,17 @@ impl BatchChanges {
         let restrictions = self.restrictions();
         if !restrictions.is_empty() {
             store::restrictions::store(lane, &restrictions).await?;
+        }
+        // One at a time: they are rare.
+        for change in self.erasures() {
+            match change.event {
+                ErasureEvent::Requested { now } => {
+                    store::erasures::insert(lane, &change.erasure, change.timestamp, now).await?;
+                }
+                ErasureEvent::Finished { now } => {
+                    store::erasures::finish(lane, &change.erasure, now).await?;
+                }
+            }
         }
         if let Some(change) = self.application() {
             store::applications::update(lane, &change.name, &change.policy).await?;

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::BatchChanges;
 use crate::{
     domain::{
-        ApplicationChange, Change, ChatChange, ConversationId, Marked, Message, MessageChange,
-        MessageId, Pair, PersonalConversation, PositionsChange, ReactionNumber, ReactionsChange,
-        Report, Subject, Timestamp, Update, UserId,
+        ApplicationChange, Change, ChatChange, ConversationId, ErasureChange, Marked, Message,
+        MessageChange, MessageId, Pair, PersonalConversation, PositionsChange, ReactionNumber,
+        ReactionsChange, RenamingChange, Report, Subject, Timestamp, Update, UserId,
     },
     store::{
         batch::{ChangeRow, NewMessageRow},
         mentions::Mention,
+        messages::RenamedMessage,
+        personal::RenamedConversation,
         reactions::Reaction,
         restrictions::RestrictionsRow,
         settings::SettingsRow,
@@ -103,10 +105,12 @@ impl BatchChanges {
                     Marked::Chat(..) => None,
                 },
                 Change::Opening(change) => Some(&change.after),
+                Change::Renaming(change) => Some(&change.after),
                 Change::Chat(_)
                 | Change::Reactions(_)
                 | Change::Report(_)
                 | Change::Restrictions(_)
+                | Change::Erasure(_)
                 | Change::Application(_) => None,
             };
             let Some(after) = after else { continue };
@@ -121,6 +125,43 @@ impl BatchChanges {
             created.into_values().collect(),
             changed.into_values().collect(),
         )
+    }
+
+    /// The messages whose users have other names after the batch.
+    pub(super) fn renamed_messages(&self) -> Vec<RenamedMessage<'_>> {
+        let renamed = self.message_changes().filter_map(|change| {
+            let (before, after) = (change.before.as_ref()?, &change.after);
+            let is_renamed = before.from != after.from || before.conversation != after.conversation;
+            is_renamed.then(|| RenamedMessage {
+                id: after.id,
+                sender: after.from.as_ref(),
+                recipient: after.to(),
+            })
+        });
+        renamed.collect()
+    }
+
+    /// The personal conversations whose users have other names after the batch.
+    pub(super) fn renamed_conversations(&self) -> Vec<RenamedConversation<'_>> {
+        let renamings = self.changes().filter_map(|change| match change {
+            Change::Renaming(change) => Some(change),
+            _ => None,
+        });
+        let renamed = renamings.filter(|change| change.before != change.after.pair);
+        renamed
+            .map(|change| RenamedConversation {
+                id: change.after.id,
+                pair: &change.after.pair,
+            })
+            .collect()
+    }
+
+    /// What the batch says of the erasures of users.
+    pub(super) fn erasures(&self) -> impl Iterator<Item = &ErasureChange> {
+        self.changes().filter_map(|change| match change {
+            Change::Erasure(change) => Some(change),
+            _ => None,
+        })
     }
 
     /// What the batch sets for conversations, as it leaves it.
@@ -243,9 +284,11 @@ impl BatchChanges {
                 Change::Opening(change) => {
                     updates.extend(updates_of_pair(&change.after.pair, change.after.timestamp));
                 }
+                Change::Renaming(change) => updates.extend(updates_of_renaming(change)),
                 Change::Chat(_)
                 | Change::Report(_)
                 | Change::Restrictions(_)
+                | Change::Erasure(_)
                 | Change::Application(_) => {}
                 Change::Positions(change) => match &change.marked {
                     Marked::Personal(_) if made.is_folded => {}
@@ -319,11 +362,14 @@ fn update(user: &UserId, timestamp: Timestamp, subject: Subject) -> NewUpdate<'_
     NewUpdate { user, update }
 }
 
-/// For each user of a personal message's conversation.
+/// For each user of a personal message's conversation; not for a pseudonym that is new there.
 fn updates_of_message(change: &MessageChange) -> impl Iterator<Item = NewUpdate<'_>> {
     let message = &change.after;
     let (pair, named) = (message.conversation.pair(), change.named());
+    let before = change.before.as_ref();
+    let before = before.and_then(|before| before.conversation.pair());
     let users = pair.into_iter().flat_map(Pair::users);
+    let users = users.filter(move |user| before.is_none_or(|pair| pair.contains(user)));
     users.map(move |user| NewUpdate {
         user,
         update: Update {
@@ -339,6 +385,17 @@ fn updates_of_pair(pair: &Pair, timestamp: Timestamp) -> impl Iterator<Item = Ne
     pair.users().map(move |user| {
         let subject = Subject::With(pair.other_of(user).clone());
         update(user, timestamp, subject)
+    })
+}
+
+/// For the user who stays in a personal conversation, by the name that it had for that user.
+fn updates_of_renaming(change: &RenamingChange) -> impl Iterator<Item = NewUpdate<'_>> {
+    let users = change.before.users();
+    let users =
+        users.filter(|user| **user != change.erasure.pseudonym && change.after.pair.contains(user));
+    users.map(|user| {
+        let subject = Subject::With(change.before.other_of(user).clone());
+        update(user, change.timestamp, subject)
     })
 }
 

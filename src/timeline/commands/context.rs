@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use time::Duration;
 
-use super::{Command, Decision, MessageDecision, ensure};
+use super::{Command, Decision, MessageDecision, Needs, ensure};
 use crate::{
     domain::{
         self, Action, Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created,
@@ -90,6 +90,9 @@ impl<'a> Context<'a> {
     pub fn decide<C: Command>(&self, command: &C) -> Result<Decision<C::Output>, Refusal> {
         let exists = !self.state.is_application_missing();
         ensure(exists, Refusal::UnknownApplication)?;
+        if self.state.is_erasing() && !C::ERASES {
+            self.require_not_erased(&command.needs())?;
+        }
         if let Some(earlier) = command.replay(self)? {
             return Ok(Decision::Replay(earlier));
         }
@@ -107,6 +110,22 @@ impl<'a> Context<'a> {
         let inside = self.inside(chat.ok_or(Refusal::NotFound)?)?;
         self.require_posting(&inside)?;
         self.require_patience(&inside)
+    }
+
+    /// Fails if the caller is being erased, or if the command would store something new that names such a
+    /// user.
+    fn require_not_erased(&self, needs: &Needs<'_>) -> Result<(), Refusal> {
+        let is_erased = |user: &UserId| self.state.erasure(user).is_some();
+        let caller = Refusal::Forbidden("the user is being erased");
+        ensure(!self.caller.is_some_and(is_erased), caller)?;
+        let pair = needs.conversation.as_ref().and_then(Conversation::pair);
+        let is_personal = pair.is_some_and(|pair| pair.users().any(is_erased));
+        ensure(!is_personal, Refusal::NotAccepted)?;
+        let banned = needs.leaving.iter().filter(|_| needs.bans);
+        let named = needs.joining.iter().chain(banned);
+        let mut named = named.chain(needs.owner).chain(needs.restrictions);
+        let erased = named.find(|user| is_erased(user));
+        erased.map_or(Ok(()), |user| Err(Refusal::Erased(user.clone())))
     }
 
     fn require_not_suspended(&self) -> Result<(), Refusal> {
@@ -296,10 +315,22 @@ impl<'a> Context<'a> {
         before: &Arc<Message>,
         content: Option<Content>,
     ) -> MessageDecision {
-        let after = Arc::new(Message {
-            timestamp: self.next.timestamp,
+        let changed = Message {
             content,
             ..Message::clone(before)
+        };
+        self.message_change(before, changed)
+    }
+
+    /// A change of a message. `changed` is the message as it leaves it, except for the timestamp.
+    pub(super) fn message_change(
+        &self,
+        before: &Arc<Message>,
+        changed: Message,
+    ) -> MessageDecision {
+        let after = Arc::new(Message {
+            timestamp: self.next.timestamp,
+            ..changed
         });
         let change = MessageChange {
             before: Some(Arc::clone(before)),

@@ -21,11 +21,15 @@ mod create_chat;
 mod delete_chat;
 mod delete_message;
 mod edit_message;
+mod erase_message;
+mod erase_reaction;
+mod erase_user;
 mod mark_read;
 mod move_position;
 mod open_conversation;
 mod pin_message;
 mod react;
+mod rename_conversation;
 mod report_message;
 mod restrict_user;
 mod send_message;
@@ -48,11 +52,15 @@ pub use create_chat::CreateChat;
 pub use delete_chat::DeleteChat;
 pub use delete_message::DeleteMessage;
 pub use edit_message::{EditMessage, MessageEdit};
+pub use erase_message::EraseMessage;
+pub use erase_reaction::EraseReaction;
+pub use erase_user::{EraseUser, FinishErasure};
 pub use mark_read::MarkRead;
 pub use move_position::MovePosition;
 pub use open_conversation::OpenConversation;
 pub use pin_message::PinMessage;
 pub use react::React;
+pub use rename_conversation::RenameConversation;
 pub use report_message::ReportMessage;
 pub use restrict_user::RestrictUser;
 pub use send_message::{Draft, SendMessage};
@@ -73,6 +81,9 @@ pub trait Command: Send + Sync + 'static {
 
     /// Whether a user whom the application has suspended may do it: what is part of reading.
     const WHILE_SUSPENDED: bool = false;
+
+    /// Whether it is a part of the erasure of the user whom it names. Nothing else names such a user.
+    const ERASES: bool = false;
 
     /// What has to be loaded before it is decided.
     fn needs(&self) -> Needs<'_>;
@@ -138,6 +149,8 @@ pub struct Needs<'a> {
     pub report: bool,
     /// The reactions to the message, and those of the caller.
     pub reactions: bool,
+    /// The user whose reactions count in place of the caller's.
+    pub reacted_by: Option<&'a UserId>,
     /// What is pinned in the chat.
     pub pins: bool,
     /// What the caller has created with an earlier request.

@@ -1,22 +1,23 @@
 //! Stories for the tests of commands: *given* earlier changes, *when* a command is decided, *then*
 //! this follows.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use time::{Duration, OffsetDateTime};
 
 use super::{
     AlterMember, Announcement, BanUser, ChangeApplication, ChangeChat, ChangeMembers,
     ChangeSettings, ChatPatch, Command, Context, CreateChat, Decision, DeleteChat, DeleteMessage,
-    Draft, EditMessage, Expected, MarkRead, MessageEdit, MovePosition, OpenConversation,
+    Draft, EditMessage, EraseUser, Expected, MarkRead, MessageEdit, MovePosition, OpenConversation,
     PinMessage, React, SendMessage,
 };
 use crate::{
     domain::{
-        Change, Chat, ChatNumber, Conversation, Created, Digest, FileId, Files, Idempotency,
-        IdempotencyKey, Mentions, Message, MessageChange, MessageId, MessageNumber, NextNumbers,
-        Pair, PersonalConversation, Policy, PolicyPatch, ReactionKey, Refusal, Role, SettingsPatch,
-        Text, Timestamp, Title, UserId,
+        Change, ChangeKind, Chat, ChatNumber, Conversation, Created, Digest, Erasure, FileId,
+        Files, Idempotency, IdempotencyKey, Mentions, Message, MessageChange, MessageId,
+        MessageNumber, NextNumbers, OthersMessages, Pair, PersonalConversation, Policy,
+        PolicyPatch, ReactionKey, Refusal, Role, SettingsPatch, Text, Timestamp, Title, UserDigest,
+        UserId,
     },
     timeline::{BatchState, state::PresentApplication},
 };
@@ -35,6 +36,7 @@ impl Default for Story {
             name: Title::trusted("default".to_owned()),
             policy: Policy::default(),
             suspensions_end: None,
+            erasures: HashMap::new(),
         }));
         Self {
             state,
@@ -100,6 +102,10 @@ impl Story {
     /// The timestamp of the last change.
     pub fn last_timestamp(&self) -> Timestamp {
         self.last.as_ref().unwrap().timestamp()
+    }
+
+    pub fn last_kind(&self) -> ChangeKind {
+        self.last.as_ref().unwrap().kind()
     }
 
     /// The time of the last command.
@@ -364,6 +370,22 @@ pub fn open(one: &str, other: &str, opened: bool) -> OpenConversation {
     OpenConversation {
         pair: Pair::new(&user(one), &user(other)),
         opened,
+    }
+}
+
+/// The erasure of a user. The pseudonym is the same each time.
+pub fn erasure(whom: &str) -> Erasure {
+    Erasure {
+        user: user(whom),
+        digest: UserDigest([0; 32]),
+        pseudonym: Erasure::pseudonym(7),
+        others: OthersMessages::Kept,
+    }
+}
+
+pub fn erase(whom: &str) -> EraseUser {
+    EraseUser {
+        erasure: Arc::new(erasure(whom)),
     }
 }
 

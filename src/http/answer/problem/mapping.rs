@@ -51,7 +51,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::UnknownApplication => auth::Error::UnknownApplication.into(),
             Refusal::NotFound => Self::not_found(),
-            Refusal::Forbidden(_) => Self::new(&kinds::FORBIDDEN, detail),
+            Refusal::Forbidden(_) | Refusal::Erased(_) => Self::new(&kinds::FORBIDDEN, detail),
             Refusal::Suspended { .. } => Self::new(&kinds::SUSPENDED, detail),
             Refusal::MayNotPost(_) => Self::new(&kinds::MAY_NOT_POST, detail),
             Refusal::Banned(_) => Self::new(&kinds::BANNED, detail),

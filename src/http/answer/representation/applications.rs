@@ -108,6 +108,7 @@ impl ApplicationJson {
             chats,
             policy,
             suspensions_end: _,
+            erasing: _,
         } = stored;
         Self {
             id: id.get(),

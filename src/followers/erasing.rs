@@ -1,0 +1,468 @@
+//! Erases users whom their applications want to be erased.
+//!
+//! # The promise
+//! From the request on nothing new names the user. Once the erasure is finished, nothing that is stored does.
+//! What others see change is changed through the timeline, like everything else: their clients and the
+//! application learn of it. It happens whichever replica dies meanwhile.
+//!
+//! # How
+//! An erasure has steps ([`Step`]), and its row says to which place in which step it has come. The leader does a
+//! small piece of work, notes the place, and goes on; users take turns, a piece each. A piece is done again if
+//! the leader dies before it has noted the place: then it finds less to do, or nothing. So what was counted of
+//! it may be missing in the report.
+//!
+//! # The races, and how each was decided
+//! - *Others write meanwhile.* No command stores something new that names the user
+//!   ([`Context::decide`](crate::timeline::commands::Context::decide)), so each step leaves nothing behind it.
+//! - *A change cannot be made now* (the application has too many changes waiting). The other users have their
+//!   turns, and this one is tried again.
+//! - *Two replicas erase at the same time*, since one has lost its lock. What is erased stays so.
+//! - *A writer keeps a tombstone in memory that names the user, whose row has the pseudonym.* Nobody is shown
+//!   the users of a tombstone.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::try_join_all;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{Behind, LOOK_PERIOD_MIN, Leader, PAUSE_MIN, lead_until, log_leadership};
+use crate::{
+    domain::MessageId,
+    store::{
+        self, Database, Erasing, Lane, Leadership, Purpose, Session, changes,
+        erasing::{self, NamingMessage, Place, RunningErasure, Step},
+    },
+    timeline::{
+        self, Effect, Requester, Timeline,
+        commands::{
+            ChangeMembers, Command, DeleteChat, EraseMessage, EraseReaction, Expected,
+            FinishErasure, RenameConversation,
+        },
+    },
+};
+
+/// How many changes are made at the same time: a quarter of a batch.
+const AT_ONCE: i64 = 64;
+
+/// How many rows of timelines are looked at at once: some milliseconds of work.
+const ROWS_AT_ONCE: i64 = 2000;
+
+/// How many chats are looked at at once.
+const CHATS_AT_ONCE: i64 = 200;
+
+/// How many erasures are looked up at once.
+const ERASURES_AT_ONCE: i64 = 100;
+
+/// The least time from one look for erasures to the next, if there is none, or if something cannot be done now.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+
+/// While so many writes wait to be committed, the leader rests for as long as it worked; for twice as many,
+/// twice as long.
+const WAITING_WRITES_PER_REST: f64 = 4.0;
+
+/// The longest rest, as a multiple of the work before it.
+const REST_MAX: f64 = 20.0;
+
+/// How long the database may take for a piece of work under the lock of an application.
+const LANE_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// Erases users.
+pub struct ErasedUsers {
+    pub database: Database,
+    pub timeline: Timeline,
+    pub behind: Arc<Behind>,
+}
+
+/// What the leader has.
+struct Leading {
+    leader: Leadership<Erasing>,
+    /// For what is done under the lock of an application, and is no change.
+    session: Session,
+}
+
+/// Why a piece of work is not done.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The leader cannot go on.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A change cannot be made now.
+    #[error(transparent)]
+    Timeline(#[from] timeline::Error),
+}
+
+/// The outcome of a piece of work.
+enum Done {
+    /// The erasure has come to this place.
+    At(Place),
+    /// There may be more at the same place.
+    More,
+    /// The step has no more work.
+    Step,
+    /// It goes on when somebody else has done something.
+    Wait,
+}
+
+impl ErasedUsers {
+    /// Works while this replica leads, until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        lead_until(stop, self).await;
+    }
+
+    /// Does the next piece of an erasure, and notes it. Returns whether it goes on at once.
+    async fn advance(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<bool, Failure> {
+        let started = Instant::now();
+        let mut goes_on = true;
+        match self.piece(leading, running).await? {
+            Done::At(place) => running.at = place,
+            Done::More => {}
+            Done::Wait => goes_on = false,
+            Done::Step => match running.at.step.next() {
+                Some(step) => running.at = Place::start_of(step),
+                None => {
+                    let user = running.erasure.user.clone();
+                    self.submit(running, FinishErasure { user }).await?;
+                    return Ok(true);
+                }
+            },
+        }
+        erasing::save(&mut leading.leader, running).await?;
+        sleep(self.rest(started.elapsed())).await;
+        Ok(goes_on)
+    }
+
+    async fn piece(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        match running.at.step {
+            Step::Memberships => self.leave_chats(leading, running).await,
+            Step::Conversations => self.rename_conversations(leading, running).await,
+            Step::PersonalMessages => self.erase_personal(leading, running).await,
+            Step::Chats => self.erase_in_chats(leading, running).await,
+            Step::Mentions => self.erase_mentions(leading, running).await,
+            Step::Reactions => self.erase_reactions(leading, running).await,
+            Step::Own => delete_own(leading, running).await,
+            Step::Updates => self.rename_updates(leading, running).await,
+            Step::Log => {
+                let next = erasing::rename_in_log(&mut leading.leader, running, ROWS_AT_ONCE);
+                Ok(next.await?.map_or(Done::Step, Done::At))
+            }
+            Step::Index => wait_for_index(leading, running).await,
+        }
+    }
+
+    async fn leave_chats(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let memberships = erasing::memberships(&mut leading.leader, running, AT_ONCE).await?;
+        if memberships.is_empty() {
+            return Ok(Done::Step);
+        }
+        let deletes = running.erasure.others.are_deleted();
+        let (alone, others): (Vec<_>, Vec<_>) = memberships
+            .into_iter()
+            .partition(|membership| membership.is_alone && deletes);
+        let deletions = alone.iter().map(|membership| DeleteChat {
+            chat: membership.chat,
+            expected: Expected(vec![membership.timestamp]),
+        });
+        let deleted = self.submit_all(running, deletions).await?;
+        let leavings = others.iter().map(|membership| ChangeMembers {
+            chat: membership.chat,
+            add: Vec::new(),
+            remove: vec![running.erasure.user.clone()],
+            announcement: None,
+        });
+        let left = self.submit_all(running, leavings).await?;
+        running.erased.conversations += deleted;
+        running.erased.memberships += deleted + left;
+        Ok(Done::More)
+    }
+
+    async fn rename_conversations(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let pairs = erasing::conversations(&mut leading.leader, running, AT_ONCE).await?;
+        if pairs.is_empty() {
+            return Ok(Done::Step);
+        }
+        let rename = |pair| RenameConversation {
+            pair,
+            erasure: Arc::clone(&running.erasure),
+        };
+        let renamed = self.submit_all(running, pairs.iter().cloned().map(rename));
+        running.erased.conversations += renamed.await?;
+        // Then the other users learn of the new name, too.
+        let renamed = pairs.iter().map(|pair| running.erasure.renamed(pair));
+        self.submit_all(running, renamed.map(rename)).await?;
+        Ok(Done::More)
+    }
+
+    async fn erase_personal(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let reading = erasing::personal_messages(&mut leading.leader, running, AT_ONCE);
+        let Some((place, messages)) = reading.await? else {
+            return Ok(Done::Step);
+        };
+        self.erase_messages(leading, running, messages).await?;
+        Ok(Done::At(place))
+    }
+
+    async fn erase_in_chats(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let limits = (CHATS_AT_ONCE, AT_ONCE);
+        let reading = erasing::chat_messages(&mut leading.leader, running, limits);
+        let Some((last, messages)) = reading.await? else {
+            return Ok(Done::Step);
+        };
+        if !messages.is_empty() {
+            self.erase_messages(leading, running, messages).await?;
+            return Ok(Done::More);
+        }
+        let (erasure, place) = (Arc::clone(&running.erasure), running.at.place);
+        let forget = async |lane: &mut Lane<'_>| {
+            erasing::forget_in_chats(lane, &erasure, (place, last)).await
+        };
+        leading.in_lane(running, forget).await?;
+        Ok(Done::At(Place {
+            place: last,
+            ..running.at
+        }))
+    }
+
+    /// Erases the user from messages. Those of them that are tombstones need no change.
+    async fn erase_messages(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+        messages: Vec<NamingMessage>,
+    ) -> Result<(), Failure> {
+        let (tombstones, messages): (Vec<_>, Vec<_>) =
+            messages.into_iter().partition(|message| message.is_deleted);
+        let ids = messages.iter().map(|message| message.id);
+        running.erased.messages += self.erase_from(running, ids).await?;
+        if !tombstones.is_empty() {
+            let erasure = Arc::clone(&running.erasure);
+            let rename = async |lane: &mut Lane<'_>| {
+                erasing::rename_tombstones(lane, &erasure, &tombstones).await
+            };
+            leading.in_lane(running, rename).await?;
+        }
+        Ok(())
+    }
+
+    /// Erases the user from messages with data. Returns from how many.
+    async fn erase_from(
+        &self,
+        running: &RunningErasure,
+        messages: impl Iterator<Item = MessageId>,
+    ) -> Result<i64, Failure> {
+        let commands = messages.map(|id| EraseMessage {
+            id,
+            erasure: Arc::clone(&running.erasure),
+        });
+        self.submit_all(running, commands).await
+    }
+
+    async fn erase_mentions(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let messages = erasing::mentions(&mut leading.leader, running, AT_ONCE).await?;
+        if messages.is_empty() {
+            return Ok(Done::Step);
+        }
+        running.erased.messages += self.erase_from(running, messages.into_iter()).await?;
+        Ok(Done::More)
+    }
+
+    async fn erase_reactions(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let reactions = erasing::reactions(&mut leading.leader, running, AT_ONCE).await?;
+        if reactions.is_empty() {
+            return Ok(Done::Step);
+        }
+        let gone = reactions.iter().filter(|reaction| reaction.is_gone);
+        let gone: Vec<_> = gone.map(|reaction| reaction.message).collect();
+        erasing::delete_reactions(&mut leading.leader, running, &gone).await?;
+        let there = reactions.iter().filter(|reaction| !reaction.is_gone);
+        let commands = there.map(|reaction| EraseReaction {
+            id: reaction.message,
+            key: reaction.key.clone(),
+            erasure: Arc::clone(&running.erasure),
+        });
+        running.erased.reactions += self.submit_all(running, commands).await?;
+        Ok(Done::More)
+    }
+
+    /// Puts the pseudonym into a window of the timeline of somebody with whom the user had a conversation; at
+    /// its end, tells that user: nothing that was read of it before is current any more.
+    async fn rename_updates(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let next = erasing::renamed_conversation(&mut leading.leader, running).await?;
+        let Some((id, pair)) = next else {
+            return Ok(Done::Step);
+        };
+        let other = pair.other_of(&running.erasure.pseudonym);
+        // Nothing of the conversation was before it.
+        let is_begun = running.at.place == id && running.at.within > 0;
+        let after = if is_begun { running.at.within } else { id - 1 };
+        let window = (other, after);
+        let renaming = erasing::rename_updates(&mut leading.leader, running, window, ROWS_AT_ONCE);
+        if let Some(within) = renaming.await? {
+            return Ok(Done::At(Place {
+                place: id,
+                within,
+                ..running.at
+            }));
+        }
+        let erasure = Arc::clone(&running.erasure);
+        self.submit(running, RenameConversation { pair, erasure })
+            .await?;
+        Ok(Done::At(Place {
+            place: id + 1,
+            within: 0,
+            ..running.at
+        }))
+    }
+
+    /// Carries out commands at the same time. Returns how many of them have changed something.
+    async fn submit_all<C: Command>(
+        &self,
+        running: &RunningErasure,
+        commands: impl Iterator<Item = C>,
+    ) -> Result<i64, Failure> {
+        let changes = commands.map(|command| self.submit(running, command));
+        let effects = try_join_all(changes).await?;
+        let changed = effects.iter().filter(|effect| **effect == Effect::Changed);
+        Ok(changed.count() as i64)
+    }
+
+    async fn submit<C: Command>(
+        &self,
+        running: &RunningErasure,
+        command: C,
+    ) -> Result<Effect, Failure> {
+        let requester = Requester {
+            application: running.application,
+            user: None,
+        };
+        Ok(self.timeline.submit(requester, command).await?.effect)
+    }
+
+    /// How long the leader pauses after `worked`, so that waiting writes have the database to themselves.
+    fn rest(&self, worked: Duration) -> Duration {
+        let waiting = self.timeline.waiting() as f64;
+        worked.mul_f64((waiting / WAITING_WRITES_PER_REST).min(REST_MAX))
+    }
+}
+
+impl Leading {
+    /// Does something under the lock of the application that changes nothing of what writers keep.
+    async fn in_lane(
+        &mut self,
+        running: &RunningErasure,
+        work: impl AsyncFnOnce(&mut Lane<'_>) -> store::Result<()>,
+    ) -> store::Result<()> {
+        store::in_time(LANE_TIME_MAX, async {
+            let mut transaction = self.session.enter_lane(running.application).await?;
+            work(&mut transaction.lane(running.application)).await?;
+            self.session.give_back(transaction.commit(&[]).await?);
+            Ok(())
+        })
+        .await
+    }
+}
+
+async fn delete_own(leading: &mut Leading, running: &RunningErasure) -> Result<Done, Failure> {
+    if running.at == Place::start_of(Step::Own) {
+        erasing::delete_own(&mut leading.leader, running).await?;
+    }
+    let next = erasing::delete_updates(&mut leading.leader, running, ROWS_AT_ONCE);
+    Ok(next.await?.map_or(Done::Step, Done::At))
+}
+
+/// Waits until the index of search has followed the last change of the erasure, which is at or before the end of
+/// the timeline when the step begins.
+async fn wait_for_index(leading: &mut Leading, running: &RunningErasure) -> Result<Done, Failure> {
+    let leader = &mut leading.leader;
+    if running.at.place == 0 {
+        let end = changes::end(leader.connection(), running.application).await?;
+        return Ok(Done::At(Place {
+            place: end.get(),
+            ..running.at
+        }));
+    }
+    let up_to = crate::domain::Timestamp::new(running.at.place);
+    match erasing::is_indexed(leader, running.application, up_to).await? {
+        true => Ok(Done::Step),
+        false => Ok(Done::Wait),
+    }
+}
+
+impl Leader for ErasedUsers {
+    type Duty = Erasing;
+    type Error = store::Error;
+
+    async fn lead(&mut self, pause: &mut Duration) -> store::Result<()> {
+        let mut leading = Leading {
+            leader: Leadership::acquire(&self.database).await?,
+            session: self.database.session(Purpose::Writing),
+        };
+        log_leadership::<Erasing>();
+        let mut after = None;
+        loop {
+            self.behind.take();
+            let running = erasing::running(&mut leading.leader, after, ERASURES_AT_ONCE);
+            let mut running = running.await?;
+            let (mut goes_on, mut failed) = (false, None);
+            for erasure in &mut running {
+                match self.advance(&mut leading, erasure).await {
+                    Ok(may_go_on) => goes_on |= may_go_on,
+                    Err(Failure::Store(error)) => return Err(error),
+                    Err(Failure::Timeline(error)) => failed = Some((erasure.application, error)),
+                }
+            }
+            *pause = PAUSE_MIN;
+            let is_done = running.is_empty() && after.is_none();
+            if let Some((application, error)) = &failed {
+                // One line for all of them.
+                let application = application.get();
+                tracing::warn!(%error, application, "users are not erased now");
+            }
+            if !goes_on || failed.is_some() {
+                sleep(LOOK_PAUSE).await;
+            }
+            if is_done {
+                let look = Instant::now() + LOOK_PERIOD_MIN;
+                self.behind.wait_until(look).await;
+            }
+            // After the last one come the first ones again.
+            after = running.last().map(RunningErasure::key);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A pseudonym in place of a user in a personal conversation.
+
+use std::sync::Arc;
+
+use super::{Command, Context, Decision, Needs};
+use crate::domain::{
+    Change, Conversation, Each, Erasure, MessageNumber, Pair, PersonalConversation, Position,
+    Refusal, RenamingChange,
+};
+
+/// Puts the pseudonym of a user who is erased in its place in a personal conversation. The other user learns
+/// that there is none by the name of before. Nobody writes there any more.
+///
+/// Where the conversation has its new name, the other user is told of it once more.
+#[derive(Debug, Clone)]
+pub struct RenameConversation {
+    /// The users, by either name.
+    pub pair: Pair,
+    pub erasure: Arc<Erasure>,
+}
+
+impl Command for RenameConversation {
+    type Output = ();
+
+    const ERASES: bool = true;
+
+    fn needs(&self) -> Needs<'_> {
+        Needs {
+            conversation: Some(Conversation::Personal(self.pair.clone())),
+            ..Needs::default()
+        }
+    }
+
+    fn rows(&self, _: usize) -> usize {
+        2
+    }
+
+    fn decide(&self, context: &Context<'_>) -> Result<Decision<()>, Refusal> {
+        let Some(before) = context.state.personal(&self.pair) else {
+            return Ok(Decision::Keep(()));
+        };
+        let timestamp = context.next.timestamp;
+        let change = RenamingChange {
+            timestamp,
+            before: self.pair.clone(),
+            after: Arc::new(PersonalConversation {
+                timestamp,
+                ..self.renamed(before)
+            }),
+            erasure: Arc::clone(&self.erasure),
+        };
+        Ok(Decision::Change(Change::Renaming(change), ()))
+    }
+}
+
+impl RenameConversation {
+    /// The conversation with the pseudonym, whose side accepts nothing and has read nothing.
+    fn renamed(&self, before: &PersonalConversation) -> PersonalConversation {
+        let Erasure {
+            user, pseudonym, ..
+        } = &*self.erasure;
+        let pair = self.erasure.renamed(&before.pair);
+        let other = pair.other_of(pseudonym);
+        let mut after = PersonalConversation {
+            positions: Each {
+                least: before.position(other),
+                greatest: before.position(other),
+            },
+            blocks: Each {
+                least: *before.blocks.of(&before.pair, other),
+                greatest: *before.blocks.of(&before.pair, other),
+            },
+            pair: pair.clone(),
+            ..before.clone()
+        };
+        let user = if before.pair.contains(user) {
+            user
+        } else {
+            pseudonym
+        };
+        let sent = before.position(user).sent();
+        *after.positions.of_mut(&pair, pseudonym) =
+            Position::stored(MessageNumber::ZERO, MessageNumber::ZERO, sent);
+        *after.blocks.of_mut(&pair, pseudonym) = true;
+        after
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::story::{Story, conversation, draft, erase, erasure, move_to, send, user},
+        *,
+    };
+
+    fn rename(pair: Pair, whom: &str) -> RenameConversation {
+        RenameConversation {
+            pair,
+            erasure: Arc::new(erasure(whom)),
+        }
+    }
+
+    /// In the order of ids, the pseudonym comes before the one and after the other.
+    #[test]
+    fn the_other_user_keeps_its_side_whatever_the_order_of_the_names() {
+        for (gone, stays) in [("jane", "john"), ("john", "jane"), ("jane", "adam")] {
+            let mut story = Story::default();
+            story.given(gone, send(draft(gone, stays, "1")));
+            story.given(stays, send(draft(stays, gone, "2")));
+            story.given(gone, send(draft(gone, stays, "3")));
+            story.given(stays, move_to(&conversation(gone, stays), 3));
+            story.given_application(erase(gone));
+            let pair = Pair::new(&user(gone), &user(stays));
+            story.given_application(rename(pair.clone(), gone));
+            let again = story.when_application(rename(pair, gone));
+            assert_eq!(again, Ok(Decision::Keep(())));
+            let pseudonym = erasure(gone).pseudonym;
+            let after = story.personal(pseudonym.as_str(), stays).clone();
+            let read = |user| after.position(user).read().get();
+            assert_eq!((read(&user(stays)), after.messages.get()), (3, 3));
+            assert!(after.blocks.of(&after.pair, &pseudonym));
+            assert!(!after.blocks.of(&after.pair, &user(stays)));
+            let refused = story.when(stays, send(draft(stays, pseudonym.as_str(), "4")));
+            assert_eq!(refused.err(), Some(Refusal::NotAccepted));
+            story.given_application(rename(after.pair.clone(), gone));
+            let told = story.personal(pseudonym.as_str(), stays);
+            assert!(told.timestamp > after.timestamp);
+            assert_eq!(told.positions, after.positions);
+        }
+    }
+
+    #[test]
+    fn notes_to_oneself_are_those_of_the_pseudonym() {
+        let mut story = Story::default();
+        story.given("jane", send(draft("jane", "jane", "note")));
+        story.given_application(erase("jane"));
+        let pair = Pair::new(&user("jane"), &user("jane"));
+        story.given_application(rename(pair, "jane"));
+        let pseudonym = erasure("jane").pseudonym;
+        let after = story.personal(pseudonym.as_str(), pseudonym.as_str());
+        assert_eq!(after.messages.get(), 1);
+    }
+}
