@@ -27,6 +27,12 @@ pub fn number() -> i64 {
     rand::random()
 }
 
+/// As [`number`], of a range that nobody can try through.
+#[expect(clippy::disallowed_methods, reason = "the one home of randomness")]
+pub fn wide_number() -> u128 {
+    rand::random()
+}
+
 /// A number of the range: spreads pauses, so that those who paused together do not end it together.
 #[expect(clippy::disallowed_methods, reason = "the one home of randomness")]
 pub fn between(range: Range<u64>) -> u64 {

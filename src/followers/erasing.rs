@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Behind, LOOK_PERIOD_MIN, Leader, PAUSE_MIN, lead_until, log_leadership};
 use crate::{
-    domain::MessageId,
+    domain::{MessageId, Timestamp},
     store::{
         self, Database, Erasing, Lane, Leadership, Purpose, Session, changes,
         erasing::{self, NamingMessage, Place, RunningErasure, Step},
@@ -417,7 +417,7 @@ async fn wait_for_index(leading: &mut Leading, running: &RunningErasure) -> Resu
             ..running.at
         }));
     }
-    let up_to = crate::domain::Timestamp::new(running.at.place);
+    let up_to = Timestamp::new(running.at.place);
     match erasing::is_indexed(leader, running.application, up_to).await? {
         true => Ok(Done::Step),
         false => Ok(Done::Wait),
@@ -454,7 +454,8 @@ impl Leader for ErasedUsers {
                 let application = application.get();
                 tracing::warn!(%error, application, "users are not erased now");
             }
-            if !goes_on || failed.is_some() {
+            let waits = !running.is_empty() && !goes_on;
+            if is_done || waits || failed.is_some() {
                 sleep(LOOK_PAUSE).await;
             }
             if is_done {
@@ -462,7 +463,8 @@ impl Leader for ErasedUsers {
                 self.behind.wait_until(look).await;
             }
             // After the last one come the first ones again.
-            after = running.last().map(RunningErasure::key);
+            let is_page = running.len() as i64 == ERASURES_AT_ONCE;
+            after = running.last().filter(|_| is_page).map(RunningErasure::key);
         }
     }
 }

@@ -16,6 +16,7 @@ mod bans;
 mod chat_messages;
 mod chats;
 mod conversations;
+mod erasure;
 mod export;
 mod extract;
 mod feed;
@@ -216,7 +217,11 @@ fn routes() -> OpenApiRouter<Service> {
             messages::delete_message
         ))
         .routes(routes!(conversations::list_conversations))
-        .routes(routes!(conversations::get_personal_conversation))
+        .routes(routes!(
+            conversations::get_personal_conversation,
+            erasure::erase_user
+        ))
+        .routes(routes!(erasure::get_erasure))
         .routes(routes!(conversations::move_personal_position))
         .routes(routes!(conversations::change_personal_settings))
         .routes(routes!(conversations::move_chat_position))

@@ -84,6 +84,15 @@ impl Step {
 }
 
 impl Place {
+    /// A place as it was stored.
+    pub(super) fn stored(step: i16, place: i64, within: i64) -> Self {
+        Self {
+            step: Step::numbered(step),
+            place,
+            within,
+        }
+    }
+
     pub fn start_of(step: Step) -> Self {
         Self {
             step,
@@ -130,11 +139,7 @@ pub async fn running(
                 pseudonym: UserId::trusted(&row.pseudonym),
                 others: erasures::others(row.deletes_others),
             }),
-            at: Place {
-                step: Step::numbered(row.step),
-                place: row.place,
-                within: row.place_within,
-            },
+            at: Place::stored(row.step, row.place, row.place_within),
             erased: Erased {
                 messages: row.messages,
                 conversations: row.conversations,

@@ -3,7 +3,10 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Error, Lane, Result};
+use super::{
+    Error, Lane, Result,
+    erasing::{Place, Step},
+};
 use crate::domain::{ApplicationId, Erasure, OthersMessages, Timestamp, UserDigest, UserId};
 
 /// What an erasure has erased.
@@ -23,7 +26,12 @@ pub struct ErasureReport {
     pub requested: OffsetDateTime,
     pub finished: Option<OffsetDateTime>,
     pub erased: Erased,
+    /// Its step, and the place in it: see [`Place`].
+    at: Place,
 }
+
+/// So many of what remains are counted.
+pub const REMAINING_COUNTED_MAX: i64 = 10_000;
 
 /// A digest as it was stored, whose length the table checks.
 pub(super) fn digest(stored: &[u8]) -> Result<UserDigest> {
@@ -139,7 +147,7 @@ pub async fn find(
 ) -> Result<Option<ErasureReport>> {
     let row = sqlx::query!(
         "SELECT pseudonym, deletes_others, requested, finished, messages, conversations, memberships,
-                reactions
+                reactions, step, place, place_within
          FROM erasures WHERE application_id = $1 AND user_digest = $2",
         application.get(),
         &user.0[..],
@@ -156,7 +164,97 @@ pub async fn find(
             memberships: row.memberships,
             reactions: row.reactions,
         },
+        at: Place::stored(row.step, row.place, row.place_within),
     }))
+}
+
+/// How many things still name a user who is being erased: messages, conversations, memberships, mentions and
+/// reactions, [up to a limit](REMAINING_COUNTED_MAX). Messages in chats are counted where the user was a
+/// member.
+pub async fn remaining(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    user: &UserId,
+    report: &ErasureReport,
+) -> Result<i64> {
+    // Messages of personal conversations from this place on.
+    let at = report.at;
+    let (place, within) = match at.step {
+        step if step < Step::PersonalMessages => (0, 0),
+        Step::PersonalMessages => (at.place, at.within),
+        _ => (i64::MAX, i64::MAX),
+    };
+    let remaining = sqlx::query_scalar!(
+        r#"
+        SELECT count(*) AS "remaining!" FROM (
+            (SELECT FROM chat_members
+            WHERE application_id = $1 AND user_id = $2 AND departed IS NULL LIMIT $6)
+            UNION ALL
+            (SELECT FROM conversations
+            WHERE application_id = $1 AND least BETWEEN $2 AND $2 AND chat_number IS NULL LIMIT $6)
+            UNION ALL
+            (SELECT FROM conversations
+            WHERE application_id = $1 AND greatest BETWEEN $2 AND $2 AND least <> greatest
+              AND chat_number IS NULL LIMIT $6)
+            UNION ALL
+            (SELECT FROM mentions WHERE application_id = $1 AND user_id = $2 LIMIT $6)
+            UNION ALL
+            (SELECT FROM reactions WHERE application_id = $1 AND user_id = $2 LIMIT $6)
+            UNION ALL
+            (
+                SELECT
+                FROM (
+                    SELECT id FROM conversations
+                    WHERE application_id = $1 AND least BETWEEN $2 AND $2 AND chat_number IS NULL
+                    UNION ALL
+                    SELECT id FROM conversations
+                    WHERE application_id = $1 AND greatest BETWEEN $2 AND $2 AND least <> greatest
+                      AND chat_number IS NULL
+                    UNION ALL
+                    SELECT id FROM conversations
+                    WHERE application_id = $1 AND least BETWEEN $3 AND $3 AND chat_number IS NULL
+                    UNION ALL
+                    SELECT id FROM conversations
+                    WHERE application_id = $1 AND greatest BETWEEN $3 AND $3 AND least <> greatest
+                      AND chat_number IS NULL
+                ) AS c
+                CROSS JOIN LATERAL (
+                    SELECT FROM messages AS m
+                    WHERE m.application_id = $1 AND m.conversation_id = c.id
+                      AND m.number > CASE WHEN c.id = $4 THEN $5::bigint ELSE 0 END
+                    LIMIT $6
+                ) AS named
+                WHERE c.id >= $4
+                LIMIT $6
+            )
+            UNION ALL
+            (
+                SELECT
+                FROM (
+                    SELECT chat_number FROM chat_members
+                    WHERE application_id = $1 AND user_id = $2 AND departed IS NULL
+                    UNION
+                    SELECT chat_number FROM chat_members
+                    WHERE application_id = $1 AND user_id = $2 AND departed IS NOT NULL
+                ) AS c
+                CROSS JOIN LATERAL (
+                    SELECT FROM messages AS m
+                    WHERE m.application_id = $1 AND m.chat_number = c.chat_number AND m.sender = $2
+                    LIMIT $6
+                ) AS sent
+                LIMIT $6
+            )
+            LIMIT $6
+        ) AS named
+        "#,
+        application.get(),
+        user.as_str(),
+        report.pseudonym.as_str(),
+        place,
+        within,
+        REMAINING_COUNTED_MAX,
+    );
+    Ok(remaining.fetch_one(connection).await?)
 }
 
 /// The next users whom the application has had erased after a point of the timeline: when, who, and since when

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     domain::{
-        ApplicationId, ChatNumber, MessageId, MessageNumber, Pair, ReactionKey, ReactionNumber,
-        Timestamp, UserId, WebhookId,
+        ApplicationId, ChatNumber, MessageId, MessageNumber, OthersMessages, Pair, ReactionKey,
+        ReactionNumber, Timestamp, UserId, WebhookId,
     },
     http::answer::problem::Problem,
     store::history::Span,
@@ -183,6 +183,30 @@ impl FromQuery for HistoryParams {
             limit,
             beside,
         })
+    }
+}
+
+/// What becomes of the messages of others in the personal conversations of a user who is erased.
+pub struct ErasedConversations(pub OthersMessages);
+
+/// The query of an erasure before it is parsed.
+#[derive(Deserialize)]
+pub struct ErasureQuery {
+    conversations: Option<String>,
+}
+
+impl FromQuery for ErasedConversations {
+    type Params = ErasureQuery;
+
+    fn from_query(params: ErasureQuery) -> Result<Self, Problem> {
+        match params.conversations.as_deref() {
+            None | Some("keep") => Ok(Self(OthersMessages::Kept)),
+            Some("delete") => Ok(Self(OthersMessages::Deleted)),
+            Some(_) => Err(Problem::invalid_field(
+                "conversations",
+                "must be keep or delete",
+            )),
+        }
     }
 }
 

@@ -27,13 +27,13 @@ pub use answers::{
 pub use outcomes::{
     ApplicationChangeProblems, ApplicationCreateProblems, ApplicationListProblems,
     ApplicationReadProblems, ChatChangeProblems, ChatDeleteProblems, CreateInsideProblems,
-    CreateProblems, DeletableProblems, DeleteProblems, EditProblems, FeedProblems,
-    ListInsideProblems, ListProblems, MoveProblems, OpenProblems, OwnListProblems, ReadProblems,
-    SettableProblems, SettingsProblems, SyncProblems,
+    CreateProblems, DeletableProblems, DeleteProblems, EditProblems, ErasureReadProblems,
+    FeedProblems, ListInsideProblems, ListProblems, MoveProblems, OpenProblems, OwnListProblems,
+    ReadProblems, SettableProblems, SettingsProblems, SyncProblems,
 };
 pub use params::{
-    ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, ExportPage,
-    FeedPageParams, HistoryPage, IfMatchHeader, IfNoneMatchHeader, IncludeInList,
+    ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, ErasureParams,
+    ExportPage, FeedPageParams, HistoryPage, IfMatchHeader, IfNoneMatchHeader, IncludeInList,
     IncludeWithMessage, MessageIdPath, MessageNumberPath, NamedUsersQuery, NumberPage, OpenReports,
     PairPath, PinPage, ReactionKeyPath, ReactionsOfKey, Repeatable, ReportIdPath, Resumed,
     SearchPage, SearchedConversation, SyncPage, UserIdPath, UserPage, WebhookIdPath,

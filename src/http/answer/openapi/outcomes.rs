@@ -95,6 +95,8 @@ operations! {
     OwnListProblems = ANY CALLER;
     /// Of listing applications, and of what an application asks for by the ids of users.
     ApplicationListProblems = ANY CALLER PARAMETERS;
+    /// Of reading the erasure of a user.
+    ErasureReadProblems = ANY CALLER PARAMETERS OBJECT;
     /// Of reading an application.
     ApplicationReadProblems = ANY CALLER OBJECT;
     /// Of changing an application, and what it has.

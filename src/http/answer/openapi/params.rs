@@ -173,6 +173,17 @@ pub struct PairPath {
     other: String,
 }
 
+/// What an erasure does.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes a query")]
+pub struct ErasureParams {
+    /// `delete`: the messages of others in the user's personal conversations are deleted, too, and so are chats
+    /// of which it is the only member
+    #[param(value_type = String, pattern = "^(keep|delete)$", default = "keep", required = false)]
+    conversations: Option<String>,
+}
+
 /// Which page of an export.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

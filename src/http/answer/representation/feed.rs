@@ -53,7 +53,8 @@ pub struct FeedEntryJson<'a> {
     /// What has changed: `message.created`, `message.edited`, `message.deleted`, `message.reported` (see
     /// `GET /reports`), `chat.created`,
     /// `chat.changed`, `member.added`, `member.removed`, `member.changed` (several were added and removed at
-    /// once: read who is a member), `conversation.read` (positions have moved), or `reactions.changed`.
+    /// once: read who is a member), `conversation.read` (positions have moved), `reactions.changed`, or
+    /// `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`).
     /// Ignore kinds that you do not know.
     kind: &'static str,
     /// The message that has changed or is reported, or to which somebody has reacted.
@@ -72,7 +73,7 @@ pub struct FeedEntryJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageNumberSchema, required = false)]
     number: Option<i64>,
-    /// The member who was added or removed, or has read or reacted.
+    /// The member who was added or removed, or has read or reacted; or the pseudonym of a user who is erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     user: Option<&'a str>,

@@ -7,6 +7,7 @@ mod applications;
 mod chats;
 mod conversations;
 mod created;
+mod erasures;
 mod export;
 mod feed;
 mod hits;
@@ -37,6 +38,7 @@ pub use conversations::{
     conversation, seen_bytes,
 };
 pub use created::{created_chat, created_secret, put, secret, sent};
+pub use erasures::ErasureJson;
 pub use export::{ExportLineJson, Lines};
 use feed::EntriesJson;
 pub use feed::{FeedEntryJson, FeedJson, feed, render_entry};
