@@ -29,6 +29,7 @@ mod conversations;
 mod crashes;
 mod dates;
 mod equivalent_texts;
+mod erasure;
 mod events;
 mod examples;
 mod export;

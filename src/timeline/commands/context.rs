@@ -90,11 +90,12 @@ impl<'a> Context<'a> {
     pub fn decide<C: Command>(&self, command: &C) -> Result<Decision<C::Output>, Refusal> {
         let exists = !self.state.is_application_missing();
         ensure(exists, Refusal::UnknownApplication)?;
-        if self.state.is_erasing() && !C::ERASES {
-            self.require_not_erased(&command.needs())?;
-        }
+        self.require_not_erased()?;
         if let Some(earlier) = command.replay(self)? {
             return Ok(Decision::Replay(earlier));
+        }
+        if self.state.is_erasing() && !C::ERASES {
+            self.require_none_erased(&command.needs())?;
         }
         if !C::WHILE_SUSPENDED {
             self.require_not_suspended()?;
@@ -112,12 +113,18 @@ impl<'a> Context<'a> {
         self.require_patience(&inside)
     }
 
-    /// Fails if the caller is being erased, or if the command would store something new that names such a
-    /// user.
-    fn require_not_erased(&self, needs: &Needs<'_>) -> Result<(), Refusal> {
+    /// Fails if the caller is being erased. This comes first, since nothing is left of what it has created.
+    fn require_not_erased(&self) -> Result<(), Refusal> {
+        let is_erased = self
+            .caller
+            .and_then(|user| self.state.erasure(user))
+            .is_some();
+        ensure(!is_erased, Refusal::Forbidden("the user is being erased"))
+    }
+
+    /// Fails if the command would store something new that names a user who is being erased.
+    fn require_none_erased(&self, needs: &Needs<'_>) -> Result<(), Refusal> {
         let is_erased = |user: &UserId| self.state.erasure(user).is_some();
-        let caller = Refusal::Forbidden("the user is being erased");
-        ensure(!self.caller.is_some_and(is_erased), caller)?;
         let pair = needs.conversation.as_ref().and_then(Conversation::pair);
         let is_personal = pair.is_some_and(|pair| pair.users().any(is_erased));
         ensure(!is_personal, Refusal::NotAccepted)?;

@@ -22,6 +22,7 @@ impl Command for CreateChat {
 
     fn needs(&self) -> Needs<'_> {
         Needs {
+            joining: &self.members,
             idempotency: self.idempotency.as_ref(),
             next_chat: true,
             ..Needs::default()

@@ -1,0 +1,734 @@
+//! The erasure of users.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::Row;
+
+use crate::support::{
+    Client, Database, EventQueue, Replica, Reply, Settings, administered, counts_are_true,
+    eventually,
+};
+
+/// The user who is erased. Nothing else has this text.
+const ZOE: &str = "zoe.4711";
+
+/// Everything that she has written has this text.
+const SECRET: &str = "nobodyelsewritesthis";
+
+async fn ok(caller: &Client, method: Method, path: &str, body: Value) -> Value {
+    let reply = caller.call(method, path, body).await;
+    assert!(
+        reply.status < 300,
+        "{path}: {}: {}",
+        reply.status,
+        reply.text
+    );
+    reply.json()
+}
+
+async fn erase(app: &Client, user: &str, query: &str) -> Value {
+    let reply = app
+        .call(
+            Method::DELETE,
+            &format!("/users/{user}{query}"),
+            Value::Null,
+        )
+        .await;
+    assert_eq!(reply.header("location"), format!("/users/{user}/erasure"));
+    reply.expect(202)
+}
+
+async fn until_erased(app: &Client, user: &str) -> Value {
+    eventually("the user is erased", async || {
+        let report = app.get(&format!("/users/{user}/erasure")).await.expect(200);
+        (report["state"] == "done").then_some(report)
+    })
+    .await
+}
+
+/// The rows of all tables that have a text.
+async fn rows_with(database: &Database, text: &str) -> Vec<String> {
+    let mut connection = database.connect().await;
+    let tables = sqlx::query("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'");
+    let tables = tables.fetch_all(&mut connection).await.unwrap();
+    let mut found = Vec::new();
+    for table in tables {
+        let table: String = table.get(0);
+        let rows = format!("SELECT row::text FROM {table} AS row WHERE row::text ILIKE '%{text}%'");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(rows));
+        let rows = rows.fetch_all(&mut connection).await.unwrap();
+        let rows = rows.iter().map(|row| row.get::<String, _>(0));
+        found.extend(rows.map(|row| format!("{table}: {row}")));
+    }
+    found
+}
+
+/// Fails if anything is stored that names the user or that she has written.
+async fn nothing_is_left(database: &Database) {
+    for text in [ZOE, SECRET] {
+        assert_eq!(rows_with(database, text).await, [""; 0], "{text}");
+    }
+}
+
+fn secret(number: usize) -> String {
+    format!("{SECRET} {number}")
+}
+
+/// What Zoe has done with adam, whose name comes before hers and before that of a pseudonym, with john, who
+/// comes between the two, and with zz, who comes after both.
+struct Life {
+    app: Client,
+    zoe: Client,
+    others: [Client; 3],
+    chats: Vec<i64>,
+    /// A message of john to her, and one of hers to him.
+    to_her: Value,
+    to_john: Value,
+    /// A message of john in the first chat that names her.
+    naming: Value,
+    /// One of hers in that chat.
+    posted: Value,
+}
+
+async fn live(replica: &Replica) -> Life {
+    let app = replica.application().await;
+    let zoe = replica.user(ZOE);
+    let others = ["adam", "john", "zz"].map(|user| replica.user(user));
+    let [adam, john, zz] = &others;
+    // Personal conversations, one with herself, and one that is deleted half.
+    zoe.send(ZOE, &secret(0)).await;
+    let mut first = Vec::new();
+    for (number, other) in others.iter().enumerate() {
+        let name = ["adam", "john", "zz"][number];
+        for turn in 0..3 {
+            let sent = json!({
+                "to": name, "text": secret(turn), "files": [format!("file-{name}-{turn}")],
+                "attributes": { "by": SECRET }, "mentions": [name]
+            });
+            let key = format!("{SECRET}-{turn}");
+            let sent = Reply::of(
+                zoe.posting(sent)
+                    .header("Idempotency-Key", format!("{name}{key}")),
+            );
+            first.push(sent.await.expect(201));
+            let answer = json!({ "to": ZOE, "text": format!("answer {turn}"), "mentions": [ZOE],
+                "replyTo": first.last().unwrap()["id"] });
+            other.post(answer).await.expect(201);
+        }
+    }
+    let gone = zoe.send("adam", &secret(9)).await;
+    zoe.delete(&gone["id"], &gone["timestamp"])
+        .await
+        .expect(200);
+    zoe.marks(&first[0]["id"], true).await;
+    ok(
+        adam,
+        Method::PUT,
+        &format!("/users/{ZOE}/read"),
+        json!({ "number": 2 }),
+    )
+    .await;
+    ok(
+        &zoe,
+        Method::PUT,
+        "/users/john/read",
+        json!({ "number": 5 }),
+    )
+    .await;
+    let settings = json!({ "pinned": true, "attributes": { "note": SECRET } });
+    ok(&zoe, Method::PATCH, "/users/zz/settings", settings).await;
+    ok(
+        zz,
+        Method::PATCH,
+        &format!("/users/{ZOE}/settings"),
+        json!({ "pinned": true }),
+    )
+    .await;
+    zoe.blocks("zz", true).await;
+    app.call(
+        Method::PUT,
+        &format!("/conversations/jim/{ZOE}"),
+        Value::Null,
+    )
+    .await;
+    // Chats: one of hers, one that she has left, one from which she is banned, one that is deleted, and one in
+    // which she is alone.
+    let body = json!({ "name": "Hers", "members": ["adam", "john"] });
+    let creating = zoe.request(Method::POST, "/chats").json(&body);
+    let creating = creating.header("Idempotency-Key", SECRET);
+    let hers = Reply::of(creating).await.expect(201)["number"]
+        .as_i64()
+        .unwrap();
+    let left = john.chat("Left", &[ZOE, "zz"]).await;
+    let banned = john.chat("Banned", &[ZOE]).await;
+    let deleted = john.chat("Deleted", &[ZOE]).await;
+    let alone = zoe.chat("Alone", &[]).await;
+    let chats = vec![hers, left, banned, deleted, alone];
+    let mut posted = Vec::new();
+    for chat in &chats {
+        let path = format!("/chats/{chat}/messages");
+        let body = json!({ "text": secret(1), "files": [format!("file-{chat}")] });
+        let posting = zoe.request(Method::POST, &path).json(&body);
+        let key = format!("{SECRET}-chat-{chat}");
+        posted.push(
+            Reply::of(posting.header("Idempotency-Key", key))
+                .await
+                .expect(201),
+        );
+    }
+    let path = format!("/chats/{hers}/messages");
+    let naming = json!({ "text": "you two", "mentions": [ZOE, "adam"] });
+    let naming = ok(john, Method::POST, &path, naming).await;
+    let all = json!({ "text": "all of you", "mentions": [ZOE], "mentionsAll": true });
+    ok(john, Method::POST, &path, all).await;
+    let reply = json!({ "text": "a reply", "replyTo": posted[0]["id"] });
+    ok(adam, Method::POST, &path, reply).await;
+    let old = zoe.post_into(hers, &secret(2)).await;
+    john.get("/messages").await.expect(200);
+    zoe.delete(&old["id"], &old["timestamp"]).await.expect(200);
+    let pin = format!("/chats/{hers}/pins/{}", naming["id"]);
+    ok(&zoe, Method::PUT, &pin, Value::Null).await;
+    ok(
+        &zoe,
+        Method::DELETE,
+        &format!("/chats/{left}/members/{ZOE}"),
+        Value::Null,
+    )
+    .await;
+    ok(
+        john,
+        Method::PUT,
+        &format!("/chats/{banned}/bans/{ZOE}"),
+        Value::Null,
+    )
+    .await;
+    let state = john.get(&format!("/chats/{deleted}")).await.expect(200);
+    let path = format!("/chats/{deleted}");
+    assert_eq!(
+        john.ask(Method::DELETE, &path, Some(&state["timestamp"]))
+            .await
+            .status,
+        204
+    );
+    ok(
+        john,
+        Method::PUT,
+        &format!("/chats/{hers}/read"),
+        json!({ "number": 1 }),
+    )
+    .await;
+    // Reactions and reports.
+    let to_her = john.send(ZOE, "the last one to her").await;
+    for message in [&naming, &to_her, &posted[0]] {
+        for (user, key) in [(&zoe, "a"), (&zoe, "b"), (john, "a")] {
+            let path = format!("/messages/{}/reactions/{key}", message["id"]);
+            ok(user, Method::PUT, &path, Value::Null).await;
+        }
+    }
+    let report = json!({ "reason": SECRET, "text": SECRET });
+    ok(
+        &zoe,
+        Method::POST,
+        &format!("/messages/{}/reports", naming["id"]),
+        report,
+    )
+    .await;
+    let report = json!({ "reason": "spam" });
+    ok(
+        john,
+        Method::POST,
+        &format!("/messages/{}/reports", posted[0]["id"]),
+        report,
+    )
+    .await;
+    let restrictions = json!({ "suspendedUntil": "2999-01-01T00:00:00Z" });
+    ok(
+        &app,
+        Method::PUT,
+        &format!("/users/{ZOE}/restrictions"),
+        restrictions,
+    )
+    .await;
+    Life {
+        app,
+        zoe,
+        chats,
+        to_her,
+        to_john: first[3].clone(),
+        naming,
+        posted: posted[0].clone(),
+        others,
+    }
+}
+
+/// Every entry of a user's timeline after a cursor.
+async fn entries(client: &Client, after: i64) -> Vec<Value> {
+    let page = client.sync(&format!("after={after}&limit=1000")).await;
+    assert_eq!(page["next"], page["latest"]);
+    page["messages"].as_array().unwrap().clone()
+}
+
+/// What a client knows that has followed a user's timeline: the messages, by id.
+async fn followed(client: &Client, after: i64, known: &mut BTreeMap<i64, Value>) -> i64 {
+    let mut last = after;
+    for entry in entries(client, after).await {
+        last = entry["timestamp"].as_i64().unwrap();
+        if let Some(id) = entry["id"].as_i64() {
+            let message = client.get(&format!("/messages/{id}")).await;
+            if message.status == 200 {
+                known.insert(id, message.json());
+            }
+        }
+    }
+    last
+}
+
+fn administered_with(queue: &EventQueue) -> Settings {
+    let mut settings = queue.settings();
+    settings.environment.extend(administered().environment);
+    settings
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_an_erased_user_and_others_keep_what_is_theirs() {
+    let database = Database::fresh().await;
+    let queue = EventQueue::on_shared_broker();
+    let replica = Replica::start(&database, administered_with(&queue)).await;
+    let life = live(&replica).await;
+    let [adam, john, zz] = &life.others;
+    let mut known = BTreeMap::new();
+    let middle = followed(john, 0, &mut known).await;
+    assert!(!rows_with(&database, ZOE).await.is_empty());
+    assert!(!rows_with(&database, SECRET).await.is_empty());
+
+    let accepted = erase(&life.app, ZOE, "").await;
+    assert_eq!(accepted["state"], "running");
+    assert_eq!(accepted["conversations"], "keep");
+    let again = erase(&life.app, ZOE, "?conversations=delete").await;
+    assert_eq!(again["pseudonym"], accepted["pseudonym"]);
+    assert_eq!(again["conversations"], "keep");
+    let report = until_erased(&life.app, ZOE).await;
+    let pseudonym = report["pseudonym"].as_str().unwrap();
+    assert_eq!(report["remaining"], 0);
+    assert_eq!(
+        report["erased"]["reactions"], 4,
+        "those to her own message went with it"
+    );
+    assert_eq!(
+        report["erased"]["conversations"], 5,
+        "with three, with herself, and one without a message"
+    );
+    assert!(report["finished"].is_string());
+    database.until_indexed().await;
+    nothing_is_left(&database).await;
+
+    // What john has written is there, and what she has is not.
+    let path = format!("/users/{pseudonym}/messages?after=0&limit=100");
+    let history = john.get(&path).await.expect(200);
+    for message in history["messages"].as_array().unwrap() {
+        let is_his = message["text"]
+            .as_str()
+            .is_some_and(|text| !text.contains(SECRET));
+        assert!(is_his || message["deleted"] == true, "{message}");
+        assert!(!is_his || message["to"] == pseudonym, "{message}");
+    }
+    assert_eq!(john.get(&format!("/users/{ZOE}")).await.status, 404);
+    for reader in [adam, john, zz] {
+        let seen = reader.get(&format!("/users/{pseudonym}")).await.expect(200);
+        assert_eq!(seen["with"], pseudonym);
+    }
+    assert_eq!(
+        zz.get(&format!("/users/{pseudonym}")).await.json()["settings"]["pinned"],
+        true
+    );
+    for (reader, name) in [(adam, "adam"), (john, "john"), (zz, "zz")] {
+        counts_are_true(reader, name).await;
+    }
+    john.post(json!({ "to": pseudonym, "text": "are you there?" }))
+        .await
+        .expect_problem(403, "not-accepted");
+    let hers = life.chats[0];
+    let chat = john.get(&format!("/chats/{hers}")).await.expect(200);
+    assert_eq!(
+        (&chat["members"], &chat["owner"]),
+        (&json!(2), &json!("adam"))
+    );
+    let pins = john.get(&format!("/chats/{hers}/pins")).await.expect(200);
+    assert_eq!(pins["pins"][0]["pinnedBy"], pseudonym, "{pins}");
+    let naming = john
+        .get(&format!(
+            "/messages/{}?include=reactions",
+            life.naming["id"]
+        ))
+        .await;
+    let naming = naming.expect(200);
+    assert_eq!(naming["mentions"], json!(["adam"]), "{naming}");
+    assert!(naming["timestamp"].as_i64() > life.naming["timestamp"].as_i64());
+    let path = format!("/messages/{}/reactions", life.naming["id"]);
+    let reactions = john.get(&path).await.expect(200);
+    assert_eq!(
+        reactions["reactions"].as_array().unwrap().len(),
+        1,
+        "{reactions}"
+    );
+    let gone = john
+        .get(&format!("/messages/{}", life.posted["id"]))
+        .await
+        .expect(200);
+    assert_eq!(gone["deleted"], true);
+    assert_eq!(gone["text"], Value::Null);
+    let gone = john
+        .get(&format!("/messages/{}", life.to_john["id"]))
+        .await
+        .expect(200);
+    assert_eq!(gone["deleted"], true);
+    let kept = john
+        .get(&format!("/messages/{}", life.to_her["id"]))
+        .await
+        .expect(200);
+    assert_eq!(kept["to"], pseudonym);
+    for query in [
+        format!("q={SECRET}"),
+        format!("from={ZOE}&q="),
+        format!("from={pseudonym}"),
+    ] {
+        let hits = john.get(&format!("/messages/search?{query}")).await;
+        let found = hits.json()["hits"].as_array().map_or(0, Vec::len);
+        assert_eq!(found, 0, "{query}: {}", hits.text);
+    }
+
+    // A client that went on from the middle knows what one knows that begins anew.
+    followed(john, middle, &mut known).await;
+    let mut anew = BTreeMap::new();
+    followed(john, 0, &mut anew).await;
+    for (id, message) in &known {
+        assert_eq!(Some(message), anew.get(id));
+    }
+    let told = entries(john, middle).await;
+    assert!(
+        told.iter().any(|entry| entry["with"] == pseudonym),
+        "{told:?}"
+    );
+    assert!(told.iter().any(|entry| entry["chat"] == hers), "{told:?}");
+
+    // The feed says it under the pseudonym, and of what was before, too.
+    let feed = life.app.get("/feed?kinds=user.erased").await.expect(200);
+    let feed = feed["entries"].as_array().unwrap();
+    assert_eq!(feed.len(), 1);
+    assert_eq!(
+        (&feed[0]["user"], &feed[0]["actor"]),
+        (&json!(pseudonym), &Value::Null)
+    );
+    let feed = life.app.get("/feed?limit=1000").await;
+    assert!(!feed.text.contains(ZOE), "{}", feed.text);
+
+    // Each use of a file has ended.
+    database.until_events_are_published().await;
+    let events = queue.consume_until(|events| events.len() >= 28).await;
+    let mut uses: BTreeMap<&str, i32> = BTreeMap::new();
+    for event in &events {
+        *uses.entry(&event.file).or_default() += if event.in_use { 1 } else { -1 };
+    }
+    assert_eq!(uses.len(), 14);
+    assert!(uses.values().all(|uses| *uses == 0), "{uses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conversations_may_be_deleted_with_the_user() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let life = live(&replica).await;
+    let [_, john, _] = &life.others;
+    erase(&life.app, ZOE, "?conversations=delete").await;
+    let report = until_erased(&life.app, ZOE).await;
+    assert_eq!(report["conversations"], "delete");
+    let pseudonym = report["pseudonym"].as_str().unwrap();
+    database.until_indexed().await;
+    nothing_is_left(&database).await;
+    let path = format!("/users/{pseudonym}/messages?after=0&limit=100");
+    let history = john.get(&path).await.expect(200);
+    let history = history["messages"].as_array().unwrap();
+    assert_eq!(history.len(), 7);
+    assert!(history.iter().all(|message| message["deleted"] == true));
+    let alone = life.chats[4];
+    assert_eq!(life.app.get(&format!("/chats/{alone}")).await.status, 404);
+    let hers = john
+        .get(&format!("/chats/{}/messages", life.chats[0]))
+        .await
+        .expect(200);
+    let texts: Vec<_> = hers["messages"].as_array().unwrap().iter().collect();
+    assert!(
+        texts.iter().any(|message| message["text"] == "you two"),
+        "{texts:?}"
+    );
+    for (reader, name) in life.others.iter().zip(["adam", "john", "zz"]) {
+        counts_are_true(reader, name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn earlier_tokens_stay_refused_on_every_replica_and_later_ones_start_empty() {
+    let database = Database::fresh().await;
+    let one = Replica::start(&database, administered()).await;
+    let other = Replica::start(&database, administered()).await;
+    let life = live(&one).await;
+    let mut stream = life.zoe.at(&other.base).stream("after=latest").await;
+    stream.begin_current().await;
+    erase(&life.app, ZOE, "").await;
+    while stream.block().await.is_some() {}
+    for base in [&one.base, &other.base] {
+        let zoe = life.zoe.at(base);
+        eventually("the token has ended", async || {
+            (zoe.get("/messages").await.status == 401).then_some(())
+        })
+        .await;
+        let acting = life.app.acting_as(ZOE).at(base);
+        let report = life.app.get(&format!("/users/{ZOE}/erasure")).await.json();
+        let refused = acting.post(json!({ "to": "john", "text": "hi" })).await;
+        // It may be over by now.
+        assert!(refused.status == 403 || report["state"] == "done" || refused.status == 201);
+    }
+    until_erased(&life.app, ZOE).await;
+    // A replica that starts now knows nothing but the digest.
+    let third = Replica::start(&database, administered()).await;
+    for replica in [&one, &other, &third] {
+        assert_eq!(
+            life.zoe.at(&replica.base).get("/messages").await.status,
+            401
+        );
+        let again = replica.user("new.4711");
+        assert_eq!(again.get("/messages").await.status, 200);
+    }
+    let zoe = third.user(ZOE);
+    let seen = zoe.sync("after=0").await;
+    let sent_by_test = seen["total"].as_i64().unwrap();
+    assert!(sent_by_test <= 2, "{seen}");
+    for message in [&life.to_her, &life.posted, &life.naming] {
+        assert_eq!(
+            zoe.get(&format!("/messages/{}", message["id"]))
+                .await
+                .status,
+            404
+        );
+    }
+    assert_eq!(zoe.get("/users/zz").await.status, 404);
+    assert_eq!(
+        zoe.get(&format!("/chats/{}", life.chats[0])).await.status,
+        404
+    );
+    let [_, john, _] = &life.others;
+    john.send(ZOE, "welcome").await;
+    zoe.send("john", &secret(1)).await;
+    // She may be erased again.
+    let first = until_erased(&life.app, ZOE).await;
+    erase(&life.app, ZOE, "").await;
+    let second = eventually("the second erasure is over", async || {
+        let report = life
+            .app
+            .get(&format!("/users/{ZOE}/erasure"))
+            .await
+            .expect(200);
+        let is_done = report["state"] == "done" && report["pseudonym"] != first["pseudonym"];
+        is_done.then_some(report)
+    })
+    .await;
+    assert_ne!(first["pseudonym"], second["pseudonym"]);
+    nothing_is_left(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_goes_on_after_kills_while_others_write() {
+    let database = Database::fresh().await;
+    let mut replicas = [
+        Replica::start(&database, administered()).await,
+        Replica::start(&database, administered()).await,
+    ];
+    let life = live(&replicas[0]).await;
+    let [_, john, _] = &life.others;
+    let hers = life.chats[0];
+    // Enough for some pieces of each step.
+    for turn in 0..40 {
+        let sends = (0..10).map(|number| {
+            let (zoe, text) = (life.app.acting_as("seed"), secret(turn * 10 + number));
+            let acting = life.app.acting_as("john");
+            async move {
+                zoe.send("john", "hi").await;
+                acting.send("seed", &text).await;
+            }
+        });
+        futures_util::future::join_all(sends).await;
+    }
+    // The one who is erased here has sent hundreds of messages, too.
+    database
+        .execute(&format!(
+            "UPDATE user_restrictions SET suspended_until = NULL WHERE user_id = '{ZOE}'"
+        ))
+        .await;
+    erase(&life.app, "seed", "?conversations=delete").await;
+    erase(&life.app, ZOE, "?conversations=delete").await;
+    let mut victim = 0;
+    for _ in 0..4 {
+        let before = database
+            .count("SELECT coalesce(sum(messages), 0)::bigint FROM erasures")
+            .await;
+        let survivor = replicas[1 - victim].base.clone();
+        let app = life.app.at(&survivor);
+        let writer = john.at(&survivor);
+        eventually("some more is erased", async || {
+            writer.post_into(hers, "meanwhile").await;
+            let now = database.count("SELECT coalesce(sum(messages), 0)::bigint FROM erasures");
+            let running = database.count("SELECT count(*) FROM erasures WHERE user_id IS NOT NULL");
+            (now.await > before || running.await == 0).then_some(())
+        })
+        .await;
+        replicas[victim].kill();
+        let base = replicas[victim].base.clone();
+        app.get("/feed").await.expect(200);
+        replicas[victim] = Replica::start_again_at(&base, &database, administered()).await;
+        victim = 1 - victim;
+    }
+    until_erased(&life.app, ZOE).await;
+    until_erased(&life.app, "seed").await;
+    database.until_indexed().await;
+    nothing_is_left(&database).await;
+    let named = database.count(
+        "SELECT count(*) FROM messages WHERE 'seed' IN (sender, recipient) OR text LIKE 'hi'",
+    );
+    assert_eq!(named.await, 0);
+    for (reader, name) in life.others.iter().zip(["adam", "john", "zz"]) {
+        counts_are_true(reader, name).await;
+    }
+    // Numbers are without gaps, and what john wrote meanwhile is there.
+    let gaps = "SELECT count(*) FROM (
+        SELECT count(*) AS count, max(number) AS last FROM messages GROUP BY conversation_id
+    ) AS c WHERE count <> last";
+    assert_eq!(database.count(gaps).await, 0);
+    let meanwhile = "SELECT count(*) FROM messages WHERE text = 'meanwhile'";
+    assert!(database.count(meanwhile).await >= 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_names_the_user_while_it_is_erased() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let john = replica.user("john");
+    let chat = john.chat("Crew", &[]).await;
+    john.send(ZOE, "hi").await;
+    // The erasure cannot end while the index of search does not follow.
+    let indexer = database.block_indexer().await;
+    erase(&app, ZOE, "").await;
+    let path = format!("/users/{ZOE}");
+    john.post(json!({ "to": ZOE, "text": "hi" }))
+        .await
+        .expect_problem(403, "not-accepted");
+    let acting = app.acting_as(ZOE);
+    for (caller, method, path, body) in [
+        (
+            &acting,
+            Method::POST,
+            "/messages".to_owned(),
+            json!({ "to": "john", "text": "hi" }),
+        ),
+        (
+            &acting,
+            Method::POST,
+            "/chats".to_owned(),
+            json!({ "name": "x", "members": [] }),
+        ),
+        (
+            &acting,
+            Method::PATCH,
+            "/users/john/settings".to_owned(),
+            json!({ "pinned": true }),
+        ),
+        (
+            &john,
+            Method::PUT,
+            format!("/chats/{chat}/members/{ZOE}"),
+            Value::Null,
+        ),
+        (
+            &john,
+            Method::PUT,
+            format!("/chats/{chat}/bans/{ZOE}"),
+            Value::Null,
+        ),
+        (
+            &john,
+            Method::POST,
+            "/chats".to_owned(),
+            json!({ "name": "x", "members": [ZOE] }),
+        ),
+        (
+            &john,
+            Method::PATCH,
+            format!("{path}/settings"),
+            json!({ "blocked": true }),
+        ),
+        (&app, Method::PUT, format!("{path}/restrictions"), json!({})),
+        (
+            &app,
+            Method::PUT,
+            format!("/conversations/john/{ZOE}"),
+            Value::Null,
+        ),
+    ] {
+        let refused = caller.call(method, &path, body).await;
+        assert_eq!(refused.status, 403, "{path}: {}", refused.text);
+    }
+    let report = app.get(&format!("{path}/erasure")).await.expect(200);
+    assert_eq!(report["state"], "running");
+    drop(indexer);
+    until_erased(&app, ZOE).await;
+    nothing_is_left(&database).await;
+    // From then on it is an id like any other one.
+    john.send(ZOE, "hi").await;
+}
+
+#[tokio::test]
+async fn erasures_are_the_applications_and_of_unknown_users_done_soon() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let jane = replica.user("jane");
+    for caller in [&jane, &replica.administrator()] {
+        let erasing = caller
+            .call(Method::DELETE, "/users/jane", Value::Null)
+            .await;
+        assert_eq!(erasing.status, 403, "{}", erasing.text);
+        let reading = caller.get("/users/jane/erasure").await;
+        assert_eq!(reading.status, 403, "{}", reading.text);
+    }
+    app.get("/users/jane/erasure")
+        .await
+        .expect_problem(404, "not-found");
+    let wrong = app
+        .call(Method::DELETE, "/users/jane?conversations=all", Value::Null)
+        .await;
+    assert_eq!(wrong.wrong_fields(), ["conversations"]);
+    let created = replica
+        .administrator()
+        .call(Method::POST, "/applications", json!({ "name": "other" }))
+        .await
+        .expect(201);
+    let other = replica.with_token(created["token"].as_str().unwrap());
+    let theirs = replica.user_of(created["id"].as_i64().unwrap(), "jane");
+    jane.send("john", "hi").await;
+    theirs.send("john", "hi").await;
+    erase(&other, "jane", "").await;
+    until_erased(&other, "jane").await;
+    assert_eq!(app.get("/users/jane/erasure").await.status, 404);
+    assert_eq!(jane.sync("after=0").await["total"], 1);
+    let unknown = erase(&app, "never.seen", "").await;
+    let report = until_erased(&app, "never.seen").await;
+    assert_eq!(report["pseudonym"], unknown["pseudonym"]);
+    let nothing = json!({ "messages": 0, "conversations": 0, "memberships": 0, "reactions": 0 });
+    assert_eq!(report["erased"], nothing);
+    let ids: BTreeSet<_> = [&unknown, &until_erased(&other, "jane").await]
+        .map(|report| report["pseudonym"].to_string())
+        .into();
+    assert_eq!(ids.len(), 2);
+}
