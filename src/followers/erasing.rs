@@ -127,6 +127,8 @@ impl ErasedUsers {
                 None => {
                     let user = running.erasure.user.clone();
                     self.submit(running, FinishErasure { user }).await?;
+                    let application = running.application.get();
+                    tracing::info!(application, "a user was erased");
                     return Ok(true);
                 }
             },

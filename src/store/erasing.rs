@@ -121,8 +121,7 @@ pub async fn running(
     let rows = sqlx::query!(
         r#"SELECT application_id, user_digest, user_id AS "user_id!", pseudonym, deletes_others, step, place,
                   place_within, messages, conversations, memberships, reactions
-           FROM erasures
-           WHERE user_id IS NOT NULL AND (application_id, user_digest) > ($1, $2)
+           FROM erasures WHERE user_id IS NOT NULL AND (application_id, user_digest) > ($1, $2)
            ORDER BY application_id, user_digest LIMIT $3"#,
         after.map_or(0, |(application, _)| application.get()),
         &digest,

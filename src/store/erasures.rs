@@ -52,8 +52,8 @@ pub(super) fn others(are_deleted: bool) -> OthersMessages {
 /// The users of the application who are being erased.
 pub async fn load(lane: &mut Lane<'_>) -> Result<Vec<Erasure>> {
     let rows = sqlx::query!(
-        r#"SELECT user_digest, user_id AS "user_id!", pseudonym, deletes_others FROM erasures
-           WHERE application_id = $1 AND user_id IS NOT NULL"#,
+        r#"SELECT user_digest, user_id AS "user_id!", pseudonym, deletes_others
+           FROM erasures WHERE application_id = $1 AND user_id IS NOT NULL"#,
         lane.application().get(),
     );
     let rows = rows.fetch_all(lane.connection()).await?;

@@ -356,7 +356,7 @@ async fn nothing_is_left_of_an_erased_user_and_others_keep_what_is_theirs() {
         (&json!(2), &json!("adam"))
     );
     let pins = john.get(&format!("/chats/{hers}/pins")).await.expect(200);
-    assert_eq!(pins["pins"][0]["pinnedBy"], pseudonym, "{pins}");
+    assert_eq!(pins["pins"][0]["by"], pseudonym, "{pins}");
     let naming = john
         .get(&format!(
             "/messages/{}?include=reactions",

@@ -7,7 +7,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 
-use crate::support::{Database, Replica, administered, counted, counts_are_true};
+use crate::support::{
+    Database, Replica, administered, counted, counts_are_true, eventually,
+};
 
 /// What a start says about a database to which these migrations were applied.
 async fn refusal(applied: &[i64]) -> String {
@@ -121,6 +123,31 @@ async fn every_later_migration_runs_on_populated_tables() {
     assert_eq!(sent["number"], 3);
     assert!(sent["timestamp"].as_i64().unwrap() > 10);
     assert_eq!(jane.post_into(1, "alone").await["number"], 3);
+    what_was_there_can_be_erased(&replica, &database).await;
+}
+
+/// A user of before is erased like any other one.
+async fn what_was_there_can_be_erased(replica: &Replica, database: &Database) {
+    let application = replica.application().await;
+    let erasing = application.call(Method::DELETE, "/users/john", Value::Null);
+    erasing.await.expect(202);
+    eventually("john is erased", async || {
+        let report = application.get("/users/john/erasure").await.expect(200);
+        (report["state"] == "done").then_some(())
+    })
+    .await;
+    for (table, column) in [
+        ("messages", "sender"),
+        ("messages", "recipient"),
+        ("updates", "user_id"),
+        ("updates", "with_user"),
+        ("changes", "actor"),
+        ("chat_members", "user_id"),
+        ("conversations", "greatest"),
+    ] {
+        let named = format!("SELECT count(*) FROM {table} WHERE {column} = 'john'");
+        assert_eq!(database.count(&named).await, 0, "{table}.{column}");
+    }
 }
 
 /// The feed tells of changes from before it was there as of all others.
@@ -176,6 +203,7 @@ fn no_migration_is_ever_changed() {
         (20_261_204_000_100, "89327ce12679ecdf"),
         (20_261_205_000_000, "4f7ef1d23b037106"),
         (20_261_206_000_000, "79517a23f9b073f6"),
+        (20_261_208_000_000, "a63759885ab9e0b1"),
     ];
     let expected = expected.map(|(version, digits)| (version, digits.to_owned()));
     assert_eq!(checksums.collect::<Vec<_>>(), expected);

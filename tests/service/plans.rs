@@ -10,7 +10,7 @@ use sqlx::{Executor, Row};
 use crate::support::{Database, service};
 
 /// Tables that grow without bound.
-const LARGE: [&str; 14] = [
+const LARGE: [&str; 15] = [
     "changes",
     "messages",
     "updates",
@@ -25,14 +25,17 @@ const LARGE: [&str; 14] = [
     "pins",
     "chat_bans",
     "user_restrictions",
+    "erasures",
 ];
 
 /// What reads a table to its end on purpose: the rebuilding of the index; or a small index of what is to be
 /// done.
-const WHOLE_TABLES: [&str; 3] = [
+const WHOLE_TABLES: [&str; 5] = [
     "FROM messages WHERE NOT deleted",
     "FROM conversations WHERE to_clear",
     "FROM reaction_counts WHERE to_clear",
+    "FROM erasures WHERE user_id IS NOT NULL",
+    "FROM erasures WHERE application_id = $1 AND user_id IS NOT NULL",
 ];
 
 /// Every query of the service, with the number of its parameters.
@@ -158,6 +161,9 @@ const FILL: &str = "
     SELECT 1, 1 + n % 30, 'b' || n, now() FROM generate_series(1, 2000) AS n;
     INSERT INTO user_restrictions (application_id, user_id, timestamp)
     SELECT 1, 'a' || n, n FROM generate_series(1, 2000) AS n;
+    INSERT INTO erasures
+        (application_id, user_digest, pseudonym, timestamp, requested, deletes_others)
+    SELECT 1, sha256(n::text::bytea), 'erased:' || n, n, now(), false FROM generate_series(1, 2000) AS n;
     INSERT INTO mentions (application_id, user_id, conversation_id, number)
     SELECT 1, 'b', 100 + n, 1 FROM generate_series(1, 2000) AS n;
     INSERT INTO conversation_settings
@@ -231,12 +237,13 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
 }
 
 /// What belongs to tenants.
-const OF_TENANTS: [&str; 17] = [
+const OF_TENANTS: [&str; 18] = [
     "changes",
     "chat_bans",
     "chat_members",
     "conversations",
     "conversation_settings",
+    "erasures",
     "followers",
     "hooks",
     "mentions",
@@ -253,7 +260,8 @@ const OF_TENANTS: [&str; 17] = [
 
 /// Statements about all applications: where a follower has something to do, what an operator
 /// requests, and what follows a lost history.
-const OF_ALL_APPLICATIONS: [&str; 9] = [
+const OF_ALL_APPLICATIONS: [&str; 10] = [
+    "FROM erasures WHERE user_id IS NOT NULL",
     "FROM reaction_counts WHERE to_clear",
     "FROM conversations WHERE to_clear",
     "SELECT application_id, cursor FROM followers WHERE name = $1",

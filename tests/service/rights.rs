@@ -243,6 +243,14 @@ impl Service {
         id.to_string()
     }
 
+    /// A user whom the application has had erased.
+    async fn erased(&self, number: usize) -> String {
+        let user = format!("somebody-{number}");
+        let erasing = self.app.ask(Method::DELETE, &format!("/users/{user}"), None);
+        erasing.await.expect(202);
+        user
+    }
+
     /// An application of its own with a hook: that of the others would have every message judged.
     async fn with_hook(&self) -> Client {
         let administrator = self.replica.administrator();
@@ -265,6 +273,8 @@ impl Service {
             "/chats/{number}/members/{user}" if leaves => world.name.clone(),
             "/chats/{number}/members/{user}" if method == "PUT" => format!("new-{}", cell.number),
             "/users/{user}/restrictions" => format!("somebody-{}", cell.number),
+            "/users/{user}/erasure" => self.erased(cell.number).await,
+            "/users/{user}" if method == "DELETE" => format!("somebody-{}", cell.number),
             _ if path.starts_with("/users/") => world.peer.clone(),
             _ => format!("target-{}", cell.number),
         };
