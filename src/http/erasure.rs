@@ -58,7 +58,8 @@ pub async fn erase_user(
     let application = passed.caller;
     let (user, ErasedConversations(others)) = passed.input;
     let digest = service.authenticator.digest_of(application, &user);
-    let command = EraseUser::new(user.clone(), digest, random::wide_number(), others);
+    let (random, now) = (random::wide_number(), (service.clock)().into());
+    let command = EraseUser::new(user.clone(), digest, random, others, now);
     service.submit_for(application, command).await?;
     service.authenticator.forget(application);
     let report = report(&service, application, &user).await?;

@@ -222,7 +222,7 @@ pub async fn remaining(
                     SELECT FROM messages AS m
                     WHERE m.application_id = $1 AND m.conversation_id = c.id
                       AND m.number > CASE WHEN c.id = $4 THEN $5::bigint ELSE 0 END
-                    LIMIT $6
+                    ORDER BY m.number LIMIT $6
                 ) AS named
                 WHERE c.id >= $4
                 LIMIT $6
@@ -240,7 +240,7 @@ pub async fn remaining(
                 CROSS JOIN LATERAL (
                     SELECT FROM messages AS m
                     WHERE m.application_id = $1 AND m.chat_number = c.chat_number AND m.sender = $2
-                    LIMIT $6
+                    ORDER BY m.number LIMIT $6
                 ) AS sent
                 LIMIT $6
             )

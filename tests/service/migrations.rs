@@ -7,9 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 
-use crate::support::{
-    Database, Replica, administered, counted, counts_are_true, eventually,
-};
+use crate::support::{Database, Replica, administered, counted, counts_are_true, eventually};
 
 /// What a start says about a database to which these migrations were applied.
 async fn refusal(applied: &[i64]) -> String {

@@ -246,7 +246,8 @@ impl Service {
     /// A user whom the application has had erased.
     async fn erased(&self, number: usize) -> String {
         let user = format!("somebody-{number}");
-        let erasing = self.app.ask(Method::DELETE, &format!("/users/{user}"), None);
+        let path = format!("/users/{user}");
+        let erasing = self.app.ask(Method::DELETE, &path, None);
         erasing.await.expect(202);
         user
     }

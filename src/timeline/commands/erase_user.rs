@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+
 use super::{Command, Context, Decision, Needs, ensure};
 use crate::domain::{
     Change, Erasure, ErasureChange, ErasureEvent, OthersMessages, Refusal, UserDigest, UserId,
@@ -12,6 +14,9 @@ use crate::domain::{
 #[derive(Debug, Clone)]
 pub struct EraseUser {
     pub erasure: Arc<Erasure>,
+    /// The time by the clock of whoever issues tokens. Where that of the database is behind it, this one counts:
+    /// no token that was issued by then stays valid.
+    pub now: OffsetDateTime,
 }
 
 /// Notes that nothing names a user any more who was to be erased.
@@ -21,8 +26,15 @@ pub struct FinishErasure {
 }
 
 impl EraseUser {
-    pub fn new(user: UserId, digest: UserDigest, random: u128, others: OthersMessages) -> Self {
+    pub fn new(
+        user: UserId,
+        digest: UserDigest,
+        random: u128,
+        others: OthersMessages,
+        now: OffsetDateTime,
+    ) -> Self {
         Self {
+            now,
             erasure: Arc::new(Erasure {
                 user,
                 digest,
@@ -52,7 +64,7 @@ impl Command for EraseUser {
         if context.state.erasure(&self.erasure.user).is_some() {
             return Ok(Decision::Keep(()));
         }
-        let now = context.next.now;
+        let now = context.next.now.max(self.now);
         Ok(change(
             context,
             &self.erasure,

@@ -386,6 +386,7 @@ pub fn erasure(whom: &str) -> Erasure {
 pub fn erase(whom: &str) -> EraseUser {
     EraseUser {
         erasure: Arc::new(erasure(whom)),
+        now: OffsetDateTime::UNIX_EPOCH,
     }
 }
 

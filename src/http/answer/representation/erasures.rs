@@ -63,15 +63,15 @@ enum ErasedConversationsJson {
 #[schema(as = Erased)]
 pub struct ErasedJson {
     /// Messages that were changed: deleted, or without the user's name now.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     messages: i64,
     /// Personal conversations that have the pseudonym, and chats that were deleted.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     conversations: i64,
     /// Chats that the user has left by it.
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     memberships: i64,
-    #[schema(minimum = 0)]
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     reactions: i64,
 }
 
