@@ -401,8 +401,9 @@ impl Leading {
 }
 
 async fn delete_own(leading: &mut Leading, running: &RunningErasure) -> Result<Done, Failure> {
-    if running.at == Place::start_of(Step::Own) {
-        erasing::delete_own(&mut leading.leader, running).await?;
+    let is_start = running.at == Place::start_of(Step::Own);
+    if is_start && erasing::delete_own(&mut leading.leader, running, ROWS_AT_ONCE).await? {
+        return Ok(Done::More);
     }
     let next = erasing::delete_updates(&mut leading.leader, running, ROWS_AT_ONCE);
     Ok(next.await?.map_or(Done::Step, Done::At))

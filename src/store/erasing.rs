@@ -555,24 +555,41 @@ pub async fn delete_reactions(
     Ok(())
 }
 
-/// Deletes what the user has set and reported, and on which replicas it had streams.
-pub async fn delete_own(leader: &mut Leadership<Erasing>, running: &RunningErasure) -> Result<()> {
+/// Deletes what the user has set and reported, up to `limit` of each, and on which replicas it had streams.
+/// Returns whether there may be more.
+pub async fn delete_own(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    limit: i64,
+) -> Result<bool> {
     let (application, user) = (running.application.get(), running.erasure.user.as_str());
     let connection = leader.connection();
-    sqlx::query!(
-        "DELETE FROM conversation_settings WHERE application_id = $1 AND user_id = $2",
+    let settings = sqlx::query!(
+        "DELETE FROM conversation_settings AS s
+         USING (
+             SELECT ctid AS place FROM conversation_settings
+             WHERE application_id = $1 AND user_id = $2
+             ORDER BY conversation_id LIMIT $3
+         ) AS found
+         WHERE s.application_id = $1 AND s.ctid = found.place",
         application,
         user,
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "DELETE FROM reports WHERE application_id = $1 AND reporter = $2",
+        limit,
+    );
+    let settings = settings.execute(&mut *connection).await?;
+    let reports = sqlx::query!(
+        "DELETE FROM reports AS r
+         USING (
+             SELECT ctid AS place FROM reports
+             WHERE application_id = $1 AND reporter = $2
+             ORDER BY timestamp LIMIT $3
+         ) AS found
+         WHERE r.application_id = $1 AND r.ctid = found.place",
         application,
         user,
-    )
-    .execute(&mut *connection)
-    .await?;
+        limit,
+    );
+    let reports = reports.execute(&mut *connection).await?;
     sqlx::query!(
         "DELETE FROM presence WHERE application_id = $1 AND user_id = $2",
         application,
@@ -580,7 +597,8 @@ pub async fn delete_own(leader: &mut Leadership<Erasing>, running: &RunningErasu
     )
     .execute(connection)
     .await?;
-    Ok(())
+    let most = settings.rows_affected().max(reports.rows_affected());
+    Ok(i64::try_from(most).is_ok_and(|most| most >= limit))
 }
 
 /// Deletes the user's own timeline after the place, up to `limit` entries of it. Returns where it has come to;
