@@ -1,0 +1,242 @@
+//! The work of each step of an erasure: a piece of it.
+
+use std::sync::Arc;
+
+use super::{AT_ONCE, CHATS_AT_ONCE, Done, ErasedUsers, Failure, Leading, ROWS_AT_ONCE};
+use crate::{
+    domain::{MessageId, Timestamp},
+    store::{
+        Lane, changes,
+        erasing::{self, NamingMessage, Place, RunningErasure, Step},
+    },
+    timeline::commands::{
+        ChangeMembers, DeleteChat, EraseMessage, EraseReaction, Expected, RenameConversation,
+    },
+};
+
+impl ErasedUsers {
+    pub(super) async fn leave_chats(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let memberships = erasing::memberships(&mut leading.leader, running, AT_ONCE).await?;
+        if memberships.is_empty() {
+            return Ok(Done::Step);
+        }
+        let deletes = running.erasure.others.are_deleted();
+        let (alone, others): (Vec<_>, Vec<_>) = memberships
+            .into_iter()
+            .partition(|membership| membership.is_alone && deletes);
+        let deletions = alone.iter().map(|membership| DeleteChat {
+            chat: membership.chat,
+            expected: Expected(vec![membership.timestamp]),
+        });
+        let deleted = self.submit_all(running, deletions).await?;
+        let leavings = others.iter().map(|membership| ChangeMembers {
+            chat: membership.chat,
+            add: Vec::new(),
+            remove: vec![running.erasure.user.clone()],
+            announcement: None,
+        });
+        let left = self.submit_all(running, leavings).await?;
+        running.erased.conversations += deleted;
+        running.erased.memberships += deleted + left;
+        Ok(Done::More)
+    }
+
+    pub(super) async fn rename_conversations(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let pairs = erasing::conversations(&mut leading.leader, running, AT_ONCE).await?;
+        if pairs.is_empty() {
+            return Ok(Done::Step);
+        }
+        let rename = |pair| RenameConversation {
+            pair,
+            erasure: Arc::clone(&running.erasure),
+        };
+        let renamed = self.submit_all(running, pairs.iter().cloned().map(rename));
+        running.erased.conversations += renamed.await?;
+        // Then the other users learn of the new name, too.
+        let renamed = pairs.iter().map(|pair| running.erasure.renamed(pair));
+        self.submit_all(running, renamed.map(rename)).await?;
+        Ok(Done::More)
+    }
+
+    pub(super) async fn erase_personal(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let reading = erasing::personal_messages(&mut leading.leader, running, AT_ONCE);
+        let Some((place, messages)) = reading.await? else {
+            return Ok(Done::Step);
+        };
+        self.erase_messages(leading, running, messages).await?;
+        Ok(Done::At(place))
+    }
+
+    pub(super) async fn erase_in_chats(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let limits = (CHATS_AT_ONCE, AT_ONCE);
+        let reading = erasing::chat_messages(&mut leading.leader, running, limits);
+        let Some((last, messages)) = reading.await? else {
+            return Ok(Done::Step);
+        };
+        if !messages.is_empty() {
+            self.erase_messages(leading, running, messages).await?;
+            return Ok(Done::More);
+        }
+        let (erasure, place) = (Arc::clone(&running.erasure), running.at.place);
+        let forget = async |lane: &mut Lane<'_>| {
+            erasing::forget_in_chats(lane, &erasure, (place, last)).await
+        };
+        leading.in_lane(running, forget).await?;
+        Ok(Done::At(Place {
+            place: last,
+            ..running.at
+        }))
+    }
+
+    /// Erases the user from messages. Those of them that are tombstones need no change.
+    async fn erase_messages(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+        messages: Vec<NamingMessage>,
+    ) -> Result<(), Failure> {
+        let (tombstones, messages): (Vec<_>, Vec<_>) =
+            messages.into_iter().partition(|message| message.is_deleted);
+        let ids = messages.iter().map(|message| message.id);
+        running.erased.messages += self.erase_from(running, ids).await?;
+        if !tombstones.is_empty() {
+            let erasure = Arc::clone(&running.erasure);
+            let rename = async |lane: &mut Lane<'_>| {
+                erasing::rename_tombstones(lane, &erasure, &tombstones).await
+            };
+            leading.in_lane(running, rename).await?;
+        }
+        Ok(())
+    }
+
+    /// Erases the user from messages with data. Returns from how many.
+    async fn erase_from(
+        &self,
+        running: &RunningErasure,
+        messages: impl Iterator<Item = MessageId>,
+    ) -> Result<i64, Failure> {
+        let commands = messages.map(|id| EraseMessage {
+            id,
+            erasure: Arc::clone(&running.erasure),
+        });
+        self.submit_all(running, commands).await
+    }
+
+    pub(super) async fn erase_mentions(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let messages = erasing::mentions(&mut leading.leader, running, AT_ONCE).await?;
+        if messages.is_empty() {
+            return Ok(Done::Step);
+        }
+        running.erased.messages += self.erase_from(running, messages.into_iter()).await?;
+        Ok(Done::More)
+    }
+
+    pub(super) async fn erase_reactions(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let reactions = erasing::reactions(&mut leading.leader, running, AT_ONCE).await?;
+        if reactions.is_empty() {
+            return Ok(Done::Step);
+        }
+        let gone = reactions.iter().filter(|reaction| reaction.is_gone);
+        let gone: Vec<_> = gone.map(|reaction| reaction.message).collect();
+        erasing::delete_reactions(&mut leading.leader, running, &gone).await?;
+        let there = reactions.iter().filter(|reaction| !reaction.is_gone);
+        let commands = there.map(|reaction| EraseReaction {
+            id: reaction.message,
+            key: reaction.key.clone(),
+            erasure: Arc::clone(&running.erasure),
+        });
+        running.erased.reactions += self.submit_all(running, commands).await?;
+        Ok(Done::More)
+    }
+
+    /// Puts the pseudonym into a window of the timeline of somebody with whom the user had a conversation; at
+    /// its end, tells that user: nothing that was read of it before is current any more.
+    pub(super) async fn rename_updates(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let next = erasing::renamed_conversation(&mut leading.leader, running).await?;
+        let Some((id, pair)) = next else {
+            return Ok(Done::Step);
+        };
+        let other = pair.other_of(&running.erasure.pseudonym);
+        // Nothing of the conversation was before it.
+        let is_begun = running.at.place == id && running.at.within > 0;
+        let after = if is_begun { running.at.within } else { id - 1 };
+        let window = (other, after);
+        let renaming = erasing::rename_updates(&mut leading.leader, running, window, ROWS_AT_ONCE);
+        if let Some(within) = renaming.await? {
+            return Ok(Done::At(Place {
+                place: id,
+                within,
+                ..running.at
+            }));
+        }
+        let erasure = Arc::clone(&running.erasure);
+        self.submit(running, RenameConversation { pair, erasure })
+            .await?;
+        Ok(Done::At(Place {
+            place: id + 1,
+            within: 0,
+            ..running.at
+        }))
+    }
+}
+
+pub(super) async fn delete_own(
+    leading: &mut Leading,
+    running: &RunningErasure,
+) -> Result<Done, Failure> {
+    let is_start = running.at == Place::start_of(Step::Own);
+    if is_start && erasing::delete_own(&mut leading.leader, running, ROWS_AT_ONCE).await? {
+        return Ok(Done::More);
+    }
+    let next = erasing::delete_updates(&mut leading.leader, running, ROWS_AT_ONCE);
+    Ok(next.await?.map_or(Done::Step, Done::At))
+}
+
+/// Waits until the index of search has followed the last change of the erasure, which is at or before the end of
+/// the timeline when the step begins.
+pub(super) async fn wait_for_index(
+    leading: &mut Leading,
+    running: &RunningErasure,
+) -> Result<Done, Failure> {
+    let leader = &mut leading.leader;
+    if running.at.place == 0 {
+        let end = changes::end(leader.connection(), running.application).await?;
+        return Ok(Done::At(Place {
+            place: end.get(),
+            ..running.at
+        }));
+    }
+    let up_to = Timestamp::new(running.at.place);
+    match erasing::is_indexed(leader, running.application, up_to).await? {
+        true => Ok(Done::Step),
+        false => Ok(Done::Wait),
+    }
+}

@@ -1,0 +1,259 @@
+//! The messages, and what is stored of chats, that name a user who is being erased.
+
+use super::{Place, RunningErasure};
+use crate::{
+    domain::{Erasure, MessageId, UserId},
+    store::{
+        Erasing, Lane, Leadership, Result,
+        messages::{self, RenamedMessage},
+    },
+};
+
+/// A message that may have the user's name.
+pub struct NamingMessage {
+    pub id: MessageId,
+    /// It has no data. Then it is enough that its row has the pseudonym, since nobody is shown its users.
+    pub is_deleted: bool,
+    pub sender: Option<UserId>,
+    pub recipient: Option<UserId>,
+}
+
+/// Messages of the personal conversations that have the pseudonym, after the place. Returns the place of the
+/// last one, too; `None` if there are no more.
+pub async fn personal_messages(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    limit: i64,
+) -> Result<Option<(Place, Vec<NamingMessage>)>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT c.id AS "conversation!", m.id AS "id?", m.number AS "number?", m.sender, m.recipient,
+               m.deleted AS "deleted?"
+        FROM (
+            SELECT id FROM (
+                SELECT id FROM conversations
+                WHERE application_id = $1 AND least BETWEEN $2 AND $2 AND chat_number IS NULL
+                UNION ALL
+                SELECT id FROM conversations
+                WHERE application_id = $1 AND greatest BETWEEN $2 AND $2 AND least <> greatest
+                  AND chat_number IS NULL
+            ) AS all_of_them
+            WHERE id >= $3
+            ORDER BY id LIMIT $5
+        ) AS c
+        LEFT JOIN LATERAL (
+            SELECT * FROM messages AS found
+            WHERE found.application_id = $1 AND found.conversation_id = c.id
+              AND found.number > CASE WHEN c.id = $3 THEN $4::bigint ELSE 0 END
+            ORDER BY found.number LIMIT $5
+        ) AS m ON TRUE
+        ORDER BY c.id, m.number
+        LIMIT $5
+        "#,
+        running.application.get(),
+        running.erasure.pseudonym.as_str(),
+        running.at.place,
+        running.at.within,
+        limit,
+    )
+    .fetch_all(leader.connection())
+    .await?;
+    let Some(last) = rows.last() else {
+        return Ok(None);
+    };
+    let place = Place {
+        place: last.conversation,
+        // A conversation without more messages has none after the last one.
+        within: last.number.unwrap_or(i64::MAX),
+        ..running.at
+    };
+    let is_end = place == running.at;
+    let messages = rows.into_iter().filter_map(|row| {
+        Some(NamingMessage {
+            id: MessageId::new(row.id?),
+            is_deleted: row.deleted?,
+            sender: row.sender.as_deref().map(UserId::trusted),
+            recipient: row.recipient.as_deref().map(UserId::trusted),
+        })
+    });
+    Ok((!is_end).then(|| (place, messages.collect())))
+}
+
+/// Messages in a window of chats after the place: of the user, and of others who name everybody and the user.
+/// Returns the last chat of the window, too; `None` if there is no chat after the place.
+pub async fn chat_messages(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    (chats, limit): (i64, i64),
+) -> Result<Option<(i64, Vec<NamingMessage>)>> {
+    let (application, user) = (running.application.get(), running.erasure.user.as_str());
+    let last = sqlx::query_scalar!(
+        r#"
+        SELECT max(chat_number) AS "last" FROM (
+            SELECT chat_number FROM conversations
+            WHERE application_id = $1 AND chat_number > $2
+            ORDER BY chat_number LIMIT $3
+        ) AS chats
+        "#,
+        application,
+        running.at.place,
+        chats,
+    );
+    let Some(last) = last.fetch_one(leader.connection()).await? else {
+        return Ok(None);
+    };
+    let rows = sqlx::query!(
+        r#"
+        SELECT m.id AS "id!", m.sender, m.deleted AS "deleted!"
+        FROM (
+            SELECT id, chat_number FROM conversations
+            WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4
+            ORDER BY chat_number
+        ) AS c
+        CROSS JOIN LATERAL (
+            (
+                SELECT found.id, found.sender, found.deleted FROM messages AS found
+                WHERE found.application_id = $1 AND found.chat_number = c.chat_number
+                  AND found.sender = $2
+                ORDER BY found.number LIMIT $5
+            )
+            UNION ALL
+            (
+                SELECT found.id, found.sender, found.deleted FROM messages AS found
+                WHERE found.application_id = $1 AND found.conversation_id = c.id AND found.mentions_all
+                  AND $2 = ANY (found.mentions) AND found.sender IS DISTINCT FROM $2
+                ORDER BY found.number LIMIT $5
+            )
+        ) AS m
+        LIMIT $5
+        "#,
+        application,
+        user,
+        running.at.place,
+        last,
+        limit,
+    )
+    .fetch_all(leader.connection())
+    .await?;
+    let messages = rows.into_iter().map(|row| NamingMessage {
+        id: MessageId::new(row.id),
+        is_deleted: row.deleted,
+        sender: row.sender.as_deref().map(UserId::trusted),
+        recipient: None,
+    });
+    Ok(Some((last, messages.collect())))
+}
+
+/// Gives tombstones the pseudonym. Nobody is shown the users of a tombstone, so this is no change of it.
+pub async fn rename_tombstones(
+    lane: &mut Lane<'_>,
+    erasure: &Erasure,
+    tombstones: &[NamingMessage],
+) -> Result<()> {
+    let renamed = |user: &UserId| match *user == erasure.user {
+        true => erasure.pseudonym.clone(),
+        false => user.clone(),
+    };
+    let names = tombstones.iter().map(|message| {
+        let [sender, recipient] = [&message.sender, &message.recipient];
+        (
+            message.id,
+            sender.as_ref().map(renamed),
+            recipient.as_ref().map(renamed),
+        )
+    });
+    let names: Vec<_> = names.collect();
+    let rows = names.iter().map(|(id, sender, recipient)| RenamedMessage {
+        id: *id,
+        sender: sender.as_ref(),
+        recipient: recipient.as_ref(),
+    });
+    messages::rename(lane, &rows.collect::<Vec<_>>()).await
+}
+
+/// Lets the chats after one number, up to another, know the user no more: as their creator, as a member of
+/// the past, as banned, or as who has pinned a message. It must have left them.
+///
+/// What is kept between batches has nothing of this.
+pub async fn forget_in_chats(
+    lane: &mut Lane<'_>,
+    erasure: &Erasure,
+    (after, last): (i64, i64),
+) -> Result<()> {
+    let application = lane.application().get();
+    let (user, pseudonym) = (erasure.user.as_str(), erasure.pseudonym.as_str());
+    let connection = lane.connection();
+    sqlx::query!(
+        "UPDATE conversations SET creator = NULL, idempotency_key = NULL, request_digest = NULL
+         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND creator = $2",
+        application,
+        user,
+        after,
+        last,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM chat_members
+         WHERE application_id = $1 AND user_id = $2 AND chat_number > $3 AND chat_number <= $4
+           AND departed IS NOT NULL",
+        application,
+        user,
+        after,
+        last,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM chat_bans
+         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND user_id = $2",
+        application,
+        user,
+        after,
+        last,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "UPDATE pins SET pinned_by = $5
+         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND pinned_by = $2",
+        application,
+        user,
+        after,
+        last,
+        pseudonym,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Some of the messages of others that name the user.
+pub async fn mentions(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    limit: i64,
+) -> Result<Vec<MessageId>> {
+    let rows = sqlx::query_scalar!(
+        r#"
+        SELECT m.id AS "id!"
+        FROM (
+            SELECT conversation_id, number FROM mentions
+            WHERE application_id = $1 AND user_id = $2
+            ORDER BY conversation_id, number LIMIT $3
+        ) AS mention
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT id FROM messages
+            WHERE application_id = $1 AND conversation_id = mention.conversation_id
+              AND number = mention.number
+            LIMIT 1
+        ) AS m
+        "#,
+        running.application.get(),
+        running.erasure.user.as_str(),
+        limit,
+    );
+    let rows = rows.fetch_all(leader.connection()).await?;
+    Ok(rows.into_iter().map(MessageId::new).collect())
+}

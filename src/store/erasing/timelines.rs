@@ -1,0 +1,166 @@
+//! The timelines that name a user who is being erased: its own, those of others, and that of the application.
+
+use sqlx::PgConnection;
+
+use super::{Place, RunningErasure};
+use crate::{
+    domain::{ApplicationId, Pair, Timestamp, UserId},
+    store::{Duty, Erasing, Indexing, Leadership, Result},
+};
+
+/// Deletes the user's own timeline after the place, up to `limit` entries of it. Returns where it has come to;
+/// `None` at its end.
+pub async fn delete_updates(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    limit: i64,
+) -> Result<Option<Place>> {
+    let (application, user) = (running.application.get(), running.erasure.user.as_str());
+    let connection = leader.connection();
+    let last = last_update(connection, application, user, running.at.place, limit).await?;
+    sqlx::query!(
+        "DELETE FROM updates
+         WHERE application_id = $1 AND user_id = $2 AND timestamp > $3 AND timestamp <= $4",
+        application,
+        user,
+        running.at.place,
+        last.unwrap_or(i64::MAX),
+    )
+    .execute(connection)
+    .await?;
+    Ok(last.map(|place| Place {
+        place,
+        ..running.at
+    }))
+}
+
+/// The entry of a user's timeline that ends a window after a timestamp; `None` if fewer are left.
+async fn last_update(
+    connection: &mut PgConnection,
+    application: i64,
+    user: &str,
+    after: i64,
+    window: i64,
+) -> Result<Option<i64>> {
+    let last = sqlx::query_scalar!(
+        "SELECT timestamp FROM updates
+         WHERE application_id = $1 AND user_id = $2 AND timestamp > $3
+         ORDER BY timestamp OFFSET $4 LIMIT 1",
+        application,
+        user,
+        after,
+        window - 1,
+    );
+    Ok(last.fetch_optional(connection).await?)
+}
+
+/// The next personal conversation that has the pseudonym, from the place on: its id, and its users.
+pub async fn renamed_conversation(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+) -> Result<Option<(i64, Pair)>> {
+    let row = sqlx::query!(
+        r#"
+        SELECT id AS "id!", other AS "other!" FROM (
+            SELECT id, greatest AS other FROM conversations
+            WHERE application_id = $1 AND least BETWEEN $2 AND $2 AND chat_number IS NULL
+            UNION ALL
+            SELECT id, least FROM conversations
+            WHERE application_id = $1 AND greatest BETWEEN $2 AND $2 AND least <> greatest
+              AND chat_number IS NULL
+        ) AS all_of_them
+        WHERE id >= $3
+        ORDER BY id LIMIT 1
+        "#,
+        running.application.get(),
+        running.erasure.pseudonym.as_str(),
+        running.at.place,
+    );
+    let row = row.fetch_optional(leader.connection()).await?;
+    Ok(row.map(|row| {
+        let pseudonym = &running.erasure.pseudonym;
+        (row.id, Pair::new(pseudonym, &UserId::trusted(&row.other)))
+    }))
+}
+
+/// Puts the pseudonym into a window of the timeline of the other user of a conversation. Returns the end of
+/// the window; `None` at the end of the timeline. That user is told of nothing by this.
+pub async fn rename_updates(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    (other, after): (&UserId, i64),
+    window: i64,
+) -> Result<Option<i64>> {
+    let application = running.application.get();
+    let connection = leader.connection();
+    let last = last_update(connection, application, other.as_str(), after, window).await?;
+    sqlx::query!(
+        "UPDATE updates SET with_user = $5
+         WHERE application_id = $1 AND user_id = $2 AND timestamp > $3 AND timestamp <= $4
+           AND with_user = $6",
+        application,
+        other.as_str(),
+        after,
+        last.unwrap_or(i64::MAX),
+        running.erasure.pseudonym.as_str(),
+        running.erasure.user.as_str(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(last)
+}
+
+/// Puts the pseudonym into a window of the application's timeline after the place. Returns where that has come
+/// to; `None` at its end.
+pub async fn rename_in_log(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    window: i64,
+) -> Result<Option<Place>> {
+    let application = running.application.get();
+    let after = running.at.place;
+    let last = sqlx::query_scalar!(
+        "SELECT timestamp FROM changes WHERE application_id = $1 AND timestamp > $2
+         ORDER BY timestamp OFFSET $3 LIMIT 1",
+        application,
+        after,
+        window - 1,
+    );
+    let last = last.fetch_optional(leader.connection()).await?;
+    sqlx::query!(
+        "UPDATE changes
+         SET actor     = CASE WHEN actor = $4 THEN $5 ELSE actor END,
+             with_user = CASE WHEN with_user = $4 THEN $5 ELSE with_user END,
+             members   = array_replace(members, $4, $5)
+         WHERE application_id = $1 AND timestamp > $2 AND timestamp <= $3
+           AND (actor = $4 OR with_user = $4 OR $4 = ANY (members))",
+        application,
+        after,
+        last.unwrap_or(i64::MAX),
+        running.erasure.user.as_str(),
+        running.erasure.pseudonym.as_str(),
+    )
+    .execute(leader.connection())
+    .await?;
+    Ok(last.map(|place| Place {
+        place,
+        ..running.at
+    }))
+}
+
+/// Whether the index of search has followed the application's timeline up to a change.
+pub async fn is_indexed(
+    leader: &mut Leadership<Erasing>,
+    application: ApplicationId,
+    up_to: Timestamp,
+) -> Result<bool> {
+    let is_indexed = sqlx::query_scalar!(
+        r#"SELECT coalesce(
+               (SELECT cursor FROM followers WHERE application_id = $1 AND name = $2) >= $3, TRUE
+           ) AS "is_indexed!""#,
+        application.get(),
+        Indexing::NAME,
+        up_to.get(),
+    );
+    Ok(is_indexed.fetch_one(leader.connection()).await?)
+}
