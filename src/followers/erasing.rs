@@ -16,7 +16,8 @@
 //!   ([`Context::decide`](crate::timeline::commands::Context::decide)), so each step leaves nothing behind it.
 //! - *A change cannot be made now* (the application has too many changes waiting). The other users have their
 //!   turns, and this one is tried again.
-//! - *Two replicas erase at the same time*, since one has lost its lock. What is erased stays so.
+//! - *Two replicas erase at the same time*, since one has lost its lock. What is erased stays so; and what comes so
+//!   late that the erasure is over does nothing to whoever has the id by then.
 //! - *A writer keeps a tombstone in memory that names the user, whose row has the pseudonym.* Nobody is shown
 //!   the users of a tombstone.
 
@@ -123,8 +124,8 @@ impl ErasedUsers {
             Done::Step => match running.at.step.next() {
                 Some(step) => running.at = Place::start_of(step),
                 None => {
-                    let user = running.erasure.user.clone();
-                    self.submit(running, FinishErasure { user }).await?;
+                    let erasure = Arc::clone(&running.erasure);
+                    self.submit(running, FinishErasure { erasure }).await?;
                     let application = running.application.get();
                     tracing::info!(application, "a user was erased");
                     return Ok(true);

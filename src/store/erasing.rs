@@ -164,7 +164,7 @@ pub async fn save(leader: &mut Leadership<Erasing>, running: &RunningErasure) ->
         "UPDATE erasures
          SET step = $3, place = $4, place_within = $5, messages = $6, conversations = $7, memberships = $8,
              reactions = $9
-         WHERE application_id = $1 AND user_digest = $2",
+         WHERE application_id = $1 AND user_digest = $2 AND pseudonym = $10",
         running.application.get(),
         &running.erasure.digest.0[..],
         at.step as i16,
@@ -174,6 +174,7 @@ pub async fn save(leader: &mut Leadership<Erasing>, running: &RunningErasure) ->
         erased.conversations,
         erased.memberships,
         erased.reactions,
+        running.erasure.pseudonym.as_str(),
     )
     .execute(leader.connection())
     .await?;

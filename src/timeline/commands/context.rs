@@ -8,8 +8,9 @@ use super::{Command, Decision, MessageDecision, Needs, ensure};
 use crate::{
     domain::{
         self, Action, Change, Chat, ChatChange, ChatNumber, Content, Conversation, Created,
-        Idempotency, Marked, Member, Message, MessageChange, MessageId, MessageNumber, NextNumbers,
-        Pair, PersonalConversation, Policy, Position, PositionsChange, Rank, Refusal, UserId,
+        Erasure, Idempotency, Marked, Member, Message, MessageChange, MessageId, MessageNumber,
+        NextNumbers, Pair, PersonalConversation, Policy, Position, PositionsChange, Rank, Refusal,
+        UserId,
     },
     timeline::BatchState,
 };
@@ -133,6 +134,13 @@ impl<'a> Context<'a> {
         let mut named = named.chain(needs.owner).chain(needs.restrictions);
         let erased = named.find(|user| is_erased(user));
         erased.map_or(Ok(()), |user| Err(Refusal::Erased(user.clone())))
+    }
+
+    /// Whether this erasure is under way. What a leader has requested that is none any more may come late, when
+    /// the id has another user, or another erasure.
+    pub(super) fn is_under_way(&self, erasure: &Erasure) -> bool {
+        let present = self.state.erasure(&erasure.user);
+        present.is_some_and(|present| present.pseudonym == erasure.pseudonym)
     }
 
     fn require_not_suspended(&self) -> Result<(), Refusal> {

@@ -38,6 +38,9 @@ impl Command for EraseReaction {
         let (true, Some(before)) = (own.is_some_and(|own| own.contains(&self.key)), before) else {
             return Ok(Decision::Keep(()));
         };
+        if !context.is_under_way(&self.erasure) {
+            return Ok(Decision::Keep(()));
+        }
         let mut after = before.clone();
         after.remove(&self.key);
         let change = ReactionsChange {

@@ -22,7 +22,7 @@ pub struct EraseUser {
 /// Notes that nothing names a user any more who was to be erased.
 #[derive(Debug, Clone)]
 pub struct FinishErasure {
-    pub user: UserId,
+    pub erasure: Arc<Erasure>,
 }
 
 impl EraseUser {
@@ -80,7 +80,7 @@ impl Command for FinishErasure {
 
     fn needs(&self) -> Needs<'_> {
         Needs {
-            restrictions: Some(&self.user),
+            restrictions: Some(&self.erasure.user),
             ..Needs::default()
         }
     }
@@ -90,11 +90,15 @@ impl Command for FinishErasure {
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<()>, Refusal> {
-        let Some(erasure) = context.state.erasure(&self.user) else {
+        if !context.is_under_way(&self.erasure) {
             return Ok(Decision::Keep(()));
-        };
+        }
         let now = context.next.now;
-        Ok(change(context, erasure, ErasureEvent::Finished { now }))
+        Ok(change(
+            context,
+            &self.erasure,
+            ErasureEvent::Finished { now },
+        ))
     }
 }
 
@@ -111,8 +115,8 @@ fn change(context: &Context<'_>, erasure: &Arc<Erasure>, event: ErasureEvent) ->
 mod tests {
     use super::{
         super::story::{
-            Story, add, ban, create, draft, erase, leave, move_to, open, send, send_once, settings,
-            user,
+            Story, add, ban, create, draft, erase, erasure, leave, move_to, open, send, send_once,
+            settings, user,
         },
         *,
     };
@@ -122,7 +126,9 @@ mod tests {
     };
 
     fn finish(whom: &str) -> FinishErasure {
-        FinishErasure { user: user(whom) }
+        FinishErasure {
+            erasure: Arc::new(erasure(whom)),
+        }
     }
 
     #[test]
@@ -168,7 +174,12 @@ mod tests {
         assert_eq!(again, Ok(Decision::Keep(())));
         story.given("john", send(draft("john", "jane", "hi")));
         story.given("jane", create(&["john"]));
-        story.given_application(erase("jane"));
+        // What comes late of the first erasure does nothing to the second one.
+        let mut second = erase("jane");
+        Arc::make_mut(&mut second.erasure).pseudonym = user("another");
+        story.given_application(second);
+        let late = story.when_application(finish("jane"));
+        assert_eq!(late, Ok(Decision::Keep(())));
     }
 
     #[test]

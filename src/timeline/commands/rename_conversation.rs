@@ -39,6 +39,9 @@ impl Command for RenameConversation {
         let Some(before) = context.state.personal(&self.pair) else {
             return Ok(Decision::Keep(()));
         };
+        if !context.is_under_way(&self.erasure) {
+            return Ok(Decision::Keep(()));
+        }
         let timestamp = context.next.timestamp;
         let change = RenamingChange {
             timestamp,
