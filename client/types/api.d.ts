@@ -936,6 +936,41 @@ export interface paths {
         get: operations["get_personal_conversation"];
         put?: never;
         post?: never;
+        /**
+         * Erases a user: everything that it has written and done, and its id wherever that is stored.
+         * @description For an application's own token. From now on the user's earlier tokens are refused, its streams end within 5
+         *     seconds, and nobody writes to it, adds it to a chat or acts as it. What is stored is erased piece by piece:
+         *     its messages become tombstones, it leaves its chats, its reactions, settings, positions and reports go, and
+         *     a pseudonym takes its place where others still need one: in their personal conversations with it, and in
+         *     the feed. What others see changes on their timelines, like everything else.
+         *
+         *     With `conversations=delete` the messages of the others in those personal conversations are deleted as well,
+         *     and so are chats of which the user is the only member.
+         *
+         *     While an erasure runs, repeating the request answers with it. Once it is done, the id is free: whoever
+         *     signs in with it next, with a token that was issued after the request, starts empty.
+         */
+        delete: operations["erase_user"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users/{user}/erasure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells how far the last erasure of a user has come.
+         * @description For an application's own token. At the end, the feed tells of it (`user.erased`) under the pseudonym that
+         *     this report has: the id is not stored any more.
+         */
+        get: operations["get_erasure"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1545,6 +1580,69 @@ export interface components {
         EditedMessageText: {
             text: string;
         };
+        /** @description What was erased so far. What a replica was doing when it died may not be counted. */
+        Erased: {
+            /**
+             * Format: int64
+             * @description Personal conversations that have the pseudonym, and chats that were deleted.
+             */
+            conversations: number;
+            /**
+             * Format: int64
+             * @description Chats that the user has left by it.
+             */
+            memberships: number;
+            /**
+             * Format: int64
+             * @description Messages that were changed: deleted, or without the user's name now.
+             */
+            messages: number;
+            /** Format: int64 */
+            reactions: number;
+        };
+        /**
+         * @description What becomes of the messages of others in the user's personal conversations.
+         * @enum {string}
+         */
+        ErasedConversations: "keep" | "delete";
+        /**
+         * @description How far the erasure of a user has come.
+         * @example {
+         *       "conversations": "keep",
+         *       "erased": {
+         *         "conversations": 3,
+         *         "memberships": 2,
+         *         "messages": 96,
+         *         "reactions": 0
+         *       },
+         *       "pseudonym": "erased:5f0c1c1e9a534bd19d0f0d6c3f6f1f2a",
+         *       "remaining": 412,
+         *       "requested": "2026-12-08T09:30:00.000000Z",
+         *       "state": "running"
+         *     }
+         */
+        Erasure: {
+            conversations: components["schemas"]["ErasedConversations"];
+            erased: components["schemas"]["Erased"];
+            /** Format: date-time */
+            finished?: string;
+            /** @description What takes the place of the user where others need one, and names it in the feed. */
+            pseudonym: components["schemas"]["UserId"];
+            /**
+             * Format: int64
+             * @description How many messages, conversations, memberships, mentions and reactions still name the user, as far as its
+             *     memberships tell: 10,000 means as many or more. After them come timelines, which are not counted.
+             */
+            remaining: number;
+            /**
+             * Format: date-time
+             * @description Tokens of the user that were issued before do not identify it any more.
+             */
+            requested: string;
+            state: components["schemas"]["ErasureState"];
+        };
+        /** @enum {string} */
+        ErasureState: "running" | "done";
         /**
          * @description A line of an export: one of these members.
          * @example {
@@ -1640,7 +1738,8 @@ export interface components {
              * @description What has changed: `message.created`, `message.edited`, `message.deleted`, `message.reported` (see
              *     `GET /reports`), `chat.created`,
              *     `chat.changed`, `member.added`, `member.removed`, `member.changed` (several were added and removed at
-             *     once: read who is a member), `conversation.read` (positions have moved), or `reactions.changed`.
+             *     once: read who is a member), `conversation.read` (positions have moved), `reactions.changed`, or
+             *     `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`).
              *     Ignore kinds that you do not know.
              */
             kind: string;
@@ -1654,7 +1753,7 @@ export interface components {
              */
             recipients?: components["schemas"]["Recipient"][];
             timestamp: components["schemas"]["Timestamp"];
-            /** @description The member who was added or removed, or has read or reacted. */
+            /** @description The member who was added or removed, or has read or reacted; or the pseudonym of a user who is erased. */
             user?: components["schemas"]["UserId"];
             /**
              * @description The members of a chat that is created. In place of `user`: where one change is of several members,
@@ -5705,6 +5804,79 @@ export interface operations {
             406: components["responses"]["NotAcceptable"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    erase_user: {
+        parameters: {
+            query?: {
+                /**
+                 * @description `delete`: the messages of others in the user's personal conversations are deleted, too, and so are chats
+                 *     of which it is the only member
+                 */
+                conversations?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The user's id */
+                user: components["parameters"]["User"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is being erased */
+            202: {
+                headers: {
+                    /** @description `/users/{user}/erasure` */
+                    Location?: string;
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["Invalid"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    get_erasure: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The user's id */
+                user: components["parameters"]["User"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How far it has come */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Erasure"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            406: components["responses"]["NotAcceptable"];
+            422: components["responses"]["Invalid"];
             431: components["responses"]["HeadTooLarge"];
             500: components["responses"]["Failed"];
             503: components["responses"]["Unavailable"];
