@@ -18,7 +18,11 @@ use super::{
 };
 use crate::{
     domain::{ApplicationId, ConversationId, MessageId, MessageNumber, Subject, Timestamp, UserId},
-    store::{self, conversations::SeenConversation, export::OwnMessage},
+    store::{
+        self,
+        conversations::SeenConversation,
+        export::{OwnMessage, OwnMessages},
+    },
 };
 
 /// Exports what is stored of a user.
@@ -30,8 +34,7 @@ use crate::{
 ///
 /// A page has about `limit` lines: it ends neither between a conversation and the first message in it, nor
 /// among the reactions to one message. If it is not the last one, its last line is `{"next": …}`: the `after`
-/// of the next page. What is changed while pages are read may be missed. Reactions to a message that was just
-/// deleted may still be there.
+/// of the next page. It may have no other line. What is changed while pages are read may be missed.
 #[utoipa::path(
     get,
     path = "/users/{user}/export",
@@ -131,12 +134,15 @@ impl Export<'_> {
         let reading = self.service.query(async |connection| {
             store::export::messages(connection, self.application, self.user, after, limit).await
         });
-        let mut own = reading.await?;
+        let OwnMessages { mut own, next } = reading.await?;
         let sizes = own
             .iter()
             .map(|own| own.message.as_ref().map_or(0, json_bytes));
         let fitting = fitting(sizes);
-        let is_all = own.len() <= fitting && (own.len() as i64) < limit;
+        let next = match own.len() <= fitting {
+            true => next,
+            false => own[..fitting].last().map(OwnMessage::place),
+        };
         own.truncate(fitting);
         let seen = self.seen(&own).await?;
         let (mut inside, _) = after;
@@ -152,10 +158,9 @@ impl Export<'_> {
                     .push(&ExportLineJson::Message(message.as_ref().into()));
             }
         }
-        let last = own.last().filter(|_| !is_all).map(OwnMessage::place);
         Ok(Added {
             count: own.len(),
-            next: last.map(|(conversation, number)| ExportPlace::Messages(conversation, number)),
+            next: next.map(|(conversation, number)| ExportPlace::Messages(conversation, number)),
         })
     }
 
@@ -184,14 +189,15 @@ impl Export<'_> {
             store::export::reactions(connection, self.application, self.user, after, limit).await
         });
         let reactions = reading.await?;
-        for (message, key) in &reactions {
-            self.lines.push(&ExportLineJson::reaction(*message, key));
+        for reaction in reactions.iter().filter(|reaction| reaction.is_shown) {
+            let line = ExportLineJson::reaction(reaction.message, &reaction.key);
+            self.lines.push(&line);
         }
         let count = reactions.len();
         let last = reactions.last().filter(|_| count as i64 >= limit);
         Ok(Added {
             count,
-            next: last.map(|(message, _)| ExportPlace::Reactions(*message)),
+            next: last.map(|last| ExportPlace::Reactions(last.message)),
         })
     }
 

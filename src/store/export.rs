@@ -10,6 +10,20 @@ use crate::domain::{
     Subject, UserId,
 };
 
+/// The most messages of a personal conversation that one statement looks at: among them are those of the other
+/// user.
+const LOOKED_AT_MAX: i64 = 1000;
+
+/// A place among the user's messages: by conversation, and then by number.
+pub type OwnPlace = (ConversationId, MessageNumber);
+
+/// Some messages of the user.
+pub struct OwnMessages {
+    pub own: Vec<OwnMessage>,
+    /// The place after which there may be more.
+    pub next: Option<OwnPlace>,
+}
+
 /// A conversation that the user is in or was in, with a message of the user, if there is one.
 #[derive(Debug)]
 pub struct OwnMessage {
@@ -20,25 +34,25 @@ pub struct OwnMessage {
 }
 
 impl OwnMessage {
-    /// Its place: by conversation, and then by number.
-    pub fn place(&self) -> (ConversationId, MessageNumber) {
+    pub fn place(&self) -> OwnPlace {
         let number = self.message.as_ref().map(|message| message.number);
         (self.conversation, number.unwrap_or(MessageNumber::ZERO))
     }
 }
 
 /// The messages that the user has sent and that are not deleted, after a place. A conversation without one
-/// has one row of its own.
+/// has one entry of its own. There may be more even where there is nothing.
 pub async fn messages(
     connection: &mut PgConnection,
     application: ApplicationId,
     user: &UserId,
-    (conversation, number): (ConversationId, MessageNumber),
+    (conversation, number): OwnPlace,
     limit: i64,
-) -> Result<Vec<OwnMessage>> {
+) -> Result<OwnMessages> {
     let rows = sqlx::query!(
         r#"
-        SELECT mine.id AS "id!", mine.chat_number, mine.other, m.message AS "message?: MessageRow"
+        SELECT mine.id AS "id!", mine.chat_number, mine.other, m.message AS "message?: MessageRow",
+               looked_at.until AS "until?"
         FROM (
             SELECT c.id, c.chat_number, NULL::text COLLATE "C" AS other
             FROM (
@@ -66,13 +80,23 @@ pub async fn messages(
               AND c.chat_number IS NULL AND c.id >= $3
             ORDER BY 1
         ) AS mine
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN mine.id = $3 THEN $4::bigint ELSE 0 END AS after LIMIT 1
+        ) AS begin
+        -- Up to where a personal conversation is looked at that goes on after that.
+        LEFT JOIN LATERAL (
+            SELECT begin.after + $6 AS until FROM messages AS later
+            WHERE later.application_id = $1 AND later.conversation_id = mine.id
+              AND mine.chat_number IS NULL AND later.number > begin.after + $6
+            ORDER BY later.number LIMIT 1
+        ) AS looked_at ON TRUE
         LEFT JOIN LATERAL (
             -- One of the two halves has no rows, and is not run.
             (
                 SELECT found AS message, found.number FROM messages AS found
                 WHERE found.application_id = $1 AND found.chat_number = mine.chat_number
                   AND found.sender = $2 AND NOT found.deleted
-                  AND found.number > CASE WHEN mine.id = $3 THEN $4::bigint ELSE 0 END
+                  AND found.number > begin.after
                 ORDER BY found.number LIMIT $5
             )
             UNION ALL
@@ -80,11 +104,11 @@ pub async fn messages(
                 SELECT found, found.number FROM messages AS found
                 WHERE found.application_id = $1 AND found.conversation_id = mine.id
                   AND mine.chat_number IS NULL AND found.sender = $2 AND NOT found.deleted
-                  AND found.number > CASE WHEN mine.id = $3 THEN $4::bigint ELSE 0 END
+                  AND found.number > begin.after AND found.number <= begin.after + $6
                 ORDER BY found.number LIMIT $5
             )
         ) AS m ON TRUE
-        WHERE m.number IS NOT NULL OR mine.id > $3
+        WHERE m.number IS NOT NULL OR mine.id > $3 OR looked_at.until IS NOT NULL
         ORDER BY mine.id, m.number
         LIMIT $5
         "#,
@@ -93,10 +117,17 @@ pub async fn messages(
         conversation.get(),
         number.get(),
         limit,
+        LOOKED_AT_MAX,
     )
     .fetch_all(connection)
     .await?;
-    let own = rows.into_iter().map(|row| {
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
+    // Of a conversation that goes on, the rest comes before the next conversation.
+    let going_on = rows.iter().find_map(|row| Some((row.id, row.until?)));
+    let is_before = |id| going_on.is_none_or(|(conversation, _)| id <= conversation);
+    let is_cut = rows.last().is_some_and(|row| !is_before(row.id));
+    let rows = rows.into_iter().filter(|row| is_before(row.id));
+    let own = rows.map(|row| {
         let subject = match row.chat_number {
             Some(number) => Subject::Chat(ChatNumber::new(number)),
             None => Subject::With(UserId::trusted(&row.other.unwrap_or_default())),
@@ -107,7 +138,25 @@ pub async fn messages(
             message: row.message.map(MessageRow::into_message).transpose()?,
         })
     });
-    own.collect()
+    let own = own.collect::<Result<Vec<_>>>()?;
+    let until = going_on.map(|(id, until)| (ConversationId::new(id), MessageNumber::new(until)));
+    let next = match own.last() {
+        Some(last) if is_full && !is_cut => {
+            let has_nothing = last.message.is_none();
+            let until = until.filter(|(id, _)| has_nothing && *id == last.conversation);
+            until.or(Some(last.place()))
+        }
+        _ => until,
+    };
+    Ok(OwnMessages { own, next })
+}
+
+/// A reaction of the user.
+pub struct OwnReaction {
+    pub message: MessageId,
+    pub key: ReactionKey,
+    /// The message is neither deleted nor in a chat that is.
+    pub is_shown: bool,
 }
 
 /// The user's reactions to messages after one, by message, in the order in which they were added. Those to the
@@ -118,16 +167,29 @@ pub async fn reactions(
     user: &UserId,
     after: MessageId,
     limit: i64,
-) -> Result<Vec<(MessageId, ReactionKey)>> {
+) -> Result<Vec<OwnReaction>> {
     let rows = sqlx::query!(
-        "SELECT message_id, key
+        r#"
+         SELECT message_id, key, coalesce(message.is_shown, FALSE) AS "is_shown!"
          FROM (
              SELECT message_id, number, key FROM reactions
              WHERE application_id = $1 AND user_id = $2 AND message_id > $3
              ORDER BY message_id
              FETCH FIRST $4 ROWS WITH TIES
          ) AS found
-         ORDER BY message_id, number",
+         LEFT JOIN LATERAL (
+             SELECT NOT m.deleted AND c.deleted IS NULL AS is_shown
+             FROM messages AS m
+             CROSS JOIN LATERAL (
+                 SELECT deleted FROM conversations
+                 WHERE application_id = $1 AND id = m.conversation_id
+                 LIMIT 1
+             ) AS c
+             WHERE m.application_id = $1 AND m.id = found.message_id
+             LIMIT 1
+         ) AS message ON TRUE
+         ORDER BY message_id, number
+         "#,
         application.get(),
         user.as_str(),
         after.get(),
@@ -135,11 +197,10 @@ pub async fn reactions(
     )
     .fetch_all(connection)
     .await?;
-    let reactions = rows.into_iter().map(|row| {
-        (
-            MessageId::new(row.message_id),
-            ReactionKey::trusted(&row.key),
-        )
+    let reactions = rows.into_iter().map(|row| OwnReaction {
+        message: MessageId::new(row.message_id),
+        key: ReactionKey::trusted(&row.key),
+        is_shown: row.is_shown,
     });
     Ok(reactions.collect())
 }

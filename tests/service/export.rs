@@ -146,6 +146,35 @@ async fn pages_of_any_size_make_the_same_export() {
 }
 
 #[tokio::test]
+async fn what_the_other_user_has_written_is_passed_over_some_at_a_time() {
+    let (database, replica, app) = service().await;
+    let (jane, john) = (replica.user("jane"), replica.user("john"));
+    let first = john.send("jane", "the first of many").await;
+    // As if john had sent so many more: 4,000 by one statement instead of one request each.
+    let many = format!(
+        "INSERT INTO messages (application_id, id, conversation_id, number, timestamp, sender, recipient,
+                               created, text, deleted)
+         SELECT application_id, -n, conversation_id, n, timestamp - 10000 + n, sender, recipient, created,
+                text, deleted
+         FROM messages, generate_series(2, 4000) AS n WHERE id = {}",
+        first["id"]
+    );
+    database.execute(&many).await;
+    drop(replica);
+    let replica = Replica::start(&database, administered()).await;
+    let (jane, app) = (jane.at(&replica.base), app.at(&replica.base));
+    let last = jane.send("john", "the last").await;
+    assert_eq!(last["number"], 4001);
+    jane.send("zoe", "elsewhere").await;
+    let (all, pages) = export(&app, "jane", 100).await;
+    let texts = of_kind(&all, "message");
+    let texts: Vec<_> = texts.iter().map(|message| &message["text"]).collect();
+    assert_eq!(json!(texts), json!(["the last", "elsewhere"]));
+    assert_eq!(of_kind(&all, "conversation").len(), 2);
+    assert_eq!(pages, 5, "a thousand messages a page");
+}
+
+#[tokio::test]
 async fn a_page_of_large_messages_ends_early() {
     let (_database, replica, app) = service().await;
     let jane = replica.user("jane");

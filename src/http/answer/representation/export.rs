@@ -123,7 +123,7 @@ impl<'a> ExportLineJson<'a> {
 pub struct Lines(Vec<u8>);
 
 impl Lines {
-    pub fn push(&mut self, line: &ExportLineJson<'_>) {
+    pub fn push(&mut self, line: &impl Serialize) {
         serde_json::to_writer(&mut self.0, line)
             .expect("strings and numbers can be written as JSON");
         self.0.push(b'\n');
