@@ -5,7 +5,7 @@ mod serving;
 mod time_limits;
 mod values;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
@@ -45,6 +45,9 @@ pub enum CliCommand {
     Timeline(TimelineCommand),
     /// Print the feed of an application, every change with its message as it is now, as lines of JSON.
     Feed(FeedConfig),
+    /// Import conversations from a file of lines of JSON, as `POST /import` has them, beside the running
+    /// service. A run that was broken is repeated as it was.
+    Import(ImportConfig),
     /// Maintain the index of search.
     #[command(subcommand)]
     Search(SearchCommand),
@@ -131,6 +134,19 @@ pub struct FeedConfig {
     /// ended.
     #[arg(long, default_value = "0", value_parser = values::timestamp)]
     pub after: Timestamp,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportConfig {
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+    #[command(flatten)]
+    pub secret: SecretConfig,
+    /// The application's id.
+    #[arg(long, default_value = "1", value_parser = values::application)]
+    pub application: ApplicationId,
+    /// The file.
+    pub file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,7 @@ async fn main() -> ExitCode {
             app::advance_timeline(&config).await
         }
         CliCommand::Feed(config) => app::print_feed(&config).await,
+        CliCommand::Import(config) => app::import(&config).await,
         CliCommand::Search(SearchCommand::Rebuild(config)) => app::rebuild_search(&config).await,
         CliCommand::Openapi => app::print_openapi(),
     };

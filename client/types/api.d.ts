@@ -599,6 +599,37 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Imports conversations from elsewhere.
+         * @description For an application's own token. The body has a JSON object a line, up to 1,000 lines and 1 MiB. A line
+         *     begins a chat or a personal conversation, adds a message to one, or says that one is done. First
+         *     conversations are begun, then messages are added, and last conversations are done, each in the order of
+         *     the lines: so messages have their ids, numbers and timestamps. Until a conversation is done, nobody but the
+         *     application sees it or writes into it; then its members learn of it by one change, and nothing in it is
+         *     unread. Imported messages are in the feed, as `message.imported`, and on nobody's timeline.
+         *
+         *     If a line cannot be read or is not acceptable in itself, nothing of the request is stored. Otherwise the
+         *     answer has a result a line. A line that is refused changes nothing, and those after it are carried out; but
+         *     a conversation is not done where messages of it were refused. If the service fails meanwhile, the lines that
+         *     are not stored have 503 as their result: repeat the request as it was, and what is stored already is not
+         *     stored again. A replica carries out one import at a time.
+         */
+        post: operations["import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/messages": {
         parameters: {
             query?: never;
@@ -993,8 +1024,7 @@ export interface paths {
          *
          *     A page has about `limit` lines: it ends neither between a conversation and the first message in it, nor
          *     among the reactions to one message. If it is not the last one, its last line is `{"next": …}`: the `after`
-         *     of the next page. What is changed while pages are read may be missed. Reactions to a message that was just
-         *     deleted may still be there.
+         *     of the next page. It may have no other line. What is changed while pages are read may be missed.
          */
         get: operations["export_user"];
         put?: never;
@@ -1386,6 +1416,8 @@ export interface components {
             };
             /** Format: date-time */
             created: string;
+            /** @description Its messages are being imported: it has its members once that is done. */
+            importing?: boolean;
             /**
              * Format: int32
              * @description How many members it has.
@@ -1753,14 +1785,20 @@ export interface components {
              */
             recipients?: components["schemas"]["Recipient"][];
             timestamp: components["schemas"]["Timestamp"];
-            /** @description The member who was added or removed, or has read or reacted; or the pseudonym of a user who is erased. */
+            /**
+             * @description The member who was added or removed, or has read or reacted; the sender of a message that is imported; or
+             *     the pseudonym of a user who is erased.
+             */
             user?: components["schemas"]["UserId"];
             /**
              * @description The members of a chat that is created. In place of `user`: where one change is of several members,
              *     all of them; each of those who have read or reacted has made it, and `actor` is one of them.
              */
             users?: components["schemas"]["UserId"][];
-            /** @description Or the other user of the personal conversation of `actor` in which it has. */
+            /**
+             * @description Or the other user of the personal conversation of `actor` in which it has; of `user`, if the message is
+             *     imported.
+             */
             with?: components["schemas"]["UserId"];
         };
         /**
@@ -1891,6 +1929,157 @@ export interface components {
             /** @description With `replace`: the text in its place. */
             text?: string | null;
         };
+        /**
+         * @description A line of an import: one of `chat`, `personal`, `message` and `done`, and the key of the line.
+         *
+         *     A chat and a personal conversation begin to be imported: nobody is told of them, and nobody but the
+         *     application sees them. Messages follow, and `done` ends the import: then the members learn of the
+         *     conversation.
+         * @example {
+         *       "key": "m-1",
+         *       "message": {
+         *         "chat": "general",
+         *         "created": "2019-03-01T10:00:00Z",
+         *         "from": "jane",
+         *         "text": "Hello, everybody!"
+         *       }
+         *     }
+         */
+        ImportLine: {
+            chat?: components["schemas"]["ImportedChat"] | null;
+            /**
+             * Format: date-time
+             * @description With `personal`: when it began (RFC 3339). Absent is now.
+             */
+            created?: string | null;
+            done?: components["schemas"]["ImportedPlace"] | null;
+            /**
+             * @description Repeating a line does nothing again. Keys of messages are those of their conversation, keys of chats
+             *     those of the application, as `Idempotency-Key` of `POST /chats`; the others are the caller's own.
+             */
+            key: string;
+            message?: components["schemas"]["ImportedMessage"] | null;
+            /** @description The two users of a personal conversation. */
+            personal?: components["schemas"]["UserId"][] | null;
+            /**
+             * @description With `done`: the number of the last message that a member has read; 0 for none. Who is not named has
+             *     read everything.
+             */
+            read?: {
+                [key: string]: number;
+            } | null;
+        };
+        /**
+         * @description What has become of a line of an import.
+         * @example {
+         *       "id": 17,
+         *       "key": "m-1",
+         *       "line": 2,
+         *       "number": 1,
+         *       "status": 201
+         *     }
+         */
+        ImportResult: {
+            /** @description The number of the chat that the line has begun. */
+            chat?: components["schemas"]["ChatNumber"];
+            /** @description The id of the message. */
+            id?: components["schemas"]["MessageId"];
+            key: string;
+            /** @description The place of the line in the request: 1, 2, 3 … */
+            line: number;
+            /**
+             * Format: int64
+             * @description The number of the message in its conversation.
+             */
+            number?: number | null;
+            /** @description Why nothing was stored. */
+            problem?: components["schemas"]["ProblemDocument"];
+            /** @description The line was stored before. */
+            replayed?: boolean;
+            /**
+             * Format: int32
+             * @description 201: it is stored; 200: there was nothing to do; or else the status of the problem.
+             */
+            status: number;
+        };
+        /** @description A chat to be imported. */
+        ImportedChat: {
+            /** @description Any JSON object of up to 16 KiB and 100 levels. It comes back as it was sent. */
+            attributes?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Format: date-time
+             * @description When it was created (RFC 3339). Absent is now.
+             */
+            created?: string | null;
+            frozen?: boolean | null;
+            history?: components["schemas"]["History"] | null;
+            /** @description Who is a member once the import is done. */
+            members?: components["schemas"]["ImportedMember"][] | null;
+            /** @description 1 to 200 characters (in Normalization Form C) after blanks at both ends are removed. */
+            name: string;
+            owner?: components["schemas"]["UserId"] | null;
+            posting?: components["schemas"]["Posting"] | null;
+            reactions?: boolean | null;
+            /** Format: int32 */
+            slowMode?: number | null;
+        };
+        /** @description A chat: its number, or the key of the line that it is imported from. */
+        ImportedChatName: components["schemas"]["ChatNumber"] | string;
+        /** @description A member of an imported chat: its id, or the same with its role. */
+        ImportedMember: components["schemas"]["UserId"] | components["schemas"]["ImportedMemberWithRole"];
+        ImportedMemberWithRole: {
+            role: components["schemas"]["GivenRole"];
+            user: components["schemas"]["UserId"];
+        };
+        /**
+         * @description A message to be imported: of a chat, or `from` one user `to` another one. It has at least one of `text`,
+         *     `files`, `attributes` and `deleted`.
+         */
+        ImportedMessage: {
+            /** @description Any JSON object of up to 16 KiB and 100 levels. It comes back as it was sent. */
+            attributes?: {
+                [key: string]: unknown;
+            } | null;
+            chat?: components["schemas"]["ImportedChatName"] | null;
+            /**
+             * Format: date-time
+             * @description When it was sent (RFC 3339, to the microsecond).
+             */
+            created: string;
+            /** @description It is deleted: nothing of it is left but its number and its times. */
+            deleted?: boolean | null;
+            /**
+             * Format: date-time
+             * @description When it was edited last.
+             */
+            edited?: string | null;
+            files?: components["schemas"]["FileId"][] | null;
+            from?: components["schemas"]["UserId"] | null;
+            /** @description Users whom it names, members or not. */
+            mentions?: components["schemas"]["UserId"][] | null;
+            mentionsAll?: boolean | null;
+            /**
+             * @description The users who have reacted with each key, 1,000 in all at the most. Keys come up in the order of their
+             *     characters.
+             */
+            reactions?: {
+                [key: string]: string[];
+            } | null;
+            replyTo?: components["schemas"]["ImportedReplyTo"] | null;
+            /** @description A message of the system, in a chat: it has no `from`, and is never unread. */
+            system?: boolean | null;
+            text?: string | null;
+            to?: components["schemas"]["UserId"] | null;
+        };
+        /** @description The conversation whose import is done: a chat, or a personal one. */
+        ImportedPlace: {
+            chat?: components["schemas"]["ImportedChatName"] | null;
+            personal?: components["schemas"]["UserId"][] | null;
+        };
+        /** @description A message of the same conversation: its id, or the key of the earlier line that it is imported from. */
+        ImportedReplyTo: components["schemas"]["MessageId"] | string;
         /** @description How far a webhook is behind. */
         Lag: {
             /**
@@ -2487,7 +2676,7 @@ export interface components {
          * @description What went wrong, for programs: a URI relative to the service
          * @enum {string}
          */
-        ProblemType: "/problems/malformed" | "/problems/unauthorized" | "/problems/forbidden" | "/problems/not-accepted" | "/problems/may-not-post" | "/problems/chat-too-large" | "/problems/suspended" | "/problems/banned" | "/problems/not-found" | "/problems/no-such-resource" | "/problems/method-not-allowed" | "/problems/not-acceptable" | "/problems/body-too-slow" | "/problems/deleted" | "/problems/cursor-ahead" | "/problems/stale" | "/problems/body-too-large" | "/problems/target-too-long" | "/problems/unsupported-media-type" | "/problems/invalid" | "/problems/rejected" | "/problems/precondition-required" | "/problems/too-many-live-connections" | "/problems/too-many-requests" | "/problems/slow-mode" | "/problems/head-too-large" | "/problems/internal" | "/problems/overloaded" | "/problems/shutting-down" | "/problems/issuer-unavailable" | "/problems/database-unavailable" | "/problems/search-overdue" | "/problems/outcome-unknown";
+        ProblemType: "/problems/malformed" | "/problems/unauthorized" | "/problems/forbidden" | "/problems/not-accepted" | "/problems/may-not-post" | "/problems/chat-too-large" | "/problems/suspended" | "/problems/banned" | "/problems/importing" | "/problems/not-found" | "/problems/no-such-resource" | "/problems/method-not-allowed" | "/problems/not-acceptable" | "/problems/body-too-slow" | "/problems/not-importing" | "/problems/incomplete" | "/problems/deleted" | "/problems/cursor-ahead" | "/problems/stale" | "/problems/body-too-large" | "/problems/target-too-long" | "/problems/unsupported-media-type" | "/problems/invalid" | "/problems/rejected" | "/problems/precondition-required" | "/problems/too-many-live-connections" | "/problems/too-many-requests" | "/problems/slow-mode" | "/problems/head-too-large" | "/problems/internal" | "/problems/overloaded" | "/problems/shutting-down" | "/problems/issuer-unavailable" | "/problems/database-unavailable" | "/problems/search-overdue" | "/problems/outcome-unknown";
         /**
          * @description A reaction of one user.
          * @example {
@@ -5005,6 +5194,42 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+        };
+    };
+    import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": components["schemas"]["ImportLine"];
+            };
+        };
+        responses: {
+            /** @description Carried out: a result for each line that is not empty */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["ImportResult"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedPost"];
+            422: components["responses"]["Invalid"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Failed"];
+            503: components["responses"]["Unavailable"];
         };
     };
     sync_messages: {

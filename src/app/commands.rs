@@ -20,7 +20,7 @@ use crate::{
 /// the wait for its lane.
 const ADVANCE_TIME_MAX: Duration = Duration::from_secs(30);
 
-async fn ready(config: &DatabaseConfig) -> Result<Database, Box<dyn std::error::Error>> {
+pub(super) async fn ready(config: &DatabaseConfig) -> Result<Database, Box<dyn std::error::Error>> {
     let database = config.open()?;
     make_ready(&database).await?;
     Ok(database)

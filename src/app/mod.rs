@@ -3,6 +3,7 @@
 mod background;
 mod commands;
 mod database;
+mod import;
 mod meter;
 mod serve;
 
@@ -12,6 +13,7 @@ pub use commands::{
     advance_timeline, create_application, migrate, print_feed, print_openapi, print_token,
     rebuild_search,
 };
+pub use import::import;
 pub use serve::serve;
 
 type CommandResult = Result<(), Box<dyn Error>>;

@@ -3,6 +3,7 @@
 use std::{io, sync::Arc};
 
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 
 use super::{CommandResult, background::Background, database::make_ready, now};
 use crate::{
@@ -79,6 +80,7 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> CommandResult {
         callbacks,
         publisher: background.publisher,
         budget: Budget::new(limits.budget()),
+        imports: Semaphore::new(1),
         rates: Rates::new(limits.rates()),
         metrics,
         page: Page::new(http.files_url.as_ref()),

@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     ChangeKind, Chat, ChatNumber, Conversation, ConversationId, Digest, Erasure, ErasureEvent,
-    FileId, History, IdempotencyKey, Member, Mentions, Message, MessageId, MessageNumber, Named,
-    Pair, PersonalConversation, Policy, ReactionKey, ReactionNumber, Reactions, Report,
-    Restrictions, Settings, Subject, Timestamp, Title, UserId,
+    FileId, History, IdempotencyKey, Import, Imported, ImportedMembers, Member, Mentions, Message,
+    MessageId, MessageNumber, Named, Pair, PersonalConversation, Policy, ReactionKey,
+    ReactionNumber, Reactions, Report, Restrictions, Role, Settings, Subject, Timestamp, Title,
+    UserId,
 };
 
 /// One change. Every row, notification and event of it follows from this value.
@@ -38,6 +39,8 @@ pub struct MessageChange {
     pub recipient_newest: Option<MessageNumber>,
     /// The request that has created it, if it may be repeated.
     pub idempotency: Option<Idempotency>,
+    /// What it was imported with, if it was: then its users are not told of it.
+    pub imported: Option<Box<Imported>>,
 }
 
 /// A change of a chat: of its name, its rules or its members, or its deletion.
@@ -49,6 +52,8 @@ pub struct ChatChange {
     /// It is gone, for its members and for the application.
     pub deleted: bool,
     pub joined: Vec<UserId>,
+    /// Who is to be a member, or is one now, if the chat is imported.
+    pub imported: Option<Box<ImportedMembers>>,
     /// Who has left, as each was.
     pub departed: Vec<(UserId, Member)>,
     /// Whose role or mute has changed, as each is now.
@@ -115,11 +120,13 @@ pub struct ReportChange {
     pub message: Arc<Message>,
 }
 
-/// The application has opened a personal conversation, or closed it.
+/// The application has opened a personal conversation or closed it, or imports its messages or has done so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpeningChange {
     /// The conversation as the change leaves it.
     pub after: Arc<PersonalConversation>,
+    /// Whether its users are told of it.
+    pub is_told: bool,
 }
 
 /// A personal conversation has a pseudonym in place of a user who is erased; or its other user is told once
@@ -201,6 +208,7 @@ impl Change {
 
     pub fn kind(&self) -> ChangeKind {
         match self {
+            Self::Message(change) if change.imported.is_some() => ChangeKind::MessageImported,
             Self::Message(change) if change.is_creation() => ChangeKind::MessageCreated,
             Self::Message(change) if change.after.content.is_none() => ChangeKind::MessageDeleted,
             Self::Message(_) => ChangeKind::MessageEdited,
@@ -247,6 +255,10 @@ impl Change {
     /// That conversation as the actor names it: a chat, or the other user of a personal one.
     pub fn place(&self, actor: Option<&UserId>) -> Option<Place<'_>> {
         let place = match self {
+            // Nobody has made it; it is told as its sender names it.
+            Self::Message(change) if change.imported.is_some() => {
+                Place::of_message(&change.after, change.after.from.as_ref())
+            }
             Self::Message(change) => Place::of_message(&change.after, actor),
             Self::Report(change) => Place::of_message(&change.message, actor),
             Self::Reactions(change) => Place::of_message(&change.message, actor),
@@ -288,9 +300,13 @@ impl Change {
     }
 
     /// The users whom it adds to a chat, removes from it or makes other ones there, who have moved their
-    /// position or reacted, or whom the application restricts; of a user who is erased, the pseudonym.
+    /// position or reacted, or whom the application restricts; the sender of a message that it imports; of a
+    /// user who is erased, the pseudonym.
     pub fn members(&self) -> Vec<&UserId> {
         match self {
+            Self::Message(change) if change.imported.is_some() => {
+                change.after.from.iter().collect()
+            }
             Self::Chat(change) => change.members(),
             Self::Positions(change) => vec![&change.user],
             Self::Reactions(change) => vec![&change.user],
@@ -322,11 +338,7 @@ impl Change {
             }
             Self::Chat(change) => {
                 let created = Created::Chat(change.after.number);
-                Some((
-                    change.after.owner.as_ref(),
-                    change.idempotency.as_deref()?,
-                    created,
-                ))
+                Some((change.creator(), change.idempotency.as_deref()?, created))
             }
             _ => None,
         }
@@ -404,6 +416,7 @@ impl ChatChange {
             after,
             deleted: false,
             joined: Vec::new(),
+            imported: None,
             departed: Vec::new(),
             altered: Vec::new(),
             banned: Vec::new(),
@@ -426,7 +439,7 @@ impl ChatChange {
             return ChangeKind::ChatDeleted;
         }
         match (
-            self.joined.is_empty(),
+            self.joined.is_empty() && self.admitted().is_empty(),
             self.departed.is_empty(),
             self.altered.is_empty(),
         ) {
@@ -442,13 +455,39 @@ impl ChatChange {
         if self.deleted {
             return Vec::new();
         }
-        let members = [&self.departed, &self.altered].into_iter().flatten();
+        let members = [self.admitted(), &self.departed, &self.altered];
+        let members = members.into_iter().flatten();
         let users = [&self.joined, &self.banned, &self.unbanned]
             .into_iter()
             .flatten();
         let named = members.map(|(user, _)| user).chain(users);
         let mut seen = BTreeSet::new();
         named.filter(|user| seen.insert(*user)).collect()
+    }
+
+    /// Who is to be a member once the chat is imported.
+    pub fn importing(&self) -> &[(UserId, Role)] {
+        let imported = self.imported.as_deref();
+        imported.map_or(&[], |imported| imported.importing.as_slice())
+    }
+
+    /// Who is a member from now on since the chat is imported, as each is.
+    pub fn admitted(&self) -> &[(UserId, Member)] {
+        let imported = self.imported.as_deref();
+        imported.map_or(&[], |imported| imported.admitted.as_slice())
+    }
+
+    /// The user who has created it; `None` is the application itself, which alone imports chats.
+    pub fn creator(&self) -> Option<&UserId> {
+        let owner = self.after.owner.as_ref();
+        owner.filter(|_| self.after.import == Import::None)
+    }
+
+    /// Whether it has ended the import of the chat.
+    pub fn ends_import(&self) -> bool {
+        let before = self.before.as_ref();
+        let was_running = before.is_some_and(|before| before.import.is_running());
+        was_running && (self.deleted || !self.after.import.is_running())
     }
 
     /// The history that members read from now on, if the change makes it another one.

@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
     MessageCreated,
+    /// As created, long ago and elsewhere. No user is told of it.
+    MessageImported,
     MessageEdited,
     MessageDeleted,
     MessageReported,
@@ -23,8 +25,9 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::MessageCreated,
+        Self::MessageImported,
         Self::MessageEdited,
         Self::MessageDeleted,
         Self::MessageReported,
@@ -53,6 +56,7 @@ impl ChangeKind {
     pub fn feed_name(self) -> Option<&'static str> {
         match self {
             Self::MessageCreated => Some("message.created"),
+            Self::MessageImported => Some("message.imported"),
             Self::MessageEdited => Some("message.edited"),
             Self::MessageDeleted => Some("message.deleted"),
             Self::MessageReported => Some("message.reported"),
@@ -76,6 +80,7 @@ impl ChangeKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::MessageCreated => "message-created",
+            Self::MessageImported => "message-imported",
             Self::MessageEdited => "message-edited",
             Self::MessageDeleted => "message-deleted",
             Self::MessageReported => "message-reported",

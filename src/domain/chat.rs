@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use super::{
-    Attributes, ChatNumber, ConversationId, Invalid, MessageNumber, Position, Rank, Role,
+    Attributes, ChatNumber, ConversationId, Import, Invalid, MessageNumber, Position, Rank, Role,
     Timestamp, UserId, names::names, text::is_longer,
 };
 
@@ -42,6 +42,8 @@ pub struct Chat {
     pub members: i32,
     pub attributes: Option<Attributes>,
     pub rules: ChatRules,
+    /// While it is imported it has no members, and nobody but the application sees it.
+    pub import: Import,
 }
 
 /// What a chat allows.

@@ -158,7 +158,7 @@ impl FileId {
 
 /// A name that a sender chooses for a request, so that repeating it is safe: 1 to 64 visible ASCII
 /// characters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdempotencyKey(Arc<str>);
 
 impl IdempotencyKey {

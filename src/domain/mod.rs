@@ -11,6 +11,7 @@ mod conversation;
 mod erasure;
 mod hook;
 mod ids;
+mod import;
 mod mentions;
 mod message;
 mod names;
@@ -49,6 +50,9 @@ pub use hook::OnFailure;
 pub use ids::{
     ApplicationId, ChatNumber, ConversationId, Digest, FileId, IDEMPOTENCY_KEY_CHARS_MAX,
     IdempotencyKey, MessageId, MessageNumber, NAME_CHARS_MAX, UserId, WebhookId,
+};
+pub use import::{
+    IMPORTED_REACTIONS_MAX, Import, Imported, ImportedMembers, ImportedMessage, ImportedReactions,
 };
 pub use mentions::{MENTIONS_MAX, Mentions, Named};
 pub use message::{Content, FILES_MAX, Files, Message};

@@ -2,7 +2,7 @@
 
 use time::OffsetDateTime;
 
-use super::{ConversationId, MessageNumber, Pair, Position, Timestamp, UserId};
+use super::{ConversationId, Import, MessageNumber, Pair, Position, Timestamp, UserId};
 
 /// A personal conversation as it is now. It exists from its first message on, or from when one of its
 /// users has set something for it, or the application has opened it.
@@ -22,6 +22,8 @@ pub struct PersonalConversation {
     pub blocks: Each<bool>,
     /// Whether the application has opened it, which counts where its policy says so.
     pub opened: bool,
+    /// While it is imported, its users do not see it.
+    pub import: Import,
 }
 
 /// A value for each user of a [`Pair`]. In a conversation with oneself, that of `least` counts.
@@ -69,6 +71,7 @@ impl PersonalConversation {
                 greatest: false,
             },
             opened: false,
+            import: Import::None,
         }
     }
 

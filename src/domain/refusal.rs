@@ -2,7 +2,7 @@
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{MessageId, MessageNumber, SIGNAL_MEMBERS_MAX, Timestamp, UserId};
+use super::{IdempotencyKey, MessageId, MessageNumber, SIGNAL_MEMBERS_MAX, Timestamp, UserId};
 
 /// What is wrong with a value, as a phrase that follows the name of its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +87,27 @@ pub enum Refusal {
     /// The draft is not that of a message that the sender has sent in this conversation.
     #[error("must have, for a draft, a message that you have sent in this conversation")]
     DraftElsewhere,
+    /// Nobody but the import writes into the conversation for now.
+    #[error("the conversation is being imported")]
+    Importing,
+    /// Messages are imported into conversations that are being imported alone.
+    #[error("the conversation is not being imported")]
+    NotImporting,
+    /// A conversation that has messages is not imported any more.
+    #[error("the conversation has messages already")]
+    HasMessages,
+    /// Messages of the conversation were refused, so its import is not done.
+    #[error("messages of this conversation were refused")]
+    Incomplete,
+    /// The line before it in the same conversation is not stored yet.
+    #[error("the line before it is not stored yet")]
+    OutOfOrder,
+    /// A message cannot be from later than now.
+    #[error("must not be in the future")]
+    InFuture,
+    /// No message of the conversation was imported under this key.
+    #[error("no message of this conversation was imported under the key {}", .0.as_str())]
+    UnknownReply(IdempotencyKey),
     /// The idempotency key was used for another request.
     #[error("this key was used for another request")]
     KeyReused,

@@ -66,6 +66,7 @@ pub async fn create_chat(
         members: chat.members,
         attributes: chat.attributes,
         idempotency,
+        import: None,
     };
     let outcome = service.submit(&passed.caller, command).await?;
     let media_type = passed.media_type;

@@ -22,6 +22,8 @@ mod extract;
 mod feed;
 mod history;
 mod hook;
+mod import;
+mod importer;
 mod included;
 mod live;
 mod members;
@@ -48,6 +50,7 @@ use axum::{Router, middleware, response::Response, routing::get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -68,15 +71,17 @@ use crate::{
     sync::SyncHandle,
     timeline::{Outcome, Requester, Timeline, commands::Command},
 };
-use answer::{
-    openapi,
-    problem::{self, Problem},
-};
+use answer::{openapi, problem};
 use extract::caller::Caller;
 use server::{cors, envelope};
 
+pub use answer::problem::Problem;
 pub use answer::representation::{render_batch, render_entry, render_message};
-pub use extract::idempotency::Digester;
+pub use extract::{
+    idempotency::Digester,
+    request_bodies::{IMPORT_BYTES_MAX, IMPORT_LINES_MAX},
+};
+pub use importer::{Importer, LineResult};
 pub use screening::Screening;
 pub use server::{
     Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, HttpTimeLimits, Origin, serve,
@@ -108,6 +113,8 @@ pub struct AppState {
     pub screening: Screening,
     pub publisher: PublisherStatus,
     pub budget: Arc<Budget>,
+    /// Imports take turns.
+    pub imports: Semaphore,
     pub rates: Rates,
     pub metrics: PrometheusHandle,
     pub page: Page,
@@ -297,6 +304,7 @@ fn routes() -> OpenApiRouter<Service> {
             restrictions::set_restrictions
         ))
         .routes(routes!(export::export_user))
+        .routes(routes!(import::import))
         .routes(routes!(
             restrictions::open_conversation,
             restrictions::close_conversation

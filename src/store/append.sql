@@ -3,20 +3,20 @@ WITH created AS (
     INSERT INTO messages (
         application_id, id, timestamp, sender, recipient, chat_number, conversation_id, number, created,
         edited, text, files, attributes, reply_to, deleted, sent, recipient_newest, mentions,
-        mentions_all, system, idempotency_key, request_digest
+        mentions_all, system, idempotency_key, request_digest, import_key
     )
     SELECT $1, id, timestamp, sender, recipient, chat_number, conversation_id, number, created, edited,
            text, files::text[], attributes::json, reply_to, deleted, sent, recipient_newest,
-           mentions::text[], mentions_all, system, idempotency_key, request_digest
+           mentions::text[], mentions_all, system, idempotency_key, request_digest, import_key
     FROM unnest(
         $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
         $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::bigint[],
         $15::boolean[], $16::bigint[], $17::bigint[], $18::text[], $19::boolean[], $39::boolean[],
-        $20::text[], $21::bytea[]
+        $20::text[], $21::bytea[], $41::text[]
     ) AS message (
         id, timestamp, sender, recipient, chat_number, conversation_id, number, created, edited, text,
         files, attributes, reply_to, deleted, sent, recipient_newest, mentions, mentions_all, system,
-        idempotency_key, request_digest
+        idempotency_key, request_digest, import_key
     )
 ),
 updated AS (

@@ -45,6 +45,8 @@ pub struct NewMessageRow<'a> {
     pub recipient_newest: Option<MessageNumber>,
     /// The request that has created it, if it may be repeated.
     pub idempotency: Option<&'a Idempotency>,
+    /// The line that it was imported from, if it was.
+    pub line: Option<&'a Idempotency>,
 }
 
 /// Appends the rows.
@@ -74,7 +76,8 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         mentions: content.and_then(mentions_literal),
         mentions_all: content.and_then(|content| content.mentions.all.then_some(true)),
         keys: row.idempotency.map(|request| request.key.as_str()),
-        digests: row.idempotency.map(|request| &request.digest.0[..]),
+        digests: row.idempotency.or(row.line).map(|request| &request.digest.0[..]),
+        import_keys: row.line.map(|line| line.key.as_str()),
     });
     columns!(for update in rows.updates => {
         updated_users: update.user.as_str(),
@@ -139,6 +142,7 @@ pub async fn append(lane: &mut Lane<'_>, rows: AppendedRows<'_>) -> Result<()> {
         &change_members as &[Option<String>],
         &system,
         &updated_reactions as &[Option<i64>],
+        &import_keys as &[Option<&str>],
     )
     .execute(lane.connection())
     .await?;

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{Lane, Result, columns};
 use crate::domain::{
     ApplicationId, Attributes, Chat, ChatNumber, ChatRules, ConversationId, History, Idempotency,
-    MessageNumber, Posting, Rank, Role, Timestamp, Title, UserId,
+    Import, MessageNumber, Posting, Rank, Role, Timestamp, Title, UserId,
 };
 
 /// What is read of a chat.
@@ -29,6 +29,7 @@ struct ChatRow {
     since_joining: bool,
     slow_mode: i32,
     reactions_off: bool,
+    importing: Option<bool>,
     /// Of the user who reads the chat, if it is a member.
     role: Option<String>,
     reads_after: Option<i64>,
@@ -75,7 +76,7 @@ macro_rules! query_chats {
                    coalesce(newest.number, 0) AS "messages!",
                    coalesce(newest.sent, c.id) AS "last!", c.members AS "members!",
                    c.attributes AS "attributes: Json<Box<RawValue>>", c.moderators_post, c.frozen,
-                   c.since_joining, c.slow_mode, c.reactions_off, "# + $member + r#"
+                   c.since_joining, c.slow_mode, c.reactions_off, c.importing, "# + $member + r#"
             FROM "# + $from + r#"
             LEFT JOIN LATERAL (
                 SELECT m.number, coalesce(m.sent, m.timestamp) AS sent
@@ -110,6 +111,7 @@ impl ChatRow {
                 reactions_off: self.reactions_off,
             }
             .into_rules(),
+            import: Import::stored(self.importing),
         }
     }
 }
@@ -171,6 +173,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         since_joining: row.chat.rules.history == History::Joined,
         slow_modes: slow_mode(row.chat),
         reactions_off: row.chat.rules.reactions_off,
+        importing: row.chat.import.to_stored(),
         creators: row.creator.map(UserId::as_str),
         keys: row.idempotency.map(|request| request.key.as_str()),
         digests: row.idempotency.map(|request| &request.digest.0[..]),
@@ -185,19 +188,20 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         )
         INSERT INTO conversations (
             application_id, chat_number, id, timestamp, name, owner, created, members, attributes,
-            moderators_post, frozen, since_joining, slow_mode, reactions_off, creator, idempotency_key,
-            request_digest
+            moderators_post, frozen, since_joining, slow_mode, reactions_off, importing, creator,
+            idempotency_key, request_digest
         )
         SELECT $1, chat_number, id, timestamp, name, owner, created, members, attributes::json,
-               moderators_post, frozen, since_joining, slow_mode, reactions_off, creator, idempotency_key,
-               request_digest
+               moderators_post, frozen, since_joining, slow_mode, reactions_off, importing, creator,
+               idempotency_key, request_digest
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[],
             $8::integer[], $9::text[], $10::boolean[], $11::boolean[], $12::boolean[], $13::integer[],
-            $17::boolean[], $14::text[], $15::text[], $16::bytea[]
+            $17::boolean[], $18::boolean[], $14::text[], $15::text[], $16::bytea[]
         ) AS new (
             chat_number, id, timestamp, name, owner, created, members, attributes, moderators_post, frozen,
-            since_joining, slow_mode, reactions_off, creator, idempotency_key, request_digest
+            since_joining, slow_mode, reactions_off, importing, creator, idempotency_key,
+            request_digest
         )
         "#,
         lane.application().get(),
@@ -217,6 +221,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         &keys as &[Option<&str>],
         &digests as &[Option<&[u8]>],
         &reactions_off,
+        &importing as &[Option<bool>],
     )
     .execute(lane.connection())
     .await?;
@@ -245,6 +250,7 @@ pub async fn update<'a>(
         since_joining: chat.rules.history == History::Joined,
         slow_modes: slow_mode(chat),
         reactions_off: chat.rules.reactions_off,
+        importing: chat.import.to_stored(),
     });
     sqlx::query!(
         r#"
@@ -258,13 +264,14 @@ pub async fn update<'a>(
             frozen          = new.frozen,
             since_joining   = new.since_joining,
             slow_mode       = new.slow_mode,
-            reactions_off   = new.reactions_off
+            reactions_off   = new.reactions_off,
+            importing       = new.importing
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::text[], $8::boolean[],
-            $9::boolean[], $10::boolean[], $11::integer[], $12::boolean[]
+            $9::boolean[], $10::boolean[], $11::integer[], $12::boolean[], $13::boolean[]
         ) AS new (
             id, timestamp, name, owner, members, attributes, moderators_post, frozen, since_joining,
-            slow_mode, reactions_off
+            slow_mode, reactions_off, importing
         )
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -286,6 +293,7 @@ pub async fn update<'a>(
         &since_joining,
         &slow_modes,
         &reactions_off,
+        &importing as &[Option<bool>],
     )
     .execute(lane.connection())
     .await?;

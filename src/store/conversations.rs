@@ -122,13 +122,14 @@ pub async fn list(
                c.greatest_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
         FROM conversations AS c
         WHERE c.application_id = $1 AND c.least BETWEEN $2 AND $2 AND c.chat_number IS NULL
+          AND c.importing IS NOT TRUE
         UNION ALL
         SELECT c.greatest, c.id, NULL, c.least, c.timestamp, c.created, NULL, NULL, NULL,
                c.greatest_blocks, c.opened, c.greatest_read, c.greatest_as_of, 0, c.least_read,
                c.least_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
         FROM conversations AS c
         WHERE c.application_id = $1 AND c.greatest BETWEEN $2 AND $2 AND c.least <> c.greatest
-          AND c.chat_number IS NULL",
+          AND c.chat_number IS NULL AND c.importing IS NOT TRUE",
         "SELECT *, -last AS place FROM seen
         WHERE (archived IS NOT NULL) = $4 AND last < $5
         ORDER BY last DESC
@@ -268,6 +269,7 @@ pub async fn find(
             (SELECT * FROM conversations AS found
             WHERE found.application_id = $1 AND found.least = named.least
               AND found.greatest = named.greatest AND found.chat_number IS NULL
+              AND found.importing IS NOT TRUE
             LIMIT 1)
         ) AS c
         LEFT JOIN LATERAL (
@@ -334,13 +336,14 @@ pub async fn unread(
             SELECT c.id, c.timestamp, NULL, c.greatest, c.least_blocks, c.opened, c.least_read, c.least_as_of, 0, 0, 0
             FROM conversations AS c
             WHERE c.application_id = $1 AND c.least BETWEEN reader.user_id AND reader.user_id
-              AND c.chat_number IS NULL
+              AND c.chat_number IS NULL AND c.importing IS NOT TRUE
             UNION ALL
             SELECT c.id, c.timestamp, NULL, c.least, c.greatest_blocks, c.opened, c.greatest_read, c.greatest_as_of, 0, 0,
                    0
             FROM conversations AS c
             WHERE c.application_id = $1 AND c.greatest BETWEEN reader.user_id AND reader.user_id
               AND c.least <> c.greatest AND c.chat_number IS NULL
+              AND c.importing IS NOT TRUE
         ) AS found",
         [r#"SELECT reader.user_id AS "user_id!",
                coalesce(total.messages, 0) AS "messages!",

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use super::{Result, locks};
 
 /// The tables of tenants, each with the column that is the application.
-const TABLES: [(&str, &str); 20] = [
+const TABLES: [(&str, &str); 21] = [
     ("applications", "id"),
     ("changes", "application_id"),
     ("conversations", "application_id"),
@@ -23,6 +23,7 @@ const TABLES: [(&str, &str); 20] = [
     ("updates", "application_id"),
     ("followers", "application_id"),
     ("search_entries", "application_id"),
+    ("importing_members", "application_id"),
     ("presence", "application_id"),
     ("webhooks", "application_id"),
     ("hooks", "application_id"),

@@ -27,7 +27,7 @@ pub async fn after(
 ) -> Result<Vec<Event>> {
     let changes = sqlx::query!(
         r#"
-        SELECT timestamp, kind = 'message-created' AS "in_use!", created, files AS "files!"
+        SELECT timestamp, kind IN ('message-created', 'message-imported') AS "in_use!", created, files AS "files!"
         FROM changes
         WHERE application_id = $1 AND timestamp > $2 AND files IS NOT NULL
         ORDER BY timestamp

@@ -43,6 +43,7 @@ macro_rules! query_inside {
                 UNION ALL
                 SELECT id FROM conversations
                 WHERE application_id = $1 AND least = $3 AND greatest = $4 AND chat_number IS NULL
+                  AND importing IS NOT TRUE
             )
             "# + $query,
             $application.get(),

@@ -157,16 +157,18 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[(Membership, MessageNumber)]) ->
         as_of: membership.member.position.to_stored().1.get(),
         since: membership.member.since.get(),
         read_after: reads_after.get(),
+        roles: membership.member.role.name(),
     });
     sqlx::query!(
         r#"
         INSERT INTO chat_members (
-            application_id, chat_number, user_id, joined, read, as_of, since, reads_after
+            application_id, chat_number, user_id, joined, read, as_of, since, reads_after, role
         )
-        SELECT $1, new.*
+        SELECT $1, chat_number, user_id, joined, read, as_of, since, reads_after, role::chat_role
         FROM unnest(
-            $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]
-        ) AS new
+            $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+            $9::text[]
+        ) AS new (chat_number, user_id, joined, read, as_of, since, reads_after, role)
         "#,
         lane.application().get(),
         &chats,
@@ -176,6 +178,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[(Membership, MessageNumber)]) ->
         &as_of,
         &since,
         &read_after,
+        &roles as &[&str],
     )
     .execute(lane.connection())
     .await?;

@@ -39,6 +39,7 @@ pub(super) struct MessageRow {
     mentions: Option<Vec<String>>,
     mentions_all: Option<bool>,
     system: bool,
+    import_key: Option<String>,
 }
 
 /// Stores messages that are edited or deleted. A deletion clears the data. An edit keeps the data that
@@ -117,7 +118,9 @@ pub async fn rename(lane: &mut Lane<'_>, renamed: &[RenamedMessage<'_>]) -> Resu
             idempotency_key =
                 CASE WHEN new.sender IS NOT DISTINCT FROM m.sender THEN m.idempotency_key END,
             request_digest =
-                CASE WHEN new.sender IS NOT DISTINCT FROM m.sender THEN m.request_digest END
+                CASE WHEN new.sender IS NOT DISTINCT FROM m.sender THEN m.request_digest END,
+            import_key =
+                CASE WHEN new.sender IS NOT DISTINCT FROM m.sender THEN m.import_key END
         FROM unnest($2::bigint[], $3::text[], $4::text[]) AS new (id, sender, recipient)
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -185,7 +188,10 @@ pub async fn find(
             WHERE found.application_id = $1 AND found.id = request.id
               AND CASE
                 WHEN found.chat_number IS NULL
-                    THEN request.user_id IN (found.sender, found.recipient)
+                    THEN request.user_id IN (found.sender, found.recipient) AND (found.import_key IS NULL OR NOT EXISTS (
+                        SELECT FROM conversations AS c
+                        WHERE c.application_id = $1 AND c.id = found.conversation_id AND c.importing
+                    ))
                 WHEN request.user_id IS NULL THEN (
                     SELECT c.deleted IS NULL
                     FROM conversations AS c

@@ -25,6 +25,7 @@ pub mod followers;
 pub mod history;
 pub mod hooks;
 pub mod idempotency;
+pub mod imports;
 mod lane;
 mod leadership;
 pub mod locks;

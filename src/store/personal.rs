@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 
 use super::{Lane, Result, columns};
 use crate::domain::{
-    ConversationId, Each, MessageNumber, Pair, PersonalConversation, Position, Timestamp, UserId,
+    ConversationId, Each, Import, MessageNumber, Pair, PersonalConversation, Position, Timestamp,
+    UserId,
 };
 
 struct PersonalRow {
@@ -22,6 +23,7 @@ struct PersonalRow {
     least_blocks: bool,
     greatest_blocks: bool,
     opened: bool,
+    importing: Option<bool>,
     /// Of the newest message; `None` if there is none.
     newest: Option<i64>,
     sent: Option<i64>,
@@ -45,7 +47,7 @@ pub async fn load(
                c.greatest AS "greatest!", c.least_read AS "least_read!",
                c.greatest_read AS "greatest_read!", c.least_as_of AS "least_as_of!",
                c.greatest_as_of AS "greatest_as_of!", c.least_blocks AS "least_blocks!",
-               c.greatest_blocks AS "greatest_blocks!", c.opened, newest.number AS "newest?",
+               c.greatest_blocks AS "greatest_blocks!", c.opened, c.importing, newest.number AS "newest?",
                newest.sent AS "sent?", newest.sender, newest.recipient_newest
         FROM unnest($2::text[], $3::text[]) AS pair (least, greatest)
         CROSS JOIN LATERAL (
@@ -89,18 +91,19 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[&PersonalConversation]) -> Resul
         least_blocks: conversation.blocks.least,
         greatest_blocks: conversation.blocks.greatest,
         opened: conversation.opened,
+        importing: conversation.import.to_stored(),
     });
     sqlx::query!(
         r#"
         INSERT INTO conversations (
             application_id, id, timestamp, created, least, greatest, least_read, greatest_read,
-            least_as_of, greatest_as_of, least_blocks, greatest_blocks, opened
+            least_as_of, greatest_as_of, least_blocks, greatest_blocks, opened, importing
         )
         SELECT $1, new.*
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::bigint[],
             $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::boolean[],
-            $13::boolean[]
+            $13::boolean[], $14::boolean[]
         ) AS new
         "#,
         lane.application().get(),
@@ -116,6 +119,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[&PersonalConversation]) -> Resul
         &least_blocks,
         &greatest_blocks,
         &opened,
+        &importing as &[Option<bool>],
     )
     .execute(lane.connection())
     .await?;
@@ -136,6 +140,7 @@ pub async fn update(lane: &mut Lane<'_>, changed: &[&PersonalConversation]) -> R
         least_blocks: conversation.blocks.least,
         greatest_blocks: conversation.blocks.greatest,
         opened: conversation.opened,
+        importing: conversation.import.to_stored(),
     });
     sqlx::query!(
         r#"
@@ -148,13 +153,14 @@ pub async fn update(lane: &mut Lane<'_>, changed: &[&PersonalConversation]) -> R
             greatest_as_of  = new.greatest_as_of,
             least_blocks    = new.least_blocks,
             greatest_blocks = new.greatest_blocks,
-            opened          = new.opened
+            opened          = new.opened,
+            importing       = new.importing
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::bigint[], $9::boolean[], $10::boolean[], $11::boolean[]
+            $8::bigint[], $9::boolean[], $10::boolean[], $11::boolean[], $12::boolean[]
         ) AS new (
             id, timestamp, created, least_read, greatest_read, least_as_of, greatest_as_of, least_blocks,
-            greatest_blocks, opened
+            greatest_blocks, opened, importing
         )
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -175,6 +181,7 @@ pub async fn update(lane: &mut Lane<'_>, changed: &[&PersonalConversation]) -> R
         &least_blocks,
         &greatest_blocks,
         &opened,
+        &importing as &[Option<bool>],
     )
     .execute(lane.connection())
     .await?;
@@ -247,6 +254,7 @@ impl PersonalRow {
                 greatest: self.greatest_blocks,
             },
             opened: self.opened,
+            import: Import::stored(self.importing),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The tables `reactions` and `reaction_counts`: who has reacted to which message with what.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use sqlx::PgConnection;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::domain::{
     ApplicationId, KeySummary, LISTED_USERS_MAX, MessageId, ReactionKey, ReactionNumber,
-    ReactionSummary, Reactions, ReactionsChange, Timestamp, UserId,
+    ReactionSummary, Reactions, Timestamp, UserId,
 };
 
 /// A reaction by what names it: the message, the user, and the key.
@@ -137,14 +137,21 @@ pub async fn remove(lane: &mut Lane<'_>, removed: &[Reaction<'_>]) -> Result<()>
     Ok(())
 }
 
+/// The reactions to a message, and when they have changed.
+pub struct CountsRow<'a> {
+    pub message: MessageId,
+    pub timestamp: Timestamp,
+    pub reactions: Cow<'a, Reactions>,
+}
+
 /// Stores how many reactions each of these messages has.
-pub async fn set_counts(lane: &mut Lane<'_>, changed: &[&ReactionsChange]) -> Result<()> {
-    columns!(for change in changed => {
-        messages: change.message.id.get(),
-        timestamps: change.timestamp.get(),
-        last: change.after.last.get(),
-        keys: text_array_literal(change.after.counts.iter().map(|(key, _)| key.as_str())),
-        counts: counts_literal(&change.after),
+pub async fn set_counts(lane: &mut Lane<'_>, changed: &[CountsRow<'_>]) -> Result<()> {
+    columns!(for row in changed => {
+        messages: row.message.get(),
+        timestamps: row.timestamp.get(),
+        last: row.reactions.last.get(),
+        keys: text_array_literal(row.reactions.counts.iter().map(|(key, _)| key.as_str())),
+        counts: counts_literal(&row.reactions),
     });
     sqlx::query!(
         "INSERT INTO reaction_counts AS c (application_id, message_id, timestamp, last, keys, counts)
@@ -230,6 +237,10 @@ pub async fn summaries(
         CROSS JOIN LATERAL (
             SELECT sender, recipient, chat_number, number FROM messages AS found
             WHERE found.application_id = $1 AND found.id = lookup.message_id
+              AND (found.import_key IS NULL OR NOT EXISTS (
+                  SELECT FROM conversations AS c
+                  WHERE c.application_id = $1 AND c.id = found.conversation_id AND c.importing
+              ))
             LIMIT 1
         ) AS message
         WHERE CASE

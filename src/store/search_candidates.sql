@@ -14,7 +14,7 @@ looked_up AS MATERIALIZED (
       AND message_id >= $4 AND message_id < $5
 ),
 -- Of these conversations, every change after the cursor counts. Of all others of a user, the changes
--- since the user joined are the user's updates.
+-- since the user joined are the user's updates, but for those that were imported.
 conversation AS MATERIALIZED (
     SELECT c.id
     FROM chat_members AS m
@@ -25,6 +25,19 @@ conversation AS MATERIALIZED (
     ) AS c
     WHERE m.application_id = $1 AND m.user_id = $6 AND m.departed IS NULL
       AND m.joined > (SELECT cursor FROM follower)
+    UNION ALL
+    -- Of imported ones there are no updates.
+    SELECT c.id
+    FROM updates AS u
+    CROSS JOIN LATERAL (
+        SELECT id FROM conversations
+        WHERE application_id = $1 AND least = least($6, u.with_user) COLLATE "C"
+          AND greatest = greatest($6, u.with_user) COLLATE "C" AND chat_number IS NULL
+          AND NOT importing
+        LIMIT 1
+    ) AS c
+    WHERE u.application_id = $1 AND u.user_id = $6 AND u.timestamp > (SELECT cursor FROM follower)
+      AND u.with_user IS NOT NULL
     UNION ALL
     SELECT id FROM conversations WHERE application_id = $1 AND chat_number = $7
     UNION ALL
@@ -59,6 +72,11 @@ LEFT JOIN LATERAL (
         -- The limit keeps this a lookup by key.
         SELECT message FROM messages AS message
         WHERE application_id = $1 AND id = candidate.message_id
+          -- What is being imported is not there yet.
+          AND (import_key IS NULL OR NOT EXISTS (
+              SELECT FROM conversations AS c
+              WHERE c.application_id = $1 AND c.id = message.conversation_id AND c.importing
+          ))
         LIMIT 1
     ) AS m
     ORDER BY candidate.message_id DESC

@@ -118,7 +118,7 @@ pub async fn find_pair(
 ) -> Result<SignalPair> {
     let row = sqlx::query!(
         r#"
-        SELECT c.opened, coalesce(c.least_blocks OR c.greatest_blocks, FALSE) AS "is_blocked!",
+        SELECT c.opened, coalesce(c.least_blocks OR c.greatest_blocks OR c.importing, FALSE) AS "is_blocked!",
                EXISTS (
                    SELECT FROM messages AS sent
                    WHERE sent.application_id = $1 AND sent.id = $5 AND sent.conversation_id = c.id

@@ -9,7 +9,8 @@ use std::{
 use super::{BatchState, commands::Needs, pending::Requester, state::PresentApplication};
 use crate::{
     domain::{
-        ChatNumber, Conversation, Created, Idempotency, MessageId, Pair, Restrictions, UserId,
+        ChatNumber, Conversation, ConversationId, Created, Idempotency, MessageId, Pair,
+        Restrictions, UserId,
     },
     store::{self, Lane},
 };
@@ -34,6 +35,8 @@ pub async fn load(
     loading.load_messages(&created).await?;
     loading.load_chats(&created).await?;
     loading.load_personal().await?;
+    loading.load_imported().await?;
+    loading.load_importing().await?;
     loading.load_members().await?;
     loading.load_bans().await?;
     loading.load_settings().await?;
@@ -192,6 +195,48 @@ impl Loading<'_, '_> {
         Ok(())
     }
 
+    /// Loads what was imported into conversations under keys.
+    async fn load_imported(&mut self) -> store::Result<()> {
+        let mut keys = BTreeSet::new();
+        for request in self.commands {
+            let named = request.1.imported.into_iter().flatten();
+            let conversation = self.conversation_id(request);
+            keys.extend(named.filter_map(|key| Some((conversation?, key))));
+        }
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let found = store::imports::load_messages(self.lane, keys.into_iter()).await?;
+        for (conversation, line, message) in found {
+            self.state.add_imported(conversation, line, message);
+        }
+        Ok(())
+    }
+
+    /// Loads who is to be a member of chats whose import is to end.
+    async fn load_importing(&mut self) -> store::Result<()> {
+        let finishing = self.commands.iter().filter(|(_, needs)| needs.importing);
+        let chats: BTreeSet<_> = finishing.filter_map(|(_, needs)| needs.chat()).collect();
+        if chats.is_empty() {
+            return Ok(());
+        }
+        for chat in &chats {
+            self.state.add_importing(*chat).clear();
+        }
+        for (chat, user, role) in store::imports::load_members(self.lane, &chats).await? {
+            self.state.add_importing(chat).push((user, role));
+        }
+        Ok(())
+    }
+
+    /// The id of a command's conversation, if that exists.
+    fn conversation_id(&self, request: &LoadRequest<'_>) -> Option<ConversationId> {
+        match conversation_of(request, self.state)? {
+            Conversation::Chat(chat) => self.state.chat(*chat).map(|chat| chat.id),
+            Conversation::Personal(pair) => self.state.personal(pair).map(|personal| personal.id),
+        }
+    }
+
     /// Loads the memberships on which rights depend. If the owner leaves a chat, or everybody does, loads
     /// all its members.
     async fn load_members(&mut self) -> store::Result<()> {
@@ -277,13 +322,7 @@ impl Loading<'_, '_> {
     async fn load_settings(&mut self) -> store::Result<()> {
         let mut needed = Vec::new();
         for request in self.commands.iter().filter(|(_, needs)| needs.settings) {
-            let id = match conversation_of(request, self.state) {
-                Some(Conversation::Chat(chat)) => self.state.chat(*chat).map(|chat| chat.id),
-                Some(Conversation::Personal(pair)) => {
-                    self.state.personal(pair).map(|personal| personal.id)
-                }
-                None => None,
-            };
+            let id = self.conversation_id(request);
             needed.extend(request.0.user.as_ref().zip(id));
         }
         if needed.is_empty() {

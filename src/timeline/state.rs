@@ -12,9 +12,9 @@ use time::OffsetDateTime;
 use super::recent::{self, Recent};
 use crate::domain::{
     ApplicationChange, Change, Chat, ChatChange, ChatNumber, Conversation, ConversationId, Created,
-    Digest, Erasure, ErasureChange, ErasureEvent, Idempotency, IdempotencyKey, Marked, Member,
-    Message, MessageChange, MessageId, Pair, PersonalConversation, Policy, PositionsChange,
-    ReactionKey, Reactions, ReactionsChange, RenamingChange, Report, Restrictions,
+    Digest, Erasure, ErasureChange, ErasureEvent, Idempotency, IdempotencyKey, ImportedMessage,
+    Marked, Member, Message, MessageChange, MessageId, Pair, PersonalConversation, Policy,
+    PositionsChange, ReactionKey, Reactions, ReactionsChange, RenamingChange, Report, Restrictions,
     RestrictionsChange, Role, Settings, SettingsChange, Timestamp, Title, UserId,
 };
 
@@ -52,6 +52,10 @@ pub struct BatchState {
     last_chat: Option<ChatNumber>,
     /// What was created under keys. Not kept.
     created: HashMap<KeyOwner, (Created, Digest)>,
+    /// What was imported into conversations under keys. Not kept.
+    imported: HashMap<(ConversationId, IdempotencyKey), (ImportedMessage, Digest)>,
+    /// Who is to be a member of chats that are being imported. Not kept.
+    importing: HashMap<ChatNumber, Vec<(UserId, Role)>>,
     /// What users have set for conversations. Not kept.
     settings: HashMap<(UserId, ConversationId), Settings>,
     /// The reactions to messages, counted; and the keys with which users have reacted. Not kept.
@@ -106,6 +110,8 @@ impl Default for BatchState {
             bans: HashSet::new(),
             last_chat: None,
             created: HashMap::new(),
+            imported: HashMap::new(),
+            importing: HashMap::new(),
             settings: HashMap::new(),
             reactions: HashMap::new(),
             reacted: HashMap::new(),
@@ -129,6 +135,8 @@ impl BatchState {
         self.rosters.clear();
         self.bans.clear();
         self.created.clear();
+        self.imported.clear();
+        self.importing.clear();
         self.settings.clear();
         self.reactions.clear();
         self.reacted.clear();
@@ -280,6 +288,23 @@ impl BatchState {
             .insert((creator, request.key), (created, request.digest));
     }
 
+    /// Adds what was imported into a conversation under a key.
+    pub fn add_imported(
+        &mut self,
+        conversation: ConversationId,
+        line: Idempotency,
+        message: ImportedMessage,
+    ) {
+        self.imported
+            .insert((conversation, line.key), (message, line.digest));
+    }
+
+    /// Keeps who is to be a member of the chat once it is imported, from now on. They must be added after
+    /// this call.
+    pub fn add_importing(&mut self, chat: ChatNumber) -> &mut Vec<(UserId, Role)> {
+        self.importing.entry(chat).or_default()
+    }
+
     pub fn message(&self, id: MessageId) -> Option<&Arc<Message>> {
         self.messages.get(&id)
     }
@@ -385,6 +410,20 @@ impl BatchState {
         self.created.get(&owner).copied()
     }
 
+    /// What was imported into the conversation under a key, and the digest of that line.
+    pub fn imported(
+        &self,
+        conversation: ConversationId,
+        key: &IdempotencyKey,
+    ) -> Option<(ImportedMessage, Digest)> {
+        self.imported.get(&(conversation, key.clone())).copied()
+    }
+
+    /// Who is to be a member of the chat once it is imported.
+    pub fn importing_members(&self, chat: ChatNumber) -> &[(UserId, Role)] {
+        self.importing.get(&chat).map_or(&[], Vec::as_slice)
+    }
+
     /// How many members a change in the chat concerns.
     pub fn member_count(&self, chat: ChatNumber) -> usize {
         let chat = self.chat(chat);
@@ -417,6 +456,14 @@ impl BatchState {
         }
         if change.is_creation() {
             self.count(&change.after);
+        }
+        if let Some(imported) = &change.imported {
+            let message = ImportedMessage {
+                id: change.after.id,
+                number: change.after.number,
+            };
+            let line = imported.line.clone();
+            self.add_imported(change.after.conversation_id, line, message);
         }
         if change.after.content.is_none() {
             self.reactions.remove(&change.after.id);
@@ -537,11 +584,15 @@ impl BatchState {
             self.set_last_chat(chat.number);
             self.add_roster(chat.number);
         }
+        if chat.import.is_running() && change.is_creation() {
+            self.importing
+                .insert(chat.number, change.importing().to_vec());
+        }
         for user in &change.joined {
             let member = Member::new(chat.timestamp, chat.messages);
             self.add_member(chat.number, user.clone(), member);
         }
-        for (user, member) in &change.altered {
+        for (user, member) in change.admitted().iter().chain(&change.altered) {
             self.add_member(chat.number, user.clone(), *member);
         }
         for (user, _) in &change.departed {

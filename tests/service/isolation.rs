@@ -84,6 +84,10 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
             [403, 200, 200],
             json!({ "tokensSince": "2999-01-01T00:00:00Z" }),
         ),
+        "post /import" => {
+            let message = json!({ "chat": objects.chat, "created": "2019-03-01T10:00:00Z", "text": "stranger" });
+            ([403, 200, 200], json!({ "key": "k", "message": message }))
+        }
         "get /users/{user}/export" => ([403, 200, 200], Value::Null),
         "delete /users/{user}" => ([403, 202, 202], Value::Null),
         "get /users/{user}/erasure" => (NOT_ITS_OWN, Value::Null),
@@ -170,11 +174,7 @@ async fn call(caller: &Client, method: &str, path: &str, objects: &Objects, body
         let request = caller
             .request(method.clone(), &path)
             .header("If-Match", objects.message["timestamp"].to_string());
-        let reply = Reply::of(if body.is_null() {
-            request
-        } else {
-            request.json(body)
-        });
+        let reply = Reply::of(Client::with_body(request, &path, body));
         Some(reply.await).filter(|reply| reply.status != 429)
     })
     .await

@@ -11,6 +11,7 @@
 mod support;
 
 mod applications;
+mod archives;
 mod brokers;
 mod browser;
 mod budgets;
@@ -39,6 +40,7 @@ mod harness;
 mod history;
 mod idempotency;
 mod ids;
+mod imports;
 mod isolation;
 mod issuers;
 mod lanes;

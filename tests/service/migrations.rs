@@ -201,6 +201,7 @@ fn no_migration_is_ever_changed() {
         (20_261_204_000_100, "89327ce12679ecdf"),
         (20_261_205_000_000, "4f7ef1d23b037106"),
         (20_261_206_000_000, "79517a23f9b073f6"),
+        (20_261_207_000_000, "a62a331f2890da3f"),
         (20_261_208_000_000, "a63759885ab9e0b1"),
     ];
     let expected = expected.map(|(version, digits)| (version, digits.to_owned()));

@@ -10,7 +10,7 @@ use sqlx::{Executor, Row};
 use crate::support::{Database, service};
 
 /// Tables that grow without bound.
-const LARGE: [&str; 15] = [
+const LARGE: [&str; 16] = [
     "changes",
     "messages",
     "updates",
@@ -25,6 +25,7 @@ const LARGE: [&str; 15] = [
     "pins",
     "chat_bans",
     "user_restrictions",
+    "importing_members",
     "erasures",
 ];
 
@@ -161,6 +162,8 @@ const FILL: &str = "
     SELECT 1, 1 + n % 30, 'b' || n, now() FROM generate_series(1, 2000) AS n;
     INSERT INTO user_restrictions (application_id, user_id, timestamp)
     SELECT 1, 'a' || n, n FROM generate_series(1, 2000) AS n;
+    INSERT INTO importing_members (application_id, chat_number, user_id, role)
+    SELECT 1, 1 + n % 30, 'a' || n, 'member' FROM generate_series(1, 2000) AS n;
     INSERT INTO erasures
         (application_id, user_digest, pseudonym, timestamp, requested, deletes_others)
     SELECT 1, sha256(n::text::bytea), 'erased:' || n, n, now(), false FROM generate_series(1, 2000) AS n;
@@ -237,7 +240,7 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
 }
 
 /// What belongs to tenants.
-const OF_TENANTS: [&str; 18] = [
+const OF_TENANTS: [&str; 19] = [
     "changes",
     "chat_bans",
     "chat_members",
@@ -246,6 +249,7 @@ const OF_TENANTS: [&str; 18] = [
     "erasures",
     "followers",
     "hooks",
+    "importing_members",
     "mentions",
     "messages",
     "pins",

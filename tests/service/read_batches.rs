@@ -129,7 +129,7 @@ async fn a_query_that_fails_for_one_caller_is_run_again_for_the_others() {
                     created, edited,
                     CASE WHEN text = 'poison' THEN (1 / (length(text) - 6))::text ELSE text END AS text,
                     files, attributes, reply_to, deleted, idempotency_key, request_digest, sent,
-                    recipient_newest, mentions, mentions_all, system
+                    recipient_newest, mentions, mentions_all, system, import_key
              FROM stored",
         )
         .await;

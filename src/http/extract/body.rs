@@ -27,6 +27,9 @@ pub trait RequestBody: Sized {
     /// The media types that it accepts.
     const MEDIA_TYPES: &'static [&'static str];
 
+    /// The largest body, in bytes.
+    const BYTES_MAX: usize = BODY_BYTES_MAX;
+
     /// Parses `json`, which was sent as `media_type`, one of the accepted ones. Fails with 400 if
     /// it is not JSON, and with 422 if it is JSON of another shape.
     fn from_json(media_type: &'static str, json: &[u8]) -> Result<Self, Problem>;
@@ -45,19 +48,19 @@ pub fn media_type<T: RequestBody>(head: &Parts) -> Result<&'static str, Problem>
     Ok(media_type)
 }
 
-/// Reads a whole body. Fails with 413 above [`BODY_BYTES_MAX`], and with 408 after `time_max`.
-pub async fn read(body: Body, time_max: Duration) -> Result<Bytes, Problem> {
+/// Reads a whole body. Fails with 413 above `bytes_max`, and with 408 after `time_max`.
+pub async fn read(body: Body, bytes_max: usize, time_max: Duration) -> Result<Bytes, Problem> {
     // A length that is announced and too large is refused before anything is read.
-    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
-        return Err(Problem::body_too_large(BODY_BYTES_MAX));
+    if body.size_hint().lower() > bytes_max as u64 {
+        return Err(Problem::body_too_large(bytes_max));
     }
-    let reading = Limited::new(body, BODY_BYTES_MAX).collect();
+    let reading = Limited::new(body, bytes_max).collect();
     let read = timeout(time_max, reading)
         .await
         .map_err(|_| Problem::body_too_slow())?;
     read.map(Collected::to_bytes).map_err(|error| {
         if error.is::<LengthLimitError>() {
-            Problem::body_too_large(BODY_BYTES_MAX)
+            Problem::body_too_large(bytes_max)
         } else {
             Problem::malformed("the body ended before it was complete")
         }
@@ -73,10 +76,15 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 /// Parses a JSON object. Fails with 400 if this is not JSON, and with 422 if it is JSON of another
 /// shape.
 pub fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
-    let json =
-        std::str::from_utf8(json).map_err(|_| Problem::malformed("the body is not UTF-8"))?;
+    parse_named(json, "the body")
+}
+
+/// The same for a part of the body of this name.
+pub fn parse_named<T: DeserializeOwned>(json: &[u8], name: &str) -> Result<T, Problem> {
+    let json = std::str::from_utf8(json)
+        .map_err(|_| Problem::malformed(format!("{name} is not UTF-8")))?;
     let value = serde_json::from_str::<&RawValue>(json)
-        .map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?
+        .map_err(|error| Problem::malformed(format!("{name} is not JSON: {error}")))?
         .get();
     // serde would accept an array as the members in their order.
     if !value.starts_with('{') {

@@ -155,7 +155,7 @@ impl<C: Authenticate, A> Checks<C, A> {
     /// 415, 413 or 408: nothing that comes before them in the order is left to be checked.
     pub async fn body<T: RequestBody>(&mut self) -> Result<Option<T::Valid>, Problem> {
         let media_type = body::media_type::<T>(&self.head)?;
-        let json = body::read(mem::take(&mut self.body), self.body_time_max).await?;
+        let json = body::read(mem::take(&mut self.body), T::BYTES_MAX, self.body_time_max).await?;
         let parsed = self.verdicts.note(T::from_json(media_type, &json));
         Ok(parsed.and_then(|body| body.validate(&mut self.verdicts.invalid)))
     }

@@ -104,6 +104,16 @@ impl Digester {
         self.digest(key, &fingerprint)
     }
 
+    /// The key with the digest of a line of JSON, however that is written.
+    pub fn bind_line(&self, key: IdempotencyKey, line: &str) -> Idempotency {
+        let value = serde_json::from_str::<serde_json::Value>(line).ok();
+        match value {
+            Some(value) => self.digest(key, &value),
+            // A number in it is outside every common range.
+            None => self.digest(key, &line),
+        }
+    }
+
     fn digest(&self, key: IdempotencyKey, fingerprint: &impl Serialize) -> Idempotency {
         let json =
             serde_json::to_vec(fingerprint).expect("strings and numbers can be written as JSON");

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::{SeenConversation, SeenKind, Unread};
 use crate::{
     domain::{
-        Attributes, Chat, ChatNumber, ConversationId, MessageNumber, Rank, Role, Settings,
+        Attributes, Chat, ChatNumber, ConversationId, Import, MessageNumber, Rank, Role, Settings,
         Timestamp, Title, UserId,
     },
     store::{Error, Result, chats::RulesColumns, messages::MessageRow},
@@ -271,6 +271,7 @@ impl SeenRow {
                         reactions_off: self.reactions_off.unwrap_or(false),
                     }
                     .into_rules(),
+                    import: Import::None,
                 },
                 rank: match self.role.as_deref().and_then(Role::named) {
                     _ if self.is_owner.unwrap_or(false) => Rank::Owner,

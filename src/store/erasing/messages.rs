@@ -172,7 +172,7 @@ pub async fn rename_tombstones(
 }
 
 /// Lets the chats after one number, up to another, know the user no more: as their creator, as a member of
-/// the past, as banned, or as who has pinned a message. It must have left them.
+/// the past or of what is being imported, as banned, or as who has pinned a message. It must have left them.
 ///
 /// What is kept between batches has nothing of this.
 pub async fn forget_in_chats(
@@ -206,6 +206,16 @@ pub async fn forget_in_chats(
     .await?;
     sqlx::query!(
         "DELETE FROM chat_bans
+         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND user_id = $2",
+        application,
+        user,
+        after,
+        last,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM importing_members
          WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND user_id = $2",
         application,
         user,

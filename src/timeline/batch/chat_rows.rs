@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::BatchChanges;
 use crate::{
     domain::{
-        Change, Chat, ChatNumber, History, Marked, Member, MessageId, MessageNumber, Named,
+        Change, Chat, ChatNumber, History, Marked, Member, MessageId, MessageNumber, Named, Role,
         Subject, Timestamp, UserId,
     },
     store::{
@@ -35,7 +35,7 @@ impl BatchChanges {
         let creations = self.chat_changes().filter(|change| change.is_creation());
         creations.map(|change| NewChatRow {
             chat: chats[&change.after.number],
-            creator: change.after.owner.as_ref(),
+            creator: change.creator(),
             idempotency: change.idempotency.as_deref(),
         })
     }
@@ -45,17 +45,37 @@ impl BatchChanges {
         let joined = self.chat_changes().flat_map(|change| {
             let chat = &change.after;
             let member = Member::new(chat.timestamp, chat.messages);
-            let reads_after = member.reads_after(chat.rules.history);
-            change.joined.iter().map(move |user| {
+            let joined = change.joined.iter().map(move |user| (user, member));
+            let admitted = change
+                .admitted()
+                .iter()
+                .map(|(user, member)| (user, *member));
+            joined.chain(admitted).map(move |(user, member)| {
                 let membership = Membership {
                     chat: chat.number,
                     user: user.clone(),
                     member,
                 };
-                (membership, reads_after)
+                (membership, member.reads_after(chat.rules.history))
             })
         });
         joined.collect()
+    }
+
+    /// Who is to be a member of the chats that the batch begins to import.
+    pub(super) fn importing(&self) -> Vec<(ChatNumber, &UserId, Role)> {
+        let changes = self.chat_changes();
+        let importing = changes.flat_map(|change| {
+            let importing = change.importing().iter();
+            importing.map(|(user, role)| (change.after.number, user, *role))
+        });
+        importing.collect()
+    }
+
+    /// The chats whose import the batch ends.
+    pub(super) fn imported_chats(&self) -> Vec<ChatNumber> {
+        let ended = self.chat_changes().filter(|change| change.ends_import());
+        ended.map(|change| change.after.number).collect()
     }
 
     /// The members whose role or mute the batch changes, as it leaves them.
@@ -169,6 +189,7 @@ impl BatchChanges {
         made.filter_map(|made| {
             let change = &made.change;
             let (chat, subject, named) = match change {
+                Change::Message(change) if change.imported.is_some() => return None,
                 Change::Message(change) => {
                     let message = &change.after;
                     let subject = Subject::Message(message.id);

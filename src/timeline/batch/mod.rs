@@ -267,6 +267,7 @@ impl BatchChanges {
                 .filter(|chat| !created.contains(&chat.number));
             store::chats::update(lane, changed.copied()).await?;
         }
+        self.store_imports(lane).await?;
         let joined = self.joined();
         if !joined.is_empty() {
             store::members::insert(lane, &joined).await?;
@@ -275,6 +276,19 @@ impl BatchChanges {
             store::members::end(lane, departed).await?;
         }
         self.store_rights(lane).await
+    }
+
+    /// Stores who is to be a member of chats that are being imported, until that has ended.
+    async fn store_imports(&self, lane: &mut Lane<'_>) -> store::Result<()> {
+        let importing = self.importing();
+        if !importing.is_empty() {
+            store::imports::insert_members(lane, &importing).await?;
+        }
+        let ended = self.imported_chats();
+        if !ended.is_empty() {
+            store::imports::remove_members(lane, &ended).await?;
+        }
+        Ok(())
     }
 
     /// Stores what members may do and read, who is banned, and which chats are deleted. The memberships must

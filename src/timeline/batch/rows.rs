@@ -1,20 +1,24 @@
 //! The rows that follow from the changes of a batch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use super::BatchChanges;
 use crate::{
     domain::{
-        ApplicationChange, Change, ChatChange, ConversationId, ErasureChange, Marked, Message,
-        MessageChange, MessageId, Pair, PersonalConversation, PositionsChange, ReactionNumber,
-        ReactionsChange, RenamingChange, Report, Subject, Timestamp, Update, UserId,
+        ApplicationChange, Change, ChatChange, ConversationId, ErasureChange, Imported, Marked,
+        Message, MessageChange, MessageId, Pair, PersonalConversation, PositionsChange,
+        ReactionNumber, ReactionsChange, RenamingChange, Report, Subject, Timestamp, Update,
+        UserId,
     },
     store::{
         batch::{ChangeRow, NewMessageRow},
         mentions::Mention,
         messages::RenamedMessage,
         personal::RenamedConversation,
-        reactions::Reaction,
+        reactions::{CountsRow, Reaction},
         restrictions::RestrictionsRow,
         settings::SettingsRow,
         updates::NewUpdate,
@@ -68,6 +72,7 @@ impl BatchChanges {
         for change in self.message_changes() {
             let message = &*change.after;
             let idempotency = change.idempotency.as_ref();
+            let line = change.imported.as_deref().map(|imported| &imported.line);
             if change.is_creation() {
                 created.insert(
                     message.id,
@@ -76,6 +81,7 @@ impl BatchChanges {
                         sent: message.timestamp,
                         recipient_newest: change.recipient_newest,
                         idempotency,
+                        line,
                     },
                 );
             } else if let Some(row) = created.get_mut(&message.id) {
@@ -187,6 +193,13 @@ impl BatchChanges {
     /// way round.
     pub(super) fn reactions(&self) -> (Vec<(ReactionNumber, Reaction<'_>)>, Vec<Reaction<'_>>) {
         let mut reactions: BTreeMap<Reaction<'_>, (bool, Option<ReactionNumber>)> = BTreeMap::new();
+        for (message, imported) in self.imported() {
+            let numbered = imported.reactions.numbered();
+            reactions.extend(
+                numbered
+                    .map(|(number, user, key)| ((message.id, user, key), (false, Some(number)))),
+            );
+        }
         for change in self.reaction_changes() {
             let reaction = (change.message.id, &change.user, &change.key);
             let was_there = change.added.is_none();
@@ -204,10 +217,29 @@ impl BatchChanges {
     }
 
     /// The reactions to messages, as the batch leaves them.
-    pub(super) fn reaction_counts(&self) -> Vec<&ReactionsChange> {
-        let changes = self.reaction_changes();
-        let last: BTreeMap<_, _> = changes.map(|change| (change.message.id, change)).collect();
+    pub(super) fn reaction_counts(&self) -> Vec<CountsRow<'_>> {
+        let imported = self
+            .imported()
+            .filter(|(_, imported)| imported.reactions.count() > 0);
+        let imported = imported.map(|(message, imported)| CountsRow {
+            message: message.id,
+            timestamp: message.timestamp,
+            reactions: Cow::Owned(imported.reactions.counted()),
+        });
+        let changed = self.reaction_changes().map(|change| CountsRow {
+            message: change.message.id,
+            timestamp: change.timestamp,
+            reactions: Cow::Borrowed(&change.after),
+        });
+        let rows = imported.chain(changed);
+        let last: BTreeMap<_, _> = rows.map(|row| (row.message, row)).collect();
         last.into_values().collect()
+    }
+
+    /// The messages that the batch imports.
+    fn imported(&self) -> impl Iterator<Item = (&Message, &Imported)> {
+        let changes = self.message_changes();
+        changes.filter_map(|change| Some((&*change.after, change.imported.as_deref()?)))
     }
 
     /// The messages that the batch deletes.
@@ -280,7 +312,9 @@ impl BatchChanges {
         let mut readers = BTreeSet::new();
         for made in &self.changes {
             match &made.change {
+                Change::Message(change) if change.imported.is_some() => {}
                 Change::Message(change) => updates.extend(updates_of_message(change)),
+                Change::Opening(change) if !change.is_told => {}
                 Change::Opening(change) => {
                     updates.extend(updates_of_pair(&change.after.pair, change.after.timestamp));
                 }

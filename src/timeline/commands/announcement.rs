@@ -48,6 +48,7 @@ impl Announcement {
             begun: None,
             recipient_newest: None,
             idempotency: None,
+            imported: None,
         }))
     }
 }

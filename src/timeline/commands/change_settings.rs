@@ -112,6 +112,8 @@ impl ChangeSettings {
             unblockable,
         )?;
         let existing = context.state.personal(pair);
+        let is_imported = existing.is_some_and(|existing| existing.import.is_running());
+        ensure(!is_imported, Refusal::NotFound)?;
         let next = context.next;
         let personal = match existing {
             Some(existing) => PersonalConversation::clone(existing),

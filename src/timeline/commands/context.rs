@@ -43,6 +43,8 @@ impl<'a> Inside<'a> {
         otherwise: &'static str,
     ) -> Result<&'a Arc<Chat>, Refusal> {
         ensure(self.may(action), Refusal::Forbidden(otherwise))?;
+        let is_imported = self.chat.import.is_running();
+        ensure(!is_imported || action == Action::Manage, Refusal::Importing)?;
         Ok(self.chat)
     }
 
@@ -179,6 +181,12 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// Fails if the caller is not the application itself.
+    pub(super) fn require_application(&self) -> Result<(), Refusal> {
+        let otherwise = Refusal::Forbidden("this is for the application itself");
+        ensure(self.caller.is_none(), otherwise)
+    }
+
     /// The message, if the caller may see it, with its chat.
     pub(super) fn visible_message(
         &self,
@@ -195,6 +203,9 @@ impl<'a> Context<'a> {
                 let pair = message.conversation.pair();
                 let is_inside = |user: &UserId| pair.is_some_and(|pair| pair.contains(user));
                 ensure(self.caller.is_some_and(is_inside), Refusal::NotFound)?;
+                let personal = pair.and_then(|pair| self.state.personal(pair));
+                let is_imported = personal.is_some_and(|personal| personal.import.is_running());
+                ensure(!is_imported, Refusal::NotFound)?;
                 None
             }
         };
@@ -203,6 +214,7 @@ impl<'a> Context<'a> {
 
     /// Fails if the caller reads the chat and does not post into it.
     pub(super) fn require_posting(&self, inside: &Inside<'_>) -> Result<(), Refusal> {
+        ensure(!inside.chat.import.is_running(), Refusal::Importing)?;
         domain::require_posting(inside.rank, &inside.chat.rules, self.is_muted(inside))
     }
 
@@ -246,8 +258,10 @@ impl<'a> Context<'a> {
             }
             Conversation::Personal(pair) if pair.contains(user) => {
                 let personal = self.state.personal(pair);
-                let begun = personal.filter(|personal| personal.messages > MessageNumber::ZERO);
-                begun.map(|personal| Seen::Personal(personal, user))
+                let there = personal.filter(|personal| {
+                    personal.messages > MessageNumber::ZERO && !personal.import.is_running()
+                });
+                there.map(|personal| Seen::Personal(personal, user))
             }
             Conversation::Personal(_) => None,
         };
@@ -290,6 +304,8 @@ impl<'a> Context<'a> {
     /// between them. Everybody may write to oneself.
     pub(super) fn require_accepted(&self, pair: &Pair) -> Result<(), Refusal> {
         let personal = self.state.personal(pair);
+        let is_imported = personal.is_some_and(|personal| personal.import.is_running());
+        ensure(!is_imported, Refusal::Importing)?;
         let is_blocked = personal.is_some_and(|personal| personal.is_blocked());
         let is_opened = personal.is_some_and(|personal| personal.opened);
         domain::require_accepted(pair, self.policy().personal, is_opened, is_blocked)
@@ -353,6 +369,7 @@ impl<'a> Context<'a> {
             begun: None,
             recipient_newest: None,
             idempotency: None,
+            imported: None,
         };
         Decision::Change(Change::Message(change), after)
     }

@@ -1,11 +1,16 @@
 //! Creating a chat.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use time::OffsetDateTime;
 
 use super::{ChatDecision, Command, Context, Needs, changed_chat, ensure};
 use crate::domain::{
     AddMembers, Attributes, Chat, ChatChange, ChatRules, ConversationId, CreateChats, Created,
-    Idempotency, MEMBERS_MAX, MessageNumber, Refusal, Title, UserId,
+    Idempotency, Import, ImportedMembers, MEMBERS_MAX, MessageNumber, Refusal, Role, Title, UserId,
 };
 
 /// Creates a chat. The caller, if it is a user, owns it and is a member.
@@ -15,6 +20,20 @@ pub struct CreateChat {
     pub members: Vec<UserId>,
     pub attributes: Option<Attributes>,
     pub idempotency: Option<Idempotency>,
+    /// Its messages are to be imported, and its members learn of it after that.
+    pub import: Option<ChatImport>,
+}
+
+/// What is imported of a chat, beside its messages.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChatImport {
+    /// `None` is now.
+    pub created: Option<OffsetDateTime>,
+    /// It is a member, too.
+    pub owner: Option<UserId>,
+    /// The members who are more, or less, than that.
+    pub roles: BTreeMap<UserId, Role>,
+    pub rules: ChatRules,
 }
 
 impl Command for CreateChat {
@@ -23,6 +42,7 @@ impl Command for CreateChat {
     fn needs(&self) -> Needs<'_> {
         Needs {
             joining: &self.members,
+            owner: self.import.as_ref().and_then(|it| it.owner.as_ref()),
             idempotency: self.idempotency.as_ref(),
             next_chat: true,
             ..Needs::default()
@@ -43,6 +63,9 @@ impl Command for CreateChat {
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<ChatDecision, Refusal> {
+        if let Some(import) = &self.import {
+            return self.import(context, import);
+        }
         let may = context.caller.is_none() || context.policy().create_chats == CreateChats::Users;
         let otherwise = "only the application may create chats";
         ensure(may, Refusal::Forbidden(otherwise))?;
@@ -53,23 +76,55 @@ impl Command for CreateChat {
         let otherwise = "only the application may add members to chats";
         ensure(may, Refusal::Forbidden(otherwise))?;
         ensure(members.len() <= MEMBERS_MAX, Refusal::ChatFull)?;
-        let chat = Arc::new(Chat {
-            id: ConversationId::created_at(context.next.timestamp),
-            number: context.state.next_chat(),
-            timestamp: context.next.timestamp,
-            name: self.name.clone(),
-            owner,
-            created: context.next.now,
-            messages: MessageNumber::ZERO,
-            last: context.next.timestamp,
-            members: i32::try_from(members.len()).expect("the members were counted"),
-            attributes: self.attributes.clone(),
-            rules: ChatRules::default(),
-        });
+        let chat = self.chat(context, owner, members.len());
         Ok(changed_chat(ChatChange {
             joined: members.into_iter().collect(),
             idempotency: self.idempotency.clone().map(Box::new),
-            ..ChatChange::new(chat)
+            ..ChatChange::new(Arc::new(chat))
+        }))
+    }
+}
+
+impl CreateChat {
+    fn chat(&self, context: &Context<'_>, owner: Option<UserId>, members: usize) -> Chat {
+        let next = context.next;
+        Chat {
+            id: ConversationId::created_at(next.timestamp),
+            number: context.state.next_chat(),
+            timestamp: next.timestamp,
+            name: self.name.clone(),
+            owner,
+            created: next.now,
+            messages: MessageNumber::ZERO,
+            last: next.timestamp,
+            members: i32::try_from(members).expect("the members were counted"),
+            attributes: self.attributes.clone(),
+            rules: ChatRules::default(),
+            import: Import::None,
+        }
+    }
+
+    /// A chat without members, as yet.
+    fn import(&self, context: &Context<'_>, import: &ChatImport) -> Result<ChatDecision, Refusal> {
+        context.require_application()?;
+        let members: BTreeSet<_> = self.members.iter().chain(&import.owner).collect();
+        ensure(members.len() <= MEMBERS_MAX, Refusal::ChatFull)?;
+        let role = |user: &UserId| import.roles.get(user).copied().unwrap_or_default();
+        let importing = members.into_iter().map(|user| (user.clone(), role(user)));
+        let chat = self.chat(context, import.owner.clone(), 0);
+        let chat = Chat {
+            created: import.created.unwrap_or(chat.created),
+            rules: import.rules,
+            import: Import::Running,
+            ..chat
+        };
+        Ok(changed_chat(ChatChange {
+            imported: Some(Box::new(ImportedMembers {
+                importing: importing.collect(),
+                ..ImportedMembers::default()
+            })),
+            idempotency: self.idempotency.clone().map(Box::new),
+            ..ChatChange::new(Arc::new(chat))
         }))
     }
 }

@@ -16,7 +16,10 @@ impl Command for DeleteMessage {
     type Output = Arc<Message>;
 
     fn needs(&self) -> Needs<'_> {
-        Needs::of_message(self.id)
+        Needs {
+            conversation_of_message: true,
+            ..Needs::of_message(self.id)
+        }
     }
 
     fn rows(&self, members: usize) -> usize {

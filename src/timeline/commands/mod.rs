@@ -11,6 +11,7 @@
 mod alter_member;
 mod announcement;
 mod ban_user;
+mod begin_import;
 mod change_application;
 mod change_chat;
 mod change_members;
@@ -24,6 +25,8 @@ mod edit_message;
 mod erase_message;
 mod erase_reaction;
 mod erase_user;
+mod finish_import;
+mod import_message;
 mod mark_read;
 mod move_position;
 mod open_conversation;
@@ -41,6 +44,7 @@ use std::sync::Arc;
 pub use alter_member::AlterMember;
 pub use announcement::Announcement;
 pub use ban_user::BanUser;
+pub use begin_import::BeginImport;
 pub use change_application::ChangeApplication;
 pub use change_chat::{ChangeChat, ChatPatch};
 pub use change_members::ChangeMembers;
@@ -48,13 +52,15 @@ pub use change_settings::{ChangeSettings, PresentSettings};
 pub use clear_message::ClearMessage;
 pub use context::Context;
 use context::Inside;
-pub use create_chat::CreateChat;
+pub use create_chat::{ChatImport, CreateChat};
 pub use delete_chat::DeleteChat;
 pub use delete_message::DeleteMessage;
 pub use edit_message::{EditMessage, MessageEdit};
 pub use erase_message::EraseMessage;
 pub use erase_reaction::EraseReaction;
 pub use erase_user::{EraseUser, FinishErasure};
+pub use finish_import::FinishImport;
+pub use import_message::{ImportMessage, ImportedContent, ReplyTo};
 pub use mark_read::MarkRead;
 pub use move_position::MovePosition;
 pub use open_conversation::OpenConversation;
@@ -67,8 +73,8 @@ pub use send_message::{Draft, SendMessage};
 
 use crate::{
     domain::{
-        Change, Chat, ChatChange, ChatNumber, Content, Conversation, Idempotency, Message,
-        MessageId, Refusal, Timestamp, UserId,
+        Change, Chat, ChatChange, ChatNumber, Content, Conversation, Idempotency, IdempotencyKey,
+        Message, MessageId, Refusal, Timestamp, UserId,
     },
     timeline::BatchState,
 };
@@ -155,6 +161,10 @@ pub struct Needs<'a> {
     pub pins: bool,
     /// What the caller has created with an earlier request.
     pub idempotency: Option<&'a Idempotency>,
+    /// The messages that were imported into the conversation under these keys.
+    pub imported: [Option<&'a IdempotencyKey>; 3],
+    /// Who is to be a member of the chat once it is imported.
+    pub importing: bool,
     /// The number of the application's next chat.
     pub next_chat: bool,
 }

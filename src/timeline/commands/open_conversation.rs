@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Command, Context, Decision, Needs, ensure};
+use super::{Command, Context, Decision, Needs};
 use crate::domain::{
-    Change, Conversation, MessageNumber, OpeningChange, Pair, PersonalConversation, Refusal,
+    Change, Conversation, Import, MessageNumber, OpeningChange, Pair, PersonalConversation, Refusal,
 };
 
 /// Opens the conversation of two users, or closes it, by the application. It counts where the application's
@@ -33,15 +33,14 @@ impl Command for OpenConversation {
         &self,
         context: &Context<'_>,
     ) -> Result<Decision<Arc<PersonalConversation>>, Refusal> {
-        let otherwise = Refusal::Forbidden("this is for the application itself");
-        ensure(context.caller.is_none(), otherwise)?;
+        context.require_application()?;
         let next = context.next;
         let before = context.state.personal(&self.pair);
         let mut after = match before {
             Some(before) => PersonalConversation::clone(before),
             None => PersonalConversation::created_at(next.timestamp, next.now, &self.pair),
         };
-        if after.messages == MessageNumber::ZERO {
+        if after.messages == MessageNumber::ZERO && after.import == Import::None {
             // What one of them has set before is nothing that the other one should learn of.
             after.created = next.now;
         }
@@ -51,6 +50,7 @@ impl Command for OpenConversation {
         (after.opened, after.timestamp) = (self.opened, next.timestamp);
         let after = Arc::new(after);
         let change = OpeningChange {
+            is_told: !after.import.is_running(),
             after: Arc::clone(&after),
         };
         Ok(Decision::Change(Change::Opening(change), after))

@@ -20,6 +20,7 @@ impl Command for ReportMessage {
     fn needs(&self) -> Needs<'_> {
         Needs {
             report: true,
+            conversation_of_message: true,
             ..Needs::of_message(self.id)
         }
     }

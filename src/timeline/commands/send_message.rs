@@ -64,6 +64,7 @@ impl Command for SendMessage {
             recipient_newest: place.recipient_newest,
             after: Arc::clone(&message),
             idempotency: self.idempotency.clone(),
+            imported: None,
         };
         Ok(Decision::Change(Change::Message(change), message))
     }

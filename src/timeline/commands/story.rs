@@ -1,21 +1,25 @@
 //! Stories for the tests of commands: *given* earlier changes, *when* a command is decided, *then*
 //! this follows.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    AlterMember, Announcement, BanUser, ChangeApplication, ChangeChat, ChangeMembers,
-    ChangeSettings, ChatPatch, Command, Context, CreateChat, Decision, DeleteChat, DeleteMessage,
-    Draft, EditMessage, EraseUser, Expected, MarkRead, MessageEdit, MovePosition, OpenConversation,
-    PinMessage, React, SendMessage,
+    AlterMember, Announcement, BanUser, BeginImport, ChangeApplication, ChangeChat, ChangeMembers,
+    ChangeSettings, ChatImport, ChatPatch, Command, Context, CreateChat, Decision, DeleteChat,
+    DeleteMessage, Draft, EditMessage, EraseUser, Expected, FinishImport, ImportMessage,
+    ImportedContent, MarkRead, MessageEdit, MovePosition, OpenConversation, PinMessage, React,
+    SendMessage,
 };
 use crate::{
     domain::{
         Change, ChangeKind, Chat, ChatNumber, Conversation, Created, Digest, Erasure, FileId,
-        Files, Idempotency, IdempotencyKey, Mentions, Message, MessageChange, MessageId,
-        MessageNumber, NextNumbers, OthersMessages, Pair, PersonalConversation, Policy,
+        Files, Idempotency, IdempotencyKey, ImportedReactions, Mentions, Message, MessageChange,
+        MessageId, MessageNumber, NextNumbers, OthersMessages, Pair, PersonalConversation, Policy,
         PolicyPatch, ReactionKey, Refusal, Role, SettingsPatch, Text, Timestamp, Title, UserDigest,
         UserId,
     },
@@ -299,6 +303,7 @@ pub fn create(members: &[&str]) -> CreateChat {
         members: members.iter().map(|member| user(member)).collect(),
         attributes: None,
         idempotency: None,
+        import: None,
     }
 }
 
@@ -418,5 +423,47 @@ pub fn change_members(chat: &Arc<Chat>, add: &[&str], remove: &[&str]) -> Change
         add: add.iter().map(|member| user(member)).collect(),
         remove: remove.iter().map(|member| user(member)).collect(),
         announcement: None,
+    }
+}
+
+pub fn imported_chat(members: &[&str]) -> CreateChat {
+    CreateChat {
+        import: Some(ChatImport::default()),
+        ..create(members)
+    }
+}
+
+pub fn begin_import(one: &str, other: &str) -> BeginImport {
+    BeginImport {
+        pair: Pair::new(&user(one), &user(other)),
+        created: None,
+    }
+}
+
+pub fn finish_import(conversation: &Conversation) -> FinishImport {
+    FinishImport {
+        conversation: conversation.clone(),
+        read: BTreeMap::new(),
+    }
+}
+
+/// A message with a text, from a line of this key.
+pub fn import(key: &str, conversation: &Conversation, from: Option<&str>) -> ImportMessage {
+    ImportMessage {
+        line: idempotency(key, 1),
+        after: None,
+        conversation: conversation.clone(),
+        from: from.map(user),
+        created: OffsetDateTime::UNIX_EPOCH,
+        system: false,
+        content: Some(ImportedContent {
+            text: Some(Text::parse(key).unwrap()),
+            files: Files::default(),
+            attributes: None,
+            mentions: Mentions::default(),
+            reply_to: None,
+            edited: None,
+        }),
+        reactions: ImportedReactions::default(),
     }
 }

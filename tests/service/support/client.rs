@@ -61,6 +61,10 @@ impl Client {
         }
     }
 
+    pub fn token(&self) -> &str {
+        self.token.as_deref().expect("a caller with a token")
+    }
+
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(user) = &self.as_user {
@@ -139,6 +143,17 @@ impl Client {
 
     pub fn deleting(&self, id: &Value) -> RequestBuilder {
         self.request(Method::DELETE, &format!("/messages/{id}"))
+    }
+
+    /// The request with a body, if there is one: a line where the operation takes lines, or else JSON.
+    pub fn with_body(request: RequestBuilder, path: &str, body: &Value) -> RequestBuilder {
+        match path {
+            _ if body.is_null() => request,
+            "/import" => request
+                .header(CONTENT_TYPE, "application/x-ndjson")
+                .body(body.to_string()),
+            _ => request.json(body),
+        }
     }
 
     /// A request of any method with a body.

@@ -44,6 +44,12 @@ pub struct FieldError {
     pub detail: String,
 }
 
+impl ProblemJson<'_> {
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+}
+
 impl FieldError {
     pub fn new(field: &str, detail: impl Into<String>) -> Self {
         Self {
@@ -53,7 +59,24 @@ impl FieldError {
     }
 }
 
+impl FieldError {
+    /// The same of a part of the body.
+    pub fn inside(self, part: &str) -> Self {
+        Self {
+            field: format!("{part}: {}", self.field),
+            ..self
+        }
+    }
+}
+
 impl Problem {
+    /// The same of a part of the body, which the fields that are not acceptable are in.
+    pub fn inside(mut self, part: &str) -> Self {
+        let errors = self.errors.into_iter();
+        self.errors = errors.map(|error| error.inside(part)).collect();
+        self
+    }
+
     /// The document, for the request that is logged under `request_id`.
     pub fn document<'a>(&'a self, request_id: &'a str) -> ProblemJson<'a> {
         let (current, last) = match self.extension {

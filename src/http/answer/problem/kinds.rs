@@ -39,11 +39,14 @@ kinds! {
     CHAT_TOO_LARGE: "chat-too-large", FORBIDDEN, "The chat has too many members for signals";
     SUSPENDED: "suspended", FORBIDDEN, "The user is suspended";
     BANNED: "banned", FORBIDDEN, "The user is banned from this chat";
+    IMPORTING: "importing", FORBIDDEN, "The conversation is being imported";
     NOT_FOUND: "not-found", NOT_FOUND, "There is nothing here";
     NO_SUCH_RESOURCE: "no-such-resource", NOT_FOUND, "There is nothing here";
     METHOD_NOT_ALLOWED: "method-not-allowed", METHOD_NOT_ALLOWED, "The method is not allowed";
     NOT_ACCEPTABLE: "not-acceptable", NOT_ACCEPTABLE, "No media type is acceptable";
     BODY_TOO_SLOW: "body-too-slow", REQUEST_TIMEOUT, "The request took too long";
+    NOT_IMPORTING: "not-importing", CONFLICT, "The conversation is not being imported";
+    INCOMPLETE: "incomplete", CONFLICT, "Messages of the conversation were refused";
     DELETED: "deleted", GONE, "The message is deleted";
     CURSOR_AHEAD: "cursor-ahead", GONE, "The cursor lies beyond the timeline";
     STALE: "stale", PRECONDITION_FAILED, "It has changed";

@@ -85,6 +85,17 @@ impl From<Refusal> for Problem {
             Refusal::TooManyReactions(_) => Self::invalid_field("key", detail),
             Refusal::ChatTooLarge => Self::new(&kinds::CHAT_TOO_LARGE, detail),
             Refusal::DraftElsewhere => Self::invalid_field("data", detail),
+            Refusal::Importing => Self::new(&kinds::IMPORTING, detail),
+            Refusal::NotImporting | Refusal::HasMessages => {
+                Self::new(&kinds::NOT_IMPORTING, detail)
+            }
+            Refusal::Incomplete => Self::new(&kinds::INCOMPLETE, detail),
+            Refusal::OutOfOrder => QueueError::Overdue.into(),
+            Refusal::InFuture => Self::invalid_field("message.created", detail),
+            Refusal::UnknownReply(_) => Self::invalid_field(
+                "message.replyTo",
+                "must be the key of an earlier message of this conversation",
+            ),
             Refusal::KeyReused => {
                 Self::invalid_field("Idempotency-Key", "was used for another request")
             }

@@ -101,6 +101,11 @@ impl Problem {
         self.errors
     }
 
+    /// The same, to be shown.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
     /// The headers that come with it.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.headers

@@ -57,6 +57,10 @@ pub struct ChatJson<'a> {
     /// How many members it has.
     #[schema(minimum = 0, maximum = 1000)]
     members: i32,
+    /// Its messages are being imported: it has its members once that is done.
+    #[serde(skip_serializing_if = "Not::not")]
+    #[schema(required = false)]
+    importing: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = attributes, required = false)]
     attributes: Option<&'a RawValue>,
@@ -115,6 +119,7 @@ impl<'a> From<&'a Chat> for ChatJson<'a> {
             created: chat.created,
             messages: chat.messages.get(),
             members: chat.members,
+            importing: chat.import.is_running(),
             attributes: chat.attributes.as_ref().map(Attributes::as_json),
             rules: chat.rules.into(),
         }

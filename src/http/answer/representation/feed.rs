@@ -65,7 +65,8 @@ pub struct FeedEntryJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ChatNumberSchema, required = false)]
     chat: Option<i64>,
-    /// Or the other user of the personal conversation of `actor` in which it has.
+    /// Or the other user of the personal conversation of `actor` in which it has; of `user`, if the message is
+    /// imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     with: Option<&'a str>,
@@ -73,7 +74,8 @@ pub struct FeedEntryJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageNumberSchema, required = false)]
     number: Option<i64>,
-    /// The member who was added or removed, or has read or reacted; or the pseudonym of a user who is erased.
+    /// The member who was added or removed, or has read or reacted; the sender of a message that is imported; or
+    /// the pseudonym of a user who is erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     user: Option<&'a str>,

@@ -12,6 +12,7 @@ mod export;
 mod feed;
 mod hits;
 mod hooks;
+mod imports;
 mod messages;
 mod page;
 mod pins;
@@ -44,6 +45,7 @@ use feed::EntriesJson;
 pub use feed::{FeedEntryJson, FeedJson, feed, render_entry};
 pub use hits::HitListJson;
 pub use hooks::HookJson;
+pub use imports::{ImportResultJson, Stored};
 pub use messages::{
     MessageJson, MessageListJson, json_bytes, message, message_with, render_message,
 };

@@ -71,13 +71,11 @@ impl RequestBody for NewChatJson {
             "members",
             parse_members(&self.members.unwrap_or_default()),
         );
-        let attributes = self.attributes.map(Attributes::parse).transpose();
-        let attributes = collect(errors, "attributes", attributes);
+        let attributes = collect(errors, "attributes", parse_attributes(self.attributes));
         Some(NewChat {
             name: name?,
             members: members?,
-            // Absent means empty.
-            attributes: attributes?.filter(|attributes| !attributes.is_empty()),
+            attributes: attributes?,
         })
     }
 }
@@ -200,7 +198,7 @@ impl RequestBody for ChatPatchJson {
     }
 }
 
-fn parse_slow_mode(seconds: i64) -> Result<u32, Invalid> {
+pub(super) fn parse_slow_mode(seconds: i64) -> Result<u32, Invalid> {
     let seconds = u32::try_from(seconds).ok();
     let seconds = seconds.filter(|seconds| *seconds <= SLOW_MODE_SECONDS_MAX);
     seconds.ok_or(Invalid("must be 0 to 86,400 seconds"))
@@ -304,6 +302,12 @@ impl RequestBody for MemberPatchJson {
             announcement: announcement?,
         })
     }
+}
+
+/// The attributes of a chat. Absent means empty.
+pub(super) fn parse_attributes(raw: Option<Box<RawValue>>) -> Result<Option<Attributes>, Invalid> {
+    let attributes = raw.map(Attributes::parse).transpose()?;
+    Ok(attributes.filter(|attributes| !attributes.is_empty()))
 }
 
 /// The members in their order by name, each once.

@@ -5,6 +5,7 @@ mod chats;
 mod conversations;
 mod edits;
 mod hooks;
+mod imports;
 mod new_messages;
 mod reports;
 mod signals;
@@ -15,6 +16,10 @@ pub use chats::{ChatPatchJson, MemberPatchJson, MembersPatchJson, NewChat, NewCh
 pub use conversations::{NewReadPositionJson, SettingsPatchJson};
 pub use edits::{Edit, EditedMessageTextJson, MessagePatchJson, MessageReadMarkJson};
 pub use hooks::NewHookJson;
+pub use imports::{
+    ChatName, IMPORT_BYTES_MAX, IMPORT_LINES_MAX, ImportItem, ImportLine, ImportLineJson,
+    ImportLinesJson, ImportedPlace, NewImportedChat, NewImportedMessage,
+};
 pub use new_messages::{NewChatMessageJson, NewPersonalMessageJson};
 pub use reports::{NewReportJson, ResolutionJson};
 pub use signals::NewSignalJson;

@@ -170,7 +170,7 @@ impl NewContent {
     }
 }
 
-fn parse_files(files: Vec<String>) -> Result<Files, Invalid> {
+pub(super) fn parse_files(files: Vec<String>) -> Result<Files, Invalid> {
     let files = files
         .iter()
         .map(|file| FileId::parse(file))
@@ -178,7 +178,7 @@ fn parse_files(files: Vec<String>) -> Result<Files, Invalid> {
     Files::new(files)
 }
 
-fn parse_message_id(id: i64) -> Result<MessageId, Invalid> {
+pub(super) fn parse_message_id(id: i64) -> Result<MessageId, Invalid> {
     (id > 0)
         .then_some(MessageId::new(id))
         .ok_or(Invalid("must be the id of a message"))

@@ -1,0 +1,69 @@
+//! Importing conversations from elsewhere.
+
+use std::collections::BTreeSet;
+
+use axum::{Extension, extract::State};
+
+use super::{
+    Answer, Service,
+    answer::{
+        openapi::ApplicationCreateProblems,
+        representation::{ImportResultJson, Lines},
+    },
+    extract::{
+        caller::OwnApplication,
+        checks::Checks,
+        media::JsonLines,
+        request_bodies::{ImportLineJson, ImportLinesJson},
+    },
+    importer::Importer,
+    server::envelope::RequestId,
+};
+
+/// Imports conversations from elsewhere.
+///
+/// For an application's own token. The body has a JSON object a line, up to 1,000 lines and 1 MiB. A line
+/// begins a chat or a personal conversation, adds a message to one, or says that one is done. First
+/// conversations are begun, then messages are added, and last conversations are done, each in the order of
+/// the lines: so messages have their ids, numbers and timestamps. Until a conversation is done, nobody but the
+/// application sees it or writes into it; then its members learn of it by one change, and nothing in it is
+/// unread. Imported messages are in the feed, as `message.imported`, and on nobody's timeline.
+///
+/// If a line cannot be read or is not acceptable in itself, nothing of the request is stored. Otherwise the
+/// answer has a result a line. A line that is refused changes nothing, and those after it are carried out; but
+/// a conversation is not done where messages of it were refused. If the service fails meanwhile, the lines that
+/// are not stored have 503 as their result: repeat the request as it was, and what is stored already is not
+/// stored again. A replica carries out one import at a time.
+#[utoipa::path(
+    post,
+    path = "/import",
+    tag = "applications",
+    request_body(content((ImportLineJson = "application/x-ndjson"))),
+    responses(
+        (status = 200, description = "Carried out: a result for each line that is not empty",
+            body = ImportResultJson, content_type = "application/x-ndjson"),
+        ApplicationCreateProblems,
+    ),
+)]
+pub async fn import(
+    State(service): State<Service>,
+    Extension(request_id): Extension<RequestId>,
+    mut checks: Checks<OwnApplication, JsonLines>,
+) -> Answer {
+    let lines = checks.body::<ImportLinesJson>().await?;
+    let passed = checks.finish(|| lines)?;
+    let _turn = service.imports.acquire().await;
+    let mut importer = Importer {
+        timeline: &service.timeline,
+        digester: &service.digester,
+        reads: &service.reads,
+        application: passed.caller,
+        incomplete: BTreeSet::new(),
+    };
+    let results = importer.import(passed.input).await?;
+    let mut answer = Lines::default();
+    for result in &results {
+        answer.push(&result.json(request_id.as_str()));
+    }
+    Ok(answer.answer(passed.media_type))
+}

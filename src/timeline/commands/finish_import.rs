@@ -1,0 +1,131 @@
+//! Finishing the import of a conversation.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Command, Context, Decision, Needs, ensure};
+use crate::domain::{
+    Change, Chat, ChatChange, ChatNumber, Conversation, Import, ImportedMembers, MEMBERS_MAX,
+    Member, MessageNumber, OpeningChange, Pair, PersonalConversation, Position, Refusal, UserId,
+};
+
+/// Ends the import of a conversation: by one change all its members learn of it. A conversation that was
+/// imported stays as it is.
+#[derive(Debug, Clone)]
+pub struct FinishImport {
+    pub conversation: Conversation,
+    /// How far members have read it. Who is not named has read everything.
+    pub read: BTreeMap<UserId, MessageNumber>,
+}
+
+impl Command for FinishImport {
+    type Output = ();
+
+    fn needs(&self) -> Needs<'_> {
+        Needs {
+            conversation: Some(self.conversation.clone()),
+            importing: true,
+            ..Needs::default()
+        }
+    }
+
+    fn rows(&self, _: usize) -> usize {
+        match self.conversation {
+            Conversation::Chat(_) => 2 * MEMBERS_MAX,
+            Conversation::Personal(_) => 0,
+        }
+    }
+
+    fn decide(&self, context: &Context<'_>) -> Result<Decision<()>, Refusal> {
+        context.require_application()?;
+        match &self.conversation {
+            Conversation::Chat(number) => self.finish_chat(context, *number),
+            Conversation::Personal(pair) => self.finish_personal(context, pair),
+        }
+    }
+}
+
+impl FinishImport {
+    fn finish_chat(
+        &self,
+        context: &Context<'_>,
+        number: ChatNumber,
+    ) -> Result<Decision<()>, Refusal> {
+        let chat = context.inside(number)?.chat;
+        if chat.import == Import::Done {
+            return Ok(Decision::Keep(()));
+        }
+        ensure(chat.import.is_running(), Refusal::NotImporting)?;
+        let members = context.state.importing_members(number);
+        let is_member = |user: &UserId| members.iter().any(|(member, _)| member == user);
+        self.require_read(chat.messages, is_member)?;
+        let is_there = |user: &UserId| context.state.erasure(user).is_none();
+        let staying = members.iter().filter(|(user, _)| is_there(user));
+        let admitted = staying.map(|(user, role)| {
+            let member = Member {
+                joined: context.next.timestamp,
+                since: MessageNumber::ZERO,
+                position: self.position(user, Position::ZERO, chat.messages),
+                role: *role,
+                muted_until: None,
+                posted: None,
+            };
+            (user.clone(), member)
+        });
+        let admitted: Vec<_> = admitted.collect();
+        let done = Chat {
+            import: Import::Done,
+            owner: chat.owner.clone().filter(is_there),
+            members: i32::try_from(admitted.len()).expect("a chat has 1,000 members at the most"),
+            ..Chat::clone(chat)
+        };
+        let change = ChatChange {
+            imported: Some(Box::new(ImportedMembers {
+                admitted,
+                ..ImportedMembers::default()
+            })),
+            ..context.chat_change(chat, done)
+        };
+        Ok(Decision::Change(Change::Chat(change), ()))
+    }
+
+    fn finish_personal(&self, context: &Context<'_>, pair: &Pair) -> Result<Decision<()>, Refusal> {
+        let before = context.state.personal(pair).ok_or(Refusal::NotImporting)?;
+        if before.import == Import::Done {
+            return Ok(Decision::Keep(()));
+        }
+        ensure(before.import.is_running(), Refusal::NotImporting)?;
+        self.require_read(before.messages, |user| pair.contains(user))?;
+        let mut after = PersonalConversation {
+            import: Import::Done,
+            timestamp: context.next.timestamp,
+            ..PersonalConversation::clone(before)
+        };
+        for user in pair.users() {
+            let position = self.position(user, before.position(user), before.messages);
+            *after.positions.of_mut(pair, user) = position;
+        }
+        let change = OpeningChange {
+            after: Arc::new(after),
+            is_told: true,
+        };
+        Ok(Decision::Change(Change::Opening(change), ()))
+    }
+
+    /// Fails if somebody who is no member has read the conversation, or a member has read what is not there.
+    fn require_read(
+        &self,
+        last: MessageNumber,
+        is_member: impl Fn(&UserId) -> bool,
+    ) -> Result<(), Refusal> {
+        for (user, number) in &self.read {
+            ensure(is_member(user), Refusal::NoMember { field: "read" })?;
+            ensure(*number <= last, Refusal::BeyondLast { last })?;
+        }
+        Ok(())
+    }
+
+    fn position(&self, user: &UserId, before: Position, last: MessageNumber) -> Position {
+        let read = self.read.get(user).copied().unwrap_or(last);
+        before.set_to(read, last)
+    }
+}
