@@ -90,6 +90,7 @@ impl Background {
             database: database.clone(),
             timeline: timeline.clone(),
             behind: erasures,
+            seconds_min: limits.erasure_seconds_min,
         };
         life.spawn("erased users", erased.run(life.stop()));
         let meter = Meter {

@@ -63,6 +63,9 @@ pub struct LimitsConfig {
     /// How long a change may wait to be written, in milliseconds. To be set for tests alone.
     #[arg(long, env = "WRITE_WAIT_MS_MAX", hide = true, default_value_t = 5000)]
     pub write_wait_ms_max: u64,
+    /// How long the erasure of a user lasts at the least, in seconds. To be set for tests alone.
+    #[arg(long, env = "ERASURE_SECONDS_MIN", hide = true, default_value_t = 30)]
+    pub erasure_seconds_min: u32,
     /// Reads of each kind that may wait to be answered, of each application; one more is answered with
     /// 503.
     #[arg(long, env = "READ_QUEUE_MAX", default_value_t = 4096, value_parser = values::queue_length)]

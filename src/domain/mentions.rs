@@ -44,6 +44,13 @@ impl Mentions {
         &self.users
     }
 
+    /// The same without some users.
+    #[must_use]
+    pub fn without(mut self, is_left_out: impl Fn(&UserId) -> bool) -> Self {
+        self.users.retain(|user| !is_left_out(user));
+        self
+    }
+
     pub fn is_empty(&self) -> bool {
         self.users.is_empty() && !self.all
     }

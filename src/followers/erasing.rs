@@ -71,6 +71,9 @@ pub struct ErasedUsers {
     pub database: Database,
     pub timeline: Timeline,
     pub behind: Arc<Behind>,
+    /// No erasure is over sooner than so many seconds after it was requested. Until then it refuses what the
+    /// user had under way: a request whose token was read just before.
+    pub seconds_min: u32,
 }
 
 /// What the leader has.
@@ -155,7 +158,7 @@ impl ErasedUsers {
                 let next = erasing::rename_in_log(&mut leading.leader, running, ROWS_AT_ONCE);
                 Ok(next.await?.map_or(Done::Step, Done::At))
             }
-            Step::Index => steps::wait_for_index(leading, running).await,
+            Step::Index => self.wait_to_end(leading, running).await,
         }
     }
 

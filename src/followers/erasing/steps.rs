@@ -220,23 +220,25 @@ pub(super) async fn delete_own(
     Ok(next.await?.map_or(Done::Step, Done::At))
 }
 
-/// Waits until the index of search has followed the last change of the erasure, which is at or before the end of
-/// the timeline when the step begins.
-pub(super) async fn wait_for_index(
-    leading: &mut Leading,
-    running: &RunningErasure,
-) -> Result<Done, Failure> {
-    let leader = &mut leading.leader;
-    if running.at.place == 0 {
-        let end = changes::end(leader.connection(), running.application).await?;
-        return Ok(Done::At(Place {
-            place: end.get(),
-            ..running.at
-        }));
-    }
-    let up_to = Timestamp::new(running.at.place);
-    match erasing::is_indexed(leader, running.application, up_to).await? {
-        true => Ok(Done::Step),
-        false => Ok(Done::Wait),
+impl ErasedUsers {
+    /// Waits until the index of search has followed the last change of the erasure, which is at or before the end
+    /// of the timeline when the step begins; and until nothing is under way that the user had begun before.
+    pub(super) async fn wait_to_end(
+        &self,
+        leading: &mut Leading,
+        running: &RunningErasure,
+    ) -> Result<Done, Failure> {
+        let leader = &mut leading.leader;
+        if running.at.place == 0 {
+            let end = changes::end(leader.connection(), running.application).await?;
+            return Ok(Done::At(Place {
+                place: end.get(),
+                ..running.at
+            }));
+        }
+        let up_to = Timestamp::new(running.at.place);
+        let is_indexed = erasing::is_indexed(leader, running.application, up_to).await?;
+        let is_over = is_indexed && erasing::has_lasted(leader, running, self.seconds_min).await?;
+        Ok(if is_over { Done::Step } else { Done::Wait })
     }
 }

@@ -68,7 +68,7 @@ pub async fn delete_reactions(
 }
 
 /// Deletes what the user has set and reported, up to `limit` of each, and on which replicas it had streams.
-/// Returns whether there may be more.
+/// Returns whether there is more.
 pub async fn delete_own(
     leader: &mut Leadership<Erasing>,
     running: &RunningErasure,
@@ -88,7 +88,7 @@ pub async fn delete_own(
         user,
         limit,
     );
-    let settings = settings.execute(&mut *connection).await?;
+    settings.execute(&mut *connection).await?;
     let reports = sqlx::query!(
         "DELETE FROM reports AS r
          USING (
@@ -101,14 +101,23 @@ pub async fn delete_own(
         user,
         limit,
     );
-    let reports = reports.execute(&mut *connection).await?;
+    reports.execute(&mut *connection).await?;
     sqlx::query!(
         "DELETE FROM presence WHERE application_id = $1 AND user_id = $2",
         application,
         user,
     )
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    let most = settings.rows_affected().max(reports.rows_affected());
-    Ok(i64::try_from(most).is_ok_and(|most| most >= limit))
+    // What is changed meanwhile is not deleted: it is found again.
+    let is_left = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               SELECT FROM conversation_settings WHERE application_id = $1 AND user_id = $2
+           ) OR EXISTS (
+               SELECT FROM reports WHERE application_id = $1 AND reporter BETWEEN $2 AND $2
+           ) AS "is_left!""#,
+        application,
+        user,
+    );
+    Ok(is_left.fetch_one(connection).await?)
 }

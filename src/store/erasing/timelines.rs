@@ -164,3 +164,22 @@ pub async fn is_indexed(
     );
     Ok(is_indexed.fetch_one(leader.connection()).await?)
 }
+
+/// Whether the erasure was requested so many seconds ago.
+pub async fn has_lasted(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    seconds: u32,
+) -> Result<bool> {
+    let has_lasted = sqlx::query_scalar!(
+        r#"SELECT NOT EXISTS (
+               SELECT FROM erasures
+               WHERE application_id = $1 AND user_digest = $2
+                 AND requested > clock_timestamp() - make_interval(secs => $3)
+           ) AS "has_lasted!""#,
+        running.application.get(),
+        &running.erasure.digest.0[..],
+        f64::from(seconds),
+    );
+    Ok(has_lasted.fetch_one(leader.connection()).await?)
+}

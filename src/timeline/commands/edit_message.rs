@@ -58,7 +58,11 @@ impl Command for EditMessage {
             context.require_accepted(pair)?;
         }
         let content = content(message)?;
-        let edited = self.edit.of(content);
+        let mut edited = self.edit.of(content);
+        // A name that is being erased does not come back.
+        edited.mentions = edited
+            .mentions
+            .without(|user| context.state.erasure(user).is_some());
         self.expected.require(message.timestamp)?;
         let something_remains =
             edited.text.is_some() || !content.files.is_empty() || edited.attributes.is_some();

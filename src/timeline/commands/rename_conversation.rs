@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Command, Context, Decision, Needs};
 use crate::domain::{
-    Change, Conversation, Each, Erasure, MessageNumber, Pair, PersonalConversation, Position,
-    Refusal, RenamingChange,
+    Change, Conversation, Each, Erasure, Import, MessageNumber, Pair, PersonalConversation,
+    Position, Refusal, RenamingChange,
 };
 
 /// Puts the pseudonym of a user who is erased in its place in a personal conversation. The other user learns
@@ -74,6 +74,11 @@ impl RenameConversation {
                 greatest: *before.blocks.of(&before.pair, other),
             },
             pair: pair.clone(),
+            // Who stays sees what was imported by then.
+            import: match before.import {
+                Import::Running => Import::Done,
+                import => import,
+            },
             ..before.clone()
         };
         let user = if before.pair.contains(user) {

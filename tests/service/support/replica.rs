@@ -82,6 +82,7 @@ impl Replica {
             .env("LISTEN_ADDR", "127.0.0.1:0")
             // A lane that a test holds is held for long where the machine is busy.
             .env("WRITE_WAIT_MS_MAX", "60000")
+            .env("ERASURE_SECONDS_MIN", "0")
             .env("LOG_FORMAT", "json");
         command
     }
