@@ -188,9 +188,10 @@ pub async fn find(
             WHERE found.application_id = $1 AND found.id = request.id
               AND CASE
                 WHEN found.chat_number IS NULL
-                    THEN request.user_id IN (found.sender, found.recipient) AND (found.import_key IS NULL OR NOT EXISTS (
-                        SELECT FROM conversations AS c
-                        WHERE c.application_id = $1 AND c.id = found.conversation_id AND c.importing
+                    THEN request.user_id IN (found.sender, found.recipient) AND (found.import_key IS NULL OR (
+                        SELECT c.importing IS NOT TRUE FROM conversations AS c
+                        WHERE c.application_id = $1 AND c.id = found.conversation_id
+                        LIMIT 1
                     ))
                 WHEN request.user_id IS NULL THEN (
                     SELECT c.deleted IS NULL

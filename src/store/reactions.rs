@@ -237,9 +237,10 @@ pub async fn summaries(
         CROSS JOIN LATERAL (
             SELECT sender, recipient, chat_number, number FROM messages AS found
             WHERE found.application_id = $1 AND found.id = lookup.message_id
-              AND (found.import_key IS NULL OR NOT EXISTS (
-                  SELECT FROM conversations AS c
-                  WHERE c.application_id = $1 AND c.id = found.conversation_id AND c.importing
+              AND (found.import_key IS NULL OR (
+                  SELECT c.importing IS NOT TRUE FROM conversations AS c
+                  WHERE c.application_id = $1 AND c.id = found.conversation_id
+                  LIMIT 1
               ))
             LIMIT 1
         ) AS message

@@ -30,10 +30,14 @@ conversation AS MATERIALIZED (
     SELECT c.id
     FROM updates AS u
     CROSS JOIN LATERAL (
+        SELECT least($6, u.with_user) COLLATE "C" AS least,
+               greatest($6, u.with_user) COLLATE "C" AS greatest
+        OFFSET 0
+    ) AS pair
+    CROSS JOIN LATERAL (
         SELECT id FROM conversations
-        WHERE application_id = $1 AND least = least($6, u.with_user) COLLATE "C"
-          AND greatest = greatest($6, u.with_user) COLLATE "C" AND chat_number IS NULL
-          AND NOT importing
+        WHERE application_id = $1 AND least = pair.least AND greatest = pair.greatest
+          AND chat_number IS NULL
         LIMIT 1
     ) AS c
     WHERE u.application_id = $1 AND u.user_id = $6 AND u.timestamp > (SELECT cursor FROM follower)
@@ -73,9 +77,10 @@ LEFT JOIN LATERAL (
         SELECT message FROM messages AS message
         WHERE application_id = $1 AND id = candidate.message_id
           -- What is being imported is not there yet.
-          AND (import_key IS NULL OR NOT EXISTS (
-              SELECT FROM conversations AS c
-              WHERE c.application_id = $1 AND c.id = message.conversation_id AND c.importing
+          AND (import_key IS NULL OR (
+              SELECT c.importing IS NOT TRUE FROM conversations AS c
+              WHERE c.application_id = $1 AND c.id = message.conversation_id
+              LIMIT 1
           ))
         LIMIT 1
     ) AS m
