@@ -66,7 +66,7 @@ async fn import_all(mut importer: Importer<'_>, file: &Path) -> CommandResult {
                 Ok(_) => stored += 1,
                 Err(problem) => {
                     refused += 1;
-                    eprintln!("line {}: {}", result.number, told(&problem));
+                    eprintln!("line {}: {}", result.number, described(&problem));
                 }
             }
         }
@@ -85,6 +85,7 @@ async fn import_part(
     first: usize,
     part: &Part,
 ) -> Result<Vec<LineResult>, Box<dyn std::error::Error>> {
+    let incomplete = importer.incomplete.clone();
     let mut attempt = 1;
     loop {
         let imported = importer.import_text(first, &part.text).await;
@@ -99,18 +100,20 @@ async fn import_part(
             let last = first + part.lines - 1;
             return Err(format!(
                 "lines {first} to {last}: {}; they may be stored in part: repeat the run",
-                told(problem)
+                described(problem)
             )
             .into());
         }
-        eprintln!("{}: trying again", told(problem));
+        eprintln!("{}: trying again", described(problem));
         sleep(PAUSE).await;
+        // What was refused because of the failure may be stored now.
+        importer.incomplete.clone_from(&incomplete);
         attempt += 1;
     }
 }
 
 /// A problem, with the fields that are not acceptable.
-fn told(problem: &Problem) -> String {
+fn described(problem: &Problem) -> String {
     let fields = problem.errors().iter();
     let fields: String = fields
         .map(|error| format!("; {} {}", error.field, error.detail))
