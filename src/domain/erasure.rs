@@ -44,14 +44,17 @@ impl Erasure {
 
     /// The pair with the pseudonym in place of the user.
     pub fn renamed(&self, pair: &Pair) -> Pair {
-        let [one, other] = [pair.least(), pair.greatest()].map(|user| {
-            if *user == self.user {
-                &self.pseudonym
-            } else {
-                user
-            }
-        });
+        let [one, other] = [pair.least(), pair.greatest()].map(|user| self.name_of(user));
         Pair::new(one, other)
+    }
+
+    /// What names a user from now on.
+    pub fn name_of<'a>(&'a self, user: &'a UserId) -> &'a UserId {
+        if *user == self.user {
+            &self.pseudonym
+        } else {
+            user
+        }
     }
 }
 

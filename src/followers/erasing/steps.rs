@@ -206,21 +206,7 @@ impl ErasedUsers {
             ..running.at
         }))
     }
-}
 
-pub(super) async fn delete_own(
-    leading: &mut Leading,
-    running: &RunningErasure,
-) -> Result<Done, Failure> {
-    let is_start = running.at == Place::start_of(Step::Own);
-    if is_start && erasing::delete_own(&mut leading.leader, running, ROWS_AT_ONCE).await? {
-        return Ok(Done::More);
-    }
-    let next = erasing::delete_updates(&mut leading.leader, running, ROWS_AT_ONCE);
-    Ok(next.await?.map_or(Done::Step, Done::At))
-}
-
-impl ErasedUsers {
     /// Waits until the index of search has followed the last change of the erasure, which is at or before the end
     /// of the timeline when the step begins; and until nothing is under way that the user had begun before.
     pub(super) async fn wait_to_end(
@@ -241,4 +227,16 @@ impl ErasedUsers {
         let is_over = is_indexed && erasing::has_lasted(leader, running, self.seconds_min).await?;
         Ok(if is_over { Done::Step } else { Done::Wait })
     }
+}
+
+pub(super) async fn delete_own(
+    leading: &mut Leading,
+    running: &RunningErasure,
+) -> Result<Done, Failure> {
+    let is_start = running.at == Place::start_of(Step::Own);
+    if is_start && erasing::delete_own(&mut leading.leader, running, ROWS_AT_ONCE).await? {
+        return Ok(Done::More);
+    }
+    let next = erasing::delete_updates(&mut leading.leader, running, ROWS_AT_ONCE);
+    Ok(next.await?.map_or(Done::Step, Done::At))
 }

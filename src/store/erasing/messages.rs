@@ -145,28 +145,16 @@ pub async fn chat_messages(
 }
 
 /// Gives tombstones the pseudonym. Nobody is shown the users of a tombstone, so this is no change of it.
-pub async fn rename_tombstones(
+pub async fn rename_tombstones<'a>(
     lane: &mut Lane<'_>,
-    erasure: &Erasure,
-    tombstones: &[NamingMessage],
+    erasure: &'a Erasure,
+    tombstones: &'a [NamingMessage],
 ) -> Result<()> {
-    let renamed = |user: &UserId| match *user == erasure.user {
-        true => erasure.pseudonym.clone(),
-        false => user.clone(),
-    };
-    let names = tombstones.iter().map(|message| {
-        let [sender, recipient] = [&message.sender, &message.recipient];
-        (
-            message.id,
-            sender.as_ref().map(renamed),
-            recipient.as_ref().map(renamed),
-        )
-    });
-    let names: Vec<_> = names.collect();
-    let rows = names.iter().map(|(id, sender, recipient)| RenamedMessage {
-        id: *id,
-        sender: sender.as_ref(),
-        recipient: recipient.as_ref(),
+    let name = |user: &'a Option<UserId>| user.as_ref().map(|user| erasure.name_of(user));
+    let rows = tombstones.iter().map(|message| RenamedMessage {
+        id: message.id,
+        sender: name(&message.sender),
+        recipient: name(&message.recipient),
     });
     messages::rename(lane, &rows.collect::<Vec<_>>()).await
 }

@@ -133,8 +133,15 @@ impl<'a> Context<'a> {
         ensure(!is_personal, Refusal::NotAccepted)?;
         let banned = needs.leaving.iter().filter(|_| needs.bans);
         let named = needs.joining.iter().chain(banned);
-        let mut named = named.chain(needs.owner).chain(needs.restrictions);
-        let erased = named.find(|user| is_erased(user));
+        self.require_present(named.chain(needs.owner).chain(needs.restrictions))
+    }
+
+    /// Fails if one of the users is being erased.
+    pub(super) fn require_present<'u>(
+        &self,
+        mut named: impl Iterator<Item = &'u UserId>,
+    ) -> Result<(), Refusal> {
+        let erased = named.find(|user| self.state.erasure(user).is_some());
         erased.map_or(Ok(()), |user| Err(Refusal::Erased(user.clone())))
     }
 

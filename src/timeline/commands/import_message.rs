@@ -98,7 +98,7 @@ impl Command for ImportMessage {
             self.after.as_ref().is_none_or(is_stored),
             Refusal::OutOfOrder,
         )?;
-        self.require_none_erased(context)?;
+        context.require_present(self.named())?;
         let content = self.content.as_ref();
         let content = content
             .map(|it| self.content(context, place.id, it))
@@ -163,14 +163,12 @@ impl ImportMessage {
         }
     }
 
-    /// Fails if it names a user who is being erased.
-    fn require_none_erased(&self, context: &Context<'_>) -> Result<(), Refusal> {
+    /// The users whom it names, besides those of its conversation.
+    fn named(&self) -> impl Iterator<Item = &UserId> {
         let content = self.content.as_ref();
         let mentioned = content.into_iter().flat_map(|it| it.mentions.users());
         let reacting = self.reactions.0.iter().flat_map(|(_, users)| users);
-        let mut named = self.from.iter().chain(mentioned).chain(reacting);
-        let erased = named.find(|user| context.state.erasure(user).is_some());
-        erased.map_or(Ok(()), |user| Err(Refusal::Erased(user.clone())))
+        self.from.iter().chain(mentioned).chain(reacting)
     }
 
     fn content(
