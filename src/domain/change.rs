@@ -21,6 +21,8 @@ pub enum Change {
     Opening(OpeningChange),
     Restrictions(RestrictionsChange),
     Application(ApplicationChange),
+    Expiry(ExpiryChange),
+    Clearing(ClearingChange),
 }
 
 /// A change of a message.
@@ -136,6 +138,38 @@ pub struct ApplicationChange {
     pub policy: Policy,
 }
 
+/// The earlier messages of a conversation have expired: nobody reads them any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpiryChange {
+    pub timestamp: Timestamp,
+    /// The conversation as the change leaves it.
+    pub after: Expiring,
+    /// The newest message that has expired.
+    pub newest: MessageId,
+}
+
+/// A conversation in which messages expire.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expiring {
+    Personal(Arc<PersonalConversation>),
+    Chat(Arc<Chat>),
+}
+
+/// Messages that have expired are cleared: no trace of them stays, and the use of their files ends. It
+/// concerns no timeline of a user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClearingChange {
+    pub timestamp: Timestamp,
+    pub conversation: ConversationId,
+    /// The messages as they were.
+    pub before: Vec<Arc<Message>>,
+    /// The newest message of the conversation, if it is one of them, as it is left: its data are cleared, and
+    /// its number stays. The others leave nothing.
+    pub emptied: Option<Arc<Message>>,
+    /// The files of all of them, each as often as a message has it.
+    pub files: Vec<FileId>,
+}
+
 /// A conversation, as one of its users names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
@@ -171,6 +205,8 @@ impl Change {
             Self::Opening(change) => change.after.timestamp,
             Self::Restrictions(change) => change.timestamp,
             Self::Application(change) => change.timestamp,
+            Self::Expiry(change) => change.timestamp,
+            Self::Clearing(change) => change.timestamp,
         }
     }
 
@@ -187,6 +223,8 @@ impl Change {
             Self::Opening(_) => ChangeKind::ConversationOpened,
             Self::Restrictions(_) => ChangeKind::UserRestricted,
             Self::Application(_) => ChangeKind::ApplicationChanged,
+            Self::Expiry(_) => ChangeKind::MessagesExpired,
+            Self::Clearing(_) => ChangeKind::MessagesCleared,
         }
     }
 
@@ -210,6 +248,8 @@ impl Change {
             Self::Report(change) => Some(change.message.conversation_id),
             Self::Reactions(change) => Some(change.message.conversation_id),
             Self::Opening(change) => Some(change.after.id),
+            Self::Expiry(change) => Some(change.after.conversation()),
+            Self::Clearing(change) => Some(change.conversation),
             Self::Restrictions(_) | Self::Application(_) => None,
         }
     }
@@ -233,7 +273,11 @@ impl Change {
                 }
             },
             Self::Opening(change) => Place::of(&change.after.pair, actor),
-            Self::Restrictions(_) | Self::Application(_) => return None,
+            Self::Expiry(change) => match &change.after {
+                Expiring::Chat(chat) => Place::Chat(chat.number),
+                Expiring::Personal(personal) => Place::of(&personal.pair, actor),
+            },
+            Self::Restrictions(_) | Self::Application(_) | Self::Clearing(_) => return None,
         };
         Some(place)
     }
@@ -246,24 +290,30 @@ impl Change {
         }
     }
 
-    /// The number of that message.
+    /// The number of that message; of messages that expire, that of the first one that is kept.
     pub fn number(&self) -> Option<MessageNumber> {
         match self {
             Self::Message(change) => Some(change.after.number),
             Self::Report(change) => Some(change.message.number),
             Self::Reactions(change) => Some(change.message.number),
+            Self::Expiry(change) => Some(change.after.first()),
             _ => None,
         }
     }
 
     /// The users whom it adds to a chat, removes from it or makes other ones there, who have moved their
-    /// position or reacted, or whom the application restricts.
+    /// position or reacted, whom the application restricts, or in whose personal conversation messages
+    /// expire.
     pub fn members(&self) -> Vec<&UserId> {
         match self {
             Self::Chat(change) => change.members(),
             Self::Positions(change) => vec![&change.user],
             Self::Reactions(change) => vec![&change.user],
             Self::Restrictions(change) => vec![&change.user],
+            Self::Expiry(change) => match &change.after {
+                Expiring::Chat(_) => Vec::new(),
+                Expiring::Personal(personal) => personal.pair.users().collect(),
+            },
             _ => Vec::new(),
         }
     }
@@ -272,6 +322,7 @@ impl Change {
     pub fn files(&self) -> &[FileId] {
         match self {
             Self::Message(change) => change.files(),
+            Self::Clearing(change) => &change.files,
             _ => &[],
         }
     }
@@ -325,6 +376,32 @@ impl<'a> Place<'a> {
         match self {
             Self::With(user) => Some(user),
             Self::Chat(_) => None,
+        }
+    }
+}
+
+impl ClearingChange {
+    /// The messages that leave nothing.
+    pub fn deleted(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let emptied = self.emptied.as_ref().map(|message| message.id);
+        let before = self.before.iter();
+        before.filter(move |message| Some(message.id) != emptied)
+    }
+}
+
+impl Expiring {
+    pub fn conversation(&self) -> ConversationId {
+        match self {
+            Self::Personal(personal) => personal.id,
+            Self::Chat(chat) => chat.id,
+        }
+    }
+
+    /// The number of its first message that has not expired.
+    pub fn first(&self) -> MessageNumber {
+        match self {
+            Self::Personal(personal) => personal.first,
+            Self::Chat(chat) => chat.first,
         }
     }
 }

@@ -15,14 +15,16 @@ pub enum ChangeKind {
     MembersChanged,
     PositionsMoved,
     ReactionsChanged,
+    MessagesExpired,
     SettingsChanged,
     ConversationOpened,
     UserRestricted,
     ApplicationChanged,
+    MessagesCleared,
 }
 
 impl ChangeKind {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::MessageCreated,
         Self::MessageEdited,
         Self::MessageDeleted,
@@ -35,10 +37,12 @@ impl ChangeKind {
         Self::MembersChanged,
         Self::PositionsMoved,
         Self::ReactionsChanged,
+        Self::MessagesExpired,
         Self::SettingsChanged,
         Self::ConversationOpened,
         Self::UserRestricted,
         Self::ApplicationChanged,
+        Self::MessagesCleared,
     ];
 
     /// The kind of this name in the database.
@@ -46,8 +50,8 @@ impl ChangeKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Its name in the feed of the application; `None` for what concerns its user alone, and for what the
-    /// application has set for itself.
+    /// Its name in the feed of the application; `None` for what concerns its user alone, for what the
+    /// application has set for itself, and for what clears messages that have expired.
     pub fn feed_name(self) -> Option<&'static str> {
         match self {
             Self::MessageCreated => Some("message.created"),
@@ -62,10 +66,12 @@ impl ChangeKind {
             Self::MembersChanged => Some("member.changed"),
             Self::PositionsMoved => Some("conversation.read"),
             Self::ReactionsChanged => Some("reactions.changed"),
+            Self::MessagesExpired => Some("messages.expired"),
             Self::SettingsChanged
             | Self::ConversationOpened
             | Self::UserRestricted
-            | Self::ApplicationChanged => None,
+            | Self::ApplicationChanged
+            | Self::MessagesCleared => None,
         }
     }
 
@@ -84,10 +90,12 @@ impl ChangeKind {
             Self::MembersChanged => "members-changed",
             Self::PositionsMoved => "positions-moved",
             Self::ReactionsChanged => "reactions-changed",
+            Self::MessagesExpired => "messages-expired",
             Self::SettingsChanged => "settings-changed",
             Self::ConversationOpened => "conversation-opened",
             Self::UserRestricted => "user-restricted",
             Self::ApplicationChanged => "application-changed",
+            Self::MessagesCleared => "messages-cleared",
         }
     }
 }

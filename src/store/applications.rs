@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Duty, Error, FeedPublishing, Indexing, Lane, Publishing, Result, hooks::Hook};
-use crate::domain::{ApplicationId, Policy, Timestamp, Title};
+use crate::domain::{ApplicationId, MessageId, Policy, RetentionDays, Timestamp, Title};
 
 /// An application as it is now.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Application {
     pub policy: Policy,
     /// None of its users is suspended for longer.
     pub suspensions_end: Option<OffsetDateTime>,
+    /// No message with a larger id has expired.
+    pub expired: MessageId,
 }
 
 struct ApplicationRow {
@@ -31,6 +33,8 @@ struct ApplicationRow {
     add_members: String,
     sends_per_minute: Option<i32>,
     suspensions_end: Option<OffsetDateTime>,
+    retention_days: Option<i32>,
+    expired: i64,
 }
 
 /// A statement that returns applications: `$head`, and what follows the columns.
@@ -39,7 +43,7 @@ macro_rules! applications {
         sqlx::query_as!(
             ApplicationRow,
             $head + "id, name, created, chats, personal, create_chats, add_members, sends_per_minute,
-            suspensions_end " + $tail,
+            suspensions_end, retention_days, expired " + $tail,
             $($argument),*
         )
     };
@@ -52,6 +56,7 @@ impl ApplicationRow {
             &self.create_chats,
             &self.add_members,
             self.sends_per_minute.and_then(per_minute),
+            self.retention_days.and_then(RetentionDays::stored),
         );
         Ok(Application {
             id: ApplicationId::new(self.id),
@@ -63,6 +68,7 @@ impl ApplicationRow {
                 id: self.id,
             })?,
             suspensions_end: self.suspensions_end,
+            expired: MessageId::new(self.expired),
         })
     }
 }
@@ -160,7 +166,8 @@ pub async fn update(lane: &mut Lane<'_>, name: &Title, policy: &Policy) -> Resul
     let sends_per_minute = policy.sends_per_minute.map(|sends| sends.get());
     sqlx::query!(
         "UPDATE applications
-         SET name = $2, personal = $3, create_chats = $4, add_members = $5, sends_per_minute = $6
+         SET name = $2, personal = $3, create_chats = $4, add_members = $5, sends_per_minute = $6,
+             retention_days = $7
          WHERE id = $1",
         lane.application().get(),
         name.as_str(),
@@ -168,6 +175,7 @@ pub async fn update(lane: &mut Lane<'_>, name: &Title, policy: &Policy) -> Resul
         policy.create_chats.name(),
         policy.add_members.name(),
         sends_per_minute.and_then(|sends| i32::try_from(sends).ok()),
+        policy.retention.map(|days| i32::from(days.get())),
     )
     .execute(lane.connection())
     .await?;

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{Lane, Result, columns};
 use crate::domain::{
     ApplicationId, Attributes, Chat, ChatNumber, ChatRules, ConversationId, History, Idempotency,
-    MessageNumber, Posting, Rank, Role, Timestamp, Title, UserId,
+    MessageNumber, Posting, Rank, RetentionDays, Role, Timestamp, Title, UserId,
 };
 
 /// What is read of a chat.
@@ -21,6 +21,7 @@ struct ChatRow {
     owner: Option<String>,
     created: OffsetDateTime,
     messages: i64,
+    first: i64,
     last: i64,
     members: i32,
     attributes: Option<Json<Box<RawValue>>>,
@@ -29,6 +30,7 @@ struct ChatRow {
     since_joining: bool,
     slow_mode: i32,
     reactions_off: bool,
+    retention_days: Option<i32>,
     /// Of the user who reads the chat, if it is a member.
     role: Option<String>,
     reads_after: Option<i64>,
@@ -41,6 +43,7 @@ pub(super) struct RulesColumns {
     pub since_joining: bool,
     pub slow_mode: i32,
     pub reactions_off: bool,
+    pub retention_days: Option<i32>,
 }
 
 impl RulesColumns {
@@ -59,6 +62,7 @@ impl RulesColumns {
             },
             slow_mode: u32::try_from(self.slow_mode).unwrap_or_default(),
             reactions_off: self.reactions_off,
+            retention: self.retention_days.and_then(RetentionDays::stored),
         }
     }
 }
@@ -72,10 +76,10 @@ macro_rules! query_chats {
             r#"
             SELECT c.id, c.chat_number AS "number!", c.timestamp,
                    c.name AS "name!", c.owner, c.created,
-                   coalesce(newest.number, 0) AS "messages!",
+                   coalesce(newest.number, 0) AS "messages!", c.first,
                    coalesce(newest.sent, c.id) AS "last!", c.members AS "members!",
                    c.attributes AS "attributes: Json<Box<RawValue>>", c.moderators_post, c.frozen,
-                   c.since_joining, c.slow_mode, c.reactions_off, "# + $member + r#"
+                   c.since_joining, c.slow_mode, c.reactions_off, c.retention_days, "# + $member + r#"
             FROM "# + $from + r#"
             LEFT JOIN LATERAL (
                 SELECT m.number, coalesce(m.sent, m.timestamp) AS sent
@@ -99,6 +103,7 @@ impl ChatRow {
             owner: self.owner.as_deref().map(UserId::trusted),
             created: self.created,
             messages: MessageNumber::new(self.messages),
+            first: MessageNumber::new(self.first),
             last: Timestamp::new(self.last),
             members: self.members,
             attributes: self.attributes.map(|Json(raw)| Attributes::trusted(raw)),
@@ -108,6 +113,7 @@ impl ChatRow {
                 since_joining: self.since_joining,
                 slow_mode: self.slow_mode,
                 reactions_off: self.reactions_off,
+                retention_days: self.retention_days,
             }
             .into_rules(),
         }
@@ -245,6 +251,7 @@ pub async fn update<'a>(
         since_joining: chat.rules.history == History::Joined,
         slow_modes: slow_mode(chat),
         reactions_off: chat.rules.reactions_off,
+        retention_days: chat.rules.retention.map(|days| i32::from(days.get())),
     });
     sqlx::query!(
         r#"
@@ -258,13 +265,14 @@ pub async fn update<'a>(
             frozen          = new.frozen,
             since_joining   = new.since_joining,
             slow_mode       = new.slow_mode,
-            reactions_off   = new.reactions_off
+            reactions_off   = new.reactions_off,
+            retention_days  = new.retention_days
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::text[], $8::boolean[],
-            $9::boolean[], $10::boolean[], $11::integer[], $12::boolean[]
+            $9::boolean[], $10::boolean[], $11::integer[], $12::boolean[], $13::integer[]
         ) AS new (
             id, timestamp, name, owner, members, attributes, moderators_post, frozen, since_joining,
-            slow_mode, reactions_off
+            slow_mode, reactions_off, retention_days
         )
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -286,6 +294,7 @@ pub async fn update<'a>(
         &since_joining,
         &slow_modes,
         &reactions_off,
+        &retention_days as &[Option<i32>],
     )
     .execute(lane.connection())
     .await?;

@@ -40,6 +40,7 @@ pub mod reactions;
 pub mod replies;
 pub mod reports;
 pub mod restrictions;
+pub mod retention;
 pub mod search;
 mod sequences;
 mod servers;
@@ -56,7 +57,7 @@ pub use database::Database;
 pub use error::{Error, Result, Unfit};
 pub use lane::{Lane, Transaction};
 pub use leadership::{
-    Clearing, Delivering, Duty, FeedPublishing, Indexing, Leadership, Publishing,
+    Clearing, Delivering, Duty, Expiring, FeedPublishing, Indexing, Leadership, Publishing,
 };
 pub use maintenance::{MIGRATIONS, MigrationError};
 pub use pool::{Lease, Pool};

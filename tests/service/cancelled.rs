@@ -44,6 +44,7 @@ async fn thousands_of_cancelled_requests_leave_nothing_behind() {
                 locks::INDEXER,
                 locks::DELIVERER,
                 locks::CLEARER,
+                locks::EXPIRER,
             ))
             .await;
         (open == 0).then_some(())

@@ -60,6 +60,7 @@ impl Command for CreateChat {
             owner,
             created: context.next.now,
             messages: MessageNumber::ZERO,
+            first: MessageNumber::FIRST,
             last: context.next.timestamp,
             members: i32::try_from(members.len()).expect("the members were counted"),
             attributes: self.attributes.clone(),

@@ -15,12 +15,14 @@ mod change_application;
 mod change_chat;
 mod change_members;
 mod change_settings;
+mod clear_expired;
 mod clear_message;
 mod context;
 mod create_chat;
 mod delete_chat;
 mod delete_message;
 mod edit_message;
+mod expire_messages;
 mod mark_read;
 mod move_position;
 mod open_conversation;
@@ -41,6 +43,7 @@ pub use change_application::ChangeApplication;
 pub use change_chat::{ChangeChat, ChatPatch};
 pub use change_members::ChangeMembers;
 pub use change_settings::{ChangeSettings, PresentSettings};
+pub use clear_expired::{CLEARED_FILES_MAX, ClearExpired};
 pub use clear_message::ClearMessage;
 pub use context::Context;
 use context::Inside;
@@ -48,6 +51,7 @@ pub use create_chat::CreateChat;
 pub use delete_chat::DeleteChat;
 pub use delete_message::DeleteMessage;
 pub use edit_message::{EditMessage, MessageEdit};
+pub use expire_messages::ExpireMessages;
 pub use mark_read::MarkRead;
 pub use move_position::MovePosition;
 pub use open_conversation::OpenConversation;
@@ -115,6 +119,8 @@ pub trait Announcing: Command<Output = Arc<Chat>> {
 pub struct Needs<'a> {
     /// A message. The conversation that it is in is the command's conversation.
     pub message: Option<MessageId>,
+    /// Messages that are to be cleared.
+    pub cleared: &'a [MessageId],
     pub conversation: Option<Conversation>,
     /// The state of the personal conversation that the message is in.
     pub conversation_of_message: bool,

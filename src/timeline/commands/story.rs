@@ -25,6 +25,7 @@ use crate::{
 pub struct Story {
     state: BatchState,
     decided: i64,
+    waited: Duration,
     last: Option<Change>,
 }
 
@@ -35,10 +36,12 @@ impl Default for Story {
             name: Title::trusted("default".to_owned()),
             policy: Policy::default(),
             suspensions_end: None,
+            expired: MessageId::new(0),
         }));
         Self {
             state,
             decided: 0,
+            waited: Duration::ZERO,
             last: None,
         }
     }
@@ -97,6 +100,10 @@ impl Story {
         }
     }
 
+    pub fn last_change(&self) -> &Change {
+        self.last.as_ref().unwrap()
+    }
+
     /// The timestamp of the last change.
     pub fn last_timestamp(&self) -> Timestamp {
         self.last.as_ref().unwrap().timestamp()
@@ -104,7 +111,12 @@ impl Story {
 
     /// The time of the last command.
     pub fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.decided)
+        OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.decided) + self.waited
+    }
+
+    /// Lets some time pass.
+    pub fn wait(&mut self, time: Duration) {
+        self.waited += time;
     }
 
     /// The commands after this are of another batch.
@@ -145,7 +157,7 @@ impl Story {
         NextNumbers {
             timestamp: Timestamp::new(self.decided),
             id: MessageId::new(self.decided + 1000),
-            now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.decided),
+            now: self.now(),
         }
     }
 

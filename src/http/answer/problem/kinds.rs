@@ -45,7 +45,9 @@ kinds! {
     NOT_ACCEPTABLE: "not-acceptable", NOT_ACCEPTABLE, "No media type is acceptable";
     BODY_TOO_SLOW: "body-too-slow", REQUEST_TIMEOUT, "The request took too long";
     DELETED: "deleted", GONE, "The message is deleted";
+    EXPIRED: "expired", GONE, "The message is not kept any more";
     CURSOR_AHEAD: "cursor-ahead", GONE, "The cursor lies beyond the timeline";
+    CURSOR_BEHIND: "cursor-behind", GONE, "The timeline is not kept from this cursor on";
     STALE: "stale", PRECONDITION_FAILED, "It has changed";
     BODY_TOO_LARGE: "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     TARGET_TOO_LONG: "target-too-long", URI_TOO_LONG, "The request's target is too long";

@@ -59,6 +59,7 @@ impl From<Refusal> for Problem {
                 Self::new(&kinds::SLOW_MODE, detail).retry_after(seconds)
             }
             Refusal::Gone => Self::new(&kinds::DELETED, detail),
+            Refusal::Expired => Self::new(&kinds::EXPIRED, detail),
             Refusal::Stale { current } => Self::new(&kinds::STALE, detail)
                 .with_current(current)
                 .with_header(header::ETAG, &format!("\"{current}\"")),

@@ -1,0 +1,76 @@
+//! Letting the earlier messages of a conversation expire.
+
+use std::sync::Arc;
+
+use super::{Command, Context, Decision, Needs, ensure};
+use crate::domain::{
+    Change, Chat, Conversation, Expiring, ExpiryChange, MessageId, MessageNumber,
+    PersonalConversation, Refusal,
+};
+
+/// Lets a message and all before it in its conversation expire, for the service itself. From this change on
+/// nobody reads them; their rows are cleared afterwards.
+///
+/// Nothing expires that is kept now: the retention may have changed since the message was found. It is the
+/// message's own time that counts. Those of the messages before it are earlier, unless the clock of the
+/// database was set back.
+#[derive(Debug, Clone)]
+pub struct ExpireMessages {
+    pub conversation: Conversation,
+    /// The newest message that is to expire.
+    pub newest: MessageId,
+}
+
+impl Command for ExpireMessages {
+    /// The number of the first message that is kept.
+    type Output = MessageNumber;
+
+    fn needs(&self) -> Needs<'_> {
+        Needs {
+            message: Some(self.newest),
+            conversation: Some(self.conversation.clone()),
+            ..Needs::default()
+        }
+    }
+
+    fn decide(&self, context: &Context<'_>) -> Result<Decision<MessageNumber>, Refusal> {
+        let otherwise = Refusal::Forbidden("this is for the service itself");
+        ensure(context.caller.is_none(), otherwise)?;
+        let message = context.message(self.newest);
+        let message = message.filter(|message| message.conversation == self.conversation);
+        let message = message.ok_or(Refusal::NotFound)?;
+        let (before, of_chat) = match &self.conversation {
+            Conversation::Chat(chat) => {
+                let chat = context.state.chat(*chat).ok_or(Refusal::NotFound)?;
+                (Expiring::Chat(Arc::clone(chat)), chat.rules.retention)
+            }
+            Conversation::Personal(pair) => {
+                let personal = context.state.personal(pair).ok_or(Refusal::NotFound)?;
+                (Expiring::Personal(Arc::clone(personal)), None)
+            }
+        };
+        let retention = of_chat.or(context.policy().retention);
+        let limit = retention.map(|days| days.limit(context.next.now));
+        let is_old = limit.is_some_and(|limit| message.created < limit);
+        if !is_old || message.number < before.first() {
+            return Ok(Decision::Keep(before.first()));
+        }
+        let first = message.number.next();
+        let after = match before {
+            Expiring::Chat(chat) => Expiring::Chat(Arc::new(Chat {
+                first,
+                ..Chat::clone(&chat)
+            })),
+            Expiring::Personal(personal) => Expiring::Personal(Arc::new(PersonalConversation {
+                first,
+                ..PersonalConversation::clone(&personal)
+            })),
+        };
+        let change = ExpiryChange {
+            timestamp: context.next.timestamp,
+            after,
+            newest: message.id,
+        };
+        Ok(Decision::Change(Change::Expiry(change), first))
+    }
+}
