@@ -13,6 +13,7 @@ use crate::{
         clearing::ClearedChats,
         feed_exchange::{FeedExchange, FeedExchangeConfig},
         file_events::{BrokerConfig, FileEvents},
+        retention::Retention,
         webhooks::{WebhookNotes, Webhooks},
     },
     http::{render_batch, render_entry, render_message},
@@ -83,6 +84,15 @@ impl Background {
             behind: deletions,
         };
         life.spawn("cleared chats", cleared.run(life.stop()));
+        let writes = timeline.clone();
+        let retention = Retention {
+            database: database.clone(),
+            timeline: timeline.clone(),
+            waiting_writes: Arc::new(move || writes.waiting()),
+            period: Duration::from_secs(limits.retention_period),
+            publishes_feeds,
+        };
+        life.spawn("retention", retention.run(life.stop()));
         let meter = Meter {
             session: database.session(Purpose::Measuring),
             timeline: timeline.clone(),

@@ -275,7 +275,8 @@ impl Change {
             Self::Opening(change) => Place::of(&change.after.pair, actor),
             Self::Expiry(change) => match &change.after {
                 Expiring::Chat(chat) => Place::Chat(chat.number),
-                Expiring::Personal(personal) => Place::of(&personal.pair, actor),
+                // Nobody is the actor, so neither user is the other one: both are named.
+                Expiring::Personal(_) => return None,
             },
             Self::Restrictions(_) | Self::Application(_) | Self::Clearing(_) => return None,
         };

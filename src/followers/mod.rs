@@ -30,6 +30,7 @@ mod broker;
 pub mod clearing;
 pub mod feed_exchange;
 pub mod file_events;
+pub mod retention;
 mod search_index;
 pub mod webhooks;
 

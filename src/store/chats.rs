@@ -407,6 +407,7 @@ pub async fn find(
             .unwrap_or_default();
         let reads_after = MessageNumber::new(row.reads_after.unwrap_or(0));
         let chat = row.into_chat();
+        let reads_after = reads_after.max(chat.first.previous());
         let rank = match member {
             None => Rank::Application,
             Some(user) if chat.owner.as_ref() == Some(user) => Rank::Owner,

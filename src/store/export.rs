@@ -40,7 +40,7 @@ pub async fn messages(
         r#"
         SELECT mine.id AS "id!", mine.chat_number, mine.other, m.message AS "message?: MessageRow"
         FROM (
-            SELECT c.id, c.chat_number, NULL::text COLLATE "C" AS other
+            SELECT c.id, c.chat_number, NULL::text COLLATE "C" AS other, c.first
             FROM (
                 SELECT chat_number FROM chat_members
                 WHERE application_id = $1 AND user_id = $2 AND departed IS NULL
@@ -57,11 +57,11 @@ pub async fn messages(
             ) AS c
             WHERE c.id >= $3
             UNION ALL
-            SELECT c.id, NULL, c.greatest FROM conversations AS c
+            SELECT c.id, NULL, c.greatest, c.first FROM conversations AS c
             WHERE c.application_id = $1 AND c.least BETWEEN $2 AND $2 AND c.chat_number IS NULL
               AND c.id >= $3
             UNION ALL
-            SELECT c.id, NULL, c.least FROM conversations AS c
+            SELECT c.id, NULL, c.least, c.first FROM conversations AS c
             WHERE c.application_id = $1 AND c.greatest BETWEEN $2 AND $2 AND c.least <> c.greatest
               AND c.chat_number IS NULL AND c.id >= $3
             ORDER BY 1
@@ -73,6 +73,7 @@ pub async fn messages(
                 WHERE found.application_id = $1 AND found.chat_number = mine.chat_number
                   AND found.sender = $2 AND NOT found.deleted
                   AND found.number > CASE WHEN mine.id = $3 THEN $4::bigint ELSE 0 END
+                  AND found.number >= mine.first
                 ORDER BY found.number LIMIT $5
             )
             UNION ALL
@@ -81,6 +82,7 @@ pub async fn messages(
                 WHERE found.application_id = $1 AND found.conversation_id = mine.id
                   AND mine.chat_number IS NULL AND found.sender = $2 AND NOT found.deleted
                   AND found.number > CASE WHEN mine.id = $3 THEN $4::bigint ELSE 0 END
+                  AND found.number >= mine.first
                 ORDER BY found.number LIMIT $5
             )
         ) AS m ON TRUE

@@ -48,6 +48,7 @@ mod session;
 pub mod settings;
 pub mod signals;
 mod terms;
+pub mod trimming;
 pub mod updates;
 mod url;
 mod version;

@@ -230,6 +230,11 @@ pub async fn summaries(
         CROSS JOIN LATERAL (
             SELECT sender, recipient, chat_number, number FROM messages AS found
             WHERE found.application_id = $1 AND found.id = lookup.message_id
+              AND found.number >= (
+                SELECT c.first FROM conversations AS c
+                WHERE c.application_id = $1 AND c.id = found.conversation_id
+                LIMIT 1
+              )
             LIMIT 1
         ) AS message
         WHERE CASE

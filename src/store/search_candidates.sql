@@ -59,6 +59,11 @@ LEFT JOIN LATERAL (
         -- The limit keeps this a lookup by key.
         SELECT message FROM messages AS message
         WHERE application_id = $1 AND id = candidate.message_id
+          AND number >= (
+            SELECT c.first FROM conversations AS c
+            WHERE c.application_id = $1 AND c.id = message.conversation_id
+            LIMIT 1
+          )
         LIMIT 1
     ) AS m
     ORDER BY candidate.message_id DESC

@@ -28,8 +28,8 @@ pub use outcomes::{
     ApplicationChangeProblems, ApplicationCreateProblems, ApplicationListProblems,
     ApplicationReadProblems, ChatChangeProblems, ChatDeleteProblems, CreateInsideProblems,
     CreateProblems, DeletableProblems, DeleteProblems, EditProblems, FeedProblems,
-    ListInsideProblems, ListProblems, MoveProblems, OpenProblems, OwnListProblems, ReadProblems,
-    SettableProblems, SettingsProblems, SyncProblems,
+    ListInsideProblems, ListProblems, MessageReadProblems, MoveProblems, OpenProblems,
+    OwnListProblems, ReadProblems, SettableProblems, SettingsProblems, SyncProblems,
 };
 pub use params::{
     ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, ExportPage,

@@ -133,6 +133,13 @@ impl From<sync::Error> for Problem {
                 let detail = format!("the timeline ends at {end}: sync again from 0");
                 Self::new(&kinds::CURSOR_AHEAD, detail).with_last(end)
             }
+            sync::Error::CursorBehind { trimmed } => {
+                let detail = format!(
+                    "changes up to {trimmed} are not kept: start from GET /conversations and go on after its \
+                     latest; with the feed, go on after latest"
+                );
+                Self::new(&kinds::CURSOR_BEHIND, detail)
+            }
             sync::Error::QueueError(error) => error.into(),
             sync::Error::Unavailable(cause) => database_unavailable().caused_by(cause),
             sync::Error::Failed(cause) => Self::internal().caused_by(cause),
