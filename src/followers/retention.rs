@@ -41,7 +41,7 @@ use crate::{
     },
     timeline::{
         self, Requester, Timeline,
-        commands::{ClearExpired, Command, ExpireMessages},
+        commands::{ClearExpired, Command, ExpireMessages, NewestOverdue},
     },
 };
 
@@ -185,7 +185,11 @@ impl Retention {
         };
         let command = ExpireMessages {
             conversation: kept.conversation.clone(),
-            newest,
+            newest: NewestOverdue {
+                id: newest.id,
+                number: newest.number,
+                created: newest.created,
+            },
         };
         let expired = self.submit(application, command).await;
         Ok(log_failure(application, "messages do not expire now", expired).is_some())

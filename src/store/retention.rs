@@ -214,17 +214,24 @@ pub async fn conversations(
     Ok(conversations.collect())
 }
 
+/// A message as a place in its conversation.
+pub struct OverdueMessage {
+    pub id: MessageId,
+    pub number: MessageNumber,
+    pub created: OffsetDateTime,
+}
+
 /// The newest message of the conversation that is older than messages are kept, of which the first one is
 /// known to be. It is found by halves: messages come in the order of their times.
 pub async fn newest_overdue(
     leader: &mut Leadership<Expiring>,
     application: ApplicationId,
     kept: &KeptConversation,
-) -> Result<Option<MessageId>> {
+) -> Result<Option<OverdueMessage>> {
     let Some(retention) = kept.retention else {
         return Ok(None);
     };
-    let newest = sqlx::query_scalar!(
+    let newest = sqlx::query!(
         r#"
         WITH RECURSIVE search (low, high) AS (
             SELECT $3::bigint, coalesce((
@@ -243,10 +250,10 @@ pub async fn newest_overdue(
                 ), FALSE) AS is_overdue
             ) AS middle
         )
-        SELECT m.id
+        SELECT m.id, m.number, m.created
         FROM (SELECT low FROM search WHERE low = high LIMIT 1) AS found
         CROSS JOIN LATERAL (
-            SELECT id FROM messages
+            SELECT id, number, created FROM messages
             WHERE application_id = $1 AND conversation_id = $2 AND number = found.low
             LIMIT 1
         ) AS m
@@ -257,7 +264,11 @@ pub async fn newest_overdue(
         i32::from(retention.get()),
     );
     let newest = newest.fetch_optional(leader.connection()).await?;
-    Ok(newest.map(MessageId::new))
+    Ok(newest.map(|row| OverdueMessage {
+        id: MessageId::new(row.id),
+        number: MessageNumber::new(row.number),
+        created: row.created,
+    }))
 }
 
 /// Some messages of a conversation that have expired and have a row, the oldest first.

@@ -70,6 +70,7 @@ mod read_batches;
 mod replies;
 mod reports;
 mod restores;
+mod retention;
 mod rights;
 mod rules;
 mod screening;

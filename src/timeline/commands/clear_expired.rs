@@ -105,7 +105,7 @@ mod tests {
 
     use super::{
         super::{
-            ExpireMessages,
+            ExpireMessages, NewestOverdue,
             story::{Story, conversation, draft, edit, policy, remove, send, with_files},
         },
         *,
@@ -115,7 +115,11 @@ mod tests {
     fn expire(newest: &Message) -> ExpireMessages {
         ExpireMessages {
             conversation: newest.conversation.clone(),
-            newest: newest.id,
+            newest: NewestOverdue {
+                id: newest.id,
+                number: newest.number,
+                created: newest.created,
+            },
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+
 use super::{Command, Context, Decision, Needs, ensure};
 use crate::domain::{
     Change, Chat, Conversation, Expiring, ExpiryChange, MessageId, MessageNumber,
@@ -17,8 +19,15 @@ use crate::domain::{
 #[derive(Debug, Clone)]
 pub struct ExpireMessages {
     pub conversation: Conversation,
-    /// The newest message that is to expire.
-    pub newest: MessageId,
+    pub newest: NewestOverdue,
+}
+
+/// The newest message that is to expire. None of these values ever changes, so it need not be loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct NewestOverdue {
+    pub id: MessageId,
+    pub number: MessageNumber,
+    pub created: OffsetDateTime,
 }
 
 impl Command for ExpireMessages {
@@ -27,7 +36,6 @@ impl Command for ExpireMessages {
 
     fn needs(&self) -> Needs<'_> {
         Needs {
-            message: Some(self.newest),
             conversation: Some(self.conversation.clone()),
             ..Needs::default()
         }
@@ -36,9 +44,6 @@ impl Command for ExpireMessages {
     fn decide(&self, context: &Context<'_>) -> Result<Decision<MessageNumber>, Refusal> {
         let otherwise = Refusal::Forbidden("this is for the service itself");
         ensure(context.caller.is_none(), otherwise)?;
-        let message = context.message(self.newest);
-        let message = message.filter(|message| message.conversation == self.conversation);
-        let message = message.ok_or(Refusal::NotFound)?;
         let (before, of_chat) = match &self.conversation {
             Conversation::Chat(chat) => {
                 let chat = context.state.chat(*chat).ok_or(Refusal::NotFound)?;
@@ -51,11 +56,11 @@ impl Command for ExpireMessages {
         };
         let retention = of_chat.or(context.policy().retention);
         let limit = retention.map(|days| days.limit(context.next.now));
-        let is_old = limit.is_some_and(|limit| message.created < limit);
-        if !is_old || message.number < before.first() {
+        let is_old = limit.is_some_and(|limit| self.newest.created < limit);
+        if !is_old || self.newest.number < before.first() {
             return Ok(Decision::Keep(before.first()));
         }
-        let first = message.number.next();
+        let first = self.newest.number.next();
         let after = match before {
             Expiring::Chat(chat) => Expiring::Chat(Arc::new(Chat {
                 first,
@@ -69,7 +74,7 @@ impl Command for ExpireMessages {
         let change = ExpiryChange {
             timestamp: context.next.timestamp,
             after,
-            newest: message.id,
+            newest: self.newest.id,
         };
         Ok(Decision::Change(Change::Expiry(change), first))
     }

@@ -51,7 +51,7 @@ pub use create_chat::CreateChat;
 pub use delete_chat::DeleteChat;
 pub use delete_message::DeleteMessage;
 pub use edit_message::{EditMessage, MessageEdit};
-pub use expire_messages::ExpireMessages;
+pub use expire_messages::{ExpireMessages, NewestOverdue};
 pub use mark_read::MarkRead;
 pub use move_position::MovePosition;
 pub use open_conversation::OpenConversation;
