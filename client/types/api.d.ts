@@ -1352,6 +1352,11 @@ export interface components {
             /** Format: date-time */
             created: string;
             /**
+             * Format: int64
+             * @description The number of the first message that has not expired, if any has.
+             */
+            first?: number;
+            /**
              * Format: int32
              * @description How many members it has.
              */
@@ -1410,6 +1415,11 @@ export interface components {
             reactions?: boolean | null;
             /**
              * Format: int32
+             * @description After how many days its messages expire; `null`: as its application says. The application alone sets it.
+             */
+            retentionDays?: number | null;
+            /**
+             * Format: int32
              * @description How many seconds a member waits between two messages; 0 for none.
              */
             slowMode?: number | null;
@@ -1424,6 +1434,11 @@ export interface components {
             posting?: components["schemas"]["Posting"];
             /** @description `false` where nobody adds reactions. */
             reactions?: boolean;
+            /**
+             * Format: int32
+             * @description After how many days its messages expire, if it is not as its application says.
+             */
+            retentionDays?: number;
             /**
              * Format: int32
              * @description How many seconds a member waits between two messages.
@@ -1459,6 +1474,11 @@ export interface components {
             chat?: components["schemas"]["ChatNumber"];
             /** Format: date-time */
             created: string;
+            /**
+             * Format: int64
+             * @description The number of the first message that has not expired, if any has: drop what is before it.
+             */
+            first?: number;
             /**
              * @description The point on the timeline at which its newest message was created; without a message, its own
              *     creation.
@@ -1640,13 +1660,17 @@ export interface components {
              * @description What has changed: `message.created`, `message.edited`, `message.deleted`, `message.reported` (see
              *     `GET /reports`), `chat.created`,
              *     `chat.changed`, `member.added`, `member.removed`, `member.changed` (several were added and removed at
-             *     once: read who is a member), `conversation.read` (positions have moved), or `reactions.changed`.
+             *     once: read who is a member), `conversation.read` (positions have moved), `reactions.changed`, or
+             *     `messages.expired` (those before `number` are not kept any more).
              *     Ignore kinds that you do not know.
              */
             kind: string;
             /** @description With `include=message`, at the message's newest entry of the page: the message as it is now. */
             message?: components["schemas"]["Message"];
-            /** @description The number of the message in its conversation. */
+            /**
+             * @description The number of the message in its conversation; of messages that have expired, that of the first one
+             *     after them.
+             */
             number?: components["schemas"]["MessageNumber"];
             /**
              * @description With `include=recipients`, of a change of a message: the other user of the personal conversation,
@@ -1658,7 +1682,8 @@ export interface components {
             user?: components["schemas"]["UserId"];
             /**
              * @description The members of a chat that is created. In place of `user`: where one change is of several members,
-             *     all of them; each of those who have read or reacted has made it, and `actor` is one of them.
+             *     all of them; each of those who have read or reacted has made it, and `actor` is one of them. Where
+             *     messages of a personal conversation have expired: its users.
              */
             users?: components["schemas"]["UserId"][];
             /** @description Or the other user of the personal conversation of `actor` in which it has. */
@@ -2330,6 +2355,11 @@ export interface components {
             personal: components["schemas"]["PersonalPolicy"];
             /**
              * Format: int32
+             * @description After how many days messages expire, where their chat does not say otherwise.
+             */
+            retentionDays?: number;
+            /**
+             * Format: int32
              * @description The most messages that a user may send and edit within a minute on each replica.
              */
             sendsPerMinute?: number;
@@ -2339,6 +2369,11 @@ export interface components {
             addMembers?: components["schemas"]["AddMembersPolicy"] | null;
             createChats?: components["schemas"]["CreateChatsPolicy"] | null;
             personal?: components["schemas"]["PersonalPolicy"] | null;
+            /**
+             * Format: int32
+             * @description After how many days messages expire, where their chat does not say otherwise; `null`: never.
+             */
+            retentionDays?: number | null;
             /**
              * Format: int32
              * @description The most messages that a user may send and edit within a minute on each replica; `null` for no
@@ -2388,7 +2423,7 @@ export interface components {
          * @description What went wrong, for programs: a URI relative to the service
          * @enum {string}
          */
-        ProblemType: "/problems/malformed" | "/problems/unauthorized" | "/problems/forbidden" | "/problems/not-accepted" | "/problems/may-not-post" | "/problems/chat-too-large" | "/problems/suspended" | "/problems/banned" | "/problems/not-found" | "/problems/no-such-resource" | "/problems/method-not-allowed" | "/problems/not-acceptable" | "/problems/body-too-slow" | "/problems/deleted" | "/problems/cursor-ahead" | "/problems/stale" | "/problems/body-too-large" | "/problems/target-too-long" | "/problems/unsupported-media-type" | "/problems/invalid" | "/problems/rejected" | "/problems/precondition-required" | "/problems/too-many-live-connections" | "/problems/too-many-requests" | "/problems/slow-mode" | "/problems/head-too-large" | "/problems/internal" | "/problems/overloaded" | "/problems/shutting-down" | "/problems/issuer-unavailable" | "/problems/database-unavailable" | "/problems/search-overdue" | "/problems/outcome-unknown";
+        ProblemType: "/problems/malformed" | "/problems/unauthorized" | "/problems/forbidden" | "/problems/not-accepted" | "/problems/may-not-post" | "/problems/chat-too-large" | "/problems/suspended" | "/problems/banned" | "/problems/not-found" | "/problems/no-such-resource" | "/problems/method-not-allowed" | "/problems/not-acceptable" | "/problems/body-too-slow" | "/problems/deleted" | "/problems/expired" | "/problems/cursor-ahead" | "/problems/cursor-behind" | "/problems/stale" | "/problems/body-too-large" | "/problems/target-too-long" | "/problems/unsupported-media-type" | "/problems/invalid" | "/problems/rejected" | "/problems/precondition-required" | "/problems/too-many-live-connections" | "/problems/too-many-requests" | "/problems/slow-mode" | "/problems/head-too-large" | "/problems/internal" | "/problems/overloaded" | "/problems/shutting-down" | "/problems/issuer-unavailable" | "/problems/database-unavailable" | "/problems/search-overdue" | "/problems/outcome-unknown";
         /**
          * @description A reaction of one user.
          * @example {
@@ -2819,7 +2854,7 @@ export interface components {
                 "application/json": components["schemas"]["AnyChat"];
             };
         };
-        /** @description `cursor-ahead`: the cursor is beyond the end of the timeline: a backup was restored */
+        /** @description `cursor-ahead`: the cursor is beyond the end of the timeline: a backup was restored. `cursor-behind`: changes after the cursor are not kept any more: start from `GET /conversations` and go on after its `latest`; with the feed, go on after `latest` */
         CursorAhead: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2839,7 +2874,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["ProblemDocument"];
             };
         };
-        /** @description The message is deleted */
+        /** @description The message is deleted. `expired`: it is not kept any more, or was never the caller's to read */
         Deleted: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -2853,6 +2888,25 @@ export interface components {
                  *       "status": 410,
                  *       "title": "The message is deleted",
                  *       "type": "/problems/deleted"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["ProblemDocument"];
+            };
+        };
+        /** @description `expired`: the message is not kept any more, or was never the caller's to read */
+        Expired: {
+            headers: {
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "detail": "the message has expired, or was never the caller's to read",
+                 *       "requestId": "5f0c1c1e-9a53-4bd1-9d0f-0d6c3f6f1f2a",
+                 *       "status": 410,
+                 *       "title": "The message is not kept any more",
+                 *       "type": "/problems/expired"
                  *     }
                  */
                 "application/problem+json": components["schemas"]["ProblemDocument"];
@@ -4338,6 +4392,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["Expired"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -5114,6 +5169,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["Expired"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -5234,6 +5290,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["Expired"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -5368,6 +5425,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["Expired"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -5824,6 +5882,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["Expired"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];

@@ -6,7 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Database, EventQueue, Replica, Reply, Settings, administered, eventually, service,
+    Browser, Client, Database, EventQueue, Person, Replica, Reply, Settings, administered,
+    eventually, service,
 };
 
 /// With a pass over all conversations every second.
@@ -675,4 +676,24 @@ async fn without_a_retention_there_is_no_horizon() {
     assert_eq!(jane.get("/users/john").await.expect(200).get("first"), None);
     let list = jane.get("/conversations").await.expect(200);
     assert_eq!(list["conversations"][0].get("first"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_messenger_says_where_the_messages_begin_that_are_kept() {
+    let (database, replica, app) = started().await;
+    let john = replica.user("john");
+    for text in ["one", "two"] {
+        john.send("jane", text).await;
+    }
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.opens("john").await;
+    jane.sees_all(&["one", "two"]).await;
+    age(&database, 3).await;
+    john.send("jane", "three").await;
+    keep_for(&app, json!(2)).await;
+    jane.sees_all(&["three"]).await;
+    let says = "[...document.querySelectorAll('#log .day')].some((line) =>
+        line.textContent === 'Earlier messages are no longer kept')";
+    jane.until(says).await;
 }
