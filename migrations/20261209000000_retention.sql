@@ -22,3 +22,7 @@ ALTER TABLE conversations
 -- Where messages may expire or are to be deleted, whatever the application keeps.
 CREATE INDEX conversations_with_retention ON conversations (application_id, id)
     WHERE first > 1 OR retention_days IS NOT NULL;
+
+-- The longest retention of an application's chats.
+CREATE INDEX conversations_of_retention ON conversations (application_id, retention_days)
+    WHERE retention_days IS NOT NULL AND deleted IS NULL;

@@ -109,11 +109,12 @@ pub async fn load_kept(
             -- The limits make these lookups by key, whatever the planner assumes about the tables.
             SELECT found AS message FROM messages AS found
             WHERE found.application_id = $1 AND found.id = lookup.id
-              AND found.number >= (
+              AND (found.id > (SELECT expired FROM applications WHERE id = $1)
+              OR found.number >= (
                 SELECT c.first FROM conversations AS c
                 WHERE c.application_id = $1 AND c.id = found.conversation_id
                 LIMIT 1
-              )
+              ))
             LIMIT 1
         ) AS m
         "#,
@@ -174,11 +175,12 @@ pub async fn find(
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
             SELECT found AS message FROM messages AS found
             WHERE found.application_id = $1 AND found.id = request.id
-              AND found.number >= (
+              AND (found.id > (SELECT expired FROM applications WHERE id = $1)
+              OR found.number >= (
                 SELECT c.first FROM conversations AS c
                 WHERE c.application_id = $1 AND c.id = found.conversation_id
                 LIMIT 1
-              )
+              ))
               AND CASE
                 WHEN found.chat_number IS NULL
                     THEN request.user_id IN (found.sender, found.recipient)

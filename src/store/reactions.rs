@@ -230,11 +230,12 @@ pub async fn summaries(
         CROSS JOIN LATERAL (
             SELECT sender, recipient, chat_number, number FROM messages AS found
             WHERE found.application_id = $1 AND found.id = lookup.message_id
-              AND found.number >= (
+              AND (found.id > (SELECT expired FROM applications WHERE id = $1)
+              OR found.number >= (
                 SELECT c.first FROM conversations AS c
                 WHERE c.application_id = $1 AND c.id = found.conversation_id
                 LIMIT 1
-              )
+              ))
             LIMIT 1
         ) AS message
         WHERE CASE

@@ -339,8 +339,9 @@ pub async fn oldest_kept(
     let longest = sqlx::query!(
         r#"
         SELECT clock_timestamp() AS "now!", greatest(a.retention_days, (
-                   SELECT max(retention_days) FROM conversations
+                   SELECT retention_days FROM conversations
                    WHERE application_id = $1 AND retention_days IS NOT NULL AND deleted IS NULL
+                   ORDER BY retention_days DESC LIMIT 1
                )) AS days
         FROM applications AS a
         WHERE a.id = $1 AND a.retention_days IS NOT NULL

@@ -59,11 +59,12 @@ LEFT JOIN LATERAL (
         -- The limit keeps this a lookup by key.
         SELECT message FROM messages AS message
         WHERE application_id = $1 AND id = candidate.message_id
-          AND number >= (
+          AND (id > (SELECT expired FROM applications WHERE id = $1)
+          OR number >= (
             SELECT c.first FROM conversations AS c
             WHERE c.application_id = $1 AND c.id = message.conversation_id
             LIMIT 1
-          )
+          ))
         LIMIT 1
     ) AS m
     ORDER BY candidate.message_id DESC
