@@ -482,6 +482,18 @@ async fn who_has_read_nothing_of_a_trimmed_timeline_is_told_so_and_never_sees_a_
     let refused = app.call(Method::POST, "/webhooks", webhook).await;
     assert_eq!(refused.wrong_fields(), ["after"]);
 
+    let printed = tokio::process::Command::new(env!("CARGO_BIN_EXE_messages"))
+        .args(["feed", "--after", "0"])
+        .env("DATABASE_URL", &database.url)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8(printed.stderr).unwrap();
+    assert!(
+        !printed.status.success() && said.contains("not kept any more"),
+        "{said}"
+    );
+
     // Starting anew from the conversations misses nothing.
     let latest = jane.get("/conversations").await.expect(200)["latest"].clone();
     let next = john.send("jane", "five").await;

@@ -201,7 +201,8 @@ impl MemberJson {
             user: user.as_str().to_owned(),
             joined: member.joined.get(),
             role: chat.rank(user, member).into(),
-            read: member.position.read().get(),
+            // What has expired counts as read.
+            read: member.position.read().max(chat.first.previous()).get(),
             muted_until: member.muted_until,
         }
     }
