@@ -108,6 +108,16 @@ const COUNTERS: &[MetricDescription] = &[
         "Batches of changes that failed at the database, by reason; most succeed when tried again",
     ),
     (
+        "messages_expired_cleared_total",
+        None,
+        "Messages that had expired and were cleared",
+    ),
+    (
+        "messages_trimmed_total",
+        None,
+        "Rows that were trimmed from timelines, by table",
+    ),
+    (
         "messages_webhook_requests_total",
         None,
         "Requests to webhooks, by whether they were taken",

@@ -275,7 +275,7 @@ export class Client {
   /** @param {string} token */
   #check(token) {
     const user = claimsOf(token)?.sub;
-    if (user !== undefined && this.user !== undefined && user !== this.user) throw new OtherUser();
+    if (user && this.user && user !== this.user) throw new OtherUser();
   }
 
   /** Follows and sends, as the one tab that does. */
@@ -285,7 +285,7 @@ export class Client {
     // The tab before may have ended without a word of what it had just written.
     await this.#copy.reload();
     if ((await this.#copy.cursor()) !== this.#cursor) this.#onChange(everything());
-    if (this.user === undefined) await this.#learnUser();
+    if (!this.user) await this.#learnUser();
     const following = follow({
       calls: this.#calls, copy: this.#copy, transport: this.#transport, signal: this.#ending.signal,
       onState: (state, error) => this.#onState(state, error),
@@ -299,7 +299,7 @@ export class Client {
     for (;;) {
       try {
         const user = claimsOf(await this.#calls.token())?.sub;
-        if (user === undefined) throw new Error("connect() needs the user of this token");
+        if (!user) throw new Error("connect() needs the user of this token");
         return await this.#copy.open(user);
       } catch (error) {
         if (!(error instanceof Problem && error.isTemporary)) throw error;

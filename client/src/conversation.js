@@ -107,7 +107,7 @@ export class Conversation {
     for (let before = ""; ;) {
       const { pins, next } = await this.call("GET", `/pins?limit=100${before}`);
       found.push(...pins);
-      if (next === undefined) return found;
+      if (!next) return found;
       before = `&before=${next}`;
     }
   }

@@ -126,9 +126,9 @@ export class Copy {
    */
   async open(user) {
     const held = await this.#store.read((transaction) => transaction.get("meta", "user"));
-    if (held !== undefined && user !== undefined && held !== user) throw new OtherUser();
+    if (held && user && held !== user) throw new OtherUser();
     this.#user = user ?? held;
-    if (held === undefined && user !== undefined) {
+    if (user && !held) {
       await this.#store.write(async (transaction) => transaction.put("meta", "user", user));
     }
     await this.reload();
@@ -173,7 +173,7 @@ export class Copy {
   begin(conversations, cursor) {
     return this.#write(async (writing) => {
       for (const conversation of conversations) {
-        putConversation(writing, conversation);
+        await putConversation(writing, conversation);
         if (conversation.message) await this.#put(writing, conversation.message, keyOf(conversation));
       }
       writing.transaction.put("meta", "cursor", cursor);
@@ -197,8 +197,8 @@ export class Copy {
         if (changed.reactions !== undefined && reacted !== undefined) {
           await putReactions(writing, changed.reactions, reactions);
         }
-        if (conversation) putConversation(writing, conversation);
-        else if (changed.chat !== undefined || changed.with !== undefined) {
+        if (conversation) await putConversation(writing, conversation);
+        else if (changed.chat || changed.with) {
           // In what is not said: it is due to be fetched.
           const key = keyOf(changed);
           const held = (await conversationIn(writing, key)) ?? named(key);
@@ -284,7 +284,7 @@ export class Copy {
 
   /** The conversations with a change that is still to be fetched, and since which timestamp. */
   get due() {
-    return [...this.#conversations.values()].filter(({ due }) => due !== undefined);
+    return [...this.#conversations.values()].filter(({ due }) => due);
   }
 
   /**
@@ -295,7 +295,7 @@ export class Copy {
   addConversation(conversation) {
     return this.#write(async (writing) => {
       const held = await conversationIn(writing, keyOf(conversation));
-      if (held?.timestamp === undefined) putConversation(writing, conversation);
+      if (!held?.timestamp) await putConversation(writing, conversation);
     });
   }
 
@@ -311,8 +311,7 @@ export class Copy {
     return this.#write(async (writing) => {
       const held = await conversationIn(writing, key);
       if (held?.due !== due) return;
-      if (conversation) putConversation(writing, conversation);
-      else await this.#leave(writing, held);
+      await (conversation ? putConversation(writing, conversation) : this.#leave(writing, held));
     });
   }
 
@@ -451,8 +450,7 @@ export class Copy {
 
   /** @param {any} message */
   #placeOf({ chat, from, to }) {
-    if (chat === undefined && to === undefined) return undefined;
-    return keyOf({ chat, with: from === this.#user ? to : from });
+    return chat || to ? keyOf({ chat, with: from === this.#user ? to : from }) : undefined;
   }
 
   /**
@@ -462,7 +460,7 @@ export class Copy {
    * @param {HeldConversation} held
    */
   async #leave(writing, { key, name, last }) {
-    await removeMessages(writing, [key, 0], [key, LAST]);
+    await removeMessages(writing, [key], [key, LAST]);
     const kept = isChat(key) ? await unsentOf(writing.transaction, key) : [];
     for (const item of kept) putItem(writing, { ...item, refused: GONE });
     if (kept.length) putHeld(writing, { key, chat: namedBy(key).chat, name, last, isGone: true });
@@ -519,7 +517,7 @@ export class Copy {
     const held = new Map(this.#conversations);
     for (const { conversation: key } of this.#outbox) if (!held.has(key)) held.set(key, named(key));
     return Array.from(held.values(), (one) => withWaiting(one, this.waitingIn(one.key)))
-      .filter(({ timestamp, isGone, waiting }) => timestamp !== undefined || isGone || waiting)
+      .filter(({ timestamp, isGone, waiting }) => timestamp || isGone || waiting)
       .sort((one, other) => isPinned(other) - isPinned(one) || placeOf(other) - placeOf(one));
   }
 
@@ -567,13 +565,16 @@ function set(writing, table, key, record, conversation) {
 }
 
 /**
- * Replaces a conversation: each answer is newer than those that the timeline brought before it.
+ * Replaces a conversation: each answer is newer than those that the timeline brought before it. Messages that have
+ * expired are dropped.
  *
  * @param {Writing} writing
  * @param {any} conversation
  */
-function putConversation(writing, conversation) {
-  putHeld(writing, { ...conversation, key: keyOf(conversation) });
+async function putConversation(writing, conversation) {
+  const key = keyOf(conversation);
+  putHeld(writing, { ...conversation, key });
+  await removeMessages(writing, [key], [key, (conversation.first ?? 0) - 1]);
 }
 
 /**
@@ -674,8 +675,8 @@ async function putReactions(writing, id, coming) {
  */
 async function takeEarly({ transaction }, id, ...kept) {
   const early = (await transaction.get("meta", "early")) ?? [];
-  const others = early.filter((/** @type {{ id: number }} */ other) => other.id !== id);
   const found = early.find((/** @type {{ id: number }} */ other) => other.id === id);
+  const others = early.filter((/** @type {any} */ other) => other !== found);
   if (found || kept.length) transaction.put("meta", "early", [...others, ...kept].slice(-EARLY_MAX));
   return found;
 }
@@ -691,7 +692,7 @@ async function takeEarly({ transaction }, id, ...kept) {
 async function advance(writing, key, message) {
   const { number, created, timestamp } = message;
   const held = await conversationIn(writing, key);
-  const isBehind = held?.timestamp === undefined ? !isChat(key) : held.messages < number;
+  const isBehind = held?.timestamp ? held.messages < number : !isChat(key);
   if (!isBehind || message.deleted) return;
   const fresh = { ...named(key), timestamp, created, settings: {} };
   const newest = { message, last: timestamp, messages: number, read: number, unread: 0, mentions: 0 };
@@ -707,7 +708,7 @@ async function advance(writing, key, message) {
  */
 async function shown(writing, { kind, conversation: key }, answer) {
   const held = await conversationIn(writing, key);
-  if (held?.timestamp === undefined) return;
+  if (!held?.timestamp) return;
   if (kind === "set") return putHeld(writing, { ...held, settings: answer });
   const isAllRead = answer.number >= held.messages;
   putHeld(writing, { ...held, read: answer.number, ...(isAllRead && { unread: 0, mentions: 0 }) });

@@ -21,7 +21,8 @@ const HOLD_SECONDS = 60;
 const INCLUDE = "message,conversation,reactions";
 /** The most conversations that one call returns, and entries with conversations. */
 const PAGE = 100;
-/** The status of what comes after a cursor that the timeline does not reach: the service was restored. */
+/** The status of what comes after a cursor to which the timeline does not reach: the service was restored, or does not
+ * keep what comes after it any more. */
 const RESTORED = 410;
 const PAUSE_MS = 1000;
 const PAUSE_MAX_MS = 30_000;
@@ -179,7 +180,7 @@ async function begin(calls, copy, line) {
       line.receive();
       cursor ??= page.latest;
       conversations.push(...page.conversations);
-      if (page.next === undefined) break;
+      if (!page.next) break;
       before = `&before=${page.next}`;
     }
   }

@@ -90,8 +90,8 @@ export class HistoryWindow {
     this.#isClosed = false;
     this.#wanted = number;
     const { timestamp, read = 0, unread = 0, messages = 0 } = this.conversation ?? {};
-    this.#isBlind = timestamp === undefined;
-    const isThere = await this.#openAt(number ?? (unread > 0 ? read : messages), messages, turn);
+    this.#isBlind = !timestamp;
+    const isThere = await this.#openAt(number ?? (unread ? read : messages), messages, turn);
     if (turn !== this.#opened) return false;
     this.#hasFailed = !isThere;
     if (isThere) await this.refresh();
@@ -144,7 +144,7 @@ export class HistoryWindow {
     const range = this.#range;
     if (!range) return;
     // Only now the copy can say where it begins.
-    if (this.#isBlind && this.conversation?.timestamp !== undefined) {
+    if (this.#isBlind && this.conversation?.timestamp) {
       await this.open(this.#wanted);
       return;
     }

@@ -1416,6 +1416,11 @@ export interface components {
             };
             /** Format: date-time */
             created: string;
+            /**
+             * Format: int64
+             * @description The number of the first message that has not expired, if any has.
+             */
+            first?: number;
             /** @description Its messages are being imported: it has its members once that is done. */
             importing?: boolean;
             /**
@@ -1477,6 +1482,11 @@ export interface components {
             reactions?: boolean | null;
             /**
              * Format: int32
+             * @description After how many days its messages expire; `null`: as its application says. The application alone sets it.
+             */
+            retentionDays?: number | null;
+            /**
+             * Format: int32
              * @description How many seconds a member waits between two messages; 0 for none.
              */
             slowMode?: number | null;
@@ -1491,6 +1501,11 @@ export interface components {
             posting?: components["schemas"]["Posting"];
             /** @description `false` where nobody adds reactions. */
             reactions?: boolean;
+            /**
+             * Format: int32
+             * @description After how many days its messages expire, if it is not as its application says.
+             */
+            retentionDays?: number;
             /**
              * Format: int32
              * @description How many seconds a member waits between two messages.
@@ -1526,6 +1541,11 @@ export interface components {
             chat?: components["schemas"]["ChatNumber"];
             /** Format: date-time */
             created: string;
+            /**
+             * Format: int64
+             * @description The number of the first message that has not expired, if any has: drop what is before it.
+             */
+            first?: number;
             /**
              * @description The point on the timeline at which its newest message was created; without a message, its own
              *     creation.
@@ -1771,13 +1791,17 @@ export interface components {
              *     `GET /reports`), `chat.created`,
              *     `chat.changed`, `member.added`, `member.removed`, `member.changed` (several were added and removed at
              *     once: read who is a member), `conversation.read` (positions have moved), `reactions.changed`, or
-             *     `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`).
+             *     `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`), or `messages.expired` (those
+             *     before `number` are not kept any more).
              *     Ignore kinds that you do not know.
              */
             kind: string;
             /** @description With `include=message`, at the message's newest entry of the page: the message as it is now. */
             message?: components["schemas"]["Message"];
-            /** @description The number of the message in its conversation. */
+            /**
+             * @description The number of the message in its conversation; of messages that have expired, that of the first one
+             *     after them.
+             */
             number?: components["schemas"]["MessageNumber"];
             /**
              * @description With `include=recipients`, of a change of a message: the other user of the personal conversation,
@@ -1792,7 +1816,8 @@ export interface components {
             user?: components["schemas"]["UserId"];
             /**
              * @description The members of a chat that is created. In place of `user`: where one change is of several members,
-             *     all of them; each of those who have read or reacted has made it, and `actor` is one of them.
+             *     all of them; each of those who have read or reacted has made it, and `actor` is one of them. Where
+             *     messages of a personal conversation have expired: its users.
              */
             users?: components["schemas"]["UserId"][];
             /**
@@ -2022,6 +2047,11 @@ export interface components {
             owner?: components["schemas"]["UserId"] | null;
             posting?: components["schemas"]["Posting"] | null;
             reactions?: boolean | null;
+            /**
+             * Format: int32
+             * @description After how many days messages expire. `null` is as the application says.
+             */
+            retentionDays?: number | null;
             /** Format: int32 */
             slowMode?: number | null;
         };
@@ -2618,6 +2648,11 @@ export interface components {
             personal: components["schemas"]["PersonalPolicy"];
             /**
              * Format: int32
+             * @description After how many days messages expire, where their chat does not say otherwise.
+             */
+            retentionDays?: number;
+            /**
+             * Format: int32
              * @description The most messages that a user may send and edit within a minute on each replica.
              */
             sendsPerMinute?: number;
@@ -2627,6 +2662,11 @@ export interface components {
             addMembers?: components["schemas"]["AddMembersPolicy"] | null;
             createChats?: components["schemas"]["CreateChatsPolicy"] | null;
             personal?: components["schemas"]["PersonalPolicy"] | null;
+            /**
+             * Format: int32
+             * @description After how many days messages expire, where their chat does not say otherwise; `null`: never.
+             */
+            retentionDays?: number | null;
             /**
              * Format: int32
              * @description The most messages that a user may send and edit within a minute on each replica; `null` for no
@@ -2676,7 +2716,7 @@ export interface components {
          * @description What went wrong, for programs: a URI relative to the service
          * @enum {string}
          */
-        ProblemType: "/problems/malformed" | "/problems/unauthorized" | "/problems/forbidden" | "/problems/not-accepted" | "/problems/may-not-post" | "/problems/chat-too-large" | "/problems/suspended" | "/problems/banned" | "/problems/importing" | "/problems/not-found" | "/problems/no-such-resource" | "/problems/method-not-allowed" | "/problems/not-acceptable" | "/problems/body-too-slow" | "/problems/not-importing" | "/problems/incomplete" | "/problems/deleted" | "/problems/cursor-ahead" | "/problems/stale" | "/problems/body-too-large" | "/problems/target-too-long" | "/problems/unsupported-media-type" | "/problems/invalid" | "/problems/rejected" | "/problems/precondition-required" | "/problems/too-many-live-connections" | "/problems/too-many-requests" | "/problems/slow-mode" | "/problems/head-too-large" | "/problems/internal" | "/problems/overloaded" | "/problems/shutting-down" | "/problems/issuer-unavailable" | "/problems/database-unavailable" | "/problems/search-overdue" | "/problems/outcome-unknown";
+        ProblemType: "/problems/malformed" | "/problems/unauthorized" | "/problems/forbidden" | "/problems/not-accepted" | "/problems/may-not-post" | "/problems/chat-too-large" | "/problems/suspended" | "/problems/banned" | "/problems/importing" | "/problems/not-found" | "/problems/no-such-resource" | "/problems/method-not-allowed" | "/problems/not-acceptable" | "/problems/body-too-slow" | "/problems/not-importing" | "/problems/incomplete" | "/problems/deleted" | "/problems/expired" | "/problems/cursor-ahead" | "/problems/cursor-behind" | "/problems/stale" | "/problems/body-too-large" | "/problems/target-too-long" | "/problems/unsupported-media-type" | "/problems/invalid" | "/problems/rejected" | "/problems/precondition-required" | "/problems/too-many-live-connections" | "/problems/too-many-requests" | "/problems/slow-mode" | "/problems/head-too-large" | "/problems/internal" | "/problems/overloaded" | "/problems/shutting-down" | "/problems/issuer-unavailable" | "/problems/database-unavailable" | "/problems/search-overdue" | "/problems/outcome-unknown";
         /**
          * @description A reaction of one user.
          * @example {
@@ -3107,7 +3147,7 @@ export interface components {
                 "application/json": components["schemas"]["AnyChat"];
             };
         };
-        /** @description `cursor-ahead`: the cursor is beyond the end of the timeline: a backup was restored */
+        /** @description `cursor-ahead`: the cursor is beyond the end of the timeline: a backup was restored. `cursor-behind`: changes after the cursor are not kept any more: start from `GET /conversations` and go on after its `latest`; with the feed, go on after `latest` */
         CursorAhead: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3127,7 +3167,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["ProblemDocument"];
             };
         };
-        /** @description The message is deleted */
+        /** @description The message is deleted. `expired`: it is not kept any more, or was never the caller's to read */
         Deleted: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -3141,6 +3181,25 @@ export interface components {
                  *       "status": 410,
                  *       "title": "The message is deleted",
                  *       "type": "/problems/deleted"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["ProblemDocument"];
+            };
+        };
+        /** @description `expired`: the message is not kept any more, or was never the caller's to read */
+        Expired: {
+            headers: {
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "detail": "the message has expired, or was never the caller's to read",
+                 *       "requestId": "5f0c1c1e-9a53-4bd1-9d0f-0d6c3f6f1f2a",
+                 *       "status": 410,
+                 *       "title": "The message is not kept any more",
+                 *       "type": "/problems/expired"
                  *     }
                  */
                 "application/problem+json": components["schemas"]["ProblemDocument"];
@@ -4626,6 +4685,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["Expired"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -5438,6 +5498,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["Expired"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -5558,6 +5619,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["Expired"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -5692,6 +5754,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["Expired"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
@@ -6221,6 +6284,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             406: components["responses"]["NotAcceptable"];
+            410: components["responses"]["Expired"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];

@@ -14,8 +14,8 @@ The format: `GET /feed` and the operations beside it, in openapi/openapi.json.
 - Mentions of users who have left are left out, and reactions above the limits of an import.
 
 Left out: deleted chats, who was a member when, what users have set for themselves, pins, bans, mutes, reports, the
-rules `history`, `slowMode` and `reactions` of a chat, the policy of the application, conversations without
-messages that the application has opened. The files are where they were.
+rules `history`, `slowMode`, `reactions` and `retentionDays` of a chat, the policy of the application, conversations
+without messages that the application has opened. The files are where they were.
 """
 
 import json

@@ -14,6 +14,7 @@ use crate::{
         erasing::ErasedUsers,
         feed_exchange::{FeedExchange, FeedExchangeConfig},
         file_events::{BrokerConfig, FileEvents},
+        retention::Retention,
         webhooks::{WebhookNotes, Webhooks},
     },
     http::{render_batch, render_entry, render_message},
@@ -93,6 +94,15 @@ impl Background {
             seconds_min: limits.erasure_seconds_min,
         };
         life.spawn("erased users", erased.run(life.stop()));
+        let writes = timeline.clone();
+        let retention = Retention {
+            database: database.clone(),
+            timeline: timeline.clone(),
+            waiting_writes: Arc::new(move || writes.waiting()),
+            period: Duration::from_secs(limits.retention_period),
+            publishes_feeds,
+        };
+        life.spawn("retention", retention.run(life.stop()));
         let meter = Meter {
             session: database.session(Purpose::Measuring),
             timeline: timeline.clone(),

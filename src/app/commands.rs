@@ -123,6 +123,13 @@ pub async fn print_feed(config: &FeedConfig) -> CommandResult {
             )
             .into());
         }
+        if request.cursor.or(page.timeline_end) < page.trimmed {
+            return Err(format!(
+                "changes up to {} are not kept any more: begin with --after {}",
+                page.trimmed, page.trimmed
+            )
+            .into());
+        }
         for entry in &page.entries {
             let mut line = http::render_entry(entry);
             line.push(b'\n');

@@ -92,6 +92,9 @@ pub struct LimitsConfig {
     /// The same for each application, with all its users.
     #[arg(long, env = "APPLICATION_SENDS_PER_MINUTE", value_parser = values::sends_per_minute)]
     pub application_sends_per_minute: Option<NonZeroU32>,
+    /// How often messages are looked for that are older than they are kept, in seconds.
+    #[arg(long, env = "RETENTION_PERIOD", default_value_t = 3600, value_parser = values::period)]
+    pub retention_period: u64,
 }
 
 #[derive(Debug, Args)]

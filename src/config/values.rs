@@ -84,6 +84,14 @@ pub fn requests_per_user(value: &str) -> Result<u32, String> {
     }
 }
 
+/// A period in seconds: a second to a day.
+pub fn period(value: &str) -> Result<u64, String> {
+    let seconds = value.parse().ok();
+    seconds
+        .filter(|seconds| (1..=24 * 60 * 60).contains(seconds))
+        .ok_or_else(|| "must be 1 to 86400 seconds".to_owned())
+}
+
 pub fn sends_per_minute(value: &str) -> Result<NonZeroU32, String> {
     match value.parse::<NonZeroU32>() {
         Ok(sends) if sends.get() <= SENDS_PER_MINUTE_MAX => Ok(sends),

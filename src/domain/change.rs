@@ -24,6 +24,8 @@ pub enum Change {
     Restrictions(RestrictionsChange),
     Erasure(ErasureChange),
     Application(ApplicationChange),
+    Expiry(ExpiryChange),
+    Clearing(ClearingChange),
 }
 
 /// A change of a message.
@@ -166,6 +168,38 @@ pub struct ApplicationChange {
     pub policy: Policy,
 }
 
+/// The earlier messages of a conversation have expired: nobody reads them any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpiryChange {
+    pub timestamp: Timestamp,
+    /// The conversation as the change leaves it.
+    pub after: Expiring,
+    /// The newest message that has expired.
+    pub newest: MessageId,
+}
+
+/// A conversation in which messages expire.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Expiring {
+    Personal(Arc<PersonalConversation>),
+    Chat(Arc<Chat>),
+}
+
+/// Messages that have expired are cleared: no trace of them stays, and the use of their files ends. It
+/// concerns no timeline of a user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClearingChange {
+    pub timestamp: Timestamp,
+    pub conversation: ConversationId,
+    /// The messages as they were.
+    pub before: Vec<Arc<Message>>,
+    /// The newest message of the conversation, if it is one of them, as it is left: its data are cleared, and
+    /// its number stays. The others leave nothing.
+    pub emptied: Option<Arc<Message>>,
+    /// The files of all of them, each as often as a message has it.
+    pub files: Vec<FileId>,
+}
+
 /// A conversation, as one of its users names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
@@ -203,6 +237,8 @@ impl Change {
             Self::Restrictions(change) => change.timestamp,
             Self::Erasure(change) => change.timestamp,
             Self::Application(change) => change.timestamp,
+            Self::Expiry(change) => change.timestamp,
+            Self::Clearing(change) => change.timestamp,
         }
     }
 
@@ -224,6 +260,8 @@ impl Change {
                 ErasureEvent::Finished { .. } => ChangeKind::UserErased,
             },
             Self::Application(_) => ChangeKind::ApplicationChanged,
+            Self::Expiry(_) => ChangeKind::MessagesExpired,
+            Self::Clearing(_) => ChangeKind::MessagesCleared,
         }
     }
 
@@ -248,6 +286,8 @@ impl Change {
             Self::Reactions(change) => Some(change.message.conversation_id),
             Self::Opening(change) => Some(change.after.id),
             Self::Renaming(change) => Some(change.after.id),
+            Self::Expiry(change) => Some(change.after.conversation()),
+            Self::Clearing(change) => Some(change.conversation),
             Self::Restrictions(_) | Self::Erasure(_) | Self::Application(_) => None,
         }
     }
@@ -276,7 +316,14 @@ impl Change {
             },
             Self::Opening(change) => Place::of(&change.after.pair, actor),
             Self::Renaming(change) => Place::of(&change.after.pair, actor),
-            Self::Restrictions(_) | Self::Erasure(_) | Self::Application(_) => return None,
+            Self::Expiry(change) => match &change.after {
+                Expiring::Chat(chat) => Place::Chat(chat.number),
+                // Nobody is the actor, so neither user is the other one: both are named.
+                Expiring::Personal(_) => return None,
+            },
+            Self::Restrictions(_) | Self::Erasure(_) | Self::Application(_) | Self::Clearing(_) => {
+                return None;
+            }
         };
         Some(place)
     }
@@ -289,19 +336,20 @@ impl Change {
         }
     }
 
-    /// The number of that message.
+    /// The number of that message; of messages that expire, that of the first one that is kept.
     pub fn number(&self) -> Option<MessageNumber> {
         match self {
             Self::Message(change) => Some(change.after.number),
             Self::Report(change) => Some(change.message.number),
             Self::Reactions(change) => Some(change.message.number),
+            Self::Expiry(change) => Some(change.after.first()),
             _ => None,
         }
     }
 
     /// The users whom it adds to a chat, removes from it or makes other ones there, who have moved their
-    /// position or reacted, or whom the application restricts; the sender of a message that it imports; of a
-    /// user who is erased, the pseudonym.
+    /// position or reacted, whom the application restricts, or in whose personal conversation messages
+    /// expire; the sender of a message that it imports; of a user who is erased, the pseudonym.
     pub fn members(&self) -> Vec<&UserId> {
         match self {
             Self::Message(change) if change.imported.is_some() => {
@@ -312,6 +360,10 @@ impl Change {
             Self::Reactions(change) => vec![&change.user],
             Self::Restrictions(change) => vec![&change.user],
             Self::Erasure(change) => vec![&change.erasure.pseudonym],
+            Self::Expiry(change) => match &change.after {
+                Expiring::Chat(_) => Vec::new(),
+                Expiring::Personal(personal) => personal.pair.users().collect(),
+            },
             _ => Vec::new(),
         }
     }
@@ -320,6 +372,7 @@ impl Change {
     pub fn files(&self) -> &[FileId] {
         match self {
             Self::Message(change) => change.files(),
+            Self::Clearing(change) => &change.files,
             _ => &[],
         }
     }
@@ -369,6 +422,32 @@ impl<'a> Place<'a> {
         match self {
             Self::With(user) => Some(user),
             Self::Chat(_) => None,
+        }
+    }
+}
+
+impl ClearingChange {
+    /// The messages that leave nothing.
+    pub fn deleted(&self) -> impl Iterator<Item = &Arc<Message>> {
+        let emptied = self.emptied.as_ref().map(|message| message.id);
+        let before = self.before.iter();
+        before.filter(move |message| Some(message.id) != emptied)
+    }
+}
+
+impl Expiring {
+    pub fn conversation(&self) -> ConversationId {
+        match self {
+            Self::Personal(personal) => personal.id,
+            Self::Chat(chat) => chat.id,
+        }
+    }
+
+    /// The number of its first message that has not expired.
+    pub fn first(&self) -> MessageNumber {
+        match self {
+            Self::Personal(personal) => personal.first,
+            Self::Chat(chat) => chat.first,
         }
     }
 }

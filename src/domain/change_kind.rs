@@ -18,14 +18,16 @@ pub enum ChangeKind {
     PositionsMoved,
     ReactionsChanged,
     UserErased,
+    MessagesExpired,
     SettingsChanged,
     ConversationOpened,
     UserRestricted,
     ApplicationChanged,
+    MessagesCleared,
 }
 
 impl ChangeKind {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::MessageCreated,
         Self::MessageImported,
         Self::MessageEdited,
@@ -40,10 +42,12 @@ impl ChangeKind {
         Self::PositionsMoved,
         Self::ReactionsChanged,
         Self::UserErased,
+        Self::MessagesExpired,
         Self::SettingsChanged,
         Self::ConversationOpened,
         Self::UserRestricted,
         Self::ApplicationChanged,
+        Self::MessagesCleared,
     ];
 
     /// The kind of this name in the database.
@@ -51,8 +55,8 @@ impl ChangeKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Its name in the feed of the application; `None` for what concerns its user alone, and for what the
-    /// application has set for itself.
+    /// Its name in the feed of the application; `None` for what concerns its user alone, for what the
+    /// application has set for itself, and for what clears messages that have expired.
     pub fn feed_name(self) -> Option<&'static str> {
         match self {
             Self::MessageCreated => Some("message.created"),
@@ -69,10 +73,12 @@ impl ChangeKind {
             Self::PositionsMoved => Some("conversation.read"),
             Self::ReactionsChanged => Some("reactions.changed"),
             Self::UserErased => Some("user.erased"),
+            Self::MessagesExpired => Some("messages.expired"),
             Self::SettingsChanged
             | Self::ConversationOpened
             | Self::UserRestricted
-            | Self::ApplicationChanged => None,
+            | Self::ApplicationChanged
+            | Self::MessagesCleared => None,
         }
     }
 
@@ -93,10 +99,12 @@ impl ChangeKind {
             Self::PositionsMoved => "positions-moved",
             Self::ReactionsChanged => "reactions-changed",
             Self::UserErased => "user-erased",
+            Self::MessagesExpired => "messages-expired",
             Self::SettingsChanged => "settings-changed",
             Self::ConversationOpened => "conversation-opened",
             Self::UserRestricted => "user-restricted",
             Self::ApplicationChanged => "application-changed",
+            Self::MessagesCleared => "messages-cleared",
         }
     }
 }

@@ -3,8 +3,8 @@
 use time::OffsetDateTime;
 
 use super::{
-    Attributes, ChatNumber, ConversationId, Import, Invalid, MessageNumber, Position, Rank, Role,
-    Timestamp, UserId, names::names, text::is_longer,
+    Attributes, ChatNumber, ConversationId, Import, Invalid, MessageNumber, Position, Rank,
+    RetentionDays, Role, Timestamp, UserId, names::names, text::is_longer,
 };
 
 /// The most members of a chat in which everybody is told how far the others have read.
@@ -36,6 +36,8 @@ pub struct Chat {
     pub created: OffsetDateTime,
     /// The number of its newest message, and so the count of its messages, with the deleted ones.
     pub messages: MessageNumber,
+    /// Messages with smaller numbers have expired.
+    pub first: MessageNumber,
     /// The change that has created its newest message; its own creation, if it has none.
     pub last: Timestamp,
     /// The count of its present members.
@@ -58,6 +60,8 @@ pub struct ChatRules {
     pub slow_mode: u32,
     /// Nobody adds a reaction.
     pub reactions_off: bool,
+    /// After how many days its messages expire; `None`: as those of its application.
+    pub retention: Option<RetentionDays>,
 }
 
 /// Who posts into a chat.

@@ -89,6 +89,8 @@ pub struct MessageNumber(i64);
 impl MessageNumber {
     /// Before every message.
     pub const ZERO: Self = Self(0);
+    /// Of the first message that a conversation ever has.
+    pub const FIRST: Self = Self(1);
 
     pub fn next(self) -> Self {
         Self(self.0 + 1)

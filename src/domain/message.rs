@@ -1,5 +1,7 @@
 //! A message as it is now.
 
+use std::sync::Arc;
+
 use time::OffsetDateTime;
 
 use super::{
@@ -44,6 +46,15 @@ impl Message {
     /// The recipient of a personal message. For a message to oneself, that is the sender.
     pub fn to(&self) -> Option<&UserId> {
         Some(self.conversation.pair()?.other_of(self.from.as_ref()?))
+    }
+
+    /// What is left of it once its data are cleared, without a change of it that anybody is told of.
+    #[must_use]
+    pub fn cleared(&self) -> Arc<Self> {
+        Arc::new(Self {
+            content: None,
+            ..self.clone()
+        })
     }
 
     /// The length of its data as JSON, in bytes: text, attributes, files and the users

@@ -23,6 +23,7 @@ mod reaction;
 mod refusal;
 mod report;
 mod restrictions;
+mod retention;
 mod rights;
 mod settings;
 mod signal;
@@ -35,9 +36,9 @@ pub type Clock = fn() -> std::time::SystemTime;
 
 pub use attributes::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_DEPTH_MAX, Attributes};
 pub use change::{
-    ApplicationChange, Change, ChatChange, Created, ErasureChange, Idempotency, Marked,
-    MessageChange, OpeningChange, Place, PositionsChange, ReactionsChange, RenamingChange,
-    ReportChange, RestrictionsChange, SettingsChange,
+    ApplicationChange, Change, ChatChange, ClearingChange, Created, ErasureChange, Expiring,
+    ExpiryChange, Idempotency, Marked, MessageChange, OpeningChange, Place, PositionsChange,
+    ReactionsChange, RenamingChange, ReportChange, RestrictionsChange, SettingsChange,
 };
 pub use change_kind::ChangeKind;
 pub use chat::{
@@ -67,6 +68,7 @@ pub use reaction::{
 pub use refusal::{Invalid, Refusal};
 pub use report::Report;
 pub use restrictions::Restrictions;
+pub use retention::{OverdueMessages, RETENTION_DAYS_MAX, RetentionDays};
 pub use rights::{Action, Rank, Role, require_accepted, require_posting, require_reacting};
 pub use settings::{SETTINGS_ATTRIBUTES_BYTES_MAX, Settings, SettingsPatch};
 pub use signal::{

@@ -15,6 +15,8 @@ pub struct PersonalConversation {
     pub created: OffsetDateTime,
     /// The number of its newest message, and so the count of its messages, with the deleted ones.
     pub messages: MessageNumber,
+    /// Messages with smaller numbers have expired.
+    pub first: MessageNumber,
     /// The change that has created its newest message; its own creation, if it has none.
     pub last: Timestamp,
     pub positions: Each<Position>,
@@ -61,6 +63,7 @@ impl PersonalConversation {
             timestamp,
             created,
             messages: MessageNumber::ZERO,
+            first: MessageNumber::FIRST,
             last: timestamp,
             positions: Each {
                 least: Position::ZERO,

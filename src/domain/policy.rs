@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::names::names;
+use super::{RetentionDays, names::names};
 
 /// The largest limit of sends within a minute.
 pub const SENDS_PER_MINUTE_MAX: u32 = 1_000_000;
@@ -15,6 +15,8 @@ pub struct Policy {
     pub add_members: AddMembers,
     /// The most messages that a user may send and edit within a minute.
     pub sends_per_minute: Option<NonZeroU32>,
+    /// After how many days messages expire, where a chat does not say otherwise; `None`: never.
+    pub retention: Option<RetentionDays>,
 }
 
 /// Who may write to whom.
@@ -56,6 +58,8 @@ pub struct PolicyPatch {
     pub add_members: Option<AddMembers>,
     /// An inner `None` ends the limit.
     pub sends_per_minute: Option<Option<NonZeroU32>>,
+    /// An inner `None` keeps messages for ever.
+    pub retention: Option<Option<RetentionDays>>,
 }
 
 impl Policy {
@@ -65,12 +69,14 @@ impl Policy {
         create_chats: &str,
         add_members: &str,
         sends_per_minute: Option<NonZeroU32>,
+        retention: Option<RetentionDays>,
     ) -> Option<Self> {
         Some(Self {
             personal: Personal::named(personal)?,
             create_chats: CreateChats::named(create_chats)?,
             add_members: AddMembers::named(add_members)?,
             sends_per_minute,
+            retention,
         })
     }
 
@@ -81,6 +87,7 @@ impl Policy {
             create_chats: patch.create_chats.unwrap_or(self.create_chats),
             add_members: patch.add_members.unwrap_or(self.add_members),
             sends_per_minute: patch.sends_per_minute.unwrap_or(self.sends_per_minute),
+            retention: patch.retention.unwrap_or(self.retention),
         }
     }
 }

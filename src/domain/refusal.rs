@@ -39,6 +39,9 @@ pub enum Refusal {
     /// The message is deleted.
     #[error("the message is deleted")]
     Gone,
+    /// The message is older than messages are kept.
+    #[error("the message has expired, or was never the caller's to read")]
+    Expired,
     /// The message or chat has changed since the caller last saw it.
     #[error("it has changed: its timestamp is {current}")]
     Stale { current: Timestamp },

@@ -41,6 +41,8 @@ pub enum Action {
     DeleteMessages,
     /// Changing its name, its attributes and its rules, handing it on, deleting it.
     Manage,
+    /// Saying for how long its messages are kept.
+    SetRetention,
 }
 
 impl Action {
@@ -55,6 +57,7 @@ impl Action {
             },
             Self::PostAtOnce | Self::Pin | Self::Moderate | Self::DeleteMessages => Rank::Moderator,
             Self::AppointModerators | Self::Manage => Rank::Owner,
+            Self::SetRetention => Rank::Application,
         }
     }
 }

@@ -31,6 +31,7 @@ pub mod clearing;
 pub mod erasing;
 pub mod feed_exchange;
 pub mod file_events;
+pub mod retention;
 mod search_index;
 pub mod webhooks;
 

@@ -8,7 +8,7 @@ use super::{
         openapi::{
             AsUser, ChatMessageSent, ChatNumberPath, CreateInsideProblems, DeleteProblems,
             EditProblems, IfMatchHeader, IfNoneMatchHeader, IncludeWithMessage, MessageAnswer,
-            MessageNumberPath, MessageUnchanged, ReadProblems, Repeatable,
+            MessageNumberPath, MessageReadProblems, MessageUnchanged, Repeatable,
         },
         representation,
     },
@@ -75,7 +75,7 @@ pub async fn send_chat_message(
         IncludeWithMessage,
         IfNoneMatchHeader
     ),
-    responses(MessageAnswer, MessageUnchanged, ReadProblems)
+    responses(MessageAnswer, MessageUnchanged, MessageReadProblems)
 )]
 pub async fn get_chat_message(
     State(service): State<Service>,

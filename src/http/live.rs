@@ -298,7 +298,8 @@ impl<W: Watched, E: Events<Page = W::Page>> EventStream<W, E> {
         self.cursor_sent_at = Instant::now();
     }
 
-    /// The `reset` event in place of a 410. Its id 0 makes a client that ignores it start again.
+    /// The `reset` event in place of a 410. Its id 0 makes a client that ignores it start again, as far as the
+    /// timeline is kept from there on.
     /// After any other problem the stream just ends.
     fn last_block(&self, problem: Problem) -> Blocks {
         let mut blocks = Blocks::default();
@@ -306,12 +307,9 @@ impl<W: Watched, E: Events<Page = W::Page>> EventStream<W, E> {
             let request_id = self.request_id.as_str();
             tracing::error!(request.id = request_id, %problem, "a stream failed");
         }
-        if problem.is_cursor_ahead() {
-            blocks.event(
-                "reset",
-                Some(0),
-                &problem.document(self.request_id.as_str()),
-            );
+        if problem.is_of_cursor() {
+            let document = problem.document(self.request_id.as_str());
+            blocks.event("reset", Some(0), &document);
         }
         blocks
     }

@@ -12,8 +12,9 @@ use super::{
     answer::{
         openapi::{
             AsUser, CreateProblems, DeleteProblems, EditIfMatchHeader, EditProblems, IfMatchHeader,
-            IfNoneMatchHeader, IncludeWithMessage, MessageAnswer, MessageIdPath, MessageUnchanged,
-            PersonalMessageSent, ReadProblems, Repeatable, Resumed, SyncPage, SyncProblems,
+            IfNoneMatchHeader, IncludeWithMessage, MessageAnswer, MessageIdPath,
+            MessageReadProblems, MessageUnchanged, PersonalMessageSent, Repeatable, Resumed,
+            SyncPage, SyncProblems,
             schemas::{MessageStreamSchema, UpdatesOrMessagesSchema},
         },
         problem::Problem,
@@ -43,10 +44,11 @@ use super::{
 };
 use crate::{
     auth::Validity,
-    domain::{ApplicationId, Conversation, Cursor, MessageId, MessageNumber, UserId},
+    domain::{ApplicationId, Conversation, Cursor, MessageId, MessageNumber, Refusal, UserId},
     live::{Inbox, UserTimeline},
     store::{
         self,
+        history::Numbered,
         messages::MessageRequest,
         pages::{PageRequest, PageSize},
     },
@@ -305,7 +307,7 @@ async fn list_by_ids(
     path = "/messages/{id}",
     tag = "messages",
     params(AsUser, MessageIdPath, IncludeWithMessage, IfNoneMatchHeader),
-    responses(MessageAnswer, MessageUnchanged, ReadProblems)
+    responses(MessageAnswer, MessageUnchanged, MessageReadProblems)
 )]
 pub async fn get_message(
     State(service): State<Service>,
@@ -330,7 +332,9 @@ pub async fn read<T>(
         application, user, ..
     } = &passed.caller;
     let reading = service.sync().message(*application, user.clone(), id);
-    let message = reading.await?.ok_or_else(Problem::not_found)?;
+    let Some(message) = reading.await? else {
+        return Err(missing(service, *application, id).await?);
+    };
     if beside.is_something() {
         let reader = user.as_ref();
         let reacted =
@@ -357,17 +361,39 @@ pub async fn read<T>(
 /// A message as a path names it: by its number in a conversation.
 pub type NumberedMessage = (Conversation, MessageNumber);
 
-/// The id of a message. This reveals nothing to a caller who may not read the message: every use of
-/// the id checks that.
+/// What a caller is told who reads no message with this id: that it has expired, if the id is not beyond the
+/// newest message of the application that has. Whether there is such a message for others is not told.
+pub async fn missing(
+    service: &Service,
+    application: ApplicationId,
+    id: MessageId,
+) -> Result<Problem, Problem> {
+    let reading = service.query(async |connection| {
+        store::retention::has_expired_up_to(connection, application, id).await
+    });
+    Ok(match reading.await? {
+        true => Refusal::Expired.into(),
+        false => Problem::not_found(),
+    })
+}
+
+/// The id of a message in a conversation that the caller sees.
 pub async fn id_of(
     service: &Service,
     caller: &Caller,
     (conversation, number): &NumberedMessage,
 ) -> Result<MessageId, Problem> {
+    if let Conversation::Chat(chat) = conversation {
+        service.visible_chat(caller, *chat).await?;
+    }
     let reading = service.query(async |connection| {
-        store::history::id_of(connection, caller.application, conversation, *number).await
+        store::history::numbered(connection, caller.application, conversation, *number).await
     });
-    reading.await?.ok_or_else(Problem::not_found)
+    match reading.await? {
+        Numbered::Kept(id) => Ok(id),
+        Numbered::Expired => Err(Refusal::Expired.into()),
+        Numbered::Unknown => Err(Problem::not_found()),
+    }
 }
 
 /// Edits one's own message, or marks a received one as read or unread.

@@ -8,7 +8,7 @@ use super::{
         openapi::{
             AsUser, DeleteProblems, EditIfMatchHeader, EditProblems, IfMatchHeader,
             IfNoneMatchHeader, IncludeWithMessage, MessageAnswer, MessageNumberPath,
-            MessageUnchanged, ReadProblems, UserIdPath,
+            MessageReadProblems, MessageUnchanged, UserIdPath,
         },
         representation,
     },
@@ -42,7 +42,7 @@ use crate::{
         IncludeWithMessage,
         IfNoneMatchHeader
     ),
-    responses(MessageAnswer, MessageUnchanged, ReadProblems)
+    responses(MessageAnswer, MessageUnchanged, MessageReadProblems)
 )]
 pub async fn get_personal_message(
     State(service): State<Service>,

@@ -6,13 +6,13 @@ use super::{
     Answer, Service,
     answer::{
         openapi::{
-            AsUser, ListInsideProblems, MessageIdPath, NumberPage, ReactionKeyPath, ReactionsOfKey,
-            SettableProblems,
+            AsUser, MessageIdPath, MessageReadProblems, NumberPage, ReactionKeyPath,
+            ReactionsOfKey, SettableProblems,
         },
-        problem::Problem,
         representation::{self, Json, ListPage, ReactionListJson},
     },
     extract::{caller::Caller, checks::Checks, media::PlainJson, params::ReactionsParams},
+    messages::missing,
 };
 use crate::{
     domain::{MessageId, UserId},
@@ -31,7 +31,7 @@ use crate::{
     responses(
         (status = 200, description = "A page",
             body = ReactionListJson, content_type = "application/json"),
-        ListInsideProblems,
+        MessageReadProblems,
     ),
 )]
 pub async fn list_reactions(
@@ -46,7 +46,9 @@ pub async fn list_reactions(
     let (id, ReactionsParams { key, after, limit }) = passed.input;
     let (application, user) = (passed.caller.application, passed.caller.user);
     let message = service.sync().message(application, user, id).await?;
-    let message = message.ok_or_else(Problem::not_found)?;
+    let Some(message) = message else {
+        return Err(missing(&service, application, id).await?);
+    };
     // The rows of a deleted message are cleared a while later.
     let listed = match message.content {
         None => Vec::new(),

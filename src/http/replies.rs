@@ -7,12 +7,13 @@ use axum::{extract::State, response::IntoResponse};
 use super::{
     Answer, Service,
     answer::{
-        openapi::{AsUser, IncludeInList, ListInsideProblems, MessageIdPath, NumberPage},
+        openapi::{AsUser, IncludeInList, MessageIdPath, MessageReadProblems, NumberPage},
         problem::Problem,
         representation::{Json, ListPage, ReplyCountJson, ReplyListJson},
     },
     extract::{caller::Caller, checks::Checks, media::PlainJson, params::RepliesParams},
     included,
+    messages::missing,
 };
 use crate::{
     domain::{ApplicationId, Message, MessageId, MessageNumber},
@@ -35,7 +36,7 @@ use crate::{
     responses(
         (status = 200, description = "A page, and how many replies there are, as of one moment",
             body = ReplyListJson, content_type = "application/json"),
-        ListInsideProblems,
+        MessageReadProblems,
     ),
 )]
 pub async fn list_replies(
@@ -60,7 +61,9 @@ pub async fn list_replies(
         let replies = replies::read(connection, application, root, after, limit + 1).await?;
         Ok(Some(replies))
     });
-    let replies = reading.await?.ok_or_else(Problem::not_found)?;
+    let Some(replies) = reading.await? else {
+        return Err(missing(&service, application, root).await?);
+    };
     let count = ReplyCountJson::new(replies.count, replies.last);
     let ids: Vec<_> = replies.messages.iter().map(|reply| reply.id).collect();
     let reacted =

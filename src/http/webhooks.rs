@@ -241,5 +241,9 @@ fn problem(refused: Refused) -> Problem {
             let detail = format!("must be at most {end}, the end of the timeline");
             Problem::invalid_field("after", detail)
         }
+        Refused::Behind { trimmed } => {
+            let detail = format!("must be at least {trimmed}: what is before is not kept any more");
+            Problem::invalid_field("after", detail)
+        }
     }
 }

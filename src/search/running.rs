@@ -154,7 +154,8 @@ impl<'a> RunningSearch<'a> {
             if self.matches.len() == self.limit {
                 break;
             }
-            let mut found = store::messages::load(self.connection, self.application, ids).await?;
+            let mut found =
+                store::messages::load_kept(self.connection, self.application, ids).await?;
             found.sort_unstable_by_key(|message| Reverse(message.id));
             self.keep(found).await;
         }

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Duty, Error, FeedPublishing, Indexing, Lane, Publishing, Result, hooks::Hook};
-use crate::domain::{ApplicationId, Policy, Timestamp, Title};
+use crate::domain::{ApplicationId, MessageId, Policy, RetentionDays, Timestamp, Title};
 
 /// An application as it is now.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Application {
     pub suspensions_end: Option<OffsetDateTime>,
     /// Whether one of its users is being erased.
     pub erasing: bool,
+    /// No message with a larger id has expired.
+    pub expired: MessageId,
 }
 
 struct ApplicationRow {
@@ -34,6 +36,8 @@ struct ApplicationRow {
     sends_per_minute: Option<i32>,
     suspensions_end: Option<OffsetDateTime>,
     erasing: bool,
+    retention_days: Option<i32>,
+    expired: i64,
 }
 
 /// A statement that returns applications: `$head`, and what follows the columns.
@@ -42,7 +46,7 @@ macro_rules! applications {
         sqlx::query_as!(
             ApplicationRow,
             $head + "id, name, created, chats, personal, create_chats, add_members, sends_per_minute,
-            suspensions_end, erasing " + $tail,
+            suspensions_end, erasing, retention_days, expired " + $tail,
             $($argument),*
         )
     };
@@ -55,6 +59,7 @@ impl ApplicationRow {
             &self.create_chats,
             &self.add_members,
             self.sends_per_minute.and_then(per_minute),
+            self.retention_days.and_then(RetentionDays::stored),
         );
         Ok(Application {
             id: ApplicationId::new(self.id),
@@ -67,6 +72,7 @@ impl ApplicationRow {
             })?,
             suspensions_end: self.suspensions_end,
             erasing: self.erasing,
+            expired: MessageId::new(self.expired),
         })
     }
 }
@@ -164,7 +170,8 @@ pub async fn update(lane: &mut Lane<'_>, name: &Title, policy: &Policy) -> Resul
     let sends_per_minute = policy.sends_per_minute.map(|sends| sends.get());
     sqlx::query!(
         "UPDATE applications
-         SET name = $2, personal = $3, create_chats = $4, add_members = $5, sends_per_minute = $6
+         SET name = $2, personal = $3, create_chats = $4, add_members = $5, sends_per_minute = $6,
+             retention_days = $7
          WHERE id = $1",
         lane.application().get(),
         name.as_str(),
@@ -172,6 +179,7 @@ pub async fn update(lane: &mut Lane<'_>, name: &Title, policy: &Policy) -> Resul
         policy.create_chats.name(),
         policy.add_members.name(),
         sends_per_minute.and_then(|sends| i32::try_from(sends).ok()),
+        policy.retention.map(|days| i32::from(days.get())),
     )
     .execute(lane.connection())
     .await?;

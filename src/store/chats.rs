@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{Lane, Result, columns};
 use crate::domain::{
     ApplicationId, Attributes, Chat, ChatNumber, ChatRules, ConversationId, History, Idempotency,
-    Import, MessageNumber, Posting, Rank, Role, Timestamp, Title, UserId,
+    Import, MessageNumber, Posting, Rank, RetentionDays, Role, Timestamp, Title, UserId,
 };
 
 /// What is read of a chat.
@@ -21,6 +21,7 @@ struct ChatRow {
     owner: Option<String>,
     created: OffsetDateTime,
     messages: i64,
+    first: i64,
     last: i64,
     members: i32,
     attributes: Option<Json<Box<RawValue>>>,
@@ -30,6 +31,7 @@ struct ChatRow {
     slow_mode: i32,
     reactions_off: bool,
     importing: Option<bool>,
+    retention_days: Option<i32>,
     /// Of the user who reads the chat, if it is a member.
     role: Option<String>,
     reads_after: Option<i64>,
@@ -42,6 +44,7 @@ pub(super) struct RulesColumns {
     pub since_joining: bool,
     pub slow_mode: i32,
     pub reactions_off: bool,
+    pub retention_days: Option<i32>,
 }
 
 impl RulesColumns {
@@ -60,6 +63,7 @@ impl RulesColumns {
             },
             slow_mode: u32::try_from(self.slow_mode).unwrap_or_default(),
             reactions_off: self.reactions_off,
+            retention: self.retention_days.and_then(RetentionDays::stored),
         }
     }
 }
@@ -73,10 +77,11 @@ macro_rules! query_chats {
             r#"
             SELECT c.id, c.chat_number AS "number!", c.timestamp,
                    c.name AS "name!", c.owner, c.created,
-                   coalesce(newest.number, 0) AS "messages!",
+                   coalesce(newest.number, 0) AS "messages!", c.first,
                    coalesce(newest.sent, c.id) AS "last!", c.members AS "members!",
                    c.attributes AS "attributes: Json<Box<RawValue>>", c.moderators_post, c.frozen,
-                   c.since_joining, c.slow_mode, c.reactions_off, c.importing, "# + $member + r#"
+                   c.since_joining, c.slow_mode, c.reactions_off, c.importing, c.retention_days,
+                   "# + $member + r#"
             FROM "# + $from + r#"
             LEFT JOIN LATERAL (
                 SELECT m.number, coalesce(m.sent, m.timestamp) AS sent
@@ -100,6 +105,7 @@ impl ChatRow {
             owner: self.owner.as_deref().map(UserId::trusted),
             created: self.created,
             messages: MessageNumber::new(self.messages),
+            first: MessageNumber::new(self.first),
             last: Timestamp::new(self.last),
             members: self.members,
             attributes: self.attributes.map(|Json(raw)| Attributes::trusted(raw)),
@@ -109,6 +115,7 @@ impl ChatRow {
                 since_joining: self.since_joining,
                 slow_mode: self.slow_mode,
                 reactions_off: self.reactions_off,
+                retention_days: self.retention_days,
             }
             .into_rules(),
             import: Import::stored(self.importing),
@@ -174,6 +181,7 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         slow_modes: slow_mode(row.chat),
         reactions_off: row.chat.rules.reactions_off,
         importing: row.chat.import.to_stored(),
+        retention_days: kept_days(row.chat),
         creators: row.creator.map(UserId::as_str),
         keys: row.idempotency.map(|request| request.key.as_str()),
         digests: row.idempotency.map(|request| &request.digest.0[..]),
@@ -188,20 +196,20 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         )
         INSERT INTO conversations (
             application_id, chat_number, id, timestamp, name, owner, created, members, attributes,
-            moderators_post, frozen, since_joining, slow_mode, reactions_off, importing, creator,
-            idempotency_key, request_digest
+            moderators_post, frozen, since_joining, slow_mode, reactions_off, importing, retention_days,
+            creator, idempotency_key, request_digest
         )
         SELECT $1, chat_number, id, timestamp, name, owner, created, members, attributes::json,
-               moderators_post, frozen, since_joining, slow_mode, reactions_off, importing, creator,
-               idempotency_key, request_digest
+               moderators_post, frozen, since_joining, slow_mode, reactions_off, importing, retention_days,
+               creator, idempotency_key, request_digest
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::timestamptz[],
             $8::integer[], $9::text[], $10::boolean[], $11::boolean[], $12::boolean[], $13::integer[],
-            $17::boolean[], $18::boolean[], $14::text[], $15::text[], $16::bytea[]
+            $14::boolean[], $15::boolean[], $16::integer[], $17::text[], $18::text[], $19::bytea[]
         ) AS new (
             chat_number, id, timestamp, name, owner, created, members, attributes, moderators_post, frozen,
-            since_joining, slow_mode, reactions_off, importing, creator, idempotency_key,
-            request_digest
+            since_joining, slow_mode, reactions_off, importing, retention_days, creator,
+            idempotency_key, request_digest
         )
         "#,
         lane.application().get(),
@@ -217,15 +225,20 @@ pub async fn insert(lane: &mut Lane<'_>, new: &[NewChatRow<'_>]) -> Result<()> {
         &frozen,
         &since_joining,
         &slow_modes,
+        &reactions_off,
+        &importing as &[Option<bool>],
+        &retention_days as &[Option<i32>],
         &creators as &[Option<&str>],
         &keys as &[Option<&str>],
         &digests as &[Option<&[u8]>],
-        &reactions_off,
-        &importing as &[Option<bool>],
     )
     .execute(lane.connection())
     .await?;
     Ok(())
+}
+
+fn kept_days(chat: &Chat) -> Option<i32> {
+    chat.rules.retention.map(|days| days.get().into())
 }
 
 /// The wait in seconds.
@@ -251,6 +264,7 @@ pub async fn update<'a>(
         slow_modes: slow_mode(chat),
         reactions_off: chat.rules.reactions_off,
         importing: chat.import.to_stored(),
+        retention_days: kept_days(chat),
     });
     sqlx::query!(
         r#"
@@ -265,13 +279,14 @@ pub async fn update<'a>(
             since_joining   = new.since_joining,
             slow_mode       = new.slow_mode,
             reactions_off   = new.reactions_off,
-            importing       = new.importing
+            importing       = new.importing,
+            retention_days  = new.retention_days
         FROM unnest(
             $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], $7::text[], $8::boolean[],
-            $9::boolean[], $10::boolean[], $11::integer[], $12::boolean[], $13::boolean[]
+            $9::boolean[], $10::boolean[], $11::integer[], $12::boolean[], $13::boolean[], $14::integer[]
         ) AS new (
             id, timestamp, name, owner, members, attributes, moderators_post, frozen, since_joining,
-            slow_mode, reactions_off, importing
+            slow_mode, reactions_off, importing, retention_days
         )
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -294,6 +309,7 @@ pub async fn update<'a>(
         &slow_modes,
         &reactions_off,
         &importing as &[Option<bool>],
+        &retention_days as &[Option<i32>],
     )
     .execute(lane.connection())
     .await?;
@@ -406,6 +422,7 @@ pub async fn find(
             .unwrap_or_default();
         let reads_after = MessageNumber::new(row.reads_after.unwrap_or(0));
         let chat = row.into_chat();
+        let reads_after = reads_after.max(chat.first.previous());
         let rank = match member {
             None => Rank::Application,
             Some(user) if chat.owner.as_ref() == Some(user) => Rank::Owner,

@@ -26,6 +26,8 @@ pub struct SeenConversation {
     pub created: OffsetDateTime,
     /// The number of its newest message.
     pub messages: MessageNumber,
+    /// Messages with smaller numbers have expired.
+    pub first: MessageNumber,
     /// The change that has created its newest message; its own creation, if it has none.
     pub last: Timestamp,
     /// The newest message as it is now.
@@ -106,7 +108,7 @@ pub async fn list(
                 c.timestamp, c.created, c.name, c.owner, c.members, FALSE AS blocked, FALSE AS opened,
                 m.read AS set_to, m.as_of, m.reads_after, 0::bigint AS other_set_to,
                 0::bigint AS other_as_of, c.attributes AS chat_attributes, c.moderators_post, c.frozen,
-                c.since_joining, c.slow_mode, c.reactions_off, m.role::text AS role,
+                c.since_joining, c.slow_mode, c.reactions_off, c.retention_days, c.first, m.role::text AS role,
                 m.muted_until AS member_muted_until
         FROM chat_members AS m
         CROSS JOIN LATERAL (
@@ -119,14 +121,14 @@ pub async fn list(
         UNION ALL
         SELECT c.least, c.id, NULL, c.greatest, c.timestamp, c.created, NULL, NULL, NULL,
                c.least_blocks, c.opened, c.least_read, c.least_as_of, 0, c.greatest_read,
-               c.greatest_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+               c.greatest_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL, c.first, NULL, NULL
         FROM conversations AS c
         WHERE c.application_id = $1 AND c.least BETWEEN $2 AND $2 AND c.chat_number IS NULL
           AND c.importing IS NOT TRUE
         UNION ALL
         SELECT c.greatest, c.id, NULL, c.least, c.timestamp, c.created, NULL, NULL, NULL,
                c.greatest_blocks, c.opened, c.greatest_read, c.greatest_as_of, 0, c.least_read,
-               c.least_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+               c.least_as_of, NULL, NULL, NULL, NULL, NULL, NULL, NULL, c.first, NULL, NULL
         FROM conversations AS c
         WHERE c.application_id = $1 AND c.greatest BETWEEN $2 AND $2 AND c.least <> c.greatest
           AND c.chat_number IS NULL AND c.importing IS NOT TRUE",
@@ -183,7 +185,7 @@ pub async fn list_chats(
                 c.timestamp, c.created, c.name, c.owner, c.members, FALSE AS blocked, FALSE AS opened,
                 m.read AS set_to, m.as_of, m.reads_after, 0::bigint AS other_set_to,
                 0::bigint AS other_as_of, c.attributes AS chat_attributes, c.moderators_post, c.frozen,
-                c.since_joining, c.slow_mode, c.reactions_off, m.role::text AS role,
+                c.since_joining, c.slow_mode, c.reactions_off, c.retention_days, c.first, m.role::text AS role,
                 m.muted_until AS member_muted_until
         FROM (
             SELECT * FROM chat_members
@@ -245,7 +247,8 @@ pub async fn find(
                     CASE WHEN c.least = named.user_id THEN c.greatest ELSE c.least END
                 END COLLATE \"C\" AS other,
                 c.timestamp, c.created, c.name, c.owner, c.members, c.attributes AS chat_attributes,
-                c.moderators_post, c.frozen, c.since_joining, c.slow_mode, c.reactions_off,
+                c.moderators_post, c.frozen, c.since_joining, c.slow_mode, c.reactions_off, c.retention_days,
+                c.first,
                 m.role::text AS role, m.muted_until AS member_muted_until, coalesce(m.reads_after, 0) AS reads_after, c.opened,
                 CASE WHEN c.least = named.user_id THEN coalesce(c.least_blocks, FALSE)
                     ELSE coalesce(c.greatest_blocks, FALSE) END AS blocked,
@@ -323,7 +326,7 @@ pub async fn unread(
         CROSS JOIN LATERAL (
             SELECT c.id, c.timestamp, m.chat_number, NULL::text COLLATE \"C\" AS other, FALSE AS blocked,
                    FALSE AS opened, m.read AS set_to, m.as_of, m.reads_after,
-                   0::bigint AS other_set_to, 0::bigint AS other_as_of
+                   0::bigint AS other_set_to, 0::bigint AS other_as_of, c.first
             FROM chat_members AS m
             CROSS JOIN LATERAL (
                 -- The limit makes this a lookup by key, whatever the planner assumes.
@@ -333,13 +336,14 @@ pub async fn unread(
             ) AS c
             WHERE m.application_id = $1 AND m.user_id = reader.user_id AND m.departed IS NULL
             UNION ALL
-            SELECT c.id, c.timestamp, NULL, c.greatest, c.least_blocks, c.opened, c.least_read, c.least_as_of, 0, 0, 0
+            SELECT c.id, c.timestamp, NULL, c.greatest, c.least_blocks, c.opened, c.least_read, c.least_as_of, 0, 0, 0,
+                   c.first
             FROM conversations AS c
             WHERE c.application_id = $1 AND c.least BETWEEN reader.user_id AND reader.user_id
               AND c.chat_number IS NULL AND c.importing IS NOT TRUE
             UNION ALL
             SELECT c.id, c.timestamp, NULL, c.least, c.greatest_blocks, c.opened, c.greatest_read, c.greatest_as_of, 0, 0,
-                   0
+                   0, c.first
             FROM conversations AS c
             WHERE c.application_id = $1 AND c.greatest BETWEEN reader.user_id AND reader.user_id
               AND c.least <> c.greatest AND c.chat_number IS NULL

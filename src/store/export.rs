@@ -54,7 +54,7 @@ pub async fn messages(
         SELECT mine.id AS "id!", mine.chat_number, mine.other, m.message AS "message?: MessageRow",
                looked_at.until AS "until?"
         FROM (
-            SELECT c.id, c.chat_number, NULL::text COLLATE "C" AS other
+            SELECT c.id, c.chat_number, NULL::text COLLATE "C" AS other, c.first
             FROM (
                 SELECT chat_number FROM chat_members
                 WHERE application_id = $1 AND user_id = $2 AND departed IS NULL
@@ -71,17 +71,19 @@ pub async fn messages(
             ) AS c
             WHERE c.id >= $3
             UNION ALL
-            SELECT c.id, NULL, c.greatest FROM conversations AS c
+            SELECT c.id, NULL, c.greatest, c.first FROM conversations AS c
             WHERE c.application_id = $1 AND c.least BETWEEN $2 AND $2 AND c.chat_number IS NULL
               AND c.id >= $3
             UNION ALL
-            SELECT c.id, NULL, c.least FROM conversations AS c
+            SELECT c.id, NULL, c.least, c.first FROM conversations AS c
             WHERE c.application_id = $1 AND c.greatest BETWEEN $2 AND $2 AND c.least <> c.greatest
               AND c.chat_number IS NULL AND c.id >= $3
             ORDER BY 1
         ) AS mine
         CROSS JOIN LATERAL (
-            SELECT CASE WHEN mine.id = $3 THEN $4::bigint ELSE 0 END AS after LIMIT 1
+            -- What has expired is passed over.
+            SELECT greatest(CASE WHEN mine.id = $3 THEN $4::bigint ELSE 0 END, mine.first - 1) AS after
+            LIMIT 1
         ) AS begin
         -- Up to where a personal conversation is looked at that goes on after that.
         LEFT JOIN LATERAL (

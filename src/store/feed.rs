@@ -70,6 +70,8 @@ pub struct FeedPage {
     pub reached: Timestamp,
     /// The end of the application's timeline: no change that is committed has a larger timestamp.
     pub timeline_end: Timestamp,
+    /// Changes up to here may be missing.
+    pub trimmed: Timestamp,
 }
 
 /// A change, as the feed tells it.
@@ -126,6 +128,7 @@ impl FeedRequest {
 struct EntryRow {
     ordinal: i64,
     timeline_end: i64,
+    trimmed: i64,
     looked_at: Option<i64>,
     timestamp: Option<i64>,
     kind: Option<KindColumn>,
@@ -187,6 +190,7 @@ pub async fn entries(
         let place = usize::try_from(row.ordinal - 1).expect("ordinals count the requests from 1");
         let page = &mut pages[place];
         page.timeline_end = Timestamp::new(row.timeline_end);
+        page.trimmed = Timestamp::new(row.trimmed);
         page.reached = row.looked_at.map_or(page.timeline_end, Timestamp::new);
         // What comes after an entry with which the page is long enough is dropped.
         if members[place] * MEMBER_BYTES <= requests[place].size.bytes {
@@ -215,7 +219,7 @@ async fn include_messages(
     'page: for entries in page.entries.chunks(MESSAGES_AT_ONCE) {
         let ids = entries.iter().filter_map(|entry| entry.message);
         let ids: Vec<_> = ids.filter(|id| !versions.contains_key(id)).collect();
-        let found = messages::load(connection, request.application, &ids).await?;
+        let found = messages::load_kept(connection, request.application, &ids).await?;
         let found = found.iter().map(|message| (message.id, message));
         let mut found: HashMap<_, _> = found.collect();
         for entry in entries {
@@ -283,6 +287,7 @@ impl FeedPage {
             entries: Vec::new(),
             reached: zero,
             timeline_end: zero,
+            trimmed: zero,
         }
     }
 

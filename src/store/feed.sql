@@ -1,6 +1,7 @@
 -- A page of the feed for each of many requests of one application: see feed.rs.
 SELECT request.ordinal   AS "ordinal!",
        coalesce(timeline.timestamp, 0) AS "timeline_end!",
+       coalesce(kept.trimmed, 0) AS "trimmed!",
        looked_at.timestamp AS "looked_at?",
        entry.timestamp   AS "timestamp?",
        entry.kind        AS "kind?: KindColumn",
@@ -16,6 +17,7 @@ FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
     SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1
 ) AS timeline ON TRUE
+LEFT JOIN LATERAL (SELECT trimmed FROM applications WHERE id = $1 LIMIT 1) AS kept ON TRUE
 CROSS JOIN (
     SELECT ordinal, after, entries_max, changes_max, kinds::change_kind[] AS kinds
     FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[])

@@ -30,18 +30,18 @@ impl Span {
     }
 }
 
-/// A query about one conversation. `$query` has the application as `$1` and the conversation's id as
-/// the row of `conversation`, which has no row if the conversation does not exist. Its other
+/// A query about one conversation. `$query` has the application as `$1` and the conversation's id and
+/// first message as the row of `conversation`, which has no row if the conversation does not exist. Its other
 /// parameters are numbered from `$5` on.
 macro_rules! query_inside {
     ($application:expr, $conversation:expr, $query:tt, $($arguments:tt)*) => {
         sqlx::query_scalar!(
             r#"
             WITH conversation AS MATERIALIZED (
-                SELECT id FROM conversations
+                SELECT id, first FROM conversations
                 WHERE application_id = $1 AND chat_number = $2
                 UNION ALL
-                SELECT id FROM conversations
+                SELECT id, first FROM conversations
                 WHERE application_id = $1 AND least = $3 AND greatest = $4 AND chat_number IS NULL
                   AND importing IS NOT TRUE
             )
@@ -55,7 +55,8 @@ macro_rules! query_inside {
     };
 }
 
-/// Reads a page of a conversation, with the deleted messages, from those after the number `reads_after`.
+/// Reads a page of a conversation, with the deleted messages, from those after the number `reads_after` that have not
+/// expired.
 pub async fn read(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -73,7 +74,7 @@ pub async fn read(
             SELECT m AS "message!: MessageRow"
             FROM messages AS m
             WHERE application_id = $1 AND conversation_id = (SELECT id FROM conversation)
-              AND number < $5 AND number > $8
+              AND number < $5 AND number > $8 AND number >= (SELECT first FROM conversation)
             ORDER BY number DESC
             LIMIT $7
         ) UNION ALL (
@@ -81,6 +82,7 @@ pub async fn read(
             FROM messages AS m
             WHERE application_id = $1 AND conversation_id = (SELECT id FROM conversation)
               AND number > greatest($6, $8) AND $6 IS NOT NULL
+              AND number >= (SELECT first FROM conversation)
             ORDER BY number
             LIMIT $7
         )
@@ -95,24 +97,41 @@ pub async fn read(
     rows.into_iter().map(MessageRow::into_message).collect()
 }
 
-/// The id of a conversation's message.
-pub async fn id_of(
+/// A message that is named by its number in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbered {
+    Kept(MessageId),
+    Expired,
+    /// There is no such message, or no such conversation.
+    Unknown,
+}
+
+/// Finds a conversation's message by its number.
+pub async fn numbered(
     connection: &mut PgConnection,
     application: ApplicationId,
     conversation: &Conversation,
     number: MessageNumber,
-) -> Result<Option<MessageId>> {
-    let id = query_inside!(
+) -> Result<Numbered> {
+    let found = query_inside!(
         application,
         conversation,
         r#"
-        SELECT id FROM messages
-        WHERE application_id = $1 AND conversation_id = (SELECT id FROM conversation)
-          AND number = $5
+        SELECT ARRAY(
+            SELECT id FROM messages
+            WHERE application_id = $1 AND conversation_id = conversation.id AND number = $5
+              AND number >= conversation.first
+        ) || CASE WHEN $5 BETWEEN 1 AND conversation.first - 1 THEN 0::bigint END AS "found!: Vec<Option<i64>>"
+        FROM conversation
         "#,
         number.get(),
     )
     .fetch_optional(connection)
     .await?;
-    Ok(id.map(MessageId::new))
+    let found = found.and_then(|found| found.into_iter().flatten().next());
+    Ok(match found {
+        Some(0) => Numbered::Expired,
+        Some(id) => Numbered::Kept(MessageId::new(id)),
+        None => Numbered::Unknown,
+    })
 }

@@ -74,6 +74,16 @@ impl Duty for Erasing {
     const PURPOSE: Purpose = Purpose::Publishing;
 }
 
+/// Lets messages expire, clears them, and trims the timelines.
+pub enum Expiring {}
+
+impl Duty for Expiring {
+    const NAME: &'static str = "retention";
+    const FOLLOWS_FILES: bool = false;
+    const LOCK_KEY: i64 = locks::EXPIRER;
+    const PURPOSE: Purpose = Purpose::Publishing;
+}
+
 /// Keeps the index of search.
 pub enum Indexing {}
 

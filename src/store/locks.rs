@@ -37,6 +37,9 @@ pub const CLEARER: i64 = 7_305_808_869_231_650_176;
 /// Held on a connection by the one replica that erases users.
 pub const ERASER: i64 = 7_305_808_869_231_650_177;
 
+/// Held on a connection by the one replica that lets messages expire.
+pub const EXPIRER: i64 = 7_305_808_869_231_650_178;
+
 /// Held by the transaction that creates a webhook, which counts them before.
 pub const WEBHOOKS: i64 = 7_305_808_869_231_650_175;
 

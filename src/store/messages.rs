@@ -138,7 +138,39 @@ pub async fn rename(lane: &mut Lane<'_>, renamed: &[RenamedMessage<'_>]) -> Resu
     Ok(())
 }
 
-/// Reads the messages that exist, in any order.
+/// Reads the messages that exist and have not expired, in any order, whoever may read them.
+pub async fn load_kept(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    ids: &[MessageId],
+) -> Result<Vec<Arc<Message>>> {
+    let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
+    let rows = sqlx::query_scalar!(
+        r#"
+        SELECT m.message AS "message!: MessageRow"
+        FROM unnest($2::bigint[]) AS lookup (id)
+        CROSS JOIN LATERAL (
+            -- The limits make these lookups by key, whatever the planner assumes about the tables.
+            SELECT found AS message FROM messages AS found
+            WHERE found.application_id = $1 AND found.id = lookup.id
+              AND (found.id > (SELECT expired FROM applications WHERE id = $1)
+              OR found.number >= (
+                SELECT c.first FROM conversations AS c
+                WHERE c.application_id = $1 AND c.id = found.conversation_id
+                LIMIT 1
+              ))
+            LIMIT 1
+        ) AS m
+        "#,
+        application.get(),
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(MessageRow::into_message).collect()
+}
+
+/// Reads the messages that have a row, in any order, for the write path.
 pub async fn load(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -168,7 +200,8 @@ pub async fn load(
 pub type MessageRequest = (Option<UserId>, MessageId);
 
 /// Reads each message, if the requester may read it: a user of its conversation, a present member
-/// of its chat that has not joined too late, or the application if it is in a chat that is there. The order is that of `requests`.
+/// of its chat that has not joined too late, or the application if it is in a chat that is there. A message that has
+/// expired is there for nobody. The order is that of `requests`.
 pub async fn find(
     connection: &mut PgConnection,
     application: ApplicationId,
@@ -186,6 +219,12 @@ pub async fn find(
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
             SELECT found AS message FROM messages AS found
             WHERE found.application_id = $1 AND found.id = request.id
+              AND (found.id > (SELECT expired FROM applications WHERE id = $1)
+              OR found.number >= (
+                SELECT c.first FROM conversations AS c
+                WHERE c.application_id = $1 AND c.id = found.conversation_id
+                LIMIT 1
+              ))
               AND CASE
                 WHEN found.chat_number IS NULL
                     THEN request.user_id IN (found.sender, found.recipient) AND (found.import_key IS NULL OR (

@@ -43,6 +43,7 @@ pub mod reactions;
 pub mod replies;
 pub mod reports;
 pub mod restrictions;
+pub mod retention;
 pub mod search;
 mod sequences;
 mod servers;
@@ -50,6 +51,7 @@ mod session;
 pub mod settings;
 pub mod signals;
 mod terms;
+pub mod trimming;
 pub mod updates;
 mod url;
 mod version;
@@ -59,7 +61,7 @@ pub use database::Database;
 pub use error::{Error, Result, Unfit};
 pub use lane::{Lane, Transaction};
 pub use leadership::{
-    Clearing, Delivering, Duty, Erasing, FeedPublishing, Indexing, Leadership, Publishing,
+    Clearing, Delivering, Duty, Erasing, Expiring, FeedPublishing, Indexing, Leadership, Publishing,
 };
 pub use maintenance::{MIGRATIONS, MigrationError};
 pub use pool::{Lease, Pool};

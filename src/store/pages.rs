@@ -60,6 +60,10 @@ pub struct Page {
     pub latest: Timestamp,
     /// The end of the application's timeline: no change that is committed has a larger timestamp.
     pub timeline_end: Timestamp,
+    /// Updates up to here may be missing, apart from the newest one that concerns the user.
+    pub trimmed: Timestamp,
+    /// The newest message of the application that has expired; no message with a larger id has.
+    pub expired: MessageId,
 }
 
 /// An entry of a page.
@@ -67,7 +71,7 @@ pub struct Page {
 pub struct Entry {
     pub update: Update,
     /// On a page with data: the message as it is now, at the newest of its entries on the page.
-    /// `None` if the user may not read it any more.
+    /// `None` if the user may not read it any more, or it has expired.
     pub message: Option<Arc<Version>>,
 }
 
@@ -100,6 +104,8 @@ pub async fn read(
         let page = &mut pages[place(row.ordinal)];
         page.latest = Timestamp::new(row.latest.unwrap_or(0));
         page.timeline_end = Timestamp::new(row.timeline_end);
+        page.trimmed = Timestamp::new(row.trimmed);
+        page.expired = MessageId::new(row.expired);
         let messages = row.messages.into_iter().flatten();
         let chats = row.chats.into_iter().flatten();
         let withs = row.withs.into_iter().flatten();
@@ -218,6 +224,8 @@ impl Page {
             entries: Vec::new(),
             latest: Timestamp::new(0),
             timeline_end: Timestamp::new(0),
+            trimmed: Timestamp::new(0),
+            expired: MessageId::new(0),
         }
     }
 

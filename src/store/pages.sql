@@ -2,6 +2,8 @@
 SELECT request.ordinal      AS "ordinal!",
        newest.timestamp     AS "latest?",
        coalesce(timeline.timestamp, 0) AS "timeline_end!",
+       coalesce(kept.trimmed, 0) AS "trimmed!",
+       coalesce(kept.expired, 0) AS "expired!",
        page.timestamps      AS "timestamps?",
        page.messages        AS "messages?: Vec<Option<i64>>",
        page.chats           AS "chats?: Vec<Option<i64>>",
@@ -12,6 +14,7 @@ FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
     SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1
 ) AS timeline ON TRUE
+LEFT JOIN LATERAL (SELECT trimmed, expired FROM applications WHERE id = $1 LIMIT 1) AS kept ON TRUE
 CROSS JOIN unnest($2::text[], $3::bigint[], $4::bigint[])
     WITH ORDINALITY AS request (user_id, after, entries_max, ordinal)
 LEFT JOIN LATERAL (

@@ -3,6 +3,8 @@
 SELECT request.ordinal        AS "ordinal!",
        newest.timestamp       AS "latest?",
        coalesce(timeline.timestamp, 0) AS "timeline_end!",
+       coalesce(kept.trimmed, 0) AS "trimmed!",
+       coalesce(kept.expired, 0) AS "expired!",
        page.update_timestamp  AS "update_timestamp?",
        page.message_id        AS "message_id?",
        page.chat              AS "chat?",
@@ -30,6 +32,7 @@ FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
     SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1
 ) AS timeline ON TRUE
+LEFT JOIN LATERAL (SELECT trimmed, expired FROM applications WHERE id = $1 LIMIT 1) AS kept ON TRUE
 CROSS JOIN unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
     WITH ORDINALITY AS request (user_id, after, entries_max, data_max, ordinal)
 LEFT JOIN LATERAL (
@@ -68,6 +71,12 @@ LEFT JOIN LATERAL (
                + coalesce(octet_length(array_to_string(found.mentions, '","')), 0) AS data_bytes
         FROM messages AS found
         WHERE found.application_id = $1 AND found.id = entry.message_id
+          -- A message with a larger id than the newest one that has expired costs no lookup.
+          AND (found.id > kept.expired OR found.number >= (
+              SELECT c.first FROM conversations AS c
+              WHERE c.application_id = $1 AND c.id = found.conversation_id
+              LIMIT 1
+          ))
           -- A user who has left a chat reads none of its messages any more, and one who has joined late
           -- perhaps not the earlier ones. (This is a value and not
           -- EXISTS, which the planner may turn into a hash of all members.)

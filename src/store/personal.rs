@@ -24,6 +24,7 @@ struct PersonalRow {
     greatest_blocks: bool,
     opened: bool,
     importing: Option<bool>,
+    first: i64,
     /// Of the newest message; `None` if there is none.
     newest: Option<i64>,
     sent: Option<i64>,
@@ -47,7 +48,8 @@ pub async fn load(
                c.greatest AS "greatest!", c.least_read AS "least_read!",
                c.greatest_read AS "greatest_read!", c.least_as_of AS "least_as_of!",
                c.greatest_as_of AS "greatest_as_of!", c.least_blocks AS "least_blocks!",
-               c.greatest_blocks AS "greatest_blocks!", c.opened, c.importing, newest.number AS "newest?",
+               c.greatest_blocks AS "greatest_blocks!", c.opened, c.importing, c.first,
+               newest.number AS "newest?",
                newest.sent AS "sent?", newest.sender, newest.recipient_newest
         FROM unnest($2::text[], $3::text[]) AS pair (least, greatest)
         CROSS JOIN LATERAL (
@@ -244,6 +246,7 @@ impl PersonalRow {
             timestamp: Timestamp::new(self.timestamp),
             created: self.created,
             messages: MessageNumber::new(self.newest.unwrap_or(0)),
+            first: MessageNumber::new(self.first),
             last: Timestamp::new(self.sent.unwrap_or(self.id)),
             positions: Each {
                 least: position(&least, self.least_read, self.least_as_of),

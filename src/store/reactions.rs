@@ -242,6 +242,11 @@ pub async fn summaries(
                   WHERE c.application_id = $1 AND c.id = found.conversation_id
                   LIMIT 1
               ))
+              AND (found.id > (SELECT expired FROM applications WHERE id = $1) OR found.number >= (
+                  SELECT c.first FROM conversations AS c
+                  WHERE c.application_id = $1 AND c.id = found.conversation_id
+                  LIMIT 1
+              ))
             LIMIT 1
         ) AS message
         WHERE CASE

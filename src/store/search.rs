@@ -165,7 +165,7 @@ pub async fn index(
     let mut ids: Vec<_> = changes.iter().filter_map(|(_, message)| *message).collect();
     ids.sort_unstable();
     ids.dedup();
-    let messages = super::messages::load(&mut transaction, application, &ids).await?;
+    let messages = super::messages::load_kept(&mut transaction, application, &ids).await?;
     let entry = |message: &Arc<Message>| (message.id, terms_of(application, message));
     let entries: Vec<NewEntry> = messages.iter().map(entry).collect();
     write(&mut transaction, application, &entries).await?;

@@ -82,6 +82,12 @@ LEFT JOIN LATERAL (
               WHERE c.application_id = $1 AND c.id = message.conversation_id
               LIMIT 1
           ))
+          -- What has expired is not there any more.
+          AND (id > (SELECT expired FROM applications WHERE id = $1) OR number >= (
+              SELECT c.first FROM conversations AS c
+              WHERE c.application_id = $1 AND c.id = message.conversation_id
+              LIMIT 1
+          ))
         LIMIT 1
     ) AS m
     ORDER BY candidate.message_id DESC

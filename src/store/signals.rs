@@ -61,7 +61,7 @@ pub async fn find_chat(
                EXISTS (
                    SELECT FROM messages AS sent
                    WHERE sent.application_id = $1 AND sent.id = $4 AND sent.conversation_id = c.id
-                     AND sent.sender = $3 AND NOT sent.deleted
+                     AND sent.sender = $3 AND NOT sent.deleted AND sent.number >= c.first
                ) AS "has_sent!"
         FROM conversations AS c
         CROSS JOIN LATERAL (
@@ -92,6 +92,7 @@ pub async fn find_chat(
             since_joining: row.since_joining,
             slow_mode: row.slow_mode,
             reactions_off: row.reactions_off,
+            retention_days: None,
         }
         .into_rules(),
         muted_until: row.muted_until,
@@ -122,7 +123,7 @@ pub async fn find_pair(
                EXISTS (
                    SELECT FROM messages AS sent
                    WHERE sent.application_id = $1 AND sent.id = $5 AND sent.conversation_id = c.id
-                     AND sent.sender = $4 AND NOT sent.deleted
+                     AND sent.sender = $4 AND NOT sent.deleted AND sent.number >= c.first
                ) AS "has_sent!"
         FROM conversations AS c
         WHERE c.application_id = $1 AND c.least = $2 AND c.greatest = $3 AND c.chat_number IS NULL

@@ -14,6 +14,7 @@ use super::{
     followers::{self, Lag},
     in_transaction, locks,
     notify::{self, WEBHOOKS_CHANNEL},
+    trimming,
 };
 use crate::domain::{ApplicationId, Timestamp, WebhookId};
 
@@ -92,6 +93,10 @@ pub enum Refused {
     Ahead {
         end: Timestamp,
     },
+    /// Changes after the cursor may have been trimmed.
+    Behind {
+        trimmed: Timestamp,
+    },
 }
 
 /// A change of webhooks, or why it is refused.
@@ -162,16 +167,20 @@ pub async fn insert(
     .await
 }
 
-/// The end of the application's timeline, which must not be before `after`.
+/// The end of the application's timeline, which must not be before `after`, nor may the timeline be trimmed
+/// beyond `after`. Until the end of the transaction nobody trims it.
 async fn end_beyond(
     connection: &mut PgConnection,
     application: ApplicationId,
     after: Option<Timestamp>,
 ) -> Result<Changed<Timestamp>> {
+    let trimmed = trimming::lock(&mut *connection, application).await?;
     let end = changes::end(connection, application).await?;
     let is_ahead = after.is_some_and(|after| after > end);
     Ok(if is_ahead {
         Err(Refused::Ahead { end })
+    } else if after.is_some_and(|after| after < trimmed) {
+        Err(Refused::Behind { trimmed })
     } else {
         Ok(end)
     })

@@ -42,6 +42,12 @@ impl ChangesPage {
                 end: page.timeline_end,
             });
         }
+        // The newest change that concerns the user is never trimmed: whoever has read it has missed nothing.
+        if after < page.trimmed && after < page.latest {
+            return Err(Error::CursorBehind {
+                trimmed: page.trimmed,
+            });
+        }
         Ok(Self {
             after,
             next: page
@@ -72,6 +78,8 @@ mod tests {
             entries: timestamps.iter().map(entry).collect(),
             latest: Timestamp::new(latest),
             timeline_end: Timestamp::new(end),
+            trimmed: Timestamp::new(0),
+            expired: MessageId::new(0),
         }
     }
 
@@ -95,6 +103,28 @@ mod tests {
     fn from_now_on_begins_at_the_latest_change() {
         assert_eq!(changes(None, page(&[], 9, 12)), Ok((9, 9)));
         assert_eq!(changes(None, page(&[], 0, 0)), Ok((0, 0)));
+    }
+
+    #[test]
+    fn a_cursor_is_behind_where_a_change_that_concerns_the_user_may_be_trimmed() {
+        let after = |after: i64, latest: i64| {
+            let page = Page {
+                trimmed: Timestamp::new(5),
+                ..page(&[], latest, 12)
+            };
+            let cursor = Cursor::After(Timestamp::new(after));
+            match ChangesPage::new(cursor, page) {
+                Ok(changes) => Ok(changes.next.get()),
+                Err(Error::CursorBehind { trimmed }) => Err(trimmed.get()),
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!([after(0, 9), after(4, 9)], [Err(5), Err(5)]);
+        assert_eq!(after(5, 9), Ok(5));
+        // Who has read everything waits for as long as it likes.
+        assert_eq!([after(3, 3), after(4, 3)], [Ok(3), Ok(4)]);
+        assert_eq!(after(2, 3), Err(5));
+        assert_eq!(after(0, 0), Ok(0), "nothing has ever concerned the user");
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl FeedChanges {
         if after > end {
             return Err(Error::CursorAhead { end });
         }
+        if after < page.trimmed {
+            return Err(Error::CursorBehind {
+                trimmed: page.trimmed,
+            });
+        }
         let page = Arc::unwrap_or_clone(page);
         Ok(Self {
             after,

@@ -39,6 +39,9 @@ pub enum Error {
     /// The cursor is beyond the end of the timeline: it was read before the database was restored.
     #[error("the timeline ends at {end}")]
     CursorAhead { end: Timestamp },
+    /// Changes after the cursor may have been trimmed.
+    #[error("the timeline is not kept up to {trimmed}")]
+    CursorBehind { trimmed: Timestamp },
     /// The service is overloaded or shutting down.
     #[error(transparent)]
     QueueError(QueueError),

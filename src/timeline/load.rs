@@ -69,6 +69,7 @@ impl Loading<'_, '_> {
                     policy: present.policy,
                     suspensions_end: present.suspensions_end,
                     erasures: erasures.collect(),
+                    expired: present.expired,
                 }));
         }
         Ok(())
@@ -125,7 +126,9 @@ impl Loading<'_, '_> {
     }
 
     async fn load_messages(&mut self, created: &[Created]) -> store::Result<()> {
-        let needed = self.commands.iter().filter_map(|(_, needs)| needs.message);
+        let needed = self.commands.iter();
+        let needed =
+            needed.flat_map(|(_, needs)| needs.message.iter().chain(needs.cleared).copied());
         let created = created.iter().filter_map(|created| match created {
             Created::Message(id) => Some(*id),
             Created::Chat(_) => None,
@@ -170,11 +173,15 @@ impl Loading<'_, '_> {
     }
 
     /// Loads the personal conversations that commands name, and those of messages whose state
-    /// they need.
+    /// they need, or which may have expired.
     async fn load_personal(&mut self) -> store::Result<()> {
         let mut unknown: BTreeSet<Pair> = BTreeSet::new();
         for request in self.commands {
-            let is_needed = request.1.conversation.is_some() || request.1.conversation_of_message;
+            let needs = &request.1;
+            let is_old = |id| self.state.has_expired_up_to(id);
+            let is_needed = needs.conversation.is_some()
+                || needs.conversation_of_message
+                || needs.message.is_some_and(is_old);
             let conversation = conversation_of(request, self.state);
             let pair = conversation
                 .filter(|_| is_needed)

@@ -11,11 +11,12 @@ use time::OffsetDateTime;
 
 use super::recent::{self, Recent};
 use crate::domain::{
-    ApplicationChange, Change, Chat, ChatChange, ChatNumber, Conversation, ConversationId, Created,
-    Digest, Erasure, ErasureChange, ErasureEvent, Idempotency, IdempotencyKey, ImportedMessage,
-    Marked, Member, Message, MessageChange, MessageId, Pair, PersonalConversation, Policy,
-    PositionsChange, ReactionKey, Reactions, ReactionsChange, RenamingChange, Report, Restrictions,
-    RestrictionsChange, Role, Settings, SettingsChange, Timestamp, Title, UserId,
+    ApplicationChange, Change, Chat, ChatChange, ChatNumber, ClearingChange, Conversation,
+    ConversationId, Created, Digest, Erasure, ErasureChange, ErasureEvent, Expiring, ExpiryChange,
+    Idempotency, IdempotencyKey, ImportedMessage, Marked, Member, Message, MessageChange,
+    MessageId, Pair, PersonalConversation, Policy, PositionsChange, ReactionKey, Reactions,
+    ReactionsChange, RenamingChange, Report, Restrictions, RestrictionsChange, Role, Settings,
+    SettingsChange, Timestamp, Title, UserId,
 };
 
 /// Beyond so many bytes, what was not used recently is forgotten: of messages, and of each of the
@@ -81,6 +82,8 @@ pub struct PresentApplication {
     pub suspensions_end: Option<OffsetDateTime>,
     /// Those of its users who are being erased.
     pub erasures: HashMap<UserId, Arc<Erasure>>,
+    /// No message with a larger id has expired.
+    pub expired: MessageId,
 }
 
 type KeyOwner = (Option<UserId>, IdempotencyKey);
@@ -176,6 +179,12 @@ impl BatchState {
     pub fn is_erasing(&self) -> bool {
         self.application()
             .is_some_and(|application| !application.erasures.is_empty())
+    }
+
+    /// Whether a message with this id or a larger one has expired, in whatever conversation.
+    pub fn has_expired_up_to(&self, id: MessageId) -> bool {
+        let application = self.application();
+        application.is_some_and(|application| id <= application.expired)
     }
 
     pub fn policy(&self) -> Policy {
@@ -444,6 +453,8 @@ impl BatchState {
             Change::Restrictions(change) => self.apply_to_restrictions(change),
             Change::Erasure(change) => self.apply_to_erasure(change),
             Change::Application(change) => self.apply_to_application(change),
+            Change::Expiry(change) => self.apply_expiry(change),
+            Change::Clearing(change) => self.apply_clearing(change),
         }
         if let Some((creator, request, created)) = change.idempotency() {
             self.add_key(creator.cloned(), request.clone(), created);
@@ -538,6 +549,29 @@ impl BatchState {
         if let Some(Some(application)) = &mut self.application {
             application.name = change.name.clone();
             application.policy = change.policy;
+        }
+    }
+
+    fn apply_expiry(&mut self, change: &ExpiryChange) {
+        if let Some(Some(application)) = &mut self.application {
+            application.expired = application.expired.max(change.newest);
+        }
+        match &change.after {
+            Expiring::Personal(after) => self.add_personal(Arc::clone(after)),
+            Expiring::Chat(after) => self.add_chat(Arc::clone(after)),
+        }
+    }
+
+    fn apply_clearing(&mut self, change: &ClearingChange) {
+        for message in &change.before {
+            self.messages.remove(&message.id);
+            self.reactions.remove(&message.id);
+            for pins in self.pins.values_mut() {
+                pins.remove(&message.id);
+            }
+        }
+        if let Some(emptied) = &change.emptied {
+            self.add_message(Arc::clone(emptied));
         }
     }
 

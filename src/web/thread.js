@@ -120,10 +120,11 @@ export class Thread {
     // What comes while nobody looks is new for whoever comes back.
     if (document.hidden && conversation?.unread) this.#newAfter ??= conversation.read;
     const keep = keepPlace(!hasNewer && !document.hidden);
-    reconcile($("log"), [...this.#rows(messages, window.quoted), ...this.#waiting(messages, waiting)]);
+    const rows = [...expiredIn(window), ...this.#rows(messages, window.quoted), ...this.#waiting(messages, waiting)];
+    reconcile($("log"), rows);
     keep();
     this.#replies.update();
-    $("no-messages").hidden = messages.length + waiting.length > 0;
+    $("no-messages").hidden = rows.length > 0;
     this.#roving.keepStop($("log").querySelector("li:last-child article"));
     this.#reading.watch($("log").querySelectorAll("[data-number]"), conversation?.read ?? 0);
     this.#onScroll();
@@ -280,6 +281,18 @@ export class Thread {
     while (isOpen() && $("messages").scrollTop < NEAR && (await window.older()));
     while (isOpen() && isAtEnd() && (await window.newer()));
   }
+}
+
+/**
+ * Where the messages begin that are kept, if earlier ones have expired.
+ *
+ * @param {HistoryWindow} window
+ * @returns {Row[]}
+ */
+function expiredIn({ conversation, hasOlder }) {
+  if (hasOlder || !conversation?.first) return [];
+  const words = "Earlier messages are no longer kept";
+  return [["expired", "", () => element("li", { class: "day" }, element("span", {}, words))]];
 }
 
 /**

@@ -40,11 +40,12 @@ async fn thousands_of_cancelled_requests_leave_nothing_behind() {
                          WHERE datname = current_database() AND state LIKE 'idle in transaction%')
                       + (SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database
                          WHERE locktype = 'advisory' AND d.datname = current_database()
-                           AND (classid::bigint << 32 | objid::bigint) NOT IN ({}, {}, {}, {}))",
+                           AND (classid::bigint << 32 | objid::bigint) NOT IN ({}, {}, {}, {}, {}))",
                 locks::INDEXER,
                 locks::DELIVERER,
                 locks::CLEARER,
                 locks::ERASER,
+                locks::EXPIRER,
             ))
             .await;
         (open == 0).then_some(())

@@ -5,7 +5,8 @@ use std::{fs, path::Path, time::Duration};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Cut, Database, Node, Proxy, Replica, Settings, eventually, open_lane, service, token,
+    Client, Cut, Database, Node, Proxy, Replica, Settings, administered, eventually, open_lane,
+    service, token,
 };
 
 /// The two ways in which a client follows.
@@ -326,6 +327,63 @@ async fn a_copy_from_before_a_restore_is_made_anew() {
         node.until(&seen, json!([[1, 1, "after the restore"]]))
             .await;
     }
+}
+
+#[tokio::test]
+async fn a_copy_drops_what_has_expired_and_begins_anew_where_its_cursor_is_trimmed() {
+    let database = Database::fresh().await;
+    let settings = administered().with("RETENTION_PERIOD", "1");
+    let replica = Replica::start(&database, settings).await;
+    let app = replica.application().await;
+    let john = replica.user("john");
+    john.send("jane", "one").await;
+    let node = Node::start();
+    // One that does not follow any more.
+    let store = "store: here.kept = messages.memoryStore()";
+    connect(&node, &replica.base, ("jane_away", "john"), store).await;
+    is_current(&node, "jane_away").await;
+    node.run("await here.jane_away.client.close()").await;
+    john.send("jane", "two").await;
+    for transport in TRANSPORTS {
+        let name = format!("jane_{transport}");
+        let options = format!("transport: '{transport}'");
+        connect(&node, &replica.base, (&name, "john"), &options).await;
+        is_current(&node, &name).await;
+        shows(&node, &name, &["one", "two"]).await;
+    }
+    for table in ["messages", "changes"] {
+        let older = format!("UPDATE {table} SET created = created - interval '3 days'");
+        database.execute(&older).await;
+    }
+    john.send("jane", "three").await;
+    let keep = json!({ "policy": { "retentionDays": 2 } });
+    let path = "/applications/self";
+    app.call(reqwest::Method::PATCH, path, keep)
+        .await
+        .expect(200);
+    for transport in TRANSPORTS {
+        let name = format!("jane_{transport}");
+        shows(&node, &name, &["three"]).await;
+        let held =
+            format!("(await here.{name}.client.with('john').newest(9)).map(({{ text }}) => text)");
+        node.until(&held, json!(["three"])).await;
+    }
+    eventually("the timeline is trimmed", async || {
+        let trimmed = database.count("SELECT trimmed FROM applications").await;
+        (trimmed > 0).then_some(())
+    })
+    .await;
+    connect(
+        &node,
+        &replica.base,
+        ("jane_back", "john"),
+        "store: here.kept",
+    )
+    .await;
+    is_current(&node, "jane_back").await;
+    shows(&node, "jane_back", &["three"]).await;
+    let seen = "here.jane_back.client.with('john').state.first";
+    node.until(seen, json!(3)).await;
 }
 
 #[tokio::test]

@@ -73,6 +73,7 @@ mod read_batches;
 mod replies;
 mod reports;
 mod restores;
+mod retention;
 mod rights;
 mod rules;
 mod screening;

@@ -90,7 +90,7 @@ pub async fn recipients(
         "SELECT recipient.user_id COLLATE \"C\" AS user_id, c.id, c.timestamp, c.chat_number,
                 recipient.other COLLATE \"C\" AS other, recipient.blocked, c.opened,
                 recipient.set_to, recipient.as_of, recipient.reads_after, 0::bigint AS other_set_to,
-                0::bigint AS other_as_of
+                0::bigint AS other_as_of, c.first
         FROM (SELECT DISTINCT id FROM unnest($3::bigint[]) AS changed (id)) AS changed
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.

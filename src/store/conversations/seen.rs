@@ -24,6 +24,7 @@ pub struct SeenRow {
     pub owner: Option<String>,
     pub members: Option<i32>,
     pub messages: Option<i64>,
+    pub first: Option<i64>,
     pub last: Option<i64>,
     pub message: Option<MessageRow>,
     pub read: Option<i64>,
@@ -39,6 +40,7 @@ pub struct SeenRow {
     pub since_joining: Option<bool>,
     pub slow_mode: Option<i32>,
     pub reactions_off: Option<bool>,
+    pub retention_days: Option<i32>,
     pub role: Option<String>,
     pub member_muted_until: Option<OffsetDateTime>,
     pub is_owner: Option<bool>,
@@ -98,12 +100,13 @@ macro_rules! query_seen {
                     LIMIT 1
                 ) AS personal
                 CROSS JOIN LATERAL (
-                    SELECT CASE WHEN mine.other IS NULL
+                    -- What has expired counts as read.
+                    SELECT greatest(mine.first - 1, CASE WHEN mine.other IS NULL
                                THEN greatest(own.number, mine.set_to, mine.reads_after)
                                WHEN personal.own > mine.as_of THEN personal.own
-                               ELSE mine.set_to END AS read,
-                           CASE WHEN personal.others > mine.other_as_of THEN personal.others
-                               ELSE mine.other_set_to END AS other_read
+                               ELSE mine.set_to END) AS read,
+                           greatest(mine.first - 1, CASE WHEN personal.others > mine.other_as_of
+                               THEN personal.others ELSE mine.other_set_to END) AS other_read
                     LIMIT 1
                 ) AS position
                 CROSS JOIN LATERAL (
@@ -165,6 +168,7 @@ macro_rules! query_page {
                    coalesce(page.since, page.timestamp) AS "timestamp?",
                    coalesce(page.since_created, page.created) AS "created?", page.name AS "name?",
                    page.owner AS "owner?", page.members AS "members?", page.messages AS "messages?",
+                   page.first AS "first?",
                    page.last AS "last?", newest.message AS "message?: MessageRow",
                    page.read AS "read?", page.unread AS "unread?", page.mentions AS "mentions?",
                    page.pinned AS "pinned?", page.muted_until AS "muted_until?",
@@ -173,6 +177,7 @@ macro_rules! query_page {
                    page.moderators_post AS "moderators_post?", page.frozen AS "frozen?",
                    page.since_joining AS "since_joining?", page.slow_mode AS "slow_mode?",
                    page.reactions_off AS "reactions_off?",
+                   page.retention_days AS "retention_days?",
                    page.role AS "role?", page.member_muted_until AS "member_muted_until?",
                    page.owner = page.user_id AS "is_owner?",
                    page.attributes AS "attributes?: Json<Box<RawValue>>",
@@ -183,7 +188,7 @@ macro_rules! query_page {
             LEFT JOIN LATERAL (
                 SELECT m AS message FROM messages AS m
                 WHERE m.application_id = $1 AND m.id = page.message_id
-                  AND m.number > page.reads_after
+                  AND m.number > page.reads_after AND m.number >= page.first
                 LIMIT 1
             ) AS newest ON TRUE
             LEFT JOIN LATERAL (
@@ -193,7 +198,7 @@ macro_rules! query_page {
                     SELECT page.other AS user_id, page.other_read AS read
                     WHERE page.other <> page.user_id
                     UNION ALL
-                    SELECT m.user_id, coalesce(own.number, m.read)
+                    SELECT m.user_id, greatest(page.first - 1, coalesce(own.number, m.read))
                     FROM (
                         -- Not flattened, this is a lookup by key, whatever the planner assumes.
                         SELECT * FROM chat_members AS found
@@ -241,10 +246,11 @@ impl SeenRow {
                 Timestamp::new(self.timestamp?),
                 self.created?,
                 MessageNumber::new(self.messages?),
+                MessageNumber::new(self.first?),
                 Timestamp::new(self.last?),
             ))
         };
-        let Some((id, timestamp, created, messages, last)) = common() else {
+        let Some((id, timestamp, created, messages, first, last)) = common() else {
             return Ok(None);
         };
         let kind = match (self.chat_number, self.other, self.name.zip(self.members)) {
@@ -258,6 +264,7 @@ impl SeenRow {
                     owner: self.owner.as_deref().map(UserId::trusted),
                     created,
                     messages,
+                    first,
                     last,
                     members,
                     attributes: self
@@ -269,6 +276,7 @@ impl SeenRow {
                         since_joining: self.since_joining.unwrap_or(false),
                         slow_mode: self.slow_mode.unwrap_or(0),
                         reactions_off: self.reactions_off.unwrap_or(false),
+                        retention_days: self.retention_days,
                     }
                     .into_rules(),
                     import: Import::None,
@@ -286,6 +294,7 @@ impl SeenRow {
             timestamp,
             created,
             messages,
+            first,
             last,
             message,
             read: MessageNumber::new(self.read.unwrap_or(0)),

@@ -25,6 +25,8 @@ pub struct EntryRow {
     pub ordinal: i64,
     pub latest: Option<i64>,
     pub timeline_end: i64,
+    pub trimmed: i64,
+    pub expired: i64,
     pub update_timestamp: Option<i64>,
     pub message_id: Option<i64>,
     pub chat: Option<i64>,
@@ -127,6 +129,8 @@ impl<'a> PageBuilder<'a> {
     pub fn add(&mut self, mut row: EntryRow, render: Render) -> Result<()> {
         self.page.latest = Timestamp::new(row.latest.unwrap_or(0));
         self.page.timeline_end = Timestamp::new(row.timeline_end);
+        self.page.trimmed = Timestamp::new(row.trimmed);
+        self.page.expired = MessageId::new(row.expired);
         let Some(mut entry) = row.entry() else {
             return Ok(());
         };
@@ -243,6 +247,8 @@ mod tests {
             ordinal: 1,
             latest: Some(9),
             timeline_end: 9,
+            trimmed: 0,
+            expired: 0,
             update_timestamp: Some(timestamp),
             message_id: Some(id),
             chat: None,

@@ -45,6 +45,8 @@ pub struct RecentUpdates {
     /// All updates after it, without data.
     entries: Arc<[Entry]>,
     latest: Timestamp,
+    trimmed: Timestamp,
+    expired: MessageId,
 }
 
 /// A read about a user that is about to begin.
@@ -173,6 +175,8 @@ impl RecentUpdates {
             after,
             entries: without_data.collect(),
             latest: page.latest,
+            trimmed: page.trimmed,
+            expired: page.expired,
         }
     }
 
@@ -188,6 +192,8 @@ impl RecentUpdates {
             entries,
             latest: self.latest,
             timeline_end: end,
+            trimmed: self.trimmed,
+            expired: self.expired,
         }
     }
 }
@@ -241,6 +247,8 @@ mod tests {
             entries,
             latest: Timestamp::new(latest),
             timeline_end: Timestamp::new(20),
+            trimmed: Timestamp::new(0),
+            expired: MessageId::new(0),
         }
     }
 

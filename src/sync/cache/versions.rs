@@ -7,7 +7,8 @@
 //! The cached version of a message's newest entry on a page is the *present* version if the page
 //! reaches the end of the user's timeline, and no later entry is of the message's chat. In that
 //! case the user has been a member since, has read the message since (a chat that changes what its
-//! members read is a later entry), and so every change of it since would be on the user's timeline.
+//! members read is a later entry), and so every change of it since would be on the user's timeline. A message
+//! that may have expired is read again: the page tells up to which id messages have.
 //!
 //! The figure: without this cache, the service answers 4 times as many pages of 50 without data
 //! as with data; with the cache, 1.3 times as many. (In moka's cache, which keeps entries in the
@@ -74,6 +75,8 @@ impl VersionCache {
                 Subject::Chat(chat) => {
                     changed_chats.insert(*chat);
                 }
+                // It may have expired, of which no entry tells that names it.
+                Subject::Message(id) if *id <= page.expired => return None,
                 Subject::Message(id) if seen.insert(*id) => {
                     let newest = (epoch, request.application, entry.update.timestamp);
                     let version = self.present(newest, *id, &changed_chats)?;
@@ -182,6 +185,8 @@ mod tests {
             entries,
             latest,
             timeline_end: Timestamp::new(1000),
+            trimmed: Timestamp::new(0),
+            expired: MessageId::new(0),
         }
     }
 

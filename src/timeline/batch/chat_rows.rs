@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::BatchChanges;
 use crate::{
     domain::{
-        Change, Chat, ChatNumber, History, Marked, Member, MessageId, MessageNumber, Named, Role,
-        Subject, Timestamp, UserId,
+        Change, Chat, ChatNumber, Expiring, History, Marked, Member, MessageId, MessageNumber,
+        Named, Role, Subject, Timestamp, UserId,
     },
     store::{
         chats::NewChatRow,
@@ -137,6 +137,12 @@ impl BatchChanges {
                     let chat = change.after.conversation.chat();
                     pins.extend(chat.map(|chat| ((chat, change.after.id), None)));
                 }
+                Change::Clearing(change) => {
+                    let messages = change.before.iter();
+                    pins.extend(messages.filter_map(|message| {
+                        Some(((message.conversation.chat()?, message.id), None))
+                    }));
+                }
                 _ => {}
             }
         }
@@ -201,6 +207,10 @@ impl BatchChanges {
                     (message.conversation.chat()?, subject, None)
                 }
                 Change::Chat(change) => of_chat(&change.after),
+                Change::Expiry(change) => match &change.after {
+                    Expiring::Chat(chat) => of_chat(chat),
+                    Expiring::Personal(_) => return None,
+                },
                 Change::Positions(change) => match &change.marked {
                     Marked::Chat(chat, _) if chat.tells_positions() => of_chat(chat),
                     Marked::Chat(..) | Marked::Personal(_) => return None,
@@ -211,7 +221,7 @@ impl BatchChanges {
                 chat,
                 timestamp: change.timestamp(),
                 subject,
-                number: change.number(),
+                number: read_by(change),
                 named,
             })
         })
@@ -226,6 +236,14 @@ impl BatchChanges {
             Marked::Chat(chat, _) => chat.tells_positions(),
             Marked::Personal(_) => true,
         })
+    }
+}
+
+/// The number of the message that the change is about, which not every member may read.
+fn read_by(change: &Change) -> Option<MessageNumber> {
+    match change {
+        Change::Expiry(_) => None,
+        _ => change.number(),
     }
 }
 

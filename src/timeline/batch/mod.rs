@@ -13,7 +13,10 @@ use super::{
     load::{LoadRequest, chat_of},
 };
 use crate::{
-    domain::{ApplicationId, Change, DrawnNumbers, ErasureEvent, NextNumbers, Timestamp, UserId},
+    domain::{
+        ApplicationId, Change, ClearingChange, DrawnNumbers, ErasureEvent, NextNumbers, Timestamp,
+        UserId,
+    },
     notifications::{CommitNotice, TimestampRange, UserKey},
     store::{self, Lane, batch::AppendedRows, members::DepartedMember, updates::NewUpdate},
 };
@@ -144,6 +147,7 @@ impl BatchChanges {
         self.store_of_application(lane).await?;
         let erased = self.erasures().map(|change| &change.erasure.user);
         concerned.extend(erased.map(|user| UserKey::of(application, user)));
+        self.store_expired(lane).await?;
         Ok(concerned)
     }
 
@@ -228,6 +232,20 @@ impl BatchChanges {
         let deleted = self.deleted_messages();
         if !deleted.is_empty() {
             store::reactions::clear(lane, &deleted).await?;
+        }
+        Ok(())
+    }
+
+    /// Stores what has expired, and deletes what is cleared.
+    async fn store_expired(&self, lane: &mut Lane<'_>) -> store::Result<()> {
+        let (firsts, newest) = self.expired();
+        if let Some(newest) = newest {
+            store::retention::set_first(lane, &firsts, newest).await?;
+        }
+        let deleted = self.clearings().flat_map(ClearingChange::deleted);
+        let deleted: Vec<_> = deleted.map(|message| message.id).collect();
+        if !deleted.is_empty() {
+            store::retention::delete(lane, &deleted).await?;
         }
         Ok(())
     }

@@ -8,10 +8,10 @@ use std::{
 use super::BatchChanges;
 use crate::{
     domain::{
-        ApplicationChange, Change, ChatChange, ConversationId, ErasureChange, Imported, Marked,
-        Message, MessageChange, MessageId, Pair, PersonalConversation, PositionsChange,
-        ReactionNumber, ReactionsChange, RenamingChange, Report, Subject, Timestamp, Update,
-        UserId,
+        ApplicationChange, Change, ChatChange, ClearingChange, ConversationId, ErasureChange,
+        Expiring, Imported, Marked, Message, MessageChange, MessageId, MessageNumber, Pair,
+        PersonalConversation, PositionsChange, ReactionNumber, ReactionsChange, RenamingChange,
+        Report, Subject, Timestamp, Update, UserId,
     },
     store::{
         batch::{ChangeRow, NewMessageRow},
@@ -90,10 +90,31 @@ impl BatchChanges {
                 changed.insert(message.id, message);
             }
         }
+        for emptied in self
+            .clearings()
+            .filter_map(|change| change.emptied.as_ref())
+        {
+            changed.insert(emptied.id, emptied);
+        }
         (
             created.into_values().collect(),
             changed.into_values().collect(),
         )
+    }
+
+    /// The first messages that conversations keep after the batch, and the newest message of all that have
+    /// expired with it.
+    pub(super) fn expired(&self) -> (Vec<(ConversationId, MessageNumber)>, Option<MessageId>) {
+        let expiries = self.changes().filter_map(|change| match change {
+            Change::Expiry(change) => Some(change),
+            _ => None,
+        });
+        let (mut firsts, mut newest) = (BTreeMap::new(), None);
+        for expiry in expiries {
+            firsts.insert(expiry.after.conversation(), expiry.after.first());
+            newest = newest.max(Some(expiry.newest));
+        }
+        (firsts.into_iter().collect(), newest)
     }
 
     /// The personal conversations that the batch creates, and those that it only changes, as the batch
@@ -117,7 +138,9 @@ impl BatchChanges {
                 | Change::Report(_)
                 | Change::Restrictions(_)
                 | Change::Erasure(_)
-                | Change::Application(_) => None,
+                | Change::Application(_)
+                | Change::Expiry(_)
+                | Change::Clearing(_) => None,
             };
             let Some(after) = after else { continue };
             let is_created = after.id == ConversationId::created_at(change.timestamp());
@@ -242,14 +265,16 @@ impl BatchChanges {
         changes.filter_map(|change| Some((&*change.after, change.imported.as_deref()?)))
     }
 
-    /// The messages that the batch deletes.
+    /// The messages that the batch deletes or clears.
     pub(super) fn deleted_messages(&self) -> Vec<MessageId> {
         let deletions = self.message_changes().filter(|change| {
             let before = change.before.as_ref();
             let was_there = before.is_some_and(|before| before.content.is_some());
             was_there && change.after.content.is_none()
         });
-        deletions.map(|change| change.after.id).collect()
+        let cleared = self.clearings().flat_map(|change| &change.before);
+        let deleted = deletions.map(|change| change.after.id);
+        deleted.chain(cleared.map(|message| message.id)).collect()
     }
 
     pub(super) fn reports(&self) -> Vec<&Report> {
@@ -295,7 +320,9 @@ impl BatchChanges {
                 .or_insert((change.before.as_deref(), &*change.after));
             *after = &*change.after;
         }
+        let cleared = self.clearings().flat_map(|change| &change.before);
         let (mut named, mut unnamed) = (Vec::new(), Vec::new());
+        unnamed.extend(cleared.flat_map(|message| mentions_of(message)));
         for (before, after) in messages.into_values() {
             let (before, after) = (before.map(mentions_of), mentions_of(after));
             let before = before.unwrap_or_default();
@@ -323,7 +350,13 @@ impl BatchChanges {
                 | Change::Report(_)
                 | Change::Restrictions(_)
                 | Change::Erasure(_)
-                | Change::Application(_) => {}
+                | Change::Application(_)
+                | Change::Clearing(_) => {}
+                Change::Expiry(change) => {
+                    if let Expiring::Personal(personal) = &change.after {
+                        updates.extend(updates_of_pair(&personal.pair, change.timestamp));
+                    }
+                }
                 Change::Positions(change) => match &change.marked {
                     Marked::Personal(_) if made.is_folded => {}
                     Marked::Personal(personal) => {
@@ -368,6 +401,13 @@ impl BatchChanges {
     pub(super) fn chat_changes(&self) -> impl Iterator<Item = &ChatChange> {
         self.changes().filter_map(|change| match change {
             Change::Chat(change) => Some(change),
+            _ => None,
+        })
+    }
+
+    pub(super) fn clearings(&self) -> impl Iterator<Item = &ClearingChange> {
+        self.changes().filter_map(|change| match change {
+            Change::Clearing(change) => Some(change),
             _ => None,
         })
     }

@@ -6,7 +6,8 @@ use super::{
     Announcement, Announcing, Command, Context, Decision, Expected, Needs, changed_chat, ensure,
 };
 use crate::domain::{
-    Action, Attributes, Chat, ChatNumber, ChatRules, History, Posting, Refusal, Title, UserId,
+    Action, Attributes, Chat, ChatNumber, ChatRules, History, Posting, Refusal, RetentionDays,
+    Title, UserId,
 };
 
 /// Changes a chat.
@@ -29,6 +30,8 @@ pub struct ChatPatch {
     pub history: Option<History>,
     pub slow_mode: Option<u32>,
     pub reactions: Option<bool>,
+    /// An inner `None` keeps messages as long as the application does.
+    pub retention: Option<Option<RetentionDays>>,
     /// Hands the chat on to one of its members. The former owner has the role that it had before it owned
     /// the chat.
     pub owner: Option<UserId>,
@@ -66,6 +69,10 @@ impl Command for ChangeChat {
         let changed = self.patch.of(chat);
         if changed == **chat {
             return Ok(Decision::Keep(Arc::clone(chat)));
+        }
+        if changed.rules.retention != chat.rules.retention {
+            let otherwise = "only the application may say for how long messages are kept";
+            inside.require(Action::SetRetention, otherwise)?;
         }
         self.expected.require(chat.timestamp)?;
         let attributes = changed.attributes.as_ref();
@@ -107,6 +114,7 @@ impl ChatPatch {
                 history: self.history.unwrap_or(rules.history),
                 slow_mode: self.slow_mode.unwrap_or(rules.slow_mode),
                 reactions_off: self.reactions.map_or(rules.reactions_off, |on| !on),
+                retention: self.retention.unwrap_or(rules.retention),
             },
             ..chat.clone()
         }

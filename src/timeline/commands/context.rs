@@ -51,8 +51,10 @@ impl<'a> Inside<'a> {
     /// The number after which the caller reads its messages.
     pub(super) fn reads_after(&self) -> MessageNumber {
         let history = self.chat.rules.history;
-        self.member
-            .map_or(MessageNumber::ZERO, |member| member.reads_after(history))
+        let reads_after = self.member.map(|member| member.reads_after(history));
+        reads_after
+            .max(Some(self.chat.first.previous()))
+            .unwrap_or(MessageNumber::ZERO)
     }
 }
 
@@ -74,8 +76,11 @@ impl Seen<'_> {
     /// The number after which the caller reads its messages.
     pub(super) fn reads_after(&self) -> MessageNumber {
         match self {
-            Self::Personal(..) => MessageNumber::ZERO,
-            Self::Chat(chat, _, member) => member.reads_after(chat.rules.history),
+            Self::Personal(personal, _) => personal.first.previous(),
+            Self::Chat(chat, _, member) => {
+                let reads_after = member.reads_after(chat.rules.history);
+                reads_after.max(chat.first.previous())
+            }
         }
     }
 
@@ -199,24 +204,42 @@ impl<'a> Context<'a> {
         &self,
         id: MessageId,
     ) -> Result<(&'a Arc<Message>, Option<Inside<'a>>), Refusal> {
-        let message = self.message(id).ok_or(Refusal::NotFound)?;
-        let inside = match message.conversation.chat() {
-            Some(chat) => {
-                let inside = self.inside(chat)?;
-                ensure(message.number > inside.reads_after(), Refusal::NotFound)?;
+        let missing = || self.missing(id);
+        let message = self.message(id).ok_or_else(missing)?;
+        let inside = match &message.conversation {
+            Conversation::Chat(chat) => {
+                let inside = self.inside(*chat).map_err(|_| missing())?;
+                ensure(message.number > inside.reads_after(), missing())?;
                 Some(inside)
             }
-            None => {
-                let pair = message.conversation.pair();
-                let is_inside = |user: &UserId| pair.is_some_and(|pair| pair.contains(user));
-                ensure(self.caller.is_some_and(is_inside), Refusal::NotFound)?;
-                let personal = pair.and_then(|pair| self.state.personal(pair));
+            Conversation::Personal(pair) => {
+                let is_inside = |user: &UserId| pair.contains(user);
+                ensure(self.caller.is_some_and(is_inside), missing())?;
+                let personal = self.state.personal(pair);
                 let is_imported = personal.is_some_and(|personal| personal.import.is_running());
-                ensure(!is_imported, Refusal::NotFound)?;
+                ensure(!is_imported, missing())?;
+                ensure(!self.has_expired(message), missing())?;
                 None
             }
         };
         Ok((message, inside))
+    }
+
+    pub(super) fn has_expired(&self, message: &Message) -> bool {
+        let first = match &message.conversation {
+            Conversation::Chat(chat) => self.state.chat(*chat).map(|chat| chat.first),
+            Conversation::Personal(pair) => self.state.personal(pair).map(|pair| pair.first),
+        };
+        first.is_some_and(|first| message.number < first)
+    }
+
+    /// What a caller is told of a message that it does not see. It depends on the id alone: whether there is
+    /// such a message for others is not told, nor whether its row is deleted already.
+    pub(super) fn missing(&self, id: MessageId) -> Refusal {
+        match self.state.has_expired_up_to(id) {
+            true => Refusal::Expired,
+            false => Refusal::NotFound,
+        }
     }
 
     /// Fails if the caller reads the chat and does not post into it.

@@ -96,6 +96,7 @@ impl CreateChat {
             owner,
             created: next.now,
             messages: MessageNumber::ZERO,
+            first: MessageNumber::FIRST,
             last: next.timestamp,
             members: i32::try_from(members).expect("the members were counted"),
             attributes: self.attributes.clone(),

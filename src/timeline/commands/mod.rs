@@ -16,6 +16,7 @@ mod change_application;
 mod change_chat;
 mod change_members;
 mod change_settings;
+mod clear_expired;
 mod clear_message;
 mod context;
 mod create_chat;
@@ -25,6 +26,7 @@ mod edit_message;
 mod erase_message;
 mod erase_reaction;
 mod erase_user;
+mod expire_messages;
 mod finish_import;
 mod import_message;
 mod mark_read;
@@ -49,6 +51,7 @@ pub use change_application::ChangeApplication;
 pub use change_chat::{ChangeChat, ChatPatch};
 pub use change_members::ChangeMembers;
 pub use change_settings::{ChangeSettings, PresentSettings};
+pub use clear_expired::{CLEARED_FILES_MAX, ClearExpired};
 pub use clear_message::ClearMessage;
 pub use context::Context;
 use context::Inside;
@@ -59,6 +62,7 @@ pub use edit_message::{EditMessage, MessageEdit};
 pub use erase_message::EraseMessage;
 pub use erase_reaction::EraseReaction;
 pub use erase_user::{EraseUser, FinishErasure};
+pub use expire_messages::ExpireMessages;
 pub use finish_import::FinishImport;
 pub use import_message::{ImportMessage, ImportedContent, ReplyTo};
 pub use mark_read::MarkRead;
@@ -132,6 +136,8 @@ pub trait Announcing: Command<Output = Arc<Chat>> {
 pub struct Needs<'a> {
     /// A message. The conversation that it is in is the command's conversation.
     pub message: Option<MessageId>,
+    /// Messages that are to be cleared.
+    pub cleared: &'a [MessageId],
     pub conversation: Option<Conversation>,
     /// The state of the personal conversation that the message is in.
     pub conversation_of_message: bool,

@@ -32,7 +32,9 @@ impl Command for PinMessage {
         let inside = context.inside(self.chat)?;
         let message = context.message(self.id);
         let message = message.filter(|message| message.conversation.chat() == Some(self.chat));
-        let message = message.ok_or(Refusal::NotFound)?;
+        let message = message.ok_or_else(|| context.missing(self.id))?;
+        let is_kept = message.number >= inside.chat.first;
+        ensure(is_kept, context.missing(self.id))?;
         let is_readable = message.number > inside.reads_after();
         ensure(is_readable || !self.pinned, Refusal::NotFound)?;
         let otherwise = "only moderators, the owner and the application pin messages";

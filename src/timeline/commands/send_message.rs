@@ -49,6 +49,10 @@ impl Command for SendMessage {
             return Ok(None);
         };
         let earlier = context.message(id).ok_or(Refusal::NotFound)?;
+        if context.has_expired(earlier) {
+            // Its data are not kept any more, and its row not for long.
+            return Ok(Some(earlier.cleared()));
+        }
         Ok(Some(Arc::clone(earlier)))
     }
 

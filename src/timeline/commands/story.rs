@@ -30,6 +30,7 @@ use crate::{
 pub struct Story {
     state: BatchState,
     decided: i64,
+    waited: Duration,
     last: Option<Change>,
 }
 
@@ -41,10 +42,12 @@ impl Default for Story {
             policy: Policy::default(),
             suspensions_end: None,
             erasures: HashMap::new(),
+            expired: MessageId::new(0),
         }));
         Self {
             state,
             decided: 0,
+            waited: Duration::ZERO,
             last: None,
         }
     }
@@ -103,6 +106,10 @@ impl Story {
         }
     }
 
+    pub fn last_change(&self) -> &Change {
+        self.last.as_ref().unwrap()
+    }
+
     /// The timestamp of the last change.
     pub fn last_timestamp(&self) -> Timestamp {
         self.last.as_ref().unwrap().timestamp()
@@ -114,7 +121,12 @@ impl Story {
 
     /// The time of the last command.
     pub fn now(&self) -> OffsetDateTime {
-        OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.decided)
+        OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.decided) + self.waited
+    }
+
+    /// Lets some time pass.
+    pub fn wait(&mut self, time: Duration) {
+        self.waited += time;
     }
 
     /// The commands after this are of another batch.
@@ -155,7 +167,7 @@ impl Story {
         NextNumbers {
             timestamp: Timestamp::new(self.decided),
             id: MessageId::new(self.decided + 1000),
-            now: OffsetDateTime::UNIX_EPOCH + Duration::seconds(self.decided),
+            now: self.now(),
         }
     }
 

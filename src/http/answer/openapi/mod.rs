@@ -28,8 +28,8 @@ pub use outcomes::{
     ApplicationChangeProblems, ApplicationCreateProblems, ApplicationListProblems,
     ApplicationReadProblems, ChatChangeProblems, ChatDeleteProblems, CreateInsideProblems,
     CreateProblems, DeletableProblems, DeleteProblems, EditProblems, ErasureReadProblems,
-    FeedProblems, ListInsideProblems, ListProblems, MoveProblems, OpenProblems, OwnListProblems,
-    ReadProblems, SettableProblems, SettingsProblems, SyncProblems,
+    FeedProblems, ListInsideProblems, ListProblems, MessageReadProblems, MoveProblems,
+    OpenProblems, OwnListProblems, ReadProblems, SettableProblems, SettingsProblems, SyncProblems,
 };
 pub use params::{
     ApplicationIdPath, AsUser, ChatNumberPath, ConversationPage, EditIfMatchHeader, ErasureParams,

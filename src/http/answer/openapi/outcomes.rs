@@ -39,6 +39,9 @@ const CONDITION: &[Described] = &[STALE, PRECONDITION_REQUIRED];
 /// With a message that may be deleted.
 const DELETABLE: &[Described] = &[DELETED];
 
+/// With a message that may have expired.
+const KEPT: &[Described] = &[EXPIRED];
+
 /// With a cursor, and with answers that are held.
 const CURSOR: &[Described] = &[CURSOR_AHEAD, TOO_MANY_LIVE_CONNECTIONS];
 
@@ -77,6 +80,8 @@ operations! {
     ListInsideProblems = ANY CALLER USER PARAMETERS OBJECT;
     /// Of reading one thing.
     ReadProblems = ANY CALLER USER PARAMETERS OBJECT;
+    /// Of reading a message, and what belongs to it.
+    MessageReadProblems = ANY CALLER USER PARAMETERS OBJECT KEPT;
     /// Of editing a message.
     EditProblems = ANY CALLER USER PATCH OBJECT CONDITION DELETABLE;
     /// Of deleting a message.

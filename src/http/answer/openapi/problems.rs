@@ -57,10 +57,15 @@ problems! {
         "The body did not arrive within 10 s",
         Problem::body_too_slow();
     DELETED = "Deleted",
-        "The message is deleted",
+        "The message is deleted. `expired`: it is not kept any more, or was never the caller's to read",
         Refusal::Gone.into();
+    EXPIRED = "Expired",
+        "`expired`: the message is not kept any more, or was never the caller's to read",
+        Refusal::Expired.into();
     CURSOR_AHEAD = "CursorAhead",
-        "`cursor-ahead`: the cursor is beyond the end of the timeline: a backup was restored",
+        "`cursor-ahead`: the cursor is beyond the end of the timeline: a backup was restored. `cursor-behind`: \
+         changes after the cursor are not kept any more: start from `GET /conversations` and go on after its \
+         `latest`; with the feed, go on after `latest`",
         sync::Error::CursorAhead { end: Timestamp::new(41) }.into();
     STALE = "Stale",
         "It has changed: `current` is its timestamp",

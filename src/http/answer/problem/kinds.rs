@@ -48,7 +48,9 @@ kinds! {
     NOT_IMPORTING: "not-importing", CONFLICT, "The conversation is not being imported";
     INCOMPLETE: "incomplete", CONFLICT, "Messages of the conversation were refused";
     DELETED: "deleted", GONE, "The message is deleted";
+    EXPIRED: "expired", GONE, "The message is not kept any more";
     CURSOR_AHEAD: "cursor-ahead", GONE, "The cursor lies beyond the timeline";
+    CURSOR_BEHIND: "cursor-behind", GONE, "The timeline is not kept from this cursor on";
     STALE: "stale", PRECONDITION_FAILED, "It has changed";
     BODY_TOO_LARGE: "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     TARGET_TOO_LONG: "target-too-long", URI_TOO_LONG, "The request's target is too long";

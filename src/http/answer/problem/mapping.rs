@@ -59,6 +59,7 @@ impl From<Refusal> for Problem {
                 Self::new(&kinds::SLOW_MODE, detail).retry_after(seconds)
             }
             Refusal::Gone => Self::new(&kinds::DELETED, detail),
+            Refusal::Expired => Self::new(&kinds::EXPIRED, detail),
             Refusal::Stale { current } => Self::new(&kinds::STALE, detail)
                 .with_current(current)
                 .with_header(header::ETAG, &format!("\"{current}\"")),
@@ -142,6 +143,13 @@ impl From<sync::Error> for Problem {
             sync::Error::CursorAhead { end } => {
                 let detail = format!("the timeline ends at {end}: sync again from 0");
                 Self::new(&kinds::CURSOR_AHEAD, detail).with_last(end)
+            }
+            sync::Error::CursorBehind { trimmed } => {
+                let detail = format!(
+                    "changes up to {trimmed} are not kept: start from GET /conversations and go on after its \
+                     latest; with the feed, go on after latest"
+                );
+                Self::new(&kinds::CURSOR_BEHIND, detail)
             }
             sync::Error::QueueError(error) => error.into(),
             sync::Error::Unavailable(cause) => database_unavailable().caused_by(cause),

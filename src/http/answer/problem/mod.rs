@@ -120,9 +120,15 @@ impl Problem {
             .collect()
     }
 
-    /// Whether the caller's cursor lies beyond the timeline.
-    pub fn is_cursor_ahead(&self) -> bool {
-        std::ptr::eq(self.kind, &raw const kinds::CURSOR_AHEAD)
+    /// Whether the caller's cursor lies beyond the timeline, or before what is kept of it.
+    pub fn is_of_cursor(&self) -> bool {
+        let of_cursors = [
+            &raw const kinds::CURSOR_AHEAD,
+            &raw const kinds::CURSOR_BEHIND,
+        ];
+        of_cursors
+            .into_iter()
+            .any(|kind| std::ptr::eq(self.kind, kind))
     }
 
     /// The document as JSON.

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{super::instant, ListPage};
 use crate::{
-    domain::{Policy, Restrictions},
+    domain::{Policy, Restrictions, RetentionDays},
     http::answer::openapi::schemas::{
         AddMembersSchema, ApplicationIdSchema, CreateChatsSchema, PersonalSchema,
     },
@@ -56,6 +56,10 @@ pub struct PolicyJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u32, required = false, minimum = 1, maximum = 1000000)]
     sends_per_minute: Option<NonZeroU32>,
+    /// After how many days messages expire, where their chat does not say otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32, required = false, minimum = 1, maximum = 36500)]
+    retention_days: Option<u16>,
 }
 
 impl From<Policy> for PolicyJson {
@@ -65,6 +69,7 @@ impl From<Policy> for PolicyJson {
             create_chats: policy.create_chats.name(),
             add_members: policy.add_members.name(),
             sends_per_minute: policy.sends_per_minute,
+            retention_days: policy.retention.map(RetentionDays::get),
         }
     }
 }
@@ -109,6 +114,7 @@ impl ApplicationJson {
             policy,
             suspensions_end: _,
             erasing: _,
+            expired: _,
         } = stored;
         Self {
             id: id.get(),

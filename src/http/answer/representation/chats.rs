@@ -17,7 +17,7 @@ use super::{
     conversations::{ConversationJson, RoleJson},
 };
 use crate::{
-    domain::{Attributes, Chat, ChatRules, UserId},
+    domain::{Attributes, Chat, ChatRules, MessageNumber, RetentionDays, UserId},
     http::{
         answer::openapi::schemas::{
             AnyChatSchema, ChatNumberSchema, HistorySchema, PostingSchema, TimestampSchema,
@@ -54,6 +54,10 @@ pub struct ChatJson<'a> {
     /// How many messages it has; so also the number of the last one.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     messages: i64,
+    /// The number of the first message that has not expired, if any has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 2, maximum = 9007199254740991_i64)]
+    first: Option<i64>,
     /// How many members it has.
     #[schema(minimum = 0, maximum = 1000)]
     members: i32,
@@ -93,6 +97,10 @@ pub struct RulesJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = bool, required = false)]
     reactions: Option<bool>,
+    /// After how many days its messages expire, if it is not as its application says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32, minimum = 1, maximum = 36500, required = false)]
+    retention_days: Option<u16>,
 }
 
 impl From<ChatRules> for RulesJson {
@@ -105,6 +113,7 @@ impl From<ChatRules> for RulesJson {
             history: (history != at_first.history).then(|| history.name()),
             slow_mode: (rules.slow_mode > 0).then_some(rules.slow_mode),
             reactions: rules.reactions_off.then_some(false),
+            retention_days: rules.retention.map(RetentionDays::get),
         }
     }
 }
@@ -118,12 +127,18 @@ impl<'a> From<&'a Chat> for ChatJson<'a> {
             owner: chat.owner.as_ref().map(UserId::as_str),
             created: chat.created,
             messages: chat.messages.get(),
+            first: first(chat.first),
             members: chat.members,
             importing: chat.import.is_running(),
             attributes: chat.attributes.as_ref().map(Attributes::as_json),
             rules: chat.rules.into(),
         }
     }
+}
+
+/// The number of the first message that has not expired; `None` where none has.
+pub fn first(number: MessageNumber) -> Option<i64> {
+    (number > MessageNumber::FIRST).then(|| number.get())
 }
 
 /// About how long a chat is as JSON, in bytes.
@@ -191,7 +206,8 @@ impl MemberJson {
             user: user.as_str().to_owned(),
             joined: member.joined.get(),
             role: chat.rank(user, member).into(),
-            read: member.position.read().get(),
+            // What has expired counts as read.
+            read: member.position.read().max(chat.first.previous()).get(),
             muted_until: member.muted_until,
         }
     }

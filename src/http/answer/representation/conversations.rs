@@ -11,7 +11,12 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::{super::instant, Json, MessageJson, chats::RulesJson, json_bytes};
+use super::{
+    super::instant,
+    Json, MessageJson,
+    chats::{RulesJson, first},
+    json_bytes,
+};
 use crate::{
     domain::{Attributes, MessageNumber, Rank, Settings, UserId},
     http::{
@@ -86,6 +91,10 @@ pub struct ConversationJson<'a> {
     /// How many messages it has; so also the number of the last one.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     messages: i64,
+    /// The number of the first message that has not expired, if any has: drop what is before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 2, maximum = 9007199254740991_i64)]
+    first: Option<i64>,
     /// The point on the timeline at which its newest message was created; without a message, its own
     /// creation.
     #[schema(value_type = TimestampSchema)]
@@ -257,6 +266,7 @@ impl<'a> From<&'a SeenConversation> for ConversationJson<'a> {
             timestamp: seen.timestamp.get(),
             created: seen.created,
             messages: seen.messages.get(),
+            first: first(seen.first),
             last: seen.last.get(),
             message: seen.message.as_deref().map(MessageJson::from),
             read: seen.read.get(),

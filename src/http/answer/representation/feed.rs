@@ -54,7 +54,8 @@ pub struct FeedEntryJson<'a> {
     /// `GET /reports`), `chat.created`,
     /// `chat.changed`, `member.added`, `member.removed`, `member.changed` (several were added and removed at
     /// once: read who is a member), `conversation.read` (positions have moved), `reactions.changed`, or
-    /// `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`).
+    /// `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`), or `messages.expired` (those
+    /// before `number` are not kept any more).
     /// Ignore kinds that you do not know.
     kind: &'static str,
     /// The message that has changed or is reported, or to which somebody has reacted.
@@ -70,7 +71,8 @@ pub struct FeedEntryJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     with: Option<&'a str>,
-    /// The number of the message in its conversation.
+    /// The number of the message in its conversation; of messages that have expired, that of the first one
+    /// after them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageNumberSchema, required = false)]
     number: Option<i64>,
@@ -80,7 +82,8 @@ pub struct FeedEntryJson<'a> {
     #[schema(value_type = UserIdSchema, required = false)]
     user: Option<&'a str>,
     /// The members of a chat that is created. In place of `user`: where one change is of several members,
-    /// all of them; each of those who have read or reacted has made it, and `actor` is one of them.
+    /// all of them; each of those who have read or reacted has made it, and `actor` is one of them. Where
+    /// messages of a personal conversation have expired: its users.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<UserIdSchema>, required = false)]
     users: Vec<&'a str>,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{collect, named, parse_time_patch, present};
 use crate::{
     domain::{
-        AddMembers, CreateChats, Invalid, Personal, PolicyPatch, Restrictions,
+        AddMembers, CreateChats, Invalid, Personal, PolicyPatch, Restrictions, RetentionDays,
         SENDS_PER_MINUTE_MAX, Title,
     },
     http::{
@@ -83,6 +83,10 @@ pub struct PolicyPatchJson {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 1000000)]
     sends_per_minute: Option<Option<i64>>,
+    /// After how many days messages expire, where their chat does not say otherwise; `null`: never.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 36500)]
+    retention_days: Option<Option<i64>>,
 }
 
 impl RequestBody for ApplicationPatchJson {
@@ -121,13 +125,24 @@ impl PolicyPatchJson {
         let sends_per_minute = sends_per_minute.map(|sends| sends.map(parse_sends).transpose());
         let sends_per_minute = sends_per_minute.transpose();
         let sends_per_minute = collect(errors, "policy.sendsPerMinute", sends_per_minute);
+        let retention = parse_retention(self.retention_days);
+        let retention = collect(errors, "policy.retentionDays", retention);
         Some(PolicyPatch {
             personal: personal?,
             create_chats: create_chats?,
             add_members: add_members?,
             sends_per_minute: sends_per_minute?,
+            retention: retention?,
         })
     }
+}
+
+/// A retention that is to be set; an inner `None` where it is to be removed.
+pub fn parse_retention(
+    days: Option<Option<i64>>,
+) -> Result<Option<Option<RetentionDays>>, Invalid> {
+    let days = days.map(|days| days.map(RetentionDays::parse).transpose());
+    days.transpose()
 }
 
 fn parse_sends(sends: i64) -> Result<NonZeroU32, Invalid> {

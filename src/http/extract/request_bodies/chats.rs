@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::{collect, named, parse_time_patch, present};
+use super::{applications::parse_retention, collect, named, parse_time_patch, present};
 use crate::{
     domain::{
         Attributes, History, Invalid, MEMBERS_MAX, Posting, Role, SLOW_MODE_SECONDS_MAX, Text,
@@ -142,6 +142,10 @@ pub struct ChatPatchJson {
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<bool>)]
     reactions: Option<Option<bool>>,
+    /// After how many days its messages expire; `null`: as its application says. The application alone sets it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 36500)]
+    retention_days: Option<Option<i64>>,
     /// The member to whom the chat is handed on. The former owner has the role that it had before.
     #[schema(value_type = Option<UserIdSchema>)]
     owner: Option<String>,
@@ -176,6 +180,8 @@ impl RequestBody for ChatPatchJson {
             .slow_mode
             .map(|seconds| parse_slow_mode(seconds.unwrap_or(0)));
         let slow_mode = collect(errors, "slowMode", slow_mode.transpose());
+        let retention = parse_retention(self.retention_days);
+        let retention = collect(errors, "retentionDays", retention);
         let owner = self.owner.map(|owner| UserId::parse(&owner)).transpose();
         let owner = collect(errors, "owner", owner);
         let announcement = AnnouncementJson::parse(self.message, errors);
@@ -187,6 +193,7 @@ impl RequestBody for ChatPatchJson {
             history: history?,
             slow_mode: slow_mode?,
             reactions: self.reactions.map(|on| on.unwrap_or(true)),
+            retention: retention?,
             owner: owner?,
         };
         let something = match patch == ChatPatch::default() {

@@ -11,7 +11,10 @@ use super::super::{
     collect, named, parse_time,
 };
 use crate::{
-    domain::{Attributes, ChatRules, History, Invalid, MEMBERS_MAX, Posting, Role, Title, UserId},
+    domain::{
+        Attributes, ChatRules, History, Invalid, MEMBERS_MAX, Posting, RetentionDays, Role, Title,
+        UserId,
+    },
     http::answer::{
         openapi::schemas::{
             GivenRoleSchema, HistorySchema, PostingSchema, UserIdSchema, new_attributes,
@@ -48,6 +51,9 @@ pub struct ImportedChatJson {
     #[schema(value_type = Option<i32>, minimum = 0, maximum = 86400)]
     slow_mode: Option<i64>,
     reactions: Option<bool>,
+    /// After how many days messages expire. `null` is as the application says.
+    #[schema(value_type = Option<i32>, minimum = 1, maximum = 36500)]
+    retention_days: Option<i64>,
 }
 
 /// A member of an imported chat: its id, or the same with its role.
@@ -100,6 +106,8 @@ impl ImportedChatJson {
         let history = collect(errors, "chat.history", history);
         let slow_mode = parse_slow_mode(self.slow_mode.unwrap_or(0));
         let slow_mode = collect(errors, "chat.slowMode", slow_mode);
+        let retention = self.retention_days.map(RetentionDays::parse).transpose();
+        let retention = collect(errors, "chat.retentionDays", retention);
         let (members, roles) = members?;
         Some(NewImportedChat {
             name: name?,
@@ -115,6 +123,7 @@ impl ImportedChatJson {
                     history: history?.unwrap_or_default(),
                     slow_mode: slow_mode?,
                     reactions_off: !self.reactions.unwrap_or(true),
+                    retention: retention?,
                 },
             },
         })
