@@ -2047,10 +2047,7 @@ export interface components {
             owner?: components["schemas"]["UserId"] | null;
             posting?: components["schemas"]["Posting"] | null;
             reactions?: boolean | null;
-            /**
-             * Format: int32
-             * @description After how many days messages expire. `null` is as the application says.
-             */
+            /** Format: int32 */
             retentionDays?: number | null;
             /** Format: int32 */
             slowMode?: number | null;

@@ -40,7 +40,7 @@ async fn import(app: &Client, file: &[Value]) -> Vec<Value> {
 }
 
 /// The results of lines, all of which are stored.
-async fn stored(app: &Client, file: &[Value]) -> Vec<Value> {
+pub async fn stored(app: &Client, file: &[Value]) -> Vec<Value> {
     let results = import(app, file).await;
     for result in &results {
         assert!(result["status"].as_i64() < Some(300), "{result}");

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::support::{
-    Browser, Client, Database, EventQueue, Person, Replica, Reply, Settings, administered,
-    eventually, service,
+use crate::{
+    imports,
+    support::{
+        Browser, Client, Database, EventQueue, Person, Replica, Reply, Settings, administered,
+        eventually, service,
+    },
 };
 
 /// With a pass over all conversations every second.
@@ -343,6 +347,38 @@ async fn a_chat_keeps_its_messages_for_as_long_as_it_says_and_others_as_the_appl
         .await
         .expect(200);
     assert_eq!(numbers(&kept), [1]);
+}
+
+#[tokio::test]
+async fn imported_messages_expire_once_they_are_seen_and_no_younger_one_with_them() {
+    let (database, replica, app) = started().await;
+    let jane = replica.user("jane");
+    let message = |key: &str, days: i64| {
+        let created = OffsetDateTime::now_utc() - Duration::days(days);
+        let created = created.format(&Rfc3339).unwrap();
+        let message = json!({ "chat": "old", "from": "jane", "created": created, "text": key });
+        json!({ "key": key, "message": message })
+    };
+    let chat = json!({ "name": "Old", "members": ["jane"], "retentionDays": 20 });
+    let file = [
+        json!({ "key": "old", "chat": chat }),
+        message("a", 100),
+        message("b", 10),
+        message("c", 50),
+    ];
+    let chat = imports::stored(&app, &file).await[0]["chat"].clone();
+    let path = format!("/chats/{chat}");
+    passes_in_chats(&database, &app, &jane).await;
+    let firsts = format!("SELECT first FROM conversations WHERE chat_number = {chat}");
+    assert_eq!(database.count(&firsts).await, 1, "nobody sees it yet");
+
+    let done = json!({ "key": "end", "done": { "chat": chat } });
+    imports::stored(&app, &[done]).await;
+    let seen = until_first(&jane, &path, 2).await;
+    assert_eq!(seen["retentionDays"], 20);
+    passes_in_chats(&database, &app, &jane).await;
+    let kept = jane.get(&format!("{path}/messages")).await.expect(200);
+    assert_eq!(numbers(&kept), [3, 2]);
 }
 
 #[tokio::test]

@@ -51,7 +51,6 @@ pub struct ImportedChatJson {
     #[schema(value_type = Option<i32>, minimum = 0, maximum = 86400)]
     slow_mode: Option<i64>,
     reactions: Option<bool>,
-    /// After how many days messages expire. `null` is as the application says.
     #[schema(value_type = Option<i32>, minimum = 1, maximum = 36500)]
     retention_days: Option<i64>,
 }
