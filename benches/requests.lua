@@ -26,8 +26,8 @@ end
 
 local function bearer(token) return "Bearer " .. token end
 
--- The rows `free` and `governed` are of an application of their own.
-local is_apart = row == "free" or row == "governed"
+-- These rows are of an application of their own.
+local is_apart = row == "free" or row == "governed" or row == "expiring"
 local tokens = read_for(not applications, is_apart and row or "tokens", bearer)
 local turn = 0
 local text = string.rep("measure it ", 9) .. "x"
@@ -150,6 +150,7 @@ local rows = {
     send = send,
     free = send,
     governed = send,
+    expiring = send,
     mixed = mixed,
     sync = function(user) return get("/messages?after=" .. cursors[user].newest, user) end,
     page = function(user) return get("/messages?limit=50&after=" .. cursors[user].before, user) end,

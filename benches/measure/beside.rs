@@ -1,6 +1,7 @@
-//! Sends, while others do what members of chats do often: react, or signal.
+//! Sends, while others react, signal, flood the service, or an application brings its data in or lets them go.
 
 use std::{
+    fs,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,6 +17,7 @@ use tokio::{
 };
 
 use super::{
+    data::{self, Data},
     generators::{self, FOLDER, Found, Requests},
     service::{Service, call, exchange, token},
 };
@@ -30,6 +32,10 @@ pub enum Beside {
     Signals,
     /// The same users signal ten times as often.
     Flood,
+    /// One user sends ten times as many messages as a user of the application may.
+    OneUser,
+    /// See [`data`].
+    Data(Data),
 }
 
 /// The members of the chat, as `scripts/bench` creates it.
@@ -39,6 +45,10 @@ const MEMBERS: u32 = 1000;
 const REACTING: u32 = 50;
 
 const SIGNALLING: u32 = 100;
+
+/// The connections of the user who floods, and its messages.
+const FLOODING: u32 = 50;
+const FLOOD_A_SECOND: u32 = 1000;
 
 /// Between two signals of a user, as often as it may.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -50,18 +60,23 @@ pub async fn measure(service: &Service, requests: Requests, beside: Beside) -> F
         Beside::Reactions => react(service, &done).await,
         Beside::Signals => signal(service, &done, PAUSE).await,
         Beside::Flood => signal(service, &done, PAUSE / 10).await,
+        Beside::OneUser => send_too_much(service, &done).await,
+        Beside::Data(data) => data::begin(service, data, &done).await,
     };
     let (began, seconds) = (Instant::now(), service.seconds);
     let found = spawn_blocking(move || generators::requests(requests, seconds));
     let found = found.await.unwrap();
     let (done, elapsed) = (done.load(Ordering::Relaxed), began.elapsed().as_secs_f64());
     eprintln!("{beside:?}: {done} in {elapsed:.1} s");
+    if let Beside::Data(data) = beside {
+        data::finish(service, data).await;
+    }
     others.shutdown().await;
     found
 }
 
 async fn react(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> {
-    let chats = std::fs::read_to_string(format!("{FOLDER}/chats")).unwrap();
+    let chats = fs::read_to_string(format!("{FOLDER}/chats")).unwrap();
     let mut chats = chats
         .lines()
         .filter_map(|line| line.strip_prefix("chat-1000 "));
@@ -118,6 +133,31 @@ async fn signal(service: &Service, done: &Arc<AtomicU64>, pause: Duration) -> Jo
                 let body = r#"{"kind":"typing","ttl":5}"#;
                 let (status, _) = exchange(&mut connection, &head, &token, body).await;
                 assert!([202, 429].contains(&status), "{status}");
+            }
+        });
+    }
+    others
+}
+
+async fn send_too_much(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> {
+    let mut others = JoinSet::new();
+    let token = fs::read_to_string(format!("{FOLDER}/governed")).unwrap();
+    let token = token.lines().next().unwrap().to_owned();
+    for number in 1..=FLOODING {
+        let (mut connection, token) = (service.connect().await, token.clone());
+        let done = Arc::clone(done);
+        let pause = PAUSE * FLOODING / FLOOD_A_SECOND;
+        let mut ticks = interval_at(Instant::now() + pause * number / FLOODING, pause);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        others.spawn(async move {
+            loop {
+                ticks.tick().await;
+                // To one to whom user 1 does write.
+                let body = r#"{"to":"user-8","text":"flood"}"#;
+                let head = "POST /messages HTTP/1.1";
+                let (status, _) = exchange(&mut connection, head, &token, body).await;
+                assert!([201, 429].contains(&status), "{status}");
+                done.fetch_add((status == 429).into(), Ordering::Relaxed);
             }
         });
     }

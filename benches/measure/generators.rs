@@ -2,6 +2,8 @@
 
 use std::{fs, process::Command};
 
+use messages::domain::ApplicationId;
+
 use super::{service::setting, statements::Statement};
 
 /// The folder of what belongs to one run.
@@ -124,6 +126,16 @@ fn microseconds(log: &str) -> Vec<u64> {
     lines
         .map(|line| line.split(' ').nth(2).unwrap().parse().unwrap())
         .collect()
+}
+
+/// Lets 100 users write 1,000 messages each to a user, so many days ago.
+pub fn seed(application: ApplicationId, newcomer: &str, days: u32) {
+    run(Command::new(format!("{}/psql", setting("POSTGRES_BIN")))
+        .args(["-q", "-f", "benches/newcomer.sql"])
+        .args(["-v", &format!("application={}", application.get())])
+        .args(["-v", &format!("newcomer={newcomer}")])
+        .args(["-v", &format!("days={days}")])
+        .arg(setting("DATABASE_URL")));
 }
 
 /// Two threads, as the machine has to serve as well.

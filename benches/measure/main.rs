@@ -12,6 +12,7 @@
 )]
 
 mod beside;
+mod data;
 mod feed;
 mod generators;
 mod governed;

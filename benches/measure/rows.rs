@@ -2,6 +2,7 @@
 
 use super::{
     beside::Beside,
+    data::Data,
     generators::{Requests, threads},
     statements::Statement,
 };
@@ -14,7 +15,7 @@ pub enum Load {
     /// Messages that wrk sends into a chat of 1,000, each of whose members moves its position once a
     /// second.
     ReadByAll(Requests),
-    /// Requests that wrk makes, while others react or signal.
+    /// Requests that wrk makes, while others do something else.
     Beside { requests: Requests, beside: Beside },
     /// A statement of the service alone, by so many clients.
     Statement { statement: Statement, clients: u32 },
@@ -101,8 +102,8 @@ fn rows() -> Vec<Row> {
     rows.extend(reads());
     rows.extend(feeds());
     rows.extend(chats());
-    rows.extend(beside());
     rows.extend(rights());
+    rows.extend(beside());
     rows.extend(lists());
     rows.extend(applications());
     rows
@@ -232,8 +233,8 @@ fn chats() -> Vec<Row> {
 }
 
 fn beside() -> Vec<Row> {
-    let sends = |name: &str, about, beside| {
-        let requests = requests_of("send", 256);
+    let send = requests_of("send", 256);
+    let sends = |name: &str, about, requests, beside| {
         row(
             name,
             about,
@@ -245,18 +246,51 @@ fn beside() -> Vec<Row> {
         sends(
             "reacted",
             "sends while the 1,000 members of a chat react to one message",
+            send,
             Beside::Reactions,
         ),
         sends(
             "signalled",
             "sends while 100 users signal as often as they may",
+            send,
             Beside::Signals,
         ),
         sends(
             "signals-flood",
             "sends while 100 users signal ten times as often as they may",
+            send,
             Beside::Flood,
         ),
+        Row {
+            limits: &["governed-256"],
+            ..sends(
+                "user-flood",
+                "the same while one of the users sends 1,000 a second, of which 900 are refused",
+                requests_of("governed", 256),
+                Beside::OneUser,
+            )
+        },
+        sends(
+            "import",
+            "sends while the application imports messages",
+            send,
+            Beside::Data(Data::Import),
+        ),
+        sends(
+            "erasure",
+            "sends while a user with 100,000 messages is erased",
+            send,
+            Beside::Data(Data::Erasure),
+        ),
+        Row {
+            limits: &["free-256"],
+            ..sends(
+                "expiring",
+                "sends while 100,000 messages of the application expire and its timeline is trimmed",
+                requests_of("expiring", 256),
+                Beside::Data(Data::Retention),
+            )
+        },
     ]
 }
 

@@ -194,9 +194,19 @@ pub async fn exchange(
     token: &str,
     body: &str,
 ) -> (u16, Vec<u8>) {
+    let head = format!("{head}\r\nContent-Type: application/json");
+    exchange_typed(connection, &head, token, body).await
+}
+
+/// As [`exchange`], with the type of the body in `head`.
+pub async fn exchange_typed(
+    connection: &mut BufReader<TcpStream>,
+    head: &str,
+    token: &str,
+    body: &str,
+) -> (u16, Vec<u8>) {
     let request = format!(
-        "{head}\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "{head}\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     connection.write_all(request.as_bytes()).await.unwrap();

@@ -7,7 +7,8 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    beside, feed,
+    beside::{self, Beside},
+    data, feed,
     generators::{self, FOLDER, Found, Requests},
     members, newcomer, one_at_a_time,
     processors::Usage,
@@ -72,6 +73,13 @@ async fn print_drift(
 }
 
 async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) -> Sample {
+    if let Load::Beside {
+        beside: Beside::Data(data),
+        ..
+    } = row.load
+    {
+        data::prepare(service, data).await;
+    }
     // What the row before has left to be indexed is not this row's work. (The indexer yields to
     // sends.)
     while pending(database).await > 0 {

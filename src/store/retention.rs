@@ -77,14 +77,22 @@ pub async fn has_expired_up_to(
     Ok(expired.is_some_and(|expired| id.get() <= expired))
 }
 
-/// The applications after one of them, each with its retention.
+/// The applications after one of them in which something may expire or may be left to be deleted, each with its
+/// retention.
 pub async fn applications(
     leader: &mut Leadership<Expiring>,
     after: ApplicationId,
     limit: i64,
 ) -> Result<Vec<(ApplicationId, Option<RetentionDays>)>> {
     let rows = sqlx::query!(
-        "SELECT id, retention_days FROM applications WHERE id > $1 ORDER BY id LIMIT $2",
+        "SELECT id, retention_days FROM applications AS a
+         WHERE id > $1 AND (
+             retention_days IS NOT NULL OR expired > 0 OR trimmed > 0
+             OR (SELECT TRUE FROM conversations
+                 WHERE application_id = a.id AND retention_days IS NOT NULL AND deleted IS NULL
+                 LIMIT 1)
+         )
+         ORDER BY id LIMIT $2",
         after.get(),
         limit,
     );
