@@ -366,7 +366,6 @@ export class Copy {
    */
   settle(item, answer) {
     return this.#write(async (writing) => {
-      const { transaction } = writing;
       const { kind, conversation: key } = item;
       removeItem(writing, item);
       if (kind === "read" || kind === "set") return shown(writing, item, answer);
@@ -374,7 +373,7 @@ export class Copy {
       await this.#put(writing, answer, key);
       if (kind === "send") return advance(writing, key, answer);
       // What has replaced the change meanwhile is based on what has come of it.
-      for (const other of await outboxIn(transaction)) {
+      for (const other of await outboxIn(writing.transaction)) {
         if (other.id !== item.id || other.order <= item.order || !other.texts) continue;
         putItem(writing, { ...other, base: answer.timestamp, texts: [...other.texts, answer.text ?? ""] });
       }
@@ -430,8 +429,10 @@ export class Copy {
     const held = await heldIn(transaction, message.id);
     if (held?.timestamp > message.timestamp) return putReactions(writing, message.id, message);
     const key = held?.conversation ?? place ?? this.#placeOf(message);
-    // The tombstone of a personal message that the copy never had belongs to no conversation.
-    if (!key) return;
+    const conversation = await conversationIn(writing, key);
+    // The tombstone of a personal message that the copy never had belongs to no conversation. What has expired may
+    // have been on its way.
+    if (!key || message.number < conversation?.first) return;
     const present = held ?? (await takeEarly(writing, message.id));
     const record = { ...message, ...newerReactions(present, message), conversation: key };
     if (message.deleted) {
@@ -443,7 +444,6 @@ export class Copy {
     const sent = message.from === this.#user && message.attributes?.key;
     const item = sent && (await outboxIn(transaction)).find((item) => item.key === sent);
     if (item) removeItem(writing, item);
-    const conversation = await conversationIn(writing, key);
     const isOlder = conversation?.message?.id === message.id && conversation.message.timestamp < message.timestamp;
     if (isOlder) putHeld(writing, { ...conversation, message });
   }

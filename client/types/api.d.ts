@@ -619,9 +619,8 @@ export interface paths {
          *
          *     If a line cannot be read or is not acceptable in itself, nothing of the request is stored. Otherwise the
          *     answer has a result a line. A line that is refused changes nothing, and those after it are carried out; but
-         *     a conversation is not done where messages of it were refused. If the service fails meanwhile, the lines that
-         *     are not stored have 503 as their result: repeat the request as it was, and what is stored already is not
-         *     stored again. A replica carries out one import at a time.
+         *     a conversation is not done where messages of it were refused. Lines with the result 503 are not stored, since
+         *     the service has failed: repeat the request as it was. A replica carries out one import at a time.
          */
         post: operations["import"];
         delete?: never;
@@ -1788,11 +1787,10 @@ export interface components {
             id?: components["schemas"]["MessageId"];
             /**
              * @description What has changed: `message.created`, `message.edited`, `message.deleted`, `message.reported` (see
-             *     `GET /reports`), `chat.created`,
-             *     `chat.changed`, `member.added`, `member.removed`, `member.changed` (several were added and removed at
-             *     once: read who is a member), `conversation.read` (positions have moved), `reactions.changed`, or
-             *     `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`), or `messages.expired` (those
-             *     before `number` are not kept any more).
+             *     `GET /reports`), `chat.created`, `chat.changed`, `member.added`, `member.removed`, `member.changed`
+             *     (several were added and removed at once: read who is a member), `conversation.read` (positions have
+             *     moved), `reactions.changed`, `messages.expired` (those before `number` are not kept any more), or
+             *     `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`).
              *     Ignore kinds that you do not know.
              */
             kind: string;
@@ -2302,9 +2300,8 @@ export interface components {
          *       `messages`,
          *     - `current`: you have caught up. Its `data` is `{"latest": …}`,
          *     - `signal`, only with `signals=1`: something that happens at the moment (see `Signal`). It has no `id`,
-         *       so the cursor does not move,
-         *     - `reset`, the last one: the cursor is beyond the timeline, as in a 410. Its `data` is the
-         *       problem, its `id` is 0.
+         *     - `reset`, the last one, in place of a 410: its `data` is the problem, and after its `id` the timeline
+         *       goes on.
          *
          *     The first block is the cursor as an `id` alone; comments keep the stream open.
          * @example id: 41
@@ -2707,6 +2704,8 @@ export interface components {
              */
             status: number;
             title: string;
+            /** @description With 410 `cursor-behind`: the feed has everything after it. */
+            trimmed?: components["schemas"]["Timestamp"];
             type: components["schemas"]["ProblemType"];
         };
         /**

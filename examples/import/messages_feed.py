@@ -34,8 +34,9 @@ PARTS = ("created", "edited", "text", "files", "attributes", "mentionsAll", "sys
 
 
 def main():
-    end = get("/feed?limit=1")["latest"]
-    pairs, reacted = survey(end)
+    # What is before `trimmed` is not kept any more.
+    begin, end = get("/feed?limit=1").get("trimmed", 0), get("/feed?after=latest")["latest"]
+    pairs, reacted = survey(begin, end)
     conversations = {}
     for number, chat in chats():
         conversations["chat", number] = chat
@@ -43,7 +44,7 @@ def main():
         conversations[pair] = personal(pair)
     for conversation in conversations.values():
         put({"key": conversation["key"], **conversation["line"]})
-    for entry, message in messages(end):
+    for entry, message in messages(begin, end):
         conversation = conversations.get(conversation_of(entry))
         # A chat that is deleted is not in the list.
         if conversation:
@@ -55,10 +56,10 @@ def main():
     print(f"{len(conversations)} conversations, {count} messages", file=sys.stderr)
 
 
-def survey(end):
+def survey(begin, end):
     """The pairs of users who have written to each other, and the messages that may have reactions."""
     pairs, reacted = {}, set()
-    for page in pages("/feed?limit=1000", end):
+    for page in pages("/feed?limit=1000", begin, end):
         for entry in page:
             if entry["kind"] in NEW and "with" in entry:
                 pairs[conversation_of(entry)] = None
@@ -67,9 +68,9 @@ def survey(end):
     return pairs, reacted
 
 
-def messages(end):
+def messages(begin, end):
     """The entries of new messages with the messages as they are now; `None`, where one is gone."""
-    for page in pages("/feed?limit=1000&include=message", end):
+    for page in pages("/feed?limit=1000&include=message", begin, end):
         # A page has each message at its newest entry, which may be that of an edit.
         present = {entry["id"]: entry["message"] for entry in page if "message" in entry}
         for entry in page:
@@ -77,8 +78,7 @@ def messages(end):
                 yield entry, present.get(entry["id"])
 
 
-def pages(path, end):
-    after = 0
+def pages(path, after, end):
     while after < end:
         page = get(f"{path}&after={after}")
         yield [entry for entry in page["entries"] if entry["timestamp"] <= end]
@@ -188,6 +188,8 @@ def get(path, **headers):
             with urllib.request.urlopen(request, timeout=90) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
+            if error.code == 410:
+                return json.load(error)
             if error.code not in (429, 503):
                 raise SystemExit(f"{path}: {error.read().decode()}") from None
             time.sleep(int(error.headers["Retry-After"] or 1))

@@ -169,6 +169,15 @@ impl Follower for FeedExchange {
         channel.wait_until_unblocked().await?;
         let from = followers::cursor(leader, application).await?;
         let page = self.read(leader, application, from).await?;
+        if from < page.trimmed {
+            let (from, trimmed) = (from.get(), page.trimmed.get());
+            let application = application.get();
+            tracing::error!(
+                application,
+                "the exchange does not get the changes after {from} up to {trimmed}, which were trimmed while a \
+                 replica without AMQP_FEED_EXCHANGE led: set it for all replicas"
+            );
+        }
         if page.reached <= from {
             return Ok(Followed::ToTheEnd);
         }

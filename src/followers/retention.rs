@@ -7,8 +7,9 @@
 //! everything that is kept is deleted, and who has not read it is told so.
 //!
 //! # How
-//! The leader passes over the conversations of all applications, again and again. The changes go through the
-//! timeline like any other. There is no state but the tables: what has expired is the numbers before
+//! The leader passes over the conversations of all applications, again and again, and lets messages expire. Then
+//! ([`remains`]) applications take turns, a bounded piece of work each: what has expired is cleared, and the
+//! timeline is trimmed. The changes go through the timeline like any other. There is no state but the tables: what has expired is the numbers before
 //! `conversations.first`, what is to be cleared are rows with such numbers, and what may be trimmed is what is
 //! before `applications.trimmed`. So a new leader goes on where another one has stopped.
 //!
@@ -21,29 +22,32 @@
 //! - *Two replicas clear at the same time*, since one has lost its lock. Which messages are there is decided
 //!   under the lock of the timeline, so each file is reported once.
 //! - *A message is deleted while it is cleared.* The same.
-//! - *A change cannot be made now* (its application has too many waiting). Nothing of this application is
-//!   trimmed in this pass: a message that is kept has its creation on the timeline, so that the index of search
-//!   can be built anew from it.
+//! - *A conversation is deleted, or is that of other users now*, since one was erased. A change names it by its id
+//!   and is refused, and the leader goes on with the next one.
+//! - *A change cannot be made now* (its application has too many waiting). The next pass goes on with this
+//!   application. Its timeline is trimmed no further: a message that is kept has its creation on the timeline, so
+//!   that the index of search can be built anew from it.
+//! - *A statement takes too long*, or is refused. The same.
 
-use std::{collections::HashMap, time::Duration};
+mod remains;
 
+use std::{collections::VecDeque, time::Duration};
+
+use remains::{Remains, Trimmed};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Leader, PAUSE_MIN, WaitingWrites, lead_until, log_leadership};
 use crate::{
-    domain::{
-        ApplicationId, ConversationId, MessageId, OverdueMessages, RetentionDays, Timestamp, UserId,
-    },
-    notifications::everything_has_changed,
+    domain::{ApplicationId, ConversationId, OverdueMessages, RetentionDays, Timestamp},
     store::{
-        self, Database, Expiring, Leadership, changes,
+        self, Database, Expiring, Leadership,
         retention::{self, KeptConversation},
         trimming,
     },
     timeline::{
         self, Requester, Timeline,
-        commands::{ClearExpired, Command, ExpireMessages},
+        commands::{Command, ExpireMessages},
     },
 };
 
@@ -51,17 +55,11 @@ use crate::{
 const APPLICATIONS_AT_ONCE: i64 = 1000;
 const CONVERSATIONS_AT_ONCE: i64 = 500;
 
-/// How many messages one change clears.
-const MESSAGES_AT_ONCE: i64 = 200;
-
 /// How many messages or changes are looked at, and how many changes or updates are deleted, at once.
-const ROWS_AT_ONCE: i64 = 5000;
+const ROWS_AT_ONCE: i64 = 2000;
 
-/// Of how many users updates are deleted at once.
-const USERS_AT_ONCE: i64 = 500;
-
-/// How long the database may take for one of these.
-const STATEMENT_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long to wait for an answer of the database, which ends a statement earlier.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// While so many writes wait to be committed, the leader rests for as long as it has worked; for twice as many,
 /// twice as long.
@@ -70,10 +68,6 @@ const WAITING_WRITES_PER_REST: f64 = 4.0;
 /// The shortest and the longest rest, as multiples of the work before it.
 const REST_MIN: f64 = 1.0;
 const REST_MAX: f64 = 20.0;
-
-/// How long the index of search has to come so far that messages can be cleared, and how often that is checked.
-const INDEX_TIME_MAX: Duration = Duration::from_secs(10);
-const INDEX_CHECK_PERIOD: Duration = Duration::from_millis(100);
 
 /// Lets messages expire.
 pub struct Retention {
@@ -86,16 +80,17 @@ pub struct Retention {
     pub publishes_feeds: bool,
 }
 
-/// What a pass over the conversations of an application has found.
-struct Passed {
-    /// Whether all that is to expire has expired.
-    is_complete: bool,
-    /// The change that has created the oldest message that is kept.
-    oldest: Option<Timestamp>,
+/// What has become of a change.
+enum Submitted<T> {
+    Made(T),
+    /// It is not to be made.
+    Refused,
+    /// It cannot be made now.
+    Failed,
 }
 
-/// Up to where the updates of applications are deleted by this leader.
-type Trimmed = HashMap<ApplicationId, Timestamp>;
+/// A connection that leads.
+type Leading = Leadership<Expiring>;
 
 impl Retention {
     /// Works while this replica leads, until `stop`.
@@ -104,45 +99,43 @@ impl Retention {
     }
 
     /// Passes over all applications.
-    async fn pass(
-        &self,
-        leader: &mut Leadership<Expiring>,
-        trimmed: &mut Trimmed,
-    ) -> store::Result<()> {
-        let mut after = ApplicationId::new(0);
+    async fn pass(&self, leader: &mut Leading, trimmed: &mut Trimmed) -> store::Result<()> {
+        let (mut after, mut all) = (ApplicationId::new(0), VecDeque::new());
         loop {
             let reading = retention::applications(leader, after, APPLICATIONS_AT_ONCE);
-            let applications = store::in_time(STATEMENT_TIME_MAX, reading).await?;
+            let applications = in_time(reading).await?;
             let Some((last, _)) = applications.last() else {
-                return Ok(());
+                break;
             };
             after = *last;
             for (application, retention) in applications {
-                // Before anything is looked at: what expires meanwhile is left for the next pass.
-                let oldest_kept = retention::oldest_kept(leader, application).await?;
-                let passed = self.expire(leader, application, retention).await?;
-                if let Some(time) =
-                    oldest_kept.filter(|_| passed.is_complete && retention.is_some())
-                {
-                    self.raise(leader, application, time, passed.oldest).await?;
+                let expired = self.expire(leader, application, retention).await;
+                if log_failure(leader, application, expired).await?.is_some() {
+                    all.push_back(Remains::of(application));
                 }
-                self.trim(leader, application, trimmed).await?;
             }
         }
+        while let Some(mut remains) = all.pop_front() {
+            let application = remains.application;
+            let turn = self.turn(leader, &mut remains, trimmed).await;
+            let is_done = log_failure(leader, application, turn).await?;
+            if is_done == Some(false) {
+                all.push_back(remains);
+            }
+        }
+        Ok(())
     }
 
-    /// Lets the messages of an application expire, and clears those that have.
+    /// Lets the messages of an application expire, and raises how far its timeline is trimmed.
     async fn expire(
         &self,
-        leader: &mut Leadership<Expiring>,
+        leader: &mut Leading,
         application: ApplicationId,
         of_application: Option<RetentionDays>,
-    ) -> store::Result<Passed> {
-        let mut passed = Passed {
-            is_complete: true,
-            oldest: None,
-        };
-        let mut after = ConversationId::new(0);
+    ) -> store::Result<()> {
+        // Before anything is looked at: what expires meanwhile is left for the next pass.
+        let oldest_kept = in_time(retention::oldest_kept(leader, application)).await?;
+        let (mut after, mut oldest) = (ConversationId::new(0), None);
         loop {
             let started = Instant::now();
             let reading = retention::conversations(
@@ -152,32 +145,30 @@ impl Retention {
                 after,
                 CONVERSATIONS_AT_ONCE,
             );
-            let window = store::in_time(STATEMENT_TIME_MAX, reading).await?;
+            let window = in_time(reading).await?;
             let Some(last) = window.last() else {
-                return Ok(passed);
+                break;
             };
             after = last.id;
             self.rest(started).await;
-            let mut to_clear = Vec::new();
             for kept in &window {
                 if kept.is_overdue && !self.expire_in(leader, application, kept).await? {
-                    passed.is_complete = false;
+                    return Ok(());
                 }
                 // That of a conversation in which something expires is earlier than what is kept of it.
-                let oldest = kept.oldest.into_iter().chain(passed.oldest).min();
-                passed.oldest = oldest;
-                to_clear.extend((kept.is_overdue || kept.has_remains).then_some(kept));
+                oldest = kept.oldest.into_iter().chain(oldest).min();
             }
-            if !to_clear.is_empty() && !self.clear(leader, application, &to_clear).await? {
-                passed.is_complete = false;
-            }
+        }
+        match oldest_kept {
+            Some(time) => self.raise(leader, application, time, oldest).await,
+            None => Ok(()),
         }
     }
 
-    /// Lets the messages of a conversation expire that are old enough. Returns whether they have.
+    /// Lets the messages of a conversation expire that are old enough. Returns `false` if they cannot now.
     async fn expire_in(
         &self,
-        leader: &mut Leadership<Expiring>,
+        leader: &mut Leading,
         application: ApplicationId,
         kept: &KeptConversation,
     ) -> store::Result<bool> {
@@ -186,7 +177,7 @@ impl Retention {
             let started = Instant::now();
             let first = found.map_or(kept.first, |found| found.number.next());
             let reading = retention::overdue(leader, application, kept, first, ROWS_AT_ONCE);
-            let Some(more) = store::in_time(STATEMENT_TIME_MAX, reading).await? else {
+            let Some(more) = in_time(reading).await? else {
                 break;
             };
             let youngest = found.map_or(more.youngest, |found| found.youngest.max(more.youngest));
@@ -194,172 +185,52 @@ impl Retention {
             self.rest(started).await;
         }
         let Some(overdue) = found else {
-            return Ok(false);
+            return Ok(true);
         };
         let command = ExpireMessages {
             conversation: kept.conversation.clone(),
+            id: kept.id,
             overdue,
         };
-        let expired = self.submit(application, command).await;
-        Ok(log_failure(application, "messages do not expire now", expired).is_some())
-    }
-
-    /// Clears the messages of some conversations that have expired. Returns whether it has.
-    async fn clear(
-        &self,
-        leader: &mut Leadership<Expiring>,
-        application: ApplicationId,
-        conversations: &[&KeptConversation],
-    ) -> store::Result<bool> {
-        if !self.until_indexed(leader, application).await? {
-            return Ok(false);
-        }
-        for kept in conversations {
-            loop {
-                let started = Instant::now();
-                let ids =
-                    retention::remains(leader, application, kept.id, MESSAGES_AT_ONCE).await?;
-                retention::delete_entries(leader, application, &ids).await?;
-                let Some(cleared) = self.clear_messages(application, kept, &ids).await else {
-                    return Ok(false);
-                };
-                metrics::counter!("messages_expired_cleared_total").increment(cleared as u64);
-                self.rest(started).await;
-                if cleared == 0 || (cleared == ids.len() && ids.len() < MESSAGES_AT_ONCE as usize) {
-                    break;
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Clears messages, as many as one change does. Returns how many; `None` if they cannot be cleared now.
-    async fn clear_messages(
-        &self,
-        application: ApplicationId,
-        kept: &KeptConversation,
-        ids: &[MessageId],
-    ) -> Option<usize> {
-        if ids.is_empty() {
-            return Some(0);
-        }
-        let command = ClearExpired {
-            conversation: kept.conversation.clone(),
-            messages: ids.to_vec(),
-        };
-        let cleared = self.submit(application, command).await;
-        log_failure(application, "messages are not cleared now", cleared)
-    }
-
-    /// Waits until the index of search has come to where the timeline ends now. Returns `false` if it does not
-    /// within some time.
-    async fn until_indexed(
-        &self,
-        leader: &mut Leadership<Expiring>,
-        application: ApplicationId,
-    ) -> store::Result<bool> {
-        let end = changes::end(leader.connection(), application).await?;
-        let started = Instant::now();
-        while retention::indexed_up_to(leader, application).await? < end {
-            if started.elapsed() > INDEX_TIME_MAX {
-                let application = application.get();
-                tracing::warn!(
-                    application,
-                    "the index of search is behind: messages are not cleared now"
-                );
-                return Ok(false);
-            }
-            sleep(INDEX_CHECK_PERIOD).await;
-        }
-        Ok(true)
+        let submitted = self.submit(application, command).await;
+        Ok(!matches!(submitted, Submitted::Failed))
     }
 
     /// Raises how far the timeline of an application may be trimmed: to the last change that is older than
     /// `time` and than every message that is kept.
     async fn raise(
         &self,
-        leader: &mut Leadership<Expiring>,
+        leader: &mut Leading,
         application: ApplicationId,
         time: time::OffsetDateTime,
         oldest: Option<Timestamp>,
     ) -> store::Result<()> {
-        let trimmed = trimming::trimmed(leader, application).await?;
+        let trimmed = in_time(trimming::trimmed(leader, application)).await?;
+        let bound = in_time(trimming::bound(leader, application, self.publishes_feeds)).await?;
+        let before_oldest = oldest.map(|oldest| Timestamp::new(oldest.get() - 1));
+        let bound = before_oldest.map_or(bound, |before| bound.min(before));
         let mut to = trimmed;
         loop {
             let started = Instant::now();
-            let reading = trimming::last_before(leader, application, to, time, ROWS_AT_ONCE);
-            let Some(last) = store::in_time(STATEMENT_TIME_MAX, reading).await? else {
+            let reading = trimming::last_before(leader, application, to, bound, time, ROWS_AT_ONCE);
+            let Some(last) = in_time(reading).await? else {
                 break;
             };
             to = last;
             self.rest(started).await;
         }
-        let before_oldest = oldest.map(|oldest| Timestamp::new(oldest.get() - 1));
-        let to = before_oldest.map_or(to, |before| to.min(before));
         if to > trimmed {
-            let notice = |end, now| everything_has_changed(application, end, now);
-            let raising = trimming::raise(leader, application, to, self.publishes_feeds, notice);
-            store::in_time(STATEMENT_TIME_MAX, raising).await?;
+            let raising = trimming::raise(leader, application, to, self.publishes_feeds);
+            in_time(raising).await?;
         }
         Ok(())
-    }
-
-    /// Deletes what may be trimmed of an application's timeline.
-    async fn trim(
-        &self,
-        leader: &mut Leadership<Expiring>,
-        application: ApplicationId,
-        done: &mut Trimmed,
-    ) -> store::Result<()> {
-        let trimmed = trimming::trimmed(leader, application).await?;
-        if trimmed == Timestamp::new(0) {
-            return Ok(());
-        }
-        loop {
-            let started = Instant::now();
-            let deleting = trimming::delete_changes(leader, application, ROWS_AT_ONCE);
-            let deleted = store::in_time(STATEMENT_TIME_MAX, deleting).await?;
-            self.count_trimmed("changes", deleted, started).await;
-            if deleted == 0 {
-                break;
-            }
-        }
-        // To walk over all users takes longer: once for each time that there is more to be trimmed.
-        if done.get(&application) >= Some(&trimmed) {
-            return Ok(());
-        }
-        let mut last: Option<UserId> = None;
-        loop {
-            let users = trimming::users(leader, application, last.as_ref(), USERS_AT_ONCE);
-            let users = store::in_time(STATEMENT_TIME_MAX, users).await?;
-            if users.is_empty() {
-                break;
-            }
-            loop {
-                let started = Instant::now();
-                let deleting = trimming::delete_updates(leader, application, &users, ROWS_AT_ONCE);
-                let deleted = store::in_time(STATEMENT_TIME_MAX, deleting).await?;
-                self.count_trimmed("updates", deleted, started).await;
-                if deleted == 0 {
-                    break;
-                }
-            }
-            last = users.last().cloned();
-        }
-        done.insert(application, trimmed);
-        Ok(())
-    }
-
-    async fn count_trimmed(&self, table: &'static str, deleted: u64, started: Instant) {
-        metrics::counter!("messages_trimmed_total", "table" => table).increment(deleted);
-        self.rest(started).await;
     }
 
     async fn submit<C: Command>(
         &self,
         application: ApplicationId,
         command: C,
-    ) -> Result<C::Output, timeline::Error>
+    ) -> Submitted<C::Output>
     where
         C::Output: Copy,
     {
@@ -367,8 +238,15 @@ impl Retention {
             application,
             user: None,
         };
-        let outcome = self.timeline.submit(requester, command).await?;
-        Ok(outcome.output)
+        match self.timeline.submit(requester, command).await {
+            Ok(outcome) => Submitted::Made(outcome.output),
+            Err(timeline::Error::Refused(_)) => Submitted::Refused,
+            Err(error) => {
+                let application = application.get();
+                tracing::warn!(%error, application, "messages do not expire, or are not cleared, now");
+                Submitted::Failed
+            }
+        }
     }
 
     /// Leaves the database to others for as long as it has worked for this, and longer while writes wait.
@@ -379,16 +257,25 @@ impl Retention {
     }
 }
 
-/// The output of a command. What cannot be done now is tried again with the next pass.
-fn log_failure<T>(
+async fn in_time<T>(step: impl Future<Output = store::Result<T>>) -> store::Result<T> {
+    store::in_time(ANSWER_TIME_MAX, step).await
+}
+
+/// What has been found, or `None` where the database has refused a statement of one application: the next pass
+/// goes on with it, and this one with the others. Fails if the leader has lost its connection.
+async fn log_failure<T>(
+    leader: &mut Leading,
     application: ApplicationId,
-    what: &'static str,
-    result: Result<T, timeline::Error>,
-) -> Option<T> {
+    result: store::Result<T>,
+) -> store::Result<Option<T>> {
+    let error = match result {
+        Ok(found) => return Ok(Some(found)),
+        Err(error) => error,
+    };
+    in_time(leader.check()).await?;
     let application = application.get();
-    result
-        .inspect_err(|error| tracing::warn!(%error, application, "{what}"))
-        .ok()
+    tracing::warn!(%error, application, "messages expire, or are cleared, with the next pass");
+    Ok(None)
 }
 
 impl Leader for Retention {

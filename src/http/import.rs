@@ -31,9 +31,8 @@ use super::{
 ///
 /// If a line cannot be read or is not acceptable in itself, nothing of the request is stored. Otherwise the
 /// answer has a result a line. A line that is refused changes nothing, and those after it are carried out; but
-/// a conversation is not done where messages of it were refused. If the service fails meanwhile, the lines that
-/// are not stored have 503 as their result: repeat the request as it was, and what is stored already is not
-/// stored again. A replica carries out one import at a time.
+/// a conversation is not done where messages of it were refused. Lines with the result 503 are not stored, since
+/// the service has failed: repeat the request as it was. A replica carries out one import at a time.
 #[utoipa::path(
     post,
     path = "/import",

@@ -298,8 +298,8 @@ impl<W: Watched, E: Events<Page = W::Page>> EventStream<W, E> {
         self.cursor_sent_at = Instant::now();
     }
 
-    /// The `reset` event in place of a 410. Its id 0 makes a client that ignores it start again, as far as the
-    /// timeline is kept from there on.
+    /// The `reset` event in place of a 410. A client that ignores it resumes after its id: from the beginning, or
+    /// from that of what is kept.
     /// After any other problem the stream just ends.
     fn last_block(&self, problem: Problem) -> Blocks {
         let mut blocks = Blocks::default();
@@ -307,9 +307,9 @@ impl<W: Watched, E: Events<Page = W::Page>> EventStream<W, E> {
             let request_id = self.request_id.as_str();
             tracing::error!(request.id = request_id, %problem, "a stream failed");
         }
-        if problem.is_of_cursor() {
+        if let Some(after) = problem.resumes_after() {
             let document = problem.document(self.request_id.as_str());
-            blocks.event("reset", Some(0), &document);
+            blocks.event("reset", Some(after), &document);
         }
         blocks
     }

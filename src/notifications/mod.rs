@@ -169,18 +169,6 @@ impl CommitNotice {
     }
 }
 
-/// The payload of a commit after which nothing counts that was read before, although it adds nothing to the
-/// timeline, which ends at `end`.
-pub fn everything_has_changed(
-    application: ApplicationId,
-    end: Timestamp,
-    written: OffsetDateTime,
-) -> String {
-    let (application, end) = (application.get(), end.get());
-    let written = written.unix_timestamp_nanos() / 1000;
-    format!("{application} {written} {end} {end} 0 0 {EVERYBODY}")
-}
-
 /// The users of one commit, in at least one list.
 fn lists(keys: &[UserKey]) -> Vec<String> {
     if keys.is_empty() {

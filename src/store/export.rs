@@ -157,7 +157,7 @@ pub async fn messages(
 pub struct OwnReaction {
     pub message: MessageId,
     pub key: ReactionKey,
-    /// The message is neither deleted nor in a chat that is.
+    /// The message has not expired, and is neither deleted nor in a chat that is.
     pub is_shown: bool,
 }
 
@@ -180,10 +180,10 @@ pub async fn reactions(
              FETCH FIRST $4 ROWS WITH TIES
          ) AS found
          LEFT JOIN LATERAL (
-             SELECT NOT m.deleted AND c.deleted IS NULL AS is_shown
+             SELECT NOT m.deleted AND c.deleted IS NULL AND m.number >= c.first AS is_shown
              FROM messages AS m
              CROSS JOIN LATERAL (
-                 SELECT deleted FROM conversations
+                 SELECT deleted, first FROM conversations
                  WHERE application_id = $1 AND id = m.conversation_id
                  LIMIT 1
              ) AS c

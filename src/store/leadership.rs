@@ -4,7 +4,7 @@
 use std::{marker::PhantomData, time::Duration};
 
 use sqlx::{
-    Either, PgConnection,
+    Connection, Either, PgConnection,
     postgres::{PgAdvisoryLock, PgAdvisoryLockGuard, PgAdvisoryLockKey},
 };
 use tokio::time::sleep;
@@ -128,6 +128,11 @@ impl<R: Duty> Leadership<R> {
             }
             sleep(ATTEMPT_PERIOD).await;
         }
+    }
+
+    /// Fails if the connection, and so the lock, is lost.
+    pub async fn check(&mut self) -> Result<()> {
+        Ok(self.connection().ping().await?)
     }
 
     /// The connection that holds the lock.

@@ -60,7 +60,7 @@ pub struct Page {
     pub latest: Timestamp,
     /// The end of the application's timeline: no change that is committed has a larger timestamp.
     pub timeline_end: Timestamp,
-    /// Updates up to here may be missing, apart from the newest one that concerns the user.
+    /// Updates up to here may be missing, apart from the newest one of these.
     pub trimmed: Timestamp,
     /// The newest message of the application that has expired; no message with a larger id has.
     pub expired: MessageId,

@@ -22,7 +22,8 @@ pub async fn set_first(
     });
     sqlx::query!(
         "WITH noted AS (
-             UPDATE applications SET expired = greatest(expired, $4) WHERE id = $1
+             -- Every page reads this row: it has a new version only where it changes.
+             UPDATE applications SET expired = $4 WHERE id = $1 AND expired < $4
          )
          UPDATE conversations AS c
          SET first = kept.first
@@ -104,7 +105,7 @@ pub async fn applications(
     Ok(applications.collect())
 }
 
-/// A conversation in which messages may expire.
+/// A conversation whose messages do not stay for ever.
 #[derive(Debug, Clone)]
 pub struct KeptConversation {
     pub id: ConversationId,
@@ -117,89 +118,30 @@ pub struct KeptConversation {
     pub oldest: Option<Timestamp>,
     /// Whether that message is older than messages are kept.
     pub is_overdue: bool,
-    /// Whether messages that have expired are to be cleared.
-    pub has_remains: bool,
 }
 
-struct KeptRow {
-    id: i64,
+/// What a conversation is: a chat, or of two users.
+struct Named {
     chat_number: Option<i64>,
     least: Option<String>,
     greatest: Option<String>,
-    first: i64,
-    days: Option<i32>,
-    oldest: Option<i64>,
-    is_overdue: bool,
-    has_remains: bool,
 }
 
-impl KeptRow {
-    /// `None` for a row that is neither of a chat nor of two users, which there is not.
-    fn into_conversation(self) -> Option<KeptConversation> {
+impl Named {
+    /// `None` for a row that is neither, which there is not.
+    fn into_conversation(self) -> Option<Conversation> {
         let pair = self.least.zip(self.greatest);
         let pair = pair.map(|(least, greatest)| {
             Pair::new(&UserId::trusted(&least), &UserId::trusted(&greatest))
         });
         let chat = self.chat_number.map(ChatNumber::new);
         let conversation = chat.map(Conversation::Chat);
-        Some(KeptConversation {
-            id: ConversationId::new(self.id),
-            conversation: conversation.or(pair.map(Conversation::Personal))?,
-            first: MessageNumber::new(self.first),
-            retention: self.days.and_then(RetentionDays::stored),
-            oldest: self.oldest.map(Timestamp::new),
-            is_overdue: self.is_overdue,
-            has_remains: self.has_remains,
-        })
+        conversation.or(pair.map(Conversation::Personal))
     }
 }
 
-/// A query for [`KeptRow`]s. `$condition` says which conversations are looked at.
-macro_rules! kept {
-    ($condition:literal, $($argument:expr),* $(,)?) => {
-        sqlx::query_as!(
-            KeptRow,
-            r#"
-            SELECT c.id, c.chat_number, c.least, c.greatest, c.first, c.days, oldest.sent AS "oldest?",
-                   -- Nobody sees yet what is being imported, so nobody is to learn that it expires.
-                   coalesce(
-                       oldest.created < now() - make_interval(hours => 24 * c.days)
-                       AND c.importing IS NOT TRUE, FALSE
-                   ) AS "is_overdue!",
-                   coalesce(NOT remains.is_empty, FALSE) AS "has_remains!"
-            FROM (
-                SELECT id, chat_number, least, greatest, first, importing,
-                       coalesce(retention_days, $4) AS days
-                FROM conversations
-                WHERE application_id = $1 AND id > $2 AND deleted IS NULL AND "# + $condition + r#"
-                ORDER BY id
-                LIMIT $3
-            ) AS c
-            LEFT JOIN LATERAL (
-                SELECT m.created, coalesce(m.sent, m.timestamp) AS sent FROM messages AS m
-                WHERE m.application_id = $1 AND m.conversation_id = c.id AND m.number >= c.first
-                ORDER BY m.number LIMIT 1
-            ) AS oldest ON TRUE
-            LEFT JOIN LATERAL (
-                -- The row of the newest message stays, without data.
-                SELECT m.deleted AND NOT EXISTS (
-                           SELECT FROM messages AS later
-                           WHERE later.application_id = $1 AND later.conversation_id = c.id
-                             AND later.number > m.number
-                       ) AS is_empty
-                FROM messages AS m
-                WHERE m.application_id = $1 AND m.conversation_id = c.id AND m.number < c.first
-                ORDER BY m.number LIMIT 1
-            ) AS remains ON c.first > 1
-            ORDER BY c.id
-            "#,
-            $($argument),*
-        )
-    };
-}
-
-/// The conversations after one of them in which messages may expire or are to be cleared: all of an
-/// application with a retention, or else those with one of their own.
+/// The conversations after one of them in which messages may expire: all of an application with a retention, or
+/// else those that have one of their own or had one.
 pub async fn conversations(
     leader: &mut Leadership<Expiring>,
     application: ApplicationId,
@@ -208,21 +150,61 @@ pub async fn conversations(
     limit: i64,
 ) -> Result<Vec<KeptConversation>> {
     let days = retention.map(|days| i32::from(days.get()));
-    let (application, after) = (application.get(), after.get());
-    let rows = if retention.is_some() {
-        let all = kept!("TRUE", application, after, limit, days);
-        all.fetch_all(leader.connection()).await?
-    } else {
-        let some = kept!(
-            "(first > 1 OR retention_days IS NOT NULL)",
-            application,
-            after,
-            limit,
-            days,
-        );
-        some.fetch_all(leader.connection()).await?
-    };
-    let conversations = rows.into_iter().filter_map(KeptRow::into_conversation);
+    let rows = sqlx::query!(
+        r#"
+        SELECT c.id, c.chat_number, c.least, c.greatest, c.first, c.days, oldest.sent AS "oldest?",
+               -- Nobody sees yet what is being imported, so nobody is to learn that it expires.
+               coalesce(
+                   oldest.created < now() - make_interval(hours => 24 * c.days)
+                   AND c.importing IS NOT TRUE, FALSE
+               ) AS "is_overdue!"
+        FROM (
+            (
+                SELECT id, chat_number, least, greatest, first, importing,
+                       coalesce(retention_days, $4) AS days
+                FROM conversations
+                WHERE application_id = $1 AND id > $2 AND deleted IS NULL AND $4 IS NOT NULL
+                ORDER BY id
+                LIMIT $3
+            )
+            UNION ALL
+            (
+                SELECT id, chat_number, least, greatest, first, importing, retention_days
+                FROM conversations
+                WHERE application_id = $1 AND id > $2 AND deleted IS NULL AND $4::integer IS NULL
+                  AND (first > 1 OR retention_days IS NOT NULL)
+                ORDER BY id
+                LIMIT $3
+            )
+        ) AS c
+        LEFT JOIN LATERAL (
+            SELECT m.created, coalesce(m.sent, m.timestamp) AS sent FROM messages AS m
+            WHERE m.application_id = $1 AND m.conversation_id = c.id AND m.number >= c.first
+            ORDER BY m.number LIMIT 1
+        ) AS oldest ON TRUE
+        ORDER BY c.id
+        "#,
+        application.get(),
+        after.get(),
+        limit,
+        days,
+    );
+    let rows = rows.fetch_all(leader.connection()).await?.into_iter();
+    let conversations = rows.filter_map(|row| {
+        let named = Named {
+            chat_number: row.chat_number,
+            least: row.least,
+            greatest: row.greatest,
+        };
+        Some(KeptConversation {
+            id: ConversationId::new(row.id?),
+            conversation: named.into_conversation()?,
+            first: MessageNumber::new(row.first?),
+            retention: row.days.and_then(RetentionDays::stored),
+            oldest: row.oldest.map(Timestamp::new),
+            is_overdue: row.is_overdue,
+        })
+    });
     Ok(conversations.collect())
 }
 
@@ -269,30 +251,84 @@ pub async fn overdue(
     }))
 }
 
-/// Some messages of a conversation that have expired and have a row, the oldest first.
+/// The conversations after one of them that have rows of messages that have expired, and the last one that
+/// was looked at; `None` if there are no more.
+pub async fn with_remains(
+    leader: &mut Leadership<Expiring>,
+    application: ApplicationId,
+    after: ConversationId,
+    limit: i64,
+) -> Result<Option<(Vec<(ConversationId, Conversation)>, ConversationId)>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT c.id, c.chat_number, c.least, c.greatest, coalesce(NOT remains.is_empty, FALSE) AS "has_remains!"
+        FROM (
+            SELECT id, chat_number, least, greatest, first FROM conversations
+            WHERE application_id = $1 AND id > $2 AND first > 1 AND deleted IS NULL
+            ORDER BY id
+            LIMIT $3
+        ) AS c
+        LEFT JOIN LATERAL (
+            -- The row of the newest message stays, without data.
+            SELECT m.deleted AND (
+                       SELECT later.number FROM messages AS later
+                       WHERE later.application_id = $1 AND later.conversation_id = c.id
+                         AND later.number > m.number
+                       ORDER BY later.number LIMIT 1
+                   ) IS NULL AS is_empty
+            FROM messages AS m
+            WHERE m.application_id = $1 AND m.conversation_id = c.id AND m.number < c.first
+            ORDER BY m.number LIMIT 1
+        ) AS remains ON TRUE
+        ORDER BY c.id
+        "#,
+        application.get(),
+        after.get(),
+        limit,
+    );
+    let rows = rows.fetch_all(leader.connection()).await?;
+    let Some(last) = rows.last().map(|row| ConversationId::new(row.id)) else {
+        return Ok(None);
+    };
+    let rows = rows.into_iter().filter(|row| row.has_remains);
+    let conversations = rows.filter_map(|row| {
+        let named = Named {
+            chat_number: row.chat_number,
+            least: row.least,
+            greatest: row.greatest,
+        };
+        Some((ConversationId::new(row.id), named.into_conversation()?))
+    });
+    Ok(Some((conversations.collect(), last)))
+}
+
+/// Some messages of a conversation after one of them that have expired and have a row, the oldest first.
 pub async fn remains(
     leader: &mut Leadership<Expiring>,
     application: ApplicationId,
     conversation: ConversationId,
+    after: MessageNumber,
     limit: i64,
-) -> Result<Vec<MessageId>> {
-    let ids = sqlx::query_scalar!(
-        "SELECT m.id
+) -> Result<Vec<(MessageId, MessageNumber)>> {
+    let rows = sqlx::query!(
+        "SELECT m.id, m.number
          FROM conversations AS c
          CROSS JOIN LATERAL (
              SELECT id, number FROM messages
-             WHERE application_id = $1 AND conversation_id = $2 AND number < c.first
+             WHERE application_id = $1 AND conversation_id = $2 AND number > $3 AND number < c.first
              ORDER BY number
-             LIMIT $3
+             LIMIT $4
          ) AS m
          WHERE c.application_id = $1 AND c.id = $2
          ORDER BY m.number",
         application.get(),
         conversation.get(),
+        after.get(),
         limit,
     );
-    let ids = ids.fetch_all(leader.connection()).await?;
-    Ok(ids.into_iter().map(MessageId::new).collect())
+    let rows = rows.fetch_all(leader.connection()).await?.into_iter();
+    let messages = rows.map(|row| (MessageId::new(row.id), MessageNumber::new(row.number)));
+    Ok(messages.collect())
 }
 
 /// How far the index of search has followed the application's timeline.

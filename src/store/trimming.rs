@@ -2,14 +2,15 @@
 //!
 //! `applications.trimmed` says up to where a timeline may be trimmed. It is raised by a transaction of its own
 //! before anything is deleted, and every page is read in one snapshot with it. So a page on which something is
-//! missing always tells that it may be.
+//! missing always tells that it may be: that of a user by its first entry, which is not after `trimmed`, since each
+//! user keeps the newest one that is not.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{
     Expiring, FeedPublishing, Indexing, Leadership, Publishing, Result, in_transaction,
-    leadership::Duty, locks, notify,
+    leadership::Duty,
 };
 use crate::domain::{ApplicationId, Timestamp, UserId};
 
@@ -39,28 +40,30 @@ pub async fn trimmed(
     Ok(Timestamp::new(trimmed.unwrap_or(0)))
 }
 
-/// The last change of up to `limit` after a timestamp which, as all before it, is older than a time. `None` if
-/// the first one is not.
+/// The last change of up to `limit` after a timestamp, and up to another one, which, as all before it, is older than
+/// a time. `None` if the first one is not.
 pub async fn last_before(
     leader: &mut Leadership<Expiring>,
     application: ApplicationId,
     after: Timestamp,
+    up_to: Timestamp,
     time: OffsetDateTime,
     limit: i64,
 ) -> Result<Option<Timestamp>> {
     let last = sqlx::query_scalar!(
         "WITH looked_at AS MATERIALIZED (
              SELECT timestamp, created FROM changes
-             WHERE application_id = $1 AND timestamp > $2
+             WHERE application_id = $1 AND timestamp > $2 AND timestamp <= $3
              ORDER BY timestamp
-             LIMIT $4
+             LIMIT $5
          )
          SELECT max(timestamp) FROM looked_at
          WHERE timestamp < coalesce(
-             (SELECT min(timestamp) FROM looked_at WHERE created >= $3), 9223372036854775807
+             (SELECT min(timestamp) FROM looked_at WHERE created >= $4), 9223372036854775807
          )",
         application.get(),
         after.get(),
+        up_to.get(),
         time,
         limit,
     );
@@ -68,62 +71,70 @@ pub async fn last_before(
     Ok(last.map(Timestamp::new))
 }
 
-/// Raises how far the timeline may be trimmed to `to` at the most, and returns to where. It goes no further
-/// than every webhook and every follower has come, and never up to the newest change. `publishes_feeds`:
-/// whether the feeds are published, without which nobody moves that cursor. A follower of files needs the
-/// changes alone that use some.
+/// How far the timeline could be trimmed: no further than every webhook and every follower has come, and never up
+/// to the newest change. `publishes_feeds`: whether the feeds are published, without which nobody moves that
+/// cursor. A follower of files needs the changes alone that use some.
+pub async fn bound(
+    leader: &mut Leadership<Expiring>,
+    application: ApplicationId,
+    publishes_feeds: bool,
+) -> Result<Timestamp> {
+    bound_of(leader.connection(), application, publishes_feeds).await
+}
+
+async fn bound_of(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    publishes_feeds: bool,
+) -> Result<Timestamp> {
+    let bound = sqlx::query_scalar!(
+        r#"
+        SELECT coalesce(least(
+            (SELECT timestamp - 1 FROM changes
+             WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1),
+            (SELECT min(cursor) FROM webhooks WHERE application_id = $1),
+            (SELECT min(cursor) FROM followers WHERE application_id = $1 AND name = ANY ($2)),
+            (SELECT timestamp - 1 FROM changes
+             WHERE application_id = $1 AND files IS NOT NULL AND timestamp > coalesce((
+                 SELECT cursor FROM followers WHERE application_id = $1 AND name = $3
+             ), 0)
+             ORDER BY timestamp LIMIT 1)
+        ), 0) AS "bound!"
+        "#,
+        application.get(),
+        &followers(publishes_feeds) as &[&str],
+        Publishing::NAME,
+    );
+    Ok(Timestamp::new(bound.fetch_one(connection).await?))
+}
+
+/// Raises how far the timeline may be trimmed to `to`, or to its [`bound`] if that is before it.
 ///
-/// The commit notifies everybody with the payload that `notice` makes of the timeline's end and the time: what
-/// was read before must not answer for it. So nobody may write meanwhile.
+/// Nobody is notified: what was read before has no gap, and what is read from now on says how far the timeline is
+/// trimmed.
 pub async fn raise(
     leader: &mut Leadership<Expiring>,
     application: ApplicationId,
     to: Timestamp,
     publishes_feeds: bool,
-    notice: impl Fn(Timestamp, OffsetDateTime) -> String,
-) -> Result<Timestamp> {
+) -> Result<()> {
     in_transaction(leader.connection(), async |connection| {
+        // No webhook begins meanwhile.
         sqlx::query!(
-            r#"SELECT pg_advisory_xact_lock($1) AS "locked!: ()""#,
-            locks::lane(application),
+            "SELECT FROM applications WHERE id = $1 FOR UPDATE",
+            application.get()
         )
         .execute(&mut *connection)
         .await?;
-        sqlx::query!("SELECT FROM applications WHERE id = $1 FOR UPDATE", application.get())
-            .execute(&mut *connection)
-            .await?;
-        let raised = sqlx::query!(
-            r#"
-            WITH newest AS (
-                SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1
-            )
-            UPDATE applications AS a
-            SET trimmed = greatest(trimmed, least(
-                $2,
-                (SELECT timestamp - 1 FROM newest),
-                (SELECT min(cursor) FROM webhooks WHERE application_id = $1),
-                (SELECT min(cursor) FROM followers
-                 WHERE application_id = $1 AND name = ANY ($3)),
-                (SELECT timestamp - 1 FROM changes
-                 WHERE application_id = $1 AND files IS NOT NULL AND timestamp > coalesce((
-                     SELECT cursor FROM followers WHERE application_id = $1 AND name = $4
-                 ), 0)
-                 ORDER BY timestamp LIMIT 1)
-            ))
-            WHERE a.id = $1
-            RETURNING a.trimmed, clock_timestamp() AS "now!",
-                      coalesce((SELECT timestamp FROM newest), 0) AS "end!"
-            "#,
+        let bound = bound_of(&mut *connection, application, publishes_feeds).await?;
+        sqlx::query!(
+            "UPDATE applications SET trimmed = $2 WHERE id = $1 AND trimmed < $2",
             application.get(),
-            to.get(),
-            &followers(publishes_feeds) as &[&str],
-            Publishing::NAME,
+            to.min(bound).get(),
         )
-        .fetch_one(&mut *connection)
+        .execute(&mut *connection)
         .await?;
-        let payload = notice(Timestamp::new(raised.end), raised.now);
-        notify::send(connection, notify::UPDATES_CHANNEL, &payload).await?;
-        Ok(Timestamp::new(raised.trimmed))
+        Ok(())
     })
     .await
 }
@@ -189,8 +200,9 @@ pub async fn users(
     Ok(users.iter().map(|user| UserId::trusted(user)).collect())
 }
 
-/// Deletes updates of the users up to where the timeline may be trimmed, `limit` at the most, and none that is
-/// the newest one of its user: who has read that one has missed nothing. Returns how many.
+/// Deletes updates of the users up to where the timeline may be trimmed, `limit` at the most. The newest of these
+/// stays for each user: who has read it has missed nothing, and on a page that begins with it or with an earlier
+/// one something may be missing. Returns how many.
 pub async fn delete_updates(
     leader: &mut Leadership<Expiring>,
     application: ApplicationId,
@@ -207,14 +219,14 @@ pub async fn delete_updates(
              CROSS JOIN unnest($2::text[]) AS owner (user_id)
              CROSS JOIN LATERAL (
                  SELECT timestamp FROM updates
-                 WHERE application_id = $1 AND user_id = owner.user_id
+                 WHERE application_id = $1 AND user_id = owner.user_id AND timestamp <= kept.trimmed
                  ORDER BY timestamp DESC LIMIT 1
              ) AS newest
              CROSS JOIN LATERAL (
                  -- Not flattened, this is a range of the key, whatever the planner assumes.
                  SELECT ctid AS place FROM updates
                  WHERE application_id = $1 AND user_id = owner.user_id
-                   AND timestamp <= kept.trimmed AND timestamp < newest.timestamp
+                   AND timestamp < newest.timestamp
                  OFFSET 0
              ) AS old
              LIMIT $3

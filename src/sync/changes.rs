@@ -42,8 +42,10 @@ impl ChangesPage {
                 end: page.timeline_end,
             });
         }
-        // The newest change that concerns the user is never trimmed: whoever has read it has missed nothing.
-        if after < page.trimmed && after < page.latest {
+        // Of the changes up to there the newest one that concerns the user is kept: whoever has read it has
+        // missed nothing.
+        let first = page.entries.first().map(|entry| entry.update.timestamp);
+        if first.is_some_and(|first| first <= page.trimmed) {
             return Err(Error::CursorBehind {
                 trimmed: page.trimmed,
             });
@@ -107,10 +109,11 @@ mod tests {
 
     #[test]
     fn a_cursor_is_behind_where_a_change_that_concerns_the_user_may_be_trimmed() {
-        let after = |after: i64, latest: i64| {
+        let after = |after: i64, kept: &[i64]| {
+            let entries: Vec<_> = kept.iter().copied().filter(|it| *it > after).collect();
             let page = Page {
                 trimmed: Timestamp::new(5),
-                ..page(&[], latest, 12)
+                ..page(&entries, kept.last().copied().unwrap_or(0), 12)
             };
             let cursor = Cursor::After(Timestamp::new(after));
             match ChangesPage::new(cursor, page) {
@@ -119,12 +122,13 @@ mod tests {
                 Err(error) => panic!("{error}"),
             }
         };
-        assert_eq!([after(0, 9), after(4, 9)], [Err(5), Err(5)]);
-        assert_eq!(after(5, 9), Ok(5));
-        // Who has read everything waits for as long as it likes.
-        assert_eq!([after(3, 3), after(4, 3)], [Ok(3), Ok(4)]);
-        assert_eq!(after(2, 3), Err(5));
-        assert_eq!(after(0, 0), Ok(0), "nothing has ever concerned the user");
+        assert_eq!([after(0, &[3, 9]), after(2, &[3, 9])], [Err(5), Err(5)]);
+        // Who has read everything waits for as long as it likes, and misses nothing then.
+        assert_eq!([after(3, &[3]), after(4, &[3])], [Ok(3), Ok(4)]);
+        assert_eq!([after(3, &[3, 9]), after(4, &[3, 9])], [Ok(9), Ok(9)]);
+        assert_eq!(after(0, &[2, 3, 9]), Err(5), "nothing is deleted yet");
+        assert_eq!(after(0, &[]), Ok(0), "nothing has ever concerned the user");
+        assert_eq!(after(0, &[9]), Ok(9), "nor had until then");
     }
 
     #[test]

@@ -12,10 +12,10 @@ use crate::support::{
 };
 
 /// The user who is erased. Nothing else has this text.
-const ZOE: &str = "zoe.4711";
+pub const ZOE: &str = "zoe.4711";
 
 /// Everything that she has written has this text.
-const SECRET: &str = "nobodyelsewritesthis";
+pub const SECRET: &str = "nobodyelsewritesthis";
 
 async fn ok(caller: &Client, method: Method, path: &str, body: Value) -> Value {
     let reply = caller.call(method, path, body).await;
@@ -28,7 +28,7 @@ async fn ok(caller: &Client, method: Method, path: &str, body: Value) -> Value {
     reply.json()
 }
 
-async fn erase(app: &Client, user: &str, query: &str) -> Value {
+pub async fn erase(app: &Client, user: &str, query: &str) -> Value {
     let reply = app
         .call(
             Method::DELETE,
@@ -40,7 +40,7 @@ async fn erase(app: &Client, user: &str, query: &str) -> Value {
     reply.expect(202)
 }
 
-async fn until_erased(app: &Client, user: &str) -> Value {
+pub async fn until_erased(app: &Client, user: &str) -> Value {
     eventually("the user is erased", async || {
         let report = app.get(&format!("/users/{user}/erasure")).await.expect(200);
         (report["state"] == "done").then_some(report)
@@ -66,7 +66,7 @@ async fn rows_with(database: &Database, text: &str) -> Vec<String> {
 }
 
 /// Fails if anything is stored that names the user or that she has written.
-async fn nothing_is_left(database: &Database) {
+pub async fn nothing_is_left(database: &Database) {
     for text in [ZOE, SECRET] {
         assert_eq!(rows_with(database, text).await, [""; 0], "{text}");
     }

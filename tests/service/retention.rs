@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    imports,
+    erasure, imports,
     support::{
         Browser, Client, Database, EventQueue, Person, Replica, Reply, Settings, administered,
         eventually, service,
@@ -382,6 +382,43 @@ async fn imported_messages_expire_once_they_are_seen_and_no_younger_one_with_the
 }
 
 #[tokio::test]
+async fn messages_expire_while_their_user_is_erased() {
+    let database = Database::fresh().await;
+    let settings = settings().with("ERASURE_SECONDS_MIN", "0");
+    let replica = Replica::start(&database, settings).await;
+    let app = replica.application().await;
+    let (zoe, john) = (replica.user(erasure::ZOE), replica.user("john"));
+    let chat = john.chat("Team", &[erasure::ZOE]).await;
+    for number in 0..30 {
+        let text = format!("{} {number}", erasure::SECRET);
+        zoe.send("john", &text).await;
+        john.send(erasure::ZOE, "answer").await;
+        zoe.post_into(chat, &text).await;
+    }
+    age(&database, 3).await;
+    let kept = john.post_into(chat, "kept").await;
+    keep_for(&app, json!(1)).await;
+    erasure::erase(&app, erasure::ZOE, "").await;
+    erasure::until_erased(&app, erasure::ZOE).await;
+    // Of their conversation the row of the newest message is left.
+    until_rows(&database, 2).await;
+    erasure::nothing_is_left(&database).await;
+
+    // Who takes the name next writes into another conversation, of which nothing has expired.
+    let sent = replica.user(erasure::ZOE).send("john", "new").await;
+    let seen = john
+        .get(&format!("/messages/{}", sent["id"]))
+        .await
+        .expect(200);
+    assert_eq!(seen["number"], 1);
+    let page = john
+        .get(&format!("/chats/{chat}/messages"))
+        .await
+        .expect(200);
+    assert_eq!(page["messages"][0]["id"], kept["id"]);
+}
+
+#[tokio::test]
 async fn a_replayed_key_is_answered_as_long_as_its_message_is_there() {
     let (database, replica, app) = started().await;
     let jane = replica.user("jane");
@@ -505,15 +542,20 @@ async fn who_has_read_nothing_of_a_trimmed_timeline_is_told_so_and_never_sees_a_
         assert_eq!(reset.data["type"], "/problems/cursor-behind");
         assert!(late.block().await.is_none(), "the stream ends");
     }
-    app.get("/feed?after=0")
-        .await
-        .expect_problem(410, "cursor-behind");
+    let behind = app.get("/feed?after=0").await;
+    let behind = behind.expect_problem(410, "cursor-behind");
+    let trimmed = behind["trimmed"].as_i64().filter(|it| *it >= trimmed);
+    let trimmed = trimmed.expect("it is not lowered");
+    let feed = app.get(&format!("/feed?after={trimmed}")).await.expect(200);
+    let first = feed["entries"][0]["timestamp"].as_i64().unwrap();
+    assert!(first > trimmed && first <= kept["timestamp"].as_i64().unwrap());
     let feed = app.streaming("/feed?after=0");
     let reset = crate::support::Stream::open(feed)
         .await
         .event("reset")
         .await;
     assert_eq!(reset.data["type"], "/problems/cursor-behind");
+    assert!(reset.id.unwrap() >= trimmed, "{reset:?}");
     let webhook = json!({ "url": "https://example.org/hook", "after": 0 });
     let refused = app.call(Method::POST, "/webhooks", webhook).await;
     assert_eq!(refused.wrong_fields(), ["after"]);
@@ -542,11 +584,18 @@ async fn who_has_read_nothing_of_a_trimmed_timeline_is_told_so_and_never_sees_a_
         stream.update().await,
     ];
     assert!(ids.iter().any(|update| update.data["id"] == next["id"]));
-    // Who had read everything goes on for as long as nothing comes.
-    let waited = idle.get(&format!("/messages?after={of_idle}")).await;
-    assert_ne!(waited.status, 404);
-    let latest = idle.get("/conversations").await.expect(200)["latest"].clone();
-    assert_eq!(idle.sync(&format!("after={latest}")).await["total"], 0);
+    // Who had read everything, or to whom nobody had written, misses nothing.
+    let fresh = replica.user("fresh");
+    for (name, user, after) in [("idle", &idle, &of_idle), ("fresh", &fresh, &json!(0))] {
+        let before = user.sync(&format!("after={after}")).await;
+        let sent = jane.send(name, "news").await;
+        let page = user.sync(&format!("after={after}")).await;
+        let [earlier @ .., last] = &page["messages"].as_array().unwrap()[..] else {
+            panic!("{page}");
+        };
+        assert_eq!(last["id"], sent["id"]);
+        assert_eq!(before["messages"].as_array().unwrap(), earlier);
+    }
 }
 
 #[tokio::test]

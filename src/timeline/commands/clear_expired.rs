@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::{Command, Context, Decision, Needs, ensure};
 use crate::domain::{
-    Change, ClearingChange, Conversation, ConversationId, Message, MessageId, MessageNumber,
-    Refusal,
+    Change, ClearingChange, Conversation, ConversationId, FILES_MAX, Message, MessageId,
+    MessageNumber, Refusal,
 };
 
-/// The most files whose use one change ends: those of ten messages that have as many as a message may have.
-pub const CLEARED_FILES_MAX: usize = 1000;
+/// The most files whose use one change ends: those of a message that has as many as it may have.
+pub const CLEARED_FILES_MAX: usize = FILES_MAX;
 
 /// Clears messages of a conversation that have expired, for the service itself: their rows are deleted, and
 /// the use of their files ends. What has not expired, or is cleared already, stays as it is.
@@ -20,12 +20,16 @@ pub const CLEARED_FILES_MAX: usize = 1000;
 #[derive(Debug, Clone)]
 pub struct ClearExpired {
     pub conversation: Conversation,
+    /// Its id: after an erasure, another conversation may have the same users.
+    pub id: ConversationId,
     pub messages: Vec<MessageId>,
 }
 
 impl Command for ClearExpired {
     /// How many messages are cleared.
     type Output = usize;
+
+    const ERASES: bool = true;
 
     fn needs(&self) -> Needs<'_> {
         Needs {
@@ -43,15 +47,15 @@ impl Command for ClearExpired {
     fn decide(&self, context: &Context<'_>) -> Result<Decision<usize>, Refusal> {
         let otherwise = Refusal::Forbidden("this is for the service itself");
         ensure(context.caller.is_none(), otherwise)?;
-        let (conversation, newest) = self.present(context).ok_or(Refusal::NotFound)?;
+        let Present { newest, first } = self.present(context).ok_or(Refusal::NotFound)?;
         let mut change = ClearingChange {
             timestamp: context.next.timestamp,
-            conversation,
+            conversation: self.id,
             before: Vec::new(),
             emptied: None,
             files: Vec::new(),
         };
-        for message in self.expired(context) {
+        for message in self.expired(context, first) {
             let content = message.content.as_ref();
             let files = content.map_or(&[][..], |content| content.files.as_slice());
             let is_too_much = change.files.len() + files.len() > CLEARED_FILES_MAX;
@@ -75,27 +79,37 @@ impl Command for ClearExpired {
     }
 }
 
+/// What the conversation has and keeps.
+struct Present {
+    newest: MessageNumber,
+    first: MessageNumber,
+}
+
 impl ClearExpired {
-    /// The conversation, and the number of its newest message.
-    fn present(&self, context: &Context<'_>) -> Option<(ConversationId, MessageNumber)> {
-        match &self.conversation {
+    /// `None` if there is no such conversation any more.
+    fn present(&self, context: &Context<'_>) -> Option<Present> {
+        let (id, newest, first) = match &self.conversation {
             Conversation::Chat(chat) => {
                 let chat = context.state.chat(*chat)?;
-                Some((chat.id, chat.messages))
+                (chat.id, chat.messages, chat.first)
             }
             Conversation::Personal(pair) => {
                 let personal = context.state.personal(pair)?;
-                Some((personal.id, personal.messages))
+                (personal.id, personal.messages, personal.first)
             }
-        }
+        };
+        (id == self.id).then_some(Present { newest, first })
     }
 
-    /// Those of the messages that are there, and have expired.
-    fn expired<'a>(&self, context: &Context<'a>) -> impl Iterator<Item = &'a Arc<Message>> {
+    /// Those of the messages that are there, and have expired. A message may name its users as they were called
+    /// before an erasure: its conversation is told by its id.
+    fn expired<'a>(
+        &self,
+        context: &Context<'a>,
+        first: MessageNumber,
+    ) -> impl Iterator<Item = &'a Arc<Message>> {
         let messages = self.messages.iter().filter_map(|id| context.message(*id));
-        messages.filter(|message| {
-            message.conversation == self.conversation && context.has_expired(message)
-        })
+        messages.filter(move |message| message.conversation_id == self.id && message.number < first)
     }
 }
 
@@ -115,6 +129,7 @@ mod tests {
     fn expire(newest: &Message) -> ExpireMessages {
         ExpireMessages {
             conversation: newest.conversation.clone(),
+            id: newest.conversation_id,
             overdue: OverdueMessages {
                 id: newest.id,
                 number: newest.number,
@@ -126,6 +141,7 @@ mod tests {
     fn clear(messages: &[&Arc<Message>]) -> ClearExpired {
         ClearExpired {
             conversation: conversation("jane", "john"),
+            id: messages[0].conversation_id,
             messages: messages.iter().map(|message| message.id).collect(),
         }
     }
@@ -224,7 +240,9 @@ mod tests {
     #[test]
     fn one_change_ends_the_use_of_so_many_files() {
         let mut story = story();
-        let files: Vec<_> = (0..100).map(|file| format!("f{file}")).collect();
+        let files: Vec<_> = (0..CLEARED_FILES_MAX / 2)
+            .map(|file| format!("f{file}"))
+            .collect();
         let files: Vec<_> = files.iter().map(String::as_str).collect();
         let sent: Vec<_> = (0..12)
             .map(|_| story.given("jane", send(with_files("jane", "john", &files))))
@@ -232,10 +250,7 @@ mod tests {
         story.wait(Duration::days(2));
         story.given_application(expire(&sent[11]));
         let all: Vec<_> = sent.iter().collect();
-        assert_eq!(
-            story.given_application(clear(&all)),
-            CLEARED_FILES_MAX / 100
-        );
+        assert_eq!(story.given_application(clear(&all)), 2);
         assert_eq!(story.given_application(clear(&all)), 2);
     }
 }

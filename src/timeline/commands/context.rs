@@ -225,12 +225,21 @@ impl<'a> Context<'a> {
         Ok((message, inside))
     }
 
+    /// Whether nobody reads the message any more, although its row may be there.
     pub(super) fn has_expired(&self, message: &Message) -> bool {
         let first = match &message.conversation {
             Conversation::Chat(chat) => self.state.chat(*chat).map(|chat| chat.first),
-            Conversation::Personal(pair) => self.state.personal(pair).map(|pair| pair.first),
+            Conversation::Personal(pair) => {
+                let personal = self.state.personal(pair);
+                let personal = personal.filter(|it| it.id == message.conversation_id);
+                personal.map(|personal| personal.first)
+            }
         };
-        first.is_some_and(|first| message.number < first)
+        // Without a conversation, its users have other names since, or it is too young for that to be loaded.
+        first.map_or_else(
+            || self.state.has_expired_up_to(message.id),
+            |first| message.number < first,
+        )
     }
 
     /// What a caller is told of a message that it does not see. It depends on the id alone: whether there is

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Command, Context, Decision, Needs, ensure};
 use crate::domain::{
-    Change, Chat, Conversation, Expiring, ExpiryChange, MessageNumber, OverdueMessages,
-    PersonalConversation, Refusal,
+    Change, Chat, Conversation, ConversationId, Expiring, ExpiryChange, MessageNumber,
+    OverdueMessages, PersonalConversation, Refusal,
 };
 
 /// Lets the first messages of a conversation expire, for the service itself. From this change on
@@ -15,6 +15,8 @@ use crate::domain::{
 #[derive(Debug, Clone)]
 pub struct ExpireMessages {
     pub conversation: Conversation,
+    /// Its id: after an erasure, another conversation may have the same users.
+    pub id: ConversationId,
     /// None of these values ever changes, so no message need be loaded.
     pub overdue: OverdueMessages,
 }
@@ -22,6 +24,8 @@ pub struct ExpireMessages {
 impl Command for ExpireMessages {
     /// The number of the first message that is kept.
     type Output = MessageNumber;
+
+    const ERASES: bool = true;
 
     fn needs(&self) -> Needs<'_> {
         Needs {
@@ -43,6 +47,7 @@ impl Command for ExpireMessages {
                 (Expiring::Personal(Arc::clone(personal)), None)
             }
         };
+        ensure(before.conversation() == self.id, Refusal::NotFound)?;
         let retention = of_chat.or(context.policy().retention);
         let limit = retention.map(|days| days.limit(context.next.now));
         let is_old = limit.is_some_and(|limit| self.overdue.youngest < limit);

@@ -81,9 +81,8 @@ pub struct WebhookIdSchema(i64);
 ///   `messages`,
 /// - `current`: you have caught up. Its `data` is `{"latest": …}`,
 /// - `signal`, only with `signals=1`: something that happens at the moment (see `Signal`). It has no `id`,
-///   so the cursor does not move,
-/// - `reset`, the last one: the cursor is beyond the timeline, as in a 410. Its `data` is the
-///   problem, its `id` is 0.
+/// - `reset`, the last one, in place of a 410: its `data` is the problem, and after its `id` the timeline
+///   goes on.
 ///
 /// The first block is the cursor as an `id` alone; comments keep the stream open.
 #[derive(ToSchema)]

@@ -31,6 +31,10 @@ pub struct ProblemJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false, minimum = 0, maximum = 9007199254740991_i64)]
     last: Option<i64>,
+    /// With 410 `cursor-behind`: the feed has everything after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = TimestampSchema, required = false)]
+    trimmed: Option<i64>,
     /// The id under which the service has logged the request.
     request_id: &'a str,
 }
@@ -79,11 +83,13 @@ impl Problem {
 
     /// The document, for the request that is logged under `request_id`.
     pub fn document<'a>(&'a self, request_id: &'a str) -> ProblemJson<'a> {
-        let (current, last) = match self.extension {
-            Some(ExtensionMember::Current(timestamp)) => (Some(timestamp.get()), None),
-            Some(ExtensionMember::Last(timestamp)) => (None, Some(timestamp.get())),
-            None => (None, None),
-        };
+        let (mut current, mut last, mut trimmed) = (None, None, None);
+        match self.extension {
+            Some(ExtensionMember::Current(timestamp)) => current = Some(timestamp.get()),
+            Some(ExtensionMember::Last(timestamp)) => last = Some(timestamp.get()),
+            Some(ExtensionMember::Trimmed(timestamp)) => trimmed = Some(timestamp.get()),
+            None => {}
+        }
         ProblemJson {
             kind: self.kind.uri(),
             title: self.kind.title,
@@ -92,6 +98,7 @@ impl Problem {
             errors: &self.errors,
             current,
             last,
+            trimmed,
             request_id,
         }
     }

@@ -146,10 +146,10 @@ impl From<sync::Error> for Problem {
             }
             sync::Error::CursorBehind { trimmed } => {
                 let detail = format!(
-                    "changes up to {trimmed} are not kept: start from GET /conversations and go on after its \
-                     latest; with the feed, go on after latest"
+                    "changes up to {trimmed} are not kept: a user starts from GET /conversations and goes on after \
+                     its latest; with the feed, go on after {trimmed}"
                 );
-                Self::new(&kinds::CURSOR_BEHIND, detail)
+                Self::new(&kinds::CURSOR_BEHIND, detail).with_trimmed(trimmed)
             }
             sync::Error::QueueError(error) => error.into(),
             sync::Error::Unavailable(cause) => database_unavailable().caused_by(cause),

@@ -41,6 +41,7 @@ pub struct Problem {
 enum ExtensionMember {
     Current(Timestamp),
     Last(Timestamp),
+    Trimmed(Timestamp),
 }
 
 impl Problem {
@@ -72,6 +73,13 @@ impl Problem {
     fn with_last(self, last: Timestamp) -> Self {
         Self {
             extension: Some(ExtensionMember::Last(last)),
+            ..self
+        }
+    }
+
+    fn with_trimmed(self, trimmed: Timestamp) -> Self {
+        Self {
+            extension: Some(ExtensionMember::Trimmed(trimmed)),
             ..self
         }
     }
@@ -120,15 +128,14 @@ impl Problem {
             .collect()
     }
 
-    /// Whether the caller's cursor lies beyond the timeline, or before what is kept of it.
-    pub fn is_of_cursor(&self) -> bool {
-        let of_cursors = [
-            &raw const kinds::CURSOR_AHEAD,
-            &raw const kinds::CURSOR_BEHIND,
-        ];
-        of_cursors
-            .into_iter()
-            .any(|kind| std::ptr::eq(self.kind, kind))
+    /// After what the timeline goes on for a caller whose cursor lies beyond it, or before what is kept of it;
+    /// `None` for other problems.
+    pub fn resumes_after(&self) -> Option<Timestamp> {
+        match self.extension? {
+            ExtensionMember::Last(_) => Some(Timestamp::new(0)),
+            ExtensionMember::Trimmed(trimmed) => Some(trimmed),
+            ExtensionMember::Current(_) => None,
+        }
     }
 
     /// The document as JSON.
