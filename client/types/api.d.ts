@@ -255,7 +255,7 @@ export interface paths {
          * Adds members to a chat, and removes some.
          * @description Moderators may, the chat's owner and the application, unless the policy of the application says
          *     otherwise; a member may remove itself. It is all or nothing, and one
-         *     change with one timestamp, however many they are. Who is a member already, or is none, stays so. An owner
+         *     change, however many they are. Who is a member already, or is none, stays so. An owner
          *     who leaves passes the chat on to a moderator, or else to a member: who has been there longest. `message`
          *     is posted into the chat with it.
          */
@@ -1788,7 +1788,7 @@ export interface components {
             /**
              * @description What has changed: `message.created`, `message.edited`, `message.deleted`, `message.reported` (see
              *     `GET /reports`), `chat.created`, `chat.changed`, `member.added`, `member.removed`, `member.changed`
-             *     (several were added and removed at once: read who is a member), `conversation.read` (positions have
+             *     (several at once: read who is a member), `conversation.read` (positions have
              *     moved), `reactions.changed`, `messages.expired` (those before `number` are not kept any more), or
              *     `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`).
              *     Ignore kinds that you do not know.

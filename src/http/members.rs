@@ -75,7 +75,7 @@ pub async fn list_members(
 ///
 /// Moderators may, the chat's owner and the application, unless the policy of the application says
 /// otherwise; a member may remove itself. It is all or nothing, and one
-/// change with one timestamp, however many they are. Who is a member already, or is none, stays so. An owner
+/// change, however many they are. Who is a member already, or is none, stays so. An owner
 /// who leaves passes the chat on to a moderator, or else to a member: who has been there longest. `message`
 /// is posted into the chat with it.
 #[utoipa::path(

@@ -52,7 +52,7 @@ pub struct FeedEntryJson<'a> {
     timestamp: i64,
     /// What has changed: `message.created`, `message.edited`, `message.deleted`, `message.reported` (see
     /// `GET /reports`), `chat.created`, `chat.changed`, `member.added`, `member.removed`, `member.changed`
-    /// (several were added and removed at once: read who is a member), `conversation.read` (positions have
+    /// (several at once: read who is a member), `conversation.read` (positions have
     /// moved), `reactions.changed`, `messages.expired` (those before `number` are not kept any more), or
     /// `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`).
     /// Ignore kinds that you do not know.
