@@ -34,8 +34,10 @@ PARTS = ("created", "edited", "text", "files", "attributes", "mentionsAll", "sys
 
 
 def main():
+    first = get("/feed?limit=1")
     # What is before `trimmed` is not kept any more.
-    begin, end = get("/feed?limit=1").get("trimmed", 0), get("/feed?after=latest")["latest"]
+    begin = first.get("trimmed", 0)
+    end = first["latest"] if begin == 0 else get(f"/feed?limit=1&after={begin}")["latest"]
     pairs, reacted = survey(begin, end)
     conversations = {}
     for number, chat in chats():

@@ -4,17 +4,22 @@ use std::{
     collections::BTreeSet,
     fs::File,
     io::{BufRead, BufReader, Read},
-    path::Path,
+    sync::Arc,
     time::Duration,
 };
 
 use futures_util::future::join_all;
-use tokio::time::sleep;
+use tokio::{
+    task::{JoinHandle, spawn_blocking},
+    time::sleep,
+};
 
 use super::{CommandResult, commands::ready};
 use crate::{
     config::ImportConfig,
-    http::{Digester, IMPORT_BYTES_MAX, IMPORT_LINES_MAX, Importer, LineResult, Problem},
+    http::{
+        Digester, IMPORT_BYTES_MAX, IMPORT_LINES_MAX, Importer, LineResult, Problem, SortedLines,
+    },
     timeline::{Timeline, Writer},
 };
 
@@ -35,33 +40,40 @@ pub async fn import(config: &ImportConfig) -> CommandResult {
     let writers = Writer::all(&database, timeline.progress(), WAIT_MAX);
     let writing = join_all(writers.map(|writer| writer.run(commands.clone())));
     drop(commands);
-    let digester = Digester::new(&config.secret.messages_secret);
     let reads = database.reads();
     let importing = async {
         // The writers end once nobody can submit anything any more.
         let timeline = timeline;
         let importer = Importer {
             timeline: &timeline,
-            digester: &digester,
+            lines_at_once: WAITING_MAX,
             reads: &reads,
             application: config.application,
             incomplete: BTreeSet::new(),
         };
-        import_all(importer, &config.file).await
+        let file = BufReader::new(File::open(&config.file)?);
+        let digester = Digester::new(&config.secret.messages_secret);
+        import_all(importer, Arc::new(digester), file).await
     };
     let (outcome, _) = tokio::join!(importing, writing);
     outcome
 }
 
-async fn import_all(mut importer: Importer<'_>, file: &Path) -> CommandResult {
-    let mut file = BufReader::new(File::open(file)?);
-    let (mut first, mut stored, mut refused) = (1, 0, 0);
+async fn import_all(
+    mut importer: Importer<'_>,
+    digester: Arc<Digester>,
+    file: BufReader<File>,
+) -> CommandResult {
+    let (mut stored, mut refused) = (0, 0);
+    let mut reading = read_next(file, 1, &digester);
     loop {
-        let part = read_part(&mut file, first)?;
+        let (file, part) = reading.await??;
         if part.lines == 0 {
             break;
         }
-        for result in import_part(&mut importer, first, &part).await? {
+        // It goes on while these lines are stored.
+        reading = read_next(file, part.first + part.lines, &digester);
+        for result in import_part(&mut importer, part, &digester).await? {
             match result.outcome {
                 Ok(_) => stored += 1,
                 Err(problem) => {
@@ -70,7 +82,6 @@ async fn import_all(mut importer: Importer<'_>, file: &Path) -> CommandResult {
                 }
             }
         }
-        first += part.lines;
     }
     println!("{stored} lines are stored");
     match refused {
@@ -82,13 +93,18 @@ async fn import_all(mut importer: Importer<'_>, file: &Path) -> CommandResult {
 /// Imports some lines; tries again if the service fails.
 async fn import_part(
     importer: &mut Importer<'_>,
-    first: usize,
-    part: &Part,
+    mut part: Part,
+    digester: &Digester,
 ) -> Result<Vec<LineResult>, Box<dyn std::error::Error>> {
     let incomplete = importer.incomplete.clone();
     let mut attempt = 1;
     loop {
-        let imported = importer.import_text(first, &part.text).await;
+        let parsed = part.parsed.take();
+        let parsed = parsed.unwrap_or_else(|| part.parse(digester));
+        let imported = match parsed {
+            Ok(lines) => importer.import(lines).await,
+            Err(problem) => Err(problem),
+        };
         let failure = match &imported {
             Ok(results) => results.iter().find_map(LineResult::failure),
             Err(problem) => Some(problem),
@@ -97,7 +113,7 @@ async fn import_part(
             return Ok(imported.expect("what has not failed"));
         };
         if !problem.status().is_server_error() || attempt == ATTEMPTS_MAX {
-            let last = first + part.lines - 1;
+            let (first, last) = (part.first, part.first + part.lines - 1);
             return Err(format!(
                 "lines {first} to {last}: {}; they may be stored in part: repeat the run",
                 described(problem)
@@ -122,15 +138,43 @@ fn described(problem: &Problem) -> String {
 }
 
 /// Some lines of a file.
-#[derive(Default)]
 struct Part {
+    /// The number of the first one.
+    first: usize,
     text: Vec<u8>,
     lines: usize,
+    /// Until they are imported.
+    parsed: Option<Result<SortedLines, Problem>>,
+}
+
+impl Part {
+    fn parse(&self, digester: &Digester) -> Result<SortedLines, Problem> {
+        SortedLines::parse(self.first, &self.text, digester)
+    }
+}
+
+/// Reads and parses the next lines on a thread of its own.
+fn read_next(
+    mut file: BufReader<File>,
+    first: usize,
+    digester: &Arc<Digester>,
+) -> JoinHandle<std::io::Result<(BufReader<File>, Part)>> {
+    let digester = Arc::clone(digester);
+    spawn_blocking(move || {
+        let mut part = read_part(&mut file, first)?;
+        part.parsed = Some(part.parse(&digester));
+        Ok((file, part))
+    })
 }
 
 /// Reads as many lines as a request may have; none at the end.
 fn read_part(file: &mut impl BufRead, first: usize) -> std::io::Result<Part> {
-    let mut part = Part::default();
+    let mut part = Part {
+        first,
+        text: Vec::new(),
+        lines: 0,
+        parsed: None,
+    };
     while part.lines < IMPORT_LINES_MAX {
         let buffered = file.fill_buf()?;
         let is_full = part.lines > 0 && part.text.len() + buffered.len() > IMPORT_BYTES_MAX;

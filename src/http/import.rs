@@ -16,9 +16,13 @@ use super::{
         media::JsonLines,
         request_bodies::{ImportLineJson, ImportLinesJson},
     },
-    importer::Importer,
+    importer::{Importer, SortedLines},
     server::envelope::RequestId,
 };
+
+/// How many lines wait for a writer at the same time, at the most. So many are half a batch: the other half
+/// is left to those who send meanwhile.
+const LINES_AT_ONCE: usize = 128;
 
 /// Imports conversations from elsewhere.
 ///
@@ -54,12 +58,13 @@ pub async fn import(
     let _turn = service.imports.acquire().await;
     let mut importer = Importer {
         timeline: &service.timeline,
-        digester: &service.digester,
+        lines_at_once: LINES_AT_ONCE,
         reads: &service.reads,
         application: passed.caller,
         incomplete: BTreeSet::new(),
     };
-    let results = importer.import(passed.input).await?;
+    let lines = SortedLines::of(passed.input, &service.digester);
+    let results = importer.import(lines).await?;
     let mut answer = Lines::default();
     for result in &results {
         answer.push(&result.json(request_id.as_str()));

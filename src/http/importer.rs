@@ -33,14 +33,11 @@ use crate::{
     },
 };
 
-/// How many lines wait for a writer at the same time, at the most. So many are half a batch: the other half
-/// is left to those who send meanwhile.
-const LINES_AT_ONCE: usize = 128;
-
 /// Carries out lines.
 pub struct Importer<'a> {
     pub timeline: &'a Timeline,
-    pub digester: &'a Digester,
+    /// How many lines wait for a writer at the same time, at the most.
+    pub lines_at_once: usize,
     pub reads: &'a Pool,
     pub application: ApplicationId,
     /// The conversations of which messages were refused: they are not done.
@@ -63,9 +60,9 @@ struct Task<C> {
     command: C,
 }
 
-/// Lines by what they import.
+/// Lines that are acceptable in themselves, by what they import.
 #[derive(Default)]
-struct Sorted {
+pub struct SortedLines {
     chats: Vec<Task<CreateChat>>,
     pairs: Vec<Task<BeginImport>>,
     messages: Vec<Task<(Idempotency, NewImportedMessage)>>,
@@ -84,30 +81,12 @@ struct Results {
 }
 
 impl Importer<'_> {
-    /// Carries out the lines of a text, the first of which has this number in its file.
-    ///
-    /// # Errors
-    /// If a line cannot be read or is not acceptable in itself: nothing is stored. And as [`Self::import`].
-    pub async fn import_text(
-        &mut self,
-        first: usize,
-        text: &[u8],
-    ) -> Result<Vec<LineResult>, Problem> {
-        let mut errors = Vec::new();
-        let lines = ImportLinesJson::parse(first, text)?.validate(&mut errors);
-        match lines.filter(|_| errors.is_empty()) {
-            Some(lines) => self.import(lines).await,
-            None => Err(Problem::invalid(errors)),
-        }
-    }
-
     /// Carries out lines; the results are in their order. If the service fails meanwhile, lines that are not
     /// stored have that as their result.
     ///
     /// # Errors
     /// If the service has failed and nothing is stored.
-    pub async fn import(&mut self, lines: Vec<ImportLine>) -> Result<Vec<LineResult>, Problem> {
-        let sorted = Sorted::of(lines, self.digester);
+    pub async fn import(&mut self, sorted: SortedLines) -> Result<Vec<LineResult>, Problem> {
         let mut results = Results::default();
         let of_chat = |chat: Arc<Chat>| Stored::Chat(chat.number);
         self.run(sorted.chats, &mut results, of_chat).await;
@@ -139,7 +118,7 @@ impl Importer<'_> {
     /// Has messages stored in their order. A message that a writer decides before the one that comes before it
     /// in its conversation, since that has to be tried again, is tried again, too.
     async fn run_messages(&mut self, messages: Vec<Task<ImportMessage>>, results: &mut Results) {
-        for part in messages.chunks(LINES_AT_ONCE) {
+        for part in messages.chunks(self.lines_at_once) {
             let mut rest = part.to_vec();
             while !rest.is_empty() {
                 put_in_order(&mut rest);
@@ -156,7 +135,7 @@ impl Importer<'_> {
         stored: impl Fn(C::Output) -> Stored,
     ) -> Vec<Task<C>> {
         let mut too_early = Vec::new();
-        for part in tasks.chunks(LINES_AT_ONCE) {
+        for part in tasks.chunks(self.lines_at_once) {
             if let Some(problem) = results.failure.clone() {
                 for task in part {
                     results.push(task, Err(problem.clone()));
@@ -246,8 +225,21 @@ fn refused(refusal: Refusal) -> Problem {
     }
 }
 
-impl Sorted {
-    fn of(lines: Vec<ImportLine>, digester: &Digester) -> Self {
+impl SortedLines {
+    /// The lines of a text, the first of which has this number in its file.
+    ///
+    /// # Errors
+    /// If a line cannot be read or is not acceptable in itself.
+    pub fn parse(first: usize, text: &[u8], digester: &Digester) -> Result<Self, Problem> {
+        let mut errors = Vec::new();
+        let lines = ImportLinesJson::parse(first, text)?.validate(&mut errors);
+        match lines.filter(|_| errors.is_empty()) {
+            Some(lines) => Ok(Self::of(lines, digester)),
+            None => Err(Problem::invalid(errors)),
+        }
+    }
+
+    pub fn of(lines: Vec<ImportLine>, digester: &Digester) -> Self {
         let mut sorted = Self::default();
         for ImportLine {
             number,

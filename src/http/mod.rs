@@ -81,7 +81,7 @@ pub use extract::{
     idempotency::Digester,
     request_bodies::{IMPORT_BYTES_MAX, IMPORT_LINES_MAX},
 };
-pub use importer::{Importer, LineResult};
+pub use importer::{Importer, LineResult, SortedLines};
 pub use screening::Screening;
 pub use server::{
     Acceptor, Address, BadAddress, BadOrigin, Budget, BudgetLimits, HttpTimeLimits, Origin, serve,
