@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     judge::{Call, History, Turn, Use},
-    world::{HESITATION_MAX, World, hesitate, suspend},
+    world::{HESITATION_MAX, World, appoint, call, create_chat, follow, hesitate, served, suspend},
 };
 use crate::support::{Client, Dice, Reply, Stream};
 
@@ -127,12 +127,10 @@ impl Arena {
         };
         let mut members: Vec<_> = (0..removed).map(target_member).collect();
         members.extend([name.clone(), "kim".to_owned()]);
-        let body = json!({ "name": name, "members": members });
-        let made = owner.call(Method::POST, "/chats", body).await.expect(201);
         let mut arena = Self {
             world: Arc::clone(world),
             loss,
-            chat: made["number"].as_i64().unwrap(),
+            chat: create_chat(&owner, &members).await,
             holder: world.user(&name),
             name,
             owner,
@@ -156,25 +154,31 @@ impl Arena {
     }
 
     async fn prepare(&mut self, rounds: usize) {
-        let moderator = json!({ "role": "moderator" });
-        let appointed = self.alter(&self.owner, "kim", moderator.clone()).await;
-        self.tag = appointed.expect(200)["timestamp"].as_i64().unwrap();
+        let mut chat = appoint(&self.owner, self.chat, "kim").await;
         if self.loss == Loss::Demotion {
-            let appointed = self.alter(&self.owner, &self.name, moderator).await;
-            self.tag = appointed.expect(200)["timestamp"].as_i64().unwrap();
+            chat = appoint(&self.owner, self.chat, &self.name).await;
+        }
+        self.tag = chat["timestamp"].as_i64().unwrap();
+        if self.loss == Loss::Demotion {
             let posting = json!({ "posting": "moderators" });
             self.change(self.owner.clone(), posting).await.expect(200);
             for _ in 0..rounds {
-                let target = self.owner.post_into(self.chat, "a target").await;
+                let target = self.post("a target").await;
                 self.targets.push(target);
             }
-            self.pinned = self.owner.post_into(self.chat, "to be pinned").await;
+            self.pinned = self.post("to be pinned").await;
         }
         if self.loss == Loss::Ban {
             let replica = self.dice.roll(2);
             let holder = self.world.at(replica, &self.holder);
-            self.stream = Some(holder.stream("after=0").await);
+            self.stream = Some(follow(&holder, &json!(0)).await);
         }
+    }
+
+    async fn post(&self, text: &str) -> Value {
+        let path = format!("/chats/{}/messages", self.chat);
+        let posted = call(&self.owner, Method::POST, &path, json!({ "text": text })).await;
+        posted.expect(201)
     }
 
     /// Changes the right, while its holder uses it: all at once, in any order.
@@ -210,7 +214,7 @@ impl Arena {
         let calling = async {
             match contender.act {
                 Act::Turn => self.turn(contender, round % 2 == 1).await,
-                _ => Reply::of(self.using(contender, round)).await,
+                _ => served(self.using(contender, round)).await,
             }
         };
         self.world.timed(calling).await
@@ -297,23 +301,23 @@ impl Arena {
 
     async fn let_in(&self, caller: &Client) -> Reply {
         let path = format!("/chats/{}/members/{}", self.chat, self.name);
-        caller.ask(Method::PUT, &path, None).await
+        call(caller, Method::PUT, &path, Value::Null).await
     }
 
     async fn ban(&self, caller: &Client, method: Method) -> Reply {
         let path = format!("/chats/{}/bans/{}", self.chat, self.name);
-        caller.ask(method, &path, None).await
+        call(caller, method, &path, Value::Null).await
     }
 
     async fn alter(&self, caller: &Client, member: &str, patch: Value) -> Reply {
         let path = format!("/chats/{}/members/{member}", self.chat);
-        caller.call(Method::PATCH, &path, patch).await
+        call(caller, Method::PATCH, &path, patch).await
     }
 
     async fn change(&self, caller: Client, patch: Value) -> Reply {
         let request = caller.request(Method::PATCH, &format!("/chats/{}", self.chat));
         let request = request.json(&patch).header(IF_MATCH, self.tag.to_string());
-        Reply::of(request).await
+        served(request).await
     }
 
     /// Adds what was answered to the history.

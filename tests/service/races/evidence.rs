@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     arena::{Arena, Loss, effects_of, target_member},
     judge::Tally,
-    world::timeline,
+    world::{get, timeline},
 };
 
 /// What an application reads when all races are over.
@@ -82,7 +82,7 @@ impl Arena {
         let (mut found, mut after) = (Vec::new(), json!(0));
         while !after.is_null() {
             let path = format!("/chats/{}/messages?after={after}&limit=100", self.chat);
-            let page = self.owner.get(&path).await.expect(200);
+            let page = get(&self.owner, &path).await;
             found.extend(page["messages"].as_array().unwrap().clone());
             after = page["next"].clone();
         }
@@ -131,8 +131,7 @@ impl Arena {
     /// Members and pins are what was accepted, and nothing else.
     async fn check_moderated(&self) {
         let path = format!("/chats/{}", self.chat);
-        let page = self.owner.get(&format!("{path}/members?limit=100")).await;
-        let page = page.expect(200);
+        let page = get(&self.owner, &format!("{path}/members?limit=100")).await;
         let members = page["members"].as_array().unwrap().iter();
         let found: BTreeSet<_> = members
             .map(|member| member["user"].as_str().unwrap().to_owned())
@@ -145,7 +144,7 @@ impl Arena {
             }
         }
         assert_eq!(found, expected, "members of {}", self.name);
-        let pins = self.owner.get(&format!("{path}/pins")).await.expect(200);
+        let pins = get(&self.owner, &format!("{path}/pins")).await;
         let pins = pins["pins"].as_array().unwrap().len();
         assert_eq!(pins, usize::from(self.is_pinned), "pins of {}", self.name);
     }

@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 
 use super::{
     seed,
-    world::{HESITATION_MAX, World, hesitate},
+    world::{HESITATION_MAX, World, appoint, create_chat, get, hesitate, served},
 };
 use crate::support::{Client, Database, Dice, EventQueue, Reply};
 
 /// Chats, and the members of each who race.
-const CHATS: usize = 8;
+const CHATS: usize = 6;
 const MEMBERS: usize = 40;
 
 /// What one member sends at once.
 const POSTS: usize = 4;
 
 /// Chats that users join while they are banned, and how many join each.
-const JOINED: usize = 8;
+const JOINED: usize = 6;
 const JOINING: usize = 40;
 
 /// So many joins at least come before the ban, and after it.
@@ -38,7 +38,7 @@ async fn at_once(dice: &mut Dice, requests: Vec<reqwest::RequestBuilder>) -> Vec
         let pause = dice.roll(HESITATION_MAX);
         async move {
             hesitate(pause).await;
-            (number, Reply::of(request).await)
+            (number, served(request).await)
         }
     });
     let calls: Vec<_> = calls.collect();
@@ -48,9 +48,9 @@ async fn at_once(dice: &mut Dice, requests: Vec<reqwest::RequestBuilder>) -> Vec
 
 async fn change(owner: &Client, chat: i64, patch: Value) {
     let path = format!("/chats/{chat}");
-    let tag = owner.get(&path).await.expect(200)["timestamp"].to_string();
+    let tag = get(owner, &path).await["timestamp"].to_string();
     let request = owner.request(Method::PATCH, &path).json(&patch);
-    Reply::of(request.header(IF_MATCH, tag)).await.expect(200);
+    served(request.header(IF_MATCH, tag)).await.expect(200);
 }
 
 /// Posts several times at once; returns the one message that was accepted.
@@ -81,10 +81,9 @@ async fn of_posts_into_a_slow_chat_at_once_one_is_accepted() {
     let world = Arc::new(World::create("Slow", &[&one, &other]).await);
     let owner = world.user("jane");
     let names: Vec<_> = (0..MEMBERS).map(|it| format!("member-{it}")).collect();
-    let members: Vec<_> = names.iter().map(String::as_str).collect();
     let mut races = Vec::new();
     for _ in 0..CHATS {
-        let chat = owner.chat("Slow", &members).await;
+        let chat = create_chat(&owner, &names).await;
         change(&owner, chat, json!({ "slowMode": 3600 })).await;
         for name in &names {
             let dice = Dice(seed.wrapping_add(races.len() as u64));
@@ -171,11 +170,9 @@ async fn whoever_is_added_and_banned_at_once_is_outside() {
     let owner = world.user("jane");
     let (mut races, mut chats) = (Vec::new(), Vec::new());
     for _ in 0..JOINED {
-        let chat = owner.chat("Joined", &["kim"]).await;
+        let chat = create_chat(&owner, &["kim".to_owned()]).await;
         chats.push(chat);
-        let path = format!("/chats/{chat}/members/kim");
-        let role = json!({ "role": "moderator" });
-        owner.call(Method::PATCH, &path, role).await.expect(200);
+        appoint(&owner, chat, "kim").await;
         for number in 0..JOINING {
             let dice = Dice(seed.wrapping_add(races.len() as u64));
             let name = format!("joining-{chat}-{number}");
@@ -190,7 +187,7 @@ async fn whoever_is_added_and_banned_at_once_is_outside() {
     }
     for chat in chats {
         let path = format!("/chats/{chat}/members");
-        let members = owner.get(&path).await.expect(200);
+        let members = get(&owner, &path).await;
         assert_eq!(members["members"].as_array().unwrap().len(), 2, "{members}");
     }
     let Outcomes {

@@ -1,20 +1,24 @@
 //! A user is suspended while it writes and follows its timeline at both replicas, and is let back.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::future::join_all;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::sync::watch;
 
 use super::{
     arena::effects_of,
     judge::{Call, History, Tally, Turn, Use},
     seed,
-    world::{HESITATION_MAX, World, hesitate, timeline},
+    world::{HESITATION_MAX, World, follow, get, hesitate, served, timeline},
 };
 use crate::support::{Client, Database, Dice, EventQueue, Reply, Stream};
 
@@ -24,11 +28,16 @@ const USERS: usize = 60;
 /// How often each of them is suspended and let back.
 const CYCLES: usize = 2;
 
-/// Within this time after a suspension is answered, the streams of earlier tokens have ended on every replica.
+/// Within this time after the answer to a suspension, by the [`Pulse`] of a replica, its streams of earlier tokens
+/// have ended.
 const END_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// What a beat of a [`Pulse`] counts at the most, and the pause before the next one.
+const BEAT_TIME_MAX: Duration = Duration::from_millis(500);
+const BEAT_PAUSE: Duration = Duration::from_millis(50);
+
 /// So many sends at least have each outcome.
-const OUTCOMES_MIN: usize = 40;
+const OUTCOMES_MIN: usize = 50;
 
 /// A user who follows its timeline at two replicas.
 struct Suspect {
@@ -38,19 +47,47 @@ struct Suspect {
     history: History,
     /// What has come by each of the streams, one after the other.
     seen: [Vec<Value>; 2],
+    /// The time at each of the replicas.
+    pulses: [Pulse; 2],
     /// The longest that a stream went on after the suspension was answered.
     ended_after: Duration,
 }
 
+/// The time at a replica, in milliseconds. It stands still while the database does not answer, for that long
+/// streams stay open.
+#[derive(Clone)]
+struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    fn of(application: Client, done: watch::Receiver<bool>) -> Self {
+        let pulse = Self(Arc::default());
+        let time = Arc::clone(&pulse.0);
+        tokio::spawn(async move {
+            while !*done.borrow() {
+                let began = Instant::now();
+                get(&application, "/users/nobody/restrictions").await;
+                tokio::time::sleep(BEAT_PAUSE).await;
+                let beat = began.elapsed().min(BEAT_TIME_MAX);
+                time.fetch_add(beat.as_millis() as u64, Ordering::SeqCst);
+            }
+        });
+        pulse
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
 /// Reads a stream up to its end; returns its updates, and when it has ended.
-async fn read_to_end(mut stream: Stream) -> (Vec<Value>, Instant) {
+async fn read_to_end(mut stream: Stream, pulse: Pulse) -> (Vec<Value>, Duration) {
     let mut updates = Vec::new();
     while let Some(block) = stream.block().await {
         if block.event == "update" {
             updates.push(block.data);
         }
     }
-    (updates, Instant::now())
+    (updates, pulse.time())
 }
 
 impl Suspect {
@@ -59,7 +96,7 @@ impl Suspect {
         let seen = &mut self.seen[number];
         let after = seen.last().map_or(json!(0), |it| it["timestamp"].clone());
         let user = self.world.at(replica, user);
-        let mut stream = user.stream(&format!("after={after}")).await;
+        let mut stream = follow(&user, &after).await;
         loop {
             let block = stream.next_event().await;
             match block.event.as_str() {
@@ -71,50 +108,55 @@ impl Suspect {
     }
 
     /// Sends with these tokens at each replica, while the application sets what the user is forbidden, and somebody
-    /// else writes to it. Returns when that was answered.
-    async fn race(&mut self, tokens: &[Client; 2], restrictions: Value, holds: bool) -> Instant {
+    /// else writes to it. Returns the time at each replica when the application had its answer.
+    async fn race(
+        &mut self,
+        tokens: &[Client; 2],
+        restrictions: Value,
+        holds: bool,
+    ) -> [Duration; 2] {
         let turn = self.history.turns.len();
-        let mut contenders: Vec<_> = (0..6).collect();
-        self.dice.shuffle(&mut contenders);
-        let pauses: Vec<_> = contenders
-            .iter()
-            .map(|_| self.dice.roll(HESITATION_MAX))
-            .collect();
-        let replica = self.dice.roll(2);
-        let path = format!("/users/{}/restrictions", self.name);
-        let calls = contenders.iter().zip(pauses).map(|(number, pause)| {
-            let (world, path) = (&self.world, &path);
-            let request = match number {
-                0 => {
-                    let app = world.at(replica, &world.app);
-                    app.request(Method::PUT, path).json(&restrictions)
-                }
-                1 => {
-                    let jane = world.at(replica + 1, &world.app.acting_as("jane"));
-                    jane.posting(json!({ "to": self.name, "text": "hi" }))
-                }
-                // Each of the tokens at each of the replicas.
-                _ => send(&world.at(number % 2, &tokens[number / 2 - 1])),
-            };
-            async move {
+        let mut requests = vec![self.restricting(&restrictions), self.writing_to()];
+        for token in tokens {
+            requests.extend([0, 1].map(|replica| send(&self.world.at(replica, token))));
+        }
+        let mut requests: Vec<_> = requests.into_iter().enumerate().collect();
+        self.dice.shuffle(&mut requests);
+        let mut calls = Vec::new();
+        for (number, request) in requests {
+            let pause = self.dice.roll(HESITATION_MAX);
+            let (world, pulses) = (Arc::clone(&self.world), self.pulses.clone());
+            calls.push(async move {
                 hesitate(pause).await;
-                let (call, reply) = world.timed(Reply::of(request)).await;
-                (*number, call, reply, Instant::now())
-            }
-        });
-        let mut answered = Instant::now();
-        for (number, call, reply, at) in join_all(calls).await {
+                let (call, reply) = world.timed(served(request)).await;
+                (number, call, reply, pulses.map(|pulse| pulse.time()))
+            });
+        }
+        let mut answered = [Duration::ZERO; 2];
+        for (number, call, reply, times) in join_all(calls).await {
             match number {
                 0 => {
                     reply.expect(200);
                     self.history.turns.push(Turn { call, at: 0, holds });
-                    answered = at;
+                    answered = times;
                 }
                 1 => drop(reply.expect(201)),
                 _ => self.note(call, &reply, Some(turn)),
             }
         }
         answered
+    }
+
+    fn restricting(&mut self, restrictions: &Value) -> RequestBuilder {
+        let app = self.world.at(self.dice.roll(2), &self.world.app);
+        let path = format!("/users/{}/restrictions", self.name);
+        app.request(Method::PUT, &path).json(restrictions)
+    }
+
+    fn writing_to(&mut self) -> RequestBuilder {
+        let jane = self.world.app.acting_as("jane");
+        let jane = self.world.at(self.dice.roll(2), &jane);
+        jane.posting(json!({ "to": self.name, "text": "hi" }))
     }
 
     fn note(&mut self, call: Call, reply: &Reply, against: Option<usize>) {
@@ -141,7 +183,7 @@ impl Suspect {
     async fn send_everywhere(&mut self, user: &Client) {
         for replica in 0..2 {
             let request = send(&self.world.at(replica, user));
-            let (call, reply) = self.world.timed(Reply::of(request)).await;
+            let (call, reply) = self.world.timed(served(request)).await;
             self.note(call, &reply, None);
         }
     }
@@ -155,26 +197,29 @@ impl Suspect {
         );
         let mut reading = Vec::new();
         for number in 0..2 {
-            let stream = self.follow(&old, number, number + cycle).await;
-            reading.push(tokio::spawn(read_to_end(stream)));
+            let replica = (number + cycle) % 2;
+            let stream = self.follow(&old, number, replica).await;
+            let pulse = self.pulses[replica].clone();
+            reading.push((replica, tokio::spawn(read_to_end(stream, pulse))));
         }
         let now = OffsetDateTime::from(SystemTime::now());
         let suspended = json!({
             "suspendedUntil": "2999-01-01T00:00:00Z", "tokensSince": now.format(&Rfc3339).unwrap(),
         });
         let answered = self.race(&[old, acting.clone()], suspended, false).await;
-        for (number, reading) in reading.into_iter().enumerate() {
+        for (number, (replica, reading)) in reading.into_iter().enumerate() {
             let (updates, ended) = reading.await.unwrap();
             self.seen[number].extend(updates);
-            let after = ended.saturating_duration_since(answered);
+            let after = ended.saturating_sub(answered[replica]);
             self.ended_after = self.ended_after.max(after);
         }
         // It goes on to be written to, and to read.
         let jane = world.app.acting_as("jane");
-        jane.send(&self.name, "where are you?").await;
+        let message = json!({ "to": self.name, "text": "where are you?" });
+        served(jane.posting(message)).await.expect(201);
         let new = world.minted(&self.name).await;
         for replica in 0..2 {
-            world.at(replica, &new).sync("").await;
+            get(&world.at(replica, &new), "/messages").await;
         }
         self.send_everywhere(&new).await;
         self.race(&[new.clone(), acting], json!({}), true).await;
@@ -213,7 +258,7 @@ impl Suspect {
     }
 }
 
-fn send(user: &Client) -> reqwest::RequestBuilder {
+fn send(user: &Client) -> RequestBuilder {
     user.posting(json!({ "to": "jane", "text": "hi" }))
 }
 
@@ -223,6 +268,11 @@ async fn a_suspension_ends_sends_and_streams_which_miss_nothing_afterwards() {
     let (database, queue) = (Database::fresh().await, EventQueue::on_shared_broker());
     let (one, other) = super::two_replicas(&database, &queue).await;
     let world = Arc::new(World::create("Suspensions", &[&one, &other]).await);
+    let done = watch::Sender::new(false);
+    let pulses = [0, 1].map(|replica| {
+        let application = world.at(replica, &world.app);
+        Pulse::of(application, done.subscribe())
+    });
     let suspects = (0..USERS as u64).map(|number| {
         let suspect = Suspect {
             world: Arc::clone(&world),
@@ -233,18 +283,20 @@ async fn a_suspension_ends_sends_and_streams_which_miss_nothing_afterwards() {
                 ..History::default()
             },
             seen: [Vec::new(), Vec::new()],
+            pulses: pulses.clone(),
             ended_after: Duration::ZERO,
         };
         tokio::spawn(suspect.run())
     });
     let suspects = join_all(suspects).await;
     let (feed, restrictions) = (world.feed().await, world.restrictions(&database).await);
+    done.send_replace(true);
     let (mut tally, mut ended_after) = (Tally::default(), Duration::ZERO);
     for suspect in suspects {
         let mut suspect = suspect.unwrap();
         tally += suspect.judge(&feed, &restrictions);
         ended_after = ended_after.max(suspect.ended_after);
     }
-    eprintln!("{tally:?}, streams have ended after {ended_after:?}");
+    eprintln!("{tally:?}, streams have ended within {ended_after:?}");
     assert!(tally.rarest() >= OUTCOMES_MIN, "{tally:?}");
 }

@@ -2,17 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::judge::Call;
-use crate::support::{Client, Database, Replica, Reply, token};
+use crate::support::{
+    Client, Database, PATIENCE, Replica, Reply, Stream, fail_if_a_replica_died, token,
+};
 
 /// The longest page of a timeline.
 const PAGE: usize = 1000;
 
 /// The turns of the scheduler that a call may wait before it is sent.
 pub const HESITATION_MAX: usize = 24;
+
+/// The pause before a call is repeated.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// An application, and the replicas to which its requests go.
 pub struct World {
@@ -27,8 +32,8 @@ impl World {
     pub async fn create(name: &str, replicas: &[&Replica]) -> Self {
         let administrator = replicas[0].administrator();
         let body = json!({ "name": name });
-        let made = administrator.call(Method::POST, "/applications", body);
-        let made = made.await.expect(201);
+        let made = call(&administrator, Method::POST, "/applications", body).await;
+        let made = made.expect(201);
         Self {
             app: administrator.with_token(made["token"].as_str().unwrap()),
             number: made["id"].as_i64().unwrap(),
@@ -45,10 +50,7 @@ impl World {
 
     /// A user with a token of this moment.
     pub async fn minted(&self, id: &str) -> Client {
-        let minted = self
-            .app
-            .call(Method::POST, "/tokens", json!({ "user": id }))
-            .await;
+        let minted = call(&self.app, Method::POST, "/tokens", json!({ "user": id })).await;
         self.app
             .with_token(minted.expect(201)["token"].as_str().unwrap())
     }
@@ -68,7 +70,7 @@ impl World {
 
     /// The end of the feed.
     pub async fn latest(&self) -> i64 {
-        let page = self.app.get("/feed?after=latest").await.expect(200);
+        let page = get(&self.app, "/feed?after=latest").await;
         page["latest"].as_i64().unwrap()
     }
 
@@ -77,7 +79,7 @@ impl World {
         let (mut entries, mut after) = (Vec::new(), 0);
         loop {
             let path = format!("/feed?after={after}&limit={PAGE}");
-            let page = self.app.get(&path).await.expect(200);
+            let page = get(&self.app, &path).await;
             entries.extend(page["entries"].as_array().unwrap().clone());
             after = page["next"].as_i64().unwrap();
             if after >= page["latest"].as_i64().unwrap() {
@@ -97,11 +99,68 @@ impl World {
     }
 }
 
+/// The answer to a request, which is repeated while it is answered with 503: then nothing has happened.
+pub async fn served(request: RequestBuilder) -> Reply {
+    again("the request is served", || async {
+        let reply = Reply::of(request.try_clone().unwrap()).await;
+        let is_unknown = reply.json()["type"] == "/problems/outcome-unknown";
+        assert!(!is_unknown, "the database was there: {}", reply.text);
+        (reply.status != 503).then_some(reply)
+    })
+    .await
+}
+
+/// As [`eventually`](crate::support::eventually), in tasks of their own.
+async fn again<T, F: Future<Output = Option<T>>>(what: &str, attempt: impl Fn() -> F) -> T {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        if let Some(value) = attempt().await {
+            return value;
+        }
+        fail_if_a_replica_died(what);
+        tokio::time::sleep(PAUSE).await;
+    }
+    panic!("in vain: {what}")
+}
+
+/// Calls with a body, or with none, which is null.
+pub async fn call(caller: &Client, method: Method, path: &str, body: Value) -> Reply {
+    let request = caller.request(method, path);
+    served(Client::with_body(request, path, &body)).await
+}
+
+pub async fn get(caller: &Client, path: &str) -> Value {
+    call(caller, Method::GET, path, Value::Null)
+        .await
+        .expect(200)
+}
+
+/// Creates a chat; returns its number.
+pub async fn create_chat(owner: &Client, members: &[String]) -> i64 {
+    let body = json!({ "name": "Races", "members": members });
+    let made = call(owner, Method::POST, "/chats", body).await;
+    made.expect(201)["number"].as_i64().unwrap()
+}
+
+/// Makes a member a moderator, for which it has to be one already.
+pub async fn appoint(owner: &Client, chat: i64, member: &str) -> Value {
+    let path = format!("/chats/{chat}/members/{member}");
+    let role = json!({ "role": "moderator" });
+    call(owner, Method::PATCH, &path, role).await.expect(200)
+}
+
+/// A stream of the user's timeline.
+pub async fn follow(user: &Client, after: &Value) -> Stream {
+    let path = format!("/messages?after={after}");
+    let open = || Stream::try_open(user.streaming(&path));
+    again("the stream is opened", open).await
+}
+
 /// All entries of a user's timeline.
 pub async fn timeline(user: &Client) -> Vec<Value> {
     let (mut entries, mut after) = (Vec::new(), 0);
     loop {
-        let page = user.sync(&format!("after={after}&limit={PAGE}")).await;
+        let page = get(user, &format!("/messages?after={after}&limit={PAGE}")).await;
         entries.extend(page["messages"].as_array().unwrap().clone());
         after = page["next"].as_i64().unwrap();
         if after >= page["latest"].as_i64().unwrap() {
@@ -122,5 +181,5 @@ pub async fn suspend(app: &Client, user: &str, is_suspended: bool) -> Reply {
     let until = is_suspended.then_some("2999-01-01T00:00:00Z");
     let path = format!("/users/{user}/restrictions");
     let restrictions = json!({ "suspendedUntil": until });
-    app.call(Method::PUT, &path, restrictions).await
+    call(app, Method::PUT, &path, restrictions).await
 }
