@@ -9,7 +9,7 @@ use std::{
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Database, Replica, Reply, SECRET, administered};
+use crate::support::{Client, Database, Dice, Replica, Reply, SECRET, administered};
 
 /// Lines of a request.
 const LINES_MAX: usize = 1000;
@@ -160,18 +160,13 @@ struct World {
     replica: Replica,
     app: Client,
     users: Vec<String>,
-    random: u64,
+    dice: Dice,
     sent: Vec<(usize, Value)>,
 }
 
 impl World {
     fn pick(&mut self, choices: usize) -> usize {
-        // Numerical Recipes, "An Even Quicker Generator"; its high bits are good.
-        self.random = self
-            .random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.random >> 33) as usize % choices
+        self.dice.roll(choices)
     }
 
     fn user(&self, index: usize) -> Client {
@@ -285,7 +280,7 @@ async fn world(database: &Database, seed: u64) -> World {
         replica,
         app,
         users,
-        random: seed,
+        dice: Dice(seed),
         sent: Vec::new(),
     };
     for index in 0..3 {

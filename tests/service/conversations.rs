@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Database, Replica, Reply, Settings, administered, counted, counts_are_true, eventually,
-    first_screen, service,
+    Client, Database, Dice, Replica, Reply, Settings, administered, counted, counts_are_true,
+    eventually, first_screen, service,
 };
 
 #[tokio::test]
@@ -210,20 +210,6 @@ impl Naive {
 }
 
 const USERS: [&str; 3] = ["jane", "john", "jim"];
-
-/// A number below `below`, from a generator that gives the same ones each time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
-        // Knuth, MMIX: the high bits are good enough to choose by.
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % below
-    }
-}
 
 /// A personal conversation and a chat, written to through two replicas by turns.
 struct Story {

@@ -68,6 +68,7 @@ mod polling;
 mod poolers;
 mod positions;
 mod proxies;
+mod races;
 mod reactions;
 mod read_batches;
 mod replies;

@@ -33,6 +33,8 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .timeout(PATIENCE)
+            // The service closes a connection that was idle for 20 s, and a request that crosses that is lost.
+            .pool_idle_timeout(Duration::from_secs(10))
             // It speaks no TLS, and to read the certificates of the system takes long.
             .tls_certs_only([])
             .build()
@@ -57,6 +59,15 @@ impl Client {
     pub fn at(&self, base: &str) -> Self {
         Self {
             base: base.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Another caller of the same replica.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            as_user: None,
             ..self.clone()
         }
     }
