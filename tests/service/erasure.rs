@@ -695,6 +695,78 @@ async fn nobody_names_the_user_while_it_is_erased() {
     john.send(ZOE, "hi").await;
 }
 
+/// The results of lines that are imported.
+async fn import(app: &Client, lines: &[Value]) -> Vec<Value> {
+    let body = lines.iter().map(|line| format!("{line}\n"));
+    let request = app.request(Method::POST, "/import");
+    let request = request.header("content-type", "application/x-ndjson");
+    let reply = Reply::of(request.body(body.collect::<String>())).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let results = reply.text.lines();
+    results
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_is_being_imported_forgets_the_user_at_once() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let chat = |key: &str, owner: &str, members: &[&str]| {
+        let chat = json!({ "name": key, "owner": owner, "members": members });
+        json!({ "key": key, "chat": chat })
+    };
+    let message = |key: &str, chat: &str, from: &str, mentions: &[&str]| {
+        let message = json!({
+            "chat": chat, "from": from, "text": if from == ZOE { SECRET } else { "old" },
+            "created": "2019-03-01T10:00:00Z", "mentions": mentions
+        });
+        json!({ "key": key, "message": message })
+    };
+    let lines = [
+        chat("hers", ZOE, &["adam", "john"]),
+        chat("johns", "john", &[ZOE]),
+        message("1", "hers", ZOE, &["adam"]),
+        message("2", "hers", "john", &[ZOE]),
+        message("1", "johns", ZOE, &[]),
+    ];
+    let results = import(&app, &lines).await;
+    assert!(results.iter().all(|it| it["status"] == 201), "{results:?}");
+    let [hers, johns] = [0, 1].map(|line| results[line]["chat"].as_i64().unwrap());
+    assert!(!rows_with(&database, ZOE).await.is_empty());
+
+    erase(&app, ZOE, "").await;
+    until_erased(&app, ZOE).await;
+    database.until_indexed().await;
+    nothing_is_left(&database).await;
+    // Whatever is changed of it then has the name no more, either.
+    let state = app.get(&format!("/chats/{hers}")).await.expect(200);
+    assert_eq!(
+        (&state["owner"], &state["importing"]),
+        (&Value::Null, &json!(true))
+    );
+    let patching = app.request(Method::PATCH, &format!("/chats/{hers}"));
+    let patching = patching.header("If-Match", format!("\"{}\"", state["timestamp"]));
+    Reply::of(patching.json(&json!({ "name": "Crew" })))
+        .await
+        .expect(200);
+    let again = import(&app, &[message("3", "hers", "adam", &[])]).await;
+    assert_eq!(again[0]["status"], 201, "{again:?}");
+    let done = ["hers", "johns"].map(|chat| json!({ "key": chat, "done": { "chat": chat } }));
+    let results = import(&app, &done).await;
+    assert!(results.iter().all(|it| it["status"] == 201), "{results:?}");
+    nothing_is_left(&database).await;
+    let john = replica.user("john");
+    for (chat, members, owner) in [(hers, 2, Value::Null), (johns, 1, json!("john"))] {
+        let seen = john.get(&format!("/chats/{chat}")).await.expect(200);
+        assert_eq!(
+            (&seen["members"], &seen["owner"]),
+            (&json!(members), &owner)
+        );
+    }
+}
+
 #[tokio::test]
 async fn erasures_are_the_applications_and_of_unknown_users_done_soon() {
     let database = Database::fresh().await;

@@ -10,7 +10,7 @@ use crate::{
         erasing::{self, NamingMessage, Place, RunningErasure, Step},
     },
     timeline::commands::{
-        ChangeMembers, DeleteChat, EraseMessage, EraseReaction, Expected, RenameConversation,
+        DeleteChat, EraseMembership, EraseMessage, EraseReaction, Expected, RenameConversation,
     },
 };
 
@@ -33,12 +33,9 @@ impl ErasedUsers {
             expected: Expected(vec![membership.timestamp]),
         });
         let deleted = self.submit_all(running, deletions).await?;
-        let leavings = others.iter().map(|membership| ChangeMembers {
-            chat: membership.chat,
-            add: Vec::new(),
-            remove: vec![running.erasure.user.clone()],
-            announcement: None,
-        });
+        let leavings = others
+            .iter()
+            .map(|membership| EraseMembership::new(membership.chat, &running.erasure));
         let left = self.submit_all(running, leavings).await?;
         running.erased.conversations += deleted;
         running.erased.memberships += deleted + left;
@@ -93,6 +90,10 @@ impl ErasedUsers {
             self.erase_messages(leading, running, messages).await?;
             return Ok(Done::More);
         }
+        let owned = erasing::importing_chats(&mut leading.leader, running, last).await?;
+        let owned = owned.into_iter();
+        let disowned = owned.map(|chat| EraseMembership::new(chat, &running.erasure));
+        self.submit_all(running, disowned).await?;
         let (erasure, place) = (Arc::clone(&running.erasure), running.at.place);
         let forget = async |lane: &mut Lane<'_>| {
             erasing::forget_in_chats(lane, &erasure, (place, last)).await

@@ -2,7 +2,7 @@
 
 use super::{Place, RunningErasure};
 use crate::{
-    domain::{Erasure, MessageId, UserId},
+    domain::{ChatNumber, Erasure, MessageId, UserId},
     store::{
         Erasing, Lane, Leadership, Result,
         messages::{self, RenamedMessage},
@@ -142,6 +142,24 @@ pub async fn chat_messages(
         recipient: None,
     });
     Ok(Some((last, messages.collect())))
+}
+
+/// The chats after the place, up to one number, that the user owns: it is no member, so they are being imported.
+pub async fn importing_chats(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    last: i64,
+) -> Result<Vec<ChatNumber>> {
+    let chats = sqlx::query_scalar!(
+        r#"SELECT chat_number AS "chat_number!" FROM conversations
+           WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND owner = $2"#,
+        running.application.get(),
+        running.erasure.user.as_str(),
+        running.at.place,
+        last,
+    );
+    let chats = chats.fetch_all(leader.connection()).await?;
+    Ok(chats.into_iter().map(ChatNumber::new).collect())
 }
 
 /// Gives tombstones the pseudonym. Nobody is shown the users of a tombstone, so this is no change of it.
