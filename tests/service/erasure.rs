@@ -695,6 +695,50 @@ async fn nobody_names_the_user_while_it_is_erased() {
     john.send(ZOE, "hi").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_fails_each_time_does_not_delay_another_one() {
+    const PEERS: i64 = 60;
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let zoe = replica.user(ZOE);
+    replica.user("john").chat("Crew", &["stuck"]).await;
+    let sends = (0..PEERS).map(|peer| {
+        let zoe = &zoe;
+        async move { zoe.send(&format!("peer-{peer}"), SECRET).await }
+    });
+    futures_util::future::join_all(sends).await;
+    // A sequence counts also what is rolled back.
+    database
+        .execute(
+            "CREATE SEQUENCE attempts;
+             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM nextval('attempts'); RAISE EXCEPTION 'stuck'; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON chat_members FOR EACH ROW
+             WHEN (NEW.user_id = 'stuck') EXECUTE FUNCTION refuse()",
+        )
+        .await;
+    let attempts = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM attempts";
+    erase(&app, "stuck", "").await;
+    eventually("it has failed", async || {
+        (database.count(attempts).await > 0).then_some(())
+    })
+    .await;
+    erase(&app, ZOE, "").await;
+    until_erased(&app, ZOE).await;
+    let attempts = database.count(attempts).await;
+    assert!(
+        attempts < PEERS / 2,
+        "{attempts} attempts, where the other one had a turn for each of {PEERS} conversations"
+    );
+    let report = app.get("/users/stuck/erasure").await.expect(200);
+    assert_eq!(report["state"], "running");
+    database
+        .execute("DROP TRIGGER refuse ON chat_members")
+        .await;
+    until_erased(&app, "stuck").await;
+}
+
 /// The results of lines that are imported.
 async fn import(app: &Client, lines: &[Value]) -> Vec<Value> {
     let body = lines.iter().map(|line| format!("{line}\n"));
