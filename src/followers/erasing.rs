@@ -17,7 +17,8 @@
 //! - *A change cannot be made now* (the application has too many changes waiting), or fails each time. The erasure
 //!   pauses, for longer with each failure in a row, and those of other users go on meanwhile ([`pauses`]).
 //! - *Two replicas erase at the same time*, since one has lost its lock. What is erased stays so; and what comes so
-//!   late that the erasure is over does nothing to whoever has the id by then.
+//!   late that the erasure is over does nothing to whoever has the id by then: commands look whether it is under way,
+//!   and what is done under the lock without a command looks whether it is still at its place.
 //! - *A writer keeps a tombstone in memory that names the user, whose row has the pseudonym.* Nobody is shown
 //!   the users of a tombstone.
 
@@ -119,6 +120,9 @@ enum Failure {
     /// What is done under the lock of the application cannot be done now.
     #[error(transparent)]
     Lane(store::Error),
+    /// Another leader has gone on with it.
+    #[error("another replica has gone on with the erasure")]
+    Overtaken,
     /// A change cannot be made now.
     #[error(transparent)]
     Timeline(#[from] timeline::Error),
@@ -227,19 +231,24 @@ impl ErasedUsers {
 }
 
 impl Leading {
-    /// Does something under the lock of the application that changes nothing of what writers keep.
+    /// Does something under the lock of the application that changes nothing of what writers keep. It returns
+    /// whether the erasure is still at its place.
     async fn in_lane(
         &mut self,
         running: &RunningErasure,
-        work: impl AsyncFnOnce(&mut Lane<'_>) -> store::Result<()>,
+        work: impl AsyncFnOnce(&mut Lane<'_>) -> store::Result<bool>,
     ) -> Result<(), Failure> {
         let working = store::in_time(LANE_TIME_MAX, async {
             let mut transaction = self.session.enter_lane(running.application).await?;
-            work(&mut transaction.lane(running.application)).await?;
+            let is_done = work(&mut transaction.lane(running.application)).await?;
             self.session.give_back(transaction.commit(&[]).await?);
-            Ok(())
+            Ok(is_done)
         });
-        working.await.map_err(Failure::Lane)
+        match working.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::Overtaken),
+            Err(error) => Err(Failure::Lane(error)),
+        }
     }
 }
 

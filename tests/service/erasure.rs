@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use messages::store::{
+    self, Erasing, Leadership, Purpose,
+    erasing::{self, RunningErasure},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -737,6 +741,70 @@ async fn an_erasure_that_fails_each_time_does_not_delay_another_one() {
         .execute("DROP TRIGGER refuse ON chat_members")
         .await;
     until_erased(&app, "stuck").await;
+}
+
+/// What the leader does in chats under the lock of their application. Returns whether that was done.
+async fn forget_in_chats(database: &store::Database, running: &RunningErasure) -> bool {
+    let mut session = database.session(Purpose::Writing);
+    let entering = session.enter_lane(running.application);
+    let mut transaction = entering.await.unwrap();
+    let mut lane = transaction.lane(running.application);
+    let forgetting = erasing::forget_in_chats(&mut lane, running, i64::MAX);
+    let is_done = forgetting.await.unwrap();
+    transaction.commit(&[]).await.unwrap();
+    is_done
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_comes_late_takes_nothing_from_the_next_user_with_the_id() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let chat = replica.user("john").chat("Crew", &[]).await;
+    let indexer = database.block_indexer().await;
+    erase(&app, ZOE, "").await;
+    eventually("the erasure waits for the index of search", async || {
+        let waiting = "SELECT count(*) FROM erasures WHERE step = 9";
+        (database.count(waiting).await == 1).then_some(())
+    })
+    .await;
+    drop(replica);
+    drop(indexer);
+    // As if the leader were about to forget her in chats.
+    let place = "UPDATE erasures SET step = 3, place = 0, place_within = 0";
+    database.execute(place).await;
+    let ban = "INSERT INTO chat_bans (application_id, chat_number, user_id, created)";
+    database
+        .execute(&format!("{ban} VALUES (1, {chat}, '{ZOE}', now())"))
+        .await;
+    let bans = "SELECT count(*) FROM chat_bans";
+    let store = store::Database::at(&database.url).unwrap();
+    let mut leader = Leadership::<Erasing>::acquire(&store).await.unwrap();
+    let running = erasing::running(&mut leader, None, 2).await.unwrap();
+    let [running] = &running[..] else {
+        panic!("{running:?}")
+    };
+    for elsewhere in [
+        "step = 4",
+        "place = 7",
+        "pseudonym = 'another'",
+        "user_id = NULL, finished = now()",
+    ] {
+        database
+            .execute(&format!("UPDATE erasures SET {elsewhere}"))
+            .await;
+        assert!(!forget_in_chats(&store, running).await, "{elsewhere}");
+        assert_eq!(database.count(bans).await, 1, "{elsewhere}");
+        let pseudonym = &running.erasure.pseudonym;
+        database
+            .execute(&format!(
+                "{place}, user_id = '{ZOE}', finished = NULL, pseudonym = '{}'",
+                pseudonym.as_str()
+            ))
+            .await;
+    }
+    assert!(forget_in_chats(&store, running).await);
+    assert_eq!(database.count(bans).await, 0);
 }
 
 /// The results of lines that are imported.

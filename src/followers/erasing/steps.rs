@@ -94,10 +94,8 @@ impl ErasedUsers {
         let owned = owned.into_iter();
         let disowned = owned.map(|chat| EraseMembership::new(chat, &running.erasure));
         self.submit_all(running, disowned).await?;
-        let (erasure, place) = (Arc::clone(&running.erasure), running.at.place);
-        let forget = async |lane: &mut Lane<'_>| {
-            erasing::forget_in_chats(lane, &erasure, (place, last)).await
-        };
+        let forget =
+            async |lane: &mut Lane<'_>| erasing::forget_in_chats(lane, running, last).await;
         leading.in_lane(running, forget).await?;
         Ok(Done::At(Place {
             place: last,
@@ -117,9 +115,8 @@ impl ErasedUsers {
         let ids = messages.iter().map(|message| message.id);
         running.erased.messages += self.erase_from(running, ids).await?;
         if !tombstones.is_empty() {
-            let erasure = Arc::clone(&running.erasure);
             let rename = async |lane: &mut Lane<'_>| {
-                erasing::rename_tombstones(lane, &erasure, &tombstones).await
+                erasing::rename_tombstones(lane, running, &tombstones).await
             };
             leading.in_lane(running, rename).await?;
         }

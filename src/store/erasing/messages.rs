@@ -2,7 +2,7 @@
 
 use super::{Place, RunningErasure};
 use crate::{
-    domain::{ChatNumber, Erasure, MessageId, UserId},
+    domain::{ChatNumber, MessageId, UserId},
     store::{
         Erasing, Lane, Leadership, Result,
         messages::{self, RenamedMessage},
@@ -163,31 +163,43 @@ pub async fn importing_chats(
 }
 
 /// Gives tombstones the pseudonym. Nobody is shown the users of a tombstone, so this is no change of it.
+///
+/// Returns whether the erasure is still at its place, without which nothing is done.
 pub async fn rename_tombstones<'a>(
     lane: &mut Lane<'_>,
-    erasure: &'a Erasure,
+    running: &'a RunningErasure,
     tombstones: &'a [NamingMessage],
-) -> Result<()> {
-    let name = |user: &'a Option<UserId>| user.as_ref().map(|user| erasure.name_of(user));
+) -> Result<bool> {
+    if !is_at_place(lane, running).await? {
+        return Ok(false);
+    }
+    let name = |user: &'a Option<UserId>| user.as_ref().map(|user| running.erasure.name_of(user));
     let rows = tombstones.iter().map(|message| RenamedMessage {
         id: message.id,
         sender: name(&message.sender),
         recipient: name(&message.recipient),
     });
-    messages::rename(lane, &rows.collect::<Vec<_>>()).await
+    messages::rename(lane, &rows.collect::<Vec<_>>()).await?;
+    Ok(true)
 }
 
-/// Lets the chats after one number, up to another, know the user no more: as their creator, as a member of
+/// Lets the chats after the place, up to a number, know the user no more: as their creator, as a member of
 /// the past or of what is being imported, as banned, or as who has pinned a message. It must have left them.
 ///
-/// What is kept between batches has nothing of this.
+/// What is kept between batches has nothing of this. Returns whether the erasure is still at its place, without
+/// which nothing is done.
 pub async fn forget_in_chats(
     lane: &mut Lane<'_>,
-    erasure: &Erasure,
-    (after, last): (i64, i64),
-) -> Result<()> {
+    running: &RunningErasure,
+    last: i64,
+) -> Result<bool> {
+    if !is_at_place(lane, running).await? {
+        return Ok(false);
+    }
     let application = lane.application().get();
+    let erasure = &running.erasure;
     let (user, pseudonym) = (erasure.user.as_str(), erasure.pseudonym.as_str());
+    let after = running.at.place;
     let connection = lane.connection();
     sqlx::query!(
         "UPDATE conversations SET creator = NULL, idempotency_key = NULL, request_digest = NULL
@@ -241,7 +253,23 @@ pub async fn forget_in_chats(
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(true)
+}
+
+/// Whether the erasure is still at the place that its leader has read. To the end of the transaction, nobody moves
+/// it on. A leader that was stopped for long may find that another one has gone on, and that the id has a new user.
+async fn is_at_place(lane: &mut Lane<'_>, running: &RunningErasure) -> Result<bool> {
+    let found = sqlx::query!(
+        "SELECT step, place, place_within FROM erasures
+         WHERE application_id = $1 AND user_digest = $2 AND pseudonym = $3 AND user_id IS NOT NULL
+         FOR UPDATE",
+        lane.application().get(),
+        &running.erasure.digest.0[..],
+        running.erasure.pseudonym.as_str(),
+    );
+    let found = found.fetch_optional(lane.connection()).await?;
+    let place = found.map(|row| Place::stored(row.step, row.place, row.place_within));
+    Ok(place == Some(running.at))
 }
 
 /// Some of the messages of others that name the user.
