@@ -7,8 +7,8 @@ mod timelines;
 use std::sync::Arc;
 
 pub use messages::{
-    NamingMessage, chat_messages, forget_in_chats, importing_chats, mentions, personal_messages,
-    rename_tombstones,
+    NamingChats, NamingMessage, chat_messages, forget_in_chats, mentions, naming_chats,
+    personal_messages, rename_tombstones,
 };
 pub use own::{OwnReaction, delete_own, delete_reactions, reactions};
 pub use timelines::{

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use messages::store::{
-    self, Erasing, Leadership, Purpose,
-    erasing::{self, RunningErasure},
+use messages::{
+    domain::ChatNumber,
+    store::{
+        self, Erasing, Leadership, PgConnection, Purpose,
+        erasing::{self, RunningErasure},
+    },
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +15,7 @@ use sqlx::Row;
 
 use crate::support::{
     Client, Database, EventQueue, Replica, Reply, Settings, administered, counts_are_true,
-    eventually,
+    eventually, open_lane,
 };
 
 /// The user who is erased. Nothing else has this text.
@@ -743,13 +746,35 @@ async fn an_erasure_that_fails_each_time_does_not_delay_another_one() {
     until_erased(&app, "stuck").await;
 }
 
+/// Keeps erasures from ending, until the connection is dropped: the index of search does not follow.
+async fn wait_at_the_end(database: &Database, john: &Client) -> PgConnection {
+    john.send("jane", "this is indexed").await;
+    database.until_indexed().await;
+    let indexer = database.block_indexer().await;
+    john.send("jane", "this is not").await;
+    indexer
+}
+
+/// Waits until an erasure has come to its last step, which the index of search has to follow.
+async fn until_it_waits(database: &Database) {
+    eventually("the erasure waits for the index of search", async || {
+        let waiting = "SELECT count(*) FROM erasures WHERE step = 9 AND place > 0";
+        (database.count(waiting).await == 1).then_some(())
+    })
+    .await;
+}
+
+/// Has an erasure begin anew with the step in which it looks at chats.
+const BACK_TO_CHATS: &str = "UPDATE erasures SET step = 3, place = 0, place_within = 0";
+
 /// What the leader does in chats under the lock of their application. Returns whether that was done.
-async fn forget_in_chats(database: &store::Database, running: &RunningErasure) -> bool {
+async fn forget_in_chat(database: &store::Database, running: &RunningErasure, chat: i64) -> bool {
     let mut session = database.session(Purpose::Writing);
     let entering = session.enter_lane(running.application);
     let mut transaction = entering.await.unwrap();
     let mut lane = transaction.lane(running.application);
-    let forgetting = erasing::forget_in_chats(&mut lane, running, i64::MAX);
+    let chats = (ChatNumber::new(chat), ChatNumber::new(chat));
+    let forgetting = erasing::forget_in_chats(&mut lane, running, chats);
     let is_done = forgetting.await.unwrap();
     transaction.commit(&[]).await.unwrap();
     is_done
@@ -760,19 +785,15 @@ async fn a_leader_that_comes_late_takes_nothing_from_the_next_user_with_the_id()
     let database = Database::fresh().await;
     let replica = Replica::start(&database, administered()).await;
     let app = replica.application().await;
-    let chat = replica.user("john").chat("Crew", &[]).await;
-    let indexer = database.block_indexer().await;
+    let john = replica.user("john");
+    let chat = john.chat("Crew", &[]).await;
+    let indexer = wait_at_the_end(&database, &john).await;
     erase(&app, ZOE, "").await;
-    eventually("the erasure waits for the index of search", async || {
-        let waiting = "SELECT count(*) FROM erasures WHERE step = 9";
-        (database.count(waiting).await == 1).then_some(())
-    })
-    .await;
+    until_it_waits(&database).await;
     drop(replica);
     drop(indexer);
     // As if the leader were about to forget her in chats.
-    let place = "UPDATE erasures SET step = 3, place = 0, place_within = 0";
-    database.execute(place).await;
+    database.execute(BACK_TO_CHATS).await;
     let ban = "INSERT INTO chat_bans (application_id, chat_number, user_id, created)";
     database
         .execute(&format!("{ban} VALUES (1, {chat}, '{ZOE}', now())"))
@@ -793,18 +814,49 @@ async fn a_leader_that_comes_late_takes_nothing_from_the_next_user_with_the_id()
         database
             .execute(&format!("UPDATE erasures SET {elsewhere}"))
             .await;
-        assert!(!forget_in_chats(&store, running).await, "{elsewhere}");
+        assert!(!forget_in_chat(&store, running, chat).await, "{elsewhere}");
         assert_eq!(database.count(bans).await, 1, "{elsewhere}");
         let pseudonym = &running.erasure.pseudonym;
         database
             .execute(&format!(
-                "{place}, user_id = '{ZOE}', finished = NULL, pseudonym = '{}'",
+                "{BACK_TO_CHATS}, user_id = '{ZOE}', finished = NULL, pseudonym = '{}'",
                 pseudonym.as_str()
             ))
             .await;
     }
-    assert!(forget_in_chats(&store, running).await);
+    assert!(forget_in_chat(&store, running, chat).await);
     assert_eq!(database.count(bans).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chats_that_do_not_name_the_user_are_looked_at_without_their_lock() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let john = replica.user("john");
+    let chat = john.chat("Crew", &[]).await;
+    // Enough for some windows, by one statement instead of one request each.
+    let chats = "INSERT INTO conversations
+            (application_id, id, timestamp, created, chat_number, name, members)
+        SELECT 1, -n, 1, now(), 1000 + n, 'chat', 0 FROM generate_series(1, 900) AS n";
+    database.execute(chats).await;
+    let indexer = wait_at_the_end(&database, &john).await;
+    erase(&app, ZOE, "").await;
+    until_it_waits(&database).await;
+    let lane = database.block_lane().await;
+    database.execute(BACK_TO_CHATS).await;
+    until_it_waits(&database).await;
+    open_lane(lane).await;
+    // Those that do are changed under it.
+    let ban = "INSERT INTO chat_bans (application_id, chat_number, user_id, created)";
+    database
+        .execute(&format!("{ban} VALUES (1, {chat}, '{ZOE}', now())"))
+        .await;
+    database.execute(BACK_TO_CHATS).await;
+    until_it_waits(&database).await;
+    drop(indexer);
+    until_erased(&app, ZOE).await;
+    nothing_is_left(&database).await;
 }
 
 /// The results of lines that are imported.

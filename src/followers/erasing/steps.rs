@@ -90,13 +90,15 @@ impl ErasedUsers {
             self.erase_messages(leading, running, messages).await?;
             return Ok(Done::More);
         }
-        let owned = erasing::importing_chats(&mut leading.leader, running, last).await?;
-        let owned = owned.into_iter();
+        let naming = erasing::naming_chats(&mut leading.leader, running, last).await?;
+        let owned = naming.owned.into_iter();
         let disowned = owned.map(|chat| EraseMembership::new(chat, &running.erasure));
         self.submit_all(running, disowned).await?;
-        let forget =
-            async |lane: &mut Lane<'_>| erasing::forget_in_chats(lane, running, last).await;
-        leading.in_lane(running, forget).await?;
+        if let Some(chats) = naming.others {
+            let forget =
+                async |lane: &mut Lane<'_>| erasing::forget_in_chats(lane, running, chats).await;
+            leading.in_lane(running, forget).await?;
+        }
         Ok(Done::At(Place {
             place: last,
             ..running.at

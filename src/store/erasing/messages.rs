@@ -144,22 +144,63 @@ pub async fn chat_messages(
     Ok(Some((last, messages.collect())))
 }
 
-/// The chats after the place, up to one number, that the user owns: it is no member, so they are being imported.
-pub async fn importing_chats(
+/// Chats that name a user who has left them, beside their messages.
+#[derive(Debug, Default)]
+pub struct NamingChats {
+    /// The user owns them. It is no member, so they are being imported.
+    pub owned: Vec<ChatNumber>,
+    /// The first and the last one of those that [`forget_in_chats`] changes.
+    pub others: Option<(ChatNumber, ChatNumber)>,
+}
+
+/// The chats after the place, up to a number, that name the user.
+pub async fn naming_chats(
     leader: &mut Leadership<Erasing>,
     running: &RunningErasure,
     last: i64,
-) -> Result<Vec<ChatNumber>> {
-    let chats = sqlx::query_scalar!(
-        r#"SELECT chat_number AS "chat_number!" FROM conversations
-           WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND owner = $2"#,
+) -> Result<NamingChats> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT chat_number AS "chat_number!", bool_or(is_owned) AS "is_owned!",
+               bool_or(is_other) AS "is_other!"
+        FROM (
+            SELECT chat_number, owner IS NOT DISTINCT FROM $2 AS is_owned,
+                   creator IS NOT DISTINCT FROM $2 AS is_other
+            FROM conversations
+            WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4
+              AND (owner = $2 OR creator = $2)
+            UNION ALL
+            SELECT chat_number, FALSE, TRUE FROM chat_members
+            WHERE application_id = $1 AND user_id = $2 AND chat_number > $3 AND chat_number <= $4
+              AND departed IS NOT NULL
+            UNION ALL
+            SELECT chat_number, FALSE, TRUE FROM chat_bans
+            WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND user_id = $2
+            UNION ALL
+            SELECT chat_number, FALSE, TRUE FROM importing_members
+            WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND user_id = $2
+            UNION ALL
+            SELECT chat_number, FALSE, TRUE FROM pins
+            WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND pinned_by = $2
+        ) AS naming
+        GROUP BY chat_number
+        ORDER BY chat_number
+        "#,
         running.application.get(),
         running.erasure.user.as_str(),
         running.at.place,
         last,
     );
-    let chats = chats.fetch_all(leader.connection()).await?;
-    Ok(chats.into_iter().map(ChatNumber::new).collect())
+    let mut naming = NamingChats::default();
+    for row in rows.fetch_all(leader.connection()).await? {
+        let chat = ChatNumber::new(row.chat_number);
+        naming.owned.extend(row.is_owned.then_some(chat));
+        if row.is_other {
+            let (first, _) = naming.others.unwrap_or((chat, chat));
+            naming.others = Some((first, chat));
+        }
+    }
+    Ok(naming)
 }
 
 /// Gives tombstones the pseudonym. Nobody is shown the users of a tombstone, so this is no change of it.
@@ -183,15 +224,15 @@ pub async fn rename_tombstones<'a>(
     Ok(true)
 }
 
-/// Lets the chats after the place, up to a number, know the user no more: as their creator, as a member of
-/// the past or of what is being imported, as banned, or as who has pinned a message. It must have left them.
+/// Lets the chats from one to another one know the user no more: as their creator, as a member of the past or of what is being imported, as
+/// banned, or as who has pinned a message. It must have left them.
 ///
 /// What is kept between batches has nothing of this. Returns whether the erasure is still at its place, without
 /// which nothing is done.
 pub async fn forget_in_chats(
     lane: &mut Lane<'_>,
     running: &RunningErasure,
-    last: i64,
+    (first, last): (ChatNumber, ChatNumber),
 ) -> Result<bool> {
     if !is_at_place(lane, running).await? {
         return Ok(false);
@@ -199,55 +240,55 @@ pub async fn forget_in_chats(
     let application = lane.application().get();
     let erasure = &running.erasure;
     let (user, pseudonym) = (erasure.user.as_str(), erasure.pseudonym.as_str());
-    let after = running.at.place;
+    let (first, last) = (first.get(), last.get());
     let connection = lane.connection();
     sqlx::query!(
         "UPDATE conversations SET creator = NULL, idempotency_key = NULL, request_digest = NULL
-         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND creator = $2",
+         WHERE application_id = $1 AND chat_number >= $3 AND chat_number <= $4 AND creator = $2",
         application,
         user,
-        after,
+        first,
         last,
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "DELETE FROM chat_members
-         WHERE application_id = $1 AND user_id = $2 AND chat_number > $3 AND chat_number <= $4
+         WHERE application_id = $1 AND user_id = $2 AND chat_number >= $3 AND chat_number <= $4
            AND departed IS NOT NULL",
         application,
         user,
-        after,
+        first,
         last,
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "DELETE FROM chat_bans
-         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND user_id = $2",
+         WHERE application_id = $1 AND chat_number >= $3 AND chat_number <= $4 AND user_id = $2",
         application,
         user,
-        after,
+        first,
         last,
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "DELETE FROM importing_members
-         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND user_id = $2",
+         WHERE application_id = $1 AND chat_number >= $3 AND chat_number <= $4 AND user_id = $2",
         application,
         user,
-        after,
+        first,
         last,
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "UPDATE pins SET pinned_by = $5
-         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND pinned_by = $2",
+         WHERE application_id = $1 AND chat_number >= $3 AND chat_number <= $4 AND pinned_by = $2",
         application,
         user,
-        after,
+        first,
         last,
         pseudonym,
     )
