@@ -12,7 +12,7 @@ pub use messages::{
 };
 pub use own::{OwnReaction, delete_own, delete_reactions, reactions};
 pub use timelines::{
-    delete_updates, has_lasted, is_indexed, rename_in_log, rename_updates, renamed_conversation,
+    delete_updates, has_lasted, is_indexed, rename_in_log, rename_updates, renamed_conversations,
 };
 
 use super::{

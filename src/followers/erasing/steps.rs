@@ -68,7 +68,10 @@ impl ErasedUsers {
         leading: &mut Leading,
         running: &mut RunningErasure,
     ) -> Result<Done, Failure> {
-        let reading = erasing::personal_messages(&mut leading.leader, running, AT_ONCE);
+        let leader = &mut leading.leader;
+        let conversations = erasing::renamed_conversations(leader, running, AT_ONCE).await?;
+        let conversations: Vec<_> = conversations.into_iter().map(|(id, _)| id).collect();
+        let reading = erasing::personal_messages(leader, running, &conversations, AT_ONCE);
         let Some((place, messages)) = reading.await? else {
             return Ok(Done::Step);
         };
@@ -180,10 +183,11 @@ impl ErasedUsers {
         leading: &mut Leading,
         running: &mut RunningErasure,
     ) -> Result<Done, Failure> {
-        let next = erasing::renamed_conversation(&mut leading.leader, running).await?;
-        let Some((id, pair)) = next else {
+        let next = erasing::renamed_conversations(&mut leading.leader, running, 1).await?;
+        let Some((id, pair)) = next.into_iter().next() else {
             return Ok(Done::Step);
         };
+        let id = id.get();
         let other = pair.other_of(&running.erasure.pseudonym);
         // Nothing of the conversation was before it.
         let is_begun = running.at.place == id && running.at.within > 0;

@@ -2,7 +2,7 @@
 
 use super::{Place, RunningErasure};
 use crate::{
-    domain::{ChatNumber, MessageId, UserId},
+    domain::{ChatNumber, ConversationId, MessageId, UserId},
     store::{
         Erasing, Lane, Leadership, Result,
         messages::{self, RenamedMessage},
@@ -18,28 +18,22 @@ pub struct NamingMessage {
     pub recipient: Option<UserId>,
 }
 
-/// Messages of the personal conversations that have the pseudonym, after the place. Returns the place of the
-/// last one, too; `None` if there are no more.
+/// Messages of personal conversations after the place. The conversations are those from the place on. Returns the
+/// place of the last one, too; `None` if there are no more.
 pub async fn personal_messages(
     leader: &mut Leadership<Erasing>,
     running: &RunningErasure,
+    conversations: &[ConversationId],
     limit: i64,
 ) -> Result<Option<(Place, Vec<NamingMessage>)>> {
+    let conversations: Vec<_> = conversations.iter().map(|id| id.get()).collect();
     let rows = sqlx::query!(
         r#"
         SELECT c.id AS "conversation!", m.id AS "id?", m.number AS "number?", m.sender, m.recipient,
                m.deleted AS "deleted?"
         FROM (
-            SELECT id FROM (
-                SELECT id FROM conversations
-                WHERE application_id = $1 AND least BETWEEN $2 AND $2 AND chat_number IS NULL
-                UNION ALL
-                SELECT id FROM conversations
-                WHERE application_id = $1 AND greatest BETWEEN $2 AND $2 AND least <> greatest
-                  AND chat_number IS NULL
-            ) AS all_of_them
-            WHERE id >= $3
-            ORDER BY id LIMIT $5
+            -- In order, the conversations after the last message that is returned are not looked at.
+            SELECT id FROM unnest($2::bigint[]) AS lookup (id) ORDER BY id OFFSET 0
         ) AS c
         LEFT JOIN LATERAL (
             SELECT * FROM messages AS found
@@ -51,7 +45,7 @@ pub async fn personal_messages(
         LIMIT $5
         "#,
         running.application.get(),
-        running.erasure.pseudonym.as_str(),
+        &conversations,
         running.at.place,
         running.at.within,
         limit,
