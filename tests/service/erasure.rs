@@ -695,6 +695,15 @@ async fn nobody_names_the_user_while_it_is_erased() {
     }
     let report = app.get(&format!("{path}/erasure")).await.expect(200);
     assert_eq!(report["state"], "running");
+    // What he has read he says by either name.
+    let pseudonym = format!("/users/{}", report["pseudonym"].as_str().unwrap());
+    until_it_waits(&database).await;
+    for (path, number) in [(&path, 0), (&pseudonym, 1), (&path, 0)] {
+        let read = json!({ "number": number, "back": true });
+        ok(&john, Method::PUT, &format!("{path}/read"), read).await;
+        let seen = john.get(&pseudonym).await.expect(200);
+        assert_eq!(seen["read"], number, "{path}");
+    }
     drop(indexer);
     until_erased(&app, ZOE).await;
     nothing_is_left(&database).await;

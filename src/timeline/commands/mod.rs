@@ -93,6 +93,10 @@ pub trait Command: Send + Sync + 'static {
     /// Whether it is a part of the erasure of the user whom it names. Nothing else names such a user.
     const ERASES: bool = false;
 
+    /// Whether it only says how far the caller has read: allowed also in a conversation with a user who is being
+    /// erased, by either of its names.
+    const MARKS: bool = false;
+
     /// What has to be loaded before it is decided.
     fn needs(&self) -> Needs<'_>;
 
