@@ -40,16 +40,27 @@ impl OwnMessage {
     }
 }
 
-/// The messages that the user has sent and that are not deleted, after a place. A conversation without one
-/// has one entry of its own. There may be more even where there is nothing.
-pub async fn messages(
+/// A conversation of the user, with a message of the user after the place, if there is one.
+struct OwnRow {
+    id: i64,
+    chat_number: Option<i64>,
+    /// The other user of a personal conversation.
+    other: Option<String>,
+    message: Option<MessageRow>,
+    /// The number up to which a personal conversation was looked at, if it goes on after that.
+    until: Option<i64>,
+}
+
+/// The conversations from the place on, with some of the user's messages after it, in order.
+async fn own_rows(
     connection: &mut PgConnection,
     application: ApplicationId,
     user: &UserId,
     (conversation, number): OwnPlace,
     limit: i64,
-) -> Result<OwnMessages> {
-    let rows = sqlx::query!(
+) -> Result<Vec<OwnRow>> {
+    let rows = sqlx::query_as!(
+        OwnRow,
         r#"
         SELECT mine.id AS "id!", mine.chat_number, mine.other, m.message AS "message?: MessageRow",
                looked_at.until AS "until?"
@@ -118,9 +129,20 @@ pub async fn messages(
         number.get(),
         limit,
         LOOKED_AT_MAX,
-    )
-    .fetch_all(connection)
-    .await?;
+    );
+    Ok(rows.fetch_all(connection).await?)
+}
+
+/// The messages that the user has sent and that are not deleted, after a place. A conversation without one
+/// has one entry of its own. There may be more even where there is nothing.
+pub async fn messages(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    user: &UserId,
+    place: OwnPlace,
+    limit: i64,
+) -> Result<OwnMessages> {
+    let rows = own_rows(connection, application, user, place, limit).await?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
     // Of a conversation that goes on, the rest comes before the next conversation.
     let going_on = rows.iter().find_map(|row| Some((row.id, row.until?)));
