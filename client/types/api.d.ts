@@ -1017,9 +1017,10 @@ export interface paths {
         /**
          * Exports what is stored of a user.
          * @description For an application's own token. The answer has a JSON object a line: first the user; each conversation
-         *     that the user is in or was in, with what the user has set there and how far it has read, followed by the
-         *     user's messages in it, by number; the user's reactions, and the reports that it has made. What others have
-         *     written, deleted messages, and chats that were deleted are no part of it.
+         *     that the user is in or was in, or into which messages of the user were imported, with what the user has set there
+         *     and how far it has read, followed by the user's messages in it, by number; the user's reactions, what it has
+         *     pinned, the reports that it has made, and the chats that it is banned from. What others have written, deleted
+         *     messages, and chats that were deleted are no part of it.
          *
          *     A page has about `limit` lines: it ends neither between a conversation and the first message in it, nor
          *     among the reactions to one message. If it is not the last one, its last line is `{"next": …}`: the `after`
@@ -1707,7 +1708,10 @@ export interface components {
             /** @description The user, first of all. */
             user: components["schemas"]["ExportedUser"];
         } | {
-            /** @description A conversation that the user is in or was in. The user's messages in it follow. */
+            /**
+             * @description A conversation that the user is in or was in, or into which messages of the user were imported. The user's
+             *     messages in it follow.
+             */
             conversation: components["schemas"]["ExportedConversation"];
         } | {
             /** @description A message that the user has sent and that is not deleted. */
@@ -1716,17 +1720,33 @@ export interface components {
             /** @description A reaction of the user. */
             reaction: components["schemas"]["ExportedReaction"];
         } | {
+            /** @description A message that the user has pinned in a chat. */
+            pin: components["schemas"]["ExportedPin"];
+        } | {
             /** @description A report that the user has made. */
             report: components["schemas"]["Report"];
+        } | {
+            /** @description A chat that the user is kept from joining. */
+            ban: components["schemas"]["ExportedBan"];
         } | {
             /** @description The last line, unless everything was read: the `after` of the next page. */
             next: string;
         };
+        ExportedBan: {
+            chat: components["schemas"]["ChatNumber"];
+            /** Format: date-time */
+            created: string;
+        };
         /** @description A conversation as the user names it, with what is stored there for the user. */
         ExportedConversation: {
             chat?: components["schemas"]["ChatNumber"];
-            /** @description The user is not in the chat any more: nothing but its number is here. */
+            /** @description The user is not in the chat any more, or never was: nothing but its number is here. */
             departed?: boolean;
+            /**
+             * Format: date-time
+             * @description Until then the user does not post.
+             */
+            mutedUntil?: string;
             name?: string;
             /**
              * Format: int64
@@ -1736,6 +1756,12 @@ export interface components {
             role?: components["schemas"]["Role"];
             settings?: components["schemas"]["Settings"];
             with?: components["schemas"]["UserId"];
+        };
+        ExportedPin: {
+            chat: components["schemas"]["ChatNumber"];
+            /** Format: date-time */
+            created: string;
+            message: components["schemas"]["MessageId"];
         };
         ExportedReaction: {
             key: string;

@@ -14,23 +14,28 @@
 //! # The races, and how each was decided
 //! - *Others write meanwhile.* No command stores something new that names the user
 //!   ([`Context::decide`](crate::timeline::commands::Context::decide)), so each step leaves nothing behind it.
-//! - *A change cannot be made now* (the application has too many changes waiting). The other users have their
-//!   turns, and this one is tried again.
+//! - *A change cannot be made now* (the application has too many changes waiting), or fails each time. The erasure
+//!   pauses, for longer with each failure in a row, and those of other users go on meanwhile ([`pauses`]).
 //! - *Two replicas erase at the same time*, since one has lost its lock. What is erased stays so; and what comes so
-//!   late that the erasure is over does nothing to whoever has the id by then.
+//!   late that the erasure is over does nothing to whoever has the id by then: commands look whether it is under way,
+//!   and what is done under the lock without a command looks whether it is still at its place.
 //! - *A writer keeps a tombstone in memory that names the user, whose row has the pseudonym.* Nobody is shown
 //!   the users of a tombstone.
 
+mod pauses;
 mod steps;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use pauses::Pauses;
+
 use super::{Behind, LOOK_PERIOD_MIN, Leader, PAUSE_MIN, lead_until, log_leadership};
 use crate::{
+    domain::ApplicationId,
     store::{
         self, Database, Erasing, Lane, Leadership, Purpose, Session,
         erasing::{self, Place, RunningErasure, Step},
@@ -53,7 +58,7 @@ const CHATS_AT_ONCE: i64 = 200;
 /// How many erasures are looked up at once.
 const ERASURES_AT_ONCE: i64 = 100;
 
-/// The least time from one look for erasures to the next, if there is none, or if something cannot be done now.
+/// The least time from one look for erasures to the next, if there is none, or if all of them pause.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
 /// While so many writes wait to be committed, the leader rests for as long as it worked; for twice as many,
@@ -83,12 +88,41 @@ struct Leading {
     session: Session,
 }
 
+/// The work of a leader: erasures take turns.
+struct Turns {
+    users: ErasedUsers,
+    pauses: Pauses,
+}
+
+/// What came of a turn of each erasure.
+enum Round {
+    /// One of them goes on at once.
+    GoesOn,
+    /// All of them pause.
+    Pauses,
+    /// There is none.
+    Nothing,
+}
+
+/// The failures of a round.
+#[derive(Default)]
+struct Failures {
+    count: usize,
+    last: Option<(ApplicationId, Failure)>,
+}
+
 /// Why a piece of work is not done.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     /// The leader cannot go on.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// What is done under the lock of the application cannot be done now.
+    #[error(transparent)]
+    Lane(store::Error),
+    /// Another leader has gone on with it.
+    #[error("another replica has gone on with the erasure")]
+    Overtaken,
     /// A change cannot be made now.
     #[error(transparent)]
     Timeline(#[from] timeline::Error),
@@ -109,7 +143,11 @@ enum Done {
 impl ErasedUsers {
     /// Works while this replica leads, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        lead_until(stop, self).await;
+        let turns = Turns {
+            users: self,
+            pauses: Pauses::default(),
+        };
+        lead_until(stop, turns).await;
     }
 
     /// Does the next piece of an erasure, and notes it. Returns whether it goes on at once.
@@ -119,11 +157,10 @@ impl ErasedUsers {
         running: &mut RunningErasure,
     ) -> Result<bool, Failure> {
         let started = Instant::now();
-        let mut goes_on = true;
         match self.piece(leading, running).await? {
             Done::At(place) => running.at = place,
             Done::More => {}
-            Done::Wait => goes_on = false,
+            Done::Wait => return Ok(false),
             Done::Step => match running.at.step.next() {
                 Some(step) => running.at = Place::start_of(step),
                 None => {
@@ -137,7 +174,7 @@ impl ErasedUsers {
         }
         erasing::save(&mut leading.leader, running).await?;
         sleep(self.rest(started.elapsed())).await;
-        Ok(goes_on)
+        Ok(true)
     }
 
     async fn piece(
@@ -194,63 +231,122 @@ impl ErasedUsers {
 }
 
 impl Leading {
-    /// Does something under the lock of the application that changes nothing of what writers keep.
+    /// Does something under the lock of the application that changes nothing of what writers keep. It returns
+    /// whether the erasure is still at its place.
     async fn in_lane(
         &mut self,
         running: &RunningErasure,
-        work: impl AsyncFnOnce(&mut Lane<'_>) -> store::Result<()>,
-    ) -> store::Result<()> {
-        store::in_time(LANE_TIME_MAX, async {
+        work: impl AsyncFnOnce(&mut Lane<'_>) -> store::Result<bool>,
+    ) -> Result<(), Failure> {
+        let working = store::in_time(LANE_TIME_MAX, async {
             let mut transaction = self.session.enter_lane(running.application).await?;
-            work(&mut transaction.lane(running.application)).await?;
+            let is_done = work(&mut transaction.lane(running.application)).await?;
             self.session.give_back(transaction.commit(&[]).await?);
-            Ok(())
-        })
-        .await
+            Ok(is_done)
+        });
+        match working.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::Overtaken),
+            Err(error) => Err(Failure::Lane(error)),
+        }
     }
 }
 
-impl Leader for ErasedUsers {
+impl Turns {
+    /// Lets all erasures that do not pause have a turn, each once.
+    async fn round(&mut self, leading: &mut Leading) -> store::Result<Round> {
+        let (mut found, mut goes_on) = (HashSet::new(), false);
+        let (mut after, mut failures) = (None, Failures::default());
+        loop {
+            let running = erasing::running(&mut leading.leader, after, ERASURES_AT_ONCE).await?;
+            let is_page = running.len() as i64 == ERASURES_AT_ONCE;
+            after = running.last().filter(|_| is_page).map(RunningErasure::key);
+            for mut erasure in running {
+                found.insert(erasure.key());
+                goes_on |= self.turn(leading, &mut erasure, &mut failures).await?;
+            }
+            if after.is_none() {
+                break;
+            }
+        }
+        failures.log();
+        self.pauses.keep(&found);
+        Ok(match goes_on {
+            true => Round::GoesOn,
+            false if found.is_empty() => Round::Nothing,
+            false => Round::Pauses,
+        })
+    }
+
+    /// Does a piece of an erasure, unless it pauses. Returns whether it goes on at once.
+    async fn turn(
+        &mut self,
+        leading: &mut Leading,
+        erasure: &mut RunningErasure,
+        failures: &mut Failures,
+    ) -> store::Result<bool> {
+        let key = erasure.key();
+        if !self.pauses.are_over(&key, Instant::now()) {
+            return Ok(false);
+        }
+        let outcome = self.users.advance(leading, erasure).await;
+        let now = Instant::now();
+        match outcome {
+            Ok(true) => self.pauses.end(&key),
+            Ok(false) => self.pauses.wait(key, now),
+            Err(_) => self.pauses.fail(key, now),
+        }
+        match outcome {
+            Ok(goes_on) => Ok(goes_on),
+            // Also on the next connection, the others have their turns first.
+            Err(Failure::Store(error)) => Err(error),
+            Err(failure) => {
+                failures.add(erasure.application, failure);
+                Ok(false)
+            }
+        }
+    }
+}
+
+impl Failures {
+    fn add(&mut self, application: ApplicationId, failure: Failure) {
+        self.count += 1;
+        self.last = Some((application, failure));
+    }
+
+    /// Logs one line for all of them.
+    fn log(self) {
+        if let Some((application, error)) = self.last {
+            let (application, erasures) = (application.get(), self.count);
+            tracing::warn!(%error, application, erasures, "users are not erased now");
+        }
+    }
+}
+
+impl Leader for Turns {
     type Duty = Erasing;
     type Error = store::Error;
 
     async fn lead(&mut self, pause: &mut Duration) -> store::Result<()> {
+        let database = &self.users.database;
         let mut leading = Leading {
-            leader: Leadership::acquire(&self.database).await?,
-            session: self.database.session(Purpose::Writing),
+            leader: Leadership::acquire(database).await?,
+            session: database.session(Purpose::Writing),
         };
         log_leadership::<Erasing>();
-        let mut after = None;
         loop {
-            self.behind.take();
-            let running = erasing::running(&mut leading.leader, after, ERASURES_AT_ONCE);
-            let mut running = running.await?;
-            let (mut goes_on, mut failed) = (false, None);
-            for erasure in &mut running {
-                match self.advance(&mut leading, erasure).await {
-                    Ok(may_go_on) => goes_on |= may_go_on,
-                    Err(Failure::Store(error)) => return Err(error),
-                    Err(Failure::Timeline(error)) => failed = Some((erasure.application, error)),
+            self.users.behind.take();
+            let round = self.round(&mut leading).await?;
+            *pause = PAUSE_MIN;
+            match round {
+                Round::GoesOn => {}
+                Round::Pauses => sleep(LOOK_PAUSE).await,
+                Round::Nothing => {
+                    sleep(LOOK_PAUSE).await;
+                    let look = Instant::now() + LOOK_PERIOD_MIN;
+                    self.users.behind.wait_until(look).await;
                 }
             }
-            *pause = PAUSE_MIN;
-            let is_done = running.is_empty() && after.is_none();
-            if let Some((application, error)) = &failed {
-                // One line for all of them.
-                let application = application.get();
-                tracing::warn!(%error, application, "users are not erased now");
-            }
-            let waits = !running.is_empty() && !goes_on;
-            if is_done || waits || failed.is_some() {
-                sleep(LOOK_PAUSE).await;
-            }
-            if is_done {
-                let look = Instant::now() + LOOK_PERIOD_MIN;
-                self.behind.wait_until(look).await;
-            }
-            // After the last one come the first ones again.
-            let is_page = running.len() as i64 == ERASURES_AT_ONCE;
-            after = running.last().filter(|_| is_page).map(RunningErasure::key);
         }
     }
 }

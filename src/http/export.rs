@@ -17,7 +17,10 @@ use super::{
     },
 };
 use crate::{
-    domain::{ApplicationId, ConversationId, MessageId, MessageNumber, Subject, Timestamp, UserId},
+    domain::{
+        ApplicationId, ChatNumber, ConversationId, MessageId, MessageNumber, Subject, Timestamp,
+        UserId,
+    },
     store::{
         self,
         conversations::SeenConversation,
@@ -28,9 +31,10 @@ use crate::{
 /// Exports what is stored of a user.
 ///
 /// For an application's own token. The answer has a JSON object a line: first the user; each conversation
-/// that the user is in or was in, with what the user has set there and how far it has read, followed by the
-/// user's messages in it, by number; the user's reactions, and the reports that it has made. What others have
-/// written, deleted messages, and chats that were deleted are no part of it.
+/// that the user is in or was in, or into which messages of the user were imported, with what the user has set there
+/// and how far it has read, followed by the user's messages in it, by number; the user's reactions, what it has
+/// pinned, the reports that it has made, and the chats that it is banned from. What others have written, deleted
+/// messages, and chats that were deleted are no part of it.
 ///
 /// A page has about `limit` lines: it ends neither between a conversation and the first message in it, nor
 /// among the reactions to one message. If it is not the last one, its last line is `{"next": …}`: the `after`
@@ -112,7 +116,9 @@ impl Export<'_> {
                     self.add_messages((conversation, number), room).await?
                 }
                 ExportPlace::Reactions(message) => self.add_reactions(message, room).await?,
+                ExportPlace::Pins(timestamp) => self.add_pins(timestamp, room).await?,
                 ExportPlace::Reports(timestamp) => self.add_reports(timestamp, room).await?,
+                ExportPlace::Bans(chat) => self.add_bans(chat, room).await?,
             };
             if added.next.is_some() {
                 return Ok(added.next);
@@ -201,6 +207,22 @@ impl Export<'_> {
         })
     }
 
+    async fn add_pins(&mut self, after: Timestamp, limit: i64) -> Result<Added, Problem> {
+        let reading = self.service.query(async |connection| {
+            store::export::pins(connection, self.application, self.user, after, limit).await
+        });
+        let pins = reading.await?;
+        for pin in pins.iter().filter(|pin| pin.is_shown) {
+            self.lines.push(&ExportLineJson::pin(pin));
+        }
+        let count = pins.len();
+        let last = pins.last().filter(|_| count as i64 >= limit);
+        Ok(Added {
+            count,
+            next: last.map(|pin| ExportPlace::Pins(pin.timestamp)),
+        })
+    }
+
     async fn add_reports(&mut self, after: Timestamp, limit: i64) -> Result<Added, Problem> {
         let reading = self.service.query(async |connection| {
             store::reports::of_user(connection, self.application, self.user, after, limit).await
@@ -215,6 +237,22 @@ impl Export<'_> {
         Ok(Added {
             count,
             next: last.map(|report| ExportPlace::Reports(report.timestamp)),
+        })
+    }
+
+    async fn add_bans(&mut self, after: ChatNumber, limit: i64) -> Result<Added, Problem> {
+        let reading = self.service.query(async |connection| {
+            store::export::bans(connection, self.application, self.user, after, limit).await
+        });
+        let bans = reading.await?;
+        for (chat, created) in &bans {
+            self.lines.push(&ExportLineJson::ban(*chat, *created));
+        }
+        let count = bans.len();
+        let last = bans.last().filter(|_| count as i64 >= limit);
+        Ok(Added {
+            count,
+            next: last.map(|(chat, _)| ExportPlace::Bans(*chat)),
         })
     }
 }

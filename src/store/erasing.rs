@@ -7,11 +7,12 @@ mod timelines;
 use std::sync::Arc;
 
 pub use messages::{
-    NamingMessage, chat_messages, forget_in_chats, mentions, personal_messages, rename_tombstones,
+    NamingChats, NamingMessage, chat_messages, forget_in_chats, mentions, naming_chats,
+    personal_messages, rename_tombstones,
 };
 pub use own::{OwnReaction, delete_own, delete_reactions, reactions};
 pub use timelines::{
-    delete_updates, has_lasted, is_indexed, rename_in_log, rename_updates, renamed_conversation,
+    delete_updates, has_lasted, is_indexed, rename_in_log, rename_updates, renamed_conversations,
 };
 
 use super::{

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 
 use super::{Result, messages::MessageRow};
 use crate::domain::{
     ApplicationId, ChatNumber, ConversationId, Message, MessageId, MessageNumber, ReactionKey,
-    Subject, UserId,
+    Subject, Timestamp, UserId,
 };
 
 /// The most messages of a personal conversation that one statement looks at: among them are those of the other
@@ -24,7 +25,8 @@ pub struct OwnMessages {
     pub next: Option<OwnPlace>,
 }
 
-/// A conversation that the user is in or was in, with a message of the user, if there is one.
+/// A conversation that the user is in or was in, or into which messages of the user were imported; with a message of
+/// the user, if there is one.
 #[derive(Debug)]
 pub struct OwnMessage {
     pub conversation: ConversationId,
@@ -40,17 +42,45 @@ impl OwnMessage {
     }
 }
 
-/// The messages that the user has sent and that are not deleted, after a place. A conversation without one
-/// has one entry of its own. There may be more even where there is nothing.
-pub async fn messages(
+/// A conversation of the user, with a message of the user after the place, if there is one.
+struct OwnRow {
+    id: i64,
+    chat_number: Option<i64>,
+    /// The other user of a personal conversation.
+    other: Option<String>,
+    message: Option<MessageRow>,
+    /// The number up to which a personal conversation was looked at, if it goes on after that.
+    until: Option<i64>,
+}
+
+/// The conversations from the place on, with some of the user's messages after it, in order.
+async fn own_rows(
     connection: &mut PgConnection,
     application: ApplicationId,
     user: &UserId,
     (conversation, number): OwnPlace,
     limit: i64,
-) -> Result<OwnMessages> {
-    let rows = sqlx::query!(
+) -> Result<Vec<OwnRow>> {
+    let rows = sqlx::query_as!(
+        OwnRow,
         r#"
+        WITH RECURSIVE imported (conversation_id, chat_number) AS (
+            (
+                SELECT conversation_id, chat_number FROM messages
+                WHERE application_id = $1 AND sender = $2 AND import_key IS NOT NULL
+                  AND chat_number IS NOT NULL AND NOT deleted AND conversation_id >= $3
+                ORDER BY conversation_id LIMIT 1
+            )
+            UNION ALL
+            -- From each chat to the next one, whatever the number of messages.
+            SELECT following.* FROM imported CROSS JOIN LATERAL (
+                SELECT conversation_id, chat_number FROM messages
+                WHERE application_id = $1 AND sender = $2 AND import_key IS NOT NULL
+                  AND chat_number IS NOT NULL AND NOT deleted
+                  AND conversation_id > imported.conversation_id
+                ORDER BY conversation_id LIMIT 1
+            ) AS following
+        )
         SELECT mine.id AS "id!", mine.chat_number, mine.other, m.message AS "message?: MessageRow",
                looked_at.until AS "until?"
         FROM (
@@ -61,6 +91,8 @@ pub async fn messages(
                 UNION
                 SELECT chat_number FROM chat_members
                 WHERE application_id = $1 AND user_id = $2 AND departed IS NOT NULL
+                UNION
+                SELECT chat_number FROM imported
             ) AS chats
             CROSS JOIN LATERAL (
                 -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -120,9 +152,20 @@ pub async fn messages(
         number.get(),
         limit,
         LOOKED_AT_MAX,
-    )
-    .fetch_all(connection)
-    .await?;
+    );
+    Ok(rows.fetch_all(connection).await?)
+}
+
+/// The messages that the user has sent and that are not deleted, after a place. A conversation without one
+/// has one entry of its own. There may be more even where there is nothing.
+pub async fn messages(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    user: &UserId,
+    place: OwnPlace,
+    limit: i64,
+) -> Result<OwnMessages> {
+    let rows = own_rows(connection, application, user, place, limit).await?;
     let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= limit);
     // Of a conversation that goes on, the rest comes before the next conversation.
     let going_on = rows.iter().find_map(|row| Some((row.id, row.until?)));
@@ -205,4 +248,82 @@ pub async fn reactions(
         is_shown: row.is_shown,
     });
     Ok(reactions.collect())
+}
+
+/// A message that the user has pinned in a chat.
+pub struct OwnPin {
+    pub chat: ChatNumber,
+    pub message: MessageId,
+    /// The change that has pinned it.
+    pub timestamp: Timestamp,
+    pub created: OffsetDateTime,
+    /// The chat is not deleted.
+    pub is_shown: bool,
+}
+
+/// What the user has pinned after a point of the timeline, in that order.
+pub async fn pins(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    user: &UserId,
+    after: Timestamp,
+    limit: i64,
+) -> Result<Vec<OwnPin>> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT pin.chat_number, pin.message_id, pin.timestamp, pin.created,
+               c.deleted IS NULL AS "is_shown!"
+        FROM (
+            SELECT * FROM pins
+            WHERE application_id = $1 AND pinned_by = $2 AND timestamp > $3
+            ORDER BY timestamp LIMIT $4
+        ) AS pin
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT deleted FROM conversations
+            WHERE application_id = $1 AND chat_number = pin.chat_number
+            LIMIT 1
+        ) AS c
+        ORDER BY pin.timestamp
+        "#,
+        application.get(),
+        user.as_str(),
+        after.get(),
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    let pins = rows.into_iter().map(|row| OwnPin {
+        chat: ChatNumber::new(row.chat_number),
+        message: MessageId::new(row.message_id),
+        timestamp: Timestamp::new(row.timestamp),
+        created: row.created,
+        is_shown: row.is_shown,
+    });
+    Ok(pins.collect())
+}
+
+/// The chats after one that the user is kept from joining, and since when.
+pub async fn bans(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    user: &UserId,
+    after: ChatNumber,
+    limit: i64,
+) -> Result<Vec<(ChatNumber, OffsetDateTime)>> {
+    let rows = sqlx::query!(
+        "SELECT chat_number, created FROM chat_bans
+         WHERE application_id = $1 AND user_id = $2 AND chat_number > $3
+         ORDER BY user_id, chat_number LIMIT $4",
+        application.get(),
+        user.as_str(),
+        after.get(),
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    let bans = rows.into_iter();
+    Ok(bans
+        .map(|row| (ChatNumber::new(row.chat_number), row.created))
+        .collect())
 }

@@ -173,7 +173,7 @@ impl Loading<'_, '_> {
     }
 
     /// Loads the personal conversations that commands name, and those of messages whose state
-    /// they need, or which may have expired.
+    /// they need, or which may have expired; by either name if one of the users is being erased.
     async fn load_personal(&mut self) -> store::Result<()> {
         let mut unknown: BTreeSet<Pair> = BTreeSet::new();
         for request in self.commands {
@@ -187,10 +187,14 @@ impl Loading<'_, '_> {
                 .filter(|_| is_needed)
                 .and_then(Conversation::pair);
             // A pair that a message names is cloned, since the message is part of the state.
-            if let Some(pair) = pair.cloned()
-                && !self.state.recall_personal(&pair)
-            {
-                unknown.insert(pair);
+            let Some(pair) = pair.cloned() else {
+                continue;
+            };
+            let renamed = self.state.renamed(&pair);
+            for pair in [pair].into_iter().chain(renamed) {
+                if !self.state.recall_personal(&pair) {
+                    unknown.insert(pair);
+                }
             }
         }
         if unknown.is_empty() {

@@ -328,6 +328,18 @@ impl BatchState {
         self.personal.get(pair)
     }
 
+    /// As above; if one of the users is being erased, also where the pseudonym has its place already.
+    pub fn personal_by_either_name(&self, pair: &Pair) -> Option<&Arc<PersonalConversation>> {
+        let renamed = || self.personal(&self.renamed(pair)?);
+        self.personal(pair).or_else(renamed)
+    }
+
+    /// The pair with the pseudonym in place of a user who is being erased, if one of them is.
+    pub fn renamed(&self, pair: &Pair) -> Option<Pair> {
+        let erasure = pair.users().find_map(|user| self.erasure(user))?;
+        Some(erasure.renamed(pair))
+    }
+
     /// The user's membership, if it is a member.
     pub fn member(&self, chat: ChatNumber, user: &UserId) -> Option<Member> {
         self.members.get(&(chat, user.clone())).copied()

@@ -2,13 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use messages::{
+    domain::ChatNumber,
+    store::{
+        self, Erasing, Leadership, PgConnection, Purpose,
+        erasing::{self, RunningErasure},
+    },
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Row;
 
 use crate::support::{
     Client, Database, EventQueue, Replica, Reply, Settings, administered, counts_are_true,
-    eventually,
+    eventually, open_lane,
 };
 
 /// The user who is erased. Nothing else has this text.
@@ -688,11 +695,249 @@ async fn nobody_names_the_user_while_it_is_erased() {
     }
     let report = app.get(&format!("{path}/erasure")).await.expect(200);
     assert_eq!(report["state"], "running");
+    // What he has read he says by either name.
+    let pseudonym = format!("/users/{}", report["pseudonym"].as_str().unwrap());
+    until_it_waits(&database).await;
+    for (path, number) in [(&path, 0), (&pseudonym, 1), (&path, 0)] {
+        let read = json!({ "number": number, "back": true });
+        ok(&john, Method::PUT, &format!("{path}/read"), read).await;
+        let seen = john.get(&pseudonym).await.expect(200);
+        assert_eq!(seen["read"], number, "{path}");
+    }
     drop(indexer);
     until_erased(&app, ZOE).await;
     nothing_is_left(&database).await;
     // From then on it is an id like any other one.
     john.send(ZOE, "hi").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_that_fails_each_time_does_not_delay_another_one() {
+    const PEERS: i64 = 60;
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let zoe = replica.user(ZOE);
+    replica.user("john").chat("Crew", &["stuck"]).await;
+    let sends = (0..PEERS).map(|peer| {
+        let zoe = &zoe;
+        async move { zoe.send(&format!("peer-{peer}"), SECRET).await }
+    });
+    futures_util::future::join_all(sends).await;
+    // A sequence counts also what is rolled back.
+    database
+        .execute(
+            "CREATE SEQUENCE attempts;
+             CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM nextval('attempts'); RAISE EXCEPTION 'stuck'; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON chat_members FOR EACH ROW
+             WHEN (NEW.user_id = 'stuck') EXECUTE FUNCTION refuse()",
+        )
+        .await;
+    let attempts = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM attempts";
+    erase(&app, "stuck", "").await;
+    eventually("it has failed", async || {
+        (database.count(attempts).await > 0).then_some(())
+    })
+    .await;
+    erase(&app, ZOE, "").await;
+    until_erased(&app, ZOE).await;
+    let attempts = database.count(attempts).await;
+    assert!(
+        attempts < PEERS / 2,
+        "{attempts} attempts, where the other one had a turn for each of {PEERS} conversations"
+    );
+    let report = app.get("/users/stuck/erasure").await.expect(200);
+    assert_eq!(report["state"], "running");
+    database
+        .execute("DROP TRIGGER refuse ON chat_members")
+        .await;
+    until_erased(&app, "stuck").await;
+}
+
+/// Keeps erasures from ending, until the connection is dropped: the index of search does not follow.
+async fn wait_at_the_end(database: &Database, john: &Client) -> PgConnection {
+    john.send("jane", "this is indexed").await;
+    database.until_indexed().await;
+    let indexer = database.block_indexer().await;
+    john.send("jane", "this is not").await;
+    indexer
+}
+
+/// Waits until an erasure has come to its last step, which the index of search has to follow.
+async fn until_it_waits(database: &Database) {
+    eventually("the erasure waits for the index of search", async || {
+        let waiting = "SELECT count(*) FROM erasures WHERE step = 9 AND place > 0";
+        (database.count(waiting).await == 1).then_some(())
+    })
+    .await;
+}
+
+/// Has an erasure begin anew with the step in which it looks at chats.
+const BACK_TO_CHATS: &str = "UPDATE erasures SET step = 3, place = 0, place_within = 0";
+
+/// What the leader does in chats under the lock of their application. Returns whether that was done.
+async fn forget_in_chat(database: &store::Database, running: &RunningErasure, chat: i64) -> bool {
+    let mut session = database.session(Purpose::Writing);
+    let entering = session.enter_lane(running.application);
+    let mut transaction = entering.await.unwrap();
+    let mut lane = transaction.lane(running.application);
+    let chats = (ChatNumber::new(chat), ChatNumber::new(chat));
+    let forgetting = erasing::forget_in_chats(&mut lane, running, chats);
+    let is_done = forgetting.await.unwrap();
+    transaction.commit(&[]).await.unwrap();
+    is_done
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_comes_late_takes_nothing_from_the_next_user_with_the_id() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let john = replica.user("john");
+    let chat = john.chat("Crew", &[]).await;
+    let indexer = wait_at_the_end(&database, &john).await;
+    erase(&app, ZOE, "").await;
+    until_it_waits(&database).await;
+    drop(replica);
+    drop(indexer);
+    // As if the leader were about to forget her in chats.
+    database.execute(BACK_TO_CHATS).await;
+    let ban = "INSERT INTO chat_bans (application_id, chat_number, user_id, created)";
+    database
+        .execute(&format!("{ban} VALUES (1, {chat}, '{ZOE}', now())"))
+        .await;
+    let bans = "SELECT count(*) FROM chat_bans";
+    let store = store::Database::at(&database.url).unwrap();
+    let mut leader = Leadership::<Erasing>::acquire(&store).await.unwrap();
+    let running = erasing::running(&mut leader, None, 2).await.unwrap();
+    let [running] = &running[..] else {
+        panic!("{running:?}")
+    };
+    for elsewhere in [
+        "step = 4",
+        "place = 7",
+        "pseudonym = 'another'",
+        "user_id = NULL, finished = now()",
+    ] {
+        database
+            .execute(&format!("UPDATE erasures SET {elsewhere}"))
+            .await;
+        assert!(!forget_in_chat(&store, running, chat).await, "{elsewhere}");
+        assert_eq!(database.count(bans).await, 1, "{elsewhere}");
+        let pseudonym = &running.erasure.pseudonym;
+        database
+            .execute(&format!(
+                "{BACK_TO_CHATS}, user_id = '{ZOE}', finished = NULL, pseudonym = '{}'",
+                pseudonym.as_str()
+            ))
+            .await;
+    }
+    assert!(forget_in_chat(&store, running, chat).await);
+    assert_eq!(database.count(bans).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chats_that_do_not_name_the_user_are_looked_at_without_their_lock() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let john = replica.user("john");
+    let chat = john.chat("Crew", &[]).await;
+    // Enough for some windows, by one statement instead of one request each.
+    let chats = "INSERT INTO conversations
+            (application_id, id, timestamp, created, chat_number, name, members)
+        SELECT 1, -n, 1, now(), 1000 + n, 'chat', 0 FROM generate_series(1, 900) AS n";
+    database.execute(chats).await;
+    let indexer = wait_at_the_end(&database, &john).await;
+    erase(&app, ZOE, "").await;
+    until_it_waits(&database).await;
+    let lane = database.block_lane().await;
+    database.execute(BACK_TO_CHATS).await;
+    until_it_waits(&database).await;
+    open_lane(lane).await;
+    // Those that do are changed under it.
+    let ban = "INSERT INTO chat_bans (application_id, chat_number, user_id, created)";
+    database
+        .execute(&format!("{ban} VALUES (1, {chat}, '{ZOE}', now())"))
+        .await;
+    database.execute(BACK_TO_CHATS).await;
+    until_it_waits(&database).await;
+    drop(indexer);
+    until_erased(&app, ZOE).await;
+    nothing_is_left(&database).await;
+}
+
+/// The results of lines that are imported.
+async fn import(app: &Client, lines: &[Value]) -> Vec<Value> {
+    let body = lines.iter().map(|line| format!("{line}\n"));
+    let request = app.request(Method::POST, "/import");
+    let request = request.header("content-type", "application/x-ndjson");
+    let reply = Reply::of(request.body(body.collect::<String>())).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let results = reply.text.lines();
+    results
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_is_being_imported_forgets_the_user_at_once() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let chat = |key: &str, owner: &str, members: &[&str]| {
+        let chat = json!({ "name": key, "owner": owner, "members": members });
+        json!({ "key": key, "chat": chat })
+    };
+    let message = |key: &str, chat: &str, from: &str, mentions: &[&str]| {
+        let message = json!({
+            "chat": chat, "from": from, "text": if from == ZOE { SECRET } else { "old" },
+            "created": "2019-03-01T10:00:00Z", "mentions": mentions
+        });
+        json!({ "key": key, "message": message })
+    };
+    let lines = [
+        chat("hers", ZOE, &["adam", "john"]),
+        chat("johns", "john", &[ZOE]),
+        message("1", "hers", ZOE, &["adam"]),
+        message("2", "hers", "john", &[ZOE]),
+        message("1", "johns", ZOE, &[]),
+    ];
+    let results = import(&app, &lines).await;
+    assert!(results.iter().all(|it| it["status"] == 201), "{results:?}");
+    let [hers, johns] = [0, 1].map(|line| results[line]["chat"].as_i64().unwrap());
+    assert!(!rows_with(&database, ZOE).await.is_empty());
+
+    erase(&app, ZOE, "").await;
+    until_erased(&app, ZOE).await;
+    database.until_indexed().await;
+    nothing_is_left(&database).await;
+    // Whatever is changed of it then has the name no more, either.
+    let state = app.get(&format!("/chats/{hers}")).await.expect(200);
+    assert_eq!(
+        (&state["owner"], &state["importing"]),
+        (&Value::Null, &json!(true))
+    );
+    let patching = app.request(Method::PATCH, &format!("/chats/{hers}"));
+    let patching = patching.header("If-Match", format!("\"{}\"", state["timestamp"]));
+    Reply::of(patching.json(&json!({ "name": "Crew" })))
+        .await
+        .expect(200);
+    let again = import(&app, &[message("3", "hers", "adam", &[])]).await;
+    assert_eq!(again[0]["status"], 201, "{again:?}");
+    let done = ["hers", "johns"].map(|chat| json!({ "key": chat, "done": { "chat": chat } }));
+    let results = import(&app, &done).await;
+    assert!(results.iter().all(|it| it["status"] == 201), "{results:?}");
+    nothing_is_left(&database).await;
+    let john = replica.user("john");
+    for (chat, members, owner) in [(hers, 2, Value::Null), (johns, 1, json!("john"))] {
+        let seen = john.get(&format!("/chats/{chat}")).await.expect(200);
+        assert_eq!(
+            (&seen["members"], &seen["owner"]),
+            (&json!(members), &owner)
+        );
+    }
 }
 
 #[tokio::test]

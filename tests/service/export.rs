@@ -131,18 +131,138 @@ async fn pages_of_any_size_make_the_same_export() {
         }
         let path = format!("/messages/{}/reports", sent["id"]);
         ok(&jane, Method::POST, &path, json!({ "reason": "spam" })).await;
-        jane.chat("Mine", &[]).await;
+        let mine = jane.chat("Mine", &[]).await;
+        let posted = jane.post_into(mine, "to be pinned").await;
+        let path = format!("/chats/{mine}/pins/{}", posted["id"]);
+        ok(&jane, Method::PUT, &path, Value::Null).await;
+        let theirs = replica.user(&peer).chat("Theirs", &[]).await;
+        let path = format!("/chats/{theirs}/bans/jane");
+        ok(&replica.user(&peer), Method::PUT, &path, Value::Null).await;
     }
     let (whole, pages) = export(&app, "jane", 100).await;
     assert_eq!(pages, 1);
-    let counts = ["user", "conversation", "message", "reaction", "report"];
-    let counts = counts.map(|kind| of_kind(&whole, kind).len());
-    assert_eq!(counts, [1, 14, 21, reactions, 7]);
+    let kinds = [
+        "user",
+        "conversation",
+        "message",
+        "reaction",
+        "pin",
+        "report",
+        "ban",
+    ];
+    let counts = kinds.map(|kind| of_kind(&whole, kind).len());
+    assert_eq!(counts, [1, 14, 28, reactions, 7, 7, 7]);
     for limit in [1, 2, 3, 7, 20] {
         let (lines, pages) = export(&app, "jane", limit).await;
         assert_eq!(lines, whole, "by {limit}");
         assert!(pages >= 30 / limit, "{pages} pages by {limit}");
     }
+}
+
+#[tokio::test]
+async fn an_export_has_mutes_pins_and_bans() {
+    let (_database, replica, app) = service().await;
+    let [jane, john] = ["jane", "john"].map(|user| replica.user(user));
+    let [crew, banned, deleted] =
+        ["Crew", "Banned", "Deleted"].map(|name| john.chat(name, &["jane"]));
+    let (crew, banned, deleted) = (crew.await, banned.await, deleted.await);
+    let until = json!("2999-01-01T00:00:00.000000Z");
+    let path = format!("/chats/{crew}/members/jane");
+    let mute = json!({ "role": "moderator", "mutedUntil": until });
+    ok(&john, Method::PATCH, &path, mute).await;
+    let posted = john.post_into(crew, "to be pinned").await;
+    let path = format!("/chats/{crew}/pins/{}", posted["id"]);
+    ok(&jane, Method::PUT, &path, Value::Null).await;
+    let by_john = john.post_into(crew, "pinned by john").await;
+    let path = format!("/chats/{crew}/pins/{}", by_john["id"]);
+    ok(&john, Method::PUT, &path, Value::Null).await;
+    for path in [
+        format!("/chats/{banned}/bans/jane"),
+        format!("/chats/{crew}/bans/jim"),
+        format!("/chats/{deleted}/bans/jane"),
+    ] {
+        ok(&john, Method::PUT, &path, Value::Null).await;
+    }
+    let path = format!("/chats/{deleted}");
+    let tag = john.get(&path).await.json()["timestamp"].clone();
+    let tag = json!(tag.to_string());
+    let deleting = john.ask(Method::DELETE, &path, Some(&tag));
+    assert_eq!(deleting.await.status, 204);
+
+    let (lines, _) = export(&app, "jane", 50).await;
+    let conversations = of_kind(&lines, "conversation");
+    assert_eq!(conversations[0]["mutedUntil"], until, "{lines:?}");
+    assert_eq!(conversations[0]["settings"], json!({}), "{lines:?}");
+    let [pin] = of_kind(&lines, "pin")[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(
+        (&pin["chat"], &pin["message"]),
+        (&json!(crew), &posted["id"])
+    );
+    let [ban] = of_kind(&lines, "ban")[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(ban["chat"], banned);
+    assert!(pin["created"].is_string() && ban["created"].is_string());
+}
+
+#[tokio::test]
+async fn an_export_has_what_was_imported_from_who_was_never_a_member() {
+    let (_database, replica, app) = service().await;
+    let message = |key: &str, chat: &str, from: &str| {
+        let message = json!({
+            "chat": chat, "from": from, "created": "2019-03-01T10:00:00Z", "text": key
+        });
+        json!({ "key": key, "message": message })
+    };
+    let mut file = Vec::new();
+    for chat in ["one", "two", "three", "four"] {
+        let members = if chat == "two" { ["jane"] } else { ["john"] };
+        file.push(json!({ "key": chat, "chat": { "name": chat, "members": members } }));
+        for turn in 0..3 {
+            // She has sent nothing into the third one.
+            let from = if chat == "three" { "kim" } else { "jane" };
+            file.push(message(&format!("{chat}-{turn}"), chat, from));
+            file.push(message(&format!("{chat}-{turn}-by-kim"), chat, "kim"));
+        }
+        file.push(json!({ "key": "done", "done": { "chat": chat } }));
+    }
+    let body: String = file.iter().map(|line| format!("{line}\n")).collect();
+    let importing = app.request(Method::POST, "/import");
+    let importing = importing.header("content-type", "application/x-ndjson");
+    let imported = Reply::of(importing.body(body)).await;
+    assert!(!imported.text.contains("problem"), "{}", imported.text);
+    let one = imported.text.lines().next().unwrap();
+    let one = serde_json::from_str::<Value>(one).unwrap()["chat"].clone();
+
+    let (whole, _) = export(&app, "jane", 100).await;
+    let texts: Vec<_> = of_kind(&whole, "message")
+        .into_iter()
+        .map(|message| message["text"].clone())
+        .collect();
+    let expected: Vec<_> = ["one", "two", "four"]
+        .iter()
+        .flat_map(|chat| (0..3).map(move |turn| format!("{chat}-{turn}")))
+        .collect();
+    assert_eq!(json!(texts), json!(expected));
+    let conversations = of_kind(&whole, "conversation");
+    assert_eq!(conversations.len(), 3);
+    assert_eq!(conversations[0], &json!({ "chat": one, "departed": true }));
+    assert_eq!(conversations[1]["name"], "two");
+    for limit in [1, 2, 3, 4, 5] {
+        let (lines, _) = export(&app, "jane", limit).await;
+        assert_eq!(lines, whole, "by {limit}");
+    }
+    // A reader of the chat sees no more than before.
+    assert_eq!(
+        replica
+            .user("jane")
+            .get(&format!("/chats/{one}"))
+            .await
+            .status,
+        404
+    );
 }
 
 #[tokio::test]

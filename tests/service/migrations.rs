@@ -129,6 +129,88 @@ async fn every_later_migration_runs_on_populated_tables() {
     what_was_there_can_be_erased(&replica, &database).await;
 }
 
+/// A database to which the migrations before this one were applied.
+async fn before(version: i64) -> Database {
+    let database = Database::fresh().await;
+    let earlier = MIGRATIONS.iter();
+    let earlier = earlier.filter(|migration| migration.version < version);
+    let schema = Migrator::with_migrations(earlier.cloned().collect());
+    schema.run(&mut database.connect().await).await.unwrap();
+    database
+}
+
+/// Somebody who was no member has an imported message in a chat, has pinned it, and is banned from the chat.
+const OF_ADAM: &str = "
+    INSERT INTO conversations (application_id, id, timestamp, created, chat_number, name, members, importing)
+    VALUES (1, 20, 20, now(), 1, 'Old', 0, false);
+    INSERT INTO messages
+        (application_id, id, conversation_id, number, timestamp, sender, chat_number, created, text, deleted,
+         import_key)
+    VALUES (1, 20, 20, 1, 20, 'adam', 1, now(), 'from adam', false, '1'),
+           (1, 21, 20, 2, 21, 'kim', 1, now(), 'from kim', false, '2');
+    INSERT INTO pins (application_id, chat_number, message_id, timestamp, pinned_by, created)
+    VALUES (1, 1, 20, 22, 'adam', now()), (1, 1, 21, 23, NULL, now());
+    INSERT INTO chat_bans (application_id, chat_number, user_id, created)
+    VALUES (1, 1, 'adam', now()), (1, 1, 'kim', now())";
+
+#[tokio::test]
+async fn an_export_has_what_was_there_before_its_indexes() {
+    let database = before(20_261_210_000_100).await;
+    database.execute(OF_ADAM).await;
+    let replica = Replica::start(&database, administered()).await;
+    let application = replica.application().await;
+    let export = application.get("/users/adam/export").await;
+    let lines = export.text.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let (kind, content) = line.as_object().unwrap().iter().next().unwrap();
+        json!([kind, content["chat"], content["text"], content["message"]])
+    });
+    let expected = json!([
+        ["user", null, null, null],
+        ["conversation", 1, null, null],
+        ["message", 1, "from adam", null],
+        ["pin", 1, null, 20],
+        ["ban", 1, null, null],
+    ]);
+    assert_eq!(Value::from_iter(lines), expected, "{}", export.text);
+}
+
+/// John is being erased, and his conversation with jane has his pseudonym already; a message there does not.
+const UNDER_WAY: &str = "
+    INSERT INTO conversations
+        (application_id, id, timestamp, created, least, greatest, least_read, greatest_read, least_as_of,
+         greatest_as_of, least_blocks, greatest_blocks)
+    VALUES (1, 20, 20, now(), 'erased:0f', 'jane', 0, 0, 0, 0, true, false),
+           (1, 21, 20, now(), 'adam', 'erased:0f', 0, 0, 0, 0, false, true);
+    INSERT INTO messages
+        (application_id, id, conversation_id, number, timestamp, sender, recipient, created, text, deleted)
+    VALUES (1, 20, 20, 1, 20, 'john', 'jane', now(), 'from john', false),
+           (1, 21, 21, 1, 20, 'adam', 'john', now(), 'to john', false);
+    INSERT INTO updates (application_id, user_id, timestamp, with_user) VALUES (1, 'jane', 21, 'john');
+    INSERT INTO erasures
+        (application_id, user_digest, user_id, pseudonym, timestamp, requested, deletes_others, step)
+    VALUES (1, sha256('john'), 'john', 'erased:0f', 20, now(), false, 2);
+    UPDATE applications SET erasing = true WHERE id = 1";
+
+#[tokio::test]
+async fn an_erasure_that_is_under_way_walks_its_conversations_by_the_new_indexes() {
+    let database = before(20_261_210_000_000).await;
+    database.execute(UNDER_WAY).await;
+
+    let _replica = Replica::start(&database, administered()).await;
+    eventually("john is erased", async || {
+        let done = "SELECT count(*) FROM erasures WHERE finished IS NOT NULL";
+        (database.count(done).await == 1).then_some(())
+    })
+    .await;
+    let named = "SELECT count(*) FROM messages WHERE 'john' IN (sender, recipient)";
+    assert_eq!(database.count(named).await, 0);
+    let named = "SELECT count(*) FROM updates WHERE 'john' IN (user_id, with_user)";
+    assert_eq!(database.count(named).await, 0);
+    let kept = "SELECT count(*) FROM messages WHERE text = 'to john' AND recipient = 'erased:0f'";
+    assert_eq!(database.count(kept).await, 1);
+}
+
 /// A user of before is erased like any other one.
 async fn what_was_there_can_be_erased(replica: &Replica, database: &Database) {
     let application = replica.application().await;
@@ -209,6 +291,8 @@ fn no_migration_is_ever_changed() {
         (20_261_207_000_000, "a62a331f2890da3f"),
         (20_261_208_000_000, "a63759885ab9e0b1"),
         (20_261_209_000_000, "796ccd1975e2033e"),
+        (20_261_210_000_000, "243036e6f002151b"),
+        (20_261_210_000_100, "d914fac052201dd6"),
     ];
     let expected = expected.map(|(version, digits)| (version, digits.to_owned()));
     assert_eq!(checksums.collect::<Vec<_>>(), expected);

@@ -1,9 +1,16 @@
 //! How PostgreSQL runs the queries of the service, whatever it knows of the tables. A plan is kept until
 //! the table is analyzed again, however large the table becomes meanwhile.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::Path,
+};
 
-use messages::store::{self, PgConnection, Purpose};
+use messages::{
+    domain::Erasure,
+    store::{self, Erasing, Leadership, PgConnection, Purpose},
+};
 use serde_json::Value;
 use sqlx::{Executor, Row};
 
@@ -236,6 +243,98 @@ async fn every_query_looks_up_keys_whatever_the_planner_knows() {
                 slow.join("\n\n")
             );
         }
+    }
+}
+
+/// How many rows the scans of a table have read, with those that they have left out, and by which indexes.
+fn rows_read(plan: &Value, table: &str, indexes: &mut BTreeSet<String>) -> f64 {
+    match plan {
+        Value::Array(plans) => {
+            let read = plans.iter().map(|plan| rows_read(plan, table, indexes));
+            read.sum()
+        }
+        Value::Object(node) => {
+            let below = node.values().map(|value| rows_read(value, table, indexes));
+            let below: f64 = below.sum();
+            if node.get("Relation Name").and_then(Value::as_str) != Some(table) {
+                return below;
+            }
+            let index = node.get("Index Name").and_then(Value::as_str);
+            indexes.insert(index.unwrap_or("none").to_owned());
+            let number = |name: &str| node.get(name).and_then(Value::as_f64).unwrap_or(0.0);
+            let rows = number("Actual Rows") + number("Rows Removed by Filter");
+            below + rows * number("Actual Loops")
+        }
+        _ => 0.0,
+    }
+}
+
+/// Conversations of a pseudonym, whose other users come before it and after it in turns.
+const FILL_PSEUDONYM: &str = "
+    INSERT INTO conversations
+        (application_id, id, timestamp, created, least, greatest, least_read, greatest_read,
+         least_as_of, greatest_as_of, least_blocks, greatest_blocks)
+    SELECT 1, 10000 + n, 10000 + n, now(), least(peer, $pseudonym), greatest(peer, $pseudonym),
+           0, 0, 0, 0, false, false
+    FROM (
+        SELECT n, CASE WHEN n % 2 = 0 THEN 'a' ELSE 'z' END || n AS peer
+        FROM generate_series(1, 4000) AS n
+    ) AS peers";
+
+/// So erasing a user takes time in proportion to its conversations.
+#[tokio::test]
+async fn an_erasure_reads_no_conversation_again_for_the_next_ones() {
+    let (database, replica) = service().await;
+    drop(replica);
+    let (walk, _) = queries()
+        .into_iter()
+        .find(|(query, _)| query.contains("starts_with(least, 'erased:')"))
+        .expect("the walk is one of the queries");
+    let pseudonym = Erasure::pseudonym(7);
+    let pseudonym = format!("'{}'", pseudonym.as_str());
+    let store = store::Database::at(&database.url).unwrap();
+    let mut leader = Leadership::<Erasing>::acquire(&store).await.unwrap();
+    let connection = leader.connection();
+    let fill = FILL_PSEUDONYM.replace("$pseudonym", &pseudonym);
+    for statements in [
+        vec![],
+        vec![fill.as_str()],
+        vec!["ANALYZE"],
+        vec![FILL, "ANALYZE"],
+    ] {
+        for statement in statements {
+            database.execute(statement).await;
+        }
+        let prepare = format!("PREPARE walk AS {walk}");
+        connection
+            .execute(sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)))
+            .await
+            .unwrap();
+        for from in [0, 12_000, 13_900, 14_001] {
+            let explain =
+                format!("EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE walk (1, {pseudonym}, {from}, 64)");
+            let row = connection
+                .fetch_one(sqlx::query(sqlx::AssertSqlSafe(explain)))
+                .await
+                .unwrap();
+            let (plan, mut indexes): (Value, _) = (row.get(0), BTreeSet::new());
+            let read = rows_read(&plan, "conversations", &mut indexes);
+            assert!(read <= 2.0 * 64.0, "from {from}, {read} rows: {plan:#}");
+            let walked = [
+                "conversations_of_erased_greatest",
+                "conversations_of_erased_least",
+            ];
+            assert_eq!(Vec::from_iter(indexes), walked, "{plan:#}");
+            let found = plan[0]["Plan"]["Actual Rows"].as_f64().unwrap();
+            let is_filled = database.count("SELECT count(*) FROM conversations").await > 0;
+            let expected = if is_filled && from < 14_001 {
+                64.0
+            } else {
+                0.0
+            };
+            assert_eq!(found, expected, "from {from}");
+        }
+        connection.execute("DEALLOCATE walk").await.unwrap();
     }
 }
 

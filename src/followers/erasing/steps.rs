@@ -10,7 +10,7 @@ use crate::{
         erasing::{self, NamingMessage, Place, RunningErasure, Step},
     },
     timeline::commands::{
-        ChangeMembers, DeleteChat, EraseMessage, EraseReaction, Expected, RenameConversation,
+        DeleteChat, EraseMembership, EraseMessage, EraseReaction, Expected, RenameConversation,
     },
 };
 
@@ -33,12 +33,9 @@ impl ErasedUsers {
             expected: Expected(vec![membership.timestamp]),
         });
         let deleted = self.submit_all(running, deletions).await?;
-        let leavings = others.iter().map(|membership| ChangeMembers {
-            chat: membership.chat,
-            add: Vec::new(),
-            remove: vec![running.erasure.user.clone()],
-            announcement: None,
-        });
+        let leavings = others
+            .iter()
+            .map(|membership| EraseMembership::new(membership.chat, &running.erasure));
         let left = self.submit_all(running, leavings).await?;
         running.erased.conversations += deleted;
         running.erased.memberships += deleted + left;
@@ -71,7 +68,10 @@ impl ErasedUsers {
         leading: &mut Leading,
         running: &mut RunningErasure,
     ) -> Result<Done, Failure> {
-        let reading = erasing::personal_messages(&mut leading.leader, running, AT_ONCE);
+        let leader = &mut leading.leader;
+        let conversations = erasing::renamed_conversations(leader, running, AT_ONCE).await?;
+        let conversations: Vec<_> = conversations.into_iter().map(|(id, _)| id).collect();
+        let reading = erasing::personal_messages(leader, running, &conversations, AT_ONCE);
         let Some((place, messages)) = reading.await? else {
             return Ok(Done::Step);
         };
@@ -93,11 +93,15 @@ impl ErasedUsers {
             self.erase_messages(leading, running, messages).await?;
             return Ok(Done::More);
         }
-        let (erasure, place) = (Arc::clone(&running.erasure), running.at.place);
-        let forget = async |lane: &mut Lane<'_>| {
-            erasing::forget_in_chats(lane, &erasure, (place, last)).await
-        };
-        leading.in_lane(running, forget).await?;
+        let naming = erasing::naming_chats(&mut leading.leader, running, last).await?;
+        let owned = naming.owned.into_iter();
+        let disowned = owned.map(|chat| EraseMembership::new(chat, &running.erasure));
+        self.submit_all(running, disowned).await?;
+        if let Some(chats) = naming.others {
+            let forget =
+                async |lane: &mut Lane<'_>| erasing::forget_in_chats(lane, running, chats).await;
+            leading.in_lane(running, forget).await?;
+        }
         Ok(Done::At(Place {
             place: last,
             ..running.at
@@ -116,9 +120,8 @@ impl ErasedUsers {
         let ids = messages.iter().map(|message| message.id);
         running.erased.messages += self.erase_from(running, ids).await?;
         if !tombstones.is_empty() {
-            let erasure = Arc::clone(&running.erasure);
             let rename = async |lane: &mut Lane<'_>| {
-                erasing::rename_tombstones(lane, &erasure, &tombstones).await
+                erasing::rename_tombstones(lane, running, &tombstones).await
             };
             leading.in_lane(running, rename).await?;
         }
@@ -180,10 +183,11 @@ impl ErasedUsers {
         leading: &mut Leading,
         running: &mut RunningErasure,
     ) -> Result<Done, Failure> {
-        let next = erasing::renamed_conversation(&mut leading.leader, running).await?;
-        let Some((id, pair)) = next else {
+        let next = erasing::renamed_conversations(&mut leading.leader, running, 1).await?;
+        let Some((id, pair)) = next.into_iter().next() else {
             return Ok(Done::Step);
         };
+        let id = id.get();
         let other = pair.other_of(&running.erasure.pseudonym);
         // Nothing of the conversation was before it.
         let is_begun = running.at.place == id && running.at.within > 0;

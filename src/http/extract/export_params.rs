@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::params::Position;
-use crate::domain::{ConversationId, MessageId, MessageNumber, Timestamp};
+use crate::domain::{ChatNumber, ConversationId, MessageId, MessageNumber, Timestamp};
 
 /// A place in an export, which comes in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,8 +12,12 @@ pub enum ExportPlace {
     Messages(ConversationId, MessageNumber),
     /// After the reactions to a message.
     Reactions(MessageId),
+    /// After what was pinned at a point of the timeline.
+    Pins(Timestamp),
     /// After the report that was made at a point of the timeline.
     Reports(Timestamp),
+    /// After the ban from a chat.
+    Bans(ChatNumber),
 }
 
 impl ExportPlace {
@@ -23,8 +27,10 @@ impl ExportPlace {
     pub fn following(self) -> Option<Self> {
         match self {
             Self::Messages(..) => Some(Self::Reactions(MessageId::new(0))),
-            Self::Reactions(_) => Some(Self::Reports(Timestamp::new(0))),
-            Self::Reports(_) => None,
+            Self::Reactions(_) => Some(Self::Pins(Timestamp::new(0))),
+            Self::Pins(_) => Some(Self::Reports(Timestamp::new(0))),
+            Self::Reports(_) => Some(Self::Bans(ChatNumber::new(0))),
+            Self::Bans(_) => None,
         }
     }
 }
@@ -36,6 +42,8 @@ impl fmt::Display for ExportPlace {
                 write!(f, "messages.{}.{}", conversation.get(), number.get())
             }
             Self::Reactions(message) => write!(f, "reactions.{}", message.get()),
+            Self::Pins(timestamp) => write!(f, "pins.{}", timestamp.get()),
+            Self::Bans(chat) => write!(f, "bans.{}", chat.get()),
             Self::Reports(timestamp) => write!(f, "reports.{}", timestamp.get()),
         }
     }
@@ -51,6 +59,8 @@ impl Position for ExportPlace {
                 MessageNumber::new(number(message)?),
             )),
             ("reactions", None) => Some(Self::Reactions(MessageId::new(number(numbers)?))),
+            ("pins", None) => Some(Self::Pins(Timestamp::new(number(numbers)?))),
+            ("bans", None) => Some(Self::Bans(ChatNumber::new(number(numbers)?))),
             ("reports", None) => Some(Self::Reports(Timestamp::new(number(numbers)?))),
             _ => None,
         }
@@ -72,7 +82,7 @@ mod tests {
                 None => break,
             }
         }
-        assert_eq!(place, ExportPlace::Reports(Timestamp::new(0)));
+        assert_eq!(place, ExportPlace::Bans(ChatNumber::new(0)));
     }
 
     #[test]
@@ -84,6 +94,8 @@ mod tests {
             "messages.7.x",
             "reactions.1.2",
             "reports.",
+            "pins.1.2",
+            "bans.jane",
             "users.1",
         ] {
             assert_eq!(ExportPlace::parse(value.to_owned()), None, "{value}");

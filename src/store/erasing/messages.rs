@@ -2,7 +2,7 @@
 
 use super::{Place, RunningErasure};
 use crate::{
-    domain::{Erasure, MessageId, UserId},
+    domain::{ChatNumber, ConversationId, MessageId, UserId},
     store::{
         Erasing, Lane, Leadership, Result,
         messages::{self, RenamedMessage},
@@ -18,28 +18,22 @@ pub struct NamingMessage {
     pub recipient: Option<UserId>,
 }
 
-/// Messages of the personal conversations that have the pseudonym, after the place. Returns the place of the
-/// last one, too; `None` if there are no more.
+/// Messages of personal conversations after the place. The conversations are those from the place on. Returns the
+/// place of the last one, too; `None` if there are no more.
 pub async fn personal_messages(
     leader: &mut Leadership<Erasing>,
     running: &RunningErasure,
+    conversations: &[ConversationId],
     limit: i64,
 ) -> Result<Option<(Place, Vec<NamingMessage>)>> {
+    let conversations: Vec<_> = conversations.iter().map(|id| id.get()).collect();
     let rows = sqlx::query!(
         r#"
         SELECT c.id AS "conversation!", m.id AS "id?", m.number AS "number?", m.sender, m.recipient,
                m.deleted AS "deleted?"
         FROM (
-            SELECT id FROM (
-                SELECT id FROM conversations
-                WHERE application_id = $1 AND least BETWEEN $2 AND $2 AND chat_number IS NULL
-                UNION ALL
-                SELECT id FROM conversations
-                WHERE application_id = $1 AND greatest BETWEEN $2 AND $2 AND least <> greatest
-                  AND chat_number IS NULL
-            ) AS all_of_them
-            WHERE id >= $3
-            ORDER BY id LIMIT $5
+            -- In order, the conversations after the last message that is returned are not looked at.
+            SELECT id FROM unnest($2::bigint[]) AS lookup (id) ORDER BY id OFFSET 0
         ) AS c
         LEFT JOIN LATERAL (
             SELECT * FROM messages AS found
@@ -51,7 +45,7 @@ pub async fn personal_messages(
         LIMIT $5
         "#,
         running.application.get(),
-        running.erasure.pseudonym.as_str(),
+        &conversations,
         running.at.place,
         running.at.within,
         limit,
@@ -144,86 +138,173 @@ pub async fn chat_messages(
     Ok(Some((last, messages.collect())))
 }
 
+/// Chats that name a user who has left them, beside their messages.
+#[derive(Debug, Default)]
+pub struct NamingChats {
+    /// The user owns them. It is no member, so they are being imported.
+    pub owned: Vec<ChatNumber>,
+    /// The first and the last one of those that [`forget_in_chats`] changes.
+    pub others: Option<(ChatNumber, ChatNumber)>,
+}
+
+/// The chats after the place, up to a number, that name the user.
+pub async fn naming_chats(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    last: i64,
+) -> Result<NamingChats> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT chat_number AS "chat_number!", bool_or(is_owned) AS "is_owned!",
+               bool_or(is_other) AS "is_other!"
+        FROM (
+            SELECT chat_number, owner IS NOT DISTINCT FROM $2 AS is_owned,
+                   creator IS NOT DISTINCT FROM $2 AS is_other
+            FROM conversations
+            WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4
+              AND (owner = $2 OR creator = $2)
+            UNION ALL
+            SELECT chat_number, FALSE, TRUE FROM chat_members
+            WHERE application_id = $1 AND user_id = $2 AND chat_number > $3 AND chat_number <= $4
+              AND departed IS NOT NULL
+            UNION ALL
+            SELECT chat_number, FALSE, TRUE FROM chat_bans
+            WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND user_id = $2
+            UNION ALL
+            SELECT chat_number, FALSE, TRUE FROM importing_members
+            WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND user_id = $2
+            UNION ALL
+            SELECT chat_number, FALSE, TRUE FROM pins
+            WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND pinned_by = $2
+        ) AS naming
+        GROUP BY chat_number
+        ORDER BY chat_number
+        "#,
+        running.application.get(),
+        running.erasure.user.as_str(),
+        running.at.place,
+        last,
+    );
+    let mut naming = NamingChats::default();
+    for row in rows.fetch_all(leader.connection()).await? {
+        let chat = ChatNumber::new(row.chat_number);
+        naming.owned.extend(row.is_owned.then_some(chat));
+        if row.is_other {
+            let (first, _) = naming.others.unwrap_or((chat, chat));
+            naming.others = Some((first, chat));
+        }
+    }
+    Ok(naming)
+}
+
 /// Gives tombstones the pseudonym. Nobody is shown the users of a tombstone, so this is no change of it.
+///
+/// Returns whether the erasure is still at its place, without which nothing is done.
 pub async fn rename_tombstones<'a>(
     lane: &mut Lane<'_>,
-    erasure: &'a Erasure,
+    running: &'a RunningErasure,
     tombstones: &'a [NamingMessage],
-) -> Result<()> {
-    let name = |user: &'a Option<UserId>| user.as_ref().map(|user| erasure.name_of(user));
+) -> Result<bool> {
+    if !is_at_place(lane, running).await? {
+        return Ok(false);
+    }
+    let name = |user: &'a Option<UserId>| user.as_ref().map(|user| running.erasure.name_of(user));
     let rows = tombstones.iter().map(|message| RenamedMessage {
         id: message.id,
         sender: name(&message.sender),
         recipient: name(&message.recipient),
     });
-    messages::rename(lane, &rows.collect::<Vec<_>>()).await
+    messages::rename(lane, &rows.collect::<Vec<_>>()).await?;
+    Ok(true)
 }
 
-/// Lets the chats after one number, up to another, know the user no more: as their creator, as a member of
-/// the past or of what is being imported, as banned, or as who has pinned a message. It must have left them.
+/// Lets the chats from one to another one know the user no more: as their creator, as a member of the past or of what is being imported, as
+/// banned, or as who has pinned a message. It must have left them.
 ///
-/// What is kept between batches has nothing of this.
+/// What is kept between batches has nothing of this. Returns whether the erasure is still at its place, without
+/// which nothing is done.
 pub async fn forget_in_chats(
     lane: &mut Lane<'_>,
-    erasure: &Erasure,
-    (after, last): (i64, i64),
-) -> Result<()> {
+    running: &RunningErasure,
+    (first, last): (ChatNumber, ChatNumber),
+) -> Result<bool> {
+    if !is_at_place(lane, running).await? {
+        return Ok(false);
+    }
     let application = lane.application().get();
+    let erasure = &running.erasure;
     let (user, pseudonym) = (erasure.user.as_str(), erasure.pseudonym.as_str());
+    let (first, last) = (first.get(), last.get());
     let connection = lane.connection();
     sqlx::query!(
         "UPDATE conversations SET creator = NULL, idempotency_key = NULL, request_digest = NULL
-         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND creator = $2",
+         WHERE application_id = $1 AND chat_number >= $3 AND chat_number <= $4 AND creator = $2",
         application,
         user,
-        after,
+        first,
         last,
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "DELETE FROM chat_members
-         WHERE application_id = $1 AND user_id = $2 AND chat_number > $3 AND chat_number <= $4
+         WHERE application_id = $1 AND user_id = $2 AND chat_number >= $3 AND chat_number <= $4
            AND departed IS NOT NULL",
         application,
         user,
-        after,
+        first,
         last,
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "DELETE FROM chat_bans
-         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND user_id = $2",
+         WHERE application_id = $1 AND chat_number >= $3 AND chat_number <= $4 AND user_id = $2",
         application,
         user,
-        after,
+        first,
         last,
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "DELETE FROM importing_members
-         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND user_id = $2",
+         WHERE application_id = $1 AND chat_number >= $3 AND chat_number <= $4 AND user_id = $2",
         application,
         user,
-        after,
+        first,
         last,
     )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
         "UPDATE pins SET pinned_by = $5
-         WHERE application_id = $1 AND chat_number > $3 AND chat_number <= $4 AND pinned_by = $2",
+         WHERE application_id = $1 AND chat_number >= $3 AND chat_number <= $4 AND pinned_by = $2",
         application,
         user,
-        after,
+        first,
         last,
         pseudonym,
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(true)
+}
+
+/// Whether the erasure is still at the place that its leader has read. To the end of the transaction, nobody moves
+/// it on. A leader that was stopped for long may find that another one has gone on, and that the id has a new user.
+async fn is_at_place(lane: &mut Lane<'_>, running: &RunningErasure) -> Result<bool> {
+    let found = sqlx::query!(
+        "SELECT step, place, place_within FROM erasures
+         WHERE application_id = $1 AND user_digest = $2 AND pseudonym = $3 AND user_id IS NOT NULL
+         FOR UPDATE",
+        lane.application().get(),
+        &running.erasure.digest.0[..],
+        running.erasure.pseudonym.as_str(),
+    );
+    let found = found.fetch_optional(lane.connection()).await?;
+    let place = found.map(|row| Place::stored(row.step, row.place, row.place_within));
+    Ok(place == Some(running.at))
 }
 
 /// Some of the messages of others that name the user.

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::{Place, RunningErasure};
 use crate::{
-    domain::{ApplicationId, Pair, Timestamp, UserId},
+    domain::{ApplicationId, ConversationId, Pair, Timestamp, UserId},
     store::{Duty, Erasing, Indexing, Leadership, Result},
 };
 
@@ -54,33 +54,48 @@ async fn last_update(
     Ok(last.fetch_optional(connection).await?)
 }
 
-/// The next personal conversation that has the pseudonym, from the place on: its id, and its users.
-pub async fn renamed_conversation(
+/// The next personal conversations that have the pseudonym, from the place on: their ids, in order, and their
+/// users.
+///
+/// Their ids stay as they are: a walk by the names of the other users would miss some that are erased meanwhile.
+pub async fn renamed_conversations(
     leader: &mut Leadership<Erasing>,
     running: &RunningErasure,
-) -> Result<Option<(i64, Pair)>> {
-    let row = sqlx::query!(
+    limit: i64,
+) -> Result<Vec<(ConversationId, Pair)>> {
+    let rows = sqlx::query!(
         r#"
         SELECT id AS "id!", other AS "other!" FROM (
-            SELECT id, greatest AS other FROM conversations
-            WHERE application_id = $1 AND least BETWEEN $2 AND $2 AND chat_number IS NULL
+            (
+                SELECT id, greatest AS other FROM conversations
+                WHERE application_id = $1 AND chat_number IS NULL AND starts_with(least, 'erased:')
+                  AND (substr(least, 8), id) >= (substr($2, 8), $3)
+                  AND substr(least, 8) <= substr($2, 8)
+                ORDER BY substr(least, 8), id LIMIT $4
+            )
             UNION ALL
-            SELECT id, least FROM conversations
-            WHERE application_id = $1 AND greatest BETWEEN $2 AND $2 AND least <> greatest
-              AND chat_number IS NULL
-        ) AS all_of_them
-        WHERE id >= $3
-        ORDER BY id LIMIT 1
+            (
+                SELECT id, least FROM conversations
+                WHERE application_id = $1 AND chat_number IS NULL AND least <> greatest
+                  AND starts_with(greatest, 'erased:')
+                  AND (substr(greatest, 8), id) >= (substr($2, 8), $3)
+                  AND substr(greatest, 8) <= substr($2, 8)
+                ORDER BY substr(greatest, 8), id LIMIT $4
+            )
+        ) AS found
+        ORDER BY id LIMIT $4
         "#,
         running.application.get(),
         running.erasure.pseudonym.as_str(),
         running.at.place,
+        limit,
     );
-    let row = row.fetch_optional(leader.connection()).await?;
-    Ok(row.map(|row| {
-        let pseudonym = &running.erasure.pseudonym;
-        (row.id, Pair::new(pseudonym, &UserId::trusted(&row.other)))
-    }))
+    let rows = rows.fetch_all(leader.connection()).await?;
+    let conversations = rows.into_iter().map(|row| {
+        let pair = Pair::new(&running.erasure.pseudonym, &UserId::trusted(&row.other));
+        (ConversationId::new(row.id), pair)
+    });
+    Ok(conversations.collect())
 }
 
 /// Puts the pseudonym into a window of the timeline of the other user of a conversation. Returns the end of

@@ -102,7 +102,7 @@ impl<'a> Context<'a> {
         if let Some(earlier) = command.replay(self)? {
             return Ok(Decision::Replay(earlier));
         }
-        if self.state.is_erasing() && !C::ERASES {
+        if self.state.is_erasing() && !C::ERASES && !C::MARKS {
             self.require_none_erased(&command.needs())?;
         }
         if !C::WHILE_SUSPENDED {
@@ -296,7 +296,7 @@ impl<'a> Context<'a> {
                     .map(|(chat, member)| Seen::Chat(chat, user, member))
             }
             Conversation::Personal(pair) if pair.contains(user) => {
-                let personal = self.state.personal(pair);
+                let personal = self.state.personal_by_either_name(pair);
                 let there = personal.filter(|personal| {
                     personal.messages > MessageNumber::ZERO && !personal.import.is_running()
                 });

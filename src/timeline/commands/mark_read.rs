@@ -20,6 +20,8 @@ impl Command for MarkRead {
 
     const WHILE_SUSPENDED: bool = true;
 
+    const MARKS: bool = true;
+
     fn needs(&self) -> Needs<'_> {
         Needs {
             conversation_of_message: true,

@@ -23,6 +23,7 @@ mod create_chat;
 mod delete_chat;
 mod delete_message;
 mod edit_message;
+mod erase_membership;
 mod erase_message;
 mod erase_reaction;
 mod erase_user;
@@ -59,6 +60,7 @@ pub use create_chat::{ChatImport, CreateChat};
 pub use delete_chat::DeleteChat;
 pub use delete_message::DeleteMessage;
 pub use edit_message::{EditMessage, MessageEdit};
+pub use erase_membership::EraseMembership;
 pub use erase_message::EraseMessage;
 pub use erase_reaction::EraseReaction;
 pub use erase_user::{EraseUser, FinishErasure};
@@ -94,6 +96,10 @@ pub trait Command: Send + Sync + 'static {
 
     /// Whether it is a part of the erasure of the user whom it names. Nothing else names such a user.
     const ERASES: bool = false;
+
+    /// Whether it only says how far the caller has read: allowed also in a conversation with a user who is being
+    /// erased, by either of its names.
+    const MARKS: bool = false;
 
     /// What has to be loaded before it is decided.
     fn needs(&self) -> Needs<'_>;

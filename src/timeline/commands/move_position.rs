@@ -19,6 +19,8 @@ impl Command for MovePosition {
 
     const WHILE_SUSPENDED: bool = true;
 
+    const MARKS: bool = true;
+
     fn needs(&self) -> Needs<'_> {
         Needs {
             conversation: Some(self.conversation.clone()),

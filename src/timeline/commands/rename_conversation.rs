@@ -97,7 +97,12 @@ impl RenameConversation {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::story::{Story, conversation, draft, erase, erasure, move_to, send, user},
+        super::{
+            FinishErasure,
+            story::{
+                Story, conversation, draft, erase, erasure, mark, move_back, move_to, send, user,
+            },
+        },
         *,
     };
 
@@ -135,6 +140,42 @@ mod tests {
             assert!(told.timestamp > after.timestamp);
             assert_eq!(told.positions, after.positions);
         }
+    }
+
+    /// Until the erasure is over, its messages name one user after another, and lists were read before.
+    #[test]
+    fn meanwhile_the_other_user_marks_by_either_name_and_by_message() {
+        let mut story = Story::default();
+        let [first, second, third] =
+            ["1", "2", "3"].map(|text| story.given("jane", send(draft("jane", "john", text))));
+        story.given_application(erase("jane"));
+        let with_jane = conversation("jane", "john");
+        story.given("john", move_to(&with_jane, 1));
+        let refused = story.when("jane", move_to(&with_jane, 1)).err();
+        assert_eq!(
+            refused,
+            Some(Refusal::Forbidden("the user is being erased"))
+        );
+        story.given_application(rename(Pair::new(&user("jane"), &user("john")), "jane"));
+        let pseudonym = erasure("jane").pseudonym;
+        let read = |story: &Story| {
+            let after = story.personal(pseudonym.as_str(), "john");
+            after.position(&user("john")).read()
+        };
+        assert_eq!(read(&story), first.number);
+        story.given("john", move_to(&with_jane, 2));
+        assert_eq!(read(&story), second.number);
+        story.given("john", mark(&third, true));
+        assert_eq!(read(&story), third.number);
+        let with_pseudonym = conversation(pseudonym.as_str(), "john");
+        story.given("john", move_back(&with_pseudonym, 1));
+        assert_eq!(read(&story), first.number);
+        story.given_application(FinishErasure {
+            erasure: Arc::new(erasure("jane")),
+        });
+        let unknown = story.when("john", move_to(&with_jane, 2)).err();
+        assert_eq!(unknown, Some(Refusal::NotFound));
+        story.given("john", move_to(&with_pseudonym, 2));
     }
 
     #[test]
