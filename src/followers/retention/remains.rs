@@ -80,7 +80,11 @@ impl Retention {
             let started = Instant::now();
             let step = std::mem::replace(&mut remains.step, Step::Done);
             remains.step = match step {
-                Step::Index => self.until_indexed(leader, application).await?,
+                Step::Index => {
+                    remains.step = self.until_indexed(leader, application).await?;
+                    // To wait is no work to rest from.
+                    continue;
+                }
                 Step::Messages(cleared) => self.clear(leader, application, cleared).await?,
                 Step::Changes => self.trim_changes(leader, application, trimmed).await?,
                 Step::Updates(up_to, after) => {
