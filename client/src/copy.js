@@ -429,10 +429,11 @@ export class Copy {
     const held = await heldIn(transaction, message.id);
     if (held?.timestamp > message.timestamp) return putReactions(writing, message.id, message);
     const key = held?.conversation ?? place ?? this.#placeOf(message);
+    // The tombstone of a personal message that the copy never had belongs to no conversation.
+    if (!key) return;
     const conversation = await conversationIn(writing, key);
-    // The tombstone of a personal message that the copy never had belongs to no conversation. What has expired may
-    // have been on its way.
-    if (!key || message.number < conversation?.first) return;
+    // What has expired may have been on its way.
+    if (message.number < conversation?.first) return;
     const present = held ?? (await takeEarly(writing, message.id));
     const record = { ...message, ...newerReactions(present, message), conversation: key };
     if (message.deleted) {

@@ -144,6 +144,19 @@ impl FeedExchange {
     }
 }
 
+/// Tells of changes that were trimmed before they were published. That of an exchange which is new begins with what
+/// is kept.
+fn log_gap(application: ApplicationId, from: Timestamp, trimmed: Timestamp) {
+    if from > Timestamp::new(0) && from < trimmed {
+        let (application, from, trimmed) = (application.get(), from.get(), trimmed.get());
+        tracing::error!(
+            application,
+            "the exchange does not get the changes after {from} up to {trimmed}, which were trimmed while a \
+             replica without AMQP_FEED_EXCHANGE led: set it for all replicas"
+        );
+    }
+}
+
 impl Follower for FeedExchange {
     type Duty = FeedPublishing;
     type Work = ConfirmChannel;
@@ -169,15 +182,6 @@ impl Follower for FeedExchange {
         channel.wait_until_unblocked().await?;
         let from = followers::cursor(leader, application).await?;
         let page = self.read(leader, application, from).await?;
-        if from < page.trimmed {
-            let (from, trimmed) = (from.get(), page.trimmed.get());
-            let application = application.get();
-            tracing::error!(
-                application,
-                "the exchange does not get the changes after {from} up to {trimmed}, which were trimmed while a \
-                 replica without AMQP_FEED_EXCHANGE led: set it for all replicas"
-            );
-        }
         if page.reached <= from {
             return Ok(Followed::ToTheEnd);
         }
@@ -189,6 +193,7 @@ impl Follower for FeedExchange {
         if let Some(to) = reached {
             let moving = followers::move_cursor(leader, application, from, to);
             store::in_time(STATEMENT_TIME_MAX, moving).await?;
+            log_gap(application, from, page.trimmed);
         }
         match outcome {
             Ok(()) => {

@@ -31,10 +31,13 @@
 
 mod remains;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use remains::{Remains, Trimmed};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{Leader, PAUSE_MIN, WaitingWrites, lead_until, log_leadership};
@@ -98,29 +101,45 @@ impl Retention {
         lead_until(stop, self).await;
     }
 
-    /// Passes over all applications.
-    async fn pass(&self, leader: &mut Leading, trimmed: &mut Trimmed) -> store::Result<()> {
-        let (mut after, mut all) = (ApplicationId::new(0), VecDeque::new());
+    /// Passes over all applications, and adds those in which something may be left to `queue`.
+    async fn pass(&self, leader: &mut Leading, queue: &mut VecDeque<Remains>) -> store::Result<()> {
+        let mut after = ApplicationId::new(0);
+        let mut queued: BTreeSet<_> = queue.iter().map(|remains| remains.application).collect();
         loop {
             let reading = retention::applications(leader, after, APPLICATIONS_AT_ONCE);
             let applications = in_time(reading).await?;
-            let Some((last, _)) = applications.last() else {
-                break;
+            let Some(last) = applications.last() else {
+                return Ok(());
             };
-            after = *last;
-            for (application, retention) in applications {
-                let expired = self.expire(leader, application, retention).await;
-                if log_failure(leader, application, expired).await?.is_some() {
-                    all.push_back(Remains::of(application));
+            after = last.id;
+            for kept in applications {
+                let concerns = kept.retention.is_some() || kept.has_expired;
+                if !concerns && !in_time(retention::is_of_a_chat(leader, kept.id)).await? {
+                    continue;
+                }
+                let expired = self.expire(leader, kept.id, kept.retention).await;
+                log_failure(leader, kept.id, expired).await?;
+                if queued.insert(kept.id) {
+                    queue.push_back(Remains::of(kept.id));
                 }
             }
         }
-        while let Some(mut remains) = all.pop_front() {
-            let application = remains.application;
-            let turn = self.turn(leader, &mut remains, trimmed).await;
-            let is_done = log_failure(leader, application, turn).await?;
-            if is_done == Some(false) {
-                all.push_back(remains);
+    }
+
+    /// Clears and trims, until nothing is left or it is time for the next pass.
+    async fn clear_until(
+        &self,
+        end: Instant,
+        leader: &mut Leading,
+        queue: &mut VecDeque<Remains>,
+        trimmed: &mut Trimmed,
+    ) -> store::Result<()> {
+        while Instant::now() < end {
+            let Some(mut remains) = queue.pop_front() else {
+                return Ok(());
+            };
+            if !self.turn(leader, &mut remains, trimmed).await? {
+                queue.push_back(remains);
             }
         }
         Ok(())
@@ -152,14 +171,18 @@ impl Retention {
             after = last.id;
             self.rest(started).await;
             for kept in &window {
-                if kept.is_overdue && !self.expire_in(leader, application, kept).await? {
-                    return Ok(());
+                if kept.is_overdue {
+                    let expired = self.expire_in(leader, application, kept).await;
+                    if log_failure(leader, application, expired).await? == Some(false) {
+                        return Ok(());
+                    }
                 }
                 // That of a conversation in which something expires is earlier than what is kept of it.
                 oldest = kept.oldest.into_iter().chain(oldest).min();
             }
         }
-        match oldest_kept {
+        // If the application has a retention since then, not all of its conversations were looked at.
+        match oldest_kept.filter(|_| of_application.is_some()) {
             Some(time) => self.raise(leader, application, time, oldest).await,
             None => Ok(()),
         }
@@ -261,8 +284,8 @@ async fn in_time<T>(step: impl Future<Output = store::Result<T>>) -> store::Resu
     store::in_time(ANSWER_TIME_MAX, step).await
 }
 
-/// What has been found, or `None` where the database has refused a statement of one application: the next pass
-/// goes on with it, and this one with the others. Fails if the leader has lost its connection.
+/// What has been found, or `None` where a statement has failed: the leader goes on with something else, and comes
+/// back with the next pass. Fails if the leader has lost its connection.
 async fn log_failure<T>(
     leader: &mut Leading,
     application: ApplicationId,
@@ -285,12 +308,14 @@ impl Leader for Retention {
     async fn lead(&mut self, pause: &mut Duration) -> store::Result<()> {
         let mut leader = Leadership::acquire(&self.database).await?;
         log_leadership::<Expiring>();
-        let mut trimmed = Trimmed::new();
+        let (mut queue, mut trimmed) = (VecDeque::new(), Trimmed::new());
         loop {
-            let started = Instant::now();
-            self.pass(&mut leader, &mut trimmed).await?;
+            let next = Instant::now() + self.period;
+            self.pass(&mut leader, &mut queue).await?;
             *pause = PAUSE_MIN;
-            sleep(self.period.saturating_sub(started.elapsed())).await;
+            self.clear_until(next, &mut leader, &mut queue, &mut trimmed)
+                .await?;
+            sleep_until(next).await;
         }
     }
 }

@@ -257,7 +257,7 @@ pub struct OwnPin {
     /// The change that has pinned it.
     pub timestamp: Timestamp,
     pub created: OffsetDateTime,
-    /// The chat is not deleted.
+    /// The chat is not deleted, and the message has not expired.
     pub is_shown: bool,
 }
 
@@ -272,7 +272,11 @@ pub async fn pins(
     let rows = sqlx::query!(
         r#"
         SELECT pin.chat_number, pin.message_id, pin.timestamp, pin.created,
-               c.deleted IS NULL AS "is_shown!"
+               c.deleted IS NULL AND coalesce((
+                   SELECT m.number >= c.first FROM messages AS m
+                   WHERE m.application_id = $1 AND m.id = pin.message_id
+                   LIMIT 1
+               ), FALSE) AS "is_shown!"
         FROM (
             SELECT * FROM pins
             WHERE application_id = $1 AND pinned_by = $2 AND timestamp > $3
@@ -280,7 +284,7 @@ pub async fn pins(
         ) AS pin
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
-            SELECT deleted FROM conversations
+            SELECT deleted, first FROM conversations
             WHERE application_id = $1 AND chat_number = pin.chat_number
             LIMIT 1
         ) AS c

@@ -78,31 +78,48 @@ pub async fn has_expired_up_to(
     Ok(expired.is_some_and(|expired| id.get() <= expired))
 }
 
-/// The applications after one of them in which something may expire or may be left to be deleted, each with its
-/// retention.
+/// An application, as far as retention concerns it.
+#[derive(Debug, Clone, Copy)]
+pub struct KeptApplication {
+    pub id: ApplicationId,
+    pub retention: Option<RetentionDays>,
+    /// Something of it has expired before.
+    pub has_expired: bool,
+}
+
+/// The applications after one of them.
 pub async fn applications(
     leader: &mut Leadership<Expiring>,
     after: ApplicationId,
     limit: i64,
-) -> Result<Vec<(ApplicationId, Option<RetentionDays>)>> {
+) -> Result<Vec<KeptApplication>> {
     let rows = sqlx::query!(
-        "SELECT id, retention_days FROM applications AS a
-         WHERE id > $1 AND (
-             retention_days IS NOT NULL OR expired > 0 OR trimmed > 0
-             OR (SELECT TRUE FROM conversations
-                 WHERE application_id = a.id AND retention_days IS NOT NULL AND deleted IS NULL
-                 LIMIT 1)
-         )
-         ORDER BY id LIMIT $2",
+        r#"SELECT id, retention_days, (expired > 0 OR trimmed > 0) AS "has_expired!"
+           FROM applications WHERE id > $1 ORDER BY id LIMIT $2"#,
         after.get(),
         limit,
     );
     let rows = rows.fetch_all(leader.connection()).await?.into_iter();
-    let applications = rows.map(|row| {
-        let retention = row.retention_days.and_then(RetentionDays::stored);
-        (ApplicationId::new(row.id), retention)
+    let applications = rows.map(|row| KeptApplication {
+        id: ApplicationId::new(row.id),
+        retention: row.retention_days.and_then(RetentionDays::stored),
+        has_expired: row.has_expired,
     });
     Ok(applications.collect())
+}
+
+/// Whether a chat of the application has a retention of its own.
+pub async fn is_of_a_chat(
+    leader: &mut Leadership<Expiring>,
+    application: ApplicationId,
+) -> Result<bool> {
+    let found = sqlx::query_scalar!(
+        "SELECT id FROM conversations
+         WHERE application_id = $1 AND retention_days IS NOT NULL AND deleted IS NULL
+         LIMIT 1",
+        application.get(),
+    );
+    Ok(found.fetch_optional(leader.connection()).await?.is_some())
 }
 
 /// A conversation whose messages do not stay for ever.

@@ -121,7 +121,7 @@ pub async fn raise(
     in_transaction(leader.connection(), async |connection| {
         // No webhook begins meanwhile.
         sqlx::query!(
-            "SELECT FROM applications WHERE id = $1 FOR UPDATE",
+            "SELECT FROM applications WHERE id = $1 FOR NO KEY UPDATE",
             application.get()
         )
         .execute(&mut *connection)

@@ -537,6 +537,8 @@ impl BatchState {
     /// one by one.
     fn apply_to_name(&mut self, change: &RenamingChange) {
         self.personal.remove(&change.before);
+        // A later change of its position is none of the one before: it has another name.
+        self.moved.remove(&change.after.id);
         self.add_personal(Arc::clone(&change.after));
     }
 

@@ -160,6 +160,28 @@ async fn a_reload_loses_nothing_that_was_not_sent_yet() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_and_deleted_while_one_was_away_holds_nothing_up() {
+    let (database, replica) = service().await;
+    let browser = Browser::open(&replica.base).await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.reads_state("Up to date").await;
+    let base = replica.base.clone();
+    drop(replica);
+    jane.reads_state("Offline").await;
+    let elsewhere = Replica::start(&database, Settings::default()).await;
+    let john = elsewhere.user("john");
+    let gone = john.send("jane", "gone").await;
+    john.send("jane", "there").await;
+    let deleted = john.delete(&gone["id"], &gone["timestamp"]).await;
+    assert!(deleted.status < 300, "{deleted:?}");
+    drop(elsewhere);
+    let _replica = Replica::start_again_at(&base, &database, Settings::default()).await;
+    jane.opens("john").await;
+    jane.sees("there").await;
+    jane.reads_state("Up to date").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_from_before_a_restore_is_made_anew() {
     let (_database, replica) = service().await;
     for number in 0..70 {

@@ -7,7 +7,9 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{CONVERSATIONS_AT_ONCE, Leading, ROWS_AT_ONCE, Retention, Submitted, in_time};
+use super::{
+    CONVERSATIONS_AT_ONCE, Leading, ROWS_AT_ONCE, Retention, Submitted, in_time, log_failure,
+};
 use crate::{
     domain::{ApplicationId, Conversation, ConversationId, MessageNumber, Timestamp, UserId},
     store::{self, changes, retention, trimming},
@@ -38,13 +40,19 @@ pub struct Remains {
 
 /// How far the leader has come with an application in a pass.
 enum Step {
-    /// The index of search has to follow.
-    Index,
+    /// The index of search has to follow. `None`: its place was not looked at yet.
+    Index(Option<Waiting>),
     Messages(Cleared),
     Changes,
     /// Updates up to a timestamp are deleted, of the users after one of them.
     Updates(Timestamp, Option<UserId>),
     Done,
+}
+
+/// For what to wait, and until when.
+struct Waiting {
+    end: Timestamp,
+    until: Instant,
 }
 
 /// How far messages are cleared.
@@ -61,7 +69,7 @@ impl Remains {
     pub fn of(application: ApplicationId) -> Self {
         Self {
             application,
-            step: Step::Index,
+            step: Step::Index(None),
         }
     }
 }
@@ -79,54 +87,90 @@ impl Retention {
         while Instant::now() < end {
             let started = Instant::now();
             let step = std::mem::replace(&mut remains.step, Step::Done);
-            remains.step = match step {
-                Step::Index => {
-                    remains.step = self.until_indexed(leader, application).await?;
-                    // To wait is no work to rest from.
-                    continue;
-                }
-                Step::Messages(cleared) => self.clear(leader, application, cleared).await?,
-                Step::Changes => self.trim_changes(leader, application, trimmed).await?,
-                Step::Updates(up_to, after) => {
-                    let after = self.trim_updates(leader, application, after).await?;
-                    if after.is_none() {
-                        trimmed.insert(application, up_to);
-                    }
-                    after.map_or(Step::Done, |after| Step::Updates(up_to, after))
-                }
-                Step::Done => return Ok(true),
+            let (is_done, is_waiting) =
+                (matches!(step, Step::Done), matches!(step, Step::Index(_)));
+            if is_done {
+                return Ok(true);
+            }
+            // What has failed is left for the next pass, and trimming does not wait for it.
+            let otherwise = match step {
+                Step::Index(_) | Step::Messages(_) => Step::Changes,
+                Step::Changes | Step::Updates(..) | Step::Done => Step::Done,
             };
-            self.rest(started).await;
+            let next = self.step(leader, application, step, trimmed).await;
+            let next = log_failure(leader, application, next).await?;
+            remains.step = next.unwrap_or(otherwise);
+            if matches!(remains.step, Step::Index(Some(_))) {
+                // The others have their turns meanwhile.
+                return Ok(false);
+            }
+            if !is_waiting {
+                self.rest(started).await;
+            }
         }
         Ok(false)
     }
 
-    /// Waits until the index of search has come to where the timeline ends now. If it does not within some time,
-    /// no message is cleared in this pass.
-    async fn until_indexed(
+    async fn step(
         &self,
         leader: &mut Leading,
         application: ApplicationId,
+        step: Step,
+        trimmed: &mut Trimmed,
     ) -> store::Result<Step> {
-        let reading = async { changes::end(leader.connection(), application).await };
-        let end = in_time(reading).await?;
-        let started = Instant::now();
-        while in_time(retention::indexed_up_to(leader, application)).await? < end {
-            if started.elapsed() > INDEX_TIME_MAX {
-                let application = application.get();
-                tracing::warn!(
-                    application,
-                    "the index of search is behind: messages are not cleared now"
-                );
-                return Ok(Step::Changes);
+        match step {
+            Step::Index(waiting) => self.follow_index(leader, application, waiting).await,
+            Step::Messages(cleared) => self.clear(leader, application, cleared).await,
+            Step::Changes => self.trim_changes(leader, application, trimmed).await,
+            Step::Updates(up_to, after) => {
+                let after = self.trim_updates(leader, application, after).await?;
+                if after.is_none() {
+                    trimmed.insert(application, up_to);
+                }
+                Ok(after.map_or(Step::Done, |after| Step::Updates(up_to, after)))
             }
-            sleep(INDEX_CHECK_PERIOD).await;
+            Step::Done => Ok(Step::Done),
         }
-        Ok(Step::Messages(Cleared {
-            window: VecDeque::new(),
-            number: MessageNumber::ZERO,
-            after: ConversationId::new(0),
-        }))
+    }
+
+    /// Looks whether the index of search has come to where the timeline ended when that was looked at first. If it
+    /// does not within some time, no message is cleared until the next pass.
+    async fn follow_index(
+        &self,
+        leader: &mut Leading,
+        application: ApplicationId,
+        waiting: Option<Waiting>,
+    ) -> store::Result<Step> {
+        let waiting = match waiting {
+            Some(waiting) => {
+                sleep(INDEX_CHECK_PERIOD).await;
+                waiting
+            }
+            None => {
+                let reading = async { changes::end(leader.connection(), application).await };
+                Waiting {
+                    end: in_time(reading).await?,
+                    until: Instant::now() + INDEX_TIME_MAX,
+                }
+            }
+        };
+        let reached = in_time(retention::indexed_up_to(leader, application)).await?;
+        Ok(if reached >= waiting.end {
+            Step::Messages(Cleared {
+                window: VecDeque::new(),
+                number: MessageNumber::ZERO,
+                after: ConversationId::new(0),
+            })
+        } else if Instant::now() > waiting.until {
+            let application = application.get();
+            tracing::warn!(
+                application,
+                "the index of search is behind: messages are not cleared now"
+            );
+            Step::Changes
+        } else {
+            Step::Index(Some(waiting))
+        })
     }
 
     /// Clears some messages of a conversation.

@@ -230,7 +230,7 @@ impl<'a> Context<'a> {
         let first = match &message.conversation {
             Conversation::Chat(chat) => self.state.chat(*chat).map(|chat| chat.first),
             Conversation::Personal(pair) => {
-                let personal = self.state.personal(pair);
+                let personal = self.state.personal_by_either_name(pair);
                 let personal = personal.filter(|it| it.id == message.conversation_id);
                 personal.map(|personal| personal.first)
             }

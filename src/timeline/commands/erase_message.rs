@@ -17,7 +17,8 @@ pub struct EraseMessage {
 }
 
 impl Command for EraseMessage {
-    type Output = Arc<Message>;
+    /// The message; `None` if it has expired and was cleared meanwhile.
+    type Output = Option<Arc<Message>>;
 
     const ERASES: bool = true;
 
@@ -29,13 +30,15 @@ impl Command for EraseMessage {
         members + FILES_MAX + MENTIONS_MAX
     }
 
-    fn decide(&self, context: &Context<'_>) -> Result<Decision<Arc<Message>>, Refusal> {
-        let message = context.message(self.id).ok_or(Refusal::NotFound)?;
+    fn decide(&self, context: &Context<'_>) -> Result<Decision<Self::Output>, Refusal> {
+        let Some(message) = context.message(self.id) else {
+            return Ok(Decision::Keep(None));
+        };
         let erased = self.erased(message);
         if erased == **message || !context.is_under_way(&self.erasure) {
-            return Ok(Decision::Keep(Arc::clone(message)));
+            return Ok(Decision::Keep(Some(Arc::clone(message))));
         }
-        Ok(context.message_change(message, erased))
+        Ok(context.message_change(message, erased).map(Some))
     }
 }
 
@@ -115,7 +118,7 @@ mod tests {
         let pseudonym = erasure("jane").pseudonym;
         for message in [&note, &sent, &posted] {
             let command = || erase_from(message, OthersMessages::Kept);
-            let erased = story.given_application(command());
+            let erased = story.given_application(command()).unwrap();
             assert_eq!(erased.content, None);
             assert_eq!(erased.from.as_ref(), Some(&pseudonym));
             assert!(erased.timestamp > message.timestamp);
@@ -125,7 +128,7 @@ mod tests {
             let files = story.last_message_change().files().len();
             assert_eq!(files, usize::from(message.id == sent.id));
             let again = story.when_application(command());
-            assert_eq!(again, Ok(Decision::Keep(erased)));
+            assert_eq!(again, Ok(Decision::Keep(Some(erased))));
         }
     }
 
@@ -143,16 +146,22 @@ mod tests {
         let naming = story.given("john", naming);
         let silent = story.given("john", send_to(&chat));
         story.given_application(erase("jane"));
-        let kept = story.given_application(erase_from(&to_jane, OthersMessages::Kept));
+        let kept = story
+            .given_application(erase_from(&to_jane, OthersMessages::Kept))
+            .unwrap();
         assert_eq!(kept.content, to_jane.content);
         assert_eq!(kept.to(), Some(&erasure("jane").pseudonym));
-        let named = story.given_application(erase_from(&naming, OthersMessages::Deleted));
+        let named = story
+            .given_application(erase_from(&naming, OthersMessages::Deleted))
+            .unwrap();
         let content = named.content.as_ref().unwrap();
         assert_eq!(content.mentions.users(), [user("jim")]);
         let same = story.when_application(erase_from(&silent, OthersMessages::Deleted));
-        assert_eq!(same, Ok(Decision::Keep(silent)));
+        assert_eq!(same, Ok(Decision::Keep(Some(silent))));
         // In its personal conversations they may be deleted, too: before or after it has a pseudonym there.
-        let deleted = story.given_application(erase_from(&kept, OthersMessages::Deleted));
+        let deleted = story
+            .given_application(erase_from(&kept, OthersMessages::Deleted))
+            .unwrap();
         assert_eq!(deleted.content, None);
     }
 }

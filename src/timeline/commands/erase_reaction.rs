@@ -32,7 +32,10 @@ impl Command for EraseReaction {
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<()>, Refusal> {
         let user = &self.erasure.user;
-        let message = context.message(self.id).ok_or(Refusal::NotFound)?;
+        // It may have expired and been cleared meanwhile.
+        let Some(message) = context.message(self.id) else {
+            return Ok(Decision::Keep(()));
+        };
         let own = context.state.reacted(self.id, user);
         let before = context.state.reactions(self.id);
         let (true, Some(before)) = (own.is_some_and(|own| own.contains(&self.key)), before) else {

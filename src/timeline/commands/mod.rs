@@ -214,6 +214,17 @@ pub enum Decision<T> {
     Replay(T),
 }
 
+impl<T> Decision<T> {
+    /// The same with another output.
+    fn map<U>(self, output: impl FnOnce(T) -> U) -> Decision<U> {
+        match self {
+            Self::Change(change, before) => Decision::Change(change, output(before)),
+            Self::Keep(before) => Decision::Keep(output(before)),
+            Self::Replay(before) => Decision::Replay(output(before)),
+        }
+    }
+}
+
 /// The timestamps that the caller accepts as present (RFC 9110, If-Match). An empty list accepts
 /// none.
 #[derive(Debug, Clone, PartialEq, Eq)]
