@@ -116,7 +116,7 @@ pub async fn is_of_a_chat(
     let found = sqlx::query_scalar!(
         "SELECT id FROM conversations
          WHERE application_id = $1 AND retention_days IS NOT NULL AND deleted IS NULL
-         LIMIT 1",
+         ORDER BY retention_days DESC LIMIT 1",
         application.get(),
     );
     Ok(found.fetch_optional(leader.connection()).await?.is_some())
