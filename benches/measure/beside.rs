@@ -32,7 +32,7 @@ pub enum Beside {
     Signals,
     /// The same users signal ten times as often.
     Flood,
-    /// One user sends ten times as many messages as a user of the application may.
+    /// One user sends fifty times as many messages as a user of the application may.
     OneUser,
     /// See [`data`].
     Data(Data),
@@ -141,8 +141,7 @@ async fn signal(service: &Service, done: &Arc<AtomicU64>, pause: Duration) -> Jo
 
 async fn send_too_much(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> {
     let mut others = JoinSet::new();
-    let token = fs::read_to_string(format!("{FOLDER}/governed")).unwrap();
-    let token = token.lines().next().unwrap().to_owned();
+    let token = fs::read_to_string(format!("{FOLDER}/flooder")).unwrap();
     for number in 1..=FLOODING {
         let (mut connection, token) = (service.connect().await, token.clone());
         let done = Arc::clone(done);
@@ -152,8 +151,7 @@ async fn send_too_much(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> 
         others.spawn(async move {
             loop {
                 ticks.tick().await;
-                // To one to whom user 1 does write.
-                let body = r#"{"to":"user-8","text":"flood"}"#;
+                let body = r#"{"to":"user-1","text":"flood"}"#;
                 let head = "POST /messages HTTP/1.1";
                 let (status, _) = exchange(&mut connection, head, &token, body).await;
                 assert!([201, 429].contains(&status), "{status}");

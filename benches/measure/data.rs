@@ -89,6 +89,15 @@ pub async fn begin(service: &Service, data: Data, done: &Arc<AtomicU64>) -> Join
             let policy = json!({ "policy": { "retentionDays": 5 } }).to_string();
             let path = "/applications/self";
             call(&mut connection, "PATCH", path, &token, &policy).await;
+            // It begins with the next pass, once the index of search has followed.
+            let mut database = PgConnection::connect(&setting("DATABASE_URL"))
+                .await
+                .unwrap();
+            let sql = format!("SELECT {}", old("messages", "NOT deleted"));
+            let all = count(&mut database, &sql).await;
+            while count(&mut database, &sql).await == all {
+                sleep(PERIOD).await;
+            }
         }
     }
     others
@@ -111,7 +120,7 @@ pub async fn finish(service: &Service, data: Data) {
             let database = setting("DATABASE_URL");
             let mut database = PgConnection::connect(&database).await.unwrap();
             wait(async || {
-                let (messages, changes) = (old("messages"), old("changes"));
+                let (messages, changes) = (old("messages", "NOT deleted"), old("changes", "TRUE"));
                 let sql = format!("SELECT {messages} || ' messages, ' || {changes} || ' changes'");
                 let left: String = sqlx::query_scalar(AssertSqlSafe(sql))
                     .fetch_one(&mut database)
@@ -124,6 +133,11 @@ pub async fn finish(service: &Service, data: Data) {
     }
 }
 
+async fn count(database: &mut PgConnection, sql: &str) -> i64 {
+    let count = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()));
+    count.fetch_one(database).await.unwrap()
+}
+
 /// Waits until there is nothing of what `left` returns.
 async fn wait(mut left: impl AsyncFnMut() -> Option<String>) {
     let began = Instant::now();
@@ -134,10 +148,11 @@ async fn wait(mut left: impl AsyncFnMut() -> Option<String>) {
     eprintln!("{:.1} s later it is done", began.elapsed().as_secs_f64());
 }
 
-/// The rows of a table that the newest application does not keep.
-fn old(table: &str) -> String {
+/// The rows of a table that the newest application does not keep, and for which a condition holds: of the newest
+/// messages of conversations the rows stay, without data.
+fn old(table: &str, condition: &str) -> String {
     format!(
-        "(SELECT count(*) FROM {table} WHERE created < now() - interval '5 days'
+        "(SELECT count(*) FROM {table} WHERE {condition} AND created < now() - interval '5 days'
           AND application_id = (SELECT max(id) FROM applications))"
     )
 }

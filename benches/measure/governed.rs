@@ -15,8 +15,8 @@ use super::{
 /// As many users as application 1 has, who write as `requests.lua` says.
 const USERS: usize = 1000;
 
-/// What each of them may send: five times as much as they do where 20,000 messages are sent a second.
-const SENDS_PER_MINUTE: u32 = 6000;
+/// What each of them may send: as much as they do where 20,000 messages are sent a second.
+const SENDS_PER_MINUTE: u32 = 1200;
 
 /// The chats with rules, each of so many members.
 const CHATS: usize = 10;
@@ -32,6 +32,10 @@ pub async fn prepare(service: &Service) {
         let path = format!("/conversations/user-{from}/user-{to}");
         ask(connection, "PUT", &path, &application, "").await;
     }
+    // The user of the row `user-flood`.
+    let path = "/conversations/flooder/user-1";
+    ask(connection, "PUT", path, &application, "").await;
+    fs::write(format!("{FOLDER}/flooder"), token(id, "flooder")).unwrap();
     let suspended = json!({ "suspendedUntil": "2999-01-01T00:00:00Z" }).to_string();
     let path = "/users/suspended/restrictions";
     call(connection, "PUT", path, &application, &suspended).await;

@@ -265,7 +265,7 @@ fn beside() -> Vec<Row> {
             limits: &["governed-256"],
             ..sends(
                 "user-flood",
-                "the same while one of the users sends 1,000 a second, of which 900 are refused",
+                "the same while one of the users sends 1,000 a second, of which 980 are refused",
                 requests_of("governed", 256),
                 Beside::OneUser,
             )
