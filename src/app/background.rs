@@ -94,11 +94,9 @@ impl Background {
             seconds_min: limits.erasure_seconds_min,
         };
         life.spawn("erased users", erased.run(life.stop()));
-        let writes = timeline.clone();
         let retention = Retention {
             database: database.clone(),
             timeline: timeline.clone(),
-            waiting_writes: Arc::new(move || writes.waiting()),
             period: Duration::from_secs(limits.retention_period),
             publishes_feeds,
         };

@@ -48,7 +48,7 @@ impl Message {
         Some(self.conversation.pair()?.other_of(self.from.as_ref()?))
     }
 
-    /// What is left of it once its data are cleared, without a change of it that anybody is told of.
+    /// What is left of it once its data are cleared, without a change of it on the timeline.
     #[must_use]
     pub fn cleared(&self) -> Arc<Self> {
         Arc::new(Self {

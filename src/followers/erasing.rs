@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use pauses::Pauses;
 
-use super::{Behind, LOOK_PERIOD_MIN, Leader, PAUSE_MIN, lead_until, log_leadership};
+use super::{Behind, LOOK_PERIOD_MIN, Leader, PAUSE_MIN, lead_until, log_leadership, rest_after};
 use crate::{
     domain::ApplicationId,
     store::{
@@ -60,13 +60,6 @@ const ERASURES_AT_ONCE: i64 = 100;
 
 /// The least time from one look for erasures to the next, if there is none, or if all of them pause.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
-
-/// While so many writes wait to be committed, the leader rests for as long as it worked; for twice as many,
-/// twice as long.
-const WAITING_WRITES_PER_REST: f64 = 4.0;
-
-/// The longest rest, as a multiple of the work before it.
-const REST_MAX: f64 = 20.0;
 
 /// How long the database may take for a piece of work under the lock of an application.
 const LANE_TIME_MAX: Duration = Duration::from_secs(15);
@@ -173,7 +166,7 @@ impl ErasedUsers {
             },
         }
         erasing::save(&mut leading.leader, running).await?;
-        sleep(self.rest(started.elapsed())).await;
+        sleep(rest_after(started.elapsed(), self.timeline.waiting())).await;
         Ok(true)
     }
 
@@ -221,12 +214,6 @@ impl ErasedUsers {
             user: None,
         };
         Ok(self.timeline.submit(requester, command).await?.effect)
-    }
-
-    /// How long the leader pauses after `worked`, so that waiting writes have the database to themselves.
-    fn rest(&self, worked: Duration) -> Duration {
-        let waiting = self.timeline.waiting() as f64;
-        worked.mul_f64((waiting / WAITING_WRITES_PER_REST).min(REST_MAX))
     }
 }
 

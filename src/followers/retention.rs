@@ -4,7 +4,7 @@
 //! A message that is older than its conversation keeps messages expires with the next pass: by one change of its
 //! conversation, however many messages expire with it. Every file of a message that has expired is reported as
 //! out of use once, and then nothing is left of the message but the reports of it. The part of a timeline that is older than
-//! everything that is kept is deleted, and who has not read it is told so.
+//! everything that is kept is deleted, and who has not read it learns that.
 //!
 //! # How
 //! The leader passes over the conversations of all applications, again and again, and lets messages expire. Then
@@ -40,7 +40,7 @@ use remains::{Remains, Trimmed};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Leader, PAUSE_MIN, WaitingWrites, lead_until, log_leadership};
+use super::{Leader, PAUSE_MIN, lead_until, log_leadership, rest_after};
 use crate::{
     domain::{ApplicationId, ConversationId, OverdueMessages, RetentionDays, Timestamp},
     store::{
@@ -64,19 +64,10 @@ const ROWS_AT_ONCE: i64 = 2000;
 /// How long to wait for an answer of the database, which ends a statement earlier.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// While so many writes wait to be committed, the leader rests for as long as it has worked; for twice as many,
-/// twice as long.
-const WAITING_WRITES_PER_REST: f64 = 4.0;
-
-/// The shortest and the longest rest, as multiples of the work before it.
-const REST_MIN: f64 = 1.0;
-const REST_MAX: f64 = 20.0;
-
 /// Lets messages expire.
 pub struct Retention {
     pub database: Database,
     pub timeline: Timeline,
-    pub waiting_writes: WaitingWrites,
     /// The time from one pass over all conversations to the next.
     pub period: Duration,
     /// Whether the feeds of applications are published.
@@ -274,9 +265,8 @@ impl Retention {
 
     /// Leaves the database to others for as long as it has worked for this, and longer while writes wait.
     async fn rest(&self, started: Instant) {
-        let waiting = (self.waiting_writes)() as f64;
-        let times = (waiting / WAITING_WRITES_PER_REST).clamp(REST_MIN, REST_MAX);
-        sleep(started.elapsed().mul_f64(times)).await;
+        let worked = started.elapsed();
+        sleep(rest_after(worked, self.timeline.waiting()).max(worked)).await;
     }
 }
 

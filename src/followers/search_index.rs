@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::{Followed, Follower};
+use super::{Followed, Follower, rest_after};
 use crate::{
     domain::ApplicationId,
     search::terms_of,
@@ -16,13 +16,6 @@ const WINDOW_CHANGES: usize = 500;
 
 /// How long the database may take for one window.
 const WINDOW_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// While so many writes wait to be committed, the follower rests for as long as it worked; for twice
-/// as many, twice as long.
-const WAITING_WRITES_PER_REST: f64 = 4.0;
-
-/// The longest rest, as a multiple of the work before it.
-const REST_MAX: f64 = 20.0;
 
 /// Returns how many writes of this replica wait to be committed.
 pub type WaitingWrites = Arc<dyn Fn() -> usize + Send + Sync>;
@@ -40,13 +33,6 @@ impl SearchIndex {
             waiting_writes,
             has_unmerged: false,
         }
-    }
-
-    /// How long the follower pauses after `worked`, so that waiting writes have the database to
-    /// themselves.
-    fn rest(&self, worked: Duration) -> Duration {
-        let waiting = (self.waiting_writes)() as f64;
-        worked.mul_f64((waiting / WAITING_WRITES_PER_REST).min(REST_MAX))
     }
 }
 
@@ -70,7 +56,7 @@ impl Follower for SearchIndex {
         let changes = store::in_time(WINDOW_TIME_MAX, indexing).await?;
         metrics::counter!("messages_search_indexed_total").increment(changes as u64);
         self.has_unmerged |= changes > 0;
-        sleep(self.rest(started.elapsed())).await;
+        sleep(rest_after(started.elapsed(), (self.waiting_writes)())).await;
         Ok(if changes < WINDOW_CHANGES {
             Followed::ToTheEnd
         } else {

@@ -361,8 +361,8 @@ pub async fn read<T>(
 /// A message as a path names it: by its number in a conversation.
 pub type NumberedMessage = (Conversation, MessageNumber);
 
-/// What a caller is told who reads no message with this id: that it has expired, if the id is not beyond the
-/// newest message of the application that has. Whether there is such a message for others is not told.
+/// The answer to a caller who reads no message with this id: that it has expired, if the id is not beyond the
+/// newest message of the application that has. It does not show whether there is such a message for others.
 pub async fn missing(
     service: &Service,
     application: ApplicationId,

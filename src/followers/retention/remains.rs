@@ -87,15 +87,12 @@ impl Retention {
         while Instant::now() < end {
             let started = Instant::now();
             let step = std::mem::replace(&mut remains.step, Step::Done);
-            let (is_done, is_waiting) =
-                (matches!(step, Step::Done), matches!(step, Step::Index(_)));
-            if is_done {
-                return Ok(true);
-            }
+            let is_waiting = matches!(step, Step::Index(_));
             // What has failed is left for the next pass, and trimming does not wait for it.
             let otherwise = match step {
                 Step::Index(_) | Step::Messages(_) => Step::Changes,
-                Step::Changes | Step::Updates(..) | Step::Done => Step::Done,
+                Step::Changes | Step::Updates(..) => Step::Done,
+                Step::Done => return Ok(true),
             };
             let next = self.step(leader, application, step, trimmed).await;
             let next = log_failure(leader, application, next).await?;

@@ -102,7 +102,7 @@ impl ClearExpired {
     }
 
     /// Those of the messages that are there, and have expired. A message may name its users as they were called
-    /// before an erasure: its conversation is told by its id.
+    /// before an erasure: so what counts is the id of its conversation.
     fn expired<'a>(
         &self,
         context: &Context<'a>,

@@ -242,8 +242,8 @@ impl<'a> Context<'a> {
         )
     }
 
-    /// What a caller is told of a message that it does not see. It depends on the id alone: whether there is
-    /// such a message for others is not told, nor whether its row is deleted already.
+    /// The answer to a caller who does not see a message. It depends on the id alone, and so shows neither whether
+    /// there is such a message for others, nor whether its row is deleted already.
     pub(super) fn missing(&self, id: MessageId) -> Refusal {
         match self.state.has_expired_up_to(id) {
             true => Refusal::Expired,
