@@ -164,11 +164,6 @@ impl<K: Key, Q, A> Queue<K, Q, A> {
         answered.await.map_err(|_| QueueError::Abandoned)
     }
 
-    /// How many requests wait.
-    pub fn waiting(&self) -> usize {
-        self.shared.waiting().count
-    }
-
     async fn until_accepted(&self, mut accepted: oneshot::Receiver<()>) -> Result<(), QueueError> {
         match timeout(self.shared.limits.wait_max, &mut accepted).await {
             Ok(Ok(())) => Ok(()),

@@ -23,7 +23,7 @@ use crate::{
     notifications::{Announcements, Commit, Listener, Subscriber},
     store::{Database, Pool, Purpose},
     sync::{Freshness, Readers, ThreadHandle},
-    timeline::{Timeline, Writer},
+    timeline::{BATCH_MAX, BackgroundTimeline, Timeline, Writer},
 };
 
 /// Threads that serve HTTP, one a core. Each answers tens of thousands of requests a second, and
@@ -80,23 +80,24 @@ impl Background {
         let publishes_feeds = spawn_feed_exchange(life, database, &events, feeds);
         let publisher = spawn_file_events(life, database, events, with_files);
         spawn_webhooks(life, database, callbacks, hooked);
-        spawn_search_index(life, database, timeline.clone(), with_changes);
+        let beside = timeline.in_background();
+        spawn_search_index(life, database, beside.clone(), with_changes);
         let cleared = ClearedChats {
             database: database.clone(),
-            timeline: timeline.clone(),
+            timeline: beside.clone(),
             behind: deletions,
         };
         life.spawn("cleared chats", cleared.run(life.stop()));
         let erased = ErasedUsers {
             database: database.clone(),
-            timeline: timeline.clone(),
+            timeline: beside.clone(),
             behind: erasures,
             seconds_min: limits.erasure_seconds_min,
         };
         life.spawn("erased users", erased.run(life.stop()));
         let retention = Retention {
             database: database.clone(),
-            timeline: timeline.clone(),
+            timeline: beside.clone(),
             period: Duration::from_secs(limits.retention_period),
             publishes_feeds,
         };
@@ -124,7 +125,7 @@ impl Background {
 
 fn spawn_writers(life: &mut Lifecycle, database: &Database, limits: &LimitsConfig) -> Timeline {
     let wait_max = Duration::from_millis(limits.write_wait_ms_max);
-    let (timeline, commands) = Timeline::new(limits.write_queue_max, wait_max);
+    let (timeline, commands) = Timeline::new(limits.write_queue_max, BATCH_MAX, wait_max);
     for writer in Writer::all(database, timeline.progress(), wait_max) {
         life.spawn("writer", writer.run(commands.clone()));
     }
@@ -168,14 +169,13 @@ fn spawn_signals(life: &mut Lifecycle, reads: &Pool) -> Arc<Signals> {
     signals
 }
 
-/// The follower rests while changes wait to be written.
 fn spawn_search_index(
     life: &mut Lifecycle,
     database: &Database,
-    timeline: Timeline,
+    timeline: BackgroundTimeline,
     behind: Arc<Behind>,
 ) {
-    let index = SearchIndex::new(Arc::new(move || timeline.waiting()));
+    let index = SearchIndex::new(timeline);
     let following = followers::run(index, database.clone(), behind, life.stop());
     life.spawn("search index", following);
 }

@@ -29,7 +29,7 @@ use crate::{
         self, Clearing, Database, Leadership,
         clearing::{self, DeletedChat},
     },
-    timeline::{self, Requester, Timeline, commands::ClearMessage},
+    timeline::{self, BackgroundTimeline, Requester, commands::ClearMessage},
 };
 
 /// The messages of a turn.
@@ -51,7 +51,7 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// Clears deleted chats.
 pub struct ClearedChats {
     pub database: Database,
-    pub timeline: Timeline,
+    pub timeline: BackgroundTimeline,
     pub behind: Arc<Behind>,
 }
 
@@ -85,9 +85,11 @@ impl ClearedChats {
             return Ok(Turn::Cleared);
         };
         for ids in window.uncleared.chunks(CLEARED_AT_ONCE) {
+            let piece = self.timeline.begin();
             if let Err(error) = self.delete(chat, ids).await {
                 return Ok(Turn::Failed(error));
             }
+            piece.rest().await;
         }
         reached.insert(chat, window.last);
         Ok(Turn::Cleared)

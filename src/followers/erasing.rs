@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use pauses::Pauses;
 
-use super::{Behind, LOOK_PERIOD_MIN, Leader, PAUSE_MIN, lead_until, log_leadership, rest_after};
+use super::{Behind, LOOK_PERIOD_MIN, Leader, PAUSE_MIN, lead_until, log_leadership};
 use crate::{
     domain::ApplicationId,
     store::{
@@ -41,7 +41,7 @@ use crate::{
         erasing::{self, Place, RunningErasure, Step},
     },
     timeline::{
-        self, Effect, Requester, Timeline,
+        self, BackgroundTimeline, Effect, Requester,
         commands::{Command, FinishErasure},
     },
 };
@@ -67,7 +67,7 @@ const LANE_TIME_MAX: Duration = Duration::from_secs(15);
 /// Erases users.
 pub struct ErasedUsers {
     pub database: Database,
-    pub timeline: Timeline,
+    pub timeline: BackgroundTimeline,
     pub behind: Arc<Behind>,
     /// No erasure is over sooner than so many seconds after it was requested. Until then it refuses what the
     /// user had under way: a request whose token was read just before.
@@ -149,7 +149,7 @@ impl ErasedUsers {
         leading: &mut Leading,
         running: &mut RunningErasure,
     ) -> Result<bool, Failure> {
-        let started = Instant::now();
+        let piece = self.timeline.begin();
         match self.piece(leading, running).await? {
             Done::At(place) => running.at = place,
             Done::More => {}
@@ -166,7 +166,7 @@ impl ErasedUsers {
             },
         }
         erasing::save(&mut leading.leader, running).await?;
-        sleep(rest_after(started.elapsed(), self.timeline.waiting())).await;
+        piece.rest().await;
         Ok(true)
     }
 

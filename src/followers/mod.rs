@@ -67,22 +67,9 @@ const PASS_PERIOD: Duration = Duration::from_millis(250);
 /// How long a pass may take before applications that were noted meanwhile have their turn.
 const PASS_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// While so many writes wait to be committed, a follower rests for as long as it has worked; for twice as many,
-/// twice as long.
-const WAITING_WRITES_PER_REST: f64 = 4.0;
-
-/// The longest rest, as a multiple of the work before it.
-const REST_MAX: f64 = 20.0;
-
 /// The pauses after failures double from the first to the last of these.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-
-/// How long a follower rests after it has worked for so long, so that the writes which wait have the database to
-/// themselves.
-fn rest_after(worked: Duration, waiting_writes: usize) -> Duration {
-    worked.mul_f64((waiting_writes as f64 / WAITING_WRITES_PER_REST).min(REST_MAX))
-}
 
 /// What a publisher of this replica is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,10 +37,10 @@ use std::{
 };
 
 use remains::{Remains, Trimmed};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Leader, PAUSE_MIN, lead_until, log_leadership, rest_after};
+use super::{Leader, PAUSE_MIN, lead_until, log_leadership};
 use crate::{
     domain::{ApplicationId, ConversationId, OverdueMessages, RetentionDays, Timestamp},
     store::{
@@ -49,7 +49,7 @@ use crate::{
         trimming,
     },
     timeline::{
-        self, Requester, Timeline,
+        self, BackgroundTimeline, Requester,
         commands::{Command, ExpireMessages},
     },
 };
@@ -67,7 +67,7 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 /// Lets messages expire.
 pub struct Retention {
     pub database: Database,
-    pub timeline: Timeline,
+    pub timeline: BackgroundTimeline,
     /// The time from one pass over all conversations to the next.
     pub period: Duration,
     /// Whether the feeds of applications are published.
@@ -147,7 +147,7 @@ impl Retention {
         let oldest_kept = in_time(retention::oldest_kept(leader, application)).await?;
         let (mut after, mut oldest) = (ConversationId::new(0), None);
         loop {
-            let started = Instant::now();
+            let piece = self.timeline.begin();
             let reading = retention::conversations(
                 leader,
                 application,
@@ -160,7 +160,7 @@ impl Retention {
                 break;
             };
             after = last.id;
-            self.rest(started).await;
+            piece.rest_in_any_case().await;
             for kept in &window {
                 if kept.is_overdue {
                     let expired = self.expire_in(leader, application, kept).await;
@@ -188,7 +188,7 @@ impl Retention {
     ) -> store::Result<bool> {
         let mut found: Option<OverdueMessages> = None;
         loop {
-            let started = Instant::now();
+            let piece = self.timeline.begin();
             let first = found.map_or(kept.first, |found| found.number.next());
             let reading = retention::overdue(leader, application, kept, first, ROWS_AT_ONCE);
             let Some(more) = in_time(reading).await? else {
@@ -196,7 +196,7 @@ impl Retention {
             };
             let youngest = found.map_or(more.youngest, |found| found.youngest.max(more.youngest));
             found = Some(OverdueMessages { youngest, ..more });
-            self.rest(started).await;
+            piece.rest_in_any_case().await;
         }
         let Some(overdue) = found else {
             return Ok(true);
@@ -225,13 +225,13 @@ impl Retention {
         let bound = before_oldest.map_or(bound, |before| bound.min(before));
         let mut to = trimmed;
         loop {
-            let started = Instant::now();
+            let piece = self.timeline.begin();
             let reading = trimming::last_before(leader, application, to, bound, time, ROWS_AT_ONCE);
             let Some(last) = in_time(reading).await? else {
                 break;
             };
             to = last;
-            self.rest(started).await;
+            piece.rest_in_any_case().await;
         }
         if to > trimmed {
             let raising = trimming::raise(leader, application, to, self.publishes_feeds);
@@ -261,12 +261,6 @@ impl Retention {
                 Submitted::Failed
             }
         }
-    }
-
-    /// Leaves the database to others for as long as it has worked for this, and longer while writes wait.
-    async fn rest(&self, started: Instant) {
-        let worked = started.elapsed();
-        sleep(rest_after(worked, self.timeline.waiting()).max(worked)).await;
     }
 }
 

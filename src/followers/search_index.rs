@@ -1,14 +1,13 @@
 //! The index of search: holds the terms of every message that is not deleted.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-
-use super::{Followed, Follower, rest_after};
+use super::{Followed, Follower};
 use crate::{
     domain::ApplicationId,
     search::terms_of,
     store::{self, Indexing, Leadership, search},
+    timeline::BackgroundTimeline,
 };
 
 /// Changes that are indexed in one transaction: some 20 ms of work.
@@ -17,20 +16,17 @@ const WINDOW_CHANGES: usize = 500;
 /// How long the database may take for one window.
 const WINDOW_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Returns how many writes of this replica wait to be committed.
-pub type WaitingWrites = Arc<dyn Fn() -> usize + Send + Sync>;
-
 /// Keeps the index of search.
 pub struct SearchIndex {
-    waiting_writes: WaitingWrites,
+    timeline: BackgroundTimeline,
     /// Whether there are entries that are not merged into the main part of the index.
     has_unmerged: bool,
 }
 
 impl SearchIndex {
-    pub fn new(waiting_writes: WaitingWrites) -> Self {
+    pub fn new(timeline: BackgroundTimeline) -> Self {
         Self {
-            waiting_writes,
+            timeline,
             has_unmerged: false,
         }
     }
@@ -51,12 +47,12 @@ impl Follower for SearchIndex {
         leader: &mut Leadership<Indexing>,
         application: ApplicationId,
     ) -> store::Result<Followed> {
-        let started = Instant::now();
+        let piece = self.timeline.begin();
         let indexing = search::index(leader, application, WINDOW_CHANGES as i64, terms_of);
         let changes = store::in_time(WINDOW_TIME_MAX, indexing).await?;
         metrics::counter!("messages_search_indexed_total").increment(changes as u64);
         self.has_unmerged |= changes > 0;
-        sleep(rest_after(started.elapsed(), (self.waiting_writes)())).await;
+        piece.rest().await;
         Ok(if changes < WINDOW_CHANGES {
             Followed::ToTheEnd
         } else {

@@ -57,7 +57,7 @@ pub async fn import(
     let passed = checks.finish(|| lines)?;
     let _turn = service.imports.acquire().await;
     let mut importer = Importer {
-        timeline: &service.timeline,
+        timeline: &service.timeline.in_background(),
         lines_at_once: LINES_AT_ONCE,
         reads: &service.reads,
         application: passed.caller,

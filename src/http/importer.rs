@@ -28,14 +28,14 @@ use crate::{
     },
     store::{self, Pool},
     timeline::{
-        self, Effect, Outcome, Requester, Timeline,
+        self, BackgroundTimeline, Effect, Outcome, Requester,
         commands::{BeginImport, Command, CreateChat, FinishImport, ImportMessage},
     },
 };
 
 /// Carries out lines.
 pub struct Importer<'a> {
-    pub timeline: &'a Timeline,
+    pub timeline: &'a BackgroundTimeline,
     /// How many lines wait for a writer at the same time, at the most.
     pub lines_at_once: usize,
     pub reads: &'a Pool,
@@ -136,6 +136,7 @@ impl Importer<'_> {
     ) -> Vec<Task<C>> {
         let mut too_early = Vec::new();
         for part in tasks.chunks(self.lines_at_once) {
+            let piece = self.timeline.begin();
             if let Some(problem) = results.failure.clone() {
                 for task in part {
                     results.push(task, Err(problem.clone()));
@@ -168,6 +169,7 @@ impl Importer<'_> {
                     }
                 }
             }
+            piece.rest().await;
         }
         too_early
     }

@@ -70,6 +70,7 @@
 //! No measurable difference: a thread and a runtime for the writers alone, a lower priority for the
 //! threads that serve HTTP, updates sorted by user, larger batches.
 
+mod background;
 mod batch;
 pub mod commands;
 mod kept;
@@ -83,10 +84,14 @@ mod state;
 mod transaction;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use tokio::sync::oneshot;
 
+pub use background::{BackgroundTimeline, Piece};
 pub use pending::{Effect, Outcome, Requester};
 pub use progress::{Progress, WriteState};
 pub use state::BatchState;
@@ -97,11 +102,12 @@ use crate::{
     domain::{ApplicationId, Refusal},
     store,
 };
+use background::WaitingCaller;
 use commands::Command;
 use pending::{AnyCommand, PendingCommand};
 
 /// Commands in one transaction. Larger batches are no faster with 256 connections.
-const BATCH_MAX: usize = 256;
+pub const BATCH_MAX: usize = 256;
 
 /// The most rows that one transaction writes, so that a few large commands do not delay all others.
 /// A single command may write more, and the first one of each batch is written in any case.
@@ -135,6 +141,8 @@ type AcceptedCommand = AcceptedRequest<Box<dyn AnyCommand>, ()>;
 pub struct Timeline {
     queue: Queue<ApplicationId, Box<dyn AnyCommand>, ()>,
     progress: Arc<Progress>,
+    /// How many callers wait for a change.
+    callers: Arc<AtomicUsize>,
 }
 
 /// The batches of commands, for the [`Writer`]s.
@@ -144,19 +152,23 @@ pub type CommandBatches = Batches<ApplicationId, Box<dyn AnyCommand>, ()>;
 type CommandClaim = Claim<ApplicationId, Box<dyn AnyCommand>, ()>;
 
 impl Timeline {
-    /// The callers' side, and the batches for the [`Writer`]s. `waiting_max` commands
-    /// of each application may wait, each for `wait_max`: a service that is further behind refuses
-    /// them.
-    pub fn new(waiting_max: usize, wait_max: Duration) -> (Self, CommandBatches) {
+    /// The callers' side, and the batches for the [`Writer`]s, of `batch_max` commands at the most.
+    /// `waiting_max` commands of each application may wait, each for `wait_max`: a service that is
+    /// further behind refuses them.
+    pub fn new(waiting_max: usize, batch_max: usize, wait_max: Duration) -> (Self, CommandBatches) {
         let (queue, batches) = batching::queue(QueueLimits {
             name: "timeline",
             waiting_max,
-            batch_max: BATCH_MAX,
+            batch_max,
             weight_max: BATCH_ROWS_MAX,
             wait_max,
         });
-        let progress = Arc::default();
-        (Self { queue, progress }, batches)
+        let timeline = Self {
+            queue,
+            progress: Arc::default(),
+            callers: Arc::default(),
+        };
+        (timeline, batches)
     }
 
     /// Whether the writers commit.
@@ -164,15 +176,24 @@ impl Timeline {
         &self.progress
     }
 
-    /// How many commands wait for a writer.
-    pub fn waiting(&self) -> usize {
-        self.queue.waiting()
+    /// The same timeline, for work that no caller waits for.
+    pub fn in_background(&self) -> BackgroundTimeline {
+        BackgroundTimeline::new(self.clone())
     }
 
     /// Carries out a command and returns once its change is committed.
     ///
     /// Dropping the future withdraws the command, unless a writer has accepted it.
     pub async fn submit<C: Command>(
+        &self,
+        requester: Requester,
+        command: C,
+    ) -> Result<Outcome<C::Output>, Error> {
+        let _waiting = WaitingCaller::new(&self.callers);
+        self.carry_out(requester, command).await
+    }
+
+    async fn carry_out<C: Command>(
         &self,
         requester: Requester,
         command: C,

@@ -85,7 +85,7 @@ impl Retention {
         let application = remains.application;
         let end = Instant::now() + TURN_TIME;
         while Instant::now() < end {
-            let started = Instant::now();
+            let piece = self.timeline.begin();
             let step = std::mem::replace(&mut remains.step, Step::Done);
             let is_waiting = matches!(step, Step::Index(_));
             // What has failed is left for the next pass, and trimming does not wait for it.
@@ -102,7 +102,7 @@ impl Retention {
                 return Ok(false);
             }
             if !is_waiting {
-                self.rest(started).await;
+                piece.rest_in_any_case().await;
             }
         }
         Ok(false)
