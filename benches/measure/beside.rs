@@ -11,7 +11,8 @@ use std::{
 
 use messages::domain::ApplicationId;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
     task::{JoinSet, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval_at},
 };
@@ -53,26 +54,48 @@ const FLOOD_A_SECOND: u32 = 1000;
 /// Between two signals of a user, as often as it may.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Sends, while others do that.
-pub async fn measure(service: &Service, requests: Requests, beside: Beside) -> Found {
+/// Those who do it.
+pub struct Others {
+    beside: Beside,
+    tasks: JoinSet<()>,
+    /// How often they have done it.
+    done: Arc<AtomicU64>,
+}
+
+/// Begins it.
+pub async fn begin(service: &Service, beside: Beside) -> Others {
     let done = Arc::new(AtomicU64::new(0));
-    let mut others = match beside {
+    let tasks = match beside {
         Beside::Reactions => react(service, &done).await,
         Beside::Signals => signal(service, &done, PAUSE).await,
         Beside::Flood => signal(service, &done, PAUSE / 10).await,
         Beside::OneUser => send_too_much(service, &done).await,
         Beside::Data(data) => data::begin(service, data, &done).await,
     };
-    let (began, seconds) = (Instant::now(), service.seconds);
-    let found = spawn_blocking(move || generators::requests(requests, seconds));
-    let found = found.await.unwrap();
-    let (done, elapsed) = (done.load(Ordering::Relaxed), began.elapsed().as_secs_f64());
-    eprintln!("{beside:?}: {done} in {elapsed:.1} s");
-    if let Beside::Data(data) = beside {
-        data::finish(service, data).await;
+    Others {
+        beside,
+        tasks,
+        done,
     }
-    others.shutdown().await;
-    found
+}
+
+/// Sends, while others do something.
+pub async fn sends(service: &Service, requests: Requests) -> Found {
+    let seconds = service.seconds;
+    let sending = spawn_blocking(move || generators::requests(requests, seconds));
+    sending.await.unwrap()
+}
+
+impl Others {
+    /// Ends it, after so many seconds.
+    pub async fn finish(mut self, service: &Service, seconds: f64) {
+        let done = self.done.load(Ordering::Relaxed);
+        eprintln!("{:?}: {done} in {seconds:.1} s", self.beside);
+        if let Beside::Data(data) = self.beside {
+            data::finish(service, data).await;
+        }
+        self.tasks.shutdown().await;
+    }
 }
 
 async fn react(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> {
@@ -142,6 +165,9 @@ async fn signal(service: &Service, done: &Arc<AtomicU64>, pause: Duration) -> Jo
 async fn send_too_much(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> {
     let mut others = JoinSet::new();
     let token = fs::read_to_string(format!("{FOLDER}/flooder")).unwrap();
+    // First, what it may send at once is used up.
+    let mut connection = service.connect().await;
+    while flood(&mut connection, &token).await == 201 {}
     for number in 1..=FLOODING {
         let (mut connection, token) = (service.connect().await, token.clone());
         let done = Arc::clone(done);
@@ -151,15 +177,20 @@ async fn send_too_much(service: &Service, done: &Arc<AtomicU64>) -> JoinSet<()> 
         others.spawn(async move {
             loop {
                 ticks.tick().await;
-                let body = r#"{"to":"user-1","text":"flood"}"#;
-                let head = "POST /messages HTTP/1.1";
-                let (status, _) = exchange(&mut connection, head, &token, body).await;
-                assert!([201, 429].contains(&status), "{status}");
+                let status = flood(&mut connection, &token).await;
                 done.fetch_add((status == 429).into(), Ordering::Relaxed);
             }
         });
     }
     others
+}
+
+async fn flood(connection: &mut BufReader<TcpStream>, token: &str) -> u16 {
+    let body = r#"{"to":"user-1","text":"flood"}"#;
+    let head = "POST /messages HTTP/1.1";
+    let (status, _) = exchange(connection, head, token, body).await;
+    assert!([201, 429].contains(&status), "{status}");
+    status
 }
 
 fn token_of(user: u32) -> String {

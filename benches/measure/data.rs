@@ -31,9 +31,10 @@ pub enum Data {
     Import,
     /// A user of 100 personal conversations is erased with the 1,000 messages of each.
     Erasure,
-    /// As many messages of ten days ago expire in an application that keeps them for five, and are cleared; then its
-    /// timeline is trimmed.
-    Retention,
+    /// As many messages of ten days ago expire in an application that keeps them for five, and are cleared.
+    Expiry,
+    /// When they are cleared, the timeline of the application is trimmed: 100,000 changes and 200,000 updates.
+    Trimming,
 }
 
 /// The user who is erased. Once it is, its id is as new.
@@ -49,7 +50,7 @@ pub async fn prepare(service: &Service, data: Data) {
     match data {
         Data::Import => {}
         Data::Erasure => generators::seed(ApplicationId::DEFAULT, LEAVER, 0),
-        Data::Retention => {
+        Data::Expiry | Data::Trimming => {
             let (id, token) = governed::application(service, "expiring").await;
             let file = format!("{FOLDER}/application-expiring");
             fs::write(file, token).await.unwrap();
@@ -84,7 +85,7 @@ pub async fn begin(service: &Service, data: Data, done: &Arc<AtomicU64>) -> Join
             let path = format!("/users/{LEAVER}?conversations=delete");
             call(&mut connection, "DELETE", &path, &token, "").await;
         }
-        Data::Retention => {
+        Data::Expiry | Data::Trimming => {
             let token = token("application-expiring").await;
             let policy = json!({ "policy": { "retentionDays": 5 } }).to_string();
             let path = "/applications/self";
@@ -95,8 +96,13 @@ pub async fn begin(service: &Service, data: Data, done: &Arc<AtomicU64>) -> Join
                 .unwrap();
             let sql = format!("SELECT {}", old("messages", "NOT deleted"));
             let all = count(&mut database, &sql).await;
-            while count(&mut database, &sql).await == all {
-                sleep(PERIOD).await;
+            let is_cleared = matches!(data, Data::Trimming);
+            loop {
+                let left = count(&mut database, &sql).await;
+                if left == 0 || left < all && !is_cleared {
+                    break;
+                }
+                sleep(PERIOD / 10).await;
             }
         }
     }
@@ -116,7 +122,7 @@ pub async fn finish(service: &Service, data: Data) {
             })
             .await;
         }
-        Data::Retention => {
+        Data::Expiry | Data::Trimming => {
             let database = setting("DATABASE_URL");
             let mut database = PgConnection::connect(&database).await.unwrap();
             wait(async || {

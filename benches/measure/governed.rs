@@ -1,6 +1,6 @@
 //! An application that uses everything that decides who may send: its policy lets those write to each
 //! other alone whose conversation it has opened, limits what a user sends, and one of its users is
-//! suspended. Beside it an application that uses nothing of that; and chats with rules.
+//! suspended. Beside it an application that uses nothing of that; and one that does, whose chats have roles and rules.
 
 use std::fs;
 
@@ -18,9 +18,13 @@ const USERS: usize = 1000;
 /// What each of them may send: as much as they do where 20,000 messages are sent a second.
 const SENDS_PER_MINUTE: u32 = 1200;
 
-/// The chats with rules, each of so many members.
+/// The most that a policy may allow: five users send all that is sent into chats.
+const SENDS_PER_MINUTE_MAX: u32 = 1_000_000;
+
+/// The chats with roles and rules, each of so many members, of which the first ones may post.
 const CHATS: usize = 10;
 const MEMBERS: usize = 10;
+const MODERATORS: usize = 5;
 
 /// Creates the applications and the chats, and writes whose turn it is for `requests.lua`.
 pub async fn prepare(service: &Service) {
@@ -36,19 +40,7 @@ pub async fn prepare(service: &Service) {
     let path = "/conversations/flooder/user-1";
     ask(connection, "PUT", path, &application, "").await;
     fs::write(format!("{FOLDER}/flooder"), token(id, "flooder")).unwrap();
-    let suspended = json!({ "suspendedUntil": "2999-01-01T00:00:00Z" }).to_string();
-    let path = "/users/suspended/restrictions";
-    call(connection, "PUT", path, &application, &suspended).await;
-    let policy = json!({
-        "personal": "opened", "createChats": "application", "addMembers": "application",
-        "sendsPerMinute": SENDS_PER_MINUTE
-    });
-    let (path, policy) = (
-        "/applications/self",
-        json!({ "policy": policy }).to_string(),
-    );
-    let changed = call(connection, "PATCH", path, &application, &policy).await;
-    assert_eq!(changed["id"], id.get());
+    govern(service, &application, SENDS_PER_MINUTE).await;
     let chats = ruled_chats(service).await;
     let path = format!("{FOLDER}/chats");
     let of_all_kinds = fs::read_to_string(&path).unwrap() + &chats;
@@ -68,19 +60,59 @@ pub async fn application(service: &Service, name: &str) -> (ApplicationId, Strin
     (id, token)
 }
 
-/// Creates chats of application 1 in which not everybody posts. They are those of `chat-10` otherwise.
-async fn ruled_chats(service: &Service) -> String {
+/// Suspends a user, and sets a policy.
+async fn govern(service: &Service, application: &str, sends_per_minute: u32) {
     let connection = &mut service.connect().await;
-    let owner = token(ApplicationId::DEFAULT, "user-1");
-    let members: Vec<_> = (2..=MEMBERS).map(|user| format!("user-{user}")).collect();
+    let suspended = json!({ "suspendedUntil": "2999-01-01T00:00:00Z" }).to_string();
+    let path = "/users/suspended/restrictions";
+    call(connection, "PUT", path, application, &suspended).await;
+    let policy = json!({
+        "personal": "opened", "createChats": "application", "addMembers": "application",
+        "sendsPerMinute": sends_per_minute
+    });
+    let policy = json!({ "policy": policy }).to_string();
+    call(
+        connection,
+        "PATCH",
+        "/applications/self",
+        application,
+        &policy,
+    )
+    .await;
+}
+
+/// Creates chats, otherwise like those of `chat-10`, in which the first five members may post: an owner and
+/// moderators. One of the others is muted.
+async fn ruled_chats(service: &Service) -> String {
+    let (_, application) = application(service, "ruled-10").await;
+    let connection = &mut service.connect().await;
+    let members: Vec<_> = (1..=MEMBERS).map(|user| format!("user-{user}")).collect();
     let body = json!({ "name": "bench", "members": members }).to_string();
-    let rules = json!({ "posting": "moderators", "slowMode": 1, "history": "joined" }).to_string();
+    let rules = json!({
+        "owner": "user-1", "posting": "moderators", "slowMode": 1, "history": "joined"
+    });
     let mut chats = String::new();
     for _ in 0..CHATS {
-        let made = call(connection, "POST", "/chats", &owner, &body).await;
+        let made = call(connection, "POST", "/chats", &application, &body).await;
         let path = format!("/chats/{}", made["number"]);
-        change(connection, &path, &owner, &made["timestamp"], &rules).await;
+        change(
+            connection,
+            &path,
+            &application,
+            &made["timestamp"],
+            &rules.to_string(),
+        )
+        .await;
+        for moderator in 2..=MODERATORS {
+            let path = format!("{path}/members/user-{moderator}");
+            let role = r#"{"role":"moderator"}"#;
+            ask(connection, "PATCH", &path, &application, role).await;
+        }
+        let muted = json!({ "mutedUntil": "2999-01-01T00:00:00Z" }).to_string();
+        let path = format!("{path}/members/user-{MEMBERS}");
+        ask(connection, "PATCH", &path, &application, &muted).await;
         chats += &format!("ruled-10 {}\n", made["number"]);
     }
+    govern(service, &application, SENDS_PER_MINUTE_MAX).await;
     chats
 }

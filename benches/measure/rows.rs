@@ -286,9 +286,18 @@ fn beside() -> Vec<Row> {
             limits: &["free-256"],
             ..sends(
                 "expiring",
-                "sends while 100,000 messages of the application expire and its timeline is trimmed",
+                "sends while 100,000 messages of the application have expired and are cleared",
                 requests_of("expiring", 256),
-                Beside::Data(Data::Retention),
+                Beside::Data(Data::Expiry),
+            )
+        },
+        Row {
+            limits: &["free-256"],
+            ..sends(
+                "trimming",
+                "sends while the timeline of the application is trimmed",
+                requests_of("expiring", 256),
+                Beside::Data(Data::Trimming),
             )
         },
     ]
@@ -310,7 +319,8 @@ fn rights() -> Vec<Row> {
             ..requests(
                 "ruled-10",
                 64,
-                "messages into chats of 10 with rules",
+                "messages of an owner and of moderators into chats of 10 with roles and rules, in an application with a \
+                 policy, limits and a suspended user",
                 &["chat-10"],
             )
         },

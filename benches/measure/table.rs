@@ -94,6 +94,10 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         write_cursors(database).await;
         generators::requests(requests, WARM_UP_SECONDS);
     }
+    let others = match row.load {
+        Load::Beside { beside, .. } => Some(beside::begin(service, beside).await),
+        _ => None,
+    };
     let (began, before) = (Instant::now(), Usage::now());
     let found = match row.load {
         Load::Requests(requests) => generators::requests(requests, service.seconds),
@@ -105,7 +109,7 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         Load::Copy => newcomer::copy(service).await,
         Load::Feed => feed::read(service).await,
         Load::FeedCopy => feed::copy(service).await,
-        Load::Beside { requests, beside } => beside::measure(service, requests, beside).await,
+        Load::Beside { requests, .. } => beside::sends(service, requests).await,
         Load::Followed { requests, streams } => feed::sends(service, requests, streams).await,
         Load::Members { at_once } => members::measure(service, at_once).await,
         Load::OneAtATime { beside } => one_at_a_time::measure(service, beside).await,
@@ -115,11 +119,16 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
             units,
         } => generators::transactions(script, clients, units, service.seconds),
     };
-    Sample {
+    let seconds = began.elapsed().as_secs_f64();
+    let sample = Sample {
         found,
-        usage: Usage::now().since(before, began.elapsed().as_secs_f64()),
+        usage: Usage::now().since(before, seconds),
         mib: service.resident_bytes() as f64 / 1024.0 / 1024.0,
+    };
+    if let Some(others) = others {
+        others.finish(service, seconds).await;
     }
+    sample
 }
 
 /// Writes where each user is on the timeline: the newest update, and the one before the newest 50.

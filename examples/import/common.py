@@ -190,8 +190,12 @@ def shaped(text, characters):
     """The text, if it has 1 to 64 of these characters; else what is valid of it, and a hash of the whole."""
     if re.fullmatch(f"[{characters}]{{1,64}}", text) and text not in (".", ".."):
         return text
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return re.sub(f"[^{characters}]", "_", text)[:55] + "-" + digest
+    return re.sub(f"[^{characters}]", "_", text)[:55] + "-" + digest(text)
+
+
+def digest(text):
+    """What stands for a text in a key, which outlives the users whom the text may name."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def pieces(text):

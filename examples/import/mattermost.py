@@ -12,8 +12,8 @@ https://docs.mattermost.com/manage/bulk-export-data.html says what of them an ex
 - Admins of a channel are moderators, and nobody owns it. It begins with its first message: the export does not
   say when it was created.
 - A reply answers the first message of its thread. Joins and the like are messages of the system.
-- Messages have no ids in an export. Their keys are made of time and sender, so those of a later export are the
-  same.
+- Messages have no ids in an export. Their keys are made of the time and a digest of the sender, so those of a later
+  export are the same.
 - Members have read what came before they last looked (`last_viewed_at`).
 - The id of a file is the one in its path. FILES has the paths, which the zip has below `data/`.
 
@@ -24,7 +24,7 @@ follows a thread.
 import re
 import sys
 
-from common import Archive, user
+from common import Archive, digest, user
 from sources import Folder, emoji, records, shown, words
 
 CALLS = {"all", "channel", "here"}
@@ -92,7 +92,7 @@ def begin_direct(archive, people, channel):
     if len(members) <= 2:
         conversation = archive.personal(members)
     else:
-        key, about = "direct/" + "+".join(sorted(members)), {"topic": channel.get("header")}
+        key, about = "direct/" + digest("+".join(sorted(members))), {"topic": channel.get("header")}
         conversation = archive.chat(key, ", ".join(members), members, attributes=about)
     look(conversation, [(each["username"], each) for each in people])
     return conversation
@@ -113,7 +113,7 @@ def add_thread(conversation, post):
 
 def add(conversation, post, thread):
     sender, kind = user(post["user"]), post.get("type") or ""
-    key = f"{post['create_at']}-{sender}"
+    key = f"{post['create_at']}-{digest(sender)}"
     while key in conversation.keys:
         key += "'"
     text = post.get("message") or "\n".join(words((post.get("props") or {}).get("attachments")))

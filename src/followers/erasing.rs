@@ -184,10 +184,7 @@ impl ErasedUsers {
             Step::Reactions => self.erase_reactions(leading, running).await,
             Step::Own => steps::delete_own(leading, running).await,
             Step::Updates => self.rename_updates(leading, running).await,
-            Step::Log => {
-                let next = erasing::rename_in_log(&mut leading.leader, running, ROWS_AT_ONCE);
-                Ok(next.await?.map_or(Done::Step, Done::At))
-            }
+            Step::Log => self.rename_log(leading, running).await,
             Step::Index => self.wait_to_end(leading, running).await,
         }
     }

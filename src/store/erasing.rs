@@ -12,7 +12,8 @@ pub use messages::{
 };
 pub use own::{OwnReaction, delete_own, delete_reactions, reactions};
 pub use timelines::{
-    delete_updates, has_lasted, is_indexed, rename_in_log, rename_updates, renamed_conversations,
+    announcements, delete_updates, has_lasted, is_indexed, rename_in_log, rename_updates,
+    renamed_conversations,
 };
 
 use super::{
@@ -59,7 +60,8 @@ pub enum Step {
     Own,
     /// The timelines of others have the pseudonym.
     Updates,
-    /// So has the timeline of the application.
+    /// So has the timeline of the application, after what the user posted with changes of chats has become
+    /// tombstones.
     Log,
     /// The index of search has followed.
     Index,

@@ -1,7 +1,7 @@
 //! The index of search: the table `search_entries`. It may be behind the timeline, which has the
 //! changes of messages that are not in it yet.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use sqlx::{Connection, PgConnection};
 
@@ -145,7 +145,7 @@ type NewEntry = (MessageId, Option<String>);
 
 /// Indexes the messages of up to `limit` changes after the follower's cursor, and moves the cursor,
 /// in one transaction; returns how many changes there were. `terms_of` returns the terms of a
-/// message's present state.
+/// message's present state. Messages that have expired have no entries.
 ///
 /// The messages are read after the changes, so none is older than its change. A change that is
 /// committed meanwhile is after the cursor.
@@ -167,7 +167,10 @@ pub async fn index(
     ids.dedup();
     let messages = super::messages::load_kept(&mut transaction, application, &ids).await?;
     let entry = |message: &Arc<Message>| (message.id, terms_of(application, message));
-    let entries: Vec<NewEntry> = messages.iter().map(entry).collect();
+    let mut entries: Vec<NewEntry> = messages.iter().map(entry).collect();
+    let kept: HashSet<_> = messages.iter().map(|message| message.id).collect();
+    let expired = ids.iter().filter(|id| !kept.contains(id));
+    entries.extend(expired.map(|id| (*id, None)));
     write(&mut transaction, application, &entries).await?;
     let name = Indexing::NAME;
     if followers::write_cursor(&mut transaction, application, name, from, *last).await? {

@@ -439,7 +439,21 @@ async fn what_the_converters_make_is_imported() {
             .is_some_and(|extension| extension == "ndjson")
         {
             let (_, app) = other_application(&replica).await;
-            import(&app, &std::fs::read_to_string(path).unwrap()).await;
+            let file = std::fs::read_to_string(path).unwrap();
+            import(&app, &file).await;
+            let page = app
+                .get("/feed?limit=1000&include=message")
+                .await
+                .expect(200);
+            let entries = page["entries"].as_array().unwrap().iter();
+            let found = entries.filter(|entry| entry["kind"] == "message.imported");
+            let found: Vec<_> = found
+                .map(|entry| entry["message"]["text"].clone())
+                .collect();
+            let lines = file.lines().map(|line| serde_json::from_str(line).unwrap());
+            let messages = lines.filter_map(|line: Value| line.get("message").cloned());
+            let texts: Vec<_> = messages.map(|message| message["text"].clone()).collect();
+            assert_eq!(found, texts);
             imported += 1;
         }
     }

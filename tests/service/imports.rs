@@ -436,6 +436,16 @@ async fn a_line_is_stored_once_and_what_is_refused_changes_nothing() {
             "line 2: chat.members",
         ),
         (
+            json!({
+                "key": "k",
+                "message": {
+                    "from": "a", "to": "b", "created": "2019-03-01T10:00:00Z", "text": "x",
+                    "mentionsAll": true
+                }
+            }),
+            "line 2: message.mentionsAll",
+        ),
+        (
             with("created", json!("yesterday")),
             "line 2: message.created",
         ),

@@ -118,7 +118,7 @@ impl ErasedUsers {
         let (tombstones, messages): (Vec<_>, Vec<_>) =
             messages.into_iter().partition(|message| message.is_deleted);
         let ids = messages.iter().map(|message| message.id);
-        running.erased.messages += self.erase_from(running, ids).await?;
+        running.erased.messages += self.erase_from(running, ids, false).await?;
         if !tombstones.is_empty() {
             let rename = async |lane: &mut Lane<'_>| {
                 erasing::rename_tombstones(lane, running, &tombstones).await
@@ -128,15 +128,17 @@ impl ErasedUsers {
         Ok(())
     }
 
-    /// Erases the user from messages with data. Returns from how many.
+    /// Erases the user from messages with data, which may be announcements of the user. Returns from how many.
     async fn erase_from(
         &self,
         running: &RunningErasure,
         messages: impl Iterator<Item = MessageId>,
+        is_announcement: bool,
     ) -> Result<i64, Failure> {
         let commands = messages.map(|id| EraseMessage {
             id,
             erasure: Arc::clone(&running.erasure),
+            is_announcement,
         });
         self.submit_all(running, commands).await
     }
@@ -150,7 +152,9 @@ impl ErasedUsers {
         if messages.is_empty() {
             return Ok(Done::Step);
         }
-        running.erased.messages += self.erase_from(running, messages.into_iter()).await?;
+        running.erased.messages += self
+            .erase_from(running, messages.into_iter(), false)
+            .await?;
         Ok(Done::More)
     }
 
@@ -209,6 +213,24 @@ impl ErasedUsers {
             within: 0,
             ..running.at
         }))
+    }
+
+    /// Deletes what the user has posted with changes of chats, in a window of the application's timeline, and then
+    /// puts the pseudonym into it. It alone says who posted them.
+    pub(super) async fn rename_log(
+        &self,
+        leading: &mut Leading,
+        running: &mut RunningErasure,
+    ) -> Result<Done, Failure> {
+        let limits = (ROWS_AT_ONCE, AT_ONCE);
+        let posted = erasing::announcements(&mut leading.leader, running, limits).await?;
+        if !posted.is_empty() {
+            let deleting = self.erase_from(running, posted.into_iter(), true);
+            running.erased.messages += deleting.await?;
+            return Ok(Done::More);
+        }
+        let next = erasing::rename_in_log(&mut leading.leader, running, ROWS_AT_ONCE);
+        Ok(next.await?.map_or(Done::Step, Done::At))
     }
 
     /// Waits until the index of search has followed the last change of the erasure, which is at or before the end

@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::{Place, RunningErasure};
 use crate::{
-    domain::{ApplicationId, ConversationId, Pair, Timestamp, UserId},
+    domain::{ApplicationId, ConversationId, MessageId, Pair, Timestamp, UserId},
     store::{Duty, Erasing, Indexing, Leadership, Result},
 };
 
@@ -123,6 +123,40 @@ pub async fn rename_updates(
     .execute(connection)
     .await?;
     Ok(last)
+}
+
+/// Messages without a sender that the user has posted with changes of chats, and that have data, up to `limit` of
+/// those in a window of the application's timeline after the place.
+pub async fn announcements(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    (window, limit): (i64, i64),
+) -> Result<Vec<MessageId>> {
+    let rows = sqlx::query_scalar!(
+        r#"
+        SELECT m.id AS "id!"
+        FROM (
+            SELECT message_id, actor, kind FROM changes
+            WHERE application_id = $1 AND timestamp > $2
+            ORDER BY timestamp LIMIT $4
+        ) AS c
+        CROSS JOIN LATERAL (
+            -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+            SELECT id, system, deleted FROM messages
+            WHERE application_id = $1 AND id = c.message_id
+            LIMIT 1
+        ) AS m
+        WHERE c.kind = 'message-created' AND c.actor = $3 AND m.system AND NOT m.deleted
+        LIMIT $5
+        "#,
+        running.application.get(),
+        running.at.place,
+        running.erasure.user.as_str(),
+        window,
+        limit,
+    );
+    let rows = rows.fetch_all(leader.connection()).await?;
+    Ok(rows.into_iter().map(MessageId::new).collect())
 }
 
 /// Puts the pseudonym into a window of the application's timeline after the place. Returns where that has come

@@ -14,6 +14,8 @@ use crate::domain::{
 pub struct EraseMessage {
     pub id: MessageId,
     pub erasure: Arc<Erasure>,
+    /// With a change of a chat, the user has posted it: a message without a sender.
+    pub is_announcement: bool,
 }
 
 impl Command for EraseMessage {
@@ -47,7 +49,8 @@ impl EraseMessage {
         let user = &self.erasure.user;
         let is_own = message.from.as_ref() == Some(user);
         let is_personal = self.of_user(&message.conversation);
-        let is_deleted = is_own || (is_personal && self.erasure.others.are_deleted());
+        let is_deleted =
+            is_own || self.is_announcement || (is_personal && self.erasure.others.are_deleted());
         let content = message.content.as_ref().filter(|_| !is_deleted);
         Message {
             from: match is_own {
@@ -104,6 +107,7 @@ mod tests {
                 others,
                 ..erasure("jane")
             }),
+            is_announcement: false,
         }
     }
 

@@ -97,6 +97,11 @@ impl ImportedMessageJson {
             false => Ok(()),
         };
         collect(errors, "message.system", nobody)?;
+        let everybody = match self.mentions_all == Some(true) && !is_in_chat {
+            true => Err(Invalid("is for messages of chats")),
+            false => Ok(()),
+        };
+        collect(errors, "message.mentionsAll", everybody)?;
         let reactions = parse_reactions(self.reactions.clone().unwrap_or_default());
         let reactions = collect(errors, "message.reactions", reactions);
         let content = match deleted {
