@@ -204,7 +204,7 @@ export class Messenger {
     if (conversation) this.#wait(() => this.#waits.begin(conversation));
   }
 
-  /** The user looks at the page again, or does so no more. */
+  /** The page is shown again, or hidden: something may have changed while nobody looked. */
   #onVisible() {
     if (document.hidden) return;
     this.#decide();
