@@ -5,15 +5,22 @@ use axum::{extract::State, http::StatusCode, response::IntoResponse};
 use super::{
     Answer, Service,
     answer::{
-        openapi::{ApplicationCreateProblems, ApplicationListProblems, PairPath, UserIdPath},
+        openapi::{
+            ApplicationCreateProblems, ApplicationListProblems, AsUser, ListProblems, PairPath,
+            UserIdPath,
+        },
         problem::Problem,
         representation::{self, Json, UserRestrictionsJson},
     },
     extract::{
-        caller::OwnApplication, checks::Checks, media::PlainJson, request_bodies::RestrictionsJson,
+        caller::{Caller, OwnApplication},
+        checks::Checks,
+        media::PlainJson,
+        request_bodies::RestrictionsJson,
     },
 };
 use crate::{
+    auth,
     domain::{Pair, UserId},
     store,
     timeline::{
@@ -22,30 +29,38 @@ use crate::{
     },
 };
 
-/// Reads what a user is forbidden.
+/// Reads what a user may do: what the application allows all its users, and what it forbids this one.
 ///
-/// For an application's own token.
+/// A user reads its own, also while it is suspended; an application that calls for itself reads those of every
+/// user. Both parts are of the same moment.
 #[utoipa::path(
     get,
     path = "/users/{user}/restrictions",
     tag = "applications",
-    params(UserIdPath),
+    params(AsUser, UserIdPath),
     responses(
-        (status = 200, description = "What the user is forbidden; what is absent is not",
+        (status = 200, description = "What the user may do, with the `policy`",
             body = UserRestrictionsJson, content_type = "application/json"),
-        ApplicationListProblems,
+        ListProblems,
     ),
 )]
 pub async fn get_restrictions(
     State(service): State<Service>,
-    mut checks: Checks<OwnApplication, PlainJson>,
+    mut checks: Checks<Caller, PlainJson>,
 ) -> Answer {
     let user = checks.path::<UserId>();
     let passed = checks.finish(|| user)?;
-    let (application, user) = (passed.caller, passed.input);
-    let reading = service
-        .query(async |connection| store::restrictions::find(connection, application, &user).await);
-    let restrictions = UserRestrictionsJson::from(reading.await?);
+    let (caller, user) = (passed.caller, passed.input);
+    let is_other = caller.user.as_ref().is_some_and(|reader| *reader != user);
+    if is_other {
+        let otherwise = "a user reads only what it may do itself";
+        return Err(Problem::forbidden(otherwise));
+    }
+    let reading = service.query(async |connection| {
+        store::restrictions::find_with_policy(connection, caller.application, &user).await
+    });
+    let found = reading.await?.ok_or(auth::Error::UnknownApplication)?;
+    let restrictions = UserRestrictionsJson::from(found);
     Ok(Json(passed.media_type, restrictions).into_response())
 }
 

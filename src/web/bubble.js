@@ -133,8 +133,8 @@ function tick({ isRead, text, readers = [] }) {
 }
 
 function actions(message, can, on) {
-  if (message.deleted || !Object.values(can).some(Boolean)) return null;
-  return element("div", { class: "actions", role: "group", "aria-label": "Actions" },
+  if (message.deleted) return null;
+  const offered = [
     can.react && button("React", "smile", ({ currentTarget }) => showPicker(currentTarget, (key) => on.react(message, key, true)),
       { "aria-haspopup": "dialog" }),
     can.reply && button("Reply", "reply", () => on.reply(message)),
@@ -143,7 +143,9 @@ function actions(message, can, on) {
     can.pin && (can.isPinned
       ? button("Remove the pin", "unpin", () => on.pin(message, false))
       : button("Pin", "pin", () => on.pin(message, true))),
-    can.report && button("Report", "flag", () => on.report(message)));
+    can.report && button("Report", "flag", () => on.report(message)),
+  ].filter(Boolean);
+  return offered.length > 0 && element("div", { class: "actions", role: "group", "aria-label": "Actions" }, offered);
 }
 
 /** A message in a sentence, for screen readers. */

@@ -5,7 +5,7 @@ import { Chat, Superseded } from "./chat.js";
 import { askFor, confirmed, field, showDialog } from "./dialogs.js";
 import { element, isolated } from "./dom.js";
 import { Bans, Members } from "./members.js";
-import { isModerator, isOwner } from "./rights.js";
+import { isModerator, rightsIn } from "./rights.js";
 import { Rules } from "./rules.js";
 import { isUserId, NOT_AN_ID } from "./words.js";
 
@@ -16,41 +16,47 @@ const HOUR_MS = 60 * 60 * 1000;
 const names = (list) => [...new Set(list.split(/[\s,]+/).filter(Boolean))];
 
 /**
- * Asks for a name and members; returns the new conversation, or null.
+ * Asks for a name and, if the user may add them, members; returns the new conversation, or null. `create(chat, key)`
+ * creates it.
  *
- * @param {import("/client/messages.js").Client} client
+ * @param {import("/client/messages.js").Client["createChat"]} create
+ * @param {boolean} mayAdd
  */
-export function createChat(client) {
+export function createChat(create, mayAdd) {
   /** @type {{ body?: { name: string, members: string[] }, key?: string }} */
   let sent = {};
-  return askFor("New chat", [
-    { name: "name", label: "Name" },
-    { name: "members", label: "Members", hint: "User ids, separated by commas. You are one anyway.", required: false },
-  ], "Create", ({ name, members }) => {
+  const who = { name: "members", label: "Members", hint: "User ids, separated by commas. You are one anyway.", required: false };
+  return askFor("New chat", [{ name: "name", label: "Name" }, ...(mayAdd ? [who] : [])], "Create", ({ name, members = "" }) => {
     const body = { name: name.trim(), members: names(members) };
     // The same input has the same key: pressed again after a lost answer, it creates no second chat.
     if (JSON.stringify(sent.body) !== JSON.stringify(body)) sent = { body, key: randomKey() };
-    return client.createChat(body, sent.key);
+    return create(body, sent.key);
   });
 }
 
 /** A chat with its members. It shows what the user may change there, and nothing else. */
 export class ChatDialog {
-  #chat; #held = /** @type {import("/client/copy.js").Schemas["Member"][]} */ ([]); #wanted = {}; #loads = 0;
+  #chat; #limits; #held = /** @type {import("/client/copy.js").Schemas["Member"][]} */ ([]); #banned = /** @type {string[]} */ ([]);
+  #wanted = {}; #loads = 0;
   #last = /** @type {Promise<boolean | void>} */ (Promise.resolve()); #isEnding = false; #close;
   #title; #rename; #add;
   #loading = element("p", { role: "status" }, "Loading…");
   #members; #bans; #rules;
   #error = element("p", { class: "error", role: "alert" });
+  #exit = element("button", { type: "button", class: "danger", onclick: () => this.#leave() }, "Leave");
   #done = element("button", { type: "button", class: "primary", autofocus: true, onclick: () => this.#close() }, "Done");
 
   /**
+   * `limits()` are those of the user.
+   *
    * @param {import("/client/messages.js").Client["call"]} call
    * @param {Conversation} conversation
    * @param {string} user
+   * @param {() => import("./rights.js").Limits} limits
    */
-  constructor(call, conversation, user) {
+  constructor(call, conversation, user, limits) {
     this.#chat = new Chat(call, conversation, user);
+    this.#limits = limits;
     this.#title = isolated(conversation.name);
     const rename = (name) => this.#attempt(() => this.#renameTo(name));
     this.#rename = oneField("Name", "Rename", conversation.name, rename, true);
@@ -81,7 +87,7 @@ export class ChatDialog {
           this.#rules.element,
           this.#error),
         element("div", { class: "choices" },
-          element("button", { type: "button", class: "danger", onclick: () => this.#leave() }, "Leave"),
+          this.#exit,
           this.#done),
       ];
     });
@@ -96,6 +102,11 @@ export class ChatDialog {
     if (this.#isEnding) return;
     if (conversation?.timestamp === undefined) this.#close();
     else if (this.#chat.update(conversation)) this.#load();
+  }
+
+  /** Shows what the user may do now. */
+  refresh() {
+    this.#render();
   }
 
   /** What can be done with a member, by the names of `actsOn`. */
@@ -206,8 +217,7 @@ export class ChatDialog {
       const bans = isModerator(this.#chat.now) ? await this.#visibleBans() : [];
       // A call that began later has read later.
       if (turn !== this.#loads) return;
-      this.#held = members;
-      this.#bans.show(bans);
+      [this.#held, this.#banned] = [members, bans];
       this.#loading.remove();
     } catch (problem) {
       this.#loading.textContent = problem.words ?? problem.message;
@@ -229,10 +239,13 @@ export class ChatDialog {
   #render() {
     const chat = this.#chat.now;
     this.#title.textContent = chat.name ?? "";
-    this.#rename.hidden = this.#rules.element.hidden = !isOwner(chat);
-    this.#add.hidden = !isModerator(chat);
+    const may = rightsIn(chat, Date.now(), this.#limits());
+    this.#rename.hidden = this.#rules.element.hidden = !may.change;
+    this.#add.hidden = !may.add;
+    this.#exit.hidden = !may.leave;
     this.#rules.show({ ...chat, ...this.#wanted });
-    this.#members.show(this.#held, chat);
+    this.#members.show(this.#held, chat, may.moderate);
+    this.#bans.show(this.#banned, may.moderate);
     // What had the focus may be gone.
     if (document.activeElement === document.body) this.#done.focus();
   }

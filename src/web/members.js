@@ -40,15 +40,16 @@ export class Members {
   }
 
   /**
-   * Shows the members of a chat.
+   * Shows the members of a chat, with menus if the user may act on some of them.
    *
    * @param {Member[]} members
    * @param {import("/client/messages.js").Conversation} chat
+   * @param {boolean} mayAct
    */
-  show(members, chat) {
+  show(members, chat, mayAct) {
     const mine = { user: this.#user, role: chat.role };
     reconcile(this.element, members.map((member) => {
-      const acts = actsOn(member, mine, Date.now());
+      const acts = mayAct ? actsOn(member, mine, Date.now()) : [];
       const marks = marksOf(member, mine);
       return [member.user, JSON.stringify([acts, marks]), () => this.#row(member.user, marks, acts)];
     }));
@@ -95,13 +96,16 @@ export class Bans {
     this.#allow = allow;
   }
 
-  /** @param {string[]} users */
-  show(users) {
+  /**
+   * @param {string[]} users
+   * @param {boolean} mayAllow
+   */
+  show(users, mayAllow) {
     this.element.hidden = users.length === 0;
-    reconcile(this.#list, users.map((user) => [user, "", () => element("li", {},
+    reconcile(this.#list, users.map((user) => [user, `${mayAllow}`, () => element("li", {},
       avatar(user),
       element("span", { class: "name" }, user),
-      element("button", {
+      mayAllow && element("button", {
         type: "button", class: "link", "aria-label": `Allow ${user} again`, onclick: () => this.#allow(user),
       }, "Allow again"))]));
   }

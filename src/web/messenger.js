@@ -16,6 +16,8 @@ import { Notices } from "./notices.js";
 import { Pins } from "./pins.js";
 import { Posting } from "./posting.js";
 import { Reading } from "./reading.js";
+import { Restrictions } from "./restrictions.js";
+import { beginningsOf } from "./rights.js";
 import { Router } from "./router.js";
 import { Search } from "./search.js";
 import { avatar, Sidebar } from "./sidebar.js";
@@ -37,14 +39,14 @@ const STATES = {
   offline: "Offline. What you write is kept and sent later.",
 };
 
-/** Times that are shown become older, and mutes end. */
+/** Times that are shown become older, and mutes and suspensions end. */
 const REFRESH_MS = 60_000;
 
 /** Among so many of the newest messages one is looked for. */
 const NEWEST_MAX = 100;
 
 export class Messenger {
-  #client; #call; #user; #onSignedOut; #drafts; #waits = new Waits(); #reading; #notices; #files;
+  #client; #call; #user; #restrictions; #onSignedOut; #drafts; #waits = new Waits(); #reading; #notices; #files;
   #growing = new Growing((key = this.#open?.key) => key === this.#open?.key && this.#thread.render());
   #thread; #pins; #composer; #posting; #sidebar; #search; #dialog = /** @type {ChatDialog | null} */ (null);
   #router = new Router((key) => this.#route(key));
@@ -71,10 +73,14 @@ export class Messenger {
   /** @param {{ client: Client, copy: string, filesUrl?: string, onSignedOut: (why: string) => void }} parts */
   constructor({ client, copy, filesUrl, onSignedOut }) {
     this.#client = client;
-    this.#call = /** @type {Client["call"]} */ ((...call) => client.call(...call));
+    this.#call = /** @type {Client["call"]} */ ((...call) => this.#heeding(client.call(...call)));
     // The client was given its user.
     const user = /** @type {string} */ (client.user);
     this.#user = user;
+    // What is read after a refusal must not be read again if that is refused.
+    const call = /** @type {Client["call"]} */ ((...call) => client.call(...call));
+    this.#restrictions = new Restrictions({ call, user, onChange: () => this.#onRights() });
+    const limits = () => this.#restrictions.limits;
     this.#onSignedOut = onSignedOut;
     this.#drafts = new Drafts(copy);
     this.#files = new Files(client, filesUrl);
@@ -86,8 +92,8 @@ export class Messenger {
       failed: (error) => this.#isCurrent && this.#tell(error),
     });
     this.#thread = new Thread({
-      user, reading: this.#reading, growing: this.#growing, pins: this.#pins, message: (id) => client.message(id),
-      on: this.#actions(),
+      user, reading: this.#reading, growing: this.#growing, pins: this.#pins, limits,
+      message: (id) => client.message(id), on: this.#actions(),
     });
     const typists = (key) => client.conversation(key).typists;
     this.#sidebar = new Sidebar({ user, drafts: this.#drafts, typists }, (key, place) => this.#showMenu(client.conversation(key), place));
@@ -96,8 +102,7 @@ export class Messenger {
       edit: (conversation, message, content) => conversation.edit(message, content),
       editLast: () => this.#editLast(),
     } });
-    const onUnmuted = () => Promise.all([this.#refresh(), this.#thread.render()]);
-    this.#posting = new Posting({ composer: this.#composer, waits: this.#waits, onUnmuted });
+    this.#posting = new Posting({ composer: this.#composer, waits: this.#waits, limits, onUnmuted: () => this.#onRights() });
   }
 
   async #begin() {
@@ -112,11 +117,12 @@ export class Messenger {
     this.#client.on("signal", (signal) => this.#growing.receive(signal));
     this.#client.on("failure", (error) => this.#tell(error));
     this.#client.on("end", (error) => this.#end(error));
+    this.#restrictions.read();
     await this.#refresh();
     await this.#router.follow();
     this.#onState(this.#client.state);
     this.#decide();
-    document.addEventListener("visibilitychange", () => this.#decide());
+    document.addEventListener("visibilitychange", () => this.#onVisible());
     await keepPage();
     setInterval(() => Promise.all([this.#refresh(), this.#thread.render()]), REFRESH_MS);
   }
@@ -145,7 +151,7 @@ export class Messenger {
       reply: (message) => this.#composer.reply(message),
       edit: (message) => this.#composer.edit(message),
       remove: (message) => this.#remove(message),
-      pin: (message, isPinned) => this.#attempt(() => this.#handleOf(message).pin(message, isPinned)),
+      pin: (message, isPinned) => this.#attempt(() => this.#heeding(this.#handleOf(message).pin(message, isPinned))),
       report: (message) => reportMessage(this.#call, message),
       save: this.#files.isConfigured ? (id, name) => this.#attempt(() => this.#files.save(id, name)) : undefined,
       editRefused: (item) => this.#editRefused(item),
@@ -172,6 +178,7 @@ export class Messenger {
     this.#search.retry();
     this.#thread.retry();
     this.#pins.retry();
+    this.#restrictions.retry();
     // Only a current copy shows that a chat is not the user's.
     this.#refresh();
   }
@@ -197,6 +204,34 @@ export class Messenger {
     if (conversation) this.#wait(() => this.#waits.begin(conversation));
   }
 
+  /** The page is shown again, or hidden: something may have changed while nobody looked. */
+  #onVisible() {
+    if (document.hidden) return;
+    this.#decide();
+    this.#restrictions.read();
+  }
+
+  /** The user may do something else than before. */
+  #onRights() {
+    this.#dialog?.refresh();
+    return Promise.all([this.#refresh(), this.#thread.render()]);
+  }
+
+  /**
+   * What comes of a call. A refusal may show that the user may do something else than before.
+   *
+   * @template T
+   * @param {Promise<T>} call
+   */
+  async #heeding(call) {
+    try {
+      return await call;
+    } catch (problem) {
+      this.#restrictions.heed(problem);
+      throw problem;
+    }
+  }
+
   /** Begins a wait, and shows it. */
   #wait(begin) {
     begin();
@@ -210,6 +245,7 @@ export class Messenger {
    */
   async #onRefused(item) {
     const { kind, refused } = item;
+    this.#restrictions.heed(refused ?? {});
     if (kind === "react") this.#tell(refused ?? {});
     if (kind === "set" || kind === "remove") $("notice").textContent = refused?.words ?? "";
     if (kind === "remove") await this.#client.discard(item);
@@ -274,12 +310,17 @@ export class Messenger {
     const { conversations } = this.#client;
     const before = this.#seen;
     this.#sidebar.show(conversations, this.#open?.key, this.#client.unread.messages);
+    this.#sidebar.offer(this.#beginnings);
     this.#dialog?.update(conversations.find(({ key }) => key === this.#dialog?.key));
     if (!this.#open) return;
     this.#seen = this.#present() ?? this.#seen;
     // A chat that is not in the copy is not the user's, or not any more.
     if (this.#isCurrent && this.#open.isChat && !this.#present()) return this.#close(before);
     this.#showHeader();
+  }
+
+  get #beginnings() {
+    return beginningsOf(this.#restrictions.limits, Date.now());
   }
 
   #present() {
@@ -423,7 +464,8 @@ export class Messenger {
   }
 
   async #newChat() {
-    const chat = await createChat(this.#client);
+    const create = /** @type {Client["createChat"]} */ ((...chat) => this.#heeding(this.#client.createChat(...chat)));
+    const chat = await createChat(create, this.#beginnings.chatWithOthers);
     if (!chat) return;
     await this.#refresh();
     await this.#router.go(chat);
@@ -432,7 +474,7 @@ export class Messenger {
   async #showDetails() {
     const chat = this.#present();
     if (!chat) return;
-    this.#dialog = new ChatDialog(this.#call, chat, this.#user);
+    this.#dialog = new ChatDialog(this.#call, chat, this.#user, () => this.#restrictions.limits);
     const { key } = this.#dialog;
     const words = await this.#dialog.show();
     this.#dialog = null;

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Where messages are written: the composer, or a line that says why the user does not write in this conversation. It
- * follows the conversation, and the clock: mutes end, and so do the waits of slow chats.
+ * follows the conversation, and the clock: mutes and suspensions end, and so do the waits of slow chats.
  */
 import { $ } from "./dom.js";
 import { silenceOf } from "./rights.js";
@@ -14,6 +14,8 @@ const SECOND_MS = 1000;
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
 const WORDS = {
+  suspended: (until) => `You are suspended${endOf(until) ? ` until ${endOf(until)}` : ""}. You can read, but not write.`,
+  unaccepted: () => "Users cannot write to each other here.",
   frozen: () => "This chat is frozen. Nobody can write here.",
   reader: () => "You are a reader of this chat. You cannot write here.",
   announcements: () => "Only moderators can write in this chat.",
@@ -21,17 +23,19 @@ const WORDS = {
 };
 
 export class Posting {
-  #composer; #waits; #onUnmuted; #timer;
+  #composer; #waits; #limits; #onUnmuted; #timer;
 
   /**
-   * `onUnmuted` is called when a mute of the open conversation has ended.
+   * `limits()` are those of the user; `onUnmuted` is called when a mute of the open conversation, or a suspension, has
+   * ended.
    *
    * @param {{ composer: import("./composer.js").Composer, waits: import("./waits.js").Waits,
-   *   onUnmuted: () => unknown }} parts
+   *   limits: () => import("./rights.js").Limits, onUnmuted: () => unknown }} parts
    */
-  constructor({ composer, waits, onUnmuted }) {
+  constructor({ composer, waits, limits, onUnmuted }) {
     this.#composer = composer;
     this.#waits = waits;
+    this.#limits = limits;
     this.#onUnmuted = onUnmuted;
   }
 
@@ -42,7 +46,7 @@ export class Posting {
    */
   show(conversation) {
     const { isGone, settings } = conversation;
-    const silence = isGone ? undefined : silenceOf(conversation, Date.now());
+    const silence = isGone ? undefined : silenceOf(conversation, Date.now(), this.#limits());
     $("blocked").hidden = !settings?.blocked;
     $("composer").hidden = Boolean(isGone || settings?.blocked || silence);
     $("silence").hidden = !silence;
@@ -54,15 +58,15 @@ export class Posting {
 
   /**
    * @param {Conversation} conversation
-   * @param {ReturnType<typeof silenceOf>} [silence]
+   * @param {import("./rights.js").Silence} [silence]
    */
   #follow(conversation, silence) {
     clearTimeout(this.#timer);
     const left = this.#waits.left(conversation);
     this.#composer.wait(Math.ceil(left / SECOND_MS));
     if (silence?.until) {
-      const muted = silence.until - Date.now();
-      this.#timer = setTimeout(this.#onUnmuted, Math.min(muted, TIMER_MAX_MS));
+      const silent = silence.until - Date.now();
+      this.#timer = setTimeout(this.#onUnmuted, Math.min(silent, TIMER_MAX_MS));
     } else if (left > 0) {
       this.#timer = setTimeout(() => this.#follow(conversation), left % SECOND_MS || SECOND_MS);
     }

@@ -10,10 +10,11 @@ const OFFERED = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "👀
 const NAMES_MAX = 10;
 
 /**
- * The reactions that there are, each with a button that adds the user's own or takes it back; null if there are none.
+ * The reactions that there are, each with a button that adds the user's own or takes it back, if the user may; null if
+ * there are none.
  *
  * @param {import("/client/messages.js").Message} message
- * @param {{ user: string, can: { react?: boolean }, on: { react: (message: any, key: string, reacts: boolean) => unknown } }} parts
+ * @param {{ user: string, can: { react?: boolean, unreact?: boolean }, on: { react: (message: any, key: string, reacts: boolean) => unknown } }} parts
  */
 export function reactionRow(message, { user, can, on }) {
   const reactions = Object.entries(message.reactions ?? {});
@@ -24,7 +25,7 @@ export function reactionRow(message, { user, can, on }) {
       const names = namesOf(count, users, user);
       return element("button", {
         type: "button", class: isMine ? "reaction mine" : "reaction", "aria-pressed": `${isMine}`, title: names,
-        "aria-label": `${key}: ${names}`, disabled: !isMine && !can.react, onclick: () => on.react(message, key, !isMine),
+        "aria-label": `${key}: ${names}`, disabled: isMine ? !can.unreact : !can.react, onclick: () => on.react(message, key, !isMine),
       }, element("bdi", {}, key), element("span", {}, `${count}`));
     }));
 }

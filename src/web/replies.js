@@ -5,6 +5,7 @@
  */
 import { bubble, pendingBubble } from "./bubble.js";
 import { $, element, reconcile } from "./dom.js";
+import { isClosed, suspensionOf } from "./rights.js";
 import { Roving } from "./roving.js";
 import { countOf, isChat } from "./words.js";
 
@@ -29,7 +30,7 @@ export function countReplies(messages) {
 }
 
 export class Replies {
-  #user; #on; #message; #onCover;
+  #user; #limits; #on; #message; #onCover;
   #root = /** @type {Message | null} */ (null);
   #conversation = /** @type {ConversationHandle | null} */ (null); #window = /** @type {HistoryWindow | null} */ (null);
   /** The ids of the replies that were fetched, and the number from which there may be more; undefined at the end. */
@@ -38,12 +39,15 @@ export class Replies {
   #roving = new Roving($("replies-log"), "article");
 
   /**
-   * `message(id)` is a message of the copy; `onCover` is called when the panel covers the messages, or does so no more.
+   * `limits()` are those of the user, and `message(id)` is a message of the copy; `onCover` is called when the panel
+   * covers the messages, or does so no more.
    *
-   * @param {{ user: string, message: (id: number) => Promise<Message | undefined>, onCover: () => void,
+   * @param {{ user: string, limits: () => import("./rights.js").Limits,
+   *   message: (id: number) => Promise<Message | undefined>, onCover: () => void,
    *   on: import("./thread.js").Actions }} parts
    */
-  constructor({ user, message, onCover, on }) {
+  constructor({ user, limits, message, onCover, on }) {
+    this.#limits = limits;
     [this.#user, this.#message, this.#onCover, this.#on] = [user, message, onCover, on];
     new ResizeObserver(() => this.#cover()).observe($("replies"));
     $("close-replies").addEventListener("click", () => this.close());
@@ -120,18 +124,23 @@ export class Replies {
    */
   #render(root, replies) {
     const waiting = this.#window?.waiting.filter(({ body }) => body.replyTo === root.id) ?? [];
-    const conversation = this.#window?.conversation ?? {};
+    const [conversation, limits, now] = [this.#window?.conversation ?? {}, this.#limits(), Date.now()];
+    // Of what can be done with a message, only one's own reactions are taken back here.
+    const can = { unreact: suspensionOf(limits, now) === undefined };
+    const isOver = isClosed(conversation, now, limits);
     const look = {
-      user: this.#user, inChat: isChat(conversation), isFirst: true, isLast: true, can: {}, on: this.#on,
+      user: this.#user, inChat: isChat(conversation), isFirst: true, isLast: true, can, on: this.#on,
       receipt: undefined, quoted: undefined, replies: undefined,
     };
     const row = (message) => /** @type {import("./dom.js").Row} */ (
-      [`${message.id}`, JSON.stringify([message.timestamp, message.waiting, message.reactions]), () => bubble(message, look)]);
+      [`${message.id}`, JSON.stringify([message.timestamp, message.waiting, message.reactions, can]), () => bubble(message, look)]);
     const rows = [root, ...replies].map(row);
     const pending = waiting.map((item) => /** @type {import("./dom.js").Row} */ ([
-      `outbox ${item.order}`, item.refused?.words ?? "",
+      `outbox ${item.order}`, `${isOver} ${item.refused?.words ?? ""}`,
       () => pendingBubble(item, {
-        isFirst: true, user: this.#user, onEdit: () => this.#on.editRefused(item), onRetry: () => this.#on.retry(item),
+        isFirst: true, user: this.#user,
+        onEdit: isOver ? undefined : () => this.#on.editRefused(item),
+        onRetry: isOver ? undefined : () => this.#on.retry(item),
         onDiscard: () => this.#on.discard(item),
       }),
     ]));

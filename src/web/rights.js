@@ -1,10 +1,20 @@
 // @ts-check
-/** Who may do what in a chat, as far as the copy tells. The service decides; this is what the messenger offers. */
+/** Who may do what, as far as the copy and the policy tell. The service decides; this is what the messenger offers. */
 import { isChat } from "./words.js";
 
 /**
  * @typedef {import("/client/messages.js").Conversation} Conversation
  * @typedef {import("/client/copy.js").Schemas["Member"]} Member
+ * @typedef {import("/client/copy.js").Schemas["Restrictions"]} Restrictions
+ *
+ * What limits a user everywhere: what the application allows all its users, and until when it has suspended this one.
+ * What is absent does not limit it.
+ *
+ * @typedef {Pick<Restrictions, "policy" | "suspendedUntil"> & { user: string }} Limits
+ *
+ * Why a user may not write, and until when if that ends by itself.
+ *
+ * @typedef {{ reason: string, until?: number }} Silence
  */
 
 /** The roles, each of which may do what those before it may. */
@@ -17,21 +27,92 @@ const atLeast = (role) => (one) => rankOf(one) >= ROLES.indexOf(role);
 export const isModerator = atLeast("moderator");
 export const isOwner = atLeast("owner");
 
+/** Those who may add members, by the names of the policy. */
+const ADDERS = { moderators: isModerator, owner: isOwner, application: () => false };
+
+/** The reasons for which one may not react either. */
+const MUTE_REASONS = ["suspended", "unaccepted", "frozen", "muted"];
+
 /**
- * Why the user of a conversation may not write in it at `now`: a reason, and for a mute `until` when. Undefined if
- * the user may.
+ * Until when a user is suspended; undefined if it is not at `now`. It reads then, and marks and sets what is its own.
+ *
+ * @param {Partial<Limits>} limits
+ * @param {number} now
+ */
+export function suspensionOf({ suspendedUntil }, now) {
+  const until = Date.parse(suspendedUntil ?? "");
+  return until > now ? until : undefined;
+}
+
+/**
+ * What a user may begin at `now`: conversations with other users, chats, and chats with others in them.
+ *
+ * @param {Partial<Limits>} limits
+ * @param {number} now
+ */
+export function beginningsOf(limits, now) {
+  const { personal = "anyone", createChats = "users", addMembers } = limits.policy ?? {};
+  const isFree = suspensionOf(limits, now) === undefined;
+  const mayCreate = isFree && createChats === "users";
+  return {
+    conversation: isFree && personal === "anyone",
+    chat: mayCreate,
+    chatWithOthers: mayCreate && addMembers !== "application",
+  };
+}
+
+/**
+ * Why the user of a conversation may not write in it at `now`: a reason, and for a mute or a suspension `until` when.
+ * Undefined if the user may.
  *
  * @param {Partial<Conversation>} conversation
  * @param {number} now
+ * @param {Partial<Limits>} [limits]
+ * @returns {Silence | undefined}
  */
-export function silenceOf({ chat, role, mutedUntil, posting, frozen }, now) {
-  if (!isChat({ chat })) return undefined;
+export function silenceOf(conversation, now, limits = {}) {
+  const until = suspensionOf(limits, now);
+  if (until !== undefined) return { reason: "suspended", until };
+  return isChat(conversation) ? silenceIn(conversation, now) : silenceWith(conversation, limits);
+}
+
+/**
+ * The same for a personal conversation. Everybody writes to oneself. Which conversations the application has opened is
+ * not known here.
+ *
+ * @param {Partial<Conversation>} conversation
+ * @param {Partial<Limits>} limits
+ * @returns {Silence | undefined}
+ */
+function silenceWith({ with: other }, { user, policy }) {
+  return policy?.personal === "nobody" && other !== user ? { reason: "unaccepted" } : undefined;
+}
+
+/**
+ * The same for a chat.
+ *
+ * @param {Partial<Conversation>} chat
+ * @param {number} now
+ * @returns {Silence | undefined}
+ */
+function silenceIn({ role, mutedUntil, posting, frozen }, now) {
   if (frozen) return { reason: "frozen" };
   if (role === "reader") return { reason: "reader" };
   if (posting === "moderators" && !isModerator({ role })) return { reason: "announcements" };
   const until = Date.parse(mutedUntil ?? "");
   if (!isOwner({ role }) && until > now) return { reason: "muted", until };
   return undefined;
+}
+
+/**
+ * Whether nothing more is sent into a conversation at `now`, not even what was refused before.
+ *
+ * @param {Partial<Conversation>} conversation
+ * @param {number} now
+ * @param {Partial<Limits>} limits
+ */
+export function isClosed(conversation, now, limits) {
+  return Boolean(conversation.isGone || silenceOf(conversation, now, limits));
 }
 
 /**
@@ -50,20 +131,41 @@ export function pauseOf({ role, slowMode = 0 }) {
  * @param {string} user
  * @param {Partial<Conversation>} conversation
  * @param {number} now
+ * @param {Partial<Limits>} [limits]
  */
-export function rightsTo({ from, system }, user, conversation, now) {
+export function rightsTo({ from, system }, user, conversation, now, limits = {}) {
   const isBlocked = Boolean(conversation.settings?.blocked);
-  const silence = silenceOf(conversation, now);
+  const silence = silenceOf(conversation, now, { ...limits, user });
+  const isFree = silence?.reason !== "suspended";
   const [isMine, mayWrite] = [from === user, !isBlocked && !silence];
   // Those who only read react, too.
-  const isSilenced = silence?.reason === "muted" || silence?.reason === "frozen";
+  const isMute = silence !== undefined && MUTE_REASONS.includes(silence.reason);
   return {
-    react: !system && !isBlocked && !isSilenced && conversation.reactions !== false,
+    react: !system && !isBlocked && !isMute && conversation.reactions !== false,
+    unreact: isFree && !system,
     reply: mayWrite && !system,
     edit: mayWrite && isMine,
-    remove: isMine || !isChat(conversation) || isModerator(conversation),
-    pin: isChat(conversation) && isModerator(conversation) && !system,
-    report: !isMine && !system,
+    remove: isFree && (isMine || !isChat(conversation) || isModerator(conversation)),
+    pin: isFree && isChat(conversation) && isModerator(conversation) && !system,
+    report: isFree && !isMine && !system,
+  };
+}
+
+/**
+ * What the user may do with a chat at `now`: change it, add members, act on those of a lower role, leave it.
+ *
+ * @param {Partial<Conversation>} chat
+ * @param {number} now
+ * @param {Partial<Limits>} limits
+ */
+export function rightsIn(chat, now, limits) {
+  const isFree = suspensionOf(limits, now) === undefined;
+  const mayAdd = ADDERS[limits.policy?.addMembers ?? "moderators"];
+  return {
+    change: isFree && isOwner(chat),
+    add: isFree && isModerator(chat) && mayAdd(chat),
+    moderate: isFree && isModerator(chat),
+    leave: isFree,
   };
 }
 

@@ -58,6 +58,19 @@ export class Sidebar {
     document.title = `${unread ? `(${unread}) ` : ""}Messages · ${this.#user}`;
   }
 
+  /**
+   * Offers what the user may begin.
+   *
+   * @param {ReturnType<typeof import("./rights.js").beginningsOf>} may
+   */
+  offer({ conversation, chat }) {
+    $("new-message").hidden = !conversation;
+    $("new-chat").hidden = !chat;
+    $("or-begin").hidden = !conversation && !chat;
+    const ways = [conversation && "write to somebody", chat && "create a chat"].filter(Boolean).join(", or ");
+    $("how-to-begin").textContent = ways && `${ways.charAt(0).toUpperCase()}${ways.slice(1)}.`;
+  }
+
   #render() {
     const archived = this.#shown.filter(isArchived);
     this.#isArchive &&= archived.length > 0;

@@ -6,7 +6,7 @@
 import { bubble, pendingBubble, receiptOf } from "./bubble.js";
 import { $, element, reconcile } from "./dom.js";
 import { countReplies, Replies } from "./replies.js";
-import { rightsTo, silenceOf } from "./rights.js";
+import { isClosed, rightsTo } from "./rights.js";
 import { Roving } from "./roving.js";
 import { countOf, dayKey, dayOf, isChat } from "./words.js";
 
@@ -34,24 +34,25 @@ const NEAR = 120;
 
 export class Thread {
   /** The divider is before the first message that came after the number `#newAfter`. */
-  #user; #reading; #growing; #pins; #on; #replies;
+  #user; #reading; #growing; #pins; #limits; #on; #replies;
   #open = /** @type {ConversationHandle | null} */ (null); #window = /** @type {HistoryWindow | null} */ (null);
   #isBlind = false; #newAfter = /** @type {number | undefined} */ (undefined);
   #hasFailed = false; #isAtEnd = true; #height = 0;
   #roving = new Roving($("log"), "article");
 
   /**
-   * `message(id)` is a message of the copy.
+   * `message(id)` is a message of the copy, and `limits()` are those of the user.
    *
    * @param {{ user: string, reading: import("./reading.js").Reading, growing: import("./growing.js").Growing,
-   *   pins: import("./pins.js").Pins, message: (id: number) => Promise<Message | undefined>, on: Actions }} parts
+   *   pins: import("./pins.js").Pins, limits: () => import("./rights.js").Limits,
+   *   message: (id: number) => Promise<Message | undefined>, on: Actions }} parts
    */
-  constructor({ user, reading, growing, pins, message, on }) {
+  constructor({ user, reading, growing, pins, limits, message, on }) {
     this.#user = user;
     this.#reading = reading;
-    [this.#growing, this.#pins] = [growing, pins];
+    [this.#growing, this.#pins, this.#limits] = [growing, pins, limits];
     const onCover = () => (($("messages").inert) ? reading.forget() : this.render());
-    this.#replies = new Replies({ user, message, onCover, on });
+    this.#replies = new Replies({ user, limits, message, onCover, on });
     this.#on = { ...on, show: (message) => this.show(message), replies: (message) => this.#showReplies(message) };
     $("messages").addEventListener("scroll", () => this.#onScroll(), { passive: true });
     // The keyboard of a phone makes the messages smaller, as a longer text in the composer does.
@@ -229,7 +230,7 @@ export class Thread {
     const user = this.#user;
     const isMine = message.from === user;
     const inChat = isChat(this.#conversation);
-    const rights = rightsTo(message, user, this.#conversation, Date.now());
+    const rights = rightsTo(message, user, this.#conversation, Date.now(), this.#limits());
     const can = { ...rights, isPinned: this.#pins.has(message.id) };
     const receipt = isMine ? receiptOf(message, this.#conversation.reads, inChat) : undefined;
     const growing = this.#growing.textOf(message);
@@ -247,12 +248,12 @@ export class Thread {
    */
   #waiting(messages, pending) {
     const follows = (at) => at > 0 || (messages.at(-1)?.from === this.#user && !messages.at(-1)?.deleted);
-    const isClosed = Boolean(this.#conversation.isGone || silenceOf(this.#conversation, Date.now()));
-    return pending.map((item, at) => [`outbox ${item.order}`, `${isClosed} ${item.refused?.words ?? ""}`, () => pendingBubble(item, {
+    const isOver = isClosed(this.#conversation, Date.now(), this.#limits());
+    return pending.map((item, at) => [`outbox ${item.order}`, `${isOver} ${item.refused?.words ?? ""}`, () => pendingBubble(item, {
       isFirst: !follows(at),
       user: this.#user,
-      onEdit: isClosed ? undefined : () => this.#on.editRefused(item),
-      onRetry: isClosed ? undefined : () => this.#on.retry(item),
+      onEdit: isOver ? undefined : () => this.#on.editRefused(item),
+      onRetry: isOver ? undefined : () => this.#on.retry(item),
       onDiscard: () => this.#on.discard(item),
     })]);
   }

@@ -79,7 +79,7 @@ fn expectations(operation: &str, objects: &Objects) -> Option<(Statuses, Value)>
         "get /chats/{number}/bans"
         | "put /chats/{number}/bans/{user}"
         | "delete /chats/{number}/bans/{user}" => (NOT_FOUND, Value::Null),
-        "get /users/{user}/restrictions" => ([403, 200, 200], Value::Null),
+        "get /users/{user}/restrictions" => ([403, 200, 403], Value::Null),
         "put /users/{user}/restrictions" => (
             [403, 200, 200],
             json!({ "tokensSince": "2999-01-01T00:00:00Z" }),

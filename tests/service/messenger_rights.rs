@@ -1,4 +1,4 @@
-//! Who may write in a chat, as the web client shows it: roles, mutes, rules, and waits.
+//! Who may do what, as the web client shows it: roles, mutes, rules, waits, the policy and suspensions.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::support::{Browser, Client, Person, Reply, service};
+use crate::support::{Browser, Client, Database, Person, Replica, Reply, administered, service};
 
 const IS_SILENT: &str =
     "document.querySelector('#composer').hidden && !document.querySelector('#silence').hidden";
@@ -15,6 +15,56 @@ const MAY_WRITE: &str =
 const WAITS: &str = "document.querySelector('#send').ariaDisabled === 'true'
      && /^Send in /.test(document.querySelector('#send').ariaLabel)
      && /^\\d/.test(document.querySelector('#send-wait').textContent)";
+
+/// What one can begin.
+const BEGINNINGS: &str = "[...document.querySelectorAll('#new-message, #new-chat')]
+    .filter((button) => button.checkVisibility())
+    .map((button) => button.ariaLabel).join()";
+
+/// What the dialog of a chat lets one do, beside closing it.
+const DIALOG: &str = "[...document.querySelectorAll('dialog button, dialog input, dialog summary')]
+    .filter((control) => control.checkVisibility())
+    .map((control) => control.ariaLabel ?? control.textContent).join()";
+
+/// The person comes back to the page. (Windows of a headless browser all count as visible, so there is no
+/// event when one is shown.)
+const COMES_BACK: &str = "document.dispatchEvent(new Event('visibilitychange'));";
+
+/// A service whose application has a token.
+async fn with_application() -> (Database, Replica, Client) {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    (database, replica, app)
+}
+
+async fn set_policy(app: &Client, policy: Value) {
+    let body = json!({ "policy": policy });
+    let set = app.call(Method::PATCH, "/applications/self", body).await;
+    set.expect(200);
+}
+
+async fn restrict(app: &Client, user: &str, restrictions: Value) {
+    let path = format!("/users/{user}/restrictions");
+    app.call(Method::PUT, &path, restrictions).await.expect(200);
+}
+
+/// Waits until one can begin this, and nothing else.
+async fn begins(person: &Person<'_>, labels: &str) {
+    let begins = format!("{BEGINNINGS} === '{labels}'");
+    person.until(&begins).await;
+}
+
+/// Waits until the message with a text has these actions, and no others.
+async fn offers(person: &Person<'_>, text: &str, actions: &str) {
+    let offers = format!(
+        "[...([...document.querySelectorAll('#log article')]
+             .find((shown) => shown.querySelector('.text')?.textContent === '{text}')
+             ?.querySelectorAll('.actions button') ?? [{{ ariaLabel: 'no message' }}])]
+             .map((button) => button.ariaLabel).join() === '{actions}'"
+    );
+    person.until(&offers).await;
+}
 
 /// Changes the chat 1 as it is now.
 async fn change(owner: &Client, patch: Value) {
@@ -250,18 +300,173 @@ async fn who_joins_late_sees_that_there_is_nothing_to_read_yet() {
     john.sees_all(&["the new plan"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_policy_leaves_to_the_application_is_not_offered() {
+    let (_database, replica, app) = with_application().await;
+    let elsewhere = replica.user("jane");
+    elsewhere.send("john", "hello").await;
+    elsewhere.chat("Team", &["john"]).await;
+    alter(&elsewhere, "john", json!({ "role": "moderator" })).await;
+    let browser = Browser::open(&replica.base).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    begins(&john, "New message,New chat").await;
+    john.opens("jane").await;
+    offers(&john, "hello", "React,Reply,Delete,Report").await;
+
+    set_policy(&app, json!({ "personal": "opened" })).await;
+    john.run(COMES_BACK).await;
+    begins(&john, "New chat").await;
+    // Whether this conversation is open is for the service to say.
+    john.until(MAY_WRITE).await;
+    set_policy(
+        &app,
+        json!({ "personal": "nobody", "createChats": "application" }),
+    )
+    .await;
+    john.run(COMES_BACK).await;
+    begins(&john, "").await;
+    reads_why(&john, "Users cannot write to each other here").await;
+    offers(&john, "hello", "Delete,Report").await;
+    john.looks_into("Team").await;
+    john.until(MAY_WRITE).await;
+
+    john.presses("Name and members").await;
+    john.until(&format!(
+        "{DIALOG} === ',Add,Leave,Done' && document.querySelectorAll('dialog .members li').length === 2"
+    ))
+    .await;
+    let jane = Person::sign_in(&browser, &replica.base, "jane").await;
+    jane.opens("Team").await;
+    jane.presses("Name and members").await;
+    jane.until(&format!("{DIALOG}.includes(',Add,')")).await;
+    set_policy(&app, json!({ "addMembers": "owner" })).await;
+    john.run(COMES_BACK).await;
+    john.until(&format!("{DIALOG} === 'Leave,Done'")).await;
+    jane.run(COMES_BACK).await;
+    jane.until(&format!("{DIALOG}.includes(',Add,')")).await;
+    set_policy(
+        &app,
+        json!({ "addMembers": "application", "createChats": "users" }),
+    )
+    .await;
+    jane.run(COMES_BACK).await;
+    jane.until(&format!(
+        "{DIALOG}.includes('Rename') && !{DIALOG}.includes(',Add,')"
+    ))
+    .await;
+    jane.presses("Done").await;
+    // Nobody is added by creating a chat either.
+    begins(&jane, "New chat").await;
+    jane.presses("New chat").await;
+    jane.until("document.querySelectorAll('dialog input').length === 1")
+        .await;
+    jane.types_into_field("Name", "Mine\n").await;
+    jane.until("document.querySelector('#title').textContent === 'Mine'")
+        .await;
+
+    let everything = json!({ "personal": "anyone", "addMembers": "moderators" });
+    set_policy(&app, everything).await;
+    john.reloads().await;
+    begins(&john, "New message,New chat").await;
+    john.presses("Name and members").await;
+    john.until(&format!("{DIALOG}.includes(',Add,')")).await;
+    assert_eq!(browser.errors().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_user_reads_why_and_until_when_and_is_offered_nothing_that_writes() {
+    let (_database, replica, app) = with_application().await;
+    let elsewhere = replica.user("jane");
+    let chat = elsewhere.chat("Team", &["john"]).await;
+    alter(&elsewhere, "john", json!({ "role": "moderator" })).await;
+    elsewhere.post_into(chat, "hello").await;
+    let browser = Browser::open(&replica.base).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    john.opens("Team").await;
+    john.writes("good morning").await;
+    john.sees_that("good morning", ":").await;
+    john.acts_on("hello", "React").await;
+    john.click("//div[@aria-label='React']//button[.='👍']")
+        .await;
+    let reaction = "document.querySelector('#log .reaction.mine')";
+    john.until(&format!("{reaction}?.disabled === false")).await;
+    let free = [
+        ("hello", "React,Reply,Delete,Pin,Report"),
+        ("good morning", "React,Reply,Edit,Delete,Pin"),
+    ];
+    for (text, actions) in free {
+        offers(&john, text, actions).await;
+    }
+
+    // A refusal tells of it.
+    let suspended = || json!({ "suspendedUntil": in_seconds(7200) });
+    restrict(&app, "john", suspended()).await;
+    john.writes("too late").await;
+    reads_why(&john, "You are suspended until ").await;
+    john.until(
+        "[...document.querySelectorAll('.refusal button')].map((button) => button.textContent).join()
+             === 'Copy,Discard'",
+    )
+    .await;
+    begins(&john, "").await;
+    for (text, _) in free {
+        offers(&john, text, "").await;
+    }
+    john.until(&format!("{reaction}?.disabled === true")).await;
+    john.presses("Name and members").await;
+    john.until(&format!(
+        "{DIALOG} === 'Done' && document.querySelectorAll('dialog .members li').length === 2"
+    ))
+    .await;
+    john.presses("Done").await;
+    // What is its own is its own all the same.
+    john.chooses("Pin").await;
+    john.until("document.querySelector('#conversations .mark .unseen')?.textContent === 'pinned'")
+        .await;
+
+    restrict(&app, "john", json!({})).await;
+    john.run(COMES_BACK).await;
+    john.until(MAY_WRITE).await;
+    begins(&john, "New message,New chat").await;
+    for (text, actions) in free {
+        offers(&john, text, actions).await;
+    }
+    john.presses("Try again").await;
+    john.until("!document.querySelector('#log .pending')").await;
+    john.sees_that("too late", ":").await;
+
+    restrict(&app, "john", suspended()).await;
+    john.reloads().await;
+    reads_why(&john, "You are suspended until ").await;
+    begins(&john, "").await;
+    // The end comes by itself.
+    let soon = json!({ "suspendedUntil": in_seconds(5) });
+    restrict(&app, "john", soon).await;
+    john.run(COMES_BACK).await;
+    john.until(MAY_WRITE).await;
+    begins(&john, "New message,New chat").await;
+    john.writes("here again").await;
+    john.sees_that("here again", ":").await;
+}
+
 /// The rules as one table: what a user with a role is offered for a member with a role.
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_is_offered_what_the_service_allows() {
     let (_database, replica) = service().await;
     let browser = Browser::open(&replica.base).await;
-    let table = "const { actsOn, rightsTo, silenceOf } = await import('/web/rights.js');
+    let table = "const { actsOn, beginningsOf, rightsIn, rightsTo, silenceOf } = await import('/web/rights.js');
         const acts = (mine, role, more) => actsOn({ user: 'john', role, ...more }, { user: 'jane', role: mine }, 1000).join();
         const chat = { chat: 1 };
-        const why = (fields, now = 1000) => silenceOf({ ...chat, ...fields }, now)?.reason ?? null;
+        const why = (fields, now = 1000, limits) => silenceOf({ ...chat, ...fields }, now, limits)?.reason ?? null;
+        const allowed = (may) => Object.entries(may).filter(([, may]) => may).map(([name]) => name).join();
+        const policy = (policy) => ({ user: 'jane', policy });
+        const suspended = { user: 'jane', suspendedUntil: new Date(2000).toISOString() };
+        const begins = (limits) => allowed(beginningsOf(limits, 1000));
+        const within = (role, limits) => allowed(rightsIn({ ...chat, role }, 1000, limits));
+        const personal = (other) => ({ chat: undefined, with: other });
+        const nobody = policy({ personal: 'nobody' });
         const muted = { mutedUntil: new Date(2000).toISOString() };
-        const rights = (message, fields) => Object.entries(rightsTo(message, 'jane', { ...chat, ...fields }, 1000))
-            .filter(([, may]) => may).map(([name]) => name).join();
+        const rights = (message, fields, limits) => allowed(rightsTo(message, 'jane', { ...chat, ...fields }, 1000, limits));
         return [
             ['reader', 'member', undefined].map((mine) => acts(mine, 'reader')),
             ['owner', 'moderator', 'member', 'reader'].map((role) => acts('moderator', role)),
@@ -274,6 +479,16 @@ async fn everybody_is_offered_what_the_service_allows() {
              rights({ from: 'john' }, { role: 'moderator' }), rights({ system: true }, { role: 'member' }),
              rights({ system: true }, { role: 'owner' }), rights({ from: 'jane' }, { role: 'reader' }),
              rights({ from: 'john' }, { reactions: false }), rights({ from: 'john' }, { frozen: true })],
+            [begins(policy()), begins(suspended), begins(policy({ personal: 'opened' })), begins(nobody),
+             begins(policy({ createChats: 'application' })), begins(policy({ addMembers: 'application' }))],
+            [within('member', policy()), within('moderator', policy()), within('moderator', policy({ addMembers: 'owner' })),
+             within('owner', policy({ addMembers: 'owner' })), within('owner', policy({ addMembers: 'application' })),
+             within('owner', suspended)],
+            [why({}, 1000, suspended), why({}, 2000, suspended), why(personal('jane'), 1000, suspended),
+             why(personal('john'), 1000, nobody), why(personal('jane'), 1000, nobody), why({}, 1000, nobody),
+             why(personal('john'), 1000, policy({ personal: 'opened' }))],
+            [rights({ from: 'jane' }, { role: 'owner' }, suspended), rights({ from: 'john' }, personal('john'), nobody),
+             rights({ from: 'jane' }, personal('john'), nobody)],
         ];";
     let script = format!("return (async () => {{ {table} }})()");
     let mutes = "mute-hour,mute-day";
@@ -304,15 +519,41 @@ async fn everybody_is_offered_what_the_service_allows() {
             null
         ],
         [
-            "react,reply,edit,remove",
-            "react,reply,report",
-            "react,reply,remove,pin,report",
+            "react,unreact,reply,edit,remove",
+            "react,unreact,reply,report",
+            "react,unreact,reply,remove,pin,report",
             "",
             "remove",
-            "react,remove",
-            "reply,report",
-            "report"
+            "react,unreact,remove",
+            "unreact,reply,report",
+            "unreact,report"
         ],
+        [
+            "conversation,chat,chatWithOthers",
+            "",
+            "chat,chatWithOthers",
+            "chat,chatWithOthers",
+            "conversation",
+            "conversation,chat"
+        ],
+        [
+            "leave",
+            "add,moderate,leave",
+            "moderate,leave",
+            "change,add,moderate,leave",
+            "change,moderate,leave",
+            ""
+        ],
+        [
+            "suspended",
+            null,
+            "suspended",
+            "unaccepted",
+            null,
+            null,
+            null
+        ],
+        ["", "unreact,remove,report", "unreact,remove"],
     ]);
     assert_eq!(browser.run(&script).await, expected);
 }

@@ -269,10 +269,12 @@ impl Service {
         let (method, path) = cell.operation.split_once(' ').unwrap();
         let id = self.id(cell, &world).await;
         let leaves = cell.row.what == "leave" && was_member(cell.caller);
+        let is_own = cell.row.what == "read what one may do";
         let others = cell.row.what.contains("others");
         let user = match path {
             "/chats/{number}/members/{user}" if leaves => world.name.clone(),
             "/chats/{number}/members/{user}" if method == "PUT" => format!("new-{}", cell.number),
+            "/users/{user}/restrictions" if is_own => world.name.clone(),
             "/users/{user}/restrictions" => format!("somebody-{}", cell.number),
             "/users/{user}/erasure" => self.erased(cell.number).await,
             "/users/{user}" if method == "DELETE" => format!("somebody-{}", cell.number),

@@ -52,14 +52,25 @@ pub struct PolicyJson {
     /// Who may add members to a chat, beside those of a higher rank.
     #[schema(value_type = AddMembersSchema)]
     add_members: &'static str,
-    /// The most messages that a user may send and edit within a minute on each replica.
+    /// For the application: the most messages that a user may send and edit within a minute on each replica.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u32, required = false, minimum = 1, maximum = 1000000)]
     sends_per_minute: Option<NonZeroU32>,
-    /// After how many days messages expire, where their chat does not say otherwise.
+    /// For the application: after how many days messages expire, where their chat does not say otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u32, required = false, minimum = 1, maximum = 36500)]
     retention_days: Option<u16>,
+}
+
+impl PolicyJson {
+    /// What users see of it: who may do what.
+    fn for_users(policy: Policy) -> Self {
+        Self {
+            sends_per_minute: None,
+            retention_days: None,
+            ..policy.into()
+        }
+    }
 }
 
 impl From<Policy> for PolicyJson {
@@ -79,6 +90,10 @@ impl From<Policy> for PolicyJson {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Restrictions)]
 pub struct UserRestrictionsJson {
+    /// In the answer to `GET /users/{user}/restrictions`: what the application allows all its users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = PolicyJson, required = false)]
+    policy: Option<PolicyJson>,
     /// Until then the user reads and does not write.
     #[serde(
         serialize_with = "instant::serialize_option",
@@ -98,8 +113,18 @@ pub struct UserRestrictionsJson {
 impl From<Restrictions> for UserRestrictionsJson {
     fn from(restrictions: Restrictions) -> Self {
         Self {
+            policy: None,
             suspended_until: restrictions.suspended_until,
             tokens_since: restrictions.tokens_since,
+        }
+    }
+}
+
+impl From<(Restrictions, Policy)> for UserRestrictionsJson {
+    fn from((restrictions, policy): (Restrictions, Policy)) -> Self {
+        Self {
+            policy: Some(PolicyJson::for_users(policy)),
+            ..restrictions.into()
         }
     }
 }
