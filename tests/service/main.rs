@@ -75,6 +75,7 @@ mod replies;
 mod reports;
 mod restores;
 mod retention;
+mod retention_gaps;
 mod rights;
 mod rules;
 mod screening;
