@@ -47,6 +47,7 @@ mod lanes;
 mod lost_commits;
 mod mentions;
 mod messenger;
+mod messenger_applications;
 mod messenger_chats;
 mod messenger_conversations;
 mod messenger_files;
