@@ -380,13 +380,12 @@ async fn deleted(replicas: &[Replica; 2]) -> f64 {
 }
 
 /// Has the timeline trimmed again and again, each time up to where it ended when it was trimmed before, and says
-/// so each time.
+/// so each time. So what a reader begins anew with is still there the next time, and not the time after that.
 async fn trim(database: &Database, replicas: &[Replica; 2], trimmings: &watch::Sender<usize>) {
     let newest = "SELECT max(timestamp) FROM changes";
     let mut end = database.count(newest).await;
     let (mut trimmed, mut gone) = (0, 0.0);
     for turn in 1..=TRIMMINGS {
-        let next_end = database.count(newest).await;
         age_up_to(database, end).await;
         let before = (trimmed, gone);
         trimmed = eventually("the timeline is trimmed further", async || {
@@ -399,8 +398,8 @@ async fn trim(database: &Database, replicas: &[Replica; 2], trimmings: &watch::S
             (now > before.1).then_some(now)
         })
         .await;
+        end = database.count(newest).await;
         trimmings.send_replace(turn);
-        end = next_end;
     }
 }
 
