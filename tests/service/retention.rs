@@ -9,8 +9,8 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::{
     erasure, imports,
     support::{
-        Browser, Client, Database, EventQueue, Person, Replica, Reply, Settings, administered,
-        eventually, service,
+        Answer, Browser, Client, Database, EventQueue, Hook, Person, Replica, Reply, Settings,
+        administered, eventually, service,
     },
 };
 
@@ -633,7 +633,7 @@ async fn trimming_leaves_the_newest_update_of_each_user_and_the_end_of_the_timel
 }
 
 #[tokio::test]
-async fn a_follower_and_a_webhook_that_are_behind_hold_trimming_back() {
+async fn a_follower_that_is_behind_holds_trimming_back() {
     let (database, replica, app) = started().await;
     let jane = replica.user("jane");
     jane.post(json!({ "to": "john", "files": ["a"] }))
@@ -662,6 +662,60 @@ async fn a_follower_and_a_webhook_that_are_behind_hold_trimming_back() {
     eventually("the timeline is trimmed", async || {
         let trimmed = database.count("SELECT trimmed FROM applications").await;
         (trimmed >= ended).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_behind_holds_trimming_back() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, settings().calling_loopback()).await;
+    let app = replica.application().await;
+    let jane = replica.user("jane");
+    keep_for(&app, json!(1)).await;
+    jane.send("john", "one").await;
+    let failing = Hook::start().await;
+    failing.answers(Answer::Status(503));
+    let webhook = failing.register(&app, json!({})).await;
+    let path = format!("/webhooks/{}", webhook["id"]);
+    let change = async |patch: Value| app.call(Method::PATCH, &path, patch).await.expect(200);
+    let sent = jane.send("john", "two").await;
+    let sent = sent["timestamp"].as_i64().unwrap();
+    jane.send("john", "three").await;
+    failing.until(1).await;
+    age(&database, 3).await;
+    let cursor = webhook["cursor"].as_i64().unwrap();
+    assert!(0 < cursor && cursor < sent, "{cursor}");
+    until_trimmed_up_to(&database, cursor).await;
+    passes(&database, &replica, &jane).await;
+    assert_eq!(trimmed_up_to(&database).await, cursor, "and no further");
+
+    let taking = Hook::start().await;
+    change(json!({ "url": taking.url })).await;
+    taking.until_taken(sent).await;
+    until_trimmed_up_to(&database, sent).await;
+
+    // One that is paused is waited for, too, and one that is removed is not.
+    change(json!({ "paused": true })).await;
+    let sent = jane.send("john", "four").await["timestamp"].clone();
+    let sent = sent.as_i64().unwrap();
+    age(&database, 3).await;
+    until_first(&jane, "/users/john", 5).await;
+    passes(&database, &replica, &jane).await;
+    let trimmed = trimmed_up_to(&database).await;
+    assert!(trimmed < sent, "{trimmed} is beyond what is not taken");
+    let removed = app.ask(Method::DELETE, &path, None).await;
+    assert_eq!(removed.status, 204);
+    until_trimmed_up_to(&database, sent).await;
+}
+
+async fn trimmed_up_to(database: &Database) -> i64 {
+    database.count("SELECT trimmed FROM applications").await
+}
+
+async fn until_trimmed_up_to(database: &Database, timestamp: i64) {
+    eventually("the timeline is trimmed that far", async || {
+        (trimmed_up_to(database).await >= timestamp).then_some(())
     })
     .await;
 }

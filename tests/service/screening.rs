@@ -239,6 +239,21 @@ async fn what_it_says_is_done() {
         end,
         "nothing is changed"
     );
+
+    server.answers(Answer::Status(500));
+    assert_eq!(jane.send("john", "darn").await["text"], "darn");
+    // One for each that the server was shown above.
+    for (outcome, count) in [
+        ("accepted", 1.0),
+        ("replaced", 4.0),
+        ("rejected", 3.0),
+        ("failed", 1.0),
+    ] {
+        let label = format!("outcome=\"{outcome}\"");
+        let measured = replica.metric("messages_hook_seconds_count", &label).await;
+        assert_eq!(measured, count, "{outcome}");
+    }
+    assert_eq!(server.posted().len(), 9);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub use proxy::{Cut, Proxy};
 pub use queue::{Delivered, EventQueue};
 pub use replica::{Replica, SECRET, Settings, administered, token, token_signed_by};
 pub use servers::Servers;
-pub use stream::Stream;
+pub use stream::{Block, Stream};
 pub use watch::fail_if_a_replica_died;
 pub use wire::Wire;
 
