@@ -1114,8 +1114,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Reads what a user is forbidden.
-         * @description For an application's own token.
+         * Reads what a user may do: what the application allows all its users, and what it forbids this one.
+         * @description A user reads its own, also while it is suspended; an application that calls for itself reads those of every
+         *     user. Both parts are of the same moment.
          */
         get: operations["get_restrictions"];
         /**
@@ -2668,12 +2669,12 @@ export interface components {
             personal: components["schemas"]["PersonalPolicy"];
             /**
              * Format: int32
-             * @description After how many days messages expire, where their chat does not say otherwise.
+             * @description For the application: after how many days messages expire, where their chat does not say otherwise.
              */
             retentionDays?: number;
             /**
              * Format: int32
-             * @description The most messages that a user may send and edit within a minute on each replica.
+             * @description For the application: the most messages that a user may send and edit within a minute on each replica.
              */
             sendsPerMinute?: number;
         };
@@ -2869,6 +2870,8 @@ export interface components {
         };
         /** @description What a user is forbidden; what is absent is not. */
         Restrictions: {
+            /** @description In the answer to `GET /users/{user}/restrictions`: what the application allows all its users. */
+            policy?: components["schemas"]["Policy"];
             /**
              * Format: date-time
              * @description Until then the user reads and does not write.
@@ -6441,7 +6444,10 @@ export interface operations {
     get_restrictions: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description For an application: the user as whom it acts */
+                "As-User"?: components["parameters"]["AsUser"];
+            };
             path: {
                 /** @description The user's id */
                 user: components["parameters"]["User"];
@@ -6450,7 +6456,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What the user is forbidden; what is absent is not */
+            /** @description What the user may do, with the `policy` */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -6465,6 +6471,7 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             406: components["responses"]["NotAcceptable"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
             500: components["responses"]["Failed"];
             503: components["responses"]["Unavailable"];
