@@ -8,8 +8,8 @@
 //! # How
 //! An erasure has steps ([`Step`]), and its row says to which place in which step it has come. The leader does a
 //! small piece of work, notes the place, and goes on; users take turns, a piece each. A piece is done again if
-//! the leader dies before it has noted the place: then it finds less to do, or nothing. So what was counted of
-//! it may be missing in the report.
+//! the leader dies before it has noted the place: then it finds less to do, or nothing, and what it had done before is
+//! missing in the report.
 //!
 //! # The races, and how each was decided
 //! - *Others write meanwhile.* No command stores something new that names the user
@@ -27,7 +27,7 @@ mod steps;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -121,6 +121,14 @@ enum Failure {
     Timeline(#[from] timeline::Error),
 }
 
+/// What has become of commands.
+#[derive(Default)]
+struct Submitted {
+    /// How many have changed something.
+    changed: i64,
+    failure: Option<Failure>,
+}
+
 /// The outcome of a piece of work.
 enum Done {
     /// The erasure has come to this place.
@@ -150,7 +158,12 @@ impl ErasedUsers {
         running: &mut RunningErasure,
     ) -> Result<bool, Failure> {
         let piece = self.timeline.begin();
-        match self.piece(leading, running).await? {
+        let done = self.piece(leading, running).await;
+        if let Err(Failure::Lane(_) | Failure::Timeline(_)) = done {
+            // Some of it may have been done, and is counted.
+            erasing::save(&mut leading.leader, running).await?;
+        }
+        match done? {
             Done::At(place) => running.at = place,
             Done::More => {}
             Done::Wait => return Ok(false),
@@ -189,16 +202,21 @@ impl ErasedUsers {
         }
     }
 
-    /// Carries out commands at the same time. Returns how many of them have changed something.
+    /// Carries out commands at the same time.
     async fn submit_all<C: Command>(
         &self,
         running: &RunningErasure,
         commands: impl Iterator<Item = C>,
-    ) -> Result<i64, Failure> {
+    ) -> Submitted {
         let changes = commands.map(|command| self.submit(running, command));
-        let effects = try_join_all(changes).await?;
-        let changed = effects.iter().filter(|effect| **effect == Effect::Changed);
-        Ok(changed.count() as i64)
+        let mut submitted = Submitted::default();
+        for effect in join_all(changes).await {
+            match effect {
+                Ok(effect) => submitted.changed += i64::from(effect == Effect::Changed),
+                Err(failure) => submitted.failure = Some(failure),
+            }
+        }
+        submitted
     }
 
     async fn submit<C: Command>(
@@ -211,6 +229,14 @@ impl ErasedUsers {
             user: None,
         };
         Ok(self.timeline.submit(requester, command).await?.effect)
+    }
+}
+
+impl Submitted {
+    /// Adds to a count how many have changed something; fails if one of the others has failed.
+    fn count(self, changed: &mut i64) -> Result<(), Failure> {
+        *changed += self.changed;
+        self.failure.map_or(Ok(()), Err)
     }
 }
 

@@ -128,11 +128,11 @@ async fn until_cleared(database: &Database, chat: i64) {
     .await;
 }
 
-/// What is erased of a [`Life`] whose conversations are kept: 20 messages in personal conversations, 4 of hers in
+/// What is erased of a [`Life`] whose conversations are kept: 20 messages in personal conversations, 5 of hers in
 /// chats, and 2 of others that name her there; a conversation with three users, with herself, and one without a
 /// message; her two chats; and her reactions, apart from those to her own message, which go with it.
 fn erased() -> Value {
-    json!({ "messages": 26, "conversations": 5, "memberships": 2, "reactions": 4 })
+    json!({ "messages": 27, "conversations": 5, "memberships": 2, "reactions": 4 })
 }
 
 fn secret(number: usize) -> String {
@@ -228,6 +228,13 @@ async fn live(replica: &Replica) -> Life {
     let banned = john.chat("Banned", &[ZOE]).await;
     let deleted = john.chat("Deleted", &[ZOE]).await;
     let alone = zoe.chat("Alone", &[]).await;
+    // What a change is announced with has no sender.
+    let path = format!("/chats/{alone}");
+    let state = zoe.get(&path).await.expect(200);
+    let words = json!({ "name": "Mine", "message": { "text": format!("{ZOE} says {SECRET}") } });
+    let renaming = zoe.request(Method::PATCH, &path).json(&words);
+    let renaming = renaming.header("If-Match", state["timestamp"].to_string());
+    Reply::of(renaming).await.expect(200);
     let chats = vec![hers, left, banned, deleted, alone];
     let mut posted = Vec::new();
     for chat in &chats {
@@ -632,6 +639,29 @@ async fn replicas_that_have_read_of_the_user_neither_tell_nor_log_it_afterwards(
         assert!(log.iter().any(|line| line.contains("answered")));
         neither_is_logged(replica);
     }
+}
+
+#[tokio::test]
+async fn the_index_forgets_messages_that_have_expired_before_they_are_cleared() {
+    let database = Database::fresh().await;
+    let settings = administered().with("ERASURE_SECONDS_MIN", "0");
+    // No pass of the retention comes meanwhile.
+    let settings = settings.with("RETENTION_PERIOD", "86400");
+    let replica = Replica::start(&database, settings).await;
+    let app = replica.application().await;
+    let (zoe, john) = (replica.user(ZOE), replica.user("john"));
+    let chat = john.chat("Team", &[ZOE]).await;
+    zoe.post_into(chat, &secret(1)).await;
+    john.post_into(chat, "kept").await;
+    database.until_indexed().await;
+    let found = tables_with(&database, SECRET).await;
+    assert!(found.contains("search_entries"), "{found:?}");
+    let expiring = "UPDATE conversations SET first = 2 WHERE chat_number IS NOT NULL;
+                    UPDATE applications SET expired = (SELECT max(id) FROM messages)";
+    database.execute(expiring).await;
+    erase(&app, ZOE, "").await;
+    until_erased(&app, ZOE).await;
+    nothing_is_left(&database).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

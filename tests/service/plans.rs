@@ -182,7 +182,7 @@ const FILL: &str = "
     INSERT INTO reports (application_id, timestamp, message_id, reporter, reason, created)
     SELECT 1, 100 + n, n, 'b', 'spam', now() FROM generate_series(1, 2000) AS n;
     INSERT INTO reactions (application_id, message_id, number, user_id, key)
-    SELECT 1, n, 1, 'b', 'a' FROM generate_series(1, 2000) AS n;
+    SELECT 1, n, 1, 'a' || n, 'a' FROM generate_series(1, 2000) AS n;
     INSERT INTO reaction_counts (application_id, message_id, timestamp, last, keys, counts)
     SELECT 1, n, 100 + n, 1, '{a}', '{1}' FROM generate_series(1, 2000) AS n;
     INSERT INTO pins (application_id, chat_number, message_id, timestamp, created)

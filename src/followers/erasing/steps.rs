@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AT_ONCE, CHATS_AT_ONCE, Done, ErasedUsers, Failure, Leading, ROWS_AT_ONCE};
+use super::{AT_ONCE, CHATS_AT_ONCE, Done, ErasedUsers, Failure, Leading, ROWS_AT_ONCE, Submitted};
 use crate::{
     domain::{MessageId, Timestamp},
     store::{
@@ -32,13 +32,14 @@ impl ErasedUsers {
             chat: membership.chat,
             expected: Expected(vec![membership.timestamp]),
         });
-        let deleted = self.submit_all(running, deletions).await?;
+        let deleted = self.submit_all(running, deletions).await;
+        running.erased.conversations += deleted.changed;
+        deleted.count(&mut running.erased.memberships)?;
         let leavings = others
             .iter()
             .map(|membership| EraseMembership::new(membership.chat, &running.erasure));
-        let left = self.submit_all(running, leavings).await?;
-        running.erased.conversations += deleted;
-        running.erased.memberships += deleted + left;
+        let left = self.submit_all(running, leavings).await;
+        left.count(&mut running.erased.memberships)?;
         Ok(Done::More)
     }
 
@@ -56,10 +57,11 @@ impl ErasedUsers {
             erasure: Arc::clone(&running.erasure),
         };
         let renamed = self.submit_all(running, pairs.iter().cloned().map(rename));
-        running.erased.conversations += renamed.await?;
+        renamed.await.count(&mut running.erased.conversations)?;
         // Then the other users learn of the new name, too.
-        let renamed = pairs.iter().map(|pair| running.erasure.renamed(pair));
-        self.submit_all(running, renamed.map(rename)).await?;
+        let pairs = pairs.iter().map(|pair| running.erasure.renamed(pair));
+        let noted = self.submit_all(running, pairs.map(rename)).await;
+        noted.count(&mut 0)?;
         Ok(Done::More)
     }
 
@@ -96,7 +98,7 @@ impl ErasedUsers {
         let naming = erasing::naming_chats(&mut leading.leader, running, last).await?;
         let owned = naming.owned.into_iter();
         let disowned = owned.map(|chat| EraseMembership::new(chat, &running.erasure));
-        self.submit_all(running, disowned).await?;
+        self.submit_all(running, disowned).await.count(&mut 0)?;
         if let Some(chats) = naming.others {
             let forget =
                 async |lane: &mut Lane<'_>| erasing::forget_in_chats(lane, running, chats).await;
@@ -118,7 +120,8 @@ impl ErasedUsers {
         let (tombstones, messages): (Vec<_>, Vec<_>) =
             messages.into_iter().partition(|message| message.is_deleted);
         let ids = messages.iter().map(|message| message.id);
-        running.erased.messages += self.erase_from(running, ids, false).await?;
+        let erased = self.erase_from(running, ids, false).await;
+        erased.count(&mut running.erased.messages)?;
         if !tombstones.is_empty() {
             let rename = async |lane: &mut Lane<'_>| {
                 erasing::rename_tombstones(lane, running, &tombstones).await
@@ -128,13 +131,13 @@ impl ErasedUsers {
         Ok(())
     }
 
-    /// Erases the user from messages with data, which may be announcements of the user. Returns from how many.
+    /// Erases the user from messages with data, which may be announcements of the user.
     async fn erase_from(
         &self,
         running: &RunningErasure,
         messages: impl Iterator<Item = MessageId>,
         is_announcement: bool,
-    ) -> Result<i64, Failure> {
+    ) -> Submitted {
         let commands = messages.map(|id| EraseMessage {
             id,
             erasure: Arc::clone(&running.erasure),
@@ -152,9 +155,8 @@ impl ErasedUsers {
         if messages.is_empty() {
             return Ok(Done::Step);
         }
-        running.erased.messages += self
-            .erase_from(running, messages.into_iter(), false)
-            .await?;
+        let erased = self.erase_from(running, messages.into_iter(), false).await;
+        erased.count(&mut running.erased.messages)?;
         Ok(Done::More)
     }
 
@@ -176,7 +178,8 @@ impl ErasedUsers {
             key: reaction.key.clone(),
             erasure: Arc::clone(&running.erasure),
         });
-        running.erased.reactions += self.submit_all(running, commands).await?;
+        let erased = self.submit_all(running, commands).await;
+        erased.count(&mut running.erased.reactions)?;
         Ok(Done::More)
     }
 
@@ -225,8 +228,8 @@ impl ErasedUsers {
         let limits = (ROWS_AT_ONCE, AT_ONCE);
         let posted = erasing::announcements(&mut leading.leader, running, limits).await?;
         if !posted.is_empty() {
-            let deleting = self.erase_from(running, posted.into_iter(), true);
-            running.erased.messages += deleting.await?;
+            let erased = self.erase_from(running, posted.into_iter(), true).await;
+            erased.count(&mut running.erased.messages)?;
             return Ok(Done::More);
         }
         let next = erasing::rename_in_log(&mut leading.leader, running, ROWS_AT_ONCE);
