@@ -94,14 +94,13 @@ pub async fn begin(service: &Service, data: Data, done: &Arc<AtomicU64>) -> Join
             let mut database = PgConnection::connect(&setting("DATABASE_URL"))
                 .await
                 .unwrap();
-            let sql = format!("SELECT {}", old("messages", "NOT deleted"));
+            let table = match data {
+                Data::Trimming => old("changes", "TRUE"),
+                _ => old("messages", "NOT deleted"),
+            };
+            let sql = format!("SELECT {table}");
             let all = count(&mut database, &sql).await;
-            let is_cleared = matches!(data, Data::Trimming);
-            loop {
-                let left = count(&mut database, &sql).await;
-                if left == 0 || left < all && !is_cleared {
-                    break;
-                }
+            while count(&mut database, &sql).await == all {
                 sleep(PERIOD / 10).await;
             }
         }

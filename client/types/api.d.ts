@@ -620,7 +620,8 @@ export interface paths {
          *     If a line cannot be read or is not acceptable in itself, nothing of the request is stored. Otherwise the
          *     answer has a result a line. A line that is refused changes nothing, and those after it are carried out; but
          *     a conversation is not done where messages of it were refused. Lines with the result 503 are not stored, since
-         *     the service has failed: repeat the request as it was. A replica carries out one import at a time.
+         *     the service has failed: repeat the request as it was. A replica carries out one import at a time, and leaves most
+         *     of the time to those who send: beside very many of them 1,000 lines take some 10 s.
          */
         post: operations["import"];
         delete?: never;
@@ -2669,12 +2670,12 @@ export interface components {
             personal: components["schemas"]["PersonalPolicy"];
             /**
              * Format: int32
-             * @description For the application: after how many days messages expire, where their chat does not say otherwise.
+             * @description After how many days messages expire, where their chat does not say otherwise.
              */
             retentionDays?: number;
             /**
              * Format: int32
-             * @description For the application: the most messages that a user may send and edit within a minute on each replica.
+             * @description The most messages that a user may send and edit within a minute on each replica.
              */
             sendsPerMinute?: number;
         };
@@ -2871,7 +2872,7 @@ export interface components {
         /** @description What a user is forbidden; what is absent is not. */
         Restrictions: {
             /** @description In the answer to `GET /users/{user}/restrictions`: what the application allows all its users. */
-            policy?: components["schemas"]["Policy"];
+            policy?: components["schemas"]["UserPolicy"];
             /**
              * Format: date-time
              * @description Until then the user reads and does not write.
@@ -3001,6 +3002,15 @@ export interface components {
         UpdatesOrMessages: components["schemas"]["MessageUpdates"] | components["schemas"]["MessageList"];
         /** @description A user: an id that is given by whoever signs people up. It is neither `.` nor `..`. */
         UserId: string;
+        /** @description What an application allows its users, as they see it. */
+        UserPolicy: {
+            /** @description Who may add members to a chat, beside those of a higher rank. */
+            addMembers: components["schemas"]["AddMembersPolicy"];
+            /** @description Who may create chats. */
+            createChats: components["schemas"]["CreateChatsPolicy"];
+            /** @description Who may write to whom. */
+            personal: components["schemas"]["PersonalPolicy"];
+        };
         /** @description Whether a user has a stream open. */
         UserPresence: {
             online: boolean;

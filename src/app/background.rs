@@ -80,24 +80,24 @@ impl Background {
         let publishes_feeds = spawn_feed_exchange(life, database, &events, feeds);
         let publisher = spawn_file_events(life, database, events, with_files);
         spawn_webhooks(life, database, callbacks, hooked);
-        let beside = timeline.in_background();
-        spawn_search_index(life, database, beside.clone(), with_changes);
+        let background = timeline.in_background();
+        spawn_search_index(life, database, background.clone(), with_changes);
         let cleared = ClearedChats {
             database: database.clone(),
-            timeline: beside.clone(),
+            timeline: background.clone(),
             behind: deletions,
         };
         life.spawn("cleared chats", cleared.run(life.stop()));
         let erased = ErasedUsers {
             database: database.clone(),
-            timeline: beside.clone(),
+            timeline: background.clone(),
             behind: erasures,
             seconds_min: limits.erasure_seconds_min,
         };
         life.spawn("erased users", erased.run(life.stop()));
         let retention = Retention {
             database: database.clone(),
-            timeline: beside.clone(),
+            timeline: background.clone(),
             period: Duration::from_secs(limits.retention_period),
             publishes_feeds,
         };

@@ -42,15 +42,17 @@ pub async fn import(config: &ImportConfig) -> CommandResult {
     let writing = join_all(writers.map(|writer| writer.run(commands.clone())));
     drop(commands);
     let reads = database.reads();
-    let importing = async {
+    let importing = async move {
         // The writers end once nobody can submit anything any more.
-        let timeline = { timeline }.in_background();
+        let background = timeline.in_background();
+        drop(timeline);
         let importer = Importer {
-            timeline: &timeline,
+            timeline: &background,
             lines_at_once: WAITING_MAX,
             reads: &reads,
             application: config.application,
             incomplete: BTreeSet::new(),
+            rest: Duration::ZERO,
         };
         let file = BufReader::new(File::open(&config.file)?);
         let digester = Digester::new(&config.secret.messages_secret);

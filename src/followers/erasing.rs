@@ -121,9 +121,9 @@ enum Failure {
     Timeline(#[from] timeline::Error),
 }
 
-/// What has become of commands.
+/// Commands that were carried out at the same time.
 #[derive(Default)]
-struct Submitted {
+struct Carried {
     /// How many have changed something.
     changed: i64,
     failure: Option<Failure>,
@@ -207,9 +207,9 @@ impl ErasedUsers {
         &self,
         running: &RunningErasure,
         commands: impl Iterator<Item = C>,
-    ) -> Submitted {
+    ) -> Carried {
         let changes = commands.map(|command| self.submit(running, command));
-        let mut submitted = Submitted::default();
+        let mut submitted = Carried::default();
         for effect in join_all(changes).await {
             match effect {
                 Ok(effect) => submitted.changed += i64::from(effect == Effect::Changed),
@@ -232,10 +232,15 @@ impl ErasedUsers {
     }
 }
 
-impl Submitted {
+impl Carried {
     /// Adds to a count how many have changed something; fails if one of the others has failed.
     fn count(self, changed: &mut i64) -> Result<(), Failure> {
         *changed += self.changed;
+        self.outcome()
+    }
+
+    /// Fails if one of them has failed.
+    fn outcome(self) -> Result<(), Failure> {
         self.failure.map_or(Ok(()), Err)
     }
 }

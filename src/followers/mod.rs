@@ -188,16 +188,16 @@ impl<F: Follower> Leader for Engine<F> {
         let mut leader = Leadership::acquire(&self.database).await?;
         let mut work = follower.begin().await?;
         log_leadership::<F::Duty>();
-        let mut look = Look::default();
+        let mut passes = Passes::default();
         let outcome = loop {
             let started = Instant::now();
-            let passing = pass(follower, &mut work, &mut leader, behind, &mut look);
+            let passing = pass(follower, &mut work, &mut leader, behind, &mut passes);
             if let Err(error) = passing.await {
                 break Err(error);
             }
             *pause = PAUSE_MIN;
             sleep(PASS_PERIOD.saturating_sub(started.elapsed())).await;
-            behind.wait_until(look.next).await;
+            behind.wait_until(passes.look).await;
         };
         follower.end(work).await;
         outcome
@@ -208,23 +208,26 @@ fn log_leadership<R: Duty>() {
     tracing::info!(follower = R::NAME, "this replica follows the timelines");
 }
 
-/// When all applications are looked at next.
-struct Look {
-    next: Instant,
+/// What a leader keeps from one pass to the next.
+struct Passes {
+    /// When all applications are looked at next; first at once.
+    look: Instant,
+    /// The application whose turn was the last one.
+    last: Option<ApplicationId>,
 }
 
-impl Default for Look {
-    /// At once.
+impl Default for Passes {
     fn default() -> Self {
         Self {
-            next: Instant::now(),
+            look: Instant::now(),
+            last: None,
         }
     }
 }
 
-impl Look {
+impl Passes {
     /// The applications in which there is something to follow. Sets the time of the next look.
-    async fn at_all<R: Duty>(
+    async fn look_at_all<R: Duty>(
         &mut self,
         leader: &mut Leadership<R>,
     ) -> store::Result<Vec<ApplicationId>> {
@@ -232,29 +235,28 @@ impl Look {
         let looking = store::followers::behind(leader);
         let behind = store::in_time(LOOK_TIME_MAX, looking).await?;
         let pause = LOOK_PERIOD_MIN.max(started.elapsed() * LOOK_SHARE);
-        self.next = Instant::now() + pause;
+        self.look = Instant::now() + pause;
         Ok(behind)
     }
 }
 
 /// Follows the applications that were noted, or all if their time has come, in turns: each to its
 /// end, once. What is noted of it meanwhile waits for the next pass. A pass ends after some time, so
-/// that one application that is far behind does not keep the others waiting.
+/// that one application that is far behind does not keep the others waiting; the next one goes on where it ended.
 async fn pass<F: Follower>(
     follower: &mut F,
     work: &mut F::Work,
     leader: &mut Leadership<F::Duty>,
     behind: &Behind,
-    look: &mut Look,
+    passes: &mut Passes,
 ) -> Result<(), F::Error> {
     let started = Instant::now();
     let noted = behind.take();
     let mut turns = noted.applications;
-    if noted.all || started >= look.next {
-        turns.extend(look.at_all(leader).await?);
+    if noted.all || started >= passes.look {
+        turns.extend(passes.look_at_all(leader).await?);
     }
-    let mut last = None;
-    while let Some(application) = next_after(last, &turns) {
+    while let Some(application) = next_after(passes.last, &turns) {
         if started.elapsed() > PASS_TIME_MAX {
             turns.into_iter().for_each(|rest| behind.note(rest));
             return Ok(());
@@ -262,7 +264,7 @@ async fn pass<F: Follower>(
         if follower.follow(work, leader, application).await? == Followed::ToTheEnd {
             turns.remove(&application);
         }
-        last = Some(application);
+        passes.last = Some(application);
     }
     follower.caught_up(work, leader).await
 }

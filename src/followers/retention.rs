@@ -160,7 +160,7 @@ impl Retention {
                 break;
             };
             after = last.id;
-            piece.rest_in_any_case().await;
+            piece.rest_as_long().await;
             for kept in &window {
                 if kept.is_overdue {
                     let expired = self.expire_in(leader, application, kept).await;
@@ -196,7 +196,7 @@ impl Retention {
             };
             let youngest = found.map_or(more.youngest, |found| found.youngest.max(more.youngest));
             found = Some(OverdueMessages { youngest, ..more });
-            piece.rest_in_any_case().await;
+            piece.rest_as_long().await;
         }
         let Some(overdue) = found else {
             return Ok(true);
@@ -231,7 +231,7 @@ impl Retention {
                 break;
             };
             to = last;
-            piece.rest_in_any_case().await;
+            piece.rest_as_long().await;
         }
         if to > trimmed {
             let raising = trimming::raise(leader, application, to, self.publishes_feeds);
@@ -298,8 +298,8 @@ impl Leader for Retention {
             self.pass(&mut leader, &mut queue).await?;
             *pause = PAUSE_MIN;
             // Passes that take longer than the period leave half of the time to clearing.
-            let next = (started + self.period).max(Instant::now() + started.elapsed());
-            self.clear_until(next, &mut leader, &mut queue, &mut trimmed)
+            let (next, half) = (started + self.period, Instant::now() + started.elapsed());
+            self.clear_until(next.max(half), &mut leader, &mut queue, &mut trimmed)
                 .await?;
             sleep_until(next).await;
         }

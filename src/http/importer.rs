@@ -2,10 +2,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    mem,
     sync::Arc,
+    time::Duration,
 };
 
 use futures_util::future::join_all;
+use tokio::time::sleep;
 
 use super::{
     answer::{
@@ -42,6 +45,8 @@ pub struct Importer<'a> {
     pub application: ApplicationId,
     /// The conversations of which messages were refused: they are not done.
     pub incomplete: BTreeSet<Conversation>,
+    /// How long to rest before the next lines.
+    pub rest: Duration,
 }
 
 /// What has become of a line.
@@ -136,13 +141,15 @@ impl Importer<'_> {
     ) -> Vec<Task<C>> {
         let mut too_early = Vec::new();
         for part in tasks.chunks(self.lines_at_once) {
-            let piece = self.timeline.begin();
             if let Some(problem) = results.failure.clone() {
                 for task in part {
                     results.push(task, Err(problem.clone()));
                 }
                 continue;
             }
+            // After the last part, nobody waits for a rest.
+            sleep(mem::take(&mut self.rest)).await;
+            let piece = self.timeline.begin();
             let running = part.iter().map(|task| {
                 let requester = Requester {
                     application: self.application,
@@ -169,7 +176,7 @@ impl Importer<'_> {
                     }
                 }
             }
-            piece.rest().await;
+            self.rest = piece.rest_time();
         }
         too_early
     }

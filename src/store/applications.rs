@@ -263,6 +263,6 @@ impl AccessRow {
 }
 
 /// A limit as it was stored.
-pub(super) fn per_minute(stored: i32) -> Option<NonZeroU32> {
+fn per_minute(stored: i32) -> Option<NonZeroU32> {
     NonZeroU32::new(u32::try_from(stored).ok()?)
 }

@@ -12,8 +12,8 @@ pub use messages::{
 };
 pub use own::{OwnReaction, delete_own, delete_reactions, reactions};
 pub use timelines::{
-    announcements, delete_updates, has_lasted, is_indexed, rename_in_log, rename_updates,
-    renamed_conversations,
+    announcements, delete_updates, end_of_log_window, has_lasted, is_indexed, rename_in_log,
+    rename_updates, renamed_conversations,
 };
 
 use super::{

@@ -3,8 +3,8 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Error, Lane, Result, applications::per_minute, columns};
-use crate::domain::{ApplicationId, Policy, Restrictions, RetentionDays, Timestamp, UserId};
+use super::{Error, Lane, Result, columns};
+use crate::domain::{ApplicationId, Policy, Restrictions, Timestamp, UserId};
 
 /// What a user is forbidden, and the change that has made it so.
 pub struct RestrictionsRow<'a> {
@@ -105,7 +105,7 @@ pub async fn find(
     }))
 }
 
-/// What a user is forbidden, and in the same moment what its application allows all its users. `None` if the
+/// What a user is forbidden, and what its application allows all its users, without its limits. `None` if the
 /// application does not exist.
 pub async fn find_with_policy(
     connection: &mut PgConnection,
@@ -114,7 +114,7 @@ pub async fn find_with_policy(
 ) -> Result<Option<(Restrictions, Policy)>> {
     let row = sqlx::query!(
         r#"
-        SELECT a.personal, a.create_chats, a.add_members, a.sends_per_minute, a.retention_days,
+        SELECT a.personal, a.create_chats, a.add_members,
                r.suspended_until AS "suspended_until?", r.tokens_since AS "tokens_since?"
         FROM applications AS a
         LEFT JOIN user_restrictions AS r ON r.application_id = $1 AND r.user_id = $2
@@ -130,8 +130,8 @@ pub async fn find_with_policy(
         &row.personal,
         &row.create_chats,
         &row.add_members,
-        row.sends_per_minute.and_then(per_minute),
-        row.retention_days.and_then(RetentionDays::stored),
+        None,
+        None,
     );
     let policy = policy.ok_or(Error::Inconsistent {
         table: "applications",

@@ -1,8 +1,10 @@
-//! Work that no caller waits for, such as an erasure: it leaves most of the database to those who do wait.
+//! Work that may take its time, such as an erasure: it leaves most of the writers' time, and of the database, to
+//! callers who wait for their changes at this replica.
 //!
-//! Such work is done in pieces, and rests after each one for as long as the piece took, times the number of callers
-//! who were waiting when it began. Counting them at its end would find few: the batch that carries out the piece
-//! answers them, too.
+//! Such work is done in pieces. After each one it rests: as long as the piece took for every [`CALLERS_PER_REST`]
+//! callers who were waiting when it began, [`REST_FACTOR_MAX`] times at the most, and no longer than
+//! [`REST_TIME_MAX`]. Counting them when it ends would find few: the batch that carries out the piece answers them,
+//! too.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -13,13 +15,13 @@ use tokio::time::{Instant, sleep};
 
 use super::{Command, Error, Outcome, Requester, Timeline};
 
-/// For each so many callers who wait, a piece of work rests once as long as it took.
 const CALLERS_PER_REST: f64 = 8.0;
+const REST_FACTOR_MAX: f64 = 20.0;
 
-/// The longest rest, as a multiple of the work before it.
-const REST_MAX: f64 = 20.0;
+/// So that work which was slow for another reason, such as a database that was away, goes on soon.
+const REST_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// The timeline, for work that no caller waits for.
+/// The timeline, for work that may take its time.
 #[derive(Clone)]
 pub struct BackgroundTimeline(Timeline);
 
@@ -57,16 +59,21 @@ impl BackgroundTimeline {
 }
 
 impl Piece {
-    /// Rests after the work.
-    pub async fn rest(self) {
-        let worked = self.started.elapsed();
-        sleep(rest_after(worked, self.callers)).await;
+    /// How long to rest after the work.
+    pub fn rest_time(&self) -> Duration {
+        let factor = (self.callers as f64 / CALLERS_PER_REST).min(REST_FACTOR_MAX);
+        self.started.elapsed().mul_f64(factor).min(REST_TIME_MAX)
     }
 
-    /// As [`rest`](Self::rest), for as long as the work took at the least.
-    pub async fn rest_in_any_case(self) {
-        let worked = self.started.elapsed();
-        sleep(rest_after(worked, self.callers).max(worked)).await;
+    /// Rests after the work.
+    pub async fn rest(self) {
+        sleep(self.rest_time()).await;
+    }
+
+    /// As [`rest`](Self::rest), and as long as the work took at the least.
+    pub async fn rest_as_long(self) {
+        let worked = self.started.elapsed().min(REST_TIME_MAX);
+        sleep(self.rest_time().max(worked)).await;
     }
 }
 
@@ -83,6 +90,46 @@ impl Drop for WaitingCaller<'_> {
     }
 }
 
-fn rest_after(worked: Duration, callers: usize) -> Duration {
-    worked.mul_f64((callers as f64 / CALLERS_PER_REST).min(REST_MAX))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timeline::BATCH_MAX;
+
+    fn piece(callers: usize) -> Piece {
+        Piece {
+            started: Instant::now(),
+            callers,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_rests_by_how_many_callers_waited_when_it_began() {
+        let milliseconds = Duration::from_millis;
+        for (callers, worked, rest) in [
+            (0, 10, 0),
+            (4, 10, 5),
+            (8, 10, 10),
+            (160, 10, 200),
+            (1000, 10, 200),
+            (160, 1000, 1000),
+        ] {
+            let piece = piece(callers);
+            tokio::time::advance(milliseconds(worked)).await;
+            assert_eq!(piece.rest_time(), milliseconds(rest), "{callers}, {worked}");
+        }
+        let (piece, began) = (piece(0), Instant::now());
+        tokio::time::advance(milliseconds(10)).await;
+        piece.rest_as_long().await;
+        assert_eq!(began.elapsed(), milliseconds(20));
+    }
+
+    #[test]
+    fn a_caller_counts_until_it_is_answered_or_has_gone() {
+        let (timeline, _batches) = Timeline::new(10, BATCH_MAX, Duration::from_secs(5));
+        let background = timeline.in_background();
+        let callers = [(); 2].map(|()| WaitingCaller::new(&timeline.callers));
+        assert_eq!(background.begin().callers, 2);
+        drop(callers);
+        assert_eq!(background.begin().callers, 0);
+    }
 }

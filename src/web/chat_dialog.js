@@ -5,7 +5,7 @@ import { Chat, Superseded } from "./chat.js";
 import { askFor, confirmed, field, showDialog } from "./dialogs.js";
 import { element, isolated } from "./dom.js";
 import { Bans, Members } from "./members.js";
-import { isModerator, rightsIn } from "./rights.js";
+import { rightsIn } from "./rights.js";
 import { Rules } from "./rules.js";
 import { isUserId, NOT_AN_ID } from "./words.js";
 
@@ -104,9 +104,9 @@ export class ChatDialog {
     else if (this.#chat.update(conversation)) this.#load();
   }
 
-  /** Shows what the user may do now. */
+  /** Shows what the user may see and do now. */
   refresh() {
-    this.#render();
+    this.#load();
   }
 
   /** What can be done with a member, by the names of `actsOn`. */
@@ -214,7 +214,8 @@ export class ChatDialog {
     this.#render();
     try {
       const members = await this.#chat.members();
-      const bans = isModerator(this.#chat.now) ? await this.#visibleBans() : [];
+      const may = rightsIn(this.#chat.now, Date.now(), this.#limits());
+      const bans = may.moderate ? await this.#visibleBans() : [];
       // A call that began later has read later.
       if (turn !== this.#loads) return;
       [this.#held, this.#banned] = [members, bans];
@@ -230,7 +231,7 @@ export class ChatDialog {
     try {
       return await this.#chat.bans();
     } catch (problem) {
-      // The user is not a moderator any more, which the timeline is about to tell.
+      // The user does not moderate any more, of which the page is about to learn.
       if (problem.status !== 403) throw problem;
       return [];
     }

@@ -73,7 +73,7 @@ export class Messenger {
   /** @param {{ client: Client, copy: string, filesUrl?: string, onSignedOut: (why: string) => void }} parts */
   constructor({ client, copy, filesUrl, onSignedOut }) {
     this.#client = client;
-    this.#call = /** @type {Client["call"]} */ ((...call) => this.#heeding(client.call(...call)));
+    this.#call = /** @type {Client["call"]} */ ((...call) => this.#withRefusals(client.call(...call)));
     // The client was given its user.
     const user = /** @type {string} */ (client.user);
     this.#user = user;
@@ -102,7 +102,7 @@ export class Messenger {
       edit: (conversation, message, content) => conversation.edit(message, content),
       editLast: () => this.#editLast(),
     } });
-    this.#posting = new Posting({ composer: this.#composer, waits: this.#waits, limits, onUnmuted: () => this.#onRights() });
+    this.#posting = new Posting({ composer: this.#composer, waits: this.#waits, limits, onEnd: () => this.#onRights() });
   }
 
   async #begin() {
@@ -124,7 +124,7 @@ export class Messenger {
     this.#decide();
     document.addEventListener("visibilitychange", () => this.#onVisible());
     await keepPage();
-    setInterval(() => Promise.all([this.#refresh(), this.#thread.render()]), REFRESH_MS);
+    setInterval(() => Promise.all([this.#restrictions.recheck(), this.#refresh(), this.#thread.render()]), REFRESH_MS);
   }
 
   #connectButtons() {
@@ -151,7 +151,7 @@ export class Messenger {
       reply: (message) => this.#composer.reply(message),
       edit: (message) => this.#composer.edit(message),
       remove: (message) => this.#remove(message),
-      pin: (message, isPinned) => this.#attempt(() => this.#heeding(this.#handleOf(message).pin(message, isPinned))),
+      pin: (message, isPinned) => this.#attempt(() => this.#withRefusals(this.#handleOf(message).pin(message, isPinned))),
       report: (message) => reportMessage(this.#call, message),
       save: this.#files.isConfigured ? (id, name) => this.#attempt(() => this.#files.save(id, name)) : undefined,
       editRefused: (item) => this.#editRefused(item),
@@ -178,7 +178,7 @@ export class Messenger {
     this.#search.retry();
     this.#thread.retry();
     this.#pins.retry();
-    this.#restrictions.retry();
+    this.#restrictions.recheck();
     // Only a current copy shows that a chat is not the user's.
     this.#refresh();
   }
@@ -204,7 +204,7 @@ export class Messenger {
     if (conversation) this.#wait(() => this.#waits.begin(conversation));
   }
 
-  /** The page is shown again, or hidden: something may have changed while nobody looked. */
+  /** When the page is shown again: something may have changed while nobody looked. */
   #onVisible() {
     if (document.hidden) return;
     this.#decide();
@@ -223,11 +223,11 @@ export class Messenger {
    * @template T
    * @param {Promise<T>} call
    */
-  async #heeding(call) {
+  async #withRefusals(call) {
     try {
       return await call;
     } catch (problem) {
-      this.#restrictions.heed(problem);
+      this.#restrictions.readAfter(problem);
       throw problem;
     }
   }
@@ -245,7 +245,7 @@ export class Messenger {
    */
   async #onRefused(item) {
     const { kind, refused } = item;
-    this.#restrictions.heed(refused ?? {});
+    this.#restrictions.readAfter(refused ?? {});
     if (kind === "react") this.#tell(refused ?? {});
     if (kind === "set" || kind === "remove") $("notice").textContent = refused?.words ?? "";
     if (kind === "remove") await this.#client.discard(item);
@@ -464,7 +464,7 @@ export class Messenger {
   }
 
   async #newChat() {
-    const create = /** @type {Client["createChat"]} */ ((...chat) => this.#heeding(this.#client.createChat(...chat)));
+    const create = /** @type {Client["createChat"]} */ ((...chat) => this.#withRefusals(this.#client.createChat(...chat)));
     const chat = await createChat(create, this.#beginnings.chatWithOthers);
     if (!chat) return;
     await this.#refresh();

@@ -23,20 +23,20 @@ const WORDS = {
 };
 
 export class Posting {
-  #composer; #waits; #limits; #onUnmuted; #timer;
+  #composer; #waits; #limits; #onEnd; #timer;
 
   /**
-   * `limits()` are those of the user; `onUnmuted` is called when a mute of the open conversation, or a suspension, has
+   * `limits()` are those of the user; `onEnd` is called when a mute of the open conversation, or a suspension, has
    * ended.
    *
    * @param {{ composer: import("./composer.js").Composer, waits: import("./waits.js").Waits,
-   *   limits: () => import("./rights.js").Limits, onUnmuted: () => unknown }} parts
+   *   limits: () => import("./rights.js").Limits, onEnd: () => unknown }} parts
    */
-  constructor({ composer, waits, limits, onUnmuted }) {
+  constructor({ composer, waits, limits, onEnd }) {
     this.#composer = composer;
     this.#waits = waits;
     this.#limits = limits;
-    this.#onUnmuted = onUnmuted;
+    this.#onEnd = onEnd;
   }
 
   /**
@@ -66,7 +66,7 @@ export class Posting {
     this.#composer.wait(Math.ceil(left / SECOND_MS));
     if (silence?.until) {
       const silent = silence.until - Date.now();
-      this.#timer = setTimeout(this.#onUnmuted, Math.min(silent, TIMER_MAX_MS));
+      this.#timer = setTimeout(this.#onEnd, Math.min(silent, TIMER_MAX_MS));
     } else if (left > 0) {
       this.#timer = setTimeout(() => this.#follow(conversation), left % SECOND_MS || SECOND_MS);
     }

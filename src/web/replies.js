@@ -127,7 +127,7 @@ export class Replies {
     const [conversation, limits, now] = [this.#window?.conversation ?? {}, this.#limits(), Date.now()];
     // Of what can be done with a message, only one's own reactions are taken back here.
     const can = { unreact: suspensionOf(limits, now) === undefined };
-    const isOver = isClosed(conversation, now, limits);
+    const mayRepeat = !isClosed(conversation, now, limits);
     const look = {
       user: this.#user, inChat: isChat(conversation), isFirst: true, isLast: true, can, on: this.#on,
       receipt: undefined, quoted: undefined, replies: undefined,
@@ -136,11 +136,11 @@ export class Replies {
       [`${message.id}`, JSON.stringify([message.timestamp, message.waiting, message.reactions, can]), () => bubble(message, look)]);
     const rows = [root, ...replies].map(row);
     const pending = waiting.map((item) => /** @type {import("./dom.js").Row} */ ([
-      `outbox ${item.order}`, `${isOver} ${item.refused?.words ?? ""}`,
+      `outbox ${item.order}`, `${mayRepeat} ${item.refused?.words ?? ""}`,
       () => pendingBubble(item, {
         isFirst: true, user: this.#user,
-        onEdit: isOver ? undefined : () => this.#on.editRefused(item),
-        onRetry: isOver ? undefined : () => this.#on.retry(item),
+        onEdit: mayRepeat ? () => this.#on.editRefused(item) : undefined,
+        onRetry: mayRepeat ? () => this.#on.retry(item) : undefined,
         onDiscard: () => this.#on.discard(item),
       }),
     ]));

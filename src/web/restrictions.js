@@ -4,6 +4,7 @@
  * has said so everything is offered, since the service decides in any case.
  */
 import { Problem } from "/client/messages.js";
+import { isLimited } from "./rights.js";
 
 /** @typedef {import("./rights.js").Limits} Limits */
 
@@ -44,9 +45,9 @@ export class Restrictions {
     }
   }
 
-  /** Reads what could not be read: the service is back. */
-  async retry() {
-    if (this.#hasFailed) await this.read();
+  /** Reads again what could not be read, and what may have ended. */
+  async recheck() {
+    if (this.#hasFailed || isLimited(this.#limits, Date.now())) await this.read();
   }
 
   /**
@@ -54,7 +55,7 @@ export class Restrictions {
    *
    * @param {{ status?: number, kind?: string }} refused
    */
-  async heed({ status, kind = "" }) {
+  async readAfter({ status, kind = "" }) {
     if (status === 403 && KINDS.includes(kind)) await this.read();
   }
 

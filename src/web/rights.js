@@ -45,6 +45,18 @@ export function suspensionOf({ suspendedUntil }, now) {
 }
 
 /**
+ * Whether something limits the user at `now`.
+ *
+ * @param {Partial<Limits>} limits
+ * @param {number} now
+ */
+export function isLimited(limits, now) {
+  const { personal = "anyone", createChats = "users", addMembers = "moderators" } = limits.policy ?? {};
+  const isFree = personal === "anyone" && createChats === "users" && addMembers === "moderators";
+  return !isFree || suspensionOf(limits, now) !== undefined;
+}
+
+/**
  * What a user may begin at `now`: conversations with other users, chats, and chats with others in them.
  *
  * @param {Partial<Limits>} limits

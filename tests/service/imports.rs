@@ -440,10 +440,10 @@ async fn a_line_is_stored_once_and_what_is_refused_changes_nothing() {
                 "key": "k",
                 "message": {
                     "from": "a", "to": "b", "created": "2019-03-01T10:00:00Z", "text": "x",
-                    "mentionsAll": true
+                    "mentions": ["c"]
                 }
             }),
-            "line 2: message.mentionsAll",
+            "line 2: message.mentions",
         ),
         (
             with("created", json!("yesterday")),

@@ -24,7 +24,7 @@ async fn is_same_page(person: &Person<'_>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_is_erased_goes_before_ones_eyes() {
+async fn a_user_who_is_erased_goes_from_open_pages() {
     let (_database, replica, app) = service().await;
     let (zoe, elsewhere) = (replica.user("zoe"), replica.user("john"));
     zoe.send("john", "hello").await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{AT_ONCE, CHATS_AT_ONCE, Done, ErasedUsers, Failure, Leading, ROWS_AT_ONCE, Submitted};
+use super::{AT_ONCE, CHATS_AT_ONCE, Carried, Done, ErasedUsers, Failure, Leading, ROWS_AT_ONCE};
 use crate::{
     domain::{MessageId, Timestamp},
     store::{
@@ -61,7 +61,7 @@ impl ErasedUsers {
         // Then the other users learn of the new name, too.
         let pairs = pairs.iter().map(|pair| running.erasure.renamed(pair));
         let noted = self.submit_all(running, pairs.map(rename)).await;
-        noted.count(&mut 0)?;
+        noted.outcome()?;
         Ok(Done::More)
     }
 
@@ -98,7 +98,7 @@ impl ErasedUsers {
         let naming = erasing::naming_chats(&mut leading.leader, running, last).await?;
         let owned = naming.owned.into_iter();
         let disowned = owned.map(|chat| EraseMembership::new(chat, &running.erasure));
-        self.submit_all(running, disowned).await.count(&mut 0)?;
+        self.submit_all(running, disowned).await.outcome()?;
         if let Some(chats) = naming.others {
             let forget =
                 async |lane: &mut Lane<'_>| erasing::forget_in_chats(lane, running, chats).await;
@@ -137,7 +137,7 @@ impl ErasedUsers {
         running: &RunningErasure,
         messages: impl Iterator<Item = MessageId>,
         is_announcement: bool,
-    ) -> Submitted {
+    ) -> Carried {
         let commands = messages.map(|id| EraseMessage {
             id,
             erasure: Arc::clone(&running.erasure),
@@ -225,15 +225,16 @@ impl ErasedUsers {
         leading: &mut Leading,
         running: &mut RunningErasure,
     ) -> Result<Done, Failure> {
-        let limits = (ROWS_AT_ONCE, AT_ONCE);
-        let posted = erasing::announcements(&mut leading.leader, running, limits).await?;
+        let leader = &mut leading.leader;
+        let end = erasing::end_of_log_window(leader, running, ROWS_AT_ONCE).await?;
+        let posted = erasing::announcements(leader, running, end, AT_ONCE).await?;
         if !posted.is_empty() {
             let erased = self.erase_from(running, posted.into_iter(), true).await;
             erased.count(&mut running.erased.messages)?;
             return Ok(Done::More);
         }
-        let next = erasing::rename_in_log(&mut leading.leader, running, ROWS_AT_ONCE);
-        Ok(next.await?.map_or(Done::Step, Done::At))
+        erasing::rename_in_log(leader, running, end).await?;
+        Ok(end.map_or(Done::Step, Done::At))
     }
 
     /// Waits until the index of search has followed the last change of the erasure, which is at or before the end

@@ -102,7 +102,7 @@ impl Retention {
                 return Ok(false);
             }
             if !is_waiting {
-                piece.rest_in_any_case().await;
+                piece.rest_as_long().await;
             }
         }
         Ok(false)

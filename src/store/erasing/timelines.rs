@@ -125,20 +125,42 @@ pub async fn rename_updates(
     Ok(last)
 }
 
+/// Where a window of the application's timeline after the place ends; `None` if fewer changes are left.
+pub async fn end_of_log_window(
+    leader: &mut Leadership<Erasing>,
+    running: &RunningErasure,
+    window: i64,
+) -> Result<Option<Place>> {
+    let last = sqlx::query_scalar!(
+        "SELECT timestamp FROM changes WHERE application_id = $1 AND timestamp > $2
+         ORDER BY timestamp OFFSET $3 LIMIT 1",
+        running.application.get(),
+        running.at.place,
+        window - 1,
+    );
+    let last = last.fetch_optional(leader.connection()).await?;
+    Ok(last.map(|place| Place {
+        place,
+        ..running.at
+    }))
+}
+
 /// Messages without a sender that the user has posted with changes of chats, and that have data, up to `limit` of
-/// those in a window of the application's timeline after the place.
+/// those in a window of the application's timeline. Of one that is trimmed meanwhile the message has expired.
 pub async fn announcements(
     leader: &mut Leadership<Erasing>,
     running: &RunningErasure,
-    (window, limit): (i64, i64),
+    end: Option<Place>,
+    limit: i64,
 ) -> Result<Vec<MessageId>> {
     let rows = sqlx::query_scalar!(
         r#"
         SELECT m.id AS "id!"
         FROM (
-            SELECT message_id, actor, kind FROM changes
-            WHERE application_id = $1 AND timestamp > $2
-            ORDER BY timestamp LIMIT $4
+            SELECT message_id FROM changes
+            WHERE application_id = $1 AND timestamp > $2 AND timestamp <= $3
+              AND kind = 'message-created' AND actor = $4
+            ORDER BY timestamp
         ) AS c
         CROSS JOIN LATERAL (
             -- The limit makes this a lookup by key, whatever the planner assumes about the table.
@@ -146,36 +168,25 @@ pub async fn announcements(
             WHERE application_id = $1 AND id = c.message_id
             LIMIT 1
         ) AS m
-        WHERE c.kind = 'message-created' AND c.actor = $3 AND m.system AND NOT m.deleted
+        WHERE m.system AND NOT m.deleted
         LIMIT $5
         "#,
         running.application.get(),
         running.at.place,
+        end.map_or(i64::MAX, |end| end.place),
         running.erasure.user.as_str(),
-        window,
         limit,
     );
     let rows = rows.fetch_all(leader.connection()).await?;
     Ok(rows.into_iter().map(MessageId::new).collect())
 }
 
-/// Puts the pseudonym into a window of the application's timeline after the place. Returns where that has come
-/// to; `None` at its end.
+/// Puts the pseudonym into a window of the application's timeline after the place.
 pub async fn rename_in_log(
     leader: &mut Leadership<Erasing>,
     running: &RunningErasure,
-    window: i64,
-) -> Result<Option<Place>> {
-    let application = running.application.get();
-    let after = running.at.place;
-    let last = sqlx::query_scalar!(
-        "SELECT timestamp FROM changes WHERE application_id = $1 AND timestamp > $2
-         ORDER BY timestamp OFFSET $3 LIMIT 1",
-        application,
-        after,
-        window - 1,
-    );
-    let last = last.fetch_optional(leader.connection()).await?;
+    end: Option<Place>,
+) -> Result<()> {
     sqlx::query!(
         "UPDATE changes
          SET actor     = CASE WHEN actor = $4 THEN $5 ELSE actor END,
@@ -183,18 +194,15 @@ pub async fn rename_in_log(
              members   = array_replace(members, $4, $5)
          WHERE application_id = $1 AND timestamp > $2 AND timestamp <= $3
            AND (actor = $4 OR with_user = $4 OR $4 = ANY (members))",
-        application,
-        after,
-        last.unwrap_or(i64::MAX),
+        running.application.get(),
+        running.at.place,
+        end.map_or(i64::MAX, |end| end.place),
         running.erasure.user.as_str(),
         running.erasure.pseudonym.as_str(),
     )
     .execute(leader.connection())
     .await?;
-    Ok(last.map(|place| Place {
-        place,
-        ..running.at
-    }))
+    Ok(())
 }
 
 /// Whether the index of search has followed the application's timeline up to a change.

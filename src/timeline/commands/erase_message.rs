@@ -95,7 +95,10 @@ fn unnamed(content: &Content, user: &UserId) -> Content {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::story::{Story, create, draft, erase, erasure, send, send_to, user, with_files},
+        super::story::{
+            Story, announce, change_members, create, draft, erase, erasure, send, send_to, user,
+            with_files,
+        },
         *,
     };
     use crate::{domain::OthersMessages, timeline::commands::Draft};
@@ -134,6 +137,25 @@ mod tests {
             let again = story.when_application(command());
             assert_eq!(again, Ok(Decision::Keep(Some(erased))));
         }
+    }
+
+    #[test]
+    fn what_it_has_posted_with_a_change_of_a_chat_is_a_tombstone() {
+        let mut story = Story::default();
+        let chat = story.given("jane", create(&["john"]));
+        let words = announce(change_members(&chat, &["kim"], &[]), "jane brings kim");
+        story.given("jane", words);
+        let posted = Arc::clone(&story.last_message_change().after);
+        story.given_application(erase("jane"));
+        let others = erase_from(&posted, OthersMessages::Deleted);
+        let kept = story.when_application(others.clone());
+        assert_eq!(kept, Ok(Decision::Keep(Some(Arc::clone(&posted)))));
+        let own = EraseMessage {
+            is_announcement: true,
+            ..others
+        };
+        let erased = story.given_application(own).unwrap();
+        assert_eq!((&erased.content, &erased.from), (&None, &None));
     }
 
     #[test]

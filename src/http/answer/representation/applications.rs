@@ -52,23 +52,38 @@ pub struct PolicyJson {
     /// Who may add members to a chat, beside those of a higher rank.
     #[schema(value_type = AddMembersSchema)]
     add_members: &'static str,
-    /// For the application: the most messages that a user may send and edit within a minute on each replica.
+    /// The most messages that a user may send and edit within a minute on each replica.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u32, required = false, minimum = 1, maximum = 1000000)]
     sends_per_minute: Option<NonZeroU32>,
-    /// For the application: after how many days messages expire, where their chat does not say otherwise.
+    /// After how many days messages expire, where their chat does not say otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u32, required = false, minimum = 1, maximum = 36500)]
     retention_days: Option<u16>,
 }
 
-impl PolicyJson {
-    /// What users see of it: who may do what.
-    fn for_users(policy: Policy) -> Self {
+/// What an application allows its users, as they see it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = UserPolicy)]
+pub struct UserPolicyJson {
+    /// Who may write to whom.
+    #[schema(value_type = PersonalSchema)]
+    personal: &'static str,
+    /// Who may create chats.
+    #[schema(value_type = CreateChatsSchema)]
+    create_chats: &'static str,
+    /// Who may add members to a chat, beside those of a higher rank.
+    #[schema(value_type = AddMembersSchema)]
+    add_members: &'static str,
+}
+
+impl From<Policy> for UserPolicyJson {
+    fn from(policy: Policy) -> Self {
         Self {
-            sends_per_minute: None,
-            retention_days: None,
-            ..policy.into()
+            personal: policy.personal.name(),
+            create_chats: policy.create_chats.name(),
+            add_members: policy.add_members.name(),
         }
     }
 }
@@ -92,8 +107,8 @@ impl From<Policy> for PolicyJson {
 pub struct UserRestrictionsJson {
     /// In the answer to `GET /users/{user}/restrictions`: what the application allows all its users.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = PolicyJson, required = false)]
-    policy: Option<PolicyJson>,
+    #[schema(value_type = UserPolicyJson, required = false)]
+    policy: Option<UserPolicyJson>,
     /// Until then the user reads and does not write.
     #[serde(
         serialize_with = "instant::serialize_option",
@@ -123,7 +138,7 @@ impl From<Restrictions> for UserRestrictionsJson {
 impl From<(Restrictions, Policy)> for UserRestrictionsJson {
     fn from((restrictions, policy): (Restrictions, Policy)) -> Self {
         Self {
-            policy: Some(PolicyJson::for_users(policy)),
+            policy: Some(policy.into()),
             ..restrictions.into()
         }
     }

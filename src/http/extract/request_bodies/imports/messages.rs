@@ -97,11 +97,6 @@ impl ImportedMessageJson {
             false => Ok(()),
         };
         collect(errors, "message.system", nobody)?;
-        let everybody = match self.mentions_all == Some(true) && !is_in_chat {
-            true => Err(Invalid("is for messages of chats")),
-            false => Ok(()),
-        };
-        collect(errors, "message.mentionsAll", everybody)?;
         let reactions = parse_reactions(self.reactions.clone().unwrap_or_default());
         let reactions = collect(errors, "message.reactions", reactions);
         let content = match deleted {
@@ -112,12 +107,18 @@ impl ImportedMessageJson {
         let to = collect(errors, "message.to", to)?;
         let place = parse_place(self.chat, to, from.as_ref());
         let place = collect(errors, "message.chat", place);
+        let (place, content) = (place?, content?);
+        collect(
+            errors,
+            "message.mentions",
+            require_known(&place, content.as_ref()),
+        )?;
         Some(NewImportedMessage {
-            place: place?,
+            place,
             from,
             created: created?,
             system,
-            content: content?,
+            content,
             reactions: reactions?,
         })
     }
@@ -187,6 +188,17 @@ fn parse_place(
         (Some(chat), None, _) => chat.parse().map(ImportedPlace::Chat),
         (None, Some(to), Some(from)) => Ok(ImportedPlace::Personal(Pair::new(from, &to))),
         _ => Err(Invalid("or from and to must be given")),
+    }
+}
+
+/// A personal message mentions nobody but its users.
+fn require_known(place: &ImportedPlace, content: Option<&ImportedContent>) -> Result<(), Invalid> {
+    let mut mentioned = content.into_iter().flat_map(|it| it.mentions.users());
+    match place {
+        ImportedPlace::Personal(pair) if mentioned.any(|user| !pair.contains(user)) => {
+            Err(Invalid("must be the users of the conversation"))
+        }
+        _ => Ok(()),
     }
 }
 
