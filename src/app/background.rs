@@ -97,7 +97,7 @@ impl Background {
         life.spawn("erased users", erased.run(life.stop()));
         let retention = Retention {
             database: database.clone(),
-            timeline: background.clone(),
+            timeline: background,
             period: Duration::from_secs(limits.retention_period),
             publishes_feeds,
         };
