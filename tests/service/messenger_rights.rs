@@ -358,7 +358,8 @@ async fn what_the_policy_leaves_to_the_application_is_not_offered() {
     jane.presses("New chat").await;
     jane.until("document.querySelectorAll('dialog input').length === 1")
         .await;
-    jane.types_into_field("Name", "Mine\n").await;
+    jane.types_into_field("Name", "Mine").await;
+    jane.presses("Create").await;
     jane.until("document.querySelector('#title').textContent === 'Mine'")
         .await;
 
