@@ -13,13 +13,13 @@ use messages::domain::ApplicationId;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
-    task::{JoinSet, spawn_blocking},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
 use super::{
     data::{self, Data},
-    generators::{self, FOLDER, Found, Requests},
+    generators::FOLDER,
     service::{Service, call, exchange, token},
 };
 
@@ -77,13 +77,6 @@ pub async fn begin(service: &Service, beside: Beside) -> Others {
         tasks,
         done,
     }
-}
-
-/// Sends, while others do something.
-pub async fn sends(service: &Service, requests: Requests) -> Found {
-    let seconds = service.seconds;
-    let sending = spawn_blocking(move || generators::requests(requests, seconds));
-    sending.await.unwrap()
 }
 
 impl Others {

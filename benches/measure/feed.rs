@@ -5,7 +5,7 @@ use std::fs;
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt},
-    task::{JoinSet, spawn_blocking},
+    task::JoinSet,
 };
 
 use super::{
@@ -51,9 +51,7 @@ pub async fn sends(service: &Service, requests: Requests, streams: u32) -> Found
             }
         });
     }
-    let seconds = service.seconds;
-    let found = spawn_blocking(move || generators::requests(requests, seconds));
-    let found = found.await.unwrap();
+    let found = generators::requests_meanwhile(service, requests).await;
     assert_eq!(open.len(), streams as usize, "a stream has ended");
     open.shutdown().await;
     found

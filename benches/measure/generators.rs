@@ -3,8 +3,12 @@
 use std::{fs, process::Command};
 
 use messages::domain::ApplicationId;
+use tokio::task::spawn_blocking;
 
-use super::{service::setting, statements::Statement};
+use super::{
+    service::{Service, setting},
+    statements::Statement,
+};
 
 /// The folder of what belongs to one run.
 pub const FOLDER: &str = ".local/bench";
@@ -57,6 +61,13 @@ pub fn requests(requests: Requests, seconds: u64) -> Found {
         p95_ms: milliseconds(&value("95%")),
         p99_ms: milliseconds(&value("99%")),
     }
+}
+
+/// As [`requests`], for the time of a row, while other tasks go on.
+pub async fn requests_meanwhile(service: &Service, these: Requests) -> Found {
+    let seconds = service.seconds;
+    let making = spawn_blocking(move || requests(these, seconds));
+    making.await.unwrap()
 }
 
 /// wrk writes 950.00us, 1.20ms or 1.05s.

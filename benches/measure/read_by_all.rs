@@ -11,7 +11,7 @@ use std::{
 
 use messages::domain::ApplicationId;
 use tokio::{
-    task::{JoinSet, spawn_blocking},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
@@ -50,9 +50,8 @@ pub async fn measure(service: &Service, requests: Requests) -> Found {
             }
         });
     }
-    let (began, seconds) = (Instant::now(), service.seconds);
-    let found = spawn_blocking(move || generators::requests(requests, seconds));
-    let found = found.await.unwrap();
+    let began = Instant::now();
+    let found = generators::requests_meanwhile(service, requests).await;
     let rate = marked.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
     eprintln!("{rate:.0} positions a second were moved");
     assert_eq!(readers.len(), MEMBERS as usize, "a reader has failed");

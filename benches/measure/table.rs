@@ -109,7 +109,7 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         Load::Copy => newcomer::copy(service).await,
         Load::Feed => feed::read(service).await,
         Load::FeedCopy => feed::copy(service).await,
-        Load::Beside { requests, .. } => beside::sends(service, requests).await,
+        Load::Beside { requests, .. } => generators::requests_meanwhile(service, requests).await,
         Load::Followed { requests, streams } => feed::sends(service, requests, streams).await,
         Load::Members { at_once } => members::measure(service, at_once).await,
         Load::OneAtATime { beside } => one_at_a_time::measure(service, beside).await,

@@ -1117,7 +1117,7 @@ export interface paths {
         /**
          * Reads what a user may do: what the application allows all its users, and what it forbids this one.
          * @description A user reads its own, also while it is suspended; an application that calls for itself reads those of every
-         *     user. Both parts are of the same moment.
+         *     user.
          */
         get: operations["get_restrictions"];
         /**

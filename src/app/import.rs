@@ -1,7 +1,6 @@
 //! Importing a file.
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     io::{BufRead, BufReader, Read},
     sync::Arc,
@@ -46,14 +45,7 @@ pub async fn import(config: &ImportConfig) -> CommandResult {
         // The writers end once nobody can submit anything any more.
         let background = timeline.in_background();
         drop(timeline);
-        let importer = Importer {
-            timeline: &background,
-            lines_at_once: WAITING_MAX,
-            reads: &reads,
-            application: config.application,
-            incomplete: BTreeSet::new(),
-            rest: Duration::ZERO,
-        };
+        let importer = Importer::new(&background, WAITING_MAX, &reads, config.application);
         let file = BufReader::new(File::open(&config.file)?);
         let digester = Digester::new(&config.secret.messages_secret);
         import_all(importer, Arc::new(digester), file).await

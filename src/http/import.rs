@@ -1,7 +1,5 @@
 //! Importing conversations from elsewhere.
 
-use std::{collections::BTreeSet, time::Duration};
-
 use axum::{Extension, extract::State};
 
 use super::{
@@ -57,14 +55,8 @@ pub async fn import(
     let lines = checks.body::<ImportLinesJson>().await?;
     let passed = checks.finish(|| lines)?;
     let _turn = service.imports.acquire().await;
-    let mut importer = Importer {
-        timeline: &service.timeline.in_background(),
-        lines_at_once: LINES_AT_ONCE,
-        reads: &service.reads,
-        application: passed.caller,
-        incomplete: BTreeSet::new(),
-        rest: Duration::ZERO,
-    };
+    let background = service.timeline.in_background();
+    let mut importer = Importer::new(&background, LINES_AT_ONCE, &service.reads, passed.caller);
     let lines = SortedLines::of(passed.input, &service.digester);
     let results = importer.import(lines).await?;
     let mut answer = Lines::default();

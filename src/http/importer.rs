@@ -38,15 +38,14 @@ use crate::{
 
 /// Carries out lines.
 pub struct Importer<'a> {
-    pub timeline: &'a BackgroundTimeline,
-    /// How many lines wait for a writer at the same time, at the most.
-    pub lines_at_once: usize,
-    pub reads: &'a Pool,
-    pub application: ApplicationId,
+    timeline: &'a BackgroundTimeline,
+    lines_at_once: usize,
+    reads: &'a Pool,
+    application: ApplicationId,
     /// The conversations of which messages were refused: they are not done.
     pub incomplete: BTreeSet<Conversation>,
     /// How long to rest before the next lines.
-    pub rest: Duration,
+    rest: Duration,
 }
 
 /// What has become of a line.
@@ -83,6 +82,25 @@ struct Results {
     lines: Vec<LineResult>,
     /// Why the service carries out no more.
     failure: Option<Problem>,
+}
+
+impl<'a> Importer<'a> {
+    /// `lines_at_once` lines wait for a writer at the same time, at the most.
+    pub fn new(
+        timeline: &'a BackgroundTimeline,
+        lines_at_once: usize,
+        reads: &'a Pool,
+        application: ApplicationId,
+    ) -> Self {
+        Self {
+            timeline,
+            lines_at_once,
+            reads,
+            application,
+            incomplete: BTreeSet::new(),
+            rest: Duration::ZERO,
+        }
+    }
 }
 
 impl Importer<'_> {

@@ -32,7 +32,7 @@ use crate::{
 /// Reads what a user may do: what the application allows all its users, and what it forbids this one.
 ///
 /// A user reads its own, also while it is suspended; an application that calls for itself reads those of every
-/// user. Both parts are of the same moment.
+/// user.
 #[utoipa::path(
     get,
     path = "/users/{user}/restrictions",
@@ -57,10 +57,13 @@ pub async fn get_restrictions(
         return Err(Problem::forbidden(otherwise));
     }
     let reading = service.query(async |connection| {
-        store::restrictions::find_with_policy(connection, caller.application, &user).await
+        let application = store::applications::find(connection, caller.application).await?;
+        let restrictions = store::restrictions::find(connection, caller.application, &user).await?;
+        Ok((restrictions, application))
     });
-    let found = reading.await?.ok_or(auth::Error::UnknownApplication)?;
-    let restrictions = UserRestrictionsJson::from(found);
+    let (restrictions, application) = reading.await?;
+    let policy = application.ok_or(auth::Error::UnknownApplication)?.policy;
+    let restrictions = UserRestrictionsJson::from((restrictions, policy));
     Ok(Json(passed.media_type, restrictions).into_response())
 }
 

@@ -3,8 +3,8 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{Error, Lane, Result, columns};
-use crate::domain::{ApplicationId, Policy, Restrictions, Timestamp, UserId};
+use super::{Lane, Result, columns};
+use crate::domain::{ApplicationId, Restrictions, Timestamp, UserId};
 
 /// What a user is forbidden, and the change that has made it so.
 pub struct RestrictionsRow<'a> {
@@ -103,45 +103,6 @@ pub async fn find(
         suspended_until: row.suspended_until,
         tokens_since: row.tokens_since,
     }))
-}
-
-/// What a user is forbidden, and what its application allows all its users, without its limits. `None` if the
-/// application does not exist.
-pub async fn find_with_policy(
-    connection: &mut PgConnection,
-    application: ApplicationId,
-    user: &UserId,
-) -> Result<Option<(Restrictions, Policy)>> {
-    let row = sqlx::query!(
-        r#"
-        SELECT a.personal, a.create_chats, a.add_members,
-               r.suspended_until AS "suspended_until?", r.tokens_since AS "tokens_since?"
-        FROM applications AS a
-        LEFT JOIN user_restrictions AS r ON r.application_id = $1 AND r.user_id = $2
-        WHERE a.id = $1
-        "#,
-        application.get(),
-        user.as_str(),
-    );
-    let Some(row) = row.fetch_optional(connection).await? else {
-        return Ok(None);
-    };
-    let policy = Policy::named(
-        &row.personal,
-        &row.create_chats,
-        &row.add_members,
-        None,
-        None,
-    );
-    let policy = policy.ok_or(Error::Inconsistent {
-        table: "applications",
-        id: application.get(),
-    })?;
-    let restrictions = Restrictions {
-        suspended_until: row.suspended_until,
-        tokens_since: row.tokens_since,
-    };
-    Ok(Some((restrictions, policy)))
 }
 
 /// The next users whose restrictions have changed after a point of the timeline: when, and since when tokens

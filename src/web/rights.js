@@ -33,6 +33,12 @@ const ADDERS = { moderators: isModerator, owner: isOwner, application: () => fal
 /** The reasons for which one may not react either. */
 const MUTE_REASONS = ["suspended", "unaccepted", "frozen", "muted"];
 
+/** What every application allows that has not set something else. */
+const FREE = { personal: "anyone", createChats: "users", addMembers: "moderators" };
+
+/** @param {Partial<Limits>} limits */
+const policyOf = ({ policy }) => ({ ...FREE, ...policy });
+
 /**
  * Until when a user is suspended; undefined if it is not at `now`. It reads then, and marks and sets what is its own.
  *
@@ -51,9 +57,8 @@ export function suspensionOf({ suspendedUntil }, now) {
  * @param {number} now
  */
 export function isLimited(limits, now) {
-  const { personal = "anyone", createChats = "users", addMembers = "moderators" } = limits.policy ?? {};
-  const isFree = personal === "anyone" && createChats === "users" && addMembers === "moderators";
-  return !isFree || suspensionOf(limits, now) !== undefined;
+  const policy = policyOf(limits);
+  return suspensionOf(limits, now) !== undefined || Object.keys(FREE).some((name) => policy[name] !== FREE[name]);
 }
 
 /**
@@ -63,7 +68,7 @@ export function isLimited(limits, now) {
  * @param {number} now
  */
 export function beginningsOf(limits, now) {
-  const { personal = "anyone", createChats = "users", addMembers } = limits.policy ?? {};
+  const { personal, createChats, addMembers } = policyOf(limits);
   const isFree = suspensionOf(limits, now) === undefined;
   const mayCreate = isFree && createChats === "users";
   return {
@@ -172,7 +177,7 @@ export function rightsTo({ from, system }, user, conversation, now, limits = {})
  */
 export function rightsIn(chat, now, limits) {
   const isFree = suspensionOf(limits, now) === undefined;
-  const mayAdd = ADDERS[limits.policy?.addMembers ?? "moderators"];
+  const mayAdd = ADDERS[policyOf(limits).addMembers];
   return {
     change: isFree && isOwner(chat),
     add: isFree && isModerator(chat) && mayAdd(chat),
