@@ -2,6 +2,8 @@
 //!
 //! The log holds what an entry tells, so a page is one scan of it. What may be included, the messages
 //! and their recipients, is read by a statement each, after the page, as far as the page has room.
+//!
+//! Half of the time of a page is what its rows take on their way, so they have as few columns as they can.
 
 mod kinds;
 
@@ -124,11 +126,11 @@ impl FeedRequest {
     }
 }
 
-/// A row of the statement: an entry, unless the page has none, and what is known of the page.
+/// A row of the statement: what holds for a page, or one of the changes that the page looks at.
 struct EntryRow {
     ordinal: i64,
-    timeline_end: i64,
-    trimmed: i64,
+    timeline_end: Option<i64>,
+    trimmed: Option<i64>,
     looked_at: Option<i64>,
     timestamp: Option<i64>,
     kind: Option<KindColumn>,
@@ -140,6 +142,19 @@ struct EntryRow {
     members: Option<Vec<String>>,
     actor: Option<UserColumn>,
     created: Option<OffsetDateTime>,
+}
+
+/// A page while its rows arrive.
+struct PageBuilder {
+    page: FeedPage,
+    size: PageSize,
+    /// The last change that a page of a few kinds looks at; `None`: there is none left.
+    looked_at: Option<Timestamp>,
+    /// How many changes have arrived, and the timestamp of the last one.
+    changes: usize,
+    last: Timestamp,
+    /// The members of all entries.
+    members: usize,
 }
 
 /// Reads a page for each of many requests of one application, in their order, with what is to be included.
@@ -174,8 +189,8 @@ pub async fn entries(
         changes: i64::from(request.changes_max()),
         kinds: request.kinds.literal(),
     });
-    let mut pages = vec![FeedPage::empty(); requests.len()];
-    let mut members = vec![0; requests.len()];
+    let builders = requests.iter().map(|request| PageBuilder::new(request));
+    let mut builders: Vec<_> = builders.collect();
     let mut rows = sqlx::query_file_as!(
         EntryRow,
         "src/store/feed.sql",
@@ -188,23 +203,10 @@ pub async fn entries(
     .fetch(connection);
     while let Some(row) = rows.try_next().await? {
         let place = usize::try_from(row.ordinal - 1).expect("ordinals count the requests from 1");
-        let page = &mut pages[place];
-        page.timeline_end = Timestamp::new(row.timeline_end);
-        page.trimmed = Timestamp::new(row.trimmed);
-        page.reached = row.looked_at.map_or(page.timeline_end, Timestamp::new);
-        // What comes after an entry with which the page is long enough is dropped.
-        if members[place] * MEMBER_BYTES <= requests[place].size.bytes {
-            members[place] += row.members.as_ref().map_or(0, Vec::len);
-            page.entries.extend(row.into_entry());
-        }
+        builders[place].add(row);
     }
-    for (place, (request, page)) in requests.iter().zip(&mut pages).enumerate() {
-        let is_long = members[place] * MEMBER_BYTES > request.size.bytes;
-        if is_long || page.entries.len() == usize::from(request.size.entries) {
-            page.reach_last();
-        }
-    }
-    Ok(pages)
+    drop(rows);
+    Ok(builders.into_iter().map(PageBuilder::finish).collect())
 }
 
 /// Adds the messages, and ends the page where it has enough data.
@@ -280,17 +282,53 @@ async fn include_recipients(
     Ok(())
 }
 
-impl FeedPage {
-    fn empty() -> Self {
+impl PageBuilder {
+    fn new(request: &FeedRequest) -> Self {
         let zero = Timestamp::new(0);
         Self {
-            entries: Vec::new(),
-            reached: zero,
-            timeline_end: zero,
-            trimmed: zero,
+            page: FeedPage {
+                entries: Vec::new(),
+                reached: zero,
+                timeline_end: zero,
+                trimmed: zero,
+            },
+            size: request.size,
+            looked_at: None,
+            changes: 0,
+            last: zero,
+            members: 0,
         }
     }
 
+    fn add(&mut self, row: EntryRow) {
+        if let Some(timeline_end) = row.timeline_end {
+            self.page.timeline_end = Timestamp::new(timeline_end);
+            self.page.trimmed = Timestamp::new(row.trimmed.unwrap_or(0));
+            self.looked_at = row.looked_at.map(Timestamp::new);
+        } else if let (false, Some(timestamp)) = (self.is_long(), row.timestamp) {
+            self.changes += 1;
+            self.last = Timestamp::new(timestamp);
+            self.members += row.members.as_ref().map_or(0, Vec::len);
+            self.page.entries.extend(row.into_entry());
+        }
+    }
+
+    /// Whether the page has so many members that it ends here. What comes after this is dropped.
+    fn is_long(&self) -> bool {
+        self.members * MEMBER_BYTES > self.size.bytes
+    }
+
+    fn finish(self) -> FeedPage {
+        let is_full = self.is_long() || self.changes == usize::from(self.size.entries);
+        let end = self.looked_at.unwrap_or(self.page.timeline_end);
+        FeedPage {
+            reached: if is_full { self.last } else { end },
+            ..self.page
+        }
+    }
+}
+
+impl FeedPage {
     /// Ends the page after its first `count` entries, if it has more.
     fn end_at(&mut self, count: usize) {
         if count < self.entries.len() {
@@ -308,12 +346,14 @@ impl FeedPage {
 }
 
 impl EntryRow {
-    /// `None` for a page without entries.
+    /// `None` for what the feed does not tell of.
     fn into_entry(self) -> Option<FeedEntry> {
+        let kind = self.kind?.0;
+        kind.feed_name()?;
         let members = self.members.unwrap_or_default();
         Some(FeedEntry {
             timestamp: Timestamp::new(self.timestamp?),
-            kind: self.kind?.0,
+            kind,
             message: self.message_id.map(MessageId::new),
             conversation: self.conversation_id.map(ConversationId::new),
             chat: self.chat_number.map(ChatNumber::new),
