@@ -37,6 +37,8 @@ pub struct SeenConversation {
     pub unread: Unread,
     pub settings: Settings,
     pub blocked: bool,
+    /// Whether the application has opened it; never of a chat.
+    pub opened: bool,
     /// The positions of the others, by user; none in a large chat.
     pub reads: Vec<(UserId, MessageNumber)>,
 }

@@ -166,6 +166,60 @@ async fn users_write_in_conversations_that_the_application_has_opened() {
     assert_eq!(kinds, vec![json!("message.created"); 4]);
 }
 
+/// The conversation with another user, wherever a user reads it.
+async fn views(user: &Client, other: &str) -> [Value; 3] {
+    let list = user.get("/conversations").await.expect(200);
+    let mut listed = list["conversations"].as_array().unwrap().iter();
+    let listed = listed.find(|it| it["with"] == other).unwrap().clone();
+    let page = user.sync("include=conversation").await;
+    let entry = page["messages"].as_array().unwrap().last().unwrap();
+    assert_eq!(entry["with"], other);
+    let named = user.get(&format!("/users/{other}")).await.expect(200);
+    [listed, entry["conversation"].clone(), named]
+}
+
+#[tokio::test]
+async fn both_users_read_whether_their_conversation_is_open() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let [jane, john, kim] = ["jane", "john", "kim"].map(|user| app.acting_as(user));
+    let chat = jane.chat("Team", &["john"]).await;
+    jane.send("john", "before").await;
+    let before = john.get("/users/jane").await.expect(200);
+    assert_eq!(before.get("opened"), None);
+    let mut stream = john.stream("after=latest&include=conversation").await;
+    stream.begin_current().await;
+    for (method, status) in [
+        (Method::PUT, 201),
+        (Method::DELETE, 204),
+        (Method::PUT, 201),
+    ] {
+        let opened = (status == 201).then(|| json!(true));
+        let changed = app.ask(method, "/conversations/john/jane", None).await;
+        assert_eq!(changed.status, status, "{}", changed.text);
+        let block = stream.update().await;
+        let mut seen = vec![block.data["conversation"].clone()];
+        for (user, other) in [(&jane, "john"), (&john, "jane")] {
+            seen.extend(views(user, other).await);
+        }
+        for seen in seen {
+            assert_eq!(seen["messages"], 1, "{seen}");
+            assert_eq!(seen.get("opened").cloned(), opened, "{seen}");
+        }
+    }
+    let chat = john.get(&format!("/chats/{chat}")).await.expect(200);
+    assert_eq!(chat.get("opened"), None);
+
+    // Without a message it is there while it is open.
+    let path = "/conversations/jane/kim";
+    assert_eq!(app.ask(Method::PUT, path, None).await.status, 201);
+    assert_eq!(kim.get("/users/jane").await.expect(200)["opened"], true);
+    assert_eq!(app.ask(Method::DELETE, path, None).await.status, 204);
+    let gone = kim.get("/users/jane").await;
+    gone.expect_problem(404, "not-found");
+}
+
 #[tokio::test]
 async fn a_policy_may_leave_chats_and_their_members_to_the_application() {
     let database = Database::fresh().await;

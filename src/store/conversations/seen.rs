@@ -34,6 +34,7 @@ pub struct SeenRow {
     pub muted_until: Option<OffsetDateTime>,
     pub archived: Option<i64>,
     pub blocked: Option<bool>,
+    pub opened: Option<bool>,
     pub chat_attributes: Option<Json<Box<RawValue>>>,
     pub moderators_post: Option<bool>,
     pub frozen: Option<bool>,
@@ -173,6 +174,7 @@ macro_rules! query_page {
                    page.read AS "read?", page.unread AS "unread?", page.mentions AS "mentions?",
                    page.pinned AS "pinned?", page.muted_until AS "muted_until?",
                    page.archived AS "archived?", page.blocked AS "blocked?",
+                   page.opened AS "opened?",
                    page.chat_attributes AS "chat_attributes?: Json<Box<RawValue>>",
                    page.moderators_post AS "moderators_post?", page.frozen AS "frozen?",
                    page.since_joining AS "since_joining?", page.slow_mode AS "slow_mode?",
@@ -309,6 +311,7 @@ impl SeenRow {
                 attributes: self.attributes.map(|Json(raw)| Attributes::trusted(raw)),
             },
             blocked: self.blocked.unwrap_or(false),
+            opened: self.opened.unwrap_or(false),
             reads: reads.collect(),
         }))
     }

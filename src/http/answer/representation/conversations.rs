@@ -80,6 +80,11 @@ pub struct ConversationJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     with: Option<&'a str>,
+    /// Of a personal conversation: the application has opened it, so both users write to each other where
+    /// the application's policy says `personal: opened`.
+    #[serde(skip_serializing_if = "Not::not")]
+    #[schema(required = false)]
+    opened: bool,
     /// Of a chat: the point on the timeline of its creation or of the last change of the chat itself or
     /// of its members; its entity tag. Of a personal conversation: that of its creation, of the last mark
     /// of a position, or of its opening.
@@ -263,6 +268,7 @@ impl<'a> From<&'a SeenConversation> for ConversationJson<'a> {
             attributes: attributes.map(Attributes::as_json),
             rules: chat.map(|chat| chat.rules.into()).unwrap_or_default(),
             with,
+            opened: seen.opened,
             timestamp: seen.timestamp.get(),
             created: seen.created,
             messages: seen.messages.get(),
