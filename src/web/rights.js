@@ -94,15 +94,16 @@ export function silenceOf(conversation, now, limits = {}) {
 }
 
 /**
- * The same for a personal conversation. Everybody writes to oneself. Which conversations the application has opened is
- * not known here.
+ * The same for a personal conversation. Everybody writes to oneself.
  *
  * @param {Partial<Conversation>} conversation
  * @param {Partial<Limits>} limits
  * @returns {Silence | undefined}
  */
-function silenceWith({ with: other }, { user, policy }) {
-  return policy?.personal === "nobody" && other !== user ? { reason: "unaccepted" } : undefined;
+function silenceWith({ with: other, opened = false }, limits) {
+  const { personal } = policyOf(limits);
+  const isAccepted = personal === "anyone" || (personal === "opened" && opened) || other === limits.user;
+  return isAccepted ? undefined : { reason: "unaccepted" };
 }
 
 /**

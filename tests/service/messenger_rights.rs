@@ -16,6 +16,9 @@ const WAITS: &str = "document.querySelector('#send').ariaDisabled === 'true'
      && /^Send in /.test(document.querySelector('#send').ariaLabel)
      && /^\\d/.test(document.querySelector('#send-wait').textContent)";
 
+/// In place of the composer, where the policy does not let users write to each other.
+const UNACCEPTED: &str = "Users cannot write to each other here";
+
 /// What one can begin.
 const BEGINNINGS: &str = "[...document.querySelectorAll('#new-message, #new-chat')]
     .filter((button) => button.checkVisibility())
@@ -47,6 +50,13 @@ async fn set_policy(app: &Client, policy: Value) {
 async fn restrict(app: &Client, user: &str, restrictions: Value) {
     let path = format!("/users/{user}/restrictions");
     app.call(Method::PUT, &path, restrictions).await.expect(200);
+}
+
+/// Opens the conversation of john with another user, or closes it.
+async fn set_opened(app: &Client, method: Method, other: &str) {
+    let path = format!("/conversations/john/{other}");
+    let set = app.ask(method, &path, None).await;
+    assert!([201, 204].contains(&set.status), "{}", set.text);
 }
 
 /// Waits until one can begin this, and nothing else.
@@ -316,7 +326,8 @@ async fn what_the_policy_leaves_to_the_application_is_not_offered() {
     set_policy(&app, json!({ "personal": "opened" })).await;
     john.run(COMES_BACK).await;
     begins(&john, "New chat").await;
-    // Whether this conversation is open is for the service to say.
+    reads_why(&john, UNACCEPTED).await;
+    set_opened(&app, Method::PUT, "jane").await;
     john.until(MAY_WRITE).await;
     set_policy(
         &app,
@@ -325,7 +336,7 @@ async fn what_the_policy_leaves_to_the_application_is_not_offered() {
     .await;
     john.run(COMES_BACK).await;
     begins(&john, "").await;
-    reads_why(&john, "Users cannot write to each other here").await;
+    reads_why(&john, UNACCEPTED).await;
     offers(&john, "hello", "Delete,Report").await;
     john.looks_into("Team").await;
     john.until(MAY_WRITE).await;
@@ -370,6 +381,44 @@ async fn what_the_policy_leaves_to_the_application_is_not_offered() {
     john.presses("Name and members").await;
     john.until(&format!("{DIALOG}.includes(',Add,')")).await;
     assert_eq!(browser.errors().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_is_written_in_while_the_application_has_it_open() {
+    let (_database, replica, app) = with_application().await;
+    let jane = replica.user("jane");
+    jane.send("john", "hello").await;
+    set_policy(&app, json!({ "personal": "opened" })).await;
+    let browser = Browser::open(&replica.base).await;
+    let john = Person::sign_in(&browser, &replica.base, "john").await;
+    john.run("window.isTheSamePage = true;").await;
+    john.looks_into("jane").await;
+    reads_why(&john, UNACCEPTED).await;
+    offers(&john, "hello", "Delete,Report").await;
+    for text in ["good day", "and again"] {
+        set_opened(&app, Method::PUT, "jane").await;
+        john.until(MAY_WRITE).await;
+        offers(&john, "hello", "React,Reply,Delete,Report").await;
+        john.writes(text).await;
+        john.sees_that(text, "Sent").await;
+        set_opened(&app, Method::DELETE, "jane").await;
+        reads_why(&john, UNACCEPTED).await;
+        offers(&john, "hello", "Delete,Report").await;
+    }
+    // One without a message comes into the list, and leaves it.
+    set_opened(&app, Method::PUT, "kim").await;
+    john.looks_into("kim").await;
+    john.until(MAY_WRITE).await;
+    set_opened(&app, Method::DELETE, "kim").await;
+    john.lists(&["jane"]).await;
+    reads_why(&john, UNACCEPTED).await;
+    // Everybody writes to oneself.
+    john.run("location.hash = '#/users/john';").await;
+    john.until(MAY_WRITE).await;
+    john.writes("a note").await;
+    john.sees_all(&["a note"]).await;
+    john.lists(&["john", "jane"]).await;
+    assert_eq!(john.run("return window.isTheSamePage").await, true);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -465,7 +514,7 @@ async fn everybody_is_offered_what_the_service_allows() {
         const begins = (limits) => allowed(beginningsOf(limits, 1000));
         const within = (role, limits) => allowed(rightsIn({ ...chat, role }, 1000, limits));
         const personal = (other) => ({ chat: undefined, with: other });
-        const nobody = policy({ personal: 'nobody' });
+        const [nobody, opened] = ['nobody', 'opened'].map((personal) => policy({ personal }));
         const muted = { mutedUntil: new Date(2000).toISOString() };
         const rights = (message, fields, limits) => allowed(rightsTo(message, 'jane', { ...chat, ...fields }, 1000, limits));
         return [
@@ -480,14 +529,15 @@ async fn everybody_is_offered_what_the_service_allows() {
              rights({ from: 'john' }, { role: 'moderator' }), rights({ system: true }, { role: 'member' }),
              rights({ system: true }, { role: 'owner' }), rights({ from: 'jane' }, { role: 'reader' }),
              rights({ from: 'john' }, { reactions: false }), rights({ from: 'john' }, { frozen: true })],
-            [begins(policy()), begins(suspended), begins(policy({ personal: 'opened' })), begins(nobody),
+            [begins(policy()), begins(suspended), begins(opened), begins(nobody),
              begins(policy({ createChats: 'application' })), begins(policy({ addMembers: 'application' }))],
             [within('member', policy()), within('moderator', policy()), within('moderator', policy({ addMembers: 'owner' })),
              within('owner', policy({ addMembers: 'owner' })), within('owner', policy({ addMembers: 'application' })),
              within('owner', suspended)],
             [why({}, 1000, suspended), why({}, 2000, suspended), why(personal('jane'), 1000, suspended),
              why(personal('john'), 1000, nobody), why(personal('jane'), 1000, nobody), why({}, 1000, nobody),
-             why(personal('john'), 1000, policy({ personal: 'opened' }))],
+             why(personal('john'), 1000, opened), why({ ...personal('john'), opened: true }, 1000, opened),
+             why({ ...personal('john'), opened: true }, 1000, nobody), why(personal('jane'), 1000, opened)],
             [rights({ from: 'jane' }, { role: 'owner' }, suspended), rights({ from: 'john' }, personal('john'), nobody),
              rights({ from: 'jane' }, personal('john'), nobody)],
         ];";
@@ -552,6 +602,9 @@ async fn everybody_is_offered_what_the_service_allows() {
             "unaccepted",
             null,
             null,
+            "unaccepted",
+            null,
+            "unaccepted",
             null
         ],
         ["", "unreact,remove,report", "unreact,remove"],
