@@ -7,7 +7,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use fantoccini::{Client, ClientBuilder, Locator, wd::WindowHandle};
+use fantoccini::{
+    Client, ClientBuilder, Locator,
+    actions::{InputSource, KeyAction, KeyActions},
+    key::Key,
+    wd::WindowHandle,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -15,6 +20,9 @@ use super::eventually;
 
 /// Chromium without the parts that draw windows: a test takes less than half the time with it.
 const BROWSER: &str = "/usr/lib/chromium/chromium-headless-shell";
+
+/// The Enter key, which is pressed on its own at the end of what is typed.
+const ENTER: [char; 2] = ['\n', '\u{e007}'];
 
 /// A screen of a desktop, in CSS pixels.
 const WINDOW: &str = "--window-size=1280,800";
@@ -100,16 +108,21 @@ impl Browser {
 
     /// Types into what an XPath leads to, as soon as it takes keys.
     pub async fn type_into(&self, xpath: &str, keys: &str) {
+        let text = keys.strip_suffix(ENTER).unwrap_or(keys);
+        // An empty text gives it the focus, too.
         eventually(xpath, async || {
             self.page
                 .find(Locator::XPath(xpath))
                 .await
                 .ok()?
-                .send_keys(keys)
+                .send_keys(text)
                 .await
                 .ok()
         })
         .await;
+        if text != keys {
+            self.press_enter().await;
+        }
     }
 
     /// Picks a file in a field for files, which may be hidden.
@@ -122,12 +135,27 @@ impl Browser {
 
     /// Types wherever the focus is.
     pub async fn press(&self, keys: &str) {
-        let focused = self
-            .page
-            .active_element()
-            .await
-            .expect("something has the focus");
-        focused.send_keys(keys).await.expect("it takes keys");
+        let text = keys.strip_suffix(ENTER).unwrap_or(keys);
+        if !text.is_empty() {
+            let focused = self.page.active_element().await;
+            let focused = focused.expect("something has the focus");
+            focused.send_keys(text).await.expect("it takes keys");
+        }
+        if text != keys {
+            self.press_enter().await;
+        }
+    }
+
+    /// Presses the Enter key once, wherever the focus is. The page may remove at once what had the focus. A driver
+    /// that types into an element looks at it again afterwards, and fails although the key has arrived. An action
+    /// does not look.
+    async fn press_enter(&self) {
+        let value = char::from(Key::Enter);
+        let press = KeyActions::new("keyboard".to_owned())
+            .then(KeyAction::Down { value })
+            .then(KeyAction::Up { value });
+        let pressed = self.page.perform_actions(press).await;
+        pressed.expect("the page takes the key");
     }
 
     /// The errors in the console of the page since the last call: those of scripts, of
