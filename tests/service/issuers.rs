@@ -1,177 +1,17 @@
 //! Users whom somebody else signs in: a JWK Set and a token introspection endpoint, both behind a
 //! real HTTP server.
 
-use std::{
-    collections::HashMap,
-    process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::{
-    Form, Json, Router,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    routing::{get, post},
-};
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Database, Replica, Reply, SECRET, Settings, eventually};
-
-const ISSUER: &str = "https://issuer.example";
-
-/// A service that signs people in, which may be away.
-#[derive(Clone, Default)]
-struct Issuer {
-    keys: Arc<Mutex<Vec<Value>>>,
-    /// What is answered for session keys.
-    sessions: Arc<Mutex<HashMap<String, Value>>>,
-    is_away: Arc<std::sync::atomic::AtomicBool>,
-    requests: Arc<AtomicUsize>,
-    /// Requests for each session key.
-    requests_for: Arc<Mutex<HashMap<String, usize>>>,
-}
-
-impl Issuer {
-    async fn start(&self) -> String {
-        let router = Router::new()
-            .route("/jwks", get(jwks))
-            .route("/introspect", post(introspect))
-            .with_state(self.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        base
-    }
-
-    fn answer(&self, answer: Value) -> Result<Json<Value>, StatusCode> {
-        self.requests.fetch_add(1, Ordering::SeqCst);
-        if self.is_away.load(Ordering::SeqCst) {
-            return Err(StatusCode::INTERNAL_SERVER_ERROR);
-        }
-        Ok(Json(answer))
-    }
-
-    fn requests(&self) -> usize {
-        self.requests.load(Ordering::SeqCst)
-    }
-
-    fn requests_for(&self, key: &str) -> usize {
-        self.requests_for
-            .lock()
-            .unwrap()
-            .get(key)
-            .copied()
-            .unwrap_or_default()
-    }
-
-    fn open_session(&self, key: &str, session: Value) {
-        self.sessions
-            .lock()
-            .unwrap()
-            .insert(key.to_owned(), session);
-    }
-
-    fn go_away(&self) {
-        self.is_away.store(true, Ordering::SeqCst);
-    }
-}
-
-async fn jwks(State(issuer): State<Issuer>) -> Result<Json<Value>, StatusCode> {
-    let keys = issuer.keys.lock().unwrap().clone();
-    issuer.answer(json!({ "keys": keys }))
-}
-
-#[derive(serde::Deserialize)]
-struct Question {
-    token: String,
-}
-
-async fn introspect(
-    State(issuer): State<Issuer>,
-    headers: HeaderMap,
-    Form(question): Form<Question>,
-) -> Result<Json<Value>, StatusCode> {
-    // "messages:secret"
-    if headers["authorization"] != "Basic bWVzc2FnZXM6c2VjcmV0" {
-        return Err(StatusCode::UNAUTHORIZED);
-    }
-    *issuer
-        .requests_for
-        .lock()
-        .unwrap()
-        .entry(question.token.clone())
-        .or_default() += 1;
-    let session = issuer
-        .sessions
-        .lock()
-        .unwrap()
-        .get(&question.token)
-        .cloned();
-    issuer.answer(session.unwrap_or_else(|| json!({ "active": false })))
-}
-
-/// A key pair of the issuer.
-struct Key {
-    id: &'static str,
-    algorithm: Algorithm,
-    encoding: EncodingKey,
-}
-
-impl Key {
-    fn generate(id: &'static str, algorithm: Algorithm) -> Self {
-        let arguments: &[&str] = match algorithm {
-            Algorithm::RS256 => &["-algorithm", "RSA"],
-            Algorithm::ES256 => &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
-            _ => &["-algorithm", "ED25519"],
-        };
-        let output = Command::new("openssl")
-            .arg("genpkey")
-            .args(arguments)
-            .output()
-            .unwrap();
-        let pem = output.stdout;
-        let encoding = match algorithm {
-            Algorithm::RS256 => EncodingKey::from_rsa_pem(&pem),
-            Algorithm::ES256 => EncodingKey::from_ec_pem(&pem),
-            _ => EncodingKey::from_ed_pem(&pem),
-        };
-        Self {
-            id,
-            algorithm,
-            encoding: encoding.expect("openssl writes keys"),
-        }
-    }
-
-    fn public(&self) -> Value {
-        let mut jwk = Jwk::from_encoding_key(&self.encoding, self.algorithm).unwrap();
-        jwk.common.key_id = Some(self.id.to_owned());
-        serde_json::to_value(jwk).unwrap()
-    }
-
-    fn sign(&self, claims: &Value) -> String {
-        let header = Header {
-            kid: Some(self.id.to_owned()),
-            ..Header::new(self.algorithm)
-        };
-        encode(&header, claims, &self.encoding).unwrap()
-    }
-}
-
-fn claims() -> Value {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    json!({ "sub": "jane", "exp": now + 600, "iss": ISSUER, "aud": ["messages", "other"] })
-}
+use crate::support::{
+    Client, Database, Issuer, IssuerKey, Replica, Reply, SECRET, Settings, eventually,
+};
 
 fn with(name: &str, value: impl Into<Value>) -> Value {
-    let mut claims = claims();
+    let mut claims = Issuer::claims();
     claims[name] = value.into();
     claims
 }
@@ -181,14 +21,8 @@ async fn start(issuer: &Issuer) -> (Database, Replica) {
 }
 
 async fn start_with(issuer: &Issuer, settings: Settings) -> (Database, Replica) {
-    let base = issuer.start().await;
+    let settings = issuer.trusted_by(settings).await;
     let database = Database::fresh().await;
-    let settings = settings
-        .with("MESSAGES_JWKS_URL", format!("{base}/jwks"))
-        .with("MESSAGES_JWKS_ISSUER", ISSUER)
-        .with("MESSAGES_JWKS_AUDIENCE", "messages")
-        .with("MESSAGES_INTROSPECTION_URL", format!("{base}/introspect"))
-        .with("MESSAGES_INTROSPECTION_CLIENT_SECRET", "secret");
     let replica = Replica::start(&database, settings).await;
     database
         .execute("INSERT INTO applications (id, name) VALUES (2, 'other')")
@@ -207,12 +41,12 @@ async fn an_issuers_tokens_are_verified_by_its_keys() {
     let keys = ["rsa", "ec", "ed"]
         .into_iter()
         .zip(keys)
-        .map(|(id, algorithm)| Key::generate(id, algorithm));
+        .map(|(id, algorithm)| IssuerKey::generate(id, algorithm));
     let keys: Vec<_> = keys.collect();
-    *issuer.keys.lock().unwrap() = keys.iter().map(Key::public).collect();
+    *issuer.keys.lock().unwrap() = keys.iter().map(IssuerKey::public).collect();
     let (_database, replica) = start(&issuer).await;
     for key in &keys {
-        let jane = replica.with_token(&key.sign(&claims()));
+        let jane = replica.with_token(&key.sign(&Issuer::claims()));
         assert_eq!(jane.send("john", "hi").await["from"], "jane", "{}", key.id);
     }
     assert_eq!(issuer.requests(), 1, "the set is read once");
@@ -223,7 +57,7 @@ async fn an_issuers_tokens_are_verified_by_its_keys() {
         (with("sub", "a b"), "sub"),
         (with("app", 2), "application that its issuer speaks for"),
         (
-            json!({ "sub": "jane", "exp": claims()["exp"] }),
+            json!({ "sub": "jane", "exp": Issuer::claims()["exp"] }),
             "JSON Web Token",
         ),
     ] {
@@ -244,7 +78,7 @@ async fn an_issuers_tokens_are_verified_by_its_keys() {
 #[tokio::test]
 async fn the_algorithm_is_the_keys_and_not_the_tokens() {
     let issuer = Issuer::default();
-    let key = Key::generate("rsa", Algorithm::RS256);
+    let key = IssuerKey::generate("rsa", Algorithm::RS256);
     let public = key.public();
     *issuer.keys.lock().unwrap() = vec![public.clone()];
     let (_database, replica) = start(&issuer).await;
@@ -255,19 +89,19 @@ async fn the_algorithm_is_the_keys_and_not_the_tokens() {
             ..Header::new(algorithm)
         };
         let secret = EncodingKey::from_secret(public["n"].as_str().unwrap().as_bytes());
-        encode(&header, &claims(), &secret).unwrap()
+        encode(&header, &Issuer::claims(), &secret).unwrap()
     };
     for algorithm in [Algorithm::HS256, Algorithm::HS384] {
         assert_eq!(sync(&replica.with_token(&forged(algorithm))).await, 401);
     }
-    let stranger = Key::generate("rsa", Algorithm::RS256);
+    let stranger = IssuerKey::generate("rsa", Algorithm::RS256);
     assert_eq!(
-        sync(&replica.with_token(&stranger.sign(&claims()))).await,
+        sync(&replica.with_token(&stranger.sign(&Issuer::claims()))).await,
         401
     );
-    let other_kind = Key::generate("rsa", Algorithm::ES256);
+    let other_kind = IssuerKey::generate("rsa", Algorithm::ES256);
     assert_eq!(
-        sync(&replica.with_token(&other_kind.sign(&claims()))).await,
+        sync(&replica.with_token(&other_kind.sign(&Issuer::claims()))).await,
         401
     );
 }
@@ -276,14 +110,14 @@ async fn the_algorithm_is_the_keys_and_not_the_tokens() {
 async fn a_new_key_is_found_at_a_limited_rate_and_old_ones_outlive_an_outage() {
     let issuer = Issuer::default();
     let (old, new) = (
-        Key::generate("old", Algorithm::EdDSA),
-        Key::generate("new", Algorithm::EdDSA),
+        IssuerKey::generate("old", Algorithm::EdDSA),
+        IssuerKey::generate("new", Algorithm::EdDSA),
     );
     *issuer.keys.lock().unwrap() = vec![old.public()];
     let (_database, replica) = start(&issuer).await;
     let (by_old, by_new) = (
-        replica.with_token(&old.sign(&claims())),
-        replica.with_token(&new.sign(&claims())),
+        replica.with_token(&old.sign(&Issuer::claims())),
+        replica.with_token(&new.sign(&Issuer::claims())),
     );
     assert_eq!(sync(&by_old).await, 200);
     for _ in 0..20 {
@@ -301,7 +135,8 @@ async fn a_new_key_is_found_at_a_limited_rate_and_old_ones_outlive_an_outage() {
     .await;
     assert_eq!(issuer.requests(), 2);
     issuer.go_away();
-    let unknown = replica.with_token(&Key::generate("third", Algorithm::EdDSA).sign(&claims()));
+    let unknown =
+        replica.with_token(&IssuerKey::generate("third", Algorithm::EdDSA).sign(&Issuer::claims()));
     eventually("the outage is noticed", async || {
         (sync(&unknown).await == 503).then_some(())
     })
@@ -386,7 +221,7 @@ async fn a_session_ends_and_speaks_for_its_applications_alone() {
 #[tokio::test]
 async fn a_critical_extension_that_is_not_understood_is_refused() {
     let issuer = Issuer::default();
-    let key = Key::generate("ed", Algorithm::EdDSA);
+    let key = IssuerKey::generate("ed", Algorithm::EdDSA);
     *issuer.keys.lock().unwrap() = vec![key.public()];
     let (_database, replica) = start(&issuer).await;
     let own = EncodingKey::from_secret(SECRET.as_bytes());
@@ -407,7 +242,7 @@ async fn a_critical_extension_that_is_not_understood_is_refused() {
                 ..Header::new(algorithm)
             };
             let reply = replica
-                .with_token(&encode(&header, &claims(), signing).unwrap())
+                .with_token(&encode(&header, &Issuer::claims(), signing).unwrap())
                 .get("/messages")
                 .await;
             if is_refused {
@@ -439,13 +274,17 @@ async fn a_key_that_cannot_be_read_spoils_no_other_and_is_logged_once() {
         json!({ "kty": "oct", "kid": "other", "k": "c2VjcmV0" }),
     ];
     let issuer = Issuer::default();
-    let key = Key::generate("good", Algorithm::ES256);
+    let key = IssuerKey::generate("good", Algorithm::ES256);
     let mut keys = odd.to_vec();
     keys.insert(odd.len() / 2, key.public());
     *issuer.keys.lock().unwrap() = keys;
     let (_database, replica) = start(&issuer).await;
-    assert_eq!(sync(&replica.with_token(&key.sign(&claims()))).await, 200);
-    let unknown = replica.with_token(&Key::generate("unknown", Algorithm::ES256).sign(&claims()));
+    assert_eq!(
+        sync(&replica.with_token(&key.sign(&Issuer::claims()))).await,
+        200
+    );
+    let unknown = replica
+        .with_token(&IssuerKey::generate("unknown", Algorithm::ES256).sign(&Issuer::claims()));
     eventually("the set is read again", async || {
         assert_eq!(sync(&unknown).await, 401);
         (issuer.requests() > 1).then_some(())
