@@ -77,6 +77,7 @@ mod reports;
 mod restores;
 mod retention;
 mod retention_gaps;
+mod revocations;
 mod rights;
 mod rules;
 mod screening;

@@ -341,57 +341,6 @@ async fn a_user_reads_what_it_may_do_and_not_what_another_one_may() {
     }
 }
 
-#[tokio::test]
-async fn earlier_tokens_of_a_user_end_on_every_replica_and_their_streams_with_them() {
-    let database = Database::fresh().await;
-    let one = Replica::start(&database, administered()).await;
-    let other = Replica::start(&database, administered()).await;
-    let app = one.application().await;
-    let old = minted(&app, &one, "jane").await;
-    let john = minted(&app, &one, "john").await;
-    let (here, there) = (old.clone(), old.at(&other.base));
-    let ticket = here
-        .call(Method::POST, "/tickets", json!({}))
-        .await
-        .expect(201);
-    let mut streams = Vec::new();
-    for client in [&here, &there] {
-        let mut stream = client.stream("after=latest").await;
-        stream.begin_current().await;
-        streams.push(stream);
-    }
-    let mut untouched = john.stream("after=latest").await;
-    untouched.begin_current().await;
-    let now = OffsetDateTime::from(SystemTime::now())
-        .format(&Rfc3339)
-        .unwrap();
-    restrict(&app, "jane", json!({ "tokensSince": now })).await;
-    here.get("/messages")
-        .await
-        .expect_problem(401, "unauthorized");
-    eventually("the other replica knows", async || {
-        (there.get("/messages").await.status == 401).then_some(())
-    })
-    .await;
-    for stream in &mut streams {
-        while stream.block().await.is_some() {}
-    }
-    // A ticket of an earlier token opens nothing either.
-    let path = format!("/messages?ticket={}", ticket["ticket"].as_str().unwrap());
-    let opened = Reply::of(one.nobody().streaming(&path)).await;
-    opened.expect_problem(401, "unauthorized");
-    let new = minted(&app, &one, "jane").await;
-    new.get("/messages").await.expect(200);
-    new.at(&other.base).get("/messages").await.expect(200);
-    // The application acts for her all the same, and others have noticed nothing.
-    app.acting_as("jane").send("john", "hi").await;
-    untouched.update().await;
-    john.get("/messages").await.expect(200);
-    // What is lifted counts again.
-    restrict(&app, "jane", json!({})).await;
-    here.get("/messages").await.expect(200);
-}
-
 /// A user writes through one replica while the application suspends it through another one: whatever was
 /// accepted has its place in the timeline where the user was not suspended.
 #[tokio::test]
