@@ -253,6 +253,12 @@ async fn who_joins_late_reads_what_came_since_where_the_chat_says_so() {
         json!([seen["message"], seen["read"], seen["unread"]]),
         json!([null, 1, 0])
     );
+    let members = john.get(&format!("/chats/{chat}/members")).await;
+    let members = members.expect(200)["members"].clone();
+    assert_eq!(
+        json!([members[0].get("since"), members[1].get("since")]),
+        json!([null, 1])
+    );
     let since = john.sync("").await["latest"].clone();
 
     let new = jane.post_into(chat, "the new plan").await;

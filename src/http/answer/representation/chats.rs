@@ -184,6 +184,11 @@ pub struct MemberJson {
     /// The point on the timeline since which the user is a member.
     #[schema(value_type = TimestampSchema)]
     joined: i64,
+    /// The number of the newest message when the user joined, if there was one: with `history: joined`, it reads
+    /// what came after that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
+    since: Option<i64>,
     role: RoleJson,
     /// The number of the last message that the member has read; 0 for none.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
@@ -205,6 +210,7 @@ impl MemberJson {
         Self {
             user: user.as_str().to_owned(),
             joined: member.joined.get(),
+            since: (member.since > MessageNumber::ZERO).then(|| member.since.get()),
             role: chat.rank(user, member).into(),
             // What has expired counts as read.
             read: member.position.read().max(chat.first.previous()).get(),
