@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     ChangeKind, Chat, ChatNumber, Conversation, ConversationId, Digest, Erasure, ErasureEvent,
-    FileId, History, IdempotencyKey, Import, Imported, ImportedMembers, Member, Mentions, Message,
-    MessageId, MessageNumber, Named, Pair, PersonalConversation, Policy, ReactionKey,
-    ReactionNumber, Reactions, Report, Restrictions, Role, Settings, Subject, Timestamp, Title,
-    UserId,
+    FileId, History, IdempotencyKey, Import, Imported, ImportedMembers, ImportingMember, Member,
+    Mentions, Message, MessageId, MessageNumber, Named, Pair, PersonalConversation, Policy,
+    ReactionKey, ReactionNumber, Reactions, Report, Restrictions, Settings, Subject, Timestamp,
+    Title, UserId,
 };
 
 /// One change. Every row, notification and event of it follows from this value.
@@ -545,7 +545,7 @@ impl ChatChange {
     }
 
     /// Who is to be a member once the chat is imported.
-    pub fn importing(&self) -> &[(UserId, Role)] {
+    pub fn importing(&self) -> &[(UserId, ImportingMember)] {
         let imported = self.imported.as_deref();
         imported.map_or(&[], |imported| imported.importing.as_slice())
     }

@@ -83,7 +83,7 @@ pub struct ChatNumber(i64);
 
 /// A message's number: 1, 2, 3 … within its conversation, without gap or repeat. Zero is before
 /// every message: the position of a user who has read none, or the count of none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct MessageNumber(i64);
 
 impl MessageNumber {

@@ -52,11 +52,20 @@ pub struct Imported {
     pub reactions: ImportedReactions,
 }
 
+/// What a user is to be in a chat once that is imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ImportingMember {
+    pub role: Role,
+    /// The number of the newest message when the user joined the chat from which it is imported. It may be beyond
+    /// the last message that comes to be imported.
+    pub since: MessageNumber,
+}
+
 /// The members of a chat that is imported.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ImportedMembers {
     /// Who is to be a member once the chat is imported.
-    pub importing: Vec<(UserId, Role)>,
+    pub importing: Vec<(UserId, ImportingMember)>,
     /// Who is a member from now on since the chat is imported, as each is.
     pub admitted: Vec<(UserId, Member)>,
 }

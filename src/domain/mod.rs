@@ -54,6 +54,7 @@ pub use ids::{
 };
 pub use import::{
     IMPORTED_REACTIONS_MAX, Import, Imported, ImportedMembers, ImportedMessage, ImportedReactions,
+    ImportingMember,
 };
 pub use mentions::{MENTIONS_MAX, Mentions, Named};
 pub use message::{Content, FILES_MAX, Files, Message};

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::{Error, Lane, Result, columns};
 use crate::domain::{
     ApplicationId, ChatNumber, ConversationId, Digest, Idempotency, IdempotencyKey,
-    ImportedMessage, MessageId, MessageNumber, Role, UserId,
+    ImportedMessage, ImportingMember, MessageId, MessageNumber, Role, UserId,
 };
 
 /// The chats of an application that it has created or imported under these keys.
@@ -92,11 +92,11 @@ pub async fn load_messages(
 pub async fn load_members(
     lane: &mut Lane<'_>,
     chats: &BTreeSet<ChatNumber>,
-) -> Result<Vec<(ChatNumber, UserId, Role)>> {
+) -> Result<Vec<(ChatNumber, UserId, ImportingMember)>> {
     let chats: Vec<_> = chats.iter().map(|chat| chat.get()).collect();
     let rows = sqlx::query!(
         r#"
-        SELECT m.chat_number, m.user_id, m.role::text AS "role!"
+        SELECT m.chat_number, m.user_id, m.role::text AS "role!", m.since
         FROM unnest($2::bigint[]) AS lookup (chat_number)
         CROSS JOIN LATERAL (
             -- Not flattened, this is a lookup by key, whatever the planner assumes.
@@ -112,9 +112,12 @@ pub async fn load_members(
     .fetch_all(lane.connection())
     .await?;
     let members = rows.into_iter().map(|row| {
-        let role = Role::named(&row.role).unwrap_or_default();
+        let member = ImportingMember {
+            role: Role::named(&row.role).unwrap_or_default(),
+            since: MessageNumber::new(row.since),
+        };
         let chat = ChatNumber::new(row.chat_number);
-        (chat, UserId::trusted(&row.user_id), role)
+        (chat, UserId::trusted(&row.user_id), member)
     });
     Ok(members.collect())
 }
@@ -122,21 +125,24 @@ pub async fn load_members(
 /// Stores who is to be a member of chats.
 pub async fn insert_members(
     lane: &mut Lane<'_>,
-    members: &[(ChatNumber, &UserId, Role)],
+    members: &[(ChatNumber, &UserId, ImportingMember)],
 ) -> Result<()> {
-    columns!(for (chat, user, role) in members => {
+    columns!(for (chat, user, member) in members => {
         chats: chat.get(),
         users: user.as_str(),
-        roles: role.name(),
+        roles: member.role.name(),
+        since: member.since.get(),
     });
     sqlx::query!(
-        "INSERT INTO importing_members (application_id, chat_number, user_id, role)
-         SELECT $1, chat_number, user_id, role::chat_role
-         FROM unnest($2::bigint[], $3::text[], $4::text[]) AS new (chat_number, user_id, role)",
+        "INSERT INTO importing_members (application_id, chat_number, user_id, role, since)
+         SELECT $1, chat_number, user_id, role::chat_role, since
+         FROM unnest($2::bigint[], $3::text[], $4::text[], $5::bigint[])
+                  AS new (chat_number, user_id, role, since)",
         lane.application().get(),
         &chats,
         &users as &[&str],
         &roles as &[&str],
+        &since,
     )
     .execute(lane.connection())
     .await?;

@@ -234,8 +234,8 @@ impl Loading<'_, '_> {
         for chat in &chats {
             self.state.add_importing(*chat).clear();
         }
-        for (chat, user, role) in store::imports::load_members(self.lane, &chats).await? {
-            self.state.add_importing(chat).push((user, role));
+        for (chat, user, member) in store::imports::load_members(self.lane, &chats).await? {
+            self.state.add_importing(chat).push((user, member));
         }
         Ok(())
     }

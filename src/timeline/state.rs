@@ -13,10 +13,10 @@ use super::recent::{self, Recent};
 use crate::domain::{
     ApplicationChange, Change, Chat, ChatChange, ChatNumber, ClearingChange, Conversation,
     ConversationId, Created, Digest, Erasure, ErasureChange, ErasureEvent, Expiring, ExpiryChange,
-    Idempotency, IdempotencyKey, ImportedMessage, Marked, Member, Message, MessageChange,
-    MessageId, Pair, PersonalConversation, Policy, PositionsChange, ReactionKey, Reactions,
-    ReactionsChange, RenamingChange, Report, Restrictions, RestrictionsChange, Role, Settings,
-    SettingsChange, Timestamp, Title, UserId,
+    Idempotency, IdempotencyKey, ImportedMessage, ImportingMember, Marked, Member, Message,
+    MessageChange, MessageId, Pair, PersonalConversation, Policy, PositionsChange, ReactionKey,
+    Reactions, ReactionsChange, RenamingChange, Report, Restrictions, RestrictionsChange, Role,
+    Settings, SettingsChange, Timestamp, Title, UserId,
 };
 
 /// Beyond so many bytes, what was not used recently is forgotten: of messages, and of each of the
@@ -56,7 +56,7 @@ pub struct BatchState {
     /// What was imported into conversations under keys. Not kept.
     imported: HashMap<(ConversationId, IdempotencyKey), (ImportedMessage, Digest)>,
     /// Who is to be a member of chats that are being imported. Not kept.
-    importing: HashMap<ChatNumber, Vec<(UserId, Role)>>,
+    importing: HashMap<ChatNumber, Vec<(UserId, ImportingMember)>>,
     /// What users have set for conversations. Not kept.
     settings: HashMap<(UserId, ConversationId), Settings>,
     /// The reactions to messages, counted; and the keys with which users have reacted. Not kept.
@@ -310,7 +310,7 @@ impl BatchState {
 
     /// Keeps who is to be a member of the chat once it is imported, from now on. They must be added after
     /// this call.
-    pub fn add_importing(&mut self, chat: ChatNumber) -> &mut Vec<(UserId, Role)> {
+    pub fn add_importing(&mut self, chat: ChatNumber) -> &mut Vec<(UserId, ImportingMember)> {
         self.importing.entry(chat).or_default()
     }
 
@@ -441,7 +441,7 @@ impl BatchState {
     }
 
     /// Who is to be a member of the chat once it is imported.
-    pub fn importing_members(&self, chat: ChatNumber) -> &[(UserId, Role)] {
+    pub fn importing_members(&self, chat: ChatNumber) -> &[(UserId, ImportingMember)] {
         self.importing.get(&chat).map_or(&[], Vec::as_slice)
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Client, Database, EventQueue, Replica, Reply, administered, eventually};
 
-async fn service() -> (Database, Replica, Client) {
+pub async fn service() -> (Database, Replica, Client) {
     let database = Database::fresh().await;
     let replica = Replica::start(&database, administered()).await;
     let application = replica.application().await;
@@ -29,7 +29,7 @@ async fn post(app: &Client, body: String) -> Reply {
 }
 
 /// The results of lines.
-async fn import(app: &Client, file: &[Value]) -> Vec<Value> {
+pub async fn import(app: &Client, file: &[Value]) -> Vec<Value> {
     let reply = post(app, lines(file)).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     assert_eq!(reply.header("content-type"), "application/x-ndjson");
@@ -54,7 +54,7 @@ fn chat(key: &str, members: &[&str]) -> Value {
 }
 
 /// A message of a chat, or from one user to another one.
-fn message(key: &str, place: Value, minute: usize) -> Value {
+pub fn message(key: &str, place: Value, minute: usize) -> Value {
     let mut message = json!({
         "created": format!("2019-03-01T10:{minute:02}:00.250000Z"), "text": format!("text of {key}")
     });
@@ -69,7 +69,8 @@ fn done(place: Value) -> Value {
     json!({ "key": "done", "done": place })
 }
 
-async fn history(caller: &Client, path: &str) -> Vec<Value> {
+/// The first hundred messages of a conversation.
+pub async fn history(caller: &Client, path: &str) -> Vec<Value> {
     let page = caller
         .get(&format!(
             "{path}/messages?after=0&limit=100&include=reactions"
@@ -433,6 +434,10 @@ async fn a_line_is_stored_once_and_what_is_refused_changes_nothing() {
         ),
         (
             json!({ "key": "k", "chat": { "name": "x", "members": [{ "user": "a", "role": "owner" }] } }),
+            "line 2: chat.members",
+        ),
+        (
+            json!({ "key": "k", "chat": { "name": "x", "members": [{ "user": "a", "since": -1 }] } }),
             "line 2: chat.members",
         ),
         (

@@ -40,6 +40,7 @@ mod harness;
 mod history;
 mod idempotency;
 mod ids;
+mod imported_members;
 mod imports;
 mod isolation;
 mod issuers;

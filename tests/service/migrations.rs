@@ -7,7 +7,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 
-use crate::support::{Database, Replica, administered, counted, counts_are_true, eventually};
+use crate::{
+    imports::{history, stored},
+    support::{Database, Replica, administered, counted, counts_are_true, eventually},
+};
 
 /// What a start says about a database to which these migrations were applied.
 async fn refusal(applied: &[i64]) -> String {
@@ -211,6 +214,32 @@ async fn an_erasure_that_is_under_way_walks_its_conversations_by_the_new_indexes
     assert_eq!(database.count(kept).await, 1);
 }
 
+/// A chat that is being imported, in which members are to read what came after they had joined.
+const IMPORTING: &str = "
+    INSERT INTO conversations
+        (application_id, id, timestamp, created, chat_number, name, members, importing, since_joining)
+    VALUES (1, 20, 20, now(), 1, 'Old', 0, true, true);
+    INSERT INTO messages
+        (application_id, id, conversation_id, number, timestamp, sender, chat_number, created, text, deleted,
+         import_key)
+    VALUES (1, 20, 20, 1, 20, 'jane', 1, now(), 'from jane', false, '1');
+    INSERT INTO importing_members (application_id, chat_number, user_id, role)
+    VALUES (1, 1, 'jane', 'member'), (1, 1, 'john', 'moderator')";
+
+#[tokio::test]
+async fn the_members_of_an_import_that_is_under_way_read_all_of_it() {
+    let database = before(20_261_211_000_000).await;
+    database.execute(IMPORTING).await;
+    let replica = Replica::start(&database, administered()).await;
+    let application = replica.application().await;
+    let done = json!({ "key": "end", "done": { "chat": 1 } });
+    stored(&application, &[done]).await;
+    for user in ["jane", "john"] {
+        let read = history(&replica.user(user), "/chats/1").await;
+        assert_eq!(read[0]["text"], "from jane", "{user}");
+    }
+}
+
 /// A user of before is erased like any other one.
 async fn what_was_there_can_be_erased(replica: &Replica, database: &Database) {
     let application = replica.application().await;
@@ -293,6 +322,7 @@ fn no_migration_is_ever_changed() {
         (20_261_209_000_000, "796ccd1975e2033e"),
         (20_261_210_000_000, "243036e6f002151b"),
         (20_261_210_000_100, "d914fac052201dd6"),
+        (20_261_211_000_000, "bfb7c8a7446f07b3"),
     ];
     let expected = expected.map(|(version, digits)| (version, digits.to_owned()));
     assert_eq!(checksums.collect::<Vec<_>>(), expected);

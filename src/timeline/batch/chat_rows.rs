@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::BatchChanges;
 use crate::{
     domain::{
-        Change, Chat, ChatNumber, Expiring, History, Marked, Member, MessageId, MessageNumber,
-        Named, Role, Subject, Timestamp, UserId,
+        Change, Chat, ChatNumber, Expiring, History, ImportingMember, Marked, Member, MessageId,
+        MessageNumber, Named, Subject, Timestamp, UserId,
     },
     store::{
         chats::NewChatRow,
@@ -63,11 +63,11 @@ impl BatchChanges {
     }
 
     /// Who is to be a member of the chats that the batch begins to import.
-    pub(super) fn importing(&self) -> Vec<(ChatNumber, &UserId, Role)> {
+    pub(super) fn importing(&self) -> Vec<(ChatNumber, &UserId, ImportingMember)> {
         let changes = self.chat_changes();
         let importing = changes.flat_map(|change| {
             let importing = change.importing().iter();
-            importing.map(|(user, role)| (change.after.number, user, *role))
+            importing.map(|(user, member)| (change.after.number, user, *member))
         });
         importing.collect()
     }

@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 use super::{ChatDecision, Command, Context, Needs, changed_chat, ensure};
 use crate::domain::{
     AddMembers, Attributes, Chat, ChatChange, ChatRules, ConversationId, CreateChats, Created,
-    Idempotency, Import, ImportedMembers, MEMBERS_MAX, MessageNumber, Refusal, Role, Title, UserId,
+    Idempotency, Import, ImportedMembers, ImportingMember, MEMBERS_MAX, MessageNumber, Refusal,
+    Title, UserId,
 };
 
 /// Creates a chat. The caller, if it is a user, owns it and is a member.
@@ -31,8 +32,8 @@ pub struct ChatImport {
     pub created: Option<OffsetDateTime>,
     /// It is a member, too.
     pub owner: Option<UserId>,
-    /// The members who are more, or less, than that.
-    pub roles: BTreeMap<UserId, Role>,
+    /// What members are, the owner among them, who are more or less than that, or have joined after a message.
+    pub members: BTreeMap<UserId, ImportingMember>,
     pub rules: ChatRules,
 }
 
@@ -110,8 +111,9 @@ impl CreateChat {
         context.require_application()?;
         let members: BTreeSet<_> = self.members.iter().chain(&import.owner).collect();
         ensure(members.len() <= MEMBERS_MAX, Refusal::ChatFull)?;
-        let role = |user: &UserId| import.roles.get(user).copied().unwrap_or_default();
-        let importing = members.into_iter().map(|user| (user.clone(), role(user)));
+        let described = |user: &UserId| import.members.get(user).copied().unwrap_or_default();
+        let importing = members.into_iter();
+        let importing = importing.map(|user| (user.clone(), described(user)));
         let chat = self.chat(context, import.owner.clone(), 0);
         let chat = Chat {
             created: import.created.unwrap_or(chat.created),

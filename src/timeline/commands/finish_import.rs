@@ -60,12 +60,13 @@ impl FinishImport {
         self.require_read(chat.messages, is_member)?;
         let is_there = |user: &UserId| context.state.erasure(user).is_none();
         let staying = members.iter().filter(|(user, _)| is_there(user));
-        let admitted = staying.map(|(user, role)| {
+        let admitted = staying.map(|(user, importing)| {
             let member = Member {
                 joined: context.next.timestamp,
-                since: MessageNumber::ZERO,
+                // Beyond the last message, it would hide those that are sent from now on.
+                since: importing.since.min(chat.messages),
                 position: self.position(user, Position::ZERO, chat.messages),
-                role: *role,
+                role: importing.role,
                 muted_until: None,
                 posted: None,
             };
@@ -127,5 +128,51 @@ impl FinishImport {
     fn position(&self, user: &UserId, before: Position, last: MessageNumber) -> Position {
         let read = self.read.get(user).copied().unwrap_or(last);
         before.set_to(read, last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            ChatImport, CreateChat,
+            story::{Story, finish_import, import, imported_chat, user},
+        },
+        *,
+    };
+    use crate::domain::{History, ImportingMember};
+
+    /// The members whom the last change has admitted.
+    fn admitted(story: &Story) -> BTreeMap<UserId, Member> {
+        match story.last_change() {
+            Change::Chat(change) => change.admitted().iter().cloned().collect(),
+            other => panic!("nobody is admitted by {other:?}"),
+        }
+    }
+
+    #[test]
+    fn who_has_joined_late_reads_what_came_since_and_what_is_sent_from_now_on() {
+        let mut story = Story::default();
+        let since = |number| ImportingMember {
+            since: MessageNumber::new(number),
+            ..ImportingMember::default()
+        };
+        let late = [(user("john"), since(1)), (user("kim"), since(9))];
+        let chat = story.given_application(CreateChat {
+            import: Some(ChatImport {
+                members: late.into(),
+                ..ChatImport::default()
+            }),
+            ..imported_chat(&["jane", "john", "kim"])
+        });
+        let place = Conversation::Chat(chat.number);
+        for key in ["a", "b"] {
+            story.given_application(import(key, &place, Some("jane")));
+        }
+        story.given_application(finish_import(&place));
+        let members = admitted(&story);
+        let reads_after = ["jane", "john", "kim"]
+            .map(|name| members[&user(name)].reads_after(History::Joined).get());
+        assert_eq!(reads_after, [0, 1, 2]);
     }
 }

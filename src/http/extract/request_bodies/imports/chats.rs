@@ -12,8 +12,8 @@ use super::super::{
 };
 use crate::{
     domain::{
-        Attributes, ChatRules, History, Invalid, MEMBERS_MAX, Posting, RetentionDays, Role, Title,
-        UserId,
+        Attributes, ChatRules, History, ImportingMember, Invalid, MEMBERS_MAX, MessageNumber,
+        Posting, RetentionDays, Role, Title, UserId,
     },
     http::answer::{
         openapi::schemas::{
@@ -35,7 +35,7 @@ pub struct ImportedChatJson {
     /// When it was created (RFC 3339). Absent is now.
     #[schema(value_type = Option<String>, format = DateTime)]
     created: Option<String>,
-    /// It is a member, too.
+    /// It is a member, too, whether `members` has it or not.
     #[schema(value_type = Option<UserIdSchema>)]
     owner: Option<String>,
     /// Who is a member once the import is done.
@@ -55,27 +55,32 @@ pub struct ImportedChatJson {
     retention_days: Option<i64>,
 }
 
-/// A member of an imported chat: its id, or the same with its role.
+/// A member of an imported chat: its id, or more of it.
 #[derive(Deserialize, ToSchema)]
 #[serde(
     untagged,
-    expecting = "must be the id of a user, or an object of user and role"
+    expecting = "must be the id of a user, or an object of user, role and since"
 )]
 #[schema(as = ImportedMember)]
 enum ImportedMemberJson {
     #[schema(value_type = UserIdSchema)]
-    Member(String),
-    WithRole(MemberWithRoleJson),
+    Id(String),
+    Described(DescribedMemberJson),
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = ImportedMemberWithRole)]
-struct MemberWithRoleJson {
+#[schema(as = DescribedMember)]
+struct DescribedMemberJson {
     #[schema(value_type = UserIdSchema)]
     user: String,
-    #[schema(value_type = GivenRoleSchema)]
-    role: String,
+    /// Absent is `member`.
+    #[schema(value_type = Option<GivenRoleSchema>)]
+    role: Option<String>,
+    /// The number of the message after which the user joined: with `history: joined`, it reads what came then. One
+    /// beyond the last message counts as the last one.
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    since: Option<i64>,
 }
 
 /// A chat to be imported.
@@ -107,7 +112,7 @@ impl ImportedChatJson {
         let slow_mode = collect(errors, "chat.slowMode", slow_mode);
         let retention = self.retention_days.map(RetentionDays::parse).transpose();
         let retention = collect(errors, "chat.retentionDays", retention);
-        let (members, roles) = members?;
+        let (members, described) = members?;
         Some(NewImportedChat {
             name: name?,
             members,
@@ -115,7 +120,7 @@ impl ImportedChatJson {
             import: ChatImport {
                 created: created?,
                 owner: owner?,
-                roles,
+                members: described,
                 rules: ChatRules {
                     posting: posting?.unwrap_or_default(),
                     frozen: self.frozen.unwrap_or(false),
@@ -129,32 +134,51 @@ impl ImportedChatJson {
     }
 }
 
-/// The members by their ids, each once, and the roles of those who have another one than that of a member.
+/// The members by their ids, each once, and what those are who are described.
 fn parse_members(
     members: Vec<ImportedMemberJson>,
-) -> Result<(Vec<UserId>, BTreeMap<UserId, Role>), Invalid> {
-    let (mut users, mut roles) = (BTreeSet::new(), BTreeMap::new());
+) -> Result<(Vec<UserId>, BTreeMap<UserId, ImportingMember>), Invalid> {
+    let (mut users, mut described) = (BTreeSet::new(), BTreeMap::new());
     for member in members {
-        let (user, role) = match member {
-            ImportedMemberJson::Member(user) => (user, Role::Member),
-            ImportedMemberJson::WithRole(MemberWithRoleJson { user, role }) => {
-                let role = Role::named(&role);
-                (
-                    user,
-                    role.ok_or(Invalid("must have roles reader, member or moderator"))?,
-                )
-            }
-        };
-        let user = UserId::parse(&user)?;
+        let (user, member) = member.parse()?;
         if !users.insert(user.clone()) {
             return Err(Invalid("must not name a member twice"));
         }
-        if role != Role::Member {
-            roles.insert(user, role);
+        if member != ImportingMember::default() {
+            described.insert(user, member);
         }
     }
     if users.len() > MEMBERS_MAX {
         return Err(Invalid("must have at most 1,000 entries"));
     }
-    Ok((users.into_iter().collect(), roles))
+    Ok((users.into_iter().collect(), described))
+}
+
+impl ImportedMemberJson {
+    fn parse(self) -> Result<(UserId, ImportingMember), Invalid> {
+        match self {
+            Self::Id(user) => Ok((UserId::parse(&user)?, ImportingMember::default())),
+            Self::Described(member) => member.parse(),
+        }
+    }
+}
+
+impl DescribedMemberJson {
+    fn parse(self) -> Result<(UserId, ImportingMember), Invalid> {
+        let role = match &self.role {
+            Some(role) => {
+                Role::named(role).ok_or(Invalid("must have roles reader, member or moderator"))?
+            }
+            None => Role::default(),
+        };
+        let since = self.since.unwrap_or(0);
+        if since < 0 {
+            return Err(Invalid("must have numbers of messages, or 0"));
+        }
+        let member = ImportingMember {
+            role,
+            since: MessageNumber::new(since),
+        };
+        Ok((UserId::parse(&self.user)?, member))
+    }
 }
