@@ -248,6 +248,7 @@ fn put_in_order(messages: &mut [Task<ImportMessage>]) {
 fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::KeyReused => Problem::invalid_field("key", "was used for another line"),
+        Refusal::BeyondLast { .. } => Problem::invalid_field("read", refusal.to_string()),
         refusal => refusal.into(),
     }
 }

@@ -1138,7 +1138,10 @@ async fn a_chat_that_is_being_imported_forgets_the_user_at_once() {
         .expect(200);
     let again = import(&app, &[message("3", "hers", "adam", &[])]).await;
     assert_eq!(again[0]["status"], 201, "{again:?}");
-    let done = ["hers", "johns"].map(|chat| json!({ "key": chat, "done": { "chat": chat } }));
+    // Its end was written before, and says how far the user had read.
+    let read = json!({ ZOE: 0, "john": 0 });
+    let done = ["hers", "johns"]
+        .map(|chat| json!({ "key": chat, "done": { "chat": chat }, "read": read.clone() }));
     let results = import(&app, &done).await;
     assert!(results.iter().all(|it| it["status"] == 201), "{results:?}");
     nothing_is_left(&database).await;
@@ -1146,8 +1149,8 @@ async fn a_chat_that_is_being_imported_forgets_the_user_at_once() {
     for (chat, members, owner) in [(hers, 2, Value::Null), (johns, 1, json!("john"))] {
         let seen = john.get(&format!("/chats/{chat}")).await.expect(200);
         assert_eq!(
-            (&seen["members"], &seen["owner"]),
-            (&json!(members), &owner)
+            (&seen["members"], &seen["owner"], &seen["read"]),
+            (&json!(members), &owner, &json!(0))
         );
     }
 }

@@ -380,11 +380,14 @@ async fn a_line_is_stored_once_and_what_is_refused_changes_nothing() {
 
     // A conversation is done once all its messages are stored.
     assert_eq!(results[8]["problem"]["type"], "/problems/incomplete");
-    let stranger = json!({ "key": "end", "done": { "chat": "c" }, "read": { "stranger": 1 } });
     let beyond = json!({ "key": "end", "done": { "chat": "d" }, "read": { "jane": 1 } });
-    let results = import(&app, &[chat("d", &["jane"]), stranger, beyond]).await;
-    assert_eq!(results[1]["problem"]["errors"][0]["field"], "read");
-    assert_eq!(results[2]["status"], 422);
+    let pair = json!({ "key": "p", "personal": ["ann", "ben"] });
+    let stranger =
+        json!({ "key": "q", "done": { "personal": ["ann", "ben"] }, "read": { "jane": 0 } });
+    let results = import(&app, &[chat("d", &["jane"]), beyond, pair, stranger]).await;
+    for result in [&results[1], &results[3]] {
+        assert_eq!(result["problem"]["errors"][0]["field"], "read", "{result}");
+    }
     let mut late = message("late", at.clone(), 1);
     late["message"]["created"] = json!("2999-01-01T00:00:00Z");
     let late = import(&app, &[late]).await;

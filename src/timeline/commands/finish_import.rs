@@ -13,7 +13,8 @@ use crate::domain::{
 #[derive(Debug, Clone)]
 pub struct FinishImport {
     pub conversation: Conversation,
-    /// How far members have read it. Who is not named has read everything.
+    /// How far members have read it. Who is not named has read everything. Who is no member is passed over: an erasure
+    /// may have taken the user out of the chat, and a while later nothing but a digest says who was erased.
     pub read: BTreeMap<UserId, MessageNumber>,
 }
 
@@ -55,9 +56,8 @@ impl FinishImport {
             return Ok(Decision::Keep(()));
         }
         ensure(chat.import.is_running(), Refusal::NotImporting)?;
+        self.require_at_most(chat.messages)?;
         let members = context.state.importing_members(number);
-        let is_member = |user: &UserId| members.iter().any(|(member, _)| member == user);
-        self.require_read(chat.messages, is_member)?;
         let is_there = |user: &UserId| context.state.erasure(user).is_none();
         let staying = members.iter().filter(|(user, _)| is_there(user));
         let admitted = staying.map(|(user, importing)| {
@@ -95,7 +95,9 @@ impl FinishImport {
             return Ok(Decision::Keep(()));
         }
         ensure(before.import.is_running(), Refusal::NotImporting)?;
-        self.require_read(before.messages, |user| pair.contains(user))?;
+        let are_inside = self.read.keys().all(|user| pair.contains(user));
+        ensure(are_inside, Refusal::NoMember { field: "read" })?;
+        self.require_at_most(before.messages)?;
         let mut after = PersonalConversation {
             import: Import::Done,
             timestamp: context.next.timestamp,
@@ -112,17 +114,10 @@ impl FinishImport {
         Ok(Decision::Change(Change::Opening(change), ()))
     }
 
-    /// Fails if somebody who is no member has read the conversation, or a member has read what is not there.
-    fn require_read(
-        &self,
-        last: MessageNumber,
-        is_member: impl Fn(&UserId) -> bool,
-    ) -> Result<(), Refusal> {
-        for (user, number) in &self.read {
-            ensure(is_member(user), Refusal::NoMember { field: "read" })?;
-            ensure(*number <= last, Refusal::BeyondLast { last })?;
-        }
-        Ok(())
+    /// Fails if somebody has read what is not there.
+    fn require_at_most(&self, last: MessageNumber) -> Result<(), Refusal> {
+        let are_there = self.read.values().all(|number| *number <= last);
+        ensure(are_there, Refusal::BeyondLast { last })
     }
 
     fn position(&self, user: &UserId, before: Position, last: MessageNumber) -> Position {
@@ -136,11 +131,24 @@ mod tests {
     use super::{
         super::{
             ChatImport, CreateChat,
-            story::{Story, finish_import, import, imported_chat, user},
+            story::{
+                Story, begin_import, conversation, erase, finish_import, import, imported_chat,
+                user,
+            },
         },
         *,
     };
     use crate::domain::{History, ImportingMember};
+
+    /// The end of an import of which users have read so much.
+    fn read_by(place: &Conversation, read: &[(&str, i64)]) -> FinishImport {
+        let read = read.iter();
+        let read = read.map(|(name, number)| (user(name), MessageNumber::new(*number)));
+        FinishImport {
+            read: read.collect(),
+            ..finish_import(place)
+        }
+    }
 
     /// The members whom the last change has admitted.
     fn admitted(story: &Story) -> BTreeMap<UserId, Member> {
@@ -174,5 +182,36 @@ mod tests {
         let reads_after = ["jane", "john", "kim"]
             .map(|name| members[&user(name)].reads_after(History::Joined).get());
         assert_eq!(reads_after, [0, 1, 2]);
+    }
+
+    /// After its erasure, a user is like one who never was to be a member.
+    #[test]
+    fn who_is_erased_meanwhile_is_passed_over() {
+        let mut story = Story::default();
+        let chat = story.given_application(imported_chat(&["jane", "john"]));
+        let place = Conversation::Chat(chat.number);
+        story.given_application(import("a", &place, Some("john")));
+        story.given_application(erase("jane"));
+        story.given_application(read_by(&place, &[("erased", 1), ("jane", 1), ("john", 0)]));
+        let members = admitted(&story);
+        let read = members.iter();
+        let read = read.map(|(user, member)| (user.as_str(), member.position.read().get()));
+        assert_eq!(Vec::from_iter(read), [("john", 0)]);
+    }
+
+    #[test]
+    fn nobody_has_read_what_is_not_there_and_no_stranger_what_two_users_write() {
+        let mut story = Story::default();
+        let chat = story.given_application(imported_chat(&["jane"]));
+        let place = Conversation::Chat(chat.number);
+        story.given_application(import("a", &place, Some("jane")));
+        let last = MessageNumber::FIRST;
+        let beyond = story.when_application(read_by(&place, &[("jane", 2)]));
+        assert_eq!(beyond.err(), Some(Refusal::BeyondLast { last }));
+        story.given_application(begin_import("jane", "john"));
+        let between = conversation("jane", "john");
+        let stranger = story.when_application(read_by(&between, &[("jim", 0)]));
+        assert_eq!(stranger.err(), Some(Refusal::NoMember { field: "read" }));
+        story.given_application(read_by(&between, &[("jane", 0)]));
     }
 }
