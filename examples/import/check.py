@@ -22,7 +22,10 @@ SAMPLES = HERE / "samples"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 KEY, USER, FILE = (re.compile(f"[{characters}]{{1,64}}") for characters in ("!-~", "A-Za-z0-9_.@:|-", "A-Za-z0-9_.-"))
 LINE_BYTES_MAX = 1024 * 1024
-CHAT = {"name", "created", "owner", "members", "attributes", "posting", "frozen"}
+CHAT = {
+    "name", "created", "owner", "members", "attributes", "posting", "frozen", "history", "slowMode", "reactions",
+    "retentionDays",
+}
 MESSAGE = {
     "chat", "to", "from", "created", "edited", "text", "files", "attributes", "mentions", "mentionsAll", "replyTo",
     "system", "deleted", "reactions",
@@ -55,14 +58,17 @@ class Rules:
         need(line.keys() == {"key", "chat"} and chat.keys() <= CHAT, "there are other fields")
         need(line["key"] not in self.chats, "the key is there twice")
         need(1 <= length(chat["name"].strip()) <= 200, "the name is not valid")
-        members = [each if isinstance(each, str) else each["user"] for each in chat["members"]]
-        roles = {each["role"] for each in chat["members"] if not isinstance(each, str)}
+        described = [{"user": each} if isinstance(each, str) else each for each in chat["members"]]
+        need(all(each.keys() <= {"user", "role", "since"} for each in described), "a member has other fields")
+        roles = {each.get("role", "member") for each in described}
         need(roles <= {"reader", "member", "moderator"}, "a role is not valid")
-        owner = [chat["owner"]] if "owner" in chat else []
-        need(len({*members, *owner}) == len(members) + len(owner) <= 1000, "there are too many members, or one twice")
+        need(all(each.get("since", 0) >= 0 for each in described), "a number of a message is not valid")
+        members, owner = [each["user"] for each in described], [chat["owner"]] if "owner" in chat else []
+        need(len({*members}) == len(members), "a member is there twice")
+        need(len({*members, *owner}) <= 1000, "there are too many members")
         need(all(map(is_user, members + owner)), "a user is not valid")
-        need(chat.get("posting", "members") in ("members", "moderators"), "posting is not valid")
         need("created" not in chat or TIME.fullmatch(chat["created"]), "the time is not valid")
+        check_rules(chat)
         check_attributes(chat)
         self.chats.add(line["key"])
         self.begin(line["key"], {*members, *owner})
@@ -140,6 +146,14 @@ def is_user(user):
 
 def is_file(file):
     return FILE.fullmatch(file) and file not in (".", "..")
+
+
+def check_rules(chat):
+    need(chat.get("posting", "members") in ("members", "moderators"), "posting is not valid")
+    need(chat.get("history", "all") in ("all", "joined"), "the history is not valid")
+    need(all(isinstance(chat.get(flag, True), bool) for flag in ("frozen", "reactions")), "a flag")
+    need(0 <= chat.get("slowMode", 0) <= 86_400, "the slow mode is not valid")
+    need(1 <= chat.get("retentionDays", 1) <= 36_500, "the retention is not valid")
 
 
 def check_attributes(given):

@@ -1,5 +1,5 @@
 """Converts a whole application of another installation of this service into lines to import, so that it has the
-same histories here: numbers, senders, times, edits, replies, reactions, and who has read what.
+same histories here: numbers, senders, times, edits, replies, reactions, who reads what, and who has read it.
 
     BASE=https://messages.shop.example TOKEN=… python3 examples/import/messages_feed.py > application.ndjson
 
@@ -11,11 +11,15 @@ The format: `GET /feed` and the operations beside it, in openapi/openapi.json.
   there; let the users rest, or import the rest by what the feed has later.
 - A deleted message is a deleted line, so that numbers stay. So is one that the feed does not have (any more). The
   time of one that was imported over there is that of the message before it.
+- What has expired over there is deleted here, if the feed has it or something later of its conversation; if not, a
+  chat is empty here, and a personal conversation is not there. What the `retentionDays` of a chat do not keep may be
+  imported, and expires within the hour after that.
+- Members have the number of the message after which they have joined: with `history: joined` they read the same here.
 - Mentions of users who have left are left out, and reactions above the limits of an import.
 
-Left out: deleted chats, who was a member when, what users have set for themselves, pins, bans, mutes, reports, the
-rules `history`, `slowMode`, `reactions` and `retentionDays` of a chat, the policy of the application, conversations
-without messages that the application has opened. The files are where they were.
+Left out: deleted chats, memberships that have ended, what users have set for themselves, pins, bans, mutes, reports,
+the policy of the application with its `retentionDays`, conversations without messages that the application has opened.
+The files are where they were.
 """
 
 import json
@@ -30,6 +34,8 @@ from common import KEY, gathered, put, shaped
 
 BASE, TOKEN = os.environ["BASE"], os.environ.get("TOKEN") or os.environ["APP"]
 NEW = ("message.created", "message.imported")
+ABOUT = ("name", "created", "owner", "attributes")
+RULES = ("posting", "frozen", "history", "slowMode", "reactions", "retentionDays")
 PARTS = ("created", "edited", "text", "files", "attributes", "mentionsAll", "system")
 
 
@@ -99,15 +105,18 @@ def sender_of(entry):
 def chats():
     for chat in items("/chats", "chats"):
         members = list(items(f"/chats/{chat['number']}/members", "members"))
-        key, rules = f"chat-{chat['number']}", ("name", "created", "owner", "attributes", "posting", "frozen")
-        others = [
-            each["user"] if each["role"] == "member" else {"user": each["user"], "role": each["role"]}
-            for each in members
-            if each["role"] != "owner"
-        ]
-        about = {**{name: chat[name] for name in rules if name in chat}, "members": others}
+        key = f"chat-{chat['number']}"
+        # The owner is a member anyway.
+        described = [member(each) for each in members if each["role"] != "owner" or "since" in each]
+        about = {**{name: chat[name] for name in ABOUT + RULES if name in chat}, "members": described}
         reads = {each["user"]: each["read"] for each in members}
         yield chat["number"], begun(key, {"chat": about}, {"chat": key}, reads)
+
+
+def member(each):
+    role = {} if each["role"] in ("owner", "member") else {"role": each["role"]}
+    since = {"since": each["since"]} if "since" in each else {}
+    return {"user": each["user"], **role, **since} if role or since else each["user"]
 
 
 def personal(pair):
