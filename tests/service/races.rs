@@ -34,7 +34,7 @@ use self::{
     judge::Tally,
     world::World,
 };
-use crate::support::{Database, Dice, EventQueue, Replica, administered};
+use crate::support::{Database, Dice, EventQueue, Replica, administered, new_seed, repeated_seed};
 
 /// Users of each application who race for each of the rights.
 const ARENAS: usize = 3;
@@ -48,9 +48,7 @@ const OUTCOMES_MIN: usize = 50;
 /// What all choices follow from. `RACES_SEED` repeats those of a test that has failed; when calls arrive
 /// differs all the same.
 fn seed() -> u64 {
-    let seed = std::env::var("RACES_SEED").ok();
-    let seed = seed.map(|seed| seed.parse().expect("RACES_SEED is a number"));
-    let seed = seed.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0));
+    let seed = repeated_seed("RACES_SEED").unwrap_or_else(new_seed);
     eprintln!("RACES_SEED={seed}");
     seed
 }

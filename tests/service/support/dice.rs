@@ -21,3 +21,15 @@ impl Dice {
         }
     }
 }
+
+/// The seed in a variable of the environment, which repeats the choices of a test that has failed.
+pub fn repeated_seed(variable: &str) -> Option<u64> {
+    let seed = std::env::var(variable).ok()?;
+    let seed = seed.parse::<u64>();
+    Some(seed.unwrap_or_else(|_| panic!("{variable} must be a number")))
+}
+
+/// Another seed each time.
+pub fn new_seed() -> u64 {
+    u64::from(uuid::Uuid::new_v4().as_fields().0)
+}

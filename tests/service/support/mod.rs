@@ -23,7 +23,7 @@ pub use browser::Browser;
 pub use client::{Client, Reply};
 pub use counts::{counted, counts_are_true, first_screen};
 pub use database::{Database, open_lane};
-pub use dice::Dice;
+pub use dice::{Dice, new_seed, repeated_seed};
 pub use hook::{Answer, Hook, Posted};
 pub use issuer::{Issuer, IssuerKey};
 pub use load::{Acknowledged, Load, Watcher, Way, missed};
