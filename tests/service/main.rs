@@ -80,6 +80,7 @@ mod retention;
 mod retention_gaps;
 mod revocations;
 mod rights;
+mod round_trip;
 mod rules;
 mod screening;
 mod search_filters;
