@@ -44,6 +44,7 @@ mod imported_members;
 mod imports;
 mod isolation;
 mod issuers;
+mod killed_imports;
 mod lanes;
 mod lost_commits;
 mod mentions;
