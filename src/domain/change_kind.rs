@@ -24,10 +24,12 @@ pub enum ChangeKind {
     UserRestricted,
     ApplicationChanged,
     MessagesCleared,
+    /// The numbers of the timeline go on from a larger one, since some may have been lost.
+    TimelineRaised,
 }
 
 impl ChangeKind {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::MessageCreated,
         Self::MessageImported,
         Self::MessageEdited,
@@ -48,6 +50,7 @@ impl ChangeKind {
         Self::UserRestricted,
         Self::ApplicationChanged,
         Self::MessagesCleared,
+        Self::TimelineRaised,
     ];
 
     /// The kind of this name in the database.
@@ -56,7 +59,7 @@ impl ChangeKind {
     }
 
     /// Its name in the feed of the application; `None` for what concerns its user alone, for what the
-    /// application has set for itself, and for what clears messages that have expired.
+    /// application has set for itself, for what clears messages that have expired, and for what raises numbers.
     pub fn feed_name(self) -> Option<&'static str> {
         match self {
             Self::MessageCreated => Some("message.created"),
@@ -78,7 +81,8 @@ impl ChangeKind {
             | Self::ConversationOpened
             | Self::UserRestricted
             | Self::ApplicationChanged
-            | Self::MessagesCleared => None,
+            | Self::MessagesCleared
+            | Self::TimelineRaised => None,
         }
     }
 
@@ -105,6 +109,7 @@ impl ChangeKind {
             Self::UserRestricted => "user-restricted",
             Self::ApplicationChanged => "application-changed",
             Self::MessagesCleared => "messages-cleared",
+            Self::TimelineRaised => "raised",
         }
     }
 }

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use super::{Lane, Result, sequences};
-use crate::domain::{ApplicationId, Timestamp};
+use crate::domain::{ApplicationId, ChangeKind, Timestamp};
 
 /// The end of an application's timeline: no change that is committed has a larger timestamp.
 pub async fn end(connection: &mut PgConnection, application: ApplicationId) -> Result<Timestamp> {
@@ -61,9 +61,10 @@ pub(super) async fn raise_timeline(
         .await?;
     sqlx::query!(
         "INSERT INTO changes (application_id, timestamp, kind, created)
-         VALUES ($1, $2, 'raised', clock_timestamp())",
+         VALUES ($1, $2, $3::text::change_kind, clock_timestamp())",
         application.get(),
         timestamp,
+        ChangeKind::TimelineRaised.name(),
     )
     .execute(&mut *connection)
     .await?;

@@ -3,7 +3,10 @@
 //! The log holds what an entry tells, so a page is one scan of it. What may be included, the messages
 //! and their recipients, is read by a statement each, after the page, as far as the page has room.
 //!
-//! Half of the time of a page is what its rows take on their way, so they have as few columns as they can.
+//! A page of 1,000 takes 2 ms on 2 cores, of which PostgreSQL works 1.2 ms. Half of that is what the rows take on
+//! their way, so they have as few columns as they can. What was tried and did not pay: one row of arrays (PostgreSQL
+//! is slower, and nothing overlaps any more), and reading the next page while one is on its way (1.1 times the
+//! entries a second, since the processors are busy by then, for a page that may be read in vain).
 
 mod kinds;
 

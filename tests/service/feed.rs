@@ -11,7 +11,7 @@ use lapin::{
     },
     types::{AMQPValue, FieldTable},
 };
-use reqwest::Method;
+use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -241,6 +241,34 @@ async fn a_filter_moves_the_cursor_on_where_nothing_of_its_kinds_has_happened() 
         }
     }
     assert_eq!(pages, 3);
+}
+
+#[tokio::test]
+async fn who_catches_up_in_large_pages_reads_what_is_written_meanwhile() {
+    let (_database, replica) = administered_service().await;
+    let (app, jane) = (replica.application().await, replica.user("jane"));
+    for request in 0..2 {
+        let lines = (0..550).map(|line| {
+            let key = format!("{request}-{line}");
+            json!({ "key": key, "chat": { "name": key } }).to_string()
+        });
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        let import = app.request(Method::POST, "/import").body(lines);
+        let import = import.header(CONTENT_TYPE, "application/x-ndjson");
+        assert_eq!(Reply::of(import).await.status, 200);
+    }
+    let (mut cursor, mut read) = (0, Vec::new());
+    for pages_before in 0..4 {
+        let sent = jane.send("john", &format!("page {pages_before}")).await;
+        let page = feed(&app, &format!("limit=500&after={cursor}")).await;
+        let entries = page["entries"].as_array().unwrap();
+        let timestamps = entries.iter().map(|entry| entry["timestamp"].clone());
+        read.extend(timestamps.map(|timestamp| timestamp.as_i64().unwrap()));
+        assert!(page["latest"].as_i64() >= sent["timestamp"].as_i64());
+        cursor = page["next"].as_i64().unwrap();
+    }
+    assert!(read.is_sorted_by(|one, next| one < next), "{read:?}");
+    assert_eq!(read.len(), 1104);
 }
 
 #[tokio::test]
