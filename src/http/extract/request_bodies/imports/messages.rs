@@ -1,6 +1,6 @@
 //! Messages to be imported.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -60,8 +60,8 @@ pub struct ImportedMessageJson {
     system: Option<bool>,
     /// It is deleted: nothing of it is left but its number and its times.
     deleted: Option<bool>,
-    /// The users who have reacted with each key, 1,000 in all at the most. Keys come up in the order of their
-    /// characters.
+    /// The users who have reacted with each key, the first of them first, 1,000 in all at the most. Keys come up
+    /// in the order of their characters.
     reactions: Option<BTreeMap<String, Vec<String>>>,
 }
 
@@ -203,23 +203,22 @@ fn require_known(place: &ImportedPlace, content: Option<&ImportedContent>) -> Re
 }
 
 fn parse_reactions(reactions: BTreeMap<String, Vec<String>>) -> Result<ImportedReactions, Invalid> {
-    let mut keys: BTreeMap<ReactionKey, BTreeSet<UserId>> = BTreeMap::new();
+    let mut keys: BTreeMap<ReactionKey, Vec<UserId>> = BTreeMap::new();
     let mut of_user: BTreeMap<UserId, usize> = BTreeMap::new();
     for (key, users) in reactions {
         let key = ReactionKey::parse(&key)?;
         for user in users {
-            let user = UserId::parse(&user)?;
-            if keys.entry(key.clone()).or_default().insert(user.clone()) {
-                *of_user.entry(user).or_default() += 1;
+            let (user, with_key) = (UserId::parse(&user)?, keys.entry(key.clone()).or_default());
+            if !with_key.contains(&user) {
+                *of_user.entry(user.clone()).or_default() += 1;
+                with_key.push(user);
             }
         }
     }
     if keys.len() > KEYS_OF_MESSAGE_MAX || of_user.values().any(|keys| *keys > KEYS_OF_USER_MAX) {
         return Err(Invalid("must have at most 50 keys, and 20 of a user"));
     }
-    let keys = keys.into_iter();
-    let reactions = keys.map(|(key, users)| (key, users.into_iter().collect()));
-    let reactions = ImportedReactions(reactions.collect());
+    let reactions = ImportedReactions(keys.into_iter().collect());
     if reactions.count() > IMPORTED_REACTIONS_MAX {
         return Err(Invalid("must have at most 1,000 users in all"));
     }
