@@ -513,7 +513,7 @@ export interface paths {
         /**
          * Opens the conversation of two users.
          * @description For an application's own token. Where the application's policy says `personal: opened`, users write to
-         *     each other in opened conversations alone. Both find it among their conversations.
+         *     each other in opened conversations alone. Both find it among their conversations, with `opened: true`.
          */
         put: operations["open_conversation"];
         post?: never;
@@ -1578,6 +1578,11 @@ export interface components {
             name?: string;
             /** @description The same number. */
             number?: components["schemas"]["ChatNumber"];
+            /**
+             * @description Of a personal conversation: the application has opened it, so both users write to each other where
+             *     the application's policy says `personal: opened`.
+             */
+            opened?: boolean;
             owner?: components["schemas"]["UserId"];
             /**
              * Format: int64
@@ -1624,6 +1629,16 @@ export interface components {
             /** Format: date-time */
             at: string;
             detail: string;
+        };
+        DescribedMember: {
+            role?: components["schemas"]["GivenRole"] | null;
+            /**
+             * Format: int64
+             * @description The number of the message after which the user joined: with `history: joined`, it reads what came then. One
+             *     beyond the last message counts as the last one.
+             */
+            since?: number | null;
+            user: components["schemas"]["UserId"];
         };
         /**
          * @description A new text for a message of one's own; empty only where files or attributes remain.
@@ -2014,7 +2029,7 @@ export interface components {
             personal?: components["schemas"]["UserId"][] | null;
             /**
              * @description With `done`: the number of the last message that a member has read; 0 for none. Who is not named has
-             *     read everything.
+             *     read everything. Who is no member of the chat is passed over.
              */
             read?: {
                 [key: string]: number;
@@ -2080,12 +2095,8 @@ export interface components {
         };
         /** @description A chat: its number, or the key of the line that it is imported from. */
         ImportedChatName: components["schemas"]["ChatNumber"] | string;
-        /** @description A member of an imported chat: its id, or the same with its role. */
-        ImportedMember: components["schemas"]["UserId"] | components["schemas"]["ImportedMemberWithRole"];
-        ImportedMemberWithRole: {
-            role: components["schemas"]["GivenRole"];
-            user: components["schemas"]["UserId"];
-        };
+        /** @description A member of an imported chat: its id, or more of it. */
+        ImportedMember: components["schemas"]["UserId"] | components["schemas"]["DescribedMember"];
         /**
          * @description A message to be imported: of a chat, or `from` one user `to` another one. It has at least one of `text`,
          *     `files`, `attributes` and `deleted`.
@@ -2114,8 +2125,8 @@ export interface components {
             mentions?: components["schemas"]["UserId"][] | null;
             mentionsAll?: boolean | null;
             /**
-             * @description The users who have reacted with each key, 1,000 in all at the most. Keys come up in the order of their
-             *     characters.
+             * @description The users who have reacted with each key, the first of them first, 1,000 in all at the most. Keys come up
+             *     in the order of their characters.
              */
             reactions?: {
                 [key: string]: string[];
@@ -2169,6 +2180,12 @@ export interface components {
              */
             read: number;
             role: components["schemas"]["Role"];
+            /**
+             * Format: int64
+             * @description The number of the newest message when the user joined, if there was one: with `history: joined`, it reads
+             *     what came after that one.
+             */
+            since?: number;
             user: components["schemas"]["UserId"];
         };
         /** @description The present members of a chat, by name. */
