@@ -203,6 +203,10 @@ fn require_known(place: &ImportedPlace, content: Option<&ImportedContent>) -> Re
 }
 
 fn parse_reactions(reactions: BTreeMap<String, Vec<String>>) -> Result<ImportedReactions, Invalid> {
+    // The limit bounds what is compared below, too.
+    if reactions.values().map(Vec::len).sum::<usize>() > IMPORTED_REACTIONS_MAX {
+        return Err(Invalid("must have at most 1,000 users in all"));
+    }
     let mut keys: BTreeMap<ReactionKey, Vec<UserId>> = BTreeMap::new();
     let mut of_user: BTreeMap<UserId, usize> = BTreeMap::new();
     for (key, users) in reactions {
@@ -218,9 +222,5 @@ fn parse_reactions(reactions: BTreeMap<String, Vec<String>>) -> Result<ImportedR
     if keys.len() > KEYS_OF_MESSAGE_MAX || of_user.values().any(|keys| *keys > KEYS_OF_USER_MAX) {
         return Err(Invalid("must have at most 50 keys, and 20 of a user"));
     }
-    let reactions = ImportedReactions(keys.into_iter().collect());
-    if reactions.count() > IMPORTED_REACTIONS_MAX {
-        return Err(Invalid("must have at most 1,000 users in all"));
-    }
-    Ok(reactions)
+    Ok(ImportedReactions(keys.into_iter().collect()))
 }
