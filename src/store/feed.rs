@@ -1,6 +1,6 @@
 //! The feed of an application: every change on its timeline, as the application reads it.
 //!
-//! The log holds what an entry tells, so a page is one scan of it. What may be included, the messages
+//! The log holds what an entry tells, so a page is one scan of it; one of a few kinds counts what it looks at before. What may be included, the messages
 //! and their recipients, is read by a statement each, after the page, as far as the page has room.
 //!
 //! A page of 1,000 takes 2 ms on 2 cores, of which PostgreSQL works 1.2 ms. Half of that is what the rows take on
@@ -82,6 +82,9 @@ pub struct FeedPage {
 /// A change, as the feed tells it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeedEntry {
+    /// Its place among the changes of the page, from 1. A page of so many entries ends with it, also if the feed
+    /// does not tell of all of them.
+    pub place: u16,
     pub timestamp: Timestamp,
     pub kind: ChangeKind,
     pub message: Option<MessageId>,
@@ -119,13 +122,9 @@ impl FeedEntry {
 }
 
 impl FeedRequest {
-    /// How many changes its page looks at.
+    /// How many changes its page looks at, if it is of a few kinds.
     fn changes_max(&self) -> u16 {
-        if self.kinds == Kinds::all() {
-            self.size.entries
-        } else {
-            CHANGES_MAX.max(self.size.entries)
-        }
+        CHANGES_MAX.max(self.size.entries)
     }
 }
 
@@ -151,10 +150,11 @@ struct EntryRow {
 struct PageBuilder {
     page: FeedPage,
     size: PageSize,
-    /// The last change that a page of a few kinds looks at; `None`: there is none left.
+    /// The last change that a page of a few kinds looks at; `None`: it looks at all that is left, or is of all
+    /// kinds.
     looked_at: Option<Timestamp>,
     /// How many changes have arrived, and the timestamp of the last one.
-    changes: usize,
+    changes: u16,
     last: Timestamp,
     /// The members of all entries.
     members: usize,
@@ -312,7 +312,7 @@ impl PageBuilder {
             self.changes += 1;
             self.last = Timestamp::new(timestamp);
             self.members += row.members.as_ref().map_or(0, Vec::len);
-            self.page.entries.extend(row.into_entry());
+            self.page.entries.extend(row.into_entry(self.changes));
         }
     }
 
@@ -322,7 +322,7 @@ impl PageBuilder {
     }
 
     fn finish(self) -> FeedPage {
-        let is_full = self.is_long() || self.changes == usize::from(self.size.entries);
+        let is_full = self.is_long() || self.changes == self.size.entries;
         let end = self.looked_at.unwrap_or(self.page.timeline_end);
         FeedPage {
             reached: if is_full { self.last } else { end },
@@ -350,11 +350,12 @@ impl FeedPage {
 
 impl EntryRow {
     /// `None` for what the feed does not tell of.
-    fn into_entry(self) -> Option<FeedEntry> {
+    fn into_entry(self, place: u16) -> Option<FeedEntry> {
         let kind = self.kind?.0;
         kind.feed_name()?;
         let members = self.members.unwrap_or_default();
         Some(FeedEntry {
+            place,
             timestamp: Timestamp::new(self.timestamp?),
             kind,
             message: self.message_id.map(MessageId::new),

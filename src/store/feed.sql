@@ -1,17 +1,17 @@
 -- A page of the feed for each of many requests of one application: see feed.rs.
 WITH request AS (
-    SELECT request.ordinal, request.after, request.entries_max, request.kinds::change_kind[] AS kinds,
+    SELECT parameters.ordinal, parameters.after, parameters.entries_max, parameters.kinds::change_kind[] AS kinds,
            looked_at.timestamp AS looked_at
     FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
-        WITH ORDINALITY AS request (after, entries_max, changes_max, kinds, ordinal)
+        WITH ORDINALITY AS parameters (after, entries_max, changes_max, kinds, ordinal)
     -- The last change that a page of a few kinds looks at; none where fewer are left.
     LEFT JOIN LATERAL (
         SELECT c.timestamp
         FROM changes AS c
-        WHERE request.kinds IS NOT NULL
-          AND c.application_id = $1 AND c.timestamp > request.after
+        WHERE parameters.kinds IS NOT NULL
+          AND c.application_id = $1 AND c.timestamp > parameters.after
         ORDER BY c.timestamp
-        OFFSET request.changes_max - 1
+        OFFSET parameters.changes_max - 1
         LIMIT 1
     ) AS looked_at ON TRUE
 )

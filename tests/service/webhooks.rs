@@ -286,6 +286,32 @@ async fn a_webhook_that_is_down_gets_the_same_request_again_and_then_catches_up(
     .await;
 }
 
+/// What users set for themselves is in the log, and no webhook is told of it.
+#[tokio::test]
+async fn the_same_request_comes_again_with_changes_in_between_that_nobody_is_told_of() {
+    let (_database, replica, app) = service().await;
+    let jane = replica.user("jane");
+    let mut timestamps = Vec::new();
+    for pinned in [true, false, true] {
+        timestamps.extend(send(&replica, 1).await);
+        let path = "/users/john/settings";
+        let set = jane
+            .call(Method::PATCH, path, json!({ "pinned": pinned }))
+            .await;
+        set.expect(200);
+    }
+    let hook = Hook::start().await;
+    hook.answers(Answer::Status(500));
+    let webhook = hook.register(&app, json!({ "after": 0 })).await;
+    failed(&app, &webhook, 2).await;
+    hook.answers(Answer::Takes);
+    assert_eq!(hook.until_taken(timestamps[2]).await, timestamps);
+    let posted = hook.posted();
+    assert!(posted.len() >= 3, "{}", posted.len());
+    let is_same = |sent: &Posted| sent.id == posted[0].id && sent.body == posted[0].body;
+    assert!(posted.iter().all(is_same));
+}
+
 #[tokio::test]
 async fn whatever_a_webhook_does_hurts_no_other_one() {
     let database = Database::fresh().await;

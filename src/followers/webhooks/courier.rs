@@ -63,7 +63,8 @@ pub enum Done {
 
 /// What is sent in one request.
 struct Batch {
-    entries: u16,
+    /// How many changes it takes, with those that the feed does not tell of.
+    changes: u16,
     /// The timestamps of the first and the last entry; `None` if there is no entry.
     ends: Option<(Timestamp, Timestamp)>,
     body: Vec<u8>,
@@ -121,8 +122,8 @@ impl<'a> Courier<'a> {
             let ended = Ended::Nothing { has_caught_up };
             return self.advance(key, delivery, batch.reached, ended).await;
         };
-        let (at, entries) = (delivery.version(key), batch.entries);
-        let beginning = self.write(async |leader| deliveries::begin(leader, at, entries).await);
+        let (at, changes) = (delivery.version(key), batch.changes);
+        let beginning = self.write(async |leader| deliveries::begin(leader, at, changes).await);
         // The secrets are those of now: an application that has got a new one sees it at once.
         let Some(secrets) = beginning.await? else {
             return Ok(Ended::Changed);
@@ -140,7 +141,7 @@ impl<'a> Courier<'a> {
         }
     }
 
-    /// Reads what is sent next: as many entries as before, unless they have become too long. Fails with what
+    /// Reads what is sent next: as many changes as before, unless they have become too long. Fails with what
     /// its application is told.
     async fn read(&self, application: ApplicationId, delivery: &Delivery) -> Result<Batch, String> {
         let kinds = delivery
@@ -180,18 +181,18 @@ impl<'a> Courier<'a> {
             let reading = feed::read(connection, application, &requests, render);
             let page = reading.await?.pop().expect("a page for the request");
             let body = (self.webhooks.render_batch)(application, &page.entries);
-            let entries = u16::try_from(page.entries.len()).expect("a page has a limit");
-            if body.len() <= BODY_BYTES_MAX || entries < 2 {
+            let changes = page.entries.last().map_or(0, |entry| entry.place);
+            if body.len() <= BODY_BYTES_MAX || page.entries.len() < 2 {
                 let ends = page.entries.first().zip(page.entries.last());
                 return Ok(Batch {
-                    entries,
+                    changes,
                     ends: ends.map(|(first, last)| (first.timestamp, last.timestamp)),
                     body,
                     reached: page.reached,
                     has_caught_up: page.reached >= page.timeline_end,
                 });
             }
-            size.entries = entries / 2;
+            size.entries = changes / 2;
         }
     }
 

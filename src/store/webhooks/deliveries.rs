@@ -49,7 +49,7 @@ pub struct Delivery {
     pub kinds: Option<Kinds>,
     pub include: FeedInclude,
     pub cursor: Timestamp,
-    /// How many entries it was offered before, if it has not taken them yet.
+    /// How many changes it was offered before, if it has not taken them yet.
     pub batch: Option<u16>,
     /// How often it has failed in a row.
     pub failures: u32,
@@ -132,7 +132,7 @@ pub async fn next(
     Ok(next.fetch_optional(leader.connection()).await?)
 }
 
-/// Remembers, before they are sent, how many entries after the cursor are sent together. Returns the valid
+/// Remembers, before they are sent, how many changes after the cursor are sent together. Returns the valid
 /// secrets, the newest first; `None` if the webhook is not as it was read.
 pub async fn begin(
     leader: &mut Leadership<Delivering>,
