@@ -16,6 +16,7 @@ mod data;
 mod feed;
 mod generators;
 mod governed;
+mod import_file;
 mod live;
 mod members;
 mod newcomer;

@@ -29,6 +29,8 @@ pub enum Load {
     FeedCopy,
     /// Requests that wrk makes, while so many streams of the feed are open.
     Followed { requests: Requests, streams: u32 },
+    /// A file is imported from the command line.
+    ImportFile,
     /// Members are added to chats, so many with each call.
     Members { at_once: usize },
     /// One application sends one message at a time over one connection, while another one makes
@@ -68,6 +70,7 @@ impl Row {
             | Load::Copy
             | Load::Feed
             | Load::FeedCopy
+            | Load::ImportFile
             | Load::Members { .. }
             | Load::OneAtATime { .. } => 1,
         }
@@ -270,6 +273,12 @@ fn beside() -> Vec<Row> {
                 Beside::OneUser,
             )
         },
+        row(
+            "import-file",
+            "messages that `messages import` stores",
+            Load::ImportFile,
+            &["five-hundred"],
+        ),
         sends(
             "import",
             "sends while the application imports messages",

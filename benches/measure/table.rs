@@ -10,7 +10,7 @@ use super::{
     beside::{self, Beside},
     data, feed,
     generators::{self, FOLDER, Found, Requests},
-    members, newcomer, one_at_a_time,
+    import_file, members, newcomer, one_at_a_time,
     processors::Usage,
     read_by_all,
     rows::{Load, Row, selected},
@@ -111,6 +111,7 @@ async fn measure_row(service: &Service, database: &mut PgConnection, row: &Row) 
         Load::FeedCopy => feed::copy(service).await,
         Load::Beside { requests, .. } => generators::requests_meanwhile(service, requests).await,
         Load::Followed { requests, streams } => feed::sends(service, requests, streams).await,
+        Load::ImportFile => import_file::measure(),
         Load::Members { at_once } => members::measure(service, at_once).await,
         Load::OneAtATime { beside } => one_at_a_time::measure(service, beside).await,
         Load::Transactions {
