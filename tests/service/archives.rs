@@ -76,7 +76,7 @@ pub async fn history(caller: &Client, conversation: &str) -> Vec<Value> {
 }
 
 /// Another application, and its client.
-pub async fn other_application(replica: &Replica) -> (i64, Client) {
+async fn other_application(replica: &Replica) -> (i64, Client) {
     let administrator = replica.administrator();
     let made = administrator
         .call(Method::POST, "/applications", json!({ "name": "copy" }))

@@ -204,6 +204,14 @@ async fn an_import_that_is_killed_is_repeated_until_it_ends_and_stores_everythin
     eprintln!("{repeat}");
     let database = Database::fresh().await;
     let _beside = Replica::start(&database, administered()).await;
+    // So no run ends before its number of messages was looked at.
+    database
+        .execute(
+            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$;
+             CREATE TRIGGER wait AFTER INSERT ON messages FOR EACH STATEMENT EXECUTE FUNCTION wait()",
+        )
+        .await;
     let lines = Lines::chosen_by(&mut dice);
     let file = lines.write();
     let (kills, output) = run_and_kill(&database, &file, &mut dice).await;

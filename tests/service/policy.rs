@@ -195,7 +195,7 @@ async fn both_users_read_whether_their_conversation_is_open() {
         (Method::DELETE, 204),
         (Method::PUT, 201),
     ] {
-        let opened = (status == 201).then(|| json!(true));
+        let opened = (status == 201).then_some(json!(true));
         let changed = app.ask(method, "/conversations/john/jane", None).await;
         assert_eq!(changed.status, status, "{}", changed.text);
         let block = stream.update().await;

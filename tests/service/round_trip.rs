@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    archives::{all, converter, history, import, other_application, run},
+    archives::{all, converter, history, import, run},
     support::{Client, Database, Dice, Replica, Reply, administered, new_seed, repeated_seed},
 };
 
@@ -332,14 +332,28 @@ async fn world(database: &Database, seed: u64) -> World {
     world
 }
 
-/// Another application, which has what this one exports.
-async fn copied(replica: &Replica, app: &Client) -> Client {
+/// Another installation, which has what an application of one exports.
+struct Elsewhere {
+    app: Client,
+    replica: Replica,
+    _database: Database,
+}
+
+async fn copied(replica: &Replica, app: &Client) -> Elsewhere {
     let mut export = converter("messages_feed");
     export.env("BASE", &replica.base).env("TOKEN", app.token());
     let file = run(export).await;
-    let (_, copy) = other_application(replica).await;
-    import(&copy, &file).await;
-    copy
+    let secret = "the secret of another installation, which is long enough";
+    let settings = administered().with("MESSAGES_SECRET", secret);
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, settings).await;
+    let app = replica.application().await;
+    import(&app, &file).await;
+    Elsewhere {
+        app,
+        replica,
+        _database: database,
+    }
 }
 
 #[tokio::test]
@@ -355,11 +369,11 @@ async fn what_one_installation_exports_has_the_same_histories_in_another() {
         assert!(original.len() > 5, "{repeat}: {original:?}");
         late += late_members(&original);
         let copy = copied(&world.replica, &world.app).await;
-        assert_eq!(archive(&copy, &world.users).await, original, "{repeat}");
+        assert_eq!(archive(&copy.app, &world.users).await, original, "{repeat}");
         // What was imported is exported as well.
-        let again = copied(&world.replica, &copy).await;
+        let again = copied(&copy.replica, &copy.app).await;
         assert_eq!(
-            archive(&again, &world.users).await,
+            archive(&again.app, &world.users).await,
             original,
             "{repeat}, again"
         );

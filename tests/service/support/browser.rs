@@ -109,7 +109,7 @@ impl Browser {
     /// Types into what an XPath leads to, as soon as it takes keys.
     pub async fn type_into(&self, xpath: &str, keys: &str) {
         let text = keys.strip_suffix(ENTER).unwrap_or(keys);
-        // An empty text gives it the focus, too.
+        // An empty text moves the focus there, too.
         eventually(xpath, async || {
             self.page
                 .find(Locator::XPath(xpath))
