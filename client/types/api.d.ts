@@ -1634,8 +1634,8 @@ export interface components {
             role?: components["schemas"]["GivenRole"] | null;
             /**
              * Format: int64
-             * @description The number of the message after which the user joined: with `history: joined`, it reads what came then. One
-             *     beyond the last message counts as the last one.
+             * @description The number of the message after which the user joined: with `history: joined`, it reads what comes after it.
+             *     One beyond the last message counts as the last.
              */
             since?: number | null;
             user: components["schemas"]["UserId"];
@@ -2029,7 +2029,7 @@ export interface components {
             personal?: components["schemas"]["UserId"][] | null;
             /**
              * @description With `done`: the number of the last message that a member has read; 0 for none. Who is not named has
-             *     read everything. Who is no member of the chat is passed over.
+             *     read everything. Of a chat: who is no member is passed over.
              */
             read?: {
                 [key: string]: number;

@@ -32,8 +32,8 @@ pub struct ChatImport {
     pub created: Option<OffsetDateTime>,
     /// It is a member, too.
     pub owner: Option<UserId>,
-    /// What members are, the owner among them, who are more or less than that, or have joined after a message.
-    pub members: BTreeMap<UserId, ImportingMember>,
+    /// The role and `since` of each member that does not have the defaults.
+    pub described: BTreeMap<UserId, ImportingMember>,
     pub rules: ChatRules,
 }
 
@@ -111,7 +111,7 @@ impl CreateChat {
         context.require_application()?;
         let members: BTreeSet<_> = self.members.iter().chain(&import.owner).collect();
         ensure(members.len() <= MEMBERS_MAX, Refusal::ChatFull)?;
-        let described = |user: &UserId| import.members.get(user).copied().unwrap_or_default();
+        let described = |user: &UserId| import.described.get(user).copied().unwrap_or_default();
         let importing = members.into_iter();
         let importing = importing.map(|user| (user.clone(), described(user)));
         let chat = self.chat(context, import.owner.clone(), 0);

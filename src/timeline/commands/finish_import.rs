@@ -13,8 +13,8 @@ use crate::domain::{
 #[derive(Debug, Clone)]
 pub struct FinishImport {
     pub conversation: Conversation,
-    /// How far members have read it. Who is not named has read everything. Who is no member is passed over: an erasure
-    /// may have taken the user out of the chat, and a while later nothing but a digest says who was erased.
+    /// How far members have read it. Who is not named has read everything. In a chat, who is no member is passed
+    /// over: an erasure may have taken the user out of it, and a while later nothing but a digest says who was erased.
     pub read: BTreeMap<UserId, MessageNumber>,
 }
 
@@ -168,7 +168,7 @@ mod tests {
         let late = [(user("john"), since(1)), (user("kim"), since(9))];
         let chat = story.given_application(CreateChat {
             import: Some(ChatImport {
-                members: late.into(),
+                described: late.into(),
                 ..ChatImport::default()
             }),
             ..imported_chat(&["jane", "john", "kim"])

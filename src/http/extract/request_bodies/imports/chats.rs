@@ -77,8 +77,8 @@ struct DescribedMemberJson {
     /// Absent is `member`.
     #[schema(value_type = Option<GivenRoleSchema>)]
     role: Option<String>,
-    /// The number of the message after which the user joined: with `history: joined`, it reads what came then. One
-    /// beyond the last message counts as the last one.
+    /// The number of the message after which the user joined: with `history: joined`, it reads what comes after it.
+    /// One beyond the last message counts as the last.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     since: Option<i64>,
 }
@@ -120,7 +120,7 @@ impl ImportedChatJson {
             import: ChatImport {
                 created: created?,
                 owner: owner?,
-                members: described,
+                described,
                 rules: ChatRules {
                     posting: posting?.unwrap_or_default(),
                     frozen: self.frozen.unwrap_or(false),

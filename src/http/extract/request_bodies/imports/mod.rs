@@ -62,7 +62,7 @@ pub struct ImportLineJson {
     message: Option<ImportedMessageJson>,
     done: Option<ImportedPlaceJson>,
     /// With `done`: the number of the last message that a member has read; 0 for none. Who is not named has
-    /// read everything. Who is no member of the chat is passed over.
+    /// read everything. Of a chat: who is no member is passed over.
     #[schema(value_type = Option<BTreeMap<String, i32>>)]
     read: Option<BTreeMap<String, i64>>,
 }
