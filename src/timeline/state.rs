@@ -445,10 +445,10 @@ impl BatchState {
         self.importing.get(&chat).map_or(&[], Vec::as_slice)
     }
 
-    /// How many members a change in the chat concerns.
-    pub fn member_count(&self, chat: ChatNumber) -> usize {
-        let chat = self.chat(chat);
-        chat.map_or(0, |chat| usize::try_from(chat.members).unwrap_or_default())
+    /// How many members a change in the chat concerns. While it is imported, these are those who are to be members.
+    pub fn member_count(&self, number: ChatNumber) -> usize {
+        let members = self.chat(number).map_or(0, |chat| chat.members);
+        usize::try_from(members).unwrap_or_default() + self.importing_members(number).len()
     }
 
     /// Applies a change, so that the commands after it see it.

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Command, Context, Decision, Needs, ensure};
 use crate::domain::{
-    Change, Chat, ChatChange, ChatNumber, Conversation, Import, ImportedMembers, MEMBERS_MAX,
-    Member, MessageNumber, OpeningChange, Pair, PersonalConversation, Position, Refusal, UserId,
+    Change, Chat, ChatChange, ChatNumber, Conversation, Import, ImportedMembers, Member,
+    MessageNumber, OpeningChange, Pair, PersonalConversation, Position, Refusal, UserId,
 };
 
 /// Ends the import of a conversation: by one change all its members learn of it. A conversation that was
@@ -29,11 +29,9 @@ impl Command for FinishImport {
         }
     }
 
-    fn rows(&self, _: usize) -> usize {
-        match self.conversation {
-            Conversation::Chat(_) => 2 * MEMBERS_MAX,
-            Conversation::Personal(_) => 0,
-        }
+    /// The members, and their updates.
+    fn rows(&self, members: usize) -> usize {
+        2 * members
     }
 
     fn decide(&self, context: &Context<'_>) -> Result<Decision<()>, Refusal> {
