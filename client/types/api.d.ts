@@ -3192,6 +3192,8 @@ export interface components {
         Chat: {
             headers: {
                 ETag: components["headers"]["ETag"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
             };
@@ -3362,6 +3364,8 @@ export interface components {
         Message: {
             headers: {
                 ETag: components["headers"]["ETag"];
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
             };
@@ -3481,6 +3485,8 @@ export interface components {
         /** @description The user has too many requests in progress, or sends too many messages a minute, or more than one signal a second. `slow-mode`: a member must wait between two messages in this chat */
         TooManyRequests: {
             headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                 "Retry-After": components["headers"]["Retry-After"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
@@ -3671,7 +3677,7 @@ export interface components {
         "Preference-Applied": string;
         /** @description What is left of them (`r`), and in how many seconds all are there again (`t`) */
         RateLimit: string;
-        /** @description Where sends are limited: how many a minute, for the `user` and the `application` */
+        /** @description Of a send or an edit, where these are limited: how many a minute, for the `user` and the `application` */
         "RateLimit-Policy": string;
         /** @description Seconds until it is worth trying again */
         "Retry-After": number;

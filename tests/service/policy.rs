@@ -431,12 +431,20 @@ async fn what_a_user_sends_within_a_minute_is_limited_and_told() {
     edit.expect_problem(429, "too-many-requests");
     // Others are not concerned, nor is what is no sending; nor is the application itself.
     let john = minted(&app, &replica, "john").await;
-    write(&john, "jane").await.expect(201);
+    let johns = write(&john, "jane").await.expect(201);
+    let edit = json!({ "text": "ho" });
+    let edited = john.patch(&johns["id"], &johns["timestamp"], edit).await;
+    edited.expect(200);
+    assert_eq!(edited.header("ratelimit"), "\"user\";r=1;t=40");
     let mark = json!({ "read": true });
     john.patch(&sent["id"], &sent["timestamp"], mark)
         .await
         .expect(200);
     let chat = jane.chat("Team", &["john"]).await;
+    let announced = json!({ "add": ["kim"], "message": { "text": "jane has added kim" } });
+    let path = format!("/chats/{chat}/members");
+    let announced = jane.call(Method::PATCH, &path, announced).await;
+    announced.expect_problem(429, "too-many-requests");
     for _ in 0..5 {
         app.post_into(chat, "hi").await;
     }

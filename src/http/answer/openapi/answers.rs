@@ -54,13 +54,13 @@ pub fn components() -> [(String, Response); 3] {
             (media::PERSONAL_MESSAGE, content::<MessageJson>),
             (media::CHAT_MESSAGE, content::<MessageJson>),
         ],
-        &["ETag"],
+        &["ETag", "RateLimit-Policy", "RateLimit"],
     );
     let unchanged = response("The message has not changed", &[], &["ETag"]);
     let chat = response(
         "The chat as it is now; for a member as a conversation",
         &[(media::JSON, content::<AnyChatSchema>)],
-        &["ETag"],
+        &["ETag", "RateLimit-Policy", "RateLimit"],
     );
     [
         ("Message".to_owned(), message),
@@ -77,7 +77,7 @@ fn sent(media_type: &'static str) -> Response {
             (media_type, content::<MessageJson>),
         ],
     );
-    for name in ["RateLimit-Policy", "RateLimit"] {
+    for name in headers::RATE_LIMIT {
         headers::add(&mut response, name);
     }
     response

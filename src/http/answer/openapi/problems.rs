@@ -87,8 +87,8 @@ problems! {
         "`If-Match` is missing or `*`",
         Problem::precondition_required();
     TOO_MANY_REQUESTS = "TooManyRequests",
-        "The user has too many requests in progress, or sends too many messages a minute, or more than one signal a second. `slow-mode`: a member must wait between two messages \
-         in this chat",
+        "The user has too many requests in progress, or sends too many messages a minute, or more than one \
+         signal a second. `slow-mode`: a member must wait between two messages in this chat",
         Problem::too_many_requests(256);
     TOO_MANY_LIVE_CONNECTIONS = "TooManyLiveConnections",
         "`too-many-live-connections`: the user has too many streams and held answers open. \
@@ -125,6 +125,11 @@ impl Described {
             .build();
         for (name, _) in problem.headers() {
             headers::add(&mut response, name.as_str());
+        }
+        if self.name == TOO_MANY_REQUESTS.name {
+            for name in headers::RATE_LIMIT {
+                headers::add(&mut response, name);
+            }
         }
         response
     }
