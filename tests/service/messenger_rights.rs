@@ -447,8 +447,10 @@ async fn a_suspended_user_reads_why_and_until_when_and_is_offered_nothing_that_w
 
     // A refusal tells of it.
     let suspended = || json!({ "suspendedUntil": in_seconds(7200) });
+    // The page tells others that john types, and that would be refused, too.
+    john.types("too late").await;
     restrict(&app, "john", suspended()).await;
-    john.writes("too late").await;
+    john.presses_keys("\n").await;
     reads_why(&john, "You are suspended until ").await;
     john.until(
         "[...document.querySelectorAll('.refusal button')].map((button) => button.textContent).join()
