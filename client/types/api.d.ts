@@ -513,7 +513,7 @@ export interface paths {
         /**
          * Opens the conversation of two users.
          * @description For an application's own token. Where the application's policy says `personal: opened`, users write to
-         *     each other in opened conversations alone. Both find it among their conversations, with `opened: true`.
+         *     each other in opened conversations alone. Both find it among their conversations.
          */
         put: operations["open_conversation"];
         post?: never;
@@ -1578,10 +1578,7 @@ export interface components {
             name?: string;
             /** @description The same number. */
             number?: components["schemas"]["ChatNumber"];
-            /**
-             * @description Of a personal conversation: the application has opened it, so both users write to each other where
-             *     the application's policy says `personal: opened`.
-             */
+            /** @description The application has opened it: its users write to each other where the policy says `personal: opened`. */
             opened?: boolean;
             owner?: components["schemas"]["UserId"];
             /**
@@ -1634,8 +1631,7 @@ export interface components {
             role?: components["schemas"]["GivenRole"] | null;
             /**
              * Format: int64
-             * @description The number of the message after which the user joined: with `history: joined`, it reads what comes after it.
-             *     One beyond the last message counts as the last.
+             * @description As `since` of a member of a chat. One beyond the last message counts as the last.
              */
             since?: number | null;
             user: components["schemas"]["UserId"];
@@ -2182,8 +2178,7 @@ export interface components {
             role: components["schemas"]["Role"];
             /**
              * Format: int64
-             * @description The number of the newest message when the user joined, if there was one: with `history: joined`, it reads
-             *     what came after that one.
+             * @description The number of the newest message when the user joined: with `history: joined`, it reads what comes after.
              */
             since?: number;
             user: components["schemas"]["UserId"];
@@ -3192,8 +3187,6 @@ export interface components {
         Chat: {
             headers: {
                 ETag: components["headers"]["ETag"];
-                RateLimit: components["headers"]["RateLimit"];
-                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
             };
@@ -3485,8 +3478,6 @@ export interface components {
         /** @description The user has too many requests in progress, or sends too many messages a minute, or more than one signal a second. `slow-mode`: a member must wait between two messages in this chat */
         TooManyRequests: {
             headers: {
-                RateLimit: components["headers"]["RateLimit"];
-                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                 "Retry-After": components["headers"]["Retry-After"];
                 "X-Request-Id": components["headers"]["X-Request-Id"];
                 [name: string]: unknown;
@@ -3677,7 +3668,7 @@ export interface components {
         "Preference-Applied": string;
         /** @description What is left of them (`r`), and in how many seconds all are there again (`t`) */
         RateLimit: string;
-        /** @description Of a send or an edit, where these are limited: how many a minute, for the `user` and the `application` */
+        /** @description Where sends and edits are limited: how many a minute, for the `user` and the `application` */
         "RateLimit-Policy": string;
         /** @description Seconds until it is worth trying again */
         "Retry-After": number;

@@ -103,7 +103,7 @@ pub async fn set_restrictions(
 /// Opens the conversation of two users.
 ///
 /// For an application's own token. Where the application's policy says `personal: opened`, users write to
-/// each other in opened conversations alone. Both find it among their conversations, with `opened: true`.
+/// each other in opened conversations alone. Both find it among their conversations.
 #[utoipa::path(
     put,
     path = "/conversations/{user}/{other}",

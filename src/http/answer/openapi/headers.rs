@@ -23,7 +23,7 @@ const HEADERS: [(&str, &str); 11] = [
     ("Retry-After", "Seconds until it is worth trying again"),
     (
         "RateLimit-Policy",
-        "Of a send or an edit, where these are limited: how many a minute, for the `user` and the `application`",
+        "Where sends and edits are limited: how many a minute, for the `user` and the `application`",
     ),
     (
         "RateLimit",
@@ -33,9 +33,6 @@ const HEADERS: [(&str, &str); 11] = [
     ("Accept-Post", "The media types that are supported"),
     ("Accept-Patch", "The media types that are supported"),
 ];
-
-/// Those of answers to sends and edits.
-pub const RATE_LIMIT: [&str; 2] = ["RateLimit-Policy", "RateLimit"];
 
 /// Every header by its name, for the document's components.
 pub fn components() -> impl Iterator<Item = (String, RefOr<Header>)> {

@@ -126,11 +126,6 @@ impl Described {
         for (name, _) in problem.headers() {
             headers::add(&mut response, name.as_str());
         }
-        if self.name == TOO_MANY_REQUESTS.name {
-            for name in headers::RATE_LIMIT {
-                headers::add(&mut response, name);
-            }
-        }
         response
     }
 }

@@ -184,8 +184,7 @@ pub struct MemberJson {
     /// The point on the timeline since which the user is a member.
     #[schema(value_type = TimestampSchema)]
     joined: i64,
-    /// The number of the newest message when the user joined, if there was one: with `history: joined`, it reads
-    /// what came after that one.
+    /// The number of the newest message when the user joined: with `history: joined`, it reads what comes after.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = i64, required = false, minimum = 1, maximum = 9007199254740991_i64)]
     since: Option<i64>,

@@ -80,8 +80,7 @@ pub struct ConversationJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     with: Option<&'a str>,
-    /// Of a personal conversation: the application has opened it, so both users write to each other where
-    /// the application's policy says `personal: opened`.
+    /// The application has opened it: its users write to each other where the policy says `personal: opened`.
     #[serde(skip_serializing_if = "Not::not")]
     #[schema(required = false)]
     opened: bool,

@@ -77,8 +77,7 @@ struct DescribedMemberJson {
     /// Absent is `member`.
     #[schema(value_type = Option<GivenRoleSchema>)]
     role: Option<String>,
-    /// The number of the message after which the user joined: with `history: joined`, it reads what comes after it.
-    /// One beyond the last message counts as the last.
+    /// As `since` of a member of a chat. One beyond the last message counts as the last.
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     since: Option<i64>,
 }
