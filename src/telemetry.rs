@@ -152,6 +152,11 @@ const GAUGES: &[MetricDescription] = &[
         "Open streams and held answers, by kind",
     ),
     (
+        "messages_cached_entries",
+        None,
+        "What is cached of reads and of tokens, by cache",
+    ),
+    (
         "messages_queue_waiting",
         None,
         "Requests that wait for their batch, by queue",

@@ -22,8 +22,8 @@ use crate::{
     live::{Hub, Presence, Signals},
     notifications::{Announcements, Commit, Listener, Subscriber},
     store::{Database, Pool, Purpose},
-    sync::{Freshness, Readers, ThreadHandle},
-    timeline::{BATCH_MAX, BackgroundTimeline, Timeline, Writer},
+    sync::{CachedReads, Freshness, Readers, ThreadHandle},
+    timeline::{BATCH_MAX, BackgroundTimeline, Kept, Timeline, Writer},
 };
 
 /// Threads that serve HTTP, one a core. Each answers tens of thousands of requests a second, and
@@ -38,6 +38,9 @@ pub struct Background {
     pub hub: Arc<Hub>,
     pub signals: Arc<Signals>,
     pub publisher: PublisherStatus,
+    /// What these tasks hold in memory.
+    pub cached: CachedReads,
+    pub kept: Arc<Kept>,
 }
 
 impl Background {
@@ -50,10 +53,11 @@ impl Background {
         callbacks: Arc<Callbacks>,
         metrics: PrometheusHandle,
     ) -> Self {
-        let timeline = spawn_writers(life, database, limits);
+        let kept = Arc::new(Kept::default());
+        let timeline = spawn_writers(life, database, &kept, limits);
         let announcements = Arc::new(Announcements::default());
         let freshness = Arc::new(Freshness::new(Arc::clone(&announcements)));
-        let handles = spawn_readers(life, database, limits.read_queue_max, &freshness);
+        let (handles, cached) = spawn_readers(life, database, limits.read_queue_max, &freshness);
         let hub = Arc::new(Hub::new(limits.live()));
         let signals = spawn_signals(life, reads);
         let with_files = Arc::new(Behind::new(|commit| commit.uses_files));
@@ -119,35 +123,43 @@ impl Background {
             hub,
             signals,
             publisher,
+            cached,
+            kept,
         }
     }
 }
 
-fn spawn_writers(life: &mut Lifecycle, database: &Database, limits: &LimitsConfig) -> Timeline {
+fn spawn_writers(
+    life: &mut Lifecycle,
+    database: &Database,
+    kept: &Arc<Kept>,
+    limits: &LimitsConfig,
+) -> Timeline {
     let wait_max = Duration::from_millis(limits.write_wait_ms_max);
     let (timeline, commands) = Timeline::new(limits.write_queue_max, BATCH_MAX, wait_max);
-    for writer in Writer::all(database, timeline.progress(), wait_max) {
+    for writer in Writer::all(database, kept, timeline.progress(), wait_max) {
         life.spawn("writer", writer.run(commands.clone()));
     }
     timeline
 }
 
 /// `waiting_max` reads of each kind may wait, of each application. Returns a handle for each thread
-/// that serves HTTP.
+/// that serves HTTP, and what is cached.
 fn spawn_readers(
     life: &mut Lifecycle,
     database: &Database,
     waiting_max: usize,
     freshness: &Arc<Freshness>,
-) -> Vec<ThreadHandle> {
+) -> (Vec<ThreadHandle>, CachedReads) {
     let readers = Readers::new(waiting_max, Arc::clone(freshness), render_message);
     let threads =
         thread::available_parallelism().map_or(1, |cores| cores.get().min(HTTP_THREADS_MAX));
     let handles = (0..threads).map(|_| readers.handle(database)).collect();
+    let cached = readers.cached();
     for (name, task) in readers.tasks(database) {
         life.spawn(name, task);
     }
-    handles
+    (handles, cached)
 }
 
 /// Ends at once: whatever is recorded last counts for some seconds.

@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub async fn import(config: &ImportConfig) -> CommandResult {
     let database = ready(&config.database).await?;
     let (timeline, commands) = Timeline::new(WAITING_MAX, WAITING_MAX, WAIT_MAX);
-    let writers = Writer::all(&database, timeline.progress(), WAIT_MAX);
+    let writers = Writer::all(&database, &Arc::default(), timeline.progress(), WAIT_MAX);
     let writing = join_all(writers.map(|writer| writer.run(commands.clone())));
     drop(commands);
     let reads = database.reads();

@@ -4,6 +4,7 @@ mod background;
 mod commands;
 mod database;
 mod import;
+mod memory;
 mod meter;
 mod serve;
 

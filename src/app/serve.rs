@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 
-use super::{CommandResult, background::Background, database::make_ready, now};
+use super::{CommandResult, background::Background, database::make_ready, memory::Memory, now};
 use crate::{
     auth::{
         Authenticator, AuthenticatorConfig, IntrospectionConfig, JwksConfig, Rates, Signer, Tickets,
@@ -66,9 +66,20 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> CommandResult {
     );
     let callers = authenticator_config(callers, secret);
     let authenticator = Authenticator::new(callers, signer.clone(), reads.clone(), now)?;
+    let authenticator = Arc::new(authenticator);
+    let memory = Memory {
+        reads: reads.clone(),
+        cached: background.cached,
+        kept: background.kept,
+        authenticator: Arc::clone(&authenticator),
+    };
+    let stop = life.stop();
+    life.spawn("memory", async move {
+        stop.run_until_cancelled(memory.run()).await.unwrap_or(())
+    });
     let state = AppState {
         timeline: background.timeline,
-        authenticator: Arc::new(authenticator),
+        authenticator,
         live: Live::new(background.hub, now),
         signals: background.signals,
         signer,

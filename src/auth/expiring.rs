@@ -46,6 +46,18 @@ impl<K: Hash + Eq + Clone, V: Clone> ExpiringCache<K, V> {
         self.entries.remove(key);
     }
 
+    /// Removes what has expired, and the values for which `stays` is false. Those that are being loaded stay.
+    pub fn retain(&self, stays: impl Fn(&V) -> bool) {
+        let now = Instant::now();
+        self.entries
+            .retain(|_, entry| now < entry.expires && stays(&entry.value));
+    }
+
+    /// How many values there are, valid or not.
+    pub fn size(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Removes the value if `is_outdated`. One that is being loaded stays.
     pub fn remove_if(&self, key: &K, is_outdated: impl FnOnce(&V) -> bool) {
         self.entries
@@ -121,6 +133,20 @@ mod tests {
         assert_eq!((get().await, get().await), (2, 2));
         cache.remove(&"key");
         assert_eq!(get().await, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_expired_or_is_not_to_stay_is_dropped() {
+        let cache = ExpiringCache::new(10);
+        cache.insert("short", 1, LIFETIME);
+        for (key, value) in [("one", 1), ("two", 2)] {
+            cache.insert(key, value, 2 * LIFETIME);
+        }
+        cache.retain(|_| true);
+        assert_eq!(cache.size(), 3);
+        sleep(LIFETIME).await;
+        cache.retain(|value| *value != 2);
+        assert_eq!((cache.size(), cache.get(&"one")), (1, Some(1)));
     }
 
     #[tokio::test(start_paused = true)]

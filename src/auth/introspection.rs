@@ -16,6 +16,7 @@ use super::{
     expiring::ExpiringCache,
     jwt::{issued_at, time_of},
     log_once::LoggedFaults,
+    named_application,
 };
 use crate::domain::{ApplicationId, Clock};
 
@@ -116,6 +117,20 @@ impl Introspection {
         let user = session.sub.ok_or(Error::BadUser)?;
         let times = (session.issued, expires);
         Issued::checked(&user, session.app, times, &self.config.applications)
+    }
+
+    /// Drops the answers about the users of some applications, and those that have expired. The endpoint is
+    /// asked again about those who come.
+    pub fn forget_users(&self, is_of: impl Fn(ApplicationId) -> bool) {
+        self.answers.retain(|answer| match answer {
+            Ok(session) => !is_of(named_application(session.app)),
+            Err(_) => true,
+        });
+    }
+
+    /// How many answers are cached.
+    pub fn size(&self) -> usize {
+        self.answers.size()
     }
 
     /// Asks the endpoint about a key. Returns the answer and how long it may be cached: not at all

@@ -90,7 +90,7 @@ impl Issued {
         (issued, expires): (Option<SystemTime>, SystemTime),
         allowed: &[ApplicationId],
     ) -> Result<Self, Error> {
-        let application = ApplicationId::new(application.unwrap_or(ApplicationId::DEFAULT.get()));
+        let application = named_application(application);
         if !allowed.contains(&application) {
             return Err(Error::BadApplication);
         }
@@ -102,6 +102,11 @@ impl Issued {
             expires,
         })
     }
+}
+
+/// The application of a token whose claims name this one, or none.
+fn named_application(claim: Option<i64>) -> ApplicationId {
+    claim.map_or(ApplicationId::DEFAULT, ApplicationId::new)
 }
 
 /// Why a caller is not identified. The text is shown to the caller.
@@ -213,7 +218,12 @@ impl Authenticator {
             let validity = Validity::WhileCurrent(application, fingerprint);
             return Ok(Identity::Application(application, validity));
         }
-        self.user(self.issued(token).await?).await
+        let identified = self.user(self.issued(token).await?).await;
+        if identified == Err(Error::Revoked) {
+            // The user may be erased.
+            self.tokens.forget(token);
+        }
+        identified
     }
 
     /// The user, if the application exists and accepts the token.
@@ -262,6 +272,21 @@ impl Authenticator {
     /// Forgets what is cached of an application, which was changed just now.
     pub fn forget(&self, application: ApplicationId) {
         self.applications.forget(application);
+    }
+
+    /// Drops what is cached of the users of some applications: whoever was erased is named no more. It is read
+    /// again of those who come.
+    pub fn forget_users(&self, is_of: impl Fn(ApplicationId) -> bool) {
+        self.tokens.forget_users(&is_of);
+        if let Some(introspection) = &self.introspection {
+            introspection.forget_users(is_of);
+        }
+    }
+
+    /// Of how many tokens and sessions the users are cached.
+    pub fn size(&self) -> usize {
+        let sessions = self.introspection.as_ref().map(Introspection::size);
+        self.tokens.size() + sessions.unwrap_or_default()
     }
 
     /// Waits until a stream with this validity must end.

@@ -7,7 +7,7 @@ use quick_cache::sync::Cache;
 
 use super::erased::UserDigester;
 use crate::{
-    domain::{ApplicationId, Timestamp, UserDigest, UserId},
+    domain::{ApplicationId, Timestamp, UserDigest, UserHash, UserId},
     store::{self, Pool},
 };
 
@@ -23,13 +23,14 @@ const PAGE: i64 = 10_000;
 pub struct Revoked {
     /// The change up to which it was read.
     up_to: Timestamp,
-    since: HashMap<UserId, SystemTime>,
+    since: HashMap<UserHash, SystemTime>,
     /// The same for users who are erased, or were: nobody knows their names any more.
     erased: HashMap<UserDigest, SystemTime>,
 }
 
 impl Revoked {
-    fn set(&mut self, user: UserId, since: Option<SystemTime>) {
+    fn set(&mut self, user: &UserId, since: Option<SystemTime>) {
+        let user = UserHash::of(user);
         match since {
             Some(since) => self.since.insert(user, since),
             None => self.since.remove(&user),
@@ -47,7 +48,8 @@ impl Revoked {
     ) -> bool {
         let ends = |since: &SystemTime| issued.is_none_or(|issued| issued < *since);
         let is_erased = || self.erased.get(&digest()).is_some_and(ends);
-        self.since.get(user).is_some_and(ends) || (!self.erased.is_empty() && is_erased())
+        self.since.get(&UserHash::of(user)).is_some_and(ends)
+            || (!self.erased.is_empty() && is_erased())
     }
 }
 
@@ -95,7 +97,7 @@ impl RevokedTokens {
             let page = reading.await?;
             after = page.last().map_or(last, |(timestamp, ..)| *timestamp);
             for (_, user, since) in page {
-                revoked.set(user, since.map(SystemTime::from));
+                revoked.set(&user, since.map(SystemTime::from));
             }
         }
         self.add_erased(application, last, &mut revoked).await?;
@@ -139,7 +141,7 @@ mod tests {
         let (jane, john) = (UserId::trusted("jane"), UserId::trusted("john"));
         let revoked = Revoked {
             up_to: Timestamp::new(3),
-            since: HashMap::from([(jane.clone(), at(10))]),
+            since: HashMap::from([(UserHash::of(&jane), at(10))]),
             erased: HashMap::new(),
         };
         let unused = || -> UserDigest { panic!("nobody was erased") };
@@ -155,7 +157,7 @@ mod tests {
         let jane = UserId::trusted("jane");
         let revoked = Revoked {
             up_to: Timestamp::new(3),
-            since: HashMap::from([(jane.clone(), at(10))]),
+            since: HashMap::from([(UserHash::of(&jane), at(10))]),
             erased: HashMap::from([(UserDigest([1; 32]), at(20))]),
         };
         let revokes =

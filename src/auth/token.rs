@@ -116,6 +116,22 @@ impl Verifier {
         self.verified.insert(key, issued.clone());
         Ok(issued)
     }
+
+    /// Drops what is cached of a token that its application does not accept any more.
+    pub fn forget(&self, token: &str) {
+        self.verified
+            .remove(&<[u8; 32]>::from(Sha256::digest(token)));
+    }
+
+    /// Drops the tokens of the users of some applications: each is verified once more.
+    pub fn forget_users(&self, is_of: impl Fn(ApplicationId) -> bool) {
+        self.verified.retain(|_, issued| !is_of(issued.application));
+    }
+
+    /// How many tokens are cached.
+    pub fn size(&self) -> usize {
+        self.verified.len()
+    }
 }
 
 #[cfg(test)]
@@ -248,6 +264,20 @@ mod tests {
             },
         );
         assert_eq!(verifier.verify(&token), Ok(jane), "it was verified anew");
+    }
+
+    #[test]
+    fn the_tokens_of_an_application_are_forgotten() {
+        let verifier = Verifier::new(ours(), SystemTime::now);
+        let token = janes_token(&ours(), SystemTime::now() + HOUR);
+        let jane = verifier.verify(&token).unwrap();
+        verifier.forget_users(|of| of != jane.application);
+        assert_eq!(verifier.size(), 1);
+        verifier.forget_users(|of| of == jane.application);
+        assert_eq!(verifier.size(), 0);
+        assert_eq!(verifier.verify(&token), Ok(jane));
+        verifier.forget(&token);
+        assert_eq!(verifier.size(), 0);
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod signal;
 mod text;
 mod timestamp;
 mod update;
+mod user_hash;
 
 /// Reads the wall clock. Time is an argument, which `app` passes.
 pub type Clock = fn() -> std::time::SystemTime;
@@ -79,3 +80,4 @@ pub use signal::{
 pub use text::{TEXT_CHARS_MAX, Text, is_longer};
 pub use timestamp::Timestamp;
 pub use update::{Cursor, Subject, Update};
+pub use user_hash::UserHash;

@@ -1,5 +1,7 @@
 //! The table `erasures`: which users are erased, or were, and how far that has come.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -255,6 +257,20 @@ pub async fn remaining(
         REMAINING_COUNTED_MAX,
     );
     Ok(remaining.fetch_one(connection).await?)
+}
+
+/// The applications of users whose erasure was finished within this time.
+pub async fn finished_within(
+    connection: &mut PgConnection,
+    time: Duration,
+) -> Result<BTreeSet<ApplicationId>> {
+    let applications = sqlx::query_scalar!(
+        "SELECT application_id FROM erasures
+         WHERE finished > now() - make_interval(secs => $1)",
+        time.as_secs_f64(),
+    );
+    let applications = applications.fetch_all(connection).await?.into_iter();
+    Ok(applications.map(ApplicationId::new).collect())
 }
 
 /// The next users whom the application has had erased after a point of the timeline: when, who, and since when

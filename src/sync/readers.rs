@@ -75,6 +75,27 @@ pub struct Readers {
     feed: ReadBatches<Feed>,
 }
 
+/// What a process has cached of reads.
+pub struct CachedReads(Arc<SharedReads>);
+
+impl CachedReads {
+    /// Drops what is cached of the users and messages of some applications.
+    pub fn forget(&self, is_of: impl Fn(ApplicationId) -> bool) {
+        self.0.reads.forget(&is_of);
+        self.0.versions.forget(is_of);
+    }
+
+    /// How much is cached of each kind, by its name.
+    pub fn sizes(&self) -> [(&'static str, usize); 3] {
+        let (timelines, messages) = self.0.reads.sizes();
+        [
+            ("timelines", timelines),
+            ("messages", messages),
+            ("versions", self.0.versions.size()),
+        ]
+    }
+}
+
 impl Readers {
     /// `waiting_max` callers of an application may wait for each kind of read, and on each thread as
     /// many for the end of its timeline. Notifications must be recorded in `freshness`. `render` writes
@@ -111,6 +132,11 @@ impl Readers {
             conversations: conversation_batches,
             feed: feed_batches,
         }
+    }
+
+    /// What is cached of reads, for all threads.
+    pub fn cached(&self) -> CachedReads {
+        CachedReads(Arc::clone(&self.shared))
     }
 
     /// The handle for the callers of one thread, and the task that reads the end of the timeline

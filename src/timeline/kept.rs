@@ -55,6 +55,8 @@ struct Lanes {
     bytes: usize,
     /// How many times a lane was put back.
     uses: u64,
+    /// How many times [`Kept::forget`] was called.
+    forgets: u64,
 }
 
 /// What is kept of one application, in the hands of the batch that holds its lane.
@@ -64,6 +66,8 @@ pub struct KeptLane {
     pub state: BatchState,
     as_of: Timestamp,
     generation: u64,
+    /// How many times [`Kept::forget`] had been called when it was taken.
+    forgets: u64,
 }
 
 impl Default for Kept {
@@ -89,8 +93,12 @@ impl Lanes {
         Some(kept)
     }
 
-    /// Returns the lanes that were used least recently, as many as there is no room for.
+    /// Returns the lanes that were used least recently, as many as there is no room for; and the lane itself, if
+    /// it may hold what was to be forgotten meanwhile.
     fn put(&mut self, application: ApplicationId, lane: KeptLane) -> Vec<KeptLane> {
+        if lane.forgets != self.forgets {
+            return vec![lane];
+        }
         let mut replaced: Vec<_> = self.take(application).into_iter().collect();
         self.uses += 1;
         self.bytes += lane.bytes();
@@ -130,14 +138,19 @@ impl Kept {
     /// yet. The caller holds the lane.
     pub fn take(&self, application: ApplicationId, end: Timestamp) -> KeptLane {
         let generation = self.generation.load(Ordering::Relaxed);
-        let kept = self.lanes().take(application);
+        let (kept, forgets) = {
+            let mut lanes = self.lanes();
+            (lanes.take(application), lanes.forgets)
+        };
         let is_valid = |kept: &KeptLane| kept.as_of == end && kept.generation == generation;
-        kept.filter(is_valid).unwrap_or_else(|| KeptLane {
+        let kept = kept.filter(is_valid).unwrap_or_else(|| KeptLane {
             numbers: DrawnNumbers::default(),
             state: BatchState::default(),
             as_of: end,
             generation,
-        })
+            forgets,
+        });
+        KeptLane { forgets, ..kept }
     }
 
     /// Keeps what a batch has left, whose last change is at `as_of`. It must be called before the
@@ -152,6 +165,17 @@ impl Kept {
         let forgotten = kept.state.end_batch();
         let others = self.lanes().put(application, kept);
         (forgotten, others)
+    }
+
+    /// Drops what is kept of some applications, and what batches have in their hands. It may name a user who was
+    /// erased.
+    pub fn forget(&self, is_of: impl Fn(ApplicationId) -> bool) {
+        let mut lanes = self.lanes();
+        lanes.forgets += 1;
+        let applications: Vec<_> = lanes.kept.keys().copied().filter(|of| is_of(*of)).collect();
+        let dropped: Vec<_> = applications.into_iter().map(|of| lanes.take(of)).collect();
+        drop(lanes);
+        drop(dropped);
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {

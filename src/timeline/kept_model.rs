@@ -26,6 +26,8 @@ struct Batch {
     stored: Stored,
     conversation: usize,
     holds_lane: bool,
+    /// What it has in its hands is not to be kept.
+    is_forgotten: bool,
 }
 
 struct Model {
@@ -48,6 +50,8 @@ enum Step {
     LoseLane(usize),
     /// Another process sends a message.
     Elsewhere(usize),
+    /// A user was erased.
+    Forget,
     /// The database is what it was some commits before, and gives the same numbers again.
     Restore(usize),
 }
@@ -103,6 +107,12 @@ impl Model {
                 self.commit(sent);
             }
             Step::Elsewhere(_) => {}
+            Step::Forget => {
+                self.kept.forget(|of| of == APPLICATION);
+                for batch in self.batches.iter_mut().flatten() {
+                    batch.is_forgotten = true;
+                }
+            }
             Step::Restore(back) => self.restore(back),
         }
         Ok(())
@@ -153,6 +163,7 @@ impl Model {
             stored,
             conversation,
             holds_lane: true,
+            is_forgotten: false,
         });
         Ok(())
     }
@@ -166,7 +177,8 @@ impl Model {
             let state = &mut batch.kept.state;
             state.add_personal(present(batch.conversation, messages));
             let as_of = Timestamp::new(batch.stored.end);
-            self.kept.put(APPLICATION, batch.kept, as_of);
+            let (_, dropped) = self.kept.put(APPLICATION, batch.kept, as_of);
+            assert!(!batch.is_forgotten || !dropped.is_empty());
         }
         if matches!(fate, Fate::Committed | Fate::AnswerLost) && batch.holds_lane {
             self.commit(batch.stored);
@@ -204,6 +216,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0..2usize).prop_map(Step::LoseLane),
         1 => (0..3usize).prop_map(Step::Elsewhere),
         1 => (0..3usize).prop_map(Step::Restore),
+        1 => Just(Step::Forget),
     ];
     proptest::collection::vec(step, 1..80)
 }
@@ -230,4 +243,30 @@ fn a_process_that_writes_alone_loads_nothing_twice() {
     kept.put(APPLICATION, lane, Timestamp::new(2));
     let mut lane = kept.take(APPLICATION, Timestamp::new(3));
     assert!(!lane.state.recall_personal(&pair(0)));
+}
+
+#[test]
+fn what_is_forgotten_is_kept_no_more_though_a_batch_has_it_in_its_hands() {
+    let other = ApplicationId::new(2);
+    let kept = Kept::default();
+    for application in [APPLICATION, other] {
+        let mut lane = kept.take(application, Timestamp::new(0));
+        lane.state.add_personal(present(0, 1));
+        kept.put(application, lane, Timestamp::new(1));
+    }
+    let recalls = |application| {
+        let mut lane = kept.take(application, Timestamp::new(1));
+        let recalls = lane.state.recall_personal(&pair(0));
+        kept.put(application, lane, Timestamp::new(1));
+        recalls
+    };
+    assert!(recalls(APPLICATION) && recalls(other));
+    kept.forget(|of| of == APPLICATION);
+    assert!(!recalls(APPLICATION));
+    assert!(recalls(other) && recalls(other));
+
+    let lane = kept.take(other, Timestamp::new(1));
+    kept.forget(|of| of == other);
+    kept.put(other, lane, Timestamp::new(1));
+    assert!(!recalls(other));
 }

@@ -92,6 +92,7 @@ use std::{
 use tokio::sync::oneshot;
 
 pub use background::{BackgroundTimeline, Piece};
+pub use kept::Kept;
 pub use pending::{Effect, Outcome, Requester};
 pub use progress::{Progress, WriteState};
 pub use state::BatchState;

@@ -76,12 +76,12 @@ impl Writer {
     /// The writers of a process. They wait for the lock of a lane as long as a command may wait.
     pub fn all(
         database: &Database,
+        kept: &Arc<Kept>,
         progress: &Arc<Progress>,
         wait_max: Duration,
     ) -> [Self; WRITERS] {
-        let kept = Arc::new(Kept::default());
         [(); WRITERS].map(|()| Self {
-            transactions: Transactions::new(database, &kept, wait_max),
+            transactions: Transactions::new(database, kept, wait_max),
             progress: Arc::clone(progress),
             silent_until: None,
         })

@@ -590,8 +590,22 @@ fn reads(life: &Life, base: &str) -> Vec<(Client, String)> {
     reads.chain([(app, feed.to_owned())]).collect()
 }
 
+/// Waits until a replica has something in all of its caches, or has them empty.
+async fn until_caches_are(empty: bool, replica: &Replica) {
+    eventually("the caches are filled, or empty", async || {
+        for cache in ["timelines", "messages", "versions", "tokens"] {
+            let entries = replica.metric("messages_cached_entries", cache).await;
+            if (entries == 0.0) != empty {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_have_read_of_the_user_neither_tell_nor_log_it_afterwards() {
+async fn replicas_that_have_read_of_the_user_neither_tell_nor_hold_nor_log_it_afterwards() {
     let database = Database::fresh().await;
     let settings = || administered().with("LOG_FILTER", "debug");
     let one = Replica::start(&database, settings()).await;
@@ -611,8 +625,12 @@ async fn replicas_that_have_read_of_the_user_neither_tell_nor_log_it_afterwards(
             );
         }
     }
+    until_caches_are(false, &other).await;
     erase(&life.app, ZOE, "").await;
     let report = until_erased(&life.app, ZOE).await;
+    for replica in [&one, &other] {
+        until_caches_are(true, replica).await;
+    }
     for (caller, path) in &reads {
         let reply = caller.get(path).await;
         let text = reply.text.as_str();

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::domain::{ApplicationId, UserId};
+use crate::domain::{ApplicationId, UserHash, UserId};
 
 /// The shortest time between two signals of a user.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub struct Pace(Mutex<Signalled>);
 
 struct Signalled {
-    last: HashMap<(ApplicationId, UserId), Instant>,
+    last: HashMap<(ApplicationId, UserHash), Instant>,
     /// When those were last removed who may signal again.
     swept: Instant,
 }
@@ -38,7 +38,7 @@ impl Pace {
     /// The user has not signalled after all, and may again.
     pub fn take_back(&self, application: ApplicationId, user: &UserId) {
         let mut signalled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        signalled.last.remove(&(application, user.clone()));
+        signalled.last.remove(&(application, UserHash::of(user)));
     }
 
     fn allows_at(&self, now: Instant, application: ApplicationId, user: &UserId) -> bool {
@@ -48,7 +48,7 @@ impl Pace {
             signalled.last.retain(|_, last| is_recent(last));
             signalled.swept = now;
         }
-        let key = (application, user.clone());
+        let key = (application, UserHash::of(user));
         if signalled.last.get(&key).is_some_and(is_recent) {
             return false;
         }

@@ -138,6 +138,19 @@ impl ReadCache {
         }
     }
 
+    /// Drops what is cached of the users of some applications.
+    pub fn forget(&self, is_of: impl Fn(ApplicationId) -> bool) {
+        self.updates
+            .retain(|(application, _), _| !is_of(*application));
+        self.messages
+            .retain(|((application, _), _), _| !is_of(*application));
+    }
+
+    /// How many timelines, and how many messages, are cached.
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.updates.len(), self.messages.len())
+    }
+
     /// Caches a message that the user may read.
     pub fn insert_message(&self, pending: PendingRead, message: Arc<Message>) {
         let id = message.id;
@@ -200,9 +213,11 @@ impl RecentUpdates {
 
 #[cfg(test)]
 mod tests {
+    use time::OffsetDateTime;
+
     use super::*;
     use crate::{
-        domain::{Subject, Update},
+        domain::{ChatNumber, Conversation, ConversationId, MessageNumber, Subject, Update},
         notifications::Notification,
         store::pages::PageSize,
     };
@@ -252,6 +267,20 @@ mod tests {
         }
     }
 
+    fn deleted_message() -> Message {
+        Message {
+            id: MessageId::new(1),
+            timestamp: Timestamp::new(3),
+            from: Some(UserId::trusted("jane")),
+            conversation: Conversation::Chat(ChatNumber::new(7)),
+            conversation_id: ConversationId::new(1),
+            number: MessageNumber::new(1),
+            created: OffsetDateTime::UNIX_EPOCH,
+            system: false,
+            content: None,
+        }
+    }
+
     #[test]
     fn a_page_to_the_end_answers_every_later_cursor() {
         let updates = RecentUpdates::of(cursor(Some(2)), &page(&[3, 5, 9], 9));
@@ -289,6 +318,23 @@ mod tests {
         ] {
             assert_eq!(is_followed(after), follows, "{after:?}");
         }
+    }
+
+    #[test]
+    fn what_is_forgotten_of_an_application_stays_of_the_others() {
+        let cache = ReadCache::new(Arc::new(Freshness::new(Arc::default())));
+        let (one, other) = (ApplicationId::DEFAULT, ApplicationId::new(2));
+        for application in [one, other] {
+            let pending = || cache.begin(application, &UserId::trusted("jane"));
+            cache.insert_page(pending(), cursor(Some(2)), &page(&[3], 3));
+            cache.insert_message(pending(), Arc::new(deleted_message()));
+        }
+        assert_eq!(cache.sizes(), (2, 2));
+        cache.forget(|of| of == other);
+        assert_eq!(cache.sizes(), (1, 1));
+        assert!(cache.updates(&request(Some(2), 50)).is_some());
+        cache.forget(|of| of == one);
+        assert_eq!(cache.sizes(), (0, 0));
     }
 
     #[test]

@@ -92,6 +92,17 @@ impl VersionCache {
         is_whole.then_some(page)
     }
 
+    /// Drops the versions of messages of some applications.
+    pub fn forget(&self, is_of: impl Fn(ApplicationId) -> bool) {
+        self.versions
+            .retain(|(_, application, _), _| !is_of(*application));
+    }
+
+    /// How many versions are cached.
+    pub fn size(&self) -> usize {
+        self.versions.len()
+    }
+
     /// The version that a message's newest change has made, unless the chat has changed since. In
     /// that case the user may have left, and may not read it, or may have come back and missed
     /// changes in between.
@@ -279,6 +290,16 @@ mod tests {
         let too_long = cache.fill(0, &request(beside + 602), page.clone());
         assert_eq!(too_long, None);
         assert!(cache.fill(0, &request(beside + 603), page).is_some());
+    }
+
+    #[test]
+    fn what_is_forgotten_of_an_application_has_to_be_read() {
+        let cache = caching(&[version(1, 3, None, r#""hi""#)]);
+        cache.forget(|of| of != ApplicationId::DEFAULT);
+        assert_eq!(cache.size(), 1);
+        cache.forget(|of| of == ApplicationId::DEFAULT);
+        assert_eq!(cache.size(), 0);
+        assert_eq!(data(&cache, page(vec![message(3, 1)])), None);
     }
 
     #[test]
