@@ -48,7 +48,8 @@ pub async fn stored(app: &Client, file: &[Value]) -> Vec<Value> {
     results
 }
 
-fn chat(key: &str, members: &[&str]) -> Value {
+/// The line that begins a chat.
+pub fn chat(key: &str, members: &[&str]) -> Value {
     let chat = json!({ "name": key, "created": "2019-03-01T09:00:00.000000Z", "members": members });
     json!({ "key": key, "chat": chat })
 }

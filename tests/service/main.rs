@@ -41,6 +41,7 @@ mod history;
 mod idempotency;
 mod ids;
 mod imported_members;
+mod importing;
 mod imports;
 mod isolation;
 mod issuers;
