@@ -315,3 +315,75 @@ async fn to_users_who_would_change_a_message_it_is_not_there_before_its_import_i
     let edited = jane.patch(id, timestamp, json!({ "text": "x" })).await;
     assert_eq!(edited.expect(200)["text"], "x");
 }
+
+/// The ids of the hits on a page, and whether another one follows.
+async fn hits(reader: &Client, query: &str) -> (Vec<Value>, Value) {
+    let page = reader.get(&format!("/messages/search?{query}")).await;
+    let page = page.expect(200);
+    let hits = page["hits"].as_array().unwrap().iter();
+    let ids = hits.map(|hit| hit["message"]["id"].clone()).collect();
+    (ids, page["next"].clone())
+}
+
+/// The index finds candidates, and those that a page has no room for are read later, in another way.
+#[tokio::test]
+async fn a_search_finds_nothing_of_what_is_being_imported_however_many_messages_match() {
+    let (database, replica, app) = service().await;
+    let jane = replica.user("jane");
+    let place = json!({ "from": "john", "to": "jane" });
+    let mut file = vec![json!({ "key": "pair", "personal": ["jane", "john"] })];
+    for number in 0..40 {
+        let mut line = message(&format!("m{number}"), place.clone(), number);
+        line["message"]["text"] = json!("a walrus");
+        file.push(line);
+    }
+    let mut indexer = Some(database.block_indexer().await);
+    stored(&app, &file).await;
+    for is_indexed in [false, true] {
+        if is_indexed {
+            drop(indexer.take());
+            database.until_indexed().await;
+        }
+        for narrowed in ["", "&with=john"] {
+            for limit in [1, 10, 20, 100] {
+                let query = format!("q=walrus&limit={limit}{narrowed}");
+                let found = hits(&jane, &query).await;
+                assert_eq!(found, (vec![], Value::Null), "{query}, {is_indexed}");
+            }
+        }
+    }
+    let end = json!({ "key": "end", "done": { "personal": ["jane", "john"] } });
+    stored(&app, &[end]).await;
+    let (all, _) = hits(&jane, "q=walrus&limit=100").await;
+    assert_eq!(all.len(), 40);
+}
+
+#[tokio::test]
+async fn a_search_shows_each_message_once_though_others_are_being_imported() {
+    let (database, replica, app) = service().await;
+    let jane = replica.user("jane");
+    // All of them have the words of the phrase that is searched for, so the index finds all. One has the phrase.
+    let mut expected = Value::Null;
+    for number in 0..19 {
+        let is_match = number == 6;
+        let text = if is_match { "alpha beta" } else { "beta alpha" };
+        let sent = jane.send("john", text).await;
+        if is_match {
+            expected = sent["id"].clone();
+        }
+    }
+    let place = json!({ "from": "kim", "to": "jane" });
+    let mut file = vec![json!({ "key": "pair", "personal": ["jane", "kim"] })];
+    for number in 0..6 {
+        let mut line = message(&format!("m{number}"), place.clone(), number);
+        line["message"]["text"] = json!("beta alpha");
+        file.push(line);
+    }
+    stored(&app, &file).await;
+    database.until_indexed().await;
+    for limit in 1..=20 {
+        let query = format!("q=%22alpha%20beta%22&limit={limit}");
+        let found = hits(&jane, &query).await;
+        assert_eq!(found, (vec![expected.clone()], Value::Null), "{query}");
+    }
+}
