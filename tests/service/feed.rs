@@ -511,7 +511,7 @@ async fn who_is_connected_is_recorded_again_after_a_failure() {
 }
 
 /// What makes an administered replica publish the feeds.
-fn publishing_to(exchange: &str) -> Settings {
+pub fn publishing_to(exchange: &str) -> Settings {
     let mut settings = EventQueue::on_shared_broker().settings();
     settings.environment.extend(administered().environment);
     settings.with("AMQP_FEED_EXCHANGE", exchange)

@@ -98,6 +98,7 @@ mod streaming;
 mod swagger;
 mod syncing;
 mod timeline;
+mod trimming;
 mod unfit;
 mod web;
 mod webhooks;

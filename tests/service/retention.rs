@@ -27,7 +27,7 @@ async fn started() -> (Database, Replica, Client) {
     (database, replica, app)
 }
 
-async fn keep_for(app: &Client, days: Value) -> Value {
+pub async fn keep_for(app: &Client, days: Value) -> Value {
     let body = json!({ "policy": { "retentionDays": days } });
     let path = "/applications/self";
     app.call(Method::PATCH, path, body).await.expect(200)
@@ -43,7 +43,7 @@ async fn set_in_chat(caller: &Client, chat: i64, days: Value) -> Reply {
 }
 
 /// Lets everything that there is so far be some days older.
-async fn age(database: &Database, days: i64) {
+pub async fn age(database: &Database, days: i64) {
     for table in ["messages", "changes"] {
         let by = format!("created = created - interval '{days} days'");
         database.execute(&format!("UPDATE {table} SET {by}")).await;
@@ -51,7 +51,7 @@ async fn age(database: &Database, days: i64) {
 }
 
 /// Waits until the first message that is kept of a conversation has a number.
-async fn until_first(user: &Client, path: &str, first: i64) -> Value {
+pub async fn until_first(user: &Client, path: &str, first: i64) -> Value {
     eventually("messages expire", async || {
         let seen = user.get(path).await.expect(200);
         (seen["first"] == first).then_some(seen)
@@ -709,11 +709,11 @@ async fn a_webhook_that_is_behind_holds_trimming_back() {
     until_trimmed_up_to(&database, sent).await;
 }
 
-async fn trimmed_up_to(database: &Database) -> i64 {
+pub async fn trimmed_up_to(database: &Database) -> i64 {
     database.count("SELECT trimmed FROM applications").await
 }
 
-async fn until_trimmed_up_to(database: &Database, timestamp: i64) {
+pub async fn until_trimmed_up_to(database: &Database, timestamp: i64) {
     eventually("the timeline is trimmed that far", async || {
         (trimmed_up_to(database).await >= timestamp).then_some(())
     })
@@ -728,7 +728,7 @@ async fn first_change(database: &Database) -> i64 {
 }
 
 /// Waits until a message that is sent now, and made old, has expired: a whole pass later.
-async fn passes(database: &Database, replica: &Replica, jane: &Client) {
+pub async fn passes(database: &Database, replica: &Replica, jane: &Client) {
     for _ in 0..2 {
         let chat = jane.chat("Pass", &[]).await;
         jane.post_into(chat, "old").await;
