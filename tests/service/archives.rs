@@ -95,38 +95,34 @@ fn dataset() -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-/// What a message of the data set has.
-fn parts(message: &Value) -> [Value; 3] {
+/// What a message of the data set has: its sender, its time and its text.
+type Parts = [Value; 3];
+
+fn parts(message: &Value) -> Parts {
     ["from", "created", "text"].map(|field| message[field].clone())
 }
 
-#[tokio::test]
-async fn a_real_data_set_comes_back_with_every_time_and_count() {
-    let Some(path) = dataset() else {
-        println!("skipped: scripts/dataset could not fetch the data set");
-        return;
-    };
+/// Imports the data set as a file. Returns its lines.
+async fn import_dataset(database: &Database, dataset: &Path) -> String {
     let mut convert = converter("chitchat");
-    convert.arg(&path);
+    convert.arg(dataset);
     let file = run(convert).await;
-    let database = Database::fresh().await;
-    let replica = Replica::start(&database, administered()).await;
-    let app = replica.application().await;
-    let folder = std::env::temp_dir().join(format!("chitchat-{}", std::process::id()));
-    std::fs::write(&folder, &file).unwrap();
+    let place = std::env::temp_dir().join(format!("chitchat-{}", std::process::id()));
+    std::fs::write(&place, &file).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_messages"));
     command
-        .args(["import", folder.to_str().unwrap()])
+        .args(["import", place.to_str().unwrap()])
         .env("DATABASE_URL", &database.url)
         .env("MESSAGES_SECRET", SECRET);
     let said = run(command).await;
-    std::fs::remove_file(&folder).unwrap();
+    std::fs::remove_file(&place).unwrap();
     assert_eq!(said.trim(), "272481 lines are stored");
-    let counted = "SELECT count(*) FROM messages";
-    assert_eq!(database.count(counted).await, 258_145);
+    file
+}
 
-    let mut expected: HashMap<String, Vec<[Value; 3]>> = HashMap::new();
-    let mut keys = Vec::new();
+/// The keys of the chats, in the order of the lines, and the messages under each key.
+fn messages_of(file: &str) -> (Vec<String>, HashMap<String, Vec<Parts>>) {
+    let (mut keys, mut messages) = (Vec::new(), HashMap::new());
     for line in file.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         if line.get("chat").is_some() {
@@ -134,41 +130,122 @@ async fn a_real_data_set_comes_back_with_every_time_and_count() {
         }
         if let Some(message) = line.get("message") {
             let chat = message["chat"].as_str().unwrap().to_owned();
-            expected.entry(chat).or_default().push(parts(message));
+            let of_chat: &mut Vec<Parts> = messages.entry(chat).or_default();
+            of_chat.push(parts(message));
         }
     }
-    assert_eq!(keys.len(), 7168);
+    (keys, messages)
+}
+
+/// The messages of each chat by its number, as the feed has them.
+async fn messages_in_feed(database: &Database) -> HashMap<i64, Vec<Parts>> {
     let mut feed = Command::new(env!("CARGO_BIN_EXE_messages"));
     feed.arg("feed").env("DATABASE_URL", &database.url);
-    let mut stored: HashMap<i64, Vec<[Value; 3]>> = HashMap::new();
+    let mut messages: HashMap<i64, Vec<Parts>> = HashMap::new();
     for entry in run(feed).await.lines() {
         let entry: Value = serde_json::from_str(entry).unwrap();
         if let Some(message) = entry.get("message") {
-            let chat = stored.entry(entry["chat"].as_i64().unwrap()).or_default();
-            chat.push(parts(message));
-            assert_eq!(message["number"], chat.len(), "{entry}");
+            let of_chat = messages.entry(entry["chat"].as_i64().unwrap()).or_default();
+            of_chat.push(parts(message));
+            assert_eq!(message["number"], of_chat.len(), "{entry}");
         }
     }
+    messages
+}
+
+/// The longest word of a chat that is plain letters between blanks and stops, and the number of its message.
+fn longest_word(messages: &[Parts]) -> Option<(&str, usize)> {
+    let is_stop = |letter: char| ".,!?".contains(letter);
+    let texts = messages.iter().map(|[_, _, text]| text.as_str());
+    let texts = (1..)
+        .zip(texts)
+        .filter_map(|(number, text)| Some((number, text?)));
+    let words = texts.flat_map(|(number, text)| {
+        let words = text.split_whitespace();
+        words.map(move |word| (word.trim_matches(is_stop), number))
+    });
+    let is_plain = |word: &str| !word.is_empty() && word.bytes().all(|it| it.is_ascii_alphabetic());
+    let plain = words.filter(|(word, _)| is_plain(word));
+    plain.max_by_key(|(word, _)| word.len())
+}
+
+/// A word of a chat is found in it, by the sender and by the application: the message that has it, and nothing
+/// without it or from elsewhere. The sender finds it among all its messages, too.
+async fn a_word_is_found(replica: &Replica, app: &Client, chat: i64, messages: &[Parts]) {
+    let (word, number) = longest_word(messages).expect("a word");
+    let [from, _, text] = &messages[number - 1];
+    let from = from.as_str().unwrap();
+    let sender = replica.user(from);
+    let narrowed = format!("/messages/search?chat={chat}&q={word}&limit=100");
+    let inside = format!("/chats/{chat}/messages/search?q={word}&limit=100");
+    for (caller, query) in [
+        (&sender, narrowed),
+        (&sender, inside.clone()),
+        (app, inside),
+    ] {
+        let found = caller.get(&query).await.expect(200);
+        let hits = found["hits"].as_array().unwrap();
+        let hit = hits.iter().find(|hit| hit["message"]["number"] == number);
+        let hit = hit.unwrap_or_else(|| panic!("{query}: {found}"));
+        assert_eq!(hit["message"]["text"], *text, "{query}");
+        let highlight = hit["highlight"].as_str().unwrap();
+        assert!(highlight.contains(&format!("<mark>{word}</mark>")), "{hit}");
+        for hit in hits {
+            assert_eq!(hit["message"]["chat"], chat, "{query}");
+            let text = hit["message"]["text"].as_str().unwrap().to_lowercase();
+            assert!(text.contains(&word.to_lowercase()), "{query}: {hit}");
+        }
+    }
+    let all = format!("/messages/search?q={word}&from={from}");
+    assert!(is_found(&sender, &all, chat, number).await, "{all}: {chat}");
+}
+
+/// Whether a message of a chat is a hit of a search, on whatever page.
+async fn is_found(caller: &Client, query: &str, chat: i64, number: usize) -> bool {
+    let mut before = String::new();
+    loop {
+        let page = caller.get(&format!("{query}&limit=100{before}")).await;
+        let page = page.expect(200);
+        let mut hits = page["hits"].as_array().unwrap().iter();
+        if hits.any(|hit| hit["message"]["chat"] == chat && hit["message"]["number"] == number) {
+            return true;
+        }
+        match page["next"].as_i64() {
+            Some(next) => before = format!("&before={next}"),
+            None => return false,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_real_data_set_comes_back_with_every_time_and_count_and_is_found() {
+    let Some(path) = dataset() else {
+        println!("skipped: scripts/dataset could not fetch the data set");
+        return;
+    };
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let file = import_dataset(&database, &path).await;
+    let counted = "SELECT count(*) FROM messages";
+    assert_eq!(database.count(counted).await, 258_145);
+
+    let (keys, expected) = messages_of(&file);
+    assert_eq!(keys.len(), 7168);
+    let stored = messages_in_feed(&database).await;
     for (number, key) in (1..).zip(&keys) {
         assert_eq!(stored.get(&number), expected.get(key), "chat {number}");
     }
-    for number in (1..=7168).step_by(200) {
+    let samples = || (1..=7168).step_by(200);
+    for number in samples() {
         let history = history(&app, &format!("/chats/{number}")).await;
         let history: Vec<_> = history.iter().map(parts).collect();
         assert_eq!(stored.get(&number), Some(&history), "chat {number}");
     }
     database.until_indexed().await;
-    let first = &expected[&keys[0]][0];
-    let (sender, text) = (first[0].as_str().unwrap(), first[2].as_str().unwrap());
-    let words = text.split(|letter: char| !letter.is_ascii_alphabetic());
-    let longest = words.max_by_key(|word| word.len()).unwrap();
-    let query = format!("/messages/search?q={longest}&from={sender}");
-    let hits = replica.user(sender).get(&query).await.expect(200);
-    let is_first = |hit: &Value| hit["message"]["text"] == text;
-    assert!(
-        hits["hits"].as_array().unwrap().iter().any(is_first),
-        "{query}: {hits}"
-    );
+    for number in samples() {
+        a_word_is_found(&replica, &app, number, &stored[&number]).await;
+    }
 }
 
 /// The converters of other systems' exports, on small exports, and their lines on the real service.
