@@ -155,7 +155,7 @@ impl<'a> RunningSearch<'a> {
                 break;
             }
             let mut found =
-                store::messages::load_kept(self.connection, self.application, ids).await?;
+                store::messages::load_shown(self.connection, self.application, ids).await?;
             found.sort_unstable_by_key(|message| Reverse(message.id));
             self.keep(found).await;
         }

@@ -138,11 +138,30 @@ pub async fn rename(lane: &mut Lane<'_>, renamed: &[RenamedMessage<'_>]) -> Resu
     Ok(())
 }
 
-/// Reads the messages that exist and have not expired, in any order, whoever may read them.
+/// Reads the messages that exist and have not expired, in any order, whoever may read them; also those that are
+/// being imported.
 pub async fn load_kept(
     connection: &mut PgConnection,
     application: ApplicationId,
     ids: &[MessageId],
+) -> Result<Vec<Arc<Message>>> {
+    load_unexpired(connection, application, ids, true).await
+}
+
+/// As [`load_kept`], without those that are being imported: no user sees them yet.
+pub async fn load_shown(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    ids: &[MessageId],
+) -> Result<Vec<Arc<Message>>> {
+    load_unexpired(connection, application, ids, false).await
+}
+
+async fn load_unexpired(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    ids: &[MessageId],
+    with_importing: bool,
 ) -> Result<Vec<Arc<Message>>> {
     let ids: Vec<_> = ids.iter().map(|id| id.get()).collect();
     let rows = sqlx::query_scalar!(
@@ -159,11 +178,17 @@ pub async fn load_kept(
                 WHERE c.application_id = $1 AND c.id = found.conversation_id
                 LIMIT 1
               ))
+              AND ($3 OR found.import_key IS NULL OR (
+                SELECT c.importing IS NOT TRUE FROM conversations AS c
+                WHERE c.application_id = $1 AND c.id = found.conversation_id
+                LIMIT 1
+              ))
             LIMIT 1
         ) AS m
         "#,
         application.get(),
         &ids,
+        with_importing,
     )
     .fetch_all(connection)
     .await?;

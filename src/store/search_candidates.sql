@@ -1,7 +1,7 @@
 -- Messages that may match: entries that are looked up ($2) and match ($3), and changes that the index
 -- does not have yet. Both are within a range of ids ($4, $5). The search is in all that a user ($6) may
--- read, or in a conversation ($7, or $8 and $9). Returns the newest $10 messages, and the ids of the next
--- $11.
+-- read, or in a conversation ($7, or $8 and $9). Returns the messages of the newest $10 candidates that are there,
+-- and the ids of the next $11 candidates.
 WITH follower AS MATERIALIZED (
     SELECT coalesce(
         (SELECT cursor FROM followers WHERE application_id = $1 AND name = $12), 0
@@ -71,7 +71,7 @@ SELECT (SELECT count(*) FROM looked_up) AS "looked_up!",
 FROM (VALUES (1)) AS once
 LEFT JOIN LATERAL (
     SELECT m.message
-    FROM (SELECT message_id FROM candidates ORDER BY message_id DESC) AS candidate
+    FROM (SELECT message_id FROM candidates ORDER BY message_id DESC LIMIT $10) AS candidate
     CROSS JOIN LATERAL (
         -- The limit keeps this a lookup by key.
         SELECT message FROM messages AS message
@@ -91,5 +91,4 @@ LEFT JOIN LATERAL (
         LIMIT 1
     ) AS m
     ORDER BY candidate.message_id DESC
-    LIMIT $10
 ) AS found ON TRUE
