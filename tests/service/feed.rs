@@ -2,21 +2,12 @@
 
 use std::{collections::BTreeSet, process::Command};
 
-use futures_util::StreamExt;
-use lapin::{
-    Connection,
-    options::{
-        BasicAckOptions, BasicConsumeOptions, ExchangeDeclareOptions, QueueBindOptions,
-        QueueDeclareOptions,
-    },
-    types::{AMQPValue, FieldTable},
-};
+use lapin::types::{AMQPValue, FieldTable};
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Client, Database, EventQueue, Hook, Load, PATIENCE, Replica, Reply, Settings, Stream,
-    Watcher, Way, administered, eventually, missed,
+    Client, Consumer, Database, Replica, Reply, Stream, administered, eventually, publishing_to,
 };
 
 async fn administered_service() -> (Database, Replica) {
@@ -508,142 +499,6 @@ async fn who_is_connected_is_recorded_again_after_a_failure() {
         .execute("ALTER TABLE presence_for_later RENAME TO presence")
         .await;
     until(false).await;
-}
-
-/// What makes an administered replica publish the feeds.
-pub fn publishing_to(exchange: &str) -> Settings {
-    let mut settings = EventQueue::on_shared_broker().settings();
-    settings.environment.extend(administered().environment);
-    settings.with("AMQP_FEED_EXCHANGE", exchange)
-}
-
-/// A watcher of the feed over these replicas, with the application's token.
-fn watcher(way: Way, clients: &[Client]) -> Watcher {
-    Watcher::of_feed(way, clients.to_vec())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_follower_of_the_feed_misses_a_change_though_a_replica_is_killed() {
-    let database = Database::fresh().await;
-    let exchange = format!("test.{}", uuid::Uuid::new_v4());
-    let settings = || publishing_to(&exchange).calling_loopback();
-    let consumer = Consumer::bind(&exchange, "1.#").await;
-    let hook = Hook::start().await;
-    let mut victim = Replica::start(&database, settings()).await;
-    let other = Replica::start(&database, settings()).await;
-    let app = victim.application().await;
-    let clients = [app.clone(), app.at(&other.base)];
-    hook.register(&app, json!({ "after": 0 })).await;
-    let ways = [Way::Page, Way::Poll, Way::Stream, Way::Stream];
-    let mut load = Load::start(ways.map(|way| watcher(way, &clients)));
-    load.add_writers(16, "john", &[&victim, &other]);
-    for _ in 0..3 {
-        load.until_more(300).await;
-        hook.answers(Answer::Status(503));
-        victim.kill();
-        load.until_more(50).await;
-        hook.answers(Answer::Takes);
-        let base = victim.base.clone();
-        victim = Replica::start_again_at(&base, &database, settings()).await;
-    }
-    let (acknowledged, seen) = load.stop().await;
-    for seen in seen {
-        assert_eq!(missed(&acknowledged, &seen), Vec::<i64>::new());
-    }
-    let delivered = consumer.until_all(&acknowledged).await;
-    let mut handled = BTreeSet::new();
-    let mut first_deliveries = delivered;
-    first_deliveries.retain(|timestamp| handled.insert(*timestamp));
-    assert_eq!(missed(&acknowledged, &first_deliveries), Vec::<i64>::new());
-    let taken = hook.until_taken(*acknowledged.last().unwrap()).await;
-    assert_eq!(missed(&acknowledged, &taken), Vec::<i64>::new());
-}
-
-/// A queue that is bound to the exchange of the feed.
-struct Consumer {
-    connection: Connection,
-    queue: String,
-}
-
-impl Consumer {
-    /// Declares the exchange as an operator would, and binds a queue to it.
-    async fn bind(exchange: &str, routing_key: &str) -> Self {
-        Self::bind_queue(exchange, routing_key, FieldTable::default()).await
-    }
-
-    /// The same with arguments for the queue.
-    async fn bind_queue(exchange: &str, routing_key: &str, arguments: FieldTable) -> Self {
-        let connection = EventQueue::on_shared_broker().connect().await;
-        let channel = connection.create_channel().await.unwrap();
-        let durable = ExchangeDeclareOptions {
-            durable: true,
-            ..ExchangeDeclareOptions::default()
-        };
-        let topic = lapin::ExchangeKind::Topic;
-        channel
-            .exchange_declare(exchange.into(), topic, durable, FieldTable::default())
-            .await
-            .unwrap();
-        let queue = format!("test.{}", uuid::Uuid::new_v4());
-        channel
-            .queue_declare(
-                queue.as_str().into(),
-                QueueDeclareOptions::durable(),
-                arguments,
-            )
-            .await
-            .unwrap();
-        channel
-            .queue_bind(
-                queue.as_str().into(),
-                exchange.into(),
-                routing_key.into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            )
-            .await
-            .unwrap();
-        Self { connection, queue }
-    }
-
-    /// What is delivered, up to the last of these timestamps.
-    async fn until_all(&self, acknowledged: &BTreeSet<i64>) -> Vec<i64> {
-        let last = *acknowledged.last().unwrap();
-        let mut delivered = Vec::new();
-        self.consume(|delivery| {
-            delivered.push(timestamp_of(delivery));
-            delivered.last() == Some(&last)
-        })
-        .await;
-        delivered
-    }
-
-    /// Consumes until `is_last` says so.
-    async fn consume(&self, mut is_last: impl FnMut(&lapin::message::Delivery) -> bool) {
-        let channel = self.connection.create_channel().await.unwrap();
-        let options = BasicConsumeOptions::default();
-        let mut consumer = channel
-            .basic_consume(
-                self.queue.as_str().into(),
-                "test".into(),
-                options,
-                FieldTable::default(),
-            )
-            .await
-            .unwrap();
-        let consuming = async {
-            loop {
-                let delivery = consumer.next().await.expect("the queue stays").unwrap();
-                delivery.ack(BasicAckOptions::default()).await.unwrap();
-                if is_last(&delivery) {
-                    break;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, consuming)
-            .await
-            .expect("every entry is delivered");
-    }
 }
 
 #[tokio::test]

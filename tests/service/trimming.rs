@@ -4,9 +4,8 @@
 use serde_json::json;
 
 use crate::{
-    feed::publishing_to,
     retention::{age, keep_for, passes, trimmed_up_to, until_first, until_trimmed_up_to},
-    support::{Client, Database, Replica, eventually},
+    support::{Client, Database, Replica, eventually, publishing_to},
 };
 
 /// How many messages are sent before a follower is held, and as many again after that.

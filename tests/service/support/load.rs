@@ -58,7 +58,8 @@ pub struct Watcher {
     turn: usize,
     cursor: i64,
     stream: Option<Stream>,
-    pub seen: Vec<i64>,
+    /// The entries that it has received, in their order.
+    received: Vec<Value>,
 }
 
 impl Watcher {
@@ -79,7 +80,7 @@ impl Watcher {
             turn: 0,
             cursor: 0,
             stream: None,
-            seen: Vec::new(),
+            received: Vec::new(),
         }
     }
 
@@ -104,7 +105,7 @@ impl Watcher {
     }
 
     async fn read_page(&mut self, wait: &str) {
-        let (path, entries) = self.timeline;
+        let (path, list) = self.timeline;
         let path = format!("{path}?after={}&limit=100{wait}", self.cursor);
         let request = self.next_client().request(Method::GET, &path);
         let Ok(reply) = Reply::try_of(request).await else {
@@ -113,13 +114,8 @@ impl Watcher {
         if reply.status == 503 {
             return;
         }
-        let page = reply.expect(200);
-        let entries = page[entries].as_array().unwrap();
-        self.seen.extend(
-            entries
-                .iter()
-                .map(|entry| entry["timestamp"].as_i64().unwrap()),
-        );
+        let mut page = reply.expect(200);
+        self.received.append(page[list].as_array_mut().unwrap());
         self.cursor = page["next"].as_i64().unwrap();
     }
 
@@ -138,8 +134,9 @@ impl Watcher {
         };
         match stream.block().await {
             Some(block) if block.event == "update" => {
-                self.seen.push(block.id.unwrap());
                 self.cursor = block.id.unwrap();
+                assert_eq!(timestamp_of(&block.data), self.cursor);
+                self.received.push(block.data);
             }
             Some(_) => {}
             None => self.stream = None,
@@ -201,27 +198,41 @@ impl Load {
         .await;
     }
 
+    /// Stops the writers, and waits until each has ended.
+    pub async fn stop_writers(&mut self) {
+        self.done.store(true, Ordering::SeqCst);
+        for writer in self.writers.drain(..) {
+            writer.await.unwrap();
+        }
+    }
+
+    /// Adds a change that the test itself has made.
+    pub fn add(&self, timestamp: i64) {
+        self.acknowledged.add(timestamp);
+    }
+
     /// Stops the writers, lets the watchers come to the last change that was acknowledged, and
     /// returns what was acknowledged and what each watcher has seen.
     pub async fn stop(self) -> (BTreeSet<i64>, Vec<Vec<i64>>) {
-        self.done.store(true, Ordering::SeqCst);
-        for writer in self.writers {
-            writer.await.unwrap();
-        }
+        let (acknowledged, received) = self.stop_with_entries().await;
+        let timestamps =
+            |entries: &Vec<Value>| entries.iter().map(timestamp_of).collect::<Vec<_>>();
+        (acknowledged, received.iter().map(timestamps).collect())
+    }
+
+    /// As [`stop`](Self::stop), with the entries that each watcher has received.
+    pub async fn stop_with_entries(mut self) -> (BTreeSet<i64>, Vec<Vec<Value>>) {
+        self.stop_writers().await;
         let acknowledged = self.acknowledged.all();
         self.end
             .send_replace(*acknowledged.last().expect("something was written"));
-        let mut seen = Vec::new();
+        let mut received = Vec::new();
         for watcher in self.watchers {
             let following = tokio::time::timeout(PATIENCE, watcher).await;
-            seen.push(
-                following
-                    .expect("the watcher comes to the end")
-                    .unwrap()
-                    .seen,
-            );
+            let watcher = following.expect("the watcher comes to the end").unwrap();
+            received.push(watcher.received);
         }
-        (acknowledged, seen)
+        (acknowledged, received)
     }
 
     /// Stops the load; nobody may have missed anything that was acknowledged, or seen it twice.
@@ -252,7 +263,7 @@ async fn write_until(client: Client, to: &str, done: Arc<AtomicBool>, acknowledg
         let key = uuid::Uuid::new_v4().to_string();
         let body = json!({ "to": to, "text": format!("turn {turn}"), "files": [key] });
         let send = || client.posting(body.clone()).header("Idempotency-Key", &key);
-        let sent = until_answered(send, 201).await;
+        let sent = until_answered(send, &[201]).await.json();
         acknowledged.add(sent["timestamp"].as_i64().unwrap());
         if turn % 3 == 0 {
             change(&client, &sent, turn, &acknowledged).await;
@@ -271,7 +282,7 @@ async fn change(client: &Client, sent: &Value, turn: i32, acknowledged: &Acknowl
             .patching(id, json!({ "text": text }))
             .header("If-Match", &if_match)
     };
-    let edited = until_answered(edit, 200).await;
+    let edited = until_answered(edit, &[200]).await.json();
     acknowledged.add(edited["timestamp"].as_i64().unwrap());
     if turn % 6 == 0 {
         let request = client
@@ -285,15 +296,29 @@ async fn change(client: &Client, sent: &Value, turn: i32, acknowledged: &Acknowl
     }
 }
 
-/// Repeats a request until it is answered with something else than 503: with this status, then.
-async fn until_answered(request: impl Fn() -> reqwest::RequestBuilder, status: u16) -> Value {
+/// Repeats a request until it is answered with something else than 503: with one of these statuses, then.
+pub async fn until_answered(
+    request: impl Fn() -> reqwest::RequestBuilder,
+    statuses: &[u16],
+) -> Reply {
     let end = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < end {
         match Reply::try_of(request()).await {
-            Ok(reply) if reply.status != 503 => return reply.expect(status),
+            Ok(reply) if reply.status != 503 => {
+                let is_expected = statuses.contains(&reply.status);
+                assert!(is_expected, "{}: {}", reply.status, reply.text);
+                return reply;
+            }
             _ => tokio::time::sleep(RETRY_PAUSE).await,
         }
         fail_if_a_replica_died("a change is answered");
     }
-    panic!("in vain: an answer of {status}")
+    panic!("in vain: an answer of {statuses:?}")
+}
+
+/// Where on the timeline an entry is.
+pub fn timestamp_of(entry: &Value) -> i64 {
+    entry["timestamp"]
+        .as_i64()
+        .expect("an entry has a timestamp")
 }
