@@ -1,13 +1,18 @@
 //! Callers who wait are answered by one query.
 
+use std::collections::BTreeSet;
+
 use messages::{
     store::{self, Purpose},
-    sync::READERS,
+    sync::{DATA_BATCH_MAX, READERS},
 };
 use reqwest::Method;
+use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection, Row};
 
-use crate::support::{Client, Database, Replica, Reply, Settings, eventually, service};
+use crate::support::{
+    Client, Database, Replica, Reply, Settings, administered, eventually, service,
+};
 
 /// Locks a table against every reader until the connection is closed.
 async fn lock(database: &Database, table: &str) -> PgConnection {
@@ -109,8 +114,113 @@ async fn callers_who_share_a_query_each_get_their_own_long_messages() {
         let page = reply.await.unwrap().expect(200);
         let texts = [0, 1].map(|entry| page["messages"][entry]["message"]["text"].clone());
         let expected = [text(number), format!("and {}", text(number))];
-        assert_eq!(texts, expected.map(serde_json::Value::from));
+        assert_eq!(texts, expected.map(Value::from));
     }
+}
+
+/// A service whose application has more entries in its feed than a query has callers, of several kinds.
+async fn service_with_a_feed() -> (Database, Replica, Client) {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let (jane, john) = (replica.user("jane"), replica.user("john"));
+    let mut sent = Vec::new();
+    for number in 0..DATA_BATCH_MAX {
+        sent.push(jane.send("john", &number.to_string()).await);
+    }
+    let edit = json!({ "text": "edited" });
+    let edited = jane.patch(&sent[3]["id"], &sent[3]["timestamp"], edit);
+    edited.await.expect(200);
+    let deleted = jane.delete(&sent[4]["id"], &sent[4]["timestamp"]);
+    deleted.await.expect(200);
+    let read = json!({ "number": 5 });
+    let read = john.call(Method::PUT, "/users/jane/read", read);
+    read.await.expect(200);
+    let chat = jane.chat("Team", &["john"]).await;
+    jane.post_into(chat, "hi").await;
+    let jim = format!("/chats/{chat}/members/jim");
+    jane.ask(Method::PUT, &jim, None).await.expect(201);
+    jane.ask(Method::DELETE, &jim, None).await.expect(204);
+    (database, replica, app)
+}
+
+/// How many queries for pages of the feed there were so far.
+async fn feed_queries(replica: &Replica) -> f64 {
+    let name = "messages_batch_size_count";
+    replica.metric(name, "queue=\"feed\"").await
+}
+
+/// Asks for pages of the feed, first one after the other, and then while nobody can read the log: one query must
+/// answer all who wait, each with the page that it gets alone. Returns the pages.
+async fn one_query_answers(
+    (database, replica, app): &(Database, Replica, Client),
+    paths: &[String],
+) -> Vec<Value> {
+    let mut alone = Vec::new();
+    for path in paths {
+        alone.push(app.get(path).await.expect(200));
+    }
+    let before = feed_queries(replica).await;
+    let table = lock(database, "changes").await;
+    let busy = occupy(database, app, "/feed").await;
+    let waiting: Vec<_> = paths.iter().map(|path| begin(app, path)).collect();
+    replica.until_waiting("feed", paths.len() as f64).await;
+    table.close().await.unwrap();
+    for reply in busy {
+        reply.await.unwrap().expect(200);
+    }
+    for (reply, page) in waiting.into_iter().zip(&alone) {
+        assert_eq!(reply.await.unwrap().expect(200), *page);
+    }
+    let queries = feed_queries(replica).await - before;
+    assert_eq!(queries, READERS as f64 + 1.0, "who waited were one query");
+    // A query that fails is followed by one for each caller.
+    let mut log = replica.log().into_iter();
+    assert!(!log.any(|line| line.contains("a query for many callers failed")));
+    alone
+}
+
+#[tokio::test]
+async fn callers_of_the_feed_who_wait_at_one_cursor_share_one_query() {
+    let service = service_with_a_feed().await;
+    let path = "/feed?limit=7&include=message,recipients";
+    let paths = vec![path.to_owned(); DATA_BATCH_MAX];
+    let pages = one_query_answers(&service, &paths).await;
+    assert_eq!(pages[0]["entries"].as_array().unwrap().len(), 7);
+}
+
+#[tokio::test]
+async fn callers_of_the_feed_who_wait_for_different_pages_share_one_query() {
+    let service = service_with_a_feed().await;
+    let all = service.2.get("/feed?limit=1000").await.expect(200);
+    let kinds = [
+        "message.created",
+        "message.edited,member.added",
+        "conversation.read",
+        "chat.created,member.removed",
+    ];
+    let includes = [
+        "",
+        "&include=message",
+        "&include=recipients",
+        "&include=message,recipients",
+    ];
+    let path = |place: usize| {
+        let after = &all["entries"][place]["timestamp"];
+        let (limit, pair) = (1 + place % 5, place / 2 % 4);
+        let include = includes[pair];
+        let path = format!("/feed?after={after}&limit={limit}{include}");
+        match place % 2 {
+            0 => path,
+            _ => format!("{path}&kinds={}", kinds[pair]),
+        }
+    };
+    let mut paths: Vec<_> = (0..DATA_BATCH_MAX).map(path).collect();
+    paths[DATA_BATCH_MAX - 1] = "/feed?after=latest".to_owned();
+    let pages = one_query_answers(&service, &paths).await;
+    // Those of all kinds begin with different entries.
+    let pages: BTreeSet<_> = pages.iter().map(Value::to_string).collect();
+    assert!(pages.len() >= DATA_BATCH_MAX / 2, "{pages:?}");
 }
 
 #[tokio::test]
@@ -176,10 +286,7 @@ async fn a_database_that_hangs_is_not_waited_for_without_end() {
     let waiting: Vec<_> = (0..20).map(|_| begin(&jane, "/messages")).collect();
     let writing = tokio::spawn({
         let jane = jane.clone();
-        async move {
-            jane.post(serde_json::json!({ "to": "john", "text": "hi" }))
-                .await
-        }
+        async move { jane.post(json!({ "to": "john", "text": "hi" })).await }
     });
     for reply in busy.into_iter().chain(waiting).chain([writing]) {
         let reply = reply.await.unwrap();
