@@ -7,8 +7,8 @@ use std::{
 };
 
 use hickory_resolver::{
-    TokioResolver,
-    config::{LookupIpStrategy, ResolverConfig},
+    ResolverBuilder, TokioResolver,
+    config::{LookupIpStrategy, NameServerConfig, ResolverConfig},
     net::{NetError, runtime::TokioRuntimeProvider},
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -124,11 +124,23 @@ pub struct Resolver {
 impl Resolver {
     pub fn new(addresses: Addresses) -> Result<Self, NetError> {
         let builder = TokioResolver::builder_tokio();
-        let mut builder = builder.unwrap_or_else(|error| {
+        let builder = builder.unwrap_or_else(|error| {
             tracing::warn!(%error, "the configuration of DNS cannot be read: no name is resolved");
-            let nobody = ResolverConfig::from_name_servers(Vec::new());
-            TokioResolver::builder_with_config(nobody, TokioRuntimeProvider::default())
+            builder_for(Vec::new())
         });
+        Self::built(builder, addresses)
+    }
+
+    /// A resolver that asks this server and not those of the system.
+    #[cfg(test)]
+    pub fn asking(server: NameServerConfig, addresses: Addresses) -> Result<Self, NetError> {
+        Self::built(builder_for(vec![server]), addresses)
+    }
+
+    fn built(
+        mut builder: ResolverBuilder<TokioRuntimeProvider>,
+        addresses: Addresses,
+    ) -> Result<Self, NetError> {
         let options = builder.options_mut();
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         options.negative_max_ttl = Some(UNRESOLVED_TTL);
@@ -171,6 +183,11 @@ impl Resolver {
             Ok(permitted)
         }
     }
+}
+
+fn builder_for(servers: Vec<NameServerConfig>) -> ResolverBuilder<TokioRuntimeProvider> {
+    let config = ResolverConfig::from_name_servers(servers);
+    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
 }
 
 impl Resolve for Resolver {

@@ -120,6 +120,15 @@ impl Callbacks {
             answer_time_max,
         } = config;
         let resolver = Resolver::new(Addresses::new(networks))?;
+        Self::with_resolver(resolver, answer_time_max, clock)
+    }
+
+    /// As [`new`](Self::new), with a resolver that is there already.
+    fn with_resolver(
+        resolver: Resolver,
+        answer_time_max: Duration,
+        clock: Clock,
+    ) -> Result<Self, SetupError> {
         let notifier = client(resolver.clone())
             .timeout(answer_time_max)
             // It is divided among the addresses of a host.
@@ -238,3 +247,10 @@ fn of_tls<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let wrapped = cause.downcast_ref::<io::Error>()?.get_ref()?;
     wrapped.downcast_ref::<rustls::Error>()
 }
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test spawns its servers and reads the clock"
+)]
+mod tests;
