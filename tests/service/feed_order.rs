@@ -135,12 +135,11 @@ impl Team {
         }
     }
 
-    /// Works until `done`. Each change is repeated until it is answered, and all of them may be repeated.
+    /// Works until `done`, once at least. Each change is repeated until it is answered, and all of them may be
+    /// repeated.
     async fn work(self, done: Arc<AtomicBool>, acknowledged: Acknowledged) {
         let chat = self.create().await;
-        let mut round = 0;
-        while !done.load(Ordering::SeqCst) {
-            round += 1;
+        for round in 1.. {
             let message = self.post(&chat, round).await;
             acknowledged.add(timestamp_of(&message));
             let [one, other] = &self.guests;
@@ -151,9 +150,12 @@ impl Team {
             );
             self.change_members(&chat, round).await;
             self.rename(&chat, round).await;
-            let settings = json!({ "pinned": round % 2 == 0 });
+            let settings = json!({ "pinned": round % 2 == 1 });
             let path = format!("{chat}/settings");
             until_answered(|| one.request(Method::PATCH, &path).json(&settings), &[200]).await;
+            if done.load(Ordering::SeqCst) {
+                break;
+            }
         }
     }
 
