@@ -240,6 +240,7 @@ const TRACES: &[(&[i64], &[Fault])] = &[
     ),
     (&[1, 2, 3, 4, 5], &[Fault::NotInLog(5)]),
     (&[0, 1, 2, 3, 4], &[Fault::NotInLog(0)]),
+    (&[9, 1, 2, 3, 4], &[Fault::NotInLog(9)]),
     (&[1, 2, 2, 3, 4], &[Fault::Again(2)]),
     (&[1, 2, 3, 4, 1], &[Fault::Again(1)]),
 ];

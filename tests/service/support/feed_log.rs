@@ -95,10 +95,10 @@ pub fn faults(log: &[Value], received: &[FeedDelivery]) -> Vec<Fault> {
             faults.push(Fault::NotInLog(timestamp));
         } else if !seen.insert(timestamp) {
             faults.push(Fault::Again(timestamp));
-        } else if timestamp < newest {
-            faults.push(Fault::Late(timestamp));
+        } else {
+            faults.extend((timestamp < newest).then_some(Fault::Late(timestamp)));
+            newest = newest.max(timestamp);
         }
-        newest = newest.max(timestamp);
     }
     let missing = log.keys().filter(|timestamp| !seen.contains(*timestamp));
     faults.extend(missing.copied().map(Fault::Missing));
