@@ -1825,12 +1825,11 @@ export interface components {
             /** @description The message that has changed or is reported, or to which somebody has reacted. */
             id?: components["schemas"]["MessageId"];
             /**
-             * @description What has changed: `message.created`, `message.edited`, `message.deleted`, `message.reported` (see
-             *     `GET /reports`), `chat.created`, `chat.changed`, `member.added`, `member.removed`, `member.changed`
-             *     (several at once: read who is a member), `conversation.read` (positions have
-             *     moved), `reactions.changed`, `messages.expired` (those before `number` are not kept any more), or
-             *     `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`).
-             *     Ignore kinds that you do not know.
+             * @description What has changed: `message.created`, `message.imported`, `message.edited`, `message.deleted`,
+             *     `message.reported` (see `GET /reports`), `chat.created`, `chat.changed`, `chat.deleted`, `member.added`,
+             *     `member.removed`, `member.changed` (several: read who is a member), `conversation.read` (positions
+             *     moved), `reactions.changed`, `messages.expired` (those before `number` are not kept), or
+             *     `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`). Ignore others.
              */
             kind: string;
             /** @description With `include=message`, at the message's newest entry of the page: the message as it is now. */

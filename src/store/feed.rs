@@ -1,7 +1,8 @@
 //! The feed of an application: every change on its timeline, as the application reads it.
 //!
-//! The log holds what an entry tells, so a page is one scan of it; one of a few kinds counts what it looks at before. What may be included, the messages
-//! and their recipients, is read by a statement each, after the page, as far as the page has room.
+//! The log holds what an entry tells, so a page is one scan of it; one of a few kinds counts what it looks at before.
+//! What may be included, the messages and their recipients, is read by a statement each, after the page, as far as
+//! the page has room.
 //!
 //! A page of 1,000 takes 2 ms on 2 cores, of which PostgreSQL works 1.2 ms. Half of that is what the rows take on
 //! their way, so they have as few columns as they can. What was tried and did not pay: one row of arrays (PostgreSQL
@@ -9,6 +10,7 @@
 //! entries a second, since the processors are busy by then, for a page that may be read in vain).
 
 mod kinds;
+mod page;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,6 +32,7 @@ use crate::domain::{
     ApplicationId, ChangeKind, ChatNumber, ConversationId, Cursor, MessageId, MessageNumber,
     Timestamp, UserId,
 };
+use page::{EntryRow, PageBuilder};
 
 pub use kinds::Kinds;
 
@@ -42,9 +45,6 @@ const MESSAGES_AT_ONCE: usize = 25;
 
 /// A page ends before it has more recipients than this, or more than its bytes allow.
 const RECIPIENTS_MAX: usize = 5000;
-
-/// What a member in the list of an entry takes at the most, in bytes of JSON.
-const MEMBER_BYTES: usize = 67;
 
 /// About what a recipient counts, in bytes of JSON.
 pub const RECIPIENT_BYTES: usize = 60;
@@ -126,38 +126,6 @@ impl FeedRequest {
     fn changes_max(&self) -> u16 {
         CHANGES_MAX.max(self.size.entries)
     }
-}
-
-/// A row of the statement: what holds for a page, or one of the changes that the page looks at.
-struct EntryRow {
-    ordinal: i64,
-    timeline_end: Option<i64>,
-    trimmed: Option<i64>,
-    looked_at: Option<i64>,
-    timestamp: Option<i64>,
-    kind: Option<KindColumn>,
-    message_id: Option<i64>,
-    conversation_id: Option<i64>,
-    chat_number: Option<i64>,
-    with_user: Option<UserColumn>,
-    number: Option<i64>,
-    members: Option<Vec<String>>,
-    actor: Option<UserColumn>,
-    created: Option<OffsetDateTime>,
-}
-
-/// A page while its rows arrive.
-struct PageBuilder {
-    page: FeedPage,
-    size: PageSize,
-    /// The last change that a page of a few kinds looks at; `None`: it looks at all that is left, or is of all
-    /// kinds.
-    looked_at: Option<Timestamp>,
-    /// How many changes have arrived, and the timestamp of the last one.
-    changes: u16,
-    last: Timestamp,
-    /// The members of all entries.
-    members: usize,
 }
 
 /// Reads a page for each of many requests of one application, in their order, with what is to be included.
@@ -285,52 +253,6 @@ async fn include_recipients(
     Ok(())
 }
 
-impl PageBuilder {
-    fn new(request: &FeedRequest) -> Self {
-        let zero = Timestamp::new(0);
-        Self {
-            page: FeedPage {
-                entries: Vec::new(),
-                reached: zero,
-                timeline_end: zero,
-                trimmed: zero,
-            },
-            size: request.size,
-            looked_at: None,
-            changes: 0,
-            last: zero,
-            members: 0,
-        }
-    }
-
-    fn add(&mut self, row: EntryRow) {
-        if let Some(timeline_end) = row.timeline_end {
-            self.page.timeline_end = Timestamp::new(timeline_end);
-            self.page.trimmed = Timestamp::new(row.trimmed.unwrap_or(0));
-            self.looked_at = row.looked_at.map(Timestamp::new);
-        } else if let (false, Some(timestamp)) = (self.is_long(), row.timestamp) {
-            self.changes += 1;
-            self.last = Timestamp::new(timestamp);
-            self.members += row.members.as_ref().map_or(0, Vec::len);
-            self.page.entries.extend(row.into_entry(self.changes));
-        }
-    }
-
-    /// Whether the page has so many members that it ends here. What comes after this is dropped.
-    fn is_long(&self) -> bool {
-        self.members * MEMBER_BYTES > self.size.bytes
-    }
-
-    fn finish(self) -> FeedPage {
-        let is_full = self.is_long() || self.changes == self.size.entries;
-        let end = self.looked_at.unwrap_or(self.page.timeline_end);
-        FeedPage {
-            reached: if is_full { self.last } else { end },
-            ..self.page
-        }
-    }
-}
-
 impl FeedPage {
     /// Ends the page after its first `count` entries, if it has more.
     fn end_at(&mut self, count: usize) {
@@ -345,29 +267,5 @@ impl FeedPage {
         if let Some(last) = self.entries.last() {
             self.reached = last.timestamp;
         }
-    }
-}
-
-impl EntryRow {
-    /// `None` for what the feed does not tell of.
-    fn into_entry(self, place: u16) -> Option<FeedEntry> {
-        let kind = self.kind?.0;
-        kind.feed_name()?;
-        let members = self.members.unwrap_or_default();
-        Some(FeedEntry {
-            place,
-            timestamp: Timestamp::new(self.timestamp?),
-            kind,
-            message: self.message_id.map(MessageId::new),
-            conversation: self.conversation_id.map(ConversationId::new),
-            chat: self.chat_number.map(ChatNumber::new),
-            with: self.with_user.map(|UserColumn(user)| user),
-            number: self.number.map(MessageNumber::new),
-            members: members.iter().map(|user| UserId::trusted(user)).collect(),
-            actor: self.actor.map(|UserColumn(user)| user),
-            created: self.created?,
-            version: None,
-            recipients: None,
-        })
     }
 }

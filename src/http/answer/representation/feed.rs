@@ -50,12 +50,11 @@ pub(super) struct EntriesJson<'a>(pub &'a [FeedEntry]);
 pub struct FeedEntryJson<'a> {
     #[schema(value_type = TimestampSchema)]
     timestamp: i64,
-    /// What has changed: `message.created`, `message.edited`, `message.deleted`, `message.reported` (see
-    /// `GET /reports`), `chat.created`, `chat.changed`, `member.added`, `member.removed`, `member.changed`
-    /// (several at once: read who is a member), `conversation.read` (positions have
-    /// moved), `reactions.changed`, `messages.expired` (those before `number` are not kept any more), or
-    /// `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`).
-    /// Ignore kinds that you do not know.
+    /// What has changed: `message.created`, `message.imported`, `message.edited`, `message.deleted`,
+    /// `message.reported` (see `GET /reports`), `chat.created`, `chat.changed`, `chat.deleted`, `member.added`,
+    /// `member.removed`, `member.changed` (several: read who is a member), `conversation.read` (positions
+    /// moved), `reactions.changed`, `messages.expired` (those before `number` are not kept), or
+    /// `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`). Ignore others.
     kind: &'static str,
     /// The message that has changed or is reported, or to which somebody has reacted.
     #[serde(skip_serializing_if = "Option::is_none")]
