@@ -1,7 +1,9 @@
 //! Carries out the lines of imports, for requests and for files.
 
+mod lines;
+
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     mem,
     sync::Arc,
     time::Duration,
@@ -15,26 +17,20 @@ use super::{
         problem::Problem,
         representation::{ImportResultJson, Stored},
     },
-    extract::{
-        body::RequestBody,
-        idempotency::Digester,
-        request_bodies::{
-            ChatName, ImportItem, ImportLine, ImportLinesJson, ImportedPlace, NewImportedChat,
-            NewImportedMessage,
-        },
-    },
+    extract::request_bodies::{ChatName, ImportedPlace},
 };
 use crate::{
-    domain::{
-        ApplicationId, Chat, ChatNumber, Conversation, Idempotency, IdempotencyKey, MessageNumber,
-        Refusal, UserId,
-    },
+    domain::{ApplicationId, Chat, Conversation, IdempotencyKey, Refusal},
     store::{self, Pool},
     timeline::{
         self, BackgroundTimeline, Effect, Outcome, Requester,
         commands::{BeginImport, Command, CreateChat, FinishImport, ImportMessage},
     },
 };
+
+use lines::{Numbers, Task};
+
+pub use lines::SortedLines;
 
 /// Carries out lines.
 pub struct Importer<'a> {
@@ -55,26 +51,6 @@ pub struct LineResult {
     pub key: IdempotencyKey,
     pub outcome: Result<(Effect, Stored), Problem>,
 }
-
-/// A line, and what it is to do.
-#[derive(Clone)]
-struct Task<C> {
-    number: usize,
-    key: IdempotencyKey,
-    command: C,
-}
-
-/// Lines that are acceptable in themselves, by what they import.
-#[derive(Default)]
-pub struct SortedLines {
-    chats: Vec<Task<CreateChat>>,
-    pairs: Vec<Task<BeginImport>>,
-    messages: Vec<Task<(Idempotency, NewImportedMessage)>>,
-    done: Vec<Task<(ImportedPlace, Readers)>>,
-}
-
-/// How far members have read.
-type Readers = BTreeMap<UserId, MessageNumber>;
 
 /// The results of lines so far.
 #[derive(Default)]
@@ -253,69 +229,6 @@ fn refused(refusal: Refusal) -> Problem {
     }
 }
 
-impl SortedLines {
-    /// The lines of a text, the first of which has this number in its file.
-    ///
-    /// # Errors
-    /// If a line cannot be read or is not acceptable in itself.
-    pub fn parse(first: usize, text: &[u8], digester: &Digester) -> Result<Self, Problem> {
-        let mut errors = Vec::new();
-        let lines = ImportLinesJson::parse(first, text)?.validate(&mut errors);
-        match lines.filter(|_| errors.is_empty()) {
-            Some(lines) => Ok(Self::of(lines, digester)),
-            None => Err(Problem::invalid(errors)),
-        }
-    }
-
-    pub fn of(lines: Vec<ImportLine>, digester: &Digester) -> Self {
-        let mut sorted = Self::default();
-        for ImportLine {
-            number,
-            key,
-            text,
-            item,
-        } in lines
-        {
-            let line = || digester.bind_line(key.clone(), &text);
-            match item {
-                ImportItem::Chat(chat) => {
-                    let command = create(chat, line());
-                    sorted.chats.push(Task {
-                        number,
-                        key,
-                        command,
-                    });
-                }
-                ImportItem::Personal { pair, created } => {
-                    let command = BeginImport { pair, created };
-                    sorted.pairs.push(Task {
-                        number,
-                        key,
-                        command,
-                    });
-                }
-                ImportItem::Message(message) => {
-                    let command = (line(), *message);
-                    sorted.messages.push(Task {
-                        number,
-                        key,
-                        command,
-                    });
-                }
-                ImportItem::Done { place, read } => {
-                    let command = (place, read);
-                    sorted.done.push(Task {
-                        number,
-                        key,
-                        command,
-                    });
-                }
-            }
-        }
-        sorted
-    }
-}
-
 impl Results {
     fn push<C>(&mut self, task: &Task<C>, outcome: Result<(Effect, Stored), Problem>) {
         self.lines.push(LineResult {
@@ -363,50 +276,6 @@ impl Results {
                 Ok(self.lines)
             }
         }
-    }
-}
-
-fn create(chat: NewImportedChat, line: Idempotency) -> CreateChat {
-    CreateChat {
-        name: chat.name,
-        members: chat.members,
-        attributes: chat.attributes,
-        idempotency: Some(line),
-        import: Some(chat.import),
-    }
-}
-
-/// The numbers of chats by their keys.
-#[derive(Default)]
-struct Numbers(HashMap<IdempotencyKey, ChatNumber>);
-
-impl Numbers {
-    fn conversation(&self, place: ImportedPlace) -> Result<Conversation, Refusal> {
-        match place {
-            ImportedPlace::Personal(pair) => Ok(Conversation::Personal(pair)),
-            ImportedPlace::Chat(ChatName::Number(number)) => Ok(Conversation::Chat(number)),
-            ImportedPlace::Chat(ChatName::Key(key)) => {
-                let number = self.0.get(&key).copied();
-                number.map(Conversation::Chat).ok_or(Refusal::NotFound)
-            }
-        }
-    }
-
-    fn message(
-        &self,
-        message: NewImportedMessage,
-        line: Idempotency,
-    ) -> Result<ImportMessage, Refusal> {
-        Ok(ImportMessage {
-            line,
-            after: None,
-            conversation: self.conversation(message.place)?,
-            from: message.from,
-            created: message.created,
-            system: message.system,
-            content: message.content,
-            reactions: message.reactions,
-        })
     }
 }
 

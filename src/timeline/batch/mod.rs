@@ -2,6 +2,7 @@
 //! and after it. Every row, event and notification is a function of that list (`rows`).
 
 mod chat_rows;
+mod member_rows;
 mod rows;
 
 use std::collections::BTreeSet;
