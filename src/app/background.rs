@@ -8,6 +8,7 @@ use super::{meter::Meter, now};
 use crate::{
     callbacks::Callbacks,
     config::{EventsConfig, LimitsConfig},
+    domain::Cache,
     followers::{
         self, Behind, PublisherStatus, SearchIndex,
         clearing::ClearedChats,
@@ -22,7 +23,7 @@ use crate::{
     live::{Hub, Presence, Signals},
     notifications::{Announcements, Commit, Listener, Subscriber},
     store::{Database, Pool, Purpose},
-    sync::{CachedReads, Freshness, Readers, ThreadHandle},
+    sync::{Freshness, Readers, ThreadHandle},
     timeline::{BATCH_MAX, BackgroundTimeline, Kept, Timeline, Writer},
 };
 
@@ -39,8 +40,7 @@ pub struct Background {
     pub signals: Arc<Signals>,
     pub publisher: PublisherStatus,
     /// What these tasks hold in memory.
-    pub cached: CachedReads,
-    pub kept: Arc<Kept>,
+    pub caches: Vec<Arc<dyn Cache>>,
 }
 
 impl Background {
@@ -57,7 +57,8 @@ impl Background {
         let timeline = spawn_writers(life, database, &kept, limits);
         let announcements = Arc::new(Announcements::default());
         let freshness = Arc::new(Freshness::new(Arc::clone(&announcements)));
-        let (handles, cached) = spawn_readers(life, database, limits.read_queue_max, &freshness);
+        let (handles, reads_cache) =
+            spawn_readers(life, database, limits.read_queue_max, &freshness);
         let hub = Arc::new(Hub::new(limits.live()));
         let signals = spawn_signals(life, reads);
         let with_files = Arc::new(Behind::new(|commit| commit.uses_files));
@@ -123,8 +124,7 @@ impl Background {
             hub,
             signals,
             publisher,
-            cached,
-            kept,
+            caches: vec![reads_cache, kept],
         }
     }
 }
@@ -150,16 +150,16 @@ fn spawn_readers(
     database: &Database,
     waiting_max: usize,
     freshness: &Arc<Freshness>,
-) -> (Vec<ThreadHandle>, CachedReads) {
+) -> (Vec<ThreadHandle>, Arc<dyn Cache>) {
     let readers = Readers::new(waiting_max, Arc::clone(freshness), render_message);
     let threads =
         thread::available_parallelism().map_or(1, |cores| cores.get().min(HTTP_THREADS_MAX));
     let handles = (0..threads).map(|_| readers.handle(database)).collect();
-    let cached = readers.cached();
+    let cache = readers.cache();
     for (name, task) in readers.tasks(database) {
         life.spawn(name, task);
     }
-    (handles, cached)
+    (handles, cache)
 }
 
 /// Ends at once: whatever is recorded last counts for some seconds.

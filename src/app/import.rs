@@ -7,19 +7,19 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::sleep,
 };
 
-use super::{CommandResult, commands::ready};
+use super::{CommandResult, commands::ready, memory::Memory};
 use crate::{
     config::ImportConfig,
     http::{
         Digester, IMPORT_BYTES_MAX, IMPORT_LINES_MAX, Importer, LineResult, Problem, SortedLines,
     },
-    timeline::{Timeline, Writer},
+    timeline::{Kept, Timeline, Writer},
 };
 
 /// How long a line may wait for a writer: longer than in the service, since nobody waits for an answer.
@@ -37,10 +37,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub async fn import(config: &ImportConfig) -> CommandResult {
     let database = ready(&config.database).await?;
     let (timeline, commands) = Timeline::new(WAITING_MAX, WAITING_MAX, WAIT_MAX);
-    let writers = Writer::all(&database, &Arc::default(), timeline.progress(), WAIT_MAX);
+    let kept = Arc::new(Kept::default());
+    let writers = Writer::all(&database, &kept, timeline.progress(), WAIT_MAX);
     let writing = join_all(writers.map(|writer| writer.run(commands.clone())));
     drop(commands);
     let reads = database.reads();
+    let memory = Memory::new(&reads, vec![kept]);
     let importing = async move {
         // The writers end once nobody can submit anything any more.
         let background = timeline.in_background();
@@ -50,8 +52,10 @@ pub async fn import(config: &ImportConfig) -> CommandResult {
         let digester = Digester::new(&config.secret.messages_secret);
         import_all(importer, Arc::new(digester), file).await
     };
-    let (outcome, _) = tokio::join!(importing, writing);
-    outcome
+    tokio::select! {
+        (outcome, _) = join(importing, writing) => outcome,
+        never = memory.run() => match never {},
+    }
 }
 
 async fn import_all(

@@ -12,6 +12,7 @@ use crate::{
     },
     callbacks::Callbacks,
     config::{CallersConfig, HttpConfig, ServeConfig},
+    domain::Cache,
     http::{self, Acceptor, Address, AppState, Budget, Digester, Page, Screening, Service},
     lifecycle::Lifecycle,
     live::Live,
@@ -67,16 +68,9 @@ async fn start(life: &mut Lifecycle, config: ServeConfig) -> CommandResult {
     let callers = authenticator_config(callers, secret);
     let authenticator = Authenticator::new(callers, signer.clone(), reads.clone(), now)?;
     let authenticator = Arc::new(authenticator);
-    let memory = Memory {
-        reads: reads.clone(),
-        cached: background.cached,
-        kept: background.kept,
-        authenticator: Arc::clone(&authenticator),
-    };
-    let stop = life.stop();
-    life.spawn("memory", async move {
-        stop.run_until_cancelled(memory.run()).await.unwrap_or(())
-    });
+    let mut caches = background.caches;
+    caches.push(Arc::clone(&authenticator) as Arc<dyn Cache>);
+    Memory::spawn(life, &reads, caches);
     let state = AppState {
         timeline: background.timeline,
         authenticator,

@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Error, Issued,
+    Acting, Error, Issued,
     erased::UserDigester,
     expiring::ExpiringCache,
     revoked::{Revoked, RevokedTokens},
@@ -191,6 +191,20 @@ impl Applications {
             return Err(Error::Revoked);
         }
         Ok(())
+    }
+
+    /// The user as whom an application acts must not have been erased since.
+    pub async fn require_present(
+        &self,
+        application: ApplicationId,
+        acting: &Acting,
+    ) -> Result<(), Error> {
+        let present = self.present(application).await?;
+        let digest = || self.digest_of(application, &acting.user);
+        match present.revoked.erases(digest, acting.since) {
+            true => Err(Error::Revoked),
+            false => Ok(()),
+        }
     }
 
     /// What was read of an application, which must exist. One caller reads it for all who wait. A failure is

@@ -18,7 +18,7 @@ use super::{
     log_once::LoggedFaults,
     named_application,
 };
-use crate::domain::{ApplicationId, Clock};
+use crate::domain::{ApplicationId, Clock, ErasedUsers, UserId};
 
 /// How long an answer is cached, a refusal too. A session that has ended stays valid for this long
 /// at most.
@@ -119,12 +119,14 @@ impl Introspection {
         Issued::checked(&user, session.app, times, &self.config.applications)
     }
 
-    /// Drops the answers about the users of some applications, and those that have expired. The endpoint is
-    /// asked again about those who come.
-    pub fn forget_users(&self, is_of: impl Fn(ApplicationId) -> bool) {
-        self.answers.retain(|answer| match answer {
-            Ok(session) => !is_of(named_application(session.app)),
-            Err(_) => true,
+    /// Drops the answers about users, and those that have expired.
+    pub fn forget(&self, erased: &ErasedUsers) {
+        self.answers.retain(|answer| {
+            let session = answer.as_ref().ok();
+            let user = session.and_then(|session| UserId::parse(session.sub.as_deref()?).ok());
+            let application = session.map(|session| named_application(session.app));
+            let is_erased = |(application, user)| erased.contain(application, &user);
+            !application.zip(user).is_some_and(is_erased)
         });
     }
 

@@ -29,14 +29,14 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::sleep;
 
 use crate::{
-    domain::{ApplicationId, Clock, UserDigest, UserId},
+    domain::{ApplicationId, Cache, Clock, ErasedUsers, UserDigest, UserId},
     store::{Pool, applications::Access},
 };
 use applications::{Applications, TokenFingerprint, is_same_secret};
 use erased::UserDigester;
 use introspection::Introspection;
 use jwks::Jwks;
-use token::Verifier;
+use token::{NewToken, Verifier};
 
 pub use applications::{ApplicationToken, create_application};
 pub use endpoint::{BadEndpoint, EndpointUrl};
@@ -67,8 +67,30 @@ pub enum Validity {
     /// Until the user's token expires, while the application accepts it, and while the application exists: a
     /// restore may lose one.
     Until(Issued),
-    /// While the application's token has this fingerprint.
-    WhileCurrent(ApplicationId, TokenFingerprint),
+    /// While the application's token has this fingerprint, and the user as whom the application acts is not
+    /// erased.
+    WhileCurrent(ApplicationId, TokenFingerprint, Option<Acting>),
+}
+
+/// An application acts as a user, from this time on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acting {
+    pub user: UserId,
+    pub since: SystemTime,
+}
+
+impl Validity {
+    /// As this one, of an application that acts as a user from `now` on.
+    #[must_use]
+    pub fn acting_as(self, user: &UserId, now: SystemTime) -> Self {
+        match self {
+            Self::WhileCurrent(application, token, _) => {
+                let user = user.clone();
+                Self::WhileCurrent(application, token, Some(Acting { user, since: now }))
+            }
+            Self::Until(_) => self,
+        }
+    }
 }
 
 /// A user as an issuer identifies one.
@@ -215,15 +237,15 @@ impl Authenticator {
         }
         if let Some(identified) = self.applications.identify(token).await {
             let (application, fingerprint) = identified?;
-            let validity = Validity::WhileCurrent(application, fingerprint);
+            let validity = Validity::WhileCurrent(application, fingerprint, None);
             return Ok(Identity::Application(application, validity));
         }
-        let identified = self.user(self.issued(token).await?).await;
-        if identified == Err(Error::Revoked) {
-            // The user may be erased.
-            self.tokens.forget(token);
+        let (issued, new) = self.issued(token).await?;
+        let identity = self.user(issued.clone()).await?;
+        if let Some(new) = new {
+            self.tokens.keep(new, issued);
         }
-        identified
+        Ok(identity)
     }
 
     /// The user, if the application exists and accepts the token.
@@ -238,22 +260,31 @@ impl Authenticator {
     pub async fn require_valid(&self, validity: &Validity) -> Result<(), Error> {
         match validity {
             Validity::Until(token) => self.applications.require(token).await,
-            Validity::WhileCurrent(application, fingerprint) => {
-                // Boxed, or else the future of every stream would be as large as this one.
-                Box::pin(self.applications.require_current(*application, fingerprint)).await
+            Validity::WhileCurrent(application, fingerprint, acting) => {
+                // Boxed, or else the future of every stream would be as large as these.
+                Box::pin(self.applications.require_current(*application, fingerprint)).await?;
+                match acting {
+                    Some(acting) => {
+                        Box::pin(self.applications.require_present(*application, acting)).await
+                    }
+                    None => Ok(()),
+                }
             }
         }
     }
 
-    async fn issued(&self, token: &str) -> Result<Issued, Error> {
+    /// The user of a token; and what is to be cached of it, once the application accepts it.
+    async fn issued(&self, token: &str) -> Result<(Issued, Option<NewToken>), Error> {
         if self.jwks.is_none() && self.introspection.is_none() {
             return self.tokens.verify(token);
         }
         match (decode_header(token), &self.jwks, &self.introspection) {
             (Ok(header), Some(jwks), _) if header.alg != Algorithm::HS256 => {
-                Box::pin(jwks.verify(token, &header)).await
+                Ok((Box::pin(jwks.verify(token, &header)).await?, None))
             }
-            (Err(_), _, Some(introspection)) => Box::pin(introspection.verify(token)).await,
+            (Err(_), _, Some(introspection)) => {
+                Ok((Box::pin(introspection.verify(token)).await?, None))
+            }
             _ => self.tokens.verify(token),
         }
     }
@@ -272,21 +303,6 @@ impl Authenticator {
     /// Forgets what is cached of an application, which was changed just now.
     pub fn forget(&self, application: ApplicationId) {
         self.applications.forget(application);
-    }
-
-    /// Drops what is cached of the users of some applications: whoever was erased is named no more. It is read
-    /// again of those who come.
-    pub fn forget_users(&self, is_of: impl Fn(ApplicationId) -> bool) {
-        self.tokens.forget_users(&is_of);
-        if let Some(introspection) = &self.introspection {
-            introspection.forget_users(is_of);
-        }
-    }
-
-    /// Of how many tokens and sessions the users are cached.
-    pub fn size(&self) -> usize {
-        let sessions = self.introspection.as_ref().map(Introspection::size);
-        self.tokens.size() + sessions.unwrap_or_default()
     }
 
     /// Waits until a stream with this validity must end.
@@ -319,5 +335,24 @@ impl Authenticator {
         ) {
             sleep(REVOCATION_PERIOD).await;
         }
+    }
+}
+
+impl Cache for Authenticator {
+    fn forget(&self, erased: &ErasedUsers) {
+        if !erased.is_empty() {
+            self.tokens.forget(erased);
+        }
+        if let Some(introspection) = &self.introspection {
+            introspection.forget(erased);
+        }
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let sessions = self.introspection.as_ref().map(Introspection::size);
+        vec![
+            ("tokens", self.tokens.size()),
+            ("sessions", sessions.unwrap_or_default()),
+        ]
     }
 }

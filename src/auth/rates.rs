@@ -15,7 +15,10 @@ use governor::{
 };
 use quick_cache::sync::Cache;
 
-use crate::domain::{ApplicationId, UserHash, UserId};
+use crate::{
+    domain::{ApplicationId, UserId},
+    random::KeyedHash,
+};
 
 /// The buckets that are kept, of some 200 bytes each. One that is not kept is full again.
 const BUCKETS_MAX: usize = 100_000;
@@ -67,7 +70,7 @@ struct Bucket {
 pub struct Rates {
     limits: RateLimits,
     /// `None` is the application itself.
-    buckets: Cache<(ApplicationId, Option<UserHash>), Arc<Bucket>>,
+    buckets: Cache<(ApplicationId, Option<KeyedHash>), Arc<Bucket>>,
 }
 
 impl Rates {
@@ -95,7 +98,7 @@ impl Rates {
             (Limited::Application, None, self.limits.application),
         ] {
             let Some(quota) = quota else { continue };
-            let bucket = self.bucket((application, user.map(UserHash::of)), quota);
+            let bucket = self.bucket((application, user.map(KeyedHash::of)), quota);
             let (allowance, wait) = bucket.take(limited);
             allowances.push(allowance);
             if let Some(wait) = wait {
@@ -106,7 +109,7 @@ impl Rates {
     }
 
     /// A bucket with another quota is a new one.
-    fn bucket(&self, key: (ApplicationId, Option<UserHash>), quota: NonZeroU32) -> Arc<Bucket> {
+    fn bucket(&self, key: (ApplicationId, Option<KeyedHash>), quota: NonZeroU32) -> Arc<Bucket> {
         let new = || Ok::<_, Infallible>(Arc::new(Bucket::new(quota)));
         let Ok(bucket) = self.buckets.get_or_insert_with(&key, new);
         if bucket.quota == quota {

@@ -7,7 +7,8 @@ use quick_cache::sync::Cache;
 
 use super::erased::UserDigester;
 use crate::{
-    domain::{ApplicationId, Timestamp, UserDigest, UserHash, UserId},
+    domain::{ApplicationId, Timestamp, UserDigest, UserId},
+    random::KeyedHash,
     store::{self, Pool},
 };
 
@@ -17,20 +18,19 @@ const APPLICATIONS_MAX: usize = 10_000;
 /// How many users are read at once.
 const PAGE: i64 = 10_000;
 
-/// Since when tokens count: for each user of an application for whom the application has set that. It takes
-/// some 100 bytes a user.
+/// Since when tokens count: for each user of an application for whom the application has set that.
 #[derive(Debug, Clone, Default)]
 pub struct Revoked {
     /// The change up to which it was read.
     up_to: Timestamp,
-    since: HashMap<UserHash, SystemTime>,
+    since: HashMap<KeyedHash, SystemTime>,
     /// The same for users who are erased, or were: nobody knows their names any more.
     erased: HashMap<UserDigest, SystemTime>,
 }
 
 impl Revoked {
     fn set(&mut self, user: &UserId, since: Option<SystemTime>) {
-        let user = UserHash::of(user);
+        let user = KeyedHash::of(user);
         match since {
             Some(since) => self.since.insert(user, since),
             None => self.since.remove(&user),
@@ -48,8 +48,14 @@ impl Revoked {
     ) -> bool {
         let ends = |since: &SystemTime| issued.is_none_or(|issued| issued < *since);
         let is_erased = || self.erased.get(&digest()).is_some_and(ends);
-        self.since.get(&UserHash::of(user)).is_some_and(ends)
+        self.since.get(&KeyedHash::of(user)).is_some_and(ends)
             || (!self.erased.is_empty() && is_erased())
+    }
+
+    /// Whether the application has had the user erased after this time.
+    pub fn erases(&self, digest: impl FnOnce() -> UserDigest, time: SystemTime) -> bool {
+        let is_later = |erased: &SystemTime| time < *erased;
+        !self.erased.is_empty() && self.erased.get(&digest()).is_some_and(is_later)
     }
 }
 
@@ -141,7 +147,7 @@ mod tests {
         let (jane, john) = (UserId::trusted("jane"), UserId::trusted("john"));
         let revoked = Revoked {
             up_to: Timestamp::new(3),
-            since: HashMap::from([(UserHash::of(&jane), at(10))]),
+            since: HashMap::from([(KeyedHash::of(&jane), at(10))]),
             erased: HashMap::new(),
         };
         let unused = || -> UserDigest { panic!("nobody was erased") };
@@ -157,7 +163,7 @@ mod tests {
         let jane = UserId::trusted("jane");
         let revoked = Revoked {
             up_to: Timestamp::new(3),
-            since: HashMap::from([(UserHash::of(&jane), at(10))]),
+            since: HashMap::from([(KeyedHash::of(&jane), at(10))]),
             erased: HashMap::from([(UserDigest([1; 32]), at(20))]),
         };
         let revokes =

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Error, Identity, Issued, Validity,
+    Acting, Error, Identity, Issued, Validity,
     applications::TokenFingerprint,
     jwt::{SigningKey, derived_key, numeric_date, precise_date, time_of},
 };
@@ -38,7 +38,7 @@ struct TicketClaims {
     /// When the token with which the ticket was requested expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<u64>,
-    /// When that token was issued, if it says so.
+    /// When that token was issued, if it says so; of an application's, since when it acts as the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<f64>,
     /// The fingerprint of that token, if it is an application's.
@@ -63,11 +63,13 @@ impl Tickets {
                 let until = numeric_date(token.expires);
                 (soon.min(token.expires), Some(until), None)
             }
-            Validity::WhileCurrent(_, token) => (soon, None, Some(*token)),
+            Validity::WhileCurrent(_, token, _) => (soon, None, Some(*token)),
         };
         let since = match validity {
             Validity::Until(token) => token.issued.map(precise_date),
-            Validity::WhileCurrent(..) => None,
+            Validity::WhileCurrent(_, _, acting) => {
+                acting.as_ref().map(|acting| precise_date(acting.since))
+            }
         };
         let exp = numeric_date(expires);
         let sub = user.as_str().to_owned();
@@ -103,7 +105,14 @@ impl Tickets {
                 issued: claims.since.map(time_of),
                 expires: time_of(until as f64),
             }),
-            (None, Some(token)) => Validity::WhileCurrent(application, token),
+            (None, Some(token)) => {
+                let since = claims.since.map_or_else(self.clock, time_of);
+                let acting = Acting {
+                    user: user.clone(),
+                    since,
+                };
+                Validity::WhileCurrent(application, token, Some(acting))
+            }
             (None, None) => return Err(Error::BadTicket),
         };
         Ok(Identity::User(application, user, validity))
@@ -146,7 +155,10 @@ mod tests {
     fn a_ticket_identifies_its_user_until_the_token_expires() {
         let an_hour = until(SystemTime::now() + HOUR);
         let fingerprint = serde_json::from_str(&format!("{:?}", [3; 32])).unwrap();
-        for validity in [an_hour, Validity::WhileCurrent(APPLICATION, fingerprint)] {
+        let since = time_of(1_700_000_000.25);
+        let acting =
+            Validity::WhileCurrent(APPLICATION, fingerprint, None).acting_as(&jane(), since);
+        for validity in [an_hour, acting] {
             let issued = tickets().issue(APPLICATION, &jane(), &validity);
             assert!(issued.expires <= SystemTime::now() + TICKET_LIFETIME);
             let identity = Identity::User(APPLICATION, jane(), validity);

@@ -14,7 +14,7 @@ use super::{
         SECRET_BYTES_MIN, SigningKey, WeakSecret, issued_at, numeric_date, precise_date, time_of,
     },
 };
-use crate::domain::{ApplicationId, Clock, UserId};
+use crate::domain::{ApplicationId, Clock, ErasedUsers, UserId};
 
 /// Tokens that are cached; each takes about 200 bytes.
 const VERIFIED_MAX: usize = 50_000;
@@ -96,6 +96,9 @@ pub struct Verifier {
     verified: Cache<[u8; 32], Issued>,
 }
 
+/// The hash of a token that was verified just now.
+pub struct NewToken([u8; 32]);
+
 impl Verifier {
     pub fn new(signer: Signer, clock: Clock) -> Self {
         Self {
@@ -105,27 +108,26 @@ impl Verifier {
         }
     }
 
-    /// The user of a token that is valid at present.
-    pub fn verify(&self, token: &str) -> Result<Issued, Error> {
+    /// The user of a token that is valid at present. If it is not cached, it comes with what is to be
+    /// [kept](Self::keep) of the token.
+    pub fn verify(&self, token: &str) -> Result<(Issued, Option<NewToken>), Error> {
         let is_valid = |issued: &Issued| (self.clock)() < issued.expires;
-        let key = Sha256::digest(token).into();
-        if let Some(issued) = self.verified.get(&key).filter(is_valid) {
-            return Ok(issued);
+        let hash = Sha256::digest(token).into();
+        match self.verified.get(&hash).filter(is_valid) {
+            Some(issued) => Ok((issued, None)),
+            None => Ok((self.signer.verify(token)?, Some(NewToken(hash)))),
         }
-        let issued = self.signer.verify(token)?;
-        self.verified.insert(key, issued.clone());
-        Ok(issued)
     }
 
-    /// Drops what is cached of a token that its application does not accept any more.
-    pub fn forget(&self, token: &str) {
+    /// Caches the user of a token, once the application accepts it.
+    pub fn keep(&self, token: NewToken, issued: Issued) {
+        self.verified.insert(token.0, issued);
+    }
+
+    /// Drops the tokens of users.
+    pub fn forget(&self, erased: &ErasedUsers) {
         self.verified
-            .remove(&<[u8; 32]>::from(Sha256::digest(token)));
-    }
-
-    /// Drops the tokens of the users of some applications: each is verified once more.
-    pub fn forget_users(&self, is_of: impl Fn(ApplicationId) -> bool) {
-        self.verified.retain(|_, issued| !is_of(issued.application));
+            .retain(|_, issued| !erased.contain(issued.application, &issued.user));
     }
 
     /// How many tokens are cached.
@@ -241,42 +243,52 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_verified_token_is_cached_until_it_expires() {
-        let verifier = Verifier::new(ours(), SystemTime::now);
-        let token = janes_token(&ours(), SystemTime::now() + HOUR);
-        let key = Sha256::digest(&token).into();
-        let jane = verifier.verify(&token).unwrap();
-        assert_eq!(jane.user, UserId::trusted("jane"));
-        assert_eq!(verifier.verified.get(&key), Some(jane.clone()));
-
-        let cached = Issued {
-            user: UserId::trusted("cached"),
-            ..jane
-        };
-        verifier.verified.insert(key, cached.clone());
-        assert_eq!(verifier.verify(&token), Ok(cached.clone()));
-        verifier.verified.insert(
-            key,
-            Issued {
-                expires: SystemTime::now(),
-                ..cached
-            },
-        );
-        assert_eq!(verifier.verify(&token), Ok(jane), "it was verified anew");
+    /// The user of a token that the application accepts, and whether it was cached.
+    fn accepted(verifier: &Verifier, token: &str) -> (Issued, bool) {
+        let (issued, new) = verifier.verify(token).unwrap();
+        let was_cached = new.is_none();
+        if let Some(new) = new {
+            verifier.keep(new, issued.clone());
+        }
+        (issued, was_cached)
     }
 
     #[test]
-    fn the_tokens_of_an_application_are_forgotten() {
+    fn a_token_is_cached_once_it_is_accepted_until_it_expires() {
         let verifier = Verifier::new(ours(), SystemTime::now);
         let token = janes_token(&ours(), SystemTime::now() + HOUR);
-        let jane = verifier.verify(&token).unwrap();
-        verifier.forget_users(|of| of != jane.application);
+        assert!(verifier.verify(&token).is_ok());
+        assert_eq!(verifier.size(), 0, "it may be refused");
+        let (jane, was_cached) = accepted(&verifier, &token);
+        assert_eq!((&jane.user, was_cached), (&UserId::trusted("jane"), false));
+        assert_eq!(accepted(&verifier, &token), (jane.clone(), true));
+
+        let (_, new) = Verifier::new(ours(), SystemTime::now)
+            .verify(&token)
+            .unwrap();
+        let expired = Issued {
+            expires: SystemTime::now(),
+            ..jane.clone()
+        };
+        verifier.keep(new.unwrap(), expired);
+        assert_eq!(
+            accepted(&verifier, &token),
+            (jane, false),
+            "it was verified anew"
+        );
+    }
+
+    #[test]
+    fn the_tokens_of_an_erased_user_are_forgotten() {
+        let verifier = Verifier::new(ours(), SystemTime::now);
+        let token = janes_token(&ours(), SystemTime::now() + HOUR);
+        let (jane, _) = accepted(&verifier, &token);
+        let mut erased = ErasedUsers::default();
+        erased.add(jane.application, Some(UserId::trusted("john")));
+        verifier.forget(&erased);
         assert_eq!(verifier.size(), 1);
-        verifier.forget_users(|of| of == jane.application);
-        assert_eq!(verifier.size(), 0);
-        assert_eq!(verifier.verify(&token), Ok(jane));
-        verifier.forget(&token);
+        erased.add(jane.application, Some(jane.user));
+        verifier.forget(&erased);
         assert_eq!(verifier.size(), 0);
     }
 
@@ -289,7 +301,6 @@ mod tests {
             janes_token(&other, SystemTime::now() + HOUR),
         ] {
             assert!(verifier.verify(&token).is_err());
-            assert!(verifier.verified.is_empty());
         }
     }
 

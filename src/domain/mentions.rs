@@ -55,6 +55,11 @@ impl Mentions {
         self.users.is_empty() && !self.all
     }
 
+    /// All users whom it lists, also if it names everybody.
+    pub fn listed(&self) -> &[UserId] {
+        &self.users
+    }
+
     /// The users other than the sender whom it names one by one; none if it names everybody.
     pub fn one_by_one<'a>(
         &'a self,

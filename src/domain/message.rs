@@ -48,6 +48,15 @@ impl Message {
         Some(self.conversation.pair()?.other_of(self.from.as_ref()?))
     }
 
+    /// Its users, and those whom it lists.
+    pub fn named_users(&self) -> impl Iterator<Item = &UserId> {
+        let pair = self.conversation.pair().into_iter();
+        let pair = pair.flat_map(|pair| [pair.least(), pair.greatest()]);
+        let content = self.content.iter();
+        let listed = content.flat_map(|content| content.mentions.listed());
+        self.from.iter().chain(pair).chain(listed)
+    }
+
     /// What is left of it once its data are cleared, without a change of it on the timeline.
     #[must_use]
     pub fn cleared(&self) -> Arc<Self> {

@@ -8,6 +8,7 @@ mod change;
 mod change_kind;
 mod chat;
 mod conversation;
+mod erased;
 mod erasure;
 mod hook;
 mod ids;
@@ -30,7 +31,6 @@ mod signal;
 mod text;
 mod timestamp;
 mod update;
-mod user_hash;
 
 /// Reads the wall clock. Time is an argument, which `app` passes.
 pub type Clock = fn() -> std::time::SystemTime;
@@ -47,6 +47,7 @@ pub use chat::{
     SLOW_MODE_SECONDS_MAX, Title,
 };
 pub use conversation::{Conversation, Pair, SearchScope};
+pub use erased::{Cache, ErasedUsers};
 pub use erasure::{Erasure, ErasureEvent, OthersMessages, UserDigest};
 pub use hook::OnFailure;
 pub use ids::{
@@ -80,4 +81,3 @@ pub use signal::{
 pub use text::{TEXT_CHARS_MAX, Text, is_longer};
 pub use timestamp::Timestamp;
 pub use update::{Cursor, Subject, Update};
-pub use user_hash::UserHash;

@@ -1,6 +1,6 @@
 //! The table `erasures`: which users are erased, or were, and how far that has come.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -259,18 +259,49 @@ pub async fn remaining(
     Ok(remaining.fetch_one(connection).await?)
 }
 
-/// The applications of users whose erasure was finished within this time.
-pub async fn finished_within(
-    connection: &mut PgConnection,
-    time: Duration,
-) -> Result<BTreeSet<ApplicationId>> {
-    let applications = sqlx::query_scalar!(
-        "SELECT application_id FROM erasures
-         WHERE finished > now() - make_interval(secs => $1)",
+/// An erasure that is under way, or was finished lately.
+pub struct RecentErasure {
+    pub application: ApplicationId,
+    pub digest: UserDigest,
+    pub state: RecentState,
+}
+
+/// Whether an erasure is finished.
+pub enum RecentState {
+    Running(UserId),
+    Finished(OffsetDateTime),
+}
+
+/// The erasures of all applications that are under way, and those that were finished within this time.
+pub async fn recent(connection: &mut PgConnection, time: Duration) -> Result<Vec<RecentErasure>> {
+    let rows = sqlx::query!(
+        r#"SELECT application_id AS "application_id!", user_digest AS "user_digest!", user_id, finished
+           FROM erasures WHERE user_id IS NOT NULL
+           UNION ALL
+           SELECT application_id, user_digest, user_id, finished
+           FROM erasures WHERE finished > now() - make_interval(secs => $1)"#,
         time.as_secs_f64(),
     );
-    let applications = applications.fetch_all(connection).await?.into_iter();
-    Ok(applications.map(ApplicationId::new).collect())
+    let rows = rows.fetch_all(connection).await?.into_iter();
+    let recent = rows.map(|row| {
+        let digest = digest(&row.user_digest)?;
+        let state = match (row.user_id, row.finished) {
+            (Some(user), _) => RecentState::Running(UserId::trusted(&user)),
+            (None, Some(finished)) => RecentState::Finished(finished),
+            (None, None) => {
+                return Err(Error::Inconsistent {
+                    table: "erasures",
+                    id: row.application_id,
+                });
+            }
+        };
+        Ok(RecentErasure {
+            application: ApplicationId::new(row.application_id),
+            digest,
+            state,
+        })
+    });
+    recent.collect()
 }
 
 /// The next users whom the application has had erased after a point of the timeline: when, who, and since when

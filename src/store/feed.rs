@@ -174,7 +174,7 @@ pub async fn entries(
     .fetch(connection);
     while let Some(row) = rows.try_next().await? {
         let place = usize::try_from(row.ordinal - 1).expect("ordinals count the requests from 1");
-        builders[place].add(row);
+        builders[place].add(row)?;
     }
     drop(rows);
     Ok(builders.into_iter().map(PageBuilder::finish).collect())

@@ -15,9 +15,8 @@ WITH request AS (
         LIMIT 1
     ) AS looked_at ON TRUE
 )
--- The rows need no sorting: PostgreSQL reads one part after the other, each request by request, and each of these by
--- the index. What holds for a page is a row of its own, since a column that every row repeats costs as much as one of the
--- entries'.
+-- The entries of a request are in order, and nothing sorts them again: the builder of the page checks that. What
+-- holds for a page is a row of its own, since a column that every row repeats costs as much as one of the entries'.
 SELECT request.ordinal   AS "ordinal!",
        coalesce((SELECT timestamp FROM changes WHERE application_id = $1 ORDER BY timestamp DESC LIMIT 1), 0)
                          AS "timeline_end?",

@@ -19,9 +19,7 @@ use std::sync::Arc;
 pub use cache::Freshness;
 pub use changes::ChangesPage;
 pub use feed::FeedChanges;
-pub use readers::{
-    BATCH_MAX, CachedReads, DATA_BATCH_MAX, PAGE_BYTES_MAX, READERS, Readers, ThreadHandle,
-};
+pub use readers::{BATCH_MAX, DATA_BATCH_MAX, PAGE_BYTES_MAX, READERS, Readers, ThreadHandle};
 
 use crate::{
     batching::{Queue, QueueError},

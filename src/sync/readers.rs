@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     batching::{self, Batches, Queue, QueueLimits},
-    domain::ApplicationId,
+    domain::{ApplicationId, Cache, ErasedUsers},
     store::{Database, Purpose, Render},
 };
 
@@ -75,23 +75,20 @@ pub struct Readers {
     feed: ReadBatches<Feed>,
 }
 
-/// What a process has cached of reads.
-pub struct CachedReads(Arc<SharedReads>);
-
-impl CachedReads {
-    /// Drops what is cached of the users and messages of some applications.
-    pub fn forget(&self, is_of: impl Fn(ApplicationId) -> bool) {
-        self.0.reads.forget(&is_of);
-        self.0.versions.forget(is_of);
+impl Cache for SharedReads {
+    fn forget(&self, erased: &ErasedUsers) {
+        if !erased.is_empty() {
+            self.reads.forget(erased);
+            self.versions.forget(erased);
+        }
     }
 
-    /// How much is cached of each kind, by its name.
-    pub fn sizes(&self) -> [(&'static str, usize); 3] {
-        let (timelines, messages) = self.0.reads.sizes();
-        [
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        let (timelines, messages) = self.reads.sizes();
+        vec![
             ("timelines", timelines),
             ("messages", messages),
-            ("versions", self.0.versions.size()),
+            ("versions", self.versions.size()),
         ]
     }
 }
@@ -134,9 +131,9 @@ impl Readers {
         }
     }
 
-    /// What is cached of reads, for all threads.
-    pub fn cached(&self) -> CachedReads {
-        CachedReads(Arc::clone(&self.shared))
+    /// What is cached, for all threads.
+    pub fn cache(&self) -> Arc<dyn Cache> {
+        Arc::clone(&self.shared) as Arc<dyn Cache>
     }
 
     /// The handle for the callers of one thread, and the task that reads the end of the timeline

@@ -19,6 +19,9 @@
 //! batch of an application at the most: a second one would read, and keep, what is not committed. If it fails before that,
 //! nothing is kept. If it has lost its lane meanwhile and another writer is inside, that one has
 //! found nothing and has loaded what it needs.
+//!
+//! After the erasure of a user, what is kept of the application is dropped ([`Cache`]), and so is what any batch has
+//! taken by then and puts back. Nothing becomes valid by that: it is loaded again.
 
 use std::{
     collections::HashMap,
@@ -32,7 +35,7 @@ use super::{
     BatchState,
     state::{Forgotten, STATE_BYTES_MAX},
 };
-use crate::domain::{ApplicationId, DrawnNumbers, Timestamp};
+use crate::domain::{ApplicationId, Cache, DrawnNumbers, ErasedUsers, Timestamp};
 
 /// The most bytes that are kept, of all applications together. It is more than one may have.
 const BYTES_MAX: usize = 2 * STATE_BYTES_MAX;
@@ -55,7 +58,7 @@ struct Lanes {
     bytes: usize,
     /// How many times a lane was put back.
     uses: u64,
-    /// How many times [`Kept::forget`] was called.
+    /// How many times something was forgotten: whatever was taken before that is not kept.
     forgets: u64,
 }
 
@@ -66,7 +69,7 @@ pub struct KeptLane {
     pub state: BatchState,
     as_of: Timestamp,
     generation: u64,
-    /// How many times [`Kept::forget`] had been called when it was taken.
+    /// How many times something had been forgotten when it was taken.
     forgets: u64,
 }
 
@@ -77,6 +80,25 @@ impl Default for Kept {
             generation: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         }
+    }
+}
+
+impl Cache for Kept {
+    fn forget(&self, erased: &ErasedUsers) {
+        if erased.is_empty() {
+            return;
+        }
+        let mut lanes = self.lanes();
+        lanes.forgets += 1;
+        let kept = lanes.kept.keys().copied();
+        let concerned: Vec<_> = kept.filter(|of| erased.are_of(*of)).collect();
+        let dropped: Vec<_> = concerned.into_iter().map(|of| lanes.take(of)).collect();
+        drop(lanes);
+        drop(dropped);
+    }
+
+    fn sizes(&self) -> Vec<(&'static str, usize)> {
+        vec![("written", self.lanes().kept.len())]
     }
 }
 
@@ -93,8 +115,8 @@ impl Lanes {
         Some(kept)
     }
 
-    /// Returns the lanes that were used least recently, as many as there is no room for; and the lane itself, if
-    /// it may hold what was to be forgotten meanwhile.
+    /// Returns the lanes that are to be dropped: those that were used least recently, if there is no room, or the
+    /// lane itself, if it was taken before users were erased.
     fn put(&mut self, application: ApplicationId, lane: KeptLane) -> Vec<KeptLane> {
         if lane.forgets != self.forgets {
             return vec![lane];
@@ -143,14 +165,16 @@ impl Kept {
             (lanes.take(application), lanes.forgets)
         };
         let is_valid = |kept: &KeptLane| kept.as_of == end && kept.generation == generation;
-        let kept = kept.filter(is_valid).unwrap_or_else(|| KeptLane {
-            numbers: DrawnNumbers::default(),
-            state: BatchState::default(),
-            as_of: end,
-            generation,
-            forgets,
-        });
-        KeptLane { forgets, ..kept }
+        match kept.filter(is_valid) {
+            Some(kept) => KeptLane { forgets, ..kept },
+            None => KeptLane {
+                numbers: DrawnNumbers::default(),
+                state: BatchState::default(),
+                as_of: end,
+                generation,
+                forgets,
+            },
+        }
     }
 
     /// Keeps what a batch has left, whose last change is at `as_of`. It must be called before the
@@ -165,17 +189,6 @@ impl Kept {
         let forgotten = kept.state.end_batch();
         let others = self.lanes().put(application, kept);
         (forgotten, others)
-    }
-
-    /// Drops what is kept of some applications, and what batches have in their hands. It may name a user who was
-    /// erased.
-    pub fn forget(&self, is_of: impl Fn(ApplicationId) -> bool) {
-        let mut lanes = self.lanes();
-        lanes.forgets += 1;
-        let applications: Vec<_> = lanes.kept.keys().copied().filter(|of| is_of(*of)).collect();
-        let dropped: Vec<_> = applications.into_iter().map(|of| lanes.take(of)).collect();
-        drop(lanes);
-        drop(dropped);
     }
 
     fn lanes(&self) -> MutexGuard<'_, Lanes> {

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use time::OffsetDateTime;
 
 use super::kept::{Kept, KeptLane};
-use crate::domain::{ApplicationId, MessageNumber, Pair, PersonalConversation, Timestamp, UserId};
+use crate::domain::{
+    ApplicationId, Cache, ErasedUsers, MessageNumber, Pair, PersonalConversation, Timestamp, UserId,
+};
 
 const APPLICATION: ApplicationId = ApplicationId::DEFAULT;
 
@@ -65,6 +67,12 @@ enum Fate {
     AnswerLost,
 }
 
+fn erased_of(application: ApplicationId) -> ErasedUsers {
+    let mut erased = ErasedUsers::default();
+    erased.add(application, None);
+    erased
+}
+
 fn pair(conversation: usize) -> Pair {
     let name = format!("user-{conversation}");
     Pair::new(&UserId::trusted("jane"), &UserId::trusted(&name))
@@ -108,7 +116,7 @@ impl Model {
             }
             Step::Elsewhere(_) => {}
             Step::Forget => {
-                self.kept.forget(|of| of == APPLICATION);
+                self.kept.forget(&erased_of(APPLICATION));
                 for batch in self.batches.iter_mut().flatten() {
                     batch.is_forgotten = true;
                 }
@@ -261,12 +269,12 @@ fn what_is_forgotten_is_kept_no_more_though_a_batch_has_it_in_its_hands() {
         recalls
     };
     assert!(recalls(APPLICATION) && recalls(other));
-    kept.forget(|of| of == APPLICATION);
+    kept.forget(&erased_of(APPLICATION));
     assert!(!recalls(APPLICATION));
     assert!(recalls(other) && recalls(other));
 
     let lane = kept.take(other, Timestamp::new(1));
-    kept.forget(|of| of == other);
+    kept.forget(&erased_of(other));
     kept.put(other, lane, Timestamp::new(1));
     assert!(!recalls(other));
 }

@@ -1,6 +1,9 @@
 //! The erasure of users.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use messages::{
     domain::ChatNumber,
@@ -14,7 +17,7 @@ use serde_json::{Value, json};
 use sqlx::Row;
 
 use crate::support::{
-    Client, Database, EventQueue, Replica, Reply, Settings, administered, counts_are_true,
+    Client, Database, EventQueue, Replica, Reply, Settings, Stream, administered, counts_are_true,
     eventually, open_lane,
 };
 
@@ -590,22 +593,8 @@ fn reads(life: &Life, base: &str) -> Vec<(Client, String)> {
     reads.chain([(app, feed.to_owned())]).collect()
 }
 
-/// Waits until a replica has something in all of its caches, or has them empty.
-async fn until_caches_are(empty: bool, replica: &Replica) {
-    eventually("the caches are filled, or empty", async || {
-        for cache in ["timelines", "messages", "versions", "tokens"] {
-            let entries = replica.metric("messages_cached_entries", cache).await;
-            if (entries == 0.0) != empty {
-                return None;
-            }
-        }
-        Some(())
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_have_read_of_the_user_neither_tell_nor_hold_nor_log_it_afterwards() {
+async fn replicas_that_have_read_of_the_user_neither_tell_nor_log_it_afterwards() {
     let database = Database::fresh().await;
     let settings = || administered().with("LOG_FILTER", "debug");
     let one = Replica::start(&database, settings()).await;
@@ -625,12 +614,8 @@ async fn replicas_that_have_read_of_the_user_neither_tell_nor_hold_nor_log_it_af
             );
         }
     }
-    until_caches_are(false, &other).await;
     erase(&life.app, ZOE, "").await;
     let report = until_erased(&life.app, ZOE).await;
-    for replica in [&one, &other] {
-        until_caches_are(true, replica).await;
-    }
     for (caller, path) in &reads {
         let reply = caller.get(path).await;
         let text = reply.text.as_str();
@@ -657,6 +642,48 @@ async fn replicas_that_have_read_of_the_user_neither_tell_nor_hold_nor_log_it_af
         assert!(log.iter().any(|line| line.contains("answered")));
         neither_is_logged(replica);
     }
+}
+
+/// Waits until caches of a replica have so many entries.
+async fn until_cached(replica: &Replica, expected: &[(&str, RangeInclusive<f64>)]) {
+    eventually("the caches have so many entries", async || {
+        let metrics = replica.nobody().get("/metrics").await.text;
+        let has = |(cache, range): &(&str, RangeInclusive<f64>)| {
+            let line = format!("messages_cached_entries{{cache=\"{cache}\"}} ");
+            let entries = metrics.lines().find_map(|it| it.strip_prefix(&line));
+            entries.is_some_and(|entries| range.contains(&entries.parse().unwrap()))
+        };
+        expected.iter().all(has).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_cache_of_any_replica_holds_the_user_and_what_is_of_others_stays() {
+    let database = Database::fresh().await;
+    // Every replica looks while it is under way, and so learns the name.
+    let settings = || administered().with("ERASURE_SECONDS_MIN", "6");
+    let one = Replica::start(&database, settings()).await;
+    let other = Replica::start(&database, settings()).await;
+    let (app, zoe) = (one.application().await, one.user(ZOE));
+    let sent = zoe.send("john", &secret(1)).await;
+    assert_eq!(one.user("adam").get("/messages").await.status, 200);
+    let there = zoe.at(&other.base);
+    for _ in 0..2 {
+        for path in ["/messages?after=0", "/messages?after=0&include=message"] {
+            there.get(path).await.expect(200);
+        }
+        let message = there.get(&format!("/messages/{}", sent["id"])).await;
+        message.expect(200);
+    }
+    until_cached(&one, &[("tokens", 2.0..=2.0), ("written", 1.0..=1.0)]).await;
+    let hers = ["timelines", "messages", "versions", "tokens"];
+    until_cached(&other, &hers.map(|cache| (cache, 1.0..=9.0))).await;
+
+    erase(&app, ZOE, "").await;
+    until_erased(&app, ZOE).await;
+    until_cached(&one, &[("tokens", 1.0..=1.0), ("written", 0.0..=0.0)]).await;
+    until_cached(&other, &hers.map(|cache| (cache, 0.0..=0.0))).await;
 }
 
 #[tokio::test]
@@ -713,6 +740,38 @@ async fn conversations_may_be_deleted_with_the_user() {
     for (reader, name) in life.others.iter().zip(["adam", "john", "zz"]) {
         counts_are_true(reader, name).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_end_that_the_application_has_opened_as_the_user() {
+    let database = Database::fresh().await;
+    let one = Replica::start(&database, administered()).await;
+    let other = Replica::start(&database, administered()).await;
+    let app = one.application().await;
+    one.user(ZOE).send("john", "hello").await;
+    let acting = app.acting_as(ZOE);
+    let ticket = Reply::of(acting.request(Method::POST, "/tickets")).await;
+    let ticket = ticket.expect(201)["ticket"].as_str().unwrap().to_owned();
+    let by_ticket = format!("/messages?after=latest&ticket={ticket}");
+    let mut streams = Vec::new();
+    for replica in [&one, &other] {
+        streams.push(acting.at(&replica.base).stream("after=latest").await);
+        streams.push(Stream::open(replica.nobody().streaming(&by_ticket)).await);
+    }
+    let mut of_john = app.acting_as("john").stream("after=0").await;
+    for stream in &mut streams {
+        stream.begin_current().await;
+    }
+    erase(&app, ZOE, "").await;
+    for stream in &mut streams {
+        while stream.block().await.is_some() {}
+    }
+    until_erased(&app, ZOE).await;
+    app.acting_as("john").send("jim", "and now").await;
+    while of_john.update().await.data["id"] != json!(2) {}
+    // Whoever has the id now is another user.
+    let mut again = acting.stream("after=latest").await;
+    again.begin_current().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -363,9 +363,8 @@ const OF_TENANTS: [&str; 19] = [
 
 /// Statements about all applications: where a follower has something to do, what an operator
 /// requests, and what follows a lost history.
-const OF_ALL_APPLICATIONS: [&str; 11] = [
+const OF_ALL_APPLICATIONS: [&str; 10] = [
     "FROM erasures WHERE user_id IS NOT NULL",
-    "FROM erasures\n         WHERE finished > now()",
     "FROM reaction_counts WHERE to_clear",
     "FROM conversations WHERE to_clear",
     "SELECT application_id, cursor FROM followers WHERE name = $1",

@@ -1,6 +1,8 @@
 //! The caller, from the request's bearer token (RFC 6750, section 2.1) or stream ticket, and the
 //! user as whom an application acts.
 
+use std::time::SystemTime;
+
 use axum::{
     extract::Query,
     http::{HeaderMap, header, request::Parts},
@@ -65,6 +67,7 @@ impl Caller {
     fn new(
         identity: Identity,
         headers: &HeaderMap,
+        now: SystemTime,
         errors: &mut Vec<FieldError>,
     ) -> Result<Self, Problem> {
         let as_user = as_user(headers);
@@ -79,6 +82,10 @@ impl Caller {
                     errors.push(FieldError::new("As-User", invalid.to_string()));
                     None
                 });
+                let validity = match &user {
+                    Some(user) => validity.acting_as(user, now),
+                    None => validity,
+                };
                 (application, user, validity)
             }
             Identity::User(application, user, validity) => {
@@ -108,7 +115,8 @@ impl Authenticate for Caller {
         service: &Service,
         errors: &mut Vec<FieldError>,
     ) -> Result<Self, Problem> {
-        let caller = Self::new(identify(head, service).await?, &head.headers, errors)?;
+        let identity = identify(head, service).await?;
+        let caller = Self::new(identity, &head.headers, (service.clock)(), errors)?;
         // An application that calls for itself has no limit of requests.
         if let (Some(user), Some(link)) = (&caller.user, head.extensions.get::<Link>()) {
             link.keep(service.budget.enter(caller.application, user)?);
@@ -139,7 +147,8 @@ impl Authenticate for BearerOrTicket {
         if !media::prefers_stream(&head.headers) {
             return Err(auth::Error::TicketElsewhere.into());
         }
-        let caller = Caller::new(service.tickets.verify(&ticket)?, &head.headers, errors)?;
+        let identity = service.tickets.verify(&ticket)?;
+        let caller = Caller::new(identity, &head.headers, (service.clock)(), errors)?;
         service
             .authenticator
             .require_valid(&caller.validity)

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::domain::{ApplicationId, UserHash, UserId};
+use crate::{
+    domain::{ApplicationId, UserId},
+    random::KeyedHash,
+};
 
 /// The shortest time between two signals of a user.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -15,7 +18,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub struct Pace(Mutex<Signalled>);
 
 struct Signalled {
-    last: HashMap<(ApplicationId, UserHash), Instant>,
+    last: HashMap<(ApplicationId, KeyedHash), Instant>,
     /// When those were last removed who may signal again.
     swept: Instant,
 }
@@ -38,7 +41,7 @@ impl Pace {
     /// The user has not signalled after all, and may again.
     pub fn take_back(&self, application: ApplicationId, user: &UserId) {
         let mut signalled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        signalled.last.remove(&(application, UserHash::of(user)));
+        signalled.last.remove(&(application, KeyedHash::of(user)));
     }
 
     fn allows_at(&self, now: Instant, application: ApplicationId, user: &UserId) -> bool {
@@ -48,7 +51,7 @@ impl Pace {
             signalled.last.retain(|_, last| is_recent(last));
             signalled.swept = now;
         }
-        let key = (application, UserHash::of(user));
+        let key = (application, KeyedHash::of(user));
         if signalled.last.get(&key).is_some_and(is_recent) {
             return false;
         }

@@ -6,6 +6,7 @@ use super::{FeedEntry, FeedPage, FeedRequest};
 use crate::{
     domain::{ChatNumber, ConversationId, MessageId, MessageNumber, Timestamp, UserId},
     store::{
+        Error, Result,
         columns::{KindColumn, UserColumn},
         pages::PageSize,
     },
@@ -64,19 +65,29 @@ impl PageBuilder {
         }
     }
 
-    pub fn add(&mut self, row: EntryRow) {
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// If it comes before one that is on the page.
+    pub fn add(&mut self, row: EntryRow) -> Result<()> {
         if let Some(timeline_end) = row.timeline_end {
             self.page.timeline_end = Timestamp::new(timeline_end);
             self.page.trimmed = Timestamp::new(row.trimmed.unwrap_or(0));
             self.looked_at = row.looked_at.map(Timestamp::new);
         } else if let (false, Some(timestamp)) = (self.is_long(), row.timestamp) {
             let timestamp = Timestamp::new(timestamp);
-            debug_assert!(self.last < timestamp, "the rows of a page come in order");
+            if timestamp <= self.last {
+                return Err(Error::Inconsistent {
+                    table: "changes",
+                    id: timestamp.get(),
+                });
+            }
             self.changes += 1;
             self.last = timestamp;
             self.members += row.members.as_ref().map_or(0, Vec::len);
             self.page.entries.extend(row.into_entry(self.changes));
         }
+        Ok(())
     }
 
     /// Whether the page has so many members that it ends here. What comes after this is dropped.

@@ -9,7 +9,7 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::freshness::{Freshness, NotifiedUser, ReadPoint};
 use crate::{
-    domain::{ApplicationId, Cursor, Message, MessageId, Subject, Timestamp, UserId},
+    domain::{ApplicationId, Cursor, ErasedUsers, Message, MessageId, Subject, Timestamp, UserId},
     notifications::UserKey,
     store::pages::{Entry, Page, PageRequest},
 };
@@ -138,12 +138,20 @@ impl ReadCache {
         }
     }
 
-    /// Drops what is cached of the users of some applications.
-    pub fn forget(&self, is_of: impl Fn(ApplicationId) -> bool) {
-        self.updates
-            .retain(|(application, _), _| !is_of(*application));
-        self.messages
-            .retain(|((application, _), _), _| !is_of(*application));
+    /// Drops what names one of the users, or is theirs.
+    pub fn forget(&self, erased: &ErasedUsers) {
+        self.updates.retain(|(application, user), updates| {
+            let names = |entry: &Entry| match &entry.update.subject {
+                Subject::With(other) => erased.contain(*application, other),
+                Subject::Message(_) | Subject::Chat(_) | Subject::Reactions(_) => false,
+            };
+            !erased.contain(*application, user) && !updates.found.entries.iter().any(names)
+        });
+        self.messages.retain(|((application, user), _), message| {
+            let mut named = message.found.named_users();
+            !erased.contain(*application, user)
+                && !named.any(|user| erased.contain(*application, user))
+        });
     }
 
     /// How many timelines, and how many messages, are cached.
@@ -267,6 +275,19 @@ mod tests {
         }
     }
 
+    fn erased(application: ApplicationId, user: &str) -> ErasedUsers {
+        let mut erased = ErasedUsers::default();
+        erased.add(application, Some(UserId::trusted(user)));
+        erased
+    }
+
+    /// A page whose only entry is of the conversation with a user.
+    fn with(user: &str) -> Page {
+        let mut page = page(&[3], 3);
+        page.entries[0].update.subject = Subject::With(UserId::trusted(user));
+        page
+    }
+
     fn deleted_message() -> Message {
         Message {
             id: MessageId::new(1),
@@ -321,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_of_an_application_stays_of_the_others() {
+    fn what_names_an_erased_user_is_dropped_and_nothing_else() {
         let cache = ReadCache::new(Arc::new(Freshness::new(Arc::default())));
         let (one, other) = (ApplicationId::DEFAULT, ApplicationId::new(2));
         for application in [one, other] {
@@ -330,10 +351,16 @@ mod tests {
             cache.insert_message(pending(), Arc::new(deleted_message()));
         }
         assert_eq!(cache.sizes(), (2, 2));
-        cache.forget(|of| of == other);
+        cache.forget(&erased(other, "jim"));
+        assert_eq!(cache.sizes(), (2, 2));
+        cache.forget(&erased(other, "jane"));
         assert_eq!(cache.sizes(), (1, 1));
         assert!(cache.updates(&request(Some(2), 50)).is_some());
-        cache.forget(|of| of == one);
+        let john = cache.begin(one, &UserId::trusted("john"));
+        cache.insert_page(john, cursor(Some(2)), &with("jim"));
+        cache.forget(&erased(one, "jim"));
+        assert_eq!(cache.sizes(), (1, 1));
+        cache.forget(&erased(one, "jane"));
         assert_eq!(cache.sizes(), (0, 0));
     }
 

@@ -20,7 +20,7 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::freshness::Freshness;
 use crate::{
-    domain::{ApplicationId, ChatNumber, MessageId, Subject, Timestamp},
+    domain::{ApplicationId, ChatNumber, ErasedUsers, MessageId, Subject, Timestamp},
     store::{
         Version,
         pages::{ENTRY_BYTES, Page, PageRequest},
@@ -92,10 +92,11 @@ impl VersionCache {
         is_whole.then_some(page)
     }
 
-    /// Drops the versions of messages of some applications.
-    pub fn forget(&self, is_of: impl Fn(ApplicationId) -> bool) {
-        self.versions
-            .retain(|(_, application, _), _| !is_of(*application));
+    /// Drops the versions that name one of the users.
+    pub fn forget(&self, erased: &ErasedUsers) {
+        self.versions.retain(|(_, application, _), version| {
+            !erased.are_named_in(*application, version.json.get())
+        });
     }
 
     /// How many versions are cached.
@@ -293,13 +294,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_of_an_application_has_to_be_read() {
-        let cache = caching(&[version(1, 3, None, r#""hi""#)]);
-        cache.forget(|of| of != ApplicationId::DEFAULT);
+    fn what_names_an_erased_user_has_to_be_read() {
+        let cache = caching(&[
+            version(1, 3, None, r#"{"from":"jane"}"#),
+            version(2, 4, None, r#"{"from":"john"}"#),
+        ]);
+        let mut erased = ErasedUsers::default();
+        erased.add(ApplicationId::DEFAULT, Some(UserId::trusted("jane")));
+        cache.forget(&erased);
         assert_eq!(cache.size(), 1);
-        cache.forget(|of| of == ApplicationId::DEFAULT);
-        assert_eq!(cache.size(), 0);
         assert_eq!(data(&cache, page(vec![message(3, 1)])), None);
+        assert!(data(&cache, page(vec![message(4, 2)])).is_some());
     }
 
     #[test]
