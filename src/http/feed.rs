@@ -107,6 +107,9 @@ struct FeedEvents;
 impl Events for FeedEvents {
     type Page = FeedChanges;
 
+    /// What an application has missed is deleted, and the feed has everything else.
+    const SKIPS_TRIMMED: bool = true;
+
     async fn add(
         &self,
         _: &Service,

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::{
     Service,
     answer::{
-        problem::Problem,
+        problem::{CursorFault, Problem},
         representation::{CaughtUpJson, LIVE_CACHE_CONTROL, SignalJson},
         sse::{Blocks, COMMENT},
     },
@@ -49,6 +49,10 @@ pub const STREAM_PAGE_WITH_MORE: PageSize = PageSize {
 /// How the pages of a timeline become events.
 pub trait Events: Send + Sync + 'static {
     type Page: WatchedPage;
+
+    /// Whether a client whose cursor is before what is kept goes on with what is kept. Where it may not, its cursor
+    /// stays behind, so that it is told so whenever it resumes.
+    const SKIPS_TRIMMED: bool;
 
     /// The signals that come with the events, if there are any.
     fn signals(&self, _service: &Service) -> Option<Inbox> {
@@ -299,7 +303,7 @@ impl<W: Watched, E: Events<Page = W::Page>> EventStream<W, E> {
     }
 
     /// The `reset` event in place of a 410. A client that ignores it resumes after its id: from the beginning, or
-    /// from that of what is kept.
+    /// from that of what is kept. Without an id, it resumes with the cursor that it has, and is sent the event again.
     /// After any other problem the stream just ends.
     fn last_block(&self, problem: Problem) -> Blocks {
         let mut blocks = Blocks::default();
@@ -307,9 +311,13 @@ impl<W: Watched, E: Events<Page = W::Page>> EventStream<W, E> {
             let request_id = self.request_id.as_str();
             tracing::error!(request.id = request_id, %problem, "a stream failed");
         }
-        if let Some(after) = problem.resumes_after() {
+        if let Some(fault) = problem.cursor_fault() {
+            let after = match fault {
+                CursorFault::Ahead => Some(Timestamp::new(0)),
+                CursorFault::Behind { trimmed } => E::SKIPS_TRIMMED.then_some(trimmed),
+            };
             let document = problem.document(self.request_id.as_str());
-            blocks.event("reset", Some(after), &document);
+            blocks.event("reset", after, &document);
         }
         blocks
     }

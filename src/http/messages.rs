@@ -247,6 +247,9 @@ struct UserEvents {
 impl Events for UserEvents {
     type Page = ChangesPage;
 
+    /// The conversations have changed by more than what is kept: the client reads them anew.
+    const SKIPS_TRIMMED: bool = false;
+
     fn signals(&self, service: &Service) -> Option<Inbox> {
         let open = || service.signals.open(self.application, &self.user);
         self.signals.then(open)

@@ -26,11 +26,18 @@ async fn open_watcher(replica: &Replica) -> Browser {
     let token = token(1, "john", Duration::from_secs(3600));
     // What the lines leave to the page, and the tickets that they take.
     let page = format!(
-        "window.shown = []; window.tickets = 0;
+        "window.shown = []; window.tickets = 0; window.begun = 0;
          window.base = ''; window.token = '{token}';
          window.show = ({{ message }}) => shown.push(message.id);
          const plain = window.fetch;
          window.fetch = (...request) => {{ tickets += 1; return plain(...request); }};
+         window.begin = async () => {{
+             const headers = {{ Authorization: `Bearer ${{token}}` }};
+             const answer = await plain('/conversations', {{ headers }});
+             const {{ latest }} = await answer.json();
+             begun += 1;
+             return latest;
+         }};
          const script = document.createElement('script');
          script.textContent = {lines};
          document.body.append(script);",
@@ -86,4 +93,26 @@ async fn an_event_source_outlives_restarts_short_and_long() {
         json!(sent),
         "nothing is lost and nothing repeated"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_source_that_is_reset_begins_anew_and_misses_nothing() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, Settings::default()).await;
+    let (jane, mut sent) = (replica.user("jane"), Vec::new());
+    let is_shown = send(&jane, &mut sent).await;
+    let browser = open_watcher(&replica).await;
+    browser.until(&is_shown).await;
+
+    // The page has one stream from the beginning, and another one whose cursor is beyond the end.
+    browser.run("follow(1000000)").await;
+    browser.until("begun >= 1").await;
+    sent.push(jane.send("john", "hello").await["id"].clone());
+    browser.until("shown.length >= 3").await;
+    assert_eq!(
+        browser.run("return shown").await,
+        json!([sent[0], sent[1], sent[1]]),
+        "each stream has what is new, and the one that was reset nothing else"
+    );
+    assert_eq!(browser.run("return begun").await, 1);
 }

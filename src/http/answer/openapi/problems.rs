@@ -65,7 +65,7 @@ problems! {
     CURSOR_AHEAD = "CursorAhead",
         "`cursor-ahead`: the cursor is beyond the end of the timeline: a backup was restored. `cursor-behind`: \
          changes after the cursor are not kept any more: start from `GET /conversations` and go on after its \
-         `latest`; with the feed, go on after `latest`",
+         `latest`; with the feed, go on after `trimmed`",
         sync::Error::CursorAhead { end: Timestamp::new(41) }.into();
     STALE = "Stale",
         "It has changed: `current` is its timestamp",

@@ -81,8 +81,8 @@ pub struct WebhookIdSchema(i64);
 ///   `messages`,
 /// - `current`: you have caught up. Its `data` is `{"latest": …}`,
 /// - `signal`, only with `signals=1`: something that happens at the moment (see `Signal`). It has no `id`,
-/// - `reset`, the last one, in place of a 410: its `data` is the problem, and after its `id` the timeline
-///   goes on.
+/// - `reset`, the last one, in place of a 410: its `data` is the problem, and the timeline goes on
+///   after its `id`, if it has one.
 ///
 /// The first block is the cursor as an `id` alone; comments keep the stream open.
 #[derive(ToSchema)]

@@ -44,6 +44,15 @@ enum ExtensionMember {
     Trimmed(Timestamp),
 }
 
+/// Why a cursor cannot be used.
+#[derive(Debug, Clone, Copy)]
+pub enum CursorFault {
+    /// It is beyond the end of the timeline.
+    Ahead,
+    /// Changes after it may not be kept.
+    Behind { trimmed: Timestamp },
+}
+
 impl Problem {
     fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
         Self {
@@ -128,12 +137,11 @@ impl Problem {
             .collect()
     }
 
-    /// After what the timeline goes on for a caller whose cursor lies beyond it, or before what is kept of it;
-    /// `None` for other problems.
-    pub fn resumes_after(&self) -> Option<Timestamp> {
+    /// Why the caller's cursor cannot be used; `None` for other problems.
+    pub fn cursor_fault(&self) -> Option<CursorFault> {
         match self.extension? {
-            ExtensionMember::Last(_) => Some(Timestamp::new(0)),
-            ExtensionMember::Trimmed(trimmed) => Some(trimmed),
+            ExtensionMember::Last(_) => Some(CursorFault::Ahead),
+            ExtensionMember::Trimmed(trimmed) => Some(CursorFault::Behind { trimmed }),
             ExtensionMember::Current(_) => None,
         }
     }
