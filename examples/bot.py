@@ -3,7 +3,7 @@
     . .local/run/tokens && python3 examples/bot.py
 """
 
-from feed import call, follow
+from feed import attempt, follow
 
 BOT = "echo"
 
@@ -13,5 +13,7 @@ for entry in follow("bot", kinds="message.created", include="message"):
         continue
     answer = {"to": entry["actor"], "text": f"You said: {text}", "replyTo": entry["id"]}
     # The key is that of the entry: should it come again, nothing is sent twice.
-    sent = call("POST", "/messages", answer, As_User=BOT, Idempotency_Key=f"echo-{entry['timestamp']}")
-    print(f"answered {sent['to']}", flush=True)
+    key = f"echo-{entry['timestamp']}"
+    # It is refused where the answer is too long, or its recipient has blocked the bot meanwhile.
+    if attempt("POST", "/messages", answer, As_User=BOT, Idempotency_Key=key):
+        print(f"answered {entry['actor']}", flush=True)

@@ -5,6 +5,7 @@ It needs Python 3.9 or later and nothing else. BASE is where the service is, APP
     . .local/run/tokens && python3 examples/push.py
 """
 
+import http.client
 import json
 import os
 import time
@@ -31,6 +32,26 @@ def call(method, path, body=None, **headers):
         return json.load(answer)
 
 
+def attempt(method, path, body=None, **headers):
+    """Calls until there is an answer, and returns it: None if the call was refused.
+
+    A refusal is printed. Ending with it would not help: the same entry would come again at the next start.
+    """
+    while True:
+        try:
+            return call(method, path, body, **headers)
+        except urllib.error.HTTPError as error:
+            detail = error.read().decode()
+            if error.code == 401:
+                raise SystemExit(detail) from None
+            if error.code < 500 and error.code != 429:
+                print(f"refused: {method} {path}: {detail}", flush=True)
+                return None
+            time.sleep(int(error.headers["Retry-After"] or 1))
+        except (OSError, http.client.HTTPException):
+            time.sleep(1)
+
+
 def follow(name, **query):
     """Yields each entry of the feed from the first start on.
 
@@ -44,10 +65,10 @@ def follow(name, **query):
         try:
             page = call("GET", "/feed?" + urllib.parse.urlencode(query, safe=","))
         except urllib.error.HTTPError as error:
-            if error.code < 500:
+            if error.code < 500 and error.code != 429:
                 raise SystemExit(f"{name}: {error.read().decode()}") from None
             time.sleep(1)
-        except OSError:
+        except (OSError, http.client.HTTPException):
             time.sleep(1)
         else:
             for entry in page["entries"]:

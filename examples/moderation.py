@@ -4,9 +4,8 @@
 """
 
 import re
-import urllib.error
 
-from feed import call, follow
+from feed import attempt, follow
 
 FORBIDDEN = re.compile(r"\b(darn|heck)\b", re.IGNORECASE)
 
@@ -14,13 +13,10 @@ for entry in follow("moderation", kinds="message.created,message.edited", includ
     message = entry.get("message", {})
     if not FORBIDDEN.search(message.get("text", "")):
         continue
-    # The application deletes in chats by itself, and a personal message for its sender.
-    user = {} if "chat" in entry else {"As_User": message["from"]}
+    # The application deletes in chats by itself, and a personal message for one of its users. Who is suspended may not
+    # delete, so it is tried for both.
+    users = [{}] if "chat" in entry else [{"As_User": message["to"]}, {"As_User": message["from"]}]
     path, version = f"/messages/{entry['id']}", str(message["timestamp"])
-    try:
-        call("DELETE", path, If_Match=version, **user)
+    # It is refused where the message is deleted already (410), or was edited just now (412), as its next entry tells.
+    if any(attempt("DELETE", path, If_Match=version, **user) for user in users):
         print(f"deleted message {entry['id']} of {message.get('from')}", flush=True)
-    except urllib.error.HTTPError as error:
-        # 410: it is deleted already. 412: it was edited just now, and its next entry tells of that.
-        if error.code not in (410, 412):
-            raise

@@ -14,19 +14,28 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from feed import call, read, write
 
 HOST, PORT = os.environ.get("HOST", "127.0.0.1"), 9000
+URL = f"http://{HOST}:{PORT}/"
 
 
 def secret():
-    """The key of the signatures. The webhook is created at the first start, and tells it that once."""
+    """The key of the signatures, which the service shows once: when the webhook is created, at the first start.
+
+    A webhook whose secret was not written, since the start was interrupted, gets a new one.
+    """
     try:
         with open("webhook.secret", encoding="ascii") as file:
             text = file.read()
     except FileNotFoundError:
-        settings = {"kinds": ["message.created"], "include": ["message"]}
-        webhook = call("POST", "/webhooks", {"url": f"http://{HOST}:{PORT}/", **settings})
+        earlier = [webhook for webhook in call("GET", "/webhooks")["webhooks"] if webhook["url"] == URL]
+        if earlier:
+            webhook = call("POST", f"/webhooks/{earlier[0]['id']}/secret")
+        else:
+            settings = {"kinds": ["message.created"], "include": ["message"]}
+            webhook = call("POST", "/webhooks", {"url": URL, **settings})
         text = webhook["secret"]
-        with open("webhook.secret", "w", encoding="ascii") as file:
+        with open("webhook.secret.new", "w", encoding="ascii") as file:
             file.write(text)
+        os.replace("webhook.secret.new", "webhook.secret")
     return base64.b64decode(text.removeprefix("whsec_"))
 
 

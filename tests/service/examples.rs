@@ -95,6 +95,10 @@ impl Place {
     fn user(&self, id: &str) -> Client {
         self.replica.user(id)
     }
+
+    fn application(&self) -> Client {
+        self.replica.with_token(&self.token)
+    }
 }
 
 impl Drop for Place {
@@ -109,6 +113,11 @@ impl Consumer {
         line.expect("the consumer says something")
             .unwrap()
             .expect("it runs")
+    }
+
+    /// Waits for a line, whatever comes before it.
+    async fn line_like(&mut self, is_meant: impl Fn(&str) -> bool) {
+        while !is_meant(&self.line().await) {}
     }
 
     async fn kill(mut self) {
@@ -187,6 +196,69 @@ async fn the_bot_answers_every_message_once() {
 }
 
 #[tokio::test]
+async fn the_bot_passes_over_what_it_may_not_answer() {
+    let place = Place::make().await;
+    let (jane, kim) = (place.user("jane"), place.user("kim"));
+    place.start("bot").await.kill().await;
+    jane.send("echo", &"x".repeat(20_000)).await;
+    kim.send("echo", "hi").await;
+    kim.blocks("echo", true).await;
+    jane.send("echo", "hi").await;
+    let mut bot = place.start("bot").await;
+    for status in [422, 403] {
+        let line = bot.line().await;
+        let says = format!("\"status\":{status}");
+        assert!(
+            line.starts_with("refused: POST /messages") && line.contains(&says),
+            "{line}"
+        );
+    }
+    assert_eq!(bot.line().await, "answered jane");
+    bot.kill().await;
+    assert_eq!(conversation(&jane).await[1..], ["hi", "You said: hi"]);
+    let _bot = place.start("bot").await;
+    jane.send("echo", "again").await;
+    eventually("it goes on", async || {
+        let texts = conversation(&jane).await;
+        texts.contains(&"You said: again".to_owned()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn moderation_passes_over_what_nobody_may_delete() {
+    let place = Place::make().await;
+    place.start("moderation").await.kill().await;
+    let stuck = place.user("jane").send("john", "darn").await;
+    let jim = place.user("jim");
+    let sent = jim.send("kate", "heck").await;
+    let app = place.application();
+    for user in ["jane", "john", "jim"] {
+        let path = format!("/users/{user}/restrictions");
+        let restrictions = json!({ "suspendedUntil": "2099-01-01T00:00:00Z" });
+        let restricted = app.call(Method::PUT, &path, restrictions).await;
+        restricted.expect(200);
+    }
+    let mut moderation = place.start("moderation").await;
+    let refused = format!("refused: DELETE /messages/{}", stuck["id"]);
+    // For john, and for jane.
+    for _ in 0..2 {
+        let line = moderation.line().await;
+        assert!(line.starts_with(&refused), "{line}");
+    }
+    let deleted = format!("deleted message {} of jim", sent["id"]);
+    assert_eq!(moderation.line().await, deleted);
+    let path = format!("/messages/{}", sent["id"]);
+    assert_eq!(jim.get(&path).await.expect(200)["deleted"], true);
+    moderation.kill().await;
+
+    let mut moderation = place.start("moderation").await;
+    let next = place.user("kim").send("kate", "heck").await;
+    let deleted = format!("deleted message {} of kim", next["id"]);
+    moderation.line_like(|line| line == deleted).await;
+}
+
+#[tokio::test]
 async fn moderation_deletes_what_is_sent_and_what_is_edited() {
     let place = Place::make().await;
     let jane = place.user("jane");
@@ -218,12 +290,37 @@ async fn moderation_deletes_what_is_sent_and_what_is_edited() {
     assert_eq!(jane.get(&path).await.expect(200), innocent);
 }
 
+/// An address of this machine that nobody else uses: a port that is free now may be taken later.
+fn own_host() -> String {
+    let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
+    format!("127.{}.{b}.{}", a.max(1), c.clamp(1, 254))
+}
+
+#[tokio::test]
+async fn a_webhook_whose_secret_was_not_written_is_used_again() {
+    let place = Place::make().await;
+    let (host, jane) = (own_host(), place.user("jane"));
+    let webhooks = || place.database.count("SELECT count(*) FROM webhooks");
+    let mut hook = place.launch("webhook", &host);
+    eventually("it has created its webhook", async || {
+        (webhooks().await == 1).then_some(())
+    })
+    .await;
+    jane.send("john", "one").await;
+    assert_eq!(hook.line().await, "jane: one");
+    hook.kill().await;
+    std::fs::remove_file(place.folder.join("webhook.secret")).unwrap();
+
+    jane.send("john", "two").await;
+    let mut hook = place.launch("webhook", &host);
+    hook.line_like(|line| line == "jane: two").await;
+    assert_eq!(webhooks().await, 1);
+}
+
 #[tokio::test]
 async fn a_webhook_misses_no_message_though_it_was_away() {
     let place = Place::make().await;
-    // An address of this machine that nobody else uses: a port that is free now may be taken later.
-    let [a, b, c, ..] = *uuid::Uuid::new_v4().as_bytes();
-    let host = format!("127.{}.{b}.{}", a.max(1), c.clamp(1, 254));
+    let host = own_host();
     let mut hook = place.launch("webhook", &host);
     eventually("it has created its webhook", async || {
         let webhooks = place.database.count("SELECT count(*) FROM webhooks");
