@@ -214,8 +214,8 @@ pub struct EventsConfig {
     /// The type of the queue, if it does not exist yet.
     #[arg(long, env = "AMQP_QUEUE_TYPE", value_enum, default_value = "classic")]
     pub amqp_queue_type: QueueType,
-    /// A topic exchange that gets every entry of the feeds of all applications, from the first one on; it
-    /// is declared at the start if it is missing. Empty: the feeds are not published.
+    /// A topic exchange that gets every entry of the feeds of all applications, from the first one that is kept;
+    /// it is declared at the start if it is missing. Empty: the feeds are not published.
     #[arg(long, env = "AMQP_FEED_EXCHANGE", default_value = "")]
     pub amqp_feed_exchange: String,
 }
