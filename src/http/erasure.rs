@@ -26,10 +26,10 @@ use crate::{
 /// Erases a user: everything that it has written and done, and its id wherever that is stored.
 ///
 /// For an application's own token. From now on the user's earlier tokens are refused, its streams end within 5
-/// seconds, and nobody writes to it, adds it to a chat or acts as it. What is stored is erased piece by piece:
-/// its messages become tombstones, it leaves its chats, its reactions, settings, positions and reports go, and
-/// a pseudonym takes its place where others still need one: in their personal conversations with it, and in
-/// the feed. What others see changes on their timelines, like everything else.
+/// seconds, and nobody writes to it or as it, or adds it to a chat; whoever acts as it reads what is left. What is
+/// stored is erased piece by piece: its messages become tombstones, it leaves its chats, its reactions, settings,
+/// positions and reports go, and a pseudonym takes its place where others still need one: in their personal
+/// conversations with it, and in the feed. What others see changes on their timelines, like everything else.
 ///
 /// With `conversations=delete` the messages of the others in those personal conversations are deleted as well,
 /// and so are chats of which the user is the only member.

@@ -24,18 +24,18 @@ const LINES_AT_ONCE: usize = 128;
 
 /// Imports conversations from elsewhere.
 ///
-/// For an application's own token. The body has a JSON object a line, up to 1,000 lines and 1 MiB. A line
-/// begins a chat or a personal conversation, adds a message to one, or says that one is done. First
+/// For an application's own token. The body has an `ImportLine` a line, up to 1,000 lines and 1 MiB. First
 /// conversations are begun, then messages are added, and last conversations are done, each in the order of
 /// the lines: so messages have their ids, numbers and timestamps. Until a conversation is done, nobody but the
-/// application sees it or writes into it; then its members learn of it by one change, and nothing in it is
-/// unread. Imported messages are in the feed, as `message.imported`, and on nobody's timeline.
+/// application sees it or writes into it; then its members learn of it by one change, and have read what `read`
+/// says. The erasure of a user ends the import of its personal conversations as they are by then. Imported
+/// messages are in the feed, as `message.imported`, and on nobody's timeline.
 ///
 /// If a line cannot be read or is not acceptable in itself, nothing of the request is stored. Otherwise the
 /// answer has a result a line. A line that is refused changes nothing, and those after it are carried out; but
 /// a conversation is not done where messages of it were refused. Lines with the result 503 are not stored, since
-/// the service has failed: repeat the request as it was. A replica carries out one import at a time, and leaves most
-/// of the time to those who send: beside very many of them 1,000 lines take some 10 s.
+/// the service has failed: repeat the request as it was. A replica carries out one import at a time: beside very
+/// many who send, 1,000 lines take some 10 s.
 #[utoipa::path(
     post,
     path = "/import",

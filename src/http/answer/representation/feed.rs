@@ -54,7 +54,7 @@ pub struct FeedEntryJson<'a> {
     /// `message.reported` (see `GET /reports`), `chat.created`, `chat.changed`, `chat.deleted`, `member.added`,
     /// `member.removed`, `member.changed` (several: read who is a member), `conversation.read` (positions
     /// moved), `reactions.changed`, `messages.expired` (those before `number` are not kept), or
-    /// `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`). Ignore others.
+    /// `user.erased` (see `GET /users/{user}/erasure`). Ignore kinds that you do not know.
     kind: &'static str,
     /// The message that has changed or is reported, or to which somebody has reacted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,8 +74,8 @@ pub struct FeedEntryJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = MessageNumberSchema, required = false)]
     number: Option<i64>,
-    /// The member who was added or removed, or has read or reacted; the sender of a message that is imported; or
-    /// the pseudonym of a user who is erased.
+    /// Who was added, removed or banned, or is not banned any more, whose role or mute has changed, or who has read
+    /// or reacted; the sender of a message that is imported; or the pseudonym of a user who is erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = UserIdSchema, required = false)]
     user: Option<&'a str>,

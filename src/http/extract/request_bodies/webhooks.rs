@@ -49,7 +49,7 @@ pub struct NewWebhookJson {
 #[schema(as = WebhookPatch, example = json!({ "paused": false, "after": 41 }))]
 pub struct WebhookPatchJson {
     #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<String>, max_length = 2000)]
+    #[schema(value_type = String, required = false, max_length = 2000)]
     url: Option<String>,
     /// `null`: all.
     #[serde(default, deserialize_with = "present")]
@@ -65,7 +65,7 @@ pub struct WebhookPatchJson {
     paused: Option<Option<bool>>,
     /// It gets the changes after this timestamp: again, or without those in between.
     #[serde(default, deserialize_with = "present")]
-    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
+    #[schema(value_type = i64, required = false, minimum = 0, maximum = 9007199254740991_i64)]
     after: Option<i64>,
 }
 
@@ -245,6 +245,9 @@ mod tests {
         let fields = |json: &str| patch(json).err().unwrap_or_default();
         assert_eq!(fields(r#"{"url":"shop","after":-1}"#), ["url", "after"]);
         assert_eq!(fields(r#"{"kinds":[""]}"#), ["kinds"]);
+        for name in ["url", "after"] {
+            assert!(patch(&format!(r#"{{"{name}":null}}"#)).is_err(), "{name}");
+        }
     }
 
     #[test]

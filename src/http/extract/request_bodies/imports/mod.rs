@@ -34,11 +34,8 @@ pub const IMPORT_LINES_MAX: usize = 1000;
 /// The largest request, in bytes.
 pub const IMPORT_BYTES_MAX: usize = 1024 * 1024;
 
-/// A line of an import: one of `chat`, `personal`, `message` and `done`, and the key of the line.
-///
-/// A chat and a personal conversation begin to be imported: nobody is told of them, and nobody but the
-/// application sees them. Messages follow, and `done` ends the import: then the members learn of the
-/// conversation.
+/// A line of an import: `chat` or `personal` begins a conversation, `message` adds to one, `done` ends its import.
+/// Each line has one of these, and a key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ImportLine, example = json!({
@@ -54,7 +51,7 @@ pub struct ImportLineJson {
     key: String,
     chat: Option<ImportedChatJson>,
     /// The two users of a personal conversation.
-    #[schema(value_type = Option<[UserIdSchema; 2]>)]
+    #[schema(value_type = Option<Vec<UserIdSchema>>, min_items = 2, max_items = 2)]
     personal: Option<[String; 2]>,
     /// With `personal`: when it began (RFC 3339). Absent is now.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -73,7 +70,7 @@ pub struct ImportLineJson {
 #[schema(as = ImportedPlace)]
 struct ImportedPlaceJson {
     chat: Option<ChatNameJson>,
-    #[schema(value_type = Option<[UserIdSchema; 2]>)]
+    #[schema(value_type = Option<Vec<UserIdSchema>>, min_items = 2, max_items = 2)]
     personal: Option<[String; 2]>,
 }
 
