@@ -13,8 +13,8 @@ for entry in follow("moderation", kinds="message.created,message.edited", includ
     message = entry.get("message", {})
     if not FORBIDDEN.search(message.get("text", "")):
         continue
-    # The application deletes in chats by itself, and a personal message for one of its users. Who is suspended may not
-    # delete, so it is tried for both.
+    # The application deletes in chats by itself, and a personal message for one of its users: for both in turns, since
+    # whoever is suspended may not delete.
     users = [{}] if "chat" in entry else [{"As_User": message["to"]}, {"As_User": message["from"]}]
     path, version = f"/messages/{entry['id']}", str(message["timestamp"])
     # It is refused where the message is deleted already (410), or was edited just now (412), as its next entry tells.

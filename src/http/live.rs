@@ -50,8 +50,8 @@ pub const STREAM_PAGE_WITH_MORE: PageSize = PageSize {
 pub trait Events: Send + Sync + 'static {
     type Page: WatchedPage;
 
-    /// Whether a client whose cursor is before what is kept goes on with what is kept. Where it may not, its cursor
-    /// stays behind, so that it is told so whenever it resumes.
+    /// Whether a client whose cursor is before what is kept goes on with what is kept. If it may not, its cursor
+    /// stays where it is, so that it is sent `reset` whenever it resumes.
     const SKIPS_TRIMMED: bool;
 
     /// The signals that come with the events, if there are any.

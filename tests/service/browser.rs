@@ -26,7 +26,7 @@ async fn open_watcher(replica: &Replica) -> Browser {
     let token = token(1, "john", Duration::from_secs(3600));
     // What the lines leave to the page, and the tickets that they take.
     let page = format!(
-        "window.shown = []; window.tickets = 0; window.begun = 0;
+        "window.shown = []; window.tickets = 0; window.begins = 0;
          window.base = ''; window.token = '{token}';
          window.show = ({{ message }}) => shown.push(message.id);
          const plain = window.fetch;
@@ -35,7 +35,7 @@ async fn open_watcher(replica: &Replica) -> Browser {
              const headers = {{ Authorization: `Bearer ${{token}}` }};
              const answer = await plain('/conversations', {{ headers }});
              const {{ latest }} = await answer.json();
-             begun += 1;
+             begins += 1;
              return latest;
          }};
          const script = document.createElement('script');
@@ -106,7 +106,7 @@ async fn an_event_source_that_is_reset_begins_anew_and_misses_nothing() {
 
     // The page has one stream from the beginning, and another one whose cursor is beyond the end.
     browser.run("follow(1000000)").await;
-    browser.until("begun >= 1").await;
+    browser.until("begins >= 1").await;
     sent.push(jane.send("john", "hello").await["id"].clone());
     browser.until("shown.length >= 3").await;
     assert_eq!(
@@ -114,5 +114,5 @@ async fn an_event_source_that_is_reset_begins_anew_and_misses_nothing() {
         json!([sent[0], sent[1], sent[1]]),
         "each stream has what is new, and the one that was reset nothing else"
     );
-    assert_eq!(browser.run("return begun").await, 1);
+    assert_eq!(browser.run("return begins").await, 1);
 }

@@ -540,7 +540,7 @@ async fn who_has_read_nothing_of_a_trimmed_timeline_is_told_so_and_never_sees_a_
         let mut late = jane.stream(&format!("after={after}")).await;
         let reset = late.event("reset").await;
         assert_eq!(reset.data["type"], "/problems/cursor-behind");
-        assert_eq!(reset.id, None, "who does nothing about it is told again");
+        assert_eq!(reset.id, None, "who ignores it is sent it again");
         assert!(late.block().await.is_none(), "the stream ends");
     }
     let behind = app.get("/feed?after=0").await;
