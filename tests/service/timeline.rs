@@ -11,7 +11,8 @@ use std::{
 use sqlx::Connection;
 
 use crate::support::{
-    Acknowledged, Database, Load, Replica, Settings, Watcher, Way, missed, service,
+    Acknowledged, Database, Fault, FeedDelivery, Load, Replica, Settings, Watcher, Way,
+    administered, faults, feed_log, missed, timestamp_of,
 };
 
 const WRITERS: usize = 48;
@@ -47,23 +48,40 @@ async fn no_watcher_misses_a_change_of_48_writers_over_two_replicas() {
 }
 
 /// The same checker, fed by writers that do without the lock, must find what they lose: otherwise
-/// the test above proves nothing.
+/// the test above proves nothing. So must the checker of the feed.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checker_finds_what_writers_without_the_lock_lose() {
-    let (database, replica) = service().await;
-    let mut load = Load::start([Watcher::new(Way::Page, vec![replica.user("john")])]);
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let mut load = Load::start([
+        Watcher::new(Way::Page, vec![replica.user("john")]),
+        Watcher::of_feed(Way::Page, vec![app]),
+    ]);
     for _ in 0..16 {
         let url = database.url.clone();
         load.add_writer(|done, acknowledged| write_without_the_lock(url, done, acknowledged));
     }
     load.until_more(1000).await;
-    let (acknowledged, seen) = load.stop().await;
-    let seen = &seen[0];
+    let (acknowledged, mut received) = load.stop_with_entries().await;
+    let of_feed = received.pop().unwrap();
+    let seen: Vec<_> = received[0].iter().map(timestamp_of).collect();
     assert!(!seen.is_empty(), "the watcher watches");
-    let missed = missed(&acknowledged, seen);
+    let missed = missed(&acknowledged, &seen);
     assert!(
         !missed.is_empty(),
         "the checker is blind: nothing is missed without the lock"
+    );
+    assert!(!of_feed.is_empty(), "the follower follows");
+    let log = feed_log(&database).await;
+    let faults = faults(&log, &FeedDelivery::one_by_one(of_feed));
+    let is_loss = |fault: &Fault| match fault {
+        Fault::Missing(timestamp) => acknowledged.contains(timestamp),
+        _ => false,
+    };
+    assert!(
+        !faults.is_empty() && faults.iter().all(is_loss),
+        "the checker of the feed finds losses, and nothing else: {faults:?}"
     );
 }
 
