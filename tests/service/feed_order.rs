@@ -1,19 +1,15 @@
 //! The promise of the feed: whoever follows it receives the log of the application, entry for entry and in its order.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+mod team;
 
-use reqwest::Method;
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
+use team::Team;
 
 use crate::support::{
-    Acknowledged, Answer, Client, Consumer, Database, Fault, FeedDelivery, Hook, Load, Replica,
-    Watcher, Way, faults, feed_log, missed, publishing_to, timestamp_of, until_answered,
+    Answer, Client, Consumer, Database, Fault, FeedDelivery, Hook, Load, Replica, Watcher, Way,
+    faults, feed_log, missed, publishing_to, timestamp_of,
 };
 
 const REPLICAS: usize = 3;
@@ -26,9 +22,10 @@ const WRITERS: usize = 9;
 const TEAMS: usize = 6;
 
 /// What the writers and the teams do.
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 12] = [
     "chat.changed",
     "chat.created",
+    "chat.deleted",
     "conversation.read",
     "member.added",
     "member.changed",
@@ -36,8 +33,15 @@ const KINDS: [&str; 10] = [
     "message.created",
     "message.deleted",
     "message.edited",
+    "message.reported",
     "reactions.changed",
 ];
+
+/// What a follower of a few kinds asks for. The last change is of one of them, so the follower comes to the end.
+const KINDS_FOLLOWED: [&str; 3] = ["chat.deleted", "message.created", "message.reported"];
+
+/// What a webhook of a few kinds asks for.
+const KINDS_POSTED: [&str; 3] = ["chat.deleted", "member.changed", "message.reported"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_follower_of_the_feed_misses_a_change_though_each_replica_is_killed() {
@@ -45,20 +49,22 @@ async fn no_follower_of_the_feed_misses_a_change_though_each_replica_is_killed()
     let exchange = format!("test.{}", uuid::Uuid::new_v4());
     let settings = || publishing_to(&exchange).calling_loopback();
     let consumer = Consumer::bind(&exchange, "1.#").await;
-    let hook = Hook::start().await;
+    let (hook, hook_of_few) = (Hook::start().await, Hook::start().await);
     let mut replicas = Vec::new();
     for _ in 0..REPLICAS {
         replicas.push(Replica::start(&database, settings()).await);
     }
     let app = replicas[0].application().await;
     hook.register(&app, json!({ "after": 0 })).await;
+    let few = json!({ "after": 0, "kinds": KINDS_POSTED });
+    hook_of_few.register(&app, few).await;
     let mut load = start_load(&app, &replicas);
     for turn in 0..KILLS {
-        load.until_more(150).await;
+        load.until_more(200).await;
         let victim = &mut replicas[turn % REPLICAS];
         hook.answers(Answer::Status(503));
         victim.kill();
-        load.until_more(50).await;
+        load.until_more(100).await;
         hook.answers(Answer::Takes);
         let base = victim.base.clone();
         *victim = Replica::start_again_at(&base, &database, settings()).await;
@@ -67,28 +73,39 @@ async fn no_follower_of_the_feed_misses_a_change_though_each_replica_is_killed()
     // The lane is entered by one writer after the other: what was under way is committed before this, or never.
     let last = timestamp_of(&replicas[0].user("jane").send("john", "the end").await);
     load.add(last);
-    let (acknowledged, received) = load.stop_with_entries().await;
+    let (acknowledged, mut received) = load.stop_with_entries().await;
 
     let log = feed_log(&database).await;
     check_load(&log, &acknowledged);
+    let few = FeedDelivery::one_by_one(received.pop().unwrap());
+    assert_eq!(faults(&of_kinds(&log, &KINDS_FOLLOWED), &few), []);
     for entries in received {
         assert_eq!(faults(&log, &FeedDelivery::one_by_one(entries)), []);
     }
     assert_eq!(faults(&log, &consumer.until(last).await), []);
     hook.until_taken(last).await;
     assert_eq!(faults(&log, &taken(&hook)), []);
+    let few = of_kinds(&log, &KINDS_POSTED);
+    hook_of_few
+        .until_taken(timestamp_of(few.last().unwrap()))
+        .await;
+    assert_eq!(faults(&few, &taken(&hook_of_few)), []);
 }
 
-/// Followers of every way, each of which begins at another replica, and everybody who writes.
+/// Followers of every way, each of which begins at another replica, and everybody who writes. The last follower asks
+/// for a few kinds alone.
 fn start_load(app: &Client, replicas: &[Replica]) -> Load {
-    let ways = [Way::Page, Way::Poll, Way::Stream, Way::Stream];
-    let watchers = ways.into_iter().enumerate().map(|(place, way)| {
+    let follower = |place: usize, way: Way| {
         let clients = replicas.iter().map(|replica| app.at(&replica.base));
         let mut clients: Vec<_> = clients.collect();
         clients.rotate_left(place % REPLICAS);
         Watcher::of_feed(way, clients)
-    });
-    let mut load = Load::start(watchers);
+    };
+    let ways = [Way::Page, Way::Poll, Way::Stream, Way::Stream];
+    let watchers = ways.into_iter().enumerate();
+    let watchers = watchers.map(|(place, way)| follower(place, way));
+    let of_few = follower(ways.len(), Way::Poll).with_kinds(&KINDS_FOLLOWED);
+    let mut load = Load::start(watchers.chain([of_few]));
     load.add_writers(WRITERS, "john", &replicas.iter().collect::<Vec<_>>());
     for number in 0..TEAMS {
         let team = Team::new(number, replicas);
@@ -97,13 +114,22 @@ fn start_load(app: &Client, replicas: &[Replica]) -> Load {
     load
 }
 
-/// The log must hold every change that was acknowledged, up to the last one, and every kind of change.
+/// The log must hold every change that was acknowledged, up to the last one, and every kind of change. A deletion of a
+/// chat is answered without a timestamp, so these are counted: all chats are deleted but those of the teams.
 fn check_load(log: &[Value], acknowledged: &BTreeSet<i64>) {
     let timestamps: Vec<_> = log.iter().map(timestamp_of).collect();
     assert_eq!(missed(acknowledged, &timestamps), Vec::<i64>::new());
     assert_eq!(timestamps.last(), acknowledged.last());
     let kinds: BTreeSet<_> = log.iter().map(|entry| entry["kind"].as_str()).collect();
     assert_eq!(kinds, KINDS.map(Some).into_iter().collect());
+    let count = |kind: &str| log.iter().filter(|entry| entry["kind"] == kind).count();
+    assert_eq!(count("chat.created"), TEAMS + count("chat.deleted"));
+}
+
+/// The entries of these kinds.
+fn of_kinds(log: &[Value], kinds: &[&str]) -> Vec<Value> {
+    let is_asked_for = |entry: &&Value| kinds.contains(&entry["kind"].as_str().unwrap());
+    log.iter().filter(is_asked_for).cloned().collect()
 }
 
 /// The requests that the server has taken.
@@ -114,109 +140,6 @@ fn taken(hook: &Hook) -> Vec<FeedDelivery> {
         id: posted.id,
     });
     deliveries.collect()
-}
-
-/// Three members of a chat who do everything that the feed tells of a chat, and a setting, of which it tells nobody.
-/// The owner is at one replica, and the guests are at the next one.
-struct Team {
-    number: usize,
-    owner: Client,
-    guests: [Client; 2],
-}
-
-impl Team {
-    fn new(number: usize, replicas: &[Replica]) -> Self {
-        let [one, other] = [number, number + 1].map(|place| &replicas[place % replicas.len()]);
-        let guest = |place: usize| other.user(&format!("guest-{number}-{place}"));
-        Self {
-            number,
-            owner: one.user(&format!("owner-{number}")),
-            guests: [guest(0), guest(1)],
-        }
-    }
-
-    /// Works until `done`, once at least. Each change is repeated until it is answered, and all of them may be
-    /// repeated.
-    async fn work(self, done: Arc<AtomicBool>, acknowledged: Acknowledged) {
-        let chat = self.create().await;
-        for round in 1.. {
-            let message = self.post(&chat, round).await;
-            acknowledged.add(timestamp_of(&message));
-            let [one, other] = &self.guests;
-            // At once, so that both are often changes of one batch.
-            tokio::join!(
-                take_note(one, &chat, &message),
-                take_note(other, &chat, &message)
-            );
-            self.change_members(&chat, round).await;
-            self.rename(&chat, round).await;
-            let settings = json!({ "pinned": round % 2 == 1 });
-            let path = format!("{chat}/settings");
-            until_answered(|| one.request(Method::PATCH, &path).json(&settings), &[200]).await;
-            if done.load(Ordering::SeqCst) {
-                break;
-            }
-        }
-    }
-
-    /// Creates the chat; returns its path.
-    async fn create(&self) -> String {
-        let number = self.number;
-        let members = ["guest-N-0", "guest-N-1", "idle-N-0"];
-        let members = members.map(|name| name.replace('N', &number.to_string()));
-        let body = json!({ "name": "Team", "members": members });
-        let chat = self.posted("/chats", &body).await;
-        format!("/chats/{}", chat["number"])
-    }
-
-    async fn post(&self, chat: &str, round: usize) -> Value {
-        let body = json!({ "text": format!("round {round}") });
-        self.posted(&format!("{chat}/messages"), &body).await
-    }
-
-    /// What the owner has created, once.
-    async fn posted(&self, path: &str, body: &Value) -> Value {
-        let key = uuid::Uuid::new_v4().to_string();
-        let request = || {
-            let request = self.owner.request(Method::POST, path).json(body);
-            request.header("Idempotency-Key", &key)
-        };
-        until_answered(request, &[201]).await.json()
-    }
-
-    /// The second guest leaves and comes back, and of two others the one takes the place of the other.
-    async fn change_members(&self, chat: &str, round: usize) {
-        let number = self.number;
-        let guest = format!("{chat}/members/guest-{number}-1");
-        until_answered(|| self.owner.request(Method::DELETE, &guest), &[204]).await;
-        until_answered(|| self.owner.request(Method::PUT, &guest), &[201, 204]).await;
-        let idle = |place: usize| format!("idle-{number}-{}", place % 2);
-        let body = json!({ "add": [idle(round)], "remove": [idle(round + 1)] });
-        let path = format!("{chat}/members");
-        let request = || self.owner.request(Method::PATCH, &path).json(&body);
-        until_answered(request, &[200]).await;
-    }
-
-    /// Renames the chat. Where the answer to an earlier attempt was lost, the name is already this one.
-    async fn rename(&self, chat: &str, round: usize) {
-        let present = until_answered(|| self.owner.request(Method::GET, chat), &[200]).await;
-        let if_match = present.json()["timestamp"].to_string();
-        let body = json!({ "name": format!("Round {round}") });
-        let request = || {
-            let request = self.owner.request(Method::PATCH, chat).json(&body);
-            request.header("If-Match", &if_match)
-        };
-        until_answered(request, &[200]).await;
-    }
-}
-
-/// A guest reacts to a message, and has read it.
-async fn take_note(guest: &Client, chat: &str, message: &Value) {
-    let path = format!("/messages/{}/reactions/like", message["id"]);
-    until_answered(|| guest.request(Method::PUT, &path), &[201, 204]).await;
-    let path = format!("{chat}/read");
-    let body = json!({ "number": message["number"] });
-    until_answered(|| guest.request(Method::PUT, &path).json(&body), &[200]).await;
 }
 
 fn entry(timestamp: i64) -> Value {

@@ -54,6 +54,8 @@ pub struct Watcher {
     way: Way,
     /// The path of the timeline, and where its pages have their entries.
     timeline: (&'static str, &'static str),
+    /// The kinds of entries that it asks for, as the query has them; empty: all.
+    kinds: String,
     clients: Vec<Client>,
     turn: usize,
     cursor: i64,
@@ -72,10 +74,20 @@ impl Watcher {
         Self::of(("/feed", "entries"), way, clients)
     }
 
+    /// The same, asking for entries of these kinds alone. One with a stream comes to the end only if the last entry
+    /// is of one of them.
+    pub fn with_kinds(self, kinds: &[&str]) -> Self {
+        Self {
+            kinds: format!("kinds={}", kinds.join(",")),
+            ..self
+        }
+    }
+
     fn of(timeline: (&'static str, &'static str), way: Way, clients: Vec<Client>) -> Self {
         Self {
             way,
             timeline,
+            kinds: String::new(),
             clients,
             turn: 0,
             cursor: 0,
@@ -106,7 +118,8 @@ impl Watcher {
 
     async fn read_page(&mut self, wait: &str) {
         let (path, list) = self.timeline;
-        let path = format!("{path}?after={}&limit=100{wait}", self.cursor);
+        let (cursor, kinds) = (self.cursor, &self.kinds);
+        let path = format!("{path}?after={cursor}&limit=100{wait}&{kinds}");
         let request = self.next_client().request(Method::GET, &path);
         let Ok(reply) = Reply::try_of(request).await else {
             return;
@@ -122,10 +135,10 @@ impl Watcher {
     async fn read_block(&mut self) {
         if self.stream.is_none() {
             let cursor = self.cursor.to_string();
-            let (path, _) = self.timeline;
+            let path = format!("{}?{}", self.timeline.0, self.kinds);
             let request = self
                 .next_client()
-                .streaming(path)
+                .streaming(&path)
                 .header("Last-Event-ID", cursor);
             self.stream = Stream::try_open(request).await;
         }
