@@ -118,6 +118,35 @@ async fn the_exchange_of_the_feed_is_waited_for() {
 }
 
 #[tokio::test]
+async fn the_lag_of_the_exchange_is_measured_while_it_is_held_and_ends_once_it_has_caught_up() {
+    let database = Database::fresh().await;
+    let exchange = format!("test.{}", uuid::Uuid::new_v4());
+    let replica = Replica::start(&database, publishing_to(&exchange)).await;
+    let jane = replica.user("jane");
+    until_followed(&database, *sent(&jane).await.last().unwrap()).await;
+    hold(&database, "feed-exchange").await;
+    // More than it was behind at any time before.
+    sent(&jane).await;
+    sent(&jane).await;
+    let behind = 2.0 * MESSAGES as f64;
+    let lag = async |unit: &str| {
+        let name = format!("messages_follower_lag_{unit}");
+        replica.metric(&name, "follower=\"feed-exchange\"").await
+    };
+    eventually("the lag is measured", async || {
+        let (changes, seconds) = (lag("changes").await, lag("seconds").await);
+        assert!(changes <= behind, "nothing else is counted: {changes}");
+        (changes == behind && seconds > 0.0).then_some(())
+    })
+    .await;
+    release(&database).await;
+    eventually("the lag has ended", async || {
+        (lag("changes").await == 0.0 && lag("seconds").await == 0.0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_events_of_files_are_waited_for() {
     is_waited_for("file-events").await;
 }
