@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::{
     events::first_deliveries,
     support::{
-        Client, Database, EventQueue, Load, Replica, Servers, Settings, Watcher, Way, eventually,
+        Client, Consumer, Database, EventQueue, Load, Replica, Servers, Settings, Watcher, Way,
+        eventually, faults, feed_log, timestamp_of,
     },
 };
 
@@ -165,4 +166,51 @@ async fn a_broker_that_stops_holds_up_nothing_and_gets_everything() {
         uses.values().all(|uses| uses.is_sorted() && uses[0].1),
         "in the order of the changes"
     );
+}
+
+/// Every entry comes at least once, and the first deliveries in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_whose_broker_stops_gets_every_entry_of_the_feed_in_order() {
+    let servers = tokio::task::spawn_blocking(|| Servers::start("rabbitmq"))
+        .await
+        .unwrap();
+    let database = Database::fresh().await;
+    let exchange = "feed";
+    let consumer = Consumer::bind_at(&servers.amqp_url, exchange, "1.#").await;
+    let settings = EventQueue::at(&servers.amqp_url).settings();
+    let settings = settings.with("AMQP_FEED_EXCHANGE", exchange);
+    let replica = Replica::start(&database, settings).await;
+    let mut load = Load::start([]);
+    load.add_writers(8, "john", &[&replica]);
+    let published = async || replica.metric("messages_feed_published_total", "").await;
+    let until_more_is_published = async |before: f64| {
+        eventually("more is published", async || {
+            (published().await > before).then_some(())
+        })
+        .await;
+    };
+    until_more_is_published(0.0).await;
+    for crash in [false, true] {
+        load.until_more(200).await;
+        tokio::task::block_in_place(|| {
+            if crash {
+                servers.crash("rabbitmq")
+            } else {
+                servers.stop("rabbitmq")
+            }
+        });
+        let before = published().await;
+        load.until_more(300).await;
+        eventually("the backlog is measured", async || {
+            let lag = replica.metric("messages_follower_lag_changes", "feed-exchange");
+            (lag.await >= 300.0).then_some(())
+        })
+        .await;
+        tokio::task::block_in_place(|| servers.start_again("rabbitmq"));
+        until_more_is_published(before).await;
+    }
+    load.stop().await;
+    let log = feed_log(&database).await;
+    let last = timestamp_of(log.last().expect("something was written"));
+    assert_eq!(faults(&log, &consumer.until(last).await), []);
 }

@@ -26,7 +26,7 @@ pub use client::{Client, Reply};
 pub use counts::{counted, counts_are_true, first_screen};
 pub use database::{Database, open_lane};
 pub use dice::{Dice, new_seed, repeated_seed};
-pub use exchange::{Consumer, publishing_to};
+pub use exchange::{Consumer, publishing_to, until_exchange};
 pub use feed_log::{Fault, FeedDelivery, faults, feed_log};
 pub use hook::{Answer, Hook, Posted};
 pub use issuer::{Issuer, IssuerKey};
