@@ -1,27 +1,24 @@
 //! `GET /feed`: every change of an application, for its servers.
 
-use std::{collections::BTreeSet, process::Command};
+use std::process::Command;
 
-use lapin::types::{AMQPValue, FieldTable};
 use reqwest::{Method, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
-use crate::support::{
-    Client, Consumer, Database, Replica, Reply, Stream, administered, eventually, publishing_to,
-};
+use crate::support::{Client, Database, Replica, Reply, Stream, administered, eventually};
 
-async fn administered_service() -> (Database, Replica) {
+pub async fn administered_service() -> (Database, Replica) {
     let database = Database::fresh().await;
     let replica = Replica::start(&database, administered()).await;
     (database, replica)
 }
 
-async fn feed(application: &Client, query: &str) -> Value {
+pub async fn feed(application: &Client, query: &str) -> Value {
     application.get(&format!("/feed?{query}")).await.expect(200)
 }
 
 /// The feed from its beginning, without times, which differ from run to run.
-async fn entries(application: &Client, query: &str) -> Vec<Value> {
+pub async fn entries(application: &Client, query: &str) -> Vec<Value> {
     let page = feed(application, &format!("limit=1000&{query}")).await;
     let mut entries = page["entries"].as_array().unwrap().clone();
     for entry in &mut entries {
@@ -321,7 +318,7 @@ async fn a_page_ends_where_its_entries_name_very_many_members() {
 }
 
 /// The recipients of the last entry.
-async fn recipients(application: &Client) -> Value {
+pub async fn recipients(application: &Client) -> Value {
     let page = entries(application, "include=recipients").await;
     page.last().unwrap()["recipients"].clone()
 }
@@ -499,95 +496,6 @@ async fn who_is_connected_is_recorded_again_after_a_failure() {
         .execute("ALTER TABLE presence_for_later RENAME TO presence")
         .await;
     until(false).await;
-}
-
-#[tokio::test]
-async fn the_exchange_gets_every_entry_under_its_application_and_kind() {
-    let database = Database::fresh().await;
-    let exchange = format!("test.{}", uuid::Uuid::new_v4());
-    let replica = Replica::start(&database, publishing_to(&exchange)).await;
-    let app = replica.application().await;
-    let declared = Consumer::bind(&exchange, "1.message.*").await;
-    let jane = replica.user("jane");
-    jane.chat("Team", &[]).await;
-    let sent = jane.send("john", "hi").await;
-    let (mut bodies, mut properties) = (Vec::<Value>::new(), None);
-    declared
-        .consume(|delivery| {
-            bodies.push(serde_json::from_slice(&delivery.data).unwrap());
-            assert_eq!(delivery.routing_key.as_str(), "1.message.created");
-            properties = Some(delivery.properties.clone());
-            true
-        })
-        .await;
-    let page = feed(&app, "kinds=message.created").await;
-    assert_eq!(bodies, [page["entries"][0].clone()]);
-    let properties = properties.unwrap();
-    let told = |value: &Option<lapin::types::ShortString>| value.as_ref().unwrap().to_string();
-    assert_eq!(told(properties.message_id()), sent["timestamp"].to_string());
-    assert_eq!(told(properties.kind()), "message.created");
-    assert_eq!(properties.delivery_mode(), &Some(2), "persistent");
-    eventually("the exchange has everything", async || {
-        let lag = replica.metric("messages_follower_lag_changes", "feed-exchange");
-        (lag.await == 0.0).then_some(())
-    })
-    .await;
-}
-
-/// A queue that is full and rejects holds up its application and no other one, and gets everything when
-/// it takes entries again.
-#[tokio::test]
-async fn a_queue_that_refuses_entries_gets_them_later_and_delays_no_other_application() {
-    let database = Database::fresh().await;
-    let exchange = format!("test.{}", uuid::Uuid::new_v4());
-    let replica = Replica::start(&database, publishing_to(&exchange)).await;
-    let body = json!({ "name": "shop" });
-    let administrator = replica.administrator();
-    let shop = administrator.call(Method::POST, "/applications", body);
-    let shop = shop.await.expect(201)["id"].as_i64().unwrap();
-    let full = Consumer::bind_queue(&exchange, "1.#", full_and_rejecting(2)).await;
-    let other = Consumer::bind(&exchange, "#").await;
-    let (jane, owner) = (replica.user("jane"), replica.user_of(shop, "owner"));
-    let mut sent = BTreeSet::new();
-    for turn in 0..10 {
-        let message = jane.send("john", &format!("turn {turn}")).await;
-        sent.insert(message["timestamp"].as_i64().unwrap());
-    }
-    eventually("the queue refuses an entry", async || {
-        let mut log = replica.log().into_iter();
-        log.any(|line| line.contains("a queue refuses an entry of the feed"))
-            .then_some(())
-    })
-    .await;
-    let elsewhere = owner.send("guest", "hi").await["timestamp"].as_i64();
-    let mut handled = BTreeSet::new();
-    other
-        .consume(|delivery| {
-            handled.insert(timestamp_of(delivery));
-            handled.iter().copied().max() >= elsewhere
-        })
-        .await;
-    assert!(handled.contains(&elsewhere.unwrap()));
-    let mut delivered = BTreeSet::new();
-    full.consume(|delivery| {
-        delivered.insert(timestamp_of(delivery));
-        delivered == sent
-    })
-    .await;
-}
-
-/// The arguments of a queue that takes no more than so many entries.
-fn full_and_rejecting(entries: i32) -> FieldTable {
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-max-length".into(), AMQPValue::LongInt(entries));
-    let reject = AMQPValue::LongString("reject-publish".into());
-    arguments.insert("x-overflow".into(), reject);
-    arguments
-}
-
-fn timestamp_of(delivery: &lapin::message::Delivery) -> i64 {
-    let id = delivery.properties.message_id().as_ref().unwrap();
-    id.as_str().parse().unwrap()
 }
 
 #[tokio::test]
