@@ -37,6 +37,7 @@ mod export;
 mod failovers;
 mod feed;
 mod feed_exchange;
+mod feed_live;
 mod feed_order;
 mod harness;
 mod history;
