@@ -37,7 +37,7 @@ async fn streams_and_held_answers_end_with_a_token_that_is_replaced() {
         stream.begin_current().await;
         streams.push(stream);
     }
-    // Whoever waits to the end waits longer than this one, which begins before.
+    // This one begins first and is held as long at the most. So whatever ends before it has not waited to the end.
     let jane = hold(&one, &one.user("jane"), "/messages?wait=60").await;
     let path = "/feed?after=latest&wait=60";
     let polling = [

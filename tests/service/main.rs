@@ -36,6 +36,7 @@ mod examples;
 mod export;
 mod failovers;
 mod feed;
+mod feed_entries;
 mod feed_exchange;
 mod feed_live;
 mod feed_order;
