@@ -51,11 +51,7 @@ impl Team {
             acknowledged.add(self.create_and_delete().await);
             let settings = json!({ "pinned": round % 2 == 1 });
             let path = format!("{chat}/settings");
-            until_answered(
-                || self.owner.request(Method::PATCH, &path).json(&settings),
-                &[200],
-            )
-            .await;
+            until_answered(|| one.request(Method::PATCH, &path).json(&settings), &[200]).await;
             if done.load(Ordering::SeqCst) {
                 break;
             }
