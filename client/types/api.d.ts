@@ -610,18 +610,18 @@ export interface paths {
         put?: never;
         /**
          * Imports conversations from elsewhere.
-         * @description For an application's own token. The body has a JSON object a line, up to 1,000 lines and 1 MiB. A line
-         *     begins a chat or a personal conversation, adds a message to one, or says that one is done. First
+         * @description For an application's own token. The body has an `ImportLine` a line, up to 1,000 lines and 1 MiB. First
          *     conversations are begun, then messages are added, and last conversations are done, each in the order of
          *     the lines: so messages have their ids, numbers and timestamps. Until a conversation is done, nobody but the
-         *     application sees it or writes into it; then its members learn of it by one change, and nothing in it is
-         *     unread. Imported messages are in the feed, as `message.imported`, and on nobody's timeline.
+         *     application sees it or writes into it; then its members learn of it by one change, and have read what `read`
+         *     says. The erasure of a user ends the import of its personal conversations as they are by then. Imported
+         *     messages are in the feed, as `message.imported`, and on nobody's timeline.
          *
          *     If a line cannot be read or is not acceptable in itself, nothing of the request is stored. Otherwise the
          *     answer has a result a line. A line that is refused changes nothing, and those after it are carried out; but
          *     a conversation is not done where messages of it were refused. Lines with the result 503 are not stored, since
-         *     the service has failed: repeat the request as it was. A replica carries out one import at a time, and leaves most
-         *     of the time to those who send: beside very many of them 1,000 lines take some 10 s.
+         *     the service has failed: repeat the request as it was. A replica carries out one import at a time: beside very
+         *     many who send, 1,000 lines take some 10 s.
          */
         post: operations["import"];
         delete?: never;
@@ -970,10 +970,10 @@ export interface paths {
         /**
          * Erases a user: everything that it has written and done, and its id wherever that is stored.
          * @description For an application's own token. From now on the user's earlier tokens are refused, its streams end within 5
-         *     seconds, and nobody writes to it, adds it to a chat or acts as it. What is stored is erased piece by piece:
-         *     its messages become tombstones, it leaves its chats, its reactions, settings, positions and reports go, and
-         *     a pseudonym takes its place where others still need one: in their personal conversations with it, and in
-         *     the feed. What others see changes on their timelines, like everything else.
+         *     seconds, and nobody writes to it or as it, or adds it to a chat; whoever acts as it reads what is left. What is
+         *     stored is erased piece by piece: its messages become tombstones, it leaves its chats, its reactions, settings,
+         *     positions and reports go, and a pseudonym takes its place where others still need one: in their personal
+         *     conversations with it, and in the feed. What others see changes on their timelines, like everything else.
          *
          *     With `conversations=delete` the messages of the others in those personal conversations are deleted as well,
          *     and so are chats of which the user is the only member.
@@ -1829,7 +1829,7 @@ export interface components {
              *     `message.reported` (see `GET /reports`), `chat.created`, `chat.changed`, `chat.deleted`, `member.added`,
              *     `member.removed`, `member.changed` (several: read who is a member), `conversation.read` (positions
              *     moved), `reactions.changed`, `messages.expired` (those before `number` are not kept), or
-             *     `user.erased` (`user` is the pseudonym, see `GET /users/{user}/erasure`). Ignore others.
+             *     `user.erased` (see `GET /users/{user}/erasure`). Ignore kinds that you do not know.
              */
             kind: string;
             /** @description With `include=message`, at the message's newest entry of the page: the message as it is now. */
@@ -1846,8 +1846,8 @@ export interface components {
             recipients?: components["schemas"]["Recipient"][];
             timestamp: components["schemas"]["Timestamp"];
             /**
-             * @description The member who was added or removed, or has read or reacted; the sender of a message that is imported; or
-             *     the pseudonym of a user who is erased.
+             * @description Who was added, removed or banned, or is not banned any more, whose role or mute has changed, or who has read
+             *     or reacted; the sender of a message that is imported; or the pseudonym of a user who is erased.
              */
             user?: components["schemas"]["UserId"];
             /**
@@ -1991,11 +1991,8 @@ export interface components {
             text?: string | null;
         };
         /**
-         * @description A line of an import: one of `chat`, `personal`, `message` and `done`, and the key of the line.
-         *
-         *     A chat and a personal conversation begin to be imported: nobody is told of them, and nobody but the
-         *     application sees them. Messages follow, and `done` ends the import: then the members learn of the
-         *     conversation.
+         * @description A line of an import: `chat` or `personal` begins a conversation, `message` adds to one, `done` ends its import.
+         *     Each line has one of these, and a key.
          * @example {
          *       "key": "m-1",
          *       "message": {
@@ -2339,8 +2336,8 @@ export interface components {
          *       `messages`,
          *     - `current`: you have caught up. Its `data` is `{"latest": …}`,
          *     - `signal`, only with `signals=1`: something that happens at the moment (see `Signal`). It has no `id`,
-         *     - `reset`, the last one, in place of a 410: its `data` is the problem, and after its `id` the timeline
-         *       goes on.
+         *     - `reset`, the last one, in place of a 410: its `data` is the problem, and the timeline goes on
+         *       after its `id`, if it has one.
          *
          *     The first block is the cursor as an `id` alone; comments keep the stream open.
          * @example id: 41
@@ -3131,14 +3128,14 @@ export interface components {
              * Format: int64
              * @description It gets the changes after this timestamp: again, or without those in between.
              */
-            after?: number | null;
+            after?: number;
             /** @description `null`: nothing. */
             include?: string[] | null;
             /** @description `null`: all. */
             kinds?: string[] | null;
             /** @description Nothing is sent to it, until it is not paused any more. */
             paused?: boolean | null;
-            url?: string | null;
+            url?: string;
         };
         /** @enum {string} */
         WritesState: "available" | "diskFull" | "readOnly" | "failing" | "stalled";
@@ -3193,7 +3190,7 @@ export interface components {
                 "application/json": components["schemas"]["AnyChat"];
             };
         };
-        /** @description `cursor-ahead`: the cursor is beyond the end of the timeline: a backup was restored. `cursor-behind`: changes after the cursor are not kept any more: start from `GET /conversations` and go on after its `latest`; with the feed, go on after `latest` */
+        /** @description `cursor-ahead`: the cursor is beyond the end of the timeline: a backup was restored. `cursor-behind`: changes after the cursor are not kept any more: start from `GET /conversations` and go on after its `latest`; with the feed, go on after `trimmed` */
         CursorAhead: {
             headers: {
                 "X-Request-Id": components["headers"]["X-Request-Id"];
