@@ -1,11 +1,18 @@
 //! Importing conversations from elsewhere.
 
+use std::time::Duration;
+
 use axum::{Extension, extract::State};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::{
     Answer, Service,
     answer::{
         openapi::ApplicationCreateProblems,
+        problem::Problem,
         representation::{ImportResultJson, Lines},
     },
     extract::{
@@ -22,6 +29,9 @@ use super::{
 /// is left to those who send meanwhile.
 const LINES_AT_ONCE: usize = 128;
 
+/// How long a request waits for those before it, with its lines in memory.
+const TURN_TIME_MAX: Duration = Duration::from_secs(15);
+
 /// Imports conversations from elsewhere.
 ///
 /// For an application's own token. The body has an `ImportLine` a line, up to 1,000 lines and 1 MiB. First
@@ -35,7 +45,7 @@ const LINES_AT_ONCE: usize = 128;
 /// answer has a result a line. A line that is refused changes nothing, and those after it are carried out; but
 /// a conversation is not done where messages of it were refused. Lines with the result 503 are not stored, since
 /// the service has failed: repeat the request as it was. A replica carries out one import at a time: beside very
-/// many who send, 1,000 lines take some 10 s.
+/// many who send, 1,000 lines take some 10 s. After 15 s in which others are carried out, the answer is 503.
 #[utoipa::path(
     post,
     path = "/import",
@@ -54,7 +64,8 @@ pub async fn import(
 ) -> Answer {
     let lines = checks.body::<ImportLinesJson>().await?;
     let passed = checks.finish(|| lines)?;
-    let _turn = service.imports.acquire().await;
+    // After its body: whoever sends one slowly holds up nobody else.
+    let _turn = turn(&service.imports, TURN_TIME_MAX).await?;
     let background = service.timeline.in_background();
     let mut importer = Importer::new(&background, LINES_AT_ONCE, &service.reads, passed.caller);
     let lines = SortedLines::of(passed.input, &service.digester);
@@ -64,4 +75,32 @@ pub async fn import(
         answer.push(&result.json(request_id.as_str()));
     }
     Ok(answer.answer(passed.media_type))
+}
+
+/// Waits for the import before this one.
+async fn turn(imports: &Semaphore, time_max: Duration) -> Result<SemaphorePermit<'_>, Problem> {
+    match timeout(time_max, imports.acquire()).await {
+        Ok(Ok(turn)) => Ok(turn),
+        _ => Err(Problem::other_imports()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_import_waits_for_the_one_before_it_for_a_while() {
+        let imports = Semaphore::new(1);
+        let first = turn(&imports, TURN_TIME_MAX).await.unwrap();
+        let refused = turn(&imports, TURN_TIME_MAX).await.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let (waiting, ()) = tokio::join!(turn(&imports, TURN_TIME_MAX), async {
+            tokio::time::sleep(TURN_TIME_MAX / 2).await;
+            drop(first);
+        });
+        assert!(waiting.is_ok());
+    }
 }

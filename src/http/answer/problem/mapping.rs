@@ -21,6 +21,9 @@ const RETRY_LIVE_SECONDS: u32 = 5;
 /// After how many seconds a user may signal again.
 const RETRY_SIGNAL_SECONDS: u32 = 1;
 
+/// After how many seconds a caller should try again whose import has had no turn.
+const RETRY_IMPORT_SECONDS: u32 = 5;
+
 const DATABASE_AWAY: &str = "the database is not available; nothing was changed";
 
 impl From<auth::Error> for Problem {
@@ -203,6 +206,14 @@ impl From<store::Error> for Problem {
             _ => Self::internal(),
         };
         problem.caused_by(error)
+    }
+}
+
+impl Problem {
+    /// An import whose turn has not come in time.
+    pub fn other_imports() -> Self {
+        let detail = "other imports are under way; nothing was changed";
+        Self::new(&kinds::OVERLOADED, detail).retry_after(RETRY_IMPORT_SECONDS)
     }
 }
 
