@@ -1232,6 +1232,103 @@ async fn a_chat_that_is_being_imported_forgets_the_user_at_once() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_import_of_a_personal_conversation_ends_and_who_stays_sees_what_was_imported() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let john = replica.user("john");
+    let message = |key: &str, from: &str, to: &str| {
+        let message = json!({
+            "from": from, "to": to, "text": if from == ZOE { SECRET } else { "old" },
+            "created": "2019-03-01T10:00:00Z"
+        });
+        json!({ "key": key, "message": message })
+    };
+    let lines = [
+        json!({ "key": "pair", "personal": [ZOE, "john"] }),
+        message("1", ZOE, "john"),
+        message("2", "john", ZOE),
+        message("3", ZOE, "john"),
+    ];
+    let results = import(&app, &lines).await;
+    assert!(results.iter().all(|it| it["status"] == 201), "{results:?}");
+    assert_eq!(john.sync("after=0").await["messages"], json!([]));
+
+    erase(&app, ZOE, "").await;
+    let report = until_erased(&app, ZOE).await;
+    database.until_indexed().await;
+    nothing_is_left(&database).await;
+    let path = format!("/users/{}", report["pseudonym"].as_str().unwrap());
+    let seen = john.get(&path).await.expect(200);
+    let seen = ["messages", "unread", "read"].map(|field| seen[field].clone());
+    assert_eq!(json!(seen), json!([3, 0, 3]));
+    let history = john.get(&format!("{path}/messages?after=0&limit=100"));
+    let history = history.await.expect(200);
+    let texts: Vec<_> = history["messages"].as_array().unwrap().iter().collect();
+    let texts: Vec<_> = texts.iter().filter(|it| it["deleted"] != true).collect();
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    assert_eq!(texts[0]["text"], "old");
+    // What comes after it in the file is of a conversation that is not there.
+    let done = json!({ "key": "done", "done": { "personal": [ZOE, "john"] } });
+    for line in [message("4", "john", ZOE), done] {
+        let result = import(&app, &[line]).await;
+        let problem = &result[0]["problem"]["type"];
+        assert_eq!(problem, "/problems/not-importing", "{result:?}");
+    }
+    nothing_is_left(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_imported_that_names_a_user_who_is_being_erased() {
+    let database = Database::fresh().await;
+    let replica = Replica::start(&database, administered()).await;
+    let app = replica.application().await;
+    let john = replica.user("john");
+    let crew = json!({ "name": "Crew", "members": ["john"] });
+    let crew = import(&app, &[json!({ "key": "crew", "chat": crew })]).await;
+    assert_eq!(crew[0]["status"], 201, "{crew:?}");
+    let indexer = wait_at_the_end(&database, &john).await;
+    erase(&app, ZOE, "").await;
+    until_it_waits(&database).await;
+    let message = |key: &str, from: &str, more: Value| {
+        let mut message = json!({
+            "chat": "crew", "from": from, "text": "old", "created": "2019-03-01T10:00:00Z"
+        });
+        let more = more.as_object().unwrap().clone();
+        message.as_object_mut().unwrap().extend(more);
+        json!({ "key": key, "message": message })
+    };
+    let lines = [
+        message("by her", ZOE, json!({})),
+        message("naming her", "john", json!({ "mentions": [ZOE] })),
+        message("liked by her", "john", json!({ "reactions": { "a": [ZOE] } })),
+        json!({ "key": "with her", "chat": { "name": "x", "members": [ZOE] } }),
+        json!({ "key": "pair", "personal": ["john", ZOE] }),
+        message("without her", "john", json!({})),
+    ];
+    let results = import(&app, &lines).await;
+    let statuses: Vec<_> = results.iter().map(|it| it["status"].clone()).collect();
+    let expected = json!([403, 403, 403, 403, 403, 201]);
+    assert_eq!(json!(statuses), expected, "{results:?}");
+    drop(indexer);
+    until_erased(&app, ZOE).await;
+    nothing_is_left(&database).await;
+}
+
+#[tokio::test]
+async fn an_erasure_lasts_as_long_as_what_the_user_had_under_way_may_take() {
+    let database = Database::fresh().await;
+    let settings = administered().with("ERASURE_SECONDS_MIN", "2");
+    let replica = Replica::start(&database, settings).await;
+    let app = replica.application().await;
+    erase(&app, ZOE, "").await;
+    until_erased(&app, ZOE).await;
+    let lasted = "SELECT count(*) FROM erasures
+                  WHERE finished - requested BETWEEN interval '2 s' AND interval '20 s'";
+    assert_eq!(database.count(lasted).await, 1);
+}
+
 #[tokio::test]
 async fn erasures_are_the_applications_and_of_unknown_users_done_soon() {
     let database = Database::fresh().await;

@@ -64,10 +64,16 @@ impl RenameConversation {
         } = &*self.erasure;
         let pair = self.erasure.renamed(&before.pair);
         let other = pair.other_of(pseudonym);
+        let position = before.position(other);
+        // As where an import is done, nothing in it is unread.
+        let position = match before.import {
+            Import::Running => position.set_to(before.messages, before.messages),
+            _ => position,
+        };
         let mut after = PersonalConversation {
             positions: Each {
-                least: before.position(other),
-                greatest: before.position(other),
+                least: position,
+                greatest: position,
             },
             blocks: Each {
                 least: *before.blocks.of(&before.pair, other),
@@ -100,7 +106,8 @@ mod tests {
         super::{
             FinishErasure,
             story::{
-                Story, conversation, draft, erase, erasure, mark, move_back, move_to, send, user,
+                Story, begin_import, conversation, draft, erase, erasure, finish_import, import,
+                mark, move_back, move_to, send, user,
             },
         },
         *,
@@ -176,6 +183,23 @@ mod tests {
         let unknown = story.when("john", move_to(&with_jane, 2)).err();
         assert_eq!(unknown, Some(Refusal::NotFound));
         story.given("john", move_to(&with_pseudonym, 2));
+    }
+
+    #[test]
+    fn an_import_ends_and_who_stays_has_read_everything() {
+        let mut story = Story::default();
+        story.given_application(begin_import("jane", "john"));
+        let place = conversation("jane", "john");
+        for (key, from) in [("a", "jane"), ("b", "john"), ("c", "jane")] {
+            story.given_application(import(key, &place, Some(from)));
+        }
+        story.given_application(erase("jane"));
+        story.given_application(rename(Pair::new(&user("jane"), &user("john")), "jane"));
+        let after = story.personal(erasure("jane").pseudonym.as_str(), "john");
+        assert_eq!(after.import, Import::Done);
+        assert_eq!(after.position(&user("john")).read(), after.messages);
+        let refused = story.when_application(finish_import(&place)).err();
+        assert_eq!(refused, Some(Refusal::NotAccepted));
     }
 
     #[test]
