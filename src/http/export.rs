@@ -32,9 +32,10 @@ use crate::{
 ///
 /// For an application's own token. The answer has a JSON object a line: first the user; each conversation
 /// that the user is in or was in, or into which messages of the user were imported, with what the user has set there
-/// and how far it has read, followed by the user's messages in it, by number; the user's reactions, what it has
-/// pinned, the reports that it has made, and the chats that it is banned from. What others have written, deleted
-/// messages, and chats that were deleted are no part of it.
+/// and how far it has read, followed by the user's messages in it, by number; the messages without a sender that the
+/// user has posted with changes of chats; its reactions, what it has pinned, the reports that it has made, and the
+/// chats that it is banned from. What others have written, deleted messages, and chats that were deleted are no part of
+/// it.
 ///
 /// A page has about `limit` lines: it ends neither between a conversation and the first message in it, nor
 /// among the reactions to one message. If it is not the last one, its last line is `{"next": …}`: the `after`
@@ -115,6 +116,9 @@ impl Export<'_> {
                 ExportPlace::Messages(conversation, number) => {
                     self.add_messages((conversation, number), room).await?
                 }
+                ExportPlace::Announcements(conversation, number) => {
+                    self.add_announcements((conversation, number), room).await?
+                }
                 ExportPlace::Reactions(message) => self.add_reactions(message, room).await?,
                 ExportPlace::Pins(timestamp) => self.add_pins(timestamp, room).await?,
                 ExportPlace::Reports(timestamp) => self.add_reports(timestamp, room).await?,
@@ -140,16 +144,7 @@ impl Export<'_> {
         let reading = self.service.query(async |connection| {
             store::export::messages(connection, self.application, self.user, after, limit).await
         });
-        let OwnMessages { mut own, next } = reading.await?;
-        let sizes = own
-            .iter()
-            .map(|own| own.message.as_ref().map_or(0, json_bytes));
-        let fitting = fitting(sizes);
-        let next = match own.len() <= fitting {
-            true => next,
-            false => own[..fitting].last().map(OwnMessage::place),
-        };
-        own.truncate(fitting);
+        let OwnMessages { own, next } = fitting_part(reading.await?);
         let seen = self.seen(&own).await?;
         let (mut inside, _) = after;
         for own in &own {
@@ -167,6 +162,27 @@ impl Export<'_> {
         Ok(Added {
             count: own.len(),
             next: next.map(|(conversation, number)| ExportPlace::Messages(conversation, number)),
+        })
+    }
+
+    async fn add_announcements(
+        &mut self,
+        after: (ConversationId, MessageNumber),
+        limit: i64,
+    ) -> Result<Added, Problem> {
+        let reading = self.service.query(async |connection| {
+            store::export::announcements(connection, self.application, self.user, after, limit)
+                .await
+        });
+        let OwnMessages { own, next } = fitting_part(reading.await?);
+        for message in own.iter().filter_map(|own| own.message.as_ref()) {
+            self.lines
+                .push(&ExportLineJson::Message(message.as_ref().into()));
+        }
+        Ok(Added {
+            count: own.len(),
+            next: next
+                .map(|(conversation, number)| ExportPlace::Announcements(conversation, number)),
         })
     }
 
@@ -255,4 +271,18 @@ impl Export<'_> {
             next: last.map(|(chat, _)| ExportPlace::Bans(*chat)),
         })
     }
+}
+
+/// As many of the messages as a page has data for.
+fn fitting_part(OwnMessages { mut own, next }: OwnMessages) -> OwnMessages {
+    let sizes = own
+        .iter()
+        .map(|own| own.message.as_ref().map_or(0, json_bytes));
+    let fitting = fitting(sizes);
+    let next = match own.len() <= fitting {
+        true => next,
+        false => own[..fitting].last().map(OwnMessage::place),
+    };
+    own.truncate(fitting);
+    OwnMessages { own, next }
 }

@@ -11,8 +11,8 @@ use crate::domain::{
     Subject, Timestamp, UserId,
 };
 
-/// The most messages of a personal conversation that one statement looks at: among them are those of the other
-/// user.
+/// The most messages of a personal conversation, and of those without a sender in chats, that one statement looks at:
+/// among them are those of others.
 const LOOKED_AT_MAX: i64 = 1000;
 
 /// A place among the user's messages: by conversation, and then by number.
@@ -193,6 +193,94 @@ pub async fn messages(
         }
         _ => until,
     };
+    Ok(OwnMessages { own, next })
+}
+
+/// The messages without a sender that the user has posted with changes of chats, after a place, in the chats that the
+/// user is in or was in. There may be more even where there is nothing.
+///
+/// Only the log says who has posted them, under the timestamp of the message. So those that the application has edited
+/// since, or whose change is trimmed, are nobody's.
+pub async fn announcements(
+    connection: &mut PgConnection,
+    application: ApplicationId,
+    user: &UserId,
+    (conversation, number): OwnPlace,
+    limit: i64,
+) -> Result<OwnMessages> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT m.conversation_id AS "conversation!", m.number AS "number!",
+               m.chat_number AS "chat!",
+               CASE WHEN posted.actor = $2 THEN m.message END AS "message?: MessageRow"
+        FROM (
+            SELECT mine.id AS conversation_id, mine.chat_number, found.message, found.number,
+                   found.timestamp
+            FROM (
+                SELECT c.id, c.chat_number, c.first
+                FROM (
+                    SELECT chat_number FROM chat_members
+                    WHERE application_id = $1 AND user_id = $2 AND departed IS NULL
+                    UNION
+                    SELECT chat_number FROM chat_members
+                    WHERE application_id = $1 AND user_id = $2 AND departed IS NOT NULL
+                ) AS chats
+                CROSS JOIN LATERAL (
+                    -- The limit makes this a lookup by key, whatever the planner assumes about the table.
+                    SELECT * FROM conversations AS chat
+                    WHERE chat.application_id = $1 AND chat.chat_number = chats.chat_number
+                      AND chat.deleted IS NULL
+                    LIMIT 1
+                ) AS c
+                WHERE c.id >= $3
+                ORDER BY c.id
+            ) AS mine
+            CROSS JOIN LATERAL (
+                -- What has expired is passed over.
+                SELECT told AS message, told.number, told.timestamp FROM messages AS told
+                WHERE told.application_id = $1 AND told.conversation_id = mine.id
+                  AND told.system AND NOT told.deleted AND told.number >= mine.first
+                  AND told.number > CASE WHEN mine.id = $3 THEN $4::bigint ELSE 0 END
+                ORDER BY told.number LIMIT $5
+            ) AS found
+            ORDER BY mine.id, found.number
+            LIMIT $5
+        ) AS m
+        LEFT JOIN LATERAL (
+            SELECT actor FROM changes
+            WHERE application_id = $1 AND timestamp = m.timestamp AND kind = 'message-created'
+            LIMIT 1
+        ) AS posted ON TRUE
+        ORDER BY m.conversation_id, m.number
+        "#,
+        application.get(),
+        user.as_str(),
+        conversation.get(),
+        number.get(),
+        LOOKED_AT_MAX,
+    )
+    .fetch_all(connection)
+    .await?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= LOOKED_AT_MAX);
+    let last = rows.last().filter(|_| is_full);
+    let mut next = last.map(|last| {
+        let number = MessageNumber::new(last.number);
+        (ConversationId::new(last.conversation), number)
+    });
+    let mut own = Vec::new();
+    for row in rows {
+        let Some(message) = row.message else { continue };
+        own.push(OwnMessage {
+            conversation: ConversationId::new(row.conversation),
+            subject: Subject::Chat(ChatNumber::new(row.chat)),
+            message: Some(message.into_message()?),
+        });
+    }
+    let limit = usize::try_from(limit).unwrap_or(0);
+    if own.len() > limit {
+        own.truncate(limit);
+        next = own.last().map(OwnMessage::place);
+    }
     Ok(OwnMessages { own, next })
 }
 

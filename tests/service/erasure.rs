@@ -1302,7 +1302,11 @@ async fn nothing_is_imported_that_names_a_user_who_is_being_erased() {
     let lines = [
         message("by her", ZOE, json!({})),
         message("naming her", "john", json!({ "mentions": [ZOE] })),
-        message("liked by her", "john", json!({ "reactions": { "a": [ZOE] } })),
+        message(
+            "liked by her",
+            "john",
+            json!({ "reactions": { "a": [ZOE] } }),
+        ),
         json!({ "key": "with her", "chat": { "name": "x", "members": [ZOE] } }),
         json!({ "key": "pair", "personal": ["john", ZOE] }),
         message("without her", "john", json!({})),

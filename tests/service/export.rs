@@ -265,6 +265,56 @@ async fn an_export_has_what_was_imported_from_who_was_never_a_member() {
     );
 }
 
+/// Renames a chat, which posts a text of nobody.
+async fn announce(caller: &Client, chat: i64, text: &str) {
+    let path = format!("/chats/{chat}");
+    let state = caller.get(&path).await.expect(200);
+    let change = json!({ "name": text, "message": { "text": text } });
+    let changing = caller.request(Method::PATCH, &path).json(&change);
+    let changing = changing.header("If-Match", format!("\"{}\"", state["timestamp"]));
+    Reply::of(changing).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_export_has_what_the_user_has_posted_with_changes_of_chats() {
+    let (_database, replica, app) = service().await;
+    let [jane, john] = ["jane", "john"].map(|user| replica.user(user));
+    let crew = jane.chat("Crew", &["john"]).await;
+    let left = john.chat("Left", &["jane"]).await;
+    let role = json!({ "role": "moderator" });
+    let path = format!("/chats/{crew}/members/john");
+    ok(&jane, Method::PATCH, &path, role.clone()).await;
+    let path = format!("/chats/{left}/members/jane");
+    ok(&john, Method::PATCH, &path, role).await;
+    announce(&jane, left, "before leaving").await;
+    ok(&jane, Method::DELETE, &path, Value::Null).await;
+    for (caller, text) in [
+        (&jane, "by jane"),
+        (&john, "by john"),
+        (&app, "by the application"),
+        (&jane, "by jane again"),
+    ] {
+        announce(caller, crew, text).await;
+    }
+    let texts = |lines: &[Value]| {
+        let messages = of_kind(lines, "message").into_iter();
+        let texts = messages.map(|message| {
+            assert_eq!(message["system"], true, "{message}");
+            message["text"].clone()
+        });
+        json!(texts.collect::<Vec<_>>())
+    };
+    let (whole, _) = export(&app, "jane", 100).await;
+    let expected = json!(["by jane", "by jane again", "before leaving"]);
+    assert_eq!(texts(&whole), expected);
+    let (of_john, _) = export(&app, "john", 100).await;
+    assert_eq!(texts(&of_john), json!(["by john"]));
+    for limit in [1, 2, 3] {
+        let (lines, _) = export(&app, "jane", limit).await;
+        assert_eq!(lines, whole, "by {limit}");
+    }
+}
+
 #[tokio::test]
 async fn what_the_other_user_has_written_is_passed_over_some_at_a_time() {
     let (database, replica, app) = service().await;

@@ -10,6 +10,8 @@ use crate::domain::{ChatNumber, ConversationId, MessageId, MessageNumber, Timest
 pub enum ExportPlace {
     /// After a message of a conversation.
     Messages(ConversationId, MessageNumber),
+    /// After a message without a sender of a chat.
+    Announcements(ConversationId, MessageNumber),
     /// After the reactions to a message.
     Reactions(MessageId),
     /// After what was pinned at a point of the timeline.
@@ -26,7 +28,11 @@ impl ExportPlace {
     /// The beginning of what comes after everything of this kind, if there is more.
     pub fn following(self) -> Option<Self> {
         match self {
-            Self::Messages(..) => Some(Self::Reactions(MessageId::new(0))),
+            Self::Messages(..) => Some(Self::Announcements(
+                ConversationId::new(0),
+                MessageNumber::ZERO,
+            )),
+            Self::Announcements(..) => Some(Self::Reactions(MessageId::new(0))),
             Self::Reactions(_) => Some(Self::Pins(Timestamp::new(0))),
             Self::Pins(_) => Some(Self::Reports(Timestamp::new(0))),
             Self::Reports(_) => Some(Self::Bans(ChatNumber::new(0))),
@@ -40,6 +46,9 @@ impl fmt::Display for ExportPlace {
         match self {
             Self::Messages(conversation, number) => {
                 write!(f, "messages.{}.{}", conversation.get(), number.get())
+            }
+            Self::Announcements(conversation, number) => {
+                write!(f, "announcements.{}.{}", conversation.get(), number.get())
             }
             Self::Reactions(message) => write!(f, "reactions.{}", message.get()),
             Self::Pins(timestamp) => write!(f, "pins.{}", timestamp.get()),
@@ -55,6 +64,10 @@ impl Position for ExportPlace {
         let (kind, numbers) = value.split_once('.')?;
         match (kind, numbers.split_once('.')) {
             ("messages", Some((conversation, message))) => Some(Self::Messages(
+                ConversationId::new(number(conversation)?),
+                MessageNumber::new(number(message)?),
+            )),
+            ("announcements", Some((conversation, message))) => Some(Self::Announcements(
                 ConversationId::new(number(conversation)?),
                 MessageNumber::new(number(message)?),
             )),
@@ -92,6 +105,7 @@ mod tests {
             "7",
             "messages.7",
             "messages.7.x",
+            "announcements.7",
             "reactions.1.2",
             "reports.",
             "pins.1.2",
