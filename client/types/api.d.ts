@@ -621,7 +621,7 @@ export interface paths {
          *     answer has a result a line. A line that is refused changes nothing, and those after it are carried out; but
          *     a conversation is not done where messages of it were refused. Lines with the result 503 are not stored, since
          *     the service has failed: repeat the request as it was. A replica carries out one import at a time: beside very
-         *     many who send, 1,000 lines take some 10 s.
+         *     many who send, 1,000 lines take some 10 s. After 15 s of others the answer is 503.
          */
         post: operations["import"];
         delete?: never;
@@ -1019,10 +1019,9 @@ export interface paths {
          * Exports what is stored of a user.
          * @description For an application's own token. The answer has a JSON object a line: first the user; each conversation
          *     that the user is in or was in, or into which messages of the user were imported, with what the user has set there
-         *     and how far it has read, followed by the user's messages in it, by number; the messages without a sender that the
-         *     user has posted with changes of chats; its reactions, what it has pinned, the reports that it has made, and the
-         *     chats that it is banned from. What others have written, deleted messages, and chats that were deleted are no part of
-         *     it.
+         *     and how far it has read, followed by the user's messages in it, by number; what it has posted with changes of
+         *     chats; its reactions, what it has pinned, the reports that it has made, and the chats that it is banned from. What
+         *     others have written, and what is deleted, is no part of it.
          *
          *     A page has about `limit` lines: it ends neither between a conversation and the first message in it, nor
          *     among the reactions to one message. If it is not the last one, its last line is `{"next": …}`: the `after`

@@ -32,10 +32,9 @@ use crate::{
 ///
 /// For an application's own token. The answer has a JSON object a line: first the user; each conversation
 /// that the user is in or was in, or into which messages of the user were imported, with what the user has set there
-/// and how far it has read, followed by the user's messages in it, by number; the messages without a sender that the
-/// user has posted with changes of chats; its reactions, what it has pinned, the reports that it has made, and the
-/// chats that it is banned from. What others have written, deleted messages, and chats that were deleted are no part of
-/// it.
+/// and how far it has read, followed by the user's messages in it, by number; what it has posted with changes of
+/// chats; its reactions, what it has pinned, the reports that it has made, and the chats that it is banned from. What
+/// others have written, and what is deleted, is no part of it.
 ///
 /// A page has about `limit` lines: it ends neither between a conversation and the first message in it, nor
 /// among the reactions to one message. If it is not the last one, its last line is `{"next": …}`: the `after`

@@ -45,7 +45,7 @@ const TURN_TIME_MAX: Duration = Duration::from_secs(15);
 /// answer has a result a line. A line that is refused changes nothing, and those after it are carried out; but
 /// a conversation is not done where messages of it were refused. Lines with the result 503 are not stored, since
 /// the service has failed: repeat the request as it was. A replica carries out one import at a time: beside very
-/// many who send, 1,000 lines take some 10 s. After 15 s in which others are carried out, the answer is 503.
+/// many who send, 1,000 lines take some 10 s. After 15 s of others the answer is 503.
 #[utoipa::path(
     post,
     path = "/import",

@@ -327,6 +327,7 @@ fn no_migration_is_ever_changed() {
         (20_261_210_000_100, "d914fac052201dd6"),
         (20_261_211_000_000, "bfb7c8a7446f07b3"),
         (20_261_212_000_000, "8a97b9aebaeb7139"),
+        (20_261_213_000_100, "98e17ed054c9f791"),
     ];
     let expected = expected.map(|(version, digits)| (version, digits.to_owned()));
     assert_eq!(checksums.collect::<Vec<_>>(), expected);
