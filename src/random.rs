@@ -19,7 +19,7 @@ pub fn secret() -> [u8; SECRET_BYTES] {
     secret
 }
 
-/// A hash under a key that this process has drawn: it stands in memory in place of a value that must not stay
+/// A hash under a key that this process has drawn, to be held in memory in place of a value that must not stay
 /// there. It has 64 bits: that two of a million values have the same one has a probability of 3 in 100 million.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyedHash(u64);

@@ -201,7 +201,7 @@ impl Applications {
     ) -> Result<(), Error> {
         let present = self.present(application).await?;
         let digest = || self.digest_of(application, &acting.user);
-        match present.revoked.erases(digest, acting.since) {
+        match present.revoked.erases(digest, Some(acting.since)) {
             true => Err(Error::Revoked),
             false => Ok(()),
         }

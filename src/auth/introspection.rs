@@ -84,6 +84,15 @@ struct SessionClaims {
     issued: Option<SystemTime>,
 }
 
+impl SessionClaims {
+    /// Whether its user is one of the erased.
+    fn names(&self, erased: &ErasedUsers) -> bool {
+        let application = named_application(self.app);
+        let user = || UserId::parse(self.sub.as_deref()?).ok();
+        erased.are_of(application) && user().is_some_and(|user| erased.contain(application, &user))
+    }
+}
+
 impl Introspection {
     pub fn new(config: IntrospectionConfig, client: Client, clock: Clock) -> Self {
         let per_second = config.strangers_per_second_max;
@@ -121,12 +130,9 @@ impl Introspection {
 
     /// Drops the answers about users, and those that have expired.
     pub fn forget(&self, erased: &ErasedUsers) {
-        self.answers.retain(|answer| {
-            let session = answer.as_ref().ok();
-            let user = session.and_then(|session| UserId::parse(session.sub.as_deref()?).ok());
-            let application = session.map(|session| named_application(session.app));
-            let is_erased = |(application, user)| erased.contain(application, &user);
-            !application.zip(user).is_some_and(is_erased)
+        self.answers.retain(|answer| match answer {
+            Ok(session) => !session.names(erased),
+            Err(_) => true,
         });
     }
 

@@ -47,14 +47,12 @@ impl Revoked {
         issued: Option<SystemTime>,
     ) -> bool {
         let ends = |since: &SystemTime| issued.is_none_or(|issued| issued < *since);
-        let is_erased = || self.erased.get(&digest()).is_some_and(ends);
-        self.since.get(&KeyedHash::of(user)).is_some_and(ends)
-            || (!self.erased.is_empty() && is_erased())
+        self.since.get(&KeyedHash::of(user)).is_some_and(ends) || self.erases(digest, issued)
     }
 
-    /// Whether the application has had the user erased after this time.
-    pub fn erases(&self, digest: impl FnOnce() -> UserDigest, time: SystemTime) -> bool {
-        let is_later = |erased: &SystemTime| time < *erased;
+    /// Whether the application has had the user erased after this time; `None` is before any.
+    pub fn erases(&self, digest: impl FnOnce() -> UserDigest, time: Option<SystemTime>) -> bool {
+        let is_later = |erased: &SystemTime| time.is_none_or(|time| time < *erased);
         !self.erased.is_empty() && self.erased.get(&digest()).is_some_and(is_later)
     }
 }

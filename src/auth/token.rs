@@ -13,6 +13,7 @@ use super::{
     jwt::{
         SECRET_BYTES_MIN, SigningKey, WeakSecret, issued_at, numeric_date, precise_date, time_of,
     },
+    named_application,
 };
 use crate::domain::{ApplicationId, Clock, ErasedUsers, UserId};
 
@@ -75,12 +76,12 @@ impl Signer {
     /// The user of a token that is valid at present.
     pub fn verify(&self, token: &str) -> Result<Issued, Error> {
         let claims = self.key.verify::<UserClaims>(token)?;
-        let application = claims.app.unwrap_or(ApplicationId::DEFAULT.get());
-        if application < 1 {
+        let application = named_application(claims.app);
+        if application.get() < 1 {
             return Err(Error::BadApplication);
         }
         Ok(Issued {
-            application: ApplicationId::new(application),
+            application,
             user: UserId::parse(&claims.sub).map_err(|_| Error::BadUser)?,
             issued: issued_at(claims.iat.as_ref()),
             expires: time_of(claims.exp),

@@ -75,18 +75,12 @@ impl Imported {
         }
     }
 
-    /// Where a user sees it who has it with `other`.
-    fn views_of_user(&self, other: &str, unread: i64) -> Vec<View> {
-        let ([first, second], [path, narrowed]) = (&self.ids, self.place(other));
+    /// Where whoever may read it sees it: each message by its id, and the conversation at its path.
+    fn views(&self, path: &str) -> Vec<View> {
+        let [first, second] = &self.ids;
         let about = format!("/messages/{first}");
-        let search = "/messages/search?q=walrus";
-        let mut views = vec![
+        vec![
             (about.clone(), "/id", first.clone()),
-            (
-                format!("{about}?include=reactions,replies"),
-                "/reactions/x/count",
-                json!(1),
-            ),
             (
                 format!("{about}/reactions"),
                 "/reactions/0/user",
@@ -97,6 +91,24 @@ impl Imported {
                 format!("/messages?ids={first},{second}"),
                 "/messages/1/id",
                 second.clone(),
+            ),
+            (path.to_owned(), "/messages", json!(2)),
+            (format!("{path}/messages"), "/messages/0/id", second.clone()),
+            (format!("{path}/messages/1"), "/id", first.clone()),
+        ]
+    }
+
+    /// Where a user sees it who has it with `other`.
+    fn views_of_user(&self, other: &str, unread: i64) -> Vec<View> {
+        let ([first, second], [path, narrowed]) = (&self.ids, self.place(other));
+        let search = "/messages/search?q=walrus";
+        let list = "/conversations";
+        let mut views = self.views(&path);
+        views.extend([
+            (
+                format!("/messages/{first}?include=reactions,replies"),
+                "/reactions/x/count",
+                json!(1),
             ),
             (search.to_owned(), "/hits/1/message/id", first.clone()),
             (
@@ -109,25 +121,18 @@ impl Imported {
                 "/hits/0/message/id",
                 second.clone(),
             ),
-            (path.clone(), "/messages", json!(2)),
-            (format!("{path}/messages"), "/messages/0/id", second.clone()),
-            (format!("{path}/messages/1"), "/id", first.clone()),
             (
-                "/conversations".to_owned(),
+                list.to_owned(),
                 "/conversations/0/message/id",
                 second.clone(),
             ),
-            (
-                "/conversations".to_owned(),
-                "/conversations/0/unread",
-                json!(unread),
-            ),
+            (list.to_owned(), "/conversations/0/unread", json!(unread)),
             (
                 "/messages?after=0&include=conversation".to_owned(),
                 "/messages/0/conversation/messages",
                 json!(2),
             ),
-        ];
+        ]);
         if self.kind == Kind::Chat {
             views.extend(self.views_of_member(&path));
         }
@@ -147,30 +152,16 @@ impl Imported {
     /// Where the application itself sees it at any time: all of a chat, and on its feed the messages of every
     /// conversation.
     fn views_of_application(&self) -> Vec<View> {
-        let [first, second] = &self.ids;
         let feed = "/feed?after=0&kinds=message.imported&include=message";
-        let mut views = vec![(feed.to_owned(), "/entries/1/message/id", second.clone())];
+        let mut views = vec![(
+            feed.to_owned(),
+            "/entries/1/message/id",
+            self.ids[1].clone(),
+        )];
         if self.kind == Kind::Chat {
             let [path, _] = self.place("");
-            let about = format!("/messages/{first}");
-            views.extend([
-                (about.clone(), "/id", first.clone()),
-                (
-                    format!("{about}/reactions"),
-                    "/reactions/0/user",
-                    json!("john"),
-                ),
-                (format!("{about}/replies"), "/messages/0/id", second.clone()),
-                (
-                    format!("/messages?ids={first},{second}"),
-                    "/messages/1/id",
-                    second.clone(),
-                ),
-                ("/chats".to_owned(), "/chats/0/number", self.chat.clone()),
-                (path.clone(), "/messages", json!(2)),
-                (format!("{path}/messages"), "/messages/0/id", second.clone()),
-                (format!("{path}/messages/1"), "/id", first.clone()),
-            ]);
+            views.push(("/chats".to_owned(), "/chats/0/number", self.chat.clone()));
+            views.extend(self.views(&path));
         }
         views
     }

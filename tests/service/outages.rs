@@ -104,6 +104,17 @@ async fn a_stream_waits_for_a_database_that_is_away() {
     assert!(from == 0 || from == sent["timestamp"], "{from}");
 }
 
+/// Ends the broker, with or without a chance to tidy up.
+fn end_broker(servers: &Servers, crash: bool) {
+    tokio::task::block_in_place(|| {
+        if crash {
+            servers.crash("rabbitmq")
+        } else {
+            servers.stop("rabbitmq")
+        }
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_stops_holds_up_nothing_and_gets_everything() {
     let servers = tokio::task::spawn_blocking(|| Servers::start("rabbitmq"))
@@ -115,13 +126,7 @@ async fn a_broker_that_stops_holds_up_nothing_and_gets_everything() {
     let load = load(&replica);
     for crash in [false, true] {
         load.until_more(200).await;
-        tokio::task::block_in_place(|| {
-            if crash {
-                servers.crash("rabbitmq")
-            } else {
-                servers.stop("rabbitmq")
-            }
-        });
+        end_broker(&servers, crash);
         load.until_more(300).await;
         eventually("the backlog is measured", async || {
             let lag = async |unit: &str| {
@@ -192,13 +197,7 @@ async fn an_exchange_whose_broker_stops_gets_every_entry_of_the_feed_in_order() 
     until_more_is_published(0.0).await;
     for crash in [false, true] {
         load.until_more(200).await;
-        tokio::task::block_in_place(|| {
-            if crash {
-                servers.crash("rabbitmq")
-            } else {
-                servers.stop("rabbitmq")
-            }
-        });
+        end_broker(&servers, crash);
         let before = published().await;
         load.until_more(300).await;
         eventually("the backlog is measured", async || {

@@ -1,4 +1,4 @@
-//! A server of names, which answers over UDP what a test has told it.
+//! A server of names, which answers over UDP what a test has set.
 
 use std::{
     collections::{BTreeMap, VecDeque},
